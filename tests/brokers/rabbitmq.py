@@ -1,0 +1,96 @@
+"""A RabbitMQ for the tests: the one in the environment, else by Docker, else the machine's own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import NoReturn
+from urllib.parse import unquote, urlsplit
+
+from tests.brokers import rabbitmq_docker, rabbitmq_machine
+from tests.brokers.found import first_that_starts
+from tests.brokers.rabbitmq_node import Account, RabbitMQ
+from tests.brokers.require import missing
+
+__all__ = ["Account", "RabbitMQ", "find_rabbitmq", "start_rabbitmq", "start_rabbitmq_cluster"]
+
+
+class ForeignRabbitMQ(RabbitMQ):
+    """The RabbitMQ of a URL in the environment. It is not ours to stop."""
+
+    @classmethod
+    def from_environment(cls) -> ForeignRabbitMQ | None:
+        """Returns the node of ``KCHAT_TEST_RABBITMQ_URL``, or None.
+
+        Its management API is at ``KCHAT_TEST_RABBITMQ_MANAGEMENT_URL``, by default port 15672 of the same
+        host. The account needs the ``administrator`` tag: each test gets a vhost of its own.
+        """
+        url = os.environ.get("KCHAT_TEST_RABBITMQ_URL")
+        if not url:
+            return None
+        parts = urlsplit(url)
+        host = parts.hostname or "localhost"
+        management = os.environ.get("KCHAT_TEST_RABBITMQ_MANAGEMENT_URL", f"http://{host}:15672")
+        return cls(
+            host,
+            parts.port or 5672,
+            unquote(parts.username or "guest"),
+            unquote(parts.password or "guest"),
+            management,
+            "KCHAT_TEST_RABBITMQ_URL",
+        )
+
+    def _not_ours(self) -> NoReturn:
+        missing(f"the RabbitMQ of {self.origin} is not ours to stop or to change; unset it")
+
+    def ctl(self, *arguments: str) -> str:
+        self._not_ours()
+
+    def start(self) -> None:
+        self._not_ours()
+
+    def stop(self) -> None:
+        self._not_ours()
+
+    def kill(self) -> None:
+        self._not_ours()
+
+    @property
+    def running(self) -> bool:
+        return True
+
+
+@contextmanager
+def find_rabbitmq(folder: Path) -> Iterator[RabbitMQ]:
+    """Gives a RabbitMQ that tests share: of the environment, by Docker, or the machine's.
+
+    Arguments:
+        folder: an empty one, for data and logs.
+    """
+    foreign = ForeignRabbitMQ.from_environment()
+    if foreign is not None:
+        foreign.wait_until_ready(10)
+        yield foreign
+        return
+    with start_rabbitmq(folder) as node:
+        yield node
+
+
+@contextmanager
+def start_rabbitmq(folder: Path) -> Iterator[RabbitMQ]:
+    """Gives a RabbitMQ that a test may stop, kill and start: by Docker, else the machine's."""
+    with start_rabbitmq_cluster(folder, 1) as nodes:
+        yield nodes[0]
+
+
+@contextmanager
+def start_rabbitmq_cluster(folder: Path, count: int) -> Iterator[list[RabbitMQ]]:
+    """Gives a cluster of so many nodes, which a test may stop, kill and start one by one."""
+    with ExitStack() as stack:
+        yield first_that_starts(
+            "RabbitMQ",
+            docker=lambda: stack.enter_context(rabbitmq_docker.cluster(folder, count)),
+            machine=lambda: stack.enter_context(rabbitmq_machine.cluster(folder, count)),
+        )

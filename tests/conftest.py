@@ -1,0 +1,135 @@
+"""Fixtures for all tests: real brokers, found or started, and kchat's commands as processes.
+
+A fixture whose name begins with ``own_`` gives a broker that the test may stop, kill and start.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.brokers.processes import Commands
+from tests.brokers.proxy import Proxy
+from tests.brokers.rabbitmq import RabbitMQ, find_rabbitmq, start_rabbitmq, start_rabbitmq_cluster
+from tests.brokers.redis import Redis, find_redis, start_redis
+from tests.brokers.require import in_ci, require
+
+
+def pytest_report_header() -> str:
+    """Tells at the top of a run what becomes of a test without its broker."""
+    return "brokers: a missing one " + ("fails its tests (CI is set)" if in_ci() else "skips its tests")
+
+
+# ---- RabbitMQ
+
+
+@pytest.fixture(scope="session")
+def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
+    """The RabbitMQ that all tests share. Not to be stopped or put under an alarm: see `own_rabbitmq`."""
+    with find_rabbitmq(tmp_path_factory.mktemp("rabbitmq")) as node:
+        yield node
+
+
+@pytest.fixture
+def vhost(rabbitmq: RabbitMQ) -> Iterator[str]:
+    """The name of a fresh vhost on the shared RabbitMQ, so that no test sees another's rooms."""
+    with rabbitmq.new_vhost() as name:
+        yield name
+
+
+@pytest.fixture
+def amqp_url(rabbitmq: RabbitMQ, vhost: str) -> str:
+    """The URL of that vhost, with the administrator's password."""
+    return rabbitmq.url_for(vhost)
+
+
+@pytest.fixture(scope="module")
+def module_rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
+    """A RabbitMQ of the module's own, in whatever state the last test left it: see `own_rabbitmq`."""
+    with start_rabbitmq(tmp_path_factory.mktemp("own-rabbitmq")) as node:
+        yield node
+
+
+@pytest.fixture
+def own_rabbitmq(module_rabbitmq: RabbitMQ) -> RabbitMQ:
+    """A running RabbitMQ that the test may stop, kill, restart and put under an alarm.
+
+    One per module: it is started again where the test before left it dead.
+    """
+    if not module_rabbitmq.running:
+        module_rabbitmq.start()
+    return module_rabbitmq
+
+
+@pytest.fixture(scope="module")
+def rabbitmq_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[RabbitMQ]]:
+    """A cluster of two RabbitMQ nodes, of which the module's tests may end one."""
+    with start_rabbitmq_cluster(tmp_path_factory.mktemp("rabbitmq-cluster"), 2) as nodes:
+        yield nodes
+
+
+# ---- Redis
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
+    """The Redis that all tests share. Not to be stopped: see `own_redis`."""
+    with find_redis(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(redis_server: Redis) -> str:
+    """The URL of an empty database on the shared Redis."""
+    return redis_server.new_database()
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[Redis]:
+    """A Redis that the test may kill and start."""
+    with start_redis(tmp_path) as server:
+        yield server
+
+
+# ---- what every test may want
+
+
+@pytest.fixture
+def room() -> str:
+    """A room's name that no other test uses."""
+    return f"room-{secrets.token_hex(4)}"
+
+
+@pytest.fixture
+def local_url(tmp_path: Path) -> str:
+    """The URL of an embedded room in a file of the test's own, which is not there yet."""
+    return f"local://{tmp_path}/room.db"
+
+
+@pytest.fixture
+def commands(tmp_path: Path) -> Iterator[Commands]:
+    """Starts kchat's commands, and others, as processes with a home of their own; ends them afterwards."""
+    home = tmp_path / "home"
+    home.mkdir()
+    started = Commands(home)
+    try:
+        yield started
+    finally:
+        started.end()
+
+
+@pytest.fixture
+def proxy_to() -> Iterator[Callable[[int], Proxy]]:
+    """Makes a TCP proxy in front of a port, which the test may cut, black-hole and mend."""
+    with ExitStack() as stack:
+        yield lambda port: stack.enter_context(Proxy(port))
+
+
+@pytest.fixture(scope="session")
+def tmux() -> str:
+    """The path of ``tmux``, for tests that look at a terminal's screen."""
+    return require("tmux", "the rich table is looked at in a real terminal")
