@@ -1,0 +1,113 @@
+"""kchat: a chat room on the message broker that you already have, and a toolkit for building on one.
+
+>>> from kchat import Sender, Settings, Subscriber
+>>> settings = Settings.resolve(url="amqp://rmq:secret@localhost/", room="chat")
+>>> with Sender(settings, "ada") as sender:
+...     sender.send("Hello world")
+
+The public names are those of ``__all__``. They are loaded when they are first used, so that ``import kchat`` costs next
+to nothing and pulls in no driver.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kchat.display import Display
+    from kchat.errors import (
+        Blocked,
+        BrokerError,
+        Closed,
+        DecodeError,
+        KchatError,
+        MissingExtra,
+        NotAuthorised,
+        NotConfirmed,
+        NotFound,
+        Refused,
+        Rejected,
+        Returned,
+        SendError,
+        SettingsError,
+        TooLarge,
+        Unreachable,
+    )
+    from kchat.listen import listen
+    from kchat.message import Message
+    from kchat.sender import Receipt, Sender
+    from kchat.settings import Broker, Settings
+    from kchat.subscriber import Subscriber
+    from kchat.transports import TRANSPORTS, TransportInfo
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "kchat.display": ("Display",),
+    "kchat.errors": (
+        "Blocked",
+        "BrokerError",
+        "Closed",
+        "DecodeError",
+        "KchatError",
+        "MissingExtra",
+        "NotAuthorised",
+        "NotConfirmed",
+        "NotFound",
+        "Refused",
+        "Rejected",
+        "Returned",
+        "SendError",
+        "SettingsError",
+        "TooLarge",
+        "Unreachable",
+    ),
+    "kchat.listen": ("listen",),
+    "kchat.message": ("Message",),
+    "kchat.sender": ("Receipt", "Sender"),
+    "kchat.settings": ("Broker", "Settings"),
+    "kchat.subscriber": ("Subscriber",),
+    "kchat.transports": ("TRANSPORTS", "TransportInfo"),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "TRANSPORTS",
+    "Blocked",
+    "Broker",
+    "BrokerError",
+    "Closed",
+    "DecodeError",
+    "Display",
+    "KchatError",
+    "Message",
+    "MissingExtra",
+    "NotAuthorised",
+    "NotConfirmed",
+    "NotFound",
+    "Receipt",
+    "Refused",
+    "Rejected",
+    "Returned",
+    "SendError",
+    "Sender",
+    "Settings",
+    "SettingsError",
+    "Subscriber",
+    "TooLarge",
+    "TransportInfo",
+    "Unreachable",
+    "__version__",
+    "listen",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOME_OF:
+        return getattr(import_module(_HOME_OF[name]), name)
+    raise AttributeError(f"module 'kchat' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

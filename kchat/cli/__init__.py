@@ -1,0 +1,114 @@
+"""The command line: the Click group, and the one map from errors to exit codes.
+
+A command is one module with an attribute ``command``, and one line in :data:`COMMANDS`. It is imported when it is used.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NoReturn
+
+import click
+
+from kchat import __version__
+from kchat.errors import KchatError, SettingsError
+
+DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+COMMANDS = {
+    "send": "Send messages to a room.",
+    "subscribe": "Show what is said in a room.",
+    "transports": "Show which brokers kchat can use, and what each can do.",
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command when it is used, and none for its own help."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of all commands, in the order to show."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command by its name."""
+        if cmd_name not in COMMANDS:
+            return None
+        command = import_module(f"kchat.cli.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands from the table."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Shell completion, for bash (zsh and fish alike): eval \"$(_KCHAT_COMPLETE=bash_source kchat)\"",
+)
+@click.version_option(__version__, prog_name="kchat")
+@click.option("--debug", is_flag=True, envvar="KCHAT_DEBUG", help="Show tracebacks and what the libraries log.")
+def group(debug: bool) -> None:
+    """A chat room on the message broker that you already have.
+
+    With no broker named, the room is a file on this machine. Name one with --url, with --host, or with KCHAT_URL.
+
+    \b
+    Examples:
+      kchat subscribe --mode rich            # in one terminal
+      kchat send "Hello world"               # in another one
+      kchat send --host localhost --rmq-username rmq --ask-password "Hello world"
+    """
+    if debug:
+        import logging
+
+        logging.basicConfig(level=logging.DEBUG, format="%(asctime)s %(name)s: %(message)s")
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run a command line and exit with its code: see ``docs/architecture.md``, "Exit codes".
+
+    Arguments:
+        argv: the words after the program's name. Default ``sys.argv[1:]``.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in words[:1] or bool(os.environ.get("KCHAT_DEBUG"))
+    try:
+        result = group.main(args=words, prog_name="kchat", standalone_mode=False)
+        code = result if isinstance(result, int) else DONE
+    except click.exceptions.Exit as error:
+        code = error.exit_code
+    except click.Abort:
+        code = INTERRUPTED
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except click.ClickException as error:
+        _complain(error.format_message(), _help_hint(error))
+        code = error.exit_code
+    except BrokenPipeError:
+        # Whoever read our output has had enough, as in "kchat subscribe | head -3".
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = DONE
+    except KchatError as error:
+        if debug:
+            raise
+        _complain(str(error), error.hint)
+        code = USAGE if isinstance(error, SettingsError) else FAILED
+    sys.exit(code)
+
+
+def _help_hint(error: click.ClickException) -> str:
+    context = getattr(error, "ctx", None)
+    return f"see: {context.command_path} --help" if context is not None else ""
+
+
+def _complain(text: str, hint: str) -> None:
+    from kchat.text import visible
+
+    lines = [" ".join(visible(part, keep_newlines=False).split()) for part in (f"kchat: {text}", hint)]
+    click.echo(lines[0] + (f"\n  {lines[1]}" if lines[1] else ""), err=True)

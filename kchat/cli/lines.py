@@ -1,0 +1,51 @@
+"""Standard input as a stream of messages, a line each."""
+
+from __future__ import annotations
+
+import os
+import select
+from collections.abc import Iterator
+
+_CHUNK = 256 * 1024
+
+_LONGEST = 64 * 1024 * 1024
+"""Bytes of a line that are kept; no broker takes a message as large, so the rest need not be read to refuse it."""
+
+
+def read_lines(descriptor: int, *, pause: float = 0.2) -> Iterator[str | None]:
+    """The lines of a file descriptor as they come, without their line ends; the last one may lack its own.
+
+    Bytes that are no UTF-8 become visible escapes (``\\xff``), so that nothing is lost.
+
+    Arguments:
+        descriptor: where to read.
+        pause: seconds without input after which ``None`` is yielded, so that the consumer gets to do other things.
+
+    Yields:
+        Lines, and ``None`` at pauses.
+    """
+    rest = bytearray()
+    while True:
+        # Confirmations are collected whenever input is not there at once, and every pause after that.
+        if not select.select([descriptor], [], [], 0)[0]:
+            yield None
+            while not select.select([descriptor], [], [], pause)[0]:
+                yield None
+        chunk = os.read(descriptor, _CHUNK)
+        if not chunk:
+            if rest:
+                yield _text(rest)
+            return
+        first, *more = chunk.split(b"\n")
+        if len(rest) < _LONGEST:
+            rest += first
+        if not more:
+            continue
+        yield _text(rest)
+        rest = bytearray(more.pop())
+        for line in more:
+            yield _text(line)
+
+
+def _text(line: bytes | bytearray) -> str:
+    return line.removesuffix(b"\r").decode("utf-8", "backslashreplace")

@@ -1,0 +1,148 @@
+"""The options that commands share, and how they become :class:`~kchat.settings.Settings`."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from datetime import datetime, timezone
+from typing import Any, TypeVar
+
+import click
+from click.core import ParameterSource
+
+from kchat.settings import DEFAULT_ROOM, Settings, login_name
+from kchat.transports import TRANSPORTS
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_BROKER = (
+    click.option("--room", default=DEFAULT_ROOM, show_default=True, envvar="KCHAT_ROOM", show_envvar=True, help="The room."),
+    click.option(
+        "--url",
+        metavar="URL",
+        help="Connection URL of the broker, such as amqp://user:password@host:5672/vhost; several are joined by ';'. "
+        "[env var: KCHAT_URL; default: local://]",
+    ),
+    click.option(
+        "--transport",
+        type=click.Choice(list(TRANSPORTS)),
+        envvar="KCHAT_TRANSPORT",
+        show_envvar=True,
+        help="Kind of broker; amqp where a host is given, pubsub where a project is given.",
+    ),
+    click.option("--host", envvar="KCHAT_HOST", show_envvar=True, help="Host of the broker; several are joined by ','."),
+    click.option("--port", type=int, envvar="KCHAT_PORT", show_envvar=True, help="Port of the broker; 5672 for amqp."),
+    click.option("--vhost", envvar="KCHAT_VHOST", show_envvar=True, help="Virtual host of the broker; / by default."),
+    click.option("--project", envvar="KCHAT_PROJECT", show_envvar=True, help="Google Cloud project, for pubsub."),
+    click.option(
+        "--rmq-username",
+        envvar="KCHAT_RMQ_USERNAME",
+        show_envvar=True,
+        help="Account on the broker; RABBITMQ_DEFAULT_USER if that is set.",
+    ),
+    click.option(
+        "--rmq-password",
+        envvar="KCHAT_RMQ_PASSWORD",
+        show_envvar=True,
+        help="Its password; RABBITMQ_DEFAULT_PASS if that is set. Better in the environment than on the command line.",
+    ),
+    click.option("--ask-password", "-W", is_flag=True, help="Ask for the account's password."),
+    click.option(
+        "--connect-timeout",
+        type=click.FloatRange(min=0, min_open=True),
+        default=5.0,
+        show_default=True,
+        metavar="SECONDS",
+        envvar="KCHAT_CONNECT_TIMEOUT",
+        show_envvar=True,
+        help="How long a broker may take to answer.",
+    ),
+)
+
+
+def broker_options(function: F) -> F:
+    """Add the options that name a room and its broker. Click hands them over as keyword arguments."""
+    for option in reversed(_BROKER):
+        function = option(function)
+    return function
+
+
+def username_option(function: F) -> F:
+    """Add ``--username``."""
+    return click.option(
+        "--username",
+        envvar="KCHAT_USERNAME",
+        show_envvar=True,
+        default=login_name,
+        show_default="the login name",
+        help="Your name in the room.",
+    )(function)
+
+
+def quiet_option(function: F) -> F:
+    """Add ``--quiet``."""
+    return click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors on standard error.")(function)
+
+
+def to_settings(
+    *,
+    room: str,
+    url: str | None,
+    transport: str | None,
+    host: str | None,
+    port: int | None,
+    vhost: str | None,
+    project: str | None,
+    rmq_username: str | None,
+    rmq_password: str | None,
+    ask_password: bool,
+    connect_timeout: float,
+    **more: Any,
+) -> Settings:
+    """The typed value of :func:`broker_options`. ``more`` goes to :meth:`~kchat.settings.Settings.resolve`.
+
+    Raises:
+        kchat.errors.SettingsError: they make no sense.
+    """
+    source = click.get_current_context().get_parameter_source
+    if transport is None and source("rmq_username") is ParameterSource.COMMANDLINE and not (url or project):
+        # An account typed on the command line means RabbitMQ; one in the environment only fills in.
+        transport = "amqp"
+    if ask_password:
+        rmq_password = click.prompt("Password", hide_input=True, err=True)
+    return Settings.resolve(
+        url=url,
+        transport=transport,
+        host=host,
+        port=port,
+        vhost=vhost,
+        username=rmq_username,
+        password=rmq_password,
+        project=project,
+        room=room,
+        connect_timeout=connect_timeout,
+        **more,
+    )
+
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+class Since(click.ParamType):
+    """A point in time: an age (``90s``, ``10m``, ``2h``, ``1d``) or an RFC 3339 date. Becomes UNIX seconds."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read it; Click reports what :meth:`fail` says."""
+        if isinstance(value, float):
+            return value
+        age = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", value)
+        if age:
+            return time.time() - float(age[1]) * _UNITS[age[2]]
+        try:
+            point = datetime.fromisoformat(re.sub(r"[zZ]$", "+00:00", value))
+        except ValueError:
+            self.fail(f"{value!r} is neither an age such as 10m or 2h nor a date such as 2026-01-31T12:00:00Z", param, ctx)
+        return (point if point.tzinfo else point.astimezone()).astimezone(timezone.utc).timestamp()

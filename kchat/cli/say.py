@@ -1,0 +1,18 @@
+"""Lines on standard error, made safe: they may hold text that came from a broker."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+
+def speaker(quiet: bool) -> Callable[[object], None]:
+    """A function that writes one line to standard error; with ``quiet``, one that does not."""
+
+    def say(text: object) -> None:
+        from kchat.text import visible
+
+        sys.stderr.write(visible(str(text), keep_newlines=False) + "\n")
+        sys.stderr.flush()
+
+    return (lambda text: None) if quiet else say

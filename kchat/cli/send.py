@@ -1,0 +1,175 @@
+"""``kchat send``."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kchat.cli.options import broker_options, quiet_option, to_settings, username_option
+from kchat.cli.say import speaker
+
+if TYPE_CHECKING:
+    from kchat.sender import Receipt, Sender
+
+_PROGRESS_SECONDS = 0.1
+
+
+@click.command(name="send", short_help="Send messages to a room.")
+@click.argument("message", nargs=-1, metavar="[MESSAGE | -]")
+@click.option("--message", "-m", "text", metavar="MESSAGE", help="The message, if not as an argument.")
+@username_option
+@broker_options
+@click.option(
+    "--confirm-timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=10.0,
+    show_default=True,
+    metavar="SECONDS",
+    envvar="KCHAT_CONFIRM_TIMEOUT",
+    show_envvar=True,
+    help="How long the broker may take to confirm a message.",
+)
+@click.option("--mandatory", is_flag=True, help="Fail when nobody is listening, where the broker can tell.")
+@click.option("--bot", is_flag=True, help="Keep posting quotes.")
+@click.option(
+    "--bot-wait-s",
+    type=click.FloatRange(min=0),
+    default=5.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Pause between two quotes.",
+)
+@click.option("--bot-count", type=click.IntRange(min=1), metavar="N", help="End after so many quotes.")
+@quiet_option
+def command(
+    message: tuple[str, ...],
+    text: str | None,
+    username: str,
+    confirm_timeout: float,
+    mandatory: bool,
+    bot: bool,
+    bot_wait_s: float,
+    bot_count: int | None,
+    quiet: bool,
+    **broker: Any,
+) -> int:
+    """Send MESSAGE to a room, and return when the broker has confirmed it.
+
+    With "-", every line of standard input is a message.
+
+    \b
+    Examples:
+      kchat send "Hello world"
+      kchat send --host localhost --rmq-username rmq --ask-password --username ada "Hello world"
+      kchat send --url amqp://rmq@broker.example/ --room lunch --message "Soup today"
+      tail -f app.log | kchat send --username app -
+      kchat send --bot --bot-wait-s 2
+    """
+    given = [bool(message), text is not None, bot]
+    if sum(given) > 1:
+        raise click.UsageError("Give the message once: as an argument, by --message, or --bot.")
+    if not any(given):
+        raise click.UsageError("Missing message: give it as an argument, by --message, or '-' for standard input.")
+    settings = to_settings(confirm_timeout=confirm_timeout, **broker)
+    from kchat.sender import Sender
+
+    say = speaker(quiet)
+    sender = Sender(settings, username, mandatory=mandatory, on_event=speaker(quiet=False))
+    if bot:
+        say(f"posting to {settings} every {bot_wait_s:g} s; Ctrl+C ends it")
+        return _send_all(sender, _quotes(bot_wait_s, bot_count), quiet, endless=True)
+    if message == ("-",):
+        from kchat.cli.lines import read_lines
+
+        say(f"sending to {settings}, a message a line")
+        return _send_all(sender, read_lines(sys.stdin.fileno()), quiet)
+    with sender:
+        receipt = sender.send(" ".join(message) if text is None else text)
+    unheard = "" if receipt.heard is not False else f"; nobody was listening{_kept(settings.transport.abilities.history)}"
+    say(f"sent to {settings}{unheard}")
+    return 0
+
+
+def _kept(history: bool) -> str:
+    return ", it is kept in the room's history" if history else ""
+
+
+def _send_all(sender: Sender, messages: Iterable[str | None], quiet: bool, *, endless: bool = False) -> int:
+    """Send a stream; tell what was refused as it happens, and the sum at the end. Returns the exit code."""
+    from kchat.cli import DONE, FAILED, INTERRUPTED
+
+    say = speaker(quiet)
+    progress = _Progress(show=not quiet and not endless and sys.stderr.isatty())
+    confirmed = failed = unheard = 0
+    code = DONE
+    try:
+        with sender:
+            for receipt in sender.send_many(messages):
+                if receipt.error is None:
+                    confirmed += 1
+                    unheard += receipt.heard is False
+                else:
+                    failed += 1
+                    progress.clear()
+                    speaker(quiet=False)(f"kchat: {receipt.error}")
+                progress.update(confirmed)
+    except KeyboardInterrupt:
+        code = DONE if endless else INTERRUPTED
+    finally:
+        progress.clear()
+        parts = [f"{confirmed:,} sent to {sender.settings}"]
+        if unheard:
+            parts.append(f"{unheard:,} with nobody listening")
+        if failed:
+            parts.append(f"{failed:,} not sent")
+        say(", ".join(parts))
+    return FAILED if failed else code
+
+
+def _quotes(pause: float, count: int | None) -> Iterator[str | None]:
+    """Quotes from the list that comes with the package, in random order, over and over."""
+    import random
+    from importlib.resources import files
+
+    quotes = files("kchat").joinpath("data/quotes.txt").read_text("utf-8").splitlines()
+    sent = 0
+    while True:
+        for quote in random.sample(quotes, len(quotes)):
+            if sent == count:
+                return
+            if sent:
+                yield None  # the confirmation of the last one is collected before the pause
+                time.sleep(pause)
+            yield quote
+            sent += 1
+
+
+class _Progress:
+    """A counter on one line of a terminal, redrawn at most ten times a second."""
+
+    def __init__(self, show: bool) -> None:
+        self._show = show
+        self._started = self._drawn = time.monotonic()
+        self._width = 0
+
+    def update(self, count: int) -> None:
+        if not self._show:
+            return
+        now = time.monotonic()
+        if now - self._drawn < _PROGRESS_SECONDS:
+            return
+        self._drawn = now
+        line = f"{count:,} sent, {count / (now - self._started):,.0f}/s"
+        sys.stderr.write("\r" + line.ljust(self._width))
+        sys.stderr.flush()
+        self._width = len(line)
+
+    def clear(self) -> None:
+        if self._width:
+            sys.stderr.write("\r" + " " * self._width + "\r")
+            sys.stderr.flush()
+            self._width = 0

@@ -1,0 +1,101 @@
+"""``kchat subscribe``."""
+
+from __future__ import annotations
+
+import select
+import sys
+from typing import Any
+
+import click
+
+from kchat.cli.options import Since, broker_options, quiet_option, to_settings, username_option
+from kchat.cli.say import speaker
+from kchat.cli.stop import stop_by_signal
+from kchat.display import MODES
+
+
+def _modes_help() -> str:
+    return "How to show messages. " + " ".join(f"{mode.name}: {mode.help}." for mode in MODES.values())
+
+
+@click.command(name="subscribe", short_help="Show what is said in a room.")
+@click.option(
+    "--mode",
+    type=click.Choice(list(MODES)),
+    default="plain",
+    show_default=True,
+    envvar="KCHAT_MODE",
+    show_envvar=True,
+    help=_modes_help(),
+)
+@username_option
+@broker_options
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="End after N messages.")
+@click.option(
+    "--idle-timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="End after so long without a message."
+)
+@click.option("--last", type=click.IntRange(min=0), metavar="N", help="Begin with the last N messages that the room holds.")
+@click.option(
+    "--since", type=Since(), metavar="AGE|DATE", help="Begin with what the room holds since then: 10m, 2h, 2026-01-31T12:00Z."
+)
+@click.option("--durable", metavar="NAME", help="Listen through a lasting queue, which keeps messages while nobody does.")
+@quiet_option
+def command(
+    mode: str,
+    username: str,
+    limit: int | None,
+    idle_timeout: float | None,
+    last: int | None,
+    since: float | None,
+    durable: str | None,
+    quiet: bool,
+    **broker: Any,
+) -> int:
+    """Show what is said in a room, until Ctrl+C.
+
+    A line with the word "listening" comes on standard error when nothing that is sent from then on is missed.
+
+    \b
+    Examples:
+      kchat subscribe --mode rich
+      kchat subscribe --last 20                          # begin with what was said
+      kchat subscribe --host localhost --rmq-username rmq --ask-password --mode print
+      kchat subscribe --url amqp://rmq@broker.example/ --room lunch --mode json | jq -r .message
+      kchat subscribe --limit 1 --idle-timeout 30        # wait for one message
+    """
+    from kchat import events
+    from kchat.display import create
+    from kchat.listen import listen
+    from kchat.subscriber import Subscriber
+
+    settings = to_settings(**broker)
+    say = speaker(quiet)
+    display = create(mode, sys.stdout)
+    on_screen = mode == "rich" and sys.stdout.isatty()
+
+    def tell(event: events.Event) -> None:
+        display.status(str(event))
+        if not on_screen:
+            speaker(quiet=False)(event)
+
+    subscriber = Subscriber(settings, username, durable=durable, last=last, since=since, on_event=tell)
+    with stop_by_signal() as stop:
+        try:
+            subscriber.open()
+            say(f"listening on {subscriber.where} (queue {subscriber.queue_name}; Ctrl+C ends)")
+            stop.gentle = True
+            display.open(subscriber.where)
+            reader = select.poll()
+            reader.register(sys.stdout.fileno(), 0)
+            listen(
+                subscriber,
+                display,
+                limit=limit,
+                idle_timeout=idle_timeout,
+                # A pipe whose reader has gone says so without being written to.
+                stop=lambda: stop() or any(what & select.POLLERR for _, what in reader.poll(0)),
+            )
+        finally:
+            display.close()
+            subscriber.close()
+    return 0

@@ -1,0 +1,271 @@
+"""From :class:`~kchat.settings.Settings` to a connected Kombu connection, and from driver errors to ours.
+
+This is the one place where exceptions of py-amqp, redis-py, the sockets and our own transports become those of
+:mod:`kchat.errors`. All transports speak AMQP's reply codes (AMQP 0-9-1 section 1.2), so there is one table.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import amqp.exceptions
+import kombu
+import kombu.exceptions
+
+from kchat import errors, transports
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kchat.settings import Broker, Settings
+
+logger = logging.getLogger(__name__)
+
+CLOSE_TIMEOUT = 1.0
+"""Seconds that a polite goodbye may take; after that the socket is dropped."""
+
+
+def connect(
+    settings: Settings,
+    *,
+    purpose: str,
+    heartbeat: float = 0,
+    on_blocked: Callable[[str], None] | None = None,
+    on_unblocked: Callable[[], None] | None = None,
+) -> tuple[kombu.Connection, Broker]:
+    """Connect to the first broker that answers.
+
+    Arguments:
+        settings: whom to connect to; each broker is tried once, in order.
+        purpose: what the connection is for; stands in RabbitMQ's dashboard as part of the connection's name.
+        heartbeat: seconds between heartbeats, 0 for none.
+        on_blocked: called with the broker's reason when it stops taking messages.
+        on_unblocked: called when it takes them again.
+
+    Returns:
+        The connected connection and the broker it leads to.
+
+    Raises:
+        kchat.errors.BrokerError: what went wrong with the last broker.
+        kchat.errors.MissingExtra: the transport's driver is not installed.
+    """
+    settings.transport.require()
+    failure: errors.KchatError | None = None
+    for broker in settings.brokers:
+        connection = kombu_connection(settings, broker, purpose, heartbeat, on_blocked, on_unblocked)
+        try:
+            with broker_errors(broker, "connect"):
+                # Kombu's connect() would try a second time, 2 s later.
+                connection.ensure_connection(max_retries=0, reraise_as_library_errors=False)
+        except errors.BrokerError as error:
+            drop(connection)
+            logger.debug("%s", error)
+            failure = error
+        except BaseException:
+            drop(connection)
+            raise
+        else:
+            return connection, broker
+    assert failure is not None
+    raise failure
+
+
+def kombu_connection(
+    settings: Settings,
+    broker: Broker,
+    purpose: str,
+    heartbeat: float = 0,
+    on_blocked: Callable[[str], None] | None = None,
+    on_unblocked: Callable[[], None] | None = None,
+) -> kombu.Connection:
+    """A Kombu connection to one broker, not connected yet. Arguments as of :func:`connect`."""
+    transports.register()
+    name = broker.transport.name
+    if name != "amqp":
+        return kombu.Connection(
+            broker.url() + ("?" + "&".join(f"{k}={v}" for k, v in broker.options.items()) if broker.options else ""),
+            connect_timeout=settings.connect_timeout,
+            transport_options={
+                "confirm_timeout": settings.confirm_timeout,
+                "connect_timeout": settings.connect_timeout,
+            },
+        )
+    return kombu.Connection(
+        hostname=broker.host or "localhost",
+        port=broker.port,
+        userid=broker.username,
+        password=broker.password,
+        virtual_host=broker.vhost,
+        # By its path: Kombu turns "amqp" into librabbitmq where that is installed.
+        transport=broker.transport.schemes["amqp"],
+        ssl=_tls(broker),
+        connect_timeout=settings.connect_timeout,
+        heartbeat=heartbeat,
+        transport_options={
+            "client_properties": {
+                "connection_name": f"kchat {purpose} {settings.room}",
+                "product": "kchat",
+                "capabilities": {"connection.blocked": True, "consumer_cancel_notify": True},
+            },
+            "on_blocked": on_blocked,
+            "on_unblocked": on_unblocked,
+            # py-amqp's default of 1 s drops the connection whenever the broker holds the sender back for that long.
+            "socket_settings": {socket.TCP_USER_TIMEOUT: int(settings.confirm_timeout * 1000)}
+            if hasattr(socket, "TCP_USER_TIMEOUT")
+            else {},
+        },
+    )
+
+
+def _tls(broker: Broker) -> dict[str, Any] | None:
+    if broker.scheme != "amqps":
+        return None
+    # py-amqp verifies nothing unless it is told to.
+    return {
+        "server_hostname": broker.host,
+        "cert_reqs": ssl.CERT_REQUIRED,
+        "ca_certs": ssl.get_default_verify_paths().cafile or ssl.get_default_verify_paths().openssl_cafile,
+    }
+
+
+@contextmanager
+def broker_errors(broker: Broker, doing: str) -> Iterator[None]:
+    """Turn what a driver raises into kchat's errors. ``doing`` is a verb: ``connect``, ``send``, ``listen``."""
+    try:
+        yield
+    except errors.KchatError:
+        raise
+    except Exception as error:
+        mapped = as_kchat_error(error, broker, doing)
+        if mapped is None:
+            raise
+        raise mapped from error
+
+
+def as_kchat_error(error: Exception, broker: Broker, doing: str) -> errors.KchatError | None:
+    """The error of ours that a driver's error is, or ``None`` for one that is a fault in the program."""
+    where = str(broker)
+    # Most specific first.
+    if isinstance(error, amqp.exceptions.AMQPError):
+        return _from_reply(error, where, doing)
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return errors.Unreachable(f"{where}: its certificate is not valid: {error.verify_message}")
+    if isinstance(error, ssl.SSLError):
+        return errors.Unreachable(f"{where}: no TLS connection: {error.reason or error}", hint="is TLS on at that port?")
+    if isinstance(error, socket.gaierror):
+        return errors.Unreachable(f"{where}: no such host: {broker.host}")
+    if isinstance(error, ConnectionRefusedError):
+        return errors.Unreachable(f"{where}: nothing listens on that port (connection refused)")
+    if isinstance(error, TimeoutError):
+        # socket.timeout is TimeoutError since Python 3.10.
+        return errors.Unreachable(f"{where}: no answer in time", hint="a wrong port, or a firewall in between?")
+    if isinstance(error, OSError):
+        kind = errors.Unreachable if doing == "connect" else errors.Closed
+        hint = "is it that kind of broker, and TLS or not?" if doing == "connect" and not error.errno else ""
+        return kind(f"{where}: {error.strerror or error}", hint=hint)
+    if isinstance(error, kombu.exceptions.OperationalError):
+        return errors.Closed(f"{where}: {error}")
+    if type(error).__module__.partition(".")[0] == "redis":
+        return _from_redis(error, where, doing)
+    return None
+
+
+def _from_reply(error: amqp.exceptions.AMQPError, where: str, doing: str) -> errors.KchatError:
+    """By AMQP 0-9-1 section 1.2's reply codes, which all transports use."""
+    code, text = error.code, _reply_text(error)
+    if code == 403:
+        if doing == "connect":
+            return errors.NotAuthorised(f"{where}: login refused", hint="check the account and its password")
+        return errors.NotAuthorised(f"{where}: this account may not {doing} here: {text}")
+    if code == 404:
+        return errors.NotFound(f"{where}: {text}")
+    if code == 530 and "not found" in text:
+        return errors.NotFound(f"{where}: no such virtual host", hint="name it with --vhost; the default is /")
+    if code == 530:
+        return errors.NotAuthorised(f"{where}: {text}")
+    if code == 311 or (code == 406 and "larger than" in text):
+        return errors.TooLarge(f"{where}: too large for the broker: {text}")
+    if isinstance(error, amqp.exceptions.ChannelError) or code in (540, 541):
+        return errors.Refused(f"{where}: {text}")
+    if isinstance(error, amqp.exceptions.UnexpectedFrame):
+        return errors.Unreachable(f"{where}: what answers there does not speak AMQP", hint="is it that kind of broker?")
+    return errors.Closed(f"{where}: {text}")
+
+
+def _reply_text(error: amqp.exceptions.AMQPError) -> str:
+    text = str(getattr(error, "reply_text", "") or error)
+    return text.strip()
+
+
+def _from_redis(error: Exception, where: str, doing: str) -> errors.KchatError | None:
+    name = type(error).__name__
+    if name in ("AuthenticationError", "AuthenticationWrongNumberOfArgsError"):
+        return errors.NotAuthorised(f"{where}: login refused", hint="check the account and its password")
+    if name == "NoPermissionError":
+        return errors.NotAuthorised(f"{where}: this account may not {doing} here: {error}")
+    if name in ("ConnectionError", "TimeoutError", "BusyLoadingError"):
+        kind = errors.Unreachable if doing == "connect" else errors.Closed
+        return kind(f"{where}: {error}")
+    if name in ("ResponseError", "OutOfMemoryError", "ReadOnlyError"):
+        return errors.Refused(f"{where}: {error}")
+    return None
+
+
+def close(connection: kombu.Connection) -> None:
+    """Say goodbye, but not for longer than :data:`CLOSE_TIMEOUT`."""
+    sock = getattr(connection.connection, "sock", None) if connection.connected else None
+    if sock is not None:
+        # Without a limit, release() waits for ever for the close-ok of a broker that is gone.
+        with suppress(OSError):
+            sock.settimeout(CLOSE_TIMEOUT)
+    try:
+        connection.release()
+    except (*connection.connection_errors, *connection.channel_errors) as error:
+        logger.debug("while closing: %s", error)
+        drop(connection)
+
+
+def drop(connection: kombu.Connection) -> None:
+    """Let go of a dead connection without a word to the broker; ``release()`` would wait for its answer."""
+    try:
+        connection.collect(socket_timeout=0.1)
+    except (OSError, AttributeError, *connection.connection_errors, *connection.channel_errors) as error:
+        logger.debug("while dropping: %s", error)
+
+
+class Backoff:
+    """Pauses between attempts to connect: doubling, with full jitter, so that a room does not come back in step.
+
+    Arguments:
+        first: upper bound of the first pause, in seconds.
+        most: upper bound of all.
+    """
+
+    def __init__(self, first: float = 0.25, most: float = 10.0) -> None:
+        self._first = first
+        self._most = most
+        self.reset()
+
+    def reset(self) -> None:
+        """Start over, after a success."""
+        self.attempt = 0
+        self.due = monotonic()
+
+    def fail(self) -> float:
+        """Note a failed attempt; returns the seconds until the next one is due."""
+        bound = min(self._most, self._first * 2**self.attempt)
+        self.attempt += 1
+        pause = bound / 2 + random.uniform(0, bound / 2)  # noqa: S311 - spreads load, guards nothing
+        self.due = monotonic() + pause
+        return pause
+
+    def remaining(self) -> float:
+        """Seconds until the next attempt is due; 0 when it is."""
+        return max(0.0, self.due - monotonic())

@@ -1,0 +1,84 @@
+"""What happens to a connection that stays: told to whoever runs a sender or subscriber, by ``on_event``.
+
+``str(event)`` is a line to show. It may hold text that a broker sent: make it safe before it reaches a terminal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from kchat.errors import KchatError
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """The broker cannot be reached; the next try comes after ``seconds``."""
+
+    error: KchatError
+    seconds: float
+    attempt: int
+
+    def __str__(self) -> str:
+        return f"{self.error}; trying again in {self.seconds:.1f} s (attempt {self.attempt})"
+
+
+@dataclass(frozen=True)
+class Lost:
+    """The connection is gone; it is being made again."""
+
+    error: KchatError
+
+    def __str__(self) -> str:
+        return f"connection lost: {self.error}"
+
+
+@dataclass(frozen=True)
+class Back:
+    """The connection is there again, after ``seconds``. ``lossless``: nothing can have been missed meanwhile."""
+
+    where: str
+    seconds: float
+    lossless: bool
+
+    def __str__(self) -> str:
+        missed = "nothing was missed" if self.lossless else "what was said meanwhile may have been missed"
+        return f"listening again on {self.where} after {self.seconds:.1f} s away; {missed}"
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """A sender's connection is there again; ``again`` messages that were not confirmed are sent once more."""
+
+    where: str
+    seconds: float
+    again: int
+
+    def __str__(self) -> str:
+        return f"connected again to {self.where} after {self.seconds:.1f} s; sending {self.again} unconfirmed messages again"
+
+
+@dataclass(frozen=True)
+class Blocked:
+    """The broker refuses messages for now, and says why (``connection.blocked``)."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return f"the broker is refusing messages: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Unblocked:
+    """The broker takes messages again (``connection.unblocked``)."""
+
+    def __str__(self) -> str:
+        return "the broker takes messages again"
+
+
+Event = Waiting | Lost | Back | Resumed | Blocked | Unblocked
+OnEvent = Callable[[Event], None]
+
+
+def ignore(event: Event) -> None:
+    """The default ``on_event``."""

@@ -1,0 +1,334 @@
+"""Which room on which broker: options, environment and URLs, turned into one frozen value.
+
+Nothing here opens a socket. Passwords are hidden from ``repr`` and from everything that is meant to be shown.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
+
+from kchat.errors import SettingsError
+from kchat.transports import TRANSPORTS, TransportInfo, by_scheme
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+DEFAULT_ROOM = "chat"
+DEFAULT_URL = "local://"
+
+MAX_ROOM_BYTES = 255
+"""AMQP 0-9-1 section 4.2.5.3: an exchange's name is a short string."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
+
+
+@dataclass(frozen=True)
+class Broker:
+    """One place to connect to.
+
+    Attributes:
+        scheme: of the URL; decides the transport.
+        host: name or address, without brackets; the project for ``pubsub``; empty for ``local`` and ``memory``.
+        port: TCP port, ``None`` for the transport's default.
+        username: of the broker's account, ``None`` for none.
+        password: of the broker's account; never shown.
+        path: the virtual host on AMQP, the database's number on Redis, the file for ``local``; empty for the default.
+        options: what stood in the URL's query.
+    """
+
+    scheme: str
+    host: str = ""
+    port: int | None = None
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    path: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def transport(self) -> TransportInfo:
+        """The registry's line for the scheme."""
+        return by_scheme(self.scheme)
+
+    @property
+    def vhost(self) -> str:
+        """The AMQP virtual host; ``/`` by default."""
+        return self.path or "/"
+
+    def __str__(self) -> str:
+        """The URL with the password masked; safe to show."""
+        return self._url("***")
+
+    def url(self) -> str:
+        """The URL with the password in it; for the driver, never to be shown."""
+        return self._url(quote(self.password or "", safe=""))
+
+    def _url(self, password: str) -> str:
+        account = ""
+        if self.username is not None or self.password is not None:
+            account = quote(self.username or "", safe="")
+            account += f":{password}@" if self.password is not None else "@"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        port = "" if self.port is None else f":{self.port}"
+        if self.scheme == "local":
+            path = quote(self.path)
+        elif self.scheme in ("amqp", "amqps"):
+            path = "/" if self.vhost == "/" else "/" + quote(self.vhost, safe="")
+        else:
+            path = "/" + quote(self.path, safe="") if self.path else ""
+        return f"{self.scheme}://{account}{host}{port}{path}"
+
+    @classmethod
+    def parse(cls, url: str) -> Broker:
+        """Read one connection URL.
+
+        Raises:
+            SettingsError: it is no URL of a known transport. The text never has the URL's password.
+        """
+        scheme, colon, rest = url.partition("://")
+        if not colon:
+            raise SettingsError(
+                f"{_without_account(url)!r} is no connection URL", hint="for example: amqp://user:password@host:5672/"
+            )
+        info = by_scheme(scheme.lower())
+        if _CONTROL.search(url):
+            raise SettingsError("the connection URL has control characters in it")
+        if info.name == "local":
+            path, _, query = rest.partition("?")
+            return cls(scheme="local", path=unquote(path), options=dict(parse_qsl(query)))
+        if info.name == "pubsub":
+            project, _, query = rest.partition("?")
+            if not project.strip("/"):
+                raise SettingsError("the Pub/Sub URL names no project", hint="for example: pubsub://my-project")
+            return cls(scheme="pubsub", host=unquote(project.strip("/")), options=dict(parse_qsl(query)))
+        try:
+            parts = urlsplit(f"{scheme.lower()}://{rest}")
+            port = parts.port
+        except ValueError as error:
+            # urlsplit quotes what it stumbled over, which can be the password (one with a "/" or "#" in it).
+            raise SettingsError(
+                f"the {scheme} URL has no valid host and port",
+                hint="write '/', '#', '?', '@' and ':' in a password as %2F, %23, %3F, %40 and %3A",
+            ) from error
+        return cls(
+            scheme=scheme.lower(),
+            host=unquote(parts.hostname or ""),
+            port=port,
+            username=unquote(parts.username) if parts.username is not None else None,
+            password=unquote(parts.password) if parts.password is not None else None,
+            path=_virtual_host(parts.path) if info.name == "amqp" else unquote(parts.path.lstrip("/")),
+            options=dict(parse_qsl(parts.query)),
+        )
+
+
+def _virtual_host(path: str) -> str:
+    """``""``, ``/``, ``//`` and ``/%2F`` are all the default virtual host; so write Kombu, Celery and the AMQP URI."""
+    name = unquote(path[1:])
+    return "" if name == "/" else name
+
+
+def _without_account(url: str) -> str:
+    """Whatever a mistyped URL holds before an ``@`` may be a password."""
+    return "***@" + url.rpartition("@")[2] if "@" in url else url
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a sender or subscriber needs to know to reach its room.
+
+    Attributes:
+        brokers: the places to try, in this order, again and again. One, or the nodes of a cluster.
+        room: the room's name; the exchange on AMQP, the topic on Pub/Sub.
+        connect_timeout: seconds for one attempt to connect, default 5.
+        confirm_timeout: seconds to wait for the broker's confirmation of a message, default 10.
+        heartbeat: seconds between AMQP heartbeats, default 10; a dead link is noticed after two of them
+            (https://www.rabbitmq.com/docs/heartbeats). 0 switches them off.
+    """
+
+    brokers: tuple[Broker, ...]
+    room: str = DEFAULT_ROOM
+    connect_timeout: float = 5.0
+    confirm_timeout: float = 10.0
+    heartbeat: float = 10.0
+
+    def __post_init__(self) -> None:
+        if not self.brokers:
+            raise SettingsError("no broker is named")
+        if len({broker.transport.name for broker in self.brokers}) > 1:
+            raise SettingsError("several hosts have to be of one transport")
+        check_room(self.room)
+        for name in ("connect_timeout", "confirm_timeout"):
+            if getattr(self, name) <= 0:
+                raise SettingsError(f"{name.replace('_', ' ')} has to be more than 0 seconds")
+        if self.heartbeat < 0:
+            raise SettingsError("heartbeat cannot be negative")
+
+    @property
+    def broker(self) -> Broker:
+        """The first broker."""
+        return self.brokers[0]
+
+    @property
+    def transport(self) -> TransportInfo:
+        """The registry's line for the brokers."""
+        return self.broker.transport
+
+    def __str__(self) -> str:
+        """``chat at amqp://rmq:***@localhost:5672/``; safe to show."""
+        return f"{self.room} at {';'.join(map(str, self.brokers))}"
+
+    @classmethod
+    def resolve(
+        cls,
+        *,
+        url: str | None = None,
+        transport: str | None = None,
+        host: str | None = None,
+        port: int | None = None,
+        vhost: str | None = None,
+        username: str | None = None,
+        password: str | None = None,
+        project: str | None = None,
+        room: str = DEFAULT_ROOM,
+        connect_timeout: float = 5.0,
+        confirm_timeout: float = 10.0,
+        heartbeat: float = 10.0,
+        environ: Mapping[str, str] | None = None,
+    ) -> Settings:
+        """Choose the broker: ``url``, else ``transport``/``host``/..., else ``KCHAT_URL``, else the embedded room.
+
+        Arguments:
+            url: one connection URL, or several joined by ``;``.
+            transport: a name of the registry. Default: ``pubsub`` with ``project``, ``amqp`` with ``host`` and the like.
+            host: host name or address, or several joined by ``,``, each with its own ``:port`` if need be.
+            port: TCP port. Default: the transport's own.
+            vhost: AMQP virtual host, default ``/``.
+            username: the account on the broker. Default: the URL's, else ``RABBITMQ_DEFAULT_USER`` on AMQP.
+            password: its password. Default: the URL's, else ``RABBITMQ_DEFAULT_PASS`` on AMQP.
+            project: Google Cloud project.
+            room: the room's name.
+            connect_timeout: seconds.
+            confirm_timeout: seconds.
+            heartbeat: seconds.
+            environ: the environment. Default ``os.environ``.
+
+        Raises:
+            SettingsError: it makes no sense.
+        """
+        environ = os.environ if environ is None else environ
+        if url is None and not any((transport, host, port, vhost, project)):
+            url = environ.get("KCHAT_URL") or DEFAULT_URL
+        if url is not None:
+            brokers = [Broker.parse(part.strip()) for part in url.split(";") if part.strip()]
+        else:
+            brokers = list(_from_parts(transport, host, port, vhost, project))
+        return cls(
+            brokers=tuple(_with_account(broker, username, password, environ) for broker in brokers),
+            room=room,
+            connect_timeout=connect_timeout,
+            confirm_timeout=confirm_timeout,
+            heartbeat=heartbeat,
+        )
+
+
+def _from_parts(
+    transport: str | None, host: str | None, port: int | None, vhost: str | None, project: str | None
+) -> Iterable[Broker]:
+    name = transport or ("pubsub" if project else "amqp")
+    info = TRANSPORTS.get(name)
+    if info is None:
+        raise SettingsError(f"no transport {name!r}", hint=f"the transports are: {', '.join(TRANSPORTS)}")
+    scheme = next(iter(info.schemes))
+    if name == "pubsub":
+        if not project:
+            raise SettingsError("Pub/Sub needs a project", hint="name it with --project or KCHAT_PROJECT")
+        yield Broker(scheme=scheme, host=project)
+        return
+    if project:
+        raise SettingsError(f"the {name} transport has no projects", hint="leave --project out, or --transport pubsub")
+    if info.default_port is None:
+        if host or port or vhost:
+            raise SettingsError(f"the {name} transport has no host, port or virtual host")
+        yield Broker(scheme=scheme)
+        return
+    if vhost and name != "amqp":
+        raise SettingsError(f"the {name} transport has no virtual hosts")
+    for part in (host or "localhost").split(","):
+        yield Broker(scheme=scheme, **_host_and_port(part.strip(), port), path="" if vhost in (None, "/") else vhost)
+
+
+def _host_and_port(text: str, port: int | None) -> dict[str, str | int | None]:
+    """``a``, ``a:5673``, ``::1`` or ``[::1]:5673``."""
+    match = re.fullmatch(r"\[(?P<v6>[0-9a-fA-F:.%]+)\](?::(?P<v6port>\d+))?|(?P<name>[^:\s/@]+)(?::(?P<port>\d+))?", text)
+    if match is None:
+        if text.count(":") > 1 and re.fullmatch(r"[0-9a-fA-F:.%]+", text):
+            return {"host": text, "port": port}
+        raise SettingsError(f"{_without_account(text)!r} is no host name", hint="a whole URL goes to --url")
+    own = match["v6port"] or match["port"]
+    return {"host": match["v6"] or match["name"], "port": int(own) if own else port}
+
+
+def _with_account(broker: Broker, username: str | None, password: str | None, environ: Mapping[str, str]) -> Broker:
+    if broker.transport.default_port is None:
+        return broker
+    if broker.transport.name == "amqp" and broker.username is None:
+        # One .env serves the compose file and the commands.
+        username = username or environ.get("RABBITMQ_DEFAULT_USER") or None
+        password = password or (None if username is None else environ.get("RABBITMQ_DEFAULT_PASS")) or None
+    if broker.port is not None and not 0 < broker.port < 65536:
+        raise SettingsError(f"{broker.port} is no TCP port", hint="a port is a number from 1 to 65535")
+    return replace(
+        broker,
+        username=broker.username if broker.username is not None else username,
+        password=broker.password if broker.password is not None else password,
+        port=broker.port if broker.port is not None else _default_port(broker.scheme),
+    )
+
+
+def _default_port(scheme: str) -> int | None:
+    return 5671 if scheme == "amqps" else by_scheme(scheme).default_port
+
+
+def check_room(room: str) -> None:
+    """A room's name may hold spaces, slashes and any script, up to 255 bytes of UTF-8.
+
+    Raises:
+        SettingsError: it is empty, too long, has control characters, or is reserved (``amq.*``, AMQP 0-9-1 exchange.declare).
+    """
+    if not room or not room.strip():
+        raise SettingsError("a room needs a name")
+    if _CONTROL.search(room):
+        raise SettingsError(f"the room's name {ascii(room)} has control characters in it")
+    size = len(room.encode())
+    if size > MAX_ROOM_BYTES:
+        raise SettingsError(f"the room's name is too long: {size} bytes of UTF-8, at most {MAX_ROOM_BYTES}")
+    if room.startswith("amq."):
+        raise SettingsError(f"{room!r}: names that start with 'amq.' are the broker's own")
+
+
+def check_username(username: str) -> None:
+    """A username may be anything that a person can read on one line, up to 255 bytes of UTF-8.
+
+    Raises:
+        SettingsError: it is empty, too long or has control characters.
+    """
+    if not username or not username.strip():
+        raise SettingsError("a sender needs a username", hint="name one with --username")
+    if _CONTROL.search(username):
+        raise SettingsError(f"the username {ascii(username)} has control characters in it")
+    if len(username.encode()) > MAX_ROOM_BYTES:
+        raise SettingsError(f"the username is too long: at most {MAX_ROOM_BYTES} bytes of UTF-8")
+
+
+def login_name() -> str:
+    """Who is logged in here: the default ``--username``."""
+    from getpass import getuser
+
+    try:
+        return getuser()
+    except (KeyError, OSError):  # no such user in the password database, as in some containers
+        return f"uid{os.getuid()}" if hasattr(os, "getuid") else "somebody"

@@ -1,0 +1,303 @@
+"""Listening to a room: consume, decode, hand over, acknowledge, come back after a lost connection.
+
+A subscriber is driven by one thread, which asks for messages with :meth:`Subscriber.receive`, does with them what it
+wants, and says so with :meth:`Subscriber.acknowledge`. What was not acknowledged stays with the broker.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from time import monotonic, sleep
+from types import TracebackType
+from typing import Any
+
+from kchat import errors, events
+from kchat.connection import Backoff, broker_errors, close, connect, drop
+from kchat.message import Message
+from kchat.settings import Settings, check_username, login_name
+from kchat.topology import declare_room, durable_queue, subscriber_queue
+
+PREFETCH = 500
+"""So many messages may be on their way or unacknowledged; two batches, so that one can come while one is shown."""
+
+BATCH = 250
+"""So many messages are handed over at most at once, to be acknowledged together."""
+
+BATCH_SECONDS = 0.05
+"""For so long a burst is gathered before it is handed over."""
+
+REMEMBERED = 20_000
+"""So many bodies are remembered to recognise a repeat: twenty senders' windows."""
+
+_HEARTBEAT_TICK = 1.0
+"""Seconds between looks at the heartbeat; py-amqp asks for about one."""
+
+
+class Subscriber:
+    """Listens to one room. A context manager; connects when it is first needed.
+
+    Arguments:
+        settings: the room and its brokers.
+        username: stands in its queue's name. Default: the login name.
+        durable: the name of a lasting queue, which keeps messages while nobody listens. Default: a queue of its own,
+            which goes when the subscriber goes.
+        last: begin with so many messages of what the room holds.
+        since: begin with what the room holds since then, in UNIX seconds.
+        prefetch: so many messages may be unacknowledged, default 500
+            (https://www.rabbitmq.com/docs/consumer-prefetch).
+        on_event: told what happens to the connection, see :mod:`kchat.events`.
+
+    Raises:
+        kchat.errors.SettingsError: the transport cannot do what is asked.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        username: str | None = None,
+        *,
+        durable: str | None = None,
+        last: int | None = None,
+        since: float | None = None,
+        prefetch: int = PREFETCH,
+        on_event: events.OnEvent = events.ignore,
+    ) -> None:
+        self.settings = settings
+        self.username = login_name() if username is None else username
+        check_username(self.username)
+        if durable is not None:
+            check_username(durable)
+        abilities = settings.transport.abilities
+        if durable is not None and not abilities.durable:
+            raise errors.SettingsError(f"the {settings.transport.name} transport has no durable queues")
+        if (last is not None or since is not None) and not abilities.history:
+            raise errors.SettingsError(
+                f"a room on {settings.transport.name} keeps no history, so there is nothing to begin with",
+                hint="leave --last and --since out",
+            )
+        self._durable = durable
+        self._last = last
+        self._since = since
+        self._prefetch = max(1, prefetch)
+        self._on_event = on_event
+        self._broker = settings.broker
+        self._connection: Any = None
+        self._channel: Any = None
+        self._queue: Any = None
+        self._arrived: deque[Any] = deque()
+        self._handed_over: Any = None
+        self._seen: set[int] = set()
+        self._seen_order: deque[int] = deque(maxlen=REMEMBERED)
+        self._heartbeat_due = 0.0
+        self._lost_at: float | None = None
+        self._backoff = Backoff()
+
+    def __enter__(self) -> Subscriber:
+        self.open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def queue_name(self) -> str:
+        """The name of its queue; empty before :meth:`open`."""
+        return "" if self._queue is None else str(self._queue.name)
+
+    @property
+    def where(self) -> str:
+        """``chat at amqp://rmq:***@localhost:5672/``; safe to show."""
+        return f"{self.settings.room} at {self._broker}"
+
+    def open(self) -> None:
+        """Connect, declare the room and the queue, and start to consume. When it returns, nothing that is sent is missed.
+
+        Raises:
+            kchat.errors.Refused: the broker says no, or the room's name belongs to no fanout exchange.
+            kchat.errors.BrokerError: anything else between here and the room.
+        """
+        if self._channel is None:
+            try:
+                self._connect()
+            except BaseException:
+                self._drop()
+                raise
+
+    def close(self) -> None:
+        """Stop listening. What was received and not acknowledged goes back to the broker; its own queue goes away."""
+        connection, self._connection, self._channel = self._connection, None, None
+        self._arrived.clear()
+        if connection is not None:
+            close(connection)
+
+    def receive(self, timeout: float | None = None, limit: int = BATCH) -> list[Message]:
+        """What has arrived, in order; waits for the first message, then takes what else is there.
+
+        A lost connection is made again meanwhile; :mod:`kchat.events` tell.
+
+        Arguments:
+            timeout: seconds to wait for the first message. Default: for ever.
+            limit: so many at most, default 250.
+
+        Returns:
+            The messages; none when the time was over.
+
+        Raises:
+            kchat.errors.Refused: the broker does not let us in any more.
+        """
+        deadline = None if timeout is None else monotonic() + timeout
+        while True:
+            if self._channel is None:
+                self._come_back(deadline)
+            if self._channel is not None:
+                try:
+                    with broker_errors(self._broker, "listen"):
+                        messages = self._gather(deadline, limit)
+                except (errors.Closed, errors.Unreachable, errors.NotFound) as error:
+                    self._lose(error)
+                else:
+                    if messages:
+                        return messages
+            if deadline is not None and monotonic() >= deadline:
+                return []
+
+    def acknowledge(self) -> None:
+        """Everything that :meth:`receive` has handed over is done with; the broker may forget it."""
+        tag, self._handed_over = self._handed_over, None
+        if tag is None or self._channel is None or not self.settings.transport.acknowledges:
+            return
+        try:
+            with broker_errors(self._broker, "listen"):
+                self._channel.basic_ack(tag, multiple=True)
+        except (errors.Closed, errors.Unreachable, errors.NotFound) as error:
+            self._lose(error)
+
+    def __iter__(self) -> Iterator[Message]:
+        """Every message, for ever; each is acknowledged when the next one is asked for."""
+        while True:
+            for message in self.receive(limit=1):
+                yield message
+                self.acknowledge()
+
+    def _gather(self, deadline: float | None, limit: int) -> list[Message]:
+        arrived = self._arrived
+        if not arrived:
+            self._drain(None if deadline is None else max(0.0, deadline - monotonic()))
+        burst_ends = monotonic() + BATCH_SECONDS
+        while arrived and len(arrived) < limit and monotonic() < burst_ends:
+            before = len(arrived)
+            self._drain(0)
+            if len(arrived) == before:
+                break
+        messages = []
+        while arrived and len(messages) < limit:
+            delivery = arrived.popleft()
+            self._handed_over = delivery.delivery_tag
+            message = self._read(delivery)
+            if not self._is_repeat(message):
+                messages.append(message)
+        if not messages:
+            self.acknowledge()
+        return messages
+
+    def _drain(self, timeout: float | None) -> None:
+        now = monotonic()
+        if now >= self._heartbeat_due:
+            # Kombu sends none by itself: without this a quiet subscriber on a dead link would wait for ever.
+            self._connection.heartbeat_check()
+            self._heartbeat_due = now + _HEARTBEAT_TICK
+        wait = _HEARTBEAT_TICK if timeout is None else min(timeout, _HEARTBEAT_TICK)
+        try:
+            self._connection.drain_events(timeout=wait)
+        except TimeoutError:
+            pass
+
+    def _read(self, delivery: Any) -> Message:
+        properties = delivery.properties
+        body = delivery.body
+        account = properties.get("user_id")
+        return Message.receive(
+            body if isinstance(body, bytes) else _as_bytes(body),
+            account=account if isinstance(account, str) else None,
+            redelivered=bool(delivery.delivery_info.get("redelivered")),
+        )
+
+    def _is_repeat(self, message: Message) -> bool:
+        """A sender that lost its connection sends again what was not confirmed, byte for byte, under the same id."""
+        if message.id is None:
+            return False
+        seen, order = self._seen, self._seen_order
+        key = hash(message.body)
+        if key in seen:
+            return True
+        if len(order) == order.maxlen:
+            seen.discard(order[0])
+        order.append(key)
+        seen.add(key)
+        return False
+
+    def _connect(self) -> None:
+        settings = self.settings
+        self._connection, self._broker = connect(settings, purpose="subscribe", heartbeat=settings.heartbeat)
+        with broker_errors(self._broker, "listen"):
+            channel = self._connection.channel()
+            channel.auto_decode = False
+            queue = self._make_queue()
+            declare_room(channel, queue.exchange)
+            queue = queue(channel)
+            queue.queue_declare()
+            queue.queue_bind()
+            channel.basic_qos(0, self._prefetch, False)
+            queue.consume(
+                consumer_tag=queue.name, callback=self._arrived.append, no_ack=not settings.transport.acknowledges
+            )
+        self._queue, self._channel = queue, channel
+        # Whoever comes back has seen the history already.
+        self._last = self._since = None
+        self._heartbeat_due = monotonic() + _HEARTBEAT_TICK
+
+    def _make_queue(self) -> Any:
+        if self._durable is not None:
+            return durable_queue(self.settings, self._durable, since=self._since)
+        return subscriber_queue(self.settings, self.username, last=self._last, since=self._since)
+
+    def _lose(self, error: errors.KchatError) -> None:
+        self._drop()
+        self._lost_at = monotonic()
+        self._on_event(events.Lost(error))
+
+    def _drop(self) -> None:
+        connection, self._connection, self._channel = self._connection, None, None
+        self._arrived.clear()
+        self._handed_over = None
+        if connection is not None:
+            drop(connection)
+
+    def _come_back(self, deadline: float | None) -> None:
+        """Connect again when that is due, everything declared afresh; wait until then, or until the deadline."""
+        if self._lost_at is None:
+            self.open()
+            return
+        pause = self._backoff.remaining()
+        if deadline is not None:
+            pause = min(pause, max(0.0, deadline - monotonic()))
+        if pause:
+            sleep(pause)
+        if self._backoff.remaining():
+            return
+        try:
+            self.open()
+        except (errors.Unreachable, errors.Closed, errors.NotFound) as error:
+            self._on_event(events.Waiting(error, self._backoff.fail(), self._backoff.attempt))
+            return
+        away, self._lost_at = monotonic() - self._lost_at, None
+        self._backoff.reset()
+        self._on_event(events.Back(self.where, away, lossless=self._durable is not None))
+
+
+def _as_bytes(body: object) -> bytes:
+    """Kombu's virtual transports hand over text where the body was text."""
+    return str(body).encode("utf-8", "surrogatepass")

@@ -1,0 +1,211 @@
+"""The transports that kchat knows: URL scheme → Kombu transport, driver, abilities.
+
+Command-line choices, help texts, ``kchat transports``, ``docs/transports.md`` and the contract tests read this table; a
+new transport is one module and one entry here. Importing it imports no driver and no Kombu.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from importlib.util import find_spec
+from types import MappingProxyType
+
+from kchat.errors import MissingExtra, SettingsError
+
+
+@dataclass(frozen=True)
+class Abilities:
+    """What a transport can do, as ``kchat transports`` shows it."""
+
+    confirmed: bool
+    """``send`` returns only when the broker has the message."""
+    ordered: bool
+    """Each sender's messages arrive in the order sent."""
+    history: bool
+    """``--last`` and/or ``--since`` begin with what the room already holds."""
+    durable: bool
+    """``--durable NAME`` keeps messages while its subscriber is away."""
+    survives_restart: bool
+    """A subscriber comes back by itself after the broker restarted or the network was cut."""
+    send_only: bool
+    """A sender with the right to send and no other can send to a room that exists."""
+
+    def items(self) -> list[tuple[str, bool]]:
+        """``[("confirmed", True), ...]``, in the order of the columns."""
+        return [(field.name, getattr(self, field.name)) for field in fields(self)]
+
+
+@dataclass(frozen=True)
+class TransportInfo:
+    """One line of the registry.
+
+    Attributes:
+        name: what ``--transport`` takes.
+        broker: what it talks to, for people.
+        url_form: the connection URL to type.
+        schemes: URL scheme → dotted path of the Kombu transport class.
+        abilities: what it can do.
+        note: what its users should know, one sentence.
+        extra: the extra of the ``kchat`` distribution that brings its driver; empty if built in.
+        driver: the module whose presence shows that the driver is installed; empty if built in.
+        default_port: TCP port, ``None`` where there is none.
+        max_body: the largest body in bytes that its broker takes as installed.
+        declares_in_process: its exchanges live in the client's memory (Kombu's virtual transports), so that a sender
+            has to declare before it publishes, at no cost and with no right needed.
+        acknowledges: deliveries are acknowledged, with ``multiple``.
+        orders_by_routing_key: order holds for each routing key, so a sender's name is its routing key (Pub/Sub).
+        tells_unheard: the broker says so when nobody is listening (``basic.return``).
+        name_separator: joins the parts of a queue's name.
+    """
+
+    name: str
+    broker: str
+    url_form: str
+    schemes: Mapping[str, str]
+    abilities: Abilities
+    note: str
+    extra: str = ""
+    driver: str = ""
+    default_port: int | None = None
+    max_body: int = 16 * 1024 * 1024
+    declares_in_process: bool = False
+    acknowledges: bool = True
+    orders_by_routing_key: bool = False
+    tells_unheard: bool = True
+    name_separator: str = "."
+
+    @property
+    def installed(self) -> bool:
+        """Whether its driver can be imported (looked up, not imported)."""
+        if not self.driver:
+            return True
+        try:
+            return find_spec(self.driver) is not None
+        except ModuleNotFoundError:  # a parent package is missing
+            return False
+
+    @property
+    def install_command(self) -> str:
+        """The command that installs its driver; empty if it is built in."""
+        return f'pip install "kchat[{self.extra}]"' if self.extra else ""
+
+    def require(self) -> None:
+        """Raises:
+        MissingExtra: its driver is not installed.
+        """
+        if not self.installed:
+            raise MissingExtra(
+                f"the {self.name} transport needs a driver that is not installed",
+                hint=f"install it with: {self.install_command}",
+            )
+
+
+_MIB = 1024 * 1024
+
+TRANSPORTS: Mapping[str, TransportInfo] = MappingProxyType(
+    {
+        info.name: info
+        for info in (
+            TransportInfo(
+                name="local",
+                broker="none: an SQLite file on this machine",
+                url_form="local:// or local:///path/to/room.db",
+                schemes={"local": "kchat.transports.local:Transport"},
+                abilities=Abilities(
+                    confirmed=True, ordered=True, history=True, durable=True, survives_restart=True, send_only=False
+                ),
+                note="Who may write the file may do everything: there are no accounts.",
+            ),
+            TransportInfo(
+                name="amqp",
+                broker="RabbitMQ and other AMQP 0-9-1 brokers",
+                url_form="amqp://user:password@host:5672/vhost, amqps://",
+                # By its own name: Kombu turns "amqp" into librabbitmq where that is installed.
+                schemes={
+                    "amqp": "kombu.transport.pyamqp:Transport",
+                    "amqps": "kombu.transport.pyamqp:SSLTransport",
+                },
+                abilities=Abilities(
+                    confirmed=True, ordered=True, history=False, durable=True, survives_restart=True, send_only=True
+                ),
+                note="A room keeps nothing: who is not there, and has no durable queue, misses it.",
+                default_port=5672,
+                # rabbit.max_message_size of RabbitMQ 4.0 and newer (128 MiB before).
+                max_body=16 * _MIB,
+            ),
+            TransportInfo(
+                name="pubsub",
+                broker="Google Cloud Pub/Sub, or its emulator by PUBSUB_EMULATOR_HOST",
+                url_form="pubsub://project",
+                schemes={"pubsub": "kchat.transports.pubsub:Transport"},
+                abilities=Abilities(
+                    confirmed=True, ordered=True, history=True, durable=True, survives_restart=True, send_only=True
+                ),
+                note="History by --since only, where the topic retains messages.",
+                extra="pubsub",
+                driver="google.cloud.pubsub_v1",
+                # 10 MB for a message with its attributes: https://cloud.google.com/pubsub/quotas#resource_limits
+                max_body=10_000_000 - 64 * 1024,
+                orders_by_routing_key=True,
+                tells_unheard=False,
+                name_separator="-",
+            ),
+            TransportInfo(
+                name="redis",
+                broker="Redis and compatible servers",
+                url_form="redis://host:6379/0, rediss://",
+                schemes={
+                    "redis": "kombu.transport.redis:Transport",
+                    "rediss": "kombu.transport.redis:Transport",
+                },
+                abilities=Abilities(
+                    confirmed=True, ordered=True, history=False, durable=False, survives_restart=True, send_only=True
+                ),
+                note="PUBLISH stores nothing: a message that nobody hears is gone.",
+                extra="redis",
+                driver="redis",
+                default_port=6379,
+                declares_in_process=True,
+                acknowledges=False,
+                tells_unheard=False,
+            ),
+            TransportInfo(
+                name="memory",
+                broker="none: inside one process, for tests",
+                url_form="memory://",
+                schemes={"memory": "kombu.transport.memory:Transport"},
+                abilities=Abilities(
+                    confirmed=True, ordered=True, history=False, durable=False, survives_restart=False, send_only=False
+                ),
+                note="Kombu's own; it ends with the process.",
+                declares_in_process=True,
+                acknowledges=False,
+                tells_unheard=False,
+            ),
+        )
+    }
+)
+
+
+def by_scheme(scheme: str) -> TransportInfo:
+    """The transport that a URL scheme names.
+
+    Raises:
+        SettingsError: no transport has that scheme.
+    """
+    for info in TRANSPORTS.values():
+        if scheme in info.schemes:
+            return info
+    known = ", ".join(scheme for info in TRANSPORTS.values() for scheme in info.schemes)
+    raise SettingsError(f"no transport for {scheme!r} URLs", hint=f"the schemes are: {known}")
+
+
+def register() -> None:
+    """Make kchat's own transports known to Kombu, so that ``kombu.Connection("local://...")`` works. Safe to repeat."""
+    from kombu.transport import TRANSPORT_ALIASES
+
+    for info in TRANSPORTS.values():
+        for scheme, path in info.schemes.items():
+            if path.startswith("kchat."):
+                TRANSPORT_ALIASES[scheme] = path
