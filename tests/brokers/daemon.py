@@ -21,7 +21,9 @@ class Daemon:
         environment: all of it. Default that of the tests.
     """
 
-    def __init__(self, command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None
+    ) -> None:
         setpriv = shutil.which("setpriv")
         self._command = [*([setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []), *command]
         self._log = log

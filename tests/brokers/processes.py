@@ -18,11 +18,18 @@ from tests.brokers.wait import Deadline
 Stream = Literal["stdout", "stderr"]
 
 SECONDS = 15.0
-"""How long a test waits for a line or an exit unless it says otherwise. A start takes 0.2 s when all is quiet."""
+"""How long a test waits for a line or an exit unless it says otherwise. A start takes about 0.2 s."""
 
 # All that a command gets of the tests' own environment. What kchat itself reads (KCHAT_*, RABBITMQ_*,
 # NO_COLOR, XDG_*, PUBSUB_EMULATOR_HOST) is passed on by a test on purpose, or not at all.
-INHERITED = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "TMPDIR", "COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG")
+INHERITED = (
+    "PATH",
+    "LD_LIBRARY_PATH",
+    "SYSTEMROOT",
+    "TMPDIR",
+    "COVERAGE_PROCESS_START",
+    "COVERAGE_PROCESS_CONFIG",
+)
 
 
 @dataclass(frozen=True)

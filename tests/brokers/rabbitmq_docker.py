@@ -35,10 +35,6 @@ class DockerRabbitMQ(RabbitMQ):
     def running(self) -> bool:
         return self._compose.running(self._service)
 
-    def check_alive(self) -> None:
-        if not self.running:
-            raise RuntimeError(f"{self} ended by itself:\n{self.log_tail()}")
-
     def log_tail(self) -> str:
         return self._compose.run("logs", "--no-color", "--tail", "40", self._service)
 

@@ -58,7 +58,7 @@ class Erlang:
         self._epmd = Daemon([epmd], folder / "epmd.log", self.environment())
 
     def environment(self) -> dict[str, str]:
-        """Returns the environment of every Erlang process of ours; nothing of the machine's RabbitMQ is in it."""
+        """Returns the environment of every Erlang process of ours, with nothing of the machine's RabbitMQ."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("RABBITMQ_")}
         return {
             **kept,
@@ -150,10 +150,6 @@ class MachineRabbitMQ(RabbitMQ):
     def start(self) -> None:
         self._server.start()
         self.wait_until_ready()
-
-    def check_alive(self) -> None:
-        if not self._server.running:
-            raise RuntimeError(f"{self} ended by itself:\n{self.log_tail()}")
 
     def log_tail(self) -> str:
         logs = [self._folder / "output.log", *sorted((self._folder / "log").glob("*.log"))]

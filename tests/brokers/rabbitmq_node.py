@@ -161,12 +161,21 @@ class RabbitMQ(abc.ABC):
         wait_until(lambda: not self._alarmed(), 20, "the end of a memory alarm")
 
     def _alarmed(self) -> bool:
-        return any(node.get("mem_alarm") for node in self.management.get("nodes"))
+        # Asked anew each time, unlike the figures of /api/nodes, which are five seconds old.
+        try:
+            self.management.get("health", "checks", "alarms")
+        except ManagementError as error:
+            if error.status != 503:
+                raise
+            return True
+        return False
 
     # ---- life and death
 
     def check_alive(self) -> None:
-        """Raises RuntimeError where the node is known to have ended by itself. Default: not known."""
+        """Raises RuntimeError, with the end of the log, where the node has ended by itself."""
+        if not self.running:
+            raise RuntimeError(f"{self} ended by itself:\n{self.log_tail()}")
 
     def log_tail(self) -> str:
         """Returns the end of the node's log, for an error. Default: nothing."""

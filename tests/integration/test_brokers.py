@@ -19,7 +19,7 @@ from tests.brokers.wait import wait_until
 
 
 def round_trip(url: str, body: bytes) -> bytes | None:
-    """Publishes to a fanout exchange as RabbitMQ's third tutorial does, and gets it from a queue of its own."""
+    """Publishes to a fanout exchange as RabbitMQ's third tutorial does, and gets it from an own queue."""
     with closing(pika.BlockingConnection(pika.URLParameters(url))) as connection:
         channel = connection.channel()
         channel.exchange_declare("chat", "fanout")
@@ -65,7 +65,9 @@ def test_each_test_has_a_vhost_of_its_own(rabbitmq: RabbitMQ, vhost: str) -> Non
         assert rabbitmq.management.exchange(other, "chat") is None
 
 
-def test_a_killed_rabbitmq_closes_its_port_and_comes_back_with_what_is_durable(own_rabbitmq: RabbitMQ) -> None:
+def test_a_killed_rabbitmq_closes_its_port_and_comes_back_with_what_is_durable(
+    own_rabbitmq: RabbitMQ,
+) -> None:
     own_rabbitmq.management.add_exchange("/", "kept", durable=True)
     own_rabbitmq.kill()
     assert not own_rabbitmq.running
@@ -81,15 +83,20 @@ def test_a_rabbitmq_stopped_in_order_comes_back(own_rabbitmq: RabbitMQ) -> None:
 
 
 def test_a_memory_alarm_blocks_a_publisher_and_is_lifted(own_rabbitmq: RabbitMQ) -> None:
-    blocked = []
+    told: list[str] = []
     with closing(pika.BlockingConnection(pika.URLParameters(own_rabbitmq.url))) as connection:
-        connection.add_on_connection_blocked_callback(lambda *told: blocked.append("blocked"))
-        connection.add_on_connection_unblocked_callback(lambda *told: blocked.append("unblocked"))
+        connection.add_on_connection_blocked_callback(lambda *_: told.append("blocked"))
+        connection.add_on_connection_unblocked_callback(lambda *_: told.append("unblocked"))
+
+        def hear(count: int) -> bool:
+            connection.process_data_events(0.1)
+            return len(told) >= count
+
         with own_rabbitmq.memory_alarm():
             connection.channel().basic_publish("", "nowhere", b"x")
-            wait_until(lambda: connection.process_data_events(0.1) or blocked, 10, "connection.blocked")
-        wait_until(lambda: connection.process_data_events(0.1) or blocked[1:], 10, "connection.unblocked")
-    assert blocked == ["blocked", "unblocked"]
+            wait_until(lambda: hear(1), 10, "connection.blocked")
+        wait_until(lambda: hear(2), 10, "connection.unblocked")
+    assert told == ["blocked", "unblocked"]
 
 
 def test_a_cluster_of_two_is_one_broker_and_outlives_a_node(rabbitmq_cluster: list[RabbitMQ]) -> None:
