@@ -203,7 +203,7 @@ class Settings:
 
         Arguments:
             url: one connection URL, or several joined by ``;``.
-            transport: a name of the registry. Default: ``pubsub`` with ``project``, ``amqp`` with ``host`` and the like.
+            transport: a name of the registry. Default: ``amqp`` with ``host`` and the like, ``pubsub`` with ``project`` alone.
             host: host name or address, or several joined by ``,``, each with its own ``:port`` if need be.
             port: TCP port. Default: the transport's own.
             vhost: AMQP virtual host, default ``/``.
@@ -238,7 +238,8 @@ class Settings:
 def _from_parts(
     transport: str | None, host: str | None, port: int | None, vhost: str | None, project: str | None
 ) -> Iterable[Broker]:
-    name = transport or ("pubsub" if project else "amqp")
+    # A project may stand in the environment for good, so it chooses only where nothing else does.
+    name = transport or ("amqp" if host or port or vhost or not project else "pubsub")
     info = TRANSPORTS.get(name)
     if info is None:
         raise SettingsError(f"no transport {name!r}", hint=f"the transports are: {', '.join(TRANSPORTS)}")
@@ -248,8 +249,6 @@ def _from_parts(
             raise SettingsError("Pub/Sub needs a project", hint="name it with --project or KCHAT_PROJECT")
         yield Broker(scheme=scheme, host=project)
         return
-    if project:
-        raise SettingsError(f"the {name} transport has no projects", hint="leave --project out, or --transport pubsub")
     if info.default_port is None:
         if host or port or vhost:
             raise SettingsError(f"the {name} transport has no host, port or virtual host")

@@ -1,0 +1,133 @@
+"""Which room on which broker: precedence, URLs, masking."""
+
+from __future__ import annotations
+
+import pytest
+
+from kchat.errors import SettingsError
+from kchat.settings import Broker, Settings, check_room
+
+
+def resolve(environ: dict[str, str] | None = None, **options: object) -> Settings:
+    return Settings.resolve(environ=environ or {}, **options)  # type: ignore[arg-type]  # options of any type, to be refused
+
+
+def test_with_nothing_named_the_room_is_the_embedded_one() -> None:
+    assert resolve().transport.name == "local"
+
+
+def test_the_url_option_wins_over_everything() -> None:
+    settings = resolve({"KCHAT_URL": "redis://c"}, url="amqp://a/", host="b", transport="redis")
+    assert (settings.transport.name, settings.broker.host) == ("amqp", "a")
+
+
+def test_host_wins_over_the_url_of_the_environment() -> None:
+    settings = resolve({"KCHAT_URL": "redis://c"}, host="b")
+    assert (settings.transport.name, settings.broker.host, settings.broker.port) == ("amqp", "b", 5672)
+
+
+def test_the_url_of_the_environment_wins_over_the_embedded_room() -> None:
+    assert resolve({"KCHAT_URL": "redis://c"}).transport.name == "redis"
+
+
+def test_a_project_alone_means_pubsub() -> None:
+    assert str(resolve(project="my-project").broker) == "pubsub://my-project"
+
+
+def test_a_project_left_in_the_environment_does_not_stand_in_a_hosts_way() -> None:
+    assert resolve(project="my-project", host="b").transport.name == "amqp"
+
+
+def test_a_project_of_a_domain_keeps_its_colon() -> None:
+    assert resolve(url="pubsub://example.com:my-project").broker.host == "example.com:my-project"
+
+
+def test_the_account_of_the_compose_file_fills_in_when_a_host_is_given() -> None:
+    environ = {"RABBITMQ_DEFAULT_USER": "rmq", "RABBITMQ_DEFAULT_PASS": "secret"}
+    broker = resolve(environ, host="b").broker
+    assert (broker.username, broker.password) == ("rmq", "secret")
+
+
+def test_an_account_that_is_named_is_not_mixed_with_the_one_of_the_environment() -> None:
+    environ = {"RABBITMQ_DEFAULT_USER": "rmq", "RABBITMQ_DEFAULT_PASS": "secret"}
+    broker = resolve(environ, url="amqp://ada:hers@b/").broker
+    assert (broker.username, broker.password) == ("ada", "hers")
+
+
+@pytest.mark.parametrize(
+    ("url", "vhost"), [("amqp://h", "/"), ("amqp://h/", "/"), ("amqp://h//", "/"), ("amqp://h/%2F", "/"), ("amqp://h/a%20b", "a b")]
+)
+def test_the_virtual_host_is_read_as_kombu_and_the_amqp_uri_write_it(url: str, vhost: str) -> None:
+    assert resolve(url=url).broker.vhost == vhost
+
+
+def test_a_password_is_shown_nowhere() -> None:
+    settings = resolve(url="amqp://ada:s3cr%2Ft@h/v")
+    assert settings.broker.password == "s3cr/t"
+    for text in (repr(settings), str(settings), str(settings.broker), f"{settings.broker!r}"):
+        assert "s3cr" not in text
+    assert str(settings) == "chat at amqp://ada:***@h:5672/v"
+
+
+@pytest.mark.parametrize("url", ["amqp://ada:s3cr#t@h/", "amqp://ada:s3cr/t@h:5672/", "ada:s3crt@h", "amq://ada:s3crt@h", "amqp://ada:s3crt@h:port/"])
+def test_a_mistyped_url_is_refused_without_its_password(url: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        resolve(url=url)
+    assert "s3cr" not in f"{caught.value} {caught.value.hint}"
+
+
+def test_the_url_for_the_driver_reads_back_as_the_same_broker() -> None:
+    broker = Broker.parse("amqp://a%40b:p%2Fw%3A@[::1]:5673/v%2Fh")
+    assert (broker.username, broker.password, broker.host, broker.port, broker.vhost) == ("a@b", "p/w:", "::1", 5673, "v/h")
+    assert Broker.parse(broker.url()) == broker
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("a", [("a", 5672)]),
+        ("a,b:5673", [("a", 5672), ("b", 5673)]),
+        ("::1", [("::1", 5672)]),
+        ("[::1]:5673", [("::1", 5673)]),
+    ],
+)
+def test_hosts_may_be_several_each_with_its_port(host: str, expected: list[tuple[str, int]]) -> None:
+    assert [(broker.host, broker.port) for broker in resolve(host=host).brokers] == expected
+
+
+def test_a_url_may_name_several_nodes() -> None:
+    assert [broker.host for broker in resolve(url="amqp://a;amqp://b").brokers] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"url": "amqp://a;redis://b"},
+        {"url": "ftp://a"},
+        {"url": ""},
+        {"url": "amqp://a:99999/"},
+        {"host": "a b"},
+        {"host": "amqp://a"},
+        {"host": "a", "port": 70000},
+        {"transport": "pubsub"},
+        {"transport": "nosuch"},
+        {"transport": "local", "host": "a"},
+        {"transport": "redis", "vhost": "v"},
+        {"host": "a", "room": ""},
+        {"host": "a", "connect_timeout": 0},
+    ],
+)
+def test_what_makes_no_sense_is_refused(options: dict[str, object]) -> None:
+    with pytest.raises(SettingsError):
+        resolve(**options)
+
+
+@pytest.mark.parametrize("room", ["chat", "a room", "a/b", "Zimmer äöü", "部屋", "🚀", "x" * 255, "a#b?c%20*"])
+def test_a_room_may_have_an_odd_name(room: str) -> None:
+    check_room(room)
+
+
+@pytest.mark.parametrize("room", ["", "  ", "a\nb", "a\x1b[31mb", "x" * 256, "é" * 128, "amq.fanout", "a\u202eb", "\ud800"])
+def test_a_room_may_not_have_a_name_that_cannot_be_shown_or_sent(room: str) -> None:
+    with pytest.raises(SettingsError):
+        check_room(room)
