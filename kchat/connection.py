@@ -90,7 +90,8 @@ def kombu_connection(
     name = broker.transport.name
     if name != "amqp":
         return kombu.Connection(
-            broker.url() + ("?" + "&".join(f"{k}={v}" for k, v in broker.options.items()) if broker.options else ""),
+            broker.url()
+            + ("?" + "&".join(f"{k}={v}" for k, v in broker.options.items()) if broker.options else ""),
             connect_timeout=settings.connect_timeout,
             transport_options={
                 "confirm_timeout": settings.confirm_timeout,
@@ -158,14 +159,18 @@ def as_kchat_error(error: Exception, broker: Broker, doing: str) -> errors.Kchat
     if isinstance(error, ssl.SSLCertVerificationError):
         return errors.Unreachable(f"{where}: its certificate is not valid: {error.verify_message}")
     if isinstance(error, ssl.SSLError):
-        return errors.Unreachable(f"{where}: no TLS connection: {error.reason or error}", hint="is TLS on at that port?")
+        return errors.Unreachable(
+            f"{where}: no TLS connection: {error.reason or error}", hint="is TLS on at that port?"
+        )
     if isinstance(error, socket.gaierror):
         return errors.Unreachable(f"{where}: no such host: {broker.host}")
     if isinstance(error, ConnectionRefusedError):
         return errors.Unreachable(f"{where}: nothing listens on that port (connection refused)")
     if isinstance(error, TimeoutError):
         # socket.timeout is TimeoutError since Python 3.10.
-        return errors.Unreachable(f"{where}: no answer in time", hint="a wrong port, or a firewall in between?")
+        return errors.Unreachable(
+            f"{where}: no answer in time", hint="a wrong port, or a firewall in between?"
+        )
     if isinstance(error, OSError):
         kind = errors.Unreachable if doing == "connect" else errors.Closed
         hint = "is it that kind of broker, and TLS or not?" if doing == "connect" and not error.errno else ""
@@ -187,7 +192,9 @@ def _from_reply(error: amqp.exceptions.AMQPError, where: str, doing: str) -> err
     if code == 404:
         return errors.NotFound(f"{where}: {text}")
     if code == 530 and "not found" in text:
-        return errors.NotFound(f"{where}: no such virtual host", hint="name it with --vhost; the default is /")
+        return errors.NotFound(
+            f"{where}: no such virtual host", hint="name it with --vhost; the default is /"
+        )
     if code == 530:
         return errors.NotAuthorised(f"{where}: {text}")
     if code == 311 or (code == 406 and "larger than" in text):
@@ -195,7 +202,9 @@ def _from_reply(error: amqp.exceptions.AMQPError, where: str, doing: str) -> err
     if isinstance(error, amqp.exceptions.ChannelError) or code in (540, 541):
         return errors.Refused(f"{where}: {text}")
     if isinstance(error, amqp.exceptions.UnexpectedFrame):
-        return errors.Unreachable(f"{where}: what answers there does not speak AMQP", hint="is it that kind of broker?")
+        return errors.Unreachable(
+            f"{where}: what answers there does not speak AMQP", hint="is it that kind of broker?"
+        )
     return errors.Closed(f"{where}: {text}")
 
 
@@ -260,7 +269,7 @@ class Backoff:
 
     def fail(self) -> float:
         """Note a failed attempt; returns the seconds until the next one is due."""
-        bound = min(self._most, self._first * 2**self.attempt)
+        bound = min(self._most, self._first * 2.0**self.attempt)
         self.attempt += 1
         pause = bound / 2 + random.uniform(0, bound / 2)  # noqa: S311 - spreads load, guards nothing
         self.due = monotonic() + pause

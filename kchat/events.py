@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from kchat.errors import KchatError
+if TYPE_CHECKING:
+    from kchat.errors import KchatError
 
 
 @dataclass(frozen=True)

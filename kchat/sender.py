@@ -179,7 +179,9 @@ class Sender:
         size = len(message.body)
         limit = self.settings.transport.max_body
         if size > limit:
-            error = errors.TooLarge(f"a message of {size:,} bytes is too large: {self._broker} takes {limit:,} at most")
+            error = errors.TooLarge(
+                f"a message of {size:,} bytes is too large: {self._broker} takes {limit:,} at most"
+            )
             self._settled.append(Receipt(message, error=error))
             return
         self.open()
@@ -203,9 +205,11 @@ class Sender:
                 "delivery_mode": 1,
             },
         )
-        channel.basic_publish(raw, exchange=self._exchange.name, routing_key=self._routing_key, mandatory=True)
+        channel.basic_publish(
+            raw, exchange=self._exchange.name, routing_key=self._routing_key, mandatory=True
+        )
         if not self._pipelined:
-            self._on_ack(tag, False)
+            self._on_ack(tag, multiple=False)
 
     def _wait_for_confirms(self) -> None:
         """Wait until at least one message is settled, or mend what keeps it from being so."""
@@ -239,7 +243,9 @@ class Sender:
             return
         oldest = next(iter(self._unconfirmed.values()), None)
         if oldest is not None and now - oldest[1] > self.settings.confirm_timeout:
-            raise errors.NotConfirmed(f"{self._broker}: no confirmation within {self.settings.confirm_timeout:g} s")
+            raise errors.NotConfirmed(
+                f"{self._broker}: no confirmation within {self.settings.confirm_timeout:g} s"
+            )
 
     def _mend(self, action: Callable[[], None]) -> None:
         """Do it; if the connection or the room is missing, see to that and send again what was not confirmed."""
@@ -342,8 +348,8 @@ class Sender:
         if self.settings.transport.tells_unheard:
             channel.events["basic_return"] = {self._on_return}
 
-    def _on_ack(self, tag: int, multiple: bool) -> None:
-        for message in self._take(tag, multiple):
+    def _on_ack(self, tag: int, multiple: bool) -> None:  # noqa: FBT001 - py-amqp's signature
+        for message in self._take(tag, multiple=multiple):
             heard: bool | None = None
             error = None
             if self.settings.transport.tells_unheard:
@@ -351,18 +357,20 @@ class Sender:
                 if not heard:
                     self._unheard.discard(message.id or "")
                     if self._mandatory:
-                        error = errors.Returned(f"nobody is listening on {self.settings.room} at {self._broker}")
+                        error = errors.Returned(
+                            f"nobody is listening on {self.settings.room} at {self._broker}"
+                        )
             self._settled.append(Receipt(message, heard, error))
         if self._failing_since is not None:
             self._failing_since = None
             self._backoff.reset()
 
-    def _on_nack(self, tag: int, multiple: bool) -> None:
-        for message in self._take(tag, multiple):
+    def _on_nack(self, tag: int, multiple: bool) -> None:  # noqa: FBT001 - py-amqp's signature
+        for message in self._take(tag, multiple=multiple):
             error = errors.Rejected(f"{self._broker} did not take the message (basic.nack)")
             self._settled.append(Receipt(message, error=error))
 
-    def _take(self, tag: int, multiple: bool) -> list[Message]:
+    def _take(self, tag: int, *, multiple: bool) -> list[Message]:
         if not multiple:
             settled = self._unconfirmed.pop(tag, None)
             return [] if settled is None else [settled[0]]
@@ -373,7 +381,7 @@ class Sender:
             tags.append(known)
         return [self._unconfirmed.pop(known)[0] for known in tags]
 
-    def _on_return(self, error: Exception, exchange: str, routing_key: str, message: Any) -> None:
+    def _on_return(self, _error: Exception, _exchange: str, _routing_key: str, message: Any) -> None:
         properties = message.properties if hasattr(message, "properties") else message["properties"]
         self._unheard.add(properties.get("message_id", ""))
 

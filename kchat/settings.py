@@ -24,7 +24,9 @@ DEFAULT_URL = "local://"
 MAX_ROOM_BYTES = 255
 """AMQP 0-9-1 section 4.2.5.3: an exchange's name is a short string."""
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
+_CONTROL = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]"
+)
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,8 @@ class Broker:
         scheme, colon, rest = url.partition("://")
         if not colon:
             raise SettingsError(
-                f"{_without_account(url)!r} is no connection URL", hint="for example: amqp://user:password@host:5672/"
+                f"{_without_account(url)!r} is no connection URL",
+                hint="for example: amqp://user:password@host:5672/",
             )
         info = by_scheme(scheme.lower())
         if _CONTROL.search(url):
@@ -103,7 +106,9 @@ class Broker:
         if info.name == "pubsub":
             project, _, query = rest.partition("?")
             if not project.strip("/"):
-                raise SettingsError("the Pub/Sub URL names no project", hint="for example: pubsub://my-project")
+                raise SettingsError(
+                    "the Pub/Sub URL names no project", hint="for example: pubsub://my-project"
+                )
             return cls(scheme="pubsub", host=unquote(project.strip("/")), options=dict(parse_qsl(query)))
         try:
             parts = urlsplit(f"{scheme.lower()}://{rest}")
@@ -203,7 +208,7 @@ class Settings:
 
         Arguments:
             url: one connection URL, or several joined by ``;``.
-            transport: a name of the registry. Default: ``amqp`` with ``host`` and the like, ``pubsub`` with ``project`` alone.
+            transport: a name of the registry. Default: ``amqp`` with ``host`` and such, ``pubsub`` with ``project`` alone.
             host: host name or address, or several joined by ``,``, each with its own ``:port`` if need be.
             port: TCP port. Default: the transport's own.
             vhost: AMQP virtual host, default ``/``.
@@ -257,21 +262,28 @@ def _from_parts(
     if vhost and name != "amqp":
         raise SettingsError(f"the {name} transport has no virtual hosts")
     for part in (host or "localhost").split(","):
-        yield Broker(scheme=scheme, **_host_and_port(part.strip(), port), path="" if vhost in (None, "/") else vhost)
+        host_name, host_port = _host_and_port(part.strip(), port)
+        yield Broker(
+            scheme=scheme, host=host_name, port=host_port, path="" if not vhost or vhost == "/" else vhost
+        )
 
 
-def _host_and_port(text: str, port: int | None) -> dict[str, str | int | None]:
+def _host_and_port(text: str, port: int | None) -> tuple[str, int | None]:
     """``a``, ``a:5673``, ``::1`` or ``[::1]:5673``."""
-    match = re.fullmatch(r"\[(?P<v6>[0-9a-fA-F:.%]+)\](?::(?P<v6port>\d+))?|(?P<name>[^:\s/@]+)(?::(?P<port>\d+))?", text)
+    match = re.fullmatch(
+        r"\[(?P<v6>[0-9a-fA-F:.%]+)\](?::(?P<v6port>\d+))?|(?P<name>[^:\s/@]+)(?::(?P<port>\d+))?", text
+    )
     if match is None:
         if text.count(":") > 1 and re.fullmatch(r"[0-9a-fA-F:.%]+", text):
-            return {"host": text, "port": port}
+            return text, port
         raise SettingsError(f"{_without_account(text)!r} is no host name", hint="a whole URL goes to --url")
     own = match["v6port"] or match["port"]
-    return {"host": match["v6"] or match["name"], "port": int(own) if own else port}
+    return match["v6"] or match["name"], int(own) if own else port
 
 
-def _with_account(broker: Broker, username: str | None, password: str | None, environ: Mapping[str, str]) -> Broker:
+def _with_account(
+    broker: Broker, username: str | None, password: str | None, environ: Mapping[str, str]
+) -> Broker:
     if broker.transport.default_port is None:
         return broker
     if broker.transport.name == "amqp" and broker.username is None:
@@ -296,12 +308,12 @@ def check_room(room: str) -> None:
     """A room's name may hold spaces, slashes and any script, up to 255 bytes of UTF-8.
 
     Raises:
-        SettingsError: it is empty, too long, has control characters, or is reserved (``amq.*``, AMQP 0-9-1 exchange.declare).
+        SettingsError: it is empty, too long, has control characters, or starts with ``amq.``, which AMQP 0-9-1 reserves.
     """
     if not room or not room.strip():
         raise SettingsError("a room needs a name")
     if _CONTROL.search(room):
-        raise SettingsError(f"the room's name {ascii(room)} has control characters in it")
+        raise SettingsError(f"the room's name {room!a} has control characters in it")
     size = len(room.encode())
     if size > MAX_ROOM_BYTES:
         raise SettingsError(f"the room's name is too long: {size} bytes of UTF-8, at most {MAX_ROOM_BYTES}")
@@ -318,7 +330,7 @@ def check_username(username: str) -> None:
     if not username or not username.strip():
         raise SettingsError("a sender needs a username", hint="name one with --username")
     if _CONTROL.search(username):
-        raise SettingsError(f"the username {ascii(username)} has control characters in it")
+        raise SettingsError(f"the username {username!a} has control characters in it")
     if len(username.encode()) > MAX_ROOM_BYTES:
         raise SettingsError(f"the username is too long: at most {MAX_ROOM_BYTES} bytes of UTF-8")
 

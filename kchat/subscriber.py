@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from time import monotonic, sleep
 from types import TracebackType
 from typing import Any
@@ -192,7 +193,7 @@ class Subscriber:
             self._drain(0)
             if len(arrived) == before:
                 break
-        messages = []
+        messages: list[Message] = []
         while arrived and len(messages) < limit:
             delivery = arrived.popleft()
             self._handed_over = delivery.delivery_tag
@@ -210,10 +211,8 @@ class Subscriber:
             self._connection.heartbeat_check()
             self._heartbeat_due = now + _HEARTBEAT_TICK
         wait = _HEARTBEAT_TICK if timeout is None else min(timeout, _HEARTBEAT_TICK)
-        try:
+        with suppress(TimeoutError):
             self._connection.drain_events(timeout=wait)
-        except TimeoutError:
-            pass
 
     def _read(self, delivery: Any) -> Message:
         properties = delivery.properties
@@ -252,7 +251,9 @@ class Subscriber:
             queue.queue_bind()
             channel.basic_qos(0, self._prefetch, False)
             queue.consume(
-                consumer_tag=queue.name, callback=self._arrived.append, no_ack=not settings.transport.acknowledges
+                consumer_tag=queue.name,
+                callback=self._arrived.append,
+                no_ack=not settings.transport.acknowledges,
             )
         self._queue, self._channel = queue, channel
         # Whoever comes back has seen the history already.

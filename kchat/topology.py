@@ -30,7 +30,9 @@ _PART_LENGTH = 60
 
 def room_exchange(settings: Settings) -> kombu.Exchange:
     """The room's exchange: fanout, not durable, not auto-delete, which is what the tutorial clients declare."""
-    return kombu.Exchange(settings.room, type="fanout", durable=False, auto_delete=False, delivery_mode="transient")
+    return kombu.Exchange(
+        settings.room, type="fanout", durable=False, auto_delete=False, delivery_mode="transient"
+    )
 
 
 def subscriber_queue(
@@ -88,7 +90,7 @@ def durable_queue(settings: Settings, name: str, *, since: float | None = None) 
 
 
 def queue_name(settings: Settings, *parts: str) -> str:
-    """``kchat.<room>.<part>...``: recognisable in a dashboard, and a pattern for permissions (``^kchat\\.chat\\..*``).
+    """``kchat.<room>.<part>...``: recognisable in a dashboard, and one pattern for permissions.
 
     The separator is escaped within a part, so that room ``chat`` and room ``chat.x`` share no names. A long part is cut,
     and keeps its uniqueness by a digest.
@@ -98,7 +100,9 @@ def queue_name(settings: Settings, *parts: str) -> str:
 
 
 def _part(text: str, separator: str) -> str:
-    escaped = quote(text, safe=" !$&'()*+,;=:@" if separator == "." else "").replace(separator, f"%{ord(separator):02X}")
+    escaped = quote(text, safe=" !$&'()*+,;=:@" if separator == "." else "").replace(
+        separator, f"%{ord(separator):02X}"
+    )
     if len(escaped) <= _PART_LENGTH:
         return escaped
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]

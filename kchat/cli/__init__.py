@@ -49,10 +49,12 @@ class LazyGroup(click.Group):
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Shell completion, for bash (zsh and fish alike): eval \"$(_KCHAT_COMPLETE=bash_source kchat)\"",
+    epilog='Shell completion, for bash (zsh and fish alike): eval "$(_KCHAT_COMPLETE=bash_source kchat)"',
 )
 @click.version_option(__version__, prog_name="kchat")
-@click.option("--debug", is_flag=True, envvar="KCHAT_DEBUG", help="Show tracebacks and what the libraries log.")
+@click.option(
+    "--debug", is_flag=True, envvar="KCHAT_DEBUG", help="Show tracebacks and what the libraries log."
+)
 def group(debug: bool) -> None:
     """A chat room on the message broker that you already have.
 

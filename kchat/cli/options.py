@@ -17,7 +17,14 @@ from kchat.transports import TRANSPORTS
 F = TypeVar("F", bound=Callable[..., Any])
 
 _BROKER = (
-    click.option("--room", default=DEFAULT_ROOM, show_default=True, envvar="KCHAT_ROOM", show_envvar=True, help="The room."),
+    click.option(
+        "--room",
+        default=DEFAULT_ROOM,
+        show_default=True,
+        envvar="KCHAT_ROOM",
+        show_envvar=True,
+        help="The room.",
+    ),
     click.option(
         "--url",
         metavar="URL",
@@ -31,10 +38,18 @@ _BROKER = (
         show_envvar=True,
         help="Kind of broker; amqp where a host is given, pubsub where a project is given.",
     ),
-    click.option("--host", envvar="KCHAT_HOST", show_envvar=True, help="Host of the broker; several are joined by ','."),
-    click.option("--port", type=int, envvar="KCHAT_PORT", show_envvar=True, help="Port of the broker; 5672 for amqp."),
-    click.option("--vhost", envvar="KCHAT_VHOST", show_envvar=True, help="Virtual host of the broker; / by default."),
-    click.option("--project", envvar="KCHAT_PROJECT", show_envvar=True, help="Google Cloud project, for pubsub."),
+    click.option(
+        "--host", envvar="KCHAT_HOST", show_envvar=True, help="Host of the broker; several are joined by ','."
+    ),
+    click.option(
+        "--port", type=int, envvar="KCHAT_PORT", show_envvar=True, help="Port of the broker; 5672 for amqp."
+    ),
+    click.option(
+        "--vhost", envvar="KCHAT_VHOST", show_envvar=True, help="Virtual host of the broker; / by default."
+    ),
+    click.option(
+        "--project", envvar="KCHAT_PROJECT", show_envvar=True, help="Google Cloud project, for pubsub."
+    ),
     click.option(
         "--rmq-username",
         envvar="KCHAT_RMQ_USERNAME",
@@ -82,7 +97,9 @@ def username_option(function: F) -> F:
 
 def quiet_option(function: F) -> F:
     """Add ``--quiet``."""
-    return click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors on standard error.")(function)
+    return click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors on standard error.")(
+        function
+    )
 
 
 def to_settings(
@@ -129,7 +146,7 @@ def to_settings(
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
-class Since(click.ParamType):
+class Since(click.ParamType):  # type: ignore[type-arg]  # generic since Click 8.4 only
     """A point in time: an age (``90s``, ``10m``, ``2h``, ``1d``) or an RFC 3339 date. Becomes UNIX seconds."""
 
     name = "time"
@@ -144,5 +161,9 @@ class Since(click.ParamType):
         try:
             point = datetime.fromisoformat(re.sub(r"[zZ]$", "+00:00", value))
         except ValueError:
-            self.fail(f"{value!r} is neither an age such as 10m or 2h nor a date such as 2026-01-31T12:00:00Z", param, ctx)
+            self.fail(
+                f"{value!r} is neither an age such as 10m or 2h nor a date such as 2026-01-31T12:00:00Z",
+                param,
+                ctx,
+            )
         return (point if point.tzinfo else point.astimezone()).astimezone(timezone.utc).timestamp()

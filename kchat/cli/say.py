@@ -15,4 +15,8 @@ def speaker(quiet: bool) -> Callable[[object], None]:
         sys.stderr.write(visible(str(text), keep_newlines=False) + "\n")
         sys.stderr.flush()
 
-    return (lambda text: None) if quiet else say
+    return _silence if quiet else say
+
+
+def _silence(_text: object) -> None:
+    """Say nothing."""

@@ -13,7 +13,7 @@ from kchat.cli.options import broker_options, quiet_option, to_settings, usernam
 from kchat.cli.say import speaker
 
 if TYPE_CHECKING:
-    from kchat.sender import Receipt, Sender
+    from kchat.sender import Sender
 
 _PROGRESS_SECONDS = 0.1
 
@@ -73,7 +73,9 @@ def command(
     if sum(given) > 1:
         raise click.UsageError("Give the message once: as an argument, by --message, or --bot.")
     if not any(given):
-        raise click.UsageError("Missing message: give it as an argument, by --message, or '-' for standard input.")
+        raise click.UsageError(
+            "Missing message: give it as an argument, by --message, or '-' for standard input."
+        )
     settings = to_settings(confirm_timeout=confirm_timeout, **broker)
     from kchat.sender import Sender
 
@@ -89,7 +91,11 @@ def command(
         return _send_all(sender, read_lines(sys.stdin.fileno()), quiet)
     with sender:
         receipt = sender.send(" ".join(message) if text is None else text)
-    unheard = "" if receipt.heard is not False else f"; nobody was listening{_kept(settings.transport.abilities.history)}"
+    unheard = (
+        ""
+        if receipt.heard is not False
+        else f"; nobody was listening{_kept(settings.transport.abilities.history)}"
+    )
     say(f"sent to {settings}{unheard}")
     return 0
 

@@ -19,9 +19,10 @@ class Stop:
         self.gentle = False
 
     def __call__(self) -> bool:
+        """Whether it has."""
         return self.asked
 
-    def handle(self, number: int, frame: FrameType | None) -> None:
+    def handle(self, _number: int, _frame: FrameType | None) -> None:
         """The signal handler.
 
         Raises:

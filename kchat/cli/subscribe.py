@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import select
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +12,9 @@ from kchat.cli.options import Since, broker_options, quiet_option, to_settings, 
 from kchat.cli.say import speaker
 from kchat.cli.stop import stop_by_signal
 from kchat.display import MODES
+
+if TYPE_CHECKING:
+    from kchat import events
 
 
 def _modes_help() -> str:
@@ -32,13 +35,28 @@ def _modes_help() -> str:
 @broker_options
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="End after N messages.")
 @click.option(
-    "--idle-timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="End after so long without a message."
+    "--idle-timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="End after so long without a message.",
 )
-@click.option("--last", type=click.IntRange(min=0), metavar="N", help="Begin with the last N messages that the room holds.")
 @click.option(
-    "--since", type=Since(), metavar="AGE|DATE", help="Begin with what the room holds since then: 10m, 2h, 2026-01-31T12:00Z."
+    "--last",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Begin with the last N messages that the room holds.",
 )
-@click.option("--durable", metavar="NAME", help="Listen through a lasting queue, which keeps messages while nobody does.")
+@click.option(
+    "--since",
+    type=Since(),
+    metavar="AGE|DATE",
+    help="Begin with what the room holds since then: 10m, 2h, 2026-01-31T12:00Z.",
+)
+@click.option(
+    "--durable",
+    metavar="NAME",
+    help="Listen through a lasting queue, which keeps messages while nobody does.",
+)
 @quiet_option
 def command(
     mode: str,
@@ -63,7 +81,6 @@ def command(
       kchat subscribe --url amqp://rmq@broker.example/ --room lunch --mode json | jq -r .message
       kchat subscribe --limit 1 --idle-timeout 30        # wait for one message
     """
-    from kchat import events
     from kchat.display import create
     from kchat.listen import listen
     from kchat.subscriber import Subscriber

@@ -9,10 +9,24 @@ from kchat.transports import TRANSPORTS, Abilities
 
 def table() -> list[list[str]]:
     """The registry as rows of text, the header first."""
-    rows = [["transport", "URL", "installed", *(name.replace("_", " ") for name in Abilities.__dataclass_fields__)]]
+    rows = [
+        [
+            "transport",
+            "URL",
+            "installed",
+            *(name.replace("_", " ") for name in Abilities.__dataclass_fields__),
+        ]
+    ]
     for info in TRANSPORTS.values():
         installed = "yes" if info.installed else info.install_command
-        rows.append([info.name, info.url_form, installed, *("yes" if able else "no" for _, able in info.abilities.items())])
+        rows.append(
+            [
+                info.name,
+                info.url_form,
+                installed,
+                *("yes" if able else "no" for _, able in info.abilities.items()),
+            ]
+        )
     return rows
 
 

@@ -91,8 +91,10 @@ class TransportInfo:
         return f'pip install "kchat[{self.extra}]"' if self.extra else ""
 
     def require(self) -> None:
-        """Raises:
-        MissingExtra: its driver is not installed.
+        """Make sure that its driver is installed.
+
+        Raises:
+            MissingExtra: it is not.
         """
         if not self.installed:
             raise MissingExtra(
@@ -113,7 +115,12 @@ TRANSPORTS: Mapping[str, TransportInfo] = MappingProxyType(
                 url_form="local:// or local:///path/to/room.db",
                 schemes={"local": "kchat.transports.local:Transport"},
                 abilities=Abilities(
-                    confirmed=True, ordered=True, history=True, durable=True, survives_restart=True, send_only=False
+                    confirmed=True,
+                    ordered=True,
+                    history=True,
+                    durable=True,
+                    survives_restart=True,
+                    send_only=False,
                 ),
                 note="Who may write the file may do everything: there are no accounts.",
             ),
@@ -127,7 +134,12 @@ TRANSPORTS: Mapping[str, TransportInfo] = MappingProxyType(
                     "amqps": "kombu.transport.pyamqp:SSLTransport",
                 },
                 abilities=Abilities(
-                    confirmed=True, ordered=True, history=False, durable=True, survives_restart=True, send_only=True
+                    confirmed=True,
+                    ordered=True,
+                    history=False,
+                    durable=True,
+                    survives_restart=True,
+                    send_only=True,
                 ),
                 note="A room keeps nothing: who is not there, and has no durable queue, misses it.",
                 default_port=5672,
@@ -140,7 +152,12 @@ TRANSPORTS: Mapping[str, TransportInfo] = MappingProxyType(
                 url_form="pubsub://project",
                 schemes={"pubsub": "kchat.transports.pubsub:Transport"},
                 abilities=Abilities(
-                    confirmed=True, ordered=True, history=True, durable=True, survives_restart=True, send_only=True
+                    confirmed=True,
+                    ordered=True,
+                    history=True,
+                    durable=True,
+                    survives_restart=True,
+                    send_only=True,
                 ),
                 note="History by --since only, where the topic retains messages.",
                 extra="pubsub",
@@ -160,7 +177,12 @@ TRANSPORTS: Mapping[str, TransportInfo] = MappingProxyType(
                     "rediss": "kombu.transport.redis:Transport",
                 },
                 abilities=Abilities(
-                    confirmed=True, ordered=True, history=False, durable=False, survives_restart=True, send_only=True
+                    confirmed=True,
+                    ordered=True,
+                    history=False,
+                    durable=False,
+                    survives_restart=True,
+                    send_only=True,
                 ),
                 note="PUBLISH stores nothing: a message that nobody hears is gone.",
                 extra="redis",
@@ -176,7 +198,12 @@ TRANSPORTS: Mapping[str, TransportInfo] = MappingProxyType(
                 url_form="memory://",
                 schemes={"memory": "kombu.transport.memory:Transport"},
                 abilities=Abilities(
-                    confirmed=True, ordered=True, history=False, durable=False, survives_restart=False, send_only=False
+                    confirmed=True,
+                    ordered=True,
+                    history=False,
+                    durable=False,
+                    survives_restart=False,
+                    send_only=False,
                 ),
                 note="Kombu's own; it ends with the process.",
                 declares_in_process=True,

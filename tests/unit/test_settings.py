@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from kchat.errors import SettingsError
 from kchat.settings import Broker, Settings, check_room
 
 
-def resolve(environ: dict[str, str] | None = None, **options: object) -> Settings:
-    return Settings.resolve(environ=environ or {}, **options)  # type: ignore[arg-type]  # options of any type, to be refused
+def resolve(environ: dict[str, str] | None = None, **options: Any) -> Settings:
+    return Settings.resolve(environ=environ or {}, **options)
 
 
 def test_with_nothing_named_the_room_is_the_embedded_one() -> None:
@@ -55,7 +57,14 @@ def test_an_account_that_is_named_is_not_mixed_with_the_one_of_the_environment()
 
 
 @pytest.mark.parametrize(
-    ("url", "vhost"), [("amqp://h", "/"), ("amqp://h/", "/"), ("amqp://h//", "/"), ("amqp://h/%2F", "/"), ("amqp://h/a%20b", "a b")]
+    ("url", "vhost"),
+    [
+        ("amqp://h", "/"),
+        ("amqp://h/", "/"),
+        ("amqp://h//", "/"),
+        ("amqp://h/%2F", "/"),
+        ("amqp://h/a%20b", "a b"),
+    ],
 )
 def test_the_virtual_host_is_read_as_kombu_and_the_amqp_uri_write_it(url: str, vhost: str) -> None:
     assert resolve(url=url).broker.vhost == vhost
@@ -69,7 +78,16 @@ def test_a_password_is_shown_nowhere() -> None:
     assert str(settings) == "chat at amqp://ada:***@h:5672/v"
 
 
-@pytest.mark.parametrize("url", ["amqp://ada:s3cr#t@h/", "amqp://ada:s3cr/t@h:5672/", "ada:s3crt@h", "amq://ada:s3crt@h", "amqp://ada:s3crt@h:port/"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "amqp://ada:s3cr#t@h/",
+        "amqp://ada:s3cr/t@h:5672/",
+        "ada:s3crt@h",
+        "amq://ada:s3crt@h",
+        "amqp://ada:s3crt@h:port/",
+    ],
+)
 def test_a_mistyped_url_is_refused_without_its_password(url: str) -> None:
     with pytest.raises(SettingsError) as caught:
         resolve(url=url)
@@ -78,7 +96,13 @@ def test_a_mistyped_url_is_refused_without_its_password(url: str) -> None:
 
 def test_the_url_for_the_driver_reads_back_as_the_same_broker() -> None:
     broker = Broker.parse("amqp://a%40b:p%2Fw%3A@[::1]:5673/v%2Fh")
-    assert (broker.username, broker.password, broker.host, broker.port, broker.vhost) == ("a@b", "p/w:", "::1", 5673, "v/h")
+    assert (broker.username, broker.password, broker.host, broker.port, broker.vhost) == (
+        "a@b",
+        "p/w:",
+        "::1",
+        5673,
+        "v/h",
+    )
     assert Broker.parse(broker.url()) == broker
 
 
@@ -117,17 +141,21 @@ def test_a_url_may_name_several_nodes() -> None:
         {"host": "a", "connect_timeout": 0},
     ],
 )
-def test_what_makes_no_sense_is_refused(options: dict[str, object]) -> None:
+def test_what_makes_no_sense_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(SettingsError):
         resolve(**options)
 
 
-@pytest.mark.parametrize("room", ["chat", "a room", "a/b", "Zimmer äöü", "部屋", "🚀", "x" * 255, "a#b?c%20*"])
+@pytest.mark.parametrize(
+    "room", ["chat", "a room", "a/b", "Zimmer äöü", "部屋", "🚀", "x" * 255, "a#b?c%20*"]
+)
 def test_a_room_may_have_an_odd_name(room: str) -> None:
     check_room(room)
 
 
-@pytest.mark.parametrize("room", ["", "  ", "a\nb", "a\x1b[31mb", "x" * 256, "é" * 128, "amq.fanout", "a\u202eb", "\ud800"])
+@pytest.mark.parametrize(
+    "room", ["", "  ", "a\nb", "a\x1b[31mb", "x" * 256, "é" * 128, "amq.fanout", "a\u202eb", "\ud800"]
+)
 def test_a_room_may_not_have_a_name_that_cannot_be_shown_or_sent(room: str) -> None:
     with pytest.raises(SettingsError):
         check_room(room)
