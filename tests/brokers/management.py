@@ -64,10 +64,10 @@ class Management:
         """Returns what stands at ``/api/<path>``."""
         return self.request("GET", path)
 
-    def find(self, *path: str) -> Any:
+    def find(self, *path: str) -> dict[str, Any] | None:
         """Returns what stands at ``/api/<path>``, or None where there is no such thing (404)."""
         try:
-            return self.get(*path)
+            return dict(self.get(*path))
         except ManagementError as error:
             if error.status == 404:
                 return None

@@ -109,7 +109,7 @@ class Proxy:
         Arguments:
             direction: ``to_client`` alone lets a publish through and holds its confirm back.
         """
-        names = {"to_server", "to_client"} if direction == "both" else {direction}
+        names: set[str] = {"to_server", "to_client"} if direction == "both" else {direction}
         self._order(lambda: self._set_blocked(names))
 
     def refuse(self) -> None:
