@@ -1,0 +1,174 @@
+"""A subscriber on RabbitMQ: its queue, the room as it is found, and what others send."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from typing import Any
+
+import pika
+import pytest
+
+from kchat import Message, NotAuthorised, Refused, Sender, Settings, SettingsError, Subscriber
+from tests.brokers.rabbitmq import RabbitMQ
+from tests.brokers.wait import wait_until
+
+
+def one(subscriber: Subscriber) -> Message:
+    """The one message that is there."""
+    (message,) = subscriber.receive(timeout=10)
+    subscriber.acknowledge()
+    return message
+
+
+def queue_of(rabbitmq: RabbitMQ, vhost: str, name: str) -> dict[str, Any]:
+    """What the dashboard knows of a queue, once it knows it."""
+    return wait_until(lambda: rabbitmq.management.queue(vhost, name), what="the queue in the dashboard")
+
+
+def test_a_subscribers_queue_is_its_own_and_cannot_fill_the_broker(rabbitmq: RabbitMQ, vhost: str) -> None:
+    with Subscriber(Settings.resolve(url=rabbitmq.url_for(vhost)), "bob") as subscriber:
+        assert subscriber.queue_name.startswith("kchat.chat.bob.")
+        queue = queue_of(rabbitmq, vhost, subscriber.queue_name)
+        assert queue["exclusive"] is True
+        assert queue["auto_delete"] is True
+        assert queue["durable"] is False
+        assert queue["arguments"]["x-overflow"] == "drop-head"
+        assert queue["arguments"]["x-max-length"] > 0
+    assert rabbitmq.management.queue(vhost, subscriber.queue_name) is None
+
+
+def test_two_subscribers_of_one_name_each_get_every_message(amqp_url: str) -> None:
+    settings = Settings.resolve(url=amqp_url)
+    with (
+        Subscriber(settings, "bob") as first,
+        Subscriber(settings, "bob") as second,
+        Sender(settings, "ada") as sender,
+    ):
+        sender.send("hello")
+        assert one(first).message == one(second).message == "hello"
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_a_room_that_exists_with_other_flags_is_adopted(rabbitmq: RabbitMQ, vhost: str, durable: bool) -> None:
+    rabbitmq.management.add_exchange(vhost, "chat", durable=durable)
+    settings = Settings.resolve(url=rabbitmq.url_for(vhost))
+    with Subscriber(settings, "bob") as subscriber, Sender(settings, "ada") as sender:
+        sender.send("hello")
+        assert one(subscriber).message == "hello"
+
+
+def test_an_exchange_that_is_no_fanout_is_no_room(rabbitmq: RabbitMQ, vhost: str) -> None:
+    rabbitmq.management.add_exchange(vhost, "chat", kind="direct")
+    with pytest.raises(Refused, match="no fanout exchange"):
+        Subscriber(Settings.resolve(url=rabbitmq.url_for(vhost)), "bob").open()
+
+
+def test_an_account_that_may_not_declare_the_room_can_listen_to_it(rabbitmq: RabbitMQ, vhost: str) -> None:
+    rabbitmq.management.add_exchange(vhost, "chat")
+    own = r"^kchat\.chat\..*"
+    with (
+        rabbitmq.new_account(vhost, configure=own, write=rf"{own}|^chat$", read=rf"{own}|^chat$") as account,
+        Subscriber(Settings.resolve(url=account.url), "bob") as subscriber,
+        Sender(Settings.resolve(url=account.url), "ada") as sender,
+    ):
+        sender.send("hello")
+        assert one(subscriber).account == account.username
+
+
+def test_an_account_that_may_not_listen_is_told_so(rabbitmq: RabbitMQ, vhost: str) -> None:
+    rabbitmq.management.add_exchange(vhost, "chat")
+    with rabbitmq.new_account(vhost, write="^chat$") as account, pytest.raises(NotAuthorised):
+        Subscriber(Settings.resolve(url=account.url), "bob").open()
+
+
+def test_what_is_not_acknowledged_stays_with_the_broker(amqp_url: str) -> None:
+    settings = Settings.resolve(url=amqp_url)
+    with Subscriber(settings, "bob", durable="archive") as subscriber, Sender(settings, "ada") as sender:
+        list(sender.send_many(["a", "b", "c"]))
+        assert subscriber.receive(timeout=10, limit=1)[0].message == "a"
+        subscriber.acknowledge()
+        assert subscriber.receive(timeout=10, limit=1)[0].message == "b"
+    with Subscriber(settings, "bob", durable="archive") as again:
+        received = [one_more for _ in range(2) for one_more in again.receive(timeout=10, limit=1)]
+        again.acknowledge()
+    assert [message.message for message in received] == ["b", "c"]
+    assert received[0].redelivered
+
+
+def test_a_durable_queue_keeps_what_is_sent_while_its_subscriber_is_away(rabbitmq: RabbitMQ, vhost: str) -> None:
+    settings = Settings.resolve(url=rabbitmq.url_for(vhost))
+    with Subscriber(settings, "bob", durable="archive") as subscriber:
+        name = subscriber.queue_name
+    assert queue_of(rabbitmq, vhost, name)["arguments"]["x-queue-type"] == "quorum"
+    with Sender(settings, "ada") as sender:
+        assert sender.send("while you were out").heard is True
+    with Subscriber(settings, "bob", durable="archive") as subscriber:
+        assert one(subscriber).message == "while you were out"
+
+
+def test_rabbitmq_keeps_no_history_and_says_so(amqp_url: str) -> None:
+    with pytest.raises(SettingsError, match="no history"):
+        Subscriber(Settings.resolve(url=amqp_url), "bob", last=10)
+
+
+@pytest.mark.parametrize("first", ["kchat", "pika"])
+def test_a_tutorial_client_and_kchat_talk_both_ways_whoever_comes_first(amqp_url: str, first: str) -> None:
+    settings = Settings.resolve(url=amqp_url)
+    subscriber = Subscriber(settings, "bob")
+    if first == "kchat":
+        subscriber.open()
+    with closing(pika.BlockingConnection(pika.URLParameters(amqp_url))) as connection:
+        channel = connection.channel()
+        channel.exchange_declare(exchange="chat", exchange_type="fanout")
+        queue = channel.queue_declare(queue="", exclusive=True).method.queue
+        channel.queue_bind(exchange="chat", queue=queue)
+        with subscriber, Sender(settings, "ada") as sender:
+            channel.basic_publish("chat", "", json.dumps({"username": "tutor", "message": "from pika"}).encode())
+            heard = one(subscriber)
+            assert (heard.username, heard.message) == ("tutor", "from pika")
+            sender.send("from kchat")
+            for _, properties, body in channel.consume(queue, auto_ack=True, inactivity_timeout=10):
+                told = json.loads(body)
+                if told["message"] == "from kchat":
+                    break
+    assert told["username"] == "ada"
+    assert properties.content_type == "application/json"
+    assert properties.message_id == told["id"]
+    assert properties.user_id == settings.broker.username
+
+
+def test_text_typed_into_the_dashboard_is_a_message_of_nobody(rabbitmq: RabbitMQ, vhost: str) -> None:
+    with Subscriber(Settings.resolve(url=rabbitmq.url_for(vhost)), "bob") as subscriber:
+        assert rabbitmq.management.publish(vhost, "chat", "hello from the dashboard")
+        message = one(subscriber)
+    assert (message.username, message.message) == (None, "hello from the dashboard")
+
+
+def test_a_message_that_says_it_is_compressed_or_pickled_is_neither_inflated_nor_run(amqp_url: str) -> None:
+    with (
+        Subscriber(Settings.resolve(url=amqp_url), "bob") as subscriber,
+        closing(pika.BlockingConnection(pika.URLParameters(amqp_url))) as connection,
+    ):
+        properties = pika.BasicProperties(
+            content_type="application/x-python-serialize", content_encoding="binary", headers={"compression": "application/x-gzip"}
+        )
+        connection.channel().basic_publish("chat", "", b"\x1f\x8b not inflated", properties)
+        assert one(subscriber).body == b"\x1f\x8b not inflated"
+
+
+def test_a_subscriber_whose_queue_an_operator_deletes_listens_again_under_a_new_name(rabbitmq: RabbitMQ, vhost: str) -> None:
+    settings = Settings.resolve(url=rabbitmq.url_for(vhost))
+    told: list[str] = []
+    with Subscriber(settings, "bob", on_event=lambda event: told.append(type(event).__name__)) as subscriber:
+        before = subscriber.queue_name
+        queue_of(rabbitmq, vhost, before)
+        # An exclusive queue is locked for everybody but its owner, so it goes with its connection.
+        (connection,) = wait_until(lambda: rabbitmq.management.connections(vhost), what="the connection in the dashboard")
+        rabbitmq.management.close_connection(connection["name"])
+        wait_until(lambda: subscriber.receive(timeout=0.1) == [] and "Back" in told, 30)
+        assert subscriber.queue_name != before
+        with Sender(settings, "ada") as sender:
+            sender.send("hello again")
+        assert one(subscriber).message == "hello again"
+    assert told[0] == "Lost"
