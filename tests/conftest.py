@@ -5,6 +5,7 @@ A fixture whose name begins with ``own_`` gives a broker that the test may stop,
 
 from __future__ import annotations
 
+import importlib.util
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -16,12 +17,16 @@ from tests.brokers.processes import Commands
 from tests.brokers.proxy import Proxy
 from tests.brokers.rabbitmq import RabbitMQ, find_rabbitmq, start_rabbitmq, start_rabbitmq_cluster
 from tests.brokers.redis import Redis, find_redis, start_redis
-from tests.brokers.require import in_ci, require
+from tests.brokers.require import choice, in_ci, require
+
+if importlib.util.find_spec("tests.brokers.pubsub") is not None:
+    from tests.brokers.pubsub import pubsub_emulator  # noqa: F401 - a fixture
 
 
 def pytest_report_header() -> str:
-    """Tells at the top of a run what becomes of a test without its broker."""
-    return "brokers: a missing one " + ("fails its tests (CI is set)" if in_ci() else "skips its tests")
+    """Tells at the top of a run where brokers may come from, and what becomes of a test without its own."""
+    missing = "fails its tests (CI is set)" if in_ci() else "skips its tests"
+    return f"brokers: {choice()}; a missing one {missing}"
 
 
 # ---- RabbitMQ
