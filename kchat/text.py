@@ -40,13 +40,17 @@ _HANGUL_PARTS = "\u1161-\u11ff\ud7b0-\ud7ff"
 # Printable text with one of these gets a closer look: the above; what could be a mark, being neither letter nor
 # digit, with nothing in front to combine with; and a crowd of such.
 _MAYBE_MARK = r"[^\w\x00-\x7f]"
-_LOOK = re.compile(rf"[{_FILLERS}{_SELECTORS}{_HANGUL_PARTS}]|(?:^|(?<= )){_MAYBE_MARK}|{_MAYBE_MARK}{{{_MOST_MARKS + 1}}}")
+_LOOK = re.compile(
+    rf"[{_FILLERS}{_SELECTORS}{_HANGUL_PARTS}]|(?:^|(?<= )){_MAYBE_MARK}|{_MAYBE_MARK}{{{_MOST_MARKS + 1}}}"
+)
 
 _HAS_VARIANTS = re.compile(
     "[0-9#*\u00a9\u00ae\u1820-\u18aa\u203c-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U0001f000-\U0001faff\U00020000-\U0003ffff]"
 )
 _EMOJI = re.compile("[\u203c-\u3299\U0001f000-\U0001faff]")
-_JOINED = re.compile("[\u0620-\u0dff\u0f00-\u109f\u1780-\u18aa\u1a20-\u1cff\ua840-\uabff\U00010a00-\U00011fff]")
+_JOINED = re.compile(
+    "[\u0620-\u0dff\u0f00-\u109f\u1780-\u18aa\u1a20-\u1cff\ua840-\uabff\U00010a00-\U00011fff]"
+)
 
 # A colon, or what looks like one, before a space ends the name for a reader: of "bob: I quit", for instance.
 _COLON = re.compile(
@@ -247,7 +251,9 @@ def _size(text: str) -> int:
     """The bytes that text takes in UTF-8; counted piece by piece, as all at once could take a lot of memory."""
     if text.isascii():
         return len(text)
-    return sum(len(text[i : i + LONGEST].encode("utf-8", "surrogatepass")) for i in range(0, len(text), LONGEST))
+    return sum(
+        len(text[i : i + LONGEST].encode("utf-8", "surrogatepass")) for i in range(0, len(text), LONGEST)
+    )
 
 
 def block(text: str, indent: str = "", *, total: int | None = None) -> str:

@@ -1,0 +1,95 @@
+"""What a subscriber does with the messages that it receives: the display modes, and what each of them has to do.
+
+A new mode is one new module and one line in :data:`MODES`. A module is imported when its mode is used: ``rich``
+takes as long to import as everything else together.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Protocol, TextIO, cast
+
+from kchat.errors import SettingsError
+
+if TYPE_CHECKING:
+    from kchat.message import Message
+
+
+class Display(Protocol):
+    """Shows messages, from a single thread.
+
+    Whatever a message holds, nothing of it may reach a terminal as a control character or as markup
+    (:mod:`kchat.text`), and no message may look like two of them. Errors of the output, such as BrokenPipeError
+    when the reader of a pipe is gone, are raised by :meth:`show`, :meth:`flush` and :meth:`open`.
+    """
+
+    def open(self, title: str) -> None:
+        """Begin. ``title`` names the room and the broker, without secrets."""
+
+    def show(self, message: Message) -> None:
+        """Take a message. Cheap: it may be held back until :meth:`flush`."""
+
+    def flush(self) -> None:
+        """Bring out what was taken; only then is it acknowledged to the broker.
+
+        Called whenever a burst pauses, every 50 ms within one, and about ten times a second while nothing comes.
+        """
+
+    def status(self, text: str) -> None:
+        """Tell of the connection, where the mode has a place for it; the command line also writes to stderr."""
+
+    def close(self) -> None:
+        """End, and leave the terminal as it was. May be called twice, without :meth:`open`, and after an error."""
+
+
+@dataclass(frozen=True)
+class Mode:
+    """A line of the registry.
+
+    Attributes:
+        name: what ``--mode`` takes.
+        path: the class of the display, as ``module:Class``.
+        help: what it shows, in one line.
+    """
+
+    name: str
+    path: str
+    help: str
+
+
+MODES: Mapping[str, Mode] = MappingProxyType(
+    {
+        mode.name: mode
+        for mode in (
+            Mode("plain", "kchat.display.plain:Plain", "a line for each message, 12:04:05 ada: hello"),
+            Mode("print", "kchat.display.print:Print", "the body as it came, Received <body>"),
+            Mode("simple", "kchat.display.print:Print", "another name for print"),
+            Mode("json", "kchat.display.json:Json", "one JSON object a line, for programs"),
+            Mode("rich", "kchat.display.rich:Rich", "a live table, the newest message on top"),
+        )
+    }
+)
+"""Display modes by name. The first is the default."""
+
+
+def create(mode: str, stream: TextIO | None = None, **options: Any) -> Display:
+    """Make the display of a mode.
+
+    Arguments:
+        mode: a key of :data:`MODES`.
+        stream: where it writes. Default standard output.
+        options: for the mode's class; all take ``color``: True, False, or None (the default) for colour on a
+            terminal unless ``NO_COLOR`` is set (https://no-color.org).
+
+    Raises:
+        SettingsError: there is no such mode.
+    """
+    if mode not in MODES:
+        raise SettingsError(f"no display mode {mode!r}", f"there are {', '.join(MODES)}")
+    module, _, name = MODES[mode].path.partition(":")
+    make = getattr(importlib.import_module(module), name)
+    return cast("Display", make(sys.stdout if stream is None else stream, **options))

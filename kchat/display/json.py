@@ -1,0 +1,90 @@
+"""The mode ``json``: one JSON object a line, in ASCII, for programs."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from typing import TYPE_CHECKING
+
+from kchat import rfc3339
+from kchat.display.lines import Lines
+from kchat.text import limit
+
+if TYPE_CHECKING:
+    from kchat.message import Message
+
+WHOLE = 2 << 20
+"""The largest body, in bytes, that is written whole. Of a larger one the line has what the other modes show."""
+
+_LONGEST_NAME = 1024
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
+class Json(Lines):
+    """An object with these keys, in this order:
+
+    - ``username``, ``message``, ``id``, ``sent_at`` as in :class:`kchat.Message`, the time as on the wire;
+    - ``account``: the authenticated account that the broker vouches for, or null;
+    - ``redelivered``: true when the broker had delivered the message before;
+    - ``problem``: why the body is no kchat message, or null;
+    - ``body_base64``: the body, where it is no text;
+    - ``cut``: the body's bytes, where ``message`` was cut and other keys were left out, since they are over 2 MiB;
+    - the body's other keys. Those with a name from this list are in an object ``extra``, so that a sender can
+      neither claim an account nor hide a problem.
+    """  # noqa: D415 - ends in a list
+
+    def show(self, message: Message) -> None:
+        """Add the message's line."""
+        sent_at = message.sent_at
+        line: dict[str, object] = {
+            "username": message.username,
+            "message": message.message,
+            "id": message.id,
+            "sent_at": None if sent_at is None else rfc3339.text(sent_at),
+            "account": message.account,
+            "redelivered": message.redelivered,
+            "problem": message.problem,
+        }
+        if len(message.body) > WHOLE:
+            size = len(message.body)
+            if message.username is not None:
+                line["username"] = limit(message.username, _LONGEST_NAME)
+            line["message"] = limit(message.message, total=size if message.problem else None)
+            line["cut"] = size
+        elif message.problem and not _is_text(message.body):
+            line["body_base64"] = b64encode(message.body).decode()
+        elif message.extra:
+            _add_extra(line, message)
+        self._output.write(f"{_encode(line)}\n")
+
+
+_OURS = frozenset(
+    [
+        "username",
+        "message",
+        "id",
+        "sent_at",
+        "account",
+        "redelivered",
+        "problem",
+        "body_base64",
+        "cut",
+        "extra",
+    ]
+)
+
+
+def _add_extra(line: dict[str, object], message: Message) -> None:
+    hidden: dict[str, object] = {}
+    for key, value in message.extra.items():
+        (hidden if key in _OURS else line)[key] = value
+    if hidden:
+        line["extra"] = hidden
+
+
+def _is_text(body: bytes) -> bool:
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

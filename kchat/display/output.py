@@ -1,0 +1,94 @@
+"""Writing for displays: buffered, and a line never in part."""
+
+from __future__ import annotations
+
+import io
+import os
+import select
+import stat
+from typing import TextIO
+
+
+class Output:
+    """Holds back what is written until :meth:`flush`, and then writes whole lines.
+
+    A file, pipe or terminal is written to directly, so that a process which is killed leaves no half line: to a
+    pipe in pieces of whole lines that POSIX promises to write at once (``PIPE_BUF``; longer lines have to go in
+    parts). Characters that the stream's encoding does not have are escaped.
+
+    Arguments:
+        stream: text output; one without a file descriptor (``io.StringIO``) will do.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._encoding = getattr(stream, "encoding", None) or "utf-8"
+        self._held: list[str] = []
+        self.write = self._held.append
+        """Hold back a piece of text; pieces are joined as they are."""
+        self.descriptor = _descriptor(stream)
+        self.is_terminal = self.descriptor is not None and os.isatty(self.descriptor)
+        is_pipe = self.descriptor is not None and stat.S_ISFIFO(os.fstat(self.descriptor).st_mode)
+        self._piece = select.PIPE_BUF if is_pipe else 0
+
+    @property
+    def color(self) -> bool:
+        """Whether colour is welcome: on a terminal that has it, unless ``NO_COLOR`` is set."""
+        return self.is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+    def size(self) -> tuple[int, int] | None:
+        """Columns and lines of the terminal now; None when it is none, or does not say."""
+        if not self.is_terminal or self.descriptor is None:
+            return None
+        try:
+            columns, lines = os.get_terminal_size(self.descriptor)
+        except OSError:
+            return None
+        return (columns, lines) if columns and lines else None
+
+    def flush(self) -> None:
+        """Write what was held back, all of it, however long that takes.
+
+        Raises:
+            BrokenPipeError: nobody reads any more.
+            OSError: a full disk, and what else writing may meet. What was held back is gone then.
+        """
+        if not self._held:
+            return
+        data = "".join(self._held).encode(self._encoding, "backslashreplace")
+        self._held.clear()
+        if self.descriptor is None:
+            self._stream.write(data.decode(self._encoding))
+            self._stream.flush()
+            return
+        self._stream.flush()  # what others wrote comes first
+        start = 0
+        while start < len(data):
+            end = len(data)
+            if self._piece and end - start > self._piece:
+                end = data.rfind(b"\n", start, start + self._piece) + 1 or data.find(b"\n", start) + 1 or end
+            _write_all(self.descriptor, memoryview(data)[start:end])
+            start = end
+
+    def discard(self) -> None:
+        """Forget what was held back."""
+        self._held.clear()
+
+
+def _descriptor(stream: TextIO) -> int | None:
+    if os.name == "nt":  # a Windows console takes text, not bytes
+        return None
+    try:
+        return stream.fileno()
+    except (AttributeError, io.UnsupportedOperation):
+        return None
+
+
+def _write_all(descriptor: int, data: memoryview) -> None:
+    while data:
+        try:
+            data = data[os.write(descriptor, data) :]
+        except BlockingIOError:  # another process made the terminal or pipe, which we share, non-blocking
+            poll = select.poll()
+            poll.register(descriptor, select.POLLOUT)
+            poll.poll()

@@ -1,0 +1,66 @@
+"""The default mode: ``12:04:05 ada: hello``, a line for each message."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, TextIO
+from zlib import crc32
+
+from kchat.display.lines import INDENT, Lines
+from kchat.text import block, name, width
+
+if TYPE_CHECKING:
+    from kchat.message import Message
+
+_COLORS = (36, 32, 33, 35, 34, 96, 92, 93, 95, 94)  # no red: it would look like an error
+_MOST_NAMES = 1024
+_TIME = len("12:04:05 ")
+
+
+class Plain(Lines):
+    """The local time when the message was sent (or arrived, if it does not say), its username, its text.
+
+    Further lines of a message are indented: ``         | further``. On a terminal so is what does not fit a line.
+    With colour each name has one of its own, and the time is dim.
+    """
+
+    def __init__(self, stream: TextIO, *, color: bool | None = None) -> None:
+        super().__init__(stream, color=color)
+        self._names: dict[str | None, tuple[str, int]] = {}
+        self._second = -1
+        self._clock = ""
+
+    def show(self, message: Message) -> None:
+        """Add the message's line or lines."""
+        sent_at = message.sent_at
+        second = int(time.time() if sent_at is None else sent_at.timestamp())
+        if second != self._second:
+            self._tell(second)
+        username = message.username
+        known = self._names.get(username)
+        if known is None:
+            known = self._meet(username)
+        text = block(message.message, INDENT, total=len(message.body) if message.problem else None)
+        self._output.write(f"{self._clock}{known[0]}{self._fit(text, _TIME + known[1])}\n")
+
+    def _tell(self, second: int) -> None:
+        try:
+            local = time.localtime(second)
+        except (ValueError, OverflowError, OSError):  # a clock that cannot show the year
+            local = time.gmtime(0)
+        clock = time.strftime("%H:%M:%S", local)
+        self._clock = f"\x1b[2m{clock}\x1b[0m " if self._color else f"{clock} "
+        self._second = second
+
+    def _meet(self, username: str | None) -> tuple[str, int]:
+        """The name as shown, with its colon, and how wide it is."""
+        shown = name(username)
+        columns = width(shown) + 2
+        if self._color and username is not None:
+            shown = f"\x1b[{_COLORS[crc32(shown.encode()) % len(_COLORS)]}m{shown}\x1b[0m"
+        known = (f"{shown}: ", columns)
+        if username is None or len(username) <= 256:  # longer ones are not worth the memory
+            if len(self._names) >= _MOST_NAMES:
+                self._names.clear()
+            self._names[username] = known
+        return known

@@ -1,0 +1,25 @@
+"""The modes ``print`` and ``simple``: ``Received <body>``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kchat.display.lines import INDENT, Lines
+from kchat.text import LONGEST, block
+
+if TYPE_CHECKING:
+    from kchat.message import Message
+
+_RECEIVED = "Received "
+
+
+class Print(Lines):
+    r"""The body as it came, made safe for a terminal: what is no text is shown as ``\xff``."""
+
+    def show(self, message: Message) -> None:
+        """Add the body's line or lines."""
+        body = message.body
+        total = len(body)
+        # What is too long is cut in block(), with a mark; together with a character broken by this cut.
+        text = block(body[: LONGEST + 4].decode("utf-8", "backslashreplace"), INDENT, total=total)
+        self._output.write(f"{_RECEIVED}{self._fit(text, len(_RECEIVED))}\n")
