@@ -48,6 +48,7 @@ class LazyGroup(click.Group):
 
 @click.group(
     cls=LazyGroup,
+    invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog='Shell completion, for bash (zsh and fish alike): eval "$(_KCHAT_COMPLETE=bash_source kchat)"',
 )
@@ -55,7 +56,8 @@ class LazyGroup(click.Group):
 @click.option(
     "--debug", is_flag=True, envvar="KCHAT_DEBUG", help="Show tracebacks and what the libraries log."
 )
-def group(debug: bool) -> None:
+@click.pass_context
+def group(ctx: click.Context, debug: bool) -> None:
     """A chat room on the message broker that you already have.
 
     With no broker named, the room is a file on this machine. Name one with --url, with --host, or with KCHAT_URL.
@@ -66,6 +68,8 @@ def group(debug: bool) -> None:
       kchat send "Hello world"               # in another one
       kchat send --host localhost --rmq-username rmq --ask-password "Hello world"
     """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
     if debug:
         import logging
 
