@@ -59,20 +59,8 @@ class Json(Lines):
 
 
 _OURS = frozenset(
-    ["username", "message", "id", "sent_at", "account", "redelivered", "problem", "body_base64", "cut", "extra"]
-)
-    [
-        "username",
-        "message",
-        "id",
-        "sent_at",
-        "account",
-        "redelivered",
-        "problem",
-        "body_base64",
-        "cut",
-        "extra",
-    ]
+    ("username", "message", "id", "sent_at", "account", "redelivered")
+    + ("problem", "body_base64", "cut", "extra")
 )
 
 
