@@ -1,0 +1,153 @@
+"""Embedded transport for Kombu: a room in one SQLite file, no server.
+
+Every process of a user that opens the same file shares its exchanges, queues and messages.
+
+Features
+========
+* Type: Embedded
+* Supports Direct: Yes
+* Supports Topic: Yes (``*`` one word, ``#`` any number of words)
+* Supports Fanout: Yes (with history)
+* Supports Priority: No
+* Supports TTL: Yes (``x-message-ttl``, ``expiration``, ``x-expires``)
+
+Queues may be exclusive, auto-delete, shared by competing consumers, limited by ``x-max-length`` (the oldest go).
+Publishing is synchronous: when it returns, the message is committed. A fanout exchange keeps its messages for a
+while; a queue declared with ``x-history-last`` (messages) or ``x-history-since`` (UNIX seconds) begins with them.
+
+Not supported: headers exchanges, bindings between exchanges, transactions, dead letters, priorities,
+``x-max-length-bytes`` and ``basic.recover`` without requeue. Arguments for what is not supported are ignored,
+except where ignoring would lose messages: an ``x-overflow`` other than ``drop-head`` is refused.
+
+Errors are py-amqp's, with AMQP's reply codes: see :mod:`kchat.transports.local.errors`. Needs a system with
+``flock(2)`` and a local file system: SQLite's write-ahead log does not work over a network.
+
+Connection String
+=================
+
+.. code-block::
+
+    local://
+    local:///absolute/path/room.db
+    local://./relative/room.db
+    local:///path/room.db?history_max_age=3600
+
+Without a path it is ``kchat/room.db`` in the user's state directory. Percent-encode what a URL cannot hold, and a
+semicolon, which for Kombu parts several URLs. The query takes the transport options.
+
+Transport Options
+=================
+
+* ``path``: the file, where the URL names none.
+* ``busy_timeout``: seconds to wait for a turn to write. Default 10.
+* ``history_max_age``: seconds that a fanout exchange keeps messages. Default 604800 (7 days).
+* ``history_max_bytes``: size of the file from which on the oldest history goes. Default 268435456 (256 MiB).
+  What a queue that others may share still holds stays until it is acknowledged.
+* ``max_message_bytes``: the largest body. Default 67108864 (64 MiB).
+* ``drain_batch``: messages that one ``drain_events`` may deliver. Default 1; some hundred are several times faster.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING, Any
+
+from amqp.exceptions import ChannelError, ConnectionError, RecoverableChannelError, RecoverableConnectionError
+from kombu.transport import base
+
+from .channel import Channel
+from .connection import Connection
+from .messages import Delivery, Message
+from .options import Options, read_options
+
+if TYPE_CHECKING:
+    import kombu
+
+__all__ = ["Channel", "Connection", "Delivery", "Message", "Options", "Transport"]
+
+
+class Transport(base.Transport):
+    """The embedded transport: ``kchat.transports.local:Transport``, by its alias ``local``.
+
+    Arguments:
+        client: the :class:`kombu.Connection` that it serves.
+    """
+
+    can_parse_url = True
+    driver_type = "local"
+    driver_name = "sqlite3"
+
+    connection_errors = (ConnectionError,)
+    channel_errors = (ChannelError,)
+    recoverable_connection_errors = (RecoverableConnectionError,)
+    recoverable_channel_errors = (RecoverableChannelError,)
+
+    implements = base.Transport.implements.extend(
+        asynchronous=False,
+        exchange_type=frozenset(["direct", "topic", "fanout"]),
+        heartbeats=False,
+    )
+
+    def __init__(self, client: kombu.Connection, **_: Any) -> None:
+        self.client = client
+
+    def options(self) -> Options:
+        """Where the room is, and its limits, as the client's URL and options say.
+
+        Raises:
+            amqp.exceptions.NotAllowed: they make no sense.
+        """
+        return read_options(self.client.hostname, self.client.virtual_host, self.client.transport_options or {})
+
+    def establish_connection(self) -> Connection:
+        """Open the room, and create its file if it is not there.
+
+        Raises:
+            amqp.exceptions.AMQPError: it cannot be, see :mod:`.errors`.
+        """
+        return Connection(self.client, self.options())
+
+    def close_connection(self, connection: Connection) -> None:
+        """Close it, and give up what it owns."""
+        connection.close()
+
+    def create_channel(self, connection: Connection) -> Channel:
+        """Open a channel."""
+        return connection.channel()
+
+    def close_channel(self, channel: Channel) -> None:
+        """Close a channel."""
+        channel.close()
+
+    def drain_events(self, connection: Connection, timeout: float | None = None, **_: Any) -> None:
+        """See :meth:`.Connection.drain_events`."""
+        connection.drain_events(timeout)
+
+    def verify_connection(self, connection: Connection) -> bool:
+        """Whether it is still open."""
+        return connection.connected
+
+    def driver_version(self) -> str:
+        """SQLite's version."""
+        return sqlite3.sqlite_version
+
+    def as_uri(self, uri: str, include_password: bool = False, mask: str = "**") -> str:
+        """The URL, with the file that it stands for. There is nothing secret in it."""
+        return f"local://{self.options().path}"
+
+    def get_manager(self, *args: Any, **kwargs: Any) -> Management:
+        """Kombu's management, of which there are the bindings."""
+        return Management(self)
+
+
+class Management(base.Management):
+    """What ``kombu.Connection.manager`` can do here."""
+
+    def get_bindings(self) -> list[dict[str, str]]:
+        """All bindings of the room."""
+        channel = self.transport.client.channel()
+        try:
+            bindings: list[dict[str, str]] = channel.get_bindings()
+            return bindings
+        finally:
+            channel.close()

@@ -1,0 +1,287 @@
+"""A channel: publishing and consuming by AMQP's methods, as py-amqp and Kombu name them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from amqp.exceptions import AMQPNotImplementedError, ChannelError, NotAllowed, PreconditionFailed
+
+from . import errors
+from .consumer import Consumer
+from .declarations import Declarations
+from .messages import Delivery, Message, Outgoing
+from .queues import SharedQueue
+
+if TYPE_CHECKING:
+    from .connection import Connection
+
+#: AMQP's reply code for a message that no queue gets.
+_NO_ROUTE = 312
+
+
+class Channel(Declarations):
+    """A channel of a connection to a room. For one thread at a time, as the whole connection.
+
+    Arguments:
+        connection: that it belongs to.
+        channel_id: its number there.
+    """
+
+    Message = Message
+
+    def __init__(self, connection: Connection, channel_id: int) -> None:
+        super().__init__(connection)
+        self.channel_id = channel_id
+        #: Callbacks by event, as in py-amqp. Only ``basic_return`` happens here: publishing is synchronous.
+        self.events: dict[str, set[Callable[..., object]]] = {
+            "basic_return": set(),
+            "basic_ack": set(),
+            "basic_nack": set(),
+        }
+        #: Tags of consumers whose messages need no acknowledgement; Kombu's messages ask for it.
+        self.no_ack_consumers: set[str] = set()
+        #: Delivered and not yet acknowledged, in the order of delivery.
+        self.unacked: dict[int, Delivery] = {}
+        self.last_tag = 0
+        self.prefetch_count = 0
+        self._consumers: dict[str, Consumer] = {}
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the channel can be used."""
+        return not self.closed
+
+    # -- publishing
+
+    def prepare_message(
+        self,
+        body: bytes | str,
+        priority: int | None = None,
+        content_type: str | None = None,
+        content_encoding: str | None = None,
+        headers: dict[str, Any] | None = None,
+        properties: Mapping[str, Any] | None = None,
+    ) -> Outgoing:
+        """A message for :meth:`basic_publish`. The body is taken as it is, text as UTF-8."""
+        given = dict(properties) if properties else {}
+        if content_type is not None:
+            given["content_type"] = content_type
+        if content_encoding is not None:
+            given["content_encoding"] = content_encoding
+        if priority is not None:
+            given["priority"] = priority
+        return Outgoing(body, given, headers)
+
+    def basic_publish(
+        self,
+        message: Outgoing,
+        exchange: str = "",
+        routing_key: str = "",
+        mandatory: bool = False,
+        immediate: bool = False,
+        **_: Any,
+    ) -> None:
+        """Publish; when it returns the message is committed.
+
+        With ``mandatory``, the ``basic_return`` callbacks are called before it returns, if no queue is bound that
+        gets the message. A fanout exchange keeps such a message in its history all the same.
+
+        Raises:
+            amqp.exceptions.NotFound: there is no such exchange.
+            amqp.exceptions.ContentTooLarge: the body is over ``max_message_bytes``.
+            amqp.exceptions.AMQPError: see :mod:`.errors`; nothing was stored.
+        """
+        if self.closed:
+            raise errors.closed(self.connection.options.path)
+        if not self.connection.publisher.publish(message, exchange, routing_key) and mandatory:
+            error = ChannelError("no queue is bound that gets it", reply_code=_NO_ROUTE)
+            for callback in list(self.events["basic_return"]):
+                callback(error, exchange, routing_key, message)
+
+    # -- consuming
+
+    def basic_qos(
+        self, prefetch_size: int = 0, prefetch_count: int = 0, apply_global: bool = False, **_: Any
+    ) -> None:
+        """Limit how many unacknowledged messages this channel's consumers have together; 0 for no limit.
+
+        Raises:
+            amqp.exceptions.AMQPNotImplementedError: a limit in bytes.
+        """
+        if prefetch_size:
+            raise AMQPNotImplementedError("local: prefetch_size is not supported")
+        self._open()
+        self.prefetch_count = prefetch_count or 0
+
+    def basic_consume(
+        self,
+        queue: str = "",
+        no_ack: bool = False,
+        callback: Callable[[Delivery], object] | None = None,
+        consumer_tag: str = "",
+        arguments: Mapping[str, Any] | None = None,
+        nowait: bool = False,
+        on_cancel: Callable[[str], object] | None = None,
+        **_: Any,
+    ) -> str:
+        """Have a queue's messages delivered to ``callback`` by ``drain_events``.
+
+        Arguments:
+            queue: its name; empty for the last one declared on this channel.
+            no_ack: messages need no acknowledgement.
+            callback: called with each :class:`.Delivery`.
+            consumer_tag: a name for the consumer; empty for a new one.
+            arguments: ignored.
+            nowait: no difference here.
+            on_cancel: called with the tag if the queue is deleted by somebody; without it ``drain_events`` raises.
+
+        Returns:
+            str: the tag.
+
+        Raises:
+            amqp.exceptions.NotFound: there is no such queue.
+            amqp.exceptions.ResourceLocked: it is exclusive to another connection.
+            amqp.exceptions.NotAllowed: the tag is in use on this channel.
+        """
+        connection = self._open()
+        tag = consumer_tag or f"amq.ctag-{uuid.uuid4().hex}"
+        if tag in self._consumers:
+            raise NotAllowed(f"consumer tag {tag!r} is in use")
+        inbox = connection.inboxes.opened(self._queue(queue))
+        consumer = Consumer(self, tag, inbox, callback or _ignore, no_ack, on_cancel)
+        connection.inboxes.add_consumer(consumer)
+        self._consumers[tag] = consumer
+        if no_ack:
+            self.no_ack_consumers.add(tag)
+        return tag
+
+    def basic_cancel(self, consumer_tag: str, nowait: bool = False, **_: Any) -> None:
+        """End a consumer: nothing is delivered to it after this. What it has not acknowledged stays so."""
+        consumer = self._consumers.get(consumer_tag)
+        if consumer is not None:
+            self.forget_consumer(consumer)
+            self.connection.inboxes.remove_consumer(consumer)
+
+    def forget_consumer(self, consumer: Consumer) -> None:
+        """Its queue is gone, or it was cancelled."""
+        self._consumers.pop(consumer.tag, None)
+        self.no_ack_consumers.discard(consumer.tag)
+
+    def basic_get(self, queue: str = "", no_ack: bool = False, **_: Any) -> Message | None:
+        """The next message of a queue, None where there is none."""
+        inbox = self._open().inboxes.opened(self._queue(queue))
+        found: list[Delivery] = []
+        asking = Consumer(self, "", inbox, found.append, no_ack, None)
+        prefetch, self.prefetch_count = self.prefetch_count, 0  # AMQP: no limit on what is asked for one by one
+        try:
+            while not found:  # what is fetched may have expired
+                if not inbox.ready:
+                    inbox.fetch(1)
+                if not inbox.ready and not inbox.more:
+                    break
+                asking.deliver(1)
+        finally:
+            self.prefetch_count = prefetch
+        return Message(found[0], self) if found else None
+
+    def message_to_python(self, raw_message: Delivery | Message) -> Message:
+        """What a consumer's callback got, as Kombu's message."""
+        return raw_message if isinstance(raw_message, Message) else Message(raw_message, self)
+
+    def basic_ack(self, delivery_tag: int, multiple: bool = False, **_: Any) -> None:
+        """Acknowledge a message; with ``multiple`` all up to and including it, in the order of delivery.
+
+        Raises:
+            amqp.exceptions.PreconditionFailed: no such message is unacknowledged on this channel.
+        """
+        for inbox, deliveries in self._settled(delivery_tag, multiple):
+            inbox.settle([delivery.row for delivery in deliveries])
+
+    def basic_reject(self, delivery_tag: int, requeue: bool = False, **_: Any) -> None:
+        """Refuse a message: with ``requeue`` it is delivered again, otherwise it is dropped."""
+        self.basic_nack(delivery_tag, requeue=requeue)
+
+    def basic_nack(self, delivery_tag: int, multiple: bool = False, requeue: bool = True, **_: Any) -> None:
+        """As :meth:`basic_reject`; with ``multiple`` all up to and including it."""
+        for inbox, deliveries in self._settled(delivery_tag, multiple):
+            rows = [delivery.row for delivery in deliveries]
+            if requeue:
+                inbox.put_back(rows, redelivered=True)
+            else:
+                inbox.settle(rows)
+
+    def basic_recover(self, requeue: bool = False, **_: Any) -> None:
+        """Have all unacknowledged messages of this channel delivered again, to anybody.
+
+        Raises:
+            amqp.exceptions.AMQPNotImplementedError: without ``requeue``, as on RabbitMQ.
+        """
+        if not requeue:
+            raise AMQPNotImplementedError("local: basic.recover is supported with requeue only")
+        self._open()
+        self._put_back_unacked()
+
+    def _put_back_unacked(self) -> None:
+        deliveries = list(self.unacked.values())
+        self.unacked.clear()
+        for inbox, those in _by_queue(deliveries):
+            inbox.put_back([delivery.row for delivery in those], redelivered=True)
+
+    def _settled(self, delivery_tag: int, multiple: bool) -> Iterable[tuple[SharedQueue, list[Delivery]]]:
+        """Take deliveries from the unacknowledged; by queue."""
+        self._open()
+        unacked = self.unacked
+        if not multiple:
+            delivery = unacked.pop(delivery_tag, None)
+            if delivery is None:
+                raise PreconditionFailed(f"unknown delivery tag {delivery_tag}")
+            return ((delivery.queue, [delivery]),)
+        if delivery_tag > self.last_tag:
+            raise PreconditionFailed(f"unknown delivery tag {delivery_tag}")
+        if delivery_tag in (0, self.last_tag):  # AMQP: zero is all
+            taken = list(unacked.values())
+            unacked.clear()
+        else:
+            tags = []
+            for tag in unacked:
+                if tag > delivery_tag:
+                    break
+                tags.append(tag)
+            taken = [unacked.pop(tag) for tag in tags]
+        return _by_queue(taken)
+
+    def close(self) -> None:
+        """End the consumers and put back what is not acknowledged; harmless to repeat."""
+        if self.closed:
+            return
+        self.closed = True
+        self.connection.channels.pop(self.channel_id, None)
+        try:
+            if self.connection.connected:
+                # First the messages: an auto-delete queue goes with its last consumer.
+                self._put_back_unacked()
+                for tag in list(self._consumers):
+                    self.basic_cancel(tag)
+        finally:
+            self.unacked.clear()
+            self._consumers.clear()
+
+
+def _ignore(_: Delivery) -> None:
+    """For a consumer without a callback."""
+
+
+def _by_queue(deliveries: list[Delivery]) -> Iterable[tuple[SharedQueue, list[Delivery]]]:
+    if len(deliveries) == 1:
+        return ((deliveries[0].queue, deliveries),)
+    groups: dict[int, tuple[SharedQueue, list[Delivery]]] = {}
+    for delivery in deliveries:
+        queue = delivery.queue
+        group = groups.get(queue.id)
+        if group is None:
+            groups[queue.id] = (queue, [delivery])
+        else:
+            group[1].append(delivery)
+    return groups.values()

@@ -1,0 +1,85 @@
+"""A consumer: a callback at a queue."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from .messages import EXPIRES_AT, Delivery, Row
+from .queues import BATCH_MESSAGES, SharedQueue
+
+if TYPE_CHECKING:
+    from .channel import Channel
+
+
+class Consumer:
+    """Delivers a queue's messages to a callback, until :attr:`active` is taken away.
+
+    Arguments:
+        channel: whose prefetch limit and delivery tags count.
+        tag: its name, unique on the connection.
+        inbox: the queue.
+        callback: called with each :class:`.Delivery`.
+        no_ack: a message is done with once the callback has seen it.
+        on_cancel: called with the tag when somebody else ends this consumer.
+    """
+
+    __slots__ = ("active", "callback", "channel", "inbox", "no_ack", "on_cancel", "tag")
+
+    def __init__(
+        self,
+        channel: Channel,
+        tag: str,
+        inbox: SharedQueue,
+        callback: Callable[[Delivery], object],
+        no_ack: bool,
+        on_cancel: Callable[[str], object] | None,
+    ) -> None:
+        self.channel = channel
+        self.tag = tag
+        self.inbox = inbox
+        self.callback = callback
+        self.no_ack = no_ack
+        self.on_cancel = on_cancel
+        self.active = True
+
+    def room(self) -> int:
+        """How many messages it may be given now."""
+        prefetch = self.channel.prefetch_count
+        if not prefetch or self.no_ack:
+            return BATCH_MESSAGES
+        return max(0, prefetch - len(self.channel.unacked))
+
+    def wants_more(self) -> bool:
+        """Whether it is worth fetching for it."""
+        return self.inbox.more and not self.inbox.ready and self.active and self.room() > 0
+
+    def deliver(self, most: int) -> int:
+        """Give the callback up to ``most`` of the messages that are ready; returns how many it got."""
+        channel, inbox, ready, no_ack = self.channel, self.inbox, self.inbox.ready, self.no_ack
+        unacked, callback = channel.unacked, self.callback
+        done: list[Row] = []
+        count = 0
+        try:
+            # Each time round, since the callback may acknowledge, cancel, change the limit or close everything.
+            while ready and count < most and self.active:
+                if channel.prefetch_count and not no_ack and len(unacked) >= channel.prefetch_count:
+                    break
+                row = ready.popleft()
+                expires_at = row[EXPIRES_AT]
+                if expires_at is not None and expires_at <= time.time():
+                    done.append(row)
+                    continue
+                channel.last_tag += 1
+                delivery = Delivery(channel, channel.last_tag, self.tag, inbox, row)
+                if no_ack:
+                    done.append(row)
+                else:
+                    unacked[channel.last_tag] = delivery
+                count += 1
+                callback(delivery)
+        finally:
+            if done and inbox.store.is_open:
+                inbox.settle(done)
+        return count

@@ -1,0 +1,240 @@
+"""A channel's declarations: exchanges, queues and bindings by AMQP's methods."""
+
+from __future__ import annotations
+
+import sqlite3
+import uuid
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from amqp.exceptions import (
+    AccessRefused,
+    AMQPNotImplementedError,
+    NotFound,
+    PreconditionFailed,
+    ResourceLocked,
+)
+from amqp.protocol import queue_declare_ok_t
+from kombu.transport import base
+
+from . import errors, history, sweep, topology
+from .topology import QueueRow
+
+if TYPE_CHECKING:
+    from .connection import Connection
+
+
+class Declarations(base.StdChannel):
+    """The part of a channel that declares, binds and deletes.
+
+    Arguments:
+        connection: that the channel belongs to.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.closed = False
+        self._last_queue = ""
+
+    def _open(self) -> Connection:
+        if self.closed:
+            raise errors.closed(self.connection.options.path)
+        return self.connection
+
+    # -- exchanges
+
+    def exchange_declare(
+        self,
+        exchange: str = "",
+        type: str = "direct",  # noqa: A002  (AMQP's name for it)
+        durable: bool = False,
+        auto_delete: bool = False,
+        arguments: Mapping[str, Any] | None = None,
+        nowait: bool = False,
+        passive: bool = False,
+        **_: Any,
+    ) -> None:
+        """Create an exchange, or make sure that it is there as asked for; see :func:`.topology.declare_exchange`."""
+        self._open().store.write(
+            lambda db: topology.declare_exchange(
+                db,
+                exchange,
+                type or "direct",
+                durable=durable,
+                auto_delete=auto_delete,
+                arguments=arguments,
+                passive=passive,
+            )
+        )
+
+    def exchange_delete(self, exchange: str, if_unused: bool = False, nowait: bool = False, **_: Any) -> None:
+        """Delete an exchange with its bindings and history; see :func:`.topology.delete_exchange`."""
+        self._open().store.write(lambda db: topology.delete_exchange(db, exchange, if_unused))
+
+    def exchange_bind(self, *_: Any, **__: Any) -> None:
+        """Not supported: bindings between exchanges.
+
+        Raises:
+            amqp.exceptions.AMQPNotImplementedError: always.
+        """
+        raise AMQPNotImplementedError("local: exchanges cannot be bound to exchanges")
+
+    exchange_unbind = exchange_bind
+
+    # -- queues
+
+    def queue_declare(
+        self,
+        queue: str = "",
+        passive: bool = False,
+        durable: bool = False,
+        exclusive: bool = False,
+        auto_delete: bool = False,
+        arguments: Mapping[str, Any] | None = None,
+        nowait: bool = False,
+        **_: Any,
+    ) -> queue_declare_ok_t:
+        """Create a queue, or make sure that it is there as asked for.
+
+        Arguments:
+            queue: its name; empty for a new name, which is returned.
+            passive: only make sure that there is one of that name.
+            durable: kept for comparison; every queue here survives a restart.
+            exclusive: this connection's alone; it goes with the connection.
+            auto_delete: it goes with its last consumer.
+            arguments: ``x-max-length``, ``x-message-ttl``, ``x-expires`` (the times in milliseconds), and for a
+                new queue ``x-history-last`` (messages) and ``x-history-since`` (UNIX seconds).
+            nowait: no difference here.
+
+        Returns:
+            tuple: its name, how many messages are ready, how many consumers it has.
+
+        Raises:
+            amqp.exceptions.NotFound: passive, and there is none.
+            amqp.exceptions.ResourceLocked: it is exclusive to another connection.
+            amqp.exceptions.PreconditionFailed: it is there, but different.
+            amqp.exceptions.AccessRefused: the name is reserved.
+        """
+        connection = self._open()
+        beginning = history.read_beginning(arguments)
+        owner = connection.inboxes.own() if exclusive else connection.inboxes.owner
+
+        def work(db: sqlite3.Connection) -> tuple[QueueRow, bool]:
+            name = queue or f"amq.gen-{uuid.uuid4().hex}"
+            there = topology.find_queue(db, name)
+            if there is None and not passive:
+                if queue.startswith("amq."):
+                    raise AccessRefused(f"queue {queue!r}: the name is reserved")
+                own = owner if exclusive else None
+                return topology.create_queue(
+                    db, name, durable=durable, auto_delete=auto_delete, owner=own, arguments=arguments
+                ), True
+            there = topology.own_queue(db, name, owner)
+            if not passive:
+                topology.check_same(
+                    there, durable=durable, exclusive=exclusive, auto_delete=auto_delete, arguments=arguments
+                )
+                topology.touch(db, there)
+            return there, False
+
+        row, new = self._despite_the_dead(lambda: connection.store.write(work))
+        if new:
+            connection.inboxes.created(row, beginning)
+        self._last_queue = row.name
+        ready, consumers = connection.inboxes.counts(row)
+        return queue_declare_ok_t(row.name, ready, consumers)
+
+    def _despite_the_dead(self, declare: Callable[[], tuple[QueueRow, bool]]) -> tuple[QueueRow, bool]:
+        try:
+            return declare()
+        except ResourceLocked:
+            if not sweep.sweep(self.connection.store):
+                raise
+            return declare()
+
+    def _queue(self, name: str) -> QueueRow:
+        """A queue for this connection to use; as in AMQP, no name is the last one declared on this channel."""
+        connection = self._open()
+        return connection.store.attempt(
+            lambda db: topology.own_queue(db, name or self._last_queue, connection.inboxes.owner)
+        )
+
+    def queue_bind(
+        self,
+        queue: str = "",
+        exchange: str = "",
+        routing_key: str = "",
+        arguments: Mapping[str, Any] | None = None,
+        nowait: bool = False,
+        **_: Any,
+    ) -> None:
+        """Bind a queue to an exchange.
+
+        Raises:
+            amqp.exceptions.NotFound: there is no such queue or exchange.
+            amqp.exceptions.ResourceLocked: the queue is exclusive to another connection.
+            amqp.exceptions.AccessRefused: the default exchange, to which nothing can be bound.
+        """
+        if not exchange:
+            raise AccessRefused("nothing can be bound to the default exchange")
+        self._open().inboxes.bind(self._queue(queue), exchange, routing_key or "")
+
+    def queue_unbind(
+        self,
+        queue: str = "",
+        exchange: str = "",
+        routing_key: str = "",
+        arguments: Mapping[str, Any] | None = None,
+        nowait: bool = False,
+        **_: Any,
+    ) -> None:
+        """Take a binding away, if it is there. What came by it and waits in the queue stays.
+
+        Raises:
+            amqp.exceptions.NotFound: there is no such queue or exchange.
+            amqp.exceptions.AccessRefused: the default exchange.
+        """
+        if not exchange:
+            raise AccessRefused("nothing can be unbound from the default exchange")
+        self._open().inboxes.unbind(self._queue(queue), exchange, routing_key or "")
+
+    def queue_purge(self, queue: str = "", nowait: bool = False, **_: Any) -> int:
+        """Remove the messages that are ready; returns how many. Unacknowledged ones stay so."""
+        return self._open().inboxes.opened(self._queue(queue)).purge()
+
+    def queue_delete(
+        self, queue: str = "", if_unused: bool = False, if_empty: bool = False, nowait: bool = False, **_: Any
+    ) -> int:
+        """Delete a queue; returns how many messages were ready in it, 0 where there is no such queue.
+
+        Raises:
+            amqp.exceptions.PreconditionFailed: ``if_unused`` and it has consumers, ``if_empty`` and it is not.
+            amqp.exceptions.ResourceLocked: it is exclusive to another connection.
+        """
+        connection = self._open()
+        try:
+            row = self._queue(queue)
+        except NotFound:
+            return 0
+        ready, consumers = connection.inboxes.counts(row)
+        if if_unused and consumers:
+            raise PreconditionFailed(f"queue {row.name!r} has consumers")
+        if if_empty and ready:
+            raise PreconditionFailed(f"queue {row.name!r} is not empty")
+        connection.inboxes.delete(row)
+        return ready
+
+    def prepare_queue_arguments(self, arguments: Mapping[str, Any] | None, **options: Any) -> Mapping[str, Any]:
+        """Kombu's ``expires``, ``message_ttl``, ``max_length`` as AMQP's arguments."""
+        prepared: Mapping[str, Any] = base.to_rabbitmq_queue_arguments(arguments or {}, **options)
+        return prepared
+
+    def get_bindings(self) -> list[dict[str, str]]:
+        """All bindings of the room, as Kombu's management has them."""
+        rows = self._open().store.attempt(
+            lambda db: db.execute(
+                "SELECT q.name, e.name, b.routing_key FROM binding b JOIN queue q ON q.id = b.queue"
+                " JOIN exchange e ON e.id = b.exchange ORDER BY 2, 1, 3"
+            ).fetchall()
+        )
+        return [{"destination": queue, "source": exchange, "routing_key": key} for queue, exchange, key in rows]

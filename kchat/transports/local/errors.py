@@ -1,0 +1,97 @@
+"""The one place where what SQLite or the file system raises becomes an AMQP error.
+
+==================================  ====================================  ==========================
+what happened                       raised                                can it pass by itself?
+==================================  ====================================  ==========================
+somebody keeps the file locked      ``RecoverableConnectionError``        yes
+the file went away, was replaced    ``ConnectionForced`` 320              yes: connect again
+no space left, over a quota         ``ResourceError`` 506                 yes
+no permission, a read-only file     ``AccessRefused`` 403                 no
+no room there: not a database, ...  ``NotAllowed`` 530                    no
+a damaged file                      ``InternalError`` 541                 no
+anything else                       ``RecoverableConnectionError``        perhaps
+==================================  ====================================  ==========================
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+
+from amqp.exceptions import (
+    AccessRefused,
+    AMQPError,
+    ConnectionForced,
+    InternalError,
+    NotAllowed,
+    RecoverableConnectionError,
+    ResourceError,
+)
+
+#: What SQLite says while somebody else is at it. By text: Python 3.10 does not tell the result code.
+_BUSY = ("database is locked", "database table is locked", "locking protocol", "database schema is locked")
+
+#: What SQLite says, and what that is in AMQP's words.
+_TEXTS: tuple[tuple[str, type[AMQPError], str], ...] = (
+    ("database or disk is full", ResourceError, "no space left"),
+    ("attempt to write a readonly database", AccessRefused, "this account may not write to it"),
+    ("unable to open database file", AccessRefused, "it, or a file beside it, cannot be opened"),
+    ("file is not a database", NotAllowed, "this is not an SQLite file"),
+    ("file is encrypted or is not a database", NotAllowed, "this is not an SQLite file"),
+    ("database disk image is malformed", InternalError, "the file is damaged"),
+    ("no such table", InternalError, "the file is damaged"),
+)
+
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def is_busy(exc: BaseException) -> bool:
+    """Whether SQLite only says that it is somebody else's turn: try again."""
+    return isinstance(exc, sqlite3.OperationalError) and str(exc).startswith(_BUSY)
+
+
+def locked(path: str, seconds: float) -> AMQPError:
+    """The error for a file on which it was never our turn for ``seconds``."""
+    return RecoverableConnectionError(f"{path}: others have kept it locked for {seconds:g} s")
+
+
+def gone(path: str) -> AMQPError:
+    """The error for a file that was deleted or replaced while this connection had it open."""
+    return ConnectionForced(f"{path}: the file was deleted or replaced")
+
+
+def forked(path: str) -> AMQPError:
+    """The error for a connection that a forked child took over from its parent."""
+    return RecoverableConnectionError(f"{path}: opened before a fork, by another process; connect again")
+
+
+def closed(path: str) -> AMQPError:
+    """The error for the use of a connection after its end."""
+    return RecoverableConnectionError(f"{path}: the connection is closed")
+
+
+def translate(exc: sqlite3.Error | OSError, path: str) -> AMQPError:
+    """An SQLite or file system error as the AMQP error that a caller can act on.
+
+    Arguments:
+        exc: what was raised.
+        path: the file that it is about; the text begins with it.
+    """
+    if isinstance(exc, OSError):
+        reason = exc.strerror or str(exc)
+        if exc.errno in _NO_SPACE:
+            return ResourceError(f"{path}: no space left ({reason})")
+        if exc.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            return AccessRefused(f"{path}: {reason}")
+        return NotAllowed(f"{path}: {reason}")
+    text = str(exc)
+    if text == "disk I/O error":
+        # Beyond a file size limit (EFBIG) SQLite reports an I/O error; a removed directory looks the same.
+        if not os.path.exists(path):
+            return gone(path)
+        return ResourceError(f"{path}: the disk does not take or give the data ({text})")
+    for beginning, error, meaning in _TEXTS:
+        if text.startswith(beginning):
+            return error(f"{path}: {meaning} ({text})")
+    return RecoverableConnectionError(f"{path}: {text}")

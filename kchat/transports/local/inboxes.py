@@ -1,0 +1,218 @@
+"""The queues that a connection uses, its consumers at them, and its standing as their owner."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from amqp.exceptions import ConsumerCancelled
+
+from . import history, sweep, topology
+from .consumer import Consumer
+from .history import Beginning
+from .owners import Owner
+from .queues import ExclusiveQueue, SharedQueue, Source
+from .store import Store
+from .topology import QueueRow
+
+#: Seconds between two looks whether the topology changed, while others write.
+_TOPOLOGY = 0.05
+
+
+class Inboxes:
+    """What one connection reads from, and by what right.
+
+    Arguments:
+        store: the file.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._owner: Owner | None = None
+        self._number: int | None = None
+        self._queues: dict[str, SharedQueue] = {}
+        self._beginnings: dict[int, Beginning] = {}
+        self._version = -1
+        self._version_at = 0.0
+        #: All consumers of the connection, the next to be served first.
+        self.consumers: list[Consumer] = []
+
+    # -- ownership
+
+    @property
+    def owner(self) -> int | None:
+        """This connection's number among the owners; None as long as it owns nothing."""
+        return self._number
+
+    def own(self) -> int:
+        """Become an owner, if it is not one yet; returns the number."""
+        if self._number is None:
+            owner = self._owner = self._owner or Owner(self._store.path)
+            self._number = self._store.write(
+                lambda db: int(db.execute("INSERT INTO owner (name) VALUES (?)", (owner.name,)).lastrowid or 0)
+            )
+        return self._number
+
+    def close(self) -> None:
+        """Give up everything; what cannot be, since the file is lost, is swept by others."""
+        number, self._number = self._number, None
+        self._queues.clear()
+        self.consumers.clear()
+        try:
+            if number is not None and self._store.is_open:
+                self._store.write(lambda db: sweep.bury(db, number))
+        finally:
+            owner, self._owner = self._owner, None
+            if owner is not None:
+                owner.release()
+
+    # -- queues
+
+    def created(self, queue: QueueRow, beginning: Beginning) -> None:
+        """This connection made the queue: it begins with that much history of each exchange it is bound to."""
+        if queue.owner is not None:
+            self._queues[queue.name] = ExclusiveQueue(self._store, queue, self.own(), beginning)
+        elif beginning != Beginning():
+            self._beginnings[queue.id] = beginning
+
+    def opened(self, queue: QueueRow) -> SharedQueue:
+        """The queue as this connection reads it."""
+        inbox = self._queues.get(queue.name)
+        if inbox is None or inbox.id != queue.id:
+            inbox = self._queues[queue.name] = SharedQueue(self._store, queue, self.own())
+        return inbox
+
+    def counts(self, queue: QueueRow) -> tuple[int, int]:
+        """How many messages are ready in a queue, and how many consumers it has."""
+        inbox = self._queues.get(queue.name)
+        if isinstance(inbox, ExclusiveQueue):
+            return inbox.size(), self._consumers_at(inbox)
+        ready = inbox.size() if inbox is not None else SharedQueue(self._store, queue, 0).size()
+        return ready, int(self._store.value("SELECT count(*) FROM consumer WHERE queue = ?", queue.id))
+
+    def bind(self, queue: QueueRow, exchange: str, routing_key: str) -> None:
+        """Bind a queue; this connection's own follows a fanout exchange's history from here on."""
+        inbox = self._queues.get(queue.name)
+        beginning = self._beginnings.get(queue.id)
+
+        def work(db: sqlite3.Connection) -> Source | None:
+            number, kind = topology.find_exchange(db, exchange)
+            new = topology.bind(db, number, queue.id, routing_key)
+            if kind != "fanout" or not new:
+                return None
+            if isinstance(inbox, ExclusiveQueue):
+                return inbox.follow(db, number)
+            if beginning is not None:
+                history.copy_into(db, number, queue, beginning, self._store.options)
+            return None
+
+        source = self._store.write(work)
+        if source is not None and isinstance(inbox, ExclusiveQueue):
+            inbox.sources.append(source)
+            inbox.more = True
+
+    def unbind(self, queue: QueueRow, exchange: str, routing_key: str) -> None:
+        """Take a binding away; what was published before still is in the queue."""
+        inbox = self._queues.get(queue.name)
+
+        def work(db: sqlite3.Connection) -> tuple[int, int] | None:
+            number, _ = topology.find_exchange(db, exchange)
+            if topology.unbind(db, number, queue.id, routing_key):
+                return None
+            return number, history.newest(db, number)
+
+        ended = self._store.write(work)
+        if ended is not None and isinstance(inbox, ExclusiveQueue):
+            inbox.leave(*ended)
+
+    def delete(self, queue: QueueRow) -> None:
+        """Delete a queue; consumers of this connection are told if they have an ``on_cancel``."""
+        self._store.write(lambda db: topology.delete_queue(db, queue.id))
+        for consumer in self._gone(queue.name):
+            if consumer.on_cancel is not None:
+                consumer.on_cancel(consumer.tag)
+
+    def _gone(self, name: str) -> list[Consumer]:
+        """The queue was deleted; returns the consumers that had it."""
+        inbox = self._queues.pop(name, None)
+        if inbox is None:
+            return []
+        self._beginnings.pop(inbox.id, None)
+        inbox.ready.clear()
+        orphans = [consumer for consumer in self.consumers if consumer.inbox is inbox]
+        for consumer in orphans:
+            consumer.active = False
+            self.consumers.remove(consumer)
+            consumer.channel.forget_consumer(consumer)
+        return orphans
+
+    # -- consumers
+
+    def add_consumer(self, consumer: Consumer) -> None:
+        """Deliver to it from now on."""
+        inbox = consumer.inbox
+        if not isinstance(inbox, ExclusiveQueue):
+            entry = (inbox.id, self.own(), _entry(consumer))
+            self._store.write(lambda db: db.execute("INSERT INTO consumer VALUES (?, ?, ?)", entry))
+        self._beginnings.pop(inbox.id, None)
+        inbox.more = True
+        self.consumers.append(consumer)
+
+    def remove_consumer(self, consumer: Consumer) -> None:
+        """Deliver nothing more to it. What was fetched for it alone goes back; an auto-delete queue may go."""
+        inbox = consumer.inbox
+        consumer.active = False
+        if consumer not in self.consumers:
+            return
+        self.consumers.remove(consumer)
+        last = not self._consumers_at(inbox)
+        if last:
+            inbox.give_up_ready()
+        if not isinstance(inbox, ExclusiveQueue):
+            entry = (inbox.id, self.own(), _entry(consumer))
+            self._store.write(lambda db: _end_consumer(db, entry))
+        elif last and inbox.auto_delete:
+            self._store.write(lambda db: topology.delete_queue(db, inbox.id))
+            self._gone(inbox.name)
+
+    def _consumers_at(self, inbox: SharedQueue) -> int:
+        return sum(1 for consumer in self.consumers if consumer.inbox is inbox)
+
+    def has_shared(self) -> bool:
+        """Whether any of the queues is one that others use too."""
+        return any(not isinstance(inbox, ExclusiveQueue) for inbox in self._queues.values())
+
+    def notice_deleted(self, now: float) -> bool:
+        """Notice queues that somebody else deleted; their consumers are told.
+
+        Returns:
+            bool: whether any consumer was.
+
+        Raises:
+            amqp.exceptions.ConsumerCancelled: one has no ``on_cancel``.
+        """
+        if now < self._version_at:
+            return False
+        self._version_at = now + _TOPOLOGY
+        version = self._store.value("SELECT version FROM topology")
+        if version == self._version:
+            return False
+        self._version = version
+        orphans: list[Consumer] = []
+        for name, inbox in list(self._queues.items()):
+            if self._store.value("SELECT 1 FROM queue WHERE id = ?", inbox.id) is None:
+                orphans += self._gone(name)
+        for consumer in orphans:
+            if consumer.on_cancel is None:
+                raise ConsumerCancelled(f"consumer {consumer.tag!r}: queue {consumer.inbox.name!r} was deleted")
+            consumer.on_cancel(consumer.tag)
+        return bool(orphans)
+
+
+def _entry(consumer: Consumer) -> str:
+    """A consumer's name in the file: tags need only be unique on a channel."""
+    return f"{consumer.channel.channel_id}:{consumer.tag}"
+
+
+def _end_consumer(db: sqlite3.Connection, entry: tuple[int, int, str]) -> None:
+    db.execute("DELETE FROM consumer WHERE queue = ? AND owner = ? AND tag = ?", entry)
+    sweep.left_by_consumer(db, entry[0])

@@ -1,0 +1,108 @@
+"""What can be set on a connection to an embedded room, and how a URL says it."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from amqp.exceptions import NotAllowed
+
+#: Hosts that stand for no host at all.
+_NOWHERE = ("", "localhost")
+
+
+@dataclass(frozen=True)
+class Options:
+    """Where the room is, and its limits.
+
+    Arguments:
+        path: the SQLite file.
+        busy_timeout: seconds to wait for a turn to write before giving up. Default 10.
+        history_max_age: seconds that a fanout exchange's messages are kept. Default 7 days.
+        history_max_bytes: size of the file from which on the oldest history goes. Default 256 MiB.
+        max_message_bytes: the largest body that is taken. Default 64 MiB.
+        drain_batch: how many messages one ``drain_events`` may deliver. Default 1, as Kombu's users expect;
+            more is faster.
+    """
+
+    path: str
+    busy_timeout: float = 10.0
+    history_max_age: float = 7 * 86400.0
+    history_max_bytes: int = 256 * 1024 * 1024
+    max_message_bytes: int = 64 * 1024 * 1024
+    drain_batch: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("busy_timeout", "history_max_age", "history_max_bytes", "max_message_bytes"):
+            if getattr(self, name) < 0:
+                raise NotAllowed(f"local: {name} is negative")
+        if self.drain_batch < 1:
+            raise NotAllowed("local: drain_batch is less than 1")
+
+
+def default_path() -> str:
+    """The room of this user: ``kchat/room.db`` in the state directory that the system prescribes."""
+    from platformdirs import user_state_path  # only this needs it, and an import costs every start
+
+    return str(user_state_path("kchat") / "room.db")
+
+
+def _number(name: str, value: Any, kind: str) -> float | int:
+    try:
+        number = float(value) if kind == "float" else int(value)
+    except (TypeError, ValueError, OverflowError):
+        raise NotAllowed(f"local: {name} is no number: {value!r}") from None
+    if isinstance(number, float) and math.isnan(number):
+        raise NotAllowed(f"local: {name} is no number: {value!r}")
+    return number
+
+
+def _path_of(url: str) -> str:
+    """The file that a ``local:`` URL names; empty where it names none."""
+    parts = urlsplit(url)
+    host, path = unquote(parts.netloc), unquote(parts.path)
+    if host in _NOWHERE:
+        return path.rstrip("/") if path.strip("/") else ""
+    if host in (".", "..") and path.strip("/"):
+        return host + path
+    if host == "~" and path.strip("/"):
+        return os.path.expanduser(host + path)
+    raise NotAllowed(f"{url}: no file is named there; use local:///directory/room.db or local://./room.db")
+
+
+def read_options(url: str | None, virtual_host: str | None, settings: Mapping[str, Any]) -> Options:
+    """The options of a connection, from its URL, from Kombu's fields, and from the transport options.
+
+    Arguments:
+        url: ``local://...``, a plain path, or what Kombu has when there is neither.
+        virtual_host: where Kombu took the URL apart (when it fails over), the path without its first slash.
+        settings: Kombu's ``transport_options``. Unknown ones are other transports' and ignored;
+            the URL's query says the same and comes first.
+
+    Raises:
+        amqp.exceptions.NotAllowed: a URL or option that makes no sense.
+    """
+    path, query = "", {}
+    if url and "://" in url:
+        path = _path_of(url)
+        query = dict(parse_qsl(urlsplit(url).query, keep_blank_values=True))
+    elif virtual_host and virtual_host.strip("/"):
+        here = url if url in (".", "..", "~") else ""
+        path = os.path.expanduser(f"{here}/{virtual_host.lstrip('/')}")
+    elif url and url not in _NOWHERE:
+        path = url
+    chosen: dict[str, Any] = {}
+    kinds = {field.name: str(field.type) for field in fields(Options)}
+    unknown = query.keys() - kinds.keys()
+    if unknown:
+        raise NotAllowed(f"{url}: unknown option {sorted(unknown)[0]!r}; known: {', '.join(sorted(kinds))}")
+    for name, kind in kinds.items():
+        value = query.get(name, settings.get(name))
+        if value is not None and name != "path":
+            chosen[name] = _number(name, value, kind)
+    path = path or str(query.get("path") or settings.get("path") or "") or default_path()
+    return Options(path=os.path.abspath(path), **chosen)

@@ -1,0 +1,245 @@
+"""Queues as a connection reads them: what it has fetched, and what it owes the file for that."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from . import history, schema
+from .messages import BODY, COLUMNS, EXPIRES_AT, Row
+from .store import Store
+from .topology import QueueRow
+
+#: Messages, and bytes of bodies, that are fetched at a time: enough to make a statement's cost small, little
+#: enough for memory and for competing consumers.
+BATCH_MESSAGES = 500
+BATCH_BYTES = 1024 * 1024
+
+_READY = "SELECT 1 FROM queued WHERE queue = ? AND holder IS NULL LIMIT 1"
+
+_QUEUED_COLUMNS = COLUMNS.format(held="q.id", redelivered="q.redelivered", expires_at="q.expires_at")
+
+_TAKE = (
+    f"SELECT {_QUEUED_COLUMNS} FROM queued q JOIN message m ON m.seq = q.message"
+    " WHERE q.queue = ? AND q.holder IS NULL ORDER BY q.id LIMIT ?"
+)
+
+_READ = "SELECT {columns} FROM message m WHERE m.seq > ? AND m.seq <= ? ORDER BY m.seq LIMIT ?"
+
+
+def _collect(rows: Iterable[Row], into: list[Row]) -> bool:
+    """Take rows until there are enough bytes; returns whether some may be left."""
+    size = 0
+    for row in rows:
+        into.append(row)
+        size += len(row[BODY])
+        if size > BATCH_BYTES:
+            return True
+    return False
+
+
+class SharedQueue:
+    """A queue whose messages have a row each, which whoever takes them marks as held.
+
+    Arguments:
+        store: the file.
+        queue: what the file says about the queue.
+        owner: the id of this connection among the owners.
+    """
+
+    def __init__(self, store: Store, queue: QueueRow, owner: int) -> None:
+        self.store = store
+        self.id = queue.id
+        self.name = queue.name
+        self.auto_delete = queue.auto_delete
+        self.owner = owner
+        #: Fetched and not delivered yet.
+        self.ready: deque[Row] = deque()
+        #: There may be more to fetch, even if nobody writes.
+        self.more = True
+
+    def fetch(self, limit: int) -> None:
+        """Fetch up to ``limit`` messages into :attr:`ready`, in the queue's order."""
+        limit = min(limit, BATCH_MESSAGES)
+        if self.store.value(_READY, self.id) is None:
+            self.more = False
+            return
+        self.ready.extend(self.store.write(lambda db: self._take(db, limit)))
+
+    def _take(self, db: sqlite3.Connection, limit: int) -> list[Row]:
+        limit = self._fair_share(db, limit)
+        rows: list[Row] = []
+        cursor = db.execute(_TAKE, (self.id, limit))
+        try:
+            cut = _collect(cursor, rows)
+        finally:
+            cursor.close()
+        self.more = cut or len(rows) == limit
+        now = time.time()
+        expired = [row[0] for row in rows if row[EXPIRES_AT] is not None and row[EXPIRES_AT] <= now]
+        if expired:
+            db.executemany("DELETE FROM queued WHERE id = ?", [(number,) for number in expired])
+            gone = set(expired)
+            rows = [row for row in rows if row[0] not in gone]
+        if rows:
+            db.execute(
+                "UPDATE queued SET holder = ? WHERE queue = ? AND holder IS NULL AND id BETWEEN ? AND ?",
+                (self.owner, self.id, rows[0][0], rows[-1][0]),
+            )
+        return rows
+
+    def _fair_share(self, db: sqlite3.Connection, limit: int) -> int:
+        """With others at the same queue, take only one's part of what is there."""
+        (consumers,) = db.execute("SELECT count(*) FROM consumer WHERE queue = ?", (self.id,)).fetchone()
+        if consumers < 2 or limit < 2:
+            return limit
+        (there,) = db.execute(
+            "SELECT count(*) FROM (SELECT 1 FROM queued WHERE queue = ? AND holder IS NULL LIMIT ?)",
+            (self.id, limit * consumers),
+        ).fetchone()
+        return min(limit, max(1, -(-int(there) // int(consumers))))
+
+    def settle(self, rows: Sequence[Row]) -> None:
+        """Messages are done with: acknowledged, rejected, expired."""
+        held = [(row[0], self.id, self.owner) for row in rows if row[0] > 0]
+        if held:
+            self.store.write(
+                lambda db: db.executemany("DELETE FROM queued WHERE id = ? AND queue = ? AND holder = ?", held)
+            )
+
+    def put_back(self, rows: Sequence[Row], *, redelivered: bool) -> None:
+        """Messages go back to where they were, for anybody; ``redelivered`` if a consumer has seen them."""
+        held = [(redelivered, row[0], self.id, self.owner) for row in rows if row[0] > 0]
+        if held:
+            self.store.write(lambda db: db.executemany(_PUT_BACK, held))
+        self.more = True
+
+    def give_up_ready(self) -> None:
+        """Leave what was fetched and not delivered to others: the last consumer here has gone."""
+        rows = list(self.ready)
+        self.ready.clear()
+        if rows:
+            self.put_back(rows, redelivered=False)
+
+    def purge(self) -> int:
+        """Remove all that is ready; returns how many that were."""
+        self.give_up_ready()
+        return self.store.write(
+            lambda db: db.execute("DELETE FROM queued WHERE queue = ? AND holder IS NULL", (self.id,)).rowcount
+        )
+
+    def size(self) -> int:
+        """How many messages are ready, those fetched here and not delivered included."""
+        count = self.store.value("SELECT count(*) FROM queued WHERE queue = ? AND holder IS NULL", self.id)
+        return int(count) + len(self.ready)
+
+
+_PUT_BACK = (
+    "UPDATE queued SET holder = NULL, redelivered = max(redelivered, ?) WHERE id = ? AND queue = ? AND holder = ?"
+)
+
+
+@dataclass
+class Source:
+    """How far an exclusive queue has read one fanout exchange. ``until`` is set once it is no longer bound."""
+
+    exchange: int
+    position: int
+    until: int | None = None
+
+
+class ExclusiveQueue(SharedQueue):
+    """A connection's own queue: of a fanout exchange it reads the history, from a position in memory.
+
+    What comes by other exchanges has rows, as in any queue.
+    """
+
+    def __init__(self, store: Store, queue: QueueRow, owner: int, beginning: history.Beginning) -> None:
+        super().__init__(store, queue, owner)
+        self.beginning = beginning
+        self.max_length = queue.max_length
+        self.sources: list[Source] = []
+        expires_at = "m.expires_at"
+        if queue.ttl is not None:
+            expires_at = f"min(ifnull(m.expires_at, 9e99), m.published_at + {queue.ttl!r})"
+        columns = COLUMNS.format(held="-m.seq", redelivered="0", expires_at=expires_at)
+        self._read_sql = _READ.format(columns=columns)
+
+    def follow(self, db: sqlite3.Connection, exchange: int) -> Source | None:
+        """The source for an exchange that was bound in the caller's transaction; None if it has one already."""
+        if any(source.exchange == exchange and source.until is None for source in self.sources):
+            return None
+        return Source(exchange, history.position_of(db, exchange, self.beginning, self.store.options))
+
+    def leave(self, exchange: int, newest: int) -> None:
+        """No longer bound: what was published up to ``newest`` is still to be read."""
+        for source in self.sources:
+            if source.exchange == exchange and source.until is None:
+                source.until = newest
+
+    def fetch(self, limit: int) -> None:
+        """Fetch up to ``limit`` messages of each source into :attr:`ready`, each exchange's in order."""
+        limit = min(limit, BATCH_MESSAGES)
+        super().fetch(limit)
+        for source in list(self.sources):
+            rows, more = self.store.attempt(lambda db, source=source: self._read(db, source, limit))
+            if rows:
+                source.position = -rows[-1][0]
+                self.ready.extend(rows)
+            elif source.until is not None:
+                self.sources.remove(source)
+            self.more = self.more or more
+
+    def _read(self, db: sqlite3.Connection, source: Source, limit: int) -> tuple[list[Row], bool]:
+        if self.max_length is not None:
+            self._drop_head(db, source, self.max_length)
+        end = schema.last_seq(source.exchange) if source.until is None else source.until
+        rows: list[Row] = []
+        cursor = db.execute(self._read_sql, (source.position, end, limit))
+        try:
+            cut = _collect(cursor, rows)
+        finally:
+            cursor.close()
+        return rows, cut or len(rows) == limit
+
+    def _drop_head(self, db: sqlite3.Connection, source: Source, most: int) -> None:
+        """``x-max-length``: of what waits to be read, the oldest goes first."""
+        if history.newest(db, source.exchange) - source.position <= most:
+            return
+        row = db.execute(
+            "SELECT seq FROM message WHERE seq > ? AND seq <= ? ORDER BY seq DESC LIMIT 1 OFFSET ?",
+            (source.position, schema.last_seq(source.exchange), most),
+        ).fetchone()
+        if row is not None:
+            source.position = row[0]
+
+    def put_back(self, rows: Sequence[Row], *, redelivered: bool) -> None:
+        """Nobody else reads this queue: what goes back stays with the connection."""
+        flag = int(redelivered)
+        self.ready.extendleft((row[0], max(row[1], flag), *row[2:]) for row in reversed(rows))  # type: ignore[misc]  # mypy does not follow a star into a tuple of fixed length
+
+    def give_up_ready(self) -> None:
+        """Nobody else could have it: it stays."""
+
+    def purge(self) -> int:
+        """Remove all that is ready; returns how many that were."""
+        count = self.size()
+        self.settle(self.ready)
+        self.ready.clear()
+        self.store.write(lambda db: db.execute("DELETE FROM queued WHERE queue = ? AND holder IS NULL", (self.id,)))
+        for source in self.sources:
+            source.position = self.store.attempt(lambda db, source=source: history.newest(db, source.exchange))
+        return count
+
+    def size(self) -> int:
+        """How many messages are ready."""
+        count = super().size()
+        for source in self.sources:
+            end = schema.last_seq(source.exchange) if source.until is None else source.until
+            count += int(
+                self.store.value("SELECT count(*) FROM message WHERE seq BETWEEN ? AND ?", source.position + 1, end)
+            )
+        return count

@@ -1,0 +1,93 @@
+"""Where a message goes: matching of routing keys, and a publisher's memory of the answer."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from . import schema
+
+
+class Target(NamedTuple):
+    """A queue that gets a row of its own for each message."""
+
+    queue: int
+    max_length: int | None
+    ttl: float | None
+
+
+@dataclass(frozen=True)
+class Route:
+    """What publishing to one exchange with one routing key means.
+
+    Arguments:
+        version: of the topology that this was read from.
+        floor: the ``seq`` below the exchange's first message.
+        ceiling: the highest that one of its messages can have.
+        history: the exchange keeps its messages; exclusive queues read them there.
+        targets: the queues that get a row.
+        heard: somebody is bound: ``mandatory`` is satisfied.
+    """
+
+    version: int
+    floor: int
+    ceiling: int
+    history: bool
+    targets: tuple[Target, ...]
+    heard: bool
+
+
+def matches_topic(pattern: str, routing_key: str) -> bool:
+    """Whether a topic exchange's binding key takes a routing key.
+
+    ``*`` stands for one word, ``#`` for any number of words, none included (AMQP 0-9-1, section 3.1.3.3).
+    Words are parted by dots.
+    """
+    words = routing_key.split(".") if routing_key else []
+    # The positions in `words` up to which what was read of the pattern can match: linear, whatever the pattern.
+    reached = {0}
+    for part in pattern.split(".") if pattern else []:
+        if part == "#":
+            reached = set(range(min(reached), len(words) + 1))
+        else:
+            reached = {at + 1 for at in reached if at < len(words) and part in ("*", words[at])}
+        if not reached:
+            return False
+    return len(words) in reached
+
+
+def find_route(db: sqlite3.Connection, exchange: str, routing_key: str) -> Route | None:
+    """The route as the file has it now, in the caller's transaction; None where there is no such exchange."""
+    (version,) = db.execute("SELECT version FROM topology").fetchone()
+    if not exchange:
+        number, kind = schema.DEFAULT_EXCHANGE, "direct"
+        rows = db.execute(
+            "SELECT id, max_length, ttl, owner, name FROM queue WHERE name = ?", (routing_key,)
+        ).fetchall()
+    else:
+        found = db.execute("SELECT id, type FROM exchange WHERE name = ?", (exchange,)).fetchone()
+        if found is None:
+            return None
+        number, kind = found
+        rows = db.execute(
+            "SELECT q.id, q.max_length, q.ttl, q.owner, b.routing_key FROM binding b JOIN queue q ON q.id = b.queue"
+            " WHERE b.exchange = ?",
+            (number,),
+        ).fetchall()
+    history = kind == "fanout"
+    matching = [
+        row
+        for row in rows
+        if history or row[4] == routing_key or (kind == "topic" and matches_topic(row[4], routing_key))
+    ]
+    # Exclusive queues read a fanout exchange's history, each from its own position, and need no row.
+    targets = {Target(row[0], row[1], row[2]) for row in matching if not (history and row[3] is not None)}
+    return Route(
+        version=version,
+        floor=schema.first_seq(number),
+        ceiling=schema.last_seq(number),
+        history=history,
+        targets=tuple(sorted(targets)),
+        heard=bool(matching),
+    )

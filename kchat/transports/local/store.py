@@ -1,0 +1,277 @@
+"""The SQLite file: opening it, transactions, waiting for a turn, noticing that it changed or went away."""
+
+from __future__ import annotations
+
+import os
+import random
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+from amqp.exceptions import AMQPError, NotAllowed
+
+from . import errors, forks, schema
+from .options import Options
+
+T = TypeVar("T")
+
+#: Pages in the write-ahead log after which a commit copies them into the file (SQLite's own default).
+_CHECKPOINT_PAGES = 1000
+
+#: Bytes that the write-ahead log keeps when it starts over; more than twice that: it could not for too long.
+_WAL_KEEP = 16 * 1024 * 1024
+
+#: Seconds that a checkpoint which starts the log over may wait for readers.
+_WAL_WAIT = 0.05
+
+#: Connections of the parent in a forked child, kept so that nothing ever closes them there.
+_inherited: list[sqlite3.Connection] = []
+
+
+class Store:
+    """One connection to the file of a room. For one thread at a time.
+
+    Arguments:
+        options: where the file is, and how long to wait for a turn.
+
+    Raises:
+        amqp.exceptions.AMQPError: the file cannot be opened, or is no room; see :mod:`.errors`.
+    """
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.path = options.path
+        self._error: Callable[[str], AMQPError] = errors.closed
+        self._db: sqlite3.Connection | None = None
+        self._seen_version = -1
+        self._wal_retry_at = 0.0
+        #: This connection wrote since :meth:`changed` was last asked: ``data_version`` does not tell.
+        self.dirty = True
+        try:
+            self._make_file()
+            self._identity = self._identify()
+            self._db = self._connect()
+            self.attempt(self._prepare)
+        except OSError as exc:
+            raise errors.translate(exc, self.path) from exc
+        except BaseException:
+            self.close()
+            raise
+        forks.track(self)
+
+    def _make_file(self) -> None:
+        directory = os.path.dirname(self.path)
+        if not os.path.isdir(directory):
+            os.makedirs(os.path.dirname(directory), exist_ok=True)
+            with suppress(FileExistsError):
+                os.mkdir(directory, 0o700)
+        # Only where there is none yet: closing a second descriptor of a file that SQLite has open would drop
+        # SQLite's locks on it. The log and its index get the file's mode from SQLite.
+        with suppress(FileExistsError):
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+
+    def _identify(self) -> tuple[int, int]:
+        status = os.stat(self.path)
+        return status.st_dev, status.st_ino
+
+    def _connect(self) -> sqlite3.Connection:
+        try:
+            # Waiting for a turn is done here, not by SQLite, whose steps of up to 100 ms starve whoever is unlucky.
+            return sqlite3.connect(
+                f"file:{quote(self.path)}?mode=rw",
+                uri=True,
+                timeout=0,
+                isolation_level=None,
+                check_same_thread=False,
+                cached_statements=256,
+            )
+        except sqlite3.Error as exc:
+            raise errors.translate(exc, self.path) from exc
+
+    def _prepare(self, db: sqlite3.Connection) -> None:
+        """Look before touching anything: it may be somebody else's file."""
+        db.execute("PRAGMA synchronous = NORMAL")
+        db.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+        db.execute(f"PRAGMA journal_size_limit = {_WAL_KEEP}")
+        if self._version(db) == schema.VERSION and self._mode(db, "") == "wal":
+            return
+        if self._mode(db, "= WAL") != "wal":
+            raise NotAllowed(f"{self.path}: the file system does not support SQLite's write-ahead log")
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            self._version(db)
+            schema.upgrade(db)
+            db.execute("COMMIT")
+        finally:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+
+    def _mode(self, db: sqlite3.Connection, assignment: str) -> str:
+        mode: str = db.execute(f"PRAGMA journal_mode {assignment}").fetchone()[0]
+        return mode
+
+    def _version(self, db: sqlite3.Connection) -> int:
+        """The file's schema version, 0 where it is empty.
+
+        Raises:
+            amqp.exceptions.NotAllowed: it is not a room's file, or a newer kchat's.
+        """
+        application: int = db.execute("PRAGMA application_id").fetchone()[0]
+        version: int = db.execute("PRAGMA user_version").fetchone()[0]
+        tables: int = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        if application != schema.APPLICATION_ID and (application or version or tables):
+            raise NotAllowed(f"{self.path}: this is another program's database, no room")
+        if version > schema.VERSION:
+            raise NotAllowed(
+                f"{self.path}: written by a newer kchat (version {version} of the file, "
+                f"this one reads up to {schema.VERSION})"
+            )
+        return version
+
+    @property
+    def db(self) -> sqlite3.Connection:
+        """The open SQLite connection.
+
+        Raises:
+            amqp.exceptions.RecoverableConnectionError: closed, or taken over by a fork.
+        """
+        if self._db is None:
+            raise self._error(self.path)
+        return self._db
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the file is open and was still there when last looked at."""
+        return self._db is not None
+
+    def attempt(self, work: Callable[[sqlite3.Connection], T], begin: str = "") -> T:
+        """Do ``work``, again and again while it is somebody else's turn.
+
+        Arguments:
+            work: called with the SQLite connection; again from the start after every "busy".
+            begin: the statement that begins a transaction around it; empty for none.
+
+        Raises:
+            amqp.exceptions.AMQPError: see :mod:`.errors`; nothing of ``work`` was kept.
+        """
+        db, deadline, pause = self.db, 0.0, 0.0002
+        while True:
+            try:
+                with self._transaction(db, begin):
+                    return work(db)
+            except sqlite3.IntegrityError:
+                raise  # a constraint is the statement's own way to say no; whoever wrote it expects that
+            except sqlite3.Error as exc:
+                if not errors.is_busy(exc):
+                    raise self.failed(exc) from exc
+                now = time.monotonic()
+                deadline = deadline or now + self.options.busy_timeout
+                if now >= deadline:
+                    raise errors.locked(self.path, self.options.busy_timeout) from exc
+            # Short and uneven steps: whoever waits has about the same chance at each gap.
+            time.sleep(pause * random.uniform(0.5, 1.5))
+            pause = min(pause * 1.5, 0.002)
+
+    @contextmanager
+    def _transaction(self, db: sqlite3.Connection, begin: str) -> Iterator[None]:
+        try:
+            if begin:
+                db.execute(begin)
+            yield
+            if begin:
+                db.execute("COMMIT")
+        finally:
+            if begin and db.in_transaction:
+                with suppress(sqlite3.Error):  # the error that led here is the one to see
+                    db.execute("ROLLBACK")
+
+    def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do ``work`` as one transaction that may write; see :meth:`attempt`."""
+        result = self.attempt(work, "BEGIN IMMEDIATE")
+        self.dirty = True
+        self.check_file()
+        return result
+
+    def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do ``work`` on one unchanging view of the file; see :meth:`attempt`."""
+        return self.attempt(work, "BEGIN")
+
+    def failed(self, exc: sqlite3.Error) -> AMQPError:
+        """What to raise for an SQLite error; a file that went away explains any of them."""
+        self.check_file()
+        return errors.translate(exc, self.path)
+
+    def check_file(self) -> None:
+        """Make sure that what is open is what stands at the path.
+
+        Raises:
+            amqp.exceptions.ConnectionForced: it was deleted or replaced; the connection is over.
+        """
+        try:
+            status = os.stat(self.path)
+        except OSError:
+            lost = True
+        else:
+            lost = (status.st_dev, status.st_ino) != self._identity
+        if lost:
+            self._error = errors.gone
+            self._drop()
+            raise errors.gone(self.path)
+
+    def changed(self) -> bool:
+        """Whether anybody, this connection included, has written since the last call. Costs about 2 µs."""
+        try:
+            (version,) = self.db.execute("PRAGMA data_version").fetchone()
+        except sqlite3.Error as exc:
+            if errors.is_busy(exc):
+                return False
+            raise self.failed(exc) from exc
+        if version == self._seen_version and not self.dirty:
+            return False
+        self._seen_version, self.dirty = version, False
+        return True
+
+    def tend_log(self) -> None:
+        """Start the write-ahead log over where constant readers have kept SQLite from doing so."""
+        now = time.monotonic()
+        if now < self._wal_retry_at:
+            return
+        try:
+            size = os.stat(self.path + "-wal").st_size
+        except OSError:
+            return
+        if size <= 2 * _WAL_KEEP:
+            return
+        self._wal_retry_at = now + 1.0
+        db = self.db
+        try:
+            db.execute(f"PRAGMA busy_timeout = {int(_WAL_WAIT * 1000)}")
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except sqlite3.Error as exc:
+            if not errors.is_busy(exc):
+                raise self.failed(exc) from exc
+        finally:
+            db.execute("PRAGMA busy_timeout = 0")
+
+    def _drop(self) -> None:
+        db, self._db = self._db, None
+        if db is not None:
+            db.close()
+
+    def close(self) -> None:
+        """Close the file; harmless to repeat."""
+        self._drop()
+
+    def forget(self) -> None:
+        """In a forked child: the connection stays its parent's."""
+        if self._db is not None:
+            _inherited.append(self._db)
+            self._db, self._error = None, errors.forked
+
+    def value(self, sql: str, *arguments: Any) -> Any:
+        """The first column of the first row, None where there is none."""
+        row = self.attempt(lambda db: db.execute(sql, arguments).fetchone())
+        return None if row is None else row[0]

@@ -1,0 +1,65 @@
+"""Clearing away after the dead: their exclusive queues, their consumers, what they had not acknowledged.
+
+Nobody is in charge of that; whoever comes next does it: publishers and consumers at intervals, and whoever
+declares a queue that a dead connection still seems to own.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+
+from . import owners, topology
+from .store import Store
+
+
+def sweep(store: Store) -> int:
+    """Bury every dead owner and delete queues that were unused for too long (``x-expires``).
+
+    Returns:
+        int: how many owners were buried.
+    """
+    known = dict(store.attempt(lambda db: db.execute("SELECT name, id FROM owner").fetchall()))
+    dead = [number for name, number in known.items() if not owners.is_alive(store.path, name)]
+    for name in owners.files(store.path):
+        if name not in known:  # its process ended before it was entered, or after it was buried
+            owners.is_alive(store.path, name)
+    for number in dead:
+        store.write(lambda db, number=number: bury(db, number))
+    now = time.time()
+    if store.value(_EXPIRED, now) is not None:
+        store.write(lambda db: _expire(db, now))
+    return len(dead)
+
+
+_EXPIRED = (
+    "SELECT id FROM queue WHERE expires IS NOT NULL AND owner IS NULL AND used_at + expires < ?"
+    " AND NOT EXISTS (SELECT 1 FROM consumer WHERE consumer.queue = queue.id)"
+)
+
+
+def _expire(db: sqlite3.Connection, now: float) -> None:
+    for (queue,) in db.execute(_EXPIRED, (now,)).fetchall():
+        topology.delete_queue(db, queue)
+
+
+def bury(db: sqlite3.Connection, owner: int) -> None:
+    """End what an owner had, in the caller's transaction: the dead's, or one's own when leaving."""
+    db.execute("UPDATE queued SET holder = NULL, redelivered = 1 WHERE holder = ?", (owner,))
+    consumed = [row[0] for row in db.execute("SELECT DISTINCT queue FROM consumer WHERE owner = ?", (owner,))]
+    db.execute("DELETE FROM consumer WHERE owner = ?", (owner,))
+    for (queue,) in db.execute("SELECT id FROM queue WHERE owner = ?", (owner,)).fetchall():
+        topology.delete_queue(db, queue)
+    for queue in consumed:
+        left_by_consumer(db, queue)
+    db.execute("DELETE FROM owner WHERE id = ?", (owner,))
+
+
+def left_by_consumer(db: sqlite3.Connection, queue: int) -> None:
+    """A consumer of a shared queue ended: an auto-delete queue goes with its last one."""
+    if db.execute("SELECT 1 FROM consumer WHERE queue = ?", (queue,)).fetchone():
+        return
+    if db.execute("SELECT 1 FROM queue WHERE id = ? AND auto_delete", (queue,)).fetchone():
+        topology.delete_queue(db, queue)
+    else:
+        db.execute("UPDATE queue SET used_at = ? WHERE id = ?", (time.time(), queue))
