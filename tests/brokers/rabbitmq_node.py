@@ -13,6 +13,7 @@ import pika
 import pika.exceptions
 
 from tests.brokers.management import Management, ManagementError
+from tests.brokers.ports import listens
 from tests.brokers.wait import Deadline, wait_until
 
 START_SECONDS = 90.0
@@ -134,6 +135,8 @@ class RabbitMQ(abc.ABC):
 
     def _ready(self) -> bool:
         self.check_alive()
+        if not listens(self.host, self.port):
+            return False  # pika would log every refused connection at length
         try:
             pika.BlockingConnection(pika.URLParameters(self.url + "?socket_timeout=2")).close()
             return bool(self.management.overview())
@@ -195,7 +198,11 @@ class RabbitMQ(abc.ABC):
 
     @abc.abstractmethod
     def kill(self) -> None:
-        """Ends the node by ``kill -9``; its clients' connections are reset or closed by the kernel."""
+        """Ends the node by ``kill -9``; its clients' connections are reset or closed by the kernel.
+
+        What RabbitMQ was told in the last moments, durable or not, may be gone after `start`: its metadata
+        store (Mnesia) writes to the disk with a delay.
+        """
 
     @property
     @abc.abstractmethod
