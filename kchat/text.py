@@ -218,12 +218,12 @@ def head(text: str, columns: int) -> str:
     return text
 
 
-def mark(size: int) -> str:
-    """The mark at the end of text that was cut: ``… [cut: 16.0 MiB in all]``. The size is in bytes."""
+def mark(total: int) -> str:
+    """The mark at the end of text that was cut: ``… [cut: 16.0 MiB in all]``. The total is in bytes."""
     for unit, symbol in ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
-        if size >= unit:
-            return f"… [cut: {size / unit:.1f} {symbol} in all]"
-    return f"… [cut: {size} bytes in all]"
+        if total >= unit:
+            return f"… [cut: {total / unit:.1f} {symbol} in all]"
+    return f"… [cut: {total} bytes in all]"
 
 
 def limit(text: str, max_bytes: int = LONGEST, *, total: int | None = None) -> str:
@@ -236,10 +236,10 @@ def limit(text: str, max_bytes: int = LONGEST, *, total: int | None = None) -> s
     """
     if len(text) * 4 <= max_bytes:
         return text
-    size = _size(text)
-    if size <= max_bytes:
+    whole = size(text)
+    if whole <= max_bytes:
         return text
-    ending = mark(size if total is None else total)
+    ending = mark(whole if total is None else total)
     data = text[:max_bytes].encode("utf-8", "surrogatepass")
     end = max(0, max_bytes - len(ending.encode()))
     while end and data[end] & 0xC0 == 0x80:  # not through the middle of a character
@@ -247,7 +247,7 @@ def limit(text: str, max_bytes: int = LONGEST, *, total: int | None = None) -> s
     return data[:end].decode("utf-8", "surrogatepass") + ending
 
 
-def _size(text: str) -> int:
+def size(text: str) -> int:
     """The bytes that text takes in UTF-8; counted piece by piece, as all at once could take a lot of memory."""
     if text.isascii():
         return len(text)
@@ -268,11 +268,11 @@ def block(text: str, indent: str = "", *, total: int | None = None) -> str:
         Text of at most :data:`LONGEST` bytes.
     """
     if len(text) * 4 > LONGEST:
-        total = _size(text) if total is None else total
+        total = size(text) if total is None else total
         text = limit(text, total=total)
     shown = visible(text)
     if "\n" in shown:
         shown = shown.rstrip("\n").replace("\n", "\n" + indent)
     if len(shown) * 4 > LONGEST:  # escapes are longer than what they stand for
-        shown = limit(shown, total=_size(text) if total is None else total)
+        shown = limit(shown, total=size(text) if total is None else total)
     return shown

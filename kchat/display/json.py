@@ -58,16 +58,11 @@ class Json(Lines):
         self._output.write(f"{_encode(line)}\n")
 
 
-_OURS = frozenset(
-    ("username", "message", "id", "sent_at", "account", "redelivered")
-    + ("problem", "body_base64", "cut", "extra")
-)
-
-
 def _add_extra(line: dict[str, object], message: Message) -> None:
+    ours = line.keys() | {"body_base64", "cut", "extra"}
     hidden: dict[str, object] = {}
     for key, value in message.extra.items():
-        (hidden if key in _OURS else line)[key] = value
+        (hidden if key in ours else line)[key] = value
     if hidden:
         line["extra"] = hidden
 

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import time
 from typing import TextIO
+from zlib import crc32
 
 from kchat.display.output import Output
-from kchat.text import head, width
+from kchat.text import head
 
 INDENT = " " * 9 + "| "
 """In front of a message's further lines: none of them can pass for the beginning of another message."""
 
-_NARROWEST = 20  # a column of text narrower than this is worse than one that begins at the left
+_NARROWEST = 20  # a column of text that is narrower than this gets less of an indent
+_COLORS = (
+    6,
+    2,
+    3,
+    5,
+    4,
+    14,
+    10,
+    11,
+    13,
+    12,
+)  # no red: it would look like an error; nor black, white and grey
 
 
 class Lines:
@@ -47,7 +61,7 @@ class Lines:
         columns = self._columns
         if not columns or (start + len(text) <= columns and text.isascii() and "\n" not in text):
             return text
-        return wrap(text, columns, start, INDENT)
+        return wrap(text, columns, start, INDENT if columns - len(INDENT) >= _NARROWEST else "  ")
 
     def _measure(self) -> int:
         """The columns to wrap at; 0 for not at all."""
@@ -55,29 +69,52 @@ class Lines:
         return size[0] if size else 0
 
 
-def wrap(text: str, columns: int, start: int, indent: str) -> str:
-    """Break lines where a terminal would, so that what follows is indented, and cannot pass for another message.
+def wrap(text: str, columns: int, start: int = 0, indent: str = "") -> str:
+    """Break lines where a terminal would, or after the word before.
+
+    So what follows can be indented: otherwise a message of the right length has a second line on the screen that
+    looks like another message.
 
     Arguments:
-        text: safe text, whose further lines begin with ``indent`` already.
+        text: safe text.
         columns: those of the terminal.
-        start: how many of them the first line has used up.
-        indent: what goes in front of a broken line's rest, in place of which a narrow terminal gets two spaces.
+        start: how many of them the first line does without. Default 0.
+        indent: what goes in front of the rest of a broken line. Default nothing.
     """
-    if columns - len(indent) < _NARROWEST:
-        indent = "  "
     lines: list[str] = []
-    room = max(1, columns - start)
+    room = columns - start
     for line in text.split("\n"):
-        rest = line
-        while width(rest) > room:
-            piece = head(rest, room) or rest[0]
-            space = piece.rfind(" ", len(piece) // 2)
-            if space > 0 and rest[len(piece)] != " ":
-                piece = piece[: space + 1]
-            lines.append(piece)
-            rest = indent + rest[len(piece) :].lstrip(" ")
-            room = max(len(indent) + 1, columns)
-        lines.append(rest)
+        rest, lead = line, ""
+        while True:
+            # With at most four marks to a character, so many characters are wider than the room.
+            piece = head(rest[: 8 * max(room, 1)], room)
+            if len(piece) == len(rest):
+                break
+            piece = _to_word(piece, rest) or rest[0]
+            lines.append(lead + piece)
+            rest = rest[len(piece) :].lstrip(" ")
+            lead, room = indent, columns - len(indent)
+        lines.append(lead + rest)
         room = columns
     return "\n".join(lines)
+
+
+def _to_word(piece: str, rest: str) -> str:
+    """A piece from the beginning of a line, without the word that it ends in the middle of, unless that is long."""
+    if rest[len(piece)] == " ":
+        return piece
+    space = piece.rfind(" ", len(piece) // 2)
+    return piece[: space + 1] if space > 0 else piece
+
+
+def color_of(shown: str) -> int:
+    """The colour of a name, as a number from 0 to 15 of a terminal's palette; the same for it everywhere."""
+    return _COLORS[crc32(shown.encode()) % len(_COLORS)]
+
+
+def local(seconds: float) -> time.struct_time:
+    """A UNIX time in local time; 1970 where the platform cannot show it."""
+    try:
+        return time.localtime(seconds)
+    except (ValueError, OverflowError, OSError):
+        return time.gmtime(0)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING, TextIO
-from zlib import crc32
 
-from kchat.display.lines import INDENT, Lines
+from kchat.display.lines import INDENT, Lines, color_of, local
 from kchat.text import block, name, width
 
 if TYPE_CHECKING:
     from kchat.message import Message
 
-_COLORS = (36, 32, 33, 35, 34, 96, 92, 93, 95, 94)  # no red: it would look like an error
 _MOST_NAMES = 1024
 _TIME = len("12:04:05 ")
 
@@ -44,11 +42,7 @@ class Plain(Lines):
         self._output.write(f"{self._clock}{known[0]}{self._fit(text, _TIME + known[1])}\n")
 
     def _tell(self, second: int) -> None:
-        try:
-            local = time.localtime(second)
-        except (ValueError, OverflowError, OSError):  # a clock that cannot show the year
-            local = time.gmtime(0)
-        clock = time.strftime("%H:%M:%S", local)
+        clock = time.strftime("%H:%M:%S", local(second))
         self._clock = f"\x1b[2m{clock}\x1b[0m " if self._color else f"{clock} "
         self._second = second
 
@@ -57,7 +51,8 @@ class Plain(Lines):
         shown = name(username)
         columns = width(shown) + 2
         if self._color and username is not None:
-            shown = f"\x1b[{_COLORS[crc32(shown.encode()) % len(_COLORS)]}m{shown}\x1b[0m"
+            color = color_of(shown)
+            shown = f"\x1b[{color + 30 if color < 8 else color + 82}m{shown}\x1b[0m"  # 30 to 37, 90 to 97
         known = (f"{shown}: ", columns)
         if username is None or len(username) <= 256:  # longer ones are not worth the memory
             if len(self._names) >= _MOST_NAMES:

@@ -1,0 +1,236 @@
+"""The mode ``rich``: a live table that fills the terminal, the newest message on top."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from typing import TYPE_CHECKING, NamedTuple, TextIO
+
+from rich.box import SIMPLE_HEAD
+from rich.color import Color
+from rich.console import Console
+from rich.style import Style
+from rich.table import Table
+from rich.text import Text
+
+from kchat.display.lines import color_of, local, wrap
+from kchat.display.output import Output
+from kchat.text import block, head, mark, name, size, visible, width
+
+if TYPE_CHECKING:
+    from kchat.message import Message
+
+REDRAW = 0.1
+"""Seconds from one drawing of the table to the next, at least."""
+
+_KEPT = 256  # messages, for the tallest terminal that there may be
+_KEPT_TEXT = 8192  # characters of each: more than half of any screen
+_STATUS = 10.0  # seconds that a status line stays at least
+_FULL_TIME = len("2026-05-01 12:04:05")
+_GAP = 2  # columns between the table's columns
+
+# DEC private modes: 1049 the alternate screen, 25 the cursor, 7 wrapping at the right margin. Without the last, text
+# that the terminal shows wider than Unicode says is cut at the margin, instead of pushing the table out of shape.
+_ENTER = "\x1b[?1049h\x1b[?25l\x1b[?7l"
+_LEAVE = "\x1b[?7h\x1b[?25h\x1b[?1049l"
+_CLEAR = "\x1b[2J"
+
+
+class _Row(NamedTuple):
+    username: str | None
+    seconds: float
+    text: str
+    total: int
+
+
+class Rich:
+    """A table with the columns Username, Date / time and Message, drawn again as messages come.
+
+    It holds the messages that the terminal has room for and follows its size. Each takes at most half of the
+    screen; what is longer is cut, with a mark and its size. It stands on the terminal's alternate screen, so
+    nothing of it is left behind. Where the output is no terminal, the rows are written as they come, the newest
+    last.
+
+    Arguments:
+        stream: where to write.
+        color: whether to use colour. Default None: on a terminal, unless ``NO_COLOR`` is set.
+    """
+
+    def __init__(self, stream: TextIO, *, color: bool | None = None) -> None:
+        self._output = Output(stream)
+        self._live = self._output.is_terminal and os.environ.get("TERM") != "dumb"
+        self._console = Console(
+            file=stream,
+            force_terminal=self._live,
+            no_color=not (self._output.color if color is None else color),
+            markup=False,
+            emoji=False,
+            highlight=False,
+        )
+        self._rows: deque[_Row] = deque(maxlen=_KEPT)
+        self._title = ""
+        self._status = ""
+        self._status_at = 0.0
+        self._status_count = 0
+        self._name_width = len("Username")
+        self._count = 0
+        self._rate = 0.0
+        self._counted = (0, time.monotonic())
+        self._screen = (0, 0)
+        self._drawn_at = 0.0
+        self._stale = True
+        self._is_open = False
+
+    def open(self, title: str) -> None:
+        """Take over the screen, and draw the empty table."""
+        self._title = visible(title, keep_newlines=False)
+        if self._live:
+            self._is_open = True
+            self._output.write(_ENTER)
+        else:
+            self._output.write(f"{'Username':<16}  {'Date / time':<{_FULL_TIME}}  Message\n")
+        self.flush()
+
+    def show(self, message: Message) -> None:
+        """Remember the message, or as much of it as a screen can show."""
+        text = message.message
+        sent_at = message.sent_at
+        row = _Row(
+            None if message.username is None else message.username[:_KEPT_TEXT],
+            time.time() if sent_at is None else sent_at.timestamp(),
+            text[:_KEPT_TEXT],
+            0 if len(text) <= _KEPT_TEXT else len(message.body) if message.problem else size(text),
+        )
+        self._count += 1
+        if self._live:
+            self._rows.append(row)
+            self._stale = True
+        else:
+            text = block(text, " " * 37 + "| ", total=len(message.body) if message.problem else None)
+            shown = name(row.username, 16)
+            self._output.write(
+                f"{shown}{' ' * (16 - width(shown))}  {_when(row.seconds, _FULL_TIME)}  {text}\n"
+            )
+
+    def flush(self) -> None:
+        """Draw, if there is something new to show and the last time is long enough ago."""
+        if not self._live:
+            self._output.flush()
+            return
+        now = time.monotonic()
+        if now - self._drawn_at < REDRAW:
+            return
+        self._measure_rate(now)
+        screen = self._output.size() or (80, 24)
+        if screen != self._screen:
+            self._screen = screen
+            self._stale = True
+            self._output.write(_CLEAR)
+        if self._stale and self._is_open:
+            self._drawn_at = now
+            self._stale = False
+            self._draw(*screen)
+            self._output.flush()
+
+    def status(self, text: str) -> None:
+        """Show a line below the table: for ten seconds, and until a message comes."""
+        self._status = visible(text, keep_newlines=False)
+        self._status_at = time.monotonic()
+        self._status_count = self._count
+        self._stale = True
+
+    def close(self) -> None:
+        """Give the screen back, as it was."""
+        self._output.discard()
+        if self._is_open:
+            self._is_open = False
+            self._output.write(_LEAVE)
+            try:
+                self._output.flush()
+            except OSError:  # the terminal is gone, and with it what there was to restore
+                self._output.discard()
+
+    def _measure_rate(self, now: float) -> None:
+        count, since = self._counted
+        if now - since >= 1:
+            rate = (self._count - count) / (now - since)
+            self._stale = self._stale or rate != self._rate
+            self._rate = rate
+            self._counted = (self._count, now)
+            if self._status and now - self._status_at >= _STATUS and self._count > self._status_count:
+                self._status = ""
+
+    def _draw(self, columns: int, lines: int) -> None:
+        """Write a frame of exactly so many lines."""
+        frame = [head(self._title, columns)] if lines >= 10 else []
+        frame += self._table(columns, lines - len(frame) - 1)
+        frame += [""] * (lines - 1 - len(frame))
+        frame.append(head(self._caption(), columns))
+        at = "".join(f"\x1b[{number};1H\x1b[2K{line}" for number, line in enumerate(frame[:lines], 1))
+        self._output.write(at)
+
+    def _caption(self) -> str:
+        messages = f"{self._count:,} message{'' if self._count == 1 else 's'}"
+        rate = f", {self._rate:,.0f}/s" if self._rate >= 1 else ""
+        return f"{messages}{rate}  {self._status or 'Ctrl+C ends'}"
+
+    def _table(self, columns: int, lines: int) -> list[str]:
+        """The table in at most so many lines: header, rule (where there is room) and the rows that fit."""
+        has_rule = lines >= 6
+        time_width = _FULL_TIME if columns >= 60 else 8 if columns >= 32 else 5
+        widest = max((width(name(row.username)) for row in list(self._rows)[-lines:]), default=0)
+        self._name_width = max(self._name_width, widest)  # never narrower: a table that jumps is hard to read
+        name_width = min(self._name_width, max(4, (columns - time_width - 2 * _GAP) // 3))
+        text_width = max(1, columns - time_width - name_width - 2 * _GAP)
+        table = Table(
+            box=SIMPLE_HEAD if has_rule else None,
+            width=columns,
+            padding=(0, _GAP - 1 if has_rule else _GAP, 0, 0),
+            pad_edge=False,
+            show_edge=False,
+            header_style="bold",
+        )
+        table.add_column("Username", width=name_width, no_wrap=True, overflow="crop")
+        table.add_column(
+            "Date / time" if time_width == _FULL_TIME else "Time",
+            width=time_width,
+            no_wrap=True,
+            overflow="crop",
+        )
+        table.add_column("Message", width=text_width, no_wrap=True, overflow="crop")
+        room = lines - (2 if has_rule else 1)
+        most = max(1, min(room, max(3, room // 2)))
+        for row in reversed(self._rows):
+            text = _fit(row, text_width, most)
+            room -= len(text)
+            if room < 0:
+                break
+            shown = name(row.username, name_width)
+            style = "dim" if row.username is None else Style(color=Color.from_ansi(color_of(shown)))
+            when = Text(_when(row.seconds, time_width), style="dim")
+            table.add_row(Text(shown, style=style), when, Text("\n".join(text)))
+        self._console.size = (columns, lines)
+        with self._console.capture() as captured:
+            self._console.print(table)
+        return captured.get().rstrip("\n").split("\n")
+
+
+def _fit(row: _Row, columns: int, most: int) -> list[str]:
+    """A message's lines, at most so many, the last one with a mark if there are more."""
+    lines = wrap(visible(row.text).rstrip("\n"), columns).split("\n")
+    if len(lines) <= most and not row.total:
+        return lines
+    ending = mark(row.total or size(row.text))
+    if width(ending) > columns:
+        ending = "…"[:columns]
+    lines = lines[:most]
+    lines[-1] = head(lines[-1], columns - width(ending)) + ending
+    return lines
+
+
+def _when(seconds: float, columns: int) -> str:
+    """Date and time, or as much of it as there is room for."""
+    return time.strftime(
+        {_FULL_TIME: "%Y-%m-%d %H:%M:%S", 8: "%H:%M:%S"}.get(columns, "%H:%M"), local(seconds)
+    )
