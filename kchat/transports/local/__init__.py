@@ -47,12 +47,15 @@ Transport Options
 * ``drain_batch``: messages that one ``drain_events`` may deliver. Default 1; some hundred are several times faster.
 """
 
+# ruff: noqa: ARG002, FBT001, FBT002 - the methods that Kombu calls, with the arguments that it gives them
+
 from __future__ import annotations
 
 import sqlite3
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
-from amqp.exceptions import ChannelError, ConnectionError, RecoverableChannelError, RecoverableConnectionError
+from amqp import exceptions
 from kombu.transport import base
 
 from .channel import Channel
@@ -77,10 +80,10 @@ class Transport(base.Transport):
     driver_type = "local"
     driver_name = "sqlite3"
 
-    connection_errors = (ConnectionError,)
-    channel_errors = (ChannelError,)
-    recoverable_connection_errors = (RecoverableConnectionError,)
-    recoverable_channel_errors = (RecoverableChannelError,)
+    connection_errors = (exceptions.ConnectionError,)
+    channel_errors = (exceptions.ChannelError,)
+    recoverable_connection_errors = (exceptions.RecoverableConnectionError,)
+    recoverable_channel_errors = (exceptions.RecoverableChannelError,)
 
     implements = base.Transport.implements.extend(
         asynchronous=False,
@@ -97,7 +100,9 @@ class Transport(base.Transport):
         Raises:
             amqp.exceptions.NotAllowed: they make no sense.
         """
-        return read_options(self.client.hostname, self.client.virtual_host, self.client.transport_options or {})
+        return read_options(
+            self.client.hostname, self.client.virtual_host, self.client.transport_options or {}
+        )
 
     def establish_connection(self) -> Connection:
         """Open the room, and create its file if it is not there.
@@ -133,7 +138,7 @@ class Transport(base.Transport):
 
     def as_uri(self, uri: str, include_password: bool = False, mask: str = "**") -> str:
         """The URL, with the file that it stands for. There is nothing secret in it."""
-        return f"local://{self.options().path}"
+        return f"local://{quote(self.options().path)}"
 
     def get_manager(self, *args: Any, **kwargs: Any) -> Management:
         """Kombu's management, of which there are the bindings."""

@@ -1,5 +1,7 @@
 """A channel: publishing and consuming by AMQP's methods, as py-amqp and Kombu name them."""
 
+# ruff: noqa: ARG002, FBT001, FBT002 - AMQP's methods, with the arguments that py-amqp gives them
+
 from __future__ import annotations
 
 import uuid
@@ -12,10 +14,10 @@ from . import errors
 from .consumer import Consumer
 from .declarations import Declarations
 from .messages import Delivery, Message, Outgoing
-from .queues import SharedQueue
 
 if TYPE_CHECKING:
     from .connection import Connection
+    from .queues import SharedQueue
 
 #: AMQP's reply code for a message that no queue gets.
 _NO_ROUTE = 312
@@ -28,8 +30,6 @@ class Channel(Declarations):
         connection: that it belongs to.
         channel_id: its number there.
     """
-
-    Message = Message
 
     def __init__(self, connection: Connection, channel_id: int) -> None:
         super().__init__(connection)
@@ -150,7 +150,7 @@ class Channel(Declarations):
         if tag in self._consumers:
             raise NotAllowed(f"consumer tag {tag!r} is in use")
         inbox = connection.inboxes.opened(self._queue(queue))
-        consumer = Consumer(self, tag, inbox, callback or _ignore, no_ack, on_cancel)
+        consumer = Consumer(self, tag, inbox, callback or _ignore, no_ack=no_ack, on_cancel=on_cancel)
         connection.inboxes.add_consumer(consumer)
         self._consumers[tag] = consumer
         if no_ack:
@@ -173,8 +173,11 @@ class Channel(Declarations):
         """The next message of a queue, None where there is none."""
         inbox = self._open().inboxes.opened(self._queue(queue))
         found: list[Delivery] = []
-        asking = Consumer(self, "", inbox, found.append, no_ack, None)
-        prefetch, self.prefetch_count = self.prefetch_count, 0  # AMQP: no limit on what is asked for one by one
+        asking = Consumer(self, "", inbox, found.append, no_ack=no_ack)
+        prefetch, self.prefetch_count = (
+            self.prefetch_count,
+            0,
+        )  # AMQP: no limit on what is asked for one by one
         try:
             while not found:  # what is fetched may have expired
                 if not inbox.ready:

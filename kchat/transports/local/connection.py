@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import random
 import time
-from socket import timeout as SocketTimeout  # noqa: N812  (an alias of TimeoutError, by the name Kombu's users know)
 from typing import TYPE_CHECKING, Any
 
 from amqp.exceptions import NotAllowed
 
 from . import errors, sweep
 from .inboxes import Inboxes
-from .options import Options
 from .pace import Pace
 from .publisher import Publisher
 from .store import Store
 
 if TYPE_CHECKING:
     from .channel import Channel
+    from .options import Options
 
 #: Seconds between two looks, while waiting, whether the file is still there and who is alive.
 _HOUSEKEEPING = 1.0
@@ -104,7 +103,7 @@ class Connection:
             if deadline is not None:
                 now = time.monotonic()
                 if now >= deadline:
-                    raise SocketTimeout("timed out")
+                    raise TimeoutError("timed out")  # which is socket.timeout
                 wait = min(wait, deadline - now)
             time.sleep(wait)
 
@@ -142,7 +141,7 @@ class Connection:
 
     def _keep_house(self, now: float) -> None:
         # Uneven, so that many subscribers do not all look at the same moment.
-        self._housekeeping_at = now + _HOUSEKEEPING * random.uniform(0.8, 1.2)
+        self._housekeeping_at = now + _HOUSEKEEPING * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, guards nothing
         self.store.check_file()
         if self.inboxes.has_shared():
             sweep.sweep(self.store)

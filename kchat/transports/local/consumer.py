@@ -33,8 +33,9 @@ class Consumer:
         tag: str,
         inbox: SharedQueue,
         callback: Callable[[Delivery], object],
+        *,
         no_ack: bool,
-        on_cancel: Callable[[str], object] | None,
+        on_cancel: Callable[[str], object] | None = None,
     ) -> None:
         self.channel = channel
         self.tag = tag

@@ -1,5 +1,7 @@
 """A channel's declarations: exchanges, queues and bindings by AMQP's methods."""
 
+# ruff: noqa: ARG002, FBT001, FBT002 - AMQP's methods, with the arguments that py-amqp gives them
+
 from __future__ import annotations
 
 import sqlite3
@@ -18,10 +20,10 @@ from amqp.protocol import queue_declare_ok_t
 from kombu.transport import base
 
 from . import errors, history, sweep, topology
-from .topology import QueueRow
 
 if TYPE_CHECKING:
     from .connection import Connection
+    from .topology import QueueRow
 
 
 class Declarations(base.StdChannel):
@@ -69,7 +71,7 @@ class Declarations(base.StdChannel):
 
     def exchange_delete(self, exchange: str, if_unused: bool = False, nowait: bool = False, **_: Any) -> None:
         """Delete an exchange with its bindings and history; see :func:`.topology.delete_exchange`."""
-        self._open().store.write(lambda db: topology.delete_exchange(db, exchange, if_unused))
+        self._open().store.write(lambda db: topology.delete_exchange(db, exchange, if_unused=if_unused))
 
     def exchange_bind(self, *_: Any, **__: Any) -> None:
         """Not supported: bindings between exchanges.
@@ -224,7 +226,9 @@ class Declarations(base.StdChannel):
         connection.inboxes.delete(row)
         return ready
 
-    def prepare_queue_arguments(self, arguments: Mapping[str, Any] | None, **options: Any) -> Mapping[str, Any]:
+    def prepare_queue_arguments(
+        self, arguments: Mapping[str, Any] | None, **options: Any
+    ) -> Mapping[str, Any]:
         """Kombu's ``expires``, ``message_ttl``, ``max_length`` as AMQP's arguments."""
         prepared: Mapping[str, Any] = base.to_rabbitmq_queue_arguments(arguments or {}, **options)
         return prepared
@@ -237,4 +241,6 @@ class Declarations(base.StdChannel):
                 " JOIN exchange e ON e.id = b.exchange ORDER BY 2, 1, 3"
             ).fetchall()
         )
-        return [{"destination": queue, "source": exchange, "routing_key": key} for queue, exchange, key in rows]
+        return [
+            {"destination": queue, "source": exchange, "routing_key": key} for queue, exchange, key in rows
+        ]

@@ -16,8 +16,8 @@ anything else                       ``RecoverableConnectionError``        perhap
 from __future__ import annotations
 
 import errno
-import os
 import sqlite3
+from pathlib import Path
 
 from amqp.exceptions import (
     AccessRefused,
@@ -88,7 +88,7 @@ def translate(exc: sqlite3.Error | OSError, path: str) -> AMQPError:
     text = str(exc)
     if text == "disk I/O error":
         # Beyond a file size limit (EFBIG) SQLite reports an I/O error; a removed directory looks the same.
-        if not os.path.exists(path):
+        if not Path(path).exists():
             return gone(path)
         return ResourceError(f"{path}: the disk does not take or give the data ({text})")
     for beginning, error, meaning in _TEXTS:

@@ -6,13 +6,15 @@ import sqlite3
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from amqp.exceptions import PreconditionFailed
 
 from . import schema
-from .options import Options
-from .topology import QueueRow
+
+if TYPE_CHECKING:
+    from .options import Options
+    from .topology import QueueRow
 
 #: Messages, and bytes of their bodies, that one step removes at most: a step is a pause for the publisher.
 _STEP_MESSAGES = 512
@@ -42,7 +44,9 @@ def read_beginning(arguments: Mapping[str, Any] | None) -> Beginning:
     last, since = given.get("x-history-last"), given.get("x-history-since")
     if last is not None and (isinstance(last, bool) or not isinstance(last, int) or last < 0):
         raise PreconditionFailed(f"x-history-last is no whole number from 0 on: {last!r}")
-    if since is not None and (isinstance(since, bool) or not isinstance(since, (int, float)) or since != since):
+    if since is not None and (
+        isinstance(since, bool) or not isinstance(since, (int, float)) or since != since
+    ):
         raise PreconditionFailed(f"x-history-since is no time in UNIX seconds: {since!r}")
     return Beginning(last, None if since is None else float(since))
 
@@ -83,7 +87,8 @@ def _before(db: sqlite3.Connection, low: int, high: int, since: float) -> int:
     while low < high:
         middle = (low + high + 1) // 2
         row = db.execute(
-            "SELECT published_at FROM message WHERE seq >= ? AND seq <= ? ORDER BY seq LIMIT 1", (middle, high)
+            "SELECT published_at FROM message WHERE seq >= ? AND seq <= ? ORDER BY seq LIMIT 1",
+            (middle, high),
         ).fetchone()
         if row is not None and row[0] < since:
             low = middle
@@ -118,11 +123,14 @@ def _victims(db: sqlite3.Connection, options: Options) -> list[tuple[int, int, f
     """The exchanges from which history is to go, each as ``(id, floor, published before)``, the first one first."""
     oldest = db.execute(
         "SELECT e.id, e.name, e.floor, (SELECT published_at FROM message"
-        f" WHERE seq > e.floor AND seq < (e.id + 1) << {schema.SEQ_BITS} ORDER BY seq LIMIT 1)"
-        " FROM exchange e WHERE e.type = 'fanout'"
+        " WHERE seq > e.floor AND seq < (e.id + 1) << ? ORDER BY seq LIMIT 1)"
+        " FROM exchange e WHERE e.type = 'fanout'",
+        (schema.SEQ_BITS,),
     ).fetchall()
     deleted = [(exchange, floor, None) for exchange, name, floor, _ in oldest if name is None]
-    live = sorted((row for row in oldest if row[1] is not None and row[3] is not None), key=lambda row: row[3])
+    live = sorted(
+        (row for row in oldest if row[1] is not None and row[3] is not None), key=lambda row: row[3]
+    )
     if used_bytes(db) > options.history_max_bytes:
         return deleted + [(exchange, floor, None) for exchange, _, floor, _ in live]
     cutoff = time.time() - options.history_max_age

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
+from typing import TYPE_CHECKING
 
 from amqp.exceptions import ConsumerCancelled
 
 from . import history, sweep, topology
-from .consumer import Consumer
 from .history import Beginning
 from .owners import Owner
 from .queues import ExclusiveQueue, SharedQueue, Source
-from .store import Store
-from .topology import QueueRow
+
+if TYPE_CHECKING:
+    from .consumer import Consumer
+    from .store import Store
+    from .topology import QueueRow
 
 #: Seconds between two looks whether the topology changed, while others write.
 _TOPOLOGY = 0.05
@@ -48,7 +51,9 @@ class Inboxes:
         if self._number is None:
             owner = self._owner = self._owner or Owner(self._store.path)
             self._number = self._store.write(
-                lambda db: int(db.execute("INSERT INTO owner (name) VALUES (?)", (owner.name,)).lastrowid or 0)
+                lambda db: int(
+                    db.execute("INSERT INTO owner (name) VALUES (?)", (owner.name,)).lastrowid or 0
+                )
             )
         return self._number
 
@@ -203,7 +208,9 @@ class Inboxes:
                 orphans += self._gone(name)
         for consumer in orphans:
             if consumer.on_cancel is None:
-                raise ConsumerCancelled(f"consumer {consumer.tag!r}: queue {consumer.inbox.name!r} was deleted")
+                raise ConsumerCancelled(
+                    f"consumer {consumer.tag!r}: queue {consumer.inbox.name!r} was deleted"
+                )
             consumer.on_cancel(consumer.tag)
         return bool(orphans)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from kombu.transport import base
 from kombu.utils.json import dumps as dump_any
@@ -23,7 +23,8 @@ COLUMNS = (
 #: turned, of which an acknowledgement has nothing to remove.
 Row = tuple[int, int, str, str, "str | None", "int | None", "str | None", "str | None", "float | None", bytes]
 
-EXPIRES_AT, BODY = 8, 9
+EXPIRES_AT: Final = 8
+BODY: Final = 9
 
 _TIMESTAMP_LIMIT = 1 << 63
 
@@ -50,7 +51,9 @@ class Outgoing:
         self.message_id: str | None = None
         self.timestamp: int | None = None
         identifier = properties.get("message_id")
-        if type(identifier) is str and identifier.isascii():  # a lone surrogate fits into JSON, not into a column
+        if (
+            type(identifier) is str and identifier.isascii()
+        ):  # a lone surrogate fits into JSON, not into a column
             self.message_id = properties.pop("message_id")
         stamp = properties.get("timestamp")
         if type(stamp) is int and -_TIMESTAMP_LIMIT <= stamp < _TIMESTAMP_LIMIT:
@@ -63,7 +66,9 @@ class Outgoing:
         return _with_columns(dict(self.rest), self.message_id, self.timestamp)
 
 
-def _with_columns(properties: dict[str, Any], message_id: str | None, timestamp: int | None) -> dict[str, Any]:
+def _with_columns(
+    properties: dict[str, Any], message_id: str | None, timestamp: int | None
+) -> dict[str, Any]:
     if message_id is not None:
         properties["message_id"] = message_id
     if timestamp is not None:

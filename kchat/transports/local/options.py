@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -70,7 +70,7 @@ def _path_of(url: str) -> str:
     if host in (".", "..") and path.strip("/"):
         return host + path
     if host == "~" and path.strip("/"):
-        return os.path.expanduser(host + path)
+        return str(Path(host + path).expanduser())
     raise NotAllowed(f"{url}: no file is named there; use local:///directory/room.db or local://./room.db")
 
 
@@ -92,17 +92,17 @@ def read_options(url: str | None, virtual_host: str | None, settings: Mapping[st
         query = dict(parse_qsl(urlsplit(url).query, keep_blank_values=True))
     elif virtual_host and virtual_host.strip("/"):
         here = url if url in (".", "..", "~") else ""
-        path = os.path.expanduser(f"{here}/{virtual_host.lstrip('/')}")
+        path = str(Path(f"{here}/{virtual_host.lstrip('/')}").expanduser())
     elif url and url not in _NOWHERE:
         path = url
     chosen: dict[str, Any] = {}
     kinds = {field.name: str(field.type) for field in fields(Options)}
     unknown = query.keys() - kinds.keys()
     if unknown:
-        raise NotAllowed(f"{url}: unknown option {sorted(unknown)[0]!r}; known: {', '.join(sorted(kinds))}")
+        raise NotAllowed(f"{url}: unknown option {min(unknown)!r}; known: {', '.join(sorted(kinds))}")
     for name, kind in kinds.items():
         value = query.get(name, settings.get(name))
         if value is not None and name != "path":
             chosen[name] = _number(name, value, kind)
     path = path or str(query.get("path") or settings.get("path") or "") or default_path()
-    return Options(path=os.path.abspath(path), **chosen)
+    return Options(path=str(Path(path).absolute()), **chosen)

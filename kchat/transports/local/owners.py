@@ -10,14 +10,14 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
-from contextlib import suppress
+from pathlib import Path
 
 from . import errors, forks
 
 
-def directory_of(path: str) -> str:
+def directory_of(path: str) -> Path:
     """Where the owners of the room at ``path`` have their files."""
-    return path + "-owners"
+    return Path(path + "-owners")
 
 
 class Owner:
@@ -33,8 +33,7 @@ class Owner:
     def __init__(self, path: str) -> None:
         self._directory = directory_of(path)
         try:
-            with suppress(FileExistsError):
-                os.mkdir(self._directory, 0o700)
+            self._directory.mkdir(0o700, exist_ok=True)
             self.name, self._fd = self._claim()
         except OSError as exc:
             raise errors.translate(exc, path) from exc
@@ -43,12 +42,12 @@ class Owner:
     def _claim(self) -> tuple[str, int]:
         while True:
             name = secrets.token_hex(8)
-            file = os.path.join(self._directory, name)
+            file = self._directory / name
             fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
             # Between the two steps somebody may have taken the new file for a dead one's and removed it.
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if os.stat(file).st_ino == os.fstat(fd).st_ino:
+                if file.stat().st_ino == os.fstat(fd).st_ino:
                     return name, fd
             except (BlockingIOError, FileNotFoundError):
                 pass
@@ -61,8 +60,7 @@ class Owner:
         """Give up the proof; what is still owned will be swept by whoever comes next."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
-            with suppress(FileNotFoundError):
-                os.unlink(os.path.join(self._directory, self.name))
+            (self._directory / self.name).unlink(missing_ok=True)
             os.close(fd)
 
     def forget(self) -> None:
@@ -74,7 +72,7 @@ class Owner:
 
 def is_alive(path: str, name: str) -> bool:
     """Whether the owner ``name`` of the room at ``path`` lives; removes a dead one's file."""
-    file = os.path.join(directory_of(path), name)
+    file = directory_of(path) / name
     try:
         fd = os.open(file, os.O_RDWR)
     except FileNotFoundError:
@@ -83,8 +81,7 @@ def is_alive(path: str, name: str) -> bool:
         raise errors.translate(exc, path) from exc
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        with suppress(FileNotFoundError):
-            os.unlink(file)
+        file.unlink(missing_ok=True)
         return False
     except BlockingIOError:
         return True
@@ -95,6 +92,6 @@ def is_alive(path: str, name: str) -> bool:
 def files(path: str) -> list[str]:
     """The names of all owners that have a file."""
     try:
-        return os.listdir(directory_of(path))
+        return [file.name for file in directory_of(path).iterdir()]
     except FileNotFoundError:
         return []

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from amqp.exceptions import ContentTooLarge, NotFound, PreconditionFailed
 
 from . import history, sweep
 from .messages import Outgoing, dump
 from .routing import Route, Target, find_route
-from .store import Store
 from .topology import check_name
+
+if TYPE_CHECKING:
+    from .store import Store
 
 #: The message gets the next number of its exchange. Should the topology have changed since the route was read,
 #: ``published_at`` is NULL, which the table refuses: checking costs no second statement and leaves no gap.
@@ -89,15 +91,17 @@ class Publisher:
                 seq = self._insert(route, message, exchange, routing_key)
             except _StaleRouteError:
                 self._routes.clear()
-            else:
-                break
-        if seq is not None:
-            self._store.dirty = True
-            self._store.check_file()
-            if not seq % _PRUNE_EVERY or len(message.body) > _PRUNE_BYTES:
-                self._prune()
-                self._store.tend_log()
-        return route.heard
+                continue
+            if seq is not None:
+                self._stored(seq, len(message.body))
+            return route.heard
+
+    def _stored(self, seq: int, size: int) -> None:
+        self._store.dirty = True
+        self._store.check_file()
+        if not seq % _PRUNE_EVERY or size > _PRUNE_BYTES:
+            self._prune()
+            self._store.tend_log()
 
     def _find(self, exchange: str, routing_key: str) -> Route:
         check_name(routing_key, "routing key")
@@ -139,7 +143,9 @@ class Publisher:
                     raise
                 except sqlite3.Error:  # somebody else's turn, most of the time
                     return self._store.attempt(lambda db: db.execute(_INSERT, row).lastrowid)
-            return self._store.attempt(lambda db: _insert_queued(db, row, route, now, expires_at), "BEGIN IMMEDIATE")
+            return self._store.attempt(
+                lambda db: _insert_queued(db, row, route, now, expires_at), "BEGIN IMMEDIATE"
+            )
         except sqlite3.IntegrityError as exc:
             if str(exc) == _STALE:
                 raise _StaleRouteError from None

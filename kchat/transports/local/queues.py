@@ -7,11 +7,15 @@ import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 
 from . import history, schema
 from .messages import BODY, COLUMNS, EXPIRES_AT, Row
-from .store import Store
-from .topology import QueueRow
+
+if TYPE_CHECKING:
+    from .store import Store
+    from .topology import QueueRow
 
 #: Messages, and bytes of bodies, that are fetched at a time: enough to make a statement's cost small, little
 #: enough for memory and for competing consumers.
@@ -20,12 +24,10 @@ BATCH_BYTES = 1024 * 1024
 
 _READY = "SELECT 1 FROM queued WHERE queue = ? AND holder IS NULL LIMIT 1"
 
-_QUEUED_COLUMNS = COLUMNS.format(held="q.id", redelivered="q.redelivered", expires_at="q.expires_at")
-
-_TAKE = (
-    f"SELECT {_QUEUED_COLUMNS} FROM queued q JOIN message m ON m.seq = q.message"
+_TAKE = (  # noqa: S608 - put together from constants
+    "SELECT {columns} FROM queued q JOIN message m ON m.seq = q.message"
     " WHERE q.queue = ? AND q.holder IS NULL ORDER BY q.id LIMIT ?"
-)
+).format(columns=COLUMNS.format(held="q.id", redelivered="q.redelivered", expires_at="q.expires_at"))
 
 _READ = "SELECT {columns} FROM message m WHERE m.seq > ? AND m.seq <= ? ORDER BY m.seq LIMIT ?"
 
@@ -107,28 +109,35 @@ class SharedQueue:
         held = [(row[0], self.id, self.owner) for row in rows if row[0] > 0]
         if held:
             self.store.write(
-                lambda db: db.executemany("DELETE FROM queued WHERE id = ? AND queue = ? AND holder = ?", held)
+                lambda db: db.executemany(
+                    "DELETE FROM queued WHERE id = ? AND queue = ? AND holder = ?", held
+                )
             )
 
     def put_back(self, rows: Sequence[Row], *, redelivered: bool) -> None:
-        """Messages go back to where they were, for anybody; ``redelivered`` if a consumer has seen them."""
-        held = [(redelivered, row[0], self.id, self.owner) for row in rows if row[0] > 0]
-        if held:
-            self.store.write(lambda db: db.executemany(_PUT_BACK, held))
+        """Messages go back to where they were, for anybody; ``redelivered`` if a consumer has seen them.
+
+        What was fetched and not delivered goes back too, since it may come after them.
+        """
+        back = [(redelivered, row) for row in rows] + [(False, row) for row in self.ready]
+        self.ready.clear()
+        if back:
+            entries = [(seen, row[0], self.id, self.owner) for seen, row in back]
+            self.store.write(lambda db: db.executemany(_PUT_BACK, entries))
         self.more = True
 
     def give_up_ready(self) -> None:
         """Leave what was fetched and not delivered to others: the last consumer here has gone."""
-        rows = list(self.ready)
-        self.ready.clear()
-        if rows:
-            self.put_back(rows, redelivered=False)
+        if self.ready:
+            self.put_back([], redelivered=False)
 
     def purge(self) -> int:
         """Remove all that is ready; returns how many that were."""
         self.give_up_ready()
         return self.store.write(
-            lambda db: db.execute("DELETE FROM queued WHERE queue = ? AND holder IS NULL", (self.id,)).rowcount
+            lambda db: (
+                db.execute("DELETE FROM queued WHERE queue = ? AND holder IS NULL", (self.id,)).rowcount
+            )
         )
 
     def size(self) -> int:
@@ -137,17 +146,23 @@ class SharedQueue:
         return int(count) + len(self.ready)
 
 
-_PUT_BACK = (
-    "UPDATE queued SET holder = NULL, redelivered = max(redelivered, ?) WHERE id = ? AND queue = ? AND holder = ?"
-)
+_PUT_BACK = "UPDATE queued SET holder = NULL, redelivered = max(redelivered, ?) WHERE id = ? AND queue = ? AND holder = ?"
 
 
 @dataclass
 class Source:
-    """How far an exclusive queue has read one fanout exchange. ``until`` is set once it is no longer bound."""
+    """How far an exclusive queue has read one fanout exchange.
+
+    Arguments:
+        exchange: its id.
+        position: the ``seq`` that was read last.
+        bound_at: the newest ``seq`` when it was bound; up to there is the history that was asked for.
+        until: the newest ``seq`` when it was unbound; None while it is bound.
+    """
 
     exchange: int
     position: int
+    bound_at: int
     until: int | None = None
 
 
@@ -172,7 +187,8 @@ class ExclusiveQueue(SharedQueue):
         """The source for an exchange that was bound in the caller's transaction; None if it has one already."""
         if any(source.exchange == exchange and source.until is None for source in self.sources):
             return None
-        return Source(exchange, history.position_of(db, exchange, self.beginning, self.store.options))
+        position = history.position_of(db, exchange, self.beginning, self.store.options)
+        return Source(exchange, position, history.newest(db, exchange))
 
     def leave(self, exchange: int, newest: int) -> None:
         """No longer bound: what was published up to ``newest`` is still to be read."""
@@ -185,7 +201,7 @@ class ExclusiveQueue(SharedQueue):
         limit = min(limit, BATCH_MESSAGES)
         super().fetch(limit)
         for source in list(self.sources):
-            rows, more = self.store.attempt(lambda db, source=source: self._read(db, source, limit))
+            rows, more = self.store.attempt(partial(self._read, source, limit))
             if rows:
                 source.position = -rows[-1][0]
                 self.ready.extend(rows)
@@ -193,7 +209,7 @@ class ExclusiveQueue(SharedQueue):
                 self.sources.remove(source)
             self.more = self.more or more
 
-    def _read(self, db: sqlite3.Connection, source: Source, limit: int) -> tuple[list[Row], bool]:
+    def _read(self, source: Source, limit: int, db: sqlite3.Connection) -> tuple[list[Row], bool]:
         if self.max_length is not None:
             self._drop_head(db, source, self.max_length)
         end = schema.last_seq(source.exchange) if source.until is None else source.until
@@ -206,8 +222,8 @@ class ExclusiveQueue(SharedQueue):
         return rows, cut or len(rows) == limit
 
     def _drop_head(self, db: sqlite3.Connection, source: Source, most: int) -> None:
-        """``x-max-length``: of what waits to be read, the oldest goes first."""
-        if history.newest(db, source.exchange) - source.position <= most:
+        """``x-max-length``: of what waits to be read, the oldest goes first; not of the history asked for."""
+        if source.position < source.bound_at or history.newest(db, source.exchange) - source.position <= most:
             return
         row = db.execute(
             "SELECT seq FROM message WHERE seq > ? AND seq <= ? ORDER BY seq DESC LIMIT 1 OFFSET ?",
@@ -219,7 +235,7 @@ class ExclusiveQueue(SharedQueue):
     def put_back(self, rows: Sequence[Row], *, redelivered: bool) -> None:
         """Nobody else reads this queue: what goes back stays with the connection."""
         flag = int(redelivered)
-        self.ready.extendleft((row[0], max(row[1], flag), *row[2:]) for row in reversed(rows))  # type: ignore[misc]  # mypy does not follow a star into a tuple of fixed length
+        self.ready.extendleft((row[0], max(row[1], flag), *row[2:]) for row in reversed(rows))
 
     def give_up_ready(self) -> None:
         """Nobody else could have it: it stays."""
@@ -229,9 +245,11 @@ class ExclusiveQueue(SharedQueue):
         count = self.size()
         self.settle(self.ready)
         self.ready.clear()
-        self.store.write(lambda db: db.execute("DELETE FROM queued WHERE queue = ? AND holder IS NULL", (self.id,)))
+        self.store.write(
+            lambda db: db.execute("DELETE FROM queued WHERE queue = ? AND holder IS NULL", (self.id,))
+        )
         for source in self.sources:
-            source.position = self.store.attempt(lambda db, source=source: history.newest(db, source.exchange))
+            source.position = self.store.attempt(partial(history.newest, exchange=source.exchange))
         return count
 
     def size(self) -> int:
@@ -240,6 +258,8 @@ class ExclusiveQueue(SharedQueue):
         for source in self.sources:
             end = schema.last_seq(source.exchange) if source.until is None else source.until
             count += int(
-                self.store.value("SELECT count(*) FROM message WHERE seq BETWEEN ? AND ?", source.position + 1, end)
+                self.store.value(
+                    "SELECT count(*) FROM message WHERE seq BETWEEN ? AND ?", source.position + 1, end
+                )
             )
         return count

@@ -26,6 +26,8 @@ DEFAULT_EXCHANGE = 0
 
 EXCHANGE_TYPES = ("direct", "fanout", "topic")
 
+# ruff: noqa: S608 - put together from the constants above
+
 _VERSION_1 = (
     "CREATE TABLE topology (version INTEGER NOT NULL)",
     "INSERT INTO topology VALUES (1)",

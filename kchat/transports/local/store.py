@@ -8,13 +8,16 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 from amqp.exceptions import AMQPError, NotAllowed
 
 from . import errors, forks, schema
-from .options import Options
+
+if TYPE_CHECKING:
+    from .options import Options
 
 T = TypeVar("T")
 
@@ -63,18 +66,16 @@ class Store:
         forks.track(self)
 
     def _make_file(self) -> None:
-        directory = os.path.dirname(self.path)
-        if not os.path.isdir(directory):
-            os.makedirs(os.path.dirname(directory), exist_ok=True)
-            with suppress(FileExistsError):
-                os.mkdir(directory, 0o700)
+        directory = Path(self.path).parent
+        if not directory.is_dir():
+            directory.mkdir(0o700, parents=True, exist_ok=True)
         # Only where there is none yet: closing a second descriptor of a file that SQLite has open would drop
         # SQLite's locks on it. The log and its index get the file's mode from SQLite.
         with suppress(FileExistsError):
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
     def _identify(self) -> tuple[int, int]:
-        status = os.stat(self.path)
+        status = os.stat(self.path)  # noqa: PTH116 - a Path costs more, and this is asked for each message
         return status.st_dev, status.st_ino
 
     def _connect(self) -> sqlite3.Connection:
@@ -172,7 +173,7 @@ class Store:
                 if now >= deadline:
                     raise errors.locked(self.path, self.options.busy_timeout) from exc
             # Short and uneven steps: whoever waits has about the same chance at each gap.
-            time.sleep(pause * random.uniform(0.5, 1.5))
+            time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - spreads load, guards nothing
             pause = min(pause * 1.5, 0.002)
 
     @contextmanager
@@ -211,11 +212,9 @@ class Store:
             amqp.exceptions.ConnectionForced: it was deleted or replaced; the connection is over.
         """
         try:
-            status = os.stat(self.path)
+            lost = self._identify() != self._identity
         except OSError:
             lost = True
-        else:
-            lost = (status.st_dev, status.st_ino) != self._identity
         if lost:
             self._error = errors.gone
             self._drop()
@@ -240,7 +239,7 @@ class Store:
         if now < self._wal_retry_at:
             return
         try:
-            size = os.stat(self.path + "-wal").st_size
+            size = Path(self.path + "-wal").stat().st_size
         except OSError:
             return
         if size <= 2 * _WAL_KEEP:

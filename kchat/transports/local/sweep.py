@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from functools import partial
+from typing import TYPE_CHECKING
 
 from . import owners, topology
-from .store import Store
+
+if TYPE_CHECKING:
+    from .store import Store
 
 
 def sweep(store: Store) -> int:
@@ -25,7 +29,7 @@ def sweep(store: Store) -> int:
         if name not in known:  # its process ended before it was entered, or after it was buried
             owners.is_alive(store.path, name)
     for number in dead:
-        store.write(lambda db, number=number: bury(db, number))
+        store.write(partial(bury, owner=number))
     now = time.time()
     if store.value(_EXPIRED, now) is not None:
         store.write(lambda db: _expire(db, now))

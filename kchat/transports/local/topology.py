@@ -99,7 +99,7 @@ def declare_exchange(
             (name, *wanted, schema.NO_HISTORY),
         )
         if kind == "fanout":
-            db.execute(f"UPDATE exchange SET floor = id << {schema.SEQ_BITS} WHERE name = ?", (name,))
+            db.execute("UPDATE exchange SET floor = id << ? WHERE name = ?", (schema.SEQ_BITS, name))
         moved(db)
         return
     for what, now, then in zip(("type", "durable", "auto_delete", "arguments"), row, wanted, strict=True):
@@ -107,7 +107,7 @@ def declare_exchange(
             raise PreconditionFailed(f"exchange {name!r} exists with {what}={now!r}, not {then!r}")
 
 
-def delete_exchange(db: sqlite3.Connection, name: str, if_unused: bool) -> None:
+def delete_exchange(db: sqlite3.Connection, name: str, *, if_unused: bool) -> None:
     """Delete an exchange and its bindings. Its history goes bit by bit, see :mod:`.history`.
 
     Raises:
@@ -231,7 +231,9 @@ def check_same(
     """
     there = (queue.durable, queue.owner is not None, queue.auto_delete, queue.arguments)
     wanted = (bool(durable), bool(exclusive), bool(auto_delete), _canonical(arguments))
-    for what, now, then in zip(("durable", "exclusive", "auto_delete", "arguments"), there, wanted, strict=True):
+    for what, now, then in zip(
+        ("durable", "exclusive", "auto_delete", "arguments"), there, wanted, strict=True
+    ):
         if now != then:
             raise PreconditionFailed(f"queue {queue.name!r} exists with {what}={now!r}, not {then!r}")
 
@@ -244,8 +246,12 @@ def touch(db: sqlite3.Connection, queue: QueueRow) -> None:
 
 def delete_queue(db: sqlite3.Connection, queue: int) -> int:
     """Delete a queue with all that is in it and bound to it; returns how many rows it had ready."""
-    (ready,) = db.execute("SELECT count(*) FROM queued WHERE queue = ? AND holder IS NULL", (queue,)).fetchone()
-    exchanges = [row[0] for row in db.execute("SELECT DISTINCT exchange FROM binding WHERE queue = ?", (queue,))]
+    (ready,) = db.execute(
+        "SELECT count(*) FROM queued WHERE queue = ? AND holder IS NULL", (queue,)
+    ).fetchone()
+    exchanges = [
+        row[0] for row in db.execute("SELECT DISTINCT exchange FROM binding WHERE queue = ?", (queue,))
+    ]
     db.execute("DELETE FROM binding WHERE queue = ?", (queue,))
     db.execute("DELETE FROM queued WHERE queue = ?", (queue,))
     db.execute("DELETE FROM consumer WHERE queue = ?", (queue,))
@@ -275,7 +281,8 @@ def bind(db: sqlite3.Connection, exchange: int, queue: int, routing_key: str) ->
 def unbind(db: sqlite3.Connection, exchange: int, queue: int, routing_key: str) -> bool:
     """Take a binding away, if it is there; returns whether the queue is still bound to the exchange."""
     cursor = db.execute(
-        "DELETE FROM binding WHERE exchange = ? AND queue = ? AND routing_key = ?", (exchange, queue, routing_key)
+        "DELETE FROM binding WHERE exchange = ? AND queue = ? AND routing_key = ?",
+        (exchange, queue, routing_key),
     )
     if cursor.rowcount:
         _leave_exchange(db, exchange)
