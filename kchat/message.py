@@ -18,7 +18,7 @@ no JSON, or no object                              refused
 ``NaN``, ``Infinity``, a number beyond a double,   refused: JSON has no NaN, and numbers that other readers
 such as one of 5,000 digits                        cannot hold (RFC 8259 section 6) are slow to convert
 nested deeper than 100 levels                      refused: not every Python could write it again
-more than 32 MiB as Python text                    refused, and its text cut: see :data:`LARGEST`
+more than 20 MiB as Python text                    refused, and its text cut: see :data:`LARGEST`
 over 1 MiB with more than 100,000 values           refused, and its text cut: ``[]`` takes 25 times its size
 no UTF-8                                           refused; in its text, what is no UTF-8 is written ``\xff``
 a byte order mark in front                         read without it (Windows editors write one)
@@ -32,7 +32,7 @@ a lone surrogate, ``\ud800``                       becomes U+FFFD, so that every
 from __future__ import annotations
 
 import json
-import sys
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -44,7 +44,7 @@ from kchat import rfc3339
 from kchat.errors import DecodeError, TooLarge
 from kchat.ids import uuid7
 
-LARGEST = 32 << 20
+LARGEST = 20 << 20
 """The most memory, in bytes, that a body may take as Python text (1, 2 or 4 bytes a character) to be read.
 
 Above the largest message that RabbitMQ takes by default (16 MiB), and small enough for a subscriber to stay
@@ -129,7 +129,7 @@ class Message:
         except UnicodeEncodeError:
             body = _without_surrogates(text).encode()
             username, message, new_id = map(_without_surrogates, (username, message, new_id))
-        if len(body) > LARGEST // 4 and sys.getsizeof(text) > LARGEST:
+        if len(body) > LARGEST // 4 and _text_size(body) > LARGEST:
             raise TooLarge(f"a message of {len(body):,} bytes is more than a subscriber reads")
         # Extra values as a reader will see them: tuples as lists, and shared with nobody.
         kept = _parse(body)[4] if extra else _NOTHING
@@ -244,12 +244,22 @@ def _load(body: bytes) -> Any:
 
 def _load_large(body: bytes) -> Any:
     """Load a body of over 1 MiB, unless it would take many times its size in memory."""
-    if len(body) > LARGEST or (len(body) > LARGEST // 4 and sys.getsizeof(body.decode()) > LARGEST):
+    if _text_size(body) > LARGEST:
         raise ValueError(f"too large to be read: {len(body):,} bytes")
     bare = _without_strings(body)
     if bare is None or sum(map(bare.count, (b'"', b",", b"[", b"{"))) > _MOST_VALUES:
         raise ValueError(f"too large to be read: {len(body):,} bytes, with over {_MOST_VALUES:,} values")
     return _load(body)
+
+
+def _text_size(body: bytes) -> int:
+    """The bytes that UTF-8 takes as Python text, where its widest character decides for all (PEP 393)."""
+    if body.isascii():
+        return len(body)
+    characters = len(body.translate(None, delete=bytes(range(0x80, 0xC0))))  # all but continuation bytes
+    if re.search(rb"[\xf0-\xff]", body):
+        return 4 * characters
+    return 2 * characters if re.search(rb"[\xc4-\xff]", body) else characters
 
 
 def _without_strings(body: bytes) -> bytes | None:

@@ -103,7 +103,10 @@ def visible(text: str, *, keep_newlines: bool = True) -> str:
             return text
     elif keep_newlines and text.isascii() and text.replace("\n", "").isprintable():
         return text
-    return _escaped(text.replace("\r\n", "\n"), keep_newlines=keep_newlines)
+    text = text.replace("\r\n", "\n")
+    if text.isascii():
+        return text.translate(_CONTROLS if keep_newlines else _CONTROLS_AND_NEWLINE)
+    return _escaped(text, keep_newlines=keep_newlines)
 
 
 def _escaped(text: str, *, keep_newlines: bool) -> str:
@@ -155,6 +158,10 @@ def escape(character: str) -> str:
     if code <= 0xFF:
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
+
+_CONTROLS_AND_NEWLINE = {code: escape(chr(code)) for code in (*range(0x20), 0x7F)}
+_CONTROLS = {code: shown for code, shown in _CONTROLS_AND_NEWLINE.items() if code != ord("\n")}
 
 
 def bytes_visible(data: bytes) -> str:

@@ -1,0 +1,1 @@
+"""What strangers send on purpose: see :mod:`tests.hostile.corpus`."""
