@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from kchat.confirms import Receipt
     from kchat.display import Display
     from kchat.errors import (
         Blocked,
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     )
     from kchat.listen import listen
     from kchat.message import Message
-    from kchat.sender import Receipt, Sender
+    from kchat.sender import Sender
     from kchat.settings import Broker, Settings
     from kchat.subscriber import Subscriber
     from kchat.transports import TRANSPORTS, TransportInfo
@@ -65,7 +66,8 @@ _HOMES = {
     ),
     "kchat.listen": ("listen",),
     "kchat.message": ("Message",),
-    "kchat.sender": ("Receipt", "Sender"),
+    "kchat.confirms": ("Receipt",),
+    "kchat.sender": ("Sender",),
     "kchat.settings": ("Broker", "Settings"),
     "kchat.subscriber": ("Subscriber",),
     "kchat.transports": ("TRANSPORTS", "TransportInfo"),

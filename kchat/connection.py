@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_USER_TIMEOUT_MS = 60_000
+"""TCP drops a connection whose peer takes nothing for so long; over the time that a sender waits for a blocked broker."""
+
 CLOSE_TIMEOUT = 1.0
 """Seconds that a polite goodbye may take; after that the socket is dropped."""
 
@@ -96,6 +99,7 @@ def kombu_connection(
             transport_options={
                 "confirm_timeout": settings.confirm_timeout,
                 "connect_timeout": settings.connect_timeout,
+                "drain_batch": 250,
             },
         )
     return kombu.Connection(
@@ -104,8 +108,7 @@ def kombu_connection(
         userid=broker.username,
         password=broker.password,
         virtual_host=broker.vhost,
-        # By its path: Kombu turns "amqp" into librabbitmq where that is installed.
-        transport=broker.transport.schemes["amqp"],
+        transport=broker.transport.schemes[broker.scheme],
         ssl=_tls(broker),
         connect_timeout=settings.connect_timeout,
         heartbeat=heartbeat,
@@ -118,9 +121,11 @@ def kombu_connection(
             "on_blocked": on_blocked,
             "on_unblocked": on_unblocked,
             # py-amqp's default of 1 s drops the connection whenever the broker holds the sender back for that long.
-            "socket_settings": {socket.TCP_USER_TIMEOUT: int(settings.confirm_timeout * 1000)}
+            "socket_settings": {socket.TCP_USER_TIMEOUT: _USER_TIMEOUT_MS}
             if hasattr(socket, "TCP_USER_TIMEOUT")
             else {},
+            # A write that gets nowhere for so long is stuck: the link is dead, or the broker does not read.
+            "write_timeout": settings.confirm_timeout,
         },
     )
 
@@ -195,6 +200,8 @@ def _from_reply(error: amqp.exceptions.AMQPError, where: str, doing: str) -> err
         return errors.NotFound(
             f"{where}: no such virtual host", hint="name it with --vhost; the default is /"
         )
+    if code == 530 and where.startswith("local:"):
+        return errors.SettingsError(text)
     if code == 530:
         return errors.NotAuthorised(f"{where}: {text}")
     if code == 311 or (code == 406 and "larger than" in text):

@@ -8,14 +8,14 @@ again on the next one, under the same ``id``, by which subscribers recognise a r
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from contextlib import suppress
 from time import monotonic
 from types import TracebackType
 from typing import Any
 
 from kchat import errors, events
+from kchat.confirms import InFlight, Receipt
 from kchat.connection import Backoff, broker_errors, close, connect, drop
 from kchat.message import Message
 from kchat.settings import Settings, check_username, login_name
@@ -24,25 +24,11 @@ from kchat.topology import declare_room, room_exchange
 WINDOW = 1000
 """So many messages may be unconfirmed at once: it bounds memory, and what is sent again after a lost connection."""
 
+WINDOW_BYTES = 4 * 1024 * 1024
+"""... and so many bytes of bodies, or one message that is larger."""
 
-@dataclass(frozen=True)
-class Receipt:
-    """What became of one message.
-
-    Attributes:
-        message: the message.
-        heard: whether anybody was listening; ``None`` where the broker does not say.
-        error: why it was not sent; ``None`` when the broker has confirmed it.
-    """
-
-    message: Message
-    heard: bool | None = None
-    error: errors.SendError | None = None
-
-    @property
-    def confirmed(self) -> bool:
-        """Whether the broker has the message."""
-        return self.error is None
+_TICK = 0.5
+"""Seconds between looks at the clock while confirmations are waited for."""
 
 
 class Sender:
@@ -81,19 +67,17 @@ class Sender:
         self._exchange = room_exchange(settings)
         self._routing_key = self.username if settings.transport.orders_by_routing_key else ""
         self._window = max(1, window)
-        self._mandatory = mandatory
         self._reconnect_for = reconnect_for
         self._blocked_for = blocked_for
         self._on_event = on_event
         self._broker = settings.broker
+        self._account: str | None = None
         self._connection: Any = None
         self._channel: Any = None
         self._pipelined = False
-        self._tag = 0
-        # Delivery tag → (message, when it was published), in order.
-        self._unconfirmed: dict[int, tuple[Message, float]] = {}
-        self._unheard: set[str] = set()
-        self._settled: deque[Receipt] = deque()
+        self._in_flight = InFlight(
+            str(settings), tells_unheard=settings.transport.tells_unheard, mandatory=mandatory
+        )
         self._blocked: str | None = None
         self._blocked_at = 0.0
         self._failing_since: float | None = None
@@ -123,6 +107,11 @@ class Sender:
         if connection is not None:
             close(connection)
 
+    def _drop(self) -> None:
+        connection, self._connection, self._channel = self._connection, None, None
+        if connection is not None:
+            drop(connection)
+
     def send(self, message: str | Message) -> Receipt:
         """Send one message, and return when the broker has confirmed it.
 
@@ -137,11 +126,12 @@ class Sender:
             kchat.errors.Blocked: the broker takes no messages for now.
             kchat.errors.BrokerError: anything else between here and the room.
         """
-        for receipt in self.send_many((message,)):
-            if receipt.error is not None:
-                raise receipt.error
-            return receipt
-        raise AssertionError("a message without a receipt")
+        if not isinstance(message, Message):
+            message = Message.compose(self.username, message)
+        (receipt,) = (each for each in self.send_many((message,)) if each.message is message)
+        if receipt.error is not None:
+            raise receipt.error
+        return receipt
 
     def send_many(self, messages: Iterable[str | Message | None]) -> Iterator[Receipt]:
         """Send a stream of messages, many of them in flight.
@@ -151,44 +141,50 @@ class Sender:
                 ``None`` from time to time; the confirmations that have come are then handed out.
 
         Yields:
-            A receipt for each message, as the broker settles it. A message that is refused by itself has an error in its
-            receipt, and the stream goes on.
+            A receipt for each message, as the broker settles it. A message that is refused by itself has an error
+            in its receipt, and the stream goes on.
 
         Raises:
             kchat.errors.NotConfirmed: the connection was lost, or no confirmation came, and it could not be mended.
             kchat.errors.Blocked: the broker takes no messages for longer than ``blocked_for``.
             kchat.errors.BrokerError: the broker refuses.
         """
-        settled = self._settled
+        try:
+            yield from self._send_many(messages)
+        except errors.KchatError:
+            # What is given up is not sent by a later call, and a connection in doubt is not used again.
+            self._in_flight.clear()
+            self._drop()
+            raise
+
+    def _send_many(self, messages: Iterable[str | Message | None]) -> Iterator[Receipt]:
+        in_flight = self._in_flight
+        settled = in_flight.settled
         for item in messages:
             if item is None:
                 self._collect_confirms()
             else:
-                message = item if isinstance(item, Message) else Message.compose(self.username, item)
-                self._submit(message)
-                while len(self._unconfirmed) >= self._window:
-                    self._wait_for_confirms()
+                self._submit(item if isinstance(item, Message) else Message.compose(self.username, item))
+                if len(in_flight) >= self._window or in_flight.bytes >= WINDOW_BYTES:
+                    # Down to half: one confirmation settles many, and meanwhile the broker has the other half to do.
+                    self._wait_for_confirms(self._window // 2, WINDOW_BYTES // 2)
             while settled:
                 yield settled.popleft()
-        while self._unconfirmed:
-            self._wait_for_confirms()
+        while in_flight:
+            self._wait_for_confirms(len(in_flight) - 1, in_flight.bytes)
             while settled:
                 yield settled.popleft()
 
     def _submit(self, message: Message) -> None:
-        size = len(message.body)
-        limit = self.settings.transport.max_body
+        size, limit = len(message.body), self.settings.transport.max_body
         if size > limit:
-            error = errors.TooLarge(
-                f"a message of {size:,} bytes is too large: {self._broker} takes {limit:,} at most"
-            )
-            self._settled.append(Receipt(message, error=error))
+            text = f"a message of {size:,} bytes is too large: {self._broker} takes {limit:,} at most"
+            self._in_flight.refuse(message, errors.TooLarge(text))
             return
         self.open()
-        self._tag += 1
         # First noted, then published: whatever interrupts the publishing finds it among what has to be sent again.
-        self._unconfirmed[self._tag] = message, monotonic()
-        self._mend(lambda: self._publish(self._tag, message))
+        tag = self._in_flight.add(message)
+        self._mend(lambda: self._publish(tag, message))
 
     def _publish(self, tag: int, message: Message) -> None:
         channel = self._channel
@@ -205,47 +201,54 @@ class Sender:
                 "delivery_mode": 1,
             },
         )
-        channel.basic_publish(
-            raw, exchange=self._exchange.name, routing_key=self._routing_key, mandatory=True
-        )
+        try:
+            channel.basic_publish(
+                raw, exchange=self._exchange.name, routing_key=self._routing_key, mandatory=True
+            )
+        except BlockingIOError:
+            # The write got stuck, and half a frame may be out. Did the broker say why?
+            with suppress(TimeoutError):
+                while self._blocked is None:
+                    self._connection.drain_events(timeout=0.1)
+            if self._blocked is not None:
+                raise self._refusal() from None
+            raise
         if not self._pipelined:
-            self._on_ack(tag, multiple=False)
+            self._in_flight.on_ack(tag, multiple=False)
 
-    def _wait_for_confirms(self) -> None:
-        """Wait until at least one message is settled, or mend what keeps it from being so."""
-        before = len(self._unconfirmed)
-        while before and len(self._unconfirmed) >= before:
+    def _wait_for_confirms(self, messages: int, size: int) -> None:
+        """Wait until no more than so many messages and bytes are unconfirmed, or mend what keeps them from it."""
+        in_flight = self._in_flight
+        while in_flight and (len(in_flight) > messages or in_flight.bytes > size):
             self._mend(self._drain)
 
     def _collect_confirms(self) -> None:
         """Take the confirmations that are there, without waiting."""
-        if self._pipelined and self._channel is not None:
-            before = -1
-            while self._unconfirmed and before != len(self._unconfirmed):
-                before = len(self._unconfirmed)
-                self._mend(lambda: self._drain(0))
+        before = -1
+        while self._pipelined and self._in_flight and before != len(self._in_flight):
+            before = len(self._in_flight)
+            self._mend(lambda: self._drain(0))
 
-    def _drain(self, timeout: float = 0.5) -> None:
+    def _drain(self, timeout: float = _TICK) -> None:
         try:
             self._connection.drain_events(timeout=timeout)
         except TimeoutError:
             self._check_deadlines()
 
     def _check_deadlines(self) -> None:
-        now = monotonic()
         if self._blocked is not None:
-            if now - self._blocked_at > self._blocked_for:
-                raise errors.Blocked(
-                    f"{self._broker} refuses messages: {self._blocked}; "
-                    f"{len(self._unconfirmed)} not confirmed after {self._blocked_for:g} s, and may still arrive",
-                    hint="the broker is short of memory or disk: free some there",
-                )
-            return
-        oldest = next(iter(self._unconfirmed.values()), None)
-        if oldest is not None and now - oldest[1] > self.settings.confirm_timeout:
-            raise errors.NotConfirmed(
-                f"{self._broker}: no confirmation within {self.settings.confirm_timeout:g} s"
-            )
+            if monotonic() - self._blocked_at > self._blocked_for:
+                raise self._refusal()
+        elif self._in_flight.waiting_for() > self.settings.confirm_timeout:
+            text = f"{self._broker}: no confirmation within {self.settings.confirm_timeout:g} s"
+            raise errors.NotConfirmed(text)
+
+    def _refusal(self) -> errors.Blocked:
+        return errors.Blocked(
+            f"{self._broker} refuses messages: {self._blocked}; "
+            f"{len(self._in_flight)} not confirmed, and they may still arrive",
+            hint="the broker is short of memory or disk: free some there",
+        )
 
     def _mend(self, action: Callable[[], None]) -> None:
         """Do it; if the connection or the room is missing, see to that and send again what was not confirmed."""
@@ -253,10 +256,8 @@ class Sender:
             with broker_errors(self._broker, "send"):
                 action()
                 return
-        except errors.NotFound as error:
+        except (errors.NotFound, errors.Closed, errors.Unreachable, errors.NotConfirmed) as error:
             cause: errors.KchatError = error
-        except (errors.Closed, errors.Unreachable, errors.NotConfirmed) as error:
-            cause = error
         while True:
             try:
                 with broker_errors(self._broker, "send"):
@@ -264,7 +265,8 @@ class Sender:
                         self._make_room(cause)
                     else:
                         self._reconnect(cause)
-                    self._publish_again()
+                    for tag, message in self._in_flight.again():
+                        self._publish(tag, message)
                     return
             except (errors.NotFound, errors.Closed, errors.Unreachable) as error:
                 cause = error
@@ -272,8 +274,6 @@ class Sender:
     def _make_room(self, cause: errors.NotFound) -> None:
         """Declare the exchange, which the broker says is not there. py-amqp has opened the channel afresh."""
         self._note_failure(cause)
-        if self._channel is None:
-            raise cause
         declare_room(self._channel, self._exchange)
         self._prepare_channel()
 
@@ -287,8 +287,7 @@ class Sender:
         since = monotonic()
         if self._connection is not None:
             self._on_event(events.Lost(cause))
-            drop(self._connection)
-            self._connection = self._channel = None
+            self._drop()
         while True:
             self._note_failure(cause)
             try:
@@ -296,33 +295,25 @@ class Sender:
             except (errors.Unreachable, errors.Closed) as error:
                 cause = error
             else:
-                self._on_event(events.Resumed(str(self._broker), monotonic() - since, len(self._unconfirmed)))
+                away = monotonic() - since
+                self._on_event(events.Resumed(str(self._broker), away, len(self._in_flight)))
                 return
 
     def _note_failure(self, error: errors.KchatError) -> None:
-        """The first failure since the last confirmation is mended at once, those after it with a pause before each try."""
+        """The first failure since a confirmation is mended at once, those after it with a pause before each try."""
         now = monotonic()
-        if self._failing_since is None:
+        if self._failing_since is None or self._in_flight.last_settled > self._failing_since:
             self._failing_since = now
+            self._backoff.reset()
             return
         if now - self._failing_since > self._reconnect_for:
-            raise errors.NotConfirmed(
-                f"{len(self._unconfirmed)} messages not confirmed, and given up after {self._reconnect_for:g} s: {error}"
-            ) from error
+            text = (
+                f"{len(self._in_flight)} messages not confirmed, and given up after {self._reconnect_for:g} s"
+            )
+            raise errors.NotConfirmed(f"{text}: {error}", getattr(error, "hint", "")) from error
         pause = self._backoff.fail()
         self._on_event(events.Waiting(error, pause, self._backoff.attempt))
         time.sleep(pause)
-
-    def _publish_again(self) -> None:
-        messages = [message for message, _ in self._unconfirmed.values()]
-        self._unconfirmed.clear()
-        self._tag = 0
-        now = monotonic()
-        for message in messages:
-            self._unconfirmed[len(self._unconfirmed) + 1] = message, now
-        for tag, message in enumerate(messages, start=1):
-            self._tag = tag
-            self._publish(tag, message)
 
     def _connect(self) -> None:
         self._connection, self._broker = connect(
@@ -338,52 +329,15 @@ class Sender:
             self._prepare_channel()
 
     def _prepare_channel(self) -> None:
-        channel = self._channel
+        channel, in_flight = self._channel, self._in_flight
         self._pipelined = hasattr(channel, "confirm_select")
         channel.auto_decode = False
         if self._pipelined:
             channel.confirm_select()
-            channel.events["basic_ack"] = {self._on_ack}
-            channel.events["basic_nack"] = {self._on_nack}
+            channel.events["basic_ack"] = {in_flight.on_ack}
+            channel.events["basic_nack"] = {in_flight.on_nack}
         if self.settings.transport.tells_unheard:
-            channel.events["basic_return"] = {self._on_return}
-
-    def _on_ack(self, tag: int, multiple: bool) -> None:  # noqa: FBT001 - py-amqp's signature
-        for message in self._take(tag, multiple=multiple):
-            heard: bool | None = None
-            error = None
-            if self.settings.transport.tells_unheard:
-                heard = message.id not in self._unheard
-                if not heard:
-                    self._unheard.discard(message.id or "")
-                    if self._mandatory:
-                        error = errors.Returned(
-                            f"nobody is listening on {self.settings.room} at {self._broker}"
-                        )
-            self._settled.append(Receipt(message, heard, error))
-        if self._failing_since is not None:
-            self._failing_since = None
-            self._backoff.reset()
-
-    def _on_nack(self, tag: int, multiple: bool) -> None:  # noqa: FBT001 - py-amqp's signature
-        for message in self._take(tag, multiple=multiple):
-            error = errors.Rejected(f"{self._broker} did not take the message (basic.nack)")
-            self._settled.append(Receipt(message, error=error))
-
-    def _take(self, tag: int, *, multiple: bool) -> list[Message]:
-        if not multiple:
-            settled = self._unconfirmed.pop(tag, None)
-            return [] if settled is None else [settled[0]]
-        tags = []
-        for known in self._unconfirmed:
-            if known > tag:
-                break
-            tags.append(known)
-        return [self._unconfirmed.pop(known)[0] for known in tags]
-
-    def _on_return(self, _error: Exception, _exchange: str, _routing_key: str, message: Any) -> None:
-        properties = message.properties if hasattr(message, "properties") else message["properties"]
-        self._unheard.add(properties.get("message_id", ""))
+            channel.events["basic_return"] = {in_flight.on_return}
 
     def _on_blocked(self, reason: str) -> None:
         self._blocked = reason
@@ -392,8 +346,5 @@ class Sender:
 
     def _on_unblocked(self) -> None:
         self._blocked = None
-        # The clock for confirmations starts anew: none could come.
-        now = monotonic()
-        for tag, (message, _) in self._unconfirmed.items():
-            self._unconfirmed[tag] = message, now
+        self._in_flight.restart_clock()
         self._on_event(events.Unblocked())

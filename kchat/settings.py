@@ -284,6 +284,10 @@ def _host_and_port(text: str, port: int | None) -> tuple[str, int | None]:
 def _with_account(
     broker: Broker, username: str | None, password: str | None, environ: Mapping[str, str]
 ) -> Broker:
+    if broker.transport.name == "local" and not broker.path:
+        from kchat.transports.local.options import default_path
+
+        return replace(broker, path=default_path())
     if broker.transport.default_port is None:
         return broker
     if broker.transport.name == "amqp" and broker.username is None:

@@ -128,10 +128,9 @@ TRANSPORTS: Mapping[str, TransportInfo] = MappingProxyType(
                 name="amqp",
                 broker="RabbitMQ and other AMQP 0-9-1 brokers",
                 url_form="amqp://user:password@host:5672/vhost, amqps://",
-                # By its own name: Kombu turns "amqp" into librabbitmq where that is installed.
                 schemes={
-                    "amqp": "kombu.transport.pyamqp:Transport",
-                    "amqps": "kombu.transport.pyamqp:SSLTransport",
+                    "amqp": "kchat.transports.amqp:Transport",
+                    "amqps": "kchat.transports.amqp:Transport",
                 },
                 abilities=Abilities(
                     confirmed=True,
@@ -229,10 +228,12 @@ def by_scheme(scheme: str) -> TransportInfo:
 
 
 def register() -> None:
-    """Make kchat's own transports known to Kombu, so that ``kombu.Connection("local://...")`` works. Safe to repeat."""
+    """Make kchat's own transports known to Kombu, so that ``kombu.Connection("local://...")`` works. Safe to repeat.
+
+    Schemes that Kombu knows keep Kombu's transport for everybody but kchat.
+    """
     from kombu.transport import TRANSPORT_ALIASES
 
     for info in TRANSPORTS.values():
         for scheme, path in info.schemes.items():
-            if path.startswith("kchat."):
-                TRANSPORT_ALIASES[scheme] = path
+            TRANSPORT_ALIASES.setdefault(scheme, path)

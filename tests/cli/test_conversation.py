@@ -17,8 +17,6 @@ from tests.brokers.rabbitmq import RabbitMQ
 from tests.brokers.wait import wait_until
 
 
-
-
 @pytest.fixture(params=["local", "amqp"])
 def url(request: pytest.FixtureRequest) -> str:
     """The URL of a room of the test's own, on each of the transports that need nothing but the machine."""
@@ -35,7 +33,9 @@ def listening(commands: Commands, *arguments: str) -> Process:
 
 
 def test_what_is_sent_is_shown_in_every_mode_for_lines(commands: Commands, url: str) -> None:
-    subscribers = {mode: listening(commands, "--url", url, "--mode", mode) for mode in MODES if mode != "rich"}
+    subscribers = {
+        mode: listening(commands, "--url", url, "--mode", mode) for mode in MODES if mode != "rich"
+    }
     result = commands.run_kchat("send", "--url", url, "--username", "ada", "hello")
     assert (result.code, result.stdout) == (0, "")
     lines = {mode: process.read_line() for mode, process in subscribers.items()}
@@ -130,7 +130,9 @@ def test_a_signal_ends_a_subscriber_in_order(commands: Commands, url: str, numbe
     assert "Traceback" not in subscriber.stderr
 
 
-def test_a_reader_that_has_had_enough_ends_a_subscriber_without_another_message(commands: Commands, url: str) -> None:
+def test_a_reader_that_has_had_enough_ends_a_subscriber_without_another_message(
+    commands: Commands, url: str
+) -> None:
     pipeline = commands.start(["sh", "-c", '"$0" "$@" | head -n 2', *kchat_words("subscribe", "--url", url)])
     pipeline.wait_for("listening")
     commands.run_kchat("send", "--url", url, "-", stdin="1\n2\n")
@@ -179,7 +181,10 @@ def test_the_options_of_the_issue_reach_rabbitmq(commands: Commands, rabbitmq: R
     account = ["--rmq-username", rabbitmq.username, "--rmq-password", rabbitmq.password]
     subscriber = listening(commands, *there, *account, "--mode", "print")
     assert f"amqp://{rabbitmq.username}:***@{rabbitmq.host}:{rabbitmq.port}/{vhost}" in subscriber.stderr
-    assert commands.run_kchat("send", *there, *account, "--username", "ada", "--message", "Hello world").code == 0
+    assert (
+        commands.run_kchat("send", *there, *account, "--username", "ada", "--message", "Hello world").code
+        == 0
+    )
     assert '"message":"Hello world"' in subscriber.read_line()
 
 
@@ -191,7 +196,9 @@ def test_the_account_may_come_from_the_compose_files_variables(
     assert commands.run_kchat("send", *there, "hello", env=account).code == 0
 
 
-def test_everything_can_be_named_by_the_environment(commands: Commands, rabbitmq: RabbitMQ, vhost: str) -> None:
+def test_everything_can_be_named_by_the_environment(
+    commands: Commands, rabbitmq: RabbitMQ, vhost: str
+) -> None:
     env = {"KCHAT_URL": rabbitmq.url_for(vhost), "KCHAT_ROOM": "lunch", "KCHAT_USERNAME": "grace"}
     result = commands.run_kchat("send", "hello", env=env)
     assert result.code == 0
@@ -209,9 +216,14 @@ def test_a_subscribers_queue_is_gone_a_moment_after_its_end(
     wait_until(lambda: not rabbitmq.management.queues(vhost), what="the queue to go")
 
 
-def test_a_flood_into_a_slow_pipe_does_not_keep_a_subscriber_from_ending(commands: Commands, url: str) -> None:
+def test_a_flood_into_a_slow_pipe_does_not_keep_a_subscriber_from_ending(
+    commands: Commands, url: str
+) -> None:
     blocked = subprocess.Popen(
-        kchat_words("subscribe", "--url", url), stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=commands.environment
+        kchat_words("subscribe", "--url", url),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=commands.environment,
     )
     try:
         assert blocked.stderr is not None

@@ -52,19 +52,28 @@ def check(result: Result, code: int, *words: str) -> None:
         (["send", "--transport", "pubsub", "hi"], ["project"]),
     ],
 )
-def test_wrong_usage_is_said_in_a_line_or_two(commands: Commands, arguments: list[str], words: list[str]) -> None:
+def test_wrong_usage_is_said_in_a_line_or_two(
+    commands: Commands, arguments: list[str], words: list[str]
+) -> None:
     check(commands.run_kchat(*arguments), 2, *words)
 
 
 def test_a_closed_port_is_said_at_once(commands: Commands) -> None:
     for command in (["send", "hi"], ["subscribe"]):
         port = str(free_port())
-        result = commands.run_kchat(*command, "--host", "127.0.0.1", "--port", port, "--rmq-password", PASSWORD)
+        result = commands.run_kchat(
+            *command, "--host", "127.0.0.1", "--port", port, "--rmq-password", PASSWORD
+        )
         check(result, 1, "connection refused", f"127.0.0.1:{port}")
 
 
 def test_a_host_that_does_not_exist_is_named(commands: Commands) -> None:
-    check(commands.run_kchat("send", "--host", "no-such-host.invalid", "hi"), 1, "no such host", "no-such-host.invalid")
+    check(
+        commands.run_kchat("send", "--host", "no-such-host.invalid", "hi"),
+        1,
+        "no such host",
+        "no-such-host.invalid",
+    )
 
 
 def test_a_wrong_password_and_a_wrong_virtual_host_are_told_apart(
@@ -72,9 +81,18 @@ def test_a_wrong_password_and_a_wrong_virtual_host_are_told_apart(
 ) -> None:
     there = ["--host", rabbitmq.host, "--port", str(rabbitmq.port), "--rmq-username", rabbitmq.username]
     for command in (["send", "hi"], ["subscribe"]):
-        check(commands.run_kchat(*command, *there, "--vhost", vhost, "--rmq-password", PASSWORD), 1, "login refused")
+        check(
+            commands.run_kchat(*command, *there, "--vhost", vhost, "--rmq-password", PASSWORD),
+            1,
+            "login refused",
+        )
         right = ["--rmq-password", rabbitmq.password]
-        check(commands.run_kchat(*command, *there, "--vhost", "nosuch", *right), 1, "no such virtual host", "/nosuch")
+        check(
+            commands.run_kchat(*command, *there, "--vhost", "nosuch", *right),
+            1,
+            "no such virtual host",
+            "/nosuch",
+        )
 
 
 def test_a_port_that_speaks_something_else_is_no_broker(commands: Commands, rabbitmq: RabbitMQ) -> None:
@@ -86,7 +104,9 @@ def test_a_port_that_speaks_something_else_is_no_broker(commands: Commands, rabb
 def test_a_service_that_accepts_and_says_nothing_is_given_up_in_time(commands: Commands) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = str(silent.getsockname()[1])
-        result = commands.run_kchat("send", "--host", "127.0.0.1", "--port", port, "--connect-timeout", "1", "hi")
+        result = commands.run_kchat(
+            "send", "--host", "127.0.0.1", "--port", port, "--connect-timeout", "1", "hi"
+        )
         check(result, 1, "no answer in time")
 
 

@@ -42,7 +42,18 @@ def test_every_option_has_help(name: str) -> None:
 @pytest.mark.parametrize("name", ["send", "subscribe"])
 @pytest.mark.parametrize(
     "option",
-    ["room", "url", "transport", "host", "port", "vhost", "rmq-username", "rmq-password", "username", "project"],
+    [
+        "room",
+        "url",
+        "transport",
+        "host",
+        "port",
+        "vhost",
+        "rmq-username",
+        "rmq-password",
+        "username",
+        "project",
+    ],
 )
 def test_every_way_to_name_a_broker_has_an_environment_variable_in_its_help(name: str, option: str) -> None:
     text = command_of(name).get_help(click.Context(command_of(name), info_name=f"kchat {name}"))
@@ -50,7 +61,9 @@ def test_every_way_to_name_a_broker_has_an_environment_variable_in_its_help(name
 
 
 def test_every_display_mode_and_transport_is_in_the_help() -> None:
-    text = command_of("subscribe").get_help(click.Context(command_of("subscribe"), info_name="kchat subscribe"))
+    text = command_of("subscribe").get_help(
+        click.Context(command_of("subscribe"), info_name="kchat subscribe")
+    )
     for name in [*MODES, *TRANSPORTS]:
         assert name in text
 

@@ -50,7 +50,9 @@ def test_two_subscribers_of_one_name_each_get_every_message(amqp_url: str) -> No
 
 
 @pytest.mark.parametrize("durable", [True, False])
-def test_a_room_that_exists_with_other_flags_is_adopted(rabbitmq: RabbitMQ, vhost: str, durable: bool) -> None:
+def test_a_room_that_exists_with_other_flags_is_adopted(
+    rabbitmq: RabbitMQ, vhost: str, durable: bool
+) -> None:
     rabbitmq.management.add_exchange(vhost, "chat", durable=durable)
     settings = Settings.resolve(url=rabbitmq.url_for(vhost))
     with Subscriber(settings, "bob") as subscriber, Sender(settings, "ada") as sender:
@@ -96,7 +98,9 @@ def test_what_is_not_acknowledged_stays_with_the_broker(amqp_url: str) -> None:
     assert received[0].redelivered
 
 
-def test_a_durable_queue_keeps_what_is_sent_while_its_subscriber_is_away(rabbitmq: RabbitMQ, vhost: str) -> None:
+def test_a_durable_queue_keeps_what_is_sent_while_its_subscriber_is_away(
+    rabbitmq: RabbitMQ, vhost: str
+) -> None:
     settings = Settings.resolve(url=rabbitmq.url_for(vhost))
     with Subscriber(settings, "bob", durable="archive") as subscriber:
         name = subscriber.queue_name
@@ -124,7 +128,9 @@ def test_a_tutorial_client_and_kchat_talk_both_ways_whoever_comes_first(amqp_url
         queue = channel.queue_declare(queue="", exclusive=True).method.queue
         channel.queue_bind(exchange="chat", queue=queue)
         with subscriber, Sender(settings, "ada") as sender:
-            channel.basic_publish("chat", "", json.dumps({"username": "tutor", "message": "from pika"}).encode())
+            channel.basic_publish(
+                "chat", "", json.dumps({"username": "tutor", "message": "from pika"}).encode()
+            )
             heard = one(subscriber)
             assert (heard.username, heard.message) == ("tutor", "from pika")
             sender.send("from kchat")
@@ -151,20 +157,26 @@ def test_a_message_that_says_it_is_compressed_or_pickled_is_neither_inflated_nor
         closing(pika.BlockingConnection(pika.URLParameters(amqp_url))) as connection,
     ):
         properties = pika.BasicProperties(
-            content_type="application/x-python-serialize", content_encoding="binary", headers={"compression": "application/x-gzip"}
+            content_type="application/x-python-serialize",
+            content_encoding="binary",
+            headers={"compression": "application/x-gzip"},
         )
         connection.channel().basic_publish("chat", "", b"\x1f\x8b not inflated", properties)
         assert one(subscriber).body == b"\x1f\x8b not inflated"
 
 
-def test_a_subscriber_whose_queue_an_operator_deletes_listens_again_under_a_new_name(rabbitmq: RabbitMQ, vhost: str) -> None:
+def test_a_subscriber_whose_queue_an_operator_deletes_listens_again_under_a_new_name(
+    rabbitmq: RabbitMQ, vhost: str
+) -> None:
     settings = Settings.resolve(url=rabbitmq.url_for(vhost))
     told: list[str] = []
     with Subscriber(settings, "bob", on_event=lambda event: told.append(type(event).__name__)) as subscriber:
         before = subscriber.queue_name
         queue_of(rabbitmq, vhost, before)
         # An exclusive queue is locked for everybody but its owner, so it goes with its connection.
-        (connection,) = wait_until(lambda: rabbitmq.management.connections(vhost), what="the connection in the dashboard")
+        (connection,) = wait_until(
+            lambda: rabbitmq.management.connections(vhost), what="the connection in the dashboard"
+        )
         rabbitmq.management.close_connection(connection["name"])
         wait_until(lambda: subscriber.receive(timeout=0.1) == [] and "Back" in told, 30)
         assert subscriber.queue_name != before

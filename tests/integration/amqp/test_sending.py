@@ -52,7 +52,9 @@ def test_who_insists_on_a_listener_is_told_that_there_is_none(amqp_url: str) -> 
         sender.send("hello")
 
 
-def test_an_account_that_may_only_write_can_send_to_a_room_that_exists(rabbitmq: RabbitMQ, vhost: str) -> None:
+def test_an_account_that_may_only_write_can_send_to_a_room_that_exists(
+    rabbitmq: RabbitMQ, vhost: str
+) -> None:
     with (
         Subscriber(Settings.resolve(url=rabbitmq.url_for(vhost)), "bob") as subscriber,
         rabbitmq.new_account(vhost, write="^chat$") as account,
@@ -63,7 +65,9 @@ def test_an_account_that_may_only_write_can_send_to_a_room_that_exists(rabbitmq:
     assert message.account == account.username
 
 
-def test_an_account_that_may_only_write_is_told_when_the_room_is_missing(rabbitmq: RabbitMQ, vhost: str) -> None:
+def test_an_account_that_may_only_write_is_told_when_the_room_is_missing(
+    rabbitmq: RabbitMQ, vhost: str
+) -> None:
     with (
         rabbitmq.new_account(vhost, write="^chat$") as account,
         Sender(Settings.resolve(url=account.url), "ada") as sender,
