@@ -134,10 +134,11 @@ def test_a_tutorial_client_and_kchat_talk_both_ways_whoever_comes_first(amqp_url
             heard = one(subscriber)
             assert (heard.username, heard.message) == ("tutor", "from pika")
             sender.send("from kchat")
-            for _, properties, body in channel.consume(queue, auto_ack=True, inactivity_timeout=10):
-                told = json.loads(body)
-                if told["message"] == "from kchat":
-                    break
+            told, properties = next(
+                (message, properties)
+                for _, properties, body in channel.consume(queue, auto_ack=True, inactivity_timeout=10)
+                if (message := json.loads(body))["message"] == "from kchat"
+            )
     assert told["username"] == "ada"
     assert properties.content_type == "application/json"
     assert properties.message_id == told["id"]

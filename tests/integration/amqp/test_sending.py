@@ -132,7 +132,7 @@ def test_a_pause_in_the_stream_hands_out_the_receipts_so_far(amqp_url: str) -> N
 
     with Sender(Settings.resolve(url=amqp_url), "ada") as sender:
         for receipt in sender.send_many(lines()):  # type: ignore[arg-type]  # a generator, told apart by what it yields
-            seen.append(receipt)
+            seen += [receipt]
     assert [receipt.message.message for receipt in seen] == ["a", "b"]
 
 
