@@ -1,0 +1,171 @@
+"""How AMQP's exchanges, queues and bindings are topics and subscriptions. No I/O.
+
+===========================  ========================================================================================
+AMQP                         Pub/Sub
+===========================  ========================================================================================
+fanout exchange              topic; the routing key is the ordering key
+direct exchange              topic; the routing key is an attribute, and each queue has a filter on it
+queue bound to an exchange   subscription of that topic, with message ordering where the exchange is fanout
+queue of the default         subscription of a topic of the queue's own
+exchange
+===========================  ========================================================================================
+
+A subscription has one topic and one filter for all its life, so a queue has one binding.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from amqp.exceptions import PreconditionFailed
+from google.pubsub_v1 import types
+
+from . import names, owners
+from .errors import NotSupported
+from .messages import ROUTING_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FANOUT = "fanout"
+DIRECT = "direct"
+
+TYPE_LABEL = "kchat-type"
+"""The label of a topic that tells other processes the exchange's type. A topic without it is fanout."""
+
+SHORTEST_EXPIRY = timedelta(days=1)
+"""https://cloud.google.com/pubsub/docs/subscription-properties#expiration_period"""
+
+SHORTEST_RETENTION = timedelta(minutes=10)
+LONGEST_RETENTION = timedelta(days=31)
+"""https://cloud.google.com/pubsub/docs/subscription-properties#message_retention"""
+
+MAX_FILTER_BYTES = 256
+"""https://cloud.google.com/pubsub/docs/subscription-message-filter"""
+
+
+@dataclass
+class Queue:
+    """A queue as this connection declared it.
+
+    Attributes:
+        name: AMQP's name.
+        durable, exclusive, auto_delete, arguments: as declared.
+        exchange: what it is bound to; ``""`` is the default exchange, ``None`` says not yet.
+        routing_key: of the binding.
+        ordered: whether the exchange is fanout.
+    """
+
+    name: str
+    durable: bool = False
+    exclusive: bool = False
+    auto_delete: bool = False
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    exchange: str | None = None
+    routing_key: str = ""
+    ordered: bool = False
+
+    @property
+    def filter(self) -> str:
+        """The subscription's filter, in Pub/Sub's language; empty lets everything through."""
+        return "" if self.ordered or self.exchange in (None, "") else filter_for(self.routing_key)
+
+
+def check_exchange(name: str, kind: str) -> None:
+    """Refuse an exchange that no topic can be.
+
+    Raises:
+        kchat.transports.pubsub.errors.NotSupported: of another type than fanout or direct.
+        amqp.exceptions.PreconditionFailed: its name is no text.
+    """
+    if kind not in (FANOUT, DIRECT):
+        raise NotSupported(f"exchange {name!r}: Pub/Sub has fanout and direct exchanges, no {kind} exchange")
+    to_id(name)
+
+
+def check_queue(queue: Queue) -> None:
+    """Refuse a queue that no subscription can be.
+
+    Raises:
+        kchat.transports.pubsub.errors.NotSupported: it is to have priorities, or to begin with the last N messages.
+        amqp.exceptions.PreconditionFailed: its name is no text.
+    """
+    to_id(queue.name)
+    if queue.arguments.get("x-max-priority"):
+        raise NotSupported(f"queue {queue.name!r}: Pub/Sub has no priorities (x-max-priority)")
+    if queue.arguments.get("x-history-last") is not None:
+        raise NotSupported(
+            f"queue {queue.name!r}: Pub/Sub cannot begin with the last messages by their number, only by time"
+        )
+
+
+def to_id(name: str) -> str:
+    """As :func:`kchat.transports.pubsub.names.to_id`, with an AMQP error."""
+    try:
+        return names.to_id(name)
+    except ValueError as exc:
+        raise PreconditionFailed(f"{name!r} is no name: {exc}") from exc
+
+
+def filter_for(routing_key: str) -> str:
+    """The filter of a queue that is bound to a direct exchange.
+
+    Raises:
+        amqp.exceptions.PreconditionFailed: the key is too long for a filter.
+    """
+    if not routing_key:
+        return f"NOT attributes:{ROUTING_KEY}"
+    quoted = routing_key.replace("\\", "\\\\").replace('"', '\\"')
+    text = f'attributes.{ROUTING_KEY} = "{quoted}"'
+    if len(text.encode()) > MAX_FILTER_BYTES:
+        raise PreconditionFailed(
+            f"routing key {routing_key!r} is too long to filter by: Pub/Sub takes {MAX_FILTER_BYTES} bytes"
+        )
+    return text
+
+
+def new_subscription(queue: Queue, name: str, topic: str, ack_deadline: int) -> types.Subscription:
+    """What to create for a queue.
+
+    One process's own queue, and one that shall go with its consumers, expires after a day without any; an own one keeps
+    messages no longer than the service must. ``x-expires`` and ``x-message-ttl`` (milliseconds) set these times within
+    the service's bounds. A limit of length (``x-max-length``) is not to be had: the retention is what bounds a queue.
+    """
+    own = queue.exclusive
+    expires = _milliseconds(queue, "x-expires")
+    keeps = _milliseconds(queue, "x-message-ttl")
+    if expires is None and (own or queue.auto_delete):
+        expires = SHORTEST_EXPIRY
+    if keeps is None and own:
+        keeps = SHORTEST_RETENTION
+    ttl = None if expires is None else max(expires, SHORTEST_EXPIRY)
+    subscription = types.Subscription(
+        name=name,
+        topic=topic,
+        ack_deadline_seconds=ack_deadline,
+        enable_message_ordering=queue.ordered,
+        filter=queue.filter,
+        labels=owners.own_labels() if own else dict(owners.APP),
+        # A policy without a time: it never expires. Without a policy, it would after 31 days.
+        expiration_policy=types.ExpirationPolicy(ttl=ttl) if ttl else types.ExpirationPolicy(),
+    )
+    if keeps is not None:
+        subscription.message_retention_duration = min(max(keeps, SHORTEST_RETENTION), LONGEST_RETENTION)
+    return subscription
+
+
+def _milliseconds(queue: Queue, argument: str) -> timedelta | None:
+    value = queue.arguments.get(argument)
+    return None if value is None else timedelta(milliseconds=float(value))
+
+
+_KEY = re.compile(rf'attributes\.{ROUTING_KEY} = "((?:[^"\\]|\\.)*)"\Z', re.DOTALL)
+
+
+def key_of(text: str) -> str:
+    """The routing key of a filter of :func:`filter_for`; empty for any other."""
+    found = _KEY.match(text)
+    return re.sub(r"\\(.)", r"\1", found[1], flags=re.DOTALL) if found else ""

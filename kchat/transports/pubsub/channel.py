@@ -1,0 +1,397 @@
+"""A channel: AMQP's methods, on topics and subscriptions."""
+
+# The signatures are py-amqp's.
+# ruff: noqa: A002, ARG002, FBT001, FBT002
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from amqp.exceptions import ConnectionError as AMQPConnectionError
+from amqp.exceptions import NotAllowed, PreconditionFailed, RecoverableConnectionError
+from amqp.protocol import queue_declare_ok_t
+from google.pubsub_v1 import types
+from kombu.transport.base import StdChannel
+
+from .bindings import FANOUT, Queue
+from .confirms import Stream
+from .deliveries import Deliveries
+from .errors import NotSupported
+from .messages import MAX_ORDERING_KEY_BYTES, ROUTING_KEY, Delivery, Outgoing, to_attributes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from amqp.exceptions import AMQPError
+    from kombu.message import Message
+
+    from .connection import Connection
+
+_Message = types.PubsubMessage.pb()
+
+
+class Channel(StdChannel):
+    """AMQP's methods, as py-amqp's channel and Kombu's virtual channel have them.
+
+    Arguments:
+        connection: whose it is.
+        channel_id: its number there.
+
+    Attributes:
+        events: callbacks by what they wait for, as in py-amqp: ``basic_ack`` and ``basic_nack`` in confirm mode.
+            ``basic_return`` is never called: Pub/Sub does not tell whether anybody listens.
+    """
+
+    def __init__(self, connection: Connection, channel_id: int) -> None:
+        self.connection: Any = connection
+        self.channel_id = channel_id
+        self.events: dict[str, set[Callable[..., Any]]] = {
+            "basic_ack": set(),
+            "basic_nack": set(),
+            "basic_return": set(),
+        }
+        self.is_open = True
+        self._stream: Stream | None = None
+        self._deliveries = Deliveries(self, connection)
+        self._prefetch = 0
+
+    def _check(self) -> Connection:
+        if not self.is_open:
+            raise RecoverableConnectionError("the channel is closed")
+        connection: Connection = self.connection
+        connection.check()
+        return connection
+
+    # ---- exchanges
+
+    def exchange_declare(
+        self,
+        exchange: str = "",
+        type: str = "direct",
+        passive: bool = False,
+        durable: bool = False,  # a topic lasts until it is deleted
+        auto_delete: bool = False,  # a topic does not know when it is unused
+        arguments: Mapping[str, Any] | None = None,  # none is known
+        **_: Any,
+    ) -> None:
+        """Make sure that an exchange is there: see :meth:`.topology.Topology.declare_exchange`."""
+        self._check().topology.declare_exchange(exchange, type, passive=passive)
+
+    def exchange_delete(self, exchange: str, if_unused: bool = False, **_: Any) -> None:
+        """Delete an exchange, and so its topic."""
+        self._check().topology.delete_exchange(exchange, if_unused=if_unused)
+
+    def exchange_bind(self, destination: str, source: str = "", *_: Any, **__: Any) -> None:
+        """Not to be had: a topic takes its messages from publishers only.
+
+        Raises:
+            kchat.transports.pubsub.errors.NotSupported: always.
+        """
+        raise NotSupported(f"Pub/Sub cannot bind exchange {destination!r} to exchange {source!r}")
+
+    exchange_unbind = exchange_bind
+
+    # ---- queues
+
+    def queue_declare(
+        self,
+        queue: str = "",
+        passive: bool = False,
+        durable: bool = False,
+        exclusive: bool = False,
+        auto_delete: bool = True,
+        arguments: Mapping[str, Any] | None = None,
+        **_: Any,
+    ) -> queue_declare_ok_t:
+        """Declare a queue. Its subscription is created when it is bound or used, see :class:`.topology.Topology`.
+
+        Returns:
+            Its name, and 0 and 0: Pub/Sub tells neither the messages nor the consumers of a subscription.
+        """
+        name = queue or f"amq.gen-{uuid.uuid4().hex}"
+        declared = Queue(name, durable, exclusive, auto_delete, dict(arguments or {}))
+        self._check().topology.declare_queue(declared, passive=passive)
+        return queue_declare_ok_t(name, 0, 0)
+
+    def queue_bind(self, queue: str, exchange: str = "", routing_key: str = "", **_: Any) -> None:
+        """Bind a queue to an exchange, once for all its life."""
+        self._check().topology.bind(queue, exchange, routing_key)
+
+    def queue_unbind(self, queue: str, exchange: str = "", *_: Any, **__: Any) -> None:
+        """Not to be had: a subscription has its topic for all its life.
+
+        Raises:
+            kchat.transports.pubsub.errors.NotSupported: always.
+        """
+        raise NotSupported(f"Pub/Sub cannot unbind queue {queue!r} from {exchange!r}: delete the queue")
+
+    def queue_delete(
+        self,
+        queue: str,
+        if_unused: bool = False,
+        if_empty: bool = False,
+        **_: Any,
+    ) -> None:
+        """Delete a queue, and so its subscription.
+
+        Raises:
+            kchat.transports.pubsub.errors.NotSupported: only if unused or empty: Pub/Sub does not tell.
+        """
+        if if_unused or if_empty:
+            raise NotSupported(f"delete queue {queue!r}: Pub/Sub does not tell whether it is unused or empty")
+        connection = self._check()
+        for channel in list(connection.channels.values()):
+            channel.forget_queue(queue)
+        connection.topology.delete_queue(queue)
+
+    def queue_purge(self, queue: str, **_: Any) -> int:
+        """Throw away what is in a queue and not delivered; returns how many messages that were."""
+        self._check()
+        return self._deliveries.purge(queue)
+
+    def forget_queue(self, queue: str) -> None:
+        """A queue is about to be deleted by this connection: its consumers end without being told."""
+        self._deliveries.forget(queue)
+
+    # ---- publishing
+
+    def prepare_message(
+        self,
+        body: bytes | str,
+        priority: int | None = None,
+        content_type: str | None = None,
+        content_encoding: str | None = None,
+        headers: Mapping[str, Any] | None = None,
+        properties: Mapping[str, Any] | None = None,
+    ) -> Outgoing:
+        """A message to publish.
+
+        Arguments:
+            body: bytes; text is encoded as ``content_encoding`` says, default UTF-8.
+            priority: travels, and means nothing to Pub/Sub.
+            content_type: as in AMQP.
+            content_encoding: as in AMQP.
+            headers: application headers; a value that is no text has to be fit for JSON.
+            properties: AMQP's basic properties; and ``ordering_key``, Pub/Sub's own, in place of the one that the
+                exchange would give.
+
+        Raises:
+            amqp.exceptions.PreconditionFailed: Pub/Sub takes no such properties or headers.
+        """
+        given = {
+            "content_type": content_type,
+            "content_encoding": content_encoding,
+            "priority": priority,
+            **(properties or {}),
+        }
+        data = body if isinstance(body, bytes) else bytes(body, content_encoding or "utf-8")
+        key = given.pop("ordering_key", None)
+        return Outgoing(data, to_attributes(given, headers or {}), None if key is None else str(key))
+
+    def basic_publish(
+        self,
+        message: Outgoing,
+        exchange: str = "",
+        routing_key: str = "",
+        mandatory: bool = False,  # Pub/Sub does not tell whether anybody listens
+        timeout: float | None = None,
+        **_: Any,
+    ) -> None:
+        """Publish a message. In confirm mode it returns at once, otherwise when the service has the message.
+
+        Arguments:
+            message: of :meth:`prepare_message`.
+            exchange: its name; the default exchange delivers to the queue that the routing key names.
+            routing_key: on a direct exchange it selects the queues; on a fanout exchange it is the ordering key.
+            mandatory: without effect.
+            timeout: seconds, default the connection's ``confirm_timeout``; outside of confirm mode only.
+
+        Raises:
+            amqp.exceptions.ContentTooLarge: nothing was sent.
+            amqp.exceptions.AMQPError: see :mod:`kchat.transports.pubsub.errors`.
+        """
+        connection = self._check()
+        connection.topology.settle()
+        topic, kind = connection.topology.route(exchange, routing_key)
+        attributes = message.attributes
+        if routing_key and exchange and kind != FANOUT:
+            attributes = {**attributes, ROUTING_KEY: routing_key}
+        key = message.ordering_key
+        if key is None:
+            # Of an exchange that this process did not declare the type is not known; a direct one's queues ignore it.
+            key = routing_key if kind in (FANOUT, None) else ""
+        if len(key) > MAX_ORDERING_KEY_BYTES // 4 and len(key.encode()) > MAX_ORDERING_KEY_BYTES:
+            raise PreconditionFailed(
+                f"routing key: Pub/Sub takes {MAX_ORDERING_KEY_BYTES} bytes as ordering key"
+            )
+        if not message.body and not attributes:
+            # Pub/Sub refuses a message with neither; this attribute says what is so anyway.
+            attributes = {"content_encoding": "binary"}
+        outgoing = _Message(data=message.body, attributes=attributes, ordering_key=key)
+        stream = self._stream
+        if stream is None:
+            connection.publisher.publish(topic, outgoing, timeout)
+            return
+        connection.publisher.submit(stream, stream.published + 1, topic, outgoing)
+        stream.published += 1
+
+    def confirm_select(self, **_: Any) -> None:
+        """Begin confirm mode, or begin to count anew: publishes are numbered 1, 2, 3, ..., and confirmed as they go."""
+        connection = self._check()
+        if self._stream is not None:
+            connection.publisher.forget(self._stream)
+        self._stream = Stream(self)
+
+    def on_confirmed(self, stream: Stream, tag: int) -> bool:
+        """The service has the messages up to ``tag``: tell the application."""
+        if stream is not self._stream:
+            return False
+        for callback in list(self.events["basic_ack"]):
+            callback(tag, True)
+        return True
+
+    def on_refused(self, stream: Stream, error: AMQPError) -> bool:
+        """The service did not take a message: nothing after it was sent, and the count begins anew, as on a new channel.
+
+        Raises:
+            amqp.exceptions.AMQPError: why.
+        """
+        if stream is not self._stream:
+            return False
+        self.confirm_select()
+        if isinstance(error, AMQPConnectionError):
+            self.connection.failed(error)
+        raise error
+
+    # ---- consuming
+
+    def basic_qos(
+        self, prefetch_size: int = 0, prefetch_count: int = 0, a_global: bool = False, **_: Any
+    ) -> None:
+        """Bound how many messages each consumer that follows may have unacknowledged; 0 for any number."""
+        self._check()
+        self._prefetch = prefetch_count
+
+    def basic_consume(
+        self,
+        queue: str,
+        consumer_tag: str = "",
+        no_local: bool = False,
+        no_ack: bool = False,
+        exclusive: bool = False,
+        callback: Callable[[Delivery], Any] | None = None,
+        on_cancel: Callable[[str], Any] | None = None,
+        **_: Any,
+    ) -> str:
+        """Have a queue's messages delivered by ``drain_events``.
+
+        Arguments:
+            queue: its name; any process may have declared it.
+            consumer_tag: default a new one.
+            no_local: without effect.
+            no_ack: messages count as acknowledged when they are delivered.
+            exclusive: not to be had.
+            callback: called with each :class:`~kchat.transports.pubsub.messages.Delivery`.
+            on_cancel: called with the tag when somebody else has deleted the queue. Without it, ``drain_events`` raises
+                ``NotFound``.
+            arguments: without effect.
+
+        Returns:
+            The consumer's tag.
+
+        Raises:
+            amqp.exceptions.NotFound: there is no such queue.
+            kchat.transports.pubsub.errors.NotSupported: exclusively: Pub/Sub lets everybody pull who may.
+        """
+        connection = self._check()
+        if exclusive:
+            raise NotSupported(f"consume from {queue!r} exclusively: Pub/Sub does not tell who else does")
+        tag = consumer_tag or f"ctag-{uuid.uuid4().hex}"
+        if self._deliveries.has(tag):
+            raise NotAllowed(f"consumer tag {tag!r} is in use")
+        found = connection.topology.consumed(queue)
+        self._deliveries.consume(
+            tag, found, callback or _ignore, on_cancel, no_ack=no_ack, prefetch=self._prefetch
+        )
+        return tag
+
+    def basic_cancel(self, consumer_tag: str, **_: Any) -> None:
+        """End a consumer. What it has unacknowledged can still be acknowledged; its own queue goes with the last one."""
+        self._check()
+        self._deliveries.cancel(consumer_tag)
+
+    def basic_get(self, queue: str, no_ack: bool = False, **_: Any) -> Delivery | None:
+        """The next message of a queue; ``None`` when there is none within the option's ``get_timeout``."""
+        connection = self._check()
+        return self._deliveries.get(connection.topology.consumed(queue), no_ack=no_ack)
+
+    def basic_ack(self, delivery_tag: int, multiple: bool = False, **_: Any) -> None:
+        """This message, or with ``multiple`` all up to it in the order of delivery, are done with.
+
+        Raises:
+            amqp.exceptions.PreconditionFailed: there is no such unacknowledged message.
+        """
+        self._check()
+        self._deliveries.acknowledge(delivery_tag, multiple=multiple)
+
+    def basic_reject(self, delivery_tag: int, requeue: bool = True, multiple: bool = False, **_: Any) -> None:
+        """Give a message back to its queue, or throw it away.
+
+        Raises:
+            amqp.exceptions.PreconditionFailed: there is no such unacknowledged message.
+        """
+        self._check()
+        if requeue:
+            self._deliveries.give_back(delivery_tag, multiple=multiple)
+        else:
+            self._deliveries.acknowledge(delivery_tag, multiple=multiple)
+
+    def basic_nack(self, delivery_tag: int, multiple: bool = False, requeue: bool = True, **_: Any) -> None:
+        """As :meth:`basic_reject`, for one or for all up to it."""
+        self.basic_reject(delivery_tag, requeue=requeue, multiple=multiple)
+
+    def basic_recover(self, requeue: bool = True, **_: Any) -> None:
+        """Give back everything that is not acknowledged."""
+        self._check()
+        self._deliveries.give_back_all()
+
+    def message_to_python(self, raw_message: Delivery) -> Message:
+        """A delivery as Kombu's consumers know it."""
+        return raw_message.to_kombu()
+
+    def deliver_held(self) -> bool:
+        """Deliver one message that waited for room among the unacknowledged; False when there is none."""
+        return self._deliveries.deliver_held()
+
+    def consumes(self, queue: str) -> bool:
+        """Whether a consumer of this channel is on that queue."""
+        return self._deliveries.consumes(queue)
+
+    # ---- the end
+
+    def close(self, **_: Any) -> None:
+        """End consumers, give back what is unacknowledged, and wait until the service has every acknowledgement.
+
+        That takes the option's ``close_timeout`` at most.
+        """
+        if not self.is_open:
+            return
+        connection: Connection = self.connection
+        if connection.connected:
+            self._deliveries.close()
+        self.collect()
+
+    def collect(self) -> None:
+        """Drop everything without a word to the service."""
+        self.is_open = False
+        self._deliveries.drop()
+        connection: Connection | None = self.connection
+        if connection is not None:
+            if self._stream is not None:
+                connection.publisher.forget(self._stream)
+            connection.channels.pop(self.channel_id, None)
+
+
+def _ignore(_: Delivery) -> None:
+    """A consumer without a callback wants its messages gone."""

@@ -1,0 +1,82 @@
+"""A consumer: who gets the messages of a queue, and how many at once."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .bindings import Queue
+    from .leases import Leases
+    from .puller import Puller
+
+
+@dataclass
+class Unacked:
+    """A message that the application has and has not settled.
+
+    Attributes:
+        ack_id: the service's handle.
+        leases: where it is held.
+        consumer: who got it; ``None`` for ``basic_get``.
+        message_id: the service's id of the message.
+    """
+
+    ack_id: str
+    leases: Leases
+    consumer: Consumer | None
+    message_id: str
+
+
+class Consumer:
+    """A consumer of a channel.
+
+    Arguments:
+        tag: its consumer tag.
+        queue: what it consumes from.
+        callback: called with each :class:`~kchat.transports.pubsub.messages.Delivery`.
+        on_cancel: called with the tag when the queue is gone.
+        no_ack: whether a message counts as acknowledged when it is delivered.
+        prefetch: so many messages may be unacknowledged at once, 0 for any number.
+        leases: of the queue, on this channel.
+    """
+
+    def __init__(
+        self,
+        tag: str,
+        queue: Queue,
+        callback: Callable[[Any], Any],
+        on_cancel: Callable[[str], Any] | None,
+        leases: Leases,
+        *,
+        no_ack: bool,
+        prefetch: int,
+    ) -> None:
+        self.tag = tag
+        self.queue = queue
+        self.callback = callback
+        self.on_cancel = on_cancel
+        self.leases = leases
+        self.no_ack = no_ack
+        self.unacked = 0
+        self.active = True
+        # What has come, while the application has as many unacknowledged as it wants.
+        self.held: deque[tuple[Any, int]] = deque()
+        self.puller: Puller | None = None
+        self._prefetch = prefetch
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it gets nothing before something is acknowledged."""
+        return bool(self._prefetch) and not self.no_ack and self.unacked >= self._prefetch
+
+    def stop(self, *, politely: bool) -> None:
+        """Take no more messages, and give back what was not delivered."""
+        self.active = False
+        if self.puller is not None:
+            self.puller.stop(politely=politely)
+        held, self.held = self.held, deque()
+        self.leases.give_back([received.ack_id for received, _ in held])

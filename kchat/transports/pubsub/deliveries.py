@@ -1,0 +1,298 @@
+"""The receiving half of a channel: its consumers, and what they have not acknowledged."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from amqp.exceptions import AMQPError, NotFound, PreconditionFailed, RecoverableConnectionError
+from google.pubsub_v1 import types
+
+from . import errors
+from .consumer import Consumer, Unacked
+from .leases import Leases
+from .messages import ROUTING_KEY, Delivery
+from .puller import Puller
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from .bindings import Queue
+    from .connection import Connection
+
+
+class Deliveries:
+    """Consumers and unacknowledged messages of one channel. All in the application's thread, but where it says so.
+
+    Arguments:
+        channel: stands in the deliveries.
+        connection: whose the channel is.
+    """
+
+    def __init__(self, channel: Any, connection: Connection) -> None:
+        self._channel = channel
+        self._connection = connection
+        self._clients = connection.clients
+        self._consumers: dict[str, Consumer] = {}
+        self._leases: dict[str, Leases] = {}
+        self._unacked: dict[int, Unacked] = {}
+        self._tag = 0
+
+    def has(self, tag: str) -> bool:
+        """Whether there is a consumer of that tag."""
+        return tag in self._consumers
+
+    def consume(
+        self,
+        tag: str,
+        queue: Queue,
+        callback: Callable[[Delivery], Any],
+        on_cancel: Callable[[str], Any] | None,
+        *,
+        no_ack: bool,
+        prefetch: int,
+    ) -> None:
+        """Begin a consumer."""
+        leases = self._leases_of(queue.name)
+        consumer = Consumer(tag, queue, callback, on_cancel, leases, no_ack=no_ack, prefetch=prefetch)
+        self._consumers[tag] = consumer
+        report = self._connection.report
+        consumer.puller = Puller(
+            self._clients,
+            self._connection.topology.subscription(queue.name),
+            prefetch,
+            leases,
+            lambda received, size: report(lambda: self._arrived(consumer, received, size)),
+            lambda error: report(lambda: self._ended(consumer, error)),
+        )
+
+    def _leases_of(self, queue: str) -> Leases:
+        leases = self._leases.get(queue)
+        if leases is None:
+            subscription = self._connection.topology.subscription(queue)
+            report = self._connection.report
+            leases = self._leases[queue] = Leases(
+                self._clients, subscription, lambda error: report(lambda: self._lost(queue, error))
+            )
+        return leases
+
+    # ---- what Google's threads report
+
+    def _arrived(self, consumer: Consumer, received: Any, size: int) -> bool:
+        if not consumer.active:
+            consumer.leases.give_back([received.ack_id])
+            return False
+        if consumer.held or consumer.is_full:
+            consumer.held.append((received, size))
+            return False
+        return self._deliver(consumer, received, size)
+
+    def deliver_held(self) -> bool:
+        """Deliver one message that waited for room among the unacknowledged; False when there is none."""
+        for consumer in list(self._consumers.values()):
+            while consumer.held and not consumer.is_full:
+                if self._deliver(consumer, *consumer.held.popleft()):
+                    return True
+        return False
+
+    def _deliver(self, consumer: Consumer, received: Any, size: int) -> bool:
+        if consumer.puller is not None:
+            consumer.puller.room.leave(size)
+        if not self._is_for(consumer.queue, received.message):
+            consumer.leases.acknowledge([received.ack_id])
+            return False
+        delivery = self._delivery(consumer.queue, received, consumer.tag)
+        self._note(delivery, received, consumer.leases, consumer, no_ack=consumer.no_ack)
+        consumer.callback(delivery)
+        return True
+
+    @staticmethod
+    def _is_for(queue: Queue, message: Any) -> bool:
+        """The service filters by itself; the emulator takes the filter and lets everything through."""
+        return not queue.filter or message.attributes.get(ROUTING_KEY, "") == queue.routing_key
+
+    def _delivery(self, queue: Queue, received: Any, consumer_tag: str | None) -> Delivery:
+        message = received.message
+        self._tag += 1
+        attributes = dict(message.attributes)
+        info = {
+            "exchange": queue.exchange or "",
+            "routing_key": attributes.get(ROUTING_KEY) or message.ordering_key or queue.routing_key,
+            "delivery_tag": self._tag,
+            "redelivered": received.delivery_attempt > 1
+            or self._connection.was_given_back(message.message_id),
+            "ordering_key": message.ordering_key,
+            # Set by the service, also for those that carry no timestamp of their own.
+            "publish_time": message.publish_time.seconds + message.publish_time.nanos / 1e9,
+        }
+        if consumer_tag is not None:
+            info["consumer_tag"] = consumer_tag
+        return Delivery(self._channel, message.data, attributes, self._tag, info)
+
+    def _note(
+        self, delivery: Delivery, received: Any, leases: Leases, consumer: Consumer | None, *, no_ack: bool
+    ) -> None:
+        if no_ack:
+            leases.acknowledge([received.ack_id])
+            return
+        self._unacked[delivery.delivery_tag] = Unacked(
+            received.ack_id, leases, consumer, received.message.message_id
+        )
+        if consumer is not None:
+            consumer.unacked += 1
+
+    def _ended(self, consumer: Consumer, error: AMQPError) -> bool:
+        """The stream of a consumer has ended for good."""
+        if not consumer.active:
+            return False
+        if not isinstance(error, NotFound):
+            if isinstance(error, RecoverableConnectionError):
+                self._connection.failed(error)
+            raise error
+        consumer.stop(politely=False)
+        self._consumers.pop(consumer.tag, None)
+        if consumer.on_cancel is None:
+            raise error
+        consumer.on_cancel(consumer.tag)
+        return True
+
+    def _lost(self, queue: str, error: AMQPError) -> bool:
+        """Acknowledging has failed for good."""
+        self._leases.pop(queue, None)
+        if isinstance(error, NotFound):
+            return False  # the stream says the same, and there the consumer is told
+        if isinstance(error, RecoverableConnectionError):
+            self._connection.failed(error)
+        raise error
+
+    # ---- what the application does
+
+    def acknowledge(self, tag: int, *, multiple: bool) -> None:
+        """See :meth:`.channel.Channel.basic_ack`."""
+        self._settle(tag, Leases.acknowledge, multiple=multiple)
+
+    def give_back(self, tag: int, *, multiple: bool) -> None:
+        """See :meth:`.channel.Channel.basic_reject`."""
+        self._settle(tag, self._return, multiple=multiple)
+
+    def give_back_all(self) -> None:
+        """Give back everything that is not acknowledged."""
+        if self._unacked:
+            self.give_back(next(reversed(self._unacked)), multiple=True)
+
+    @staticmethod
+    def _return(leases: Leases, ack_ids: list[str]) -> None:
+        leases.give_back(ack_ids)
+
+    def _settle(self, tag: int, how: Callable[[Leases, list[str]], None], *, multiple: bool) -> None:
+        if multiple:
+            # In AMQP 0 stands for all of them.
+            tags = [known for known in self._unacked if known <= tag or not tag]
+        else:
+            tags = [tag] if tag in self._unacked else []
+        if not tags and tag:
+            raise PreconditionFailed(f"unknown delivery tag {tag}")
+        by_leases: dict[Leases, list[str]] = {}
+        for known in tags:
+            unacked = self._unacked.pop(known)
+            by_leases.setdefault(unacked.leases, []).append(unacked.ack_id)
+            if unacked.consumer is not None:
+                unacked.consumer.unacked -= 1
+            if how is self._return:
+                self._connection.note_given_back(unacked.message_id)
+        for leases, ack_ids in by_leases.items():
+            how(leases, ack_ids)
+
+    def get(self, queue: Queue, *, no_ack: bool) -> Delivery | None:
+        """Pull one message; ``None`` when there is none within the option's ``get_timeout``."""
+        leases = self._leases_of(queue.name)
+        for received in self._pull(queue, 1):
+            leases.hold([received.ack_id])
+            if self._is_for(queue, received.message):
+                delivery = self._delivery(queue, received, None)
+                self._note(delivery, received, leases, None, no_ack=no_ack)
+                return delivery
+            leases.acknowledge([received.ack_id])
+        return None
+
+    def purge(self, name: str) -> int:
+        """Throw away what is in a queue; returns how many messages that were."""
+        queue = self._connection.topology.consumed(name)
+        leases = self._leases_of(name)
+        thrown = 0
+        for received in self._pull(queue, 1000):
+            leases.acknowledge([received.ack_id])
+            thrown += self._is_for(queue, received.message)
+        return thrown
+
+    def _pull(self, queue: Queue, at_most: int) -> Iterator[Any]:
+        """Messages, until there is none for ``get_timeout`` seconds."""
+        request = types.PullRequest(
+            subscription=self._connection.topology.subscription(queue.name), max_messages=at_most
+        )
+        while True:
+            try:
+                answer = self._clients.call(
+                    self._clients.subscriber.pull,
+                    request,
+                    f"get from {queue.name}",
+                    self._clients.options.get_timeout,
+                )
+            except RecoverableConnectionError as exc:
+                if errors.timed_out(exc.__cause__):
+                    return
+                raise
+            received = types.PullResponse.pb(answer).received_messages
+            if not received:
+                return
+            yield from received
+
+    # ---- the end
+
+    def cancel(self, tag: str) -> None:
+        """End a consumer; delete its own queue if it was the last one's."""
+        consumer = self._consumers.pop(tag, None)
+        if consumer is not None:
+            self._leave(consumer)
+
+    def _leave(self, consumer: Consumer) -> None:
+        queue = consumer.queue
+        goes = queue.exclusive and queue.auto_delete and not self._connection.is_consumed(queue.name)
+        consumer.stop(politely=not goes)
+        if goes:
+            self.forget(queue.name)
+            self._connection.delete_own(queue.name)
+
+    def consumes(self, queue: str) -> bool:
+        """Whether a consumer of this channel is on that queue."""
+        return any(consumer.queue.name == queue for consumer in self._consumers.values())
+
+    def forget(self, queue: str) -> None:
+        """The queue is being deleted: end what belongs to it, without a word to the service."""
+        for tag, consumer in list(self._consumers.items()):
+            if consumer.queue.name == queue:
+                del self._consumers[tag]
+                consumer.stop(politely=False)
+        leases = self._leases.pop(queue, None)
+        if leases is not None:
+            leases.drop()
+
+    def close(self) -> None:
+        """End all consumers, give back what is unacknowledged, wait for the service to confirm the rest."""
+        for tag in list(self._consumers):
+            self.cancel(tag)
+        for leases in self._leases.values():
+            leases.finish()
+        for leases in self._leases.values():
+            if not leases.wait(self._connection.time_to_close()):
+                self._connection.hurry()
+        self._leases.clear()
+
+    def drop(self) -> None:
+        """End everything without a word to the service."""
+        for consumer in self._consumers.values():
+            consumer.stop(politely=False)
+        self._consumers.clear()
+        for leases in self._leases.values():
+            leases.drop()
+        self._leases.clear()
+        self._unacked.clear()

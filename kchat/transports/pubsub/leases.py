@@ -1,0 +1,149 @@
+"""What happens to messages between their arrival and their end: kept ours, acknowledged, or given back."""
+
+from __future__ import annotations
+
+import threading
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from amqp.exceptions import AMQPError, PreconditionFailed
+from google.pubsub_v1 import types
+
+from .clients import Clients, chunks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+
+class Leases:
+    """Holds the messages of one subscription that were delivered to one channel and are not settled.
+
+    Acknowledgements go out from a thread of its own, all that have gathered in one request; so do messages that are
+    given back, and extensions of the others' deadlines. It also asks for a sign of life when all is quiet: a link that
+    drops packets ends no stream (the stream's own pings are left to gRPC's defaults, which servers limit).
+
+    Arguments:
+        clients: of the connection.
+        subscription: its full name.
+        failed: told once, in this object's thread, when the service refuses or cannot be reached.
+    """
+
+    def __init__(self, clients: Clients, subscription: str, failed: Callable[[AMQPError], None]) -> None:
+        self._clients = clients
+        self._subscription = subscription
+        self._doing = f"acknowledge in {subscription.rpartition('/')[2]}"
+        self._failed = failed
+        self._changed = threading.Condition()
+        self._held: dict[str, float] = {}
+        self._acked: list[str] = []
+        self._returned: list[str] = []
+        self._stopping = False
+        self._dropped = threading.Event()
+        self._heard = monotonic()
+        self._thread = threading.Thread(target=self._run, name="pubsub-leases", daemon=True)
+        self._thread.start()
+
+    def hold(self, ack_ids: Iterable[str]) -> None:
+        """These have arrived."""
+        now = monotonic()
+        with self._changed:
+            self._heard = now
+            for ack_id in ack_ids:
+                self._held[ack_id] = now
+
+    def acknowledge(self, ack_ids: list[str]) -> None:
+        """These are done with."""
+        self._settle(ack_ids, self._acked)
+
+    def give_back(self, ack_ids: list[str]) -> None:
+        """These are somebody else's; or ours again, later."""
+        self._settle(ack_ids, self._returned)
+
+    def _settle(self, ack_ids: list[str], into: list[str]) -> None:
+        with self._changed:
+            for ack_id in ack_ids:
+                self._held.pop(ack_id, None)
+            into.extend(ack_ids)
+            self._changed.notify_all()
+
+    def finish(self) -> None:
+        """Take nothing more: settle what was settled, give back all else."""
+        with self._changed:
+            self._returned.extend(self._held)
+            self._held.clear()
+            self._stopping = True
+            self._changed.notify_all()
+
+    def wait(self, timeout: float) -> bool:
+        """After :meth:`finish`: whether the service has confirmed everything within so many seconds."""
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def drop(self) -> None:
+        """End without a word to the service."""
+        with self._changed:
+            for ids in (self._held, self._acked, self._returned):
+                ids.clear()
+            self._stopping = True
+            self._dropped.set()
+            self._changed.notify_all()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(self._is_needed, self._pause())
+                acked, self._acked[:] = list(self._acked), []
+                returned, self._returned[:] = list(self._returned), []
+                if self._stopping and not acked and not returned:
+                    return
+                extended = self._due()
+            try:
+                self._send(acked, returned, extended)
+            except AMQPError as error:
+                if not self._stopping:
+                    self._failed(error)
+                return
+
+    def _is_needed(self) -> bool:
+        return bool(self._acked or self._returned or self._stopping)
+
+    def _pause(self) -> float:
+        pause = self._clients.options.ack_deadline / 3
+        heartbeat = self._clients.options.heartbeat
+        return min(pause, heartbeat) if heartbeat else pause
+
+    def _due(self) -> list[str]:
+        """Those whose deadline is to be extended, noted as if it had been."""
+        now = monotonic()
+        old = now - self._clients.options.ack_deadline / 3
+        due = [ack_id for ack_id, since in self._held.items() if since <= old]
+        self._held.update(dict.fromkeys(due, now))
+        return due
+
+    def _send(self, acked: list[str], returned: list[str], extended: list[str]) -> None:
+        for ids in chunks(acked):
+            request = types.AcknowledgeRequest(subscription=self._subscription, ack_ids=ids)
+            self._call(self._clients.subscriber.acknowledge, request)
+        seconds = self._clients.options.ack_deadline
+        for deadline, affected in ((0, returned), (seconds, extended)):
+            for ids in chunks(affected):
+                change = types.ModifyAckDeadlineRequest(
+                    subscription=self._subscription, ack_ids=ids, ack_deadline_seconds=deadline
+                )
+                self._call(self._clients.subscriber.modify_ack_deadline, change)
+        heartbeat = self._clients.options.heartbeat
+        if heartbeat and monotonic() - self._heard >= heartbeat and not self._stopping:
+            self._ask_for_a_sign_of_life(heartbeat)
+
+    def _call(self, method: Callable[..., object], request: Any, timeout: float | None = None) -> None:
+        limit = self._clients.options.confirm_timeout if timeout is None else timeout
+        self._clients.call(method, request, self._doing, limit, give_up=self._dropped)
+        self._heard = monotonic()
+
+    def _ask_for_a_sign_of_life(self, timeout: float) -> None:
+        """A request that asks for nothing needs no other right than to consume, and is answered by a refusal."""
+        request = types.AcknowledgeRequest(subscription=self._subscription, ack_ids=[])
+        try:
+            self._call(self._clients.subscriber.acknowledge, request, timeout)
+        except PreconditionFailed:
+            self._heard = monotonic()

@@ -1,0 +1,179 @@
+"""Streaming pull: the service's messages, one after the other, as fast as somebody takes them."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import grpc  # type: ignore[import-untyped]  # it has no types
+from amqp.exceptions import AMQPError, RecoverableConnectionError
+from google.api_core.exceptions import from_grpc_error
+from google.api_core.gapic_v1.routing_header import to_grpc_metadata
+from google.pubsub_v1 import types
+
+from . import errors
+from .clients import FIRST_PAUSE, LONGEST_PAUSE, Clients
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .leases import Leases
+
+LAST_WORDS = 0.2
+"""Seconds that the service has to end a stream in good order, so that what is under way can be given back."""
+
+
+class Room:
+    """Bounds what is here and not yet with the application, in messages and bytes.
+
+    Arguments:
+        messages: at most so many.
+        size: at most so many bytes; one message may be larger.
+    """
+
+    def __init__(self, messages: int, size: int) -> None:
+        self._changed = threading.Condition()
+        self._free = messages
+        self._bytes = size
+        self._open = True
+        self._limit = messages
+
+    def enter(self, size: int) -> bool:
+        """Wait for room, and take it. False when nobody will make room any more."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: (
+                    not self._open or (self._free > 0 and (self._bytes >= size or self._free == self._limit))
+                )
+            )
+            self._free -= 1
+            self._bytes -= size
+            return self._open
+
+    def leave(self, size: int) -> None:
+        """One that had entered is with the application now."""
+        with self._changed:
+            self._free += 1
+            self._bytes += size
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Let nobody wait any more."""
+        with self._changed:
+            self._open = False
+            self._changed.notify_all()
+
+
+class Puller:
+    """One stream of one subscription, opened again when the service ends it, as it does every half hour.
+
+    Arguments:
+        clients: of the connection.
+        subscription: its full name.
+        prefetch: the service shall send no more than so many that are not acknowledged; 0 for the option's
+            ``max_messages``. (The emulator does not count, and sends a hundred at a time.)
+        leases: told of what arrives, and of what is not wanted any more.
+        deliver: takes each message, in order, in this object's thread.
+        failed: told once, in this object's thread, why there will be no more messages.
+    """
+
+    def __init__(
+        self,
+        clients: Clients,
+        subscription: str,
+        prefetch: int,
+        leases: Leases,
+        deliver: Callable[[Any, int], None],
+        failed: Callable[[AMQPError], None],
+    ) -> None:
+        self._clients = clients
+        self._subscription = subscription
+        self._limit = prefetch or clients.options.max_messages
+        self._leases = leases
+        self._deliver = deliver
+        self._failed = failed
+        self.room = Room(self._limit, clients.options.max_bytes)
+        self._stopped = threading.Event()
+        self._requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._call: Any = None
+        self._thread = threading.Thread(target=self._run, name="pubsub-puller", daemon=True)
+        self._thread.start()
+
+    def stop(self, *, politely: bool = True) -> None:
+        """Take no more messages. What was received and not delivered is given back.
+
+        Arguments:
+            politely: let the service end the stream, for :data:`LAST_WORDS` at most; else break it off.
+        """
+        self._stopped.set()
+        self.room.close()
+        self._requests.put(None)
+        if politely:
+            self._thread.join(LAST_WORDS)
+        if self._call is not None:
+            self._call.cancel()
+
+    def _run(self) -> None:
+        failing_since: float | None = None
+        pause = FIRST_PAUSE
+        while not self._stopped.is_set():
+            opened = monotonic()
+            error = self._read_stream()
+            if self._stopped.is_set():
+                return
+            now = monotonic()
+            if error is None or now - opened > 2 * LONGEST_PAUSE:
+                # It was ended in good order, or had worked for a while: the next one is opened at once.
+                failing_since, pause = None, FIRST_PAUSE
+            if error is None:
+                continue
+            failing_since = failing_since or now
+            if not errors.is_transient(error) or now - failing_since > self._clients.options.connect_timeout:
+                self._failed(errors.translate(error, f"receive from {self._subscription.rpartition('/')[2]}"))
+                return
+            self._stopped.wait(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    def _read_stream(self) -> Exception | None:
+        """Read one stream to its end; returns what ended it, ``None`` for a good order."""
+        requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._requests = requests
+        requests.put(
+            types.StreamingPullRequest(
+                subscription=self._subscription,
+                stream_ack_deadline_seconds=self._clients.options.ack_deadline,
+                max_outstanding_messages=self._limit,
+                max_outstanding_bytes=self._clients.options.max_bytes,
+            )
+        )
+        # The generated method waits for the first message before it returns, so it could not be cancelled.
+        transport: Any = self._clients.subscriber.transport
+        route = to_grpc_metadata((("subscription", self._subscription),))  # type: ignore[no-untyped-call]  # it has no types
+        try:
+            self._call = transport.streaming_pull(iter(requests.get, None), metadata=(route,))
+            if self._stopped.is_set():
+                self._call.cancel()
+            for response in self._call:
+                self._take(types.StreamingPullResponse.pb(response).received_messages)
+        except grpc.RpcError as exc:
+            error: Exception = from_grpc_error(exc)  # type: ignore[no-untyped-call]  # it has no types
+            return error
+        except ValueError as exc:
+            lost: Exception = RecoverableConnectionError(str(exc))  # the gRPC channel was closed
+            return lost
+        except Exception as exc:  # noqa: BLE001 - told to the application, who would otherwise wait for ever
+            return exc
+        finally:
+            requests.put(None)
+        return None
+
+    def _take(self, received: Any) -> None:
+        self._leases.hold([message.ack_id for message in received])
+        for position, message in enumerate(received):
+            size = len(message.message.data)
+            if self._stopped.is_set() or not self.room.enter(size):
+                self._leases.give_back([unwanted.ack_id for unwanted in received[position:]])
+                return
+            self._deliver(message, size)
