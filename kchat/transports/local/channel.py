@@ -47,6 +47,7 @@ class Channel(Declarations):
         self.last_tag = 0
         self.prefetch_count = 0
         self._consumers: dict[str, Consumer] = {}
+        self._publish = connection.publisher.publish
 
     @property
     def is_open(self) -> bool:
@@ -95,7 +96,7 @@ class Channel(Declarations):
         """
         if self.closed:
             raise errors.closed(self.connection.options.path)
-        if not self.connection.publisher.publish(message, exchange, routing_key) and mandatory:
+        if not self._publish(message, exchange, routing_key) and mandatory:
             error = ChannelError("no queue is bound that gets it", reply_code=_NO_ROUTE)
             for callback in list(self.events["basic_return"]):
                 callback(error, exchange, routing_key, message)

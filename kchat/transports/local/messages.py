@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING, Any, Final
 
 from kombu.transport import base
@@ -11,22 +12,21 @@ from kombu.utils.json import loads as load_any
 
 if TYPE_CHECKING:
     from .channel import Channel
+    from .queues import SharedQueue
 
 #: The columns of a delivery, in the order of :data:`Row`; ``{held}`` and so on come from the kind of queue.
-COLUMNS = (
-    "{held}, {redelivered}, m.exchange, m.routing_key, m.message_id, m.timestamp, m.properties, m.headers,"
-    " {expires_at}, m.body"
-)
+COLUMNS = "{held}, {redelivered}, m.exchange, m.routing_key, m.properties, {expires_at}, m.body"
 
-#: ``(held, redelivered, exchange, routing_key, message_id, timestamp, properties, headers, expires_at, body)``.
+#: ``(held, redelivered, exchange, routing_key, properties, expires_at, body)``.
 #: ``held`` is the ``queued.id`` that an acknowledgement removes; below 0, the ``seq`` of history with its sign
 #: turned, of which an acknowledgement has nothing to remove.
-Row = tuple[int, int, str, str, "str | None", "int | None", "str | None", "str | None", "float | None", bytes]
+Row = tuple[int, int, str, str, str, "float | None", bytes]
 
-EXPIRES_AT: Final = 8
-BODY: Final = 9
+EXPIRES_AT: Final = 5
+BODY: Final = 6
 
-_TIMESTAMP_LIMIT = 1 << 63
+#: The property that py-amqp has the application's headers in.
+_HEADERS = "application_headers"
 
 #: What stands before JSON with Kombu's own forms (bytes, times, decimals, UUIDs) in it.
 _KOMBU_JSON = "kombu:"
@@ -41,52 +41,77 @@ class Outgoing:
         headers: the application's headers.
     """
 
-    __slots__ = ("body", "headers", "message_id", "rest", "timestamp")
+    __slots__ = ("body", "message_id", "rest", "timestamp")
 
     def __init__(self, body: bytes | str, properties: dict[str, Any], headers: dict[str, Any] | None) -> None:
         self.body = body.encode() if isinstance(body, str) else body
-        self.headers = headers
-        # The two properties that differ from message to message have columns; the rest is mostly the same
-        # all the time, and need not be encoded again.
+        # The two properties that differ from message to message are kept apart; the rest is mostly the same
+        # all the time, and then need not be encoded again.
         self.message_id: str | None = None
         self.timestamp: int | None = None
-        identifier = properties.get("message_id")
-        if (
-            type(identifier) is str and identifier.isascii()
-        ):  # a lone surrogate fits into JSON, not into a column
+        if type(properties.get("message_id")) is str:
             self.message_id = properties.pop("message_id")
-        stamp = properties.get("timestamp")
-        if type(stamp) is int and -_TIMESTAMP_LIMIT <= stamp < _TIMESTAMP_LIMIT:
+        if type(properties.get("timestamp")) is int:
             self.timestamp = properties.pop("timestamp")
+        if headers:
+            properties[_HEADERS] = headers
         self.rest = properties
 
     @property
     def properties(self) -> dict[str, Any]:
         """All basic properties, as they will be delivered."""
-        return _with_columns(dict(self.rest), self.message_id, self.timestamp)
+        properties = dict(self.rest)
+        if self.message_id is not None:
+            properties["message_id"] = self.message_id
+        if self.timestamp is not None:
+            properties["timestamp"] = self.timestamp
+        return properties
 
 
-def _with_columns(
-    properties: dict[str, Any], message_id: str | None, timestamp: int | None
-) -> dict[str, Any]:
-    if message_id is not None:
-        properties["message_id"] = message_id
-    if timestamp is not None:
-        properties["timestamp"] = timestamp
-    return properties
+class Encoder:
+    """Writes a message's properties as text: JSON; where that has no form for a value, Kombu's, and marked so.
+
+    Remembers what it wrote last: encoding the same properties for each message took as long as all else in
+    publishing but SQLite.
+    """
+
+    def __init__(self) -> None:
+        self._rest: dict[str, Any] = {}
+        self._beginning = "{"
+
+    def encode(self, message: Outgoing) -> str:
+        """The properties' text."""
+        rest, identifier, timestamp = message.rest, message.message_id, message.timestamp
+        if rest != self._rest and not self._remember(rest):
+            return _dump(message.properties)
+        if identifier is None:
+            return (
+                _dump(message.properties)
+                if timestamp is None
+                else f'{self._beginning}"timestamp":{timestamp}}}'
+            )
+        quoted = encode_basestring_ascii(identifier)
+        if timestamp is None:
+            return f'{self._beginning}"message_id":{quoted}}}'
+        return f'{self._beginning}"message_id":{quoted},"timestamp":{timestamp}}}'
+
+    def _remember(self, rest: dict[str, Any]) -> bool:
+        # Only what cannot change behind our back, and is equal only to what is written the same.
+        if any(type(value) not in (str, int) for value in rest.values()):
+            return False
+        self._rest = rest
+        self._beginning = json.dumps(rest, separators=(",", ":"))[:-1] + ("," if rest else "")
+        return True
 
 
-def dump(mapping: dict[str, Any]) -> str:
-    """Properties or headers as text: JSON; where that has no form for a value, Kombu's JSON, and marked so."""
+def _dump(properties: dict[str, Any]) -> str:
     try:
-        return json.dumps(mapping)
+        return json.dumps(properties, separators=(",", ":"))
     except TypeError:
-        return _KOMBU_JSON + str(dump_any(mapping))
+        return _KOMBU_JSON + str(dump_any(properties))
 
 
-def _load(text: str | None) -> dict[str, Any]:
-    if not text:
-        return {}
+def _load(text: str) -> dict[str, Any]:
     if text.startswith(_KOMBU_JSON):
         return dict(load_any(text[len(_KOMBU_JSON) :]))
     return dict(json.loads(text))
@@ -99,29 +124,37 @@ class Delivery:
         channel: that it came by.
         delivery_tag (int): what to acknowledge, from 1 on, counted by channel.
         consumer_tag (str): of the consumer; empty for ``basic_get``.
-        body (bytes): as it was published.
+        queue: that it came from.
         row (Row): all that the file has of it.
+        body (bytes): as it was published.
     """
 
-    __slots__ = ("body", "channel", "consumer_tag", "delivery_tag", "queue", "row")
+    __slots__ = ("_properties", "body", "channel", "consumer_tag", "delivery_tag", "queue", "row")
 
-    def __init__(self, channel: Channel, delivery_tag: int, consumer_tag: str, queue: Any, row: Row) -> None:
+    def __init__(
+        self, channel: Channel, delivery_tag: int, consumer_tag: str, queue: SharedQueue, row: Row
+    ) -> None:
         self.channel = channel
         self.delivery_tag = delivery_tag
         self.consumer_tag = consumer_tag
         self.queue = queue
         self.row = row
-        self.body = row[9]
+        self.body = row[BODY]
+        self._properties: dict[str, Any] | None = None
 
     @property
     def properties(self) -> dict[str, Any]:
-        """AMQP's basic properties."""
-        return _with_columns(_load(self.row[6]), self.row[4], self.row[5])
+        """AMQP's basic properties; the headers are among them as ``application_headers``, if there are any."""
+        properties = self._properties
+        if properties is None:
+            properties = self._properties = _load(self.row[4])
+        return properties
 
     @property
     def headers(self) -> dict[str, Any]:
         """The application's headers."""
-        return _load(self.row[7])
+        headers: dict[str, Any] = self.properties.get(_HEADERS) or {}
+        return headers
 
     @property
     def delivery_info(self) -> dict[str, Any]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from amqp.exceptions import ContentTooLarge, NotFound, PreconditionFailed
 
 from . import history, sweep
-from .messages import Outgoing, dump
+from .messages import Encoder, Outgoing
 from .routing import Route, Target, find_route
 from .topology import check_name
 
@@ -18,11 +19,9 @@ if TYPE_CHECKING:
 
 #: The message gets the next number of its exchange. Should the topology have changed since the route was read,
 #: ``published_at`` is NULL, which the table refuses: checking costs no second statement and leaves no gap.
-_INSERT = """INSERT INTO message
-    (seq, exchange, routing_key, published_at, expires_at, message_id, timestamp, properties, headers, body)
-    VALUES (
+_INSERT = """INSERT INTO message (seq, exchange, routing_key, published_at, expires_at, properties, body) VALUES (
         ifnull((SELECT max(seq) FROM message WHERE seq BETWEEN ?1 AND ?2), ?1) + 1,
-        ?3, ?4, CASE (SELECT version FROM topology) WHEN ?5 THEN ?6 END, ?7, ?8, ?9, ?10, ?11, ?12
+        ?3, ?4, CASE (SELECT version FROM topology) WHEN ?5 THEN ?6 END, ?7, ?8, ?9
     )"""
 
 _STALE = "NOT NULL constraint failed: message.published_at"
@@ -32,7 +31,11 @@ _QUEUE = "INSERT INTO queued (queue, message, expires_at) VALUES (?, ?, ?)"
 #: Routes that are remembered; routing keys may be made up without end.
 _ROUTES = 4096
 
-#: Seconds between two looks at who is alive and at the write-ahead log.
+#: Seconds between two looks whether the file is still there. Messages of that long before it was taken away, too,
+#: went with it.
+_FILE_CHECK = 0.005
+
+#: Seconds between two looks at who is alive, at history and at the write-ahead log.
 _HOUSEKEEPING = 1.0
 
 #: Seconds that pruning may take at such a look.
@@ -40,11 +43,7 @@ _PRUNE_SECONDS = 0.01
 
 #: Every so many messages of an exchange, and after each body of so many bytes, a step of pruning is due.
 _PRUNE_EVERY = 256
-_PRUNE_BYTES = 64 * 1024
-
-
-class _StaleRouteError(Exception):
-    """The topology changed since the route was read; nothing was written."""
+_LARGE = 64 * 1024
 
 
 class Publisher:
@@ -57,10 +56,10 @@ class Publisher:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._options = store.options
+        self._max_bytes = store.options.max_message_bytes
         self._routes: dict[tuple[str, str], Route] = {}
-        self._rest: dict[str, Any] = {}
-        self._rest_text = dump(self._rest)
-        self._housekeeping_at = 0.0
+        self._encoder = Encoder()
+        self._checked_at = self._check_at = self._kept_house_at = 0.0
 
     def publish(self, message: Outgoing, exchange: str, routing_key: str) -> bool:
         """Store a message; when this returns it is committed.
@@ -78,30 +77,42 @@ class Publisher:
             amqp.exceptions.ContentTooLarge: the body is over ``max_message_bytes``; nothing was stored.
             amqp.exceptions.AMQPError: see :mod:`.errors`; nothing was stored.
         """
-        if len(message.body) > self._options.max_message_bytes:
+        body = message.body
+        if len(body) > self._max_bytes:
             raise ContentTooLarge(
-                f"{self._store.path}: a body of {len(message.body)} bytes; "
-                f"{self._options.max_message_bytes} is the most"
+                f"{self._store.path}: a body of {len(body)} bytes; {self._max_bytes} is the most"
             )
-        if time.monotonic() >= self._housekeeping_at:
-            self.housekeeping()
-        while True:
+        seq: int | None = 0
+        while not seq:
+            now = time.time()
+            if not self._checked_at <= now < self._check_at:
+                self._check(now)
             route = self._routes.get((exchange, routing_key)) or self._find(exchange, routing_key)
+            expires_at = _expiry(message.rest["expiration"], now) if "expiration" in message.rest else None
+            text = self._encoder.encode(message)
+            row = (
+                route.floor, route.ceiling, exchange, routing_key, route.version, now, expires_at, text, body
+            )  # fmt: skip
+            self._store.dirty = True
             try:
-                seq = self._insert(route, message, exchange, routing_key)
-            except _StaleRouteError:
+                # The common case without detours: they would cost as much as all the rest around the statement.
+                seq = self._store.execute(_INSERT, row).lastrowid if route.plain else self._insert(route, row)
+            except sqlite3.Error:
+                # Most of the time it is somebody else's turn. Whatever it is, the patient way will tell.
+                seq = self._insert(route, row)
+            if not seq:
                 self._routes.clear()
-                continue
-            if seq is not None:
-                self._stored(seq, len(message.body))
-            return route.heard
-
-    def _stored(self, seq: int, size: int) -> None:
-        self._store.dirty = True
-        self._store.check_file()
-        if not seq % _PRUNE_EVERY or size > _PRUNE_BYTES:
+        if not seq % _PRUNE_EVERY or len(body) > _LARGE:
             self._prune()
             self._store.tend_log()
+        return route.heard
+
+    def _check(self, now: float) -> None:
+        self._checked_at, self._check_at = now, now + _FILE_CHECK
+        self._store.check_file()
+        if not self._kept_house_at <= now < self._kept_house_at + _HOUSEKEEPING:
+            self._kept_house_at = now
+            self._keep_house()
 
     def _find(self, exchange: str, routing_key: str) -> Route:
         check_name(routing_key, "routing key")
@@ -113,71 +124,24 @@ class Publisher:
         self._routes[exchange, routing_key] = route
         return route
 
-    def _insert(self, route: Route, message: Outgoing, exchange: str, routing_key: str) -> int | None:
-        """The message's ``seq``; None where nobody needs it, so that it was not stored."""
-        if not route.history and not route.targets:
-            if self._store.value("SELECT version FROM topology") != route.version:
-                raise _StaleRouteError
-            return None
-        now = time.time()
-        expires_at = self._expiry(message, now)
-        row = (
-            route.floor,
-            route.ceiling,
-            exchange,
-            routing_key,
-            route.version,
-            now,
-            expires_at,
-            message.message_id,
-            message.timestamp,
-            self._properties(message.rest),
-            dump(message.headers) if message.headers else None,
-            message.body,
-        )
+    def _insert(self, route: Route, row: tuple[Any, ...]) -> int:
+        """The message's ``seq``; 1 where nobody needs it and it was not stored; 0 where the route is stale."""
+        store = self._store
         try:
-            if not route.targets:
-                try:
-                    return self._store.db.execute(_INSERT, row).lastrowid
-                except sqlite3.IntegrityError:
-                    raise
-                except sqlite3.Error:  # somebody else's turn, most of the time
-                    return self._store.attempt(lambda db: db.execute(_INSERT, row).lastrowid)
-            return self._store.attempt(
-                lambda db: _insert_queued(db, row, route, now, expires_at), "BEGIN IMMEDIATE"
-            )
+            if route.targets:
+                return store.attempt(partial(_insert_queued, row, route), "BEGIN IMMEDIATE")
+            if route.history:
+                return store.attempt(lambda db: db.execute(_INSERT, row).lastrowid or 0)
         except sqlite3.IntegrityError as exc:
             if str(exc) == _STALE:
-                raise _StaleRouteError from None
-            raise self._store.failed(exc) from exc
+                return 0
+            raise store.failed(exc) from exc
+        return int(store.value("SELECT version FROM topology") == route.version)
 
-    def _properties(self, rest: dict[str, Any]) -> str:
-        if rest == self._rest:
-            return self._rest_text
-        text = dump(rest)
-        if all(type(value) in (str, int) for value in rest.values()):  # what cannot change behind our back
-            self._rest, self._rest_text = rest, text
-        return text
-
-    def _expiry(self, message: Outgoing, now: float) -> float | None:
-        """When the message is no longer worth delivering: ``expiration``, milliseconds as text, as in AMQP."""
-        expiration = message.rest.get("expiration")
-        if expiration is None:
-            return None
-        try:
-            milliseconds = int(expiration)
-        except (TypeError, ValueError):
-            milliseconds = -1
-        if milliseconds < 0:
-            raise PreconditionFailed(f"expiration is no number of milliseconds: {expiration!r}")
-        return now + min(milliseconds, 1 << 53) / 1000
-
-    def housekeeping(self) -> None:
-        """Look who is still alive, and after history and log; :meth:`publish` does it once a second."""
-        started = time.monotonic()
-        self._housekeeping_at = started + _HOUSEKEEPING
+    def _keep_house(self) -> None:
         sweep.sweep(self._store)
-        while self._prune() and time.monotonic() < started + _PRUNE_SECONDS:
+        end = time.monotonic() + _PRUNE_SECONDS
+        while self._prune() and time.monotonic() < end:
             pass
         self._store.tend_log()
 
@@ -188,10 +152,20 @@ class Publisher:
         return self._store.write(lambda db: history.prune(db, self._options))
 
 
-def _insert_queued(
-    db: sqlite3.Connection, row: tuple[Any, ...], route: Route, now: float, expires_at: float | None
-) -> int | None:
-    seq = db.execute(_INSERT, row).lastrowid
+def _expiry(expiration: object, now: float) -> float:
+    """When a message is no longer worth delivering: ``expiration`` is milliseconds as text, as in AMQP."""
+    try:
+        milliseconds = int(str(expiration))
+    except ValueError:
+        milliseconds = -1
+    if milliseconds < 0:
+        raise PreconditionFailed(f"expiration is no number of milliseconds: {expiration!r}")
+    return now + min(milliseconds, 1 << 53) / 1000
+
+
+def _insert_queued(row: tuple[Any, ...], route: Route, db: sqlite3.Connection) -> int:
+    seq = db.execute(_INSERT, row).lastrowid or 0
+    now, expires_at = row[5:7]
     for target in route.targets:
         expiry = expires_at
         if target.ttl is not None:

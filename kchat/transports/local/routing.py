@@ -28,6 +28,7 @@ class Route:
         history: the exchange keeps its messages; exclusive queues read them there.
         targets: the queues that get a row.
         heard: somebody is bound: ``mandatory`` is satisfied.
+        plain: all there is to do is to add to the history.
     """
 
     version: int
@@ -36,6 +37,7 @@ class Route:
     history: bool
     targets: tuple[Target, ...]
     heard: bool
+    plain: bool
 
 
 def matches_topic(pattern: str, routing_key: str) -> bool:
@@ -90,4 +92,5 @@ def find_route(db: sqlite3.Connection, exchange: str, routing_key: str) -> Route
         history=history,
         targets=tuple(sorted(targets)),
         heard=bool(matching),
+        plain=history and not targets,
     )

@@ -76,10 +76,7 @@ _VERSION_1 = (
         routing_key TEXT NOT NULL,
         published_at REAL NOT NULL,
         expires_at REAL,
-        message_id TEXT,
-        timestamp INTEGER,
-        properties TEXT,             -- JSON
-        headers TEXT,                -- JSON, NULL for none
+        properties TEXT NOT NULL,    -- JSON, the headers among them
         body BLOB NOT NULL
     )""",
     """CREATE TABLE queued (

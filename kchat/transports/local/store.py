@@ -49,6 +49,8 @@ class Store:
         self.path = options.path
         self._error: Callable[[str], AMQPError] = errors.closed
         self._db: sqlite3.Connection | None = None
+        #: SQLite's ``execute``, for where a detour would cost too much; raises as :attr:`db` does.
+        self.execute: Callable[..., sqlite3.Cursor] = self._refuse
         self._seen_version = -1
         self._wal_retry_at = 0.0
         #: This connection wrote since :meth:`changed` was last asked: ``data_version`` does not tell.
@@ -57,6 +59,7 @@ class Store:
             self._make_file()
             self._identity = self._identify()
             self._db = self._connect()
+            self.execute = self._db.execute
             self.attempt(self._prepare)
         except OSError as exc:
             raise errors.translate(exc, self.path) from exc
@@ -131,6 +134,9 @@ class Store:
                 f"this one reads up to {schema.VERSION})"
             )
         return version
+
+    def _refuse(self, *_: Any) -> sqlite3.Cursor:
+        raise self._error(self.path)
 
     @property
     def db(self) -> sqlite3.Connection:
@@ -256,7 +262,7 @@ class Store:
             db.execute("PRAGMA busy_timeout = 0")
 
     def _drop(self) -> None:
-        db, self._db = self._db, None
+        db, self._db, self.execute = self._db, None, self._refuse
         if db is not None:
             db.close()
 
@@ -268,7 +274,7 @@ class Store:
         """In a forked child: the connection stays its parent's."""
         if self._db is not None:
             _inherited.append(self._db)
-            self._db, self._error = None, errors.forked
+            self._db, self.execute, self._error = None, self._refuse, errors.forked
 
     def value(self, sql: str, *arguments: Any) -> Any:
         """The first column of the first row, None where there is none."""
