@@ -79,7 +79,8 @@ def picture(screen: pyte.Screen, title: str) -> str:
         for number in range(last + 1):
             cells = [screen.buffer[number][column] for column in range(COLUMNS)]
             line = Text(no_wrap=True, overflow="crop")
-            for (color, bold), run in groupby(cells, lambda cell: (cell.fg, cell.bold)):
+            # Word by word: each gets a position of its own, so that columns stay columns in any font.
+            for (color, bold, _), run in groupby(cells, lambda cell: (cell.fg, cell.bold, cell.data == " ")):
                 name = re.sub(r"^bright", "bright_", color).replace("brown", "yellow")
                 style = Style(color=None if color == "default" else name, bold=bold)
                 line.append("".join(cell.data for cell in run), style)
