@@ -60,6 +60,7 @@ class Publisher:
         self._routes: dict[tuple[str, str], Route] = {}
         self._encoder = Encoder()
         self._checked_at = self._check_at = self._kept_house_at = 0.0
+        self._prune_due = False
 
     def publish(self, message: Outgoing, exchange: str, routing_key: str) -> bool:
         """Store a message; when this returns it is committed.
@@ -82,8 +83,7 @@ class Publisher:
             raise ContentTooLarge(
                 f"{self._store.path}: a body of {len(body)} bytes; {self._max_bytes} is the most"
             )
-        seq: int | None = 0
-        while not seq:
+        while True:
             now = time.time()
             if not self._checked_at <= now < self._check_at:
                 self._check(now)
@@ -100,19 +100,24 @@ class Publisher:
             except sqlite3.Error:
                 # Most of the time it is somebody else's turn. Whatever it is, the patient way will tell.
                 seq = self._insert(route, row)
-            if not seq:
-                self._routes.clear()
-        if not seq % _PRUNE_EVERY or len(body) > _LARGE:
-            self._prune()
-            self._store.tend_log()
-        return route.heard
+            if seq:
+                if not seq % _PRUNE_EVERY or len(body) > _LARGE:
+                    # Before the next one: should it fail, this message is published all the same.
+                    self._prune_due, self._check_at = True, 0.0
+                return route.heard
+            self._routes.clear()
 
     def _check(self, now: float) -> None:
+        """What is due between messages."""
         self._checked_at, self._check_at = now, now + _FILE_CHECK
         self._store.check_file()
         if not self._kept_house_at <= now < self._kept_house_at + _HOUSEKEEPING:
             self._kept_house_at = now
             self._keep_house()
+        elif self._prune_due:
+            self._prune()
+            self._store.tend_log()
+        self._prune_due = False
 
     def _find(self, exchange: str, routing_key: str) -> Route:
         check_name(routing_key, "routing key")
