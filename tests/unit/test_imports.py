@@ -1,0 +1,66 @@
+"""What a command loads: only what it uses. A check of module names, not of times."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.brokers.processes import Commands
+
+REPORT = """
+import atexit, sys
+atexit.register(lambda: print("modules", *sorted(sys.modules), file=sys.stderr))
+from kchat.cli import main
+main()
+"""
+
+NEVER = ["google", "grpc", "redis", "pika", "celery", "platformdirs", "rich", "asyncio"]
+"""Top-level packages that neither help nor sending on AMQP or in an embedded room may load."""
+
+
+def loaded(commands: Commands, *arguments: str) -> set[str]:
+    """The modules that a command has loaded when it ends."""
+    process = commands.python(REPORT, *arguments)
+    assert process.wait() == 0, process.stderr
+    return set(process.stderr.rpartition("modules ")[2].split())
+
+
+def unwanted(modules: set[str], *packages: str) -> list[str]:
+    """Those of the modules that belong to these packages."""
+    return sorted(
+        name for name in modules if any(name == top or name.startswith(top + ".") for top in packages)
+    )
+
+
+@pytest.mark.parametrize("command", [[], ["send"], ["subscribe"], ["transports"]])
+def test_help_loads_no_driver_and_no_kombu(commands: Commands, command: list[str]) -> None:
+    modules = loaded(commands, *command, "--help")
+    assert unwanted(modules, *NEVER, "kombu", "amqp", "sqlite3", "ssl", "kchat.message") == []
+
+
+def test_sending_on_amqp_loads_no_rich_and_no_other_driver(commands: Commands, amqp_url: str) -> None:
+    modules = loaded(commands, "send", "--quiet", "--url", amqp_url, "hello")
+    assert (
+        unwanted(modules, *NEVER, "sqlite3", "kchat.display", "kchat.subscriber", "kchat.transports.local")
+        == []
+    )
+
+
+def test_sending_in_an_embedded_room_loads_no_rich_and_no_other_driver(
+    commands: Commands, local_url: str
+) -> None:
+    modules = loaded(commands, "send", "--quiet", "--url", local_url, "hello")
+    assert unwanted(modules, *NEVER, "kchat.display.rich", "kchat.subscriber", "kombu.transport.pyamqp") == []
+
+
+@pytest.mark.parametrize("mode", ["plain", "json", "print"])
+def test_only_the_rich_mode_loads_rich(commands: Commands, local_url: str, mode: str) -> None:
+    modules = loaded(
+        commands, "subscribe", "--quiet", "--url", local_url, "--mode", mode, "--idle-timeout", "0.1"
+    )
+    assert unwanted(modules, *NEVER) == []
+
+
+def test_the_package_alone_loads_nothing_but_the_standard_library(commands: Commands) -> None:
+    process = commands.python("import sys, kchat; print(*sorted(sys.modules), sep='\\n')")
+    assert process.wait() == 0
+    assert unwanted(set(process.stdout.split()), *NEVER, "click", "kombu", "amqp", "dataclasses") == []

@@ -1,0 +1,89 @@
+"""The names that kchat promises, and that they cost nothing until they are used."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from pathlib import Path
+
+import pytest
+
+import kchat
+from kchat import errors
+
+PACKAGE = Path(kchat.__file__).parent
+
+NAMES = [
+    "TRANSPORTS",
+    "Blocked",
+    "Broker",
+    "BrokerError",
+    "Closed",
+    "DecodeError",
+    "Display",
+    "KchatError",
+    "Message",
+    "MissingExtra",
+    "NotAuthorised",
+    "NotConfirmed",
+    "NotFound",
+    "Receipt",
+    "Refused",
+    "Rejected",
+    "Returned",
+    "SendError",
+    "Sender",
+    "Settings",
+    "SettingsError",
+    "Subscriber",
+    "TooLarge",
+    "TransportInfo",
+    "Unreachable",
+    "__version__",
+    "listen",
+]
+
+
+def test_the_public_names_are_these() -> None:
+    assert sorted(kchat.__all__) == sorted(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_public_name_is_there(name: str) -> None:
+    assert getattr(kchat, name) is not None
+    assert name in dir(kchat)
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="nosuch"):
+        _ = kchat.nosuch
+
+
+def error_classes() -> list[str]:
+    """The leaves of the tree of errors, the bases left out."""
+    classes = [
+        each for _, each in inspect.getmembers(errors, inspect.isclass) if each.__module__ == errors.__name__
+    ]
+    return [each.__name__ for each in classes if not each.__subclasses__()]
+
+
+@pytest.mark.parametrize("name", error_classes())
+def test_every_error_is_raised_somewhere(name: str) -> None:
+    used = 0
+    for path in PACKAGE.rglob("*.py"):
+        if path.name != "errors.py" or path.parent != PACKAGE:
+            calls = (
+                node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)
+            )
+            used += sum(name in (getattr(call, "id", ""), getattr(call, "attr", "")) for call in calls)
+    assert used, f"{name} is never made"
+
+
+def test_the_tree_of_errors_is_drawn_in_its_modules_docstring() -> None:
+    classes = [
+        name
+        for name, each in inspect.getmembers(errors, inspect.isclass)
+        if issubclass(each, errors.KchatError)
+    ]
+    for name in classes:
+        assert name in (errors.__doc__ or ""), name
