@@ -35,6 +35,9 @@ CLOSE_TIMEOUT = 1.0
 """Seconds that a polite goodbye may take; after that the socket is dropped."""
 
 
+_REDIS_TLS_OPTIONS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs")
+
+
 def connect(
     settings: Settings,
     *,
@@ -91,6 +94,8 @@ def kombu_connection(
     """A Kombu connection to one broker, not connected yet. Arguments as of :func:`connect`."""
     transports.register()
     name = broker.transport.name
+    if name == "redis":
+        return _redis_connection(settings, broker, heartbeat)
     if name != "amqp":
         return kombu.Connection(
             broker.url()
@@ -128,6 +133,42 @@ def kombu_connection(
             "write_timeout": settings.confirm_timeout,
         },
     )
+
+
+def _redis_connection(settings: Settings, broker: Broker, heartbeat: float) -> kombu.Connection:
+    if not (broker.path or "0").isdecimal():
+        raise errors.SettingsError(
+            f"{broker.path!r} is no number of a Redis database", hint="for example: redis://localhost:6379/0"
+        )
+    return kombu.Connection(
+        hostname=broker.host or "localhost",
+        port=broker.port,
+        userid=broker.username,
+        password=broker.password,
+        virtual_host=broker.path or "0",
+        # By its path: Kombu's own keeps the alias.
+        transport=broker.transport.schemes[broker.scheme],
+        ssl=_redis_tls(broker),
+        transport_options={
+            "socket_connect_timeout": settings.connect_timeout,
+            "socket_timeout": settings.confirm_timeout,
+            "socket_keepalive": True,
+            "health_check_interval": heartbeat,
+        },
+    )
+
+
+def _redis_tls(broker: Broker) -> dict[str, Any] | None:
+    """redis-py's ``ssl_*`` options, which may stand in the URL; Kombu would verify nothing."""
+    known = _REDIS_TLS_OPTIONS if broker.scheme == "rediss" else ()
+    if unknown := broker.options.keys() - set(known):
+        raise errors.SettingsError(f"no option {', '.join(sorted(unknown))} in {broker.scheme} URLs")
+    if broker.scheme != "rediss":
+        return None
+    verify = broker.options.get("ssl_cert_reqs", "required").lower().removeprefix("cert_")
+    if verify not in ("none", "optional", "required"):
+        raise errors.SettingsError("ssl_cert_reqs is one of none, optional and required")
+    return {**broker.options, "ssl_cert_reqs": verify, "ssl_check_hostname": verify == "required"}
 
 
 def _tls(broker: Broker) -> dict[str, Any] | None:
@@ -183,7 +224,7 @@ def as_kchat_error(error: Exception, broker: Broker, doing: str) -> errors.Kchat
     if isinstance(error, kombu.exceptions.OperationalError):
         return errors.Closed(f"{where}: {error}")
     if type(error).__module__.partition(".")[0] == "redis":
-        return _from_redis(error, where, doing)
+        return _from_redis(error, broker, doing)
     return None
 
 
@@ -220,17 +261,27 @@ def _reply_text(error: amqp.exceptions.AMQPError) -> str:
     return text.strip()
 
 
-def _from_redis(error: Exception, where: str, doing: str) -> errors.KchatError | None:
-    name = type(error).__name__
-    if name in ("AuthenticationError", "AuthenticationWrongNumberOfArgsError"):
-        return errors.NotAuthorised(f"{where}: login refused", hint="check the account and its password")
-    if name == "NoPermissionError":
+def _from_redis(error: Exception, broker: Broker, doing: str) -> errors.KchatError | None:
+    from redis import exceptions
+
+    where = str(broker)
+    if isinstance(error, exceptions.NoPermissionError):
         return errors.NotAuthorised(f"{where}: this account may not {doing} here: {error}")
-    if name in ("ConnectionError", "TimeoutError", "BusyLoadingError"):
+    if isinstance(error, exceptions.AuthenticationError | exceptions.AuthenticationWrongNumberOfArgsError):
+        return errors.NotAuthorised(f"{where}: login refused", hint="check the account and its password")
+    if isinstance(error, exceptions.ConnectionError | exceptions.TimeoutError):
+        # redis-py raises its own from within the handling of the system's, which says more.
+        cause = error.__cause__ or error.__context__
+        if isinstance(cause, OSError) and doing == "connect":
+            return as_kchat_error(cause, broker, doing)
         kind = errors.Unreachable if doing == "connect" else errors.Closed
         return kind(f"{where}: {error}")
-    if name in ("ResponseError", "OutOfMemoryError", "ReadOnlyError"):
+    if isinstance(error, exceptions.ResponseError):
         return errors.Refused(f"{where}: {error}")
+    if isinstance(error, exceptions.RedisError):
+        return errors.Unreachable(
+            f"{where}: what answers there does not speak Redis: {error}", hint="is it that kind of broker?"
+        )
     return None
 
 

@@ -172,8 +172,8 @@ TRANSPORTS: Mapping[str, TransportInfo] = MappingProxyType(
                 broker="Redis and compatible servers",
                 url_form="redis://host:6379/0, rediss://",
                 schemes={
-                    "redis": "kombu.transport.redis:Transport",
-                    "rediss": "kombu.transport.redis:Transport",
+                    "redis": "kchat.transports.redis:Transport",
+                    "rediss": "kchat.transports.redis:Transport",
                 },
                 abilities=Abilities(
                     confirmed=True,
@@ -187,9 +187,10 @@ TRANSPORTS: Mapping[str, TransportInfo] = MappingProxyType(
                 extra="redis",
                 driver="redis",
                 default_port=6379,
+                # The server drops a subscriber that is 32 MB behind (client-output-buffer-limit). Base64 makes 11 of 8.
+                max_body=8 * _MIB,
                 declares_in_process=True,
                 acknowledges=False,
-                tells_unheard=False,
             ),
             TransportInfo(
                 name="memory",

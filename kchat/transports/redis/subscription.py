@@ -1,0 +1,129 @@
+"""A connection that listens: SUBSCRIBE, confirmed; messages as they come; PING when it is quiet.
+
+https://redis.io/docs/latest/develop/pubsub/
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from time import monotonic
+from typing import Any, NamedTuple
+
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+
+class Topic(NamedTuple):
+    """What can be subscribed to: a channel by its name, or all that a pattern matches."""
+
+    name: bytes
+    pattern: bool = False
+
+
+class Subscription:
+    """One connection in RESP2's subscriber mode. It never connects again by itself: once lost, it raises.
+
+    Arguments:
+        connection: of redis-py, with ``protocol=2``, not connected yet.
+        silence: seconds without a word from the server after which it is asked for one; after as many again the
+            connection is lost. 0 for never.
+
+    Raises:
+        redis.exceptions.RedisError: it cannot connect. So do all methods when the connection is lost.
+    """
+
+    def __init__(self, connection: Any, silence: float) -> None:
+        self._connection = connection
+        self._silence = silence
+        # Messages that came while a confirmation was waited for.
+        self._early: deque[tuple[Topic, bytes]] = deque()
+        connection.connect()
+        self._heard = monotonic()
+        self._asked: float | None = None
+
+    def fileno(self) -> int:
+        """What to wait on for something to read; see also :meth:`seconds_to_check`."""
+        return int(self._socket().fileno())
+
+    def _socket(self) -> Any:
+        # redis-py would connect again, to a server that knows of no subscriptions, and say nothing.
+        sock = self._connection._sock  # noqa: SLF001 - there is no public way to it, nor to ask whether it is there
+        if sock is None:
+            raise RedisConnectionError("the subscription is lost")
+        return sock
+
+    def add(self, topic: Topic) -> None:
+        """Subscribe; when it returns, the server has confirmed, and nothing that is published from now on is missed.
+
+        Raises:
+            redis.exceptions.NoPermissionError: this account may not.
+        """
+        self._send("PSUBSCRIBE" if topic.pattern else "SUBSCRIBE", topic.name)
+        confirmation = [b"psubscribe" if topic.pattern else b"subscribe", topic.name]
+        while True:
+            reply = self._receive()
+            if reply[:2] == confirmation:
+                return
+            if (message := _message(reply)) is not None:
+                self._early.append(message)
+
+    def remove(self, topic: Topic) -> None:
+        """Unsubscribe."""
+        self._send("PUNSUBSCRIBE" if topic.pattern else "UNSUBSCRIBE", topic.name)
+
+    def read(self) -> tuple[Topic, bytes] | None:
+        """The next message that is there, or ``None``; does not wait."""
+        if self._early:
+            return self._early.popleft()
+        while self.readable():
+            if (message := _message(self._receive())) is not None:
+                return message
+        return None
+
+    def readable(self) -> bool:
+        """Whether there is something to read. It may be in redis-py's buffer, where waiting does not find it."""
+        self._socket()
+        return bool(self._early or self._connection.can_read(timeout=0))
+
+    def check(self) -> None:
+        """Ask a server that has been silent for long; call it when there is nothing to read.
+
+        Raises:
+            redis.exceptions.ConnectionError: it has been asked, and does not answer.
+        """
+        if self.seconds_to_check() > 0:
+            return
+        if self._asked is not None:
+            self.close()
+            raise RedisConnectionError(f"no answer for {self._silence:g} s")
+        self._send("PING")
+        self._asked = monotonic()
+
+    def seconds_to_check(self) -> float:
+        """Until :meth:`check` has something to do."""
+        if not self._silence:
+            return float("inf")
+        since = self._heard if self._asked is None else self._asked
+        return since + self._silence - monotonic()
+
+    def close(self) -> None:
+        """Hang up, without a word."""
+        self._early.clear()
+        self._connection.disconnect()
+
+    def _send(self, *words: str | bytes) -> None:
+        self._socket()
+        self._connection.send_command(*words, check_health=False)
+
+    def _receive(self) -> Any:
+        reply = self._connection.read_response()
+        self._heard = monotonic()
+        self._asked = None
+        return reply
+
+
+def _message(reply: Any) -> tuple[Topic, bytes] | None:
+    if reply[0] == b"message":
+        return Topic(reply[1]), reply[2]
+    if reply[0] == b"pmessage":
+        return Topic(reply[1], pattern=True), reply[3]
+    return None

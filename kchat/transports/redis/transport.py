@@ -1,0 +1,88 @@
+"""What a Kombu connection talks to, and how it waits for all its channels at once."""
+
+# ruff: noqa: ARG002 - the methods that Kombu calls, with the arguments that it gives them
+
+from __future__ import annotations
+
+import math
+import select
+from collections import deque
+from queue import Empty
+from time import monotonic
+from typing import Any
+
+from kombu.transport import redis as kombu_redis
+
+from .channel import Channel
+
+_LONGEST_WAIT = 1.0
+"""Seconds of one wait in C, so that who waits for ever can still be interrupted on every system."""
+
+
+class Transport(kombu_redis.Transport):
+    """Kombu's Redis transport with another :class:`.Channel`: ``kchat.transports.redis:Transport``."""
+
+    Channel = Channel
+
+    # Kombu counts KeyError, for the sake of its event loop: a fault in the program would read as a lost connection.
+    connection_errors = tuple(
+        error for error in kombu_redis.Transport.connection_errors if error is not KeyError
+    )
+    implements = kombu_redis.Transport.implements.extend(asynchronous=False, batch_publish=False)
+    supports_batch_publish = False
+
+    def __init__(self, client: Any, **kwargs: Any) -> None:
+        super().__init__(client, **kwargs)
+        # In turns, so that neither keeps the other waiting.
+        self._sources = deque((self._deliver_fanout, self._deliver_from_list))
+
+    def drain_events(self, connection: Any, timeout: float | None = None, **_: Any) -> None:
+        """Deliver one message.
+
+        Arguments:
+            connection: ignored.
+            timeout: seconds to wait for it; 0 to only look. Default: for ever.
+
+        Raises:
+            TimeoutError: there was none in that time.
+            redis.exceptions.RedisError: the connection is lost.
+        """
+        deadline = None if timeout is None else monotonic() + timeout
+        while not self._deliver_one():
+            left = math.inf if deadline is None else deadline - monotonic()
+            if left <= 0:
+                raise TimeoutError(f"nothing came within {timeout} s")
+            self._wait(left)
+
+    def _deliver_one(self) -> bool:
+        for _ in range(len(self._sources)):
+            self._sources.rotate()
+            if self._sources[0]():
+                return True
+        return False
+
+    def _deliver_fanout(self) -> bool:
+        return any(channel.deliver_one() for channel in list(self.channels))
+
+    def _deliver_from_list(self) -> bool:
+        if not any(channel.active_queues for channel in self.channels):
+            return False
+        try:
+            self.cycle.get(self._deliver, timeout=0)
+        except Empty:
+            return False
+        return True
+
+    def _wait(self, seconds: float) -> None:
+        """Until there is something to read or to check, or the time is over."""
+        waiting = select.poll()
+        for descriptor in self.cycle.fds:
+            waiting.register(descriptor, select.POLLIN)
+        seconds = min(seconds, _LONGEST_WAIT)
+        for channel in self.channels:
+            if channel.subscription is not None:
+                if channel.subscription.readable():
+                    return
+                waiting.register(channel.subscription, select.POLLIN)
+                seconds = min(seconds, channel.subscription.seconds_to_check())
+        waiting.poll(max(0, math.ceil(seconds * 1000)))
