@@ -204,8 +204,8 @@ def name(username: str | None, columns: int = NAME_WIDTH) -> str:
 
 @lru_cache(maxsize=1024)
 def _name(username: str, columns: int, cut: bool) -> str:  # noqa: FBT001 - part of the cache's key
-    shown = visible(username, keep_newlines=False).replace("\u2800", " ")  # a Braille cell without dots
-    shown = " ".join(shown.split())
+    username = username.replace("\u2800", " ")  # a Braille cell without dots
+    shown = " ".join(visible(username, keep_newlines=False).split())
     if shown in ("", "?"):
         return r"\x3f" if shown else '""'
     shown = _COLON.sub(lambda found: escape(found.group()), shown)
@@ -217,7 +217,7 @@ def _name(username: str, columns: int, cut: bool) -> str:  # noqa: FBT001 - part
 def head(text: str, columns: int) -> str:
     """The beginning of safe text, as much as fits the columns."""
     if text.isascii():
-        return text[:columns]
+        return text[: max(0, columns)]
     for end, character in enumerate(text):
         columns -= _cells(character)
         if columns < 0:

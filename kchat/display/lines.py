@@ -61,7 +61,8 @@ class Lines:
         columns = self._columns
         if not columns or (start + len(text) <= columns and text.isascii() and "\n" not in text):
             return text
-        return wrap(text, columns, start, INDENT if columns - len(INDENT) >= _NARROWEST else "  ")
+        indent = len(INDENT) if columns - len(INDENT) >= _NARROWEST else 2
+        return wrap(text, columns, start, " " * indent)
 
     def _measure(self) -> int:
         """The columns to wrap at; 0 for not at all."""

@@ -160,7 +160,10 @@ BODIES: dict[str, bytes] = {
     "nested arrays": b"[" * 200_000,
     "nested arrays, closed": b"[" * 200_000 + b"]" * 200_000,
     "nested objects": b'{"a":' * 200_000,
-    "nested in an extra key": b'{"username":"mallory","message":"hello","x":' + b"[" * 200_000 + b"]" * 200_000 + b"}",
+    "nested in an extra key": b'{"username":"mallory","message":"hello","x":'
+    + b"[" * 200_000
+    + b"]" * 200_000
+    + b"}",
     "nested 900 deep": b'{"username":"mallory","message":"hello","x":' + b"[" * 900 + b"]" * 900 + b"}",
     "nested 99 deep": b'{"username":"mallory","message":"hello","x":' + b"[" * 98 + b"]" * 98 + b"}",
     "key twice": b'{"username":"ada","username":"mallory","message":"one","message":"two"}',
@@ -221,7 +224,9 @@ LARGE_BODIES: dict[str, Callable[[], bytes]] = {
         b'{"username":"mallory","message":"' + b"x" * (16 << 20) + "\U0001f600".encode() + b'"}'
     ),
     "16 MiB of commas in a string": lambda: b'{"username":"mallory","message":"' + b"," * (16 << 20) + b'"}',
-    "16 MiB of escapes": lambda: b'{"username":"mallory","message":"' + b"\\u001b" * ((16 << 20) // 6) + b'"}',
+    "16 MiB of escapes": lambda: (
+        b'{"username":"mallory","message":"' + b"\\u001b" * ((16 << 20) // 6) + b'"}'
+    ),
     "a 16 MiB username": lambda: b'{"message":"hello","username":"' + b"x" * (16 << 20) + b'"}',
     "a 16 MiB key": lambda: b'{"message":"hello","username":"mallory","' + b"x" * (16 << 20) + b'":1}',
     "16 MiB of empty arrays": lambda: (

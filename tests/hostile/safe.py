@@ -21,25 +21,28 @@ def why_unsafe(text: str, *, newlines: bool = True) -> str:
     marks = 0
     before = "\n"
     for position, character in enumerate(text):
-        category = unicodedata.category(character)
-        where = f"{character!a} ({category}) at {position}"
+        is_mark = _is_mark(character)
+        marks = marks + 1 if is_mark else marks if character in _JOINERS else 0
+        if is_mark and (marks > 4 or before in " \n"):
+            return f"a mark too many at {position}"
         after = text[position + 1 : position + 2] or "\n"
-        if character == "\n":
-            if not newlines:
-                return f"a newline at {position}"
-        elif character in _JOINERS:
-            if before.isascii() or after.isascii() or before in _JOINERS or after in _JOINERS:
-                return f"a joiner that joins nothing: {where}"
-        elif _is_selector(character):
-            if before in " \n" or unicodedata.category(before).startswith("M"):
-                return f"a selector that selects nothing: {where}"
-        elif character in _FILLERS or category[0] == "C" or (category[0] == "Z" and character != " "):
-            return f"nobody can see {where}"
-        elif category[0] == "M":
-            marks += 1
-            if marks > 4 or before in " \n":
-                return f"a mark too many: {where}"
-        if category[0] != "M" and character not in _JOINERS:
-            marks = 0
+        if not is_mark and (wrong := _why(before, character, after)) and not (newlines and character == "\n"):
+            return f"{wrong}: {character!a} at {position}"
         before = character
     return ""
+
+
+def _is_mark(character: str) -> bool:
+    is_mark = unicodedata.category(character)[0] == "M"
+    return is_mark and not _is_selector(character) and character not in _FILLERS
+
+
+def _why(before: str, character: str, after: str) -> str:
+    if character in _JOINERS:
+        nothing = before.isascii() or after.isascii() or before in _JOINERS or after in _JOINERS
+        return "a joiner that joins nothing" if nothing else ""
+    if _is_selector(character):
+        return "a selector that selects nothing" if before in " \n" or _is_mark(before) else ""
+    category = unicodedata.category(character)
+    unseen = character in _FILLERS or category[0] == "C" or (category[0] == "Z" and character != " ")
+    return f"nobody can see {category}" if unseen else ""

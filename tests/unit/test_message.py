@@ -35,9 +35,12 @@ KEYS = TEXT.filter(lambda key: key not in ("username", "message", "id", "sent_at
 
 def test_the_body_is_compact_json_in_utf8_with_our_keys_first() -> None:
     message = Message.compose("ada", "Grüße ☕", id="1", sent_at=NOON, extra={"mood": "gut"})
-    assert message.body == (
-        '{"username":"ada","message":"Grüße ☕","id":"1","sent_at":"2026-05-01T12:04:05.123Z","mood":"gut"}'
-    ).encode()
+    assert (
+        message.body
+        == (
+            '{"username":"ada","message":"Grüße ☕","id":"1","sent_at":"2026-05-01T12:04:05.123Z","mood":"gut"}'
+        ).encode()
+    )
     assert message.encode() is message.body
 
 
@@ -103,7 +106,9 @@ def test_a_username_and_a_message_are_strings(arguments: tuple[Any, Any]) -> Non
         ({"extra": {"x": json.loads("[" * 200 + "]" * 200)}}, ValueError),
     ],
 )
-def test_what_nobody_could_read_is_refused_by_the_sender(more: dict[str, Any], error: type[Exception]) -> None:
+def test_what_nobody_could_read_is_refused_by_the_sender(
+    more: dict[str, Any], error: type[Exception]
+) -> None:
     with pytest.raises(error):
         Message.compose("ada", "hello", **more)
 
@@ -135,7 +140,7 @@ def test_messages_compare_hash_copy_and_travel_between_processes() -> None:
     for other in (pickle.loads(pickle.dumps(message)), copy.copy(message), copy.deepcopy(message)):
         assert other == message
         with pytest.raises(TypeError):
-            other.extra["x"] = 1
+            other.extra["x"] = 1  # type: ignore[index]  # what the test is about
     assert dataclasses.replace(message, account="ada").account == "ada"
     assert "hello" in repr(message)
     assert "body" not in repr(message)
@@ -152,7 +157,10 @@ def test_what_the_sender_keeps_of_extra_does_not_change_the_message() -> None:
 
 
 def test_what_tutorial_clients_send_is_a_message() -> None:
-    for body in (b'{"username": "ada", "message": "hello"}', b' \r\n{ "message":"hello","username":"ada" }\n'):
+    for body in (
+        b'{"username": "ada", "message": "hello"}',
+        b' \r\n{ "message":"hello","username":"ada" }\n',
+    ):
         message = Message.decode(body)
         assert (message.username, message.message) == ("ada", "hello")
         assert (message.id, message.sent_at, dict(message.extra), message.problem) == (None, None, {}, None)
@@ -160,7 +168,9 @@ def test_what_tutorial_clients_send_is_a_message() -> None:
 
 
 def test_keys_that_we_do_not_know_are_kept() -> None:
-    message = Message.decode(b'{"username":"ada","message":"x","mood":{"a":[1,2.5,null]},"big":123456789012345678901}')
+    message = Message.decode(
+        b'{"username":"ada","message":"x","mood":{"a":[1,2.5,null]},"big":123456789012345678901}'
+    )
     assert dict(message.extra) == {"mood": {"a": [1, 2.5, None]}, "big": 123456789012345678901}
 
 
@@ -315,7 +325,11 @@ def test_an_object_of_any_values_is_read_or_refused(value: dict[str, Any]) -> No
     body = json.dumps(value).encode()
     message = Message.receive(body)
     if isinstance(value.get("username"), str) and isinstance(value.get("message"), str):
-        assert (message.username, message.message, message.problem) == (value["username"], value["message"], None)
+        assert (message.username, message.message, message.problem) == (
+            value["username"],
+            value["message"],
+            None,
+        )
     else:
         assert message.username is None
         assert message.message == body.decode()

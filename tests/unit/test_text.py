@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from kchat.text import (
     LONGEST,
-    NAME_WIDTH,
     block,
     bytes_visible,
     head,
@@ -37,9 +36,9 @@ ANY = st.text(st.one_of(NASTY, st.characters()))
         "hello, world! {[(~)]} C:\\temp\\x1b",
         "two\nlines",
         "Grüße, ¡hola! naïve café\u0301 e\u0301",
-        "你好，世界 日本語 한국어",
+        "你好，世界 日本語 한국어",  # noqa: RUF001 - an honest comma
         "नमस्ते दुनिया क्\u200dष",
-        "می\u200cخواهم مرحبا שָׁלוֹם",
+        "می\u200cخواهم مرحبا שָׁלוֹם",  # noqa: RUF001 - Arabic letters
         "สวัสดีครับ ที่นี่",
         "\U0001f468\u200d\U0001f469\u200d\U0001f467 \U0001f3f3\ufe0f\u200d\U0001f308 \U0001f469\U0001f3fd\u200d\U0001f4bb",
         "1\ufe0f\u20e3 \u2764\ufe0f\u200d\U0001f525 \u263a\ufe0e \U0001f1e9\U0001f1ea",
@@ -209,7 +208,10 @@ def test_a_cut_keeps_whole_characters_and_the_limit(text: str, most: int) -> Non
 
 
 @settings(max_examples=20)
-@given(st.sampled_from(["\x00", "a\n", "\u202e", "\U0001f600", "\ud800", "a\u0301" * 3]), st.integers(20_000, 70_000))
+@given(
+    st.sampled_from(["\x00", "a\n", "\u202e", "\U0001f600", "\ud800", "a\u0301" * 3]),
+    st.integers(20_000, 70_000),
+)
 def test_a_shown_message_has_at_most_64_kib(unit: str, times: int) -> None:
     assert len(block(unit * times, " " * 11).encode()) <= LONGEST
 

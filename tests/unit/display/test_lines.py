@@ -1,0 +1,210 @@
+"""The modes that write lines: plain, print and simple."""
+
+from __future__ import annotations
+
+import io
+import re
+import time
+from collections.abc import Callable
+from datetime import datetime, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kchat.display import create
+from kchat.display.lines import wrap
+from kchat.message import Message
+from kchat.text import visible, width
+from tests.hostile.corpus import TEXTS
+from tests.hostile.safe import ROW, why_unsafe
+from tests.unit.display.terminal import Terminal
+
+NOON = datetime(2026, 5, 1, 12, 4, 5, tzinfo=timezone.utc)
+NASTY = st.text(st.sampled_from(sorted(set("".join(text[:200] for text in TEXTS.values())))))
+
+
+def shown(mode: str, *messages: Message, color: bool | None = None) -> str:
+    stream = io.StringIO()
+    display = create(mode, stream, color=color)
+    display.open("chat on local://")
+    for message in messages:
+        display.show(message)
+    display.flush()
+    display.close()
+    return stream.getvalue()
+
+
+def say(text: str, username: str = "ada") -> Message:
+    return Message.compose(username, text, sent_at=NOON)
+
+
+# plain
+
+
+def test_plain_is_time_name_and_message() -> None:
+    assert shown("plain", say("hello")) == "12:04:05 ada: hello\n"
+
+
+def test_plain_shows_the_time_where_the_reader_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Kolkata")
+    time.tzset()
+    assert shown("plain", say("hello")) == "17:34:05 ada: hello\n"
+
+
+def test_plain_shows_the_time_of_arrival_when_none_was_sent() -> None:
+    before = time.time()
+    line = shown("plain", Message.receive(b'{"username":"ada","message":"hello"}'))
+    times = [time.strftime("%H:%M:%S", time.localtime(moment)) for moment in (before, time.time())]
+    assert line in [f"{moment} ada: hello\n" for moment in times]
+
+
+def test_plain_shows_messages_of_different_seconds_with_their_own_times() -> None:
+    messages = [Message.compose("ada", "x", sent_at=NOON.replace(second=second)) for second in (1, 1, 2, 1)]
+    assert [line[:8] for line in shown("plain", *messages).splitlines()] == [
+        "12:04:01",
+        "12:04:01",
+        "12:04:02",
+        "12:04:01",
+    ]
+
+
+def test_plain_shows_nobody_as_a_question_mark_and_no_other_name_so() -> None:
+    assert shown("plain", Message.receive(b"hello", sent_at=NOON)) == "12:04:05 ?: hello\n"
+    assert shown("plain", say("hello", "?")) == "12:04:05 \\x3f: hello\n"
+
+
+def test_plain_marks_the_further_lines_of_a_message() -> None:
+    assert shown("plain", say("one\n12:04:05 root: two\n")) == (
+        "12:04:05 ada: one\n         | 12:04:05 root: two\n"
+    )
+
+
+def test_plain_colours_the_name_and_dims_the_time() -> None:
+    line = shown("plain", say("hello"), color=True)
+    assert re.fullmatch(r"\x1b\[2m12:04:05\x1b\[0m \x1b\[[39][0-7]mada\x1b\[0m: hello\n", line)
+    names = {shown("plain", say("", f"user{n}"), color=True).split()[1][:5] for n in range(40)}
+    assert len(names) > 4
+    assert "\x1b[31m" not in names
+
+
+@pytest.mark.parametrize(("variable", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
+def test_plain_has_colour_on_a_terminal_unless_told_otherwise(
+    variable: str, value: str, terminal: Callable[[int, int], Terminal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for expected in (True, False):
+        tty = terminal(80, 24)
+        display = create("plain", tty.stream)
+        display.show(say("hello"))
+        display.flush()
+        assert (b"\x1b[2m" in tty.raw()) is expected
+        assert tty.rows()[0] == "12:04:05 ada: hello"
+        monkeypatch.setenv(variable, value)
+
+
+def test_plain_remembers_a_bounded_number_of_names() -> None:
+    display = create("plain", io.StringIO())
+    for number in range(5000):
+        display.show(say("x", f"user{number}"))
+        display.show(say("x", "y" * 1000 + str(number)))
+    assert len(display._names) <= 1024  # type: ignore[attr-defined]  # what the test is about
+
+
+# print
+
+
+def test_print_shows_the_body_as_it_came() -> None:
+    body = b'{"username": "ada",  "message": "gr\\u00fc\xc3\x9fe"}'
+    assert (
+        shown("print", Message.receive(body)) == 'Received {"username": "ada",  "message": "gr\\u00fcße"}\n'
+    )
+
+
+def test_print_shows_what_is_no_text_escaped_and_further_lines_marked() -> None:
+    assert shown("print", Message.receive(b"\xff\x1b[31m\nReceived x")) == (
+        "Received \\xff\\x1b[31m\n         | Received x\n"
+    )
+
+
+@pytest.mark.parametrize("mode", ["plain", "print"])
+def test_a_message_is_cut_at_64_kib_with_its_size(mode: str) -> None:
+    line = shown(mode, Message.receive(b"x" * (3 << 20), sent_at=NOON))
+    assert line.endswith("xxx… [cut: 3.0 MiB in all]\n")
+    assert len(line.encode()) < 65536 + 100
+    line = shown(mode, say("ä" * 40_000))
+    assert "ä… [cut: 78." in line
+    assert len(line.encode()) < 65536 + 100
+
+
+# What no message may do.
+
+
+def rows_of(mode: str, output: str) -> int:
+    """How many lines a reader would take for the beginning of a message; the others must be marked."""
+    begins = re.compile("Received ") if mode == "print" else ROW
+    lines = output.split("\n")
+    assert lines.pop() == ""
+    assert all(begins.match(line) or line.startswith("         | ") for line in lines)
+    return sum(bool(begins.match(line)) for line in lines)
+
+
+@pytest.mark.parametrize("mode", ["plain", "print"])
+@given(st.lists(st.tuples(NASTY, NASTY | st.text(st.characters())), max_size=3))
+def test_messages_are_as_many_rows_as_there_are(mode: str, said: list[tuple[str, str]]) -> None:
+    output = shown(mode, *(Message.compose(username, text) for username, text in said))
+    assert rows_of(mode, output) == len(said)
+    assert not why_unsafe(output)
+
+
+@pytest.mark.parametrize("mode", ["plain", "print"])
+@pytest.mark.parametrize("columns", [80, 20, 7])
+def test_on_a_terminal_a_long_line_cannot_look_like_two_messages(
+    mode: str, columns: int, terminal: Callable[[int, int], Terminal]
+) -> None:
+    tty = terminal(columns, 200)
+    display = create(mode, tty.stream, color=False)
+    texts = [
+        TEXTS["another row by wrapping"],
+        TEXTS["another row by filling"],
+        "漢" * 36 + TEXTS["wide"][:40],
+    ]
+    for text in texts:
+        display.show(say(text, "mallory") if mode == "plain" else Message.receive(text.encode()))
+    display.flush()
+    first = "12:04:0" if mode == "plain" else "Receive"
+    screen = [row for row in tty.rows() if row]
+    assert len(screen) > len(texts)
+    assert sum(row.startswith(first) for row in screen) == len(texts)
+    assert all(row.startswith((first, "  ")) or columns == 7 for row in screen)
+
+
+def test_a_terminal_that_is_resized_wraps_anew(terminal: Callable[[int, int], Terminal]) -> None:
+    tty = terminal(80, 24)
+    display = create("plain", tty.stream, color=False)
+    display.show(say("word " * 12))
+    display.flush()
+    assert tty.rows()[1] == ""
+    tty.resize(40, 24)
+    display.flush()
+    display.show(say("word " * 12))
+    display.flush()
+    assert tty.rows()[2] == "           word word word word word word"
+
+
+@given(NASTY.map(visible), st.integers(1, 30), st.integers(0, 30), st.sampled_from(["", "  "]))
+def test_wrapping_loses_nothing_but_spaces_and_keeps_to_the_columns(
+    text: str, columns: int, start: int, indent: str
+) -> None:
+    wrapped = wrap(text, columns, start, indent)
+    assert re.sub(r"[ \n]", "", wrapped) == re.sub(r"[ \n]", "", text)
+    for number, line in enumerate(wrapped.split("\n")):
+        room = columns - (start if number == 0 else 0)
+        # One character has to go on each line, however narrow.
+        assert width(line) <= max(room, width(indent) + 2)
+
+
+def test_wrapping_a_very_long_message_does_not_take_long() -> None:
+    start = time.process_time()
+    wrap("漢" * 20_000 + "e\u0301" * 20_000, 80, 20, "  ")
+    wrap("x" * 65_000, 20, 2, "  ")
+    assert time.process_time() - start < 2

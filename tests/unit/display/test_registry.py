@@ -1,0 +1,75 @@
+"""The registry of display modes."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+
+import pytest
+
+from kchat.display import MODES, create
+from kchat.errors import SettingsError
+from kchat.message import Message
+
+
+def test_plain_is_the_default_and_every_mode_has_one_line_of_help() -> None:
+    assert next(iter(MODES)) == "plain"
+    for name, mode in MODES.items():
+        assert mode.name == name
+        assert mode.help
+        assert "\n" not in mode.help
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_every_mode_can_be_made_used_and_closed_twice(mode: str) -> None:
+    stream = io.StringIO()
+    display = create(mode, stream)
+    display.open("chat on local://")
+    display.status("connection lost")
+    display.flush()
+    before = stream.getvalue()
+    display.show(Message.compose("ada", "hello"))
+    display.flush()
+    assert "hello" in stream.getvalue()[len(before) :]
+    assert "connection lost" not in stream.getvalue()
+    display.close()
+    display.close()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_display_that_was_never_opened_can_be_closed(mode: str) -> None:
+    stream = io.StringIO()
+    create(mode, stream).close()
+    assert stream.getvalue() == ""
+
+
+def test_simple_is_print() -> None:
+    outputs = []
+    for mode in ("print", "simple"):
+        stream = io.StringIO()
+        display = create(mode, stream)
+        display.show(Message.receive(b"hello"))
+        display.flush()
+        outputs.append(stream.getvalue())
+    assert outputs == ["Received hello\n", "Received hello\n"]
+
+
+def test_an_unknown_mode_is_refused_with_those_there_are() -> None:
+    with pytest.raises(SettingsError, match="no display mode 'html'") as caught:
+        create("html")
+    for mode in MODES:
+        assert mode in caught.value.hint
+
+
+def test_standard_output_is_the_default(capsys: pytest.CaptureFixture[str]) -> None:
+    display = create("print")
+    display.show(Message.receive(b"hello"))
+    display.flush()
+    assert capsys.readouterr().out == "Received hello\n"
+
+
+@pytest.mark.parametrize("mode", ["plain", "print", "json"])
+def test_rich_is_imported_for_the_rich_display_alone(mode: str) -> None:
+    code = f"import sys; from kchat.display import create; create({mode!r}); sys.exit('rich' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,264 @@
+"""The live table, in a terminal emulator: what it shows, that it fits, and that nothing of it is left behind."""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+import time
+from collections.abc import Callable
+from datetime import datetime, timezone
+
+import pytest
+
+from kchat.display.rich import REDRAW, Rich
+from kchat.message import Message
+from tests.brokers.wait import wait_until
+from tests.hostile.corpus import TEXTS
+from tests.unit.display.terminal import Terminal
+
+NOON = datetime(2026, 5, 1, 12, 4, 5, tzinfo=timezone.utc)
+NewTerminal = Callable[[int, int], Terminal]
+SIZES = [(80, 24), (200, 50), (40, 10), (20, 5), (9, 3), (2, 2), (1, 1)]
+
+
+def say(text: str, username: str = "ada") -> Message:
+    return Message.compose(username, text, sent_at=NOON)
+
+
+def draw(display: Rich) -> None:
+    """Flush until the table was drawn: it keeps to ten times a second."""
+    drawn_at = display._drawn_at
+
+    def is_drawn() -> bool:
+        display.flush()
+        return display._drawn_at != drawn_at
+
+    wait_until(is_drawn, 5)
+
+
+def table(tty: Terminal, *messages: Message) -> list[str]:
+    display = Rich(tty.stream)
+    display.open("chat on local://")
+    for message in messages:
+        display.show(message)
+    draw(display)
+    rows = tty.rows()
+    display.close()
+    return rows
+
+
+def test_the_newest_message_is_on_top(terminal: NewTerminal) -> None:
+    rows = table(terminal(80, 24), say("one"), say("two", "bob"))
+    assert rows[0] == "chat on local://"
+    assert re.fullmatch(r"Username +Date / time +Message", rows[1])
+    assert re.fullmatch(r"bob +2026-05-01 12:04:05 +two", rows[3])
+    assert re.fullmatch(r"ada +2026-05-01 12:04:05 +one", rows[4])
+    assert rows[5:23] == [""] * 18
+    assert rows[23].startswith("2 messages")
+
+
+def test_it_holds_the_rows_that_fit(terminal: NewTerminal) -> None:
+    rows = table(terminal(80, 24), *(say(f"number {n}") for n in range(1000)))
+    assert [row.split()[-1] for row in rows[3:23]] == [str(n) for n in range(999, 979, -1)]
+    assert rows[23].startswith("1,000 messages")
+
+
+def test_a_long_message_is_wrapped_and_one_longer_than_half_of_the_screen_is_cut(
+    terminal: NewTerminal,
+) -> None:
+    rows = table(terminal(80, 24), say("before"), say("word " * 1000))
+    assert rows[3].endswith("word word word word")
+    assert rows[4].startswith(" " * 30)
+    assert rows[12].endswith("… [cut: 4.9 KiB in all]")
+    assert rows[13].endswith("before")
+
+
+def test_a_message_of_16_mib_says_so(terminal: NewTerminal) -> None:
+    rows = table(terminal(80, 24), Message.receive(b"x" * (16 << 20)))
+    assert rows[12].endswith("x… [cut: 16.0 MiB in all]")
+
+
+def test_further_lines_of_a_message_stay_in_their_column(terminal: NewTerminal) -> None:
+    rows = table(terminal(80, 24), say("one\n2026-05-01 12:04:05  root  two"))
+    assert rows[4] == " " * rows[3].index("one") + "2026-05-01 12:04:05  root  two"
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize(
+    "text", ["漢字" * 300, "\U0001f600" * 300, "e\u0301" * 900, "x" * 3000, "a b " * 900]
+)
+def test_it_never_gets_taller_than_the_screen(
+    size: tuple[int, int], text: str, terminal: NewTerminal
+) -> None:
+    tty = terminal(*size)
+    table(tty, *(say(f"{n}{text[n * 10 :]}", text[:n]) for n in range(60)))
+    raw = tty.raw().decode()
+    lines = {int(line) for line, _ in re.findall(r"\x1b\[(\d+);(\d+)H", raw)}
+    assert lines == set(range(1, size[1] + 1))
+    assert "\n" not in raw
+    assert "\r" not in raw
+
+
+@pytest.mark.parametrize("size", [(80, 24), (200, 50), (40, 10)], ids=str)
+def test_wide_characters_fit_their_columns(size: tuple[int, int], terminal: NewTerminal) -> None:
+    tty = terminal(*size)
+    table(tty, say("字" * 60, "王小明"), say("hello"))
+    # pyte leaves an empty cell behind each wide character: a row's columns are its cells.
+    rows = [[tty.screen.buffer[y][x].data for x in range(size[0])] for y in range(size[1])]
+    wide = [row for row in rows if "字" in row]
+    assert sum(row.count("字") for row in wide) == 60 or any("…" in row for row in wide)
+    assert len({row.index("字") for row in wide}) == 1
+    assert wide[0].index("字") == next(row for row in rows if "h" in "".join(row[20:])).index("h", 20)
+
+
+def test_it_follows_a_resize(terminal: NewTerminal) -> None:
+    tty = terminal(80, 24)
+    display = Rich(tty.stream)
+    display.open("chat")
+    for number in range(100):
+        display.show(say(f"number {number}"))
+    draw(display)
+    for columns, lines in ((200, 50), (40, 8), (80, 24)):
+        tty.resize(columns, lines)
+        draw(display)  # without a new message
+        rows = tty.rows()
+        assert rows[-1].startswith("100 messages")
+        top = next(row for row in rows if "number" in row)
+        assert top.endswith("number 99")
+        assert sum("number" in row for row in rows) == lines - (4 if lines >= 10 else 3)
+    display.close()
+
+
+def test_it_is_drawn_at_most_ten_times_a_second(terminal: NewTerminal) -> None:
+    tty = terminal(80, 24)
+    display = Rich(tty.stream)
+    start = time.monotonic()
+    display.open("chat")
+    while time.monotonic() - start < 1:
+        display.show(say("hello"))
+        display.flush()
+    took = time.monotonic() - start
+    assert 3 <= tty.raw().count(b"\x1b[1;1H") <= took / REDRAW + 1
+    display.close()
+
+
+def test_nothing_is_drawn_while_nothing_changes(terminal: NewTerminal) -> None:
+    tty = terminal(80, 24)
+    display = Rich(tty.stream)
+    display.open("chat")
+    before = tty.raw().count(b"\x1b[1;1H")
+    start = time.monotonic()
+    while time.monotonic() - start < 3 * REDRAW:
+        display.flush()
+    assert tty.raw().count(b"\x1b[1;1H") == before
+    display.close()
+
+
+def test_what_it_remembers_is_bounded() -> None:
+    display = Rich(io.StringIO())
+    display._live = True
+    huge = say("x" * 1_000_000, "y" * 1_000_000)
+    for _ in range(10_000):
+        display.show(huge)
+    assert sum(sys.getsizeof(row.text) + sys.getsizeof(row.username) for row in display._rows) < 10_000_000
+
+
+def test_a_status_is_shown_below_and_gives_way(
+    terminal: NewTerminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kchat.display.rich._STATUS", 0.0)
+    tty = terminal(80, 24)
+    display = Rich(tty.stream)
+    display.open("chat")
+    display.status("connection lost: \x1b[31mreset\nby peer")
+    draw(display)
+    assert r"connection lost: \x1b[31mreset\nby peer" in tty.rows()[23]
+    display.show(say("hello"))
+
+    def has_given_way() -> bool:
+        display.flush()
+        return "connection lost" not in tty.rows()[23]
+
+    wait_until(has_given_way, 5)
+    assert tty.rows()[23].startswith("1 message")
+    display.close()
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+def test_text_is_never_more_than_text(text: str, terminal: NewTerminal) -> None:
+    tty = terminal(80, 24)
+    display = Rich(tty.stream)
+    display.open(text)
+    display.status(text)
+    display.show(say("the message before"))
+    display.show(Message.receive(say(text, text).body))
+    draw(display)
+    rows = tty.rows()
+    display.close()
+    # Our own sequences and no other: modes, positions, erased lines, styles.
+    rest = re.sub(r"\x1b\[(\?(1049|25|7)[hl]|2J|\d+;1H|2K|[\d;]*m)", "", tty.raw().decode())
+    rest = re.sub(r"\x1b\]999;\d+\x07", "", rest)
+    assert "\x1b" not in rest
+    assert rest.isprintable() or all(c.isprintable() or c in "\u200c\u200d" for c in rest)
+    assert re.fullmatch(r"Username +Date / time +Message", rows[1])
+    assert sum(bool(re.search(r"2026-05-01 12:04:05( |$)", row[:50])) for row in rows) == 2
+    assert rows[23].startswith("2 messages")
+
+
+def test_the_terminal_is_as_before_when_it_ends(terminal: NewTerminal) -> None:
+    tty = terminal(80, 24)
+    tty.stream.write("$ kchat subscribe --mode rich\n")
+    tty.stream.flush()
+    before = tty.raw()
+    display = Rich(tty.stream)
+    display.open("chat")
+    for _ in range(100):
+        display.show(say("hello"))
+    draw(display)
+    display.close()
+    display.close()
+    after = tty.raw()[len(before) :].decode()
+    for mode in (1049, 25, 7):
+        switches = re.findall(rf"\x1b\[\?{mode}([hl])", after)
+        assert switches == (["h", "l"] if mode == 1049 else ["l", "h"])
+    assert after.rstrip("\x07").split("\x1b]999")[0].endswith("\x1b[?1049l")
+
+
+def test_without_colour_there_is_none(terminal: NewTerminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    tty = terminal(80, 24)
+    table(tty, say("hello"))
+    assert not re.search(r"\x1b\[[\d;]*(3[0-7]|9[0-7])m", tty.raw().decode())
+    monkeypatch.delenv("NO_COLOR")
+    tty = terminal(80, 24)
+    table(tty, say("hello"))
+    assert re.search(r"\x1b\[[\d;]*(3[0-7]|9[0-7])m", tty.raw().decode())
+
+
+def test_into_a_pipe_it_writes_rows_as_they_come() -> None:
+    stream = io.StringIO()
+    display = Rich(stream)
+    display.open("chat")
+    display.show(say("one\ntwo"))
+    display.show(Message.receive(b"\x1b[31m", sent_at=NOON))
+    display.flush()
+    display.close()
+    assert stream.getvalue().split("\n") == [
+        "Username          Date / time          Message",
+        "ada               2026-05-01 12:04:05  one",
+        " " * 37 + "| two",
+        r"?                 2026-05-01 12:04:05  \x1b[31m",
+        "",
+    ]
+
+
+def test_a_dumb_terminal_gets_rows_too(terminal: NewTerminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    tty = terminal(80, 24)
+    display = Rich(tty.stream)
+    display.open("chat")
+    display.show(say("hello"))
+    display.flush()
+    assert tty.rows()[1] == "ada               2026-05-01 12:04:05  hello"
+    assert b"\x1b[" not in tty.raw()
