@@ -142,8 +142,9 @@ class Channel(kombu_redis.Channel):
         topic = self._topic(exchange, routing_key)
         if topic in fanout.topics:
             return
-        if topic not in self._bound:
-            self._subscribed().add(topic)
+        # Also where another queue has subscribed: what came before the confirmation is not for this one.
+        for earlier in self._subscribed().add(topic):
+            self._sort_in(*earlier)
         self._fanout[queue] = fanout
         fanout.topics.add(topic)
         self._bound.setdefault(topic, []).append(fanout)
@@ -257,11 +258,13 @@ class Channel(kombu_redis.Channel):
         if arrival is None:
             self.subscription.check()
             return False
-        topic, data = arrival
+        self._sort_in(*arrival)
+        return True
+
+    def _sort_in(self, topic: Topic, data: bytes) -> None:
         for fanout in self._bound.get(topic, ()):
             # Opened for each: who gets it may change it.
             fanout.arrived.append(envelope.unwrap(data))
-        return True
 
     def _take(self, fanout: FanoutQueue) -> envelope.Message:
         payload = fanout.arrived.popleft()

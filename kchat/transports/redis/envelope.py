@@ -50,22 +50,22 @@ def _kombus(data: bytes) -> dict[str, Any] | None:
         # Every publisher of Kombu's sets it, and hardly anybody else.
         if not isinstance(properties, dict) or not isinstance(properties.get("delivery_tag"), str):
             return None
-        info = properties.setdefault("delivery_info", {})
-        if not isinstance(info, dict) or not isinstance(envelope["headers"] or {}, dict):
+        info, headers = properties.setdefault("delivery_info", {}), envelope["headers"]
+        if not isinstance(info, dict) or not isinstance(headers, dict | None):
             return None
         encoding = properties.pop("body_encoding", None)
         body = envelope["body"]
-        if encoding == "base64":
+        if body is None:
+            envelope["body"] = b""
+        elif encoding == "base64":
             envelope["body"] = b64decode(body, validate=True)
         elif isinstance(body, str):
             envelope["body"] = body.encode("utf-8", "surrogatepass")
-        elif body is None:
-            envelope["body"] = b""
         else:
             return None
     except _NOT_ITS_TYPE:
         return None
-    envelope["headers"] = envelope["headers"] or {}
+    envelope["headers"] = headers or {}
     return envelope
 
 

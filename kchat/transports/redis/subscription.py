@@ -5,7 +5,6 @@ https://redis.io/docs/latest/develop/pubsub/
 
 from __future__ import annotations
 
-from collections import deque
 from time import monotonic
 from typing import Any, NamedTuple
 
@@ -34,8 +33,6 @@ class Subscription:
     def __init__(self, connection: Any, silence: float) -> None:
         self._connection = connection
         self._silence = silence
-        # Messages that came while a confirmation was waited for.
-        self._early: deque[tuple[Topic, bytes]] = deque()
         connection.connect()
         self._heard = monotonic()
         self._asked: float | None = None
@@ -51,20 +48,22 @@ class Subscription:
             raise RedisConnectionError("the subscription is lost")
         return sock
 
-    def add(self, topic: Topic) -> None:
+    def add(self, topic: Topic) -> list[tuple[Topic, bytes]]:
         """Subscribe; when it returns, the server has confirmed, and nothing that is published from now on is missed.
+
+        Returns:
+            The messages of earlier subscriptions that came before.
 
         Raises:
             redis.exceptions.NoPermissionError: this account may not.
         """
         self._send("PSUBSCRIBE" if topic.pattern else "SUBSCRIBE", topic.name)
         confirmation = [b"psubscribe" if topic.pattern else b"subscribe", topic.name]
-        while True:
-            reply = self._receive()
-            if reply[:2] == confirmation:
-                return
+        earlier = []
+        while (reply := self._receive())[:2] != confirmation:
             if (message := _message(reply)) is not None:
-                self._early.append(message)
+                earlier.append(message)
+        return earlier
 
     def remove(self, topic: Topic) -> None:
         """Unsubscribe."""
@@ -72,8 +71,6 @@ class Subscription:
 
     def read(self) -> tuple[Topic, bytes] | None:
         """The next message that is there, or ``None``; does not wait."""
-        if self._early:
-            return self._early.popleft()
         while self.readable():
             if (message := _message(self._receive())) is not None:
                 return message
@@ -82,7 +79,7 @@ class Subscription:
     def readable(self) -> bool:
         """Whether there is something to read. It may be in redis-py's buffer, where waiting does not find it."""
         self._socket()
-        return bool(self._early or self._connection.can_read(timeout=0))
+        return bool(self._connection.can_read(timeout=0))
 
     def check(self) -> None:
         """Ask a server that has been silent for long; call it when there is nothing to read.
@@ -107,7 +104,6 @@ class Subscription:
 
     def close(self) -> None:
         """Hang up, without a word."""
-        self._early.clear()
         self._connection.disconnect()
 
     def _send(self, *words: str | bytes) -> None:
