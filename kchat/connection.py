@@ -95,7 +95,7 @@ def kombu_connection(
     transports.register()
     name = broker.transport.name
     if name == "redis":
-        return _redis_connection(settings, broker, heartbeat)
+        return _redis_connection(settings, broker, purpose, heartbeat)
     if name != "amqp":
         return kombu.Connection(
             broker.url()
@@ -135,7 +135,7 @@ def kombu_connection(
     )
 
 
-def _redis_connection(settings: Settings, broker: Broker, heartbeat: float) -> kombu.Connection:
+def _redis_connection(settings: Settings, broker: Broker, purpose: str, heartbeat: float) -> kombu.Connection:
     if not (broker.path or "0").isdecimal():
         raise errors.SettingsError(
             f"{broker.path!r} is no number of a Redis database", hint="for example: redis://localhost:6379/0"
@@ -151,7 +151,8 @@ def _redis_connection(settings: Settings, broker: Broker, heartbeat: float) -> k
         ssl=_redis_tls(broker),
         transport_options={
             "socket_connect_timeout": settings.connect_timeout,
-            "socket_timeout": settings.confirm_timeout,
+            # The answer to PUBLISH is the confirmation.
+            "socket_timeout": settings.confirm_timeout if purpose == "send" else settings.connect_timeout,
             "socket_keepalive": True,
             "health_check_interval": heartbeat,
         },

@@ -1,0 +1,407 @@
+"""A room on Redis: sent, heard, lost and found again, by accounts that may do no more than they have to."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import redis
+
+from kchat import (
+    Message,
+    NotAuthorised,
+    NotConfirmed,
+    Refused,
+    Returned,
+    Sender,
+    SendError,
+    Settings,
+    SettingsError,
+    Subscriber,
+    TooLarge,
+    Unreachable,
+)
+from kchat.events import Back, Event, Lost
+from tests.brokers.ports import free_port
+from tests.brokers.processes import Commands, Process
+from tests.brokers.proxy import Proxy
+from tests.brokers.redis import Redis
+from tests.brokers.require import require
+from tests.brokers.wait import wait_until
+
+
+def drain(subscriber: Subscriber, count: int) -> list[Message]:
+    """Receives until so many messages are there, or none comes for 5 s."""
+    messages: list[Message] = []
+    while len(messages) < count and (batch := subscriber.receive(timeout=5)):
+        messages += batch
+        subscriber.acknowledge()
+    return messages
+
+
+def texts(subscriber: Subscriber, count: int) -> list[str]:
+    return [message.message for message in drain(subscriber, count)]
+
+
+def channels(server: redis.Redis) -> list[bytes | str]:
+    """What anybody is subscribed to."""
+    return [*server.pubsub_channels(), *["a pattern"] * server.pubsub_numpat()]
+
+
+@pytest.fixture
+def settings(redis_url: str, room: str) -> Settings:
+    return Settings.resolve(url=redis_url, room=room)
+
+
+# ---- sent and heard
+
+
+def test_the_first_message_after_listening_is_heard(settings: Settings) -> None:
+    for turn in range(20):
+        with Subscriber(settings, "bob") as subscriber, Sender(settings, "ada") as sender:
+            assert sender.send(str(turn)).heard is True
+            assert texts(subscriber, 1) == [str(turn)]
+
+
+def test_a_sender_is_told_when_nobody_listens(settings: Settings) -> None:
+    with Sender(settings, "ada") as sender:
+        assert sender.send("hello").heard is False
+    with Sender(settings, "ada", mandatory=True) as sender, pytest.raises(Returned):
+        sender.send("hello")
+
+
+def test_a_room_is_of_one_database(redis_server: Redis, room: str) -> None:
+    here, there = (Settings.resolve(url=redis_server.new_database(), room=room) for _ in range(2))
+    with Subscriber(here, "bob"), Sender(there, "ada") as sender:
+        assert sender.send("hello").heard is False
+
+
+def test_what_redis_cli_publishes_is_a_message_of_nobody(
+    settings: Settings, server: redis.Redis, database: str
+) -> None:
+    with Subscriber(settings, "bob") as subscriber:
+        server.publish(f"/{database}.{settings.room}", "hi")
+        server.publish(f"/{database}.{settings.room}", '{"username":"ada","message":"hello"}')
+        plain, ours = drain(subscriber, 2)
+    assert (plain.username, plain.message) == (None, "hi")
+    assert (ours.username, ours.message) == ("ada", "hello")
+
+
+def test_a_message_over_the_limit_is_refused_and_one_at_the_limit_arrives(settings: Settings) -> None:
+    with Subscriber(settings, "bob") as subscriber, Sender(settings, "ada") as sender:
+        with pytest.raises(TooLarge):
+            sender.send("x" * settings.transport.max_body)
+        sender.send("x" * (settings.transport.max_body - 1000))
+        (message,) = drain(subscriber, 1)
+    assert len(message.message) == settings.transport.max_body - 1000
+
+
+@pytest.mark.parametrize("end", [Process.interrupt, Process.kill])
+def test_nothing_is_left_of_a_subscriber(
+    commands: Commands,
+    settings: Settings,
+    redis_url: str,
+    server: redis.Redis,
+    end: Callable[[Process], None],
+) -> None:
+    subscriber = commands.kchat("subscribe", "--url", redis_url, "--room", settings.room)
+    subscriber.wait_for("listening")
+    assert channels(server) != []
+    end(subscriber)
+    wait_until(lambda: not channels(server), what="the subscription to end")
+    assert server.keys("*") == []
+
+
+# ---- lost and found
+
+
+def test_a_subscriber_that_the_server_drops_comes_back_and_says_that_it_was_away(
+    settings: Settings, server: redis.Redis
+) -> None:
+    told: list[Event] = []
+    with Subscriber(settings, "bob", on_event=told.append) as subscriber, Sender(settings, "ada") as sender:
+        server.client_kill_filter(_type="pubsub")
+        sender.send("while away")
+        wait_until(
+            lambda: subscriber.receive(timeout=0.1) == [] and len(told) > 1, what="the subscriber to be back"
+        )
+        lost, back = told
+        assert isinstance(lost, Lost)
+        assert isinstance(back, Back)
+        assert not back.lossless
+        sender.send("hello again")
+        assert texts(subscriber, 1) == ["hello again"]
+
+
+def test_a_link_that_is_dead_without_a_word_is_noticed_by_a_subscriber(
+    settings: Settings, redis_server: Redis, proxy_to: Callable[[int], Proxy]
+) -> None:
+    proxy = proxy_to(redis_server.port)
+    told: list[Event] = []
+    through = replace(
+        settings, brokers=(replace(settings.broker, port=proxy.port),), heartbeat=0.2, connect_timeout=0.5
+    )
+    with Subscriber(through, "bob", on_event=told.append) as subscriber:
+        assert subscriber.receive(timeout=1) == []  # answered PINGs are no messages
+        assert told == []
+        proxy.black_hole()
+        started = time.monotonic()
+        wait_until(lambda: subscriber.receive(timeout=0.05) == [] and told, 5, "the loss to be noticed")
+        assert time.monotonic() - started < 2
+        proxy.restore()
+        wait_until(
+            lambda: subscriber.receive(timeout=0.1) == [] and isinstance(told[-1], Back),
+            30,
+            "the subscriber to be back",
+        )
+        with Sender(settings, "ada") as sender:
+            sender.send("hello again")
+        assert texts(subscriber, 1) == ["hello again"]
+
+
+def test_a_server_that_restarts_finds_its_subscribers_and_senders_again(own_redis: Redis) -> None:
+    settings = Settings.resolve(url=own_redis.url)
+    told: list[str] = []
+    with (
+        Subscriber(settings, "bob", on_event=lambda event: told.append(type(event).__name__)) as subscriber,
+        Sender(settings, "ada") as sender,
+    ):
+        sender.send("before")
+        assert texts(subscriber, 1) == ["before"]
+        own_redis.restart()
+        wait_until(
+            lambda: subscriber.receive(timeout=0.1) == [] and "Back" in told, 30, "the subscriber to be back"
+        )
+        assert sender.send("after").heard is True
+        assert texts(subscriber, 1) == ["after"]
+
+
+def test_sending_while_the_server_is_down_fails_in_time(own_redis: Redis) -> None:
+    settings = Settings.resolve(url=own_redis.url)
+    with Sender(settings, "ada", reconnect_for=0.5) as sender:
+        sender.send("before")
+        own_redis.kill()
+        started = time.monotonic()
+        with pytest.raises(NotConfirmed):
+            sender.send("hello")
+        assert time.monotonic() - started < 5
+
+
+def test_a_server_that_does_not_answer_confirms_nothing(
+    settings: Settings, redis_server: Redis, proxy_to: Callable[[int], Proxy]
+) -> None:
+    proxy = proxy_to(redis_server.port)
+    through = replace(
+        settings,
+        brokers=(replace(settings.broker, port=proxy.port),),
+        confirm_timeout=0.5,
+        connect_timeout=0.5,
+    )
+    with Subscriber(settings, "bob") as subscriber, Sender(through, "ada", reconnect_for=0.5) as sender:
+        sender.send("before")
+        assert texts(subscriber, 1) == ["before"]
+        proxy.black_hole("to_client")
+        started = time.monotonic()
+        with pytest.raises(SendError):
+            sender.send("published, and never confirmed")
+        assert time.monotonic() - started < 5
+        assert texts(subscriber, 1) == ["published, and never confirmed"]
+
+
+def test_a_confirmation_that_was_lost_makes_no_second_message(
+    settings: Settings, redis_server: Redis, proxy_to: Callable[[int], Proxy]
+) -> None:
+    proxy = proxy_to(redis_server.port)
+    through = replace(settings, brokers=(replace(settings.broker, port=proxy.port),), confirm_timeout=0.5)
+    with (
+        Subscriber(settings, "bob") as subscriber,
+        Sender(
+            through, "ada", on_event=lambda event: proxy.restore() if isinstance(event, Lost) else None
+        ) as sender,
+    ):
+        sender.send("before")
+        proxy.black_hole("to_client")
+        assert sender.send("twice published").confirmed
+        sender.send("after")
+        assert texts(subscriber, 3) == ["before", "twice published", "after"]
+        assert subscriber.receive(timeout=0.2) == []
+
+
+def test_a_server_out_of_connections_refuses_clearly(own_redis: Redis) -> None:
+    own_redis.command("CONFIG", "SET", "maxclients", "1")
+    with (
+        closing(socket.create_connection((own_redis.host, own_redis.port))) as taken,
+    ):
+        taken.sendall(b"PING\r\n")
+        assert taken.recv(7) == b"+PONG\r\n"
+        with pytest.raises(Unreachable, match="max number of clients"):
+            Subscriber(Settings.resolve(url=own_redis.url), "bob").open()
+
+
+# ---- refused
+
+
+@pytest.fixture
+def account(redis_server: Redis, redis_url: str) -> Iterator[Callable[..., str]]:
+    """Makes an account with the rules given, and returns the URL of the test's database with it."""
+    names: list[str] = []
+
+    def make(*rules: str) -> str:
+        name = f"kchat-{secrets.token_hex(4)}"
+        names.append(name)
+        redis_server.command(
+            "ACL", "SETUSER", name, "on", ">secret", "resetchannels", "+select", "+ping", *rules
+        )
+        return redis_url.replace("redis://", f"redis://{name}:secret@")
+
+    yield make
+    redis_server.command("ACL", "DELUSER", *names)
+
+
+def test_an_account_that_may_only_publish_can_send_and_one_that_may_only_subscribe_can_listen(
+    room: str, database: str, account: Callable[..., str]
+) -> None:
+    listener = Settings.resolve(url=account("+subscribe", "+unsubscribe", f"&/{database}.{room}"), room=room)
+    talker = Settings.resolve(url=account("+publish", f"&/{database}.{room}"), room=room)
+    with Subscriber(listener, "bob") as subscriber, Sender(talker, "ada") as sender:
+        assert sender.send("hello").heard is True
+        assert texts(subscriber, 1) == ["hello"]
+    with pytest.raises(NotAuthorised):
+        Sender(listener, "ada").send("hello")
+    with pytest.raises(NotAuthorised):
+        Subscriber(talker, "bob").open()
+
+
+def test_an_account_of_another_room_may_neither_send_nor_listen(
+    room: str, database: str, account: Callable[..., str]
+) -> None:
+    settings = Settings.resolve(url=account("+publish", "+subscribe", f"&/{database}.other"), room=room)
+    with pytest.raises(NotAuthorised, match="may not send here"):
+        Sender(settings, "ada").send("hello")
+    with pytest.raises(NotAuthorised, match="may not listen here"):
+        Subscriber(settings, "bob").open()
+
+
+def test_a_wrong_password_is_no_account(redis_server: Redis) -> None:
+    url = f"redis://nobody:not-this@{redis_server.host}:{redis_server.port}/0"
+    with pytest.raises(NotAuthorised, match="login refused") as told:
+        Sender(Settings.resolve(url=url), "ada").send("hello")
+    assert "not-this" not in str(told.value)
+
+
+def test_nothing_listens_on_a_closed_port() -> None:
+    with pytest.raises(Unreachable, match="connection refused"):
+        Sender(Settings.resolve(url=f"redis://127.0.0.1:{free_port()}/0"), "ada").send("hello")
+
+
+def test_there_is_no_such_database(redis_server: Redis) -> None:
+    there = f"redis://{redis_server.host}:{redis_server.port}"
+    with pytest.raises(Refused, match="out of range"):
+        Sender(Settings.resolve(url=f"{there}/99"), "ada").send("hello")
+    with pytest.raises(SettingsError, match="no number"):
+        Sender(Settings.resolve(url=f"{there}/chat"), "ada").send("hello")
+
+
+def test_a_server_of_another_kind_is_told_apart() -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+
+        def answer() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                connection.recv(1000)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(Unreachable, match="does not speak Redis"):
+            Sender(Settings.resolve(url=f"redis://127.0.0.1:{listener.getsockname()[1]}"), "ada").send(
+                "hello"
+            )
+        thread.join(5)
+
+
+def test_redis_keeps_no_history_and_has_no_durable_queues(settings: Settings) -> None:
+    with pytest.raises(SettingsError, match="no history"):
+        Subscriber(settings, "bob", last=10)
+    with pytest.raises(SettingsError, match="no durable queues"):
+        Subscriber(settings, "bob", durable="archive")
+
+
+# ---- TLS
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with ``cert.pem`` and ``key.pem`` for 127.0.0.1, signed by nobody."""
+    openssl = require("openssl", "a certificate is made for rediss://")
+    folder = tmp_path_factory.mktemp("tls")
+    words = (
+        "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1"
+    )
+    subprocess.run(
+        [openssl, *words.split(), "-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")],
+        check=True,
+        capture_output=True,
+    )
+    return folder
+
+
+@pytest.fixture
+def tls_redis(certificate: Path, tmp_path: Path) -> Iterator[str]:
+    """The URL of a Redis that speaks TLS only, with that certificate."""
+    from tests.brokers.daemon import Daemon
+
+    port = free_port()
+    command = f"{require('redis-server')} --port 0 --tls-port {port} --bind 127.0.0.1 --tls-auth-clients no --dir {tmp_path}"
+    files = [
+        "--tls-cert-file",
+        str(certificate / "cert.pem"),
+        "--tls-key-file",
+        str(certificate / "key.pem"),
+        "--save",
+        "",
+    ]
+    server = Daemon([*command.split(), *files], tmp_path / "redis.log")
+    server.start()
+    try:
+        context = ssl.create_default_context(cafile=str(certificate / "cert.pem"))
+
+        def answers() -> bool:
+            try:
+                with (
+                    socket.create_connection(("127.0.0.1", port), 1) as plain,
+                    context.wrap_socket(plain, server_hostname="127.0.0.1"),
+                ):
+                    return True
+            except ConnectionRefusedError:
+                return False
+
+        wait_until(answers, 10, "Redis with TLS")
+        yield f"rediss://127.0.0.1:{port}/0"
+    finally:
+        server.kill()
+
+
+def test_rediss_verifies_the_certificate_unless_told_not_to(tls_redis: str, certificate: Path) -> None:
+    with pytest.raises(Unreachable, match="certificate is not valid"):
+        Sender(Settings.resolve(url=tls_redis), "ada").send("hello")
+    for options in (f"ssl_ca_certs={certificate / 'cert.pem'}", "ssl_cert_reqs=none"):
+        settings = Settings.resolve(url=f"{tls_redis}?{options}")
+        with Subscriber(settings, "bob") as subscriber, Sender(settings, "ada") as sender:
+            assert sender.send("hello").heard is True
+            assert texts(subscriber, 1) == ["hello"]
+
+
+def test_an_option_that_means_nothing_is_refused() -> None:
+    for url in ("redis://localhost/0?ssl_cert_reqs=none", "rediss://localhost/0?ssl_cert_reqs=maybe"):
+        with pytest.raises(SettingsError, match="ssl_cert_reqs"):
+            Sender(Settings.resolve(url=url), "ada").send("hello")
