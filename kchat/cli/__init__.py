@@ -22,6 +22,7 @@ COMMANDS = {
     "send": "Send messages to a room.",
     "subscribe": "Show what is said in a room.",
     "transports": "Show which brokers kchat can use, and what each can do.",
+    "sweep": "Delete what killed subscribers left behind on Pub/Sub.",
 }
 
 
