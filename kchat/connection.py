@@ -234,8 +234,8 @@ def _from_reply(error: amqp.exceptions.AMQPError, where: str, doing: str) -> err
     code, text = error.code, _reply_text(error)
     if code == 403:
         if doing == "connect":
-            return errors.NotAuthorised(f"{where}: login refused", hint="check the account and its password")
-        return errors.NotAuthorised(f"{where}: this account may not {doing} here: {text}")
+            return _login_refused(where)
+        return errors.NotAuthorised(f"{where}: not authorised: this account may not {doing} here: {text}")
     if code == 404:
         return errors.NotFound(f"{where}: {text}")
     if code == 530 and "not found" in text:
@@ -257,6 +257,12 @@ def _from_reply(error: amqp.exceptions.AMQPError, where: str, doing: str) -> err
     return errors.Closed(f"{where}: {text}")
 
 
+def _login_refused(where: str) -> errors.NotAuthorised:
+    return errors.NotAuthorised(
+        f"{where}: not authorised: login refused", hint="check the account and its password"
+    )
+
+
 def _reply_text(error: amqp.exceptions.AMQPError) -> str:
     text = str(getattr(error, "reply_text", "") or error)
     return text.strip()
@@ -267,9 +273,9 @@ def _from_redis(error: Exception, broker: Broker, doing: str) -> errors.KchatErr
 
     where = str(broker)
     if isinstance(error, exceptions.NoPermissionError):
-        return errors.NotAuthorised(f"{where}: this account may not {doing} here: {error}")
+        return errors.NotAuthorised(f"{where}: not authorised: this account may not {doing} here: {error}")
     if isinstance(error, exceptions.AuthenticationError | exceptions.AuthenticationWrongNumberOfArgsError):
-        return errors.NotAuthorised(f"{where}: login refused", hint="check the account and its password")
+        return _login_refused(where)
     if isinstance(error, exceptions.ConnectionError | exceptions.TimeoutError):
         # redis-py raises its own from within the handling of the system's, which says more.
         cause = error.__cause__ or error.__context__
