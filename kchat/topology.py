@@ -13,7 +13,7 @@ from urllib.parse import quote
 import amqp.exceptions
 import kombu
 
-from kchat.errors import Refused
+from kchat.errors import NotFound, Refused
 
 if TYPE_CHECKING:
     from kchat.settings import Settings
@@ -23,6 +23,9 @@ QUEUE_LENGTH = 10_000
 
 QUEUE_BYTES = 64 * 1024 * 1024
 """... and so many bytes, so that a stopped subscriber cannot fill the broker."""
+
+QUEUE_PREFIX = "kchat."
+"""What the names of all queues of kchat's begin with on AMQP."""
 
 _PART_LENGTH = 60
 """Room and username together with the rest stay below 255 bytes (AMQP 0-9-1 section 4.2.5.3)."""
@@ -99,6 +102,11 @@ def queue_name(settings: Settings, *parts: str) -> str:
     return separator.join(["kchat", *(_part(part, separator) for part in (settings.room, *parts))])
 
 
+def queue_prefix(settings: Settings) -> str:
+    """What the names of all queues of a room begin with, ``kchat.<room>.``, and those of no other room."""
+    return queue_name(settings) + settings.transport.name_separator
+
+
 def _part(text: str, separator: str) -> str:
     escaped = quote(text, safe=" !$&'()*+,;=:@" if separator == "." else "").replace(
         separator, f"%{ord(separator):02X}"
@@ -121,7 +129,7 @@ def declare_room(channel: Any, exchange: kombu.Exchange) -> None:
 
     Raises:
         kchat.errors.Refused: an exchange of that name exists that is no fanout exchange.
-        amqp.exceptions.NotFound: it does not exist, and this account may not make it.
+        kchat.errors.NotFound: it does not exist, and this account may not make it.
         amqp.exceptions.AccessRefused: neither of the two is allowed.
     """
     try:
@@ -138,4 +146,8 @@ def declare_room(channel: Any, exchange: kombu.Exchange) -> None:
         try:
             exchange(channel).declare(passive=True)
         except amqp.exceptions.NotFound:
-            raise refusal from None
+            raise NotFound(
+                f"not authorised: there is no room {exchange.name!r} now, and this account may not make it",
+                hint="it went with a restart of the broker, or was never made: "
+                "ask its host to open it, with kchat subscribe or kchat invite --list",
+            ) from refusal
