@@ -1,0 +1,338 @@
+"""RabbitMQ's management HTTP API, as far as kchat needs it: accounts, their rights, limits and connections.
+
+https://www.rabbitmq.com/docs/management#http-api. Errors are those of :mod:`kchat.errors`; no text and no ``repr`` has
+a password in it.
+"""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import ssl
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
+
+from kchat import errors
+from kchat.tls import PinMismatch, TlsOptions
+
+if TYPE_CHECKING:
+    from kchat.settings import Settings
+
+PORT_OFFSET = 10_000
+"""RabbitMQ's management listens on 15672 beside AMQP's 5672, and on 15671 beside AMQPS' 5671."""
+
+_LARGEST_ANSWER = 32 << 20
+"""Bytes; the accounts of a broker with a hundred thousand of them."""
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A redirected request would take the administrator's password along, to wherever that is."""
+
+    def redirect_request(self, *_: Any, **__: Any) -> None:
+        """Follow nothing; urllib then raises the redirection as an error."""
+
+
+class _HTTPSConnection(http.client.HTTPConnection):
+    """HTTPS with kchat's own handshake, so that pins and CAs hold here as they do for AMQP."""
+
+    default_port = http.client.HTTPS_PORT
+
+    def __init__(self, host: str, tls: TlsOptions, **more: Any) -> None:
+        super().__init__(host, **more)
+        self._tls = tls
+
+    def connect(self) -> None:
+        super().connect()
+        self.sock = self._tls.wrap(self.sock, self.host, self.timeout)
+
+
+class _HTTPSHandler(urllib.request.HTTPSHandler):
+    def __init__(self, tls: TlsOptions) -> None:
+        super().__init__()
+        self._tls = tls
+
+    def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        def connection(host: str, **more: Any) -> _HTTPSConnection:
+            return _HTTPSConnection(host, self._tls, **more)
+
+        return self.do_open(connection, req)
+
+
+class Management:
+    """One administrator's access to the management API.
+
+    Arguments:
+        url: of the API, without ``/api``: ``http://host:15672``.
+        username: an account with the tag ``administrator``.
+        password: its password; not shown by anything here.
+        timeout: seconds for one request, default 5.
+        tls: for ``https``. Default: the system's trust.
+
+    Raises:
+        kchat.errors.SettingsError: it is no http or https URL, or has an account in it.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        username: str,
+        password: str,
+        *,
+        timeout: float = 5.0,
+        tls: TlsOptions | None = None,
+    ) -> None:
+        self.url = _checked(url)
+        self.username = username
+        self._timeout = timeout
+        token = base64.b64encode(f"{username}:{password}".encode()).decode()
+        self._headers = {"Authorization": f"Basic {token}", "Content-Type": "application/json"}
+        # Like AMQP itself it goes straight to the broker, whatever proxy the environment names.
+        self._opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), _NoRedirect(), _HTTPSHandler(tls or TlsOptions())
+        )
+
+    def __repr__(self) -> str:
+        return f"<Management {self.username} at {self.url}>"
+
+    @classmethod
+    def of(cls, settings: Settings, url: str | None = None) -> Management:
+        """The API of the first broker, with that broker's account.
+
+        Arguments:
+            settings: of an AMQP broker.
+            url: of the API. Default: the broker's host, and its port plus 10,000; ``https`` for ``amqps``.
+
+        Raises:
+            kchat.errors.SettingsError: the broker has no such API, or its settings no account.
+        """
+        broker = settings.broker
+        if broker.transport.name != "amqp":
+            raise errors.SettingsError(f"the {broker.transport.name} transport has no management API")
+        if broker.username is None or broker.password is None:
+            raise errors.SettingsError(
+                "accounts are made with the broker's administrator account, and none is given",
+                hint="name it with --rmq-username and --ask-password, or in the URL",
+            )
+        if url is None:
+            secure = broker.scheme == "amqps"
+            port = (broker.port or (5671 if secure else 5672)) + PORT_OFFSET
+            if port > 65535:
+                raise errors.SettingsError(
+                    f"no management port is known for {broker}", hint="name its URL with --management-url"
+                )
+            host = broker.host or "localhost"
+            host = f"[{host}]" if ":" in host else host
+            url = f"{'https' if secure else 'http'}://{host}:{port}"
+        tls = getattr(settings, "tls", None)
+        return cls(url, broker.username, broker.password, timeout=settings.connect_timeout, tls=tls)
+
+    # What kchat asks and tells.
+
+    def require_administrator(self) -> None:
+        """Make sure that the account may make others.
+
+        Raises:
+            kchat.errors.NotAuthorised: it may not.
+        """
+        tags = _tags(self.request("GET", "whoami").get("tags"))
+        if "administrator" not in tags:
+            raise self._no_administrator()
+
+    def users(self) -> list[dict[str, Any]]:
+        """All accounts, each with ``name`` and ``tags``, a list of strings."""
+        return [dict(user, tags=_tags(user.get("tags"))) for user in self.request("GET", "users")]
+
+    def user(self, name: str) -> dict[str, Any] | None:
+        """One account, or None where there is none of that name."""
+        try:
+            user = dict(self.request("GET", "users", name))
+        except errors.NotFound:
+            return None
+        return dict(user, tags=_tags(user.get("tags")))
+
+    def put_user(self, name: str, password: str, tags: tuple[str, ...]) -> None:
+        """Make an account, or change its password and tags."""
+        # A comma list, as older brokers take no other.
+        self.request("PUT", "users", name, body={"password": password, "tags": ",".join(tags)})
+
+    def delete_user(self, name: str) -> None:
+        """Delete an account with its rights. RabbitMQ closes its connections, a moment later.
+
+        Raises:
+            kchat.errors.NotFound: there is none of that name.
+        """
+        self.request("DELETE", "users", name)
+
+    def permissions(self, name: str) -> list[dict[str, str]]:
+        """An account's rights: ``vhost``, ``configure``, ``write`` and ``read`` for each virtual host that it may use."""
+        return list(self.request("GET", "users", name, "permissions"))
+
+    def put_permissions(self, vhost: str, name: str, *, configure: str, write: str, read: str) -> None:
+        """Set an account's rights on one virtual host, as regular expressions."""
+        rights = {"configure": configure, "write": write, "read": read}
+        self.request("PUT", "permissions", vhost, name, body=rights)
+
+    def limit(self, name: str, limit: str, value: int) -> bool:
+        """Set ``max-connections`` or ``max-channels`` of an account; False where the broker knows no such limits.
+
+        https://www.rabbitmq.com/docs/user-limits; they came with RabbitMQ 3.8.10.
+        """
+        try:
+            self.request("PUT", "user-limits", name, limit, body={"value": value})
+        except errors.Refused as error:
+            if isinstance(error, errors.NotAuthorised):
+                raise
+            return False
+        return True
+
+    def connections(self, name: str) -> list[str]:
+        """The names of an account's open connections, the newest included."""
+        try:
+            found = self.request("GET", "connections", "username", name)
+        except errors.NotFound:  # an older broker, whose list is up to five seconds old
+            found = [one for one in self.request("GET", "connections") if one.get("user") == name]
+        return [str(one["name"]) for one in found]
+
+    def close_connection(self, connection: str, reason: str) -> None:
+        """Close a connection; nothing happens where it has gone by itself. The client gets 320 with the reason."""
+        try:
+            self.request("DELETE", "connections", connection, headers={"X-Reason": reason})
+        except errors.NotFound:
+            return
+
+    # The requests themselves.
+
+    def request(
+        self, method: str, *path: str, body: object = None, headers: dict[str, str] | None = None
+    ) -> Any:
+        """Make one request.
+
+        Arguments:
+            method: ``GET``, ``PUT``, ``POST`` or ``DELETE``.
+            path: the parts after ``/api/``, not quoted.
+            body: sent as JSON unless None.
+            headers: more of them. Default none.
+
+        Returns:
+            The answer's JSON; None where it is empty.
+
+        Raises:
+            kchat.errors.Unreachable: nothing answers there, or something else does.
+            kchat.errors.NotAuthorised: the account is unknown, its password wrong, or it is no administrator.
+            kchat.errors.NotFound: there is no such thing.
+            kchat.errors.Refused: any other refusal, with RabbitMQ's reason.
+        """
+        url = f"{self.url}/api/" + "/".join(quote(part, safe="") for part in path)
+        data = None if body is None else json.dumps(body).encode()
+        asked = urllib.request.Request(  # noqa: S310 - the scheme is checked in __init__
+            url, data, self._headers | (headers or {}), method=method
+        )
+        try:
+            with self._opener.open(asked, timeout=self._timeout) as answer:
+                raw = answer.read(_LARGEST_ANSWER + 1)
+        except urllib.error.HTTPError as error:
+            with error:
+                raise self._refusal(error.code, error.read(1 << 16), path) from None
+        except urllib.error.URLError as error:
+            raise self._unreachable(error.reason) from error
+        except (OSError, http.client.HTTPException) as error:
+            raise self._unreachable(error) from error
+        if not raw:
+            return None
+        try:
+            return json.loads(raw)
+        except ValueError:
+            raise self._no_api() from None
+
+    def _refusal(self, status: int, raw: bytes, path: tuple[str, ...]) -> errors.KchatError:
+        try:
+            answer = json.loads(raw)
+            reason = str(answer.get("reason") or answer.get("error") or "")
+        except (ValueError, AttributeError):
+            reason = ""
+        if status == 401 and path[0] != "whoami" and self._knows_us():
+            return self._no_administrator()
+        if status == 401:
+            # Who may use AMQP and not this API is told apart from a wrong password by the reason alone.
+            if "management user" in reason.lower():
+                return self._no_administrator()
+            return errors.NotAuthorised(
+                f"{self.url}: not authorised: login refused for {self.username!r}",
+                hint="check the account and its password",
+            )
+        if status == 403:
+            return errors.NotAuthorised(f"{self.url}: not authorised: {reason}")
+        if status == 404 and path[0] == "whoami":
+            return self._no_api()
+        if status == 404:
+            return errors.NotFound(f"{self.url}: there is no {'/'.join(path)}")
+        if 300 <= status < 400 or status == 501:
+            return self._no_api()
+        return errors.Refused(f"{self.url}: HTTP {status} for {'/'.join(path)}: {reason}")
+
+    def _knows_us(self) -> bool:
+        try:
+            self.request("GET", "whoami")
+        except errors.NotAuthorised:
+            return False
+        return True
+
+    def _no_administrator(self) -> errors.NotAuthorised:
+        return errors.NotAuthorised(
+            f"{self.url}: the account {self.username!r} is no administrator of this broker",
+            hint="give the host's own account with --rmq-username, one with the tag administrator",
+        )
+
+    def _no_api(self) -> errors.Unreachable:
+        return errors.Unreachable(
+            f"{self.url}: what answers there is not RabbitMQ's management API",
+            hint="is the plugin rabbitmq_management on? Name its URL with --management-url",
+        )
+
+    def _unreachable(self, reason: object) -> errors.Unreachable:
+        if isinstance(reason, ssl.SSLCertVerificationError):
+            return errors.Unreachable(f"{self.url}: its certificate is not valid: {reason.verify_message}")
+        if isinstance(reason, PinMismatch):
+            return errors.Unreachable(
+                f"{self.url}: {reason}", hint="another server, a renewed certificate, or somebody in between"
+            )
+        if isinstance(reason, TimeoutError):
+            text = "no answer in time"
+        elif isinstance(reason, ConnectionRefusedError):
+            text = "nothing listens on that port (connection refused)"
+        elif isinstance(reason, http.client.HTTPException):
+            return self._no_api()
+        else:
+            text = str(getattr(reason, "strerror", None) or reason)
+        return errors.Unreachable(
+            f"{self.url}: {text}",
+            hint="accounts are made by the management API: name its URL with --management-url",
+        )
+
+
+def _checked(url: str) -> str:
+    hint = "for example: http://localhost:15672"
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - raises where it is no port
+    except ValueError:
+        raise errors.SettingsError("the management URL has no valid host and port", hint=hint) from None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise errors.SettingsError("the management URL is no http or https URL", hint=hint)
+    if parts.username is not None or parts.password is not None:
+        raise errors.SettingsError(
+            "the management URL has an account in it", hint="give the account with --rmq-username"
+        )
+    if parts.query or parts.fragment:
+        raise errors.SettingsError("the management URL has a query in it", hint=hint)
+    return url.rstrip("/").removesuffix("/api")
+
+
+def _tags(tags: object) -> list[str]:
+    """A list since RabbitMQ 3.9, a comma list before."""
+    if isinstance(tags, str):
+        return tags.split(",")
+    return [str(tag) for tag in tags] if isinstance(tags, list) else []
