@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         SettingsError,
         TooLarge,
         Unreachable,
+        Untrusted,
     )
     from kchat.listen import listen
     from kchat.message import Message
@@ -63,6 +64,7 @@ _HOMES = {
         "SettingsError",
         "TooLarge",
         "Unreachable",
+        "Untrusted",
     ),
     "kchat.listen": ("listen",),
     "kchat.message": ("Message",),
@@ -100,6 +102,7 @@ __all__ = [
     "TooLarge",
     "TransportInfo",
     "Unreachable",
+    "Untrusted",
     "__version__",
     "listen",
 ]

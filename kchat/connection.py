@@ -6,20 +6,22 @@ This is the one place where exceptions of py-amqp, redis-py, the sockets and our
 
 from __future__ import annotations
 
+import errno
 import logging
+import math
 import random
 import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from time import monotonic
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
 import amqp.exceptions
 import kombu
 import kombu.exceptions
 
-from kchat import errors, transports
+from kchat import errors, events, tls, transports
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,7 +61,8 @@ def connect(
         The connected connection and the broker it leads to.
 
     Raises:
-        kchat.errors.BrokerError: what went wrong with the last broker.
+        kchat.errors.BrokerError: what went wrong; of several brokers, what the first one said that answered at all, or
+            else with the last one.
         kchat.errors.MissingExtra: the transport's driver is not installed.
     """
     settings.transport.require()
@@ -73,7 +76,8 @@ def connect(
         except errors.BrokerError as error:
             drop(connection)
             logger.debug("%s", error)
-            failure = error
+            if not isinstance(failure, errors.Refused):
+                failure = error
         except BaseException:
             drop(connection)
             raise
@@ -114,15 +118,20 @@ def kombu_connection(
         password=broker.password,
         virtual_host=broker.vhost,
         transport=broker.transport.schemes[broker.scheme],
-        ssl=_tls(broker),
+        ssl=broker.encrypted,
+        login_method="EXTERNAL" if _by_certificate(settings, broker) else None,
         connect_timeout=settings.connect_timeout,
-        heartbeat=heartbeat,
+        # It travels in whole seconds, and 0 would switch it off.
+        heartbeat=math.ceil(heartbeat),
         transport_options={
             "client_properties": {
                 "connection_name": f"kchat {purpose} {settings.room}",
                 "product": "kchat",
                 "capabilities": {"connection.blocked": True, "consumer_cancel_notify": True},
             },
+            "tls": settings.tls if broker.encrypted else None,
+            # Kombu connects to 127.0.0.1 when it is told localhost; the certificate is for the name.
+            "server_hostname": broker.host or "localhost",
             "on_blocked": on_blocked,
             "on_unblocked": on_unblocked,
             # py-amqp's default of 1 s drops the connection whenever the broker holds the sender back for that long.
@@ -131,6 +140,8 @@ def kombu_connection(
             else {},
             # A write that gets nowhere for so long is stuck: the link is dead, or the broker does not read.
             "write_timeout": settings.confirm_timeout,
+            # py-amqp would wait for ever for the answer to a declaration.
+            "answer_timeout": max(settings.connect_timeout, settings.confirm_timeout),
         },
     )
 
@@ -172,15 +183,22 @@ def _redis_tls(broker: Broker) -> dict[str, Any] | None:
     return {**broker.options, "ssl_cert_reqs": verify, "ssl_check_hostname": verify == "required"}
 
 
-def _tls(broker: Broker) -> dict[str, Any] | None:
-    if broker.scheme != "amqps":
+def _by_certificate(settings: Settings, broker: Broker) -> bool:
+    """Whether a client's certificate is the account (SASL's EXTERNAL mechanism, RFC 4422 appendix A)."""
+    return broker.encrypted and settings.tls.cert is not None and broker.username is None
+
+
+def account(connection: kombu.Connection) -> str | None:
+    """The account that the broker checks ``user_id`` against, where this side knows it.
+
+    With a client's certificate it does not: the broker derives it from the certificate by rules of its own.
+
+    Arguments:
+        connection: connected, of :func:`connect`.
+    """
+    if connection.transport.driver_type != "amqp" or connection.login_method == "EXTERNAL":
         return None
-    # py-amqp verifies nothing unless it is told to.
-    return {
-        "server_hostname": broker.host,
-        "cert_reqs": ssl.CERT_REQUIRED,
-        "ca_certs": ssl.get_default_verify_paths().cafile or ssl.get_default_verify_paths().openssl_cafile,
-    }
+    return str(connection.userid)
 
 
 @contextmanager
@@ -203,13 +221,10 @@ def as_kchat_error(error: Exception, broker: Broker, doing: str) -> errors.Kchat
     # Most specific first.
     if isinstance(error, amqp.exceptions.AMQPError):
         return _from_reply(error, where, doing)
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return errors.Unreachable(f"{where}: its certificate is not valid: {error.verify_message}")
-    if isinstance(error, ssl.SSLError):
-        return errors.Unreachable(
-            f"{where}: no TLS connection: {error.reason or error}", hint="is TLS on at that port?"
-        )
-    if isinstance(error, socket.gaierror):
+    if isinstance(error, ssl.SSLError | tls.PinMismatch):
+        return tls.as_kchat_error(error, where, broker.host, doing)
+    if isinstance(error, socket.gaierror) or (isinstance(error, UnicodeError) and doing == "connect"):
+        # UnicodeError: a name with an empty or overlong part, which cannot be looked up.
         return errors.Unreachable(f"{where}: no such host: {broker.host}")
     if isinstance(error, ConnectionRefusedError):
         return errors.Unreachable(f"{where}: nothing listens on that port (connection refused)")
@@ -220,7 +235,8 @@ def as_kchat_error(error: Exception, broker: Broker, doing: str) -> errors.Kchat
         )
     if isinstance(error, OSError):
         kind = errors.Unreachable if doing == "connect" else errors.Closed
-        hint = "is it that kind of broker, and TLS or not?" if doing == "connect" and not error.errno else ""
+        lost = error.errno in (None, errno.ECONNRESET, errno.EPIPE)
+        hint = "is it that kind of broker, and TLS or not?" if doing == "connect" and lost else ""
         return kind(f"{where}: {error.strerror or error}", hint=hint)
     if isinstance(error, kombu.exceptions.OperationalError):
         return errors.Closed(f"{where}: {error}")
@@ -234,8 +250,12 @@ def _from_reply(error: amqp.exceptions.AMQPError, where: str, doing: str) -> err
     code, text = error.code, _reply_text(error)
     if code == 403:
         if doing == "connect":
-            return _login_refused(where)
+            return _login_refused(where, by_certificate="EXTERNAL" in text)
         return errors.NotAuthorised(f"{where}: not authorised: this account may not {doing} here: {text}")
+    if isinstance(error, amqp.exceptions.ConsumerCancelled):
+        return errors.Closed(
+            f"{where}: the queue was deleted, or its consumer ended by the broker (basic.cancel)"
+        )
     if code == 404:
         return errors.NotFound(f"{where}: {text}")
     if code == 530 and "not found" in text:
@@ -248,19 +268,52 @@ def _from_reply(error: amqp.exceptions.AMQPError, where: str, doing: str) -> err
         return errors.NotAuthorised(f"{where}: {text}")
     if code == 311 or (code == 406 and "larger than" in text):
         return errors.TooLarge(f"{where}: too large for the broker: {text}")
+    if code == 506 and where.startswith("local:"):
+        return errors.Blocked(f"{where}: {text}", hint="free some space there")
+    if code == 541 and "is down" in text:
+        # A virtual host that is not there yet, or not any more, while RabbitMQ starts or stops.
+        return errors.Unreachable(f"{where}: {text}")
+    if code == 406 and "timed out" in text:
+        # https://www.rabbitmq.com/docs/consumers#acknowledgement-timeout
+        return errors.Closed(f"{where}: {text}")
     if isinstance(error, amqp.exceptions.ChannelError) or code in (540, 541):
         return errors.Refused(f"{where}: {text}")
-    if isinstance(error, amqp.exceptions.UnexpectedFrame):
-        return errors.Unreachable(
-            f"{where}: what answers there does not speak AMQP", hint="is it that kind of broker?"
+    return _from_handshake(error, where, text) if doing == "connect" else errors.Closed(f"{where}: {text}")
+
+
+def _from_handshake(error: amqp.exceptions.AMQPError, where: str, text: str) -> errors.KchatError:
+    """What ends a connection before it is one; without a reply code."""
+    if "auth mechanism" in text:
+        offers = text.partition("available: ")[2].rstrip(")")
+        hint = "name an account with --rmq-username" if "offer: EXTERNAL" in text else ""
+        return errors.NotAuthorised(
+            f"{where}: no common way to log in; the broker offers {offers}", hint=hint
         )
-    return errors.Closed(f"{where}: {text}")
-
-
-def _login_refused(where: str) -> errors.NotAuthorised:
-    return errors.NotAuthorised(
-        f"{where}: not authorised: login refused", hint="check the account and its password"
+    if not isinstance(error, amqp.exceptions.UnexpectedFrame):
+        return errors.Closed(f"{where}: {text}")
+    greeting = getattr(error, "greeting", b"")
+    if greeting.startswith(b"\x15\x03"):  # an alert: RFC 8446 section 6
+        return errors.Unreachable(
+            f"{where}: TLS is on at that port", hint="name it with an amqps:// URL, or --tls"
+        )
+    if greeting.startswith(b"AMQP"):  # AMQP 0-9-1 section 2.2.4: the version that it would speak
+        version = "-".join(map(str, greeting[4:]))
+        return errors.Unreachable(f"{where}: a broker that speaks another AMQP than 0-9-1 ({version})")
+    if greeting.startswith(b"HTTP/"):
+        return errors.Unreachable(
+            f"{where}: a web server, not a broker",
+            hint="15672 is the dashboard's port; AMQP is usually at 5672",
+        )
+    return errors.Unreachable(
+        f"{where}: what answers there does not speak AMQP", hint="is it that kind of broker?"
     )
+
+
+def _login_refused(where: str, *, by_certificate: bool = False) -> errors.NotAuthorised:
+    hint = "check the account and its password"
+    if by_certificate:
+        hint = "the broker has no account of the client certificate's name"
+    return errors.NotAuthorised(f"{where}: not authorised: login refused", hint=hint)
 
 
 def _reply_text(error: amqp.exceptions.AMQPError) -> str:
@@ -299,6 +352,8 @@ def close(connection: kombu.Connection) -> None:
         # Without a limit, release() waits for ever for the close-ok of a broker that is gone.
         with suppress(OSError):
             sock.settimeout(CLOSE_TIMEOUT)
+        if hasattr(connection.connection, "answer_timeout"):
+            connection.connection.answer_timeout = CLOSE_TIMEOUT
     try:
         connection.release()
     except (*connection.connection_errors, *connection.channel_errors) as error:
@@ -312,6 +367,30 @@ def drop(connection: kombu.Connection) -> None:
         connection.collect(socket_timeout=0.1)
     except (OSError, AttributeError, *connection.connection_errors, *connection.channel_errors) as error:
         logger.debug("while dropping: %s", error)
+
+
+def keep_trying(attempt: Callable[[], object], on_event: events.OnEvent) -> None:
+    """Do it until the broker can be reached, with pauses in between.
+
+    Arguments:
+        attempt: connects, or raises.
+        on_event: told of each pause.
+
+    Raises:
+        kchat.errors.KchatError: what ``attempt`` raised that waiting does not mend.
+    """
+    backoff = Backoff()
+    while True:
+        try:
+            attempt()
+        except (errors.Unreachable, errors.Closed) as error:
+            if isinstance(error, errors.Untrusted):
+                raise
+            pause = backoff.fail()
+            on_event(events.Waiting(error, pause, backoff.attempt))
+            sleep(pause)
+        else:
+            return
 
 
 class Backoff:

@@ -8,6 +8,7 @@
     ├── DecodeError           a body is no kchat message
     ├── BrokerError           something between here and the room
     │   ├── Unreachable       nothing answers there
+    │   │   └── Untrusted       ... or what answers cannot prove to be the broker
     │   ├── Refused           the broker answered: no
     │   │   ├── NotAuthorised   ... to this account
     │   │   └── NotFound        ... there is no such room, queue or virtual host
@@ -61,6 +62,10 @@ class BrokerError(KchatError):
 
 class Unreachable(BrokerError):
     """Nothing answers there: no such host, a closed port, a firewall, a failed TLS handshake."""
+
+
+class Untrusted(Unreachable):
+    """The server's certificate is not valid here, or is not the pinned one. No password was sent."""
 
 
 class Refused(BrokerError):

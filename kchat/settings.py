@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from kchat.errors import SettingsError
+from kchat.tls import TlsOptions
 from kchat.transports import TRANSPORTS, TransportInfo, by_scheme
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ DEFAULT_URL = "local://"
 
 MAX_ROOM_BYTES = 255
 """AMQP 0-9-1 section 4.2.5.3: an exchange's name is a short string."""
+
+_WITH_TLS = {"amqp": "amqps", "redis": "rediss"}
+"""Schemes that can be encrypted, and how they are called then."""
 
 _CONTROL = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]"
@@ -55,6 +59,11 @@ class Broker:
     def transport(self) -> TransportInfo:
         """The registry's line for the scheme."""
         return by_scheme(self.scheme)
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether its scheme is one with TLS."""
+        return self.scheme in _WITH_TLS.values()
 
     @property
     def vhost(self) -> str:
@@ -152,6 +161,7 @@ class Settings:
         confirm_timeout: seconds to wait for the broker's confirmation of a message, default 10.
         heartbeat: seconds between AMQP heartbeats, default 10; a dead link is noticed after two of them
             (https://www.rabbitmq.com/docs/heartbeats). 0 switches them off.
+        tls: what to trust and whom to be, on ``amqps://`` and ``rediss://``.
     """
 
     brokers: tuple[Broker, ...]
@@ -159,6 +169,7 @@ class Settings:
     connect_timeout: float = 5.0
     confirm_timeout: float = 10.0
     heartbeat: float = 10.0
+    tls: TlsOptions = field(default_factory=TlsOptions)
 
     def __post_init__(self) -> None:
         if not self.brokers:
@@ -202,6 +213,7 @@ class Settings:
         connect_timeout: float = 5.0,
         confirm_timeout: float = 10.0,
         heartbeat: float = 10.0,
+        tls: TlsOptions | None = None,
         environ: Mapping[str, str] | None = None,
     ) -> Settings:
         """Choose the broker: ``url``, else ``transport``/``host``/..., else ``KCHAT_URL``, else the embedded room.
@@ -219,6 +231,7 @@ class Settings:
             connect_timeout: seconds.
             confirm_timeout: seconds.
             heartbeat: seconds.
+            tls: what to trust and whom to be. With ``host`` and such, giving any means a connection with TLS.
             environ: the environment. Default ``os.environ``.
 
         Raises:
@@ -231,13 +244,32 @@ class Settings:
             brokers = [Broker.parse(part.strip()) for part in url.split(";") if part.strip()]
         else:
             brokers = list(_from_parts(transport, host, port, vhost, project))
+        if tls is not None:
+            brokers = [_with_tls(broker, switch=url is None) for broker in brokers]
+            if tls.cert is not None:
+                # A client's certificate is an account; the one that only fills in stays out of its way.
+                environ = {}
         return cls(
             brokers=tuple(_with_account(broker, username, password, environ) for broker in brokers),
             room=room,
             connect_timeout=connect_timeout,
             confirm_timeout=confirm_timeout,
             heartbeat=heartbeat,
+            tls=tls or TlsOptions(),
         )
+
+
+def _with_tls(broker: Broker, *, switch: bool) -> Broker:
+    """The broker with TLS, where it can have it; a URL that says otherwise is not overruled."""
+    encrypted = _WITH_TLS.get(broker.scheme)
+    if encrypted is None:
+        return broker
+    if not switch:
+        raise SettingsError(
+            f"{broker} is a connection without TLS, so the options for TLS would protect nothing",
+            hint=f"begin the URL with {encrypted}://",
+        )
+    return replace(broker, scheme=encrypted)
 
 
 def _from_parts(

@@ -11,7 +11,9 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from kchat.cli.say import speaker
 from kchat.settings import DEFAULT_ROOM, Settings, login_name
+from kchat.tls import TlsOptions
 from kchat.transports import TRANSPORTS
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -64,6 +66,48 @@ _BROKER = (
     ),
     click.option("--ask-password", "-W", is_flag=True, help="Ask for the account's password."),
     click.option(
+        "--tls",
+        is_flag=True,
+        envvar="KCHAT_TLS",
+        show_envvar=True,
+        help="Encrypt the connection, as amqps:// and rediss:// URLs do; so does each of the next options.",
+    ),
+    click.option(
+        "--tls-ca",
+        metavar="FILE",
+        envvar="KCHAT_TLS_CA",
+        show_envvar=True,
+        help="Trust the CAs in this file (PEM), in place of the system's.",
+    ),
+    click.option(
+        "--tls-cert",
+        metavar="FILE",
+        envvar="KCHAT_TLS_CERT",
+        show_envvar=True,
+        help="Your own certificate (PEM); without --rmq-username it is your account.",
+    ),
+    click.option(
+        "--tls-key",
+        metavar="FILE",
+        envvar="KCHAT_TLS_KEY",
+        show_envvar=True,
+        help="Its private key (PEM), if that is in a file of its own.",
+    ),
+    click.option(
+        "--tls-pin",
+        metavar="sha256:HEX",
+        envvar="KCHAT_TLS_PIN",
+        show_envvar=True,
+        help="Take the server with this certificate and no other, whoever signed it.",
+    ),
+    click.option(
+        "--tls-insecure",
+        is_flag=True,
+        envvar="KCHAT_TLS_INSECURE",
+        show_envvar=True,
+        help="Check no certificate: whoever is in between can read everything, the password too.",
+    ),
+    click.option(
         "--connect-timeout",
         type=click.FloatRange(min=0, min_open=True),
         default=5.0,
@@ -114,6 +158,12 @@ def to_settings(
     rmq_username: str | None,
     rmq_password: str | None,
     ask_password: bool,
+    tls: bool,
+    tls_ca: str | None,
+    tls_cert: str | None,
+    tls_key: str | None,
+    tls_pin: str | None,
+    tls_insecure: bool,
     connect_timeout: float,
     **more: Any,
 ) -> Settings:
@@ -128,7 +178,8 @@ def to_settings(
         transport = "amqp"
     if ask_password:
         rmq_password = click.prompt("Password", hide_input=True, err=True)
-    return Settings.resolve(
+    options = TlsOptions(ca=tls_ca, cert=tls_cert, key=tls_key, pin=tls_pin, insecure=tls_insecure)
+    settings = Settings.resolve(
         url=url,
         transport=transport,
         host=host,
@@ -139,8 +190,14 @@ def to_settings(
         project=project,
         room=room,
         connect_timeout=connect_timeout,
+        tls=options if tls or options else None,
         **more,
     )
+    if settings.tls.insecure and settings.broker.encrypted:
+        speaker(quiet=False)(
+            f"kchat: warning: whether {settings.broker} is the right server is not checked (--tls-insecure)"
+        )
+    return settings
 
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}

@@ -4,14 +4,135 @@
   https://www.rabbitmq.com/docs/connection-blocked), which py-amqp drops.
 - A publish that only publishes. py-amqp's looks for events each time, which takes as long as the publishing; kchat's
   sender looks for them when it needs to.
+- TLS by whoever gives the transport option ``tls``: the socket is wrapped, and the server known to be the right one,
+  before a byte of AMQP is written. Without that option TLS is py-amqp's own.
+- What answers is looked at before it is taken for AMQP: a TLS port addressed without TLS, a web server.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import errno
+import socket
+import ssl
+from typing import Any, Protocol
 
+import amqp.transport
 from amqp import spec
+from amqp.exceptions import UnexpectedFrame
 from kombu.transport import pyamqp
+
+_GREETING = 7
+"""Bytes of a frame's header (AMQP 0-9-1 section 4.2.3): type, channel, size."""
+
+_CONNECTION_START = b"\x01\x00\x00"
+"""A method frame on channel 0: what a broker begins with."""
+
+
+class Tls(Protocol):
+    """What the transport option ``tls`` has to be; :class:`kchat.tls.TlsOptions` is one."""
+
+    def wrap(self, sock: socket.socket, server_hostname: str, timeout: float | None) -> ssl.SSLSocket:
+        """Make a connected socket an encrypted one, or raise an ``OSError``."""
+
+
+class NotAmqp(UnexpectedFrame):
+    """What answers does not begin as AMQP 0-9-1 does. ``greeting`` has its first bytes."""
+
+    def __init__(self, greeting: bytes) -> None:
+        super().__init__(f"it begins with {greeting!r}")
+        self.greeting = greeting
+
+
+def _look(transport: Any) -> None:
+    """Look at the broker's first bytes, and leave them to be read.
+
+    Raises:
+        NotAmqp: it is no AMQP 0-9-1 broker.
+    """
+    try:
+        with transport.having_timeout(transport.connect_timeout):
+            greeting = transport._read(_GREETING)  # noqa: SLF001 - of a subclass in this module
+        if not greeting.startswith(_CONNECTION_START):
+            raise NotAmqp(greeting)
+    except BaseException:
+        # Not close(): that would wait for a goodbye.
+        transport.sock.close()
+        transport.sock, transport.connected = None, False
+        raise
+    transport._read_buffer = greeting + transport._read_buffer  # noqa: SLF001 - likewise
+
+
+class PlainTransport(amqp.transport.TCPTransport):
+    """py-amqp's transport without TLS."""
+
+    def connect(self) -> None:
+        """Connect, and look at what answers."""
+        if not self.connected:
+            super().connect()
+            _look(self)
+
+
+class TlsTransport(amqp.transport.SSLTransport):
+    """py-amqp's transport with TLS, the TLS itself left to ``tls``.
+
+    Arguments:
+        host: ``HOST:PORT``.
+        tls: wraps the socket.
+        server_hostname: the name that the certificate has to bear.
+        more: as of :class:`amqp.transport._AbstractTransport`.
+    """
+
+    sock: Any
+
+    def __init__(self, host: str, *, tls: Tls, server_hostname: str, **more: Any) -> None:
+        super().__init__(host, ssl=True, **more)
+        self._tls = tls
+        self._server_hostname = server_hostname
+
+    def connect(self) -> None:
+        """Connect, and look at what answers."""
+        if not self.connected:
+            super().connect()
+            _look(self)
+
+    def _setup_transport(self) -> None:
+        self.sock = self._tls.wrap(self.sock, self._server_hostname, self.connect_timeout)
+        self.sock.settimeout(None)
+        self._quick_recv = self.sock.read
+
+    def _shutdown_transport(self) -> None:
+        # py-amqp would wait for the server's close_notify. AMQP has its own goodbye, connection.close.
+        pass
+
+    def _read(self, n: int, initial: bool = False, _errnos: Any = ()) -> Any:  # noqa: FBT001, FBT002 - py-amqp's
+        try:
+            # Without the numbers that py-amqp tries again at once, in a loop that takes a whole core.
+            return super()._read(n, initial, ())
+        except ssl.SSLWantReadError as error:
+            raise TimeoutError from error
+
+    def _write(self, s: bytes) -> None:
+        # On an encrypted socket SO_SNDTIMEO, which py-amqp sets, is without effect.
+        before = self.sock.gettimeout()
+        self.sock.settimeout(self.write_timeout)
+        try:
+            self.sock.sendall(s)
+        except TimeoutError as error:
+            # As it comes from a socket without TLS.
+            raise BlockingIOError(errno.EAGAIN, "the broker takes nothing") from error
+        except (BrokenPipeError, ConnectionResetError):
+            self._raise_alert()
+            raise
+        finally:
+            self.sock.settimeout(before)
+
+    def _raise_alert(self) -> None:
+        """With TLS 1.3 a server refuses the client's certificate after the handshake, by an alert that waits to be read."""
+        try:
+            self.sock.settimeout(0)
+            self.sock.read(1)
+        except (ssl.SSLWantReadError, ssl.SSLEOFError, ConnectionError):
+            return
 
 
 class Channel(pyamqp.Channel):
@@ -33,9 +154,32 @@ class Channel(pyamqp.Channel):
 
 
 class Connection(pyamqp.Connection):
-    """A connection that passes on why it is blocked."""
+    """A connection that passes on why it is blocked.
+
+    Arguments:
+        tls: how to encrypt it. Default not at all, or by py-amqp's ``ssl``.
+        server_hostname: goes to ``tls``. Default the host connected to.
+    """
 
     Channel = Channel
+
+    def __init__(
+        self, *args: Any, tls: Tls | None = None, server_hostname: str | None = None, **more: Any
+    ) -> None:
+        super().__init__(*args, **more)
+        self._tls = tls
+        self._server_hostname = server_hostname
+
+    def Transport(self, host: str, connect_timeout: float, ssl: Any, *args: Any, **more: Any) -> Any:  # noqa: N802 - py-amqp's
+        """The connection's transport; py-amqp calls it."""
+        names = ("read_timeout", "write_timeout", "socket_settings")
+        options = {**dict(zip(names, args, strict=False)), **more, "connect_timeout": connect_timeout}
+        if self._tls is not None:
+            name = self._server_hostname or amqp.transport.to_host_port(host)[0]
+            return TlsTransport(host, tls=self._tls, server_hostname=name, **options)
+        if ssl:
+            return amqp.transport.SSLTransport(host, ssl=ssl, **options)
+        return PlainTransport(host, **options)
 
     _METHODS = {  # noqa: RUF012 - py-amqp's; never changed
         **pyamqp.Connection._METHODS,  # noqa: SLF001 - the table that py-amqp's subclasses supply
