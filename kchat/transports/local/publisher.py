@@ -38,12 +38,13 @@ _FILE_CHECK = 0.005
 #: Seconds between two looks at who is alive, at history and at the write-ahead log.
 _HOUSEKEEPING = 1.0
 
-#: Seconds that pruning may take at such a look.
+#: Seconds after which pruning is left for the next time.
 _PRUNE_SECONDS = 0.01
 
-#: Every so many messages of an exchange, and after each body of so many bytes, a step of pruning is due.
-_PRUNE_EVERY = 256
-_LARGE = 64 * 1024
+#: After so many bytes of messages history is pruned: an eighth of what one step removes. A message counts with
+#: about what it takes in the file besides its body.
+_PRUNE_BYTES = 512 * 1024
+_OVERHEAD = 200
 
 
 class Publisher:
@@ -60,7 +61,7 @@ class Publisher:
         self._routes: dict[tuple[str, str], Route] = {}
         self._encoder = Encoder()
         self._checked_at = self._check_at = self._kept_house_at = 0.0
-        self._prune_due = False
+        self._unpruned = 0
 
     def publish(self, message: Outgoing, exchange: str, routing_key: str) -> bool:
         """Store a message; when this returns it is committed.
@@ -101,9 +102,9 @@ class Publisher:
                 # Most of the time it is somebody else's turn. Whatever it is, the patient way will tell.
                 seq = self._insert(route, row)
             if seq:
-                if not seq % _PRUNE_EVERY or len(body) > _LARGE:
-                    # Before the next one: should it fail, this message is published all the same.
-                    self._prune_due, self._check_at = True, 0.0
+                self._unpruned += _OVERHEAD + len(body)
+                if self._unpruned > _PRUNE_BYTES:
+                    self._check_at = 0.0  # before the next one: should pruning fail, this one is published
                 return route.heard
             self._routes.clear()
 
@@ -112,14 +113,15 @@ class Publisher:
         self._checked_at, self._check_at = now, now + _FILE_CHECK
         self._store.check_file()
         if not self._kept_house_at <= now < self._kept_house_at + _HOUSEKEEPING:
-            self._kept_house_at = now
-            self._keep_house()
-        elif self._prune_due:
+            self._kept_house_at, self._unpruned = now, _PRUNE_BYTES + 1
+            sweep.sweep(self._store)
+        if self._unpruned > _PRUNE_BYTES:
+            self._unpruned = 0
             self._prune()
             self._store.tend_log()
-        self._prune_due = False
 
     def _find(self, exchange: str, routing_key: str) -> Route:
+        check_name(exchange, "exchange name")
         check_name(routing_key, "routing key")
         route = self._store.read(lambda db: find_route(db, exchange, routing_key))
         if route is None:
@@ -143,18 +145,12 @@ class Publisher:
             raise store.failed(exc) from exc
         return int(store.value("SELECT version FROM topology") == route.version)
 
-    def _keep_house(self) -> None:
-        sweep.sweep(self._store)
+    def _prune(self) -> None:
+        """Remove history that is beyond its bounds, step by step, for as long as a pause may be."""
         end = time.monotonic() + _PRUNE_SECONDS
-        while self._prune() and time.monotonic() < end:
-            pass
-        self._store.tend_log()
-
-    def _prune(self) -> bool:
-        """Remove one step's worth of history, if it is beyond its bounds; returns whether it was."""
-        if not self._store.read(lambda db: history.is_due(db, self._options)):
-            return False
-        return self._store.write(lambda db: history.prune(db, self._options))
+        while self._store.read(lambda db: history.is_due(db, self._options)):
+            if not self._store.write(lambda db: history.prune(db, self._options)) or time.monotonic() >= end:
+                break
 
 
 def _expiry(expiration: object, now: float) -> float:

@@ -27,6 +27,9 @@ _CHECKPOINT_PAGES = 1000
 #: Bytes that the write-ahead log keeps when it starts over; more than twice that: it could not for too long.
 _WAL_KEEP = 16 * 1024 * 1024
 
+#: Bytes that SQLite's smallest page has, and so its smallest file that is not empty.
+_SMALLEST = 512
+
 #: Seconds that a checkpoint which starts the log over may wait for readers.
 _WAL_WAIT = 0.05
 
@@ -74,8 +77,11 @@ class Store:
             directory.mkdir(0o700, parents=True, exist_ok=True)
         # Only where there is none yet: closing a second descriptor of a file that SQLite has open would drop
         # SQLite's locks on it. The log and its index get the file's mode from SQLite.
-        with suppress(FileExistsError):
+        try:
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        except FileExistsError:
+            if 0 < Path(self.path).stat().st_size < _SMALLEST:  # SQLite would write over it
+                raise NotAllowed(f"{self.path}: this is not an SQLite file") from None
 
     def _identify(self) -> tuple[int, int]:
         status = os.stat(self.path)  # noqa: PTH116 - a Path costs more, and this is asked for each message

@@ -80,6 +80,7 @@ def declare_exchange(
         amqp.exceptions.PreconditionFailed: there is another one, or the type is unknown.
         amqp.exceptions.AccessRefused: the name is reserved.
     """
+    check_name(name, "exchange name")
     row = db.execute(
         "SELECT type, durable, auto_delete, arguments FROM exchange WHERE name = ?", (name,)
     ).fetchone()
@@ -93,7 +94,6 @@ def declare_exchange(
     if row is None:
         if not name or name.startswith("amq."):
             raise AccessRefused(f"exchange {name!r}: the name is reserved")
-        check_name(name, "exchange name")
         db.execute(
             "INSERT INTO exchange (name, type, durable, auto_delete, arguments, floor) VALUES (?, ?, ?, ?, ?, ?)",
             (name, *wanted, schema.NO_HISTORY),
@@ -138,6 +138,7 @@ def find_exchange(db: sqlite3.Connection, name: str) -> tuple[int, str]:
     Raises:
         amqp.exceptions.NotFound: there is none.
     """
+    check_name(name, "exchange name")
     row = db.execute("SELECT id, type FROM exchange WHERE name = ?", (name,)).fetchone()
     if row is None:
         raise NotFound(f"no exchange {name!r}")
@@ -146,6 +147,7 @@ def find_exchange(db: sqlite3.Connection, name: str) -> tuple[int, str]:
 
 def find_queue(db: sqlite3.Connection, name: str) -> QueueRow | None:
     """The queue of that name, if there is one."""
+    check_name(name, "queue name")
     row = db.execute(
         "SELECT id, name, durable, auto_delete, owner, arguments, max_length, ttl, expires FROM queue"
         " WHERE name = ?",
@@ -198,7 +200,6 @@ def create_queue(
     Raises:
         amqp.exceptions.PreconditionFailed: a name or argument that cannot be.
     """
-    check_name(name, "queue name")
     given = arguments or {}
     if given.get("x-overflow", "drop-head") != "drop-head":
         raise PreconditionFailed(f"queue {name!r}: x-overflow can only be drop-head here")

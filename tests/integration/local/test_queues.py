@@ -1,0 +1,559 @@
+"""What a queue does: take, acknowledge, refuse, put back, limit, forget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from amqp.exceptions import (
+    AccessRefused,
+    AMQPNotImplementedError,
+    ConsumerCancelled,
+    NotAllowed,
+    NotFound,
+    PreconditionFailed,
+    RecoverableConnectionError,
+    ResourceLocked,
+)
+
+from tests.brokers.wait import wait_until
+from tests.integration.local.conftest import Connect
+from tests.integration.local.drive import bodies, drain, get_all, listen, own_queue, rest, send
+
+pytestmark = pytest.mark.usefixtures("queue")
+
+
+@pytest.fixture(params=["shared", "own", "own, of a room"])
+def queue(request: pytest.FixtureRequest, channel: Any) -> str:
+    """A queue of each kind, to which the exchange ``in`` leads."""
+    kind = request.param
+    channel.exchange_declare("in", "fanout" if kind == "own, of a room" else "direct")
+    channel.queue_declare("q", exclusive=kind != "shared")
+    channel.queue_bind("q", "in")
+    return "q"
+
+
+def fill(channel: Any, *texts: str, **properties: Any) -> None:
+    send(channel, *texts, exchange="in", **properties)
+
+
+def test_get_takes_one_after_the_other(channel: Any) -> None:
+    fill(channel, "a", "b")
+    first, second = channel.basic_get("q"), channel.basic_get("q")
+    assert (first.body, second.body) == (b"a", b"b")
+    assert channel.basic_get("q") is None
+    assert not first.delivery_info["redelivered"]
+
+
+def test_what_is_acknowledged_does_not_come_back(channel: Any) -> None:
+    fill(channel, "a", "b", "c")
+    tags = [channel.basic_get("q").delivery_tag for _ in range(3)]
+    channel.basic_ack(tags[1])
+    channel.basic_recover(requeue=True)
+    assert get_all(channel, "q") == ["a", "c"]
+    channel.basic_recover(requeue=True)
+    assert get_all(channel, "q") == []
+
+
+def test_multiple_acknowledges_all_up_to_and_including(channel: Any, connection: Any) -> None:
+    arrived = listen(channel, "q")
+    fill(channel, *"abcde")
+    drain(connection, arrived, 5)
+    channel.basic_ack(arrived[2].delivery_tag, multiple=True)
+    channel.basic_ack(arrived[2].delivery_tag, multiple=True)
+    channel.basic_recover(requeue=True)
+    assert drain(connection, arrived, 7)[5:] == ["d", "e"]
+    channel.basic_ack(0, multiple=True)
+    channel.basic_recover(requeue=True)
+    assert len(rest(connection, arrived)) == 7
+
+
+def test_an_unknown_delivery_tag_is_an_error(channel: Any) -> None:
+    fill(channel, "a")
+    tag = channel.basic_get("q").delivery_tag
+    channel.basic_ack(tag)
+    for wrong in (tag, tag + 1):
+        with pytest.raises(PreconditionFailed, match="delivery tag"):
+            channel.basic_ack(wrong)
+    with pytest.raises(PreconditionFailed):
+        channel.basic_ack(99, multiple=True)
+
+
+def test_reject_drops_or_puts_back_where_it_was(channel: Any, connection: Any) -> None:
+    fill(channel, *"abc")
+    channel.basic_qos(0, 1, False)
+    arrived = listen(channel, "q")
+    drain(connection, arrived, 1)
+    channel.basic_reject(arrived[0].delivery_tag, requeue=True)
+    drain(connection, arrived, 2)
+    assert arrived[1].body == b"a"
+    assert arrived[1].delivery_info["redelivered"]
+    channel.basic_reject(arrived[1].delivery_tag, requeue=False)
+    drain(connection, arrived, 3)
+    assert arrived[2].body == b"b"
+    assert not arrived[2].delivery_info["redelivered"]
+
+
+def test_nack_takes_several_at_once(channel: Any, connection: Any) -> None:
+    fill(channel, *"abc")
+    arrived = listen(channel, "q")
+    drain(connection, arrived, 3)
+    channel.basic_nack(arrived[1].delivery_tag, multiple=True, requeue=True)
+    assert drain(connection, arrived, 5)[3:] == ["a", "b"]
+    channel.basic_nack(arrived[-1].delivery_tag, multiple=True, requeue=False)
+    channel.basic_recover(requeue=True)
+    assert len(rest(connection, arrived)) == 5
+
+
+def test_recover_delivers_again_in_order(channel: Any, connection: Any) -> None:
+    fill(channel, *"abc")
+    arrived = listen(channel, "q")
+    drain(connection, arrived, 3)
+    channel.basic_recover(requeue=True)
+    assert drain(connection, arrived, 6)[3:] == ["a", "b", "c"]
+    assert all(delivery.delivery_info["redelivered"] for delivery in arrived[3:])
+    with pytest.raises(AMQPNotImplementedError):
+        channel.basic_recover(requeue=False)
+
+
+def test_prefetch_limits_what_is_unacknowledged(channel: Any, connection: Any) -> None:
+    channel.basic_qos(0, 2, False)
+    arrived = listen(channel, "q")
+    fill(channel, *"abcde")
+    assert rest(connection, arrived) == ["a", "b"]
+    channel.basic_ack(arrived[0].delivery_tag)
+    assert rest(connection, arrived) == ["a", "b", "c"]
+    channel.basic_qos(0, 0, False)
+    assert rest(connection, arrived) == list("abcde")
+    with pytest.raises(AMQPNotImplementedError):
+        channel.basic_qos(1000, 0, False)
+
+
+def test_without_acknowledgement_nothing_is_kept(channel: Any, connection: Any) -> None:
+    channel.basic_qos(0, 1, False)
+    arrived = listen(channel, "q", no_ack=True)
+    fill(channel, *"abc")
+    assert rest(connection, arrived) == ["a", "b", "c"]
+    channel.basic_recover(requeue=True)
+    assert len(rest(connection, arrived)) == 3
+    assert channel.queue_declare("q", passive=True).message_count == 0
+
+
+def test_nothing_is_delivered_after_cancel(connect: Connect, channel: Any) -> None:
+    fill(channel, *"abcde")
+    arrived: list[Any] = []
+
+    def once(delivery: Any) -> None:
+        arrived.append(delivery)
+        channel.basic_cancel("tag")
+
+    channel.basic_consume("q", callback=once, consumer_tag="tag")
+    assert rest(channel.connection.client, arrived) == ["a"]
+    channel.basic_cancel("tag")
+    again = listen(channel, "q")
+    assert rest(channel.connection.client, again) == ["b", "c", "d", "e"]
+    assert not again[0].delivery_info["redelivered"]
+    channel.basic_recover(requeue=True)
+    assert sorted(rest(channel.connection.client, again)[4:]) == list("abcde")
+
+
+def test_purge_removes_what_is_ready_and_nothing_else(channel: Any, connection: Any) -> None:
+    fill(channel, *"abc")
+    held = channel.basic_get("q")
+    assert channel.queue_declare("q", passive=True).message_count == 2
+    assert channel.queue_purge("q") == 2
+    assert channel.basic_get("q") is None
+    channel.basic_reject(held.delivery_tag, requeue=True)
+    fill(channel, "d")
+    assert get_all(channel, "q") == ["a", "d"]
+
+
+def test_delete_takes_the_messages_along(channel: Any) -> None:
+    fill(channel, *"abc")
+    assert channel.queue_delete("q") == 3
+    with pytest.raises(NotFound):
+        channel.queue_declare("q", passive=True)
+    with pytest.raises(NotFound):
+        channel.basic_get("q")
+    assert channel.queue_delete("q") == 0
+    fill(channel, "lost")
+    channel.queue_declare("q")
+    assert get_all(channel, "q") == []
+
+
+def test_delete_only_if_unused_or_empty(channel: Any, connection: Any) -> None:
+    fill(channel, "a")
+    with pytest.raises(PreconditionFailed, match="not empty"):
+        channel.queue_delete("q", if_empty=True)
+    arrived = listen(channel, "q", consumer_tag="t")
+    with pytest.raises(PreconditionFailed, match="consumers"):
+        channel.queue_delete("q", if_unused=True)
+    drain(connection, arrived, 1)
+    channel.basic_ack(arrived[0].delivery_tag)
+    channel.basic_cancel("t")
+    assert channel.queue_delete("q", if_unused=True, if_empty=True) == 0
+
+
+def test_counts_are_those_of_all_channels(channel: Any, connection: Any) -> None:
+    fill(channel, *"abc")
+    another = connection.channel()
+    arrived = listen(another, "q", consumer_tag="t")
+    drain(connection, arrived, 1)
+    name, ready, consumers = channel.queue_declare("q", passive=True)
+    assert (name, consumers) == ("q", 1)
+    assert ready == 2
+    another.close()
+    assert channel.queue_declare("q", passive=True)[1:] == (3, 0)
+
+
+def test_closing_a_channel_puts_back_what_it_had(channel: Any, connection: Any) -> None:
+    fill(channel, *"ab")
+    another = connection.channel()
+    assert another.basic_get("q").body == b"a"
+    another.close()
+    another.close()
+    message = channel.basic_get("q")
+    assert message.body == b"a"
+    assert message.delivery_info["redelivered"]
+    with pytest.raises(RecoverableConnectionError, match="closed"):
+        another.basic_get("q")
+    with pytest.raises(RecoverableConnectionError, match="closed"):
+        fill(another, "c")
+
+
+def test_properties_headers_and_bytes_arrive_as_they_were(channel: Any) -> None:
+    properties = {
+        "message_id": 'a "quoted" \u00fc \ud800 id',
+        "timestamp": 1_700_000_000,
+        "app_id": "kchat",
+        "user_id": "ada",
+        "delivery_mode": 1,
+        "correlation_id": "c",
+        "reply_to": "r",
+        "type": "t",
+    }
+    headers = {"text": "ü", "number": 1.5, "none": None, "list": [1, {"a": True}], "bytes": b"\x00\xff"}
+    body = bytes(range(256))
+    message = channel.prepare_message(body, 3, "text/x", "binary", headers, properties)
+    assert message.properties["message_id"] == properties["message_id"]
+    channel.basic_publish(message, exchange="in")
+    came = channel.basic_get("q")
+    assert came.body == body
+    assert came.headers == headers
+    got = {name: value for name, value in came.properties.items() if name != "application_headers"}
+    assert got == {**properties, "priority": 3, "content_type": "text/x", "content_encoding": "binary"}
+    assert (came.content_type, came.content_encoding) == ("text/x", "binary")
+
+
+def test_properties_do_not_leak_from_message_to_message(channel: Any) -> None:
+    sent: list[dict[str, Any]] = [
+        {"message_id": "1", "app_id": "a"},
+        {"message_id": "2", "app_id": "a"},
+        {"timestamp": 3},
+        {},
+        {"message_id": "4", "timestamp": 5},
+        {"timestamp": 2**70},
+        {"app_id": "a", "type": ["list"]},
+        {"app_id": "a"},
+    ]
+    for properties in sent:
+        channel.basic_publish(channel.prepare_message(b"", properties=properties), exchange="in")
+    assert [channel.basic_get("q").properties for _ in sent] == sent
+
+
+@pytest.mark.parametrize("size", [0, 1, 4096, 1024 * 1024, 5_000_000])
+def test_bodies_of_any_size(channel: Any, connection: Any, size: int) -> None:
+    arrived = listen(channel, "q")
+    body = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
+    channel.basic_publish(channel.prepare_message(body), exchange="in")
+    connection.drain_events(timeout=10)
+    assert arrived[0].body == body
+
+
+def test_large_and_small_in_turn_keep_their_order(channel: Any, connection: Any) -> None:
+    arrived = listen(channel, "q")
+    texts = [str(n) * (700_000 if n % 2 else 1) for n in range(6)]
+    fill(channel, *texts)
+    assert drain(connection, arrived, 6) == texts
+
+
+def test_a_message_that_expired_is_not_delivered(channel: Any, connection: Any) -> None:
+    arrived = listen(channel, "q")
+    fill(channel, "gone", expiration="0")
+    fill(channel, "stays", expiration="60000")
+    fill(channel, "gone, too", expiration="0")
+    assert rest(connection, arrived) == ["stays"]
+    with pytest.raises(PreconditionFailed, match="expiration"):
+        fill(channel, "x", expiration="soon")
+
+
+def test_get_skips_what_expired(channel: Any) -> None:
+    fill(channel, "gone", expiration="0")
+    fill(channel, "stays")
+    assert channel.basic_get("q").body == b"stays"
+
+
+def test_a_tag_is_used_once_and_can_be_made_up(channel: Any) -> None:
+    assert channel.basic_consume("q", callback=print, consumer_tag="t") == "t"
+    with pytest.raises(NotAllowed):
+        channel.basic_consume("q", callback=print, consumer_tag="t")
+    assert channel.basic_consume("q", callback=print).startswith("amq.ctag-")
+
+
+def test_consumers_of_one_connection_take_turns(channel: Any, connection: Any) -> None:
+    other = connection.channel()
+    first, second = listen(channel, "q"), listen(other, "q")
+    fill(channel, *map(str, range(20)))
+    everything = first + second
+    while len(everything) < 20:
+        connection.drain_events(timeout=10)
+        everything = first + second
+    assert len(first) == len(second) == 10
+    assert sorted(bodies(everything), key=int) == [str(n) for n in range(20)]
+
+
+def test_a_callback_that_raises_leaves_the_message_unacknowledged(channel: Any, connection: Any) -> None:
+    def fail(delivery: Any) -> None:
+        raise ValueError(delivery.body)
+
+    channel.basic_consume("q", callback=fail, consumer_tag="t")
+    fill(channel, "a", "b")
+    with pytest.raises(ValueError, match="a"):
+        connection.drain_events(timeout=10)
+    channel.basic_cancel("t")
+    assert get_all(channel, "q") == ["b"]
+    channel.basic_recover(requeue=True)
+    assert get_all(channel, "q") == ["a"]
+
+
+class TestKindsOfQueues:
+    """What only one kind of queue does, or what differs between them."""
+
+    @pytest.fixture
+    def queue(self) -> None:
+        """Each test declares its own."""
+
+    def test_an_exclusive_queue_is_locked_for_others_and_goes_with_its_connection(
+        self, connect: Connect
+    ) -> None:
+        me, other = connect(), connect().channel()
+        me.channel().queue_declare("mine", exclusive=True)
+        me.channel().queue_declare("mine", exclusive=True)
+        attempts: tuple[Callable[[], Any], ...] = (
+            lambda: other.queue_declare("mine", passive=True),
+            lambda: other.queue_declare("mine", exclusive=True),
+            lambda: other.basic_consume("mine", callback=print),
+            lambda: other.basic_get("mine"),
+            lambda: other.queue_bind("mine", "amq.fanout"),
+            lambda: other.queue_purge("mine"),
+            lambda: other.queue_delete("mine"),
+        )
+        for attempt in attempts:
+            with pytest.raises(ResourceLocked) as caught:
+                attempt()
+            assert caught.value.code == 405
+        me.release()
+        with pytest.raises(NotFound):
+            other.queue_declare("mine", passive=True)
+
+    def test_an_auto_delete_queue_goes_with_its_last_consumer(self, connect: Connect) -> None:
+        one, two = connect().channel(), connect().channel()
+        one.queue_declare("q", auto_delete=True)
+        one.queue_declare("q", auto_delete=True)
+        one.basic_consume("q", callback=print, consumer_tag="a")
+        two.basic_consume("q", callback=print, consumer_tag="a")
+        one.basic_cancel("a")
+        assert two.queue_declare("q", passive=True).consumer_count == 1
+        two.close()
+        with pytest.raises(NotFound):
+            one.queue_declare("q", passive=True)
+
+    def test_an_exclusive_auto_delete_queue_goes_with_its_last_consumer(self, connection: Any) -> None:
+        channel = connection.channel()
+        queue = own_queue(channel)
+        for tag in ("a", "b"):
+            channel.basic_consume(queue, callback=print, consumer_tag=tag)
+        channel.basic_cancel("a")
+        channel.queue_declare(queue, passive=True)
+        channel.basic_cancel("b")
+        with pytest.raises(NotFound):
+            channel.queue_declare(queue, passive=True)
+
+    def test_redeclaring_with_other_flags_names_the_difference(self, channel: Any) -> None:
+        channel.queue_declare("q", durable=True, arguments={"x-max-length": 5})
+        channel.queue_declare("q", durable=True, arguments={"x-max-length": 5, "x-history-last": 3})
+        different: dict[str, dict[str, Any]] = {
+            "durable": {"durable": False, "arguments": {"x-max-length": 5}},
+            "exclusive": {"durable": True, "exclusive": True, "arguments": {"x-max-length": 5}},
+            "auto_delete": {"durable": True, "auto_delete": True, "arguments": {"x-max-length": 5}},
+            "arguments": {"durable": True},
+        }
+        for name, flags in different.items():
+            with pytest.raises(PreconditionFailed, match=f"'q' exists with {name}"):
+                channel.queue_declare("q", **flags)
+
+    def test_names_are_made_up_refused_or_remembered(self, channel: Any) -> None:
+        name = channel.queue_declare().queue
+        assert name.startswith("amq.gen-")
+        assert channel.queue_declare(passive=False).queue != name
+        channel.queue_declare("last")
+        send(channel, "x", routing_key="last")
+        assert channel.basic_get().body == b"x"
+        channel.queue_declare(name)
+        with pytest.raises(AccessRefused):
+            channel.queue_declare("amq.mine")
+        with pytest.raises(PreconditionFailed):
+            channel.queue_declare("x" * 256)
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            {"x-max-length": -1},
+            {"x-max-length": "many"},
+            {"x-message-ttl": 1.5},
+            {"x-overflow": "reject-publish"},
+            {"x-history-last": -1},
+            {"x-history-last": True},
+            {"x-history-since": "yesterday"},
+            {"x-history-since": float("nan")},
+        ],
+    )
+    def test_arguments_that_make_no_sense_are_refused(self, channel: Any, arguments: dict[str, Any]) -> None:
+        with pytest.raises(PreconditionFailed):
+            channel.queue_declare("q", arguments=arguments)
+        with pytest.raises(NotFound):
+            channel.queue_declare("q", passive=True)
+
+    @pytest.mark.parametrize("exclusive", [True, False])
+    @pytest.mark.parametrize("kind", ["fanout", "direct"])
+    def test_a_full_queue_drops_its_head(self, channel: Any, exclusive: bool, kind: str) -> None:
+        channel.exchange_declare("e", kind)
+        channel.queue_declare(
+            "q", exclusive=exclusive, arguments={"x-max-length": 3, "x-overflow": "drop-head"}
+        )
+        channel.queue_bind("q", "e")
+        send(channel, *"abcdef", exchange="e")
+        assert get_all(channel, "q") == ["d", "e", "f"]
+
+    @pytest.mark.parametrize("exclusive", [True, False])
+    @pytest.mark.parametrize("kind", ["fanout", "direct"])
+    def test_a_queue_can_limit_how_long_its_messages_last(
+        self, channel: Any, exclusive: bool, kind: str
+    ) -> None:
+        channel.exchange_declare("e", kind)
+        for name, milliseconds in (("short", 0), ("long", 60_000)):
+            channel.queue_declare(name, exclusive=exclusive, arguments={"x-message-ttl": milliseconds})
+            channel.queue_bind(name, "e")
+        send(channel, "x", exchange="e")
+        assert get_all(channel, "short") == []
+        assert get_all(channel, "long") == ["x"]
+
+    def test_a_queue_that_nobody_uses_expires(self, connect: Connect) -> None:
+        channel = connect().channel()
+        channel.queue_declare("q", arguments={"x-expires": 1})
+        channel.queue_declare("used", arguments={"x-expires": 1})
+        channel.basic_consume("used", callback=print)
+
+        def expired() -> bool:
+            another = connect()
+            send(another.channel(), "x", routing_key="q")  # whoever publishes first looks after the house
+            another.release()
+            try:
+                channel.queue_declare("q", passive=True)
+            except NotFound:
+                return True
+            return False
+
+        wait_until(expired, 10)
+        channel.queue_declare("used", passive=True)
+
+    def test_competing_consumers_share_and_nobody_gets_anothers(self, connect: Connect) -> None:
+        publisher = connect().channel()
+        publisher.queue_declare("jobs")
+        consumers = [connect() for _ in range(3)]
+        arrived = [listen(consumer.channel(), "jobs") for consumer in consumers]
+        send(publisher, *map(str, range(90)), routing_key="jobs")
+        for consumer, mine in zip(consumers, arrived, strict=True):
+            drain(consumer, mine, 10)
+        for consumer, mine in zip(consumers, arrived, strict=True):
+            rest(consumer, mine)
+        texts = [text for mine in arrived for text in bodies(mine)]
+        assert sorted(texts, key=int) == [str(n) for n in range(90)]
+        for mine in arrived:
+            assert [int(text) for text in bodies(mine)] == sorted(int(text) for text in bodies(mine))
+
+    def test_what_a_connection_had_comes_back_when_it_closes(self, connect: Connect) -> None:
+        one, two = connect(), connect().channel()
+        two.queue_declare("jobs")
+        send(two, *"abc", routing_key="jobs")
+        arrived = listen(one.channel(), "jobs")
+        drain(one, arrived, 1)
+        assert two.basic_get("jobs") is None
+        one.release()
+        again = [two.basic_get("jobs") for _ in range(3)]
+        assert bodies(again) == ["a", "b", "c"]
+        assert [message.delivery_info["redelivered"] for message in again] == [True, False, False]
+
+    def test_a_consumer_is_told_when_its_queue_is_deleted(self, connect: Connect) -> None:
+        consumer, operator = connect(), connect().channel()
+        channel = consumer.channel()
+        told: list[str] = []
+        operator.queue_declare("jobs")
+        channel.basic_consume("jobs", callback=print, consumer_tag="t", on_cancel=told.append)
+        operator.queue_delete("jobs")
+        consumer.drain_events(timeout=5)
+        assert told == ["t"]
+        with pytest.raises(TimeoutError):
+            consumer.drain_events(timeout=0)
+
+    def test_a_consumer_that_does_not_want_to_be_told_gets_an_error(self, connect: Connect) -> None:
+        consumer, operator = connect(), connect().channel()
+        operator.queue_declare("jobs")
+        consumer.channel().basic_consume("jobs", callback=print)
+        operator.queue_delete("jobs")
+        with pytest.raises(ConsumerCancelled, match="'jobs' was deleted"):
+            consumer.drain_events(timeout=5)
+
+    def test_a_lasting_queue_keeps_messages_while_nobody_listens(self, connect: Connect) -> None:
+        with connect() as first:
+            channel = first.channel()
+            channel.exchange_declare("chat", "fanout")
+            channel.queue_declare("lasting", durable=True)
+            channel.queue_bind("lasting", "chat")
+            send(channel, "a", exchange="chat")
+            arrived = listen(channel, "lasting")
+            drain(first, arrived, 1)
+            channel.basic_ack(arrived[0].delivery_tag)
+        send(connect().channel(), "b", "c", exchange="chat")
+        second = connect()
+        assert drain(second, listen(second.channel(), "lasting"), 2) == ["b", "c"]
+
+    def test_acknowledging_what_a_deleted_queue_had_harms_no_other(self, connect: Connect) -> None:
+        one, two = connect().channel(), connect().channel()
+        one.queue_declare("a")
+        send(one, "x", routing_key="a")
+        held = one.basic_get("a")
+        two.queue_delete("a")
+        two.queue_declare("b")
+        send(two, "y", routing_key="b")
+        one.basic_ack(held.delivery_tag)
+        assert get_all(two, "b") == ["y"]
+
+    def test_what_nobody_needs_any_more_leaves_the_file(self, connection: Any) -> None:
+        channel = connection.channel()
+        channel.exchange_declare("t", "topic")
+        for name in ("a", "b"):
+            channel.queue_declare(name)
+            channel.queue_bind(name, "t", "#")
+        send(channel, "x", exchange="t", routing_key="k")
+        store = connection.connection.store
+        get_all(channel, "a")
+        assert store.value("SELECT count(*) FROM message") == 1
+        channel.queue_purge("b")
+        send(channel, "y", routing_key="a")
+        channel.queue_delete("a")
+        channel.queue_delete("b")
+        send(channel, "z", exchange="t", routing_key="k")
+        assert store.value("SELECT count(*) FROM message") == 0
+        assert store.value("SELECT count(*) FROM queued") == 0
