@@ -39,7 +39,7 @@ class Sender:
 
     Arguments:
         settings: the room and its brokers.
-        username: the name in each message. Default: the login name.
+        username: the name in each message. Default: the settings', else the login name.
         window: so many messages may be unconfirmed at once, default 1,000.
         mandatory: a message that nobody was listening to counts as an error (:class:`~kchat.errors.Returned`).
         reconnect_for: seconds to keep trying after a connection that worked was lost, default 30.
@@ -62,7 +62,7 @@ class Sender:
         on_event: events.OnEvent = events.ignore,
     ) -> None:
         self.settings = settings
-        self.username = login_name() if username is None else username
+        self.username = (settings.username or login_name()) if username is None else username
         check_username(self.username)
         self._exchange = room_exchange(settings)
         self._routing_key = self.username if settings.transport.orders_by_routing_key else ""

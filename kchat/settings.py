@@ -19,6 +19,8 @@ from kchat.transports import TRANSPORTS, TransportInfo, by_scheme
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from kchat.profiles import Profile
+
 DEFAULT_ROOM = "chat"
 DEFAULT_URL = "local://"
 
@@ -162,6 +164,7 @@ class Settings:
         heartbeat: seconds between AMQP heartbeats, default 10; a dead link is noticed after two of them
             (https://www.rabbitmq.com/docs/heartbeats). 0 switches them off.
         tls: what to trust and whom to be, on ``amqps://`` and ``rediss://``.
+        username: the name to go by where none is given; the profile's. Default: the login name.
     """
 
     brokers: tuple[Broker, ...]
@@ -170,6 +173,7 @@ class Settings:
     confirm_timeout: float = 10.0
     heartbeat: float = 10.0
     tls: TlsOptions = field(default_factory=TlsOptions)
+    username: str | None = None
 
     def __post_init__(self) -> None:
         if not self.brokers:
@@ -209,14 +213,18 @@ class Settings:
         username: str | None = None,
         password: str | None = None,
         project: str | None = None,
-        room: str = DEFAULT_ROOM,
+        profile: str | None = None,
+        room: str | None = None,
         connect_timeout: float = 5.0,
         confirm_timeout: float = 10.0,
         heartbeat: float = 10.0,
         tls: TlsOptions | None = None,
         environ: Mapping[str, str] | None = None,
     ) -> Settings:
-        """Choose the broker: ``url``, else ``transport``/``host``/..., else ``KCHAT_URL``, else the embedded room.
+        """Choose the broker.
+
+        By ``url``; else by ``transport``, ``host`` and such, or ``profile``, which names them all; else by ``KCHAT_URL``;
+        else by ``KCHAT_PROFILE`` or the profile in use (:mod:`kchat.profiles`); else the embedded room.
 
         Arguments:
             url: one connection URL, or several joined by ``;``.
@@ -227,7 +235,8 @@ class Settings:
             username: the account on the broker. Default: the URL's, else ``RABBITMQ_DEFAULT_USER`` on AMQP.
             password: its password. Default: the URL's, else ``RABBITMQ_DEFAULT_PASS`` on AMQP.
             project: Google Cloud project.
-            room: the room's name.
+            profile: the name of a profile.
+            room: the room's name. Default: the profile's, else ``chat``.
             connect_timeout: seconds.
             confirm_timeout: seconds.
             heartbeat: seconds.
@@ -236,10 +245,25 @@ class Settings:
 
         Raises:
             SettingsError: it makes no sense.
+            NotAuthorised: the profile's account has ended.
         """
         environ = os.environ if environ is None else environ
-        if url is None and not any((transport, host, port, vhost, project)):
-            url = environ.get("KCHAT_URL") or DEFAULT_URL
+        named = url is not None or any((transport, host, port, vhost, project))
+        if named and profile is not None:
+            raise SettingsError(
+                f"the profile {profile!r} names a broker, and so do the other options",
+                hint="leave one of them out",
+            )
+        if not named and profile is None:
+            url = environ.get("KCHAT_URL") or None
+        chosen = None if url or named else _profile(profile, environ)
+        if chosen is not None:
+            url = chosen.url
+            # The account is the profile's; what stands in the environment belongs to another one.
+            password = chosen.secret() or password
+            tls = chosen.tls or tls
+        elif not named:
+            url = url or DEFAULT_URL
         if url is not None:
             brokers = [Broker.parse(part.strip()) for part in url.split(";") if part.strip()]
         else:
@@ -251,12 +275,23 @@ class Settings:
                 environ = {}
         return cls(
             brokers=tuple(_with_account(broker, username, password, environ) for broker in brokers),
-            room=room,
+            room=room or (chosen and chosen.room) or DEFAULT_ROOM,
             connect_timeout=connect_timeout,
             confirm_timeout=confirm_timeout,
             heartbeat=heartbeat,
             tls=tls or TlsOptions(),
+            username=chosen and chosen.username,
         )
+
+
+def _profile(name: str | None, environ: Mapping[str, str]) -> Profile | None:
+    """The profile of that name, or the one that is chosen where nothing else is."""
+    from kchat import profiles
+
+    found = profiles.chosen(environ) if name is None else profiles.load().find(name)
+    if found is not None:
+        found.check_time()
+    return found
 
 
 def _with_tls(broker: Broker, *, switch: bool) -> Broker:

@@ -40,7 +40,7 @@ class Subscriber:
 
     Arguments:
         settings: the room and its brokers.
-        username: stands in its queue's name. Default: the login name.
+        username: stands in its queue's name. Default: the settings', else the login name.
         durable: the name of a lasting queue, which keeps messages while nobody listens. Default: a queue of its own,
             which goes when the subscriber goes.
         last: begin with so many messages of what the room holds.
@@ -65,7 +65,7 @@ class Subscriber:
         on_event: events.OnEvent = events.ignore,
     ) -> None:
         self.settings = settings
-        self.username = login_name() if username is None else username
+        self.username = (settings.username or login_name()) if username is None else username
         check_username(self.username)
         if durable is not None:
             check_username(durable)

@@ -12,7 +12,7 @@ import click
 from click.core import ParameterSource
 
 from kchat.cli.say import speaker
-from kchat.settings import DEFAULT_ROOM, Settings, login_name
+from kchat.settings import Settings
 from kchat.tls import TlsOptions
 from kchat.transports import TRANSPORTS
 
@@ -21,17 +21,23 @@ F = TypeVar("F", bound=Callable[..., Any])
 _BROKER = (
     click.option(
         "--room",
-        default=DEFAULT_ROOM,
-        show_default=True,
+        show_default="the profile's, else chat",
         envvar="KCHAT_ROOM",
         show_envvar=True,
         help="The room.",
     ),
     click.option(
+        "--profile",
+        metavar="NAME",
+        help="Take the broker and the room from this profile, made by kchat join. On the command line it comes before "
+        "everything in the environment; otherwise after KCHAT_URL and the options below. "
+        "[env var: KCHAT_PROFILE; default: the one in use, see kchat profile]",
+    ),
+    click.option(
         "--url",
         metavar="URL",
         help="Connection URL of the broker, such as amqp://user:password@host:5672/vhost; several are joined by ';'. "
-        "[env var: KCHAT_URL; default: local://]",
+        "[env var: KCHAT_URL; default: the profile's, else local://]",
     ),
     click.option(
         "--transport",
@@ -133,8 +139,7 @@ def username_option(function: F) -> F:
         "--username",
         envvar="KCHAT_USERNAME",
         show_envvar=True,
-        default=login_name,
-        show_default="the login name",
+        show_default="the profile's, else the login name",
         help="Your name in the room.",
     )(function)
 
@@ -148,7 +153,8 @@ def quiet_option(function: F) -> F:
 
 def to_settings(
     *,
-    room: str,
+    room: str | None,
+    profile: str | None,
     url: str | None,
     transport: str | None,
     host: str | None,
@@ -173,7 +179,17 @@ def to_settings(
         kchat.errors.SettingsError: they make no sense.
     """
     source = click.get_current_context().get_parameter_source
-    if transport is None and source("rmq_username") is ParameterSource.COMMANDLINE and not (url or project):
+    if profile is not None:
+        # What is typed beats what stands in the environment; two of them typed contradict each other.
+        typed = ParameterSource.COMMANDLINE
+        transport, host, vhost, project = (
+            value if source(name) is typed else None
+            for name, value in (
+                ("transport", transport), ("host", host), ("vhost", vhost), ("project", project)
+            )
+        )
+        port = port if source("port") is typed else None
+    elif transport is None and source("rmq_username") is ParameterSource.COMMANDLINE and not (url or project):
         # An account typed on the command line means RabbitMQ; one in the environment only fills in.
         transport = "amqp"
     if ask_password:
@@ -188,6 +204,7 @@ def to_settings(
         username=rmq_username,
         password=rmq_password,
         project=project,
+        profile=profile,
         room=room,
         connect_timeout=connect_timeout,
         tls=options if tls or options else None,

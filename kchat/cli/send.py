@@ -48,7 +48,7 @@ _PROGRESS_SECONDS = 0.1
 def command(
     message: tuple[str, ...],
     text: str | None,
-    username: str,
+    username: str | None,
     confirm_timeout: float,
     mandatory: bool,
     bot: bool,

@@ -60,7 +60,7 @@ def _modes_help() -> str:
 @quiet_option
 def command(
     mode: str,
-    username: str,
+    username: str | None,
     limit: int | None,
     idle_timeout: float | None,
     last: int | None,
