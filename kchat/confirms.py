@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any
 from kchat import errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from kchat.message import Message
 
 
@@ -37,10 +35,10 @@ class Receipt:
 
 
 class InFlight:
-    """Messages by delivery tag, from when they are published until the broker settles them.
+    """Messages from when they are handed in until the broker settles them, in their order.
 
-    Its three handlers are what py-amqp's ``channel.events`` take
-    (https://www.rabbitmq.com/docs/confirms#publisher-confirms).
+    First come those that are published, by delivery tag, then those that have to be published again. Its three handlers
+    are what py-amqp's ``channel.events`` take (https://www.rabbitmq.com/docs/confirms#publisher-confirms).
 
     Arguments:
         where: the room and broker, for errors.
@@ -52,49 +50,68 @@ class InFlight:
         self.settled: deque[Receipt] = deque()
         self.bytes = 0
         self.last_settled = 0.0
+        self.heard: bool | None = None
+        """Whether somebody was listening to the last message that the broker took; None where that is not known."""
+        self.keep_unheard = False
+        """Whether a message that nobody was listening to is not settled, but has to be published again."""
         self._where = where
         self._tells_unheard = tells_unheard
         self._mandatory = mandatory
         self._tag = 0
         # In order of their tags: (message, when it was published).
-        self._messages: dict[int, tuple[Message, float]] = {}
+        self._published: dict[int, tuple[Message, float]] = {}
+        self._again: deque[Message] = deque()
         self._unheard: set[str | None] = set()
 
     def __len__(self) -> int:
-        return len(self._messages)
+        return len(self._published) + len(self._again)
+
+    @property
+    def awaited(self) -> int:
+        """So many messages are published and not settled."""
+        return len(self._published)
 
     def add(self, message: Message) -> int:
         """Note a message that is about to be published; returns its delivery tag."""
-        self._tag += 1
-        self._messages[self._tag] = message, monotonic()
         self.bytes += len(message.body)
-        return self._tag
+        return self._number(message)
 
-    def again(self) -> Iterator[tuple[int, Message]]:
-        """All messages, numbered afresh for a new channel, to be published once more in their order."""
-        messages = [message for message, _ in self._messages.values()]
-        self._messages.clear()
-        self._tag = self.bytes = 0
-        # All of them first: publishing may bring confirmations of the ones before.
-        return iter([(self.add(message), message) for message in messages])
+    def restart(self) -> None:
+        """There is a new channel: all messages have to be published again, under tags that begin anew."""
+        self._again.extendleft(message for message, _ in reversed(self._published.values()))
+        self._published.clear()
+        self._unheard.clear()
+        self._tag = 0
+
+    def next_again(self) -> tuple[int, Message] | None:
+        """The first message that has to be published again, with its new tag; ``None`` if there is none left."""
+        if not self._again:
+            return None
+        message = self._again.popleft()
+        return self._number(message), message
+
+    def _number(self, message: Message) -> int:
+        self._tag += 1
+        self._published[self._tag] = message, monotonic()
+        return self._tag
 
     def clear(self) -> None:
         """Forget everything, settled or not."""
-        self._messages.clear()
-        self._unheard.clear()
+        self.restart()
+        self._again.clear()
         self.settled.clear()
-        self._tag = self.bytes = 0
+        self.bytes = 0
 
     def waiting_for(self) -> float:
-        """For how many seconds the oldest message has been waiting."""
-        oldest = next(iter(self._messages.values()), None)
+        """For how many seconds the oldest message has been waiting for the broker."""
+        oldest = next(iter(self._published.values()), None)
         return 0.0 if oldest is None else monotonic() - oldest[1]
 
     def restart_clock(self) -> None:
         """Count the waiting from now, after a time in which no confirmation could come."""
         now = monotonic()
-        for tag, (message, _) in self._messages.items():
-            self._messages[tag] = message, now
+        for tag, (message, _) in self._published.items():
+            self._published[tag] = message, now
 
     def refuse(self, message: Message, error: errors.SendError) -> None:
         """Settle a message that is not published at all."""
@@ -104,29 +121,36 @@ class InFlight:
         """The broker has these messages."""
         for message in self._take(tag, multiple):
             if not self._tells_unheard:
-                self.settled.append(Receipt(message))
+                self._settle(Receipt(message))
             elif message.id not in self._unheard:
-                self.settled.append(Receipt(message, heard=True))
+                self.heard = True
+                self._settle(Receipt(message, heard=True))
             else:
                 self._unheard.discard(message.id)
+                self.heard = False
+                if self.keep_unheard:
+                    self._again.appendleft(message)
+                    continue
                 error = errors.Returned(f"nobody is listening on {self._where}") if self._mandatory else None
-                self.settled.append(Receipt(message, heard=False, error=error))
+                self._settle(Receipt(message, heard=False, error=error))
         self.last_settled = monotonic()
 
     def on_nack(self, tag: int, multiple: bool) -> None:  # noqa: FBT001 - py-amqp's signature
         """The broker could not take these messages."""
         for message in self._take(tag, multiple):
-            self.refuse(
-                message, errors.Rejected(f"{self._where}: the broker gave the message back (basic.nack)")
-            )
+            text = f"{self._where}: the broker gave the message back (basic.nack)"
+            self._settle(Receipt(message, error=errors.Rejected(text)))
+        self.last_settled = monotonic()
 
     def on_return(self, _error: Exception, _exchange: str, _routing_key: str, message: Any) -> None:
         """Nobody was listening to this one. Its confirmation comes next."""
         properties = message.properties if hasattr(message, "properties") else message["properties"]
         self._unheard.add(properties.get("message_id"))
 
+    def _settle(self, receipt: Receipt) -> None:
+        self.settled.append(receipt)
+        self.bytes -= len(receipt.message.body)
+
     def _take(self, tag: int, multiple: bool) -> list[Message]:  # noqa: FBT001 - as above
-        tags = list(takewhile(tag.__ge__, self._messages)) if multiple else self._messages.keys() & {tag}
-        messages = [self._messages.pop(known)[0] for known in tags]
-        self.bytes -= sum(len(message.body) for message in messages)
-        return messages
+        tags = list(takewhile(tag.__ge__, self._published)) if multiple else self._published.keys() & {tag}
+        return [self._published.pop(known)[0] for known in tags]

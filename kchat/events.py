@@ -37,14 +37,18 @@ class Lost:
 
 @dataclass(frozen=True)
 class Back:
-    """The connection is there again, after ``seconds``. ``lossless``: nothing can have been missed meanwhile."""
+    """The connection is there again, after ``seconds``. ``lossless``: a lasting queue has kept what was said meanwhile."""
 
     where: str
     seconds: float
     lossless: bool
 
     def __str__(self) -> str:
-        missed = "nothing was missed" if self.lossless else "what was said meanwhile may have been missed"
+        missed = (
+            "its queue has kept what was said meanwhile"
+            if self.lossless
+            else "what was said meanwhile may have been missed"
+        )
         return f"listening again on {self.where} after {self.seconds:.1f} s away; {missed}"
 
 
@@ -58,6 +62,16 @@ class Resumed:
 
     def __str__(self) -> str:
         return f"connected again to {self.where} after {self.seconds:.1f} s; sending {self.again} unconfirmed messages again"
+
+
+@dataclass(frozen=True)
+class Alone:
+    """A sender's connection is there again, and nobody listens yet in a room that had listeners: waiting for them."""
+
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"nobody is back in the room yet; waiting for up to {self.seconds:.0f} s"
 
 
 @dataclass(frozen=True)
@@ -78,7 +92,7 @@ class Unblocked:
         return "the broker takes messages again"
 
 
-Event = Waiting | Lost | Back | Resumed | Blocked | Unblocked
+Event = Waiting | Lost | Back | Resumed | Alone | Blocked | Unblocked
 OnEvent = Callable[[Event], None]
 
 

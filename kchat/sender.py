@@ -12,14 +12,13 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from time import monotonic
 from types import TracebackType
-from typing import Any
 
 from kchat import errors, events
 from kchat.confirms import InFlight, Receipt
-from kchat.connection import Backoff, broker_errors, close, connect, drop
+from kchat.connection import Backoff, broker_errors, keep_trying
 from kchat.message import Message
+from kchat.publisher import Publisher
 from kchat.settings import Settings, check_username, login_name
-from kchat.topology import declare_room, room_exchange
 
 WINDOW = 1000
 """So many messages may be unconfirmed at once: it bounds memory, and what is sent again after a lost connection."""
@@ -27,8 +26,16 @@ WINDOW = 1000
 WINDOW_BYTES = 4 * 1024 * 1024
 """... and so many bytes of bodies, or one message that is larger."""
 
+REJOIN = 15.0
+"""Seconds to wait for listeners to come back to a room that had some. A subscriber tries every 10 s at the least."""
+
+_REJOIN_TICK = 0.25
+"""Seconds between looks whether they have."""
+
 _TICK = 0.5
 """Seconds between looks at the clock while confirmations are waited for."""
+
+_MENDABLE = (errors.NotFound, errors.Closed, errors.Unreachable, errors.NotConfirmed)
 
 
 class Sender:
@@ -37,12 +44,20 @@ class Sender:
     It declares nothing where the room exists: it publishes first, and only on "not found" declares the exchange and
     publishes again, so that an account with the right to write and no other can send.
 
+    A lost connection is made again, and what was not confirmed is sent again, in order. Where somebody was listening
+    before, that waits until somebody is again: after a restart of the broker a sender is often there first, and would
+    talk to an empty room.
+
     Arguments:
         settings: the room and its brokers.
         username: the name in each message. Default: the settings', else the login name.
         window: so many messages may be unconfirmed at once, default 1,000.
         mandatory: a message that nobody was listening to counts as an error (:class:`~kchat.errors.Returned`).
-        reconnect_for: seconds to keep trying after a connection that worked was lost, default 30.
+        wait: keep trying for ever where no broker can be reached, at the start too. Default: fail at the start, and
+            after ``reconnect_for`` later on.
+        reconnect_for: seconds to keep trying after a connection that worked was lost, default 60: a RabbitMQ takes
+            from 5 to 30 to restart.
+        rejoin_for: seconds to wait, after that, for listeners to come back, default 15; 0 for not at all.
         blocked_for: seconds to wait while the broker refuses messages (``connection.blocked``), default 30.
         on_event: told what happens to the connection, see :mod:`kchat.events`.
 
@@ -57,31 +72,29 @@ class Sender:
         *,
         window: int = WINDOW,
         mandatory: bool = False,
-        reconnect_for: float = 30.0,
+        wait: bool = False,
+        reconnect_for: float = 60.0,
+        rejoin_for: float = REJOIN,
         blocked_for: float = 30.0,
         on_event: events.OnEvent = events.ignore,
     ) -> None:
         self.settings = settings
         self.username = (settings.username or login_name()) if username is None else username
         check_username(self.username)
-        self._exchange = room_exchange(settings)
-        self._routing_key = self.username if settings.transport.orders_by_routing_key else ""
+        transport = settings.transport
         self._window = max(1, window)
-        self._reconnect_for = reconnect_for
+        self._wait = wait
+        self._reconnect_for = float("inf") if wait else reconnect_for
+        self._rejoin_for = rejoin_for
         self._blocked_for = blocked_for
         self._on_event = on_event
-        self._broker = settings.broker
-        self._account: str | None = None
-        self._connection: Any = None
-        self._channel: Any = None
-        self._pipelined = False
-        self._in_flight = InFlight(
-            str(settings), tells_unheard=settings.transport.tells_unheard, mandatory=mandatory
-        )
-        self._blocked: str | None = None
-        self._blocked_at = 0.0
-        self._failing_since: float | None = None
+        self._in_flight = InFlight(str(settings), tells_unheard=transport.tells_unheard, mandatory=mandatory)
+        routing_key = self.username if transport.orders_by_routing_key else ""
+        self._publisher = Publisher(settings, self._in_flight, routing_key, on_event)
         self._backoff = Backoff()
+        self._failing_since: float | None = None
+        self._lost_at: float | None = None
+        self._rejoin_until = 0.0
 
     def __enter__(self) -> Sender:
         self.open()
@@ -92,25 +105,27 @@ class Sender:
     ) -> None:
         self.close()
 
+    @property
+    def unsettled(self) -> int:
+        """So many messages were taken of which no receipt was handed out yet: they may have arrived or not."""
+        return len(self._in_flight) + len(self._in_flight.settled)
+
     def open(self) -> None:
         """Connect, if it is not connected.
 
         Raises:
             kchat.errors.BrokerError: see :func:`kchat.connection.connect`.
         """
-        if self._channel is None:
-            self._connect()
+        if self._publisher.connected:
+            return
+        if self._wait:
+            keep_trying(self._publisher.open, self._on_event)
+        else:
+            self._publisher.open()
 
     def close(self) -> None:
         """Close the connection. What is not confirmed by now may be lost; :meth:`send_many` leaves nothing behind."""
-        connection, self._connection, self._channel = self._connection, None, None
-        if connection is not None:
-            close(connection)
-
-    def _drop(self) -> None:
-        connection, self._connection, self._channel = self._connection, None, None
-        if connection is not None:
-            drop(connection)
+        self._publisher.close()
 
     def send(self, message: str | Message) -> Receipt:
         """Send one message, and return when the broker has confirmed it.
@@ -154,7 +169,7 @@ class Sender:
         except errors.KchatError:
             # What is given up is not sent by a later call, and a connection in doubt is not used again.
             self._in_flight.clear()
-            self._drop()
+            self._publisher.drop()
             raise
 
     def _send_many(self, messages: Iterable[str | Message | None]) -> Iterator[Receipt]:
@@ -178,7 +193,9 @@ class Sender:
     def _submit(self, message: Message) -> None:
         size, limit = len(message.body), self.settings.transport.max_body
         if size > limit:
-            text = f"a message of {size:,} bytes is too large: {self._broker} takes {limit:,} at most"
+            text = (
+                f"a message of {size:,} bytes is too large: {self._publisher.broker} takes {limit:,} at most"
+            )
             self._in_flight.refuse(message, errors.TooLarge(text))
             return
         self.open()
@@ -187,34 +204,17 @@ class Sender:
         self._mend(lambda: self._publish(tag, message))
 
     def _publish(self, tag: int, message: Message) -> None:
-        channel = self._channel
-        raw = channel.prepare_message(
-            message.body,
-            content_type="application/json",
-            content_encoding="utf-8",
-            properties={
-                "message_id": message.id,
-                "timestamp": int(time.time() if message.sent_at is None else message.sent_at.timestamp()),
-                "app_id": "kchat",
-                # RabbitMQ checks it against the account: https://www.rabbitmq.com/docs/validated-user-id
-                "user_id": self._account,
-                "delivery_mode": 1,
-            },
-        )
+        publisher = self._publisher
         try:
-            channel.basic_publish(
-                raw, exchange=self._exchange.name, routing_key=self._routing_key, mandatory=True
-            )
+            publisher.publish(tag, message)
         except BlockingIOError:
-            # The write got stuck, and half a frame may be out. Did the broker say why?
+            # The write got stuck. Did the broker say why?
             with suppress(TimeoutError):
-                while self._blocked is None:
-                    self._connection.drain_events(timeout=0.1)
-            if self._blocked is not None:
-                raise self._refusal() from None
-            raise
-        if not self._pipelined:
-            self._in_flight.on_ack(tag, multiple=False)
+                while publisher.blocked is None:
+                    publisher.drain(0.1)
+            while publisher.blocked is not None:
+                self._drain()
+            raise  # half a frame may be out: not on this connection
 
     def _wait_for_confirms(self, messages: int, size: int) -> None:
         """Wait until no more than so many messages and bytes are unconfirmed, or mend what keeps them from it."""
@@ -225,82 +225,67 @@ class Sender:
     def _collect_confirms(self) -> None:
         """Take the confirmations that are there, without waiting."""
         before = -1
-        while self._pipelined and self._in_flight and before != len(self._in_flight):
+        while self._in_flight and before != len(self._in_flight):
             before = len(self._in_flight)
             self._mend(lambda: self._drain(0))
 
     def _drain(self, timeout: float = _TICK) -> None:
         try:
-            self._connection.drain_events(timeout=timeout)
+            self._publisher.drain(timeout)
         except TimeoutError:
             self._check_deadlines()
 
     def _check_deadlines(self) -> None:
-        if self._blocked is not None:
-            if monotonic() - self._blocked_at > self._blocked_for:
-                raise self._refusal()
+        publisher = self._publisher
+        if publisher.blocked is not None:
+            if monotonic() - publisher.blocked_at > self._blocked_for:
+                raise publisher.refusal()
         elif self._in_flight.waiting_for() > self.settings.confirm_timeout:
-            text = f"{self._broker}: no confirmation within {self.settings.confirm_timeout:g} s"
+            text = f"{publisher.broker}: no confirmation within {self.settings.confirm_timeout:g} s"
             raise errors.NotConfirmed(text)
-
-    def _refusal(self) -> errors.Blocked:
-        return errors.Blocked(
-            f"{self._broker} refuses messages: {self._blocked}; "
-            f"{len(self._in_flight)} not confirmed, and they may still arrive",
-            hint="the broker is short of memory or disk: free some there",
-        )
 
     def _mend(self, action: Callable[[], None]) -> None:
         """Do it; if the connection or the room is missing, see to that and send again what was not confirmed."""
+        publisher, in_flight = self._publisher, self._in_flight
         try:
-            with broker_errors(self._broker, "send"):
+            with broker_errors(publisher.broker, "send"):
                 action()
                 return
-        except (errors.NotFound, errors.Closed, errors.Unreachable, errors.NotConfirmed) as error:
+        except _MENDABLE as error:
             cause: errors.KchatError = error
+        rejoin = in_flight.heard is True
+        self._rejoin_until = monotonic() + self._rejoin_for
         while True:
+            self._pause_or_give_up(cause)
             try:
-                with broker_errors(self._broker, "send"):
-                    if isinstance(cause, errors.NotFound):
-                        self._make_room(cause)
-                    else:
-                        self._reconnect(cause)
-                    for tag, message in self._in_flight.again():
-                        self._publish(tag, message)
+                with broker_errors(publisher.broker, "send"):
+                    self._restore(cause)
+                    self._publish_again(rejoin)
                     return
-            except (errors.NotFound, errors.Closed, errors.Unreachable) as error:
+            except _MENDABLE as error:
+                if isinstance(error, errors.Untrusted):
+                    raise
+                if isinstance(error, errors.NotFound) and not self._others_may_mend(cause):
+                    raise
                 cause = error
 
-    def _make_room(self, cause: errors.NotFound) -> None:
-        """Declare the exchange, which the broker says is not there. py-amqp has opened the channel afresh."""
-        self._note_failure(cause)
-        declare_room(self._channel, self._exchange)
-        self._prepare_channel()
+    def _others_may_mend(self, cause: errors.KchatError) -> bool:
+        """Whether to wait for somebody else to make what is not there.
 
-    def _reconnect(self, cause: errors.KchatError) -> None:
-        """Drop the connection and make another one, patiently.
+        It is not the virtual host; and if this account may not make the room, it waits for one that was there before.
+        """
+        if not self._publisher.connected:
+            return False
+        return not isinstance(cause, errors.NotFound) or (
+            self._in_flight.last_settled > 0 and monotonic() < self._rejoin_until
+        )
+
+    def _pause_or_give_up(self, error: errors.KchatError) -> None:
+        """The first failure since a confirmation is mended at once, those after it with a pause before each try.
 
         Raises:
             kchat.errors.NotConfirmed: there was no progress for ``reconnect_for`` seconds.
-            kchat.errors.Refused: the broker answers, and does not let us in any more.
         """
-        since = monotonic()
-        if self._connection is not None:
-            self._on_event(events.Lost(cause))
-            self._drop()
-        while True:
-            self._note_failure(cause)
-            try:
-                self._connect()
-            except (errors.Unreachable, errors.Closed) as error:
-                cause = error
-            else:
-                away = monotonic() - since
-                self._on_event(events.Resumed(str(self._broker), away, len(self._in_flight)))
-                return
-
-    def _note_failure(self, error: errors.KchatError) -> None:
-        """The first failure since a confirmation is mended at once, those after it with a pause before each try."""
         now = monotonic()
         if self._failing_since is None or self._in_flight.last_settled > self._failing_since:
             self._failing_since = now
@@ -310,41 +295,50 @@ class Sender:
             text = (
                 f"{len(self._in_flight)} messages not confirmed, and given up after {self._reconnect_for:g} s"
             )
-            raise errors.NotConfirmed(f"{text}: {error}", getattr(error, "hint", "")) from error
+            raise errors.NotConfirmed(f"{text}: {error}", error.hint) from error
         pause = self._backoff.fail()
         self._on_event(events.Waiting(error, pause, self._backoff.attempt))
         time.sleep(pause)
 
-    def _connect(self) -> None:
-        self._connection, self._broker = connect(
-            self.settings, purpose="send", on_blocked=self._on_blocked, on_unblocked=self._on_unblocked
-        )
-        self._blocked = None
-        # RabbitMQ refuses a message whose user_id is not the connection's account.
-        self._account = self._connection.userid if self.settings.transport.name == "amqp" else None
-        with broker_errors(self._broker, "connect"):
-            self._channel = self._connection.channel()
-            if self.settings.transport.declares_in_process:
-                self._exchange(self._channel).declare()
-            self._prepare_channel()
+    def _restore(self, cause: errors.KchatError) -> None:
+        """Make the room where that is what is missing, else another connection. One attempt."""
+        publisher = self._publisher
+        if isinstance(cause, errors.NotFound):
+            publisher.make_room()
+            return
+        if publisher.connected:
+            self._lost_at = monotonic()
+            self._on_event(events.Lost(cause))
+            publisher.drop()
+        publisher.open()
+        self._rejoin_until = monotonic() + self._rejoin_for
+        if self._lost_at is not None:
+            away, self._lost_at = monotonic() - self._lost_at, None
+            self._on_event(events.Resumed(str(publisher.broker), away, len(self._in_flight)))
 
-    def _prepare_channel(self) -> None:
-        channel, in_flight = self._channel, self._in_flight
-        self._pipelined = hasattr(channel, "confirm_select")
-        channel.auto_decode = False
-        if self._pipelined:
-            channel.confirm_select()
-            channel.events["basic_ack"] = {in_flight.on_ack}
-            channel.events["basic_nack"] = {in_flight.on_nack}
-        if self.settings.transport.tells_unheard:
-            channel.events["basic_return"] = {in_flight.on_return}
+    def _publish_again(self, rejoin: bool) -> None:  # noqa: FBT001 - internal
+        """Send again what is not confirmed, in order; where there were listeners, not before there is one again."""
+        in_flight = self._in_flight
+        in_flight.restart()
+        if rejoin:
+            self._wait_for_listeners()
+        while (message := in_flight.next_again()) is not None:
+            self._publish(*message)
 
-    def _on_blocked(self, reason: str) -> None:
-        self._blocked = reason
-        self._blocked_at = monotonic()
-        self._on_event(events.Blocked(reason))
-
-    def _on_unblocked(self) -> None:
-        self._blocked = None
-        self._in_flight.restart_clock()
-        self._on_event(events.Unblocked())
+    def _wait_for_listeners(self) -> None:
+        """Try with the first message until it is heard, or until it has been long enough."""
+        in_flight, told = self._in_flight, False
+        in_flight.keep_unheard = True
+        try:
+            while monotonic() < self._rejoin_until and (message := in_flight.next_again()) is not None:
+                self._publish(*message)
+                while in_flight.awaited:
+                    self._drain()
+                if in_flight.heard is not False:
+                    return
+                if not told:
+                    self._on_event(events.Alone(max(0.0, self._rejoin_until - monotonic())))
+                    told = True
+                time.sleep(_REJOIN_TICK)
+        finally:
+            in_flight.keep_unheard = False

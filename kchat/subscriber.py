@@ -1,7 +1,8 @@
 """Listening to a room: consume, decode, hand over, acknowledge, come back after a lost connection.
 
 A subscriber is driven by one thread, which asks for messages with :meth:`Subscriber.receive`, does with them what it
-wants, and says so with :meth:`Subscriber.acknowledge`. What was not acknowledged stays with the broker.
+wants, and says so with :meth:`Subscriber.acknowledge`. What was not acknowledged stays with the broker. However long it
+takes for that, the connection's heartbeats go on (:mod:`kchat.pulse`).
 """
 
 from __future__ import annotations
@@ -9,15 +10,20 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
+from threading import RLock
 from time import monotonic, sleep
 from types import TracebackType
 from typing import Any
 
+import amqp.exceptions
+
 from kchat import errors, events
-from kchat.connection import Backoff, broker_errors, close, connect, drop
+from kchat.connection import Backoff, broker_errors, close, connect, drop, keep_trying
+from kchat.lasting import bind_again, bind_lasting, open_room
 from kchat.message import Message
+from kchat.pulse import Pulse
 from kchat.settings import Settings, check_username, login_name
-from kchat.topology import declare_room, durable_queue, subscriber_queue
+from kchat.topology import durable_queue, subscriber_queue
 
 PREFETCH = 500
 """So many messages may be on their way or unacknowledged; two batches, so that one can come while one is shown."""
@@ -31,8 +37,17 @@ BATCH_SECONDS = 0.05
 REMEMBERED = 20_000
 """So many bodies are remembered to recognise a repeat: twenty senders' windows."""
 
-_HEARTBEAT_TICK = 1.0
-"""Seconds between looks at the heartbeat; py-amqp asks for about one."""
+_TICKS = 5
+"""Looks at the heartbeat within one of them."""
+
+_LONGEST_TICK = 1.0
+"""Seconds between them at the most."""
+
+_BIND_AGAIN = 5.0
+"""Seconds of quiet after which the queue is bound to the room again, since nobody says when that binding is deleted."""
+
+_STEADY = 10.0
+"""Seconds that a connection has to last for the next one to be made without a pause."""
 
 
 class Subscriber:
@@ -47,6 +62,7 @@ class Subscriber:
         since: begin with what the room holds since then, in UNIX seconds.
         prefetch: so many messages may be unacknowledged, default 500
             (https://www.rabbitmq.com/docs/consumer-prefetch).
+        wait: keep trying for ever when no broker can be reached at the start. Default: fail.
         on_event: told what happens to the connection, see :mod:`kchat.events`.
 
     Raises:
@@ -62,6 +78,7 @@ class Subscriber:
         last: int | None = None,
         since: float | None = None,
         prefetch: int = PREFETCH,
+        wait: bool = False,
         on_event: events.OnEvent = events.ignore,
     ) -> None:
         self.settings = settings
@@ -81,6 +98,7 @@ class Subscriber:
         self._last = last
         self._since = since
         self._prefetch = max(1, prefetch)
+        self._wait = wait
         self._on_event = on_event
         self._broker = settings.broker
         self._connection: Any = None
@@ -90,7 +108,14 @@ class Subscriber:
         self._handed_over: Any = None
         self._seen: set[int] = set()
         self._seen_order: deque[int] = deque(maxlen=REMEMBERED)
-        self._heartbeat_due = 0.0
+        self._in_use = RLock()
+        self._pulse: Pulse | None = None
+        self._tick = min(_LONGEST_TICK, settings.heartbeat / _TICKS or _LONGEST_TICK)
+        self._tick_due = 0.0
+        self._bind_due = 0.0
+        self._bound_lasting = False
+        self._queue_was_lost = False
+        self._connected_at = 0.0
         self._lost_at: float | None = None
         self._backoff = Backoff()
 
@@ -120,19 +145,23 @@ class Subscriber:
             kchat.errors.Refused: the broker says no, or the room's name belongs to no fanout exchange.
             kchat.errors.BrokerError: anything else between here and the room.
         """
-        if self._channel is None:
-            try:
-                self._connect()
-            except BaseException:
-                self._drop()
-                raise
+        with self._in_use:
+            if self._channel is not None:
+                return
+            if self._wait and self._lost_at is None:
+                keep_trying(self._connect_or_drop, self._on_event)
+            else:
+                self._connect_or_drop()
 
     def close(self) -> None:
         """Stop listening. What was received and not acknowledged goes back to the broker; its own queue goes away."""
-        connection, self._connection, self._channel = self._connection, None, None
-        self._arrived.clear()
-        if connection is not None:
-            close(connection)
+        with self._in_use:
+            # Who opens it again gets again what was not acknowledged.
+            self._seen.clear()
+            self._seen_order.clear()
+            connection = self._forget()
+            if connection is not None:
+                close(connection)
 
     def receive(self, timeout: float | None = None, limit: int = BATCH) -> list[Message]:
         """What has arrived, in order; waits for the first message, then takes what else is there.
@@ -148,8 +177,12 @@ class Subscriber:
 
         Raises:
             kchat.errors.Refused: the broker does not let us in any more.
+            kchat.errors.Blocked: the disk of an embedded room is full.
         """
-        deadline = None if timeout is None else monotonic() + timeout
+        with self._in_use:
+            return self._receive(None if timeout is None else monotonic() + timeout, limit)
+
+    def _receive(self, deadline: float | None, limit: int) -> list[Message]:
         while True:
             if self._channel is None:
                 self._come_back(deadline)
@@ -167,14 +200,15 @@ class Subscriber:
 
     def acknowledge(self) -> None:
         """Everything that :meth:`receive` has handed over is done with; the broker may forget it."""
-        tag, self._handed_over = self._handed_over, None
-        if tag is None or self._channel is None or not self.settings.transport.acknowledges:
-            return
-        try:
-            with broker_errors(self._broker, "listen"):
-                self._channel.basic_ack(tag, multiple=True)
-        except (errors.Closed, errors.Unreachable, errors.NotFound) as error:
-            self._lose(error)
+        with self._in_use:
+            tag, self._handed_over = self._handed_over, None
+            if tag is None or self._channel is None or not self.settings.transport.acknowledges:
+                return
+            try:
+                with broker_errors(self._broker, "listen"):
+                    self._channel.basic_ack(tag, multiple=True)
+            except (errors.Closed, errors.Unreachable, errors.NotFound) as error:
+                self._lose(error)
 
     def __iter__(self) -> Iterator[Message]:
         """Every message, for ever; each is acknowledged when the next one is asked for."""
@@ -205,14 +239,21 @@ class Subscriber:
         return messages
 
     def _drain(self, timeout: float | None) -> None:
-        now = monotonic()
-        if now >= self._heartbeat_due:
-            # Kombu sends none by itself: without this a quiet subscriber on a dead link would wait for ever.
-            self._connection.heartbeat_check()
-            self._heartbeat_due = now + _HEARTBEAT_TICK
-        wait = _HEARTBEAT_TICK if timeout is None else min(timeout, _HEARTBEAT_TICK)
+        wait = self._tick if timeout is None else min(timeout, self._tick)
+        arrived = len(self._arrived)
         with suppress(TimeoutError):
             self._connection.drain_events(timeout=wait)
+        now = monotonic()
+        if len(self._arrived) != arrived:
+            self._bind_due = now + _BIND_AGAIN
+        # After the draining: who was busy for long finds the broker's heartbeats there.
+        if now >= self._tick_due:
+            self._tick_due = now + self._tick
+            # Kombu sends none by itself: without this a quiet subscriber on a dead link would wait for ever.
+            self._connection.heartbeat_check()
+            if now >= self._bind_due and self.settings.transport.name == "amqp":
+                self._bind_due = now + _BIND_AGAIN
+                bind_again(self._channel, self.settings, self.queue_name, lasting=self._bound_lasting)
 
     def _read(self, delivery: Any) -> Message:
         properties = delivery.properties
@@ -238,27 +279,50 @@ class Subscriber:
         seen.add(key)
         return False
 
+    def _connect_or_drop(self) -> None:
+        try:
+            self._connect()
+        except BaseException:
+            self._drop()
+            raise
+
     def _connect(self) -> None:
         settings = self.settings
         self._connection, self._broker = connect(settings, purpose="subscribe", heartbeat=settings.heartbeat)
-        with broker_errors(self._broker, "listen"):
-            channel = self._connection.channel()
-            channel.auto_decode = False
-            queue = self._make_queue()
-            declare_room(channel, queue.exchange)
-            queue = queue(channel)
-            queue.queue_declare()
-            queue.queue_bind()
-            channel.basic_qos(0, self._prefetch, False)
-            queue.consume(
-                consumer_tag=queue.name,
-                callback=self._arrived.append,
-                no_ack=not settings.transport.acknowledges,
-            )
-        self._queue, self._channel = queue, channel
+        try:
+            with broker_errors(self._broker, "listen"):
+                self._join()
+        except errors.NotFound as error:
+            if self._lost_at is None:
+                raise
+            # The room was there before: somebody who may make it will.
+            raise errors.Closed(str(error), error.hint) from error
         # Whoever comes back has seen the history already.
         self._last = self._since = None
-        self._heartbeat_due = monotonic() + _HEARTBEAT_TICK
+        self._connected_at = monotonic()
+        self._tick_due = self._connected_at + self._tick
+        self._bind_due = self._connected_at + _BIND_AGAIN
+        if hasattr(self._connection.connection, "beat") and settings.heartbeat:
+            self._pulse = Pulse(self._connection.connection, self._in_use, settings.heartbeat / _TICKS)
+
+    def _join(self) -> None:
+        """Declare the room and a queue, and consume from it."""
+        settings, lasts = self.settings, self._durable is not None
+        channel = self._connection.channel()
+        channel.auto_decode = False
+        open_room(channel, settings)
+        queue = self._make_queue()(channel)
+        self._queue_was_lost = lasts and self._lost_at is not None and not _exists(queue)
+        queue.queue_declare()
+        queue.queue_bind()
+        self._bound_lasting = lasts and bind_lasting(channel, settings, queue.name)
+        channel.basic_qos(0, self._prefetch, False)
+        queue.consume(
+            consumer_tag=queue.name,
+            callback=self._arrived.append,
+            no_ack=not settings.transport.acknowledges,
+        )
+        self._queue, self._channel = queue, channel
 
     def _make_queue(self) -> Any:
         if self._durable is not None:
@@ -268,14 +332,25 @@ class Subscriber:
     def _lose(self, error: errors.KchatError) -> None:
         self._drop()
         self._lost_at = monotonic()
+        if self._lost_at - self._connected_at < _STEADY:
+            self._backoff.fail()
+        else:
+            self._backoff.reset()
         self._on_event(events.Lost(error))
 
     def _drop(self) -> None:
+        connection = self._forget()
+        if connection is not None:
+            drop(connection)
+
+    def _forget(self) -> Any:
         connection, self._connection, self._channel = self._connection, None, None
         self._arrived.clear()
         self._handed_over = None
-        if connection is not None:
-            drop(connection)
+        if self._pulse is not None:
+            self._pulse.stop()
+            self._pulse = None
+        return connection
 
     def _come_back(self, deadline: float | None) -> None:
         """Connect again when that is due, everything declared afresh; wait until then, or until the deadline."""
@@ -291,12 +366,23 @@ class Subscriber:
             return
         try:
             self.open()
-        except (errors.Unreachable, errors.Closed, errors.NotFound) as error:
+        except errors.Untrusted:
+            raise
+        except (errors.Unreachable, errors.Closed) as error:
             self._on_event(events.Waiting(error, self._backoff.fail(), self._backoff.attempt))
             return
         away, self._lost_at = monotonic() - self._lost_at, None
-        self._backoff.reset()
-        self._on_event(events.Back(self.where, away, lossless=self._durable is not None))
+        kept = self._durable is not None and not self._queue_was_lost
+        self._on_event(events.Back(self.where, away, lossless=kept))
+
+
+def _exists(queue: Any) -> bool:
+    """Whether a queue that is bound to a channel is there; the channel is usable afterwards."""
+    try:
+        queue.queue_declare(passive=True)
+    except amqp.exceptions.NotFound:
+        return False
+    return True
 
 
 def _as_bytes(body: object) -> bytes:

@@ -1,0 +1,101 @@
+"""What makes a lasting queue on AMQP outlive a restart of the broker: an exchange that lasts, behind the room's.
+
+The room's exchange is not durable, and cannot be made so: the clients of RabbitMQ's tutorial, which declare it as it is,
+would be locked out. With it go its bindings when the broker restarts; a durable queue stays, but bound to nothing, and what
+is sent before its subscriber is back goes nowhere.
+
+So a lasting queue is also bound to an exchange of kchat's own, ``kchat.<room>.durable``, durable itself, which the room's
+exchange is bound to (https://www.rabbitmq.com/docs/e2e). Whoever of kchat's makes the room again makes that binding again,
+before anything is published: then nothing is lost. RabbitMQ delivers a message once to a queue, by however many ways. The
+exchange is auto-delete: it goes with the last lasting queue.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import amqp.exceptions
+import kombu
+
+from kchat.topology import declare_room, queue_name, room_exchange
+
+if TYPE_CHECKING:
+    from kchat.settings import Settings
+
+
+def lasting_exchange(settings: Settings) -> kombu.Exchange:
+    """The exchange behind the room's."""
+    return kombu.Exchange(
+        queue_name(settings, "durable"),
+        type="fanout",
+        durable=True,
+        auto_delete=True,
+        delivery_mode="transient",
+    )
+
+
+def open_room(channel: Any, settings: Settings, *, missing: bool = False) -> None:
+    """Declare the room; if it was not there, bind it to what lasts of it.
+
+    Arguments:
+        channel: a Kombu channel. Consumers and confirms on it may be gone afterwards.
+        settings: the room.
+        missing: it is known not to be there. Default: that is found out.
+
+    Raises:
+        kchat.errors.Refused, amqp.exceptions.AMQPError: see :func:`kchat.topology.declare_room`.
+    """
+    exchange = room_exchange(settings)
+    lasts_by_itself = settings.transport.name != "amqp"
+    missing = not lasts_by_itself and (missing or not _exists(channel, exchange))
+    declare_room(channel, exchange)
+    if missing:
+        try:
+            channel.exchange_bind(lasting_exchange(settings).name, exchange.name)
+        except (amqp.exceptions.NotFound, amqp.exceptions.AccessRefused):
+            return  # no lasting queue there, or not ours to bind: the channel is open again
+
+
+def _exists(channel: Any, exchange: kombu.Exchange) -> bool:
+    try:
+        exchange(channel).declare(passive=True)
+    except amqp.exceptions.NotFound:
+        return False
+    return True
+
+
+def bind_lasting(channel: Any, settings: Settings, queue: str) -> bool:
+    """Bind a lasting queue to what outlives a restart; returns whether this account may do that.
+
+    Arguments:
+        channel: a Kombu channel.
+        settings: the room.
+        queue: the queue's name; it exists.
+    """
+    if settings.transport.name != "amqp":
+        return False
+    exchange = lasting_exchange(settings)
+    try:
+        exchange(channel).declare()
+        channel.queue_bind(queue, exchange.name)
+        channel.exchange_bind(exchange.name, settings.room)
+    except amqp.exceptions.AccessRefused:
+        return False
+    return True
+
+
+def bind_again(channel: Any, settings: Settings, queue: str, *, lasting: bool) -> None:
+    """Bind a queue to the room again without waiting for an answer.
+
+    AMQP does not tell a consumer when its queue's exchange, and so its binding, is deleted. Where it was, the broker
+    closes the channel (404), which is noticed; where it was and somebody has made it again, the binding is mended.
+
+    Arguments:
+        channel: a Kombu channel of AMQP.
+        settings: the room.
+        queue: the queue's name.
+        lasting: whether :func:`bind_lasting` was done for it.
+    """
+    channel.queue_bind(queue, settings.room, nowait=True)
+    if lasting:
+        channel.exchange_bind(lasting_exchange(settings).name, settings.room, nowait=True)
