@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import grpc  # type: ignore[import-untyped]  # it has no types
 from amqp.exceptions import InvalidPath, RecoverableConnectionError
 from google.auth.exceptions import GoogleAuthError
-from google.pubsub_v1 import PublisherClient, SubscriberClient
+from google.pubsub_v1 import PublisherClient, SubscriberClient, types
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 
@@ -62,7 +62,7 @@ class Clients:
         self._subscriber: SubscriberClient | None = None
         try:
             self.project = project or self._default_project()
-            self._wait_until_reachable(options.connect_timeout)
+            self._greet(options.connect_timeout)
         except BaseException:
             self.close()
             raise
@@ -151,23 +151,21 @@ class Clients:
             raise InvalidPath("no Google Cloud project is named: pubsub://PROJECT, or GOOGLE_CLOUD_PROJECT")
         return str(project)
 
-    def _wait_until_reachable(self, timeout: float) -> None:
-        """Connect, which needs no right and is no call: without it the first call would be the one to find out."""
-        states: list[grpc.ChannelConnectivity] = []
-        settled = threading.Event()
+    def _greet(self, timeout: float) -> None:
+        """See that somebody answers, and that the credentials are good for a token.
 
-        def notice(state: grpc.ChannelConnectivity) -> None:
-            states.append(state)
-            if state in (grpc.ChannelConnectivity.READY, grpc.ChannelConnectivity.TRANSIENT_FAILURE):
-                settled.set()
-
-        self.channel.subscribe(notice, try_to_connect=True)
-        answered = settled.wait(timeout)
-        self.channel.unsubscribe(notice)
-        if not answered:
-            raise RecoverableConnectionError(f"no answer from {self.endpoint} within {timeout:g} s")
-        if grpc.ChannelConnectivity.READY not in states:
-            raise RecoverableConnectionError(f"nothing answers at {self.endpoint}")
+        A publish of nothing to nowhere needs no right, does nothing, and is answered by a refusal. (gRPC's own watch on the
+        channel's state can hang the interpreter's exit: its thread may hold a lock that the exit waits for.)
+        """
+        try:
+            self.publisher.publish(request=types.PublishRequest(), retry=None, timeout=timeout)
+        except Exception as exc:
+            if errors.timed_out(exc):
+                raise RecoverableConnectionError(
+                    f"no answer from {self.endpoint} within {timeout:g} s"
+                ) from exc
+            if not errors.is_answer(exc):
+                raise errors.translate(exc, f"connect to {self.endpoint}") from exc
 
 
 def chunks(items: Sequence[str], size: int = 1000) -> list[Sequence[str]]:

@@ -94,6 +94,15 @@ def is_unreachable(exc: BaseException) -> bool:
     return isinstance(exc, (google.ServiceUnavailable, TransportError))
 
 
+def is_answer(exc: BaseException) -> bool:
+    """Whether the service itself said this, to somebody whom it knows."""
+    from google.api_core import exceptions as google
+
+    if isinstance(exc, (google.DeadlineExceeded, google.Unauthenticated)) or is_unreachable(exc):
+        return False
+    return isinstance(exc, google.GoogleAPICallError)
+
+
 def timed_out(exc: BaseException | None) -> bool:
     """Whether there was no answer in time."""
     from google.api_core import exceptions as google
