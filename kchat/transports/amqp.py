@@ -7,6 +7,7 @@
 - TLS by whoever gives the transport option ``tls``: the socket is wrapped, and the server known to be the right one,
   before a byte of AMQP is written. Without that option TLS is py-amqp's own.
 - What answers is looked at before it is taken for AMQP: a TLS port addressed without TLS, a web server.
+- Heartbeats, and waits for answers that end: :mod:`.alive`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ import amqp.transport
 from amqp import spec
 from amqp.exceptions import UnexpectedFrame
 from kombu.transport import pyamqp
+
+from .alive import AliveConnection
 
 _GREETING = 7
 """Bytes of a frame's header (AMQP 0-9-1 section 4.2.3): type, channel, size."""
@@ -153,12 +156,13 @@ class Channel(pyamqp.Channel):
         )
 
 
-class Connection(pyamqp.Connection):
+class Connection(AliveConnection):
     """A connection that passes on why it is blocked.
 
     Arguments:
         tls: how to encrypt it. Default not at all, or by py-amqp's ``ssl``.
         server_hostname: goes to ``tls``. Default the host connected to.
+        more: as of :class:`.AliveConnection`.
     """
 
     Channel = Channel
