@@ -252,10 +252,9 @@ def _from_reply(error: amqp.exceptions.AMQPError, where: str, doing: str) -> err
         if doing == "connect":
             return _login_refused(where, by_certificate="EXTERNAL" in text)
         return errors.NotAuthorised(f"{where}: not authorised: this account may not {doing} here: {text}")
-    if isinstance(error, amqp.exceptions.ConsumerCancelled):
-        return errors.Closed(
-            f"{where}: the queue was deleted, or its consumer ended by the broker (basic.cancel)"
-        )
+    passing = _passing(error, where)
+    if passing is not None:
+        return passing
     if code == 404:
         return errors.NotFound(f"{where}: {text}")
     if code == 530 and "not found" in text:
@@ -268,6 +267,16 @@ def _from_reply(error: amqp.exceptions.AMQPError, where: str, doing: str) -> err
         return errors.NotAuthorised(f"{where}: {text}")
     if code == 311 or (code == 406 and "larger than" in text):
         return errors.TooLarge(f"{where}: too large for the broker: {text}")
+    if isinstance(error, amqp.exceptions.ChannelError) or code in (540, 541):
+        return errors.Refused(f"{where}: {text}")
+    return _from_handshake(error, where, text) if doing == "connect" else errors.Closed(f"{where}: {text}")
+
+
+def _passing(error: amqp.exceptions.AMQPError, where: str) -> errors.KchatError | None:
+    """What answers not to what was asked, but tells of a state that something is in: it can pass."""
+    code, text = error.code, _reply_text(error)
+    if isinstance(error, amqp.exceptions.ConsumerCancelled):
+        return errors.Closed(f"{where}: the queue was deleted, or its consumer cancelled by the broker")
     if code == 506 and where.startswith("local:"):
         return errors.Blocked(f"{where}: {text}", hint="free some space there")
     if code == 541 and "is down" in text:
@@ -276,9 +285,7 @@ def _from_reply(error: amqp.exceptions.AMQPError, where: str, doing: str) -> err
     if code == 406 and "timed out" in text:
         # https://www.rabbitmq.com/docs/consumers#acknowledgement-timeout
         return errors.Closed(f"{where}: {text}")
-    if isinstance(error, amqp.exceptions.ChannelError) or code in (540, 541):
-        return errors.Refused(f"{where}: {text}")
-    return _from_handshake(error, where, text) if doing == "connect" else errors.Closed(f"{where}: {text}")
+    return None
 
 
 def _from_handshake(error: amqp.exceptions.AMQPError, where: str, text: str) -> errors.KchatError:
