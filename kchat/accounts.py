@@ -27,7 +27,7 @@ from time import monotonic, sleep, time
 from typing import TYPE_CHECKING
 
 from kchat import errors
-from kchat.settings import check_username
+from kchat.names import check_username
 from kchat.topology import QUEUE_PREFIX, queue_prefix
 
 if TYPE_CHECKING:

@@ -23,7 +23,8 @@ from datetime import datetime, timezone
 from urllib.parse import urlencode
 
 from kchat.errors import SettingsError
-from kchat.settings import DEFAULT_ROOM, Broker, check_room
+from kchat.names import check_room
+from kchat.settings import DEFAULT_ROOM, Broker
 from kchat.tls import PIN_PREFIX
 
 SCHEME = "kchat://"

@@ -17,8 +17,9 @@ from kchat import errors, events
 from kchat.confirms import InFlight, Receipt
 from kchat.connection import Backoff, broker_errors, keep_trying
 from kchat.message import Message
+from kchat.names import check_username, login_name
 from kchat.publisher import Publisher
-from kchat.settings import Settings, check_username, login_name
+from kchat.settings import Settings
 
 WINDOW = 1000
 """So many messages may be unconfirmed at once: it bounds memory, and what is sent again after a lost connection."""

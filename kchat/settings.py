@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from kchat.errors import SettingsError
+from kchat.names import CONTROL, check_room
 from kchat.tls import TlsOptions
 from kchat.transports import TRANSPORTS, TransportInfo, by_scheme
 
@@ -24,15 +25,8 @@ if TYPE_CHECKING:
 DEFAULT_ROOM = "chat"
 DEFAULT_URL = "local://"
 
-MAX_ROOM_BYTES = 255
-"""AMQP 0-9-1 section 4.2.5.3: an exchange's name is a short string."""
-
 _WITH_TLS = {"amqp": "amqps", "redis": "rediss"}
 """Schemes that can be encrypted, and how they are called then."""
-
-_CONTROL = re.compile(
-    r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]"
-)
 
 
 @dataclass(frozen=True)
@@ -109,7 +103,7 @@ class Broker:
                 hint="for example: amqp://user:password@host:5672/",
             )
         info = by_scheme(scheme.lower())
-        if _CONTROL.search(url):
+        if CONTROL.search(url):
             raise SettingsError("the connection URL has control characters in it")
         if info.name == "local":
             path, _, query = rest.partition("?")
@@ -275,12 +269,12 @@ class Settings:
                 environ = {}
         return cls(
             brokers=tuple(_with_account(broker, username, password, environ) for broker in brokers),
-            room=room or (chosen and chosen.room) or DEFAULT_ROOM,
+            room=room if room is not None else (chosen and chosen.room) or DEFAULT_ROOM,
             connect_timeout=connect_timeout,
             confirm_timeout=confirm_timeout,
             heartbeat=heartbeat,
             tls=tls or TlsOptions(),
-            username=chosen and chosen.username,
+            username=None if chosen is None else chosen.username,
         )
 
 
@@ -373,44 +367,3 @@ def _with_account(
 
 def _default_port(scheme: str) -> int | None:
     return 5671 if scheme == "amqps" else by_scheme(scheme).default_port
-
-
-def check_room(room: str) -> None:
-    """A room's name may hold spaces, slashes and any script, up to 255 bytes of UTF-8.
-
-    Raises:
-        SettingsError: it is empty, too long, has control characters, or starts with ``amq.``, which AMQP 0-9-1 reserves.
-    """
-    if not room or not room.strip():
-        raise SettingsError("a room needs a name")
-    if _CONTROL.search(room):
-        raise SettingsError(f"the room's name {room!a} has control characters in it")
-    size = len(room.encode())
-    if size > MAX_ROOM_BYTES:
-        raise SettingsError(f"the room's name is too long: {size} bytes of UTF-8, at most {MAX_ROOM_BYTES}")
-    if room.startswith("amq."):
-        raise SettingsError(f"{room!r}: names that start with 'amq.' are the broker's own")
-
-
-def check_username(username: str) -> None:
-    """A username may be anything that a person can read on one line, up to 255 bytes of UTF-8.
-
-    Raises:
-        SettingsError: it is empty, too long or has control characters.
-    """
-    if not username or not username.strip():
-        raise SettingsError("a sender needs a username", hint="name one with --username")
-    if _CONTROL.search(username):
-        raise SettingsError(f"the username {username!a} has control characters in it")
-    if len(username.encode()) > MAX_ROOM_BYTES:
-        raise SettingsError(f"the username is too long: at most {MAX_ROOM_BYTES} bytes of UTF-8")
-
-
-def login_name() -> str:
-    """Who is logged in here: the default ``--username``."""
-    from getpass import getuser
-
-    try:
-        return getuser()
-    except (KeyError, OSError):  # no such user in the password database, as in some containers
-        return f"uid{os.getuid()}" if hasattr(os, "getuid") else "somebody"

@@ -21,8 +21,9 @@ from kchat import errors, events
 from kchat.connection import Backoff, broker_errors, close, connect, drop, keep_trying
 from kchat.lasting import bind_again, bind_lasting, open_room
 from kchat.message import Message
+from kchat.names import check_username, login_name
 from kchat.pulse import Pulse
-from kchat.settings import Settings, check_username, login_name
+from kchat.settings import Settings
 from kchat.topology import durable_queue, subscriber_queue
 
 PREFETCH = 500

@@ -185,7 +185,10 @@ def to_settings(
         transport, host, vhost, project = (
             value if source(name) is typed else None
             for name, value in (
-                ("transport", transport), ("host", host), ("vhost", vhost), ("project", project)
+                ("transport", transport),
+                ("host", host),
+                ("vhost", vhost),
+                ("project", project),
             )
         )
         port = port if source("port") is typed else None

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from kchat.errors import SettingsError
-from kchat.settings import Broker, Settings, check_room
+from kchat.names import check_room
+from kchat.settings import Broker, Settings
 
 
 def resolve(environ: dict[str, str] | None = None, **options: Any) -> Settings:

@@ -1,0 +1,57 @@
+"""What rooms and people may be called."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from kchat.errors import SettingsError
+
+MAX_BYTES = 255
+"""AMQP 0-9-1 section 4.2.5.3: an exchange's name is a short string."""
+
+CONTROL = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]"
+)
+"""Characters that do something, or hide something, when they are shown."""
+
+
+def check_room(room: str) -> None:
+    """A room's name may hold spaces, slashes and any script, up to 255 bytes of UTF-8.
+
+    Raises:
+        SettingsError: it is empty, too long, has control characters, or starts with ``amq.``, which AMQP 0-9-1 reserves.
+    """
+    if not room or not room.strip():
+        raise SettingsError("a room needs a name")
+    if CONTROL.search(room):
+        raise SettingsError(f"the room's name {room!a} has control characters in it")
+    size = len(room.encode())
+    if size > MAX_BYTES:
+        raise SettingsError(f"the room's name is too long: {size} bytes of UTF-8, at most {MAX_BYTES}")
+    if room.startswith("amq."):
+        raise SettingsError(f"{room!r}: names that start with 'amq.' are the broker's own")
+
+
+def check_username(username: str) -> None:
+    """A username may be anything that a person can read on one line, up to 255 bytes of UTF-8.
+
+    Raises:
+        SettingsError: it is empty, too long or has control characters.
+    """
+    if not username or not username.strip():
+        raise SettingsError("a sender needs a username", hint="name one with --username")
+    if CONTROL.search(username):
+        raise SettingsError(f"the username {username!a} has control characters in it")
+    if len(username.encode()) > MAX_BYTES:
+        raise SettingsError(f"the username is too long: at most {MAX_BYTES} bytes of UTF-8")
+
+
+def login_name() -> str:
+    """Who is logged in here: the default ``--username``."""
+    from getpass import getuser
+
+    try:
+        return getuser()
+    except (KeyError, OSError):  # no such user in the password database, as in some containers
+        return f"uid{os.getuid()}" if hasattr(os, "getuid") else "somebody"
