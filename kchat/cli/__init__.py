@@ -21,6 +21,7 @@ DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 COMMANDS = {
     "send": "Send messages to a room.",
     "subscribe": "Show what is said in a room.",
+    "certify": "Make certificates for a broker with TLS.",
     "transports": "Show which brokers kchat can use, and what each can do.",
     "sweep": "Delete what killed subscribers left behind on Pub/Sub.",
 }
