@@ -144,6 +144,45 @@ def username_option(function: F) -> F:
     )(function)
 
 
+def wait_option(function: F) -> F:
+    """Add ``--wait``."""
+    return click.option(
+        "--wait",
+        is_flag=True,
+        envvar="KCHAT_WAIT",
+        show_envvar=True,
+        help="Keep trying while no broker can be reached, and say so, in place of giving up.",
+    )(function)
+
+
+def confirm_timeout_option(function: F) -> F:
+    """Add ``--confirm-timeout``."""
+    return click.option(
+        "--confirm-timeout",
+        type=click.FloatRange(min=0, min_open=True),
+        default=10.0,
+        show_default=True,
+        metavar="SECONDS",
+        envvar="KCHAT_CONFIRM_TIMEOUT",
+        show_envvar=True,
+        help="How long the broker may take to confirm a message.",
+    )(function)
+
+
+def heartbeat_option(function: F) -> F:
+    """Add ``--heartbeat``."""
+    return click.option(
+        "--heartbeat",
+        type=click.FloatRange(min=0),
+        default=10.0,
+        show_default=True,
+        metavar="SECONDS",
+        envvar="KCHAT_HEARTBEAT",
+        show_envvar=True,
+        help="A dead link is noticed after two of these; 0 for never.",
+    )(function)
+
+
 def quiet_option(function: F) -> F:
     """Add ``--quiet``."""
     return click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors on standard error.")(

@@ -5,12 +5,21 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from kchat.cli.options import broker_options, quiet_option, to_settings, username_option
+from kchat.cli.options import (
+    broker_options,
+    confirm_timeout_option,
+    quiet_option,
+    to_settings,
+    username_option,
+    wait_option,
+)
 from kchat.cli.say import speaker
+from kchat.cli.stop import Stop, stop_by_signal
 
 if TYPE_CHECKING:
     from kchat.sender import Sender
@@ -23,16 +32,8 @@ _PROGRESS_SECONDS = 0.1
 @click.option("--message", "-m", "text", metavar="MESSAGE", help="The message, if not as an argument.")
 @username_option
 @broker_options
-@click.option(
-    "--confirm-timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    default=10.0,
-    show_default=True,
-    metavar="SECONDS",
-    envvar="KCHAT_CONFIRM_TIMEOUT",
-    show_envvar=True,
-    help="How long the broker may take to confirm a message.",
-)
+@confirm_timeout_option
+@wait_option
 @click.option("--mandatory", is_flag=True, help="Fail when nobody is listening, where the broker can tell.")
 @click.option("--bot", is_flag=True, help="Keep posting quotes.")
 @click.option(
@@ -50,6 +51,7 @@ def command(
     text: str | None,
     username: str | None,
     confirm_timeout: float,
+    wait: bool,
     mandatory: bool,
     bot: bool,
     bot_wait_s: float,
@@ -77,35 +79,53 @@ def command(
             "Missing message: give it as an argument, by --message, or '-' for standard input."
         )
     settings = to_settings(confirm_timeout=confirm_timeout, **broker)
+    from kchat.cli import INTERRUPTED
     from kchat.sender import Sender
 
     say = speaker(quiet)
-    sender = Sender(settings, username, mandatory=mandatory, on_event=speaker(quiet=False))
-    if bot:
-        say(f"posting to {settings} every {bot_wait_s:g} s; Ctrl+C ends it")
-        return _send_all(sender, _quotes(bot_wait_s, bot_count), quiet, endless=True)
-    if message == ("-",):
-        from kchat.cli.lines import read_lines
+    sender = Sender(settings, username, mandatory=mandatory, wait=wait, on_event=speaker(quiet=False))
+    code = INTERRUPTED
+    with stop_by_signal() as stop:
+        if bot:
+            say(f"posting to {settings} every {bot_wait_s:g} s; Ctrl+C ends it")
+            code = _send_all(sender, _quotes(bot_wait_s, bot_count, stop), stop, quiet, endless=True)
+        elif message == ("-",):
+            from kchat.cli.lines import read_lines
 
-        say(f"sending to {settings}, a message a line")
-        return _send_all(sender, read_lines(sys.stdin.fileno()), quiet)
-    with sender:
-        receipt = sender.send(" ".join(message) if text is None else text)
-    unheard = (
-        ""
-        if receipt.heard is not False
-        else f"; nobody was listening{_kept(settings.transport.abilities.history)}"
-    )
-    say(f"sent to {settings}{unheard}")
-    return 0
+            say(f"sending to {settings}, a message a line")
+            code = _send_all(sender, read_lines(sys.stdin.fileno()), stop, quiet)
+        else:
+            code = _send_one(sender, " ".join(message) if text is None else text, quiet)
+    return code
 
 
-def _kept(history: bool) -> str:
-    return ", it is kept in the room's history" if history else ""
+def _send_one(sender: Sender, text: str, quiet: bool) -> int:
+    from kchat.cli import DONE
+
+    settings = sender.settings
+    try:
+        with sender:
+            receipt = sender.send(text)
+    except KeyboardInterrupt:
+        if sender.unsettled:
+            speaker(quiet=False)("kchat: interrupted before it was confirmed: it may have arrived or not")
+        raise
+    unheard = ""
+    if receipt.heard is False:
+        kept = ", it is kept in the room's history" if settings.transport.abilities.history else ""
+        unheard = f"; nobody was listening{kept}"
+    speaker(quiet)(f"sent to {settings}{unheard}")
+    return DONE
 
 
-def _send_all(sender: Sender, messages: Iterable[str | None], quiet: bool, *, endless: bool = False) -> int:
-    """Send a stream; tell what was refused as it happens, and the sum at the end. Returns the exit code."""
+def _send_all(
+    sender: Sender, messages: Iterable[str | None], stop: Stop, quiet: bool, *, endless: bool = False
+) -> int:
+    """Send a stream; tell what was refused as it happens, and the sum at the end. Returns the exit code.
+
+    Asked to stop, it takes no more messages, and waits for the confirmations of those that it has for as long as a
+    signal allows.
+    """
     from kchat.cli import DONE, FAILED, INTERRUPTED
 
     say = speaker(quiet)
@@ -114,7 +134,8 @@ def _send_all(sender: Sender, messages: Iterable[str | None], quiet: bool, *, en
     code = DONE
     try:
         with sender:
-            for receipt in sender.send_many(messages):
+            stop.gentle = True
+            for receipt in sender.send_many(takewhile(lambda _: not stop(), messages)):
                 if receipt.error is None:
                     confirmed += 1
                     unheard += receipt.heard is False
@@ -123,6 +144,8 @@ def _send_all(sender: Sender, messages: Iterable[str | None], quiet: bool, *, en
                     progress.clear()
                     speaker(quiet=False)(f"kchat: {receipt.error}")
                 progress.update(confirmed)
+        if stop():
+            raise KeyboardInterrupt
     except KeyboardInterrupt:
         code = DONE if endless else INTERRUPTED
     finally:
@@ -132,11 +155,13 @@ def _send_all(sender: Sender, messages: Iterable[str | None], quiet: bool, *, en
             parts.append(f"{unheard:,} with nobody listening")
         if failed:
             parts.append(f"{failed:,} not sent")
+        if sender.unsettled:
+            parts.append(f"{sender.unsettled:,} not confirmed, which may have arrived or not")
         say(", ".join(parts))
     return FAILED if failed else code
 
 
-def _quotes(pause: float, count: int | None) -> Iterator[str | None]:
+def _quotes(pause: float, count: int | None, stop: Stop) -> Iterator[str | None]:
     """Quotes from the list that comes with the package, in random order, over and over."""
     import random
     from importlib.resources import files
@@ -149,7 +174,9 @@ def _quotes(pause: float, count: int | None) -> Iterator[str | None]:
                 return
             if sent:
                 yield None  # the confirmation of the last one is collected before the pause
-                time.sleep(pause)
+                until = time.monotonic() + pause
+                while not stop() and (left := until - time.monotonic()) > 0:
+                    time.sleep(min(left, _PROGRESS_SECONDS))
             yield quote
             sent += 1
 

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kchat.cli.options import Since, broker_options, quiet_option, to_settings, username_option
+from kchat.cli.options import (
+    Since,
+    broker_options,
+    heartbeat_option,
+    quiet_option,
+    to_settings,
+    username_option,
+    wait_option,
+)
 from kchat.cli.say import speaker
 from kchat.cli.stop import stop_by_signal
 from kchat.display import MODES
@@ -57,6 +65,8 @@ def _modes_help() -> str:
     metavar="NAME",
     help="Listen through a lasting queue, which keeps messages while nobody does.",
 )
+@heartbeat_option
+@wait_option
 @quiet_option
 def command(
     mode: str,
@@ -66,6 +76,8 @@ def command(
     last: int | None,
     since: float | None,
     durable: str | None,
+    heartbeat: float,
+    wait: bool,
     quiet: bool,
     **broker: Any,
 ) -> int:
@@ -80,12 +92,13 @@ def command(
       kchat subscribe --host localhost --rmq-username rmq --ask-password --mode print
       kchat subscribe --url amqp://rmq@broker.example/ --room lunch --mode json | jq -r .message
       kchat subscribe --limit 1 --idle-timeout 30        # wait for one message
+      kchat subscribe --host localhost --wait            # start it before the broker
     """
     from kchat.display import create
     from kchat.listen import listen
     from kchat.subscriber import Subscriber
 
-    settings = to_settings(**broker)
+    settings = to_settings(heartbeat=heartbeat, **broker)
     say = speaker(quiet)
     display = create(mode, sys.stdout)
     on_screen = mode == "rich" and sys.stdout.isatty()
@@ -95,7 +108,9 @@ def command(
         if not on_screen:
             speaker(quiet=False)(event)
 
-    subscriber = Subscriber(settings, username, durable=durable, last=last, since=since, on_event=tell)
+    subscriber = Subscriber(
+        settings, username, durable=durable, last=last, since=since, wait=wait, on_event=tell
+    )
     with stop_by_signal() as stop:
         try:
             subscriber.open()
