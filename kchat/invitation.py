@@ -79,6 +79,11 @@ class Invitation:
         return self.brokers[0].username
 
     @property
+    def url(self) -> str:
+        """The connection URL, or several joined by ``;``, with the account and without its password."""
+        return ";".join(map(url_without_password, self.brokers))
+
+    @property
     def expired(self) -> bool:
         """Whether its time is over, by this machine's clock."""
         return self.expires is not None and self.expires <= time.time()

@@ -222,10 +222,7 @@ def join(invitation: Invitation, name: str | None = None) -> tuple[Profile, str]
     Raises:
         SettingsError: the file makes no sense, or cannot be written.
     """
-    from kchat.invitation import url_without_password
-
-    url = ";".join(map(url_without_password, invitation.brokers))
-    profiles = load()
+    url, profiles = invitation.url, load()
     if name is None:
         name = _free_name(invitation.room, url, profiles)
     elif not name.strip() or not name.isprintable():

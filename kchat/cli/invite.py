@@ -1,0 +1,208 @@
+"""``kchat invite``."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kchat.cli.options import Duration, broker_options, management_option, to_settings
+from kchat.cli.say import speaker
+
+if TYPE_CHECKING:
+    from kchat.accounts import Account
+    from kchat.invitation import Invitation
+    from kchat.settings import Settings
+
+_MEMBER, _SENDER = "send and listen", "send only"
+
+
+@click.command(name="invite", short_help="Let somebody into a room.")
+@click.argument("name", required=False)
+@click.option("--send-only", is_flag=True, help="The guest may send and nothing else.")
+@click.option(
+    "--expires",
+    type=Duration(),
+    metavar="TIME",
+    help="End the account after so long: 30m, 24h, 7d. Default: never. RabbitMQ only.",
+)
+@click.option(
+    "--address",
+    metavar="HOST[:PORT]|URL",
+    envvar="KCHAT_ADDRESS",
+    show_envvar=True,
+    help="Where guests find the broker, if that is not where you do; a URL such as amqps://broker.example.",
+)
+@click.option("--qr", is_flag=True, help="Show the invitation as a QR code too.")
+@click.option("--list", "show_list", is_flag=True, help="List the accounts that kchat has made on the broker.")
+@click.option("--apply", is_flag=True, help="Run the commands that Pub/Sub or Redis need, in place of showing them.")
+@click.option(
+    "--max-connections",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help="The most connections that the guest may have at once, where the broker has such limits.",
+)
+@management_option
+@broker_options
+def command(
+    name: str | None,
+    send_only: bool,
+    expires: float | None,
+    address: str | None,
+    qr: bool,
+    show_list: bool,
+    apply: bool,
+    max_connections: int,
+    management_url: str | None,
+    **broker: Any,
+) -> None:
+    """Let somebody into a room: makes the account NAME, and writes an invitation to hand over.
+
+    The invitation is one line on standard output. It has the account's password in it and is shown this once; the
+    guest gives it to "kchat join". Name the broker with your own account, an administrator's.
+
+    On Pub/Sub NAME is an e-mail address or another principal, and on Redis an account; the commands that let the guest
+    in are shown, or run with --apply.
+
+    \b
+    Examples:
+      kchat invite ada --host localhost --rmq-username rmq -W --address broker.example
+      kchat invite logger --send-only --expires 24h
+      kchat invite ada --room lunch --qr
+      kchat invite --list
+      kchat invite ada@example.com --project my-project --apply
+    """
+    if show_list == (name is not None):
+        raise click.UsageError("Name a guest, or --list those that there are.")
+    settings = to_settings(**broker)
+    if settings.transport.name != "amqp":
+        if name is None or expires is not None:
+            raise click.UsageError("Only RabbitMQ has accounts to list, or to end by themselves.")
+        line = _grant(settings, name, send_only=send_only, address=address, apply=apply)
+    elif name is None:
+        return _list(settings, management_url)
+    else:
+        until = None if expires is None else int(time.time() + expires)
+        line = _account(settings, name, management_url, address, send_only, until, max_connections)
+    click.echo(line)
+    if qr:
+        click.echo(_picture(line), err=True)
+    return None
+
+
+def _account(
+    settings: Settings,
+    name: str,
+    management_url: str | None,
+    address: str | None,
+    send_only: bool,
+    expires: int | None,
+    max_connections: int,
+) -> str:
+    """Make the account, and say what it is; returns the invitation's line."""
+    from kchat import accounts, sharing
+    from kchat.management import Management
+
+    management = Management.of(settings, management_url)
+    management.require_administrator()
+    accounts.remove_expired(management, tell_removed)
+    brokers = sharing.guest_brokers(settings, address, name)
+    # What could go wrong goes wrong before there is an account.
+    sharing.invitation(settings, brokers, None).encode()
+    sharing.make_room(settings)
+    password = accounts.create(
+        management, settings, name, send_only=send_only, expires=expires, max_connections=max_connections
+    )
+    made = sharing.invitation(settings, brokers, password, send_only=send_only, expires=expires)
+    _tell(made)
+    if name == "guest":
+        speaker(quiet=False)("RabbitMQ, as installed, lets an account named guest in from its own machine only")
+    return made.encode()
+
+
+def _tell(made: Invitation) -> None:
+    from kchat import sharing
+    from kchat.invitation import moment
+
+    say = speaker(quiet=False)
+    until = "" if made.expires is None else f", until {moment(made.expires)}"
+    say(f"{made.account} may {_SENDER if made.send_only else _MEMBER} in {made}{until}")
+    if sharing.only_here(made.brokers[0]):
+        say(
+            f"warning: {made.brokers[0].host or 'localhost'} is every machine's own name for itself: "
+            "name the broker's address with --address"
+        )
+    elif not made.brokers[0].encrypted:
+        say("warning: the connection is not encrypted, and the password can be read on its way: see docs/tls.md")
+    say("the invitation, with its password, is shown this once; the guest runs: kchat join -")
+
+
+def tell_removed(account: Account) -> None:
+    from kchat.invitation import moment
+
+    speaker(quiet=False)(f"removed {account.name}, which expired at {moment(account.expires or 0)}")
+
+
+def _list(settings: Settings, management_url: str | None) -> None:
+    from kchat import accounts, sharing
+    from kchat.cli.table import write_table
+    from kchat.invitation import moment
+    from kchat.management import Management
+
+    management = Management.of(settings, management_url)
+    management.require_administrator()
+    found = accounts.remove_expired(management, tell_removed)
+    # A restart of the broker has taken the room away from guests who may not make it.
+    sharing.make_room(settings)
+    rows = [["account", "room", "virtual host", "may", "until", "connections"]]
+    for account in found:
+        rows.append(
+            [
+                account.name,
+                "?" if account.room is None else account.room,
+                account.vhost or "none",
+                "rights changed by hand" if account.room is None else _SENDER if account.send_only else _MEMBER,
+                "" if account.expires is None else moment(account.expires),
+                str(len(management.connections(account.name))),
+            ]
+        )
+    write_table(rows)
+
+
+def _grant(settings: Settings, name: str, *, send_only: bool, address: str | None, apply: bool) -> str:
+    """Show or run what lets a guest in on other brokers; returns the invitation's line."""
+    from kchat import grants, sharing
+
+    say = speaker(quiet=False)
+    granted = grants.grant(settings, name, send_only=send_only)
+    brokers = sharing.guest_brokers(settings, address, granted.account)
+    made = sharing.invitation(settings, brokers, granted.password, send_only=send_only)
+    line = made.encode()
+    if granted.steps and not apply:
+        say("run these, or the same with --apply:")
+    for step in granted.steps:
+        if apply:
+            step.run()
+            say("done: " + (step.text if granted.password is None else step.text.replace(granted.password, "***")))
+        else:
+            say("  " + step.text)
+    for advice in granted.advice:
+        say(advice)
+    if sharing.only_here(brokers[0]):
+        say(f"warning: name the broker's address for others with --address, not {brokers[0].host}")
+    say("the guest runs: kchat join -")
+    return line
+
+
+def _picture(line: str) -> str:
+    """The QR code for a terminal, two rows of modules in a line, in colours of its own."""
+    import io
+
+    import segno
+
+    out = io.StringIO()
+    segno.make_qr(line, error="l").terminal(out, compact=True, border=2)
+    return out.getvalue()

@@ -1,0 +1,129 @@
+"""``kchat profile``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from kchat.cli.say import speaker
+
+if TYPE_CHECKING:
+    from kchat.profiles import Profile
+
+
+@click.group(name="profile", short_help="Show and choose the rooms that you have joined.")
+def command() -> None:
+    """Show and choose profiles: the rooms that you have joined with "kchat join".
+
+    The one in use is where "kchat send" and "kchat subscribe" go when nothing else names a broker: first --url, then
+    --host and such or --profile, then KCHAT_URL, then KCHAT_PROFILE, then the profile in use, then the room on this machine.
+
+    \b
+    Examples:
+      kchat profile list
+      kchat profile use lunch
+      kchat profile use --none               # back to the room on this machine
+      kchat send --profile lunch "Soup"      # for once
+    """
+
+
+@command.command(name="list")
+def list_() -> None:
+    """List the profiles; a star marks the one in use.
+
+    \b
+    Examples:
+      kchat profile list
+    """
+    from kchat import profiles
+    from kchat.cli.table import write_table
+    from kchat.invitation import moment
+
+    loaded = profiles.load()
+    if not loaded.profiles:
+        speaker(quiet=False)(f"no profiles in {profiles.path()}; kchat join makes one")
+        return
+    rows = [["", "profile", "room", "broker", "until"]]
+    for profile in loaded.profiles.values():
+        star = "*" if profile.name == loaded.use else ""
+        until = "" if profile.expires is None else moment(profile.expires)
+        rows.append([star, profile.name, profile.room or "chat", _masked(profile), until])
+    write_table(rows)
+
+
+@command.command()
+@click.argument("name", required=False)
+def show(name: str | None) -> None:
+    """Show a profile, by default the one in use; its password is not shown.
+
+    \b
+    Examples:
+      kchat profile show
+      kchat profile show lunch
+    """
+    from kchat import profiles
+    from kchat.cli.table import write_table
+    from kchat.errors import SettingsError
+    from kchat.invitation import moment
+
+    loaded = profiles.load()
+    name = name or loaded.use
+    if name is None:
+        raise SettingsError("no profile is in use", hint="name one: kchat profile show NAME")
+    profile = loaded.find(name)
+    secret = "in the system's keyring" if profile.keyring else "in the file" if profile.password else "none"
+    rows = [
+        ["profile", profile.name + (" (in use)" if profile.name == loaded.use else "")],
+        ["file", str(profiles.path())],
+        ["broker", _masked(profile)],
+        ["room", profile.room or "chat"],
+        ["username", profile.username or "the login name"],
+        ["password", secret],
+        ["may", "send only" if profile.send_only else "send and listen"],
+        ["until", "" if profile.expires is None else moment(profile.expires)],
+        ["certificate", profile.tls.pin or ""],
+        ["CA", profile.tls.ca or ""],
+    ]
+    write_table([row for row in rows if row[1]])
+
+
+@command.command()
+@click.argument("name", required=False)
+@click.option("--none", is_flag=True, help="Use no profile: back to the room on this machine.")
+def use(name: str | None, none: bool) -> None:
+    """Use a profile from now on.
+
+    \b
+    Examples:
+      kchat profile use lunch
+      kchat profile use --none
+    """
+    from kchat import profiles
+
+    if none == (name is not None):
+        raise click.UsageError("Name a profile, or --none.")
+    profiles.use(name)
+    speaker(quiet=False)("no profile is in use" if name is None else f"profile {name} is in use")
+
+
+@command.command()
+@click.argument("name")
+def remove(name: str) -> None:
+    """Remove a profile and its password. The account on the broker stays.
+
+    \b
+    Examples:
+      kchat profile remove lunch
+    """
+    from kchat import profiles
+
+    profiles.remove(name)
+    speaker(quiet=False)(f"removed profile {name}; its account stays until the room's host revokes it")
+
+
+def _masked(profile: Profile) -> str:
+    """The URL, safe to show also where somebody wrote a password into it by hand."""
+    from kchat.settings import Broker
+
+    return ";".join(str(Broker.parse(part.strip())) for part in profile.url.split(";") if part.strip())

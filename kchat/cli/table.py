@@ -1,0 +1,18 @@
+"""A table on standard output, its text made safe: it may have come from a broker."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+
+def write_table(rows: Sequence[Sequence[str]]) -> None:
+    """Write rows of cells in columns, the header first."""
+    from kchat.text import visible, width
+
+    shown = [[visible(cell, keep_newlines=False) for cell in row] for row in rows]
+    widths = [max(width(row[column]) for row in shown) for column in range(len(shown[0]))]
+    for row in shown:
+        cells = (cell + " " * (most - width(cell)) for cell, most in zip(row, widths, strict=True))
+        click.echo("  ".join(cells).rstrip())
