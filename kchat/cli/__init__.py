@@ -21,6 +21,10 @@ DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 COMMANDS = {
     "send": "Send messages to a room.",
     "subscribe": "Show what is said in a room.",
+    "invite": "Let somebody into a room.",
+    "revoke": "Take an invitation back.",
+    "join": "Accept an invitation.",
+    "profile": "Show and choose the rooms that you have joined.",
     "certify": "Make certificates for a broker with TLS.",
     "transports": "Show which brokers kchat can use, and what each can do.",
     "sweep": "Delete what killed subscribers left behind on Pub/Sub.",

@@ -183,6 +183,17 @@ def heartbeat_option(function: F) -> F:
     )(function)
 
 
+def management_option(function: F) -> F:
+    """Add ``--management-url``."""
+    return click.option(
+        "--management-url",
+        metavar="URL",
+        envvar="KCHAT_MANAGEMENT_URL",
+        show_envvar=True,
+        help="RabbitMQ's management API. Default: the broker's host, and its port plus 10,000, with https for TLS.",
+    )(function)
+
+
 def quiet_option(function: F) -> F:
     """Add ``--quiet``."""
     return click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors on standard error.")(
@@ -259,7 +270,26 @@ def to_settings(
     return settings
 
 
+_LONGEST_DURATION = 100 * 365 * 86400
+"""A hundred years, in seconds."""
+
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+class Duration(click.ParamType):  # type: ignore[type-arg]  # as for Since
+    """A time that something lasts: ``90s``, ``30m``, ``24h``, ``7d``, ``2w``. Becomes seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read it; Click reports what :meth:`fail` says."""
+        if isinstance(value, float):
+            return value
+        found = re.fullmatch(r"(\d{1,9}(?:\.\d+)?)([smhdw])", value)
+        seconds = float(found[1]) * _UNITS[found[2]] if found else 0.0
+        if not 0 < seconds <= _LONGEST_DURATION:
+            self.fail(f"{value!r} is no time such as 30m, 24h or 7d", param, ctx)
+        return seconds
 
 
 class Since(click.ParamType):  # type: ignore[type-arg]  # generic since Click 8.4 only
