@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from time import monotonic
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from kchat import errors, events
 from kchat.confirms import InFlight, Receipt
@@ -19,7 +20,9 @@ from kchat.connection import Backoff, broker_errors, keep_trying
 from kchat.message import Message
 from kchat.names import check_username, login_name
 from kchat.publisher import Publisher
-from kchat.settings import Settings
+
+if TYPE_CHECKING:
+    from kchat.settings import Settings
 
 WINDOW = 1000
 """So many messages may be unconfirmed at once: it bounds memory, and what is sent again after a lost connection."""

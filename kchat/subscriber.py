@@ -13,7 +13,7 @@ from contextlib import suppress
 from threading import RLock
 from time import monotonic, sleep
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import amqp.exceptions
 
@@ -23,8 +23,10 @@ from kchat.lasting import bind_again, bind_lasting, open_room
 from kchat.message import Message
 from kchat.names import check_username, login_name
 from kchat.pulse import Pulse
-from kchat.settings import Settings
 from kchat.topology import durable_queue, subscriber_queue
+
+if TYPE_CHECKING:
+    from kchat.settings import Settings
 
 PREFETCH = 500
 """So many messages may be on their way or unacknowledged; two batches, so that one can come while one is shown."""
