@@ -125,13 +125,23 @@ class Invitation:
 
     @classmethod
     def decode(cls, text: str) -> Invitation:
-        """Read an invitation as it was pasted: line breaks, spaces, quotes and ``<>`` around it do no harm.
+        """Read an invitation as it was pasted: broken into lines, in quotes or ``<>``, or among other words.
 
         Raises:
             SettingsError: it is none, is mangled, or is of a newer kchat. The text never quotes it.
         """
-        line = re.sub(r"\s+", "", text).strip("<>\"'`")
-        scheme, _, rest = line[: len(SCHEME)].lower(), "", line[len(SCHEME) :]
+        whole = re.sub(r"\s+", "", text).strip("<>\"'`")
+        try:
+            return cls._decode(whole)
+        except SettingsError:
+            among = re.search(rf"(?i){SCHEME}\d+\.[\w-]+", text)
+            if among is None or among.group() == whole:
+                raise
+        return cls._decode(among.group())
+
+    @classmethod
+    def _decode(cls, line: str) -> Invitation:
+        scheme, rest = line[: len(SCHEME)].lower(), line[len(SCHEME) :]
         version, dot, data = rest.partition(".")
         if scheme != SCHEME or not dot or not version.isdecimal():
             raise SettingsError("that is no invitation", hint=f"one begins with {SCHEME}{VERSION}.")

@@ -134,7 +134,7 @@ def guest_settings(joined: Invitation, connect_timeout: float) -> Iterator[Setti
             password=joined.password,
             room=joined.room,
             connect_timeout=connect_timeout,
-            tls=tls if tls else None,
+            tls=tls or None,
             environ={},
         )
 

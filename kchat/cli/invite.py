@@ -13,6 +13,7 @@ from kchat.cli.say import speaker
 if TYPE_CHECKING:
     from kchat.accounts import Account
     from kchat.invitation import Invitation
+    from kchat.management import Management
     from kchat.settings import Settings
 
 _MEMBER, _SENDER = "send and listen", "send only"
@@ -35,8 +36,12 @@ _MEMBER, _SENDER = "send and listen", "send only"
     help="Where guests find the broker, if that is not where you do; a URL such as amqps://broker.example.",
 )
 @click.option("--qr", is_flag=True, help="Show the invitation as a QR code too.")
-@click.option("--list", "show_list", is_flag=True, help="List the accounts that kchat has made on the broker.")
-@click.option("--apply", is_flag=True, help="Run the commands that Pub/Sub or Redis need, in place of showing them.")
+@click.option(
+    "--list", "show_list", is_flag=True, help="List the accounts that kchat has made on the broker."
+)
+@click.option(
+    "--apply", is_flag=True, help="Run the commands that Pub/Sub or Redis need, in place of showing them."
+)
 @click.option(
     "--max-connections",
     type=click.IntRange(min=1),
@@ -119,7 +124,9 @@ def _account(
     made = sharing.invitation(settings, brokers, password, send_only=send_only, expires=expires)
     _tell(made)
     if name == "guest":
-        speaker(quiet=False)("RabbitMQ, as installed, lets an account named guest in from its own machine only")
+        speaker(quiet=False)(
+            "RabbitMQ, as installed, lets an account named guest in from its own machine only"
+        )
     return made.encode()
 
 
@@ -136,11 +143,14 @@ def _tell(made: Invitation) -> None:
             "name the broker's address with --address"
         )
     elif not made.brokers[0].encrypted:
-        say("warning: the connection is not encrypted, and the password can be read on its way: see docs/tls.md")
+        say(
+            "warning: the connection is not encrypted, and the password can be read on its way: see docs/tls.md"
+        )
     say("the invitation, with its password, is shown this once; the guest runs: kchat join -")
 
 
 def tell_removed(account: Account) -> None:
+    """Say that an account was removed."""
     from kchat.invitation import moment
 
     speaker(quiet=False)(f"removed {account.name}, which expired at {moment(account.expires or 0)}")
@@ -149,7 +159,6 @@ def tell_removed(account: Account) -> None:
 def _list(settings: Settings, management_url: str | None) -> None:
     from kchat import accounts, sharing
     from kchat.cli.table import write_table
-    from kchat.invitation import moment
     from kchat.management import Management
 
     management = Management.of(settings, management_url)
@@ -157,19 +166,22 @@ def _list(settings: Settings, management_url: str | None) -> None:
     found = accounts.remove_expired(management, tell_removed)
     # A restart of the broker has taken the room away from guests who may not make it.
     sharing.make_room(settings)
-    rows = [["account", "room", "virtual host", "may", "until", "connections"]]
-    for account in found:
-        rows.append(
-            [
-                account.name,
-                "?" if account.room is None else account.room,
-                account.vhost or "none",
-                "rights changed by hand" if account.room is None else _SENDER if account.send_only else _MEMBER,
-                "" if account.expires is None else moment(account.expires),
-                str(len(management.connections(account.name))),
-            ]
-        )
-    write_table(rows)
+    header = ["account", "room", "virtual host", "may", "until", "connections"]
+    write_table([header, *(_row(account, management) for account in found)])
+
+
+def _row(account: Account, management: Management) -> list[str]:
+    from kchat.invitation import moment
+
+    may = _SENDER if account.send_only else _MEMBER
+    return [
+        account.name,
+        account.room or "?",
+        account.vhost or "none",
+        "what somebody set by hand" if account.room is None else may,
+        "" if account.expires is None else moment(account.expires),
+        str(len(management.connections(account.name))),
+    ]
 
 
 def _grant(settings: Settings, name: str, *, send_only: bool, address: str | None, apply: bool) -> str:
@@ -186,7 +198,10 @@ def _grant(settings: Settings, name: str, *, send_only: bool, address: str | Non
     for step in granted.steps:
         if apply:
             step.run()
-            say("done: " + (step.text if granted.password is None else step.text.replace(granted.password, "***")))
+            say(
+                "done: "
+                + (step.text if granted.password is None else step.text.replace(granted.password, "***"))
+            )
         else:
             say("  " + step.text)
     for advice in granted.advice:

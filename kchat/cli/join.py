@@ -73,7 +73,9 @@ def command(invitation: str, name: str | None, room: str | None, connect_timeout
     Settings.resolve(profile=profile.name)  # what was stored can be read
     overruling = [variable for variable in _OVERRULING if os.environ.get(variable)]
     if overruling:
-        say(f"warning: {', '.join(overruling)} in the environment comes first: use kchat send --profile {profile.name}")
+        say(
+            f"warning: {', '.join(overruling)} in the environment comes first: use kchat send --profile {profile.name}"
+        )
     else:
         say('now: kchat send "Hello"' + ("" if joined.send_only else ", and kchat subscribe"))
 
