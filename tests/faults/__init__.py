@@ -1,0 +1,1 @@
+"""Things broken for real: brokers killed, links cut and silenced, disks filled, processes stopped."""

@@ -1,0 +1,42 @@
+"""Fixtures for the tests of faults: what they measure, and one RabbitMQ for all of them to break."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.brokers.rabbitmq import RabbitMQ, start_rabbitmq
+from tests.faults.table import PROPERTY, Row, lines
+
+
+@pytest.fixture
+def measured(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Records a row of the table; arguments as of :class:`~tests.faults.table.Row`."""
+
+    def record(fault: str, who: str, **more: Any) -> None:
+        request.node.user_properties.append((PROPERTY, Row(fault, who, **more)))
+
+    return record
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Prints what was measured by the tests that passed."""
+    rows = [
+        value
+        for report in terminalreporter.getreports("passed")
+        for name, value in report.user_properties
+        if report.when == "call" and name == PROPERTY
+    ]
+    if rows:
+        terminalreporter.section("faults, as measured")
+        for line in lines(rows):
+            terminalreporter.write_line(line)
+
+
+@pytest.fixture(scope="session")
+def module_rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
+    """One RabbitMQ for all of these tests to break, in place of one for each module."""
+    with start_rabbitmq(tmp_path_factory.mktemp("broken-rabbitmq")) as node:
+        yield node
