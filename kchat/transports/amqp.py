@@ -2,8 +2,8 @@
 
 - The reason that a broker gives for refusing messages (``connection.blocked``,
   https://www.rabbitmq.com/docs/connection-blocked), which py-amqp drops.
-- A publish that only publishes. py-amqp's looks for events each time, which takes as long as the publishing; kchat's
-  sender looks for them when it needs to.
+- Publishing that only publishes, and reading that reads all there is: :mod:`.frames`. py-amqp's publishing looks for
+  events each time, which takes as long as the publishing; kchat's sender looks for them when it needs to.
 - TLS by whoever gives the transport option ``tls``: the socket is wrapped, and the server known to be the right one,
   before a byte of AMQP is written. Without that option TLS is py-amqp's own.
 - What answers is looked at before it is taken for AMQP: a TLS port addressed without TLS, a web server.
@@ -23,6 +23,7 @@ from amqp.exceptions import UnexpectedFrame
 from kombu.transport import pyamqp
 
 from .alive import AliveConnection
+from .frames import BufferedReads, QuickPublishing, dispatch_arrived
 
 _GREETING = 7
 """Bytes of a frame's header (AMQP 0-9-1 section 4.2.3): type, channel, size."""
@@ -52,9 +53,12 @@ def _look(transport: Any) -> None:
     Raises:
         NotAmqp: it is no AMQP 0-9-1 broker.
     """
+    before = transport.sock.gettimeout()
     try:
-        with transport.having_timeout(transport.connect_timeout):
-            greeting = transport._read(_GREETING)  # noqa: SLF001 - of a subclass in this module
+        # The socket's own timeout: it holds for each byte that is waited for.
+        transport.sock.settimeout(transport.connect_timeout)
+        greeting = transport._read(_GREETING)  # noqa: SLF001 - of a subclass in this module
+        transport.sock.settimeout(before)
         if not greeting.startswith(_CONNECTION_START):
             raise NotAmqp(greeting)
     except BaseException:
@@ -65,7 +69,7 @@ def _look(transport: Any) -> None:
     transport._read_buffer = greeting + transport._read_buffer  # noqa: SLF001 - likewise
 
 
-class PlainTransport(amqp.transport.TCPTransport):
+class PlainTransport(BufferedReads, amqp.transport.TCPTransport):
     """py-amqp's transport without TLS."""
 
     def connect(self) -> None:
@@ -123,7 +127,7 @@ class TlsTransport(amqp.transport.SSLTransport):
         except TimeoutError as error:
             # As it comes from a socket without TLS.
             raise BlockingIOError(errno.EAGAIN, "the broker takes nothing") from error
-        except (BrokenPipeError, ConnectionResetError):
+        except (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
             self._raise_alert()
             raise
         finally:
@@ -134,26 +138,13 @@ class TlsTransport(amqp.transport.SSLTransport):
         try:
             self.sock.settimeout(0)
             self.sock.read(1)
-        except (ssl.SSLWantReadError, ssl.SSLEOFError, ConnectionError):
-            return
+        except OSError as error:  # SSLError is one
+            if "ALERT" in str(getattr(error, "reason", "")):
+                raise
 
 
-class Channel(pyamqp.Channel):
+class Channel(QuickPublishing, pyamqp.Channel):
     """A channel whose publishing does nothing else."""
-
-    def basic_publish(
-        self,
-        msg: Any,
-        exchange: str = "",
-        routing_key: str = "",
-        mandatory: bool = False,  # noqa: FBT001, FBT002 - py-amqp's signature
-        immediate: bool = False,  # noqa: FBT001, FBT002 - py-amqp's signature
-        **_: Any,
-    ) -> Any:
-        """Write the message to the socket; AMQP 0-9-1 section 1.8.3.7, ``basic.publish``."""
-        return self.send_method(
-            spec.Basic.Publish, "Bssbb", (0, exchange, routing_key, mandatory, immediate), msg
-        )
 
 
 class Connection(AliveConnection):
@@ -199,3 +190,16 @@ class Transport(pyamqp.Transport):
     """Kombu's AMQP transport on the connection above."""
 
     Connection = Connection
+
+    def drain_events(self, connection: Any, **options: Any) -> None:
+        """Wait for an event, and dispatch with it what else has arrived.
+
+        Arguments:
+            connection: of this transport.
+            options: as of py-amqp's connection: ``timeout``, in seconds.
+
+        Raises:
+            TimeoutError: none came in time.
+        """
+        connection.drain_events(**options)
+        dispatch_arrived(connection)

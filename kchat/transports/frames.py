@@ -1,0 +1,259 @@
+"""AMQP frames in fewer steps than py-amqp takes, for :mod:`kchat.transports.amqp`.
+
+py-amqp reads a frame by three ``recv`` calls, each between two that set a timeout, and writes a message's properties anew
+for each message. Here what has arrived is read at once and taken apart in memory, and properties that stay the same are
+written once. What a frame means is left to py-amqp. ``docs/performance.md`` has the figures.
+
+It holds on to names that py-amqp documents no promise for: ``tests/unit/test_frames.py`` says which, and when they change.
+"""
+
+from __future__ import annotations
+
+import math
+import select
+import struct
+from types import TracebackType
+from typing import Any
+
+import amqp
+from amqp import spec
+from amqp.exceptions import RecoverableConnectionError, UnexpectedFrame
+from amqp.serialization import dumps
+
+_CHUNK = 64 * 1024
+"""Bytes to ask the system for at once. A frame of RabbitMQ's has 128 KiB at most."""
+
+_BURST = 500
+"""So many frames are dispatched at most before whoever asked for events gets to look."""
+
+_AROUND = 8
+"""Bytes of a frame around its payload: seven in front, one behind (AMQP 0-9-1 section 4.2.3)."""
+
+_FRAME_END = 0xCE
+
+Frame = tuple[int, int, bytes]
+"""Type, channel and payload."""
+
+_header = struct.Struct(">BHI").unpack_from
+
+
+class BufferedReads:
+    """For a py-amqp transport without TLS: reads what is there at once, and waits without changing the socket."""
+
+    sock: Any
+    connected: bool
+    _read_buffer: bytes
+
+    def _setup_transport(self) -> None:
+        super()._setup_transport()  # type: ignore[misc]  # py-amqp's transport is the other base
+        self._data, self._start, self._wanted = b"", 0, 0
+        self._patience: float | None = None
+        self._poll = select.poll()
+        self._poll.register(self.sock, select.POLLIN)
+
+    def having_timeout(self, timeout: float | None) -> BufferedReads:
+        """A context in which reads wait no longer than so many seconds; ``None`` for as long as the socket does."""
+        self._patience = timeout
+        return self
+
+    def __enter__(self) -> Any:
+        return self.sock
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._patience = None
+
+    def read_frame(self, unpack: object = None) -> Frame:  # noqa: ARG002 - py-amqp's signature
+        """The next frame.
+
+        Raises:
+            TimeoutError: it did not come in time. What came of it is kept.
+            amqp.exceptions.UnexpectedFrame: it does not end as a frame does.
+            OSError: the connection is gone.
+        """
+        while (frame := self.arrived_frame()) is None:
+            self._fill()
+        return frame
+
+    def arrived_frame(self) -> Frame | None:
+        """The next frame if all of it has arrived; the system is not asked. Raises as :meth:`read_frame`."""
+        data, start = self._data, self._start
+        if len(data) - start < _AROUND:
+            return None
+        kind, channel, size = _header(data, start)
+        end = start + _AROUND + size
+        if end > len(data):
+            self._wanted = end - start
+            return None
+        self._start = end
+        if data[end - 1] != _FRAME_END:
+            raise UnexpectedFrame(f"a frame ends with {data[end - 1]:#04x}, not {_FRAME_END:#04x}")
+        return kind, channel, data[start + 7 : end - 1]
+
+    def _fill(self) -> None:
+        # What py-amqp's own way of reading, by which a connection begins, has left over, comes first.
+        left_over, self._read_buffer = self._read_buffer, b""
+        self._data, self._start = left_over + self._data[self._start :], 0
+        if not left_over:
+            self._data += self._receive(max(_CHUNK, self._wanted))
+            self._wanted = 0
+
+    def _receive(self, most: int) -> bytes:
+        self._wait()
+        try:
+            came: bytes = self.sock.recv(most)
+            if not came:
+                raise ConnectionResetError("the broker closed the connection")
+        except (TimeoutError, BlockingIOError):
+            raise
+        except OSError:
+            self.connected = False
+            raise
+        return came
+
+    def _read(self, n: int, *_: Any, **__: Any) -> bytes:
+        while len(self._read_buffer) < n:
+            self._read_buffer += self._receive(n - len(self._read_buffer))
+        read, self._read_buffer = self._read_buffer[:n], self._read_buffer[n:]
+        return read
+
+    def _wait(self) -> None:
+        patience = self._patience
+        if patience is not None and not self._poll.poll(math.ceil(patience * 1000)):
+            raise TimeoutError("timed out")
+
+
+def dispatch_arrived(connection: Any) -> None:
+    """Dispatch the events that have arrived already, beyond the one that was waited for; a burst costs no waiting.
+
+    Arguments:
+        connection: of py-amqp. One whose transport does not keep what arrived is left alone.
+    """
+    transport = connection.transport
+    if not isinstance(transport, BufferedReads):
+        return
+    for _ in range(_BURST):
+        frame = transport.arrived_frame()
+        if frame is None:
+            return
+        connection.on_inbound_frame(frame)
+
+
+class Outgoing:
+    """A message to publish, in place of :class:`amqp.Message`, which costs as much to make as to write.
+
+    Arguments:
+        body: its bytes.
+        properties: AMQP's basic properties by py-amqp's names; those that are ``None`` are not written.
+        writer: writes them.
+    """
+
+    __slots__ = ("body", "properties", "writer")
+
+    def __init__(self, body: bytes, properties: dict[str, Any], writer: PropertyWriter) -> None:
+        self.body = body
+        self.properties = properties
+        self.writer = writer
+
+    def _serialize_properties(self) -> bytes:
+        """py-amqp calls it while it writes the frames."""
+        return self.writer.write(self.properties)
+
+
+class PropertyWriter:
+    """Writes basic properties (AMQP 0-9-1 section 4.2.6.1), and remembers those that all messages have in common."""
+
+    _MESSAGE_ID, _TIMESTAMP = 0x0080, 0x0040
+    _BEFORE = [name for name, _ in amqp.Message.PROPERTIES[:8]]  # noqa: RUF012 - never changed
+
+    def __init__(self) -> None:
+        self._common: dict[str, Any] | None = None
+        self._flags = 0
+        self._before = self._after = b""
+
+    def write(self, properties: dict[str, Any]) -> bytes:
+        """The flags and the properties that they stand for."""
+        common = dict(properties)
+        message_id, timestamp = common.pop("message_id", None), common.pop("timestamp", None)
+        if common != self._common:
+            self._remember(common)
+        flags, middle = self._flags, b""
+        if message_id is not None:
+            flags |= self._MESSAGE_ID
+            text = message_id.encode()
+            middle = struct.pack(">B", len(text)) + text
+        if timestamp is not None:
+            flags |= self._TIMESTAMP
+            middle += struct.pack(">Q", timestamp)
+        return flags.to_bytes(2, "big") + self._before + middle + self._after
+
+    def _remember(self, common: dict[str, Any]) -> None:
+        before = {name: common[name] for name in self._BEFORE if name in common}
+        after = {name: value for name, value in common.items() if name not in before}
+        flags = 0
+        for number, part in enumerate((before, after)):
+            written = amqp.Message(**part)._serialize_properties()  # noqa: SLF001 - what is replaced by this
+            flags |= int.from_bytes(written[:2], "big")
+            if number == 0:
+                self._before = written[2:]
+            else:
+                self._after = written[2:]
+        self._flags = flags
+        # Headers are somebody else's dict, which may change.
+        self._common = common if common.get("application_headers") is None else None
+
+
+class QuickPublishing:
+    """For a py-amqp channel: publishing that only publishes, and writes what stays the same once."""
+
+    connection: Any
+    channel_id: int
+    _writer: PropertyWriter
+    _target: tuple[Any, ...] = ()
+    _arguments = b""
+
+    def prepare_message(
+        self,
+        body: bytes | str,
+        priority: int | None = None,
+        content_type: str | None = None,
+        content_encoding: str | None = None,
+        headers: dict[str, Any] | None = None,
+        properties: dict[str, Any] | None = None,
+    ) -> Outgoing:
+        """A message to publish; Kombu's signature."""
+        try:
+            writer = self._writer
+        except AttributeError:
+            writer = self._writer = PropertyWriter()
+        known = {
+            "priority": priority,
+            "content_type": content_type,
+            "content_encoding": content_encoding,
+            "application_headers": headers,
+            **(properties or {}),
+        }
+        return Outgoing(body.encode() if isinstance(body, str) else body, known, writer)
+
+    def basic_publish(
+        self,
+        msg: Any,
+        exchange: str = "",
+        routing_key: str = "",
+        mandatory: bool = False,  # noqa: FBT001, FBT002 - py-amqp's signature
+        immediate: bool = False,  # noqa: FBT001, FBT002 - py-amqp's signature
+        **_: Any,
+    ) -> None:
+        """Write the message to the socket; AMQP 0-9-1 section 1.8.3.7, ``basic.publish``.
+
+        Raises:
+            amqp.exceptions.RecoverableConnectionError: there is no connection any more.
+        """
+        if self.connection is None:
+            raise RecoverableConnectionError("the connection is closed")
+        target = (exchange, routing_key, mandatory, immediate)
+        if target != self._target:
+            self._arguments = dumps("Bssbb", (0, *target))
+            self._target = target
+        self.connection.frame_writer(1, self.channel_id, spec.Basic.Publish, self._arguments, msg)

@@ -1,0 +1,237 @@
+"""AMQP frames: written as py-amqp writes them, read however they are cut. What of py-amqp is relied on is named here."""
+
+from __future__ import annotations
+
+import inspect
+import socket
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+import amqp
+import amqp.method_framing
+import amqp.transport
+import pytest
+from amqp.exceptions import RecoverableConnectionError, UnexpectedFrame
+from hypothesis import given
+from hypothesis import strategies as st
+from kombu.transport import pyamqp
+
+from kchat.transports.frames import BufferedReads, Outgoing, PropertyWriter, QuickPublishing, dispatch_arrived
+
+BODY = st.binary(max_size=300)
+SHORT = st.text(max_size=60)
+PROPERTIES = st.fixed_dictionaries(
+    {},
+    optional={
+        "content_type": SHORT,
+        "content_encoding": SHORT,
+        "application_headers": st.dictionaries(SHORT, SHORT | st.booleans(), max_size=3),
+        "delivery_mode": st.integers(1, 2),
+        "priority": st.none() | st.integers(0, 9),
+        "correlation_id": SHORT,
+        "expiration": SHORT,
+        "message_id": SHORT,
+        "timestamp": st.integers(0, 2**40),
+        "type": SHORT,
+        "user_id": st.none() | SHORT,
+        "app_id": SHORT,
+    },
+)
+
+
+class Plain(BufferedReads, amqp.transport.TCPTransport):
+    """As kchat.transports.amqp uses it."""
+
+
+class Ends:
+    """A transport on one end of a real pair of sockets, the other end in the test's hand."""
+
+    def __init__(self) -> None:
+        self.broker, ours = socket.socketpair()
+        self.transport = Plain("localhost")
+        self.transport.sock = ours
+        self.transport._setup_transport()
+        self.transport.connected = True
+
+    def read(self, timeout: float | None = 5) -> tuple[int, int, bytes]:
+        with self.transport.having_timeout(timeout):
+            return self.transport.read_frame()
+
+
+@pytest.fixture
+def ends() -> Iterator[Ends]:
+    both = Ends()
+    try:
+        yield both
+    finally:
+        both.broker.close()
+        both.transport.sock.close()
+
+
+def frame(payload: bytes, kind: int = 1, channel: int = 1, end: int = 0xCE) -> bytes:
+    return struct.pack(">BHI", kind, channel, len(payload)) + payload + bytes([end])
+
+
+# ---- what is relied on
+
+
+def test_py_amqp_has_what_is_overridden() -> None:
+    transport = amqp.transport.TCPTransport
+    for name in ("_setup_transport", "having_timeout", "read_frame", "_read"):
+        assert inspect.isfunction(getattr(transport, name)), name
+    assert list(inspect.signature(transport.having_timeout).parameters) == ["self", "timeout"]
+    assert hasattr(transport("localhost"), "_read_buffer")
+
+
+def test_py_amqp_reads_frames_by_the_transport_alone() -> None:
+    source = inspect.getsource(amqp.Connection.blocking_read)
+    assert "having_timeout(timeout)" in source
+    assert "self.transport.read_frame()" in source
+    assert "on_inbound_frame(frame)" in source
+
+
+def test_py_amqp_writes_a_message_by_its_body_and_its_serialised_properties() -> None:
+    source = inspect.getsource(amqp.method_framing.frame_writer)
+    assert "content._serialize_properties()" in source
+    assert "content.body" in source
+    assert "write_frame(type_, channel, method_sig, args, content)" in source
+
+
+def test_the_order_of_properties_is_that_of_the_specification() -> None:
+    names = [name for name, _ in amqp.Message.PROPERTIES]
+    assert names.index("message_id") == 8
+    assert names.index("timestamp") == 9
+    assert len(names) == 14
+
+
+# ---- properties
+
+
+@given(st.lists(PROPERTIES, min_size=1, max_size=4))
+def test_properties_are_written_as_py_amqp_writes_them(each: list[dict[str, Any]]) -> None:
+    writer = PropertyWriter()
+    for properties in each:
+        expected = amqp.Message(**properties)._serialize_properties()
+        assert writer.write(properties) == expected
+        assert writer.write(properties) == expected
+
+
+def test_headers_that_were_changed_meanwhile_are_written_as_they_are_now() -> None:
+    writer, headers = PropertyWriter(), {"a": "1"}
+    before = writer.write({"application_headers": headers})
+    headers["a"] = "2"
+    assert writer.write({"application_headers": headers}) == before.replace(b"1", b"2")
+
+
+# ---- publishing
+
+
+class Channel(QuickPublishing, pyamqp.Channel):
+    """As kchat.transports.amqp uses it."""
+
+
+def test_text_is_published_as_utf_8() -> None:
+    message = QuickPublishing().prepare_message("ä", content_type="text/plain")
+    assert isinstance(message, Outgoing)
+    assert message.body == "ä".encode()
+    assert message.properties["content_type"] == "text/plain"
+
+
+def test_publishing_on_a_closed_channel_is_a_lost_connection() -> None:
+    channel = Channel.__new__(Channel)
+    channel.connection = None
+    with pytest.raises(RecoverableConnectionError):
+        channel.basic_publish(channel.prepare_message(b"x"))
+
+
+# ---- reading
+
+
+@given(st.lists(BODY, min_size=1, max_size=8), st.lists(st.integers(1, 400), max_size=20))
+def test_frames_come_out_however_they_are_cut(payloads: list[bytes], cuts: list[int]) -> None:
+    ends, data = Ends(), b"".join(map(frame, payloads))
+    try:
+        came: list[tuple[int, int, bytes]] = []
+        for cut in [*cuts, len(data)]:
+            ends.broker.sendall(data[:cut])
+            data = data[cut:]
+            while len(came) < len(payloads):
+                try:
+                    came.append(ends.read(timeout=0))
+                except TimeoutError:
+                    break
+        assert came == [(1, 1, payload) for payload in payloads]
+    finally:
+        ends.broker.close()
+        ends.transport.sock.close()
+
+
+def test_a_frame_larger_than_a_read_is_put_together(ends: Ends) -> None:
+    body = bytes(range(256)) * 512
+    ends.broker.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+    ends.broker.sendall(frame(body, kind=3))
+    assert ends.read() == (3, 1, body)
+
+
+def test_what_py_amqp_has_read_already_comes_first(ends: Ends) -> None:
+    data = frame(b"start")
+    ends.broker.sendall(data)
+    with ends.transport.having_timeout(5):
+        greeting = ends.transport._read(7)
+    ends.transport._read_buffer = greeting + ends.transport._read_buffer
+    assert ends.read() == (1, 1, b"start")
+
+
+def test_a_timeout_leaves_what_came_of_a_frame(ends: Ends) -> None:
+    data = frame(b"hello")
+    ends.broker.sendall(data[:9])
+    with pytest.raises(TimeoutError):
+        ends.read(timeout=0.01)
+    ends.broker.sendall(data[9:])
+    assert ends.read() == (1, 1, b"hello")
+
+
+def test_without_a_timeout_the_sockets_own_holds(ends: Ends) -> None:
+    ends.transport.sock.settimeout(0.01)
+    with pytest.raises(TimeoutError):
+        ends.read(timeout=None)
+    assert ends.transport.connected
+
+
+def test_a_frame_with_another_end_is_no_frame(ends: Ends) -> None:
+    ends.broker.sendall(frame(b"hello", end=0))
+    with pytest.raises(UnexpectedFrame):
+        ends.read()
+
+
+def test_a_connection_that_is_closed_says_so(ends: Ends) -> None:
+    ends.broker.close()
+    with pytest.raises(ConnectionResetError):
+        ends.read()
+    assert not ends.transport.connected
+
+
+class Connection:
+    """What dispatching needs of a connection."""
+
+    def __init__(self, transport: Any) -> None:
+        self.transport = transport
+        self.came: list[bytes] = []
+
+    def on_inbound_frame(self, frame: tuple[int, int, bytes]) -> None:
+        self.came.append(frame[2])
+
+
+def test_what_has_arrived_is_dispatched_and_nothing_waited_for(ends: Ends) -> None:
+    connection = Connection(ends.transport)
+    ends.broker.sendall(frame(b"1") + frame(b"2") + frame(b"3") + frame(b"4")[:5])
+    assert ends.read() == (1, 1, b"1")
+    dispatch_arrived(connection)
+    assert connection.came == [b"2", b"3"]
+
+
+def test_a_transport_that_keeps_nothing_is_left_alone() -> None:
+    connection = Connection(amqp.transport.SSLTransport("localhost"))
+    dispatch_arrived(connection)
+    assert connection.came == []
