@@ -164,10 +164,11 @@ class Rich:
     def _draw(self, columns: int, lines: int) -> None:
         """Write a frame of exactly so many lines."""
         frame = [head(self._title, columns)] if lines >= 10 else []
-        frame += self._table(columns, lines - len(frame) - 1)
+        if lines >= 3:
+            frame += self._table(columns, lines - len(frame) - 1)
         frame += [""] * (lines - 1 - len(frame))
         frame.append(head(self._caption(), columns))
-        at = "".join(f"\x1b[{number};1H\x1b[2K{line}" for number, line in enumerate(frame[:lines], 1))
+        at = "".join(f"\x1b[{number};1H\x1b[2K{line}" for number, line in enumerate(frame, 1))
         self._output.write(at)
 
     def _caption(self) -> str:
@@ -183,21 +184,12 @@ class Rich:
         self._name_width = max(self._name_width, widest)  # never narrower: a table that jumps is hard to read
         name_width = min(self._name_width, max(4, (columns - time_width - 2 * _GAP) // 3))
         text_width = max(1, columns - time_width - name_width - 2 * _GAP)
-        table = Table(
-            box=SIMPLE_HEAD if has_rule else None,
-            width=columns,
-            padding=(0, _GAP - 1 if has_rule else _GAP, 0, 0),
-            pad_edge=False,
-            show_edge=False,
-            header_style="bold",
-        )
-        table.add_column("Username", width=name_width, no_wrap=True, overflow="crop")
-        table.add_column(
-            "Date / time" if time_width == _FULL_TIME else "Time",
-            width=time_width,
-            no_wrap=True,
-            overflow="crop",
-        )
+        table = Table(box=SIMPLE_HEAD if has_rule else None, width=columns, padding=0, show_edge=False)
+        table.header_style = "bold"
+        gap = _GAP - 1 if has_rule else _GAP  # the box has a column of its own between two
+        header = "Date / time" if time_width == _FULL_TIME else "Time"
+        table.add_column("Username"[:name_width], width=name_width + gap, no_wrap=True, overflow="crop")
+        table.add_column(header, width=time_width + gap, no_wrap=True, overflow="crop")
         table.add_column("Message", width=text_width, no_wrap=True, overflow="crop")
         room = lines - (2 if has_rule else 1)
         most = max(1, min(room, max(3, room // 2)))

@@ -92,7 +92,8 @@ def test_it_never_gets_taller_than_the_screen(
     size: tuple[int, int], text: str, terminal: NewTerminal
 ) -> None:
     tty = terminal(*size)
-    table(tty, *(say(f"{n}{text[n * 10 :]}", text[:n]) for n in range(60)))
+    rows = table(tty, *(say(f"{n}{text[n * 10 :]}", text[:n]) for n in range(60)))
+    assert rows[-1].startswith("60 messages"[: size[0]])
     raw = tty.raw().decode()
     lines = {int(line) for line, _ in re.findall(r"\x1b\[(\d+);(\d+)H", raw)}
     assert lines == set(range(1, size[1] + 1))
