@@ -1,0 +1,50 @@
+"""Who said it, for people: the one rule by which a display tells what the broker vouches for.
+
+Anybody can claim any username in a body; the account is what the broker has checked.
+
+======================  =====================  ========================================
+the broker has checked  the name is            shown
+======================  =====================  ========================================
+an account              the account's own      ``ada``
+an account              another                ``ada (via guest)``
+nothing                 any                    ``ada ?``, or ``ada`` without ``unchecked``
+nothing                 not there              ``?``
+======================  =====================  ========================================
+"""
+
+from __future__ import annotations
+
+from kchat.text import NAME_WIDTH, name, width
+
+UNCHECKED = " ?"
+"""Behind a name that nobody vouches for."""
+
+_LEAST = 4
+"""Columns that a shortened name keeps beside the account; with less room there is only the doubt."""
+
+
+def signature(
+    username: str | None, account: str | None, *, unchecked: bool, columns: int = 0
+) -> tuple[str, str]:
+    """The name and what is behind it, both safe for a terminal; the latter is shown dim where there is colour.
+
+    Arguments:
+        username: what the sender claims; None for nobody.
+        account: what the broker vouches for; None for nothing.
+        unchecked: whether a name that nobody vouches for gets a mark.
+        columns: the most that both may take together; what is behind the name is never cut off. Default: as much as
+            two names take.
+    """
+    behind = doubt(username, account, unchecked=unchecked)
+    if not columns:
+        return name(username), behind
+    if behind and columns - width(behind) < min(_LEAST, width(name(username))):
+        behind = UNCHECKED if columns > len(UNCHECKED) else ""
+    return name(username, max(1, min(NAME_WIDTH, columns - width(behind)))), behind
+
+
+def doubt(username: str | None, account: str | None, *, unchecked: bool) -> str:
+    """What has to be said behind a name; nothing where the name is the account's own."""
+    if account is None:
+        return UNCHECKED if unchecked and username is not None else ""
+    return "" if account == username else f" (via {name(account)})"
