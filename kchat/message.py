@@ -169,6 +169,11 @@ class Message:
             return cls(None, _text(body), None, sent_at, _NOTHING, body, account, redelivered, str(error))
         return cls(username, message, id, stated or sent_at, extra, body, account, redelivered)
 
+    @property
+    def verified(self) -> bool:
+        """Whether the username is the name of the account that the broker vouches for, so that nobody else can claim it."""
+        return self.account is not None and self.account == self.username
+
     def encode(self) -> bytes:
         """The body, as it goes over the wire: compact JSON in UTF-8."""
         return self.body

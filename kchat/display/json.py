@@ -25,6 +25,7 @@ class Json(Lines):
 
     - ``username``, ``message``, ``id``, ``sent_at`` as in :class:`kchat.Message`, the time as on the wire;
     - ``account``: the authenticated account that the broker vouches for, or null;
+    - ``verified``: true when ``username`` is that account's own name;
     - ``redelivered``: true when the broker had delivered the message before;
     - ``problem``: why the body is no kchat message, or null;
     - ``body_base64``: the body, where it is no text;
@@ -42,6 +43,7 @@ class Json(Lines):
             "id": message.id,
             "sent_at": None if sent_at is None else rfc3339.text(sent_at),
             "account": message.account,
+            "verified": message.verified,
             "redelivered": message.redelivered,
             "problem": message.problem,
         }

@@ -33,10 +33,16 @@ class Lines:
     Arguments:
         stream: where to write.
         color: whether to use colour. Default None: on a terminal, unless ``NO_COLOR`` is set.
+        unchecked: whether a name that nobody vouches for gets a mark (:mod:`kchat.display.names`). Default no.
+        own: the account of whoever looks on; where the body alone is shown, only other accounts are named.
     """
 
-    def __init__(self, stream: TextIO, *, color: bool | None = None) -> None:
+    def __init__(
+        self, stream: TextIO, *, color: bool | None = None, unchecked: bool = False, own: str | None = None
+    ) -> None:
         self._output = Output(stream)
+        self._unchecked = unchecked
+        self._own = own
         self._color = self._output.color if color is None else color
         self._columns = self._measure()
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from kchat.display.lines import INDENT, Lines, color_of, local
-from kchat.text import block, name, width
+from kchat.display.names import signature
+from kchat.text import block, width
 
 if TYPE_CHECKING:
     from kchat.message import Message
@@ -19,12 +20,13 @@ class Plain(Lines):
     """The local time when the message was sent (or arrived, if it does not say), its username, its text.
 
     Further lines of a message are indented: ``         | further``. On a terminal so is what does not fit a line.
-    With colour each name has one of its own, and the time is dim.
+    With colour each name has one of its own, and the time is dim. What stands behind a name says what the broker does not
+    vouch for: see :mod:`kchat.display.names`.
     """
 
-    def __init__(self, stream: TextIO, *, color: bool | None = None) -> None:
-        super().__init__(stream, color=color)
-        self._names: dict[str | None, tuple[str, int]] = {}
+    def __init__(self, stream: TextIO, **options: Any) -> None:
+        super().__init__(stream, **options)
+        self._names: dict[tuple[str | None, str | None], tuple[str, int]] = {}
         self._second = -1
         self._clock = ""
 
@@ -34,10 +36,10 @@ class Plain(Lines):
         second = int(time.time() if sent_at is None else sent_at.timestamp())
         if second != self._second:
             self._tell(second)
-        username = message.username
-        known = self._names.get(username)
+        username, account = message.username, message.account
+        known = self._names.get((username, account))
         if known is None:
-            known = self._meet(username)
+            known = self._meet(username, account)
         text = block(message.message, INDENT, total=len(message.body) if message.problem else None)
         self._output.write(f"{self._clock}{known[0]}{self._fit(text, _TIME + known[1])}\n")
 
@@ -46,16 +48,18 @@ class Plain(Lines):
         self._clock = f"\x1b[2m{clock}\x1b[0m " if self._color else f"{clock} "
         self._second = second
 
-    def _meet(self, username: str | None) -> tuple[str, int]:
+    def _meet(self, username: str | None, account: str | None) -> tuple[str, int]:
         """The name as shown, with its colon, and how wide it is."""
-        shown = name(username)
-        columns = width(shown) + 2
+        shown, behind = signature(username, account, unchecked=self._unchecked)
+        columns = width(shown) + width(behind) + 2
+        if self._color and behind:
+            behind = f"\x1b[2m{behind}\x1b[0m"
         if self._color and username is not None:
             color = color_of(shown)
             shown = f"\x1b[{color + 30 if color < 8 else color + 82}m{shown}\x1b[0m"  # 30 to 37, 90 to 97
-        known = (f"{shown}: ", columns)
+        known = (f"{shown}{behind}: ", columns)
         if username is None or len(username) <= 256:  # longer ones are not worth the memory
             if len(self._names) >= _MOST_NAMES:
                 self._names.clear()
-            self._names[username] = known
+            self._names[username, account] = known
         return known

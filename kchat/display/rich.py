@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kchat.display.lines import color_of, local, wrap
+from kchat.display.names import doubt, signature
 from kchat.display.output import Output
 from kchat.text import block, head, mark, name, size, visible, width
 
@@ -39,6 +40,7 @@ _CLEAR = "\x1b[2J"
 
 class _Row(NamedTuple):
     username: str | None
+    account: str | None
     seconds: float
     text: str
     total: int
@@ -55,10 +57,20 @@ class Rich:
     Arguments:
         stream: where to write.
         color: whether to use colour. Default None: on a terminal, unless ``NO_COLOR`` is set.
+        unchecked: whether a name that nobody vouches for gets a mark (:mod:`kchat.display.names`). Default no.
+        own: the account of whoever looks on; of no use here, where every name is shown.
     """
 
-    def __init__(self, stream: TextIO, *, color: bool | None = None) -> None:
+    def __init__(
+        self,
+        stream: TextIO,
+        *,
+        color: bool | None = None,
+        unchecked: bool = False,
+        own: str | None = None,  # noqa: ARG002 - all displays take it
+    ) -> None:
         self._output = Output(stream)
+        self._unchecked = unchecked
         self._live = self._output.is_terminal and os.environ.get("TERM") != "dumb"
         self._console = Console(
             file=stream,
@@ -98,6 +110,7 @@ class Rich:
         sent_at = message.sent_at
         row = _Row(
             None if message.username is None else message.username[:_KEPT_TEXT],
+            message.account,
             time.time() if sent_at is None else sent_at.timestamp(),
             text[:_KEPT_TEXT],
             0 if len(text) <= _KEPT_TEXT else len(message.body) if message.problem else size(text),
@@ -108,7 +121,7 @@ class Rich:
             self._stale = True
         else:
             text = block(text, " " * 37 + "| ", total=len(message.body) if message.problem else None)
-            shown = name(row.username, 16)
+            shown = name(row.username, 16) + doubt(row.username, row.account, unchecked=self._unchecked)
             self._output.write(
                 f"{shown}{' ' * (16 - width(shown))}  {_when(row.seconds, _FULL_TIME)}  {text}\n"
             )
@@ -180,7 +193,7 @@ class Rich:
         """The table in at most so many lines: header, rule (where there is room) and the rows that fit."""
         has_rule = lines >= 6
         time_width = _FULL_TIME if columns >= 60 else 8 if columns >= 32 else 5
-        widest = max((width(name(row.username)) for row in list(self._rows)[-lines:]), default=0)
+        widest = max((sum(map(width, self._signature(row))) for row in list(self._rows)[-lines:]), default=0)
         self._name_width = max(self._name_width, widest)  # never narrower: a table that jumps is hard to read
         name_width = min(self._name_width, max(4, (columns - time_width - 2 * _GAP) // 3))
         text_width = max(1, columns - time_width - name_width - 2 * _GAP)
@@ -198,14 +211,19 @@ class Rich:
             room -= len(text)
             if room < 0:
                 break
-            shown = name(row.username, name_width)
+            shown, behind = self._signature(row, name_width)
             style = "dim" if row.username is None else Style(color=Color.from_ansi(color_of(shown)))
+            who = Text(shown, style=style).append(behind, style="not bold dim default")
             when = Text(_when(row.seconds, time_width), style="dim")
-            table.add_row(Text(shown, style=style), when, Text("\n".join(text)))
+            table.add_row(who, when, Text("\n".join(text)))
         self._console.size = (columns, lines)
         with self._console.capture() as captured:
             self._console.print(table)
         return captured.get().rstrip("\n").split("\n")
+
+
+    def _signature(self, row: _Row, columns: int = 0) -> tuple[str, str]:
+        return signature(row.username, row.account, unchecked=self._unchecked, columns=columns)
 
 
 def _fit(row: _Row, columns: int, most: int) -> list[str]:
