@@ -10,9 +10,10 @@ from amqp.exceptions import NotAllowed
 
 from . import errors, sweep
 from .inboxes import Inboxes
-from .pace import Pace
+from .pace import ASLEEP, LONGEST, Pace
 from .publisher import Publisher
 from .store import Store
+from .watch import Watch
 
 if TYPE_CHECKING:
     from .channel import Channel
@@ -43,8 +44,8 @@ class Connection:
         self.inboxes = Inboxes(self.store)
         self.channels: dict[int, Channel] = {}
         self._pace = Pace()
+        self._watch: Watch | None = None
         self._housekeeping_at = 0.0
-        self._news = True
 
     @property
     def connected(self) -> bool:
@@ -74,6 +75,9 @@ class Connection:
                 channel.close()
         finally:
             self.channels.clear()
+            watch, self._watch = self._watch, None
+            if watch is not None:
+                watch.close()
             try:
                 self.inboxes.close()
             finally:
@@ -97,7 +101,7 @@ class Connection:
             if wait <= 0 or timeout == 0 or any(consumer.wants_more() for consumer in self.inboxes.consumers):
                 if self._look(now):
                     continue
-                if self._news and self.inboxes.notice_deleted(now):
+                if self.inboxes.notice_deleted(now):
                     return
                 wait = self._pace.pause
             if deadline is not None:
@@ -105,7 +109,18 @@ class Connection:
                 if now >= deadline:
                     raise TimeoutError("timed out")  # which is socket.timeout
                 wait = min(wait, deadline - now)
-            time.sleep(wait)
+            if self._pace.is_quiet():
+                self._sleep(deadline)
+            else:
+                time.sleep(max(0.0, wait))
+
+    def _sleep(self, deadline: float | None) -> None:
+        """Nobody writes: leave it to the kernel to tell when somebody does."""
+        if self._watch is None:
+            self._watch = Watch(self.store.log)
+        longest = ASLEEP if deadline is None else min(ASLEEP, deadline - time.monotonic())
+        if self._watch.wait(longest, otherwise=LONGEST):
+            self._pace.woken(time.monotonic())
 
     def _deliver(self) -> bool:
         """Deliver what is fetched, the consumers taking turns; returns whether there was anything."""
@@ -126,8 +141,9 @@ class Connection:
         """Fetch what there is for our consumers; returns whether there was anything."""
         if now >= self._housekeeping_at:
             self._keep_house(now)
-        if self.store.changed():
-            self._news = True
+        written = self.store.changed()
+        if written:
+            self.inboxes.unchecked = True
             for consumer in self.inboxes.consumers:
                 consumer.inbox.more = True
         found = 0
@@ -136,7 +152,7 @@ class Connection:
                 self.store.check_file()
                 consumer.inbox.fetch(consumer.room())
                 found += len(consumer.inbox.ready)
-        self._pace.looked(now, found)
+        self._pace.looked(now, found, written=written)
         return found > 0
 
     def _keep_house(self, now: float) -> None:

@@ -36,6 +36,8 @@ class Inboxes:
         self._beginnings: dict[int, Beginning] = {}
         self._version = -1
         self._version_at = 0.0
+        #: Somebody wrote since it was last looked whether our queues are still there.
+        self.unchecked = True
         #: All consumers of the connection, the next to be served first.
         self.consumers: list[Consumer] = []
 
@@ -195,9 +197,9 @@ class Inboxes:
         Raises:
             amqp.exceptions.ConsumerCancelled: one has no ``on_cancel``.
         """
-        if now < self._version_at:
+        if not self.unchecked or now < self._version_at:
             return False
-        self._version_at = now + _TOPOLOGY
+        self.unchecked, self._version_at = False, now + _TOPOLOGY
         version = self._store.value("SELECT version FROM topology")
         if version == self._version:
             return False

@@ -1,8 +1,9 @@
-"""How long to pause between two looks for news.
+"""How long to pause between two looks for news, and when to leave it to the kernel to wake us.
 
-Looking costs about 2 µs, waking up for it ten times that. The pauses are short after news and grow while it is
-quiet, so that the next message is seen within 10 ms and an idle subscriber takes less than half a percent of a
-core. A dense stream is read in larger portions: looking a thousand times a second gains nobody anything there.
+Looking costs about 2 µs, waking up for it ten times that and more. The pauses are short after news and grow while
+nothing comes, so that the next message is seen within 10 ms. Once nobody has written for a while the kernel is asked
+to wake us, see :mod:`.watch`; where it cannot, an idle subscriber looks 140 times a second. A dense stream is read in
+larger portions: looking a thousand times a second gains nobody anything there.
 """
 
 from __future__ import annotations
@@ -13,12 +14,16 @@ import time
 SHORTEST = 0.001
 LONGEST = 0.007
 
-#: Seconds without news after which the pauses begin to grow.
+#: Seconds without news after which the pauses begin to grow, and without any write before the kernel is asked.
 LIVELY = 0.25
 
 #: Messages at one look from which on a stream is dense, and its longest pause.
 DENSE = 20
 DENSE_LONGEST = 0.004
+
+#: Seconds that waiting for the kernel lasts at most: a writer that was stopped in the middle of a commit, and goes on
+#: much later, is not told of.
+ASLEEP = 0.25
 
 
 class Pace:
@@ -27,19 +32,32 @@ class Pace:
     def __init__(self) -> None:
         self.pause = SHORTEST
         self._looked_at = 0.0
-        self._news_at = time.monotonic()
+        self._news_at = self._written_at = time.monotonic()
 
     def wait(self, now: float) -> float:
         """Seconds until the next look is due; 0 or less: now."""
         return self._looked_at + self.pause - now
 
-    def looked(self, now: float, found: int) -> None:
-        """There was a look, and it found so many messages."""
+    def is_quiet(self) -> bool:
+        """Whether nobody has written for so long that the kernel may be left to wake us."""
+        return self.pause >= LONGEST and self._looked_at - self._written_at > LIVELY
+
+    def looked(self, now: float, found: int, *, written: bool) -> None:
+        """There was a look: it found so many messages, and perhaps that somebody wrote anything at all."""
         self._looked_at = now
+        if written:
+            self._written_at = now
         if found:
             self._news_at = now
-            self.pause = min(self.pause * 1.5, DENSE_LONGEST) if found >= DENSE else SHORTEST
+            dense = min(max(self.pause * 1.5, SHORTEST), DENSE_LONGEST)
+            self.pause = dense if found >= DENSE else SHORTEST
         elif now - self._news_at > LIVELY:
-            self.pause = min(self.pause * 1.1, LONGEST)
+            # Others may be writing to each other all the time, which is no reason to look more often.
+            self.pause = min(max(self.pause * 1.5, SHORTEST), LONGEST)
         else:
             self.pause = SHORTEST
+
+    def woken(self, now: float) -> None:
+        """The kernel says that somebody writes: what that is will be visible in a moment."""
+        self._written_at = now
+        self.pause = 0.0

@@ -31,11 +31,11 @@ _QUEUE = "INSERT INTO queued (queue, message, expires_at) VALUES (?, ?, ?)"
 #: Routes that are remembered; routing keys may be made up without end.
 _ROUTES = 4096
 
-#: Seconds between two looks whether the file is still there. Messages of that long before it was taken away, too,
-#: went with it.
+#: Seconds between two looks at the write-ahead log, and whether the file is still there: messages from that long
+#: before it was taken away went with it, too.
 _FILE_CHECK = 0.005
 
-#: Seconds between two looks at who is alive, at history and at the write-ahead log.
+#: Seconds between two looks at who is alive, and at history.
 _HOUSEKEEPING = 1.0
 
 #: Seconds after which pruning is left for the next time.
@@ -112,13 +112,13 @@ class Publisher:
         """What is due between messages."""
         self._checked_at, self._check_at = now, now + _FILE_CHECK
         self._store.check_file()
+        self._store.tend_log()
         if not self._kept_house_at <= now < self._kept_house_at + _HOUSEKEEPING:
             self._kept_house_at, self._unpruned = now, _PRUNE_BYTES + 1
             sweep.sweep(self._store)
         if self._unpruned > _PRUNE_BYTES:
             self._unpruned = 0
             self._prune()
-            self._store.tend_log()
 
     def _find(self, exchange: str, routing_key: str) -> Route:
         check_name(exchange, "exchange name")

@@ -21,17 +21,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: Pages in the write-ahead log after which a commit copies them into the file (SQLite's own default).
-_CHECKPOINT_PAGES = 1000
+#: Bytes in the write-ahead log after which it is copied into the file and started over (SQLite's own default).
+_WAL_BYTES = 4 * 1024 * 1024
 
-#: Bytes that the write-ahead log keeps when it starts over; more than twice that: it could not for too long.
-_WAL_KEEP = 16 * 1024 * 1024
+#: Seconds that starting the log over may wait for readers.
+_WAL_WAIT = 0.01
 
 #: Bytes that SQLite's smallest page has, and so its smallest file that is not empty.
 _SMALLEST = 512
-
-#: Seconds that a checkpoint which starts the log over may wait for readers.
-_WAL_WAIT = 0.05
 
 #: Connections of the parent in a forked child, kept so that nothing ever closes them there.
 _inherited: list[sqlite3.Connection] = []
@@ -55,7 +52,9 @@ class Store:
         #: SQLite's ``execute``, for where a detour would cost too much; raises as :attr:`db` does.
         self.execute: Callable[..., sqlite3.Cursor] = self._refuse
         self._seen_version = -1
-        self._wal_retry_at = 0.0
+        #: The write-ahead log, which every commit writes to.
+        self.log = self.path + "-wal"
+        self._log_due = _WAL_BYTES
         #: This connection wrote since :meth:`changed` was last asked: ``data_version`` does not tell.
         self.dirty = True
         try:
@@ -104,8 +103,8 @@ class Store:
     def _prepare(self, db: sqlite3.Connection) -> None:
         """Look before touching anything: it may be somebody else's file."""
         db.execute("PRAGMA synchronous = NORMAL")
-        db.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
-        db.execute(f"PRAGMA journal_size_limit = {_WAL_KEEP}")
+        db.execute("PRAGMA wal_autocheckpoint = 0")  # see tend_log()
+        db.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
         if self._version(db) == schema.VERSION and self._mode(db, "") == "wal":
             return
         if self._mode(db, "= WAL") != "wal":
@@ -206,6 +205,7 @@ class Store:
         result = self.attempt(work, "BEGIN IMMEDIATE")
         self.dirty = True
         self.check_file()
+        self.tend_log()
         return result
 
     def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -246,26 +246,29 @@ class Store:
         return True
 
     def tend_log(self) -> None:
-        """Start the write-ahead log over where constant readers have kept SQLite from doing so."""
-        now = time.monotonic()
-        if now < self._wal_retry_at:
-            return
+        """Copy the write-ahead log into the file and start it over, once it has grown. Asking costs a microsecond.
+
+        SQLite does it by itself, but with readers coming and going all the time it never finds a moment to start
+        over; then every single commit tries again, at the price of a sync to the disk each.
+        """
         try:
-            size = Path(self.path + "-wal").stat().st_size
+            size = Path(self.log).stat().st_size
         except OSError:
             return
-        if size <= 2 * _WAL_KEEP:
-            return
-        self._wal_retry_at = now + 1.0
-        db = self.db
-        try:
-            db.execute(f"PRAGMA busy_timeout = {int(_WAL_WAIT * 1000)}")
-            db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        except sqlite3.Error as exc:
-            if not errors.is_busy(exc):
-                raise self.failed(exc) from exc
-        finally:
-            db.execute("PRAGMA busy_timeout = 0")
+        if size <= _WAL_BYTES:
+            self._log_due = _WAL_BYTES
+        elif size >= self._log_due:
+            # Should it not succeed (somebody stopped while reading), then not before it has grown by as much again.
+            self._log_due = size + _WAL_BYTES
+            db = self.db
+            try:
+                db.execute(f"PRAGMA busy_timeout = {int(_WAL_WAIT * 1000)}")
+                db.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+            except sqlite3.Error as exc:
+                if not errors.is_busy(exc):
+                    raise self.failed(exc) from exc
+            finally:
+                db.execute("PRAGMA busy_timeout = 0")
 
     def _drop(self) -> None:
         db, self._db, self.execute = self._db, None, self._refuse

@@ -15,7 +15,7 @@ import pytest
 from amqp.exceptions import NotAllowed
 from kombu.mixins import ConsumerMixin
 
-from kchat.transports.local import Transport
+from kchat.transports.local import Transport, watch
 from kchat.transports.local.options import default_path
 from tests.brokers.processes import Commands
 from tests.brokers.wait import Deadline
@@ -184,7 +184,13 @@ def test_a_signal_handler_runs_while_waiting(connect: Connect) -> None:
         signal.signal(signal.SIGALRM, before)
 
 
-def test_a_subscriber_is_woken_within_milliseconds(connect: Connect) -> None:
+@pytest.mark.parametrize("kernel_tells", [True, False])
+@pytest.mark.parametrize(("interval", "count"), [(0.02, 50), (0.7, 8)])
+def test_a_subscriber_is_woken_within_milliseconds(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, kernel_tells: bool, interval: float, count: int
+) -> None:
+    if not kernel_tells:  # as on systems without inotify, and where its limits are reached
+        monkeypatch.setattr(watch, "_watch", lambda path: -1)
     listener, sender = connect(), connect().channel()
     channel = listener.channel()
     sender.exchange_declare("chat", "fanout")
@@ -197,18 +203,18 @@ def test_a_subscriber_is_woken_within_milliseconds(connect: Connect) -> None:
     stop = threading.Event()
 
     def speak() -> None:
-        while not stop.wait(0.02):
+        while not stop.wait(interval):
             send(sender, repr(time.monotonic()), exchange="chat")
 
     speaker = threading.Thread(target=speak)
     speaker.start()
     try:
-        while len(took) < 50:
+        while len(took) < count:
             listener.drain_events(timeout=5)
     finally:
         stop.set()
         speaker.join()
-    assert sorted(took)[25] < 0.01, sorted(took)
+    assert sorted(took)[count // 2] < 0.01, sorted(took)
 
 
 def test_an_idle_subscriber_leaves_the_core_alone(connect: Connect) -> None:
@@ -221,8 +227,7 @@ def test_an_idle_subscriber_leaves_the_core_alone(connect: Connect) -> None:
     before = time.process_time()
     with pytest.raises(TimeoutError):
         connection.drain_events(timeout=3)
-    # Less than 0.5 % where nothing else runs; a loaded machine charges more for a wake-up.
-    assert (time.process_time() - before) / 3 < 0.01
+    assert (time.process_time() - before) / 3 < 0.005
 
 
 def test_two_connections_of_one_process_do_not_disturb_each_other(connect: Connect, tmp_path: Path) -> None:

@@ -1,0 +1,69 @@
+"""Being woken by the kernel when somebody writes, where it does that: Linux's ``inotify(7)``.
+
+It makes waiting cost nothing. It does not replace looking: the kernel tells of the write to the log, and the
+commit is visible a moment later; so whoever was woken goes on looking for a while.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import select
+import sys
+import time
+
+_IN_MODIFY = 0x2
+_IN_NONBLOCK = os.O_NONBLOCK
+_IN_CLOEXEC = getattr(os, "O_CLOEXEC", 0)
+
+#: Events are 16 bytes each, and equal ones that follow each other are told once.
+_EVENTS = 4096
+
+
+class Watch:
+    """Waits for a file to be written to. Where the kernel cannot tell (another system, too many watches), it cannot.
+
+    Arguments:
+        path: the file, which is there.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._fd = _watch(path)
+        self._poll = select.poll() if self._fd >= 0 else None
+        if self._poll is not None:
+            self._poll.register(self._fd, select.POLLIN)
+
+    def wait(self, seconds: float, otherwise: float) -> bool:
+        """Wait for a write, but no longer than ``seconds``; returns whether there was one.
+
+        Where the kernel cannot tell, sleeps for ``otherwise`` seconds, if that is less, and returns False.
+        """
+        if self._poll is None:
+            time.sleep(max(0.0, min(seconds, otherwise)))
+            return False
+        if not self._poll.poll(max(0.0, seconds) * 1000):
+            return False
+        while True:
+            try:
+                if len(os.read(self._fd, _EVENTS)) < _EVENTS:
+                    return True
+            except BlockingIOError:
+                return True
+
+    def close(self) -> None:
+        """Stop watching; harmless to repeat."""
+        fd, self._fd, self._poll = self._fd, -1, None
+        if fd >= 0:
+            os.close(fd)
+
+
+def _watch(path: str) -> int:
+    """An inotify descriptor that watches the file, or -1."""
+    if not sys.platform.startswith("linux"):
+        return -1
+    libc = ctypes.CDLL(None, use_errno=True)
+    fd: int = libc.inotify_init1(_IN_NONBLOCK | _IN_CLOEXEC)
+    if fd >= 0 and libc.inotify_add_watch(fd, os.fsencode(path), _IN_MODIFY) < 0:
+        os.close(fd)
+        return -1
+    return fd
