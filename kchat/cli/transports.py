@@ -2,46 +2,82 @@
 
 from __future__ import annotations
 
+import json
+
 import click
 
 from kchat.transports import TRANSPORTS, Abilities
 
-
-def table() -> list[list[str]]:
-    """The registry as rows of text, the header first."""
-    rows = [
-        [
-            "transport",
-            "URL",
-            "installed",
-            *(name.replace("_", " ") for name in Abilities.__dataclass_fields__),
-        ]
-    ]
-    for info in TRANSPORTS.values():
-        installed = "yes" if info.installed else info.install_command
-        rows.append(
-            [
-                info.name,
-                info.url_form,
-                installed,
-                *("yes" if able else "no" for _, able in info.abilities.items()),
-            ]
-        )
-    return rows
+_ABILITIES = [name.replace("_", " ") for name in Abilities.__dataclass_fields__]
 
 
 @click.command(name="transports", short_help="Show which brokers kchat can use.")
-def command() -> None:
+@click.option("--json", "form", flag_value="json", help="As JSON, for programs.")
+@click.option(
+    "--markdown", "form", flag_value="markdown", help="As a table for a page: the same on every machine."
+)
+def command(form: str | None) -> None:
     """Show which brokers kchat can use, how to name them, and what each can do.
 
     \b
     Examples:
       kchat transports
+      kchat transports --json
     """
-    rows = table()
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-    click.echo()
+    if form == "json":
+        click.echo(json.dumps(as_json(), indent=2))
+    elif form == "markdown":
+        click.echo(as_markdown())
+    else:
+        click.echo(as_text())
+
+
+def as_text() -> str:
+    """The registry as a table for a terminal, and below it what users should know of each transport."""
+    rows = [["transport", "URL", "installed", *_ABILITIES]]
     for info in TRANSPORTS.values():
-        click.echo(f"{info.name}: {info.note}")
+        rows.append(
+            [
+                info.name,
+                info.url_form,
+                "yes" if info.installed else info.install_command,
+                *_yes_or_no(info.abilities),
+            ]
+        )
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
+    return "\n".join([*lines, "", *(f"{info.name}: {info.note}" for info in TRANSPORTS.values())])
+
+
+def as_json() -> list[dict[str, object]]:
+    """The registry as JSON objects."""
+    return [
+        {
+            "transport": info.name,
+            "broker": info.broker,
+            "url": info.url_form,
+            "installed": info.installed,
+            "install": info.install_command or None,
+            "abilities": dict(info.abilities.items()),
+            "note": info.note,
+        }
+        for info in TRANSPORTS.values()
+    ]
+
+
+def as_markdown() -> str:
+    """The registry as a table in Markdown; says nothing of this machine."""
+    rows = [
+        ["transport", "URL", "installed by", *_ABILITIES],
+        ["---"] * (3 + len(_ABILITIES)),
+    ]
+    for info in TRANSPORTS.values():
+        install = f"`{info.install_command}`" if info.install_command else "built in"
+        rows.append([f"`{info.name}`", f"`{info.url_form}`", install, *_yes_or_no(info.abilities)])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _yes_or_no(abilities: Abilities) -> list[str]:
+    return ["yes" if able else "no" for _, able in abilities.items()]

@@ -205,7 +205,7 @@ TRANSPORTS: Mapping[str, TransportInfo] = MappingProxyType(
                     survives_restart=False,
                     send_only=False,
                 ),
-                note="Kombu's own; it ends with the process.",
+                note="It is inside one process, and ends with it. Kombu's own, for tests.",
                 declares_in_process=True,
                 acknowledges=False,
                 tells_unheard=False,

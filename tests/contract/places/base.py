@@ -1,0 +1,88 @@
+"""What the contract's tests need to know of a broker, beyond its URL."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import pytest
+
+from kchat import TRANSPORTS, Settings, TransportInfo
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way to a broker: a URL, and what a process needs in its environment besides."""
+
+    url: str
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+class Place(abc.ABC):
+    """A broker in which nobody but the test is.
+
+    Arguments:
+        way: to it, with all rights.
+    """
+
+    name: ClassVar[str]
+    """Of the transport, as in the registry."""
+
+    across_processes: ClassVar[bool] = True
+    """Whether processes can meet there. Where not, one process plays all the parts."""
+
+    no_history: ClassVar[str] = ""
+    """Why this broker, unlike others that its transport reaches, keeps no history. A declared ability alone is not asked."""
+
+    redelivery_seconds: ClassVar[float] = 30.0
+    """How long the broker may take to hand on what a killed subscriber had not acknowledged."""
+
+    history_options: ClassVar[tuple[str, ...]] = ("--last", "2")
+    """Options of ``kchat subscribe`` that begin with the last two messages, or with all."""
+
+    def __init__(self, way: Way) -> None:
+        self.way = way
+
+    @property
+    def info(self) -> TransportInfo:
+        """The registry's line."""
+        return TRANSPORTS[self.name]
+
+    def settings(self, room: str, **more: Any) -> Settings:
+        """Returns settings for one room, whatever the environment says."""
+        return Settings.resolve(url=self.way.url, room=room, environ={}, **more)
+
+    @classmethod
+    @contextmanager
+    @abc.abstractmethod
+    def shared(cls, request: pytest.FixtureRequest) -> Iterator[Place]:
+        """Gives a place on the broker that all tests share."""
+
+    @classmethod
+    @contextmanager
+    @abc.abstractmethod
+    def own(cls, request: pytest.FixtureRequest) -> Iterator[Place]:
+        """Gives a place on a broker that the test may restart."""
+
+    @abc.abstractmethod
+    def publish(self, room: str, body: bytes) -> None:
+        """Publishes bytes as a program would that knows nothing of kchat."""
+
+    @abc.abstractmethod
+    def leftovers(self, room: str) -> list[str]:
+        """Returns what there is for the room's subscribers and takes in messages: queues, subscriptions."""
+
+    @abc.abstractmethod
+    def restart(self) -> bool:
+        """Restarts the broker by ``kill -9``; returns whether its clients notice."""
+
+    @abc.abstractmethod
+    def send_only(self, room: str) -> AbstractContextManager[Way]:
+        """Gives a way on which nothing can be done but sending to that room, which exists."""
+
+    @abc.abstractmethod
+    def nowhere(self) -> Way:
+        """Returns a way of this transport's kind that leads to no broker."""

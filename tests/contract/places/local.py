@@ -1,0 +1,74 @@
+"""The embedded room."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import ClassVar
+
+import kombu
+import pytest
+
+from kchat import transports
+from tests.brokers.processes import Commands
+from tests.contract.places import base
+from tests.contract.places.base import Way
+
+
+class Place(base.Place):
+    """A file of the test's own."""
+
+    name: ClassVar[str] = "local"
+
+    def __init__(self, folder: Path, commands: Commands) -> None:
+        super().__init__(Way(f"local://{folder}/room.db"))
+        self._folder = folder
+        self._commands = commands
+
+    @classmethod
+    @contextmanager
+    def shared(cls, request: pytest.FixtureRequest) -> Iterator[Place]:
+        yield cls(request.getfixturevalue("tmp_path"), request.getfixturevalue("commands"))
+
+    @classmethod
+    @contextmanager
+    def own(cls, request: pytest.FixtureRequest) -> Iterator[Place]:
+        with cls.shared(request) as place:
+            yield place
+
+    def publish(self, room: str, body: bytes) -> None:
+        transports.register()
+        with kombu.Connection(self.way.url) as connection, connection.channel() as channel:
+            channel.basic_publish(channel.prepare_message(body), exchange=room)
+
+    def leftovers(self, room: str) -> list[str]:
+        # Whoever comes next clears away after the dead; whoever publishes is one.
+        self.publish("", b"")
+        with kombu.Connection(self.way.url) as connection:
+            return [
+                each["destination"] for each in connection.manager.get_bindings() if each["source"] == room
+            ]
+
+    def restart(self) -> bool:
+        # There is no server. What comes closest is a process that is killed while it writes.
+        writer = self._commands.kchat(
+            *("send", "--url", self.way.url, "--room", "elsewhere", "--bot", "--bot-wait-s", "0")
+        )
+        with kombu.Connection(self.way.url) as connection:
+            listener = connection.SimpleBuffer(
+                kombu.Queue("", kombu.Exchange("elsewhere", "fanout", durable=False), exclusive=True)
+            )
+            listener.get(timeout=10)
+            writer.kill()
+            listener.close()
+        return False
+
+    @contextmanager
+    def send_only(self, room: str) -> Iterator[Way]:
+        raise NotImplementedError("there are no accounts")
+
+    def nowhere(self) -> Way:
+        file = self._folder / "no room.db"
+        file.write_bytes(b"this is no database" * 100)
+        return Way(f"local://{file}".replace(" ", "%20"))
