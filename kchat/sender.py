@@ -31,7 +31,7 @@ WINDOW_BYTES = 4 * 1024 * 1024
 """... and so many bytes of bodies, or one message that is larger."""
 
 REJOIN = 15.0
-"""Seconds to wait for listeners to come back to a room that had some. A subscriber tries every 10 s at the least."""
+"""Seconds to wait for listeners to come back to a room that had some. A subscriber tries every 5 s at the least."""
 
 _REJOIN_TICK = 0.25
 """Seconds between looks whether they have."""
