@@ -97,6 +97,8 @@ def kombu_connection(
 ) -> kombu.Connection:
     """A Kombu connection to one broker, not connected yet. Arguments as of :func:`connect`."""
     transports.register()
+    if broker.encrypted:
+        settings.tls.check_files()
     name = broker.transport.name
     if name == "redis":
         return _redis_connection(settings, broker, purpose, heartbeat)
@@ -408,7 +410,7 @@ class Backoff:
         most: upper bound of all.
     """
 
-    def __init__(self, first: float = 0.25, most: float = 10.0) -> None:
+    def __init__(self, first: float = 0.25, most: float = 5.0) -> None:
         self._first = first
         self._most = most
         self.reset()

@@ -82,6 +82,15 @@ class TlsOptions:
         """Whether anything is asked for."""
         return any(getattr(self, field.name) for field in fields(self))
 
+    def check_files(self) -> None:
+        """Look whether the files are there, which costs next to nothing.
+
+        Raises:
+            SettingsError: one is missing or cannot be read.
+        """
+        for name, meaning in _FILES.items():
+            _check_file(getattr(self, name), meaning)
+
     def context(self) -> ssl.SSLContext:
         """TLS 1.2 or newer, with what these options trust.
 
@@ -90,8 +99,7 @@ class TlsOptions:
         """
         import ssl
 
-        for name, meaning in _FILES.items():
-            _check_file(getattr(self, name), meaning)
+        self.check_files()
         try:
             context = ssl.create_default_context(cafile=self.ca)
         except ssl.SSLError as error:

@@ -13,9 +13,16 @@ from pathlib import Path
 
 import pytest
 
+from kchat.certificates import make_client, make_server
 from tests.brokers.processes import Commands
 from tests.brokers.proxy import Proxy
-from tests.brokers.rabbitmq import RabbitMQ, find_rabbitmq, start_rabbitmq, start_rabbitmq_cluster
+from tests.brokers.rabbitmq import (
+    RabbitMQ,
+    find_rabbitmq,
+    start_rabbitmq,
+    start_rabbitmq_cluster,
+    start_rabbitmq_with_tls,
+)
 from tests.brokers.redis import Redis, find_redis, start_redis
 from tests.brokers.require import choice, in_ci, require
 
@@ -75,6 +82,21 @@ def rabbitmq_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[
     """A cluster of two RabbitMQ nodes, of which the module's tests may end one."""
     with start_rabbitmq_cluster(tmp_path_factory.mktemp("rabbitmq-cluster"), 2) as nodes:
         yield nodes
+
+
+@pytest.fixture(scope="session")
+def tls_rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
+    """A RabbitMQ that speaks AMQP with TLS and no other; its ``tls`` is the folder that `kchat certify` made.
+
+    There is a client's certificate for an account ``ada``, which is there and has all rights.
+    """
+    tls = tmp_path_factory.mktemp("certificates")
+    make_server(tls, ["broker.example"])
+    make_client(tls, "ada")
+    with start_rabbitmq_with_tls(tmp_path_factory.mktemp("tls-rabbitmq"), tls) as node:
+        node.management.add_user("ada", secrets.token_urlsafe(12))
+        node.management.permit("/", "ada", ".*", ".*", ".*")
+        yield node
 
 
 # ---- Redis

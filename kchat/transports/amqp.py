@@ -47,39 +47,51 @@ class NotAmqp(UnexpectedFrame):
         self.greeting = greeting
 
 
-def _look(transport: Any) -> None:
-    """Look at the broker's first bytes, and leave them to be read.
+class _Beginning:
+    """How a connection begins, with TLS and without. One of py-amqp's transports is the other base."""
 
-    Raises:
-        NotAmqp: it is no AMQP 0-9-1 broker.
-    """
-    before = transport.sock.gettimeout()
-    try:
-        # The socket's own timeout: it holds for each byte that is waited for.
-        transport.sock.settimeout(transport.connect_timeout)
-        greeting = transport._read(_GREETING)  # noqa: SLF001 - of a subclass in this module
-        transport.sock.settimeout(before)
-        if not greeting.startswith(_CONNECTION_START):
-            raise NotAmqp(greeting)
-    except BaseException:
-        # Not close(): that would wait for a goodbye.
-        transport.sock.close()
-        transport.sock, transport.connected = None, False
-        raise
-    transport._read_buffer = greeting + transport._read_buffer  # noqa: SLF001 - likewise
-
-
-class PlainTransport(BufferedReads, amqp.transport.TCPTransport):
-    """py-amqp's transport without TLS."""
+    sock: Any
+    connected: bool
+    connect_timeout: float | None
+    _read_buffer: bytes
 
     def connect(self) -> None:
-        """Connect, and look at what answers."""
-        if not self.connected:
-            super().connect()
-            _look(self)
+        """Connect, and look at the broker's first bytes.
+
+        Raises:
+            NotAmqp: it is no AMQP 0-9-1 broker.
+        """
+        if self.connected:
+            return
+        super().connect()  # type: ignore[misc]  # py-amqp's
+        before = self.sock.gettimeout()
+        try:
+            # The socket's own timeout: it holds for each byte that is waited for.
+            self.sock.settimeout(self.connect_timeout)
+            greeting: bytes = self._read(_GREETING)  # type: ignore[attr-defined]  # py-amqp's
+            self.sock.settimeout(before)
+            if not greeting.startswith(_CONNECTION_START):
+                raise NotAmqp(greeting)
+        except BaseException:
+            # Not close(): that would wait for a goodbye.
+            self.sock.close()
+            self.sock, self.connected = None, False
+            raise
+        # They are still to be read.
+        self._read_buffer = greeting + self._read_buffer
+
+    def _get_tcp_socket_defaults(self, sock: socket.socket) -> dict[int, int]:
+        # py-amqp sets options to what they are. The segment size of a loopback connection is one that Linux refuses to set.
+        options: dict[int, int] = super()._get_tcp_socket_defaults(sock)  # type: ignore[misc]  # py-amqp's
+        options.pop(getattr(socket, "TCP_MAXSEG", -1), None)
+        return options
 
 
-class TlsTransport(amqp.transport.SSLTransport):
+class PlainTransport(_Beginning, BufferedReads, amqp.transport.TCPTransport):
+    """py-amqp's transport without TLS."""
+
+
+class TlsTransport(_Beginning, amqp.transport.SSLTransport):
     """py-amqp's transport with TLS, the TLS itself left to ``tls``.
 
     Arguments:
@@ -89,18 +101,10 @@ class TlsTransport(amqp.transport.SSLTransport):
         more: as of :class:`amqp.transport._AbstractTransport`.
     """
 
-    sock: Any
-
     def __init__(self, host: str, *, tls: Tls, server_hostname: str, **more: Any) -> None:
         super().__init__(host, ssl=True, **more)
         self._tls = tls
         self._server_hostname = server_hostname
-
-    def connect(self) -> None:
-        """Connect, and look at what answers."""
-        if not self.connected:
-            super().connect()
-            _look(self)
 
     def _setup_transport(self) -> None:
         self.sock = self._tls.wrap(self.sock, self._server_hostname, self.connect_timeout)

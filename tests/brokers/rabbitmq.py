@@ -14,7 +14,14 @@ from tests.brokers.found import first_that_starts
 from tests.brokers.rabbitmq_node import Account, RabbitMQ
 from tests.brokers.require import missing
 
-__all__ = ["Account", "RabbitMQ", "find_rabbitmq", "start_rabbitmq", "start_rabbitmq_cluster"]
+__all__ = [
+    "Account",
+    "RabbitMQ",
+    "find_rabbitmq",
+    "start_rabbitmq",
+    "start_rabbitmq_cluster",
+    "start_rabbitmq_with_tls",
+]
 
 
 class ForeignRabbitMQ(RabbitMQ):
@@ -93,4 +100,20 @@ def start_rabbitmq_cluster(folder: Path, count: int) -> Iterator[list[RabbitMQ]]
             "RabbitMQ",
             docker=lambda: stack.enter_context(rabbitmq_docker.cluster(folder, count)),
             machine=lambda: stack.enter_context(rabbitmq_machine.cluster(folder, count)),
+        )
+
+
+@contextmanager
+def start_rabbitmq_with_tls(folder: Path, tls: Path) -> Iterator[RabbitMQ]:
+    """Gives a RabbitMQ that speaks AMQP with TLS and no other.
+
+    Arguments:
+        folder: an empty one, for data and logs.
+        tls: the folder with its certificates, as `kchat certify` makes them.
+    """
+    with ExitStack() as stack:
+        yield first_that_starts(
+            "RabbitMQ with TLS",
+            docker=lambda: stack.enter_context(rabbitmq_docker.with_tls(tls)),
+            machine=lambda: stack.enter_context(rabbitmq_machine.with_tls(folder, tls)),
         )

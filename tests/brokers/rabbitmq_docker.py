@@ -23,13 +23,16 @@ class DockerRabbitMQ(RabbitMQ):
         service: its service in the compose files.
         ports: on this machine, of AMQP and of the management API.
         password: of the account ``rmq``.
+        tls: the folder of its certificates. Default none.
     """
 
-    def __init__(self, compose: Compose, service: str, ports: tuple[int, int], password: str) -> None:
+    def __init__(
+        self, compose: Compose, service: str, ports: tuple[int, int], password: str, tls: Path | None = None
+    ) -> None:
         self._compose = compose
         self._service = service
         port, management_port = ports
-        super().__init__(HOST, port, "rmq", password, f"http://{HOST}:{management_port}", "Docker")
+        super().__init__(HOST, port, "rmq", password, f"http://{HOST}:{management_port}", "Docker", tls)
 
     @property
     def running(self) -> bool:
@@ -85,3 +88,29 @@ def cluster(folder: Path, count: int = 1) -> Iterator[list[RabbitMQ]]:
         for node in nodes:
             node.wait_until_ready()
         yield list(nodes)
+
+
+@contextmanager
+def with_tls(tls: Path) -> Iterator[RabbitMQ]:
+    """Gives a running node with TLS: ``compose/rabbitmq-tls.yml``.
+
+    Arguments:
+        tls: the folder with its certificates.
+
+    Raises:
+        NotHere: no engine answers, or it has no such image and cannot get it.
+    """
+    password = secrets.token_urlsafe(12)
+    ports = free_port(HOST), free_port(HOST)
+    variables = {
+        "RABBITMQ_DEFAULT_USER": "rmq",
+        "RABBITMQ_DEFAULT_PASS": password,
+        "KCHAT_BIND": HOST,
+        "KCHAT_AMQPS_PORT": str(ports[0]),
+        "KCHAT_MANAGEMENT_PORT": str(ports[1]),
+        "KCHAT_TLS_DIR": str(tls),
+    }
+    with compose_up([COMPOSE / "rabbitmq-tls.yml"], "KCHAT_RABBITMQ_NAME", variables) as compose:
+        node = DockerRabbitMQ(compose, "rabbitmq", ports, password, tls)
+        node.wait_until_ready()
+        yield node

@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tests.brokers.daemon import Daemon
+from tests.brokers.docker import COMPOSE
 from tests.brokers.found import NotHere
 from tests.brokers.ports import free_port, listens
 from tests.brokers.rabbitmq_node import RabbitMQ
@@ -85,17 +86,24 @@ class MachineRabbitMQ(RabbitMQ):
         erlang: shared by the nodes of a cluster.
         password: of the account ``rmq``.
         peer: the node whose cluster to join at the first start. Default none.
+        tls: the folder of its certificates, for TLS in place of plain AMQP. Default none.
     """
 
     def __init__(
-        self, folder: Path, erlang: Erlang, password: str, peer: MachineRabbitMQ | None = None
+        self,
+        folder: Path,
+        erlang: Erlang,
+        password: str,
+        peer: MachineRabbitMQ | None = None,
+        tls: Path | None = None,
     ) -> None:
         self._scripts = scripts()
         self._folder = folder
         self._erlang = erlang
         self.node = f"kchat-{secrets.token_hex(4)}@localhost"
         port, management_port = free_port(HOST), free_port(HOST)
-        super().__init__(HOST, port, "rmq", password, f"http://{HOST}:{management_port}", str(self._scripts))
+        management_url = f"http://{HOST}:{management_port}"
+        super().__init__(HOST, port, "rmq", password, management_url, str(self._scripts), tls)
         self._configure(management_port, peer)
         self._server = Daemon(
             [str(self._scripts / "rabbitmq-server")], folder / "output.log", self._environment()
@@ -105,7 +113,7 @@ class MachineRabbitMQ(RabbitMQ):
         for name in ("data", "log"):
             (self._folder / name).mkdir(parents=True)
         settings = [
-            f"listeners.tcp.1 = {HOST}:{self.port}",
+            *self._listeners(),
             f"management.tcp.ip = {HOST}",
             f"management.tcp.port = {management_port}",
             f"default_user = {self.username}",
@@ -121,8 +129,17 @@ class MachineRabbitMQ(RabbitMQ):
                 f"cluster_formation.classic_config.nodes.2 = {self.node}",
             ]
         (self._folder / "rabbitmq.conf").write_text("\n".join(settings) + "\n")
-        (self._folder / "enabled_plugins").write_text("[rabbitmq_management].\n")
+        plugins = "rabbitmq_management" + (",rabbitmq_auth_mechanism_ssl" if self.tls else "")
+        (self._folder / "enabled_plugins").write_text(f"[{plugins}].\n")
         (self._folder / "rabbitmq-env.conf").touch()
+
+    def _listeners(self) -> list[str]:
+        if self.tls is None:
+            return [f"listeners.tcp.1 = {HOST}:{self.port}"]
+        # What the compose file mounts, on this node's port and with the certificates where they are.
+        text = (COMPOSE / "rabbitmq-tls.conf").read_text()
+        text = text.replace("listeners.ssl.default = 5671", f"listeners.ssl.1 = {HOST}:{self.port}")
+        return text.replace("/run/kchat-tls", str(self.tls)).splitlines()
 
     def _environment(self) -> dict[str, str]:
         # https://www.rabbitmq.com/docs/configure#supported-environment-variables
@@ -199,3 +216,25 @@ def cluster(folder: Path, count: int = 1) -> Iterator[list[RabbitMQ]]:
             node.start()
             nodes.append(node)
         yield list(nodes)
+
+
+@contextmanager
+def with_tls(folder: Path, tls: Path) -> Iterator[RabbitMQ]:
+    """Gives a running node that speaks AMQP with TLS only.
+
+    Arguments:
+        folder: an empty one, for data and logs.
+        tls: the folder with its certificates.
+
+    Raises:
+        NotHere: RabbitMQ is not installed.
+    """
+    scripts()
+    with ExitStack() as stack:
+        erlang = Erlang(folder)
+        stack.callback(erlang.end)
+        erlang.start()
+        node = MachineRabbitMQ(folder / "node", erlang, secrets.token_urlsafe(12), tls=tls)
+        stack.callback(node.kill)
+        node.start()
+        yield node

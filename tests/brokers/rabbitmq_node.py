@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import abc
 import secrets
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import quote
 
 import pika
@@ -39,12 +41,21 @@ class RabbitMQ(abc.ABC):
         password: its password.
         management_url: of the HTTP API, without ``/api``.
         origin: where the node came from, for the summary.
+        tls: the folder of its certificates, where it speaks AMQP with TLS and no other. Default none.
     """
 
     def __init__(
-        self, host: str, port: int, username: str, password: str, management_url: str, origin: str
+        self,
+        host: str,
+        port: int,
+        username: str,
+        password: str,
+        management_url: str,
+        origin: str,
+        tls: Path | None = None,
     ) -> None:
         self.host = host
+        self.tls = tls
         self.port = port
         self.username = username
         self.password = password
@@ -76,7 +87,8 @@ class RabbitMQ(abc.ABC):
         user = quote(self.username if username is None else username, safe="")
         word = quote(self.password if password is None else password, safe="")
         room = quote(self.vhost if vhost is None else vhost, safe="")
-        return f"amqp://{user}:{word}@{host or self.host}:{port or self.port}/{room}"
+        scheme = "amqp" if self.tls is None else "amqps"
+        return f"{scheme}://{user}:{word}@{host or self.host}:{port or self.port}/{room}"
 
     # ---- what tests share
 
@@ -138,10 +150,17 @@ class RabbitMQ(abc.ABC):
         if not listens(self.host, self.port):
             return False  # pika would log every refused connection at length
         try:
-            pika.BlockingConnection(pika.URLParameters(self.url + "?socket_timeout=2")).close()
+            pika.BlockingConnection(self._pika_parameters()).close()
             return bool(self.management.overview())
         except (OSError, ManagementError, pika.exceptions.AMQPError):
             return False
+
+    def _pika_parameters(self) -> pika.URLParameters:
+        parameters = pika.URLParameters(self.url + "?socket_timeout=2")
+        if self.tls is not None:
+            context = ssl.create_default_context(cafile=str(self.tls / "ca.pem"))
+            parameters.ssl_options = pika.SSLOptions(context, self.host)
+        return parameters
 
     @property
     def version(self) -> tuple[int, ...]:
