@@ -107,6 +107,7 @@ class Subscriber:
         self._connection: Any = None
         self._channel: Any = None
         self._queue: Any = None
+        self._checked = False
         self._arrived: deque[Any] = deque()
         self._handed_over: Any = None
         self._seen: set[int] = set()
@@ -261,7 +262,8 @@ class Subscriber:
     def _read(self, delivery: Any) -> Message:
         properties = delivery.properties
         body = delivery.body
-        account = properties.get("user_id")
+        # Where the broker does not check it, anybody can write anything there.
+        account = properties.get("user_id") if self._checked else None
         return Message.receive(
             body if isinstance(body, bytes) else _as_bytes(body),
             account=account if isinstance(account, str) else None,
@@ -326,6 +328,7 @@ class Subscriber:
             no_ack=not settings.transport.acknowledges,
         )
         self._queue, self._channel = queue, channel
+        self._checked = getattr(self._connection.connection, "checks_accounts", False)
 
     def _make_queue(self) -> Any:
         if self._durable is not None:

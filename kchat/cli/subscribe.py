@@ -100,7 +100,13 @@ def command(
 
     settings = to_settings(heartbeat=heartbeat, **broker)
     say = speaker(quiet)
-    display = create(mode, sys.stdout)
+    display = create(
+        mode,
+        sys.stdout,
+        # A script's lines stay as they are where nobody's name is ever checked.
+        unchecked=settings.transport.checks_accounts or mode == "rich" or sys.stdout.isatty(),
+        own=settings.broker.username,
+    )
     on_screen = mode == "rich" and sys.stdout.isatty()
 
     def tell(event: events.Event) -> None:

@@ -57,6 +57,7 @@ class TransportInfo:
         orders_by_routing_key: order holds for each routing key, so a sender's name is its routing key (Pub/Sub).
         tells_unheard: the broker says so when nobody is listening (``basic.return``).
         name_separator: joins the parts of a queue's name.
+        checks_accounts: the broker checks that a message's ``user_id`` is its sender's account.
     """
 
     name: str
@@ -74,6 +75,7 @@ class TransportInfo:
     orders_by_routing_key: bool = False
     tells_unheard: bool = True
     name_separator: str = "."
+    checks_accounts: bool = False
 
     @property
     def installed(self) -> bool:
@@ -142,6 +144,7 @@ TRANSPORTS: Mapping[str, TransportInfo] = MappingProxyType(
                 ),
                 note="A room keeps nothing: who is not there, and has no durable queue, misses it.",
                 default_port=5672,
+                checks_accounts=True,
                 # rabbit.max_message_size of RabbitMQ 4.0 and newer (128 MiB before).
                 max_body=16 * _MIB,
             ),

@@ -190,6 +190,15 @@ class Connection(AliveConnection):
             self.on_blocked(reason)
 
 
+    @property
+    def checks_accounts(self) -> bool:
+        """Whether this broker checks that a message's ``user_id`` is its sender's account; AMQP leaves it to the broker.
+
+        RabbitMQ does: https://www.rabbitmq.com/docs/validated-user-id.
+        """
+        return bool((self.server_properties or {}).get("product") == "RabbitMQ")
+
+
 class Transport(pyamqp.Transport):
     """Kombu's AMQP transport on the connection above."""
 
