@@ -221,7 +221,6 @@ class Rich:
             self._console.print(table)
         return captured.get().rstrip("\n").split("\n")
 
-
     def _signature(self, row: _Row, columns: int = 0) -> tuple[str, str]:
         return signature(row.username, row.account, unchecked=self._unchecked, columns=columns)
 

@@ -189,7 +189,6 @@ class Connection(AliveConnection):
         if self.on_blocked:
             self.on_blocked(reason)
 
-
     @property
     def checks_accounts(self) -> bool:
         """Whether this broker checks that a message's ``user_id`` is its sender's account; AMQP leaves it to the broker.
