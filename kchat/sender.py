@@ -107,6 +107,9 @@ class Sender:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if kind is not None and self.unsettled:
+            # Interrupted while the broker owes an answer: it may not answer a goodbye either.
+            self._publisher.drop()
         self.close()
 
     @property
