@@ -12,7 +12,9 @@ Features
 * Supports TTL: Yes (``x-message-ttl``, ``expiration``, ``x-expires``)
 
 Queues may be exclusive, auto-delete, shared by competing consumers, limited by ``x-max-length`` (the oldest go).
-Publishing is synchronous: when it returns, the message is committed. A fanout exchange keeps its messages for a
+Publishing is synchronous: when it returns, the message is committed. On a channel after ``confirm_select()`` it need
+not be: messages in quick succession share a commit, and ``channel.events['basic_ack']`` tells when, from
+``drain_events``. A fanout exchange keeps its messages for a
 while; a queue declared with ``x-history-last`` (messages) or ``x-history-since`` (UNIX seconds) begins with them.
 
 Not supported: headers exchanges, bindings between exchanges, transactions, dead letters, priorities,

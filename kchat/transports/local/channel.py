@@ -8,9 +8,10 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from amqp.exceptions import AMQPNotImplementedError, ChannelError, NotAllowed, PreconditionFailed
+from amqp.exceptions import AMQPNotImplementedError, NotAllowed, PreconditionFailed
 
 from . import errors
+from .confirms import Confirms, give_back
 from .consumer import Consumer
 from .declarations import Declarations
 from .messages import Delivery, Message, Outgoing
@@ -18,9 +19,6 @@ from .messages import Delivery, Message, Outgoing
 if TYPE_CHECKING:
     from .connection import Connection
     from .queues import SharedQueue
-
-#: AMQP's reply code for a message that no queue gets.
-_NO_ROUTE = 312
 
 
 class Channel(Declarations):
@@ -34,7 +32,7 @@ class Channel(Declarations):
     def __init__(self, connection: Connection, channel_id: int) -> None:
         super().__init__(connection)
         self.channel_id = channel_id
-        #: Callbacks by event, as in py-amqp. Only ``basic_return`` happens here: publishing is synchronous.
+        #: Callbacks by event, as in py-amqp. ``basic_nack`` does not happen: what cannot be stored raises.
         self.events: dict[str, set[Callable[..., object]]] = {
             "basic_return": set(),
             "basic_ack": set(),
@@ -48,6 +46,7 @@ class Channel(Declarations):
         self.prefetch_count = 0
         self._consumers: dict[str, Consumer] = {}
         self._publish = connection.publisher.publish
+        self._confirms: Confirms | None = None
 
     @property
     def is_open(self) -> bool:
@@ -84,7 +83,7 @@ class Channel(Declarations):
         immediate: bool = False,
         **_: Any,
     ) -> None:
-        """Publish; when it returns the message is committed.
+        """Publish; when it returns the message is committed. After :meth:`confirm_select`, ``basic_ack`` tells.
 
         With ``mandatory``, the ``basic_return`` callbacks are called before it returns, if no queue is bound that
         gets the message. A fanout exchange keeps such a message in its history all the same.
@@ -96,10 +95,24 @@ class Channel(Declarations):
         """
         if self.closed:
             raise errors.closed(self.connection.options.path)
-        if not self._publish(message, exchange, routing_key) and mandatory:
-            error = ChannelError("no queue is bound that gets it", reply_code=_NO_ROUTE)
-            for callback in list(self.events["basic_return"]):
-                callback(error, exchange, routing_key, message)
+        if self._confirms is not None:
+            self._confirms.publish(message, exchange, routing_key, mandatory=mandatory)
+        elif not self._publish(message, exchange, routing_key) and mandatory:
+            give_back(self.events, exchange, routing_key, message)
+
+    def confirm_select(self, nowait: bool = False) -> None:
+        """From now on messages in quick succession share a commit, which makes a stream several times faster.
+
+        Publishes are numbered from 1 on; ``basic_ack`` and ``basic_return`` are called from ``drain_events``, which
+        also commits what was waiting for more. When publishing or draining raises, what was not confirmed by then
+        may have been stored or not, as on any broker; calling this again numbers from 1 on.
+        """
+        self._open()
+        self._confirms = Confirms(self.connection.publisher, self.events)
+
+    def confirm(self) -> bool:
+        """Commit what waits, and confirm; returns whether there was anything. ``drain_events`` does it."""
+        return self._confirms is not None and self._confirms.confirm()
 
     # -- consuming
 
@@ -264,6 +277,8 @@ class Channel(Declarations):
         self.connection.channels.pop(self.channel_id, None)
         try:
             if self.connection.connected:
+                if self._confirms is not None:
+                    self._confirms.store()
                 # First the messages: an auto-delete queue goes with its last consumer.
                 self._put_back_unacked()
                 for tag in list(self._consumers):

@@ -94,6 +94,9 @@ class Connection:
             amqp.exceptions.ConsumerCancelled: a consumer's queue was deleted, and it has no ``on_cancel``.
             amqp.exceptions.AMQPError: see :mod:`.errors`.
         """
+        confirmed = [channel for channel in list(self.channels.values()) if channel.confirm()]
+        if confirmed:
+            return
         deadline = None if timeout is None else time.monotonic() + timeout
         while not self._deliver():
             now = time.monotonic()

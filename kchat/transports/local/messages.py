@@ -97,7 +97,7 @@ class Encoder:
 
     def _remember(self, rest: dict[str, Any]) -> bool:
         # Only what cannot change behind our back, and is equal only to what is written the same.
-        if any(type(value) not in (str, int) for value in rest.values()):
+        if any(value is not None and type(value) not in (str, int) for value in rest.values()):
             return False
         self._rest = rest
         self._beginning = json.dumps(rest, separators=(",", ":"))[:-1] + ("," if rest else "")

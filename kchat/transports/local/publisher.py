@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from amqp.exceptions import ContentTooLarge, NotFound, PreconditionFailed
 
@@ -27,6 +28,12 @@ _INSERT = """INSERT INTO message (seq, exchange, routing_key, published_at, expi
 _STALE = "NOT NULL constraint failed: message.published_at"
 
 _QUEUE = "INSERT INTO queued (queue, message, expires_at) VALUES (?, ?, ?)"
+
+#: What :data:`_INSERT` takes: floor, ceiling, exchange, routing key, version, time, expiry, properties, body.
+NewRow = tuple[int, int, str, str, int, float, "float | None", str, bytes]
+
+#: A message on its way into the file.
+Prepared = tuple[Route, NewRow]
 
 #: Routes that are remembered; routing keys may be made up without end.
 _ROUTES = 4096
@@ -79,34 +86,73 @@ class Publisher:
             amqp.exceptions.ContentTooLarge: the body is over ``max_message_bytes``; nothing was stored.
             amqp.exceptions.AMQPError: see :mod:`.errors`; nothing was stored.
         """
+        while True:
+            route, row = self.prepare(message, exchange, routing_key)
+            try:
+                # The common case without detours: they would cost as much as all the rest around the statement.
+                stored = bool(self._store.execute(_INSERT, row)) if route.plain else self._insert(route, row)
+            except sqlite3.Error:
+                # Most of the time it is somebody else's turn. Whatever it is, the patient way will tell.
+                stored = self._insert(route, row)
+            if stored:
+                self._count(len(row[-1]))
+                return route.heard
+            self._routes.clear()
+
+    def prepare(self, message: Outgoing, exchange: str, routing_key: str) -> Prepared:
+        """The route that a message takes as far as is known here, and its row. Raises as :meth:`publish`."""
         body = message.body
         if len(body) > self._max_bytes:
             raise ContentTooLarge(
                 f"{self._store.path}: a body of {len(body)} bytes; {self._max_bytes} is the most"
             )
-        while True:
-            now = time.time()
-            if not self._checked_at <= now < self._check_at:
-                self._check(now)
-            route = self._routes.get((exchange, routing_key)) or self._find(exchange, routing_key)
-            expires_at = _expiry(message.rest["expiration"], now) if "expiration" in message.rest else None
-            text = self._encoder.encode(message)
-            row = (
-                route.floor, route.ceiling, exchange, routing_key, route.version, now, expires_at, text, body
-            )  # fmt: skip
-            self._store.dirty = True
-            try:
-                # The common case without detours: they would cost as much as all the rest around the statement.
-                seq = self._store.execute(_INSERT, row).lastrowid if route.plain else self._insert(route, row)
-            except sqlite3.Error:
-                # Most of the time it is somebody else's turn. Whatever it is, the patient way will tell.
-                seq = self._insert(route, row)
-            if seq:
-                self._unpruned += _OVERHEAD + len(body)
-                if self._unpruned > _PRUNE_BYTES:
-                    self._check_at = 0.0  # before the next one: should pruning fail, this one is published
-                return route.heard
+        now = time.time()
+        if not self._checked_at <= now < self._check_at:
+            self._check(now)
+        route = self._routes.get((exchange, routing_key)) or self._find(exchange, routing_key)
+        expires_at = _expiry(message.rest["expiration"], now) if "expiration" in message.rest else None
+        text = self._encoder.encode(message)
+        return route, (
+            route.floor, route.ceiling, exchange, routing_key, route.version, now, expires_at, text, body
+        )  # fmt: skip
+
+    def publish_all(self, prepared: Sequence[Prepared]) -> list[bool]:
+        """Store messages in one transaction: all of them, in order, or none.
+
+        Returns:
+            list: for each, whether any queue is bound that gets it.
+
+        Raises:
+            amqp.exceptions.AMQPError: as :meth:`publish`; nothing was stored.
+        """
+        while not self._insert_all(prepared):
             self._routes.clear()
+            prepared = [self._again(row) for _, row in prepared]
+        self._count(sum(len(row[-1]) for _, row in prepared), len(prepared))
+        return [route.heard for route, _ in prepared]
+
+    def _insert_all(self, prepared: Sequence[Prepared]) -> bool:
+        """Whether they were stored: not where a route is stale."""
+        try:
+            if all(route.plain for route, _ in prepared):
+                rows = [row for _, row in prepared]
+                self._store.attempt(lambda db: db.executemany(_INSERT, rows), "BEGIN IMMEDIATE")
+                return True
+            return self._store.attempt(partial(_insert_each, prepared), "BEGIN IMMEDIATE")
+        except sqlite3.IntegrityError as exc:
+            if str(exc) == _STALE:
+                return False
+            raise self._store.failed(exc) from exc
+
+    def _again(self, row: NewRow) -> Prepared:
+        route = self._routes.get((row[2], row[3])) or self._find(row[2], row[3])
+        return route, (route.floor, route.ceiling, row[2], row[3], route.version, *row[5:])
+
+    def _count(self, size: int, messages: int = 1) -> None:
+        self._store.dirty = True
+        self._unpruned += size + _OVERHEAD * messages
+        if self._unpruned > _PRUNE_BYTES:
+            self._check_at = 0.0  # before the next one: should pruning fail, this one is published
 
     def _check(self, now: float) -> None:
         """What is due between messages."""
@@ -131,19 +177,9 @@ class Publisher:
         self._routes[exchange, routing_key] = route
         return route
 
-    def _insert(self, route: Route, row: tuple[Any, ...]) -> int:
-        """The message's ``seq``; 1 where nobody needs it and it was not stored; 0 where the route is stale."""
-        store = self._store
-        try:
-            if route.targets:
-                return store.attempt(partial(_insert_queued, row, route), "BEGIN IMMEDIATE")
-            if route.history:
-                return store.attempt(lambda db: db.execute(_INSERT, row).lastrowid or 0)
-        except sqlite3.IntegrityError as exc:
-            if str(exc) == _STALE:
-                return 0
-            raise store.failed(exc) from exc
-        return int(store.value("SELECT version FROM topology") == route.version)
+    def _insert(self, route: Route, row: NewRow) -> bool:
+        """Whether the message was stored, or need not be; not where the route is stale."""
+        return self._insert_all([(route, row)])
 
     def _prune(self) -> None:
         """Remove history that is beyond its bounds, step by step, for as long as a pause may be."""
@@ -164,9 +200,19 @@ def _expiry(expiration: object, now: float) -> float:
     return now + min(milliseconds, 1 << 53) / 1000
 
 
-def _insert_queued(row: tuple[Any, ...], route: Route, db: sqlite3.Connection) -> int:
-    seq = db.execute(_INSERT, row).lastrowid or 0
-    now, expires_at = row[5:7]
+def _insert_each(prepared: Sequence[Prepared], db: sqlite3.Connection) -> bool:
+    (version,) = db.execute("SELECT version FROM topology").fetchone()
+    for route, row in prepared:
+        if route.version != version:
+            return False
+        if route.history or route.targets:  # else nobody needs it
+            _insert_queued(route, row, db)
+    return True
+
+
+def _insert_queued(route: Route, row: NewRow, db: sqlite3.Connection) -> None:
+    seq = db.execute(_INSERT, row).lastrowid
+    now, expires_at = row[5], row[6]
     for target in route.targets:
         expiry = expires_at
         if target.ttl is not None:
@@ -174,7 +220,6 @@ def _insert_queued(row: tuple[Any, ...], route: Route, db: sqlite3.Connection) -
         number = db.execute(_QUEUE, (target.queue, seq, expiry)).lastrowid
         if target.max_length is not None and number is not None:
             _drop_head(db, target, target.max_length, number)
-    return seq
 
 
 def _drop_head(db: sqlite3.Connection, target: Target, most: int, number: int) -> None:

@@ -55,6 +55,20 @@ def flood(connection: Any, exchange: str) -> None:
         number += 1
 
 
+def stream(connection: Any, exchange: str) -> None:
+    """Publish 0, 1, 2, ... with confirmations, and print the last number of each one, until killed."""
+    channel = connection.channel()
+    channel.confirm_select()
+    channel.events["basic_ack"] = {lambda tag, multiple: say(tag - 1)}
+    say("sending")
+    number = 0
+    while True:
+        channel.basic_publish(channel.prepare_message(str(number)), exchange)
+        number += 1
+        if not number % 100:
+            connection.drain_events(timeout=1)
+
+
 def compete(connection: Any, queue: str, prefetch: str = "0") -> None:
     """Take from a shared queue and acknowledge, printing each."""
     channel = connection.channel()
@@ -109,7 +123,9 @@ def fork(connection: Any, queue: str) -> None:
 def main() -> None:
     """Run what the command line says."""
     transports.register()
-    what = {function.__name__: function for function in (subscribe, send, flood, compete, hold, own, fork)}
+    what = {
+        function.__name__: function for function in (subscribe, send, flood, stream, compete, hold, own, fork)
+    }
     with kombu.Connection(sys.argv[1]) as connection:
         what[sys.argv[2]](connection, *sys.argv[3:])
 
