@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from typing import NoReturn
@@ -9,14 +10,33 @@ from typing import NoReturn
 
 def run() -> NoReturn:
     """Run the command line of this process; Ctrl+C ends it without a traceback while it loads, and while it ends."""
+    code: object = 130
     try:
         from kchat.cli import main
 
         main()
     except KeyboardInterrupt:
-        sys.exit(130)
+        pass
+    except SystemExit as end:
+        code = end.code
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _end(code)
+
+
+def _end(code: object) -> NoReturn:
+    """End at once: taking the interpreter apart takes longer than sending a message, and all is closed by now.
+
+    Raises:
+        SystemExit: what was written cannot be brought out; Python says so in its own way.
+    """
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:  # closed by whoever started it
+                stream.flush()
+    except (OSError, ValueError):
+        sys.exit(code)  # type: ignore[arg-type]  # what SystemExit had
+    os._exit(code if isinstance(code, int) else 0 if code is None else 1)
 
 
 if __name__ == "__main__":

@@ -1,20 +1,19 @@
 """What happens to a connection that stays: told to whoever runs a sender or subscriber, by ``on_event``.
 
 ``str(event)`` is a line to show. It may hold text that a broker sent: make it safe before it reaches a terminal.
+Named tuples are made in a fifth of the time that dataclasses take, which a command that sends one message would notice.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from kchat.errors import KchatError
 
 
-@dataclass(frozen=True)
-class Waiting:
+class Waiting(NamedTuple):
     """The broker cannot be reached; the next try comes after ``seconds``."""
 
     error: KchatError
@@ -25,8 +24,7 @@ class Waiting:
         return f"{self.error}; trying again in {self.seconds:.1f} s (attempt {self.attempt})"
 
 
-@dataclass(frozen=True)
-class Lost:
+class Lost(NamedTuple):
     """The connection is gone; it is being made again."""
 
     error: KchatError
@@ -35,8 +33,7 @@ class Lost:
         return f"connection lost: {self.error}"
 
 
-@dataclass(frozen=True)
-class Back:
+class Back(NamedTuple):
     """The connection is there again, after ``seconds``. ``lossless``: a lasting queue has kept what was said meanwhile."""
 
     where: str
@@ -52,8 +49,7 @@ class Back:
         return f"listening again on {self.where} after {self.seconds:.1f} s away; {missed}"
 
 
-@dataclass(frozen=True)
-class Resumed:
+class Resumed(NamedTuple):
     """A sender's connection is there again; ``again`` messages that were not confirmed are sent once more."""
 
     where: str
@@ -64,8 +60,7 @@ class Resumed:
         return f"connected again to {self.where} after {self.seconds:.1f} s; sending {self.again} unconfirmed messages again"
 
 
-@dataclass(frozen=True)
-class Alone:
+class Alone(NamedTuple):
     """A sender's connection is there again, and nobody listens yet in a room that had listeners: waiting for them."""
 
     seconds: float
@@ -74,8 +69,7 @@ class Alone:
         return f"nobody is back in the room yet; waiting for up to {self.seconds:.0f} s"
 
 
-@dataclass(frozen=True)
-class Blocked:
+class Blocked(NamedTuple):
     """The broker refuses messages for now, and says why (``connection.blocked``)."""
 
     reason: str
@@ -84,9 +78,10 @@ class Blocked:
         return f"the broker is refusing messages: {self.reason}"
 
 
-@dataclass(frozen=True)
 class Unblocked:
     """The broker takes messages again (``connection.unblocked``)."""
+
+    __slots__ = ()
 
     def __str__(self) -> str:
         return "the broker takes messages again"

@@ -5,7 +5,6 @@ Nothing of it is loaded but the options until a connection is encrypted.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -158,6 +157,8 @@ class TlsOptions:
 
 def fingerprint(certificate: bytes) -> str:
     """The pin of a certificate (DER): ``sha256:`` and 64 hex digits."""
+    import hashlib  # a sender without pins does without
+
     return PIN_PREFIX + hashlib.sha256(certificate).hexdigest()
 
 

@@ -5,8 +5,7 @@ It opens nothing itself: it acts on the channel that it is given.
 
 from __future__ import annotations
 
-import hashlib
-import secrets
+import os
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -63,7 +62,7 @@ def subscriber_queue(
     if since is not None:
         arguments["x-history-since"] = since
     return kombu.Queue(
-        queue_name(settings, username, secrets.token_hex(4)),
+        queue_name(settings, username, os.urandom(4).hex()),
         exchange=room_exchange(settings),
         durable=False,
         exclusive=True,
@@ -113,6 +112,8 @@ def _part(text: str, separator: str) -> str:
     )
     if len(escaped) <= _PART_LENGTH:
         return escaped
+    import hashlib  # takes longer than all else here, and is seldom needed
+
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     return f"{escaped[: _PART_LENGTH - 17]}~{digest}"
 

@@ -10,9 +10,12 @@ def speaker(quiet: bool) -> Callable[[object], None]:
     """A function that writes one line to standard error; with ``quiet``, one that does not."""
 
     def say(text: object) -> None:
-        from kchat.text import visible
+        line = str(text)
+        if not (line.isascii() and line.isprintable()):
+            from kchat.text import visible  # takes a while to load
 
-        sys.stderr.write(visible(str(text), keep_newlines=False) + "\n")
+            line = visible(line, keep_newlines=False)
+        sys.stderr.write(line + "\n")
         sys.stderr.flush()
 
     return _silence if quiet else say

@@ -8,7 +8,7 @@ import click
 
 from kchat.transports import TRANSPORTS, Abilities
 
-_ABILITIES = [name.replace("_", " ") for name in Abilities.__dataclass_fields__]
+_ABILITIES = [name.replace("_", " ") for name in Abilities._fields]
 
 
 @click.command(name="transports", short_help="Show which brokers kchat can use.")

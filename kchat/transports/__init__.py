@@ -7,15 +7,14 @@ new transport is one module and one entry here. Importing it imports no driver a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
 from importlib.util import find_spec
 from types import MappingProxyType
+from typing import NamedTuple
 
 from kchat.errors import MissingExtra, SettingsError
 
 
-@dataclass(frozen=True)
-class Abilities:
+class Abilities(NamedTuple):
     """What a transport can do, as ``kchat transports`` shows it."""
 
     confirmed: bool
@@ -33,11 +32,10 @@ class Abilities:
 
     def items(self) -> list[tuple[str, bool]]:
         """``[("confirmed", True), ...]``, in the order of the columns."""
-        return [(field.name, getattr(self, field.name)) for field in fields(self)]
+        return list(self._asdict().items())
 
 
-@dataclass(frozen=True)
-class TransportInfo:
+class TransportInfo(NamedTuple):
     """One line of the registry.
 
     Attributes:
