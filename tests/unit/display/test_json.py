@@ -47,6 +47,7 @@ def test_a_line_has_what_a_message_has() -> None:
         ("id", "1"),
         ("sent_at", "2026-05-01T12:04:05.123Z"),
         ("account", None),
+        ("verified", False),
         ("redelivered", False),
         ("problem", None),
         ("mood", {"good": True}),

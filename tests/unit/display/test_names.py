@@ -1,0 +1,94 @@
+"""What each mode shows of a name that the broker vouches for, that it does not, and that nobody checked."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+
+from kchat import Message
+from kchat.display import create
+from kchat.display.names import UNCHECKED, doubt, signature
+from kchat.text import width
+
+
+def said(username: str | None, account: str | None) -> Message:
+    body = b'{"username":"%s","message":"hello"}' % username.encode() if username is not None else b"hello"
+    return Message.receive(body, account=account)
+
+
+def line(mode: str, message: Message, **options: object) -> str:
+    stream = io.StringIO()
+    display = create(mode, stream, **options)
+    display.show(message)
+    display.flush()
+    return stream.getvalue().rstrip("\n")
+
+
+@pytest.mark.parametrize(
+    ("username", "account", "unchecked", "shown"),
+    [
+        ("ada", "ada", True, "ada"),
+        ("ada", "ada", False, "ada"),
+        ("ada", "guest", True, "ada (via guest)"),
+        ("ada", "guest", False, "ada (via guest)"),
+        ("ada", None, True, "ada ?"),
+        ("ada", None, False, "ada"),
+        (None, None, True, "?"),
+        (None, None, False, "?"),
+        (None, "guest", True, "? (via guest)"),
+        # What only looks like the account's name is not the account's name.
+        ("ada\u200b", "ada", True, r"ada\u200b (via ada)"),
+        (" ada", "ada", True, "ada (via ada)"),
+        ("ada (via ada)", "guest", True, "ada (via ada) (via guest)"),
+        ("?", None, True, r"\x3f ?"),
+    ],
+)
+def test_a_name_stands_alone_only_where_the_broker_vouches_for_it(
+    username: str | None, account: str | None, unchecked: bool, shown: str
+) -> None:
+    assert "".join(signature(username, account, unchecked=unchecked)) == shown
+    assert line("plain", said(username, account), unchecked=unchecked)[9:] == f"{shown}: hello"
+
+
+@pytest.mark.parametrize("columns", range(3, 40))
+@pytest.mark.parametrize("username", ["ada", "somebody-with-a-name-as-long-as-a-line"])
+@pytest.mark.parametrize("account", [None, "guest", "an-account-with-a-long-name"])
+def test_however_narrow_the_column_the_doubt_is_never_cut_off(
+    columns: int, username: str, account: str | None
+) -> None:
+    shown, behind = signature(username, account, unchecked=True, columns=columns)
+    assert behind in (UNCHECKED, doubt(username, account, unchecked=True))
+    assert width(shown) + width(behind) <= columns
+
+
+def test_json_has_the_account_and_whether_the_name_is_its_own() -> None:
+    for username, account, verified in (("ada", "ada", True), ("ada", "guest", False), ("ada", None, False)):
+        told = json.loads(line("json", said(username, account)))
+        assert (told["account"], told["verified"]) == (account, verified)
+
+
+def test_a_body_cannot_claim_to_be_verified() -> None:
+    told = json.loads(line("json", Message.receive(b'{"username":"ada","message":"x","verified":true}')))
+    assert told["verified"] is False
+    assert told["extra"] == {"verified": True}
+
+
+def test_a_body_is_shown_as_it_came_unless_it_came_from_somebody_elses_account() -> None:
+    body = '{"username":"ada","message":"hello"}'
+    for account, behind in (("rmq", ""), ("ada", ""), (None, ""), ("guest", " (via guest)")):
+        shown = line("print", said("ada", account), own="rmq", unchecked=True)
+        assert shown == f"Received {body}{behind}"
+
+
+def test_the_live_table_shows_it_too() -> None:
+    for account, shown in (("ada", "ada  "), ("guest", "ada (via guest)"), (None, "ada ?")):
+        row = line("rich", said("ada", account), unchecked=True)
+        assert row.startswith(shown)
+    assert not line("rich", said("ada", "ada"), unchecked=True).startswith("ada ?")
+
+
+def test_the_doubt_is_dim_where_there_is_colour() -> None:
+    assert "\x1b[2m (via guest)\x1b[0m" in line("plain", said("ada", "guest"), color=True)
+    assert "\x1b[2m ?\x1b[0m" in line("plain", said("ada", None), color=True, unchecked=True)
