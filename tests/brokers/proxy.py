@@ -40,10 +40,11 @@ class Proxy:
     Arguments:
         port: of the server.
         host: of the server. Default this machine.
+        listen: the address to listen on. Default this machine's usual one; all of 127/8 are its own on Linux.
     """
 
-    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
-        self.host = "127.0.0.1"
+    def __init__(self, port: int, host: str = "127.0.0.1", listen: str = "127.0.0.1") -> None:
+        self.host = listen
         self.port = free_port(self.host)
         self._target = (host, port)
         self._ends: set[_End] = set()
