@@ -25,6 +25,7 @@ COMMANDS = {
     "revoke": "Take an invitation back.",
     "join": "Accept an invitation.",
     "profile": "Show and choose the rooms that you have joined.",
+    "doctor": "Find out why a room cannot be reached.",
     "certify": "Make certificates for a broker with TLS.",
     "transports": "Show which brokers kchat can use, and what each can do.",
     "sweep": "Delete what killed subscribers left behind on Pub/Sub.",

@@ -1,0 +1,141 @@
+"""``kchat doctor``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from kchat.cli.options import broker_options, confirm_timeout_option, management_option, to_settings
+
+if TYPE_CHECKING:
+    from kchat.doctor import Finding, Options
+    from kchat.settings import Settings
+
+_SIGNS = {
+    "ok": ("✓", "green"),
+    "note": ("!", "yellow"),
+    "wrong": ("✗", "red"),
+    "skipped": ("\N{EN DASH}", None),
+}
+
+
+@click.command(name="doctor", short_help="Find out why a room cannot be reached.")
+@broker_options
+@confirm_timeout_option
+@click.option(
+    "--only",
+    type=click.Choice(["send", "subscribe"]),
+    help="Look only at what this command needs, for an account that may do nothing else.",
+)
+@click.option(
+    "--send-test",
+    is_flag=True,
+    help="Send a test message to the room, where everybody sees it, and receive it.",
+)
+@management_option
+@click.option("--json", "as_json", is_flag=True, help="Write the findings as one JSON object.")
+def command(
+    only: Literal["send", "subscribe"] | None,
+    send_test: bool,
+    management_url: str | None,
+    as_json: bool,
+    **broker: Any,
+) -> int:
+    """Walk from here to a room, and say what is wrong on the way and what to do about it.
+
+    Nobody in the room notices, unless --send-test asks for it. The exit code is 1 when something is wrong.
+
+    \b
+    Examples:
+      kchat doctor
+      kchat doctor --host broker.example --rmq-username ada --ask-password
+      kchat doctor --url amqps://logger@broker.example/ -W --only send
+      kchat doctor --json | jq .first
+    """
+    from kchat.cli import DONE, FAILED
+    from kchat.doctor import Finding, Options, Status
+    from kchat.errors import SettingsError
+
+    report = _Json() if as_json else _Lines()
+    findings: list[Finding] = []
+    try:
+        settings = to_settings(**broker)
+    except SettingsError as error:
+        findings.append(Finding(Status.WRONG, str(error), error.hint, check="settings"))
+        report.show(findings[0])
+    else:
+        findings += _walk(settings, Options(only, send_test, management_url), report.show)
+    bad = [finding for finding in findings if finding.status is Status.WRONG]
+    report.end(findings, bad)
+    return FAILED if bad else DONE
+
+
+def _walk(settings: Settings, options: Options, show: Callable[[Finding], None]) -> list[Finding]:
+    from kchat.doctor import diagnose
+
+    findings = []
+    for finding in diagnose(settings, options):
+        show(finding)
+        findings.append(finding)
+    return findings
+
+
+class _Lines:
+    """A line for each finding, as it is made; signs and colours on a terminal, words elsewhere."""
+
+    def __init__(self) -> None:
+        self._terminal = sys.stdout.isatty() and (sys.stdout.encoding or "").lower().startswith("utf")
+        self._broker = ""
+
+    def show(self, finding: Finding) -> None:
+        """Show one."""
+        from kchat.text import visible
+
+        if finding.broker != self._broker:
+            self._broker = finding.broker
+            click.echo(visible(finding.broker, keep_newlines=False))
+        sign, colour = _SIGNS[finding.status.value]
+        label = click.style(sign, fg=colour) if self._terminal else f"{finding.status.value:<7}"
+        text = " ".join(visible(finding.text, keep_newlines=False).split())
+        click.echo(f"  {label} {finding.check:<10}  {text}")
+        if finding.hint:
+            hint = " ".join(visible(finding.hint, keep_newlines=False).split())
+            click.echo(
+                f"  {' ' if self._terminal else ' ' * 7} {'':<10}  {'→' if self._terminal else '->'} {hint}"
+            )
+
+    def end(self, findings: list[Finding], bad: list[Finding]) -> None:
+        """Sum up."""
+        if bad:
+            click.echo(f"wrong: {', '.join(dict.fromkeys(finding.check for finding in bad))}")
+        elif any(finding.check == "round trip" and finding.status.value == "ok" for finding in findings):
+            click.echo("all is well: a message made the round trip")
+        else:
+            click.echo("nothing wrong was found")
+
+
+class _Json:
+    """One JSON object at the end."""
+
+    def show(self, finding: Finding) -> None:
+        """Nothing yet."""
+
+    def end(self, findings: list[Finding], bad: list[Finding]) -> None:
+        """Write it: ``ok``, ``first`` (what is wrong, or null) and ``findings``."""
+        rows = [
+            {
+                "broker": finding.broker,
+                "check": finding.check,
+                "status": finding.status.value,
+                "text": finding.text,
+                "hint": finding.hint,
+                "seconds": finding.seconds,
+            }
+            for finding in findings
+        ]
+        first = rows[findings.index(bad[0])] if bad else None
+        click.echo(json.dumps({"ok": not bad, "first": first, "findings": rows}))

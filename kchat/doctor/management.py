@@ -1,0 +1,86 @@
+"""What only RabbitMQ's management tells: policies, and the broker's clock. Where it cannot be reached, it is not missed."""
+
+from __future__ import annotations
+
+import http.client
+from contextlib import closing
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from kchat import errors
+from kchat.doctor import Outcome, note, ok, skipped, wrong
+from kchat.management import PORT_OFFSET, Management
+
+if TYPE_CHECKING:
+    from kchat.doctor.amqp import Walk
+
+_CLOCK_TIMEOUT = 1.0
+"""Seconds: the management is seldom reachable from elsewhere, and nobody wants to wait for that."""
+
+_ODD, _WRONG = 5.0, 60.0
+"""Seconds of difference: from where on times look odd, and from where on something is wrong with a clock."""
+
+_LIMITS = {"message-ttl": 60_000, "max-length": 1_000, "max-length-bytes": 1 << 20, "expires": 60_000}
+"""Below these (milliseconds, messages, bytes) a policy takes messages away from subscribers that are only a little slow."""
+
+
+def policy(walk: Walk) -> Outcome:
+    """No policy takes messages from a subscriber's queue."""
+    if not walk.queue:
+        return skipped("no queue to look at")
+    if walk.options.management_url is None and not walk.loopback:
+        return skipped("the account's password goes to the management API only if --management-url names it")
+    try:
+        api = Management.of(walk.settings, walk.options.management_url)
+        queue = dict(api.request("GET", "queues", walk.broker.vhost, walk.queue))
+    except errors.KchatError as error:
+        return skipped(f"policies cannot be seen: {str(error).removeprefix(f'{walk.broker}: ')}")
+    names = [str(queue[kind]) for kind in ("policy", "operator_policy") if queue.get(kind)]
+    if not names:
+        return ok("none on subscribers' queues")
+    rules: dict[str, Any] = dict(queue.get("effective_policy_definition") or {})
+    tight = [f"{key} {rules[key]}" for key, least in _LIMITS.items() if _below(rules.get(key), least)]
+    if rules.get("overflow", "drop-head") != "drop-head":
+        tight.append(f"overflow {rules['overflow']}")
+    text = f"{' and '.join(names)} on subscribers' queues"
+    if tight:
+        return note(
+            f"{text}: {', '.join(tight)}", "a subscriber that is slow or away for a moment misses messages"
+        )
+    return ok(text)
+
+
+def _below(value: object, least: int) -> bool:
+    return isinstance(value, int) and value < least
+
+
+def clock(walk: Walk) -> Outcome:
+    """The broker's clock and this one agree. The answer's date is asked for without an account."""
+    url = urlsplit(walk.options.management_url or _default_url(walk))
+    kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
+    options: dict[str, Any] = {"context": walk.settings.tls.context()} if url.scheme == "https" else {}
+    try:
+        with closing(kind(url.hostname or "", url.port, timeout=_CLOCK_TIMEOUT, **options)) as connection:
+            connection.request("HEAD", "/")
+            date = connection.getresponse().getheader("Date")
+            theirs = parsedate_to_datetime(date or "")
+    except (OSError, http.client.HTTPException, ValueError, TypeError):
+        return skipped(f"no date from {url.scheme}://{url.netloc}")
+    apart = (datetime.now(timezone.utc) - theirs).total_seconds()
+    text = f"this clock is {abs(apart):.0f} s {'ahead of' if apart > 0 else 'behind'} the broker's"
+    if abs(apart) < _ODD:
+        return ok("the same as the broker's")
+    if abs(apart) < _WRONG:
+        return note(text, "the times of messages look odd")
+    return wrong(
+        text, "set the clock that is wrong: messages bear their sender's time, certificates have dates"
+    )
+
+
+def _default_url(walk: Walk) -> str:
+    host = f"[{walk.host}]" if ":" in walk.host else walk.host
+    # Also beside TLS the management is mostly without it, and nothing secret is said.
+    port = 15672 if walk.broker.encrypted else walk.port + PORT_OFFSET
+    return f"http://{host}:{min(port, 65535)}"

@@ -1,0 +1,93 @@
+"""Round trips of a message to oneself: in a room that nobody else is in, or, when asked for, in the room itself."""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import suppress
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import amqp.exceptions
+import kombu
+
+from kchat import errors
+from kchat.connection import broker_errors
+from kchat.doctor import Outcome, ok, skipped, wrong
+from kchat.sender import Sender
+from kchat.subscriber import Subscriber
+from kchat.topology import queue_name
+
+if TYPE_CHECKING:
+    from kchat.settings import Settings
+
+SECONDS = 10.0
+"""How long a message may take."""
+
+_USERNAME = "kchat doctor"
+_TEXT = "a test message of kchat doctor; nothing to do"
+
+
+def in_the_room(settings: Settings) -> Outcome:
+    """Send a message that everybody sees, and receive it.
+
+    Raises:
+        kchat.errors.KchatError: it does not work.
+    """
+    with Subscriber(settings, "doctor") as subscriber, Sender(settings, _USERNAME) as sender:
+        started = monotonic()
+        sent = sender.send(_TEXT).message
+        while (left := SECONDS - (monotonic() - started)) > 0:
+            for message in subscriber.receive(timeout=left):
+                if message.id == sent.id:
+                    return ok(f"a test message in the room took {(monotonic() - started) * 1000:.1f} ms")
+    return wrong(f"sent and confirmed, but not back within {SECONDS:g} s")
+
+
+def beside_the_room(settings: Settings, connection: kombu.Connection) -> Outcome:
+    """Send a message through an exchange of the doctor's own, and receive it; both are deleted.
+
+    Its name begins like those of a member's queues, so that a member's rights suffice.
+
+    Raises:
+        kchat.errors.KchatError: it does not work.
+    """
+    name = queue_name(settings, f"doctor-{secrets.token_hex(4)}")
+    exchange = kombu.Exchange(name, type="fanout", durable=False, auto_delete=True)
+    queue = kombu.Queue(name, exchange=exchange, durable=False, exclusive=True, auto_delete=True)
+    with broker_errors(settings.broker, "make an exchange"):
+        channel = connection.channel()
+        channel.auto_decode = False
+        try:
+            return _round_trip(connection, channel, exchange, queue)
+        except amqp.exceptions.AccessRefused:
+            return skipped(
+                "this account may make no exchange of its own to try it; --send-test tries it in the room"
+            )
+        finally:
+            with suppress(amqp.exceptions.AMQPError, OSError):
+                channel.queue_delete(name)
+            with suppress(amqp.exceptions.AMQPError, OSError):
+                channel.exchange_delete(name)
+
+
+def _round_trip(connection: Any, channel: Any, exchange: kombu.Exchange, queue: kombu.Queue) -> Outcome:
+    exchange(channel).declare()
+    queue = queue(channel)
+    queue.queue_declare()
+    queue.queue_bind()
+    arrived: list[Any] = []
+    queue.consume(consumer_tag=queue.name, callback=arrived.append, no_ack=True)
+    started = monotonic()
+    message = channel.prepare_message(
+        b"kchat doctor", content_type="text/plain", properties={"delivery_mode": 1}
+    )
+    channel.basic_publish(message, exchange=exchange.name, routing_key="", mandatory=True)
+    while not arrived and (left := SECONDS - (monotonic() - started)) > 0:
+        with suppress(TimeoutError):
+            connection.drain_events(timeout=left)
+    if not arrived:
+        raise errors.NotConfirmed(
+            f"a message to oneself did not come back within {SECONDS:g} s",
+            hint="does a policy drop messages there?",
+        )
+    return ok(f"a message to oneself took {(monotonic() - started) * 1000:.1f} ms")
