@@ -80,6 +80,9 @@ class Broker:
             account = quote(self.username or "", safe="")
             account += f":{password}@" if self.password is not None else "@"
         host = f"[{self.host}]" if ":" in self.host else self.host
+        if self.scheme == "pubsub":
+            # The project of an organisation, example.com:project, has a colon that is no port's.
+            host = quote(self.host)
         port = "" if self.port is None else f":{self.port}"
         if self.scheme == "local":
             path = quote(self.path)
