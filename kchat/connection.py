@@ -161,7 +161,7 @@ def _redis_connection(settings: Settings, broker: Broker, purpose: str, heartbea
         virtual_host=broker.path or "0",
         # By its path: Kombu's own keeps the alias.
         transport=broker.transport.schemes[broker.scheme],
-        ssl=_redis_tls(broker),
+        ssl=_redis_tls(settings, broker),
         transport_options={
             "socket_connect_timeout": settings.connect_timeout,
             # The answer to PUBLISH is the confirmation.
@@ -172,13 +172,17 @@ def _redis_connection(settings: Settings, broker: Broker, purpose: str, heartbea
     )
 
 
-def _redis_tls(broker: Broker) -> dict[str, Any] | None:
+def _redis_tls(settings: Settings, broker: Broker) -> dict[str, Any] | None:
     """redis-py's ``ssl_*`` options, which may stand in the URL; Kombu would verify nothing."""
     known = _REDIS_TLS_OPTIONS if broker.scheme == "rediss" else ()
     if unknown := broker.options.keys() - set(known):
         raise errors.SettingsError(f"no option {', '.join(sorted(unknown))} in {broker.scheme} URLs")
     if broker.scheme != "rediss":
         return None
+    if not broker.options:
+        return {"tls": settings.tls}
+    if settings.tls:
+        raise errors.SettingsError("options for TLS stand in the URL and beside it: use those beside it")
     verify = broker.options.get("ssl_cert_reqs", "required").lower().removeprefix("cert_")
     if verify not in ("none", "optional", "required"):
         raise errors.SettingsError("ssl_cert_reqs is one of none, optional and required")

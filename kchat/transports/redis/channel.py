@@ -17,6 +17,7 @@ from kombu.transport import redis as kombu_redis
 
 from . import envelope
 from .subscription import Subscription, Topic
+from .tls import TlsConnection
 
 _NO_ROUTE: Final = 312
 """AMQP 0-9-1 section 1.2: the reply code of ``basic.return`` when no queue is bound."""
@@ -56,6 +57,7 @@ class Channel(kombu_redis.Channel):
     """
 
     Message = envelope.Message
+    connection_class_ssl = TlsConnection
     supports_batch_publish = False
     socket_timeout = 10.0
     max_unread = 10_000

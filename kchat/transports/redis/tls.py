@@ -1,0 +1,30 @@
+"""TLS for redis-py by whoever gives Kombu ``ssl={"tls": ...}``: as for AMQP, see :mod:`kchat.transports.amqp`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from redis.connection import Connection, SSLConnection
+
+
+class TlsConnection(SSLConnection):
+    """redis-py's connection with TLS, the TLS itself left to ``tls`` where that is given.
+
+    Arguments:
+        tls: has a method ``wrap(socket, server_hostname, timeout)``; :class:`kchat.tls.TlsOptions` is one. Default:
+            redis-py's own ``ssl_...`` options.
+        more: as of :class:`redis.connection.SSLConnection`.
+    """
+
+    def __init__(self, *, tls: Any = None, **more: Any) -> None:
+        super().__init__(**more)
+        self._tls = tls
+
+    def _connect(self) -> Any:
+        if self._tls is None:
+            return super()._connect()  # type: ignore[no-untyped-call]  # redis-py's
+        sock = Connection._connect(self)  # type: ignore[no-untyped-call]  # noqa: SLF001 - the one without TLS
+        timeout = sock.gettimeout()
+        encrypted = self._tls.wrap(sock, self.host, self.socket_connect_timeout)
+        encrypted.settimeout(timeout)
+        return encrypted
