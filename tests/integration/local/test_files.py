@@ -10,6 +10,7 @@ import stat
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,8 @@ def test_the_file_is_its_owners_alone(connect: Connect, tmp_path: Path) -> None:
 def test_an_empty_file_becomes_a_room(connect: Connect, path: Path) -> None:
     path.touch()
     connect().channel().queue_declare("q")
-    assert sqlite3.connect(path).execute("PRAGMA user_version").fetchone() == (schema.VERSION,)
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (schema.VERSION,)
 
 
 def refusal(path: Path) -> AMQPError:
