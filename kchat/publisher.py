@@ -6,6 +6,7 @@ When to make another one, and what is sent again, is :class:`kchat.sender.Sender
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -129,6 +130,17 @@ class Publisher:
         if not self._pipelined:
             raise TimeoutError
         self._connection.drain_events(timeout=timeout)
+
+    def take_last_confirmations(self) -> None:
+        """Before it is given up: take the confirmations that have come, if the connection still has them."""
+        if self._connection is None:
+            return
+        lost = (*self._connection.connection_errors, *self._connection.channel_errors)
+        awaited = -1
+        while self._in_flight.awaited not in (0, awaited):
+            awaited = self._in_flight.awaited
+            with suppress(OSError, *lost):
+                self.drain(0)
 
     def refusal(self) -> errors.Blocked:
         """The error to raise when it has been blocked for too long."""

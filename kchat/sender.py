@@ -97,6 +97,7 @@ class Sender:
         self._publisher = Publisher(settings, self._in_flight, routing_key, on_event)
         self._backoff = Backoff()
         self._failing_since: float | None = None
+        self._given_up = 0
         self._lost_at: float | None = None
         self._rejoin_until = 0.0
 
@@ -114,8 +115,8 @@ class Sender:
 
     @property
     def unsettled(self) -> int:
-        """So many messages were taken of which no receipt was handed out yet: they may have arrived or not."""
-        return len(self._in_flight) + len(self._in_flight.settled)
+        """So many messages were taken of which no receipt was handed out: they may have arrived or not."""
+        return len(self._in_flight) + len(self._in_flight.settled) + self._given_up
 
     def open(self) -> None:
         """Connect, if it is not connected.
@@ -171,12 +172,17 @@ class Sender:
             kchat.errors.Blocked: the broker takes no messages for longer than ``blocked_for``.
             kchat.errors.BrokerError: the broker refuses.
         """
+        self._given_up = 0
         try:
             yield from self._send_many(messages)
         except errors.KchatError:
+            self._publisher.take_last_confirmations()
+            confirmed = list(self._in_flight.settled)
             # What is given up is not sent by a later call, and a connection in doubt is not used again.
+            self._given_up = len(self._in_flight)
             self._in_flight.clear()
             self._publisher.drop()
+            yield from confirmed
             raise
 
     def _send_many(self, messages: Iterable[str | Message | None]) -> Iterator[Receipt]:
