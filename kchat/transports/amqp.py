@@ -8,6 +8,7 @@
   before a byte of AMQP is written. Without that option TLS is py-amqp's own.
 - What answers is looked at before it is taken for AMQP: a TLS port addressed without TLS, a web server.
 - Heartbeats, and waits for answers that end: :mod:`.alive`.
+- Texts that are none, in routing keys, properties and replies: :mod:`.lenient`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from kombu.transport import pyamqp
 
 from .alive import AliveConnection
 from .frames import BufferedReads, QuickPublishing, dispatch_arrived
+from .lenient import LenientMethods, lenient_frames
 
 _GREETING = 7
 """Bytes of a frame's header (AMQP 0-9-1 section 4.2.3): type, channel, size."""
@@ -147,11 +149,11 @@ class TlsTransport(_Beginning, amqp.transport.SSLTransport):
                 raise
 
 
-class Channel(QuickPublishing, pyamqp.Channel):
+class Channel(QuickPublishing, LenientMethods, pyamqp.Channel):
     """A channel whose publishing does nothing else."""
 
 
-class Connection(AliveConnection):
+class Connection(LenientMethods, AliveConnection):
     """A connection that passes on why it is blocked.
 
     Arguments:
@@ -165,7 +167,7 @@ class Connection(AliveConnection):
     def __init__(
         self, *args: Any, tls: Tls | None = None, server_hostname: str | None = None, **more: Any
     ) -> None:
-        super().__init__(*args, **more)
+        super().__init__(*args, **{"frame_handler": lenient_frames, **more})
         self._tls = tls
         self._server_hostname = server_hostname
 
