@@ -90,6 +90,10 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         argv: the words after the program's name. Default ``sys.argv[1:]``.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    if argv is None and any("password" in word or "@" in word for word in words):
+        from kchat.cli.process import hide_passwords
+
+        hide_passwords(words)
     debug = "--debug" in words[:1] or bool(os.environ.get("KCHAT_DEBUG"))
     try:
         result = group.main(args=words, prog_name="kchat", standalone_mode=False)
@@ -110,9 +114,20 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     except KchatError as error:
         if debug:
             raise
-        _complain(str(error), error.hint)
+        _complain(str(error), _with_advice(error, words))
         code = USAGE if isinstance(error, SettingsError) else FAILED
     sys.exit(code)
+
+
+def _with_advice(error: KchatError, words: Sequence[str]) -> str:
+    if isinstance(error, SettingsError):
+        return error.hint
+    from kchat.cli.advice import advice
+
+    further = advice(error, words)
+    if not further:
+        return error.hint
+    return f"{error.hint}; or run: {further}" if error.hint else f"run: {further}"
 
 
 def _help_hint(error: click.ClickException) -> str:

@@ -1,0 +1,61 @@
+"""Passwords typed on the command line, hidden from ``ps`` as soon as they are read.
+
+Everybody on the machine can read the words that a process was started with. On Linux they are those in the process's
+memory, which may be written over (proc(5): ``arg_start`` and ``arg_end`` in ``/proc/pid/stat``); other systems keep a copy
+that cannot. For the moment before, and for the shell's history, there are ``--ask-password`` and the environment.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+_OPTION = "--rmq-password"
+_IN_URL = re.compile(r"://[^/\s]*?:(.*)@", re.DOTALL)
+
+
+def hide_passwords(words: Iterable[str]) -> None:
+    """Write asterisks over the passwords of a command line, where the system lets a process do that.
+
+    Arguments:
+        words: of the command line.
+    """
+    secrets = [secret for secret in _passwords(words) if secret]
+    if secrets and sys.platform == "linux":
+        _write_over([secret.encode("utf-8", "surrogateescape") for secret in secrets])
+
+
+def _passwords(words: Iterable[str]) -> Iterator[str]:
+    before = ""
+    for word in words:
+        name, equals, value = word.partition("=")
+        if before == _OPTION:
+            yield word
+        elif equals and name == _OPTION:
+            yield value
+        # Several URLs may stand in one word.
+        for part in word.split(";"):
+            if found := _IN_URL.search(part):
+                yield found[1]
+        before = word
+
+
+def _write_over(secrets: list[bytes]) -> None:
+    import ctypes
+
+    try:
+        # The second field, the program's name, may hold spaces; the third follows its parenthesis.
+        fields = Path("/proc/self/stat").read_bytes().rpartition(b")")[2].split()
+        start, end = int(fields[45]), int(fields[46])
+        shown = Path("/proc/self/cmdline").read_bytes()
+    except (OSError, IndexError, ValueError):
+        return
+    if not start or end - start != len(shown):
+        return  # not told, or not where it is said to be
+    for secret in secrets:
+        at = shown.find(secret)
+        while at >= 0:
+            ctypes.memset(start + at, ord("*"), len(secret))
+            at = shown.find(secret, at + 1)
