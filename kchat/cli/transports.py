@@ -35,15 +35,15 @@ def command(form: str | None) -> None:
 def as_text() -> str:
     """The registry as a table for a terminal, and below it what users should know of each transport."""
     rows = [["transport", "URL", "installed", *_ABILITIES]]
-    for info in TRANSPORTS.values():
-        rows.append(
-            [
-                info.name,
-                info.url_form,
-                "yes" if info.installed else info.install_command,
-                *_yes_or_no(info.abilities),
-            ]
-        )
+    rows += [
+        [
+            each.name,
+            each.url_form,
+            "yes" if each.installed else each.install_command,
+            *_yes_or_no(each.abilities),
+        ]
+        for each in TRANSPORTS.values()
+    ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows

@@ -1,0 +1,87 @@
+"""The registry of transports, what is shown of it, and that page, places and modules keep up with it."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+
+import kombu.transport
+import pytest
+from click.testing import CliRunner
+
+from kchat import TRANSPORTS, MissingExtra, SettingsError
+from kchat.cli import transports as shown
+from kchat.transports import TransportInfo, by_scheme, register
+
+PAGE = Path(__file__).parents[2] / "docs" / "transports.md"
+BEGIN, END = "<!-- the table: kchat transports --markdown -->\n", "<!-- the end of the table -->"
+
+every_transport = pytest.mark.parametrize("info", TRANSPORTS.values(), ids=TRANSPORTS)
+
+
+def test_the_pages_table_is_current() -> None:
+    table = PAGE.read_text().partition(BEGIN)[2].partition(END)[0]
+    assert table == shown.as_markdown() + "\n", "write it anew with: kchat transports --markdown"
+
+
+@every_transport
+def test_the_page_has_a_section_for_each_transport_with_its_url(info: TransportInfo) -> None:
+    section = PAGE.read_text().partition(f"\n## `{info.name}`\n")[2].partition("\n## ")[0]
+    assert f"{next(iter(info.schemes))}://" in section or info.name in section
+    assert len(section) > 200
+
+
+@every_transport
+def test_the_contract_has_a_place_for_each_transport(info: TransportInfo) -> None:
+    assert importlib.util.find_spec(f"tests.contract.places.{info.name}") is not None
+
+
+@every_transport
+def test_every_scheme_leads_to_its_transport(info: TransportInfo) -> None:
+    for scheme in info.schemes:
+        assert by_scheme(scheme) is info
+
+
+def test_an_unknown_scheme_is_refused_with_those_that_are_known() -> None:
+    with pytest.raises(SettingsError, match="'ftp'") as told:
+        by_scheme("ftp")
+    assert "redis" in told.value.hint
+
+
+def test_a_missing_driver_names_the_command_that_installs_it() -> None:
+    info = TRANSPORTS["redis"]._replace(driver="no_such_module.at_all")
+    assert not info.installed
+    with pytest.raises(MissingExtra) as told:
+        info.require()
+    assert 'pip install "kchat[redis]"' in told.value.hint
+
+
+def test_kchats_transports_are_known_to_kombu_and_kombus_stay_what_they_are() -> None:
+    before = dict(kombu.transport.TRANSPORT_ALIASES)
+    register()
+    after = kombu.transport.TRANSPORT_ALIASES
+    assert after["local"] == TRANSPORTS["local"].schemes["local"]
+    assert after["pubsub"] == TRANSPORTS["pubsub"].schemes["pubsub"]
+    assert {name: after[name] for name in before} == before
+    assert after["redis"] == "kombu.transport.redis:Transport"
+
+
+def test_kchat_transports_shows_each_with_its_url_and_what_it_can_do() -> None:
+    result = CliRunner().invoke(shown.command)
+    assert result.exit_code == 0
+    for info in TRANSPORTS.values():
+        line = next(line for line in result.output.splitlines() if line.startswith(f"{info.name} "))
+        assert info.url_form in line
+        assert line.split()[-1] == ("yes" if info.abilities.send_only else "no")
+        assert f"{info.name}: {info.note}" in result.output
+
+
+def test_kchat_transports_as_json_is_for_programs() -> None:
+    told = {
+        each["transport"]: each for each in json.loads(CliRunner().invoke(shown.command, ["--json"]).output)
+    }
+    assert told.keys() == TRANSPORTS.keys()
+    assert told["redis"]["abilities"]["durable"] is False
+    assert told["redis"]["install"] == 'pip install "kchat[redis]"'
+    assert told["local"]["install"] is None
