@@ -1,0 +1,368 @@
+"""Accounts for guests on a real RabbitMQ: what they may do and what not, how long, and how they end."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import pika
+import pika.exceptions
+import pytest
+
+from kchat import (
+    Message,
+    NotAuthorised,
+    NotFound,
+    Refused,
+    Sender,
+    Settings,
+    SettingsError,
+    Subscriber,
+    Unreachable,
+    accounts,
+    sharing,
+)
+from kchat.management import Management
+from kchat.topology import queue_name
+from tests.brokers.ports import free_port
+from tests.brokers.rabbitmq import RabbitMQ
+from tests.brokers.wait import wait_until
+
+ROOMS = [
+    "chat",
+    "chat.x",
+    "a room/with odd: ñame",
+    "a+b*c?(d)[e]{f}|g^h$i\\j",
+    "部屋",
+    "-",
+    "x" * 255,
+    "é" * 127,
+]
+
+
+@pytest.fixture
+def settings(rabbitmq: RabbitMQ, vhost: str) -> Settings:
+    """The host's, in a vhost of the test's own."""
+    return Settings.resolve(url=rabbitmq.url_for(vhost), environ={})
+
+
+@pytest.fixture
+def management(rabbitmq: RabbitMQ, settings: Settings) -> Iterator[Management]:
+    """The host's access; accounts that a test leaves behind are deleted."""
+    access = Management.of(settings, rabbitmq.management_url)
+    before = {user["name"] for user in access.users()}
+    yield access
+    for user in access.users():
+        if user["name"] not in before:
+            access.delete_user(user["name"])
+
+
+@pytest.fixture
+def name() -> str:
+    """An account's name that no other test uses."""
+    return f"guest-{secrets.token_hex(4)}"
+
+
+def invite(management: Management, settings: Settings, name: str, **more: Any) -> Settings:
+    """The settings of a new guest."""
+    sharing.make_room(settings)
+    password = accounts.create(management, settings, name, **more)
+    broker = settings.broker
+    return Settings.resolve(
+        host=broker.host,
+        port=broker.port,
+        vhost=broker.vhost,
+        username=name,
+        password=password,
+        room=settings.room,
+        environ={},
+    )
+
+
+def in_room(settings: Settings, room: str) -> Settings:
+    return Settings.resolve(url=settings.broker.url(), room=room, environ={})
+
+
+def one(subscriber: Subscriber) -> Message:
+    (message,) = subscriber.receive(timeout=10)
+    subscriber.acknowledge()
+    return message
+
+
+def refused(settings: Settings, do: Any) -> None:
+    """Makes sure that RabbitMQ refuses this to an account (403), whatever client it uses."""
+    with closing(pika.BlockingConnection(pika.URLParameters(settings.broker.url()))) as connection:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        with pytest.raises(pika.exceptions.ChannelClosedByBroker) as caught:
+            do(channel)
+    assert caught.value.reply_code == 403, caught.value
+
+
+def test_the_rights_are_those_that_the_documentation_has(settings: Settings) -> None:
+    assert accounts.rights(settings, send_only=True) == accounts.Rights("^$", "^chat$", "^$")
+    queues = r"^kchat\.chat\..*"
+    both = rf"^chat$|{queues}"
+    assert accounts.rights(settings, send_only=False) == accounts.Rights(queues, both, both)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_member_sends_and_listens_in_a_room_of_any_name(
+    management: Management, settings: Settings, name: str, room: str
+) -> None:
+    guest = invite(management, in_room(settings, room), name)
+    with Subscriber(guest, "odd. user/name") as subscriber, Sender(guest, "ada") as sender:
+        assert sender.send("hello").heard is True
+        assert one(subscriber).account == name
+    with Subscriber(guest, durable="archive.of ada"):
+        pass
+    found = accounts.find(management, name)
+    assert found is not None
+    assert (found.room, found.send_only, found.vhost) == (room, False, settings.broker.vhost)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_sender_sends_to_a_room_of_any_name_and_does_nothing_else(
+    management: Management, settings: Settings, name: str, room: str
+) -> None:
+    here = in_room(settings, room)
+    guest = invite(management, here, name, send_only=True)
+    found = accounts.find(management, name)
+    assert found is not None
+    assert (found.room, found.send_only) == (room, True)
+    with Subscriber(here, "host") as subscriber, Sender(guest, "ada") as sender:
+        assert sender.send("hello").heard is True
+        assert one(subscriber).message == "hello"
+        own = subscriber.queue_name
+        refused(guest, lambda channel: channel.queue_delete(own))
+    with pytest.raises(NotAuthorised, match="not authorised"):
+        Subscriber(guest).open()
+    mine = queue_name(guest, "mine")
+    for do in (
+        lambda channel: channel.exchange_delete(room),
+        lambda channel: channel.queue_declare(mine, exclusive=True),
+        lambda channel: channel.queue_declare("", exclusive=True),
+        lambda channel: channel.exchange_declare("mine", "fanout"),
+        lambda channel: channel.basic_publish("", "mine", b"past the room, straight to a queue"),
+    ):
+        refused(guest, do)
+
+
+def test_nobody_gets_into_a_room_that_is_next_door(
+    management: Management, settings: Settings, name: str
+) -> None:
+    neighbours = ["chat2", "xchat", "chat.x", "Chat", "lunch", "chat|lunch", "kchat", "ch.t"]
+    for room in neighbours:
+        sharing.make_room(in_room(settings, room))
+    member = invite(management, settings, name)
+    sender = invite(management, settings, f"{name}-2", send_only=True)
+    with Subscriber(in_room(settings, "chat.x"), "host") as next_door:
+        for guest in (member, sender):
+            refused(guest, lambda channel: channel.queue_delete(next_door.queue_name))
+            refused(guest, lambda channel: channel.basic_consume(next_door.queue_name, lambda *_: None))
+    for room in neighbours:
+        for guest in (member, sender):
+            with pytest.raises(NotAuthorised):
+                Sender(in_room(guest, room), "ada").send("let me in")
+            with pytest.raises(NotAuthorised):
+                Subscriber(in_room(guest, room)).open()
+
+
+def test_a_room_of_the_same_name_on_another_virtual_host_is_another_room(
+    rabbitmq: RabbitMQ, management: Management, settings: Settings, name: str
+) -> None:
+    guest = invite(management, settings, name)
+    assert guest.broker.password is not None
+    with rabbitmq.new_vhost() as elsewhere:
+        url = rabbitmq.url_for(elsewhere, name, guest.broker.password)
+        with pytest.raises(NotAuthorised):
+            Sender(Settings.resolve(url=url, environ={}), "ada").send("let me in")
+
+
+def test_rabbitmq_refuses_a_message_in_another_accounts_name(
+    management: Management, settings: Settings, name: str
+) -> None:
+    guest = invite(management, settings, name)
+    with (
+        Subscriber(settings, "host") as subscriber,
+        closing(pika.BlockingConnection(pika.URLParameters(guest.broker.url()))) as connection,
+    ):
+        channel = connection.channel()
+        channel.confirm_delivery()
+        with pytest.raises(pika.exceptions.ChannelClosedByBroker) as caught:
+            channel.basic_publish(
+                "chat", "", b"hello", pika.BasicProperties(user_id=settings.broker.username)
+            )
+        assert caught.value.reply_code == 406
+        # Without the property it is taken, and nobody vouches for it.
+        channel = connection.channel()
+        channel.basic_publish("chat", "", b'{"username":"rmq","message":"hello"}')
+        message = one(subscriber)
+    assert (message.username, message.account, message.verified) == ("rmq", None, False)
+
+
+def test_a_guest_that_takes_anothers_name_is_not_verified(
+    management: Management, settings: Settings, name: str
+) -> None:
+    guest = invite(management, settings, name)
+    with Subscriber(settings, "host") as subscriber, Sender(guest, "bob") as sender:
+        sender.send("I am bob")
+        message = one(subscriber)
+        assert (message.username, message.account, message.verified) == ("bob", name, False)
+    with Subscriber(settings, "host") as subscriber, Sender(guest, name) as sender:
+        sender.send("I am myself")
+        assert one(subscriber).verified is True
+
+
+def test_a_revoked_guest_is_out_within_seconds_and_stays_out(
+    management: Management, settings: Settings, name: str
+) -> None:
+    guest = invite(management, settings, name)
+    subscriber = Subscriber(guest)
+    subscriber.open()
+    started = time.monotonic()
+    assert accounts.revoke(management, name) == 1
+    with pytest.raises(NotAuthorised, match="not authorised"):
+        subscriber.receive(timeout=10)
+    assert time.monotonic() - started < 5
+    with pytest.raises(NotAuthorised, match="not authorised"):
+        Sender(guest, "ada").send("hello?")
+    assert accounts.find(management, name) is None
+
+
+def test_an_expired_guest_is_removed_and_the_others_are_not(
+    management: Management, settings: Settings, name: str
+) -> None:
+    soon = invite(management, settings, f"{name}-soon", expires=int(time.time()) + 1)
+    invite(management, settings, f"{name}-late", expires=int(time.time()) + 3600)
+    invite(management, settings, f"{name}-never")
+    subscriber = Subscriber(soon)
+    subscriber.open()
+    removed: list[accounts.Account] = []
+    wait_until(lambda: accounts.remove_expired(management, removed.append) and removed, 5)
+    assert [account.name for account in removed] == [f"{name}-soon"]
+    with pytest.raises(NotAuthorised):
+        subscriber.receive(timeout=10)
+    left = {account.name: account for account in accounts.all_accounts(management)}
+    assert f"{name}-soon" not in left
+    assert left[f"{name}-never"].expires is None
+    assert not left[f"{name}-late"].expired
+
+
+def test_an_account_has_no_more_connections_than_it_may(
+    rabbitmq: RabbitMQ, management: Management, settings: Settings, name: str
+) -> None:
+    if rabbitmq.version < (3, 8, 10):
+        pytest.skip("RabbitMQ's limits for accounts came with 3.8.10")
+    guest = invite(management, settings, name, max_connections=1)
+    with Subscriber(guest), pytest.raises(NotAuthorised, match="limit"):
+        Subscriber(guest).open()
+
+
+def test_accounts_that_kchat_did_not_make_are_left_alone(
+    rabbitmq: RabbitMQ, vhost: str, management: Management, settings: Settings
+) -> None:
+    with rabbitmq.new_account(vhost, write=".*") as account:
+        with pytest.raises(Refused, match="already"):
+            accounts.create(management, settings, account.username)
+        with pytest.raises(Refused, match="did not make"):
+            accounts.revoke(management, account.username)
+        assert account.username not in [found.name for found in accounts.all_accounts(management)]
+        Sender(Settings.resolve(url=account.url, environ={}), "ada").close()
+        assert management.user(account.username) is not None
+    with pytest.raises(NotFound):
+        accounts.revoke(management, "nobody-of-that-name")
+
+
+def test_an_account_is_not_made_twice(management: Management, settings: Settings, name: str) -> None:
+    guest = invite(management, settings, name)
+    with pytest.raises(Refused, match="already"):
+        accounts.create(management, settings, name)
+    with Sender(guest, "ada") as sender:
+        sender.send("my password is as it was")
+
+
+def test_half_an_account_is_taken_back(management: Management, settings: Settings, name: str) -> None:
+    nowhere = Settings.resolve(url=settings.broker.url().rpartition("/")[0] + "/no-such-vhost", environ={})
+    with pytest.raises(Refused):
+        accounts.create(management, nowhere, name)
+    assert management.user(name) is None
+
+
+@pytest.mark.parametrize("account", ["a:b", "", " ", "a\nb"])
+def test_a_name_that_is_none_makes_no_account(
+    management: Management, settings: Settings, account: str
+) -> None:
+    with pytest.raises(SettingsError):
+        accounts.create(management, settings, account)
+
+
+def test_a_room_that_could_pass_for_anothers_queue_is_not_shared(
+    management: Management, settings: Settings, name: str
+) -> None:
+    with pytest.raises(SettingsError, match="queues"):
+        accounts.create(management, in_room(settings, "kchat.chat.x"), name)
+    assert management.user(name) is None
+
+
+def test_an_account_that_is_no_administrator_is_told_so(rabbitmq: RabbitMQ, vhost: str) -> None:
+    for tags in ("", "management", "monitoring"):
+        with rabbitmq.new_account(vhost, tags=tags) as account:
+            access = Management(rabbitmq.management_url, account.username, account.password)
+            for ask in (access.require_administrator, access.users):
+                with pytest.raises(NotAuthorised, match="no administrator") as caught:
+                    ask()
+                assert account.password not in f"{caught.value} {access!r}"
+
+
+def test_the_management_api_that_is_not_there_is_told_apart(rabbitmq: RabbitMQ) -> None:
+    def ask(url: str, password: str = rabbitmq.password) -> None:
+        Management(url, rabbitmq.username, password, timeout=2).require_administrator()
+
+    with pytest.raises(NotAuthorised, match="login refused"):
+        ask(rabbitmq.management_url, "not this")
+    with pytest.raises(Unreachable, match="refused"):
+        ask(f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(Unreachable):
+        ask(f"http://{rabbitmq.host}:{rabbitmq.port}")
+    with pytest.raises(Unreachable, match="not RabbitMQ's management API"):
+        ask(f"{rabbitmq.management_url}/somewhere/else")
+    for wrong in ("ftp://x", "http://", "http://a:b@h", "http://h:x", "http://h/?x=1", "h:15672"):
+        with pytest.raises(SettingsError, match="management URL"):
+            ask(wrong)
+
+
+def test_a_guest_finds_out_whether_the_account_works_without_a_word_in_the_room(
+    rabbitmq: RabbitMQ, vhost: str, management: Management, settings: Settings, name: str
+) -> None:
+    told: list[str] = []
+    with Subscriber(settings, "host") as subscriber:
+        sender = invite(management, settings, f"{name}-sender", send_only=True)
+        member = invite(management, settings, f"{name}-member")
+        sharing.try_out(sender, send_only=True, tell=told.append)
+        sharing.try_out(member, send_only=False, tell=told.append)
+        assert subscriber.receive(timeout=0.5) == []
+    assert told == []
+    with rabbitmq.new_account(vhost, read=".*", configure=".*") as mute, pytest.raises(NotAuthorised):
+        sharing.try_out(Settings.resolve(url=mute.url, environ={}), send_only=True, tell=told.append)
+    rabbitmq.management.delete_exchange(vhost, "chat")
+    sharing.try_out(sender, send_only=True, tell=told.append)
+    assert re.search("not open now", told[0])
+
+
+def test_a_guest_is_told_when_the_room_went_with_a_restart(
+    rabbitmq: RabbitMQ, vhost: str, management: Management, settings: Settings, name: str
+) -> None:
+    guest = invite(management, settings, name)
+    rabbitmq.management.delete_exchange(vhost, "chat")
+    with pytest.raises(NotFound, match="no room 'chat' now") as caught:
+        Sender(guest, "ada").send("hello?")
+    assert "ask its host" in caught.value.hint
+    with pytest.raises(NotFound, match="no room 'chat' now"):
+        Subscriber(guest).open()
+    with Subscriber(settings, "host"), Sender(guest, "ada") as sender:
+        assert sender.send("there you are").heard is True
