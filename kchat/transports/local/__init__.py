@@ -12,10 +12,14 @@ Features
 * Supports TTL: Yes (``x-message-ttl``, ``expiration``, ``x-expires``)
 
 Queues may be exclusive, auto-delete, shared by competing consumers, limited by ``x-max-length`` (the oldest go).
-Publishing is synchronous: when it returns, the message is committed. On a channel after ``confirm_select()`` it need
-not be: messages in quick succession share a commit, and ``channel.events['basic_ack']`` tells when, from
-``drain_events``. A fanout exchange keeps its messages for a
-while; a queue declared with ``x-history-last`` (messages) or ``x-history-since`` (UNIX seconds) begins with them.
+Publishing is synchronous: when it returns, the message is committed, and outlives the process however that ends
+(``synchronous=NORMAL``: after a power failure the last moments may be missing, never more, and the file is whole).
+On a channel after ``confirm_select()`` it need not be: messages in quick succession share a commit, and
+``channel.events['basic_ack']`` tells when, from ``drain_events``.
+
+A fanout exchange keeps its messages for a while; a queue declared with ``x-history-last`` (messages) or
+``x-history-since`` (UNIX seconds) begins with them. However many exclusive queues are bound to it, a message is
+written once; each queue reads on from its own position, and ``x-max-length`` does not cut the history asked for.
 
 Not supported: headers exchanges, bindings between exchanges, transactions, dead letters, priorities,
 ``x-max-length-bytes`` and ``basic.recover`` without requeue. Arguments for what is not supported are ignored,
@@ -140,7 +144,11 @@ class Transport(base.Transport):
 
     def as_uri(self, uri: str, include_password: bool = False, mask: str = "**") -> str:
         """The URL, with the file that it stands for. There is nothing secret in it."""
-        return f"local://{quote(self.options().path)}"
+        try:
+            path = self.options().path
+        except exceptions.NotAllowed:
+            return uri  # this is for texts, which have to be possible about a wrong URL, too
+        return f"local://{quote(path)}"
 
     def get_manager(self, *args: Any, **kwargs: Any) -> Management:
         """Kombu's management, of which there are the bindings."""

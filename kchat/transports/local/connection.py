@@ -13,14 +13,17 @@ from .inboxes import Inboxes
 from .pace import ASLEEP, LONGEST, Pace
 from .publisher import Publisher
 from .store import Store
-from .watch import Watch
 
 if TYPE_CHECKING:
     from .channel import Channel
     from .options import Options
+    from .watch import Watch
 
 #: Seconds between two looks, while waiting, whether the file is still there and who is alive.
 _HOUSEKEEPING = 1.0
+
+#: Seconds to wait for a turn to write when closing.
+_LAST_PATIENCE = 1.0
 
 _CHANNELS = 65535
 
@@ -69,7 +72,11 @@ class Connection:
         return channel
 
     def close(self) -> None:
-        """Close all channels, give up what this connection owns, close the file; harmless to repeat."""
+        """Close all channels, give up what this connection owns, close the file; harmless to repeat.
+
+        Waits no longer than a second for its turn: what cannot be given up is swept by others.
+        """
+        self.store.patience = min(self.store.patience, _LAST_PATIENCE)
         try:
             for channel in list(self.channels.values()):
                 channel.close()
@@ -120,6 +127,8 @@ class Connection:
     def _sleep(self, deadline: float | None) -> None:
         """Nobody writes: leave it to the kernel to tell when somebody does."""
         if self._watch is None:
+            from .watch import Watch  # only who waits for long needs it, and it loads ctypes
+
             self._watch = Watch(self.store.log)
         longest = ASLEEP if deadline is None else min(ASLEEP, deadline - time.monotonic())
         if self._watch.wait(longest, otherwise=LONGEST):

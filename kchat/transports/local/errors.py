@@ -61,6 +61,13 @@ def gone(path: str) -> AMQPError:
     return ConnectionForced(f"{path}: the file was deleted or replaced")
 
 
+def swept(path: str) -> AMQPError:
+    """The error for a connection that others took for dead, since its file among the owners was removed."""
+    return ConnectionForced(
+        f"{path}: taken for dead: somebody removed this connection's file in {path}-owners"
+    )
+
+
 def forked(path: str) -> AMQPError:
     """The error for a connection that a forked child took over from its parent."""
     return RecoverableConnectionError(f"{path}: opened before a fork, by another process; connect again")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from amqp.exceptions import PreconditionFailed
 
 from . import schema
+from .topology import MOST
 
 if TYPE_CHECKING:
     from .options import Options
@@ -42,7 +43,7 @@ def read_beginning(arguments: Mapping[str, Any] | None) -> Beginning:
     """
     given = arguments or {}
     last, since = given.get("x-history-last"), given.get("x-history-since")
-    if last is not None and (isinstance(last, bool) or not isinstance(last, int) or last < 0):
+    if last is not None and (isinstance(last, bool) or not isinstance(last, int) or not 0 <= last <= MOST):
         raise PreconditionFailed(f"x-history-last is no whole number from 0 on: {last!r}")
     if since is not None and (
         isinstance(since, bool) or not isinstance(since, (int, float)) or since != since

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from amqp.exceptions import ConsumerCancelled
 
-from . import history, sweep, topology
+from . import errors, history, sweep, topology
 from .history import Beginning
 from .owners import Owner
 from .queues import ExclusiveQueue, SharedQueue, Source
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from .consumer import Consumer
     from .store import Store
     from .topology import QueueRow
+
+_OWNER = "SELECT 1 FROM owner WHERE id = ?"
 
 #: Seconds between two looks whether the topology changed, while others write.
 _TOPOLOGY = 0.05
@@ -58,6 +60,15 @@ class Inboxes:
                 )
             )
         return self._number
+
+    def _disown(self) -> None:
+        """Somebody has swept what this connection owned: its file among the owners was taken away.
+
+        Raises:
+            amqp.exceptions.ConnectionForced: always; what it had is with others now.
+        """
+        self._number = None
+        self._store.lose(errors.swept)
 
     def close(self) -> None:
         """Give up everything; what cannot be, since the file is lost, is swept by others."""
@@ -204,6 +215,8 @@ class Inboxes:
         if version == self._version:
             return False
         self._version = version
+        if self._number is not None and self._store.value(_OWNER, self._number) is None:
+            self._disown()
         orphans: list[Consumer] = []
         for name, inbox in list(self._queues.items()):
             if self._store.value("SELECT 1 FROM queue WHERE id = ?", inbox.id) is None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import secrets
 from pathlib import Path
 
 from . import errors, forks
@@ -41,7 +40,7 @@ class Owner:
 
     def _claim(self) -> tuple[str, int]:
         while True:
-            name = secrets.token_hex(8)
+            name = os.urandom(8).hex()
             file = self._directory / name
             fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
             # Between the two steps somebody may have taken the new file for a dead one's and removed it.

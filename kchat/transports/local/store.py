@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from urllib.parse import quote
 
 from amqp.exceptions import AMQPError, NotAllowed
@@ -47,6 +47,8 @@ class Store:
     def __init__(self, options: Options) -> None:
         self.options = options
         self.path = options.path
+        #: Seconds to wait for a turn.
+        self.patience = options.busy_timeout
         self._error: Callable[[str], AMQPError] = errors.closed
         self._db: sqlite3.Connection | None = None
         #: SQLite's ``execute``, for where a detour would cost too much; raises as :attr:`db` does.
@@ -180,9 +182,9 @@ class Store:
                 if not errors.is_busy(exc):
                     raise self.failed(exc) from exc
                 now = time.monotonic()
-                deadline = deadline or now + self.options.busy_timeout
+                deadline = deadline or now + self.patience
                 if now >= deadline:
-                    raise errors.locked(self.path, self.options.busy_timeout) from exc
+                    raise errors.locked(self.path, self.patience) from exc
             # Short and uneven steps: whoever waits has about the same chance at each gap.
             time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - spreads load, guards nothing
             pause = min(pause * 1.5, 0.002)
@@ -228,9 +230,13 @@ class Store:
         except OSError:
             lost = True
         if lost:
-            self._error = errors.gone
-            self._drop()
-            raise errors.gone(self.path)
+            self.lose(errors.gone)
+
+    def lose(self, error: Callable[[str], AMQPError]) -> NoReturn:
+        """The connection is over: whatever is tried from now on raises ``error(path)``, as this does."""
+        self._error = error
+        self._drop()
+        raise error(self.path)
 
     def changed(self) -> bool:
         """Whether anybody, this connection included, has written since the last call. Costs about 2 µs."""

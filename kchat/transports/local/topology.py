@@ -20,6 +20,9 @@ from . import schema
 #: Queue arguments that say how a new queue begins and are no property of it.
 HISTORY_ARGUMENTS = ("x-history-last", "x-history-since")
 
+#: The largest number that an argument may be: one that a float holds exactly, too.
+MOST = 1 << 53
+
 #: The longest name, in bytes: AMQP's short string.
 _NAME_BYTES = 255
 
@@ -175,7 +178,7 @@ def _limit(arguments: Mapping[str, Any], key: str, name: str) -> int | None:
     value = arguments.get(key)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST:
         raise PreconditionFailed(f"queue {name!r}: {key} is no whole number from 0 on: {value!r}")
     return value
 

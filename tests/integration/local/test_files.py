@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import kombu
 import pytest
@@ -45,6 +46,15 @@ def test_the_file_is_its_owners_alone(connect: Connect, tmp_path: Path) -> None:
     assert set(modes.values()) == {0o600}
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert stat.S_IMODE((folder / "room.db-owners").stat().st_mode) == 0o700
+
+
+def test_any_name_that_a_url_can_carry_will_do(connect: Connect, tmp_path: Path) -> None:
+    name = "a b#?%&'\"ü;:@.db"
+    channel = connect(f"local://{tmp_path}/{quote(name)}").channel()
+    queue = own_queue(channel)
+    send(channel, "x", routing_key=queue)
+    assert channel.basic_get(queue).body == b"x"
+    assert (tmp_path / name).exists()
 
 
 def test_an_empty_file_becomes_a_room(connect: Connect, path: Path) -> None:

@@ -121,6 +121,27 @@ def test_the_file_stays_within_its_bound_whatever_is_sent(
     assert len(texts) == left
 
 
+def test_the_log_starts_over_once_a_reader_that_was_stuck_has_gone(connect: Connect, path: Path) -> None:
+    log = Path(f"{path}-wal")
+    channel = connect().channel()
+    channel.exchange_declare("chat", "fanout")
+    stuck = connect().connection.store.db
+    stuck.execute("BEGIN")
+    stuck.execute("SELECT count(*) FROM message").fetchone()
+    body = "x" * 100_000
+    begin = time.monotonic()
+    send(channel, *(body for _ in range(150)), exchange="chat")
+    assert log.stat().st_size > 10_000_000
+    assert time.monotonic() - begin < 5
+    stuck.execute("COMMIT")
+
+    def small() -> bool:
+        send(channel, body, exchange="chat")
+        return log.stat().st_size < 6_000_000
+
+    wait_until(small, 10)
+
+
 def test_a_smaller_bound_is_reached_step_by_step(connect: Connect) -> None:
     channel = connect().channel()
     channel.exchange_declare("chat", "fanout")

@@ -341,9 +341,11 @@ def test_a_failover_leads_to_the_next_file(tmp_path: Path) -> None:
     ],
 )
 def test_urls_that_make_no_sense_are_refused(url: str) -> None:
+    connection = kombu.Connection(url)
     with pytest.raises(NotAllowed) as caught:
-        Transport(kombu.Connection(url)).options()
+        Transport(connection).options()
     assert caught.value.code == 530
+    assert url in repr(connection)
 
 
 CELERY_APP = """

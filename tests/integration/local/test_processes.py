@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from amqp.exceptions import NotFound, ResourceLocked
+from amqp.exceptions import ConnectionForced, NotFound, ResourceLocked
 
 from tests.brokers.wait import wait_until
 from tests.integration.local.conftest import Connect, Work
@@ -235,6 +235,29 @@ def test_waiting_for_a_turn_ends_with_a_clear_error(connect: Connect, path: Path
         store.db.execute("ROLLBACK")
     send(waiter, "y", exchange="chat")
     assert store.value("SELECT count(*) FROM message") == 1
+
+
+def test_who_is_taken_for_dead_is_told(connect: Connect, path: Path) -> None:
+    connection = connect()
+    channel = connection.channel()
+    listen(channel, own_queue(channel))
+    for name in owner_files(path):
+        Path(f"{path}-owners", name).unlink()
+    swept(connect)
+    with pytest.raises(ConnectionForced, match="taken for dead"):
+        connection.drain_events(timeout=5)
+    assert not connection.connected
+
+
+def test_closing_waits_for_nobody_for_long(connect: Connect) -> None:
+    leaver, holder = connect(), connect()
+    leaver.channel().queue_declare("mine", exclusive=True)
+    holder.connection.store.db.execute("BEGIN IMMEDIATE")
+    begin = time.monotonic()
+    leaver.release()
+    assert time.monotonic() - begin < 3
+    holder.connection.store.db.execute("ROLLBACK")
+    assert not exists(swept(connect), "mine")
 
 
 def test_a_reader_is_not_held_up_by_a_writer(connect: Connect) -> None:

@@ -415,6 +415,8 @@ class TestKindsOfQueues:
             {"x-overflow": "reject-publish"},
             {"x-history-last": -1},
             {"x-history-last": True},
+            {"x-history-last": 2**70},
+            {"x-max-length": 2**70},
             {"x-history-since": "yesterday"},
             {"x-history-since": float("nan")},
         ],
