@@ -18,7 +18,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Mapping
@@ -32,6 +31,7 @@ from urllib.parse import quote
 
 from kchat import errors
 from kchat.errors import SettingsError
+from kchat.files import write_private
 from kchat.tls import TlsOptions
 
 if TYPE_CHECKING:
@@ -333,17 +333,8 @@ def _change(change: Any) -> None:
 
 def _write(file: Path, data: bytes) -> None:
     """Put a file that nobody else may read in the place of another."""
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with suppress(FileNotFoundError):
-            temporary.unlink()  # of a process that was killed
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(descriptor)
-        temporary.replace(file)
+        write_private(file, data)
     except OSError as error:
         raise SettingsError(f"{file} cannot be written: {error.strerror}") from error
 

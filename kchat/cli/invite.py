@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kchat.cli.options import Duration, broker_options, management_option, to_settings
+from kchat.cli.options import Duration, broker_options, management_option, tell_removed, to_settings
 from kchat.cli.say import speaker
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def _account(
     max_connections: int,
 ) -> str:
     """Make the account, and say what it is; returns the invitation's line."""
-    from kchat import accounts, sharing
+    from kchat import accounts, expiry, sharing
     from kchat.management import Management
 
     management = Management.of(settings, management_url)
@@ -121,6 +121,8 @@ def _account(
     password = accounts.create(
         management, settings, name, send_only=send_only, expires=expires, max_connections=max_connections
     )
+    if expires is not None:
+        expiry.note(settings, management.url, expires)
     made = sharing.invitation(settings, brokers, password, send_only=send_only, expires=expires)
     _tell(made)
     if name == "guest":
@@ -147,13 +149,6 @@ def _tell(made: Invitation) -> None:
             "warning: the connection is not encrypted, and the password can be read on its way: see docs/tls.md"
         )
     say("the invitation, with its password, is shown this once; the guest runs: kchat join -")
-
-
-def tell_removed(account: Account) -> None:
-    """Say that an account was removed."""
-    from kchat.invitation import moment
-
-    speaker(quiet=False)(f"removed {account.name}, which expired at {moment(account.expires or 0)}")
 
 
 def _list(settings: Settings, management_url: str | None) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from kchat.cli.options import broker_options, management_option, to_settings
+from kchat.cli.options import broker_options, management_option, tell_removed, to_settings
 from kchat.cli.say import speaker
 
 
@@ -25,7 +25,6 @@ def command(names: tuple[str, ...], management_url: str | None, **broker: Any) -
       kchat revoke ada logger --host localhost --rmq-username rmq -W
     """
     from kchat import accounts
-    from kchat.cli.invite import tell_removed
     from kchat.management import Management
 
     settings = to_settings(**broker)
