@@ -6,15 +6,20 @@ import re
 import time
 from collections.abc import Callable
 from datetime import datetime, timezone
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
 
+from kchat import expiry
 from kchat.cli.say import speaker
 from kchat.settings import Settings
 from kchat.tls import TlsOptions
 from kchat.transports import TRANSPORTS
+
+if TYPE_CHECKING:
+    from kchat.accounts import Account
+    from kchat.errors import KchatError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -267,7 +272,19 @@ def to_settings(
         speaker(quiet=False)(
             f"kchat: warning: whether {settings.broker} is the right server is not checked (--tls-insecure)"
         )
+    expiry.remove_due(settings, tell_removed, _tell_not_removed)
     return settings
+
+
+def tell_removed(account: Account) -> None:
+    """Say that an account was removed."""
+    from kchat.invitation import moment
+
+    speaker(quiet=False)(f"removed {account.name}, which expired at {moment(account.expires or 0)}")
+
+
+def _tell_not_removed(error: KchatError) -> None:
+    speaker(quiet=False)(f"kchat: warning: accounts that have expired could not be removed: {error}")
 
 
 _LONGEST_DURATION = 100 * 365 * 86400
