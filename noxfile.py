@@ -146,6 +146,30 @@ def coverage(session: nox.Session) -> None:
     session.run("coverage", "report")
 
 
+@nox.session(python=PYTHONS[-1])
+def bench(session: nox.Session) -> None:
+    """Measures kchat beside what people would use instead; fails where a bar is missed. See `-- --help`."""
+    brokers_of_debian(session)
+    session.install(f"{build(session, Path(session.create_tmp()))}[pubsub]", *group("bench"))
+    session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session(python=PYTHONS[0])
+def faults(session: nox.Session) -> None:
+    """Breaks brokers, links and processes for real, the slow ways too; prints what was measured."""
+    brokers_of_debian(session)
+    session.install("--editable", ".[all]", *group("test"))
+    session.run("pytest", *(session.posargs or ["tests/faults"]), env={"KCHAT_TEST_FAULTS": "all"})
+
+
+@nox.session(python=PYTHONS[0])
+def soak(session: nox.Session) -> None:
+    """Ten minutes of messages with a restart of the broker every minute; `-- --minutes 1` for less."""
+    brokers_of_debian(session)
+    session.install("--editable", ".[all]", *group("test"))
+    session.run("python", "-m", "tests.faults.soak", *session.posargs)
+
+
 # ---- brokers
 
 

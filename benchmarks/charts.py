@@ -1,0 +1,140 @@
+"""Charts, as SVG: the ratios, and how cost grows with the size of messages and with subscribers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("svg")
+
+import matplotlib.pyplot as plt
+from matplotlib.ticker import FuncFormatter, NullFormatter
+
+from benchmarks.report import Outcome
+
+OURS, THEIRS, MISSED = "#2a6f97", "#c9d6df", "#c1121f"
+
+# Text stays text, and the same figures make the same file.
+mpl.rcParams.update(
+    {
+        "svg.fonttype": "none",
+        "svg.hashsalt": "kchat",
+        "font.family": "sans-serif",
+        "font.size": 10,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+    }
+)
+
+
+def draw(folder: Path, outcomes: Sequence[Outcome]) -> None:
+    """Draw what the outcomes have data for."""
+    folder.mkdir(parents=True, exist_ok=True)
+    by_name = {outcome.case.name: outcome for outcome in outcomes if outcome.results}
+    if any(bar.against is not None for outcome in by_name.values() for bar in outcome.case.bars):
+        _ratios(folder / "bench.svg", list(by_name.values()))
+    if "amqp-size" in by_name and "local-size" in by_name:
+        _sizes(folder / "bench-sizes.svg", by_name["amqp-size"], by_name["local-size"])
+    if "amqp-crowd" in by_name and "local-crowd" in by_name:
+        _crowds(folder / "bench-subscribers.svg", by_name["amqp-crowd"], by_name["local-crowd"])
+
+
+def _save(figure: Any, path: Path) -> None:
+    figure.savefig(path, bbox_inches="tight", metadata={"Date": None})
+    plt.close(figure)
+
+
+def _ratios(path: Path, outcomes: Sequence[Outcome]) -> None:
+    """A bar for each ratio: how many times better than asked for kchat is, whichever way better is."""
+    rows = []
+    for outcome in outcomes:
+        for bar, value, held in outcome.bars:
+            if bar.against is None or outcome.case.by:
+                continue
+            margin = (
+                value / bar.at_least if bar.at_least is not None else (bar.at_most or 1) / max(value, 1e-9)
+            )
+            rows.append(
+                (
+                    f"{outcome.case.what}\n{bar.figure}",
+                    margin,
+                    f"{value:.2f} × {bar.against} (bar {bar})",
+                    held,
+                )
+            )
+    figure, axes = plt.subplots(figsize=(10, 0.62 * len(rows) + 1))
+    for place, (_, margin, told, held) in enumerate(rows):
+        axes.barh(place, margin, color=OURS if held else MISSED, height=0.6)
+        axes.text(margin + 0.03, place, told, va="center")
+    axes.axvline(1, color="black", linewidth=1)
+    axes.set_yticks(range(len(rows)), [name for name, *_ in rows])
+    axes.invert_yaxis()
+    axes.set_xlim(0, max(margin for _, margin, *_ in rows) * 1.45)
+    axes.set_xlabel("measured, in multiples of the bar (1); longer is better")
+    _save(figure, path)
+
+
+def _line(axes: Any, outcome: Outcome, figure: str, label: str, **style: Any) -> None:
+    scale = [float(side) for side in outcome.results]
+    samples = [figures[figure] for figures in outcome.results.values()]
+    axes.plot(scale, [each.median for each in samples], marker="o", label=label, **style)
+    axes.fill_between(
+        scale,
+        [each.least for each in samples],
+        [each.most for each in samples],
+        alpha=0.15,
+        color=style["color"],
+    )
+
+
+def _sizes(path: Path, amqp: Outcome, local: Outcome) -> None:
+    figure, (rates, memory) = plt.subplots(1, 2, figsize=(11, 4))
+    for outcome, name, color in ((amqp, "AMQP", OURS), (local, "embedded room", "#e07a1f")):
+        _line(rates, outcome, "sent/s", f"{name}, sent", color=color)
+        _line(rates, outcome, "read/s", f"{name}, read", color=color, linestyle="--")
+        _line(memory, outcome, "sender MiB", f"{name}, sender", color=color)
+        _line(memory, outcome, "subscriber MiB", f"{name}, subscriber", color=color, linestyle="--")
+    for axes, label in ((rates, "messages a second"), (memory, "peak memory of the process, MiB")):
+        axes.set_xscale("log", base=2)
+        axes.set_xticks([float(side) for side in amqp.results])
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _readable(value)))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.set_xlabel("size of a message's text")
+        axes.set_ylabel(label)
+        axes.legend(frameon=False)
+        axes.grid(alpha=0.3)
+    rates.set_yscale("log")
+    memory.set_ylim(bottom=0)
+    figure.tight_layout()
+    _save(figure, path)
+
+
+def _readable(size: float) -> str:
+    """``64 B``, ``16 KiB``."""
+    for unit in ("B", "KiB"):
+        if size < 1024:
+            return f"{size:g} {unit}"
+        size /= 1024
+    return f"{size:g} MiB"
+
+
+def _crowds(path: Path, amqp: Outcome, local: Outcome) -> None:
+    figure, (age, cost, rate) = plt.subplots(1, 3, figsize=(13, 4))
+    for share, color in (("p50 ms", OURS), ("p99 ms", "#e07a1f")):
+        _line(age, amqp, share, share.removesuffix(" ms"), color=color)
+    age.axhline(50, color="black", linewidth=1, linestyle=":")
+    age.set_title("AMQP, 100 messages/s: age when shown, ms")
+    age.legend(frameon=False)
+    _line(cost, amqp, "CPU µs a message", "", color=OURS)
+    cost.set_title("AMQP: CPU of each subscriber, µs a message")
+    _line(rate, local, "messages/s", "", color=OURS)
+    rate.set_title("embedded room: sent/s")
+    for axes in (age, cost, rate):
+        axes.set_xlabel("subscribers")
+        axes.set_ylim(bottom=0)
+        axes.grid(alpha=0.3)
+    figure.tight_layout()
+    _save(figure, path)

@@ -1,0 +1,18 @@
+"""The time, in seconds, from an unopened embedded room to its last ten messages: ``first_last.py <url> <room>``."""
+
+import sys
+import time
+
+from kchat import Settings, Subscriber
+from kchat.connection import connect  # all that is loaded later is loaded now
+
+assert callable(connect)
+settings = Settings.resolve(url=sys.argv[1], room=sys.argv[2])
+with Subscriber(settings, "warm", last=1) as subscriber:
+    subscriber.receive(timeout=5)
+start = time.perf_counter()
+with Subscriber(settings, "ada", last=10) as subscriber:
+    messages = subscriber.receive(timeout=5)
+    seconds = time.perf_counter() - start
+assert len(messages) == 10, messages
+print(seconds)

@@ -1,0 +1,104 @@
+"""The table on the screen and the JSON file."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmarks.bench import Bench
+from benchmarks.cases import Bar, Case
+from benchmarks.measure import Results
+
+
+class Outcome(NamedTuple):
+    """A case and what came out."""
+
+    case: Case
+    results: Results
+    failure: str = ""
+
+    @property
+    def bars(self) -> list[tuple[Bar, float, bool]]:
+        """Each bar, the value it is held against, and whether it holds."""
+        values = [(bar, bar.value(self.results)) for bar in self.case.bars] if self.results else []
+        return [(bar, value, bar.holds(value)) for bar, value in values]
+
+    @property
+    def good(self) -> bool:
+        """Whether all bars hold."""
+        return not self.failure and all(held for _, _, held in self.bars)
+
+
+def show(outcome: Outcome, seconds: float) -> None:
+    """Print one case: medians with minimum and maximum, and its bars."""
+    print(f"\n{outcome.case.name}: {outcome.case.what} ({seconds:.0f} s)")
+    width = max(map(len, outcome.results))
+    for side, figures in outcome.results.items():
+        told = [
+            f"{number(s.median)} {name} ({number(s.least)} to {number(s.most)})"
+            for name, s in figures.items()
+        ]
+        print(f"  {side.ljust(width)}  {'; '.join(told)}")
+    for bar, value, held in outcome.bars:
+        print(f"  {'ok    ' if held else 'MISSED'}  {bar.side}, {bar.figure}: {number(value)}, bar {bar}")
+
+
+def summary(outcomes: list[Outcome], where: dict[str, str]) -> None:
+    """Print the table of bars, in Markdown."""
+    print("\n" + ", ".join(f"{name} {value}" for name, value in where.items()))
+    print("\n| what | measured | bar | |\n|---|---|---|---|")
+    for outcome in outcomes:
+        for bar, value, held in outcome.bars:
+            unit = f" × {bar.against}" if bar.against else f" {bar.figure}"
+            print(
+                f"| {outcome.case.what}: {bar.figure} | {number(value)}{unit} | {bar} | {'ok' if held else 'missed'} |"
+            )
+        if outcome.failure:
+            print(f"| {outcome.case.what} | failed | | missed |")
+
+
+def write_json(path: Path, outcomes: list[Outcome], where: dict[str, str]) -> None:
+    """Write everything that was measured."""
+    cases: list[dict[str, Any]] = [
+        {
+            "name": outcome.case.name,
+            "what": outcome.case.what,
+            "failure": outcome.failure,
+            "sides": {
+                side: {
+                    name: {"median": s.median, "min": s.least, "max": s.most, "rounds": s.values}
+                    for name, s in figures.items()
+                }
+                for side, figures in outcome.results.items()
+            },
+            "bars": [
+                {"side": bar.side, "figure": bar.figure, "bar": str(bar), "value": value, "held": held}
+                for bar, value, held in outcome.bars
+            ],
+        }
+        for outcome in outcomes
+    ]
+    path.write_text(json.dumps({"machine": where, "cases": cases}, indent=1, ensure_ascii=False) + "\n")
+
+
+def machine(bench: Bench) -> dict[str, str]:
+    """What it was measured on."""
+    found = {
+        "when": time.strftime("%Y-%m-%d"),
+        "Python": platform.python_version(),
+        "cores": str(os.cpu_count()),
+        **{name: version(name) for name in ("kombu", "amqp", "pika")},
+    }
+    if "rabbitmq" in bench.__dict__:
+        found["RabbitMQ"] = ".".join(map(str, bench.rabbitmq.version))
+    return found
+
+
+def number(value: float) -> str:
+    """Three digits that matter."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
