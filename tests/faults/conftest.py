@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.brokers.rabbitmq import RabbitMQ, start_rabbitmq
 from tests.faults.table import PROPERTY, Row, lines
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves the slow ones of these tests to `nox -s faults`, unless they are asked for by name or marker."""
+    here = str(Path(__file__).parent)
+    asked_for = any("faults" in argument for argument in config.invocation_params.args)
+    if asked_for or config.option.markexpr or os.environ.get("KCHAT_TEST_FAULTS") == "all":
+        return
+    slow = [item for item in items if str(item.path).startswith(here) and item.get_closest_marker("slow")]
+    config.hook.pytest_deselected(items=slow)
+    items[:] = [item for item in items if item not in slow]
 
 
 @pytest.fixture
