@@ -263,7 +263,7 @@ def _from_reply(error: amqp.exceptions.AMQPError, where: str, doing: str) -> err
         return passing
     if code == 404:
         return errors.NotFound(f"{where}: {text}")
-    if code == 530 and "not found" in text:
+    if code == 530 and "not found" in text and where.startswith("amqp"):
         return errors.NotFound(
             f"{where}: no such virtual host", hint="name it with --vhost; the default is /"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import re
 from contextlib import closing
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
@@ -27,29 +28,55 @@ _LIMITS = {"message-ttl": 60_000, "max-length": 1_000, "max-length-bytes": 1 << 
 
 
 def policy(walk: Walk) -> Outcome:
-    """No policy takes messages from a subscriber's queue."""
-    if not walk.queue:
-        return skipped("no queue to look at")
+    """No policy takes messages from a subscriber's queue.
+
+    The policies are asked for and not the queue: what RabbitMQ tells of a queue is seconds old.
+    """
     if walk.options.management_url is None and not walk.loopback:
         return skipped("the account's password goes to the management API only if --management-url names it")
     try:
         api = Management.of(walk.settings, walk.options.management_url)
-        queue = dict(api.request("GET", "queues", walk.broker.vhost, walk.queue))
+        applied = [
+            found
+            for kind in ("policies", "operator-policies")
+            if (found := _applied(api.request("GET", kind, walk.broker.vhost), walk.queue)) is not None
+        ]
     except errors.KchatError as error:
         return skipped(f"policies cannot be seen: {str(error).removeprefix(f'{walk.broker}: ')}")
-    names = [str(queue[kind]) for kind in ("policy", "operator_policy") if queue.get(kind)]
-    if not names:
+    if not applied:
         return ok("none on subscribers' queues")
-    rules: dict[str, Any] = dict(queue.get("effective_policy_definition") or {})
-    tight = [f"{key} {rules[key]}" for key, least in _LIMITS.items() if _below(rules.get(key), least)]
-    if rules.get("overflow", "drop-head") != "drop-head":
-        tight.append(f"overflow {rules['overflow']}")
-    text = f"{' and '.join(names)} on subscribers' queues"
+    text = f"{' and '.join(repr(each['name']) for each in applied)} on subscribers' queues"
+    tight = [rule for each in applied for rule in _tight(each["definition"])]
     if tight:
         return note(
             f"{text}: {', '.join(tight)}", "a subscriber that is slow or away for a moment misses messages"
         )
     return ok(text)
+
+
+def _applied(policies: Any, queue: str) -> dict[str, Any] | None:
+    """The one of these policies that holds for a queue: the first by priority whose pattern fits."""
+    fitting = [
+        each
+        for each in policies or ()
+        if each.get("apply-to") in ("all", "queues", "classic_queues")
+        and _fits(each.get("pattern", ""), queue)
+    ]
+    return max(fitting, key=lambda each: int(each.get("priority", 0)), default=None)
+
+
+def _fits(pattern: str, queue: str) -> bool:
+    try:
+        return re.search(pattern, queue) is not None
+    except re.error:  # Erlang's and Python's differ in the rare
+        return False
+
+
+def _tight(rules: dict[str, Any]) -> list[str]:
+    found = [f"{key} {rules[key]}" for key, least in _LIMITS.items() if _below(rules.get(key), least)]
+    if rules.get("overflow", "drop-head") != "drop-head":
+        found.append(f"overflow {rules['overflow']}")
+    return found
 
 
 def _below(value: object, least: int) -> bool:
