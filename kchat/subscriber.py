@@ -117,7 +117,7 @@ class Subscriber:
         self._tick = min(_LONGEST_TICK, settings.heartbeat / _TICKS or _LONGEST_TICK)
         self._tick_due = 0.0
         self._bind_due = 0.0
-        self._bound_lasting = False
+        self._bound_lasting = self._lasts = False
         self._queue_was_lost = False
         self._connected_at = 0.0
         self._lost_at: float | None = None
@@ -260,10 +260,9 @@ class Subscriber:
                 bind_again(self._channel, self.settings, self.queue_name, lasting=self._bound_lasting)
 
     def _read(self, delivery: Any) -> Message:
-        properties = delivery.properties
         body = delivery.body
-        # Where the broker does not check it, anybody can write anything there.
-        account = properties.get("user_id") if self._checked else None
+        # Where the broker does not check it, anybody can write anything there, and reading it takes time.
+        account = delivery.properties.get("user_id") if self._checked else None
         return Message.receive(
             body if isinstance(body, bytes) else _as_bytes(body),
             account=account if isinstance(account, str) else None,
@@ -321,6 +320,8 @@ class Subscriber:
         queue.queue_declare()
         queue.queue_bind()
         self._bound_lasting = lasts and bind_lasting(channel, settings, queue.name)
+        # An account that may not make the one binding that outlives a restart is not told that nothing was lost.
+        self._lasts = lasts and (self._bound_lasting or settings.transport.name != "amqp")
         channel.basic_qos(0, self._prefetch, False)
         queue.consume(
             consumer_tag=queue.name,
@@ -378,8 +379,7 @@ class Subscriber:
             self._on_event(events.Waiting(error, self._backoff.fail(), self._backoff.attempt))
             return
         away, self._lost_at = monotonic() - self._lost_at, None
-        kept = self._durable is not None and not self._queue_was_lost
-        self._on_event(events.Back(self.where, away, lossless=kept))
+        self._on_event(events.Back(self.where, away, lossless=self._lasts and not self._queue_was_lost))
 
 
 def _exists(queue: Any) -> bool:
