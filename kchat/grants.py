@@ -189,7 +189,7 @@ def _redis(settings: Settings, name: str, send_only: bool) -> Grant:  # noqa: FB
     # What means something in a pattern stands for itself here.
     pattern = re.sub(r"([*?\[\]\\])", r"\\\1", channel)
     password = secrets.token_urlsafe(24)
-    commands = ["+publish", "+ping", "+select", "+client|setinfo", "+client|setname"]
+    commands = ["+publish", "+ping", "+select"]
     if not send_only:
         commands += ["+subscribe", "+unsubscribe"]
     rule = ["ACL", "SETUSER", name, "reset", "on", f">{password}", "resetchannels", f"&{pattern}", *commands]

@@ -208,11 +208,15 @@ def _grant(settings: Settings, name: str, *, send_only: bool, address: str | Non
 
 
 def _picture(line: str) -> str:
-    """The QR code for a terminal, two rows of modules in a line, in colours of its own."""
+    """The QR code for a terminal, two rows of modules in a line, light on dark whatever the terminal's own colours are."""
     import io
+    import os
 
     import segno
 
     out = io.StringIO()
     segno.make_qr(line, error="l").terminal(out, compact=True, border=2)
-    return out.getvalue()
+    rows = out.getvalue().splitlines()
+    if os.environ.get("NO_COLOR"):
+        return "\n".join(rows)
+    return "\n".join(f"\x1b[97;40m{row}\x1b[0m" for row in rows)

@@ -1,0 +1,424 @@
+"""A host and guests: invited, joined from another home and by another address, held to their rights, revoked."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import segno
+
+from kchat.invitation import Invitation
+from tests.brokers.processes import Commands, Process, Result
+from tests.brokers.proxy import Proxy
+from tests.brokers.rabbitmq import RabbitMQ
+from tests.brokers.redis import Redis
+from tests.brokers.wait import wait_until
+
+GUESTS_ADDRESS = "127.0.0.2"
+LIGHT = {"█": ("upper", "lower"), "▀": ("upper",), "▄": ("lower",), " ": ()}
+"""Which halves of a character of a QR code are light."""
+KEYRING = '''
+import json, os
+from keyring.backend import KeyringBackend
+from keyring.errors import PasswordDeleteError
+
+class FileKeyring(KeyringBackend):
+    """A keyring that lasts: a file of the test's own."""
+    priority = 5
+    name = "the test's keyring"
+    file = os.environ.get("KEYRING_FILE", "/nonexistent")
+
+    def _all(self):
+        try:
+            with open(self.file) as stream:
+                return json.load(stream)
+        except FileNotFoundError:
+            return {}
+
+    def _keep(self, secrets):
+        with open(self.file, "w") as stream:
+            json.dump(secrets, stream)
+
+    def get_password(self, service, username):
+        return self._all().get(f"{service} {username}")
+
+    def set_password(self, service, username, password):
+        self._keep({**self._all(), f"{service} {username}": password})
+
+    def delete_password(self, service, username):
+        secrets = self._all()
+        if secrets.pop(f"{service} {username}", None) is None:
+            raise PasswordDeleteError
+        self._keep(secrets)
+'''
+
+
+class Host:
+    """Somebody with the administrator's account, who shares one room.
+
+    Arguments:
+        commands: starts commands in the host's home.
+        broker: the shared RabbitMQ.
+        vhost: of the test's own.
+        address: where guests reach the broker.
+    """
+
+    def __init__(self, commands: Commands, broker: RabbitMQ, vhost: str, address: str) -> None:
+        self.commands = commands
+        self.url = broker.url_for(vhost)
+        self.password = broker.password
+        self.env = {
+            "KCHAT_URL": self.url,
+            "KCHAT_MANAGEMENT_URL": broker.management_url,
+            "KCHAT_ADDRESS": address,
+        }
+
+    def run(self, *arguments: str) -> Result:
+        """Runs a command as the host."""
+        return self.commands.run_kchat(*arguments, env=self.env)
+
+    def invite(self, *arguments: str) -> str:
+        """Invites somebody, and returns the line to hand over: all that is on standard output."""
+        result = self.run("invite", *arguments)
+        assert result.code == 0, result.stderr
+        assert self.password not in result.stdout + result.stderr
+        (line,) = result.stdout.splitlines()
+        return line
+
+    def subscribe(self, *arguments: str) -> Process:
+        """Starts to listen, and returns when it does."""
+        process = self.commands.kchat("subscribe", *arguments, env=self.env)
+        process.wait_for("listening")
+        return process
+
+
+@pytest.fixture
+def guests(tmp_path: Path) -> Iterator[Commands]:
+    """The guest's commands, in a home that is not the host's, and without a keyring."""
+    home = tmp_path / "guest"
+    home.mkdir()
+    started = Commands(home, {"PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring", "LOGNAME": "g1234"})
+    try:
+        yield started
+    finally:
+        started.end()
+
+
+@pytest.fixture
+def name(rabbitmq: RabbitMQ) -> Iterator[str]:
+    """A guest's account that no other test uses; deleted with those that begin with it."""
+    chosen = f"ada{secrets.token_hex(3)}"
+    yield chosen
+    for user in rabbitmq.management.get("users"):
+        if user["name"].startswith(chosen):
+            rabbitmq.management.delete_user(user["name"])
+
+
+@pytest.fixture
+def host(commands: Commands, rabbitmq: RabbitMQ, vhost: str) -> Iterator[Host]:
+    """The host; guests reach the broker by another address than the host does."""
+    if sys.platform != "linux":
+        pytest.skip("only Linux has all of 127/8 for itself")
+    with Proxy(rabbitmq.port, rabbitmq.host, listen=GUESTS_ADDRESS) as proxy:
+        yield Host(commands, rabbitmq, vhost, f"{GUESTS_ADDRESS}:{proxy.port}")
+
+
+def joined(guests: Commands, line: str, *arguments: str) -> Result:
+    result = guests.run_kchat("join", *arguments, "-", stdin=line + "\n")
+    assert result.code == 0, result.stderr
+    return result
+
+
+def password_of(line: str) -> str:
+    password = Invitation.decode(line).password
+    assert password
+    return password
+
+
+def test_a_guest_joins_with_one_command_and_then_sends_and_listens_with_no_options(
+    host: Host, guests: Commands, name: str
+) -> None:
+    line = host.invite(name)
+    result = joined(guests, line)
+    for word in ("joining chat at", GUESTS_ADDRESS, name, "it works", "mode 0600"):
+        assert word in result.stderr
+    assert password_of(line) not in result.stderr + result.stdout
+    file = guests.home / "config" / "kchat" / "profiles.toml"
+    assert file.stat().st_mode & 0o777 == 0o600
+    at_host = host.subscribe()
+    at_guest = guests.kchat("subscribe", "--mode", "json")
+    assert f"{name}:***@{GUESTS_ADDRESS}" in at_guest.wait_for("listening")
+    assert guests.run_kchat("send", "hello from the guest").code == 0
+    assert re.fullmatch(rf"\d\d:\d\d:\d\d {name}: hello from the guest", at_host.read_line())
+    told = json.loads(at_guest.read_line())
+    assert (told["username"], told["account"], told["verified"]) == (name, name, True)
+    assert host.run("send", "--username", "host", "hello from the host").code == 0
+    assert json.loads(at_guest.read_line())["message"] == "hello from the host"
+
+
+def test_a_guest_that_may_only_send_is_refused_everything_else(
+    host: Host, guests: Commands, name: str
+) -> None:
+    result = joined(guests, host.invite(name, "--send-only", "--expires", "24h"))
+    assert "to send only" in result.stderr
+    assert "the account ends at" in result.stderr
+    at_host = host.subscribe()
+    assert guests.run_kchat("send", "hello").code == 0
+    assert at_host.read_line().endswith(f"{name}: hello")
+    for refused in (
+        ["subscribe"],
+        ["send", "--room", "another", "hello"],
+        ["subscribe", "--durable", "mine"],
+    ):
+        result = guests.run_kchat(*refused)
+        assert result.code == 1
+        assert "not authorised" in result.stderr
+
+
+def test_a_revoked_guest_is_cut_off_within_seconds_and_not_let_in_again(
+    host: Host, guests: Commands, name: str
+) -> None:
+    joined(guests, host.invite(name))
+    listening = guests.kchat("subscribe")
+    listening.wait_for("listening")
+    started = time.monotonic()
+    result = host.run("revoke", name)
+    assert (result.code, f"revoked {name}" in result.stderr) == (0, True)
+    assert listening.wait(10) == 1
+    assert time.monotonic() - started < 5
+    assert "not authorised" in listening.stderr
+    assert "Traceback" not in listening.stderr
+    for command in (["send", "hello?"], ["subscribe"]):
+        again = guests.run_kchat(*command)
+        assert (again.code, "not authorised" in again.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("mode", ["plain", "print", "simple", "json", "rich"])
+def test_a_guest_that_poses_as_another_is_shown_as_itself(
+    host: Host, guests: Commands, name: str, mode: str
+) -> None:
+    joined(guests, host.invite(name))
+    at_host = host.subscribe("--mode", mode)
+    assert guests.run_kchat("send", "--username", "bob", "I am bob").code == 0
+    at_host.wait_for("I am bob", "stdout")
+    wait_until(lambda: name in at_host.stdout, what=lambda: at_host.stdout)
+    if mode == "json":
+        told = json.loads(at_host.stdout)
+        assert (told["username"], told["account"], told["verified"]) == ("bob", name, False)
+    else:
+        assert f"(via {name})" in at_host.stdout
+
+
+def test_an_expired_guest_is_removed_by_whatever_the_host_does_next(
+    host: Host, guests: Commands, name: str
+) -> None:
+    joined(guests, host.invite(name, "--expires", "3s"))
+    listening = guests.kchat("subscribe", "--profile", "chat")
+    listening.wait_for("listening")
+
+    def removed() -> bool:
+        result = host.run("send", "--username", "host", "hello")
+        assert result.code == 0
+        return f"removed {name}" in result.stderr
+
+    wait_until(removed, 15, "the removal")
+    assert listening.wait(10) == 1
+    assert "not authorised" in listening.stderr
+    late = guests.run_kchat("send", "hello?")
+    assert (late.code, "ended at" in late.stderr) == (1, True)
+    assert not (host.commands.home / "state" / "kchat" / "expiring.json").exists()
+
+
+def test_the_list_has_who_may_do_what_where_and_until_when(host: Host, name: str) -> None:
+    host.invite(f"{name}-one")
+    host.invite(f"{name}-two", "--send-only", "--room", "a room/ñ", "--expires", "2d")
+    result = host.run("invite", "--list")
+    assert result.code == 0
+    rows = {row.split()[0]: row for row in result.stdout.splitlines()[1:]}
+    assert "send and listen" in rows[f"{name}-one"]
+    assert "send only" in rows[f"{name}-two"]
+    assert "a room/ñ" in rows[f"{name}-two"]
+    assert "UTC" in rows[f"{name}-two"]
+    assert "UTC" not in rows[f"{name}-one"]
+
+
+def test_the_invitation_can_be_shown_as_a_qr_code(host: Host, name: str) -> None:
+    result = host.run("invite", name, "--qr")
+    assert result.code == 0
+    assert result.stdout.startswith("kchat://1.")
+    assert len(result.stdout.splitlines()) == 1
+    rows = [line for line in result.stderr.splitlines() if set(line) <= set(LIGHT)]
+    # Two rows of modules in a line: the upper and the lower half of each character.
+    halves = [[half in LIGHT[character] for character in row] for row in rows for half in ("upper", "lower")]
+    code = segno.make_qr(result.stdout.strip(), error="l")
+    wanted = [[not module for module in row] for row in code.matrix_iter(border=2)]
+    assert halves[: len(wanted)] == wanted
+    assert len(rows) <= 24, "it fits an ordinary terminal"
+
+
+def test_the_password_can_be_in_the_systems_keyring(host: Host, guests: Commands, name: str) -> None:
+    folder = guests.home / "modules"
+    folder.mkdir()
+    (folder / "test_keyring.py").write_text(KEYRING)
+    env = {
+        "PYTHON_KEYRING_BACKEND": "test_keyring.FileKeyring",
+        "KEYRING_FILE": str(guests.home / "secrets"),
+        "PYTHONPATH": f"{folder}{os.pathsep}{guests.environment['PYTHONPATH']}",
+    }
+    line = host.invite(name)
+    result = guests.run_kchat("join", "-", stdin=line, env=env)
+    assert result.code == 0, result.stderr
+    assert "in the system's keyring (the test's keyring)" in result.stderr
+    file = guests.home / "config" / "kchat" / "profiles.toml"
+    assert password_of(line) not in file.read_text()
+    assert password_of(line) in (guests.home / "secrets").read_text()
+    assert guests.run_kchat("send", "hello", env=env).code == 0
+    without = guests.run_kchat("send", "hello")
+    assert (without.code, "keyring" in without.stderr) == (2, True)
+    assert guests.run_kchat("profile", "remove", "chat", env=env).code == 0
+    assert password_of(line) not in (guests.home / "secrets").read_text()
+
+
+def test_what_cannot_be_joined_is_not_stored(host: Host, guests: Commands, name: str) -> None:
+    line = host.invite(name)
+    assert host.run("revoke", name).code == 0
+    middle = len(line) // 2
+    changed = line[:middle] + ("A" if line[middle] != "A" else "B") + line[middle + 1 :]
+    for text, code, word in (
+        (line, 1, "not authorised"),
+        (line[:-5], 2, "damaged"),
+        (changed, 2, "damaged"),
+        ("hello", 2, "no invitation"),
+        ("", 2, "no invitation"),
+    ):
+        result = guests.run_kchat("join", "-", stdin=text)
+        assert (result.code, word in result.stderr) == (code, True), result.stderr
+        assert "Traceback" not in result.stderr
+        assert password_of(line) not in result.stderr
+    assert not (guests.home / "config" / "kchat").exists()
+
+
+def test_profiles_are_listed_shown_used_and_removed(guests: Commands, tmp_path: Path) -> None:
+    for room in ("lunch", "dinner"):
+        result = guests.run_kchat("join", f"local://{tmp_path}/{room}.db", "--room", room)
+        assert result.code == 0, result.stderr
+    listed = guests.run_kchat("profile", "list").stdout
+    assert re.search(r"^\*\s+dinner", listed, re.MULTILINE)
+    assert re.search(r"^\s+lunch", listed, re.MULTILINE)
+    assert "lunch at local" in guests.run_kchat("send", "--profile", "lunch", "soup").stderr
+    assert "dinner at local" in guests.run_kchat("send", "fish").stderr
+    assert "lunch at local" in guests.run_kchat("send", "soup", env={"KCHAT_PROFILE": "lunch"}).stderr
+    assert guests.run_kchat("profile", "use", "lunch").code == 0
+    assert "lunch at local" in guests.run_kchat("send", "soup").stderr
+    assert "lunch (in use)" in guests.run_kchat("profile", "show").stdout
+    assert guests.run_kchat("profile", "use", "--none").code == 0
+    assert "state/kchat/room.db" in guests.run_kchat("send", "to myself").stderr
+    assert guests.run_kchat("profile", "remove", "lunch").code == 0
+    gone = guests.run_kchat("send", "--profile", "lunch", "soup")
+    assert (gone.code, "no profile 'lunch'" in gone.stderr) == (2, True)
+    assert guests.run_kchat("profile", "use").code == 2
+
+
+def test_a_profile_on_the_command_line_beats_the_environment_and_no_other_option(
+    guests: Commands, tmp_path: Path
+) -> None:
+    assert guests.run_kchat("join", f"local://{tmp_path}/x.db", "--name", "mine").code == 0
+    env = {"KCHAT_URL": f"local://{tmp_path}/other.db", "KCHAT_HOST": "nowhere.invalid", "KCHAT_PORT": "1"}
+    assert f"{tmp_path}/x.db" in guests.run_kchat("send", "--profile", "mine", "hi", env=env).stderr
+    url_only = {"KCHAT_URL": env["KCHAT_URL"]}
+    assert f"{tmp_path}/other.db" in guests.run_kchat("send", "hi", env=url_only).stderr
+    both = guests.run_kchat("send", "--profile", "mine", "--host", "h", "hi")
+    assert (both.code, "names a broker" in both.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["invite"], "--list"),
+        (["invite", "ada", "--list"], "--list"),
+        (["invite", "ada", "--expires", "tomorrow"], "24h"),
+        (["invite", "ada", "--expires", "0s"], "24h"),
+        (["invite", "ada", "--send-only"], "only send"),
+        (["invite", "ada", "--url", "memory://"], "nobody can be invited"),
+        (["invite", "ada", "--url", "amqp://x:y@h/", "--management-url", "h:1"], "management URL"),
+        (["invite", "ada", "--host", "h"], "administrator"),
+        (["invite", "a:b", "--url", "amqp://x:y@127.0.0.1:1/", "--address", "amqp://z:w@h"], "account"),
+        (["revoke"], "NAME"),
+        (["revoke", "ada"], "RabbitMQ"),
+        (["join"], "INVITATION"),
+        (["join", "kchat://1.AAAA", "--room", "x"], "--room"),
+    ],
+)
+def test_wrong_usage_is_said_in_a_line_or_two(guests: Commands, arguments: list[str], word: str) -> None:
+    result = guests.run_kchat(*arguments)
+    assert result.code in (1, 2), result
+    assert 1 <= len(result.stderr.splitlines()) <= 2, result.stderr
+    assert word in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_an_account_that_is_no_administrator_cannot_invite(
+    host: Host, guests: Commands, rabbitmq: RabbitMQ, vhost: str
+) -> None:
+    with rabbitmq.new_account(vhost, configure=".*", write=".*", read=".*") as account:
+        env = {"KCHAT_MANAGEMENT_URL": rabbitmq.management_url}
+        for command in (["invite", "eve"], ["invite", "--list"], ["revoke", "eve"]):
+            result = guests.run_kchat(*command, "--url", account.url, env=env)
+            assert (result.code, "no administrator" in result.stderr) == (1, True), result.stderr
+            assert account.password not in result.stderr
+
+
+def test_a_room_in_a_file_is_shared_by_its_path(guests: Commands, tmp_path: Path) -> None:
+    result = guests.run_kchat("invite", "ada", "--url", f"local://{tmp_path}/room.db")
+    assert result.code == 0
+    assert f"{tmp_path}/room.db" in result.stderr
+    assert "chmod" in result.stderr
+    assert Invitation.decode(result.stdout).brokers[0].path == f"{tmp_path}/room.db"
+
+
+@pytest.mark.parametrize("room", ["chat", "a*b[c]?", "部屋"])
+def test_on_redis_a_guest_has_the_rooms_channel_and_no_other(
+    commands: Commands, guests: Commands, redis_server: Redis, redis_url: str, room: str
+) -> None:
+    name = f"ada{secrets.token_hex(3)}"
+    shown = commands.run_kchat("invite", name, "--url", redis_url, "--room", room)
+    assert (shown.code, "ACL SETUSER" in shown.stderr) == (0, True)
+    assert guests.run_kchat("join", "-", stdin=shown.stdout).code == 1, "showing the command ran it"
+    for more in ([], ["--send-only"]):
+        account = name + "-".join(["", *more]).replace("--", "")
+        made = commands.run_kchat("invite", account, *more, "--apply", "--url", redis_url, "--room", room)
+        assert made.code == 0, made.stderr
+        assert password_of(made.stdout) not in made.stderr
+        joined(guests, made.stdout)
+        assert guests.run_kchat("send", "hello").code == 0
+        elsewhere = guests.run_kchat("send", "--room", room + "2", "hello")
+        assert (elsewhere.code, "not authorised" in elsewhere.stderr) == (1, True)
+        listening = guests.run_kchat("subscribe", "--idle-timeout", "0.3")
+        assert listening.code == (1 if more else 0), listening.stderr
+        taken = commands.run_kchat("invite", account, "--apply", "--url", redis_url, "--room", room)
+        assert (taken.code, "already" in taken.stderr) == (1, True)
+
+
+def test_on_pubsub_the_role_bindings_are_shown(commands: Commands) -> None:
+    pytest.importorskip("google.cloud.pubsub_v1")
+    result = commands.run_kchat("invite", "ada@example.com", "--project", "my-project")
+    assert result.code == 0, result.stderr
+    commands_shown = [line.strip() for line in result.stderr.splitlines() if line.startswith("  ")]
+    binding = "--project my-project --member user:ada@example.com --role"
+    assert commands_shown[1:] == [
+        f"gcloud pubsub topics add-iam-policy-binding chat {binding} roles/pubsub.publisher",
+        f"gcloud pubsub subscriptions add-iam-policy-binding kchat-chat-ada {binding} roles/pubsub.subscriber",
+    ]
+    assert Invitation.decode(result.stdout).brokers[0].host == "my-project"
+    sender = commands.run_kchat("invite", "bot@x.iam.gserviceaccount.com", "--send-only", "--project", "p")
+    assert "serviceAccount:bot@x.iam.gserviceaccount.com" in sender.stderr
+    assert "pubsub.subscriber" not in sender.stderr
+    wrong = commands.run_kchat("invite", "ada", "--project", "p")
+    assert (wrong.code, "e-mail" in wrong.stderr) == (2, True)
