@@ -52,11 +52,14 @@ def subscriber_queue(
         last: begin with so many messages of the room's history.
         since: begin with what the room's history holds since then, in UNIX seconds.
     """
-    arguments: dict[str, Any] = {
-        "x-max-length": QUEUE_LENGTH,
-        "x-max-length-bytes": QUEUE_BYTES,
-        "x-overflow": "drop-head",
-    }
+    arguments: dict[str, Any] = {}
+    if settings.transport.name == "amqp":
+        # Elsewhere a slow subscriber holds up nothing: an embedded room keeps one copy for all, and bounds that itself.
+        arguments |= {
+            "x-max-length": QUEUE_LENGTH,
+            "x-max-length-bytes": QUEUE_BYTES,
+            "x-overflow": "drop-head",
+        }
     if last is not None:
         arguments["x-history-last"] = last
     if since is not None:

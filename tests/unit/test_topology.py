@@ -1,0 +1,64 @@
+"""A room as an exchange, a subscriber's place in it as a queue: names and flags."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from kchat.settings import Settings
+from kchat.topology import durable_queue, queue_name, queue_prefix, room_exchange, subscriber_queue
+
+
+def settings(room: str = "chat", url: str = "amqp://localhost/") -> Settings:
+    return Settings.resolve(url=url, room=room, environ={})
+
+
+def test_the_exchange_is_what_the_tutorial_clients_declare() -> None:
+    exchange = room_exchange(settings())
+    assert (exchange.name, exchange.type, exchange.durable, exchange.auto_delete) == (
+        "chat",
+        "fanout",
+        False,
+        False,
+    )
+
+
+def test_a_subscribers_queue_is_transient_and_exclusive_as_rabbitmq_4_3_demands() -> None:
+    queue = subscriber_queue(settings(), "ada")
+    assert (queue.durable, queue.exclusive, queue.auto_delete) == (False, True, True)
+    assert queue.queue_arguments["x-overflow"] == "drop-head"
+    assert queue.queue_arguments["x-max-length"] > 0
+    assert queue.queue_arguments["x-max-length-bytes"] > 0
+
+
+def test_a_lasting_queue_is_a_quorum_queue_of_nobodys() -> None:
+    queue = durable_queue(settings(), "archive")
+    assert (queue.durable, queue.exclusive, queue.auto_delete) == (True, False, False)
+    assert queue.queue_arguments == {"x-queue-type": "quorum"}
+    assert queue.name == "kchat.chat.archive"
+
+
+def test_two_subscribers_of_one_name_have_two_queues() -> None:
+    first, second = (subscriber_queue(settings(), "ada").name for _ in range(2))
+    assert first != second
+    assert re.fullmatch(r"kchat\.chat\.ada\.[0-9a-f]{8}", first)
+
+
+@pytest.mark.parametrize(
+    "pair", [("chat", "chat.x"), ("a b", "a%20b"), ("x" * 200, "x" * 201), ("é" * 100, "é" * 99)]
+)
+def test_no_room_has_the_queue_names_of_another(pair: tuple[str, str]) -> None:
+    first, second = (queue_prefix(settings(room)) for room in pair)
+    assert not first.startswith(second)
+    assert not second.startswith(first)
+
+
+@pytest.mark.parametrize("room", ["chat", "a/b c", "部屋" * 40, "🚀" * 60, "x" * 255])
+@pytest.mark.parametrize("url", ["amqp://localhost/", "pubsub://project"])
+def test_the_longest_names_fit_the_broker(room: str, url: str) -> None:
+    name = queue_name(settings(room, url), "ü" * 127, "01234567")
+    assert len(name.encode()) <= 255
+    if url.startswith("pubsub"):
+        # https://cloud.google.com/pubsub/docs/pubsub-basics#resource_names
+        assert re.fullmatch(r"[A-Za-z][A-Za-z0-9\-_.~+%]{2,254}", name)
