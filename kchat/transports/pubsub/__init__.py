@@ -43,7 +43,7 @@ Sending takes ``roles/pubsub.publisher`` on the topic and nothing else; receivin
 Transport Options
 =================
 See :class:`kchat.transports.pubsub.options.Options`: ``connect_timeout`` (5 seconds), ``confirm_timeout`` (10),
-``close_timeout`` (1.5), ``heartbeat`` (10), ``ack_deadline`` (30), ``get_timeout`` (1), ``max_messages`` (1,000),
+``close_timeout`` (1.5), ``heartbeat`` (10), ``ack_deadline`` (10), ``get_timeout`` (1), ``max_messages`` (1,000),
 ``max_bytes`` (16 MiB), ``topic_retention`` (0), ``api_endpoint``.
 
 Nothing of Google's is imported before a connection is established: it takes a quarter of a second.

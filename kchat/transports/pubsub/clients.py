@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc  # type: ignore[import-untyped]  # it has no types
 from amqp.exceptions import InvalidPath, RecoverableConnectionError
+from google.api_core.gapic_v1.method import wrap_method
+from google.api_core.gapic_v1.routing_header import to_grpc_metadata
 from google.auth.exceptions import GoogleAuthError
 from google.pubsub_v1 import PublisherClient, SubscriberClient, types
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
@@ -90,6 +92,13 @@ class Clients:
         if self._subscriber is None:
             self._subscriber = SubscriberClient(transport=SubscriberGrpcTransport(channel=self.channel))
         return self._subscriber
+
+    def pull_at_once(self, request: types.PullRequest, retry: None, timeout: float) -> types.PullResponse:
+        """``Pull`` without waiting, which the generated method warns about: its users should stream."""
+        transport: Any = self.subscriber.transport
+        route = to_grpc_metadata((("subscription", request.subscription),))  # type: ignore[no-untyped-call]  # no types
+        pull: Callable[..., types.PullResponse] = wrap_method(transport.pull)  # type: ignore[no-untyped-call]  # no types
+        return pull(request, retry=retry, timeout=timeout, metadata=(route,))
 
     def topic(self, identifier: str) -> str:
         """The full name of a topic."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
 from amqp.exceptions import AMQPError, NotFound, PreconditionFailed, RecoverableConnectionError
 from google.pubsub_v1 import types
 
-from . import errors
 from .consumer import Consumer, Unacked
 from .leases import Leases
 from .messages import ROUTING_KEY, Delivery
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
     from .bindings import Queue
     from .connection import Connection
+
+
+POLL_SECONDS = 0.05
+"""``basic_get`` and ``queue_purge`` ask an empty queue so often, as long as they wait."""
 
 
 class Deliveries:
@@ -70,8 +74,12 @@ class Deliveries:
         if leases is None:
             subscription = self._connection.topology.subscription(queue)
             report = self._connection.report
+            topology = self._connection.topology
             leases = self._leases[queue] = Leases(
-                self._clients, subscription, lambda error: report(lambda: self._lost(queue, error))
+                self._clients,
+                subscription,
+                lambda error: report(lambda: self._lost(queue, error)),
+                lambda: topology.renew_lease(queue),
             )
         return leases
 
@@ -226,25 +234,20 @@ class Deliveries:
 
     def _pull(self, queue: Queue, at_most: int) -> Iterator[Any]:
         """Messages, until there is none for ``get_timeout`` seconds."""
-        request = types.PullRequest(
-            subscription=self._connection.topology.subscription(queue.name), max_messages=at_most
-        )
+        subscription = self._connection.topology.subscription(queue.name)
+        # A pull that waits, and is given up here, may still take messages there: they would be gone for a while.
+        request = types.PullRequest(subscription=subscription, max_messages=at_most, return_immediately=True)
+        deadline = monotonic() + self._clients.options.get_timeout
         while True:
-            try:
-                answer = self._clients.call(
-                    self._clients.subscriber.pull,
-                    request,
-                    f"get from {queue.name}",
-                    self._clients.options.get_timeout,
-                )
-            except RecoverableConnectionError as exc:
-                if errors.timed_out(exc.__cause__):
-                    return
-                raise
+            answer = self._clients.call(self._clients.pull_at_once, request, f"get from {queue.name}")
             received = types.PullResponse.pb(answer).received_messages
-            if not received:
+            if received:
+                yield from received
+                deadline = monotonic() + self._clients.options.get_timeout
+            elif monotonic() >= deadline:
                 return
-            yield from received
+            else:
+                sleep(POLL_SECONDS)
 
     # ---- the end
 

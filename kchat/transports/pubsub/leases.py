@@ -6,9 +6,10 @@ import threading
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from amqp.exceptions import AMQPError, PreconditionFailed
+from amqp.exceptions import AMQPError, ChannelError, RecoverableConnectionError, ResourceError
 from google.pubsub_v1 import types
 
+from . import owners
 from .clients import Clients, chunks
 
 if TYPE_CHECKING:
@@ -26,13 +27,22 @@ class Leases:
         clients: of the connection.
         subscription: its full name.
         failed: told once, in this object's thread, when the service refuses or cannot be reached.
+        renew: called in this object's thread soon after the start and then now and again, for as long as it holds.
     """
 
-    def __init__(self, clients: Clients, subscription: str, failed: Callable[[AMQPError], None]) -> None:
+    def __init__(
+        self,
+        clients: Clients,
+        subscription: str,
+        failed: Callable[[AMQPError], None],
+        renew: Callable[[], None],
+    ) -> None:
         self._clients = clients
         self._subscription = subscription
         self._doing = f"acknowledge in {subscription.rpartition('/')[2]}"
         self._failed = failed
+        self._renew = renew
+        self._renewal_due = monotonic() + owners.FIRST_RENEWAL_SECONDS
         self._changed = threading.Condition()
         self._held: dict[str, float] = {}
         self._acked: list[str] = []
@@ -108,9 +118,12 @@ class Leases:
         return bool(self._acked or self._returned or self._stopping)
 
     def _pause(self) -> float:
-        pause = self._clients.options.ack_deadline / 3
+        now = monotonic()
+        pause = min(self._clients.options.ack_deadline / 3, self._renewal_due - now)
         heartbeat = self._clients.options.heartbeat
-        return min(pause, heartbeat) if heartbeat else pause
+        if heartbeat:
+            pause = min(pause, self._heard + heartbeat - now)
+        return max(0.0, pause)
 
     def _due(self) -> list[str]:
         """Those whose deadline is to be extended, noted as if it had been."""
@@ -134,6 +147,9 @@ class Leases:
         heartbeat = self._clients.options.heartbeat
         if heartbeat and monotonic() - self._heard >= heartbeat and not self._stopping:
             self._ask_for_a_sign_of_life(heartbeat)
+        if monotonic() >= self._renewal_due and not self._stopping:
+            self._renewal_due = monotonic() + owners.RENEWAL_SECONDS
+            self._renew()
 
     def _call(self, method: Callable[..., object], request: Any, timeout: float | None = None) -> None:
         limit = self._clients.options.confirm_timeout if timeout is None else timeout
@@ -145,5 +161,9 @@ class Leases:
         request = types.AcknowledgeRequest(subscription=self._subscription, ack_ids=[])
         try:
             self._call(self._clients.subscriber.acknowledge, request, timeout)
-        except PreconditionFailed:
-            self._heard = monotonic()
+        except (ChannelError, ResourceError):
+            self._heard = monotonic()  # whatever it says, it is there; the stream has the say about the rest
+        except RecoverableConnectionError as exc:
+            raise RecoverableConnectionError(
+                f"no sign of life from {self._clients.endpoint} within {timeout:g} s"
+            ) from exc

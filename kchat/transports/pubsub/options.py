@@ -21,7 +21,8 @@ class Options:
         heartbeat: a consumer asks the service for a sign of life when it has heard nothing for so long; 0 for never.
             Kombu's own ``heartbeat`` comes before it.
         ack_deadline: for so long a delivered message is ours before the service gives it to somebody else; it is
-            extended while we hold it. 10 to 600 (https://cloud.google.com/pubsub/docs/lease-management).
+            extended while we hold it. After a cut connection it is what the rest of an ordering key may have to wait
+            for. 10 to 600 (https://cloud.google.com/pubsub/docs/lease-management).
         get_timeout: ``basic_get`` waits so long for a message before it says that there is none.
         max_messages: messages that a consumer without a prefetch limit holds before the application has them.
         max_bytes: bytes of the same.
@@ -34,7 +35,7 @@ class Options:
     confirm_timeout: float = 10.0
     close_timeout: float = 1.5
     heartbeat: float = 10.0
-    ack_deadline: int = 30
+    ack_deadline: int = 10
     get_timeout: float = 1.0
     max_messages: int = 1000
     max_bytes: int = 16 * 1024 * 1024

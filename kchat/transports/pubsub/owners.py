@@ -36,6 +36,9 @@ LEASE_SECONDS = 3600
 RENEWAL_SECONDS = 1200
 """The owner renews so often: twice in vain, and it still holds."""
 
+RENEWAL_TIMEOUT = 1.0
+"""Seconds for the answer. Whoever renews also looks after the heartbeat, which cannot wait for longer."""
+
 FIRST_RENEWAL_SECONDS = 1.0
 """The lease is first set so long after the start, off the path of whoever waits for the subscriber."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import uuid
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -98,6 +99,7 @@ class Puller:
         self._stopped = threading.Event()
         self._requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._call: Any = None
+        self._client_id = str(uuid.uuid4())
         self._thread = threading.Thread(target=self._run, name="pubsub-puller", daemon=True)
         self._thread.start()
 
@@ -130,7 +132,10 @@ class Puller:
             if error is None:
                 continue
             failing_since = failing_since or now
-            if not errors.is_transient(error) or now - failing_since > self._clients.options.connect_timeout:
+            # The emulator ends no stream by itself, and does not notice that one was cut: it goes on delivering to it.
+            # Only a new subscription gets anything then, and whoever drains events is told to see to that.
+            patience = 0.0 if self._clients.emulator else self._clients.options.connect_timeout
+            if not errors.is_transient(error) or now - failing_since >= patience:
                 self._failed(errors.translate(error, f"receive from {self._subscription.rpartition('/')[2]}"))
                 return
             self._stopped.wait(pause)
@@ -143,6 +148,8 @@ class Puller:
         requests.put(
             types.StreamingPullRequest(
                 subscription=self._subscription,
+                # One and the same for all streams of this consumer: messages of an ordering key stay with a client.
+                client_id=self._client_id,
                 stream_ack_deadline_seconds=self._clients.options.ack_deadline,
                 max_outstanding_messages=self._limit,
                 max_outstanding_bytes=self._clients.options.max_bytes,

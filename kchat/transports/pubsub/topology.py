@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
-from amqp.exceptions import AccessRefused, NotFound, PreconditionFailed, ResourceLocked
+from amqp.exceptions import AccessRefused, AMQPError, NotFound, PreconditionFailed, ResourceLocked
 from google.api_core.exceptions import AlreadyExists
 from google.pubsub_v1 import types
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .clients import Clients
+
+logger = logging.getLogger(__name__)
 
 _DELETED_TOPIC = "_deleted-topic_"
 
@@ -304,11 +307,11 @@ class Topology:
             queue.name for queue in self._queues.values() if queue.exclusive and queue is not self._unbound
         ]
 
-    def renew_lease(self, name: str) -> bool:
-        """Say that a queue of our own is alive. False where this account, or the emulator, cannot say so."""
+    def renew_lease(self, name: str) -> None:
+        """Say that a queue of our own is alive, where this account may say so; the emulator has no words for it."""
         queue = self._queues.get(name)
         if queue is None or not queue.exclusive:
-            return False
+            return
         request = types.UpdateSubscriptionRequest(
             subscription=types.Subscription(
                 name=self.subscription(name),
@@ -318,7 +321,12 @@ class Topology:
             update_mask={"paths": ["labels"]},
         )
         try:
-            self._clients.call(self._clients.subscriber.update_subscription, request, f"renew {name}")
-        except (AccessRefused, NotFound, PreconditionFailed, NotSupported):
-            return False
-        return True
+            self._clients.call(
+                self._clients.subscriber.update_subscription,
+                request,
+                f"renew {name}",
+                owners.RENEWAL_TIMEOUT,
+            )
+        except AMQPError as error:
+            # Without a lease it is never taken for dead by another host, see owners. Nothing else depends on it.
+            logger.debug("%s", error)

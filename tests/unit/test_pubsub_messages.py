@@ -1,0 +1,74 @@
+"""AMQP's properties and headers as Pub/Sub attributes, and whatever attributes there are as properties and headers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from amqp.exceptions import ContentTooLarge
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kchat.transports.pubsub.messages import MAX_REQUEST, check_size, from_attributes, to_attributes
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+header_names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20) | st.sampled_from(
+    ["content_type", "header.x", "google", "goog", "a;json", "routing_key", "header.a;json"]
+)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(st.dictionaries(header_names, json_values, max_size=5))
+def test_headers_come_back_as_they_were(headers: dict[str, Any]) -> None:
+    attributes = to_attributes({}, headers)
+    assert all(not key.startswith("goog") for key in attributes)
+    assert from_attributes(attributes) == ({}, headers)
+
+
+def test_properties_come_back_as_they_were() -> None:
+    properties = {
+        "content_type": "application/json",
+        "content_encoding": "utf-8",
+        "correlation_id": "c",
+        "reply_to": "r",
+        "expiration": "1000",
+        "message_id": "m",
+        "type": "t",
+        "user_id": "u",
+        "app_id": "a",
+        "cluster_id": "k",
+        "delivery_mode": 2,
+        "priority": 0,
+        "timestamp": 1732380000,
+    }
+    assert from_attributes(to_attributes(properties, {})) == (properties, {})
+
+
+def test_what_is_not_set_or_not_known_is_left_out() -> None:
+    assert to_attributes({"message_id": None, "unheard_of": 1, "content_type": ""}, {}) == {
+        "content_type": ""
+    }
+
+
+@given(st.dictionaries(texts | st.sampled_from(["timestamp", "priority", "a;json", "header."]), texts))
+def test_no_attributes_are_an_error(attributes: dict[str, str]) -> None:
+    properties, headers = from_attributes(attributes)
+    assert len(properties) + len(headers) <= len(attributes)
+    assert all(
+        isinstance(properties.get(name, 0), int) for name in ("timestamp", "priority", "delivery_mode")
+    )
+
+
+def test_an_attribute_nested_without_end_is_text() -> None:
+    deep = "[" * 100_000
+    assert from_attributes({"a;json": deep}) == ({}, {"a;json": deep})
+
+
+def test_the_size_limit_is_that_of_the_whole_request() -> None:
+    check_size(MAX_REQUEST - 100, 92)
+    with pytest.raises(ContentTooLarge, match=r"10,000,000"):
+        check_size(MAX_REQUEST - 100, 93)
