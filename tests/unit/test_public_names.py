@@ -39,6 +39,7 @@ NAMES = [
     "TooLarge",
     "TransportInfo",
     "Unreachable",
+    "Untrusted",
     "__version__",
     "listen",
 ]
