@@ -26,7 +26,16 @@ _IDS = 4
 _FIXED = {"B": 2, "o": 1, "l": 4, "L": 8, "T": 8}
 """Bytes of the arguments that are no text, by py-amqp's letters for them."""
 
-_UNREADABLE = (ValueError, ArithmeticError, LookupError, TypeError, RecursionError, OSError, struct.error, AMQPError)
+_UNREADABLE = (
+    ValueError,
+    ArithmeticError,
+    LookupError,
+    TypeError,
+    RecursionError,
+    OSError,
+    struct.error,
+    AMQPError,
+)
 
 
 class LenientMethods:

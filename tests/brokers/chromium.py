@@ -1,0 +1,136 @@
+"""Headless Chromium, driven over its debugging pipe: no driver, no websocket.
+
+https://chromedevtools.github.io/devtools-protocol/, with ``--remote-debugging-pipe``: JSON, each message ended by a zero
+byte, in on descriptor 3 and out on descriptor 4.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import select
+import shutil
+import subprocess
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from tests.brokers.wait import Deadline, wait_until
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+SECONDS = 30.0
+
+
+def find_chromium() -> str | None:
+    """Returns the path of a Chromium, or None."""
+    return next((found for name in NAMES if (found := shutil.which(name))), None)
+
+
+class Page:
+    """One page of a Chromium of its own; a context manager.
+
+    Arguments:
+        program: of :func:`find_chromium`.
+        folder: an empty one, for its profile.
+        size: of the window, in pixels.
+    """
+
+    def __init__(self, program: str, folder: Path, size: tuple[int, int] = (1280, 1000)) -> None:
+        ours_in, theirs_out = os.pipe()
+        theirs_in, ours_out = os.pipe()
+        self._in, self._out = ours_in, ours_out
+        command = [
+            program,
+            "--headless",
+            "--remote-debugging-pipe",
+            "--no-sandbox",  # a container's root has no other way; the page is a broker's of this machine
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--no-first-run",
+            "--no-proxy-server",
+            f"--user-data-dir={folder}",
+            f"--window-size={size[0]},{size[1]}",
+            "about:blank",
+        ]
+        # Through a shell, which puts the pipes where Chromium looks for them.
+        words = ["sh", "-c", f'exec "$@" 3<&{theirs_in} 4>&{theirs_out}', "sh", *command]
+        self._process = subprocess.Popen(
+            words,
+            pass_fds=(theirs_in, theirs_out),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        os.close(theirs_in)
+        os.close(theirs_out)
+        self._number = 0
+        self._rest = b""
+        self._session = ""
+        target = self._ask("Target.createTarget", url="about:blank")["targetId"]
+        self._session = self._ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        self._ask("Page.enable")
+
+    def __enter__(self) -> Page:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.kill()
+        self._process.wait(10)
+        os.close(self._in)
+        os.close(self._out)
+
+    def open(self, url: str) -> None:
+        """Goes to an address."""
+        self._ask("Page.navigate", url=url)
+
+    def run(self, script: str) -> Any:
+        """Returns the value of some JavaScript.
+
+        Raises:
+            RuntimeError: it raised.
+        """
+        answer = self._ask("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+        if "exceptionDetails" in answer:
+            raise RuntimeError(f"{script}: {answer['exceptionDetails']}")
+        return answer["result"].get("value")
+
+    def wait_for(self, script: str, seconds: float = SECONDS) -> Any:
+        """Waits until some JavaScript has a value that is true, and returns it."""
+        return wait_until(lambda: self.run(script), seconds, script, pause=0.1)
+
+    @property
+    def text(self) -> str:
+        """What stands on the page."""
+        return str(self.run("document.body.innerText"))
+
+    def picture(self, file: Path) -> None:
+        """Writes a screenshot (PNG)."""
+        file.write_bytes(base64.b64decode(self._ask("Page.captureScreenshot")["data"]))
+
+    def _ask(self, method: str, **parameters: Any) -> dict[str, Any]:
+        self._number += 1
+        request = {"id": self._number, "method": method, "params": parameters}
+        if self._session:
+            request["sessionId"] = self._session
+        os.write(self._out, json.dumps(request).encode() + b"\0")
+        deadline = Deadline(SECONDS)
+        while True:
+            answer = self._next(deadline)
+            if answer.get("id") == self._number:
+                if "error" in answer:
+                    raise RuntimeError(f"{method}: {answer['error']}")
+                return dict(answer["result"])
+
+    def _next(self, deadline: Deadline) -> dict[str, Any]:
+        while b"\0" not in self._rest:
+            if not select.select([self._in], [], [], deadline.left)[0]:
+                raise TimeoutError("Chromium does not answer")
+            data = os.read(self._in, 1 << 20)
+            if not data:
+                raise RuntimeError("Chromium has ended")
+            self._rest += data
+        line, _, self._rest = self._rest.partition(b"\0")
+        return dict(json.loads(line))
