@@ -227,7 +227,7 @@ def as_kchat_error(error: Exception, broker: Broker, doing: str) -> errors.Kchat
     # Most specific first.
     if isinstance(error, amqp.exceptions.AMQPError):
         return _from_reply(error, where, doing)
-    if isinstance(error, ssl.SSLError | tls.PinMismatch):
+    if isinstance(error, ssl.SSLError | tls.PinMismatch | tls.NoHandshake):
         return tls.as_kchat_error(error, where, broker.host, doing)
     if isinstance(error, socket.gaierror) or (isinstance(error, UnicodeError) and doing == "connect"):
         # UnicodeError: a name with an empty or overlong part, which cannot be looked up.

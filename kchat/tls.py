@@ -34,6 +34,10 @@ class PinMismatch(OSError):
         self.found = found
 
 
+class NoHandshake(TimeoutError):
+    """The server said nothing to the TLS handshake, as one without TLS may that waits for the end of a line."""
+
+
 _FILES = {
     "ca": "the CA's certificate",
     "cert": "the client's certificate",
@@ -132,7 +136,8 @@ class TlsOptions:
             SettingsError: see :meth:`context`.
             PinMismatch: the server's certificate is not the pinned one.
             ssl.SSLError: the handshake failed.
-            OSError: the connection was lost, or (``TimeoutError``) the server did not answer in time.
+            NoHandshake: the server did not answer in time.
+            OSError: the connection was lost.
         """
         try:
             context = self.context()
@@ -144,7 +149,10 @@ class TlsOptions:
             sock.close()
             raise
         try:
-            encrypted.do_handshake()
+            try:
+                encrypted.do_handshake()
+            except TimeoutError as error:
+                raise NoHandshake("no answer to the TLS handshake") from error
             if self.pin is not None:
                 found = fingerprint(encrypted.getpeercert(binary_form=True) or b"")
                 if found != self.pin:
@@ -194,13 +202,15 @@ def as_kchat_error(error: OSError, where: str, host: str, doing: str) -> errors.
     """What a failed TLS connection means.
 
     Arguments:
-        error: an :class:`ssl.SSLError` or a :class:`PinMismatch`.
+        error: an :class:`ssl.SSLError`, a :class:`PinMismatch` or a :class:`NoHandshake`.
         where: the broker, to show.
         host: the name or address that was asked for.
         doing: a verb; ``connect`` for the handshake.
     """
     import ssl
 
+    if isinstance(error, NoHandshake):
+        return errors.Unreachable(f"{where}: {error}", hint="is TLS on at that port?")
     if isinstance(error, PinMismatch):
         return errors.Untrusted(
             f"{where}: not the pinned certificate but {error.found}: somebody may be in between; nothing was sent",

@@ -137,14 +137,12 @@ def tls(walk: NetworkWalk) -> Outcome:
         with closing(options.wrap(walk.connect(), walk.host, walk.settings.connect_timeout)) as sock:
             _wait_for_alert(sock)
             version, certificate = sock.version(), sock.getpeercert(binary_form=True) or b""
-    except (ssl.SSLError, kchat_tls.PinMismatch) as error:
+    except (ssl.SSLError, kchat_tls.PinMismatch, kchat_tls.NoHandshake) as error:
         told = kchat_tls.as_kchat_error(error, str(walk.broker), walk.host, "connect")
         text = str(told).removeprefix(f"{walk.broker}: ")
         if isinstance(told, errors.Untrusted):
             text += f"; it is {_describe(walk, _certificate(walk))}"
         return wrong(text, told.hint)
-    except TimeoutError:
-        return wrong("no answer to the TLS handshake", "is TLS on at that port?")
     except OSError as error:
         return wrong(
             f"the server broke the TLS handshake off: {error.strerror or error}", "is TLS on at that port?"
