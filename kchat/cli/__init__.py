@@ -28,6 +28,7 @@ COMMANDS = {
     "doctor": "Find out why a room cannot be reached.",
     "certify": "Make certificates for a broker with TLS.",
     "transports": "Show which brokers kchat can use, and what each can do.",
+    "bench": "Measure how fast a room is.",
     "sweep": "Delete what killed subscribers left behind on Pub/Sub.",
 }
 

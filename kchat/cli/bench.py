@@ -1,0 +1,153 @@
+"""``kchat bench``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kchat.cli.options import broker_options, quiet_option, to_settings
+from kchat.cli.say import speaker
+from kchat.cli.stop import stop_by_signal
+
+if TYPE_CHECKING:
+    from kchat.bench import Latency, Report
+    from kchat.bench.run import Progress
+
+_BLOCKS = " ▁▂▃▄▅▆▇█"
+
+
+@click.command(name="bench", short_help="Measure how fast a room is.")
+@click.option(
+    "--messages", "-n", type=click.IntRange(min=1), default=20_000, show_default=True, help="How many."
+)
+@click.option(
+    "--size",
+    type=click.IntRange(32, 1024 * 1024),
+    default=128,
+    show_default=True,
+    help="Bytes of each message's text.",
+)
+@click.option(
+    "--senders", type=click.IntRange(1, 100), default=1, show_default=True, help="Processes that send."
+)
+@click.option(
+    "--subscribers", type=click.IntRange(0, 100), default=1, show_default=True, help="Processes that listen."
+)
+@click.option(
+    "--rate",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="N",
+    help="Messages a second. Default: as many as the room takes and the slowest subscriber reads.",
+)
+@broker_options
+@click.option("--json", "as_json", is_flag=True, help="Write the result as JSON.")
+@quiet_option
+def command(
+    messages: int,
+    size: int,
+    senders: int,
+    subscribers: int,
+    rate: float | None,
+    as_json: bool,
+    quiet: bool,
+    **broker: Any,
+) -> int:
+    """Measure how fast a room on a broker is: rates, latency, and whether everything arrived, once and in order.
+
+    It uses a room of its own name, whatever --room says, and leaves nothing behind. Latency at full speed is mostly the
+    time that messages wait for each other; --rate shows what it is when they need not.
+
+    \b
+    Examples:
+      kchat bench
+      kchat bench --url amqp://rmq@broker.example/ --messages 20000 --size 128 --senders 2 --subscribers 3
+      kchat bench --rate 500 --json | jq .latency.p99_ms
+    """
+    settings = to_settings(**broker)
+    from kchat.bench import Plan, run
+
+    plan = Plan(messages=messages, size=size, senders=senders, subscribers=subscribers, rate=rate)
+    speaker(quiet)(f"measuring a room of its own at {settings.broker}")
+    show = not quiet and sys.stderr.isatty()
+    report = None
+    with stop_by_signal(), _progress(plan.messages, show=show, listened=subscribers > 0) as progress:
+        report = run(settings, plan, progress)
+    if report is None:
+        raise click.Abort
+    if report.left_behind:
+        speaker(quiet=False)(report.left_behind)
+    click.echo(json.dumps(report.as_json()) if as_json else table(report))
+    return 0 if report.good else 1
+
+
+def table(report: Report) -> str:
+    """A report for people."""
+    each = "" if report.subscribers == 1 else " each"
+    rows = [
+        (
+            "sent",
+            f"{report.sent:,} of {report.messages:,}, {report.size:,} bytes, {_many(report.senders, 'sender')}",
+        ),
+        ("send rate", f"{report.sent_per_second:,.0f} messages/s, each confirmed"),
+    ]
+    if report.subscribers:
+        rows += [
+            ("received", f"{report.received:,} by {_many(report.subscribers, 'subscriber')}"),
+            ("receive rate", f"{report.received_per_second:,.0f} messages/s{each}"),
+            ("lost", f"{report.lost:,}"),
+            ("out of order", f"{report.out_of_order:,}"),
+            ("repeated", f"{report.repeated:,}"),
+        ]
+    if report.latency is not None:
+        told = report.latency
+        shares = (
+            f"p50 {_ms(told.p50_ms)}, p95 {_ms(told.p95_ms)}, p99 {_ms(told.p99_ms)}, max {_ms(told.max_ms)}"
+        )
+        rows += [("latency", shares), ("", sparkline(told))]
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"{name.ljust(width)}  {value}".rstrip() for name, value in rows)
+
+
+def sparkline(latency: Latency) -> str:
+    """The histogram as one line of blocks, from its lowest bound to its highest."""
+    most = max(count for _, count in latency.histogram)
+    blocks = [
+        _BLOCKS[0 if not count else max(1, round(count / most * (len(_BLOCKS) - 1)))]
+        for _, count in latency.histogram
+    ]
+    first, last = latency.histogram[0][0] / 2, latency.histogram[-1][0]
+    return f"{_ms(first)} {''.join(blocks)} {_ms(last)} (each block twice as long as the one before)"
+
+
+def _many(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
+def _ms(milliseconds: float) -> str:
+    return f"{milliseconds:.3g} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.3g} s"
+
+
+@contextmanager
+def _progress(total: int, *, show: bool, listened: bool) -> Iterator[Progress]:
+    """Bars on standard error, where somebody sees them."""
+    if not show:
+        yield lambda _sent, _received: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        sending = bars.add_task("sent", total=total)
+        receiving = bars.add_task("received by all", total=total, visible=listened)
+
+        def update(sent: int, received: int) -> None:
+            bars.update(sending, completed=sent)
+            bars.update(receiving, completed=received)
+
+        yield update

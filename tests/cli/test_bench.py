@@ -1,0 +1,160 @@
+"""``kchat bench``: right counts, nothing left behind. No figure is held against a clock."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kchat import errors
+from kchat.bench import Latency, Plan, Report, run
+from kchat.bench.plan import read_text, text_of
+from kchat.bench.report import class_of
+from kchat.settings import Settings
+from tests.brokers.processes import Commands
+from tests.brokers.rabbitmq import RabbitMQ
+from tests.brokers.wait import wait_until
+
+
+@pytest.fixture(params=["local", "amqp"])
+def url(request: pytest.FixtureRequest) -> str:
+    value = request.getfixturevalue(f"{request.param}_url")
+    assert isinstance(value, str)
+    return value
+
+
+def rooms(node: RabbitMQ, vhost: str) -> list[str]:
+    """The exchanges of a vhost that are not the broker's own."""
+    names = [each["name"] for each in node.management.exchanges(vhost)]
+    return [name for name in names if name and not name.startswith("amq.")]
+
+
+def test_everything_arrives_at_everybody_once_and_in_order(commands: Commands, url: str) -> None:
+    arguments = ("--messages", "501", "--size", "200", "--senders", "2", "--subscribers", "3", "--json")
+    result = commands.run_kchat("bench", "--url", url, *arguments, seconds=60)
+    assert result.code == 0, result.stderr
+    told: dict[str, Any] = json.loads(result.stdout)
+    counts = {name: told[name] for name in ("messages", "size", "senders", "subscribers", "sent", "received")}
+    assert counts == {
+        "messages": 501,
+        "size": 200,
+        "senders": 2,
+        "subscribers": 3,
+        "sent": 501,
+        "received": 3 * 501,
+    }
+    assert [told[name] for name in ("not_sent", "lost", "out_of_order", "repeated")] == [0, 0, 0, 0]
+    assert told["sent_per_second"] > 0
+    assert told["received_per_second"] > 0
+    latency = told["latency"]
+    assert 0 < latency["p50_ms"] <= latency["p95_ms"] <= latency["p99_ms"] <= latency["max_ms"]
+    assert sum(count for _, count in latency["histogram"]) == 3 * 501
+    assert told["left_behind"] == ""
+
+
+def test_people_get_a_table_and_a_sparkline(commands: Commands, local_url: str) -> None:
+    result = commands.run_kchat("bench", "--url", local_url, "--messages", "50", seconds=60)
+    assert result.code == 0, result.stderr
+    for word in ("sent", "send rate", "receive rate", "lost", "out of order", "latency", "p99", "█"):
+        assert word in result.stdout
+    assert "\x1b" not in result.stdout + result.stderr
+
+
+def test_without_subscribers_only_sending_is_measured(commands: Commands, local_url: str) -> None:
+    arguments = ("--messages", "50", "--subscribers", "0", "--json")
+    result = commands.run_kchat("bench", "--url", local_url, *arguments, seconds=60)
+    told = json.loads(result.stdout)
+    assert (told["sent"], told["received"], told["lost"], told["latency"]) == (50, 0, 0, None)
+
+
+def test_no_room_and_no_queue_is_left_on_a_broker(
+    commands: Commands, rabbitmq: RabbitMQ, vhost: str, amqp_url: str
+) -> None:
+    result = commands.run_kchat("bench", "--url", amqp_url, "--room", "chat", "--messages", "20", seconds=60)
+    assert result.code == 0, result.stderr
+    assert rooms(rabbitmq, vhost) == []
+    wait_until(lambda: rabbitmq.management.queues(vhost) == [], 15, "the queues to go")
+
+
+def test_no_file_is_left_of_an_embedded_room(commands: Commands, tmp_path: Path) -> None:
+    folder = tmp_path / "rooms"
+    folder.mkdir()
+    result = commands.run_kchat("bench", "--url", f"local://{folder}/chat.db", "--messages", "20", seconds=60)
+    assert result.code == 0, result.stderr
+    assert list(folder.iterdir()) == []
+
+
+def test_ended_by_ctrl_c_it_leaves_nothing_behind(
+    commands: Commands, rabbitmq: RabbitMQ, vhost: str, amqp_url: str
+) -> None:
+    process = commands.kchat("bench", "--url", amqp_url, "--rate", "10", "--messages", "10000")
+    wait_until(lambda: rooms(rabbitmq, vhost) != [], 30, "the room to be there")
+    process.signal(signal.SIGINT)
+    assert process.wait(30) == 130
+    assert "Traceback" not in process.stderr
+    assert rooms(rabbitmq, vhost) == []
+    wait_until(lambda: rabbitmq.management.queues(vhost) == [], 15, "the queues to go")
+
+
+def test_a_broker_that_is_not_there_is_one_line(commands: Commands) -> None:
+    result = commands.run_kchat("bench", "--url", "amqp://127.0.0.1:1/", "--messages", "1", seconds=60)
+    assert result.code == 1
+    assert "connection refused" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    "plan", [Plan(messages=0), Plan(senders=0), Plan(subscribers=-1), Plan(size=31), Plan(rate=0)]
+)
+def test_a_plan_that_cannot_be_done_is_refused(plan: Plan, local_url: str) -> None:
+    with pytest.raises(errors.SettingsError):
+        run(Settings.resolve(url=local_url), plan)
+
+
+def test_a_room_in_memory_is_refused() -> None:
+    with pytest.raises(errors.SettingsError, match="one process"):
+        run(Settings.resolve(url="memory://"), Plan(messages=1))
+
+
+@pytest.mark.parametrize(("messages", "senders"), [(1, 1), (10, 3), (2, 5)])
+def test_the_shares_of_the_senders_are_all_there_is(messages: int, senders: int) -> None:
+    plan = Plan(messages=messages, senders=senders)
+    shares = [plan.share(number) for number in range(senders)]
+    assert sum(shares) == messages
+    assert max(shares) - min(shares) <= 1
+
+
+@pytest.mark.parametrize("size", [32, 128, 5000])
+def test_a_text_holds_what_was_put_in_and_has_its_size(size: int) -> None:
+    text = text_of(3, 99_999, 123_456_789_012_345, size)
+    assert len(text) == size
+    assert read_text(text) == (3, 99_999, 123_456_789_012_345)
+
+
+@pytest.mark.parametrize("text", ["", "hello", "1 2", "1 2 x ...", "a b c d"])
+def test_what_somebody_else_says_does_not_count(text: str) -> None:
+    assert read_text(text) is None
+
+
+def test_shares_of_latencies_are_theirs() -> None:
+    ages: dict[int, int] = {}
+    for milliseconds in range(1, 1001):
+        number = class_of(milliseconds * 1_000_000)
+        ages[number] = ages.get(number, 0) + 1
+    latency = Latency.of(ages)
+    assert latency.p50_ms == pytest.approx(500, rel=0.02)
+    assert latency.p95_ms == pytest.approx(950, rel=0.02)
+    assert latency.p99_ms == pytest.approx(990, rel=0.02)
+    assert latency.max_ms == pytest.approx(1000, rel=0.02)
+    assert sum(count for _, count in latency.histogram) == 1000
+
+
+@pytest.mark.parametrize("fault", ["not_sent", "lost", "out_of_order", "repeated"])
+def test_a_report_with_a_fault_is_not_good(fault: str) -> None:
+    report = Report("here", 1, 32, 1, 1, 1, 0, 1, 0, 0, 0, 1.0, 1.0, None)
+    assert report.good
+    faulty: Report = Report(**{**report._asdict(), fault: 1})
+    assert not faulty.good
