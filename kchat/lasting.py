@@ -64,6 +64,32 @@ def _exists(channel: Any, exchange: kombu.Exchange) -> bool:
     return True
 
 
+def take_place(channel: Any, settings: Settings, queue: kombu.Queue, *, lasting: bool) -> bool:
+    """Declare the room, and a queue in it; returns whether :func:`bind_lasting` was done.
+
+    On Pub/Sub, whose roles for reading a queue and for making one are apart, a lasting queue that somebody else has made
+    may be all that an account can use.
+
+    Arguments:
+        channel: a Kombu channel. Consumers and confirms on it may be gone afterwards.
+        settings: the room.
+        queue: bound to the channel.
+        lasting: whether it is a lasting one.
+
+    Raises:
+        kchat.errors.Refused, amqp.exceptions.AMQPError: see :func:`kchat.topology.declare_room`.
+    """
+    try:
+        open_room(channel, settings)
+        queue.queue_declare()
+        queue.queue_bind()
+    except amqp.exceptions.AccessRefused:
+        if not lasting or settings.transport.name != "pubsub":
+            raise
+        return False
+    return lasting and bind_lasting(channel, settings, queue.name)
+
+
 def bind_lasting(channel: Any, settings: Settings, queue: str) -> bool:
     """Bind a lasting queue to what outlives a restart; returns whether this account may do that.
 

@@ -19,7 +19,7 @@ import amqp.exceptions
 
 from kchat import errors, events
 from kchat.connection import Backoff, broker_errors, close, connect, drop, keep_trying
-from kchat.lasting import bind_again, bind_lasting, open_room
+from kchat.lasting import bind_again, take_place
 from kchat.message import Message
 from kchat.names import check_username, login_name
 from kchat.pulse import Pulse
@@ -314,12 +314,9 @@ class Subscriber:
         settings, lasts = self.settings, self._durable is not None
         channel = self._connection.channel()
         channel.auto_decode = False
-        open_room(channel, settings)
         queue = self._make_queue()(channel)
         self._queue_was_lost = lasts and self._lost_at is not None and not _exists(queue)
-        queue.queue_declare()
-        queue.queue_bind()
-        self._bound_lasting = lasts and bind_lasting(channel, settings, queue.name)
+        self._bound_lasting = take_place(channel, settings, queue, lasting=lasts)
         # An account that may not make the one binding that outlives a restart is not told that nothing was lost.
         self._lasts = lasts and (self._bound_lasting or settings.transport.name != "amqp")
         channel.basic_qos(0, self._prefetch, False)
@@ -388,6 +385,8 @@ def _exists(queue: Any) -> bool:
         queue.queue_declare(passive=True)
     except amqp.exceptions.NotFound:
         return False
+    except amqp.exceptions.AccessRefused:  # on Pub/Sub: reading it is another right than looking
+        return True
     return True
 
 
