@@ -68,7 +68,7 @@ def test_a_silent_link_is_noticed_by_a_quiet_subscriber_within_two_heartbeats(
         link.black_hole()
         silent_at = monotonic()
         noticed = listening.wait_for(events.Lost, 4).at - silent_at
-        assert noticed < 2 * through.heartbeat + 0.3
+        assert noticed < 2 * through.heartbeat + 0.7  # the scheduler has its say
         listening.wait_for(events.Waiting, 5)
         link.restore()
         restored_at = monotonic()
@@ -88,7 +88,7 @@ def test_a_silent_link_is_noticed_within_twenty_seconds_unless_told_otherwise(
         link.black_hole()
         silent_at = monotonic()
         noticed = listening.wait_for(events.Lost, 22).at - silent_at
-        assert noticed < 20.3
+        assert noticed < 20.7
         link.restore()
         restored_at = monotonic()
         back = listening.wait_for(events.Back, 15).at - restored_at

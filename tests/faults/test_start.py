@@ -37,7 +37,7 @@ def test_a_closed_port_is_told_at_once(commands: Commands, command: list[str], m
     assert result.code == 1
     assert "connection refused" in result.stderr
     assert len(result.stderr.splitlines()) == 1
-    assert took < 2
+    assert took < 4
     measured("broker not there (port closed)", who(command), noticed=took, note="exit 1; whole process")
 
 
@@ -51,7 +51,7 @@ def test_a_broker_that_does_not_answer_is_given_up_within_the_connect_timeout(
     took = monotonic() - began
     assert result.code == 1
     assert "no answer in time" in result.stderr
-    assert took < 1.5 + 1
+    assert took < 1.5 + 2
     measured("broker not there (silent)", who(command), noticed=took, note="exit 1; connect timeout 1.5 s")
 
 
