@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 REDRAW = 0.1
 """Seconds from one drawing of the table to the next, at least."""
 
+_SHARE = 8  # one part of the time for drawing, at most, and seven for messages
+_LONGEST_PAUSE = 0.3  # seconds, however long drawing takes
 _KEPT = 256  # messages, for the tallest terminal that there may be
 _KEPT_TEXT = 8192  # characters of each: more than half of any screen
 _STATUS = 10.0  # seconds that a status line stays at least
@@ -91,6 +93,7 @@ class Rich:
         self._counted = (0, time.monotonic())
         self._screen = (0, 0)
         self._drawn_at = 0.0
+        self._pause = REDRAW
         self._stale = True
         self._is_open = False
 
@@ -132,7 +135,7 @@ class Rich:
             self._output.flush()
             return
         now = time.monotonic()
-        if now - self._drawn_at < REDRAW:
+        if now - self._drawn_at < self._pause:
             return
         self._measure_rate(now)
         screen = self._output.size() or (80, 24)
@@ -145,6 +148,8 @@ class Rich:
             self._stale = False
             self._draw(*screen)
             self._output.flush()
+            # On a slow or busy machine drawing takes no more than its share; but somebody is watching.
+            self._pause = min(max(REDRAW, _SHARE * (time.monotonic() - now)), _LONGEST_PAUSE)
 
     def status(self, text: str) -> None:
         """Show a line below the table: for ten seconds, and until a message comes."""
