@@ -18,7 +18,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from amqp.exceptions import PreconditionFailed
 from google.pubsub_v1 import types
@@ -57,6 +57,7 @@ class Queue:
         exchange: what it is bound to; ``""`` is the default exchange, ``None`` says not yet.
         routing_key: of the binding.
         ordered: whether the exchange is fanout.
+        foreign: whether it is another process's own.
     """
 
     name: str
@@ -67,11 +68,26 @@ class Queue:
     exchange: str | None = None
     routing_key: str = ""
     ordered: bool = False
+    foreign: bool = False
 
     @property
     def filter(self) -> str:
         """The subscription's filter, in Pub/Sub's language; empty lets everything through."""
         return "" if self.ordered or self.exchange in (None, "") else filter_for(self.routing_key)
+
+
+class Route(NamedTuple):
+    """Where a message goes.
+
+    Attributes:
+        topic: the topic's full name.
+        kind: the exchange's type; ``None`` where this connection did not declare it.
+        routing_key: what queues of a direct exchange select by.
+    """
+
+    topic: str
+    kind: str | None
+    routing_key: str
 
 
 def check_exchange(name: str, kind: str) -> None:

@@ -213,9 +213,9 @@ class Channel(StdChannel):
         """
         connection = self._check()
         connection.topology.settle()
-        topic, kind = connection.topology.route(exchange, routing_key)
+        topic, kind, routing_key = connection.topology.route(exchange, routing_key)
         attributes = message.attributes
-        if routing_key and exchange and kind != FANOUT:
+        if routing_key and kind != FANOUT:
             attributes = {**attributes, ROUTING_KEY: routing_key}
         key = message.ordering_key
         if key is None:

@@ -12,7 +12,7 @@ from google.api_core.exceptions import AlreadyExists
 from google.pubsub_v1 import types
 
 from . import bindings, names, owners
-from .bindings import DIRECT, FANOUT, Queue
+from .bindings import DIRECT, FANOUT, Queue, Route
 from .errors import NotSupported
 
 if TYPE_CHECKING:
@@ -113,13 +113,33 @@ class Topology:
             )
         self._exchanges.pop(name, None)
 
-    def route(self, exchange: str, routing_key: str) -> tuple[str, str | None]:
-        """Where to publish to: the topic's full name, and the exchange's type if it is known."""
-        if not exchange:
-            if not routing_key:
-                raise NotFound("publish to the default exchange: the routing key names no queue")
-            return self._clients.topic(names.queue_topic_id(routing_key)), DIRECT
-        return self._clients.topic(bindings.to_id(exchange)), self._exchanges.get(exchange)
+    def route(self, exchange: str, routing_key: str) -> Route:
+        """Where a message goes that is published so.
+
+        The default exchange delivers to the queue that the routing key names, whoever declared it. Of a queue that is bound
+        to a direct exchange, the way leads through that one: other queues with the same binding get the message too.
+
+        Raises:
+            amqp.exceptions.NotFound: there is no such queue.
+            kchat.transports.pubsub.errors.NotSupported: that queue is bound to a fanout exchange.
+        """
+        if exchange:
+            return Route(
+                self._clients.topic(bindings.to_id(exchange)), self._exchanges.get(exchange), routing_key
+            )
+        if not routing_key:
+            raise NotFound("publish to the default exchange: the routing key names no queue")
+        queue = self._queues.get(routing_key)
+        if queue is None or queue.exchange is None:
+            try:
+                queue = self._look_up(routing_key)
+            except AccessRefused:
+                queue = Queue(routing_key, exchange="")
+        if queue.ordered:
+            raise NotSupported(
+                f"publish to queue {queue.name!r} alone: it is bound to the fanout exchange {queue.exchange!r}"
+            )
+        return Route(self._topic_of(queue), DIRECT, queue.routing_key if queue.exchange else "")
 
     # ---- queues
 
@@ -132,8 +152,7 @@ class Topology:
         """
         self.settle()
         if passive:
-            if queue.name not in self._queues:
-                self._look_up(queue.name)
+            self._check_access(self._look_up(queue.name, self._queues.get(queue.name)))
             return
         bindings.check_queue(queue)
         known = self._queues.setdefault(queue.name, queue)
@@ -188,7 +207,8 @@ class Topology:
             self._create_subscription(queue)
 
     def _topic_of(self, queue: Queue) -> str:
-        return self.route(queue.exchange or "", queue.name)[0]
+        identifier = bindings.to_id(queue.exchange) if queue.exchange else names.queue_topic_id(queue.name)
+        return self._clients.topic(identifier)
 
     def _create_subscription(self, queue: Queue) -> None:
         doing = f"declare queue {queue.name}"
@@ -243,9 +263,8 @@ class Topology:
     def _look_up(self, name: str, queue: Queue | None = None) -> Queue:
         """What another process, or an earlier connection, declared."""
         found = self._get(name)
-        if owners.is_own(found.labels) and not owners.is_mine(found.labels):
-            raise ResourceLocked(f"queue {name!r} belongs to another process")
         queue = queue or Queue(name, durable=True)
+        queue.foreign = owners.is_own(found.labels) and not owners.is_mine(found.labels)
         identifier = found.topic.rpartition("/")[2]
         is_default = identifier == names.queue_topic_id(name)
         queue.exchange = "" if is_default else names.from_id(identifier) or identifier
@@ -267,22 +286,30 @@ class Topology:
 
         Raises:
             amqp.exceptions.NotFound: there is none of that name.
+            amqp.exceptions.ResourceLocked: it is another process's own.
         """
         self.settle()
         queue = self._queues.get(name)
-        if queue is not None and queue.exchange is not None:
-            return queue
-        try:
-            return self._look_up(name)
-        except AccessRefused:
-            # The right to consume is enough to consume; the service filters by itself.
-            return Queue(name, durable=True, exchange="")
+        if queue is None or queue.exchange is None:
+            try:
+                queue = self._look_up(name)
+            except AccessRefused:
+                # The right to consume is enough to consume; the service filters by itself.
+                return Queue(name, durable=True, exchange="")
+        self._check_access(queue)
+        return queue
+
+    @staticmethod
+    def _check_access(queue: Queue) -> None:
+        if queue.foreign:
+            raise ResourceLocked(f"queue {queue.name!r} belongs to another process")
 
     def delete_queue(self, name: str, timeout: float | None = None) -> None:
         """Delete a queue's subscription, and the topic that stands for its place in the default exchange."""
-        queue = self._queues.pop(name, None)
+        queue = self._queues.get(name)
         if queue is not None and queue is self._unbound:
             self._unbound = None
+            del self._queues[name]
             return
         if queue is None:
             try:
@@ -291,7 +318,8 @@ class Topology:
                 return
             except AccessRefused:
                 queue = Queue(name, exchange=None)
-            self._queues.pop(name, None)
+        self._check_access(queue)
+        self._queues.pop(name, None)
         doing = f"delete queue {name}"
         with suppress(NotFound):
             request = types.DeleteSubscriptionRequest(subscription=self.subscription(name))

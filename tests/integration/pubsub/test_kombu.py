@@ -8,10 +8,11 @@ from typing import Any
 
 import kombu
 import pytest
-from amqp.exceptions import ChannelError, NotFound, PreconditionFailed
+from amqp.exceptions import ChannelError, NotFound, PreconditionFailed, ResourceLocked
 from kombu.mixins import ConsumerMixin
 from kombu.simple import SimpleQueue
 
+from kchat.transports.pubsub import owners
 from kchat.transports.pubsub.errors import NotSupported
 from tests.integration.pubsub.driving import (
     Connect,
@@ -94,6 +95,39 @@ def test_the_default_exchange_delivers_to_the_queue_of_that_name(connect: Connec
     connection.channel().queue_delete(queue)
     with pytest.raises(NotFound):
         send(connection.channel(), "", b"x", routing_key=queue)
+
+
+def test_the_default_exchange_reaches_a_queue_that_is_bound_to_a_direct_one(
+    connect: Connect, name: Name
+) -> None:
+    # As Celery publishes: to the queue, past its exchange.
+    connection, exchange, queue = connect(), kombu.Exchange(name("jobs"), type="direct"), name("queue")
+    channel = connection.channel()
+    arrived = listen(channel, lasting_queue(channel, exchange, queue, "key"))
+    send(channel, "", b"from here", routing_key=queue)
+    send(connect().channel(), "", b"from there", routing_key=queue)
+    assert take(connection, arrived, 2) == [b"from here", b"from there"]
+    room_queue = lasting_queue(channel, fanout(name("room")), name("queue"))
+    with pytest.raises(NotSupported, match="bound to the fanout exchange"):
+        send(channel, "", b"x", routing_key=room_queue)
+
+
+def test_an_answer_goes_to_another_process_own_queue(
+    connect: Connect, name: Name, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = connect()
+    channel = connection.channel()
+    queue = name("answers")
+    kombu.Queue(queue, exclusive=True, durable=False)(channel).declare()
+    arrived = listen(channel, queue)
+    answering = connect().channel()
+    with monkeypatch.context() as elsewhere:
+        # The labels are all that tells processes apart.
+        elsewhere.setattr(owners, "host", lambda: "elsewhere")
+        send(answering, "", b"answer", routing_key=queue)
+        with pytest.raises(ResourceLocked):
+            answering.queue_delete(queue)
+    assert take(connection, arrived, 1) == [b"answer"]
 
 
 def test_a_simple_queue_puts_and_gets(connect: Connect, name: Name) -> None:
