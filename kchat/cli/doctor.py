@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
@@ -89,6 +90,7 @@ class _Lines:
 
     def __init__(self) -> None:
         self._terminal = sys.stdout.isatty() and (sys.stdout.encoding or "").lower().startswith("utf")
+        self._coloured = not os.environ.get("NO_COLOR")
         self._broker = ""
 
     def show(self, finding: Finding) -> None:
@@ -99,7 +101,9 @@ class _Lines:
             self._broker = finding.broker
             click.echo(visible(finding.broker, keep_newlines=False))
         sign, colour = _SIGNS[finding.status.value]
-        label = click.style(sign, fg=colour) if self._terminal else f"{finding.status.value:<7}"
+        label = sign if self._terminal else f"{finding.status.value:<7}"
+        if self._terminal and self._coloured and colour is not None:
+            label = click.style(sign, fg=colour)
         text = " ".join(visible(finding.text, keep_newlines=False).split())
         click.echo(f"  {label} {finding.check:<10}  {text}")
         if finding.hint:
