@@ -37,8 +37,8 @@ class Place(abc.ABC):
     no_history: ClassVar[str] = ""
     """Why this broker, unlike others that its transport reaches, keeps no history. A declared ability alone is not asked."""
 
-    redelivery_seconds: ClassVar[float] = 30.0
-    """How long the broker may take to hand on what a killed subscriber had not acknowledged."""
+    kills_unnoticed: ClassVar[str] = ""
+    """Why this broker, unlike others that its transport reaches, goes on sending to a process that was killed."""
 
     history_options: ClassVar[tuple[str, ...]] = ("--last", "2")
     """Options of ``kchat subscribe`` that begin with the last two messages, or with all."""

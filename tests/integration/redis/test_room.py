@@ -392,7 +392,7 @@ def tls_redis(certificate: Path, tmp_path: Path) -> Iterator[str]:
 
 
 def test_rediss_verifies_the_certificate_unless_told_not_to(tls_redis: str, certificate: Path) -> None:
-    with pytest.raises(Unreachable, match="certificate is not valid"):
+    with pytest.raises(Unreachable, match="certificate"):
         Sender(Settings.resolve(url=tls_redis), "ada").send("hello")
     for options in (f"ssl_ca_certs={certificate / 'cert.pem'}", "ssl_cert_reqs=none"):
         settings = Settings.resolve(url=f"{tls_redis}?{options}")
