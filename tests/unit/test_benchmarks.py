@@ -1,0 +1,78 @@
+"""What the benchmarks make of figures. The figures themselves are no test's business: `nox -s bench` has them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import measure
+from benchmarks.cases import Bar, Case, all_cases
+from benchmarks.measure import Failed, Figures, Results, Samples, alternate, whole
+from benchmarks.report import Outcome
+
+
+def results(**sides: list[float]) -> Results:
+    return {side: {"s": Samples(values)} for side, values in sides.items()}
+
+
+def test_a_ratio_is_taken_round_by_round() -> None:
+    bar = Bar("ours", "s", at_most=1.2, against="theirs")
+    # The machine is three times as slow in the last round, for both.
+    value = bar.value(results(ours=[1.0, 1.1, 3.3], theirs=[1.0, 1.0, 3.0]))
+    assert value == pytest.approx(1.1)
+    assert bar.holds(value)
+    assert not bar.holds(1.21)
+
+
+def test_a_bar_without_a_peer_is_for_the_figure_itself() -> None:
+    bar = Bar("ours", "s", at_least=2)
+    assert bar.value(results(ours=[1.0, 2.0, 9.0])) == 2.0
+    assert bar.holds(2.0)
+    assert not bar.holds(1.99)
+
+
+def test_sides_take_turns_and_none_always_comes_after_the_same() -> None:
+    turns: list[str] = []
+
+    def side(name: str) -> Figures:
+        turns.append(name)
+        return {"s": float(len(turns))}
+
+    found = alternate({"a": lambda: side("a"), "b": lambda: side("b")}, 3, lambda _: None)
+    assert turns == ["a", "b", "b", "a", "a", "b"]
+    assert found["a"]["s"].values == [1.0, 4.0, 5.0]
+    assert (found["b"]["s"].median, found["b"]["s"].least, found["b"]["s"].most) == (3.0, 2.0, 6.0)
+
+
+def test_a_missed_bar_and_a_failed_side_are_no_success() -> None:
+    bar = Bar("ours", "s", at_most=1)
+    case = Case("a", "a case", lambda _: pytest.fail("never run"), (bar,))
+    assert Outcome(case, results(ours=[0.5])).good
+    assert not Outcome(case, results(ours=[1.5])).good
+    assert not Outcome(case, {}, failure="it broke").good
+
+
+def test_every_case_has_a_name_of_its_own() -> None:
+    names = [case.name for case in all_cases()]
+    assert len(names) == len(set(names))
+
+
+def test_a_whole_process_is_measured_without_the_one_that_measures(tmp_path: Path) -> None:
+    ballast = bytearray(os.urandom(1) * (200 << 20))
+    run = whole([sys.executable, "-I", "-S", "-c", "print('x' * 100_000)"], {}, tmp_path)
+    assert len(ballast) >> 20 > run.mib > 1
+    assert run.cpu > 0
+    assert measure.SECONDS > run.seconds > 0
+
+
+def test_a_process_that_fails_is_no_measurement(tmp_path: Path) -> None:
+    with pytest.raises(Failed, match="exit 3"):
+        whole([sys.executable, "-I", "-S", "-c", "raise SystemExit(3)"], {}, tmp_path)
+
+
+def test_a_process_that_does_not_end_is_ended(tmp_path: Path) -> None:
+    with pytest.raises(Failed, match="exit None"):
+        whole(["tail", "-f", os.devnull], dict(os.environ), tmp_path, seconds=0.3)
