@@ -56,8 +56,13 @@ class Options:
         values: dict[str, Any] = {}
         for field in fields(cls):
             value = preferred.get(field.name) or given.get(field.name)
-            if value is not None:
-                values[field.name] = type(field.default)(value)  # type: ignore[misc]  # all have defaults
+            if value is None:
+                continue
+            kind = type(field.default)
+            try:
+                values[field.name] = kind(value)  # type: ignore[misc]  # all have defaults
+            except (TypeError, ValueError) as exc:
+                raise ValueError(f"transport option {field.name}: {value!r} is no {kind.__name__}") from exc
         if not 10 <= values.get("ack_deadline", cls.ack_deadline) <= 600:
-            raise ValueError("ack_deadline is 10 to 600 seconds")
+            raise ValueError("transport option ack_deadline: 10 to 600 seconds")
         return cls(**values)

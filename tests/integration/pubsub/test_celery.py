@@ -18,7 +18,7 @@ app.conf.update(worker_enable_remote_control=False, task_default_queue="celery-t
 
 @app.task(name="add")
 def add(one, two):
-    print("sum", one + two, flush=True)
+    print(f"sum is {one + two}")
 """
 
 
@@ -36,6 +36,6 @@ def test_a_worker_runs_tasks_of_another_process(
     sender = commands.python(send, env=pubsub_emulator.environment)
     assert sender.wait(30) == 0, sender.stderr
     for number in range(3):
-        worker.wait_for(f"sum {number + 1}", "stderr", 30)
+        worker.wait_for(f"sum is {number + 1}", "stderr", 30)
     worker.terminate()
     worker.wait(20)
