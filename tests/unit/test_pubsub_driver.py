@@ -43,6 +43,6 @@ def test_an_option_that_makes_no_sense_is_refused(options: dict[str, object]) ->
     transports.register()
     with (
         kombu.Connection("pubsub://project", transport_options=options) as connection,
-        pytest.raises(ValueError),
+        pytest.raises(ValueError, match=f"transport option {next(iter(options))}: "),
     ):
         connection.ensure_connection(max_retries=0)

@@ -39,6 +39,7 @@ def subscribe(commands: Commands, project: str, pubsub_emulator: Emulator) -> Su
     return start
 
 
+@pytest.mark.slow
 def test_twenty_one_shot_sends_arrive_in_order(
     commands: Commands, project: str, pubsub_emulator: Emulator, subscribe: Subscribe, room: str
 ) -> None:

@@ -162,6 +162,7 @@ def test_nothing_acknowledged_comes_again_after_a_clean_end(connect: Connect, na
     assert {message.body for message in rest} == {b"%d" % number for number in range(150, 300)}
 
 
+@pytest.mark.slow
 def test_what_is_held_is_not_given_to_somebody_else_meanwhile(connect: Connect, name: Name) -> None:
     # The shortest deadline there is, and longer than that until it is acknowledged.
     connection = connect(ack_deadline=10)

@@ -100,6 +100,7 @@ def test_a_stream_is_confirmed_in_order_and_arrives_in_order(connect: Connect, n
     assert take(connection, arrived, len(sent), seconds=30) == sent
 
 
+@pytest.mark.slow
 def test_twenty_processes_that_send_one_message_and_exit_lose_none(
     connect: Connect, commands: Commands, project: str, pubsub_emulator: Emulator, name: Name
 ) -> None:
