@@ -36,7 +36,7 @@ def test_a_closed_port_is_told_at_once(commands: Commands, command: list[str], m
     took = monotonic() - began
     assert result.code == 1
     assert "connection refused" in result.stderr
-    assert len(result.stderr.splitlines()) == 1
+    assert len(result.stderr.splitlines()) <= 2  # what failed, and what to do
     assert took < 4
     measured("broker not there (port closed)", who(command), noticed=took, note="exit 1; whole process")
 
