@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from functools import partial
@@ -31,6 +32,8 @@ def main() -> int:
         "--pictures", type=Path, metavar="FOLDER", help="where charts go; default: none are drawn"
     )
     arguments = parser.parse_args()
+    for number in (signal.SIGINT, signal.SIGTERM):  # brokers and processes are ended in order
+        signal.signal(number, signal.default_int_handler)
     cases = [
         case for case in all_cases() if not arguments.k or any(word in case.name for word in arguments.k)
     ]

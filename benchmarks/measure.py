@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -131,10 +132,11 @@ def whole(
     for reader in readers:
         reader.start()
     try:
-        process.wait(seconds)
-    except subprocess.TimeoutExpired:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
+    finally:  # whatever happened, it has no more to do
         with suppress(ProcessLookupError):
-            os.killpg(process.pid, 9)
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     for reader in readers:
         reader.join(5)
