@@ -11,7 +11,7 @@ import pika
 import pika.spec
 import pytest
 
-from kchat import Message, NotFound, Refused, Settings, Subscriber
+from kchat import BrokerError, Message, NotFound, Refused, Settings, Subscriber
 from kchat.connection import broker_errors, close, connect
 from kchat.topology import room_exchange
 from kchat.transports.lenient import readable
@@ -89,21 +89,29 @@ def test_a_routing_key_that_is_no_text_does_no_harm(
     assert message.message == "hello"
 
 
-@pytest.mark.parametrize("name", ["é" * 127, "x" + "é" * 127, "xx" + "部" * 84, "xxx" + "🚀" * 63])
-def test_a_reply_that_rabbitmq_cut_within_a_character_is_read(settings: Settings, name: str) -> None:
+@pytest.mark.parametrize("name", ["é" * 127, "x" + "é" * 127, "xx" + "部" * 84, "xxx" + "🚀" * 63], ids=len)
+def test_a_reply_that_rabbitmq_cut_within_a_character_is_read(
+    rabbitmq: RabbitMQ, settings: Settings, name: str
+) -> None:
     there = Settings.resolve(url=settings.broker.url(), room=name, environ={})
     connection, broker = connect(there, purpose="test")
     try:
-        with pytest.raises(NotFound, match="no exchange"), broker_errors(broker, "look"):
+        with pytest.raises(BrokerError) as caught, broker_errors(broker, "look"):
             room_exchange(there)(connection.channel()).declare(passive=True)
     finally:
         close(connection)
+    if rabbitmq.version < (4,):  # newer ones do not cut it, and close the connection over it without a word
+        assert isinstance(caught.value, NotFound)
+        assert "no exchange" in str(caught.value)
 
 
 def test_a_connection_that_is_closed_with_a_cut_reply_says_why(rabbitmq: RabbitMQ) -> None:
     nowhere = Settings.resolve(url=rabbitmq.url_for("é" * 120), environ={})
-    with pytest.raises(Refused, match="vhost"):
+    with pytest.raises(BrokerError) as caught:
         Subscriber(nowhere).open()
+    if rabbitmq.version < (4,):
+        assert isinstance(caught.value, Refused)
+        assert "vhost" in str(caught.value)
 
 
 def test_what_can_be_read_stays_as_it_is() -> None:
