@@ -257,7 +257,8 @@ class Settings:
         if chosen is not None:
             url = chosen.url
             # The account is the profile's; what stands in the environment belongs to another one.
-            password = chosen.secret() or password
+            secret = chosen.secret()
+            username, password = (username, password) if secret is None else (None, secret)
             tls = chosen.tls or tls
         elif not named:
             url = url or DEFAULT_URL
