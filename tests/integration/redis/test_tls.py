@@ -99,3 +99,11 @@ def test_a_server_without_tls_is_named_as_one(redis_url: str) -> None:
     with pytest.raises(Unreachable, match="TLS handshake") as caught:
         Sender(Settings.resolve(url=url, connect_timeout=1, environ={}), "ada").send("hello")
     assert "is TLS on" in caught.value.hint
+
+
+@pytest.mark.parametrize("option", ["ssl_ca_certs={ca}", "ssl_cert_reqs=none"])
+def test_redis_pys_own_options_may_stand_in_the_url(server: TlsRedis, room: str, option: str) -> None:
+    url = f"rediss://localhost:{server.port}/0?{option.format(ca=server.made.ca)}"
+    there = Settings.resolve(url=url, room=room, environ={})
+    with Subscriber(there, "bob"), Sender(there, "ada") as sender:
+        assert sender.send("hello").heard is True
