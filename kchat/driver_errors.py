@@ -68,21 +68,19 @@ def as_kchat_error(error: Exception, broker: Broker, doing: str) -> errors.Kchat
 def _from_reply(error: amqp.exceptions.AMQPError, where: str, doing: str) -> errors.KchatError:
     """By AMQP 0-9-1 section 1.2's reply codes, which all transports use."""
     code, text = error.code, _reply_text(error)
+    special = _from_file(error, text) if where.startswith("local:") else _passing(error, where)
+    if special is not None:
+        return special
     if code == 403:
         if doing == "connect":
             return _login_refused(where, by_certificate="EXTERNAL" in text)
         return errors.NotAuthorised(f"{where}: not authorised: this account may not {doing} here: {text}")
-    passing = _passing(error, where)
-    if passing is not None:
-        return passing
     if code == 404:
         return errors.NotFound(f"{where}: {text}")
     if code == 530 and "not found" in text and where.startswith("amqp"):
         return errors.NotFound(
             f"{where}: no such virtual host", hint="name it with --vhost; the default is /"
         )
-    if code == 530 and where.startswith("local:"):
-        return errors.SettingsError(text)
     if code == 530:
         return errors.NotAuthorised(f"{where}: {text}")
     if code == 311 or (code == 406 and "larger than" in text):
@@ -92,13 +90,27 @@ def _from_reply(error: amqp.exceptions.AMQPError, where: str, doing: str) -> err
     return _from_handshake(error, where, text) if doing == "connect" else errors.Closed(f"{where}: {text}")
 
 
+def _from_file(error: amqp.exceptions.AMQPError, text: str) -> errors.KchatError | None:
+    """What a file has of its own: no accounts and no virtual hosts, but a disk that is full and others that write."""
+    if error.code == 403:
+        return errors.NotAuthorised(text)
+    if error.code == 530:
+        # The options of the URL name themselves; the rest is about the file that was found.
+        return errors.SettingsError(text) if text.startswith("local:") else errors.Refused(text)
+    if error.code == 506:
+        return errors.Blocked(text, hint="free some space there")
+    if "kept it locked" in text:
+        return errors.Blocked(text, hint="another process writes there, and does not come to an end")
+    if isinstance(error, amqp.exceptions.ConsumerCancelled):
+        return errors.Closed(f"{text}: the queue was deleted")
+    return None
+
+
 def _passing(error: amqp.exceptions.AMQPError, where: str) -> errors.KchatError | None:
     """What answers not to what was asked, but tells of a state that something is in: it can pass."""
     code, text = error.code, _reply_text(error)
     if isinstance(error, amqp.exceptions.ConsumerCancelled):
         return errors.Closed(f"{where}: the queue was deleted, or its consumer cancelled by the broker")
-    if code == 506 and where.startswith("local:"):
-        return errors.Blocked(f"{where}: {text}", hint="free some space there")
     if code == 541 and "is down" in text:
         # A virtual host that is not there yet, or not any more, while RabbitMQ starts or stops.
         return errors.Unreachable(f"{where}: {text}")
@@ -117,7 +129,7 @@ def _from_handshake(error: amqp.exceptions.AMQPError, where: str, text: str) -> 
             f"{where}: no common way to log in; the broker offers {offers}", hint=hint
         )
     if not isinstance(error, amqp.exceptions.UnexpectedFrame):
-        return errors.Closed(f"{where}: {text}")
+        return errors.Unreachable(f"{where}: {text}")
     greeting = getattr(error, "greeting", b"")
     if greeting.startswith(b"\x15\x03"):  # an alert: RFC 8446 section 6
         return errors.Unreachable(

@@ -121,12 +121,12 @@ class Broker:
         try:
             parts = urlsplit(f"{scheme.lower()}://{rest}")
             port = parts.port
-        except ValueError as error:
+        except ValueError:
             # urlsplit quotes what it stumbled over, which can be the password (one with a "/" or "#" in it).
             raise SettingsError(
                 f"the {scheme} URL has no valid host and port",
                 hint="write '/', '#', '?', '@' and ':' in a password as %2F, %23, %3F, %40 and %3A",
-            ) from error
+            ) from None
         return cls(
             scheme=scheme.lower(),
             host=unquote(parts.hostname or ""),
@@ -245,6 +245,18 @@ class Settings:
             NotAuthorised: the profile's account has ended.
         """
         environ = os.environ if environ is None else environ
+        # An empty value, such as of a variable that is not set, names nothing, and must not come to mean another room.
+        for option, value in {
+            "transport": transport,
+            "host": host,
+            "port": port,
+            "vhost": vhost,
+            "project": project,
+        }.items():
+            if value is not None and not value:
+                raise SettingsError(
+                    f"the {option} is empty", hint=f"give it a value, or leave --{option} out"
+                )
         named = url is not None or any((transport, host, port, vhost, project))
         if named and profile is not None:
             raise SettingsError(
@@ -359,6 +371,8 @@ def _with_account(
         # One .env serves the compose file and the commands.
         username = username or environ.get("RABBITMQ_DEFAULT_USER") or None
         password = password or (None if username is None else environ.get("RABBITMQ_DEFAULT_PASS")) or None
+    elif username not in (None, broker.username):
+        password = None  # of another account than the URL's
     if broker.port is not None and not 0 < broker.port < 65536:
         raise SettingsError(f"{broker.port} is no TCP port", hint="a port is a number from 1 to 65535")
     return replace(

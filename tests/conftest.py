@@ -82,7 +82,9 @@ def rabbitmq_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[
     """A cluster of two RabbitMQ nodes, of which the module's tests may end one."""
     with start_rabbitmq_cluster(tmp_path_factory.mktemp("rabbitmq-cluster"), 2) as nodes:
         if nodes[0].version >= (4, 2):
-            pytest.skip("RabbitMQ 4.2 and newer decide by majority (Khepri): two nodes do not outlive one of them")
+            pytest.skip(
+                "RabbitMQ 4.2 and newer decide by majority (Khepri): two nodes do not outlive one of them"
+            )
         yield nodes
 
 

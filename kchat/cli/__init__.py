@@ -62,7 +62,11 @@ class LazyGroup(click.Group):
 )
 @click.version_option(__version__, prog_name="kchat")
 @click.option(
-    "--debug", is_flag=True, envvar="KCHAT_DEBUG", help="Show tracebacks and what the libraries log."
+    "--debug",
+    is_flag=True,
+    envvar="KCHAT_DEBUG",
+    show_envvar=True,
+    help="Show tracebacks and what the libraries log; goes before the command.",
 )
 @click.pass_context
 def group(ctx: click.Context, debug: bool) -> None:
@@ -95,29 +99,44 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         from kchat.cli.process import hide_passwords
 
         hide_passwords(words)
-    debug = "--debug" in words[:1] or bool(os.environ.get("KCHAT_DEBUG"))
+    debug = "--debug" in words[:1] or _is_on(os.environ.get("KCHAT_DEBUG", ""))
     try:
-        result = group.main(args=words, prog_name="kchat", standalone_mode=False)
-        code = result if isinstance(result, int) else DONE
-    except click.exceptions.Exit as error:
-        code = error.exit_code
-    except click.Abort:
+        code = _run(words)
+    except (click.Abort, KeyboardInterrupt):
         code = INTERRUPTED
-    except KeyboardInterrupt:
-        code = INTERRUPTED
-    except click.ClickException as error:
-        _complain(error.format_message(), _help_hint(error))
-        code = error.exit_code
     except BrokenPipeError:
         # Whoever read our output has had enough, as in "kchat subscribe | head -3".
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = DONE
+    except OSError as error:
+        # Errors of brokers have become ours by now; what is left is where the messages are written to.
+        if debug:
+            raise
+        _complain(f"cannot write the output: {error.strerror or error}", "")
+        code = FAILED
     except KchatError as error:
         if debug:
             raise
         _complain(str(error), _with_advice(error, words))
         code = USAGE if isinstance(error, SettingsError) else FAILED
     sys.exit(code)
+
+
+def _run(words: list[str]) -> int:
+    """Do what Click makes of the words; wrong ones are said here."""
+    try:
+        result = group.main(args=words, prog_name="kchat", standalone_mode=False)
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except click.ClickException as error:
+        _complain(error.format_message(), _help_hint(error))
+        return error.exit_code
+    return result if isinstance(result, int) else DONE
+
+
+def _is_on(value: str) -> bool:
+    """Whether an environment variable switches something on; by Click's words for it."""
+    return value.strip().lower() in ("1", "true", "t", "yes", "y", "on")
 
 
 def _with_advice(error: KchatError, words: Sequence[str]) -> str:

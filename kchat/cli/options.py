@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
 
-from kchat import expiry
+from kchat import expiry, rfc3339
 from kchat.cli.say import speaker
+from kchat.errors import SettingsError
 from kchat.settings import Settings
 from kchat.tls import TlsOptions
 from kchat.transports import TRANSPORTS
@@ -22,6 +24,37 @@ if TYPE_CHECKING:
     from kchat.errors import KchatError
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+_LONGEST_DURATION = 100 * 365 * 86400
+"""A hundred years, in seconds."""
+
+
+class Seconds(click.FloatRange):
+    """A number of seconds: more than 0, or 0 too, and finite."""
+
+    def __init__(self, *, zero: bool = False) -> None:
+        super().__init__(min=0, min_open=not zero, max=_LONGEST_DURATION)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read it; Click reports what :meth:`fail` says."""
+        number = super().convert(value, param, ctx)
+        if number != number:
+            self.fail(f"{value!r} is no number of seconds", param, ctx)
+        return float(number)
+
+
+class TransportName(click.Choice):  # type: ignore[type-arg]  # generic since Click 8.2 only
+    """A transport's name. A URL given by mistake is not repeated: there may be a password in it."""
+
+    def __init__(self) -> None:
+        super().__init__(list(TRANSPORTS))
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read it; Click reports what :meth:`fail` says."""
+        if "://" in str(value):
+            self.fail("a transport is a name, such as amqp; a URL goes to --url", param, ctx)
+        return super().convert(value, param, ctx)
+
 
 _BROKER = (
     click.option(
@@ -46,7 +79,7 @@ _BROKER = (
     ),
     click.option(
         "--transport",
-        type=click.Choice(list(TRANSPORTS)),
+        type=TransportName(),
         envvar="KCHAT_TRANSPORT",
         show_envvar=True,
         help="Kind of broker; amqp where a host is given, pubsub where a project is given.",
@@ -120,7 +153,7 @@ _BROKER = (
     ),
     click.option(
         "--connect-timeout",
-        type=click.FloatRange(min=0, min_open=True),
+        type=Seconds(),
         default=5.0,
         show_default=True,
         metavar="SECONDS",
@@ -164,7 +197,7 @@ def confirm_timeout_option(function: F) -> F:
     """Add ``--confirm-timeout``."""
     return click.option(
         "--confirm-timeout",
-        type=click.FloatRange(min=0, min_open=True),
+        type=Seconds(),
         default=10.0,
         show_default=True,
         metavar="SECONDS",
@@ -178,7 +211,7 @@ def heartbeat_option(function: F) -> F:
     """Add ``--heartbeat``."""
     return click.option(
         "--heartbeat",
-        type=click.FloatRange(min=0),
+        type=Seconds(zero=True),
         default=10.0,
         show_default=True,
         metavar="SECONDS",
@@ -251,7 +284,7 @@ def to_settings(
         # An account typed on the command line means RabbitMQ; one in the environment only fills in.
         transport = "amqp"
     if ask_password:
-        rmq_password = click.prompt("Password", hide_input=True, err=True)
+        rmq_password = _ask_password()
     options = TlsOptions(ca=tls_ca, cert=tls_cert, key=tls_key, pin=tls_pin, insecure=tls_insecure)
     settings = Settings.resolve(
         url=url,
@@ -276,6 +309,17 @@ def to_settings(
     return settings
 
 
+def _ask_password() -> str:
+    """The password, typed at the terminal; standard input may be the messages."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR))
+    except OSError:
+        raise SettingsError(
+            "there is no terminal to ask for the password at", hint="put it into KCHAT_RMQ_PASSWORD"
+        ) from None
+    return str(click.prompt("Password", hide_input=True, err=True))
+
+
 def tell_removed(account: Account) -> None:
     """Say that an account was removed."""
     from kchat.invitation import moment
@@ -286,9 +330,6 @@ def tell_removed(account: Account) -> None:
 def _tell_not_removed(error: KchatError) -> None:
     speaker(quiet=False)(f"kchat: warning: accounts that have expired could not be removed: {error}")
 
-
-_LONGEST_DURATION = 100 * 365 * 86400
-"""A hundred years, in seconds."""
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
@@ -318,15 +359,18 @@ class Since(click.ParamType):  # type: ignore[type-arg]  # generic since Click 8
         """Read it; Click reports what :meth:`fail` says."""
         if isinstance(value, float):
             return value
-        age = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", value)
+        age = re.fullmatch(r"(\d{1,9}(?:\.\d+)?)([smhdw])", value)
         if age:
-            return time.time() - float(age[1]) * _UNITS[age[2]]
+            return max(0.0, time.time() - float(age[1]) * _UNITS[age[2]])
+        point = rfc3339.parse(value)
+        if point is not None:
+            return point.timestamp()
         try:
-            point = datetime.fromisoformat(re.sub(r"[zZ]$", "+00:00", value))
-        except ValueError:
+            # Local time, to the minute or as a date alone; what RFC 3339 has not.
+            return datetime.fromisoformat(re.sub(r"[zZ]$", "+00:00", value)).timestamp()
+        except (ValueError, OverflowError, OSError):
             self.fail(
                 f"{value!r} is neither an age such as 10m or 2h nor a date such as 2026-01-31T12:00:00Z",
                 param,
                 ctx,
             )
-        return (point if point.tzinfo else point.astimezone()).astimezone(timezone.utc).timestamp()

@@ -15,8 +15,9 @@ def speaker(quiet: bool) -> Callable[[object], None]:
             from kchat.text import visible  # takes a while to load
 
             line = visible(line, keep_newlines=False)
-        sys.stderr.write(line + "\n")
-        sys.stderr.flush()
+        if sys.stderr is not None:  # closed by whoever started us
+            sys.stderr.write(line + "\n")
+            sys.stderr.flush()
 
     return _silence if quiet else say
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kchat.cli.options import (
+    Seconds,
     broker_options,
     confirm_timeout_option,
     quiet_option,
@@ -20,6 +22,7 @@ from kchat.cli.options import (
 )
 from kchat.cli.say import speaker
 from kchat.cli.stop import Stop, stop_by_signal
+from kchat.errors import SettingsError
 
 if TYPE_CHECKING:
     from kchat.sender import Sender
@@ -38,7 +41,7 @@ _PROGRESS_SECONDS = 0.1
 @click.option("--bot", is_flag=True, help="Keep posting quotes.")
 @click.option(
     "--bot-wait-s",
-    type=click.FloatRange(min=0),
+    type=Seconds(zero=True),
     default=5.0,
     show_default=True,
     metavar="SECONDS",
@@ -92,11 +95,23 @@ def command(
         elif message == ("-",):
             from kchat.cli.lines import read_lines
 
+            descriptor = _standard_input()
             say(f"sending to {settings}, a message a line")
-            code = _send_all(sender, read_lines(sys.stdin.fileno()), stop, quiet)
+            code = _send_all(sender, read_lines(descriptor), stop, quiet)
         else:
-            code = _send_one(sender, " ".join(message) if text is None else text, quiet)
+            code = _send_one(sender, _typed(" ".join(message) if text is None else text), quiet)
     return code
+
+
+def _standard_input() -> int:
+    if sys.stdin is None:
+        raise SettingsError("standard input is closed, so there is nothing to read a message from")
+    return sys.stdin.fileno()
+
+
+def _typed(text: str) -> str:
+    """An argument's text; its bytes that are no UTF-8 become visible escapes, as those of standard input do."""
+    return os.fsencode(text).decode("utf-8", "backslashreplace")
 
 
 def _send_one(sender: Sender, text: str, quiet: bool) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kchat.cli.options import (
+    Seconds,
     Since,
     broker_options,
     heartbeat_option,
@@ -19,7 +20,9 @@ from kchat.cli.options import (
 )
 from kchat.cli.say import speaker
 from kchat.cli.stop import stop_by_signal
+from kchat.cli.suspend import suspension
 from kchat.display import MODES
+from kchat.errors import SettingsError
 
 if TYPE_CHECKING:
     from kchat import events
@@ -44,13 +47,13 @@ def _modes_help() -> str:
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="End after N messages.")
 @click.option(
     "--idle-timeout",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Seconds(),
     metavar="SECONDS",
     help="End after so long without a message.",
 )
 @click.option(
     "--last",
-    type=click.IntRange(min=0),
+    type=click.IntRange(min=0, max=1_000_000_000),
     metavar="N",
     help="Begin with the last N messages that the room holds.",
 )
@@ -98,6 +101,8 @@ def command(
     from kchat.listen import listen
     from kchat.subscriber import Subscriber
 
+    if sys.stdout is None:
+        raise SettingsError("standard output is closed, so there is nowhere to show messages")
     settings = to_settings(heartbeat=heartbeat, **broker)
     say = speaker(quiet)
     display = create(
@@ -125,14 +130,14 @@ def command(
             display.open(subscriber.where)
             reader = select.poll()
             reader.register(sys.stdout.fileno(), 0)
-            listen(
-                subscriber,
-                display,
-                limit=limit,
-                idle_timeout=idle_timeout,
-                # A pipe whose reader has gone says so without being written to.
-                stop=lambda: stop() or any(what & select.POLLERR for _, what in reader.poll(0)),
-            )
+            with suspension(display, subscriber.where, on_screen=on_screen) as suspend:
+
+                def enough() -> bool:
+                    suspend.stop_if_asked()
+                    # A pipe whose reader has gone says so without being written to.
+                    return stop() or any(what & select.POLLERR for _, what in reader.poll(0))
+
+                listen(subscriber, display, limit=limit, idle_timeout=idle_timeout, stop=enough)
         finally:
             display.close()
             subscriber.close()

@@ -101,7 +101,7 @@ class Rich:
         """Take over the screen, and draw the empty table."""
         self._title = visible(title, keep_newlines=False)
         if self._live:
-            self._is_open = True
+            self._is_open = self._stale = True
             self._output.write(_ENTER)
         else:
             self._output.write(f"{'Username':<16}  {'Date / time':<{_FULL_TIME}}  Message\n")
@@ -212,10 +212,10 @@ class Rich:
         room = lines - (2 if has_rule else 1)
         most = max(1, min(room, max(3, room // 2)))
         for row in reversed(self._rows):
-            text = _fit(row, text_width, most)
-            room -= len(text)
-            if room < 0:
+            if room <= 0:
                 break
+            text = _fit(row, text_width, min(most, room))
+            room -= len(text)
             shown, behind = self._signature(row, name_width)
             style = "dim" if row.username is None else Style(color=Color.from_ansi(color_of(shown)))
             who = Text(shown, style=style).append(behind, style="not bold dim default")

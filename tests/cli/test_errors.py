@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 import socket
+import sqlite3
+import sys
+from contextlib import closing
 
 import pytest
 
@@ -12,6 +15,8 @@ from tests.brokers.processes import Commands, Result
 from tests.brokers.rabbitmq import RabbitMQ
 
 PASSWORD = "s3cr3t-of-ada"
+
+KCHAT = [sys.executable, "-m", "kchat"]
 
 
 def check(result: Result, code: int, *words: str) -> None:
@@ -50,6 +55,16 @@ def check(result: Result, code: int, *words: str) -> None:
         (["send", "--connect-timeout", "0", "hi"], ["--connect-timeout"]),
         (["subscribe", "--host", "h", "--last", "3"], ["no history"]),
         (["send", "--transport", "pubsub", "hi"], ["project"]),
+        (["send", "--host", "", "hi"], ["host", "empty"]),
+        (["send", "--port", "0", "hi"], ["port"]),
+        (["send", "--url", "", "hi"], ["no broker"]),
+        (["send", "--connect-timeout", "nan", "hi"], ["nan"]),
+        (["send", "--confirm-timeout", "inf", "hi"], ["inf"]),
+        (["subscribe", "--heartbeat", "1e300"], ["--heartbeat"]),
+        (["subscribe", "--idle-timeout", "nan"], ["nan"]),
+        (["subscribe", "--last", "9" * 20], ["--last"]),
+        (["subscribe", "--since", "0001-01-01"], ["0001-01-01"]),
+        (["send", "--transport", f"amqp://ada:{PASSWORD}@h/", "hi"], ["--url"]),
     ],
 )
 def test_wrong_usage_is_said_in_a_line_or_two(
@@ -108,6 +123,56 @@ def test_a_service_that_accepts_and_says_nothing_is_given_up_in_time(commands: C
             "send", "--host", "127.0.0.1", "--port", port, "--connect-timeout", "1", "hi"
         )
         check(result, 1, "no answer in time")
+
+
+def test_a_password_is_asked_for_at_a_terminal_or_not_at_all(commands: Commands) -> None:
+    asking = commands.start(["setsid", *KCHAT, "send", "--host", "h", "-W", "-"], stdin=True)
+    asking.write(f"{PASSWORD}\nto be sent\n")
+    code = asking.wait()
+    check(Result(code, asking.stdout, asking.stderr), 2, "no terminal", "KCHAT_RMQ_PASSWORD")
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "words"),
+    [
+        ("send - <&-", 2, "standard input is closed"),
+        ("subscribe >&-", 2, "standard output is closed"),
+        ("send hi 2>&-", 0, ""),
+        ("subscribe --quiet --last 1 --limit 1 >/dev/full", 1, "No space left"),
+    ],
+)
+def test_closed_and_full_ends_are_said_in_a_line(
+    commands: Commands, local_url: str, line: str, code: int, words: str
+) -> None:
+    env = {"KCHAT_URL": local_url}
+    assert commands.run_kchat("send", "--quiet", "before", env=env).code == 0
+    shell = commands.start(["sh", "-c", f'"$0" -m kchat {line}', KCHAT[0]], env=env)
+    assert shell.wait() == code, shell.stderr
+    assert words in shell.stderr
+    assert len(shell.stderr.splitlines()) <= 2
+
+
+def test_debug_is_on_where_the_environment_says_so_and_off_where_it_says_no(commands: Commands) -> None:
+    port = str(free_port())
+    for value, shown in (("1", True), ("0", False), ("false", False)):
+        result = commands.run_kchat(
+            "send", "--host", "127.0.0.1", "--port", port, "x", env={"KCHAT_DEBUG": value}
+        )
+        assert ("Traceback" in result.stderr) is shown
+
+
+def test_debug_does_not_show_the_part_of_a_password_that_was_taken_for_a_port(commands: Commands) -> None:
+    result = commands.run_kchat("--debug", "send", "--url", f"amqp://ada:{PASSWORD}/@h:5672/", "hi")
+    assert PASSWORD not in result.stderr
+
+
+def test_a_room_that_another_process_keeps_locked_is_given_up_in_time(
+    commands: Commands, local_url: str
+) -> None:
+    assert commands.run_kchat("send", "--url", local_url, "before").code == 0
+    with closing(sqlite3.connect(local_url.removeprefix("local://"), isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        check(commands.run_kchat("send", "--url", f"{local_url}?busy_timeout=0.5", "hi"), 1, "locked")
 
 
 def test_debug_shows_the_traceback_and_still_no_password(commands: Commands, rabbitmq: RabbitMQ) -> None:

@@ -33,6 +33,17 @@ def test_the_url_of_the_environment_wins_over_the_embedded_room() -> None:
     assert resolve({"KCHAT_URL": "redis://c"}).transport.name == "redis"
 
 
+def test_the_password_of_one_account_is_not_given_to_another() -> None:
+    broker = resolve(url="amqp://ada@h/", username="grace", password="hers").broker
+    assert (broker.username, broker.password) == ("ada", None)
+
+
+def test_a_local_url_may_have_four_slashes_as_others_write_them() -> None:
+    from kchat.transports.local.options import read_options
+
+    assert read_options("local:////tmp/room.db", None, {}).path == "/tmp/room.db"
+
+
 def test_a_project_alone_means_pubsub() -> None:
     assert str(resolve(project="my-project").broker) == "pubsub://my-project"
 

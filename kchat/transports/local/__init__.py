@@ -31,6 +31,9 @@ Errors are py-amqp's, with AMQP's reply codes: see :mod:`kchat.transports.local.
 Connection String
 =================
 
+Kombu learns the scheme from ``kchat.transports.register()``, to be called once; or name the transport itself,
+``kombu.Connection(transport="kchat.transports.local:Transport", hostname=path)``.
+
 .. code-block::
 
     local://

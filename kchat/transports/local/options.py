@@ -66,7 +66,8 @@ def _path_of(url: str) -> str:
     parts = urlsplit(url)
     host, path = unquote(parts.netloc), unquote(parts.path)
     if host in _NOWHERE:
-        return path.rstrip("/") if path.strip("/") else ""
+        # Four slashes, as SQLAlchemy's URLs have, mean the same; SQLite would take what follows two for a host.
+        return "/" + path.strip("/") if path.strip("/") else ""
     if host in (".", "..") and path.strip("/"):
         return host + path
     if host == "~" and path.strip("/"):
