@@ -34,6 +34,9 @@ PREFETCH = 500
 BATCH = 250
 """So many messages are handed over at most at once, to be acknowledged together."""
 
+LARGE = 1 << 20
+"""A body of more bytes is handed over before the next message is taken off the wire: a broker counts messages, not bytes."""
+
 BATCH_SECONDS = 0.05
 """For so long a burst is gathered before it is handed over."""
 
@@ -228,6 +231,8 @@ class Subscriber:
         burst_ends = monotonic() + BATCH_SECONDS
         while arrived and len(arrived) < limit and monotonic() < burst_ends:
             before = len(arrived)
+            if len(arrived[-1].body) > LARGE:
+                break
             self._drain(0)
             if len(arrived) == before:
                 break
@@ -238,6 +243,8 @@ class Subscriber:
             message = self._read(delivery)
             if not self._is_repeat(message):
                 messages.append(message)
+            if len(message.body) > LARGE:
+                break
         if not messages:
             self.acknowledge()
         return messages
