@@ -170,6 +170,20 @@ def soak(session: nox.Session) -> None:
     session.run("python", "-m", "tests.faults.soak", *session.posargs)
 
 
+@nox.session(python=PYTHONS[-1])
+def freeze(session: nox.Session) -> None:
+    """Writes constraints.txt and docs/licences.md from what an installation with all extras brings."""
+    session.install(".[all]")
+    session.run("python", "docs/make_licences.py")
+
+
+@nox.session(python=PYTHONS[-1])
+def audit(session: nox.Session) -> None:
+    """Looks for known vulnerabilities in what constraints.txt pins; needs an index that knows of them."""
+    session.install("pip-audit")
+    session.run("pip-audit", "--requirement", "constraints.txt", "--no-deps", *session.posargs)
+
+
 # ---- brokers
 
 
