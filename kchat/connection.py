@@ -12,6 +12,7 @@ import socket
 from contextlib import suppress
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import kombu
 import kombu.exceptions
@@ -100,9 +101,9 @@ def kombu_connection(
         return _redis_connection(settings, broker, purpose, heartbeat)
     if name != "amqp":
         return kombu.Connection(
-            broker.url()
-            + ("?" + "&".join(f"{k}={v}" for k, v in broker.options.items()) if broker.options else ""),
+            broker.url() + (f"?{urlencode(broker.options)}" if broker.options else ""),
             connect_timeout=settings.connect_timeout,
+            heartbeat=heartbeat,
             transport_options={
                 "confirm_timeout": settings.confirm_timeout,
                 "connect_timeout": settings.connect_timeout,

@@ -82,6 +82,10 @@ def command(
             "Missing message: give it as an argument, by --message, or '-' for standard input."
         )
     settings = to_settings(confirm_timeout=confirm_timeout, **broker)
+    if settings.transport.name == "memory":
+        raise SettingsError(
+            "a memory:// room ends with this process: nobody can hear it", hint="it is for tests"
+        )
     from kchat.cli import INTERRUPTED
     from kchat.sender import Sender
 
