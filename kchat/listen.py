@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 TICK = 0.1
 """Seconds between looks at the clock, the terminal's size and the wish to stop, when nothing arrives."""
 
+ACKNOWLEDGE = 0.05
+"""Seconds from one acknowledgement to the next, unless many messages came meanwhile: each is a packet for the broker, and
+costs as much as all else that a single message does."""
+
 
 def listen(
     subscriber: Subscriber,
@@ -25,6 +29,8 @@ def listen(
     stop: Callable[[], bool] = lambda: False,
 ) -> int:
     """Show what arrives. A message is acknowledged after the display has it: what was not shown stays with the broker.
+
+    After a pause it is acknowledged at once, in a burst with those around it.
 
     Arguments:
         subscriber: where messages come from.
@@ -39,18 +45,26 @@ def listen(
     Raises:
         kchat.errors.BrokerError: see :meth:`kchat.subscriber.Subscriber.receive`.
     """
-    shown = 0
+    shown = pending = 0
     last_arrival = monotonic()
+    due = last_arrival
     while not stop() and (limit is None or shown < limit):
         wanted = BATCH if limit is None else min(BATCH, limit - shown)
-        messages = subscriber.receive(timeout=TICK, limit=wanted)
+        wait = max(0.0, due - monotonic()) if pending else TICK
+        messages = subscriber.receive(timeout=wait, limit=wanted)
         for message in messages:
             display.show(message)
         display.flush()
-        subscriber.acknowledge()
+        now = monotonic()
+        pending += len(messages)
+        if now >= due or pending >= BATCH // 2:
+            subscriber.acknowledge()
+            pending = 0
+            due = now + ACKNOWLEDGE if messages else now
         if messages:
             shown += len(messages)
-            last_arrival = monotonic()
-        elif idle_timeout is not None and monotonic() - last_arrival >= idle_timeout:
+            last_arrival = now
+        elif idle_timeout is not None and now - last_arrival >= idle_timeout:
             break
+    subscriber.acknowledge()
     return shown

@@ -40,6 +40,9 @@ LARGE = 1 << 20
 BATCH_SECONDS = 0.05
 """For so long a burst is gathered before it is handed over."""
 
+_BURST_PAUSE = 0.002
+"""Seconds between two messages that are no burst any more."""
+
 REMEMBERED = 20_000
 """So many bodies are remembered to recognise a repeat: twenty senders' windows."""
 
@@ -226,9 +229,12 @@ class Subscriber:
 
     def _gather(self, deadline: float | None, limit: int) -> list[Message]:
         arrived = self._arrived
+        start = monotonic()
         if not arrived:
-            self._drain(None if deadline is None else max(0.0, deadline - monotonic()))
-        burst_ends = monotonic() + BATCH_SECONDS
+            self._drain(None if deadline is None else max(0.0, deadline - start))
+        now = monotonic()
+        # What had to be waited for came alone: to look for more costs as much as to show it.
+        burst_ends = now + BATCH_SECONDS if now - start < _BURST_PAUSE else now
         while arrived and len(arrived) < limit and monotonic() < burst_ends:
             before = len(arrived)
             if len(arrived[-1].body) > LARGE:
