@@ -34,7 +34,7 @@ class Lines:
         stream: where to write.
         color: whether to use colour. Default None: on a terminal, unless ``NO_COLOR`` is set.
         unchecked: whether a name that nobody vouches for gets a mark (:mod:`kchat.display.names`). Default no.
-        own: the account of whoever looks on; where the body alone is shown, only other accounts are named.
+        own: the account of whoever looks on. Who share it cannot be told apart, so it is not named.
     """
 
     def __init__(

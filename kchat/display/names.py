@@ -6,6 +6,7 @@ Anybody can claim any username in a body; the account is what the broker has che
 the broker has checked  the name is            shown
 ======================  =====================  ========================================
 an account              the account's own      ``ada``
+the looker's own        another                ``ada`` in lines, which scripts read; it is one account for all
 an account              another                ``ada (via guest)``
 nothing                 any                    ``ada ?``, or ``ada`` without ``unchecked``
 nothing                 not there              ``?``

@@ -51,6 +51,8 @@ class Plain(Lines):
     def _meet(self, username: str | None, account: str | None) -> tuple[str, int]:
         """The name as shown, with its colon, and how wide it is."""
         shown, behind = signature(username, account, unchecked=self._unchecked)
+        if account is not None and account == self._own:
+            behind = ""
         columns = width(shown) + width(behind) + 2
         if self._color and behind:
             behind = f"\x1b[2m{behind}\x1b[0m"

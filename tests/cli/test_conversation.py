@@ -26,12 +26,6 @@ def url(request: pytest.FixtureRequest) -> str:
     return value
 
 
-def seen(username: str, url: str) -> str:
-    """A name as a line shows it that is not the account's own; without a broker that checks, it stands alone."""
-    account = Broker.parse(url).username
-    return username if account is None else f"{username} (via {account})"
-
-
 def listening(commands: Commands, *arguments: str) -> Process:
     """A subscriber that is listening."""
     process = commands.kchat("subscribe", *arguments)
@@ -46,7 +40,7 @@ def test_what_is_sent_is_shown_in_every_mode_for_lines(commands: Commands, url: 
     result = commands.run_kchat("send", "--url", url, "--username", "ada", "hello")
     assert (result.code, result.stdout) == (0, "")
     lines = {mode: process.read_line() for mode, process in subscribers.items()}
-    name = re.escape(seen("ada", url))
+    name = re.escape("ada")
     assert re.fullmatch(rf"\d\d:\d\d:\d\d {name}: hello", lines["plain"])
     assert lines["print"] == lines["simple"]
     assert lines["print"].startswith("Received {")
@@ -62,13 +56,13 @@ def test_what_is_sent_is_shown_in_every_mode_for_lines(commands: Commands, url: 
 def test_a_message_can_be_given_by_option(commands: Commands, url: str) -> None:
     subscriber = listening(commands, "--url", url)
     assert commands.run_kchat("send", "--url", url, "--username", "ada", "--message", "hello").code == 0
-    assert subscriber.read_line().endswith(f"{seen('ada', url)}: hello")
+    assert subscriber.read_line().endswith("ada: hello")
 
 
 def test_the_login_name_is_the_username_unless_one_is_given(commands: Commands, url: str) -> None:
     subscriber = listening(commands, "--url", url)
     assert commands.run_kchat("send", "--url", url, "hello", env={"LOGNAME": "grace"}).code == 0
-    assert subscriber.read_line().endswith(f"{seen('grace', url)}: hello")
+    assert subscriber.read_line().endswith("grace: hello")
 
 
 def test_every_line_of_standard_input_is_a_message(commands: Commands, url: str) -> None:
@@ -88,9 +82,9 @@ def test_a_line_is_sent_when_it_is_written_not_when_the_input_ends(commands: Com
     subscriber = listening(commands, "--url", url)
     sender = commands.kchat("send", "--url", url, "--username", "app", "-", stdin=True)
     sender.write("first\n")
-    assert subscriber.read_line().endswith(f"{seen('app', url)}: first")
+    assert subscriber.read_line().endswith("app: first")
     sender.write("second\n")
-    assert subscriber.read_line().endswith(f"{seen('app', url)}: second")
+    assert subscriber.read_line().endswith("app: second")
     sender.close_stdin()
     assert sender.wait() == 0
 
@@ -115,7 +109,7 @@ def test_the_bot_posts_quotes(commands: Commands, url: str) -> None:
     lines = subscriber.wait_for_lines(60)
     bot.interrupt()
     assert bot.wait() == 0
-    quotes = {line.split(f"{seen('bot', url)}: ", 1)[1] for line in lines}
+    quotes = {line.split("bot: ", 1)[1] for line in lines}
     assert len(quotes) > 20
 
 

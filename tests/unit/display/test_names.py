@@ -92,3 +92,8 @@ def test_the_live_table_shows_it_too() -> None:
 def test_the_doubt_is_dim_where_there_is_colour() -> None:
     assert "\x1b[2m (via guest)\x1b[0m" in line("plain", said("ada", "guest"), color=True)
     assert "\x1b[2m ?\x1b[0m" in line("plain", said("ada", None), color=True, unchecked=True)
+
+
+@pytest.mark.parametrize("account", ["rmq", "ada"])
+def test_a_line_does_not_name_the_account_that_everybody_shares(account: str) -> None:
+    assert line("plain", said("ada", account), own="rmq", unchecked=True).endswith(" ada: hello")
