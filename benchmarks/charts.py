@@ -61,7 +61,7 @@ def _ratios(path: Path, outcomes: Sequence[Outcome]) -> None:
                 (
                     f"{outcome.case.what}\n{bar.figure}",
                     margin,
-                    f"{value:.2f} × {bar.against} (bar {bar})",
+                    f"{value:.2f} × {bar.against} (bar: {bar.bound})",
                     held,
                 )
             )

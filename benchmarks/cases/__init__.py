@@ -43,9 +43,13 @@ class Bar(NamedTuple):
             self.at_most is None or value <= self.at_most
         )
 
+    @property
+    def bound(self) -> str:
+        """``≥ 4``, ``≤ 0.12``."""
+        return f"≥ {self.at_least:g}" if self.at_least is not None else f"≤ {self.at_most:g}"
+
     def __str__(self) -> str:
-        bound = f"≥ {self.at_least:g}" if self.at_least is not None else f"≤ {self.at_most:g}"
-        return f"{bound} × {self.against}" if self.against is not None else f"{bound} {self.figure}"
+        return f"{self.bound} × {self.against}" if self.against is not None else f"{self.bound} {self.figure}"
 
 
 class Case(NamedTuple):
