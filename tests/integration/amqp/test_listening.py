@@ -35,7 +35,9 @@ def test_a_subscribers_queue_is_its_own_and_cannot_fill_the_broker(rabbitmq: Rab
         assert queue["durable"] is False
         assert queue["arguments"]["x-overflow"] == "drop-head"
         assert queue["arguments"]["x-max-length"] > 0
-    wait_until(lambda: rabbitmq.management.queue(vhost, subscriber.queue_name) is None, what="the queue to go")
+    wait_until(
+        lambda: rabbitmq.management.queue(vhost, subscriber.queue_name) is None, what="the queue to go"
+    )
 
 
 def test_two_subscribers_of_one_name_each_get_every_message(amqp_url: str) -> None:
