@@ -78,8 +78,10 @@ def _ratios(path: Path, outcomes: Sequence[Outcome]) -> None:
 
 
 def _line(axes: Any, outcome: Outcome, figure: str, label: str, **style: Any) -> None:
-    scale = [float(side) for side in outcome.results]
-    samples = [figures[figure] for figures in outcome.results.values()]
+    # Sides beside the scale are for comparison, in the table.
+    sides = {side: figures for side, figures in outcome.results.items() if side.isdecimal()}
+    scale = [float(side) for side in sides]
+    samples = [figures[figure] for figures in sides.values()]
     axes.plot(scale, [each.median for each in samples], marker="o", label=label, **style)
     axes.fill_between(
         scale,

@@ -16,7 +16,7 @@ SIZES = (1, 10, 25, 50)
 
 @contextmanager
 def crowd(bench: Bench) -> Iterator[Mapping[str, Side]]:
-    """The same for one subscriber and for fifty."""
+    """The same for one subscriber and for fifty, and fifty of bare py-amqp's: what the machine can do."""
     room, count = bench.new_room(), RATE * (2 if bench.quick else SECONDS)
     where = ("--url", bench.amqp, "--room", room)
 
@@ -27,7 +27,12 @@ def crowd(bench: Bench) -> Iterator[Mapping[str, Side]]:
 
         return run
 
-    yield {str(size): side(size) for size in SIZES}
+    peers = [bench.peer("amqp_receive", bench.amqp, room)] * SIZES[-1]
+    sender = bench.peer("amqp_stream", bench.amqp, room, "unconfirmed")
+    yield {
+        **{str(size): side(size) for size in SIZES},
+        f"{SIZES[-1]}, py-amqp": lambda: one_way(bench, sender, peers, RATE, count),
+    }
 
 
 CASES = [
