@@ -35,8 +35,8 @@ def main() -> None:
     )
     rows = "".join(f"| {name} | {found[name].version} | {licence(found[name])} |\n" for name in names)
     (ROOT / "docs/licences.md").write_text(
-        "# Licences\n\nkchat is under the [MIT licence](../LICENSE). It ships nobody else's code; these are the packages that\n"
-        "it and its extras bring along when they are installed. Written by `nox -s freeze`.\n\n"
+        "# Licences\n\nkchat is under the [MIT licence](../LICENSE). It ships nobody else's code; these are the packages\n"
+        "that it and its extras bring along when they are installed. Written by `nox -s freeze`.\n\n"
         "| package | version | licence |\n|---|---|---|\n" + rows
     )
 

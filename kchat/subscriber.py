@@ -21,6 +21,7 @@ from kchat import errors, events
 from kchat.connection import Backoff, broker_errors, close, connect, drop, keep_trying
 from kchat.lasting import bind_again, take_place
 from kchat.message import Message
+from kchat.repeats import Repeats
 from kchat.names import check_username, login_name
 from kchat.pulse import Pulse
 from kchat.topology import durable_queue, subscriber_queue
@@ -42,9 +43,6 @@ BATCH_SECONDS = 0.05
 
 _BURST_PAUSE = 0.002
 """Seconds between two messages that are no burst any more."""
-
-REMEMBERED = 20_000
-"""So many bodies are remembered to recognise a repeat: twenty senders' windows."""
 
 _TICKS = 5
 """Looks at the heartbeat within one of them."""
@@ -116,8 +114,7 @@ class Subscriber:
         self._checked = False
         self._arrived: deque[Any] = deque()
         self._handed_over: Any = None
-        self._seen: set[int] = set()
-        self._seen_order: deque[int] = deque(maxlen=REMEMBERED)
+        self._repeats = Repeats()
         self._in_use = RLock()
         self._pulse: Pulse | None = None
         self._tick = min(_LONGEST_TICK, settings.heartbeat / _TICKS or _LONGEST_TICK)
@@ -167,8 +164,7 @@ class Subscriber:
         """Stop listening. What was received and not acknowledged goes back to the broker; its own queue goes away."""
         with self._in_use:
             # Who opens it again gets again what was not acknowledged.
-            self._seen.clear()
-            self._seen_order.clear()
+            self._repeats.forget()
             connection = self._forget()
             if connection is not None:
                 close(connection)
@@ -247,7 +243,7 @@ class Subscriber:
             delivery = arrived.popleft()
             self._handed_over = delivery.delivery_tag
             message = self._read(delivery)
-            if not self._is_repeat(message):
+            if not self._repeats.has(message):
                 messages.append(message)
             if len(message.body) > LARGE:
                 break
@@ -281,20 +277,6 @@ class Subscriber:
             account=account if isinstance(account, str) else None,
             redelivered=bool(delivery.delivery_info.get("redelivered")),
         )
-
-    def _is_repeat(self, message: Message) -> bool:
-        """A sender that lost its connection sends again what was not confirmed, byte for byte, under the same id."""
-        if message.id is None:
-            return False
-        seen, order = self._seen, self._seen_order
-        key = hash(message.body)
-        if key in seen:
-            return True
-        if len(order) == order.maxlen:
-            seen.discard(order[0])
-        order.append(key)
-        seen.add(key)
-        return False
 
     def _connect_or_drop(self) -> None:
         try:
