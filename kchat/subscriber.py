@@ -21,9 +21,9 @@ from kchat import errors, events
 from kchat.connection import Backoff, broker_errors, close, connect, drop, keep_trying
 from kchat.lasting import bind_again, take_place
 from kchat.message import Message
-from kchat.repeats import Repeats
 from kchat.names import check_username, login_name
 from kchat.pulse import Pulse
+from kchat.repeats import Repeats
 from kchat.topology import durable_queue, subscriber_queue
 
 if TYPE_CHECKING:
