@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import secrets
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -28,6 +29,12 @@ from tests.brokers.require import choice, in_ci, require
 
 if importlib.util.find_spec("tests.brokers.pubsub") is not None:
     from tests.brokers.pubsub import pubsub_emulator  # noqa: F401 - a fixture
+
+
+def pytest_configure() -> None:
+    """Lets Ctrl+C be heard by the commands that tests start: a shell's background jobs have it ignored, and pass that on."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header() -> str:
