@@ -36,7 +36,7 @@ BATCH = 250
 """So many messages are handed over at most at once, to be acknowledged together."""
 
 LARGE = 1 << 20
-"""A body of more bytes is handed over before the next message is taken off the wire: a broker counts messages, not bytes."""
+"""With more bytes at hand, they are handed over before more is taken off the wire: a broker counts messages, not bytes."""
 
 BATCH_SECONDS = 0.05
 """For so long a burst is gathered before it is handed over."""
@@ -231,22 +231,24 @@ class Subscriber:
         now = monotonic()
         # What had to be waited for came alone: to look for more costs as much as to show it.
         burst_ends = now + BATCH_SECONDS if now - start < _BURST_PAUSE else now
+        size = 0
         while arrived and len(arrived) < limit and monotonic() < burst_ends:
             before = len(arrived)
-            if len(arrived[-1].body) > LARGE:
+            size += len(arrived[-1].body)
+            if size > LARGE:
                 break
             self._drain(0)
             if len(arrived) == before:
                 break
         messages: list[Message] = []
-        while arrived and len(messages) < limit:
+        size = 0
+        while arrived and len(messages) < limit and size <= LARGE:
             delivery = arrived.popleft()
             self._handed_over = delivery.delivery_tag
             message = self._read(delivery)
             if not self._repeats.has(message):
                 messages.append(message)
-            if len(message.body) > LARGE:
-                break
+            size += len(message.body)
         if not messages:
             self.acknowledge()
         return messages
