@@ -274,10 +274,15 @@ def block(text: str, indent: str = "", *, total: int | None = None) -> str:
     Returns:
         Text of at most :data:`LONGEST` bytes.
     """
+    ending = ""
     if len(text) * 4 > LONGEST:
         total = size(text) if total is None else total
-        text = limit(text, total=total)
-    shown = visible(text)
+        cut = limit(text, total=total)
+        if cut is not text:
+            # The mark is safe; what is in front of it may be ASCII, which is quickly seen to be safe.
+            ending = mark(total)
+            text = cut.removesuffix(ending)
+    shown = visible(text) + ending
     if "\n" in shown:
         shown = shown.rstrip("\n").replace("\n", "\n" + indent)
     if len(shown) * 4 > LONGEST:  # escapes are longer than what they stand for
