@@ -1,6 +1,7 @@
 """Reads lines that end with the time of their writing, and tells how old they were: ``stamp.py <lines> <to leave out>``.
 
-The result is JSON: percentiles in milliseconds, and how many lines came.
+The result is JSON: percentiles in milliseconds, and how many lines came. Lines are only taken apart when all are there, since
+whoever writes them waits for the same processor.
 """
 
 import json
@@ -9,12 +10,16 @@ import sys
 import time
 
 count, skip = int(sys.argv[1]), int(sys.argv[2])
+came: list[tuple[int, bytes]] = []
+lines = 0
+while lines < count and (data := os.read(0, 1 << 16)):
+    came.append((time.monotonic_ns(), data))
+    lines += data.count(b"\n")
 ages: list[int] = []
 rest = b""
-while len(ages) < count and (data := os.read(0, 1 << 16)):
-    now = time.monotonic_ns()
-    *lines, rest = (rest + data).split(b"\n")
-    ages += [now - int(line.rpartition(b" ")[2]) for line in lines]
+for now, data in came:
+    *whole, rest = (rest + data).split(b"\n")
+    ages += [now - int(line.rpartition(b" ")[2]) for line in whole]
 kept = sorted(ages[skip:]) or [0]
 shares = {"p50 ms": 0.5, "p95 ms": 0.95, "p99 ms": 0.99, "max ms": 1.0}
 found = {name: kept[min(len(kept) - 1, int(share * len(kept)))] / 1e6 for name, share in shares.items()}
