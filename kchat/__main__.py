@@ -6,6 +6,7 @@ import gc
 import os
 import signal
 import sys
+import warnings
 from typing import NoReturn
 
 
@@ -14,6 +15,9 @@ def run() -> NoReturn:
     code: object = 130
     # Loading makes many objects and no garbage; looking for some every now and then takes a twentieth of a send.
     gc.set_threshold(50_000)
+    if not sys.warnoptions:
+        # What a driver thinks of this Python's age is for its developers; our standard error is for our users.
+        warnings.simplefilter("ignore", FutureWarning)
     try:
         from kchat.cli import main
 
