@@ -1,8 +1,7 @@
 """Reads lines that end with the time of their writing, and tells how old they were: ``stamp.py <lines> <to leave out>``.
 
-The result is JSON: percentiles in milliseconds, and how many lines came. Lines are only taken apart when all are
-there, since
-whoever writes them waits for the same processor.
+The result is JSON: percentiles in milliseconds, and how many lines came. Lines are only taken apart when all
+are there, since whoever writes them waits for the same processor.
 """
 
 import json
