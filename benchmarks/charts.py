@@ -138,5 +138,7 @@ def _crowds(path: Path, amqp: Outcome, local: Outcome) -> None:
         axes.set_xlabel("subscribers")
         axes.set_ylim(bottom=0)
         axes.grid(alpha=0.3)
+    # A round that something disturbed would flatten all the others.
+    age.set_ylim(top=max(60, *(1.2 * figures["p99 ms"].median for figures in amqp.results.values())))
     figure.tight_layout()
     _save(figure, path)
