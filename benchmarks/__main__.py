@@ -60,7 +60,8 @@ def main() -> int:
         from benchmarks import charts
 
         charts.draw(arguments.pictures, outcomes)
-    return int(not all(outcome.good for outcome in outcomes))
+    # A tenth of a measurement is mostly the start of the processes: it shows that they work, and no more.
+    return int(not all(not outcome.failure if arguments.quick else outcome.good for outcome in outcomes))
 
 
 def _say(*text: str) -> None:

@@ -13,12 +13,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import kchat
 from benchmarks import measure
 from tests.brokers.pubsub import Emulator, find_pubsub
 from tests.brokers.rabbitmq import RabbitMQ, find_rabbitmq
 
 ROOT = Path(__file__).parents[1]
+SCRIPT = Path(sys.executable).with_name("kchat")
 LINE = "line {:07d} of a log that somebody follows, of a usual length for one of its kind"
 USERNAME = "ada"
 
@@ -94,14 +94,13 @@ class Bench:
         home = str(self.folder)
         if "PUBSUB_EMULATOR_HOST" in os.environ or "emulator" in self.__dict__:
             kept["PUBSUB_EMULATOR_HOST"] = self.emulator.address
-        if ROOT in Path(kchat.__file__).parents:
+        if not SCRIPT.exists():
             kept["PYTHONPATH"] = str(ROOT)  # not installed, but run from here
         return {**kept, "HOME": home, "XDG_STATE_HOME": home, "LANG": "C.UTF-8", "LOGNAME": USERNAME}
 
     def kchat(self, *arguments: str) -> list[str]:
         """A command line of kchat's, as it is installed."""
-        script = Path(sys.executable).with_name("kchat")
-        return [*([str(script)] if script.exists() else [sys.executable, "-m", "kchat"]), *arguments]
+        return [*([str(SCRIPT)] if SCRIPT.exists() else [sys.executable, "-m", "kchat"]), *arguments]
 
     def peer(self, name: str, *arguments: str) -> list[str]:
         """A command line of one of the peers."""
