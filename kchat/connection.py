@@ -10,6 +10,7 @@ import math
 import random
 import socket
 from contextlib import suppress
+from functools import partial
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -189,6 +190,15 @@ def _redis_tls(settings: Settings, broker: Broker) -> dict[str, Any] | None:
 def _by_certificate(settings: Settings, broker: Broker) -> bool:
     """Whether a client's certificate is the account (SASL's EXTERNAL mechanism, RFC 4422 appendix A)."""
     return broker.encrypted and settings.tls.cert is not None and broker.username is None
+
+
+def drainer(connection: kombu.Connection) -> Callable[..., None]:
+    """The connection's ``drain_events``, without Kombu's looks, each time, whether there is a connection.
+
+    Arguments:
+        connection: connected, of :func:`connect`. With it the result is of no use any more.
+    """
+    return partial(connection.transport.drain_events, connection.connection)
 
 
 def account(connection: kombu.Connection) -> str | None:

@@ -30,7 +30,7 @@ def listen(
 ) -> int:
     """Show what arrives. A message is acknowledged after the display has it: what was not shown stays with the broker.
 
-    After a pause it is acknowledged at once, in a burst with those around it.
+    After a pause it is acknowledged at once, in a burst with those around it, no later than the burst's next pause.
 
     Arguments:
         subscriber: where messages come from.
@@ -46,16 +46,21 @@ def listen(
         kchat.errors.BrokerError: see :meth:`kchat.subscriber.Subscriber.receive`.
     """
     shown = pending = 0
-    last_arrival = monotonic()
-    due = last_arrival
-    while not stop() and (limit is None or shown < limit):
+    now = last_arrival = due = look_due = monotonic()
+    while limit is None or shown < limit:
+        # To look costs as much as to show a message: between two of them there need not be a look.
+        if now >= look_due:
+            if stop():
+                break
+            look_due = now + TICK / 2
         wanted = BATCH if limit is None else min(BATCH, limit - shown)
-        wait = max(0.0, due - monotonic()) if pending else TICK
-        messages = subscriber.receive(timeout=wait, limit=wanted)
+        messages = subscriber.receive(timeout=ACKNOWLEDGE if pending else TICK, limit=wanted)
         for message in messages:
             display.show(message)
         display.flush()
         now = monotonic()
+        if not messages:
+            look_due = now
         pending += len(messages)
         if now >= due or pending >= BATCH // 2:
             subscriber.acknowledge()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from contextlib import suppress
 from threading import RLock
 from time import monotonic, sleep
 from types import TracebackType
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import amqp.exceptions
 
 from kchat import errors, events
-from kchat.connection import Backoff, broker_errors, close, connect, drop, keep_trying
+from kchat.connection import Backoff, broker_errors, close, connect, drainer, drop, keep_trying
 from kchat.lasting import bind_again, take_place
 from kchat.message import Message
 from kchat.names import check_username, login_name
@@ -107,8 +106,11 @@ class Subscriber:
         self._prefetch = max(1, prefetch)
         self._wait = wait
         self._on_event = on_event
+        self._acknowledges = settings.transport.acknowledges
         self._broker = settings.broker
+        self._errors = broker_errors(self._broker, "listen")
         self._connection: Any = None
+        self._drain_events: Any = None
         self._channel: Any = None
         self._queue: Any = None
         self._checked = False
@@ -194,7 +196,7 @@ class Subscriber:
                 self._come_back(deadline)
             if self._channel is not None:
                 try:
-                    with broker_errors(self._broker, "listen"):
+                    with self._errors:
                         messages = self._gather(deadline, limit)
                 except (errors.Closed, errors.Unreachable, errors.NotFound) as error:
                     self._lose(error)
@@ -208,10 +210,10 @@ class Subscriber:
         """Everything that :meth:`receive` has handed over is done with; the broker may forget it."""
         with self._in_use:
             tag, self._handed_over = self._handed_over, None
-            if tag is None or self._channel is None or not self.settings.transport.acknowledges:
+            if tag is None or self._channel is None or not self._acknowledges:
                 return
             try:
-                with broker_errors(self._broker, "listen"):
+                with self._errors:
                     self._channel.basic_ack(tag, multiple=True)
             except (errors.Closed, errors.Unreachable, errors.NotFound) as error:
                 self._lose(error)
@@ -230,16 +232,8 @@ class Subscriber:
             self._drain(None if deadline is None else max(0.0, deadline - start))
         now = monotonic()
         # What had to be waited for came alone: to look for more costs as much as to show it.
-        burst_ends = now + BATCH_SECONDS if now - start < _BURST_PAUSE else now
-        size = 0
-        while arrived and len(arrived) < limit and monotonic() < burst_ends:
-            before = len(arrived)
-            size += len(arrived[-1].body)
-            if size > LARGE:
-                break
-            self._drain(0)
-            if len(arrived) == before:
-                break
+        if now - start < _BURST_PAUSE:
+            self._gather_burst(now + BATCH_SECONDS, limit)
         messages: list[Message] = []
         size = 0
         while arrived and len(messages) < limit and size <= LARGE:
@@ -253,11 +247,25 @@ class Subscriber:
             self.acknowledge()
         return messages
 
+    def _gather_burst(self, end: float, limit: int) -> None:
+        """Take in what else is there, until the time is over or there is enough of it."""
+        arrived, size = self._arrived, 0
+        while arrived and len(arrived) < limit and monotonic() < end:
+            before = len(arrived)
+            size += len(arrived[-1].body)
+            if size > LARGE:
+                break
+            self._drain(0)
+            if len(arrived) == before:
+                break
+
     def _drain(self, timeout: float | None) -> None:
         wait = self._tick if timeout is None else min(timeout, self._tick)
         arrived = len(self._arrived)
-        with suppress(TimeoutError):
-            self._connection.drain_events(timeout=wait)
+        try:  # noqa: SIM105 - a context costs a single message more than what is in it
+            self._drain_events(timeout=wait)
+        except TimeoutError:
+            pass
         now = monotonic()
         if len(self._arrived) != arrived:
             self._bind_due = now + _BIND_AGAIN
@@ -273,10 +281,10 @@ class Subscriber:
     def _read(self, delivery: Any) -> Message:
         body = delivery.body
         # Where the broker does not check it, anybody can write anything there, and reading it takes time.
-        account = delivery.properties.get("user_id") if self._checked else None
+        account = delivery.user_id if self._checked else None
         return Message.receive(
             body if isinstance(body, bytes) else _as_bytes(body),
-            account=account if isinstance(account, str) else None,
+            account=account,
             redelivered=bool(delivery.delivery_info.get("redelivered")),
         )
 
@@ -291,7 +299,9 @@ class Subscriber:
         settings = self.settings
         self._connection, self._broker = connect(settings, purpose="subscribe", heartbeat=settings.heartbeat)
         try:
-            with broker_errors(self._broker, "listen"):
+            self._errors = broker_errors(self._broker, "listen")
+            with self._errors:
+                self._drain_events = drainer(self._connection)
                 self._join()
         except errors.NotFound as error:
             if self._lost_at is None:
@@ -320,7 +330,7 @@ class Subscriber:
         queue.consume(
             consumer_tag=queue.name,
             callback=self._arrived.append,
-            no_ack=not settings.transport.acknowledges,
+            no_ack=not self._acknowledges,
         )
         self._queue, self._channel = queue, channel
         self._checked = getattr(self._connection.connection, "checks_accounts", False)

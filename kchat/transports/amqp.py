@@ -8,7 +8,8 @@
   before a byte of AMQP is written. Without that option TLS is py-amqp's own.
 - What answers is looked at before it is taken for AMQP: a TLS port addressed without TLS, a web server.
 - Heartbeats, and waits for answers that end: :mod:`.alive`.
-- Texts that are none, in routing keys, properties and replies: :mod:`.lenient`.
+- Messages of which no more is read than is asked for: :mod:`.incoming`.
+- Replies whose texts are none: :mod:`.lenient`.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ from amqp.exceptions import UnexpectedFrame
 from kombu.transport import pyamqp
 
 from .alive import AliveConnection
-from .frames import BufferedReads, QuickPublishing, dispatch_arrived
-from .lenient import LenientMethods, lenient_frames
+from .frames import BufferedReads, QuickWriting, drain_arrived
+from .incoming import QuickDelivery, incoming_frames
+from .lenient import LenientMethods
 
 _GREETING = 7
 """Bytes of a frame's header (AMQP 0-9-1 section 4.2.3): type, channel, size."""
@@ -149,8 +151,8 @@ class TlsTransport(_Beginning, amqp.transport.SSLTransport):
                 raise
 
 
-class Channel(QuickPublishing, LenientMethods, pyamqp.Channel):
-    """A channel whose publishing does nothing else."""
+class Channel(QuickWriting, QuickDelivery, LenientMethods, pyamqp.Channel):
+    """A channel whose publishing does nothing else, and whose messages are read when somebody asks."""
 
 
 class Connection(LenientMethods, AliveConnection):
@@ -167,7 +169,7 @@ class Connection(LenientMethods, AliveConnection):
     def __init__(
         self, *args: Any, tls: Tls | None = None, server_hostname: str | None = None, **more: Any
     ) -> None:
-        super().__init__(*args, **{"frame_handler": lenient_frames, **more})
+        super().__init__(*args, **{"frame_handler": incoming_frames, **more})
         self._tls = tls
         self._server_hostname = server_hostname
 
@@ -205,15 +207,14 @@ class Transport(pyamqp.Transport):
 
     Connection = Connection
 
-    def drain_events(self, connection: Any, **options: Any) -> None:
+    def drain_events(self, connection: Any, timeout: float | None = None) -> None:
         """Wait for an event, and dispatch with it what else has arrived.
 
         Arguments:
             connection: of this transport.
-            options: as of py-amqp's connection: ``timeout``, in seconds.
+            timeout: in seconds. Default: as long as an answer may take.
 
         Raises:
             TimeoutError: none came in time.
         """
-        connection.drain_events(**options)
-        dispatch_arrived(connection)
+        drain_arrived(connection, timeout)

@@ -12,6 +12,8 @@ from __future__ import annotations
 import math
 import select
 import struct
+from collections.abc import Iterator
+from time import monotonic
 from types import TracebackType
 from typing import Any
 
@@ -34,7 +36,11 @@ _FRAME_END = 0xCE
 Frame = tuple[int, int, bytes]
 """Type, channel and payload."""
 
+_METHOD = 1
+_ACK_SIZE = 13
+
 _header = struct.Struct(">BHI").unpack_from
+_ack = struct.Struct(">BHIHHQ?B").pack
 
 
 class BufferedReads:
@@ -72,35 +78,47 @@ class BufferedReads:
             amqp.exceptions.UnexpectedFrame: it does not end as a frame does.
             OSError: the connection is gone.
         """
-        while (frame := self.arrived_frame()) is None:
-            self._fill()
-        return frame
+        while True:
+            for frame in self.arrived_frames():
+                return frame
+            self.fill(self._patience)
 
-    def arrived_frame(self) -> Frame | None:
-        """The next frame if all of it has arrived; the system is not asked. Raises as :meth:`read_frame`."""
-        data, start = self._data, self._start
-        if len(data) - start < _AROUND:
-            return None
-        kind, channel, size = _header(data, start)
-        end = start + _AROUND + size
-        if end > len(data):
-            self._wanted = end - start
-            return None
-        self._start = end
-        if data[end - 1] != _FRAME_END:
-            raise UnexpectedFrame(f"a frame ends with {data[end - 1]:#04x}, not {_FRAME_END:#04x}")
-        return kind, channel, data[start + 7 : end - 1]
+    def arrived_frames(self) -> Iterator[Frame]:
+        """The frames of which all has arrived, each taken when it is asked for; the system is not asked.
 
-    def _fill(self) -> None:
+        Raises:
+            amqp.exceptions.UnexpectedFrame: one does not end as a frame does.
+        """
+        while len(self._data) - self._start >= _AROUND:
+            data, start = self._data, self._start
+            kind, channel, size = _header(data, start)
+            end = start + _AROUND + size
+            if end > len(data):
+                self._wanted = end - start
+                return
+            self._start = end
+            if data[end - 1] != _FRAME_END:
+                raise UnexpectedFrame(f"a frame ends with {data[end - 1]:#04x}, not {_FRAME_END:#04x}")
+            yield kind, channel, data[start + 7 : end - 1]
+
+    def fill(self, timeout: float | None) -> None:
+        """Wait for more to arrive, and read what there is. Raises as :meth:`read_frame`.
+
+        Arguments:
+            timeout: in seconds; ``None`` for as long as the socket waits.
+        """
         # What py-amqp's own way of reading, by which a connection begins, has left over, comes first.
-        left_over, self._read_buffer = self._read_buffer, b""
-        self._data, self._start = left_over + self._data[self._start :], 0
-        if not left_over:
-            self._data += self._receive(max(_CHUNK, self._wanted))
-            self._wanted = 0
+        if self._read_buffer:
+            self._data, self._start = self._read_buffer + self._data[self._start :], 0
+            self._read_buffer = b""
+            return
+        came = self._receive(max(_CHUNK, self._wanted), timeout)
+        self._data, self._start = self._data[self._start :] + came, 0
+        self._wanted = 0
 
-    def _receive(self, most: int) -> bytes:
-        self._wait()
+    def _receive(self, most: int, timeout: float | None) -> bytes:
+        if timeout is not None and not self._poll.poll(math.ceil(timeout * 1000)):
+            raise TimeoutError("timed out")
         try:
             came: bytes = self.sock.recv(most)
             if not came:
@@ -114,30 +132,37 @@ class BufferedReads:
 
     def _read(self, n: int, *_: Any, **__: Any) -> bytes:
         while len(self._read_buffer) < n:
-            self._read_buffer += self._receive(n - len(self._read_buffer))
+            self._read_buffer += self._receive(n - len(self._read_buffer), self._patience)
         read, self._read_buffer = self._read_buffer[:n], self._read_buffer[n:]
         return read
 
-    def _wait(self) -> None:
-        patience = self._patience
-        if patience is not None and not self._poll.poll(math.ceil(patience * 1000)):
-            raise TimeoutError("timed out")
 
-
-def dispatch_arrived(connection: Any) -> None:
-    """Dispatch the events that have arrived already, beyond the one that was waited for; a burst costs no waiting.
+def drain_arrived(connection: Any, timeout: float | None) -> None:
+    """Wait for an event, and dispatch with it what else has arrived: a burst costs one wait and one read.
 
     Arguments:
-        connection: of py-amqp. One whose transport does not keep what arrived is left alone.
+        connection: of :class:`.alive.AliveConnection`. Where its transport does not keep what arrived, it is one event.
+        timeout: in seconds; ``None`` for as long as an answer may take.
+
+    Raises:
+        TimeoutError: none came in time.
     """
     transport = connection.transport
     if not isinstance(transport, BufferedReads):
+        connection.drain_events(timeout=timeout)
         return
-    for _ in range(_BURST):
-        frame = transport.arrived_frame()
-        if frame is None:
+    dispatch = connection.on_inbound_frame
+    left, seen = _BURST, False
+    while True:
+        for frame in transport.arrived_frames():
+            seen = dispatch(frame) or seen
+            left -= 1
+            if not left:
+                return
+        if seen:
             return
-        connection.on_inbound_frame(frame)
+        transport.fill(connection.answer_timeout if timeout is None else timeout)
+        connection.heard_at = monotonic()
 
 
 class Outgoing:
@@ -204,8 +229,8 @@ class PropertyWriter:
         self._common = common if common.get("application_headers") is None else None
 
 
-class QuickPublishing:
-    """For a py-amqp channel: publishing that only publishes, and writes what stays the same once."""
+class QuickWriting:
+    """For a py-amqp channel: publishing that only publishes, and writes what stays the same once; acknowledging likewise."""
 
     connection: Any
     channel_id: int
@@ -257,3 +282,11 @@ class QuickPublishing:
             self._arguments = dumps("Bssbb", (0, *target))
             self._target = target
         self.connection.frame_writer(1, self.channel_id, spec.Basic.Publish, self._arguments, msg)
+
+    def basic_ack(self, delivery_tag: int, multiple: bool = False) -> None:  # noqa: FBT001, FBT002 - py-amqp's signature
+        """Write an acknowledgement to the socket; AMQP 0-9-1 section 1.8.3.13, ``basic.ack``. Raises as above."""
+        if self.connection is None:
+            raise RecoverableConnectionError("the connection is closed")
+        self.connection.transport.write(
+            _ack(_METHOD, self.channel_id, _ACK_SIZE, *spec.Basic.Ack, delivery_tag, multiple, _FRAME_END)
+        )

@@ -1,41 +1,18 @@
-"""What arrives over AMQP and cannot be read does not end the connection, for :mod:`kchat.transports.amqp`.
+"""A method whose texts cannot be read does not end the connection, for :mod:`kchat.transports.amqp`.
 
-py-amqp decodes every text in a frame as UTF-8, and reads a message's properties before anybody can look at it; what it
-cannot read it raises out of the loop. But a routing key or property of any bytes can be sent by whoever may publish, and
-RabbitMQ cuts its own replies at 255 bytes, in the middle of a character.
+py-amqp decodes every text in a method as UTF-8; what it cannot read it raises out of the loop. But RabbitMQ cuts its own
+replies at 255 bytes, in the middle of a character, and returns a message under whatever routing key it had.
 """
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable
 from typing import Any
 
-from amqp.exceptions import AMQPError
-from amqp.method_framing import frame_handler
-from amqp.serialization import decode_properties_basic
-
-_HEADER_FRAME = 2
-_BEFORE_PROPERTIES = 12
-"""Bytes of a content header in front of the properties' flags (AMQP 0-9-1 section 4.2.6.1): class, weight, body size."""
-
-_NO_PROPERTIES = b"\x00\x00"
 _IDS = 4
 """Bytes in front of a method's arguments: its class and its number."""
 
 _FIXED = {"B": 2, "o": 1, "l": 4, "L": 8, "T": 8}
 """Bytes of the arguments that are no text, by py-amqp's letters for them."""
-
-_UNREADABLE = (
-    ValueError,
-    ArithmeticError,
-    LookupError,
-    TypeError,
-    RecursionError,
-    OSError,
-    struct.error,
-    AMQPError,
-)
 
 
 class LenientMethods:
@@ -84,33 +61,3 @@ def _text(piece: bytes) -> bytes:
     """A short string, its length in front, as UTF-8."""
     text = piece[1:].decode("utf-8", "replace").replace("\ufffd", "?").encode()
     return bytes((len(text),)) + text
-
-
-def lenient_frames(connection: Any, callback: Callable[..., None]) -> Callable[[Any], Any]:
-    """py-amqp's frame handler; a message with properties that cannot be read comes without any.
-
-    Arguments:
-        connection: whose frames they are.
-        callback: takes methods.
-    """
-    handle: Callable[[Any], Any] = frame_handler(connection, callback)
-
-    def on_frame(frame: tuple[int, int, bytes]) -> Any:
-        kind, channel, payload = frame
-        try:
-            return handle(frame)
-        except _UNREADABLE:
-            if kind != _HEADER_FRAME or _can_be_read(payload):
-                raise
-        # Without any, nothing in them is believed either.
-        return handle((kind, channel, payload[:_BEFORE_PROPERTIES] + _NO_PROPERTIES))
-
-    return on_frame
-
-
-def _can_be_read(payload: bytes) -> bool:
-    try:
-        decode_properties_basic(payload, _BEFORE_PROPERTIES)
-    except _UNREADABLE:
-        return False
-    return True

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kombu.transport import pyamqp
 
-from kchat.transports.frames import BufferedReads, Outgoing, PropertyWriter, QuickPublishing, dispatch_arrived
+from kchat.transports.frames import BufferedReads, Outgoing, PropertyWriter, QuickWriting, drain_arrived
 
 BODY = st.binary(max_size=300)
 SHORT = st.text(max_size=60)
@@ -127,12 +127,12 @@ def test_headers_that_were_changed_meanwhile_are_written_as_they_are_now() -> No
 # ---- publishing
 
 
-class Channel(QuickPublishing, pyamqp.Channel):
+class Channel(QuickWriting, pyamqp.Channel):
     """As kchat.transports.amqp uses it."""
 
 
 def test_text_is_published_as_utf_8() -> None:
-    message = QuickPublishing().prepare_message("ä", content_type="text/plain")
+    message = QuickWriting().prepare_message("ä", content_type="text/plain")
     assert isinstance(message, Outgoing)
     assert message.body == "ä".encode()
     assert message.properties["content_type"] == "text/plain"
@@ -143,6 +143,32 @@ def test_publishing_on_a_closed_channel_is_a_lost_connection() -> None:
     channel.connection = None
     with pytest.raises(RecoverableConnectionError):
         channel.basic_publish(channel.prepare_message(b"x"))
+
+
+@given(st.integers(0, 2**64 - 1), st.booleans())
+def test_an_acknowledgement_is_written_as_py_amqp_writes_it(tag: int, multiple: bool) -> None:
+    class Transport:
+        def __init__(self) -> None:
+            self.wrote = b""
+
+        def write(self, data: bytes | memoryview) -> None:
+            self.wrote += bytes(data)
+
+    wrote = []
+    for kind in (Channel, pyamqp.Channel):
+        connection = pyamqp.Connection("localhost")
+        connection._transport = transport = Transport()
+        connection._frame_writer = amqp.method_framing.frame_writer(connection, transport)
+        kind(connection, 7).basic_ack(tag, multiple=multiple)
+        wrote.append(transport.wrote)
+    assert wrote[0] == wrote[1]
+
+
+def test_acknowledging_on_a_closed_channel_is_a_lost_connection() -> None:
+    channel = Channel.__new__(Channel)
+    channel.connection = None
+    with pytest.raises(RecoverableConnectionError):
+        channel.basic_ack(1)
 
 
 # ---- reading
@@ -213,25 +239,78 @@ def test_a_connection_that_is_closed_says_so(ends: Ends) -> None:
 
 
 class Connection:
-    """What dispatching needs of a connection."""
+    """What draining needs of a connection. Every frame but a ``b"-"`` is an event."""
+
+    answer_timeout = 0.01
+    heard_at = 0.0
 
     def __init__(self, transport: Any) -> None:
         self.transport = transport
         self.came: list[bytes] = []
 
-    def on_inbound_frame(self, frame: tuple[int, int, bytes]) -> None:
+    def on_inbound_frame(self, frame: tuple[int, int, bytes]) -> bool:
         self.came.append(frame[2])
+        return frame[2] != b"-"
+
+    def drain_events(self, timeout: float | None = None) -> None:
+        self.came.append(b"py-amqp")
 
 
-def test_what_has_arrived_is_dispatched_and_nothing_waited_for(ends: Ends) -> None:
+def test_what_has_arrived_is_dispatched_at_once_and_no_more_is_waited_for(ends: Ends) -> None:
     connection = Connection(ends.transport)
     ends.broker.sendall(frame(b"1") + frame(b"2") + frame(b"3") + frame(b"4")[:5])
-    assert ends.read() == (1, 1, b"1")
-    dispatch_arrived(connection)
-    assert connection.came == [b"2", b"3"]
+    drain_arrived(connection, 5)
+    assert connection.came == [b"1", b"2", b"3"]
+    assert connection.heard_at > 0
+    with pytest.raises(TimeoutError):
+        drain_arrived(connection, 0)
+    ends.broker.sendall(frame(b"4")[5:])
+    drain_arrived(connection, 5)
+    assert connection.came[3:] == [b"4"]
 
 
-def test_a_transport_that_keeps_nothing_is_left_alone() -> None:
+def test_frames_that_are_no_event_are_waited_behind(ends: Ends) -> None:
+    connection = Connection(ends.transport)
+    ends.broker.sendall(frame(b"-") + frame(b"-"))
+    with pytest.raises(TimeoutError):
+        drain_arrived(connection, 0.01)
+    ends.broker.sendall(frame(b"-") + frame(b"1"))
+    drain_arrived(connection, 5)
+    assert connection.came == [b"-", b"-", b"-", b"1"]
+
+
+def test_without_a_timeout_it_is_as_long_as_an_answer_may_take(ends: Ends) -> None:
+    with pytest.raises(TimeoutError):
+        drain_arrived(Connection(ends.transport), None)
+
+
+def test_a_flood_is_interrupted_so_that_somebody_can_look(ends: Ends) -> None:
+    connection, many = Connection(ends.transport), 700
+    ends.broker.sendall(frame(b"x") * many)
+    drain_arrived(connection, 5)
+    assert 0 < len(connection.came) < many
+    before = len(connection.came)
+    drain_arrived(connection, 5)
+    assert before < len(connection.came) <= many
+
+
+def test_what_one_event_raises_leaves_the_next_to_be_read(ends: Ends) -> None:
+    class Failing(Connection):
+        def on_inbound_frame(self, frame: tuple[int, int, bytes]) -> bool:
+            super().on_inbound_frame(frame)
+            if frame[2] == b"2":
+                raise UnexpectedFrame("this one")
+            return True
+
+    connection = Failing(ends.transport)
+    ends.broker.sendall(frame(b"1") + frame(b"2") + frame(b"3"))
+    with pytest.raises(UnexpectedFrame):
+        drain_arrived(connection, 5)
+    drain_arrived(connection, 5)
+    assert connection.came == [b"1", b"2", b"3"]
+
+
+def test_a_transport_that_keeps_nothing_is_left_to_py_amqp() -> None:
     connection = Connection(amqp.transport.SSLTransport("localhost"))
-    dispatch_arrived(connection)
-    assert connection.came == []
+    drain_arrived(connection, 5)
+    assert connection.came == [b"py-amqp"]

@@ -70,6 +70,18 @@ def test_a_message_with_properties_that_cannot_be_read_is_a_message(
     assert messages[0].account is None
 
 
+def test_the_account_that_the_broker_has_checked_is_told_beside_properties_that_cannot_be_read(
+    settings: Settings, stranger: Channel
+) -> None:
+    properties = pika.BasicProperties(
+        headers={"a": b"\xff"}, correlation_id=b"\xff", user_id=settings.broker.username
+    )
+    with Subscriber(settings, "bob") as subscriber:
+        stranger.basic_publish("chat", "", b'{"username":"ada","message":"hello"}', properties)
+        (message,) = subscriber.receive(timeout=10)
+    assert message.account == settings.broker.username
+
+
 def test_a_routing_key_that_is_no_text_does_no_harm(
     settings: Settings, stranger: Channel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
