@@ -24,7 +24,7 @@ no UTF-8                                           refused; in its text, what is
 a byte order mark in front                         read without it (Windows editors write one)
 a key twice                                        the last one counts, as for most readers of JSON
 a lone surrogate, ``\ud800``                       becomes U+FFFD, so that every text can be written as UTF-8
-``id`` no string of 1 to 255 characters            as if it were not there, but kept in ``extra``
+``id`` no string of 1 to 255 bytes of UTF-8        as if it were not there, but kept in ``extra``
 ``sent_at`` no RFC 3339 time from 1970 to 2999     as if it were not there, but kept in ``extra``
 =================================================  =========================================================
 """
@@ -105,7 +105,7 @@ class Message:
         Arguments:
             username: who says it.
             message: what is said.
-            id: 1 to 255 characters. Default a new UUIDv7.
+            id: 1 to 255 bytes of UTF-8. Default a new UUIDv7.
             sent_at: an aware time from 1970 to 2999, kept to the millisecond. Default now.
             extra: more keys for the body, with values that JSON has. Default none.
 
@@ -212,7 +212,7 @@ def _parse(body: bytes) -> _Fields:
     id = value.get("id")  # noqa: A001 - the key
     sent_at = value.get("sent_at")
     others = len(value) - 2
-    if type(id) is str and 0 < len(id) <= _LONGEST_ID:
+    if type(id) is str and _is_id(id):
         others -= 1
     else:
         id = None  # noqa: A001
@@ -360,9 +360,15 @@ def _check_strings(*values: object) -> None:
 
 def _checked_id(id: str) -> str:  # noqa: A002 - the key's name on the wire
     _check_strings(id)
-    if not 0 < len(id) <= _LONGEST_ID:
-        raise ValueError(f"an id has 1 to {_LONGEST_ID} characters, not {len(id)}")
+    if not _is_id(id):
+        raise ValueError(f"an id has 1 to {_LONGEST_ID} bytes of UTF-8")
     return id
+
+
+def _is_id(text: str) -> bool:
+    if text.isascii():
+        return 0 < len(text) <= _LONGEST_ID
+    return len(text.encode("utf-8", "surrogatepass")) <= _LONGEST_ID
 
 
 def _more(extra: Mapping[str, object]) -> str:

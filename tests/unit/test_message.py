@@ -66,7 +66,7 @@ def test_what_is_composed_is_read_as_it_was(username: str, message: str, extra: 
 
 @given(st.text(st.characters(), min_size=1))
 def test_lone_surrogates_become_replacement_characters(text: str) -> None:
-    sent = Message.compose(text, text, id=text[:100], extra={"x": {text: [text]}})
+    sent = Message.compose(text, text, id=text[:60], extra={"x": {text: [text]}})
     assert Message.decode(sent.body) == sent
     sent.message.encode()
     assert sent.username == sent.message
@@ -96,6 +96,7 @@ def test_a_username_and_a_message_are_strings(arguments: tuple[Any, Any]) -> Non
         ({"id": 5}, TypeError),
         ({"id": ""}, ValueError),
         ({"id": "x" * 256}, ValueError),
+        ({"id": "é" * 128}, ValueError),
         ({"sent_at": "now"}, TypeError),
         ({"sent_at": datetime(2026, 5, 1)}, ValueError),  # noqa: DTZ001
         ({"sent_at": NOON.replace(year=3000)}, ValueError),
@@ -174,11 +175,16 @@ def test_keys_that_we_do_not_know_are_kept() -> None:
     assert dict(message.extra) == {"mood": {"a": [1, 2.5, None]}, "big": 123456789012345678901}
 
 
-@pytest.mark.parametrize("wrong", [5, {"a": 1}, "", "x" * 256, ["x"], True])
+@pytest.mark.parametrize("wrong", [5, {"a": 1}, "", "x" * 256, "é" * 128, ["x"], True])
 def test_an_id_that_is_none_is_kept_beside(wrong: object) -> None:
     message = Message.decode(json.dumps({"username": "ada", "message": "x", "id": wrong}).encode())
     assert message.id is None
     assert message.extra["id"] == wrong
+
+
+def test_an_id_of_as_many_bytes_as_a_broker_takes_is_one() -> None:
+    for longest in ("x" * 255, "é" * 127):
+        assert Message.decode(Message.compose("ada", "hello", id=longest).body).id == longest
 
 
 @pytest.mark.parametrize("wrong", [5, "yesterday", "9999-12-31T23:59:59-12:00", "", ["x"], True])
