@@ -9,10 +9,12 @@ import time
 from functools import partial
 from pathlib import Path
 
-from benchmarks import report
+from benchmarks import charts, report
 from benchmarks.bench import ROOT, Bench
 from benchmarks.cases import all_cases
 from benchmarks.measure import Failed, alternate
+
+OUTPUT = ROOT / "bench"
 
 
 def main() -> int:
@@ -26,10 +28,10 @@ def main() -> int:
     )
     parser.add_argument("--rounds", type=int, metavar="N", help="rounds of each case; default as each says")
     parser.add_argument(
-        "--json", type=Path, default=ROOT / "bench.json", metavar="FILE", help="default %(default)s"
+        "--json", type=Path, default=OUTPUT / "bench.json", metavar="FILE", help="default %(default)s"
     )
     parser.add_argument(
-        "--pictures", type=Path, metavar="FOLDER", help="where charts go; default: none are drawn"
+        "--pictures", type=Path, default=OUTPUT, metavar="FOLDER", help="where charts go; default %(default)s"
     )
     arguments = parser.parse_args()
     for number in (signal.SIGINT, signal.SIGTERM):  # brokers and processes are ended in order
@@ -56,10 +58,7 @@ def main() -> int:
         where = report.machine(bench)
     report.write_json(arguments.json, outcomes, where)
     report.summary(outcomes, where)
-    if arguments.pictures:
-        from benchmarks import charts
-
-        charts.draw(arguments.pictures, outcomes)
+    charts.draw(arguments.pictures, outcomes)
     # A tenth of a measurement is mostly the start of the processes: it shows that they work, and no more.
     return int(not all(not outcome.failure if arguments.quick else outcome.good for outcome in outcomes))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 
@@ -34,8 +34,8 @@ def draw(folder: Path, outcomes: Sequence[Outcome]) -> None:
     """Draw what the outcomes have data for."""
     folder.mkdir(parents=True, exist_ok=True)
     by_name = {outcome.case.name: outcome for outcome in outcomes if outcome.results}
-    if any(bar.against is not None for outcome in by_name.values() for bar in outcome.case.bars):
-        _ratios(folder / "bench.svg", list(by_name.values()))
+    if ratios := [row for outcome in by_name.values() for row in _ratios_of(outcome)]:
+        _ratios(folder / "bench.svg", ratios)
     if "amqp-size" in by_name and "local-size" in by_name:
         _sizes(folder / "bench-sizes.svg", by_name["amqp-size"], by_name["local-size"])
     if "amqp-crowd" in by_name and "local-crowd" in by_name:
@@ -47,32 +47,47 @@ def _save(figure: Any, path: Path) -> None:
     plt.close(figure)
 
 
-def _ratios(path: Path, outcomes: Sequence[Outcome]) -> None:
-    """A bar for each ratio: how many times better than asked for kchat is, whichever way better is."""
-    rows = []
-    for outcome in outcomes:
-        for bar, value, held in outcome.bars:
-            if bar.against is None or outcome.case.by:
-                continue
-            margin = (
-                value / bar.at_least if bar.at_least is not None else (bar.at_most or 1) / max(value, 1e-9)
-            )
-            rows.append(
-                (
-                    f"{outcome.case.what}\n{bar.figure}",
-                    margin,
-                    f"{value:.2f} × {bar.against} (bar: {bar.bound})",
-                    held,
-                )
-            )
+class Ratio(NamedTuple):
+    """A bar that is a ratio.
+
+    Attributes:
+        name: of the case and the figure.
+        margin: how many times better than asked for kchat is, whichever way better is.
+        told: the ratio and what it is held to.
+        held: whether it holds.
+    """
+
+    name: str
+    margin: float
+    told: str
+    held: bool
+
+
+def _ratios_of(outcome: Outcome) -> list[Ratio]:
+    """Those of a case; of one with a scale there is a plot."""
+    if outcome.case.by:
+        return []
+    return [
+        Ratio(
+            f"{outcome.case.what}\n{bar.figure}",
+            value / bar.at_least if bar.at_least is not None else (bar.at_most or 1) / max(value, 1e-9),
+            f"{value:.2f} × {bar.against} (bar: {bar.bound})",
+            held,
+        )
+        for bar, value, held in outcome.bars
+        if bar.against is not None
+    ]
+
+
+def _ratios(path: Path, rows: Sequence[Ratio]) -> None:
     figure, axes = plt.subplots(figsize=(10, 0.62 * len(rows) + 1))
-    for place, (_, margin, told, held) in enumerate(rows):
-        axes.barh(place, margin, color=OURS if held else MISSED, height=0.6)
-        axes.text(margin + 0.03, place, told, va="center")
+    for place, row in enumerate(rows):
+        axes.barh(place, row.margin, color=OURS if row.held else MISSED, height=0.6)
+        axes.text(row.margin + 0.03, place, row.told, va="center")
     axes.axvline(1, color="black", linewidth=1)
-    axes.set_yticks(range(len(rows)), [name for name, *_ in rows])
+    axes.set_yticks(range(len(rows)), [row.name for row in rows])
     axes.invert_yaxis()
-    axes.set_xlim(0, max(margin for _, margin, *_ in rows) * 1.45)
+    axes.set_xlim(0, max(row.margin for row in rows) * 1.45)
     axes.set_xlabel("measured, in multiples of the bar (1); longer is better")
     _save(figure, path)
 

@@ -83,6 +83,7 @@ def write_json(path: Path, outcomes: list[Outcome], where: dict[str, str]) -> No
         }
         for outcome in outcomes
     ]
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"machine": where, "cases": cases}, indent=1, ensure_ascii=False) + "\n")
 
 
