@@ -106,7 +106,9 @@ def latency(bench: Bench) -> Iterator[Mapping[str, Side]]:
     """One way, and what a subscriber costs that nobody says anything to."""
     where = place(url_of(bench.new_folder("local") / "room.db"))
     listen = bench.kchat("subscribe", "--url", where[2], "--room", ROOM)
-    rate, count = 100, 100 * (2 if bench.quick else 6)
+
+    def at(rate: float, count: int) -> Side:
+        return lambda: one_way(bench, bench.kchat("send", *where, "-"), [listen], rate, bench.count(count))
 
     def idle() -> Figures:
         with bench.listening(listen, subprocess.DEVNULL) as process:
@@ -116,10 +118,8 @@ def latency(bench: Bench) -> Iterator[Mapping[str, Side]]:
             used = cpu_seconds(process.pid) - before
             return {"% of a core": 100 * used / (time.monotonic() - start)}
 
-    yield {
-        "kchat": lambda: one_way(bench, bench.kchat("send", *where, "-"), [listen], rate, count),
-        "idle": idle,
-    }
+    # As a log is followed, and as people talk.
+    yield {"100 a second": at(100, 600), "2 a second": at(2, 20), "idle": idle}
 
 
 @contextmanager
@@ -177,8 +177,8 @@ CASES = [
         "one way in an embedded room; an idle subscriber",
         latency,
         (
-            Bar("kchat", "p50 ms", at_most=5),
-            Bar("kchat", "lost", at_most=0),
+            *(Bar(f"{rate} a second", "p50 ms", at_most=5) for rate in (100, 2)),
+            *(Bar(f"{rate} a second", "lost", at_most=0) for rate in (100, 2)),
             Bar("idle", "% of a core", at_most=0.5),
         ),
     ),

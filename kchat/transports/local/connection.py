@@ -48,6 +48,7 @@ class Connection:
         self.channels: dict[int, Channel] = {}
         self._pace = Pace()
         self._watch: Watch | None = None
+        self._watching = False
         self._housekeeping_at = 0.0
 
     @property
@@ -119,19 +120,30 @@ class Connection:
                 if now >= deadline:
                     raise TimeoutError("timed out")  # which is socket.timeout
                 wait = min(wait, deadline - now)
-            if self._pace.is_quiet():
+            if self._pace.is_quiet() and self._is_watching():
                 self._sleep(deadline)
             else:
                 time.sleep(max(0.0, wait))
 
-    def _sleep(self, deadline: float | None) -> None:
-        """Nobody writes: leave it to the kernel to tell when somebody does."""
+    def _is_watching(self) -> bool:
+        """Whether the kernel was asked to tell of writes before the last look; from now on it is."""
+        if self._watching:
+            return True
+        self._watching = True
         if self._watch is None:
             from .watch import Watch  # only who waits for long needs it, and it loads ctypes
 
             self._watch = Watch(self.store.log)
+        else:
+            self._watch.forget()
+        return False
+
+    def _sleep(self, deadline: float | None) -> None:
+        """Nobody writes: leave it to the kernel to tell when somebody does."""
+        assert self._watch is not None
         longest = ASLEEP if deadline is None else min(ASLEEP, deadline - time.monotonic())
         if self._watch.wait(longest, otherwise=LONGEST):
+            self._watching = False
             self._pace.woken(time.monotonic())
 
     def _deliver(self) -> bool:
@@ -155,6 +167,7 @@ class Connection:
             self._keep_house(now)
         written = self.store.changed()
         if written:
+            self._watching = False
             self.inboxes.unchecked = True
             for consumer in self.inboxes.consumers:
                 consumer.inbox.more = True

@@ -2,8 +2,9 @@
 
 Looking costs about 2 µs, waking up for it ten times that and more. The pauses are short after news and grow while
 nothing comes, so that the next message is seen within 10 ms. Once nobody has written for a while the kernel is asked
-to wake us, see :mod:`.watch`; where it cannot, an idle subscriber looks 140 times a second. A dense stream is read in
-larger portions: looking a thousand times a second gains nobody anything there.
+to wake us, see :mod:`.watch`: in a room where people talk, most of the time is spent so. Where it cannot, an idle
+subscriber looks 140 times a second. A dense stream is read in larger portions: looking a thousand times a second gains
+nobody anything there.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ SHORTEST = 0.001
 LONGEST = 0.007
 
 #: Seconds without news after which the pauses begin to grow, and without any write before the kernel is asked.
-LIVELY = 0.25
+LIVELY = 0.1
 
 #: Messages at one look from which on a stream is dense, and its longest pause.
 DENSE = 20

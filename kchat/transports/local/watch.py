@@ -11,6 +11,7 @@ import os
 import select
 import sys
 import time
+from contextlib import suppress
 
 _IN_MODIFY = 0x2
 _IN_NONBLOCK = os.O_NONBLOCK
@@ -43,12 +44,14 @@ class Watch:
             return False
         if not self._poll.poll(max(0.0, seconds) * 1000):
             return False
-        while True:
-            try:
-                if len(os.read(self._fd, _EVENTS)) < _EVENTS:
-                    return True
-            except BlockingIOError:
-                return True
+        self.forget()
+        return True
+
+    def forget(self) -> None:
+        """Writes up to now are known: they are no reason to end the next :meth:`wait`."""
+        with suppress(BlockingIOError):
+            while self._fd >= 0 and len(os.read(self._fd, _EVENTS)) == _EVENTS:
+                pass
 
     def close(self) -> None:
         """Stop watching; harmless to repeat."""

@@ -217,6 +217,31 @@ def test_a_subscriber_is_woken_within_milliseconds(
     assert sorted(took)[count // 2] < 0.01, sorted(took)
 
 
+def test_a_write_that_has_been_seen_does_not_wake_a_subscriber_later(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listener, sender = connect(), connect().channel()
+    channel = listener.channel()
+    sender.exchange_declare("chat", "fanout")
+    arrived = listen(channel, own_queue(channel, "chat"), no_ack=True)
+    told: list[bool] = []
+    wait = watch.Watch.wait
+
+    def waited(self: watch.Watch, seconds: float, otherwise: float) -> bool:
+        told.append(wait(self, seconds, otherwise))
+        return told[-1]
+
+    monkeypatch.setattr(watch.Watch, "wait", waited)
+    for number in range(1, 4):
+        send(sender, "one that is looked for", "and one more", exchange="chat")
+        drain(listener, arrived, 2 * number)
+        told.clear()
+        with pytest.raises(TimeoutError):
+            listener.drain_events(timeout=0.6)
+        assert told, "the kernel was never asked"
+        assert not any(told), "the kernel told of what had been seen"
+
+
 def test_an_idle_subscriber_leaves_the_core_alone(connect: Connect) -> None:
     connection = connect()
     channel = connection.channel()
