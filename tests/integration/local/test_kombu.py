@@ -20,7 +20,7 @@ from kchat.transports.local.options import default_path
 from tests.brokers.processes import Commands
 from tests.brokers.wait import Deadline
 from tests.integration.local.conftest import Connect
-from tests.integration.local.drive import listen, own_queue, rest, send
+from tests.integration.local.drive import drain, listen, own_queue, rest, send
 
 
 def test_a_simple_queue_is_first_in_first_out(connect: Connect) -> None:
