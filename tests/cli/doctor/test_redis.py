@@ -1,0 +1,52 @@
+"""Rooms on Redis that are well, and such as are broken in one way each: is that way the one that is named?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import redis
+
+from kchat import Settings, Subscriber
+from tests.brokers.rabbitmq import RabbitMQ
+from tests.brokers.redis import Redis
+from tests.cli.doctor.asking import PASSWORD, Doctor, by_check
+
+
+def test_a_redis_on_which_all_is_well(doctor: Doctor, redis_url: str) -> None:
+    with Subscriber(Settings.resolve(url=redis_url), "bob") as subscriber:
+        told = doctor("--url", redis_url)
+        assert subscriber.receive(timeout=0.3) == []
+    assert told["ok"], told
+    assert by_check(told)["round trip"]["status"] == "ok"
+
+
+@contextmanager
+def redis_account(server: Redis, *rules: str) -> Iterator[str]:
+    """The URL of an account with these rules."""
+    with redis.Redis.from_url(server.url) as client:
+        client.execute_command("ACL", "SETUSER", "doctor", "reset", "on", f">{PASSWORD}", *rules)
+        try:
+            yield f"redis://doctor:{PASSWORD}@{server.host}:{server.port}/0"
+        finally:
+            client.execute_command("ACL", "DELUSER", "doctor")
+
+
+def test_a_redis_account_with_a_wrong_password(doctor: Doctor, redis_server: Redis) -> None:
+    url = f"redis://nobody:{PASSWORD}@{redis_server.host}:{redis_server.port}/0"
+    assert doctor.first("--url", url)[0] == "login"
+
+
+def test_a_redis_account_that_may_not_send_or_not_listen(doctor: Doctor, redis_server: Redis) -> None:
+    with redis_account(redis_server, "+@all", "-publish", "~*", "&*") as url:
+        assert doctor.first("--url", url)[0] == "send"
+    with redis_account(redis_server, "+@all", "-subscribe", "-psubscribe", "~*", "&*") as url:
+        assert doctor.first("--url", url)[0] == "listen"
+    with redis_account(redis_server, "+@all", "~*", "&/0.other*") as url:
+        check, text = doctor.first("--url", url)
+    assert check == "send"
+    assert "&/0.chat" in text
+
+
+def test_a_redis_that_is_none(doctor: Doctor, rabbitmq: RabbitMQ) -> None:
+    assert doctor.first("--url", f"redis://127.0.0.1:{rabbitmq.port}/0")[0] == "redis"
