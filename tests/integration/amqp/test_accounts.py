@@ -4,16 +4,10 @@ from __future__ import annotations
 
 import re
 import secrets
-import socket
-import socketserver
-import ssl
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, suppress
-from pathlib import Path
+from contextlib import closing
 from typing import Any
-from urllib.parse import urlsplit
 
 import pika
 import pika.exceptions
@@ -28,16 +22,12 @@ from kchat import (
     Settings,
     SettingsError,
     Subscriber,
-    Unreachable,
     accounts,
     sharing,
 )
 from kchat.management import Management
-from kchat.tls import TlsOptions, fingerprint
 from kchat.topology import queue_name
-from tests.brokers.ports import free_port
 from tests.brokers.rabbitmq import RabbitMQ
-from tests.brokers.tls_server import Authority
 from tests.brokers.wait import wait_until
 
 ROOMS = [
@@ -315,87 +305,6 @@ def test_a_room_that_could_pass_for_anothers_queue_is_not_shared(
     with pytest.raises(SettingsError, match="queues"):
         accounts.create(management, in_room(settings, "kchat.chat.x"), name)
     assert management.user(name) is None
-
-
-def test_an_account_that_is_no_administrator_is_told_so(rabbitmq: RabbitMQ, vhost: str) -> None:
-    for tags in ("", "management", "monitoring"):
-        with rabbitmq.new_account(vhost, tags=tags) as account:
-            access = Management(rabbitmq.management_url, account.username, account.password)
-            for ask in (access.require_administrator, access.users):
-                with pytest.raises(NotAuthorised, match="no administrator") as caught:
-                    ask()
-                assert account.password not in f"{caught.value} {access!r}"
-
-
-def test_the_management_api_that_is_not_there_is_told_apart(rabbitmq: RabbitMQ) -> None:
-    def ask(url: str, password: str = rabbitmq.password) -> None:
-        Management(url, rabbitmq.username, password, timeout=2).require_administrator()
-
-    with pytest.raises(NotAuthorised, match="login refused"):
-        ask(rabbitmq.management_url, "not this")
-    with pytest.raises(Unreachable, match="refused"):
-        ask(f"http://127.0.0.1:{free_port()}")
-    with pytest.raises(Unreachable):
-        ask(f"http://{rabbitmq.host}:{rabbitmq.port}")
-    with pytest.raises(Unreachable, match="not RabbitMQ's management API"):
-        ask(f"{rabbitmq.management_url}/somewhere/else")
-    for wrong in ("ftp://x", "http://", "http://a:b@h", "http://h:x", "http://h/?x=1", "h:15672"):
-        with pytest.raises(SettingsError, match="management URL"):
-            ask(wrong)
-
-
-class TlsFront:
-    """TLS in front of a port without it, as a web server in front of the management API has it. A context manager.
-
-    Arguments:
-        context: with its certificate.
-        target: host and port behind it.
-    """
-
-    def __init__(self, context: ssl.SSLContext, target: tuple[str, int]) -> None:
-        class Forward(socketserver.BaseRequestHandler):
-            def handle(self) -> None:
-                with suppress(OSError), context.wrap_socket(self.request, server_side=True) as near:
-                    request = near.recv(65536)
-                    with socket.create_connection(target) as far:
-                        far.sendall(request.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1))
-                        while data := far.recv(65536):
-                            near.sendall(data)
-
-        self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Forward)
-        self.port = self._server.server_address[1]
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-
-    def __enter__(self) -> TlsFront:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(10)
-
-
-def test_the_management_api_over_tls_is_checked_as_the_broker_is(rabbitmq: RabbitMQ, tmp_path: Path) -> None:
-    authority = Authority(tmp_path)
-    behind = urlsplit(rabbitmq.management_url)
-    assert behind.port is not None
-    with TlsFront(authority.context("localhost"), (behind.hostname or "", behind.port)) as front:
-
-        def ask(host: str = "localhost", **tls: str) -> None:
-            url = f"https://{host}:{front.port}"
-            access = Management(url, rabbitmq.username, rabbitmq.password, tls=TlsOptions(**tls))  # type: ignore[arg-type]  # by keyword
-            access.require_administrator()
-
-        ask(ca=str(authority.file))
-        pin = fingerprint(ssl.PEM_cert_to_DER_cert(ssl.get_server_certificate(("localhost", front.port))))
-        ask(pin=pin)
-        ask("127.0.0.1", pin=pin)
-        for wrong in ({}, {"pin": "sha256:" + "ab" * 32}):
-            with pytest.raises(Unreachable, match="certificate"):
-                ask(**wrong)
-        with pytest.raises(Unreachable, match="certificate"):
-            ask("127.0.0.1", ca=str(authority.file))
 
 
 def test_a_guest_finds_out_whether_the_account_works_without_a_word_in_the_room(
