@@ -9,17 +9,15 @@ import secrets
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import segno
 
-from kchat.invitation import Invitation
 from tests.brokers.processes import Commands, Process, Result
 from tests.brokers.proxy import Proxy
 from tests.brokers.rabbitmq import RabbitMQ
-from tests.brokers.redis import Redis
 from tests.brokers.wait import wait_until
+from tests.cli.joining import joined, password_of
 
 GUESTS_ADDRESS = "127.0.0.2"
 LIGHT = {"█": ("upper", "lower"), "▀": ("upper",), "▄": ("lower",), " ": ()}
@@ -100,18 +98,6 @@ class Host:
 
 
 @pytest.fixture
-def guests(tmp_path: Path) -> Iterator[Commands]:
-    """The guest's commands, in a home that is not the host's, and without a keyring."""
-    home = tmp_path / "guest"
-    home.mkdir()
-    started = Commands(home, {"PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring", "LOGNAME": "g1234"})
-    try:
-        yield started
-    finally:
-        started.end()
-
-
-@pytest.fixture
 def name(rabbitmq: RabbitMQ) -> Iterator[str]:
     """A guest's account that no other test uses; deleted with those that begin with it."""
     chosen = f"ada{secrets.token_hex(3)}"
@@ -128,18 +114,6 @@ def host(commands: Commands, rabbitmq: RabbitMQ, vhost: str) -> Iterator[Host]:
         pytest.skip("only Linux has all of 127/8 for itself")
     with Proxy(rabbitmq.port, rabbitmq.host, listen=GUESTS_ADDRESS) as proxy:
         yield Host(commands, rabbitmq, vhost, f"{GUESTS_ADDRESS}:{proxy.port}")
-
-
-def joined(guests: Commands, line: str, *arguments: str) -> Result:
-    result = guests.run_kchat("join", *arguments, "-", stdin=line + "\n")
-    assert result.code == 0, result.stderr
-    return result
-
-
-def password_of(line: str) -> str:
-    password = Invitation.decode(line).password
-    assert password
-    return password
 
 
 def test_a_guest_joins_with_one_command_and_then_sends_and_listens_with_no_options(
@@ -305,39 +279,6 @@ def test_what_cannot_be_joined_is_not_stored(host: Host, guests: Commands, name:
     assert not (guests.home / "config" / "kchat").exists()
 
 
-def test_profiles_are_listed_shown_used_and_removed(guests: Commands, tmp_path: Path) -> None:
-    for room in ("lunch", "dinner"):
-        result = guests.run_kchat("join", f"local://{tmp_path}/{room}.db", "--room", room)
-        assert result.code == 0, result.stderr
-    listed = guests.run_kchat("profile", "list").stdout
-    assert re.search(r"^\*\s+dinner", listed, re.MULTILINE)
-    assert re.search(r"^\s+lunch", listed, re.MULTILINE)
-    assert "lunch at local" in guests.run_kchat("send", "--profile", "lunch", "soup").stderr
-    assert "dinner at local" in guests.run_kchat("send", "fish").stderr
-    assert "lunch at local" in guests.run_kchat("send", "soup", env={"KCHAT_PROFILE": "lunch"}).stderr
-    assert guests.run_kchat("profile", "use", "lunch").code == 0
-    assert "lunch at local" in guests.run_kchat("send", "soup").stderr
-    assert "lunch (in use)" in guests.run_kchat("profile", "show").stdout
-    assert guests.run_kchat("profile", "use", "--none").code == 0
-    assert "state/kchat/room.db" in guests.run_kchat("send", "to myself").stderr
-    assert guests.run_kchat("profile", "remove", "lunch").code == 0
-    gone = guests.run_kchat("send", "--profile", "lunch", "soup")
-    assert (gone.code, "no profile 'lunch'" in gone.stderr) == (2, True)
-    assert guests.run_kchat("profile", "use").code == 2
-
-
-def test_a_profile_on_the_command_line_beats_the_environment_and_no_other_option(
-    guests: Commands, tmp_path: Path
-) -> None:
-    assert guests.run_kchat("join", f"local://{tmp_path}/x.db", "--name", "mine").code == 0
-    env = {"KCHAT_URL": f"local://{tmp_path}/other.db", "KCHAT_HOST": "nowhere.invalid", "KCHAT_PORT": "1"}
-    assert f"{tmp_path}/x.db" in guests.run_kchat("send", "--profile", "mine", "hi", env=env).stderr
-    url_only = {"KCHAT_URL": env["KCHAT_URL"]}
-    assert f"{tmp_path}/other.db" in guests.run_kchat("send", "hi", env=url_only).stderr
-    both = guests.run_kchat("send", "--profile", "mine", "--host", "h", "hi")
-    assert (both.code, "names a broker" in both.stderr) == (2, True)
-
-
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
@@ -373,52 +314,3 @@ def test_an_account_that_is_no_administrator_cannot_invite(
             result = guests.run_kchat(*command, "--url", account.url, env=env)
             assert (result.code, "no administrator" in result.stderr) == (1, True), result.stderr
             assert account.password not in result.stderr
-
-
-def test_a_room_in_a_file_is_shared_by_its_path(guests: Commands, tmp_path: Path) -> None:
-    result = guests.run_kchat("invite", "ada", "--url", f"local://{tmp_path}/room.db")
-    assert result.code == 0
-    assert f"{tmp_path}/room.db" in result.stderr
-    assert "chmod" in result.stderr
-    assert Invitation.decode(result.stdout).brokers[0].path == f"{tmp_path}/room.db"
-
-
-@pytest.mark.parametrize("room", ["chat", "a*b[c]?", "部屋"])
-def test_on_redis_a_guest_has_the_rooms_channel_and_no_other(
-    commands: Commands, guests: Commands, redis_server: Redis, redis_url: str, room: str
-) -> None:
-    name = f"ada{secrets.token_hex(3)}"
-    shown = commands.run_kchat("invite", name, "--url", redis_url, "--room", room)
-    assert (shown.code, "ACL SETUSER" in shown.stderr) == (0, True)
-    assert guests.run_kchat("join", "-", stdin=shown.stdout).code == 1, "showing the command ran it"
-    for more in ([], ["--send-only"]):
-        account = name + "-".join(["", *more]).replace("--", "")
-        made = commands.run_kchat("invite", account, *more, "--apply", "--url", redis_url, "--room", room)
-        assert made.code == 0, made.stderr
-        assert password_of(made.stdout) not in made.stderr
-        joined(guests, made.stdout)
-        assert guests.run_kchat("send", "hello").code == 0
-        elsewhere = guests.run_kchat("send", "--room", room + "2", "hello")
-        assert (elsewhere.code, "not authorised" in elsewhere.stderr) == (1, True)
-        listening = guests.run_kchat("subscribe", "--idle-timeout", "0.3")
-        assert listening.code == (1 if more else 0), listening.stderr
-        taken = commands.run_kchat("invite", account, "--apply", "--url", redis_url, "--room", room)
-        assert (taken.code, "already" in taken.stderr) == (1, True)
-
-
-def test_on_pubsub_the_role_bindings_are_shown(commands: Commands) -> None:
-    pytest.importorskip("google.cloud.pubsub_v1")
-    result = commands.run_kchat("invite", "ada@example.com", "--project", "my-project")
-    assert result.code == 0, result.stderr
-    commands_shown = [line.strip() for line in result.stderr.splitlines() if line.startswith("  ")]
-    binding = "--project my-project --member user:ada@example.com --role"
-    assert commands_shown[1:] == [
-        f"gcloud pubsub topics add-iam-policy-binding chat {binding} roles/pubsub.publisher",
-        f"gcloud pubsub subscriptions add-iam-policy-binding kchat-chat-ada {binding} roles/pubsub.subscriber",
-    ]
-    assert Invitation.decode(result.stdout).brokers[0].host == "my-project"
-    sender = commands.run_kchat("invite", "bot@x.iam.gserviceaccount.com", "--send-only", "--project", "p")
-    assert "serviceAccount:bot@x.iam.gserviceaccount.com" in sender.stderr
-    assert "pubsub.subscriber" not in sender.stderr
-    wrong = commands.run_kchat("invite", "ada", "--project", "p")
-    assert (wrong.code, "e-mail" in wrong.stderr) == (2, True)

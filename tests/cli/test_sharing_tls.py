@@ -17,18 +17,6 @@ from tests.brokers.tls_server import Authority, TlsServer
 
 
 @pytest.fixture
-def guests(tmp_path: Path) -> Iterator[Commands]:
-    """The guest's commands, in another home than the host's, which has no files of the host's."""
-    home = tmp_path / "guest"
-    home.mkdir()
-    started = Commands(home, {"PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring"})
-    try:
-        yield started
-    finally:
-        started.end()
-
-
-@pytest.fixture
 def name(tls_rabbitmq: RabbitMQ) -> Iterator[str]:
     chosen = f"ada{secrets.token_hex(3)}"
     yield chosen

@@ -1,0 +1,62 @@
+"""Rooms that are not on RabbitMQ, shared: in a file, on Redis, on Pub/Sub."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+import pytest
+
+from kchat.invitation import Invitation
+from tests.brokers.processes import Commands
+from tests.brokers.redis import Redis
+from tests.cli.joining import joined, password_of
+
+
+def test_a_room_in_a_file_is_shared_by_its_path(guests: Commands, tmp_path: Path) -> None:
+    result = guests.run_kchat("invite", "ada", "--url", f"local://{tmp_path}/room.db")
+    assert result.code == 0
+    assert f"{tmp_path}/room.db" in result.stderr
+    assert "chmod" in result.stderr
+    assert Invitation.decode(result.stdout).brokers[0].path == f"{tmp_path}/room.db"
+
+
+@pytest.mark.parametrize("room", ["chat", "a*b[c]?", "部屋"])
+def test_on_redis_a_guest_has_the_rooms_channel_and_no_other(
+    commands: Commands, guests: Commands, redis_server: Redis, redis_url: str, room: str
+) -> None:
+    name = f"ada{secrets.token_hex(3)}"
+    shown = commands.run_kchat("invite", name, "--url", redis_url, "--room", room)
+    assert (shown.code, "ACL SETUSER" in shown.stderr) == (0, True)
+    assert guests.run_kchat("join", "-", stdin=shown.stdout).code == 1, "showing the command ran it"
+    for more in ([], ["--send-only"]):
+        account = name + "-".join(["", *more]).replace("--", "")
+        made = commands.run_kchat("invite", account, *more, "--apply", "--url", redis_url, "--room", room)
+        assert made.code == 0, made.stderr
+        assert password_of(made.stdout) not in made.stderr
+        joined(guests, made.stdout)
+        assert guests.run_kchat("send", "hello").code == 0
+        elsewhere = guests.run_kchat("send", "--room", room + "2", "hello")
+        assert (elsewhere.code, "not authorised" in elsewhere.stderr) == (1, True)
+        listening = guests.run_kchat("subscribe", "--idle-timeout", "0.3")
+        assert listening.code == (1 if more else 0), listening.stderr
+        taken = commands.run_kchat("invite", account, "--apply", "--url", redis_url, "--room", room)
+        assert (taken.code, "already" in taken.stderr) == (1, True)
+
+
+def test_on_pubsub_the_role_bindings_are_shown(commands: Commands) -> None:
+    pytest.importorskip("google.cloud.pubsub_v1")
+    result = commands.run_kchat("invite", "ada@example.com", "--project", "my-project")
+    assert result.code == 0, result.stderr
+    commands_shown = [line.strip() for line in result.stderr.splitlines() if line.startswith("  ")]
+    binding = "--project my-project --member user:ada@example.com --role"
+    assert commands_shown[1:] == [
+        f"gcloud pubsub topics add-iam-policy-binding chat {binding} roles/pubsub.publisher",
+        f"gcloud pubsub subscriptions add-iam-policy-binding kchat-chat-ada {binding} roles/pubsub.subscriber",
+    ]
+    assert Invitation.decode(result.stdout).brokers[0].host == "my-project"
+    sender = commands.run_kchat("invite", "bot@x.iam.gserviceaccount.com", "--send-only", "--project", "p")
+    assert "serviceAccount:bot@x.iam.gserviceaccount.com" in sender.stderr
+    assert "pubsub.subscriber" not in sender.stderr
+    wrong = commands.run_kchat("invite", "ada", "--project", "p")
+    assert (wrong.code, "e-mail" in wrong.stderr) == (2, True)
