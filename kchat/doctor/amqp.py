@@ -21,8 +21,6 @@ from kchat.doctor import Check, Options, Outcome, management, network, note, ok,
 from kchat.topology import queue_prefix, room_exchange, subscriber_queue
 
 if TYPE_CHECKING:
-    import kombu
-
     from kchat.settings import Settings
 
 _NO_EXPIRATION = "none: a test by kchat doctor"
@@ -42,26 +40,15 @@ class Walk(network.NetworkWalk):
 
     def __init__(self, settings: Settings, options: Options) -> None:
         super().__init__(settings, options)
-        self.connection: kombu.Connection | None = None
         self.room_exists = False
         self.queue = ""
-        """The name of the queue that it has made to try."""
-        self._failure: errors.KchatError | None = None
+        """The name of the queue that it has made to try; it goes with the connection."""
         self._probed: tuple[int, str, str | None] | None = None
 
-    def close(self) -> None:
-        """Say goodbye; what it declared goes with the connection."""
-        if self.connection is not None:
-            close(self.connection)
-
-    def failure(self, stage: str) -> errors.KchatError | None:
+    def failure_at(self, stage: str) -> errors.KchatError | None:
         """What went wrong when connecting, if it was at that stage: ``amqp``, ``login`` or ``vhost``."""
-        if self.connection is None and self._failure is None:
-            try:
-                self.connection, _ = connect(self.settings, purpose="doctor")
-            except errors.KchatError as error:
-                self._failure = error
-        return self._failure if self._failure is not None and _stage(self._failure) == stage else None
+        failure = self.failure()
+        return failure if failure is not None and _stage(failure) == stage else None
 
     @property
     def product(self) -> str:
@@ -144,14 +131,14 @@ def _probe(settings: Settings) -> tuple[int, str, str | None]:
 
 def handshake(walk: Walk) -> Outcome:
     """What answers speaks AMQP 0-9-1."""
-    if failure := walk.failure("amqp"):
+    if failure := walk.failure_at("amqp"):
         raise failure
     return ok(walk.product if walk.connection else "AMQP 0-9-1")
 
 
 def login(walk: Walk) -> Outcome:
     """The account is known, and its password right."""
-    failure = walk.failure("login")
+    failure = walk.failure_at("login")
     name = walk.broker.username or "guest"
     if failure is None:
         by_certificate = walk.connection is not None and account(walk.connection) is None
@@ -164,7 +151,7 @@ def login(walk: Walk) -> Outcome:
 
 def vhost(walk: Walk) -> Outcome:
     """The virtual host exists, and the account may use it."""
-    failure = walk.failure("vhost")
+    failure = walk.failure_at("vhost")
     if failure is None:
         return ok(walk.broker.vhost)
     if isinstance(failure, errors.NotFound):

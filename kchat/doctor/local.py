@@ -12,19 +12,18 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from kchat import errors
-from kchat.connection import broker_errors, close, connect
+from kchat.connection import broker_errors
 from kchat.doctor import Check, Options, Outcome, driver, note, ok, skipped, trips, wrong
+from kchat.doctor.connected import ConnectedWalk
 
 if TYPE_CHECKING:
-    import kombu
-
     from kchat.settings import Settings
 
 _FREE_NOTE, _FREE_WRONG = 100 * 1024 * 1024, 1024 * 1024
 """Bytes free on the disk: below the first it is worth a word, below the second SQLite will soon fail."""
 
 
-class Walk:
+class Walk(ConnectedWalk):
     """A walk to a file.
 
     Arguments:
@@ -33,16 +32,8 @@ class Walk:
     """
 
     def __init__(self, settings: Settings, options: Options) -> None:
-        self.settings = settings
-        self.options = options
-        self.broker = settings.broker
+        super().__init__(settings, options)
         self.path = Path(settings.broker.path)
-        self.connection: kombu.Connection | None = None
-
-    def close(self) -> None:
-        """Close the file."""
-        if self.connection is not None:
-            close(self.connection)
 
 
 def file(walk: Walk) -> Outcome:
@@ -126,7 +117,9 @@ def schema(walk: Walk) -> Outcome:
     """The file is a room that this kchat can read."""
     if not walk.path.exists():
         return skipped("no file yet")
-    walk.connection, _ = connect(walk.settings, purpose="doctor")
+    if failure := walk.failure():
+        raise failure
+    assert walk.connection is not None
     with broker_errors(walk.broker, "open the room"):
         walk.connection.channel()
     return ok("a room, of a version that this kchat reads")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from kchat import errors
 from kchat import tls as kchat_tls
 from kchat.doctor import Check, Options, Outcome, driver, note, ok, skipped, wrong
+from kchat.doctor.connected import ConnectedWalk
 
 if TYPE_CHECKING:
     from kchat.settings import Settings
@@ -28,7 +29,7 @@ _NO_TIME_CHECK = 0x200000
 """``X509_V_FLAG_NO_CHECK_TIME`` of OpenSSL's x509_vfy.h, to which Python gives no name."""
 
 
-class NetworkWalk:
+class NetworkWalk(ConnectedWalk):
     """A walk to a broker behind a host's name and a TCP port.
 
     Arguments:
@@ -37,9 +38,7 @@ class NetworkWalk:
     """
 
     def __init__(self, settings: Settings, options: Options) -> None:
-        self.settings = settings
-        self.options = options
-        self.broker = settings.broker
+        super().__init__(settings, options)
         self.host = self.broker.host or "localhost"
         # As Kombu does, whatever else the name may stand for.
         self.target = "127.0.0.1" if self.host == "localhost" else self.host
@@ -61,9 +60,6 @@ class NetworkWalk:
             OSError: there is none.
         """
         return socket.create_connection((self.target, self.port), self.settings.connect_timeout)
-
-    def close(self) -> None:
-        """Nothing of this is kept open."""
 
 
 def dns(walk: NetworkWalk) -> Outcome:

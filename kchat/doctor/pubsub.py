@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import amqp.exceptions
 
-from kchat import errors
-from kchat.connection import broker_errors, close, connect
+from kchat.connection import broker_errors
 from kchat.doctor import Check, Options, Outcome, driver, note, ok, skipped, trips, wrong
+from kchat.doctor.connected import ConnectedWalk
 from kchat.topology import room_exchange, subscriber_queue
 
 if TYPE_CHECKING:
-    import kombu
-
     from kchat.settings import Settings
 
 _SEND = "pubsub.topics.publish"
@@ -23,7 +21,7 @@ _LISTEN = "pubsub.topics.attachSubscription"
 """Permissions on the topic; https://cloud.google.com/pubsub/docs/access-control#permissions_and_roles."""
 
 
-class Walk:
+class Walk(ConnectedWalk):
     """A walk to a topic.
 
     Arguments:
@@ -32,26 +30,8 @@ class Walk:
     """
 
     def __init__(self, settings: Settings, options: Options) -> None:
-        self.settings = settings
-        self.options = options
-        self.broker = settings.broker
-        self.connection: kombu.Connection | None = None
+        super().__init__(settings, options)
         self.topic_exists = False
-        self._failure: errors.KchatError | None = None
-
-    def close(self) -> None:
-        """Close the connection."""
-        if self.connection is not None:
-            close(self.connection)
-
-    def failure(self) -> errors.KchatError | None:
-        """What went wrong when connecting."""
-        if self.connection is None and self._failure is None:
-            try:
-                self.connection, _ = connect(self.settings, purpose="doctor")
-            except errors.KchatError as error:
-                self._failure = error
-        return self._failure
 
     @property
     def clients(self) -> Any:

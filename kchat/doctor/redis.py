@@ -9,18 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from redis import exceptions
 
 from kchat import errors
-from kchat.connection import broker_errors, close, connect
-from kchat.doctor import Check, Options, Outcome, network, note, ok, skipped, trips, wrong
-
-if TYPE_CHECKING:
-    import kombu
-
-    from kchat.settings import Settings
+from kchat.connection import broker_errors
+from kchat.doctor import Check, Outcome, network, note, ok, skipped, trips, wrong
 
 _ODD, _WRONG = 5.0, 60.0
 """Seconds of difference: from where on times look odd, and from where on something is wrong with a clock."""
@@ -33,25 +28,6 @@ class Walk(network.NetworkWalk):
         settings: the room and one broker.
         options: what to look at.
     """
-
-    def __init__(self, settings: Settings, options: Options) -> None:
-        super().__init__(settings, options)
-        self.connection: kombu.Connection | None = None
-        self._failure: errors.KchatError | None = None
-
-    def close(self) -> None:
-        """Close the connection."""
-        if self.connection is not None:
-            close(self.connection)
-
-    def failure(self) -> errors.KchatError | None:
-        """What went wrong when connecting."""
-        if self.connection is None and self._failure is None:
-            try:
-                self.connection, _ = connect(self.settings, purpose="doctor")
-            except errors.KchatError as error:
-                self._failure = error
-        return self._failure
 
     @property
     def client(self) -> Any:
