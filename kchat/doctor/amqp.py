@@ -286,16 +286,6 @@ def _pattern(name: str) -> str:
     return re.escape(name).replace("\\-", "-").replace("\\ ", " ")
 
 
-def round_trip(walk: Walk) -> Outcome:
-    """A message sent comes back."""
-    if walk.options.send_test:
-        return trips.in_the_room(walk.settings)
-    if walk.options.only is not None:
-        return skipped("not asked for")
-    assert walk.connection is not None
-    return trips.beside_the_room(walk.settings, walk.connection)
-
-
 CHECKS = (
     *network.CHECKS,
     Check("amqp", handshake, needs=("tcp", "tls")),
@@ -307,5 +297,5 @@ CHECKS = (
     Check("listen", listening, needs=("vhost",)),
     Check("policy", management.policy, needs=("listen",)),
     Check("clock", management.clock, needs=("tcp",)),
-    Check("round trip", round_trip, needs=("room", "alarms", "send", "listen")),
+    Check("round trip", trips.round_trip, needs=("room", "alarms", "send", "listen")),
 )

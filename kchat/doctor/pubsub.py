@@ -143,16 +143,6 @@ def listening(walk: Walk) -> Outcome:
     return ok("this account may make a subscription of its own")
 
 
-def round_trip(walk: Walk) -> Outcome:
-    """A message sent comes back."""
-    if walk.options.send_test:
-        return trips.in_the_room(walk.settings)
-    if walk.options.only is not None:
-        return skipped("not asked for")
-    assert walk.connection is not None
-    return trips.beside_the_room(walk.settings, walk.connection)
-
-
 CHECKS = (
     Check("settings", driver),
     Check("credentials", credentials, needs=("settings",)),
@@ -160,5 +150,5 @@ CHECKS = (
     Check("topic", topic, needs=("api",)),
     Check("permissions", permissions, needs=("topic",)),
     Check("listen", listening, needs=("topic",)),
-    Check("round trip", round_trip, needs=("topic", "listen", "permissions")),
+    Check("round trip", trips.round_trip, needs=("topic", "listen", "permissions")),
 )

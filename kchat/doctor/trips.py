@@ -18,6 +18,7 @@ from kchat.subscriber import Subscriber
 from kchat.topology import queue_name
 
 if TYPE_CHECKING:
+    from kchat.doctor.connected import ConnectedWalk
     from kchat.settings import Settings
 
 SECONDS = 10.0
@@ -25,6 +26,20 @@ SECONDS = 10.0
 
 _USERNAME = "kchat doctor"
 _TEXT = "a test message of kchat doctor; nothing to do"
+
+
+def round_trip(walk: ConnectedWalk) -> Outcome:
+    """The last step: a message sent comes back.
+
+    Raises:
+        kchat.errors.KchatError: it does not work.
+    """
+    if walk.options.send_test:
+        return in_the_room(walk.settings)
+    if walk.options.only is not None:
+        return skipped("not asked for")
+    assert walk.connection is not None
+    return beside_the_room(walk.settings, walk.connection)
 
 
 def in_the_room(settings: Settings) -> Outcome:
@@ -58,7 +73,7 @@ def beside_the_room(settings: Settings, connection: kombu.Connection) -> Outcome
         channel = connection.channel()
         channel.auto_decode = False
         try:
-            return _round_trip(connection, channel, exchange, queue)
+            return _there_and_back(connection, channel, exchange, queue)
         except amqp.exceptions.AccessRefused:
             return skipped(
                 "this account may make no exchange of its own to try it; --send-test tries it in the room"
@@ -70,7 +85,7 @@ def beside_the_room(settings: Settings, connection: kombu.Connection) -> Outcome
                 channel.exchange_delete(name)
 
 
-def _round_trip(connection: Any, channel: Any, exchange: kombu.Exchange, queue: kombu.Queue) -> Outcome:
+def _there_and_back(connection: Any, channel: Any, exchange: kombu.Exchange, queue: kombu.Queue) -> Outcome:
     exchange(channel).declare()
     queue = queue(channel)
     queue.queue_declare()
