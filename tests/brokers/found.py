@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import TypeVar
 
 from tests.brokers.require import choice, missing
@@ -14,8 +15,14 @@ class NotHere(Exception):
     """This way to a broker does not exist on this machine: no engine, no image, no package."""
 
 
-def first_that_starts(broker: str, *, docker: Callable[[], T], machine: Callable[[], T]) -> T:
-    """Returns what the first way gives that exists: Docker, then the machine's own packages.
+@contextmanager
+def first_that_starts(
+    broker: str,
+    *,
+    docker: Callable[[], AbstractContextManager[T]],
+    machine: Callable[[], AbstractContextManager[T]],
+) -> Iterator[T]:
+    """Gives what the first way gives that exists: Docker, then the machine's own packages.
 
     Arguments:
         broker: its name, for the reason.
@@ -29,9 +36,13 @@ def first_that_starts(broker: str, *, docker: Callable[[], T], machine: Callable
     if (chosen := choice()) != "auto":
         ways = {chosen: ways[chosen]}
     reasons = []
-    for start in ways.values():
-        try:
-            return start()
-        except NotHere as error:
-            reasons.append(str(error))
+    with ExitStack() as stack:
+        for start in ways.values():
+            try:
+                found = stack.enter_context(start())
+            except NotHere as error:
+                reasons.append(str(error))
+            else:
+                yield found
+                return
     missing(f"no {broker}: {'; '.join(reasons)}")

@@ -11,7 +11,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import grpc  # type: ignore[import-untyped]  # it has no types
@@ -145,15 +145,9 @@ def find_pubsub(folder: Path) -> Iterator[Emulator]:
         yield emulator
 
 
-@contextmanager
-def start_pubsub(folder: Path) -> Iterator[Emulator]:
+def start_pubsub(folder: Path) -> AbstractContextManager[Emulator]:
     """Gives an emulator that a test may kill and start: by Docker, else the machine's."""
-    with ExitStack() as stack:
-        yield first_that_starts(
-            "Pub/Sub emulator",
-            docker=lambda: stack.enter_context(_by_docker()),
-            machine=lambda: stack.enter_context(_by_machine(folder)),
-        )
+    return first_that_starts("Pub/Sub emulator", docker=_by_docker, machine=lambda: _by_machine(folder))
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import NoReturn
 from urllib.parse import unquote, urlsplit
@@ -92,28 +92,24 @@ def start_rabbitmq(folder: Path) -> Iterator[RabbitMQ]:
         yield nodes[0]
 
 
-@contextmanager
-def start_rabbitmq_cluster(folder: Path, count: int) -> Iterator[list[RabbitMQ]]:
+def start_rabbitmq_cluster(folder: Path, count: int) -> AbstractContextManager[list[RabbitMQ]]:
     """Gives a cluster of so many nodes, which a test may stop, kill and start one by one."""
-    with ExitStack() as stack:
-        yield first_that_starts(
-            "RabbitMQ",
-            docker=lambda: stack.enter_context(rabbitmq_docker.cluster(folder, count)),
-            machine=lambda: stack.enter_context(rabbitmq_machine.cluster(folder, count)),
-        )
+    return first_that_starts(
+        "RabbitMQ",
+        docker=lambda: rabbitmq_docker.cluster(folder, count),
+        machine=lambda: rabbitmq_machine.cluster(folder, count),
+    )
 
 
-@contextmanager
-def start_rabbitmq_with_tls(folder: Path, tls: Path) -> Iterator[RabbitMQ]:
+def start_rabbitmq_with_tls(folder: Path, tls: Path) -> AbstractContextManager[RabbitMQ]:
     """Gives a RabbitMQ that speaks AMQP with TLS and no other.
 
     Arguments:
         folder: an empty one, for data and logs.
         tls: the folder with its certificates, as `kchat certify` makes them.
     """
-    with ExitStack() as stack:
-        yield first_that_starts(
-            "RabbitMQ with TLS",
-            docker=lambda: stack.enter_context(rabbitmq_docker.with_tls(tls)),
-            machine=lambda: stack.enter_context(rabbitmq_machine.with_tls(folder, tls)),
-        )
+    return first_that_starts(
+        "RabbitMQ with TLS",
+        docker=lambda: rabbitmq_docker.with_tls(tls),
+        machine=lambda: rabbitmq_machine.with_tls(folder, tls),
+    )

@@ -6,7 +6,7 @@ import abc
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -146,15 +146,9 @@ def find_redis(folder: Path) -> Iterator[Redis]:
         yield server
 
 
-@contextmanager
-def start_redis(folder: Path) -> Iterator[Redis]:
+def start_redis(folder: Path) -> AbstractContextManager[Redis]:
     """Gives a Redis that a test may kill and start: by Docker, else the machine's."""
-    with ExitStack() as stack:
-        yield first_that_starts(
-            "Redis",
-            docker=lambda: stack.enter_context(_by_docker()),
-            machine=lambda: stack.enter_context(_by_machine(folder)),
-        )
+    return first_that_starts("Redis", docker=_by_docker, machine=lambda: _by_machine(folder))
 
 
 @contextmanager
