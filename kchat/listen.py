@@ -62,7 +62,7 @@ def listen(
         if not messages:
             look_due = now
         pending += len(messages)
-        if now >= due or pending >= BATCH // 2:
+        if now >= due or pending >= subscriber.half_batch:
             subscriber.acknowledge()
             pending = 0
             due = now + ACKNOWLEDGE if messages else now

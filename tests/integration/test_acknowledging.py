@@ -1,0 +1,164 @@
+"""What a subscriber acknowledges, and when: seen by what a lasting queue gives to whoever comes next."""
+
+from __future__ import annotations
+
+import pytest
+
+from kchat import Sender, Settings, Subscriber
+from kchat.consumer import Consumer
+from kchat.listen import listen
+from kchat.message import Message
+from kchat.subscriber import BATCH
+from tests.brokers.wait import Deadline
+
+ROOMS = ["local", "amqp"]
+
+
+@pytest.fixture(params=ROOMS)
+def settings(request: pytest.FixtureRequest) -> Settings:
+    """A room in a file, and one on RabbitMQ."""
+    return Settings.resolve(url=request.getfixturevalue(f"{request.param}_url"), environ={})
+
+
+@pytest.fixture
+def acknowledged(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """The tags of all acknowledgements from now on."""
+    tags: list[object] = []
+    acknowledge = Consumer.acknowledge
+
+    def noted(self: Consumer, tag: object) -> None:
+        tags.append(tag)
+        acknowledge(self, tag)
+
+    monkeypatch.setattr(Consumer, "acknowledge", noted)
+    return tags
+
+
+def archive(settings: Settings, prefetch: int = 500) -> Subscriber:
+    return Subscriber(settings, "bob", durable="archive", prefetch=prefetch)
+
+
+def fill(settings: Settings, count: int) -> list[str]:
+    """Make the lasting queue, and leave so many messages in it."""
+    archive(settings).__enter__().close()
+    texts = [str(number) for number in range(count)]
+    with Sender(settings, "ada") as sender:
+        assert all(receipt.confirmed for receipt in sender.send_many(texts))
+    return texts
+
+
+def some(subscriber: Subscriber, count: int) -> list[str]:
+    """Receive so many messages."""
+    texts: list[str] = []
+    deadline = Deadline(20)
+    while len(texts) < count:
+        texts += [
+            each.message for each in subscriber.receive(timeout=deadline.left, limit=count - len(texts))
+        ]
+    return texts
+
+
+def left(settings: Settings) -> list[str]:
+    """What the lasting queue still holds."""
+    with archive(settings) as subscriber:
+        return [each.message for each in subscriber.receive(timeout=1)]
+
+
+def test_waiting_in_vain_acknowledges_nothing(settings: Settings) -> None:
+    texts = fill(settings, 5)
+    with archive(settings) as subscriber:
+        assert some(subscriber, 5) == texts
+        assert subscriber.receive(timeout=0.2) == []
+    assert left(settings) == texts
+
+
+def test_a_repeat_is_acknowledged_though_nobody_is_shown_it(settings: Settings) -> None:
+    fill(settings, 0)
+    message = Message.compose("ada", "hello")
+    with archive(settings) as subscriber, Sender(settings, "ada") as sender:
+        sender.send(message)
+        assert some(subscriber, 1) == ["hello"]
+        subscriber.acknowledge()
+        sender.send(message)
+        assert subscriber.receive(timeout=1) == []
+    assert left(settings) == []
+
+
+def test_a_repeat_behind_what_is_being_worked_on_waits_for_that(settings: Settings) -> None:
+    fill(settings, 0)
+    message = Message.compose("ada", "hello")
+    with archive(settings) as subscriber, Sender(settings, "ada") as sender:
+        sender.send(message)
+        assert some(subscriber, 1) == ["hello"]
+        sender.send(message)
+        assert subscriber.receive(timeout=1) == []
+    assert "hello" in left(settings)
+
+
+def test_who_leaves_the_loop_gets_the_message_again_that_it_left_at(settings: Settings) -> None:
+    texts = fill(settings, 5)
+    with archive(settings) as subscriber:
+        for message in subscriber:
+            if message.message == "2":
+                break
+    assert left(settings) == texts[2:]
+
+
+def test_a_loop_acknowledges_many_at_once(settings: Settings, acknowledged: list[object]) -> None:
+    texts = fill(settings, 1000)
+    seen: list[str] = []
+    with archive(settings) as subscriber:
+        for message in subscriber:
+            seen.append(message.message)
+            if len(seen) == len(texts):
+                break
+    assert seen == texts
+    assert len(acknowledged) < len(texts) / 10
+
+
+def test_a_loop_acknowledges_what_it_has_seen_before_it_waits(settings: Settings) -> None:
+    fill(settings, 1)
+
+    with archive(settings) as subscriber, Sender(settings, "ada") as sender:
+        loop = iter(subscriber)
+        next(loop)
+        sender.send("another")
+        next(loop)  # acknowledges the first one
+        subscriber._consumer.drop()  # as if it were killed here
+    assert left(settings) == ["another"]
+
+
+class Quiet:
+    """A display that shows nothing."""
+
+    def open(self, title: str) -> None: ...
+
+    def show(self, message: Message) -> None: ...
+
+    def flush(self) -> None: ...
+
+    def status(self, text: str) -> None: ...
+
+    def close(self) -> None: ...
+
+
+@pytest.mark.parametrize("prefetch", [1, 7, 500])
+def test_nobody_waits_for_messages_that_the_broker_holds_back_for_want_of_acknowledgements(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, prefetch: int
+) -> None:
+    count = 300
+    fill(settings, count)
+    in_vain: list[object] = []
+    receive = Subscriber.receive
+
+    def noted(self: Subscriber, timeout: float | None = None, limit: int = BATCH) -> list[Message]:
+        messages = receive(self, timeout, limit)
+        if not messages:
+            in_vain.append(timeout)
+        return messages
+
+    monkeypatch.setattr(Subscriber, "receive", noted)
+    with archive(settings, prefetch) as subscriber:
+        assert listen(subscriber, Quiet(), limit=count) == count
+    assert len(in_vain) < count / prefetch / 4 + 3
+    assert left(settings) == []
