@@ -59,7 +59,8 @@ class InFlight:
         # In order of their tags: (message, when it was published).
         self._published: dict[int, tuple[Message, float]] = {}
         self._again: deque[Message] = deque()
-        self._unheard: set[str | None] = set()
+        # Returns that have come, by message id: several messages may have the same, or none.
+        self._unheard: dict[str | None, int] = {}
 
     def __len__(self) -> int:
         return len(self._published) + len(self._again)
@@ -124,7 +125,9 @@ class InFlight:
                 self.heard = True
                 self._settle(Receipt(message, heard=True))
             else:
-                self._unheard.discard(message.id)
+                returns = self._unheard.pop(message.id)
+                if returns > 1:
+                    self._unheard[message.id] = returns - 1
                 self.heard = False
                 if self.keep_unheard:
                     self._again.appendleft(message)
@@ -143,7 +146,8 @@ class InFlight:
     def on_return(self, _error: Exception, _exchange: str, _routing_key: str, message: Any) -> None:
         """Nobody was listening to this one. Its confirmation comes next."""
         properties = message.properties if hasattr(message, "properties") else message["properties"]
-        self._unheard.add(properties.get("message_id"))
+        message_id = properties.get("message_id")
+        self._unheard[message_id] = self._unheard.get(message_id, 0) + 1
 
     def _settle(self, receipt: Receipt) -> None:
         self.settled.append(receipt)

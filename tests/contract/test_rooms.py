@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from kchat import KchatError, Sender, SettingsError, Subscriber
+from kchat import KchatError, Message, Sender, SettingsError, Subscriber
 from tests.contract.conftest import Can
 from tests.contract.people import People, drain
 from tests.contract.places import Place
@@ -130,3 +130,16 @@ def test_a_sender_learns_whether_anybody_was_listening_where_the_broker_tells(
         assert (alone, together) == (False, True)
     else:
         assert (alone, together) == (None, None)
+
+
+@pytest.mark.promise("says whether anybody listened")
+@pytest.mark.parametrize("message_id", ["the same", None])
+def test_it_learns_that_of_each_message_also_where_they_share_an_id(
+    place: Place, room: str, message_id: str | None
+) -> None:
+    body = Message.compose("ada", "hello", id="the same").body
+    with Sender(place.settings(room), "ada") as sender:
+        sender.send("the room is there")
+        receipts = list(sender.send_many([Message("ada", "hello", message_id, body=body)] * 5))
+    expected = False if place.info.tells_unheard else None
+    assert [receipt.heard for receipt in receipts] == [expected] * 5
