@@ -10,31 +10,48 @@ from contextlib import ExitStack, contextmanager
 
 from benchmarks.bench import Bench
 from benchmarks.cases import Bar, Case
-from benchmarks.measure import Figures, Side, cpu_seconds
+from benchmarks.measure import Failed, Figures, Side, cpu_seconds
 
 RATE, SECONDS = 500, 6
 
+QUIET = 5.0
+"""After so many seconds without a line, what has not come is lost. Pauses between lines are of half a second at most."""
+
 
 def one_way(
-    bench: Bench, sender: Sequence[str], subscribers: Sequence[Sequence[str]], rate: int, count: int
+    bench: Bench,
+    sender: Sequence[str],
+    subscribers: Sequence[Sequence[str]],
+    rate: float,
+    count: int,
+    *,
+    quiet: float = QUIET,
+    patience: float = 60.0,
 ) -> Figures:
     """Send lines at a pace while the subscribers show them to one reader.
 
-    Returns how old the lines were by then, and what a message cost each subscriber in processor time.
+    Returns how old the lines were by then, how many were lost, and what a message cost each subscriber in processor time.
+
+    Raises:
+        Failed: nothing came, or no end of it.
     """
     expected = count * len(subscribers)
     with ExitStack() as stack:
         shown, show = os.pipe()
-        stamp = stack.enter_context(
-            bench.running(bench.drive("stamp", expected, expected // 10), stdin=shown, stdout=subprocess.PIPE)
-        )
+        reader = bench.drive("stamp", expected, expected // 10, quiet)
+        stamp = stack.enter_context(bench.running(reader, stdin=shown, stdout=subprocess.PIPE))
         os.close(shown)
         listening = [stack.enter_context(bench.listening(subscriber, show)) for subscriber in subscribers]
         os.close(show)
         before = sum(cpu_seconds(process.pid) for process in listening)
         pace = stack.enter_context(bench.running(bench.drive("pace", rate, count), stdout=subprocess.PIPE))
         stack.enter_context(bench.running(sender, stdin=pace.stdout, stdout=subprocess.DEVNULL))
-        figures: Figures = json.loads(stamp.communicate(timeout=count / rate + 60)[0])
+        seconds = count / rate + patience
+        try:
+            told = stamp.communicate(timeout=seconds)[0]
+        except subprocess.TimeoutExpired as error:
+            raise Failed(f"nothing came in {seconds:.0f} s, or it did not end") from error
+        figures: Figures = json.loads(told)
         used = sum(cpu_seconds(process.pid) for process in listening) - before
         figures["CPU µs a message"] = used / expected * 1e6
     figures["lost"] = expected - figures.pop("lines")

@@ -1,18 +1,23 @@
-"""Reads lines that end with the time of their writing, and tells how old they were: ``stamp.py <lines> <to leave out>``.
+"""Reads lines that end with the time of their writing, and tells how old they were.
 
-The result is JSON: percentiles in milliseconds, and how many lines came. Lines are only taken apart when all
-are there, since whoever writes them waits for the same processor.
+``stamp.py <lines> <to leave out> <seconds>``: it ends when all lines are there, or when none has come for so many seconds
+after the last: what is missing then is lost. The result is JSON: percentiles in milliseconds, and how many lines came.
+Lines are only taken apart at the end, since whoever writes them waits for the same processor.
 """
 
 import json
 import os
+import select
 import sys
 import time
 
-count, skip = int(sys.argv[1]), int(sys.argv[2])
+count, skip, quiet = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
 came: list[tuple[int, bytes]] = []
 lines = 0
-while lines < count and (data := os.read(0, 1 << 16)):
+# The first line may take long: subscribers have to start.
+while (
+    lines < count and select.select([0], [], [], quiet if came else None)[0] and (data := os.read(0, 1 << 16))
+):
     came.append((time.monotonic_ns(), data))
     lines += data.count(b"\n")
 ages: list[int] = []
