@@ -5,23 +5,25 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-import time
-from functools import partial
 from pathlib import Path
 
-from benchmarks import charts, report
-from benchmarks.bench import ROOT, Bench
+from benchmarks import charts
+from benchmarks.bench import ROOT
 from benchmarks.cases import all_cases
-from benchmarks.measure import Failed, alternate
+from benchmarks.run import INTERRUPTED, chosen, run
 
 OUTPUT = ROOT / "bench"
 
 
 def main() -> int:
-    """Run what the command line asks for. Returns 0, or 1 where a bar is missed or a side fails."""
+    """Run what the command line asks for. Returns the status of :func:`benchmarks.run.run`."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "-k", metavar="WORD", action="append", help="only cases with WORD in their name; repeatable"
+        "-k",
+        metavar="WORD",
+        action="append",
+        default=[],
+        help="only cases with WORD in their name; repeatable",
     )
     parser.add_argument(
         "--quick", action="store_true", help="a tenth of everything, one round: does it work?"
@@ -36,38 +38,14 @@ def main() -> int:
     arguments = parser.parse_args()
     for number in (signal.SIGINT, signal.SIGTERM):  # brokers and processes are ended in order
         signal.signal(number, signal.default_int_handler)
-    cases = [
-        case for case in all_cases() if not arguments.k or any(word in case.name for word in arguments.k)
-    ]
-    outcomes: list[report.Outcome] = []
-    with Bench(quick=arguments.quick) as bench:
-        for case in cases:
-            start = time.monotonic()
-            rounds = arguments.rounds or (1 if arguments.quick else case.rounds)
-            try:
-                with case.sides(bench) as sides:
-                    results = alternate(sides, rounds, partial(_say, case.name))
-            except Failed as error:
-                _say()
-                print(f"{case.name}: {error}", file=sys.stderr)
-                outcomes.append(report.Outcome(case, {}, failure=str(error)))
-                continue
-            _say()
-            outcomes.append(report.Outcome(case, results))
-            report.show(outcomes[-1], time.monotonic() - start)
-        where = report.machine(bench)
-    report.write_json(arguments.json, outcomes, where)
-    report.summary(outcomes, where)
-    charts.draw(arguments.pictures, outcomes)
-    # A tenth of a measurement is mostly the start of the processes: it shows that they work, and no more.
-    return int(not all(not outcome.failure if arguments.quick else outcome.good for outcome in outcomes))
-
-
-def _say(*text: str) -> None:
-    """What is going on, on one line of a terminal."""
-    if sys.stderr.isatty():
-        sys.stderr.write(f"\r\x1b[2K{': '.join(text)}")
-        sys.stderr.flush()
+    try:
+        cases = chosen(all_cases(), arguments.k)
+    except LookupError as error:
+        parser.error(str(error))
+    outcomes, status = run(cases, arguments.json, quick=arguments.quick, rounds=arguments.rounds)
+    if status != INTERRUPTED:
+        charts.draw(arguments.pictures, outcomes)
+    return status
 
 
 if __name__ == "__main__":

@@ -35,6 +35,8 @@ class Bench:
 
     def __init__(self, *, quick: bool = False) -> None:
         self.quick = quick
+        self.versions: dict[str, str] = {}
+        """Of the brokers that were found."""
         self._stack = ExitStack()
 
     def __enter__(self) -> Bench:
@@ -53,7 +55,9 @@ class Bench:
     @cached_property
     def rabbitmq(self) -> RabbitMQ:
         """A RabbitMQ, found as the tests find one."""
-        return self._stack.enter_context(find_rabbitmq(self.new_folder("rabbitmq")))
+        found = self._stack.enter_context(find_rabbitmq(self.new_folder("rabbitmq")))
+        self.versions["RabbitMQ"] = ".".join(map(str, found.version))
+        return found
 
     @cached_property
     def amqp(self) -> str:
@@ -92,7 +96,7 @@ class Bench:
         """All that a measured process gets of it."""
         kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
         home = str(self.folder)
-        if "PUBSUB_EMULATOR_HOST" in os.environ or "emulator" in self.__dict__:
+        if "emulator" in self.__dict__:  # other cases need none
             kept["PUBSUB_EMULATOR_HOST"] = self.emulator.address
         if not SCRIPT.exists():
             kept["PYTHONPATH"] = str(ROOT)  # not installed, but run from here

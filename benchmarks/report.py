@@ -16,7 +16,13 @@ from benchmarks.measure import Results
 
 
 class Outcome(NamedTuple):
-    """A case and what came out."""
+    """A case and what came out.
+
+    Attributes:
+        case: the case.
+        results: of its sides. Empty where there is a failure.
+        failure: ``failed: why`` or ``not measured: why``.
+    """
 
     case: Case
     results: Results
@@ -59,7 +65,13 @@ def summary(outcomes: list[Outcome], where: dict[str, str]) -> None:
                 f"| {outcome.case.what}: {bar.figure} | {number(value)}{unit} | {bar} | {'ok' if held else 'missed'} |"
             )
         if outcome.failure:
-            print(f"| {outcome.case.what} | failed | | missed |")
+            print(f"| {outcome.case.what} | {_in_short(outcome.failure)} | | |")
+
+
+def _in_short(failure: str) -> str:
+    """What was run and how that ended, of all that it said, fit for a table."""
+    first, *more = failure.splitlines()
+    return " ".join([first, *more[-1:]]).replace("|", "\\|")
 
 
 def write_json(path: Path, outcomes: list[Outcome], where: dict[str, str]) -> None:
@@ -84,20 +96,21 @@ def write_json(path: Path, outcomes: list[Outcome], where: dict[str, str]) -> No
         for outcome in outcomes
     ]
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"machine": where, "cases": cases}, indent=1, ensure_ascii=False) + "\n")
+    # Not half a file where the run is interrupted just now.
+    whole = path.with_name(path.name + ".new")
+    whole.write_text(json.dumps({"machine": where, "cases": cases}, indent=1, ensure_ascii=False) + "\n")
+    whole.replace(path)
 
 
 def machine(bench: Bench) -> dict[str, str]:
     """What it was measured on."""
-    found = {
+    return {
         "when": time.strftime("%Y-%m-%d"),
         "Python": platform.python_version(),
         "cores": str(os.cpu_count()),
         **{name: version(name) for name in ("kombu", "amqp", "pika")},
+        **bench.versions,
     }
-    if "rabbitmq" in bench.__dict__:
-        found["RabbitMQ"] = ".".join(map(str, bench.rabbitmq.version))
-    return found
 
 
 def number(value: float) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,8 +15,10 @@ from benchmarks import measure
 from benchmarks.bench import Bench
 from benchmarks.cases import Bar, Case, all_cases
 from benchmarks.cases.amqp_latency import one_way
-from benchmarks.measure import Failed, Figures, Results, Samples, alternate, whole
+from benchmarks.measure import Failed, Figures, Results, Samples, Side, alternate, whole
 from benchmarks.report import Outcome
+from benchmarks.run import chosen, run
+from tests.brokers.require import missing
 
 
 def results(**sides: list[float]) -> Results:
@@ -107,3 +112,95 @@ def test_a_subscriber_that_shows_nothing_is_no_measurement(tmp_path: Path) -> No
     sender, subscriber = through_a_pipe(tmp_path, "sleep 60")
     with Bench() as bench, pytest.raises(Failed, match="nothing came"):
         one_way(bench, sender, [subscriber], rate=200, count=10, patience=0.5)
+
+
+def case_of(name: str, side: Callable[[], Figures], *bars: Bar) -> Case:
+    @contextmanager
+    def sides(_: Bench) -> Iterator[Mapping[str, Side]]:
+        yield {"ours": side}
+
+    return Case(name, f"what {name} is", sides, bars, rounds=1)
+
+
+def broken() -> Figures:
+    raise ValueError("nobody thought of this")
+
+
+def without_a_broker() -> Figures:
+    missing("no Pub/Sub emulator: gcloud is not installed")
+
+
+def interrupted() -> Figures:
+    raise KeyboardInterrupt
+
+
+FINE = case_of("fine", lambda: {"s": 1.0}, Bar("ours", "s", at_most=2))
+LAST = case_of("last", lambda: {"s": 1.0})
+
+
+def kept(file: Path) -> dict[str, str]:
+    """The failure of each case in a JSON file, by name."""
+    return {case["name"]: case["failure"] for case in json.loads(file.read_text())["cases"]}
+
+
+def test_a_run_in_which_all_bars_hold_is_a_success(tmp_path: Path) -> None:
+    file = tmp_path / "not" / "yet" / "there.json"
+    assert run([FINE, LAST], file)[1] == 0
+    assert kept(file) == {"fine": "", "last": ""}
+
+
+def test_a_surprise_fails_its_case_and_no_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "bench.json"
+    _, status = run([case_of("odd", broken), FINE], file)
+    assert status == 1
+    assert kept(file) == {"odd": "failed: ValueError: nobody thought of this", "fine": ""}
+    assert "| what odd is | failed: ValueError: nobody thought of this |" in capsys.readouterr().out
+
+
+def test_a_bar_for_a_figure_that_is_not_there_fails_its_case_and_no_other(tmp_path: Path) -> None:
+    file = tmp_path / "bench.json"
+    _, status = run([case_of("odd", lambda: {"s": 1.0}, Bar("ours", "MiB", at_most=2)), FINE], file)
+    assert status == 1
+    assert kept(file) == {"odd": "failed: KeyError: 'MiB'", "fine": ""}
+
+
+@pytest.mark.parametrize("ci", ["", "true"])
+def test_a_broker_that_is_not_here_is_told_and_fails_the_run_at_its_end(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, ci: str
+) -> None:
+    monkeypatch.setenv("CI", ci)
+    file = tmp_path / "bench.json"
+    _, status = run([case_of("cloud", without_a_broker), FINE], file)
+    assert status == 1
+    assert kept(file)["cloud"].startswith("not measured: no Pub/Sub emulator: gcloud is not installed")
+    assert kept(file)["fine"] == ""
+    assert "| what cloud is | not measured: no Pub/Sub emulator" in capsys.readouterr().out
+
+
+def test_an_interrupted_run_keeps_and_shows_what_it_has(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "bench.json"
+    _, status = run([FINE, case_of("slow", interrupted), LAST], file)
+    assert status == 130
+    assert kept(file) == {"fine": ""}
+    said = capsys.readouterr()
+    assert "| what fine is: s |" in said.out
+    assert "not measured: slow, last" in said.err
+
+
+def test_the_table_has_one_line_for_a_failure_that_said_much(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def loud() -> Figures:
+        raise Failed("kchat send: exit 1\na traceback\nthe | reason")
+
+    run([case_of("loud", loud)], tmp_path / "bench.json")
+    assert "| what loud is | failed: kchat send: exit 1 the \\| reason |" in capsys.readouterr().out
+
+
+def test_a_word_that_is_in_no_name_is_told_with_the_names() -> None:
+    assert chosen([FINE, LAST], []) == [FINE, LAST]
+    assert chosen([FINE, LAST], ["as"]) == [LAST]
+    with pytest.raises(LookupError, match=r"'fien'.*: fine, last"):
+        chosen([FINE, LAST], ["last", "fien"])
