@@ -1,10 +1,10 @@
-"""Charts, as SVG: the ratios, and how cost grows with the size of messages and with subscribers."""
+"""Charts, as SVG: the bars, and how cost grows with the size of messages and with subscribers."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import matplotlib as mpl
 
@@ -13,9 +13,13 @@ mpl.use("svg")
 import matplotlib.pyplot as plt
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
+from benchmarks.margins import Margin, margins
 from benchmarks.report import Outcome
 
-OURS, THEIRS, MISSED = "#2a6f97", "#c9d6df", "#c1121f"
+OURS, MISSED = "#2a6f97", "#c1121f"
+
+LONGEST = 6
+"""Multiples of a bar that are drawn at most: one that is exceeded twenty times would flatten all the others."""
 
 # Text stays text, and the same figures make the same file.
 mpl.rcParams.update(
@@ -34,8 +38,8 @@ def draw(folder: Path, outcomes: Sequence[Outcome]) -> None:
     """Draw what the outcomes have data for."""
     folder.mkdir(parents=True, exist_ok=True)
     by_name = {outcome.case.name: outcome for outcome in outcomes if outcome.results}
-    if ratios := [row for outcome in by_name.values() for row in _ratios_of(outcome)]:
-        _ratios(folder / "bench.svg", ratios)
+    if rows := [row for outcome in by_name.values() for row in margins(outcome)]:
+        _bars(folder / "bench.svg", rows)
     if "amqp-size" in by_name and "local-size" in by_name:
         _sizes(folder / "bench-sizes.svg", by_name["amqp-size"], by_name["local-size"])
     if "amqp-crowd" in by_name and "local-crowd" in by_name:
@@ -47,48 +51,21 @@ def _save(figure: Any, path: Path) -> None:
     plt.close(figure)
 
 
-class Ratio(NamedTuple):
-    """A bar that is a ratio.
-
-    Attributes:
-        name: of the case and the figure.
-        margin: how many times better than asked for kchat is, whichever way better is.
-        told: the ratio and what it is held to.
-        held: whether it holds.
-    """
-
-    name: str
-    margin: float
-    told: str
-    held: bool
-
-
-def _ratios_of(outcome: Outcome) -> list[Ratio]:
-    """Those of a case; of one with a scale there is a plot."""
-    if outcome.case.by:
-        return []
-    return [
-        Ratio(
-            f"{outcome.case.what}\n{bar.figure}",
-            value / bar.at_least if bar.at_least is not None else (bar.at_most or 1) / max(value, 1e-9),
-            f"{value:.2f} × {bar.against} (bar: {bar.bound})",
-            held,
-        )
-        for bar, value, held in outcome.bars
-        if bar.against is not None
-    ]
-
-
-def _ratios(path: Path, rows: Sequence[Ratio]) -> None:
-    figure, axes = plt.subplots(figsize=(10, 0.62 * len(rows) + 1))
+def _bars(path: Path, rows: Sequence[Margin]) -> None:
+    figure, axes = plt.subplots(figsize=(10, 0.55 * len(rows) + 1))
     for place, row in enumerate(rows):
-        axes.barh(place, row.margin, color=OURS if row.held else MISSED, height=0.6)
-        axes.text(row.margin + 0.03, place, row.told, va="center")
+        length = min(row.times, LONGEST)
+        axes.barh(place, length, color=OURS if row.held else MISSED, height=0.6)
+        told = row.told if row.times <= LONGEST else f"{row.told}: {row.times:,.0f} times better"
+        # Beside the line at 1, not across it.
+        axes.text(max(length, 1) + 0.05, place, told, va="center", color="black" if row.held else MISSED)
     axes.axvline(1, color="black", linewidth=1)
     axes.set_yticks(range(len(rows)), [row.name for row in rows])
-    axes.invert_yaxis()
-    axes.set_xlim(0, max(row.margin for row in rows) * 1.45)
-    axes.set_xlabel("measured, in multiples of the bar (1); longer is better")
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_xlim(0, LONGEST)
+    axes.set_xlabel(
+        f"measured, in multiples of the bar (1); longer is better, and cut at {LONGEST}; red is missed"
+    )
     _save(figure, path)
 
 

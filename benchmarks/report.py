@@ -60,7 +60,7 @@ def summary(outcomes: list[Outcome], where: dict[str, str]) -> None:
     print("\n| what | measured | bar | |\n|---|---|---|---|")
     for outcome in outcomes:
         for bar, value, held in outcome.bars:
-            unit = f" × {bar.against}" if bar.against else f" {bar.figure}"
+            unit = f" × {bar.against}" if bar.against else f" {bar.unit}"
             print(
                 f"| {outcome.case.what}: {bar.figure} | {number(value)}{unit} | {bar} | {'ok' if held else 'missed'} |"
             )

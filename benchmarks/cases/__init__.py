@@ -46,10 +46,16 @@ class Bar(NamedTuple):
     @property
     def bound(self) -> str:
         """``≥ 4``, ``≤ 0.12``."""
-        return f"≥ {self.at_least:g}" if self.at_least is not None else f"≤ {self.at_most:g}"
+        return f"≥ {self.at_least:,g}" if self.at_least is not None else f"≤ {self.at_most:,g}"
+
+    @property
+    def unit(self) -> str:
+        """What the figure is in: ``ms`` for ``p99 ms``."""
+        share, _, unit = self.figure.partition(" ")
+        return unit if share in {"p50", "p95", "p99", "max", "CPU"} else self.figure
 
     def __str__(self) -> str:
-        return f"{self.bound} × {self.against}" if self.against is not None else f"{self.bound} {self.figure}"
+        return f"{self.bound} × {self.against}" if self.against is not None else f"{self.bound} {self.unit}"
 
 
 class Case(NamedTuple):

@@ -15,6 +15,7 @@ from benchmarks import measure
 from benchmarks.bench import Bench
 from benchmarks.cases import Bar, Case, all_cases
 from benchmarks.cases.amqp_latency import one_way
+from benchmarks.margins import margins
 from benchmarks.measure import Failed, Figures, Results, Samples, Side, alternate, whole
 from benchmarks.report import Outcome
 from benchmarks.run import chosen, run
@@ -204,3 +205,27 @@ def test_a_word_that_is_in_no_name_is_told_with_the_names() -> None:
     assert chosen([FINE, LAST], ["as"]) == [LAST]
     with pytest.raises(LookupError, match=r"'fien'.*: fine, last"):
         chosen([FINE, LAST], ["last", "fien"])
+
+
+@pytest.mark.parametrize(
+    ("bar", "value", "times", "told"),
+    [
+        (Bar("ours", "p99 ms", at_most=50), 100.0, 0.5, "100 ms (bar: ≤ 50)"),
+        (Bar("ours", "s", at_most=0.12), 0.03, 4.0, "0.03 s (bar: ≤ 0.12)"),
+        (Bar("ours", "messages/s", at_least=20_000), 50_000.0, 2.5, "50,000 messages/s (bar: ≥ 20,000)"),
+        (Bar("ours", "CPU s", at_most=1.5, against="1"), 6.0, 0.75, "2 × “1” (bar: ≤ 1.5)"),  # noqa: RUF001 - as told
+    ],
+)
+def test_the_chart_has_every_bar_in_multiples_of_it(bar: Bar, value: float, times: float, told: str) -> None:
+    figures = {"ours": {bar.figure: Samples([value])}, "1": {bar.figure: Samples([3.0])}}
+    (margin,) = margins(Outcome(case_of("c", broken, bar)._replace(by="subscribers"), figures))
+    assert margin.times == pytest.approx(times)
+    assert margin.told == told
+    assert margin.held == (times >= 1)
+    assert margin.name == f"what c is\nours: {bar.figure}"
+
+
+def test_the_chart_leaves_out_what_has_no_multiples() -> None:
+    assert not margins(
+        Outcome(case_of("c", broken, Bar("ours", "lost", at_most=0)), results_of({"lost": 0.0}))
+    )
