@@ -155,10 +155,11 @@ def _rate(seen: list[tuple[float, int]], start: float, end: float) -> float:
 
 @contextmanager
 def onto_a_terminal(bench: Bench) -> Iterator[Mapping[str, Side]]:
-    """As people read it."""
+    """As people read it; into a pipe for comparison."""
     count = COUNT  # fewer would be over before the table was drawn often enough
     with filled(bench) as queue:
         yield {
+            "plain, into a pipe": drained(bench, queue, count, queue.listen(bench, "--limit", str(count))),
             PLAIN: on_a_terminal(bench, queue, count, "plain"),
             RICH: on_a_terminal(bench, queue, count, "rich"),
         }
