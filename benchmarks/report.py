@@ -6,13 +6,15 @@ import json
 import os
 import platform
 import time
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.bench import Bench
 from benchmarks.cases import Bar, Case
 from benchmarks.measure import Results
+from kchat import __version__
 
 
 class Outcome(NamedTuple):
@@ -108,9 +110,30 @@ def machine(bench: Bench) -> dict[str, str]:
         "when": time.strftime("%Y-%m-%d"),
         "Python": platform.python_version(),
         "cores": str(os.cpu_count()),
-        **{name: version(name) for name in ("kombu", "amqp", "pika")},
+        "CPU": _processor(),
+        "kchat": __version__,  # where it is not installed but run from here
+        **_versions("kchat", "kombu", "amqp", "pika", "google-cloud-pubsub", "click"),
         **bench.versions,
     }
+
+
+def _processor() -> str:
+    """The processor's name, as Linux has it, or what Python knows of it."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "model name":
+                return value.strip()
+    return platform.processor() or platform.machine()
+
+
+def _versions(*names: str) -> dict[str, str]:
+    """Of those that are installed."""
+    found = {}
+    for name in names:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def number(value: float) -> str:

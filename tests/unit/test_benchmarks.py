@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import measure
+from benchmarks import measure, report
 from benchmarks.bench import Bench
 from benchmarks.cases import Bar, Case, all_cases
 from benchmarks.cases.amqp_latency import one_way
@@ -229,3 +229,10 @@ def test_the_chart_leaves_out_what_has_no_multiples() -> None:
     assert not margins(
         Outcome(case_of("c", broken, Bar("ours", "lost", at_most=0)), results_of({"lost": 0.0}))
     )
+
+
+def test_a_measurement_says_what_it_was_made_on() -> None:
+    where = report.machine(Bench())
+    assert where["CPU"]
+    assert where["kombu"]
+    assert "no-such-thing" not in report._versions("no-such-thing", "kombu")
