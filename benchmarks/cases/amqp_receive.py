@@ -86,10 +86,11 @@ def into_a_pipe(bench: Bench) -> Iterator[Mapping[str, Side]]:
         # It starts a process for each message, which is what it is for.
         consume = ["amqp-consume", "-u", url, "-q", name, "-p", "500", "-c", str(few), "cat"]
         yield {
-            "kchat subscribe": drained(bench, queue, count, queue.listen(bench, "--limit", str(count))),
             "kchat, json": drained(
                 bench, queue, count, queue.listen(bench, "--mode", "json", "--limit", str(count))
             ),
+            # Next to the peer that it is held against.
+            "kchat subscribe": drained(bench, queue, count, queue.listen(bench, "--limit", str(count))),
             "pika, each": drained(bench, queue, count, bench.peer("pika_receive", url, name, str(count))),
             "kombu, each": drained(bench, queue, count, bench.peer("kombu_receive", url, name, str(count))),
             "amqp-consume (C)": drained(bench, queue, few, consume),
