@@ -80,7 +80,9 @@ def measured(bench: Bench, case: Case, rounds: int) -> Outcome:
         failure = f"not measured: {error}"
     except Failed as error:
         failure = f"failed: {error}"
-    except Exception as error:  # noqa: BLE001 - a surprise in one case costs no other its figures
+    except Exception as error:  # a surprise in one case costs no other its figures
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from error  # what was interrupted could not be tidied up: no failure of the case
         traceback.print_exc()
         failure = f"failed: {type(error).__name__}: {error}"
     _say()

@@ -190,6 +190,18 @@ def test_an_interrupted_run_keeps_and_shows_what_it_has(
     assert "not measured: slow, last" in said.err
 
 
+def test_an_interrupted_case_that_cannot_tidy_up_ends_the_run_all_the_same(tmp_path: Path) -> None:
+    @contextmanager
+    def sides(_: Bench) -> Iterator[Mapping[str, Side]]:
+        try:
+            yield {"ours": interrupted}
+        finally:
+            broken()
+
+    outcomes, status = run([Case("slow", "slow", sides), LAST], tmp_path / "bench.json")
+    assert (outcomes, status) == ([], 130)
+
+
 def test_the_table_has_one_line_for_a_failure_that_said_much(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
