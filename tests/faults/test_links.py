@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from time import monotonic
+from typing import Any
 
 import pytest
 
 from kchat import NotConfirmed, Sender, Settings, Subscriber, Unreachable, events
+from kchat.consumer import Consumer
 from tests.brokers.proxy import Proxy
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.brokers.wait import wait_until
@@ -171,28 +173,29 @@ def test_one_message_over_a_silent_link_is_given_up_after_a_time_that_can_be_for
 
 
 def test_a_link_that_goes_silent_while_everything_is_declared_is_given_up(
-    rabbitmq: RabbitMQ, vhost: str, room: str, measured: Measured, proxy_to: Callable[[int], Proxy]
+    rabbitmq: RabbitMQ,
+    vhost: str,
+    room: str,
+    measured: Measured,
+    proxy_to: Callable[[int], Proxy],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     link = proxy_to(rabbitmq.port)
     url = rabbitmq.url_for(vhost, host=link.host, port=link.port)
     settings = Settings.resolve(url=url, room=room, connect_timeout=1, confirm_timeout=1)
-    subscriber = Subscriber(settings, "bob")
-    from kchat import subscriber as module
-
     # The silence comes between the handshake and the first declaration: where a join begins.
-    join = module.Subscriber._join
+    join = Consumer._join
 
-    class Unlucky(Subscriber):
-        def _join(self) -> None:
-            link.black_hole()
-            join(self)
+    def unlucky(self: Consumer, *arguments: Any, **options: Any) -> None:
+        link.black_hole()
+        join(self, *arguments, **options)
 
+    monkeypatch.setattr(Consumer, "_join", unlucky)
     began = monotonic()
     with pytest.raises(Unreachable, match="no answer in time"):
-        Unlucky(settings, "bob").open()
+        Subscriber(settings, "bob").open()
     took = monotonic() - began
     assert took < 3
-    subscriber.close()
     measured("link black-holed while joining", "subscriber", noticed=took, note="Unreachable")
 
 
