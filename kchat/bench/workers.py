@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from multiprocessing.connection import Connection
-from multiprocessing.synchronize import Event
+from contextlib import suppress
+from multiprocessing import parent_process
+from multiprocessing.connection import Connection, wait
+from threading import Thread, main_thread
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from kchat.bench.pace import Lead, wait_until
 from kchat.bench.plan import Plan, read_text, text_of
 from kchat.bench.report import Received, Sent, class_of
 from kchat.errors import KchatError
@@ -20,8 +24,17 @@ from kchat.subscriber import Subscriber
 if TYPE_CHECKING:
     from kchat.settings import Settings
 
-_PAUSE = 0.001
-"""Seconds that a sender waits when it is too far ahead, and that it may be late at a given rate."""
+READY = "ready"
+"""Told by a process that has got into the room."""
+
+GO = "go"
+"""Told to senders: all are there."""
+
+OVER = "over"
+"""Told to subscribers: all that was to be sent is sent, and what does not come soon does not come."""
+
+_ORPHAN_SECONDS = 5.0
+"""For so long a process may take to end in order when nobody runs it any more."""
 
 
 class Common(NamedTuple):
@@ -31,21 +44,17 @@ class Common(NamedTuple):
         settings: the room.
         plan: what is measured.
         number: which one of its kind it is, from 0 on.
-        go: set when all are there: senders begin.
-        over: set when all that was to be sent is sent: what does not come soon does not come.
         sent: confirmed messages, by sender.
         received: received messages, by subscriber.
-        tell: takes ``"ready"``, then the result or the error.
+        link: takes :data:`READY`, then the result or the error; gives :data:`GO` or :data:`OVER`.
     """
 
     settings: Settings
     plan: Plan
     number: int
-    go: Event
-    over: Event
     sent: Sequence[int]
     received: Sequence[int]
-    tell: Connection
+    link: Connection[Any, Any]
 
 
 def send(common: Common) -> None:
@@ -60,14 +69,39 @@ def receive(common: Common) -> None:
 
 def _told(common: Common, work: Callable[[Common], Sent | Received]) -> None:
     """Do it, and tell what came out. An error of kchat's is told by its name, since its class may not survive the way."""
-    # Ctrl+C is for who runs us, who then ends us in order.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    # Ctrl+C and a closed terminal are for who runs us, who then ends us in order.
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _end)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    Thread(target=_end_when_orphaned, daemon=True).start()
     try:
         result: Any = work(common)
     except KchatError as error:
         result = type(error).__name__, str(error), error.hint
-    common.tell.send(result)
+    # All is closed. A signal now would only disturb Python at its own end.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    _tell(common, result)
+
+
+def _end(*_: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(1)
+
+
+def _end_when_orphaned() -> None:
+    parent = parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    # By the main thread, which closes what is open.
+    signal.pthread_kill(main_thread().ident or 0, signal.SIGTERM)
+    time.sleep(_ORPHAN_SECONDS)
+    os._exit(1)
+
+
+def _tell(common: Common, word: object) -> None:
+    with suppress(OSError):  # whoever wanted to hear it is gone, and so are we soon
+        common.link.send(word)
 
 
 def _send(common: Common) -> Sent:
@@ -75,8 +109,11 @@ def _send(common: Common) -> Sent:
     number = common.number
     refused = 0
     with Sender(common.settings, f"sender {number}") as sender:
-        common.tell.send("ready")
-        common.go.wait()
+        _tell(common, READY)
+        try:
+            common.link.recv()
+        except (EOFError, OSError):  # nobody is there to say it
+            _end()
         first_at = time.monotonic_ns()
         for receipt in sender.send_many(_texts(common)):
             counted[number] += receipt.confirmed
@@ -86,27 +123,18 @@ def _send(common: Common) -> Sent:
 
 def _texts(common: Common) -> Iterator[str | None]:
     """The messages at their pace; ``None`` while it is too early for the next one."""
-    plan, number, received = common.plan, common.number, common.received
+    plan, number = common.plan, common.number
     pause = 0.0 if plan.rate is None else plan.senders / plan.rate
     start = time.monotonic()
-    lead = max(1, plan.lead // plan.senders)
-    share = plan.share(number)
-    look = max(1, min(50, lead // 4))
-    for count in range(share):
+    most = max(1, plan.lead // plan.senders)
+    lead = Lead(common.received, plan.senders, most, plan.patience)
+    look = max(1, min(50, most // 4))
+    for count in range(plan.share(number)):
         if pause:
-            yield from _until(start + count * pause)
-        elif received and count % look == 0:
-            # Each takes what all have received as its own share of it.
-            while count - min(received) // plan.senders > lead and not common.over.is_set():
-                yield None
-                time.sleep(_PAUSE)
+            yield from wait_until(start + count * pause)
+        elif count % look == 0:
+            yield from lead.wait(count)
         yield text_of(number, count, time.monotonic_ns(), plan.size)
-
-
-def _until(due: float) -> Iterator[None]:
-    while (early := due - time.monotonic()) > 0:
-        yield None
-        time.sleep(min(early, _PAUSE))
 
 
 def _receive(common: Common) -> Received:
@@ -118,7 +146,7 @@ def _receive(common: Common) -> Received:
     messages = out_of_order = repeated = 0
     last_at = 0
     with Subscriber(common.settings, f"subscriber {common.number}") as subscriber:
-        common.tell.send("ready")
+        _tell(common, READY)
         alone_since = time.monotonic()
         while messages < plan.messages:
             batch = subscriber.receive(timeout=0.1)
@@ -139,7 +167,7 @@ def _receive(common: Common) -> Received:
                 last_at = now
             subscriber.acknowledge()
             counted[common.number] = messages
-            if batch or not common.over.is_set():
+            if batch or not common.link.poll():
                 alone_since = time.monotonic()
             elif time.monotonic() - alone_since > plan.patience:
                 break

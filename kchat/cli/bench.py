@@ -16,14 +16,19 @@ from kchat.cli.stop import stop_by_signal
 
 if TYPE_CHECKING:
     from kchat.bench import Latency, Report
-    from kchat.bench.run import Progress
+    from kchat.bench.crew import Progress
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 
 
 @click.command(name="bench", short_help="Measure how fast a room is.")
 @click.option(
-    "--messages", "-n", type=click.IntRange(min=1), default=20_000, show_default=True, help="How many."
+    "--messages",
+    "-n",
+    type=click.IntRange(min=1),
+    default=20_000,
+    show_default=True,
+    help="How many.",
 )
 @click.option(
     "--size",
@@ -75,12 +80,18 @@ def command(
     speaker(quiet)(f"measuring a room of its own at {settings.broker}")
     show = not quiet and sys.stderr.isatty()
     report = None
-    with stop_by_signal(), _progress(plan.messages, show=show, listened=subscribers > 0) as progress:
-        report = run(settings, plan, progress)
+    left_behind: list[str] = []
+    try:
+        with (
+            stop_by_signal(cleans_up=True),
+            _progress(plan.messages, show=show, listened=subscribers > 0) as progress,
+        ):
+            report = run(settings, plan, progress, left_behind.append)
+    finally:
+        for line in left_behind:
+            speaker(quiet=False)(line)
     if report is None:
         raise click.Abort
-    if report.left_behind:
-        speaker(quiet=False)(report.left_behind)
     click.echo(json.dumps(report.as_json()) if as_json else table(report))
     return 0 if report.good else 1
 

@@ -12,11 +12,16 @@ GRACE = 1.0
 
 
 class Stop:
-    """Whether a signal has asked to stop; called, it answers."""
+    """Whether a signal has asked to stop; called, it answers.
 
-    def __init__(self) -> None:
+    Arguments:
+        once: only the first signal counts: what it interrupts then cleans up, and is not interrupted in that.
+    """
+
+    def __init__(self, *, once: bool = False) -> None:
         self.asked = False
         self.gentle = False
+        self._once = once
 
     def __call__(self) -> bool:
         """Whether it has."""
@@ -28,7 +33,10 @@ class Stop:
         Raises:
             KeyboardInterrupt: nothing is going on that has to be finished, or it has had its time.
         """
+        if self.asked and self._once:
+            return
         if self.asked or not self.gentle:
+            self.asked = True
             raise KeyboardInterrupt
         self.asked = True
         # What is blocked by then, in a pipe that nobody reads or a connect that nobody answers, is not waited for.
@@ -36,13 +44,19 @@ class Stop:
 
 
 @contextmanager
-def stop_by_signal() -> Iterator[Stop]:
+def stop_by_signal(*, cleans_up: bool = False) -> Iterator[Stop]:
     """Let SIGINT and SIGTERM end the block. Within it, set ``gentle`` where there is something to be finished first.
 
     Ends without an error where the signals ask for it.
+
+    Arguments:
+        cleans_up: the block leaves something behind unless it cleans up: a terminal that is closed (SIGHUP) ends it as
+            the others do, and no further signal interrupts it.
     """
-    stop = Stop()
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
+    stop = Stop(once=cleans_up)
+    numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGALRM]
+    if cleans_up and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
+        numbers.append(signal.SIGHUP)
     before = [signal.signal(number, stop.handle) for number in numbers]
     try:
         yield stop

@@ -1,0 +1,80 @@
+"""The room that is measured: one of its own, which goes afterwards."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kchat import errors
+from kchat.connection import broker_errors, close, connect
+from kchat.topology import room_exchange
+
+if TYPE_CHECKING:
+    from kchat.settings import Settings
+
+_ANSWER_SECONDS = 3.0
+"""For so long a broker is waited for when the room is deleted: who has pressed Ctrl+C waits for the end."""
+
+
+class OwnRoom:
+    """A room with a name that nobody else uses; an embedded one is in a folder of its own, beside the file that is named.
+
+    Arguments:
+        settings: the broker; the room's name is not used.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.name = f"kchat-bench-{secrets.token_hex(4)}"
+        self.settings = replace(settings, room=self.name)
+        self._folder: Path | None = None
+
+    def make(self) -> Settings:
+        """See to it that processes can use it; returns the settings for that.
+
+        Raises:
+            kchat.errors.Refused: the folder of an embedded room cannot be made.
+        """
+        if self.settings.transport.name == "local":
+            named = Path(self.settings.broker.path)
+            beside = named.parent
+            try:
+                beside = next(folder for folder in named.parents if folder.is_dir())
+                self._folder = beside / f".{self.name}"
+                self._folder.mkdir(0o700)
+            except OSError as error:
+                raise errors.Refused(f"cannot make a room in {beside}: {error.strerror or error}") from None
+            broker = replace(self.settings.broker, path=str(self._folder / "room.db"))
+            self.settings = replace(self.settings, brokers=(broker,))
+        return self.settings
+
+    def delete(self) -> str:
+        """Delete it; returns what is left behind and why, or nothing."""
+        if self.settings.transport.name != "local":
+            return self._delete_from_broker()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            if self._folder.exists():
+                return f"the folder {self._folder} is left behind"
+        return ""
+
+    def _delete_from_broker(self) -> str:
+        hurried = replace(
+            self.settings,
+            connect_timeout=min(self.settings.connect_timeout, _ANSWER_SECONDS),
+            confirm_timeout=min(self.settings.confirm_timeout, _ANSWER_SECONDS),
+        )
+        try:
+            connection, broker = connect(hurried, purpose="bench")
+            try:
+                with broker_errors(broker, "delete the room"):
+                    room_exchange(hurried)(connection.channel()).delete()
+            finally:
+                close(connection)
+        except errors.NotFound:
+            pass  # nobody got as far as making it
+        except errors.KchatError as error:
+            return f"the room {self.name} is left behind: {error}"
+        return ""
