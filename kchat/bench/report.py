@@ -76,7 +76,8 @@ class Report(NamedTuple):
         repeated: messages that came again.
         send_seconds: from the first message to the last confirmation.
         receive_seconds: from the first message sent to the last one received; 0 without subscribers.
-        latency: from handing a message to the sender until the subscriber has it; ``None`` where none was received.
+        latency: from handing a message to the sender until the subscriber has it; with a rate, from when the message
+            was due, so that it has what a stall delays. ``None`` where none was received.
         left_behind: what could not be deleted afterwards, and why; empty for nothing.
     """
 

@@ -131,10 +131,15 @@ def _texts(common: Common) -> Iterator[str | None]:
     look = max(1, min(50, most // 4))
     for count in range(plan.share(number)):
         if pause:
-            yield from wait_until(start + count * pause)
-        elif count % look == 0:
-            yield from lead.wait(count)
-        yield text_of(number, count, time.monotonic_ns(), plan.size)
+            due = start + count * pause
+            yield from wait_until(due)
+            # Not now: what a stall keeps from being sent on time is late as well.
+            at = int(due * 1e9)
+        else:
+            if count % look == 0:
+                yield from lead.wait(count)
+            at = time.monotonic_ns()
+        yield text_of(number, count, at, plan.size)
 
 
 def _receive(common: Common) -> Received:

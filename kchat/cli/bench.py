@@ -65,7 +65,7 @@ def command(
     """Measure how fast a room on a broker is: rates, latency, and whether everything arrived, once and in order.
 
     It uses a room of its own name, whatever --room says, and leaves nothing behind. Latency at full speed is mostly the
-    time that messages wait for each other; --rate shows what it is when they need not.
+    time that messages wait for each other; --rate shows what it is when they need not, counted from when each was due.
 
     \b
     Examples:

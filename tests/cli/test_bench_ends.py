@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -15,7 +16,7 @@ from tests.brokers.processes import Commands, Process
 from tests.brokers.proxy import Proxy
 from tests.brokers.pubsub import Emulator
 from tests.brokers.rabbitmq import RabbitMQ
-from tests.brokers.wait import wait_until
+from tests.brokers.wait import Deadline, wait_until
 
 ENDLESS = ("--messages", "1000000")
 SLOW = ("--rate", "10", "--messages", "10000")
@@ -163,6 +164,22 @@ def test_a_subscriber_that_stands_still_does_not_hold_up_the_senders(
     # The broker keeps the newest 10,000 for it.
     assert "\nlost          2" in process.stdout
     assert process.stderr.splitlines() == [first_line(amqp_url)]
+
+
+def test_what_a_stall_delays_is_late_by_when_it_was_due(
+    commands: Commands, proxy: Proxy, proxied_url: str
+) -> None:
+    process = commands.kchat("bench", "--url", proxied_url, "--rate", "200", "--messages", "600", "--json")
+    wait_until(lambda: proxy.forwarded("to_client") > 20_000, 30, "messages to arrive")
+    sender = workers(process)[1]
+    os.kill(sender, signal.SIGSTOP)
+    stall = Deadline(1.0)
+    wait_until(lambda: stall.passed, 5, "the stall to be over")
+    os.kill(sender, signal.SIGCONT)
+    assert process.wait(30) == 0
+    latency = json.loads(process.stdout)["latency"]
+    # 200 messages were due meanwhile, a third of all: those of its first half are over 500 ms late.
+    assert latency["p95_ms"] > 500
 
 
 # ---- what is left afterwards
