@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 from kchat.errors import SettingsError
@@ -14,6 +15,9 @@ LEAD_BYTES = 16 * 1024 * 1024
 
 SMALLEST, LARGEST = 32, 1024 * 1024
 """Bytes of a message's text. The smallest has just room for who sent it, its number and the time."""
+
+MOST = 100_000_000
+"""Messages. Each subscriber has a byte of memory for each of them."""
 
 
 class Plan(NamedTuple):
@@ -44,10 +48,12 @@ class Plan(NamedTuple):
         """
         if self.messages < 1 or self.senders < 1 or self.subscribers < 0:
             raise SettingsError("a benchmark has one message and one sender at least")
+        if self.messages > MOST:
+            raise SettingsError(f"a benchmark has {MOST:,} messages at most")
         if not SMALLEST <= self.size <= LARGEST:
             raise SettingsError(f"a message has {SMALLEST} to {LARGEST:,} bytes, not {self.size:,}")
-        if self.rate is not None and self.rate <= 0:
-            raise SettingsError("a rate is more than 0 messages a second")
+        if self.rate is not None and not 0 < self.rate < math.inf:  # NaN is neither
+            raise SettingsError("a rate is a number of messages a second, more than 0")
 
     @property
     def lead(self) -> int:

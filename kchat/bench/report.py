@@ -79,6 +79,7 @@ class Report(NamedTuple):
         latency: from handing a message to the sender until the subscriber has it; with a rate, from when the message
             was due, so that it has what a stall delays. ``None`` where none was received.
         left_behind: what could not be deleted afterwards, and why; empty for nothing.
+        not_sent_because: why the first of those that were not sent was not; empty where all were.
     """
 
     where: str
@@ -96,6 +97,7 @@ class Report(NamedTuple):
     receive_seconds: float
     latency: Latency | None
     left_behind: str = ""
+    not_sent_because: str = ""
 
     @property
     def sent_per_second(self) -> float:
@@ -130,6 +132,7 @@ class Sent(NamedTuple):
 
     confirmed: int
     refused: int
+    why: str
     first_at: int
     last_at: int
 

@@ -80,6 +80,7 @@ def _report(
         subscribers=plan.subscribers,
         sent=confirmed,
         not_sent=plan.messages - confirmed,
+        not_sent_because=next((each.why for each in sent if each.why), ""),
         received=came,
         lost=max(0, confirmed * plan.subscribers - came),
         out_of_order=sum(each.out_of_order for each in received),

@@ -107,7 +107,7 @@ def _tell(common: Common, word: object) -> None:
 def _send(common: Common) -> Sent:
     counted: Any = common.sent
     number = common.number
-    refused = 0
+    refused, why = 0, ""
     with Sender(common.settings, f"sender {number}") as sender:
         _tell(common, READY)
         try:
@@ -117,8 +117,10 @@ def _send(common: Common) -> Sent:
         first_at = time.monotonic_ns()
         for receipt in sender.send_many(_texts(common)):
             counted[number] += receipt.confirmed
-            refused += not receipt.confirmed
-        return Sent(counted[number], refused, first_at, time.monotonic_ns())
+            if receipt.error is not None:
+                refused += 1
+                why = why or str(receipt.error)
+        return Sent(counted[number], refused, why, first_at, time.monotonic_ns())
 
 
 def _texts(common: Common) -> Iterator[str | None]:

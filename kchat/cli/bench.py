@@ -25,7 +25,7 @@ _BLOCKS = " ▁▂▃▄▅▆▇█"
 @click.option(
     "--messages",
     "-n",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 100_000_000),
     default=20_000,
     show_default=True,
     help="How many.",
@@ -77,6 +77,7 @@ def command(
     from kchat.bench import Plan, run
 
     plan = Plan(messages=messages, size=size, senders=senders, subscribers=subscribers, rate=rate)
+    plan.check()
     speaker(quiet)(f"measuring a room of its own at {settings.broker}")
     show = not quiet and sys.stderr.isatty()
     report = None
@@ -106,6 +107,8 @@ def table(report: Report) -> str:
         ),
         ("send rate", f"{report.sent_per_second:,.0f} messages/s, each confirmed"),
     ]
+    if report.not_sent:
+        rows.append(("not sent", f"{report.not_sent:,}: {report.not_sent_because}"))
     if report.subscribers:
         rows += [
             ("received", f"{report.received:,} by {_many(report.subscribers, 'subscriber')}"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ from kchat.bench.plan import read_text, text_of
 from kchat.bench.report import class_of
 from kchat.settings import Settings
 from tests.brokers.processes import Commands
+from tests.brokers.rabbitmq import RabbitMQ
+from tests.brokers.wait import wait_until
+from tests.cli.test_bench_ends import rooms
 
 
 @pytest.fixture(params=["local", "amqp"])
@@ -49,6 +53,7 @@ def test_everything_arrives_at_everybody_once_and_in_order(commands: Commands, u
 def test_people_get_a_table_and_a_sparkline(commands: Commands, local_url: str) -> None:
     result = commands.run_kchat("bench", "--url", local_url, "--messages", "50", seconds=60)
     assert result.code == 0, result.stderr
+    assert "not sent" not in result.stdout
     for word in ("sent", "send rate", "receive rate", "lost", "out of order", "latency", "p99", "█"):
         assert word in result.stdout
     assert "\x1b" not in result.stdout + result.stderr
@@ -78,14 +83,57 @@ def test_a_broker_that_is_not_there_is_one_line(commands: Commands) -> None:
     assert len(said) == 3  # the last is what to do
 
 
+def test_a_folder_that_cannot_be_written_is_named(commands: Commands) -> None:
+    result = commands.run_kchat("bench", "--url", "local:///proc/y.db", "--messages", "1", seconds=60)
+    assert result.code == 1
+    said = result.stderr.splitlines()
+    assert said[1].startswith("kchat: cannot make a room in /proc: ")
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--rate", "nan"), ("--rate", "inf"), ("--rate", "0"), ("--messages", "100000001")]
+)
+def test_a_figure_that_is_none_is_wrong_usage(
+    commands: Commands, local_url: str, arguments: tuple[str, ...]
+) -> None:
+    result = commands.run_kchat("bench", "--url", local_url, *arguments, seconds=60)
+    assert result.code == 2
+    assert result.stderr.startswith("kchat: ")
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_why_messages_were_refused_is_told(
+    commands: Commands, rabbitmq: RabbitMQ, vhost: str, amqp_url: str, as_json: bool
+) -> None:
+    arguments = ("--rate", "100", "--messages", "300", *(["--json"] if as_json else []))
+    process = commands.kchat("bench", "--url", amqp_url, *arguments)
+    management = rabbitmq.management
+    # A queue that is soon full, and refuses what comes then.
+    full = {"x-max-length": 5, "x-overflow": "reject-publish"}
+    management.request("PUT", ("queues", vhost, "small"), {"durable": True, "arguments": full})
+    (room,) = wait_until(lambda: rooms(rabbitmq, vhost), 30, "the room to be there")
+    management.request("POST", ("bindings", vhost, "e", room, "q", "small"), {})
+    assert process.wait(60) == 1
+    if as_json:
+        told = json.loads(process.stdout)
+        assert told["not_sent"] > 0
+        assert "basic.nack" in told["not_sent_because"]
+    else:
+        (row,) = [line for line in process.lines if line.startswith("not sent")]
+        assert "basic.nack" in row
+
+
 @pytest.mark.parametrize(
     "plan",
     [
         Plan(messages=0),
+        Plan(messages=100_000_001),
         Plan(senders=0),
         Plan(subscribers=-1),
         Plan(size=31),
         Plan(rate=0),
+        Plan(rate=math.nan),
+        Plan(rate=math.inf),
     ],
 )
 def test_a_plan_that_cannot_be_done_is_refused(plan: Plan, local_url: str) -> None:
