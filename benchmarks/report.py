@@ -63,9 +63,8 @@ def summary(outcomes: list[Outcome], where: dict[str, str]) -> None:
     for outcome in outcomes:
         for bar, value, held in outcome.bars:
             unit = f" × {bar.against}" if bar.against else f" {bar.unit}"
-            print(
-                f"| {outcome.case.what}: {bar.figure} | {number(value)}{unit} | {bar} | {'ok' if held else 'missed'} |"
-            )
+            what = f"{outcome.case.what}: {bar.side}: {bar.figure}"
+            print(f"| {what} | {number(value)}{unit} | {bar} | {'ok' if held else 'missed'} |")
         if outcome.failure:
             print(f"| {outcome.case.what} | {_in_short(outcome.failure)} | | |")
 
