@@ -7,6 +7,7 @@ import secrets
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
@@ -21,6 +22,9 @@ ROOT = Path(__file__).parents[1]
 SCRIPT = Path(sys.executable).with_name("kchat")
 LINE = "line {:07d} of a log that somebody follows, of a usual length for one of its kind"
 USERNAME = "ada"
+
+_SETTLE = 10.0
+"""Seconds that a broker which has just started is left alone: it is busy with itself."""
 
 # kchat's own settings, and what would keep Python from keeping compiled modules, are left out.
 _KEPT = ("PATH", "LD_LIBRARY_PATH", "TMPDIR")
@@ -57,6 +61,8 @@ class Bench:
         """A RabbitMQ, found as the tests find one."""
         found = self._stack.enter_context(find_rabbitmq(self.new_folder("rabbitmq")))
         self.versions["RabbitMQ"] = ".".join(map(str, found.version))
+        if not self.quick:
+            time.sleep(_SETTLE)
         return found
 
     @cached_property

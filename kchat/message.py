@@ -212,7 +212,7 @@ def _parse(body: bytes) -> _Fields:
     id = value.get("id")  # noqa: A001 - the key
     sent_at = value.get("sent_at")
     others = len(value) - 2
-    if type(id) is str and _is_id(id):
+    if type(id) is str and 0 < len(id) <= _LONGEST_ID and (id.isascii() or _is_id(id)):
         others -= 1
     else:
         id = None  # noqa: A001

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from kchat.errors import SettingsError
-from kchat.names import CONTROL, check_room
+from kchat.names import check_room, has_control
 from kchat.tls import TlsOptions
 from kchat.transports import TRANSPORTS, TransportInfo, by_scheme
 
@@ -106,7 +106,7 @@ class Broker:
                 hint="for example: amqp://user:password@host:5672/",
             )
         info = by_scheme(scheme.lower())
-        if CONTROL.search(url):
+        if has_control(url):
             raise SettingsError("the connection URL has control characters in it")
         if info.name == "local":
             path, _, query = rest.partition("?")

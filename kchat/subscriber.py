@@ -234,14 +234,20 @@ class Subscriber:
         if now - start < _BURST_PAUSE:
             self._gather_burst(now + BATCH_SECONDS, limit)
         messages: list[Message] = []
-        size = 0
+        size, checked, is_repeat = 0, self._consumer.checked, self._repeats.has
         while arrived and len(messages) < limit and size <= LARGE:
             delivery = arrived.popleft()
             self._handed_over = delivery.delivery_tag
-            message = self._read(delivery)
-            if not self._repeats.has(message):
+            body = delivery.body
+            message = Message.receive(
+                body if isinstance(body, bytes) else _as_bytes(body),
+                # Where the broker does not check it, anybody can write anything there, and reading it takes time.
+                account=delivery.user_id if checked else None,
+                redelivered=_is_redelivered(delivery),
+            )
+            if not is_repeat(message):
                 messages.append(message)
-            size += len(message.body)
+            size += len(body)
         if not messages and not unsettled:
             self.acknowledge()  # nothing, or repeats, which nobody is shown
         return messages
@@ -257,16 +263,6 @@ class Subscriber:
             self._consumer.drain(0)
             if len(arrived) == before:
                 break
-
-    def _read(self, delivery: Any) -> Message:
-        body = delivery.body
-        # Where the broker does not check it, anybody can write anything there, and reading it takes time.
-        account = delivery.user_id if self._consumer.checked else None
-        return Message.receive(
-            body if isinstance(body, bytes) else _as_bytes(body),
-            account=account,
-            redelivered=bool(delivery.delivery_info.get("redelivered")),
-        )
 
     def _lose(self, error: errors.KchatError) -> None:
         self._consumer.drop()
@@ -301,6 +297,14 @@ class Subscriber:
         self._on_event(
             events.Back(self.where, away, lossless=self._consumer.lasts and not self._consumer.queue_was_lost)
         )
+
+
+def _is_redelivered(delivery: Any) -> bool:
+    """The deliveries of kchat's own transports say so by themselves, and make no dict of all that they know for it."""
+    try:
+        return bool(delivery.redelivered)
+    except AttributeError:
+        return bool(delivery.delivery_info.get("redelivered"))
 
 
 def _as_bytes(body: object) -> bytes:

@@ -84,6 +84,10 @@ class _Beginning:
         # They are still to be read.
         self._read_buffer = greeting + self._read_buffer
 
+    def _connect(self, host: str, port: int, timeout: float | None) -> None:
+        # Python loads its IDNA codec to look up a text, which takes a millisecond; names in ASCII need none.
+        super()._connect(host.encode() if host.isascii() else host, port, timeout)  # type: ignore[misc]  # py-amqp's
+
     def _get_tcp_socket_defaults(self, sock: socket.socket) -> dict[int, int]:
         # py-amqp sets options to what they are. The segment size of a loopback connection is one that Linux refuses to set.
         options: dict[int, int] = super()._get_tcp_socket_defaults(sock)  # type: ignore[misc]  # py-amqp's

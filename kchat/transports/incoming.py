@@ -104,6 +104,11 @@ class Incoming(amqp.Message):
             raise UnexpectedFrame(f"a frame of type {kind} within a message")
 
     @property
+    def redelivered(self) -> bool:
+        """Whether it was delivered before."""
+        return bool(self.delivery_info and self.delivery_info["redelivered"])
+
+    @property
     def properties(self) -> dict[str, Any]:
         """By py-amqp's names. None at all where one of them cannot be read: nothing in them is believed then."""
         if self._properties is None:

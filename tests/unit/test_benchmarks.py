@@ -186,7 +186,7 @@ def test_an_interrupted_run_keeps_and_shows_what_it_has(
     assert status == 130
     assert kept(file) == {"fine": ""}
     said = capsys.readouterr()
-    assert "| what fine is: s |" in said.out
+    assert "| what fine is: ours: s |" in said.out
     assert "not measured: slow, last" in said.err
 
 

@@ -157,12 +157,17 @@ class Delivery:
         return headers
 
     @property
+    def redelivered(self) -> bool:
+        """Whether it was delivered before."""
+        return bool(self.row[1])
+
+    @property
     def delivery_info(self) -> dict[str, Any]:
         """``consumer_tag``, ``delivery_tag``, ``redelivered``, ``exchange`` and ``routing_key``, as in AMQP."""
         return {
             "consumer_tag": self.consumer_tag,
             "delivery_tag": self.delivery_tag,
-            "redelivered": bool(self.row[1]),
+            "redelivered": self.redelivered,
             "exchange": self.row[2],
             "routing_key": self.row[3],
         }
