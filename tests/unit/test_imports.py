@@ -1,4 +1,4 @@
-"""What a command loads: only what it uses. A check of module names, not of times."""
+"""What a command loads: only what it uses. By `python -X importtime`, of which the names count here and not the times."""
 
 from __future__ import annotations
 
@@ -6,22 +6,18 @@ import pytest
 
 from tests.brokers.processes import Commands
 
-REPORT = """
-import atexit, sys
-atexit.register(lambda: print("modules", *sorted(sys.modules), file=sys.stderr))
-from kchat.cli import main
-main()
-"""
-
 NEVER = ["google", "grpc", "redis", "pika", "celery", "platformdirs", "rich", "asyncio"]
 """Top-level packages that neither help nor sending on AMQP or in an embedded room may load."""
 
 
 def loaded(commands: Commands, *arguments: str) -> set[str]:
-    """The modules that a command has loaded when it ends."""
-    process = commands.python(REPORT, *arguments)
+    """The modules that a command imports, as ``python -X importtime`` tells."""
+    process = commands.kchat(*arguments, env={"PYTHONPROFILEIMPORTTIME": "1"})
     assert process.wait() == 0, process.stderr
-    return set(process.stderr.rpartition("modules ")[2].split())
+    told = [line.split("|") for line in process.stderr.splitlines() if line.startswith("import time:")]
+    modules = {columns[2].strip() for columns in told}
+    assert {"site", "kchat", "click"} <= modules
+    return modules
 
 
 def unwanted(modules: set[str], *packages: str) -> list[str]:
