@@ -35,6 +35,8 @@ def pytest_configure() -> None:
     """Lets Ctrl+C be heard by the commands that tests start: a shell's background jobs have it ignored, and pass that on."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # What nohup starts has this one ignored.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_report_header() -> str:

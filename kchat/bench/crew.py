@@ -77,6 +77,11 @@ class _Member:
         else:
             self.result = told
 
+    def close(self) -> None:
+        """Close the pipe: by itself it would be closed at some moment when a signal may come in between."""
+        self.link.close()
+        self._far_end.close()
+
     def say(self, word: str) -> None:
         """Tell it to go on. One that cannot hear it any more is found out about by :meth:`hear`."""
         with suppress(OSError):
@@ -175,3 +180,5 @@ class Crew:
             if member.process.exitcode is None:
                 member.process.kill()
                 member.process.join()
+        for member in self._all:
+            member.close()

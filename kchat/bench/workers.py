@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -74,6 +75,8 @@ def _told(common: Common, work: Callable[[Common], Sent | Received]) -> None:
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _end)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    if not sys.warnoptions:  # as in kchat/__main__.py, which a process that is spawned does not go through
+        warnings.simplefilter("ignore", FutureWarning)
     Thread(target=_end_when_orphaned, daemon=True).start()
     try:
         result: Any = work(common)
