@@ -10,6 +10,7 @@ from kchat.subscriber import BATCH
 
 if TYPE_CHECKING:
     from kchat.display import Display
+    from kchat.message import Message
     from kchat.subscriber import Subscriber
 
 TICK = 0.1
@@ -54,22 +55,27 @@ def listen(
                 break
             look_due = now + TICK / 2
         wanted = BATCH if limit is None else min(BATCH, limit - shown)
-        messages = subscriber.receive(timeout=ACKNOWLEDGE if pending else TICK, limit=wanted)
-        for message in messages:
-            display.show(message)
-        display.flush()
+        came = _show(display, subscriber.receive(timeout=ACKNOWLEDGE if pending else TICK, limit=wanted))
         now = monotonic()
-        if not messages:
+        if not came:
             look_due = now
-        pending += len(messages)
+        pending += came
         if now >= due or pending >= subscriber.half_batch:
             subscriber.acknowledge()
             pending = 0
-            due = now + ACKNOWLEDGE if messages else now
-        if messages:
-            shown += len(messages)
+            due = now + ACKNOWLEDGE if came else now
+        if came:
+            shown += came
             last_arrival = now
         elif idle_timeout is not None and now - last_arrival >= idle_timeout:
             break
     subscriber.acknowledge()
     return shown
+
+
+def _show(display: Display, messages: list[Message]) -> int:
+    """Let the display have messages and bring them out; returns how many. None is held on to while the next are received."""
+    for message in messages:
+        display.show(message)
+    display.flush()
+    return len(messages)
