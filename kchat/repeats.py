@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from kchat.message import Message
 
 REMEMBERED = 20_000
-"""So many bodies are remembered to recognise a repeat: twenty senders' windows."""
+"""So many bodies at least are remembered to recognise a repeat, twice as many at most: twenty senders' windows."""
 
 
 class Repeats:
     """Recognises a repeat: the same body byte for byte, with an ``id`` in it. Who sends no id may say a thing twice."""
 
     def __init__(self) -> None:
-        self._seen: set[int] = set()
-        self._order: deque[int] = deque(maxlen=REMEMBERED)
+        self._recent: set[int] = set()
+        self._before: set[int] = set()
 
     def has(self, message: Message) -> bool:
         """Whether it was here before; from now on it was."""
         if message.id is None:
             return False
-        seen, order = self._seen, self._order
         key = hash(message.body)
-        if key in seen:
+        if key in self._recent or key in self._before:
             return True
-        if len(order) == REMEMBERED:
-            seen.discard(order[0])
-        order.append(key)
-        seen.add(key)
+        self._recent.add(key)
+        if (
+            len(self._recent) == REMEMBERED
+        ):  # to forget so many at once costs nothing; one by one it costs the most
+            self._recent, self._before = set(), self._recent
         return False
 
     def forget(self) -> None:
         """Begin anew."""
-        self._seen.clear()
-        self._order.clear()
+        self._recent, self._before = set(), set()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import json
 import pickle
 import time
@@ -128,7 +127,7 @@ def test_a_message_that_no_subscriber_would_read_is_too_large_to_compose() -> No
 def test_a_message_cannot_be_changed() -> None:
     message = Message.compose("ada", "hello", extra={"mood": "good"})
     for name in ("username", "message", "body", "anything"):
-        with pytest.raises((dataclasses.FrozenInstanceError, TypeError)):
+        with pytest.raises((AttributeError, TypeError)):
             setattr(message, name, "x")
     with pytest.raises(TypeError):
         message.extra["mood"] = "bad"  # type: ignore[index]  # what the test is about
@@ -142,7 +141,7 @@ def test_messages_compare_hash_copy_and_travel_between_processes() -> None:
         assert other == message
         with pytest.raises(TypeError):
             other.extra["x"] = 1  # type: ignore[index]  # what the test is about
-    assert dataclasses.replace(message, account="ada").account == "ada"
+    assert message._replace(account="ada").account == "ada"
     assert "hello" in repr(message)
     assert "body" not in repr(message)
 

@@ -1,0 +1,34 @@
+"""Messages that come twice."""
+
+from __future__ import annotations
+
+from kchat.message import Message
+from kchat.repeats import REMEMBERED, Repeats
+
+
+def test_a_body_that_comes_again_is_a_repeat() -> None:
+    repeats, message = Repeats(), Message.compose("ada", "hello")
+    assert not repeats.has(message)
+    assert repeats.has(Message.receive(message.body))
+    assert not repeats.has(Message.compose("ada", "hello"))
+
+
+def test_who_sends_no_id_may_say_a_thing_twice() -> None:
+    repeats, message = Repeats(), Message.receive(b'{"username":"ada","message":"hello"}')
+    assert [repeats.has(message), repeats.has(message)] == [False, False]
+
+
+def test_as_many_are_remembered_as_it_says_and_no_more_than_twice_as_many() -> None:
+    repeats = Repeats()
+    messages = [Message.compose("ada", str(number)) for number in range(2 * REMEMBERED + 1)]
+    for number, message in enumerate(messages):
+        assert not repeats.has(message)
+        assert repeats.has(messages[max(0, number - REMEMBERED + 1)])
+    assert not repeats.has(messages[0])
+
+
+def test_after_forgetting_nothing_was_here_before() -> None:
+    repeats, message = Repeats(), Message.compose("ada", "hello")
+    repeats.has(message)
+    repeats.forget()
+    assert not repeats.has(message)
