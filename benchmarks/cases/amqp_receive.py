@@ -179,7 +179,10 @@ CASES = [
         onto_a_terminal,
         (
             Bar(RICH, "messages/s", at_least=0.7, against=PLAIN),
-            Bar(RICH, "last fifth ÷ first", at_least=0.9),
+            # RabbitMQ's own pace varies by a quarter from one fifth of a second to the next; what grows with the messages
+            # that were shown, as a table that is built anew for each of them does, is a tenth as fast at the end.
+            Bar(RICH, "last fifth ÷ first", at_least=0.8),
         ),
+        rounds=9,
     ),
 ]
