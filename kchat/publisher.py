@@ -35,6 +35,8 @@ class Publisher:
         self, settings: Settings, in_flight: InFlight, routing_key: str, on_event: events.OnEvent
     ) -> None:
         self.broker = settings.broker
+        self.errors = broker_errors(self.broker, "send")
+        """Turns what the methods raise into kchat's errors."""
         self.blocked: str | None = None
         """The broker's reason for taking no messages now; ``None`` while it takes them."""
         self.blocked_at = 0.0
@@ -62,6 +64,7 @@ class Publisher:
         connection, self.broker = connect(
             self._settings, purpose="send", on_blocked=self._on_blocked, on_unblocked=self._on_unblocked
         )
+        self.errors = broker_errors(self.broker, "send")
         self.blocked = None
         try:
             with broker_errors(self.broker, "connect"):

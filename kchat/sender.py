@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from kchat import errors, events
 from kchat.confirms import InFlight, Receipt
-from kchat.connection import Backoff, broker_errors, keep_trying
+from kchat.connection import Backoff, keep_trying
 from kchat.message import Message
 from kchat.names import check_username, login_name
 from kchat.publisher import Publisher
@@ -86,6 +86,7 @@ class Sender:
         self.username = (settings.username or login_name()) if username is None else username
         check_username(self.username)
         transport = settings.transport
+        self._max_body = transport.max_body
         self._window = max(1, window)
         self._wait = wait
         self._reconnect_for = float("inf") if wait else reconnect_for
@@ -204,10 +205,10 @@ class Sender:
                 yield settled.popleft()
 
     def _submit(self, message: Message) -> None:
-        size, limit = len(message.body), self.settings.transport.max_body
-        if size > limit:
+        size, most = len(message.body), self._max_body
+        if size > most:
             text = (
-                f"a message of {size:,} bytes is too large: {self._publisher.broker} takes {limit:,} at most"
+                f"a message of {size:,} bytes is too large: {self._publisher.broker} takes {most:,} at most"
             )
             self._in_flight.refuse(message, errors.TooLarge(text))
             return
@@ -261,7 +262,7 @@ class Sender:
         """Do it; if the connection or the room is missing, see to that and send again what was not confirmed."""
         publisher, in_flight = self._publisher, self._in_flight
         try:
-            with broker_errors(publisher.broker, "send"):
+            with publisher.errors:
                 action()
                 return
         except _MENDABLE as error:
@@ -271,7 +272,7 @@ class Sender:
         while True:
             self._pause_or_give_up(cause)
             try:
-                with broker_errors(publisher.broker, "send"):
+                with publisher.errors:
                     self._restore(cause)
                     self._publish_again(rejoin)
                     return
