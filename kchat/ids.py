@@ -12,22 +12,21 @@ import os
 import struct
 import threading
 import time
-from collections.abc import Iterator
 
 _COUNTER_END = 1 << 12
 _COUNTER_START = (1 << 11) - 1
 
+_AT_ONCE = 128
+"""Random numbers of 64 bits for each call of the system, which takes as long as all the rest."""
 
-def _random_words() -> Iterator[int]:
-    """Random numbers of 64 bits, 128 of them for each call of the system, which takes as long as the rest."""
-    while True:
-        yield from struct.unpack("=128Q", os.urandom(8 * 128))
+_MOST_WORDS = 2
+"""An id takes so many of them at most."""
 
 
 class _Source:
     """What :func:`uuid7` remembers: time and counter of the last id, and random words not used yet."""
 
-    __slots__ = ("_counter", "_lock", "_ms", "_word")
+    __slots__ = ("_counter", "_lock", "_ms", "_words")
 
     def __init__(self) -> None:
         self.reset()
@@ -35,19 +34,22 @@ class _Source:
     def reset(self) -> None:
         """Begin anew: a forked child must not repeat its parent's random words, nor inherit a held lock."""
         self._lock = threading.Lock()
-        self._word = _random_words().__next__
+        self._words: list[int] = []
         self._ms = -1
         self._counter = 0
 
     def next(self, ms: int) -> str:
         with self._lock:
-            word = self._word()
+            words = self._words
+            if len(words) < _MOST_WORDS:
+                words += struct.unpack(f"={_AT_ONCE}Q", os.urandom(_AT_ONCE * 8))
+            word = words.pop()
             if ms > self._ms:
-                self._ms, self._counter = ms, self._word() & _COUNTER_START
+                self._ms, self._counter = ms, words.pop() & _COUNTER_START
             elif self._counter < _COUNTER_END - 1:
                 self._counter += 1
             else:
-                self._ms, self._counter = self._ms + 1, self._word() & _COUNTER_START
+                self._ms, self._counter = self._ms + 1, words.pop() & _COUNTER_START
             ms, counter = self._ms, self._counter
         # The digit 7 is the version; 8, 9, a or b the variant: the bits 10 above the 62 random ones.
         return "%08x-%04x-7%03x-%04x-%012x" % (  # noqa: UP031 - half the time of an f-string

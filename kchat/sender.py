@@ -39,6 +39,9 @@ _REJOIN_TICK = 0.25
 _TICK = 0.5
 """Seconds between looks at the clock while confirmations are waited for."""
 
+_LOOK = 0.05
+"""Seconds between looks for confirmations while messages come."""
+
 _MENDABLE = (errors.NotFound, errors.Closed, errors.Unreachable, errors.NotConfirmed)
 
 
@@ -152,57 +155,98 @@ class Sender:
         """
         if not isinstance(message, Message):
             message = Message.compose(self.username, message)
-        (receipt,) = (each for each in self.send_many((message,)) if each.message is message)
-        if receipt.error is not None:
-            raise receipt.error
-        return receipt
+        # What was in flight before is settled with it: those receipts are for whoever sent it.
+        receipts: list[Receipt] = []
+        try:
+            for receipt in self.send_many((message,)):
+                receipts.append(receipt)  # noqa: PERF402 - they are kept if it raises
+            # It was the last to be published, but the same message may have been in flight already.
+            own = next(each for each in reversed(receipts) if each.message is message)
+            receipts = [each for each in receipts if each is not own]
+        finally:
+            self._in_flight.settled.extend(receipts)
+        if own.error is not None:
+            raise own.error
+        return own
 
     def send_many(self, messages: Iterable[str | Message | None]) -> Iterator[Receipt]:
         """Send a stream of messages, many of them in flight.
 
         Arguments:
             messages: texts or whole messages. One that has nothing for now, such as a log that is followed, yields
-                ``None`` from time to time; the confirmations that have come are then handed out.
+                ``None`` from time to time; the confirmations that have come are then handed out. When it raises, what it
+                gave before that is sent and its receipts are handed out, and then it is raised.
 
         Yields:
-            A receipt for each message, as the broker settles it. A message that is refused by itself has an error
-            in its receipt, and the stream goes on.
+            A receipt for each message, when the broker has settled it: it is looked for every 50 ms while messages come,
+            and waited for when there are ``window`` of them. A message that is refused by itself has an error in its
+            receipt, and the stream goes on. Who stops early gets the others from the next call.
 
         Raises:
+            TypeError: a message is none, or one is given in place of many.
             kchat.errors.NotConfirmed: the connection was lost, or no confirmation came, and it could not be mended.
             kchat.errors.Blocked: the broker takes no messages for longer than ``blocked_for``.
             kchat.errors.BrokerError: the broker refuses.
         """
+        if isinstance(messages, str | Message):  # both can be iterated, and nobody means that
+            raise TypeError("send_many() takes an iterable of messages; for one there is send()")
         self._given_up = 0
+        failures: list[Exception] = []
         try:
-            yield from self._send_many(messages)
+            yield from self._send_many(self._until_failure(messages, failures))
         except errors.KchatError:
             self._publisher.take_last_confirmations()
             confirmed = list(self._in_flight.settled)
-            # What is given up is not sent by a later call, and a connection in doubt is not used again.
-            self._given_up = len(self._in_flight)
-            self._in_flight.clear()
-            self._publisher.drop()
+            self._give_up()
             yield from confirmed
             raise
+        except GeneratorExit:  # between two messages
+            raise
+        except BaseException:  # an interrupt, or what cannot be written: maybe in the middle of a frame
+            self._give_up()
+            raise
+        if failures:
+            raise failures[0]
 
-    def _send_many(self, messages: Iterable[str | Message | None]) -> Iterator[Receipt]:
+    def _give_up(self) -> None:
+        """What is not confirmed is not sent by a later call, and a connection in doubt is not used again."""
+        self._given_up = len(self._in_flight)
+        self._in_flight.clear()
+        self._publisher.drop()
+
+    def _until_failure(
+        self, messages: Iterable[str | Message | None], failures: list[Exception]
+    ) -> Iterator[Message | None]:
+        """The messages, up to where the iterable raises or has something that is none; that goes to ``failures``."""
+        try:
+            for item in messages:
+                yield (
+                    item
+                    if item is None or isinstance(item, Message)
+                    else Message.compose(self.username, item)
+                )
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is raised when all before it is settled
+            failures.append(error)
+
+    def _send_many(self, messages: Iterator[Message | None]) -> Iterator[Receipt]:
         in_flight = self._in_flight
         settled = in_flight.settled
-        for item in messages:
-            if item is None:
-                self._collect_confirms()
-            else:
-                self._submit(item if isinstance(item, Message) else Message.compose(self.username, item))
+        look_due = monotonic() + _LOOK
+        for message in messages:
+            if message is not None:
+                self._submit(message)
                 if len(in_flight) >= self._window or in_flight.bytes >= WINDOW_BYTES:
                     # Down to half: one confirmation settles many, and meanwhile the broker has the other half to do.
                     self._wait_for_confirms(self._window // 2, WINDOW_BYTES // 2)
+            if message is None or monotonic() >= look_due:
+                self._collect_confirms()
+                look_due = monotonic() + _LOOK
             while settled:
                 yield settled.popleft()
-        while in_flight:
+        while in_flight or settled:
+            while settled:
+                yield settled.popleft()
             self._wait_for_confirms(len(in_flight) - 1, in_flight.bytes)
-            while settled:
-                yield settled.popleft()
 
     def _submit(self, message: Message) -> None:
         size, most = len(message.body), self._max_body

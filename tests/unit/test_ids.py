@@ -79,3 +79,19 @@ def test_a_forked_child_makes_ids_of_its_own() -> None:
     # The child began anew: neither the parent's time and counter nor its next random bits.
     assert theirs.startswith("00000000-03e8-7")
     assert theirs[-17:] != uuid7()[-17:]
+
+
+def test_an_interrupt_while_random_numbers_are_fetched_spoils_none_of_the_ids_after_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    source = _Source()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "urandom", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            source.next(1)
+    assert FORM.fullmatch(source.next(1))
+
+
+def interrupt(_size: int) -> bytes:
+    """What Ctrl+C does."""
+    raise KeyboardInterrupt

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import struct
+import threading
+from collections.abc import Iterator
+
 import pytest
 
 from kchat import (
@@ -16,6 +20,7 @@ from kchat import (
     TooLarge,
     Unreachable,
 )
+from kchat.events import Event
 from tests.brokers.ports import free_port
 from tests.brokers.rabbitmq import RabbitMQ
 
@@ -27,6 +32,22 @@ def drain(subscriber: Subscriber, count: int) -> list[Message]:
         messages += batch
         subscriber.acknowledge()
     return messages
+
+
+def receipts_and_error(stream: Iterator[Receipt]) -> tuple[list[Receipt], Exception | None]:
+    """What a stream hands out, and what it raises at the end."""
+    receipts: list[Receipt] = []
+    try:
+        for receipt in stream:
+            receipts.append(receipt)  # noqa: PERF402 - they are returned if it raises
+    except Exception as error:  # noqa: BLE001 - a test says which it has to be
+        return receipts, error
+    return receipts, None
+
+
+def refuse_events(event: Event) -> None:
+    """An ``on_event`` for a sender of which a test knows that its connection stays."""
+    raise AssertionError(event)
 
 
 def test_a_message_is_confirmed_and_heard(amqp_url: str) -> None:
@@ -134,6 +155,94 @@ def test_a_pause_in_the_stream_hands_out_the_receipts_so_far(amqp_url: str) -> N
         for receipt in sender.send_many(lines()):  # type: ignore[arg-type]  # a generator, told apart by what it yields
             seen += [receipt]
     assert [receipt.message.message for receipt in seen] == ["a", "b"]
+
+
+def test_receipts_come_while_the_stream_goes_on(amqp_url: str) -> None:
+    seen: list[Receipt] = []
+
+    def lines() -> Iterator[str]:
+        for number in range(500):
+            if seen:
+                return
+            threading.Event().wait(0.02)
+            yield str(number)
+        raise AssertionError("not one receipt in ten seconds")
+
+    with Sender(Settings.resolve(url=amqp_url), "ada") as sender:
+        for receipt in sender.send_many(lines()):
+            seen.append(receipt)  # noqa: PERF402 - the iterable looks at it meanwhile
+
+
+def test_when_the_stream_raises_what_it_gave_before_is_sent(amqp_url: str) -> None:
+    def lines() -> Iterator[str]:
+        yield from map(str, range(300))
+        raise LookupError("no more")
+
+    settings = Settings.resolve(url=amqp_url)
+    with Subscriber(settings, "bob") as subscriber, Sender(settings, "ada") as sender:
+        receipts, error = receipts_and_error(sender.send_many(lines()))
+        assert isinstance(error, LookupError)
+        assert sender.unsettled == 0
+        assert len(drain(subscriber, 300)) == 300
+    assert [receipt.confirmed for receipt in receipts] == [True] * 300
+
+
+def test_what_is_no_message_is_refused_behind_those_before_it(amqp_url: str) -> None:
+    with Sender(Settings.resolve(url=amqp_url), "ada") as sender:
+        receipts, error = receipts_and_error(sender.send_many(["a", 5, "b"]))  # type: ignore[list-item]  # the 5
+        assert isinstance(error, TypeError)
+        assert sender.send("c").confirmed
+    assert [receipt.message.message for receipt in receipts] == ["a"]
+
+
+@pytest.mark.parametrize("one", ["hello", Message.compose("ada", "hello")], ids=["text", "message"])
+def test_one_message_is_not_taken_for_many(one: str | Message) -> None:
+    with pytest.raises(TypeError, match="iterable"):
+        next(iter(Sender(Settings.resolve(), "ada").send_many(one)))  # type: ignore[arg-type]  # what the test is about
+
+
+def test_a_message_that_cannot_be_written_is_not_confirmed_by_the_next_one(amqp_url: str) -> None:
+    settings = Settings.resolve(url=amqp_url)
+    unwritable = Message.compose("ada", "bad")._replace(id="x" * 300)
+    with Subscriber(settings, "bob") as subscriber, Sender(settings, "ada", on_event=refuse_events) as sender:
+        sender.send("first")
+        with pytest.raises(struct.error):
+            list(sender.send_many([unwritable]))
+        assert sender.unsettled == 1
+        receipts = list(sender.send_many(["second", "third"]))
+        assert [message.message for message in drain(subscriber, 3)] == ["first", "second", "third"]
+    assert [(each.message.message, each.confirmed) for each in receipts] == [
+        ("second", True),
+        ("third", True),
+    ]
+
+
+def test_a_message_sent_amid_a_stream_takes_none_of_its_receipts(amqp_url: str) -> None:
+    receipts: list[Receipt] = []
+    with Sender(Settings.resolve(url=amqp_url), "ada") as sender:
+        for receipt in sender.send_many(map(str, range(5000))):
+            receipts.append(receipt)
+            if len(receipts) % 500 == 0:
+                assert sender.send("so far").message.message == "so far"
+    assert [int(receipt.message.message) for receipt in receipts] == list(range(5000))
+
+
+def test_a_message_can_be_sent_again_while_it_is_in_flight(amqp_url: str) -> None:
+    message = Message.compose("ada", "again")
+    with Sender(Settings.resolve(url=amqp_url), "ada") as sender:
+        for _ in sender.send_many([message] * 3):
+            break
+        assert sender.send(message).confirmed
+        assert len(list(sender.send_many([]))) == 2
+
+
+def test_who_stops_early_gets_the_other_receipts_from_the_next_call(amqp_url: str) -> None:
+    with Sender(Settings.resolve(url=amqp_url), "ada") as sender:
+        for _ in sender.send_many(map(str, range(1500))):
+            break
+        left = sender.unsettled
+        assert left
+        assert len(list(sender.send_many([]))) == left
 
 
 def test_nothing_listens_on_a_closed_port() -> None:
