@@ -99,7 +99,7 @@ class PlainTransport(_Beginning, BufferedReads, amqp.transport.TCPTransport):
     """py-amqp's transport without TLS."""
 
 
-class TlsTransport(_Beginning, amqp.transport.SSLTransport):
+class TlsTransport(_Beginning, BufferedReads, amqp.transport.SSLTransport):
     """py-amqp's transport with TLS, the TLS itself left to ``tls``.
 
     Arguments:
@@ -117,18 +117,24 @@ class TlsTransport(_Beginning, amqp.transport.SSLTransport):
     def _setup_transport(self) -> None:
         self.sock = self._tls.wrap(self.sock, self._server_hostname, self.connect_timeout)
         self.sock.settimeout(None)
-        self._quick_recv = self.sock.read
 
     def _shutdown_transport(self) -> None:
         # py-amqp would wait for the server's close_notify. AMQP has its own goodbye, connection.close.
         pass
 
-    def _read(self, n: int, initial: bool = False, _errnos: Any = ()) -> Any:  # noqa: FBT001, FBT002 - py-amqp's
+    def _wait_and_receive(self, most: int, timeout: float | None) -> bytes:
+        # Bytes on the wire may be no more than half a record, or none of AMQP's: only the decryption knows whether
+        # something has come, so it is what waits.
+        before = self.sock.gettimeout()
         try:
-            # Without the numbers that py-amqp tries again at once, in a loop that takes a whole core.
-            return super()._read(n, initial, ())
-        except ssl.SSLWantReadError as error:
-            raise TimeoutError from error
+            if timeout is not None:
+                self.sock.settimeout(timeout)
+            came: bytes = self.sock.recv(most)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:
+            raise TimeoutError("timed out") from error
+        finally:
+            self.sock.settimeout(before)
+        return came
 
     def _write(self, s: bytes) -> None:
         # On an encrypted socket SO_SNDTIMEO, which py-amqp sets, is without effect.

@@ -44,16 +44,18 @@ _ack = struct.Struct(">BHIHHQ?B").pack
 
 
 class BufferedReads:
-    """For a py-amqp transport without TLS: reads what is there at once, and waits without changing the socket."""
+    """For a py-amqp transport: reads what is there at once. Without TLS it waits without changing the socket."""
 
     sock: Any
     connected: bool
     _read_buffer: bytes
+    _data = b""
+    _start = 0
+    _wanted = 0
+    _patience: float | None = None
 
     def _setup_transport(self) -> None:
         super()._setup_transport()  # type: ignore[misc]  # py-amqp's transport is the other base
-        self._data, self._start, self._wanted = b"", 0, 0
-        self._patience: float | None = None
         self._poll = select.poll()
         self._poll.register(self.sock, select.POLLIN)
 
@@ -117,10 +119,8 @@ class BufferedReads:
         self._wanted = 0
 
     def _receive(self, most: int, timeout: float | None) -> bytes:
-        if timeout is not None and not self._poll.poll(math.ceil(timeout * 1000)):
-            raise TimeoutError("timed out")
         try:
-            came: bytes = self.sock.recv(most)
+            came = self._wait_and_receive(most, timeout)
             if not came:
                 raise ConnectionResetError("the broker closed the connection")
         except (TimeoutError, BlockingIOError):
@@ -128,6 +128,13 @@ class BufferedReads:
         except OSError:
             self.connected = False
             raise
+        return came
+
+    def _wait_and_receive(self, most: int, timeout: float | None) -> bytes:
+        """What there is, up to so many bytes; nothing at the end. Raises TimeoutError where nothing came in time."""
+        if timeout is not None and not self._poll.poll(math.ceil(timeout * 1000)):
+            raise TimeoutError("timed out")
+        came: bytes = self.sock.recv(most)
         return came
 
     def _read(self, n: int, *_: Any, **__: Any) -> bytes:

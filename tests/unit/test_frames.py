@@ -6,6 +6,7 @@ import inspect
 import socket
 import struct
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import amqp
@@ -17,7 +18,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kombu.transport import pyamqp
 
+from kchat.tls import TlsOptions
+from kchat.transports.amqp import TlsTransport
 from kchat.transports.frames import BufferedReads, Outgoing, PropertyWriter, QuickWriting, drain_arrived
+from tests.brokers.tls_server import Authority
 
 BODY = st.binary(max_size=300)
 SHORT = st.text(max_size=60)
@@ -45,13 +49,31 @@ class Plain(BufferedReads, amqp.transport.TCPTransport):
 
 
 class Ends:
-    """A transport on one end of a real pair of sockets, the other end in the test's hand."""
+    """A transport on one end of a real pair of sockets, the other end in the test's hand.
 
-    def __init__(self) -> None:
+    Arguments:
+        authority: with it, the pair is encrypted.
+    """
+
+    broker: socket.socket
+    transport: Plain | TlsTransport
+
+    def __init__(self, authority: Authority | None = None) -> None:
         self.broker, ours = socket.socketpair()
-        self.transport = Plain("localhost")
-        self.transport.sock = ours
-        self.transport._setup_transport()
+        if authority is None:
+            self.transport = Plain("localhost")
+            self.transport.sock = ours
+            self.transport._setup_transport()
+        else:
+            tls = TlsOptions(ca=str(authority.file))
+            self.transport = TlsTransport(
+                "localhost", tls=tls, server_hostname="localhost", connect_timeout=10
+            )
+            self.transport.sock = ours
+            with ThreadPoolExecutor() as threads:  # it takes two to shake hands
+                handshake = threads.submit(self.transport._setup_transport)
+                self.broker = authority.context("localhost").wrap_socket(self.broker, server_side=True)
+                handshake.result(10)
         self.transport.connected = True
 
     def read(self, timeout: float | None = 5) -> tuple[int, int, bytes]:
@@ -59,9 +81,14 @@ class Ends:
             return self.transport.read_frame()
 
 
-@pytest.fixture
-def ends() -> Iterator[Ends]:
-    both = Ends()
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("ca"))
+
+
+@pytest.fixture(params=["plain", "tls"])
+def ends(request: pytest.FixtureRequest, authority: Authority) -> Iterator[Ends]:
+    both = Ends(authority if request.param == "tls" else None)
     try:
         yield both
     finally:
