@@ -15,6 +15,12 @@ from benchmarks.run import INTERRUPTED, chosen, run
 OUTPUT = ROOT / "bench"
 
 
+def _rounds(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not int(text):
+        raise argparse.ArgumentTypeError("a number from 1 on")
+    return int(text)
+
+
 def main() -> int:
     """Run what the command line asks for. Returns the status of :func:`benchmarks.run.run`."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
@@ -28,7 +34,9 @@ def main() -> int:
     parser.add_argument(
         "--quick", action="store_true", help="a tenth of everything, one round: does it work?"
     )
-    parser.add_argument("--rounds", type=int, metavar="N", help="rounds of each case; default as each says")
+    parser.add_argument(
+        "--rounds", type=_rounds, metavar="N", help="rounds of each case; default as each says"
+    )
     parser.add_argument(
         "--json", type=Path, default=OUTPUT / "bench.json", metavar="FILE", help="default %(default)s"
     )
@@ -36,6 +44,12 @@ def main() -> int:
         "--pictures", type=Path, default=OUTPUT, metavar="FOLDER", help="where charts go; default %(default)s"
     )
     arguments = parser.parse_args()
+    try:  # before anything is measured in vain
+        arguments.pictures.mkdir(parents=True, exist_ok=True)
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
+        arguments.json.open("a").close()
+    except OSError as error:
+        parser.error(f"cannot write {error.filename}: {error.strerror}")
     for number in (signal.SIGINT, signal.SIGTERM):  # brokers and processes are ended in order
         signal.signal(number, signal.default_int_handler)
     try:

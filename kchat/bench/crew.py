@@ -56,8 +56,8 @@ class _Member:
             self.process.start()
         self._far_end.close()
 
-    def hear(self) -> None:
-        """Take in what it tells.
+    def hear(self) -> str:
+        """Take in what it tells; returns what is to be passed on, or nothing.
 
         Raises:
             kchat.errors.KchatError: it has ended without a result, or tells of an error.
@@ -72,10 +72,13 @@ class _Member:
         if type(told) is tuple:
             kind, text, hint = told
             raise getattr(errors, kind)(text, hint)
+        if isinstance(told, workers.Notice):
+            return told.text
         if told == workers.READY:
             self.ready = True
         else:
             self.result = told
+        return ""
 
     def close(self) -> None:
         """Close the pipe: by itself it would be closed at some moment when a signal may come in between."""
@@ -94,12 +97,15 @@ class Crew:
     Arguments:
         settings: the room.
         plan: what is measured.
+        on_notice: told what becomes of connections; once of what many of them have to tell.
     """
 
-    def __init__(self, settings: Settings, plan: Plan) -> None:
+    def __init__(self, settings: Settings, plan: Plan, on_notice: Callable[[str], object]) -> None:
         # Not forked: a driver's threads (gRPC) do not survive that. And no semaphores, locks or events: they have names
         # that somebody has to delete.
         spawn = multiprocessing.get_context("spawn")
+        self._on_notice = on_notice
+        self._noticed = ""
         self._sent = spawn.RawArray("q", plan.senders)
         self._received = spawn.RawArray("q", plan.subscribers)
 
@@ -163,7 +169,10 @@ class Crew:
                 if member.process.pid is not None and member.result is None
             }
             for link in wait(list(at_work), timeout=_TICK):
-                at_work[link].hear()
+                notice = at_work[link].hear()
+                if notice and notice != self._noticed:
+                    self._noticed = notice
+                    self._on_notice(notice)
             tick()
             if monotonic() > end:
                 raise errors.Unreachable(f"{missing} processes were not ready within {seconds:g} s")

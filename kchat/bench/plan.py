@@ -64,6 +64,11 @@ class Plan(NamedTuple):
         """How many of the messages a sender sends, by its number from 0 on."""
         return self.messages // self.senders + (sender < self.messages % self.senders)
 
+    def due(self, sender: int, count: int) -> float:
+        """At a rate: when a sender's message is due, by the number that it has sent before, in seconds from the start."""
+        assert self.rate is not None
+        return (count * self.senders + sender) / self.rate  # they take turns
+
 
 def text_of(sender: int, number: int, now: int, size: int) -> str:
     """A message's text: who sent it, its number, the time in nanoseconds of the monotonic clock, and filling."""

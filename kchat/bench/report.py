@@ -80,6 +80,7 @@ class Report(NamedTuple):
             was due, so that it has what a stall delays. ``None`` where none was received.
         left_behind: what could not be deleted afterwards, and why; empty for nothing.
         not_sent_because: why the first of those that were not sent was not; empty where all were.
+        connections_lost: so many connections were lost, and made again; rates and latencies have that time in them.
     """
 
     where: str
@@ -98,6 +99,7 @@ class Report(NamedTuple):
     latency: Latency | None
     left_behind: str = ""
     not_sent_because: str = ""
+    connections_lost: int = 0
 
     @property
     def sent_per_second(self) -> float:
@@ -135,6 +137,7 @@ class Sent(NamedTuple):
     why: str
     first_at: int
     last_at: int
+    connections_lost: int = 0
 
 
 class Received(NamedTuple):
@@ -145,6 +148,7 @@ class Received(NamedTuple):
     repeated: int
     last_at: int
     ages: Mapping[int, int]
+    connections_lost: int = 0
 
 
 def summed(ages: Iterable[Mapping[int, int]]) -> Counter[int]:

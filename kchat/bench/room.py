@@ -52,29 +52,35 @@ class OwnRoom:
 
     def delete(self) -> str:
         """Delete it; returns what is left behind and why, or nothing."""
-        if self.settings.transport.name != "local":
-            return self._delete_from_broker()
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            if self._folder.exists():
-                return f"the folder {self._folder} is left behind"
-        return ""
+        if self.settings.transport.name == "local" and self._folder is None:
+            return ""  # it was not made
+        return delete_room(self.settings)
 
-    def _delete_from_broker(self) -> str:
-        hurried = replace(
-            self.settings,
-            connect_timeout=min(self.settings.connect_timeout, _ANSWER_SECONDS),
-            confirm_timeout=min(self.settings.confirm_timeout, _ANSWER_SECONDS),
-        )
+
+def delete_room(settings: Settings) -> str:
+    """Delete a room that :meth:`OwnRoom.make` has made; returns what is left behind and why, or nothing."""
+    if settings.transport.name != "local":
+        return _delete_from_broker(settings)
+    folder = Path(settings.broker.path).parent
+    shutil.rmtree(folder, ignore_errors=True)
+    return f"the folder {folder} is left behind" if folder.exists() else ""
+
+
+def _delete_from_broker(settings: Settings) -> str:
+    hurried = replace(
+        settings,
+        connect_timeout=min(settings.connect_timeout, _ANSWER_SECONDS),
+        confirm_timeout=min(settings.confirm_timeout, _ANSWER_SECONDS),
+    )
+    try:
+        connection, broker = connect(hurried, purpose="bench")
         try:
-            connection, broker = connect(hurried, purpose="bench")
-            try:
-                with broker_errors(broker, "delete the room"):
-                    room_exchange(hurried)(connection.channel()).delete()
-            finally:
-                close(connection)
-        except errors.NotFound:
-            pass  # nobody got as far as making it
-        except errors.KchatError as error:
-            return f"the room {self.name} is left behind: {error}"
-        return ""
+            with broker_errors(broker, "delete the room"):
+                room_exchange(hurried)(connection.channel()).delete()
+        finally:
+            close(connection)
+    except errors.NotFound:
+        pass  # nobody got as far as making it
+    except errors.KchatError as error:
+        return f"the room {settings.room} is left behind: {error}"
+    return ""

@@ -24,6 +24,7 @@ def run(
     plan: Plan,
     progress: Progress = lambda _sent, _received: None,
     on_left_behind: Callable[[str], object] = logger.warning,
+    on_notice: Callable[[str], object] = logger.warning,
 ) -> Report:
     """Measure a room on the given broker. It has a name of its own, and is deleted afterwards.
 
@@ -40,6 +41,7 @@ def run(
         progress: told how far it is.
         on_left_behind: told what could not be deleted afterwards, also where there is no report to say so. Default: a
             warning in the log.
+        on_notice: told when connections are lost, and when they are back. Default: a warning in the log.
 
     Raises:
         kchat.errors.SettingsError: the plan makes no sense, or the transport lives in one process.
@@ -51,7 +53,7 @@ def run(
     room = OwnRoom(settings)
     crew: Crew | None = None
     try:
-        crew = Crew(room.make(), plan)
+        crew = Crew(room.make(), plan, on_notice)
         sent, received = crew.work(progress)
     finally:
         with held_back():
@@ -89,4 +91,6 @@ def _report(
         receive_seconds=max(0, last_received - first_at) / 1e9,
         latency=Latency.of(ages) if ages else None,
         left_behind=left_behind,
+        connections_lost=sum(each.connections_lost for each in sent)
+        + sum(each.connections_lost for each in received),
     )

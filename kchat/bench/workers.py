@@ -15,9 +15,11 @@ from multiprocessing.connection import Connection, wait
 from threading import Thread, main_thread
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from kchat import events
 from kchat.bench.pace import Lead, wait_until
 from kchat.bench.plan import Plan, read_text, text_of
 from kchat.bench.report import Received, Sent, class_of
+from kchat.bench.room import delete_room
 from kchat.errors import KchatError
 from kchat.sender import Sender
 from kchat.subscriber import Subscriber
@@ -36,6 +38,12 @@ OVER = "over"
 
 _ORPHAN_SECONDS = 5.0
 """For so long a process may take to end in order when nobody runs it any more."""
+
+
+class Notice(NamedTuple):
+    """Told by a process of which a connection is lost, or back."""
+
+    text: str
 
 
 class Common(NamedTuple):
@@ -82,6 +90,10 @@ def _told(common: Common, work: Callable[[Common], Sent | Received]) -> None:
         result: Any = work(common)
     except KchatError as error:
         result = type(error).__name__, str(error), error.hint
+    finally:
+        if _is_orphaned():  # nobody else is left to do it; the last of us leaves nothing
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            delete_room(common.settings)
     # All is closed. A signal now would only disturb Python at its own end.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     _tell(common, result)
@@ -90,6 +102,11 @@ def _told(common: Common, work: Callable[[Common], Sent | Received]) -> None:
 def _end(*_: object) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     sys.exit(1)
+
+
+def _is_orphaned() -> bool:
+    parent = parent_process()
+    return parent is not None and not parent.is_alive()
 
 
 def _end_when_orphaned() -> None:
@@ -107,11 +124,26 @@ def _tell(common: Common, word: object) -> None:
         common.link.send(word)
 
 
+class Connections:
+    """Counts what is lost of them, and tells of it at once: until one is back, nothing else is heard of its process."""
+
+    def __init__(self, common: Common) -> None:
+        self.lost = 0
+        self._common = common
+
+    def note(self, event: events.Event) -> None:
+        """An ``on_event``."""
+        self.lost += isinstance(event, events.Lost)
+        if not isinstance(event, events.Waiting):  # each of its tries
+            _tell(self._common, Notice(str(event)))
+
+
 def _send(common: Common) -> Sent:
     counted: Any = common.sent
     number = common.number
     refused, why = 0, ""
-    with Sender(common.settings, f"sender {number}") as sender:
+    connections = Connections(common)
+    with Sender(common.settings, f"sender {number}", on_event=connections.note) as sender:
         _tell(common, READY)
         try:
             common.link.recv()
@@ -123,20 +155,19 @@ def _send(common: Common) -> Sent:
             if receipt.error is not None:
                 refused += 1
                 why = why or str(receipt.error)
-        return Sent(counted[number], refused, why, first_at, time.monotonic_ns())
+        return Sent(counted[number], refused, why, first_at, time.monotonic_ns(), connections.lost)
 
 
 def _texts(common: Common) -> Iterator[str | None]:
     """The messages at their pace; ``None`` while it is too early for the next one."""
     plan, number = common.plan, common.number
-    pause = 0.0 if plan.rate is None else plan.senders / plan.rate
     start = time.monotonic()
     most = max(1, plan.lead // plan.senders)
     lead = Lead(common.received, plan.senders, most, plan.patience)
     look = max(1, min(50, most // 4))
     for count in range(plan.share(number)):
-        if pause:
-            due = start + count * pause
+        if plan.rate is not None:
+            due = start + plan.due(number, count)
             yield from wait_until(due)
             # Not now: what a stall keeps from being sent on time is late as well.
             at = int(due * 1e9)
@@ -155,7 +186,9 @@ def _receive(common: Common) -> Received:
     ages: Counter[int] = Counter()
     messages = out_of_order = repeated = 0
     last_at = 0
-    with Subscriber(common.settings, f"subscriber {common.number}") as subscriber:
+    connections = Connections(common)
+    name = f"subscriber {common.number}"
+    with Subscriber(common.settings, name, on_event=connections.note) as subscriber:
         _tell(common, READY)
         alone_since = time.monotonic()
         while messages < plan.messages:
@@ -181,4 +214,4 @@ def _receive(common: Common) -> Received:
                 alone_since = time.monotonic()
             elif time.monotonic() - alone_since > plan.patience:
                 break
-    return Received(messages, out_of_order, repeated, last_at, dict(ages))
+    return Received(messages, out_of_order, repeated, last_at, dict(ages), connections.lost)

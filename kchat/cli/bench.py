@@ -79,7 +79,7 @@ def command(
     plan = Plan(messages=messages, size=size, senders=senders, subscribers=subscribers, rate=rate)
     plan.check()
     speaker(quiet)(f"measuring a room of its own at {settings.broker}")
-    show = not quiet and sys.stderr.isatty()
+    show = not quiet and sys.stderr is not None and sys.stderr.isatty()
     report = None
     left_behind: list[str] = []
     try:
@@ -87,7 +87,7 @@ def command(
             stop_by_signal(cleans_up=True),
             _progress(plan.messages, show=show, listened=subscribers > 0) as progress,
         ):
-            report = run(settings, plan, progress, left_behind.append)
+            report = run(settings, plan, progress, left_behind.append, speaker(quiet))
     finally:
         for line in left_behind:
             speaker(quiet=False)(line)
@@ -109,6 +109,10 @@ def table(report: Report) -> str:
     ]
     if report.not_sent:
         rows.append(("not sent", f"{report.not_sent:,}: {report.not_sent_because}"))
+    if report.connections_lost:
+        rows.append(
+            ("connections lost", f"{report.connections_lost:,}; the time that it took is in the rates")
+        )
     if report.subscribers:
         rows += [
             ("received", f"{report.received:,} by {_many(report.subscribers, 'subscriber')}"),

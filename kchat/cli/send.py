@@ -148,7 +148,7 @@ def _send_all(
     from kchat.cli import DONE, FAILED, INTERRUPTED
 
     say = speaker(quiet)
-    progress = _Progress(show=not quiet and not endless and sys.stderr.isatty())
+    progress = _Progress(show=not quiet and not endless and sys.stderr is not None and sys.stderr.isatty())
     confirmed = failed = unheard = 0
     code = DONE
     try:

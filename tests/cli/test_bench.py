@@ -19,6 +19,8 @@ from tests.brokers.rabbitmq import RabbitMQ
 from tests.brokers.wait import wait_until
 from tests.cli.test_bench_ends import rooms
 
+FAULTS = ("not_sent", "lost", "out_of_order", "repeated")
+
 
 @pytest.fixture(params=["local", "amqp"])
 def url(request: pytest.FixtureRequest) -> str:
@@ -41,7 +43,7 @@ def test_everything_arrives_at_everybody_once_and_in_order(commands: Commands, u
         "sent": 501,
         "received": 3 * 501,
     }
-    assert [told[name] for name in ("not_sent", "lost", "out_of_order", "repeated")] == [0, 0, 0, 0]
+    assert [told[name] for name in (*FAULTS, "connections_lost")] == [0] * 5
     assert told["sent_per_second"] > 0
     assert told["received_per_second"] > 0
     latency = told["latency"]
@@ -154,6 +156,12 @@ def test_the_shares_of_the_senders_are_all_there_is(messages: int, senders: int)
     assert max(shares) - min(shares) <= 1
 
 
+def test_senders_at_a_rate_take_turns() -> None:
+    plan = Plan(messages=9, senders=3, rate=100)
+    dues = sorted(plan.due(sender, count) for sender in range(3) for count in range(plan.share(sender)))
+    assert dues == pytest.approx([number / 100 for number in range(9)])
+
+
 @pytest.mark.parametrize("size", [32, 128, 5000])
 def test_a_text_holds_what_was_put_in_and_has_its_size(size: int) -> None:
     text = text_of(3, 99_999, 123_456_789_012_345, size)
@@ -179,7 +187,7 @@ def test_shares_of_latencies_are_theirs() -> None:
     assert sum(count for _, count in latency.histogram) == 1000
 
 
-@pytest.mark.parametrize("fault", ["not_sent", "lost", "out_of_order", "repeated"])
+@pytest.mark.parametrize("fault", FAULTS)
 def test_a_report_with_a_fault_is_not_good(fault: str) -> None:
     report = Report("here", 1, 32, 1, 1, 1, 0, 1, 0, 0, 0, 1.0, 1.0, None)
     assert report.good

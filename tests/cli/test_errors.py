@@ -138,6 +138,8 @@ def test_a_password_is_asked_for_at_a_terminal_or_not_at_all(commands: Commands)
         ("send - <&-", 2, "standard input is closed"),
         ("subscribe >&-", 2, "standard output is closed"),
         ("send hi 2>&-", 0, ""),
+        ("send - 2>&- </dev/null", 0, ""),
+        ("bench --messages 20 2>&-", 0, ""),
         ("subscribe --quiet --last 1 --limit 1 >/dev/full", 1, "No space left"),
     ],
 )
