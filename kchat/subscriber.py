@@ -254,11 +254,10 @@ class Subscriber:
 
     def _gather_burst(self, end: float, limit: int) -> None:
         """Take in what else is there, until the time is over or there is enough of it."""
-        arrived, size = self._consumer.arrived, 0
+        arrived = self._consumer.arrived
         while arrived and len(arrived) < limit and monotonic() < end:
             before = len(arrived)
-            size += len(arrived[-1].body)
-            if size > LARGE:
+            if sum(len(each.body) for each in arrived) > LARGE:
                 break
             self._consumer.drain(0)
             if len(arrived) == before:

@@ -8,7 +8,7 @@ from kchat import Sender, Settings, Subscriber
 from kchat.consumer import Consumer
 from kchat.listen import listen
 from kchat.message import Message
-from kchat.subscriber import BATCH
+from kchat.subscriber import BATCH, LARGE
 from tests.brokers.wait import Deadline
 
 ROOMS = ["local", "amqp"]
@@ -162,3 +162,17 @@ def test_nobody_waits_for_messages_that_the_broker_holds_back_for_want_of_acknow
         assert listen(subscriber, Quiet(), limit=count) == count
     assert len(in_vain) < count / prefetch / 4 + 3
     assert left(settings) == []
+
+
+def test_of_large_messages_no_more_is_taken_in_than_is_handed_over_at_once(settings: Settings) -> None:
+    fill(settings, 0)
+    with Sender(settings, "ada") as sender:
+        assert all(receipt.confirmed for receipt in sender.send_many("x" * (128 << 10) for _ in range(200)))
+    held, came, deadline = [], 0, Deadline(30)
+    with archive(settings) as subscriber:
+        while came < 200:
+            came += len(subscriber.receive(timeout=deadline.left))
+            held.append(sum(len(each.body) for each in subscriber._consumer.arrived))
+            subscriber.acknowledge()
+    # What one look brings in comes on top of it.
+    assert max(held) <= 3 * LARGE
