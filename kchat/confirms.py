@@ -95,10 +95,9 @@ class InFlight:
         return self._tag
 
     def clear(self) -> None:
-        """Forget everything, settled or not."""
+        """Forget everything that is not settled."""
         self.restart()
         self._again.clear()
-        self.settled.clear()
         self.bytes = 0
 
     def waiting_for(self) -> float:

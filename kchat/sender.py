@@ -196,9 +196,9 @@ class Sender:
             yield from self._send_many(self._until_failure(messages, failures))
         except errors.KchatError:
             self._publisher.take_last_confirmations()
-            confirmed = list(self._in_flight.settled)
             self._give_up()
-            yield from confirmed
+            while self._in_flight.settled:
+                yield self._in_flight.settled.popleft()
             raise
         except GeneratorExit:  # between two messages
             raise

@@ -217,6 +217,22 @@ def test_a_message_that_cannot_be_written_is_not_confirmed_by_the_next_one(amqp_
     ]
 
 
+def test_receipts_that_have_come_are_handed_out_although_a_later_message_cannot_be_written(
+    amqp_url: str,
+) -> None:
+    unwritable = Message.compose("ada", "bad")._replace(id="x" * 300)
+    receipts: list[Receipt] = []
+    with Sender(Settings.resolve(url=amqp_url), "ada") as sender:
+        for receipt in sender.send_many(["a", "b", "c"]):
+            receipts.append(receipt)
+            break
+        sender.send("and all before it")
+        with pytest.raises(struct.error):
+            sender.send(unwritable)
+        receipts += sender.send_many(["d"])
+    assert [each.message.message for each in receipts] == ["a", "b", "c", "d"]
+
+
 def test_a_message_sent_amid_a_stream_takes_none_of_its_receipts(amqp_url: str) -> None:
     receipts: list[Receipt] = []
     with Sender(Settings.resolve(url=amqp_url), "ada") as sender:
