@@ -246,8 +246,7 @@ def _end(management: Management, name: str, reason: str, seconds: float) -> int:
     deadline = monotonic() + seconds
     while open_still := management.connections(name):
         seen.update(open_still)
-        for connection in open_still:
-            management.close_connection(connection, reason)
+        management.close_connections(name, reason)
         if monotonic() > deadline:
             raise errors.Refused(
                 f"{management.url}: the account {name!r} is gone, and {len(open_still)} of its connections still open",

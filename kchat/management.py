@@ -12,6 +12,7 @@ import json
 import ssl
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
@@ -196,12 +197,17 @@ class Management:
             found = [one for one in self.request("GET", "connections") if one.get("user") == name]
         return [str(one["name"]) for one in found]
 
-    def close_connection(self, connection: str, reason: str) -> None:
-        """Close a connection; nothing happens where it has gone by itself. The client gets 320 with the reason."""
+    def close_connections(self, name: str, reason: str) -> None:
+        """Close an account's open connections, the newest included. The clients get 320 with the reason."""
+        headers = {"X-Reason": reason}
         try:
-            self.request("DELETE", "connections", connection, headers={"X-Reason": reason})
-        except errors.NotFound:
-            return
+            self.request("DELETE", "connections", "username", name, headers=headers)
+        except errors.NotAuthorised:
+            raise
+        except errors.Refused:  # an older broker: one by one, those that it knows of by now
+            for connection in self.connections(name):
+                with suppress(errors.NotFound):
+                    self.request("DELETE", "connections", connection, headers=headers)
 
     # The requests themselves.
 

@@ -293,9 +293,12 @@ def test_what_is_interrupted_before_its_confirmation_may_have_arrived_and_that_i
         process.write("second\n")
         listening.wait_for_text("second", 15)
         took = ends(process, Process.interrupt, 130)
-    assert re.search(
-        r"^1 sent to .*, 1 not confirmed, which may have arrived or not", process.stderr, re.MULTILINE
+    # The first one's confirmation comes a moment after the message itself: it may be among what is held back.
+    found = re.search(
+        r"^(\d) sent to .*, (\d) not confirmed, which may have arrived or not", process.stderr, re.MULTILINE
     )
+    assert found
+    assert found.groups() in {("1", "1"), ("0", "2")}
     measured("interrupt before the confirm", "kchat send -", noticed=took, note="1 sent, 1 not confirmed")
 
 
