@@ -44,6 +44,10 @@ def main() -> int:
         "--pictures", type=Path, default=OUTPUT, metavar="FOLDER", help="where charts go; default %(default)s"
     )
     arguments = parser.parse_args()
+    try:
+        cases = chosen(all_cases(), arguments.k)
+    except LookupError as error:
+        parser.error(str(error))
     try:  # before anything is measured in vain
         arguments.pictures.mkdir(parents=True, exist_ok=True)
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
@@ -52,10 +56,6 @@ def main() -> int:
         parser.error(f"cannot write {error.filename}: {error.strerror}")
     for number in (signal.SIGINT, signal.SIGTERM):  # brokers and processes are ended in order
         signal.signal(number, signal.default_int_handler)
-    try:
-        cases = chosen(all_cases(), arguments.k)
-    except LookupError as error:
-        parser.error(str(error))
     outcomes, status = run(cases, arguments.json, quick=arguments.quick, rounds=arguments.rounds)
     if status != INTERRUPTED:
         charts.draw(arguments.pictures, outcomes)

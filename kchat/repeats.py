@@ -26,9 +26,8 @@ class Repeats:
         if key in self._recent or key in self._before:
             return True
         self._recent.add(key)
-        if (
-            len(self._recent) == REMEMBERED
-        ):  # to forget so many at once costs nothing; one by one it costs the most
+        # To forget so many at once costs nothing; one by one it would cost as much as all the rest.
+        if len(self._recent) == REMEMBERED:
             self._recent, self._before = set(), self._recent
         return False
 

@@ -164,7 +164,7 @@ class Sender:
             own = next(each for each in reversed(receipts) if each.message is message)
             receipts = [each for each in receipts if each is not own]
         finally:
-            self._in_flight.settled.extend(receipts)
+            self._in_flight.settled.extendleft(reversed(receipts))
         if own.error is not None:
             raise own.error
         return own
@@ -220,11 +220,10 @@ class Sender:
         """The messages, up to where the iterable raises or has something that is none; that goes to ``failures``."""
         try:
             for item in messages:
-                yield (
-                    item
-                    if item is None or isinstance(item, Message)
-                    else Message.compose(self.username, item)
-                )
+                if item is None or isinstance(item, Message):
+                    yield item
+                else:
+                    yield Message.compose(self.username, item)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is raised when all before it is settled
             failures.append(error)
 
