@@ -26,6 +26,7 @@ from tests.brokers.rabbitmq import (
 )
 from tests.brokers.redis import Redis, find_redis, start_redis
 from tests.brokers.require import choice, in_ci, require
+from tests.brokers.shared import join_run, leave_run
 
 if importlib.util.find_spec("tests.brokers.pubsub") is not None:
     from tests.brokers.pubsub import pubsub_emulator  # noqa: F401 - a fixture
@@ -37,6 +38,24 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     # What nohup starts has this one ignored.
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    join_run()
+
+
+def pytest_sessionfinish() -> None:
+    """Lets the worker that started a shared broker end it."""
+    leave_run()
+
+
+OWN_FOR_A_MODULE = {"module_rabbitmq", "rabbitmq_cluster", "tls_rabbitmq", "own_pubsub_emulator"}
+"""Fixtures that start a broker which takes seconds to start: tests of one file that use them stay in one process."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keeps what shares a broker of its own together, for `pytest -n 4 --dist loadgroup`; the rest goes anywhere."""
+    for item in items:
+        if OWN_FOR_A_MODULE & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.xdist_group(item.path.name))
 
 
 def pytest_report_header() -> str:

@@ -22,6 +22,7 @@ from tests.brokers.docker import COMPOSE, Compose, compose_up
 from tests.brokers.found import NotHere, first_that_starts
 from tests.brokers.ports import free_port, listens
 from tests.brokers.require import missing
+from tests.brokers.shared import one_for_all
 from tests.brokers.wait import wait_until
 
 HOST = "127.0.0.1"
@@ -81,13 +82,13 @@ class Emulator(abc.ABC):
 
 
 class ForeignEmulator(Emulator):
-    """The emulator of ``PUBSUB_EMULATOR_HOST``. It is not ours to stop."""
+    """The emulator of ``PUBSUB_EMULATOR_HOST``, or one that another worker has started. It is not ours to stop."""
 
     def start(self) -> None:
-        missing("the emulator of PUBSUB_EMULATOR_HOST is not ours to start; unset it")
+        missing(f"the emulator of {self.origin} is not ours to start; unset it")
 
     def kill(self) -> None:
-        missing("the emulator of PUBSUB_EMULATOR_HOST is not ours to stop; unset it")
+        missing(f"the emulator of {self.origin} is not ours to stop; unset it")
 
 
 class MachineEmulator(Emulator):
@@ -141,7 +142,12 @@ def find_pubsub(folder: Path) -> Iterator[Emulator]:
         foreign.wait_until_ready()
         yield foreign
         return
-    with start_pubsub(folder) as emulator:
+    with one_for_all(
+        "pubsub",
+        lambda: start_pubsub(folder),
+        lambda emulator: {"address": emulator.address, "origin": emulator.origin},
+        lambda described: ForeignEmulator(**described),
+    ) as emulator:
         yield emulator
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import NoReturn
@@ -13,6 +13,7 @@ from tests.brokers import rabbitmq_docker, rabbitmq_machine
 from tests.brokers.found import first_that_starts
 from tests.brokers.rabbitmq_node import Account, RabbitMQ
 from tests.brokers.require import missing
+from tests.brokers.shared import one_for_all
 
 __all__ = [
     "Account",
@@ -25,7 +26,7 @@ __all__ = [
 
 
 class ForeignRabbitMQ(RabbitMQ):
-    """The RabbitMQ of a URL in the environment. It is not ours to stop."""
+    """The RabbitMQ of a URL in the environment, or one that another worker has started. It is not ours to stop."""
 
     @classmethod
     def from_environment(cls) -> ForeignRabbitMQ | None:
@@ -37,16 +38,21 @@ class ForeignRabbitMQ(RabbitMQ):
         url = os.environ.get("KCHAT_TEST_RABBITMQ_URL")
         if not url:
             return None
-        parts = urlsplit(url)
-        host = parts.hostname or "localhost"
+        host = urlsplit(url).hostname or "localhost"
         management = os.environ.get("KCHAT_TEST_RABBITMQ_MANAGEMENT_URL", f"http://{host}:15672")
+        return cls.at(url, management, "KCHAT_TEST_RABBITMQ_URL")
+
+    @classmethod
+    def at(cls, url: str, management_url: str, origin: str) -> ForeignRabbitMQ:
+        """Returns the node of a URL that has an account in it."""
+        parts = urlsplit(url)
         return cls(
-            host,
+            parts.hostname or "localhost",
             parts.port or 5672,
             unquote(parts.username or "guest"),
             unquote(parts.password or "guest"),
-            management,
-            "KCHAT_TEST_RABBITMQ_URL",
+            management_url,
+            origin,
         )
 
     def _not_ours(self) -> NoReturn:
@@ -81,8 +87,16 @@ def find_rabbitmq(folder: Path) -> Iterator[RabbitMQ]:
         foreign.wait_until_ready(10)
         yield foreign
         return
-    with start_rabbitmq(folder) as node:
+    with one_for_all("rabbitmq", lambda: start_rabbitmq(folder), _describe, _attach) as node:
         yield node
+
+
+def _describe(node: RabbitMQ) -> Mapping[str, str]:
+    return {"url": node.url, "management_url": node.management_url, "origin": node.origin}
+
+
+def _attach(described: Mapping[str, str]) -> RabbitMQ:
+    return ForeignRabbitMQ.at(**described)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ def measured(request: pytest.FixtureRequest) -> Callable[..., None]:
     """Records a row of the table; arguments as of :class:`~tests.faults.table.Row`."""
 
     def record(fault: str, who: str, **more: Any) -> None:
-        request.node.user_properties.append((PROPERTY, Row(fault, who, **more)))
+        request.node.user_properties.append((PROPERTY, asdict(Row(fault, who, **more))))
 
     return record
 
@@ -37,7 +38,7 @@ def measured(request: pytest.FixtureRequest) -> Callable[..., None]:
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Prints what was measured by the tests that passed."""
     rows = [
-        value
+        Row(**value)
         for report in terminalreporter.getreports("passed")
         for name, value in report.user_properties
         if report.when == "call" and name == PROPERTY
