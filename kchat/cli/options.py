@@ -100,13 +100,14 @@ _BROKER = (
         "--rmq-username",
         envvar="KCHAT_RMQ_USERNAME",
         show_envvar=True,
-        help="Account on the broker; RABBITMQ_DEFAULT_USER if that is set.",
+        help="Account on the broker. Default: the URL's or the profile's; with --host RABBITMQ_DEFAULT_USER.",
     ),
     click.option(
         "--rmq-password",
         envvar="KCHAT_RMQ_PASSWORD",
         show_envvar=True,
-        help="Its password; RABBITMQ_DEFAULT_PASS if that is set. Better in the environment than on the command line.",
+        help="Its password; with --host RABBITMQ_DEFAULT_PASS if that is set. Better in the environment than here. A "
+        "profile takes neither from the environment.",
     ),
     click.option("--ask-password", "-W", is_flag=True, help="Ask for the account's password."),
     click.option(
@@ -267,9 +268,14 @@ def to_settings(
         kchat.errors.SettingsError: they make no sense.
     """
     source = click.get_current_context().get_parameter_source
+    typed = ParameterSource.COMMANDLINE
     if profile is not None:
         # What is typed beats what stands in the environment; two of them typed contradict each other.
-        typed = ParameterSource.COMMANDLINE
+        if source("rmq_username") is typed:
+            raise SettingsError(
+                f"the profile {profile!r} names the account, and so does --rmq-username",
+                hint="leave one of them out",
+            )
         transport, host, vhost, project = (
             value if source(name) is typed else None
             for name, value in (
@@ -280,12 +286,20 @@ def to_settings(
             )
         )
         port = port if source("port") is typed else None
-    elif transport is None and source("rmq_username") is ParameterSource.COMMANDLINE and not (url or project):
+    elif transport is None and source("rmq_username") is typed and not (url or project):
         # An account typed on the command line means RabbitMQ; one in the environment only fills in.
         transport = "amqp"
     if ask_password:
         rmq_password = _ask_password()
     options = TlsOptions(ca=tls_ca, cert=tls_cert, key=tls_key, pin=tls_pin, insecure=tls_insecure)
+    # Of the environment, a profile takes nothing but the wish for TLS.
+    for_profile = TlsOptions(
+        ca=tls_ca if source("tls_ca") is typed else None,
+        cert=tls_cert if source("tls_cert") is typed else None,
+        key=tls_key if source("tls_key") is typed else None,
+        pin=tls_pin if source("tls_pin") is typed else None,
+        insecure=tls_insecure and source("tls_insecure") is typed,
+    )
     settings = Settings.resolve(
         url=url,
         transport=transport,
@@ -296,6 +310,8 @@ def to_settings(
         password=rmq_password,
         project=project,
         profile=profile,
+        profile_password=rmq_password if ask_password or source("rmq_password") is typed else None,
+        profile_tls=for_profile if tls or for_profile else None,
         room=room,
         connect_timeout=connect_timeout,
         tls=options if tls or options else None,

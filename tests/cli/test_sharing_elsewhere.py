@@ -28,7 +28,7 @@ def test_on_redis_a_guest_has_the_rooms_channel_and_no_other(
     name = f"ada{secrets.token_hex(3)}"
     shown = commands.run_kchat("invite", name, "--url", redis_url, "--room", room)
     assert (shown.code, "ACL SETUSER" in shown.stderr) == (0, True)
-    assert guests.run_kchat("join", "-", stdin=shown.stdout).code == 1, "showing the command ran it"
+    assert guests.run_kchat("join", "--yes", "-", stdin=shown.stdout).code == 1, "showing the command ran it"
     for more in ([], ["--send-only"]):
         account = name + "-".join(["", *more]).replace("--", "")
         made = commands.run_kchat("invite", account, *more, "--apply", "--url", redis_url, "--room", room)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import trustme
 
-from kchat import profiles
+from kchat import profile_changes, profiles
 from kchat.errors import NotAuthorised, SettingsError
 from kchat.invitation import Invitation
 from kchat.settings import Broker, Settings
@@ -34,7 +34,7 @@ def written(file: Path, text: str) -> None:
 
 def join(room: str = "chat", url: str = URL, name: str | None = None, **more: Any) -> profiles.Profile:
     invitation = Invitation((Broker.parse(url),), room, SECRET, **more)
-    return profiles.join(invitation, name)[0]
+    return profile_changes.join(invitation, name)[0]
 
 
 def resolve(environ: dict[str, str] | None = None, **options: Any) -> Settings:
@@ -60,10 +60,10 @@ def test_a_file_that_others_could_read_is_theirs_no_more_after_the_next_change(f
 
 
 def test_the_password_is_where_it_says_it_is(file: Path) -> None:
-    _, kept = profiles.join(Invitation((Broker.parse(URL),), "chat", SECRET))
+    _, kept = profile_changes.join(Invitation((Broker.parse(URL),), "chat", SECRET))
     assert kept == f"in {file} (mode 0600)"
     assert SECRET in file.read_text()
-    _, kept = profiles.join(Invitation((Broker.parse("local:///x.db"),), "chat"))
+    _, kept = profile_changes.join(Invitation((Broker.parse("local:///x.db"),), "chat"))
     assert kept == ""
 
 
@@ -73,15 +73,23 @@ def test_what_was_written_by_hand_stays(file: Path) -> None:
     text = file.read_text()
     assert "# mine" in text
     assert "# the lab" in text
-    profiles.use("lab")
+    profile_changes.use("lab")
     assert str(resolve()) == "lunch at pubsub://lab"
 
 
 @pytest.mark.parametrize(
-    "url", ["local:///x.db", "pubsub://p", "redis://h:6379/3", "amqps://h:5671/v", "amqp://a:1/;amqp://b:2/"]
+    "url",
+    [
+        "local:///x.db",
+        "pubsub://p",
+        "redis://h:6379/3",
+        "amqps://ada:x@h:5671/v",
+        "amqp://ada:x@a:1/;amqp://ada:x@b:2/",
+    ],
 )
 def test_a_profile_can_name_any_transport(file: Path, url: str) -> None:
     written(file, f'use = "x"\n[profile.x]\nurl = "{url}"\n')
+    file.chmod(0o600)
     assert resolve().brokers == Settings.resolve(url=url, environ={}).brokers
 
 
@@ -96,7 +104,7 @@ def test_the_order_in_which_a_broker_is_chosen(file: Path) -> None:
     assert resolve(from_url).broker.host == "env"
     assert resolve({"KCHAT_PROFILE": "b"}).broker.host == "b"
     assert resolve().broker.host == "a"
-    profiles.use(None)
+    profile_changes.use(None)
     assert resolve().transport.name == "local"
 
 
@@ -132,7 +140,7 @@ def test_one_name_for_one_room_and_another_for_another() -> None:
 def test_rooms_of_any_name_make_profiles(room: str) -> None:
     join(room)
     assert resolve(profile=room).room == room
-    profiles.remove(room)
+    profile_changes.remove(room)
     assert not profiles.load().profiles
 
 
@@ -143,7 +151,7 @@ def test_what_is_removed_is_gone_its_certificate_too(file: Path) -> None:
     kept = Path(profile.tls.ca)
     assert kept.read_text().split() == authority.split()
     assert kept.parent == file.parent
-    profiles.remove("chat")
+    profile_changes.remove("chat")
     assert not kept.exists()
     assert SECRET not in file.read_text()
     assert resolve().transport.name == "local"
