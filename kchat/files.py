@@ -76,7 +76,8 @@ def check_ours(file: Path, status: os.stat_result | None = None, *, secret: bool
     _check_others(real, status, _OTHERS_WRITE)
     if secret:
         # A service's key may be root's, and readable by the service's group.
-        _check_others(real, status, _OTHERS_READ if status.st_uid else stat.S_IROTH)
+        mine = status.st_uid == os.geteuid()
+        _check_others(real, status, _OTHERS_READ if mine else stat.S_IROTH)
 
 
 def check_ours_if_there(file: Path, *, secret: bool = False) -> None:

@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
@@ -371,10 +372,8 @@ def _host_and_port(text: str, port: int | None) -> tuple[str, int | None]:
 def _with_account(
     broker: Broker, username: str | None, password: str | None, environ: Mapping[str, str]
 ) -> Broker:
-    if broker.transport.name == "local" and not broker.path:
-        from kchat.transports.local.options import default_path
-
-        return replace(broker, path=default_path())
+    if broker.transport.name == "local" and (not broker.path or broker.path.startswith("~")):
+        return _at_home(broker)
     if broker.transport.default_port is None:
         return broker
     if broker.transport.name == "amqp" and broker.username is None:
@@ -391,6 +390,22 @@ def _with_account(
         password=broker.password if broker.password is not None else password,
         port=broker.port if broker.port is not None else _default_port(broker.scheme),
     )
+
+
+def _at_home(broker: Broker) -> Broker:
+    """The default room, or one in the home folder, by its absolute path."""
+    from amqp.exceptions import NotAllowed
+
+    from kchat.files import no_home
+    from kchat.transports.local.options import default_path
+
+    try:
+        path = Path(broker.path).expanduser() if broker.path else Path(default_path())
+    except (RuntimeError, NotAllowed):
+        raise no_home() from None
+    if not path.is_absolute():
+        raise no_home()
+    return replace(broker, path=str(path))
 
 
 def _default_port(scheme: str) -> int | None:
