@@ -115,7 +115,7 @@ class Invitation:
         if self.tls_pin is not None:
             fields.append((_PIN, bytes.fromhex(self.tls_pin.removeprefix(PIN_PREFIX))))
         if self.tls_ca is not None:
-            fields.extend((_CA, certificate) for certificate in _from_pem(self.tls_ca))
+            fields.extend((_CA, certificate) for certificate in from_pem(self.tls_ca))
         if any(len(value) > _MOST for _, value in fields):
             raise SettingsError("too much for an invitation: a field of over 64 KiB")
         row = b"".join(struct.pack("!BH", kind, len(value)) + value for kind, value in fields)
@@ -273,7 +273,8 @@ def _mangled() -> SettingsError:
     )
 
 
-def _from_pem(text: str) -> list[bytes]:
+def from_pem(text: str) -> list[bytes]:
+    """The certificates (DER) in PEM text."""
     return [base64.b64decode(found) for found in _PEM.findall(text)]
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from kchat.errors import SettingsError
-from kchat.invitation import moment
+from kchat.invitation import from_pem, moment
 from kchat.names import check_username, has_control
 from kchat.tls import fingerprint
 
@@ -128,16 +128,15 @@ def check_room_file(file: Path) -> None:
     try:
         # Without waiting: the other end of a named pipe may never come.
         descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+        with os.fdopen(descriptor, "rb", buffering=0) as opened:
+            regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
+            header = opened.read(_HEADER_BYTES) if regular else b""
     except FileNotFoundError:
         raise SettingsError(
             f"there is no room at {file}", hint="its host makes it, by sending a first message"
         ) from None
     except (OSError, ValueError) as error:
         raise SettingsError(f"{file} cannot be opened: {getattr(error, 'strerror', error)}") from error
-    try:
-        header = os.read(descriptor, _HEADER_BYTES) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
-    finally:
-        os.close(descriptor)
     if not header.startswith(_SQLITE) or not _is_room(file, header):
         raise SettingsError(f"{file} is not a kchat room")
 
@@ -211,7 +210,16 @@ def _certificates(pem: str | None) -> list[str]:
         ssl.create_default_context(cadata=pem)
     except (ssl.SSLError, ValueError) as error:
         raise SettingsError("what the invitation has as a CA's certificate is not one") from error
-    parts = pem.split("-----END CERTIFICATE-----")[:-1]
-    return [
-        fingerprint(ssl.PEM_cert_to_DER_cert(part.strip() + "\n-----END CERTIFICATE-----")) for part in parts
-    ]
+    found = from_pem(pem)
+    if any(_der_size(each) != len(each) for each in found):
+        # OpenSSL ignores what stands behind it, and the fingerprint that is shown would be of another certificate.
+        raise SettingsError("what the invitation has as a CA's certificate is not one")
+    return [fingerprint(each) for each in found]
+
+
+def _der_size(data: bytes) -> int:
+    """The bytes of a DER value with its head (X.690 section 8.1.3)."""
+    if len(data) < 2 or data[1] < 0x80:
+        return 2 + data[1] if len(data) > 1 else 0
+    octets = data[1] & 0x7F
+    return 2 + octets + int.from_bytes(data[2 : 2 + octets], "big")

@@ -69,9 +69,11 @@ def command(
       kchat join pubsub://my-project --room lunch --name lunch
     """
     from kchat import joining, profile_changes, sharing
+    from kchat.cli.options import refuse_misplaced_urls
     from kchat.invitation import SCHEME, Invitation
     from kchat.settings import Settings
 
+    refuse_misplaced_urls()
     say = speaker(quiet=False)
     text = _from_standard_input() if invitation == "-" else invitation
     if text.strip().strip("<>\"'`").lower().startswith(SCHEME) or "://" not in text:

@@ -22,6 +22,7 @@ from kchat.transports import TRANSPORTS
 if TYPE_CHECKING:
     from kchat.accounts import Account
     from kchat.errors import KchatError
+    from kchat.management import Management
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -267,6 +268,7 @@ def to_settings(
     Raises:
         kchat.errors.SettingsError: they make no sense.
     """
+    refuse_misplaced_urls()
     source = click.get_current_context().get_parameter_source
     typed = ParameterSource.COMMANDLINE
     if profile is not None:
@@ -323,6 +325,39 @@ def to_settings(
         )
     expiry.remove_due(settings, tell_removed, _tell_not_removed)
     return settings
+
+
+_URL_OPTIONS = {"url", "management_url", "address", "text", "rmq_password"}
+"""Options whose values may be URLs with an account, or are no names that anybody would show."""
+
+
+def refuse_misplaced_urls() -> None:
+    """Refuse a URL with a password where a name belongs: a room's name, say, is shown to everybody.
+
+    Raises:
+        kchat.errors.SettingsError: there is one.
+    """
+    from kchat.masking import holds_password
+
+    context = click.get_current_context()
+    for option in context.command.params:
+        value = context.params.get(str(option.name))
+        if not isinstance(option, click.Option) or option.name in _URL_OPTIONS or not isinstance(value, str):
+            continue
+        if "//" in value and holds_password(value):
+            raise SettingsError(
+                f"{max(option.opts, key=len)} takes a name, and was given a URL with a password",
+                hint="the broker's URL goes to --url",
+            )
+
+
+def warn_in_clear(management: Management) -> None:
+    """Say it where the administrator's password is about to go over a network unencrypted."""
+    if management.in_clear:
+        speaker(quiet=False)(
+            f"kchat: warning: {management.url} is not encrypted: the account's password can be read on its way there; "
+            "use https://, or an SSH tunnel to the broker's machine"
+        )
 
 
 def _ask_password() -> str:
