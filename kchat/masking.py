@@ -6,11 +6,11 @@ import re
 
 _SECRETS = re.compile(
     r"""
-    # The user information of a URL, its colons and slashes as they are or escaped: to the last @, as a password that
-    # was not escaped may have an @, a space or a quote in it.
-    (?P<before> (?: :// | %3A%2F%2F | //(?=[^\s/@]*:[^\s/]*@) ) [^\s/:@\[]*? (?: : | %3A ))
+    # The user information of a URL, also of one with a colon or a slash too few, its colons and slashes as they are or
+    # escaped: to the last @, as a password that was not escaped may have an @, a space or a quote in it.
+    (?P<before> (?: :// | %3A%2F%2F | (?: (?<=\w):/ | // )(?=[^\s/@]*:.*@) ) [^\s/:@\[]*? (?: : | %3A ))
     (?! \*\*\* (?: @ | %40 ) )
-    (?! [0-9]{1,5} (?: /[^\s@]* )? [^\w\s@/]* (?: \s | $ ) )  # a host's port, and words behind it
+    (?! [0-9]{1,5} (?: /(?: (?!%40)[^\s@] )* )? [^\w\s@/]* (?: \s | $ ) )  # a host's port, and words behind it
     .+
     (?P<at> @ | %40 )
     # An invitation, which has a password in it.
@@ -29,7 +29,7 @@ def mask(text: str) -> str:
     Returns:
         The text; where a URL was mistyped, rather too little of it than its password.
     """
-    if "//" not in text and "%2f%2f" not in text.lower():
+    if "//" not in text and ":/" not in text and "%2f%2f" not in text.lower():
         return text
     return _SECRETS.sub(_masked, text)
 
