@@ -202,6 +202,8 @@ def _grant(settings: Settings, name: str, *, send_only: bool, address: str | Non
     brokers = sharing.guest_brokers(settings, address, granted.account)
     made = sharing.invitation(settings, brokers, granted.password, send_only=send_only)
     line = made.encode()
+    if settings.transport.name == "local":
+        sharing.make_room(settings)  # joining makes none
     if granted.steps and not apply:
         say("run these, or the same with --apply:")
     for step in granted.steps:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kchat.invitation import Invitation
     from kchat.profile_changes import Plan
 
+_FINGERPRINT = re.compile(r"sha256:[0-9a-f]{64}")
 _NAME_COLUMNS, _VALUE_COLUMNS = 14, 60
 """Columns of a terminal for a row's name, and for its value before that goes on in the next line."""
 
@@ -116,11 +117,18 @@ def _show(joined: Invitation, planned: Plan, say: Callable[[object], None]) -> N
     """Tell all that an invitation says, and what of it is a change to a profile that is there."""
     from kchat.joining import describe
     from kchat.text import head, visible, width
+    from kchat.text import name as short
 
-    say(f"joining {joined}" + (", to send only" if joined.send_only else ""))
+    # A long name would go on in the terminal's next line, and could look like a row there.
+    where = ";".join(map(str, joined.brokers))
+    say(
+        f"joining {short(joined.room, _VALUE_COLUMNS)} at {where}"
+        + (", to send only" if joined.send_only else "")
+    )
     rows = [*describe(joined), ("profile", planned.name + (" (new)" if planned.replaces is None else ""))]
-    if planned.in_use not in (None, planned.name):
-        rows.append(("in use", f"from now on, in place of {planned.in_use}"))
+    if planned.in_use != planned.name:
+        former = "the room on this machine" if planned.in_use is None else f"the profile {planned.in_use}"
+        rows.append(("in use", f"from now on, instead of {former}"))
     for change, (before, after) in planned.changes.items():
         rows.append(("CHANGES", f"{change}: from {before} to {after}"))
     for name, value in rows:
@@ -128,7 +136,8 @@ def _show(joined: Invitation, planned: Plan, say: Callable[[object], None]) -> N
         rest = re.sub(r"\s{2,}", lambda found: "␣" * len(found[0]), visible(value, keep_newlines=False))
         lead = f"  {name:<{_NAME_COLUMNS}} "
         while rest:
-            part = head(rest, _VALUE_COLUMNS) or rest
+            whole = _FINGERPRINT.match(rest)  # in one piece, to be compared
+            part = whole[0] if whole else head(rest, _VALUE_COLUMNS) or rest
             say(lead + part)
             rest, lead = rest[len(part) :], "  " + "·" * max(_NAME_COLUMNS, width(name)) + " "
 
@@ -136,9 +145,14 @@ def _show(joined: Invitation, planned: Plan, say: Callable[[object], None]) -> N
 def _from_standard_input() -> str:
     from kchat.invitation import LONGEST
 
+    if sys.stdin is None:  # closed by the parent process
+        raise errors.SettingsError("standard input is closed, so there is no invitation to read")
     if sys.stdin.isatty():
         return str(click.prompt("Invitation", hide_input=True, err=True))
-    return sys.stdin.read(2 * LONGEST)
+    try:
+        return sys.stdin.read(2 * LONGEST)
+    except UnicodeDecodeError:
+        return ""  # not an invitation, as bytes that are not text are not
 
 
 def _of_url(url: str, room: str | None) -> Invitation:
