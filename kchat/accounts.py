@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import shlex
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -138,9 +139,10 @@ def create(
     known = management.user(name)
     if known is not None:
         ours = TAG in known["tags"]
+        revoke = ["kchat", "revoke", *(["--"] if name.startswith("-") else []), name]
         raise errors.Refused(
             f"there is an account {name!r} on {settings.broker} already",
-            hint=f"end it first with: kchat revoke {name}" if ours else "choose another name",
+            hint=f"end it first with: {shlex.join(revoke)}" if ours else "choose another name",
         )
     password = secrets.token_urlsafe(24)
     tags = (TAG,) if expires is None else (TAG, _EXPIRES_TAG + _stamp(expires))

@@ -13,8 +13,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kchat.errors import KchatError
-from kchat.files import write_private
+from kchat.errors import KchatError, SettingsError
+from kchat.files import check_ours, write_private
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,24 +77,38 @@ def _key(settings: Settings) -> str:
     return f"{broker.username}@{broker.host}:{broker.port}"
 
 
-def _file() -> Path:
+def _file() -> Path | None:
+    """Where the reminder is; None where no home folder is known, and so nothing can be noted."""
     # As platformdirs has it on Linux. Every command on AMQP looks there, and platformdirs takes long to import.
-    folder = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(folder, "kchat", "expiring.json")
+    given = os.environ.get("XDG_STATE_HOME", "")
+    try:
+        folder = Path(given) if Path(given).is_absolute() else Path.home() / ".local" / "state"
+    except RuntimeError:
+        return None
+    return folder / "kchat" / "expiring.json" if folder.is_absolute() else None
 
 
 def _load() -> list[dict[str, Any]]:
+    file = _file()
+    if file is None:
+        return []
     try:
-        noted = json.loads(_file().read_bytes())
+        raw = file.read_bytes()
+        # The administrator's password goes to the URLs in it.
+        check_ours(file)
+        noted = json.loads(raw)
         return [{name: kind(entry[name]) for name, kind in _KINDS} for entry in noted]
     except FileNotFoundError:
         return []
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, SettingsError):
         return []  # a reminder that somebody has spoilt; the accounts carry their time themselves
 
 
 def _store(entries: list[dict[str, Any]]) -> None:
+    file = _file()
+    if file is None:
+        return
     if entries:
-        write_private(_file(), json.dumps(entries).encode())
+        write_private(file, json.dumps(entries).encode())
     else:
-        _file().unlink(missing_ok=True)
+        file.unlink(missing_ok=True)

@@ -1,13 +1,107 @@
-"""Files that are the user's own: nobody else may read them, and they are there as a whole at any time."""
+"""Files that are the user's own: where they are, whether others can change or read them, and how they are written."""
 
 from __future__ import annotations
 
+import glob
 import os
-from contextlib import suppress
-from typing import TYPE_CHECKING
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Literal
 
-if TYPE_CHECKING:
-    from pathlib import Path
+from kchat.errors import SettingsError
+
+LOCK_SECONDS = 30.0
+"""How long to wait for another process that changes the same file. A change takes milliseconds."""
+
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+_OTHERS_READ = stat.S_IRGRP | stat.S_IROTH
+
+
+def user_folder(kind: Literal["config", "state"]) -> Path:
+    """The folder of kchat's in the user's home, as the system prescribes it (XDG base directories on Linux).
+
+    Arguments:
+        kind: for settings, or for what kchat notes by itself.
+
+    Raises:
+        SettingsError: no home folder is known. Older releases of platformdirs return a folder called ``~`` in the
+            working directory then, which anybody may have put there; newer ones raise RuntimeError.
+    """
+    import platformdirs
+
+    find = platformdirs.user_config_path if kind == "config" else platformdirs.user_state_path
+    try:
+        folder = find("kchat")
+    except RuntimeError:
+        folder = Path("~")
+    if not folder.is_absolute():
+        raise no_home()
+    return folder
+
+
+def no_home() -> SettingsError:
+    """The error for a file that is looked for in the home folder, where none is known."""
+    return SettingsError(
+        "no home folder is known: HOME is not set to one, and this account is not in the password database",
+        hint="set HOME to an absolute path, or name the broker with --url",
+    )
+
+
+def check_ours(file: Path, status: os.stat_result | None = None, *, secret: bool = False) -> None:
+    """Make sure that only this account and root can change a file, and read it where it holds a secret.
+
+    These are OpenSSH's rules: those of ssh_config(5) for its configuration, those of ssh(1) for private keys.
+
+    Arguments:
+        file: the file; it exists.
+        status: of the opened file. Default: the file is looked at.
+        secret: whether others may not read it either.
+
+    Raises:
+        SettingsError: others can. The text says which command changes that.
+        OSError: the file cannot be looked at.
+    """
+    if not hasattr(os, "geteuid"):
+        return
+    real = file.resolve()
+    status = real.stat() if status is None else status
+    # Anyone who can write a folder can put another file there; not so in one with the sticky bit, such as /tmp.
+    for folder in {file.absolute().parent, real.parent}:
+        found = folder.stat()
+        if not found.st_mode & stat.S_ISVTX:
+            _check_others(folder, found, _OTHERS_WRITE)
+    _check_others(real, status, _OTHERS_WRITE)
+    if secret:
+        # A service's key may be root's, and readable by the service's group.
+        mine = status.st_uid == os.geteuid()
+        _check_others(real, status, _OTHERS_READ if mine else stat.S_IROTH)
+
+
+def check_ours_if_there(file: Path, *, secret: bool = False) -> None:
+    """As :func:`check_ours`; a file that is not there, or cannot be looked at, is told by whoever opens it."""
+    with suppress(OSError):
+        check_ours(file, secret=secret)
+
+
+def _check_others(path: Path, status: os.stat_result, forbidden: int) -> None:
+    if status.st_uid not in (0, os.geteuid()):
+        raise SettingsError(
+            f"{path} belongs to another account (uid {status.st_uid}), so it is not used",
+            hint="its owner could have it send your messages and passwords anywhere",
+        )
+    if status.st_mode & forbidden:
+        import shlex
+
+        what, change = (
+            ("change", "go-w") if forbidden & _OTHERS_WRITE else ("read the passwords in", "go-rwx")
+        )
+        raise SettingsError(
+            f"others can {what} {path} ({stat.filemode(status.st_mode)}), so it is not used",
+            hint=shlex.join(["chmod", change, str(path)]),
+        )
 
 
 def write_private(file: Path, data: bytes) -> None:
@@ -26,3 +120,43 @@ def write_private(file: Path, data: bytes) -> None:
         stream.flush()
         os.fsync(descriptor)
     temporary.replace(file)
+
+
+@contextmanager
+def locked(file: Path, seconds: float = LOCK_SECONDS) -> Iterator[None]:
+    """Keep other processes and threads from changing a file within the block; whoever is killed lets go of it.
+
+    The lock is on a file beside it, as the file itself is replaced when it is written. Its folder is made.
+
+    Arguments:
+        file: the file.
+        seconds: how long to wait for the others.
+
+    Raises:
+        SettingsError: another process keeps it for longer.
+        OSError: the lock's file cannot be made.
+    """
+    import fcntl
+
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = file.with_name(f".{file.name}.lock")
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        deadline = monotonic() + seconds
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if monotonic() > deadline:
+                    raise SettingsError(
+                        f"{file} is being changed by another kchat for over {seconds:g} s",
+                        hint="end that one, and try again",
+                    ) from None
+                sleep(0.02)
+            else:
+                break
+        for left in file.parent.glob(f".{glob.escape(file.name)}.[0-9]*"):
+            left.unlink(missing_ok=True)  # of a process that was killed while it wrote
+        yield
+    finally:
+        os.close(descriptor)

@@ -112,7 +112,7 @@ def _pubsub(settings: Settings, name: str, send_only: bool) -> Grant:  # noqa: F
         _gcloud([*to_listen, *binding, "roles/pubsub.subscriber"]),
     )
     return Grant(
-        steps, advice=(f"{member} may send to the room, and listen with: kchat subscribe --durable {queue}",)
+        steps, advice=(f"{member} may send to the room, and listen with: kchat subscribe --durable={queue}",)
     )
 
 

@@ -33,6 +33,8 @@ LONGEST = 64 * 1024
 """Characters of an invitation: enough for a chain of certificates, and nothing to fear."""
 
 _CHECKSUM = 4
+_TIME_BYTES = 8
+_ASK_HOST = "ask the room's host for another one"
 _BROKER, _ROOM, _PASSWORD, _SEND_ONLY, _EXPIRES, _PIN, _CA, _USERNAME = range(1, 9)
 _MOST = 0xFFFF
 _LATEST = 253_402_300_799
@@ -113,7 +115,7 @@ class Invitation:
         if self.tls_pin is not None:
             fields.append((_PIN, bytes.fromhex(self.tls_pin.removeprefix(PIN_PREFIX))))
         if self.tls_ca is not None:
-            fields.extend((_CA, certificate) for certificate in _from_pem(self.tls_ca))
+            fields.extend((_CA, certificate) for certificate in from_pem(self.tls_ca))
         if any(len(value) > _MOST for _, value in fields):
             raise SettingsError("too much for an invitation: a field of over 64 KiB")
         row = b"".join(struct.pack("!BH", kind, len(value)) + value for kind, value in fields)
@@ -163,12 +165,15 @@ class Invitation:
         def text(kind: int) -> str | None:
             return fields[kind][0].decode() if kind in fields else None
 
-        if any(len(pin) != hashlib.sha256().digest_size for pin in fields.get(_PIN, ())):
-            raise _mangled()
+        _check_fields(fields)
         certificates = [_to_pem(certificate) for certificate in fields.get(_CA, ())]
+        urls = [url.decode() for url in fields.get(_BROKER, ())]
+        for url in urls:
+            check_joined_url(url)
+        room = text(_ROOM)
         return cls(
-            brokers=tuple(Broker.parse(url.decode()) for url in fields.get(_BROKER, ())),
-            room=text(_ROOM) or DEFAULT_ROOM,
+            brokers=tuple(map(Broker.parse, urls)),
+            room=DEFAULT_ROOM if room is None else room,
             password=text(_PASSWORD),
             send_only=_SEND_ONLY in fields,
             expires=struct.unpack("!Q", fields[_EXPIRES][0])[0] if _EXPIRES in fields else None,
@@ -176,6 +181,26 @@ class Invitation:
             tls_ca="".join(certificates) or None,
             username=text(_USERNAME),
         )
+
+
+def check_joined_url(url: str) -> None:
+    """A URL to join names a place and an account, and nothing else: what a stranger wrote sets no options.
+
+    Options could lower what is trusted (``ssl_cert_reqs``), send credentials elsewhere (``api_endpoint``), or throw
+    history away (``history_max_bytes``).
+
+    Raises:
+        SettingsError: it has options, a fragment, or characters that URLs do not have.
+    """
+    place, mark, options = url.partition("?")
+    if mark:
+        names = ", ".join(sorted({part.partition("=")[0] for part in options.split("&")}))
+        raise SettingsError(
+            f"a URL to join has no options, and this one has: {names}",
+            hint="if you want them, write the profile into the file that kchat profile show names",
+        )
+    if not place.isprintable() or re.search(r"[#\\\s]", place):
+        raise SettingsError("the URL to join has characters in it that do not belong into one")
 
 
 def url_without_password(broker: Broker) -> str:
@@ -209,7 +234,7 @@ def _unpacked(data: str) -> bytes:
 
 
 def _fields(row: bytes) -> dict[int, list[bytes]]:
-    """The fields by their kinds. A kind that is not known is of a later kchat, and does no harm."""
+    """The fields by their kinds."""
     fields: dict[int, list[bytes]] = {}
     start = 0
     while start < len(row):
@@ -222,6 +247,25 @@ def _fields(row: bytes) -> dict[int, list[bytes]]:
     return fields
 
 
+def _check_fields(fields: dict[int, list[bytes]]) -> None:
+    """Every field is one that kchat shows to the guest, and stands there once; brokers and certificates may be several."""
+    unknown = sorted(fields.keys() - set(range(_BROKER, _USERNAME + 1)))
+    if unknown:
+        raise SettingsError(
+            f"the invitation has a field that this kchat does not know (kind {unknown[0]})",
+            hint="update kchat: pip install --upgrade kchat",
+        )
+    if any(len(values) > 1 for kind, values in fields.items() if kind not in (_BROKER, _CA)):
+        raise SettingsError("the invitation contradicts itself: a field stands there twice", hint=_ASK_HOST)
+    right = (
+        all(len(pin) == hashlib.sha256().digest_size for pin in fields.get(_PIN, ()))
+        and all(flag == b"" for flag in fields.get(_SEND_ONLY, ()))
+        and all(len(time_) == _TIME_BYTES for time_ in fields.get(_EXPIRES, ()))
+    )
+    if not right:
+        raise _mangled()
+
+
 def _mangled() -> SettingsError:
     return SettingsError(
         "the invitation is damaged: something is missing or was changed on its way",
@@ -229,7 +273,8 @@ def _mangled() -> SettingsError:
     )
 
 
-def _from_pem(text: str) -> list[bytes]:
+def from_pem(text: str) -> list[bytes]:
+    """The certificates (DER) in PEM text."""
     return [base64.b64decode(found) for found in _PEM.findall(text)]
 
 

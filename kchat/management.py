@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import http.client
+import ipaddress
 import json
 import ssl
 import urllib.error
@@ -94,6 +95,12 @@ class Management:
         self._opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}), _NoRedirect(), _HTTPSHandler(tls or TlsOptions())
         )
+
+    @property
+    def in_clear(self) -> bool:
+        """Whether the password goes over a network without encryption; not so to this machine itself."""
+        parts = urlsplit(self.url)
+        return parts.scheme == "http" and not _is_loopback(parts.hostname or "")
 
     def __repr__(self) -> str:
         return f"<Management {self.username} at {self.url}>"
@@ -335,6 +342,13 @@ def _checked(url: str) -> str:
     if parts.query or parts.fragment:
         raise errors.SettingsError("the management URL has a query in it", hint=hint)
     return url.rstrip("/").removesuffix("/api")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")  # RFC 6761 section 6.3
 
 
 def _tags(tags: object) -> list[str]:

@@ -10,7 +10,10 @@ from kchat.errors import SettingsError
 MAX_BYTES = 255
 """AMQP 0-9-1 section 4.2.5.3: an exchange's name is a short string."""
 
-_CONTROL = r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]"
+_CONTROL = (
+    r"[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff"
+    r"\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
 """Characters that do something, or hide something, when they are shown."""
 
 

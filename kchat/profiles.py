@@ -18,26 +18,28 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from kchat import errors
 from kchat.errors import SettingsError
-from kchat.files import write_private
+from kchat.files import check_ours, check_ours_if_there, user_folder
 from kchat.tls import TlsOptions
 
 if TYPE_CHECKING:
-    from kchat.invitation import Invitation
+    from kchat.settings import Broker
 
-_TABLE = "profile"
+TABLE = "profile"
+"""The table that the profiles are in."""
+
 _TYPES: Mapping[str, type] = MappingProxyType(
     {
         "url": str,
@@ -53,9 +55,6 @@ _TYPES: Mapping[str, type] = MappingProxyType(
         "tls_key": str,
         "tls_insecure": bool,
     }
-)
-_HEADING = (
-    "Profiles of kchat: kchat profile --help. A password in here opens a room: keep this file to yourself."
 )
 
 
@@ -95,7 +94,56 @@ class Profile:
             return self.password
         from kchat import keyrings
 
-        return keyrings.get(self._key)
+        return keyrings.get(self.key)
+
+    @property
+    def holds_secret(self) -> bool:
+        """Whether a password stands in the file, in its place or, by hand, in the URL."""
+        return self.password is not None or re.search(r"://[^/]*:[^/]*@", self.url) is not None
+
+    def tls_with(self, typed: TlsOptions | None) -> TlsOptions | None:
+        """What to trust and whom to be: as the profile says, else as it was typed.
+
+        Raises:
+            SettingsError: both say something.
+        """
+        if self.tls and typed:
+            raise SettingsError(
+                f"the profile {self.name!r} says itself which certificates it uses",
+                hint="leave out the options for TLS, or change the profile's file",
+            )
+        return self.tls or typed
+
+    def check_account(self, broker: Broker, tls: TlsOptions | None) -> None:
+        """Make sure that there is an account: without one, AMQP's driver would log in with its default, ``guest``.
+
+        Raises:
+            SettingsError: there is none, or no password for it.
+        """
+        if broker.transport.name != "amqp":
+            return
+        if broker.username is None:
+            if broker.encrypted and tls is not None and tls.cert is not None:
+                return  # the certificate is the account
+            raise SettingsError(
+                f"the profile {self.name!r} has no account for {broker}",
+                hint="join the room once more, or write the account into the profile's url: amqp://NAME@...",
+            )
+        if broker.password is None:
+            raise SettingsError(
+                f"the profile {self.name!r} has no password for {broker}",
+                hint="join the room once more, or type the password: --ask-password",
+            )
+
+    def check_files(self) -> None:
+        """Make sure that others can neither change whom this profile trusts, nor read its key.
+
+        Raises:
+            SettingsError: they can.
+        """
+        key = self.tls.key or self.tls.cert
+        for file in {self.tls.ca, self.tls.cert, key} - {None}:
+            check_ours_if_there(Path(str(file)), secret=file == key)
 
     def check_time(self) -> None:
         """Raise :class:`kchat.errors.NotAuthorised` where the account has ended, by this machine's clock."""
@@ -108,7 +156,8 @@ class Profile:
             )
 
     @property
-    def _key(self) -> str:
+    def key(self) -> str:
+        """What its password is called in the keyring; another URL has another one."""
         return f"profile {self.name}, {self.url}"
 
 
@@ -138,21 +187,26 @@ class Profiles:
 
 
 def path() -> Path:
-    """Where the file is, or would be."""
-    from platformdirs import user_config_path
+    """Where the file is, or would be.
 
-    return user_config_path("kchat") / "profiles.toml"
+    Raises:
+        SettingsError: no home folder is known.
+    """
+    return user_folder("config") / "profiles.toml"
 
 
 def load() -> Profiles:
     """Read the file. One that is not there is empty; finding that out costs one look.
 
     Raises:
-        SettingsError: it cannot be read, or holds what makes no sense.
+        SettingsError: it cannot be read, holds what makes no sense, or others can change it, or read a password in it.
     """
     file = path()
     try:
-        raw = file.read_bytes()
+        with file.open("rb") as stream:
+            status = os.fstat(stream.fileno())
+            check_ours(file, status)
+            raw = stream.read()
     except FileNotFoundError:
         return Profiles()
     except OSError as error:
@@ -166,12 +220,15 @@ def load() -> Profiles:
         data = tomllib.loads(raw.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{file} is no TOML: {error}") from None
-    use, tables = data.pop("use", None), data.pop(_TABLE, {})
+    use, tables = data.pop("use", None), data.pop(TABLE, {})
     if data:
         raise SettingsError(f"{file}: {next(iter(data))!r} has no meaning there")
     if not isinstance(use, str | None) or not isinstance(tables, dict):
-        raise SettingsError(f"{file}: 'use' is a name, and profiles are tables [{_TABLE}.<name>]")
-    return Profiles(use or None, {name: _profile(name, table, file) for name, table in tables.items()})
+        raise SettingsError(f"{file}: 'use' is a name, and profiles are tables [{TABLE}.<name>]")
+    profiles = {name: _profile(name, table, file) for name, table in tables.items()}
+    if any(profile.holds_secret for profile in profiles.values()):
+        check_ours(file, status, secret=True)
+    return Profiles(use or None, profiles)
 
 
 def _profile(name: str, table: object, file: Path) -> Profile:
@@ -200,150 +257,16 @@ def chosen(environ: Mapping[str, str]) -> Profile | None:
     Raises:
         SettingsError: there is no such profile, or the file makes no sense.
     """
+    named = environ.get("KCHAT_PROFILE")
+    if not named and not _has_home():
+        return None  # where the room on this machine would be is not known either, and its error tells that
     profiles = load()
-    name = environ.get("KCHAT_PROFILE") or profiles.use
+    name = named or profiles.use
     return profiles.find(name) if name else None
 
 
-# Changing the file.
-
-
-def join(invitation: Invitation, name: str | None = None) -> tuple[Profile, str]:
-    """Store what an invitation holds as a profile, and use it from now on.
-
-    Arguments:
-        invitation: the invitation.
-        name: of the profile; one of that name is replaced. Default: the room's name, with a number where a profile of
-            that name leads somewhere else.
-
-    Returns:
-        The profile, and where its password is, in words; empty for no password.
-
-    Raises:
-        SettingsError: the file makes no sense, or cannot be written.
-    """
-    url, profiles = invitation.url, load()
-    if name is None:
-        name = _free_name(invitation.room, url, profiles)
-    elif not name.strip() or not name.isprintable():
-        raise SettingsError("a profile needs a name that one can read")
-    values: dict[str, Any] = {
-        "url": url,
-        "room": invitation.room,
-        "username": invitation.username or invitation.account,
-        "send_only": invitation.send_only or None,
-        "expires": None
-        if invitation.expires is None
-        else datetime.fromtimestamp(invitation.expires, timezone.utc),
-        "tls_pin": invitation.tls_pin,
-        "tls_ca": None if invitation.tls_ca is None else str(_keep_ca(name, invitation.tls_ca)),
-    }
-    kept = ""
-    if invitation.password is not None:
-        from kchat import keyrings
-
-        keyring = keyrings.put(Profile(name, url)._key, invitation.password)  # noqa: SLF001 - of this module
-        values["keyring" if keyring else "password"] = True if keyring else invitation.password
-        kept = f"in the system's keyring ({keyring})" if keyring else f"in {path()} (mode 0600)"
-    present = {key: value for key, value in values.items() if value is not None}
-    _change(lambda document: _put(document, name, present))
-    return load().find(name), kept
-
-
-def use(name: str | None) -> None:
-    """Use a profile from now on, or with None none.
-
-    Raises:
-        SettingsError: there is no such profile.
-    """
-    if name is not None:
-        load().find(name)
-
-    def change(document: Any) -> None:
-        document["use"] = name or ""
-
-    _change(change)
-
-
-def remove(name: str) -> Profile:
-    """Remove a profile, its password and its CA's certificate.
-
-    Returns:
-        What was removed.
-
-    Raises:
-        SettingsError: there is no such profile, or the keyring keeps the password.
-    """
-    profile = load().find(name)
-    if profile.keyring:
-        from kchat import keyrings
-
-        keyrings.delete(profile._key)  # noqa: SLF001 - of this module
-
-    def change(document: Any) -> None:
-        del document[_TABLE][name]
-        if document.get("use") == name:
-            document["use"] = ""
-
-    _change(change)
-    with suppress(FileNotFoundError):
-        _ca_file(name).unlink()
-    return profile
-
-
-def _free_name(room: str, url: str, profiles: Profiles) -> str:
-    """The room's name, or that with a number, of which there is no profile that leads elsewhere."""
-    number = 1
-    while True:
-        name = room if number == 1 else f"{room}-{number}"
-        known = profiles.profiles.get(name)
-        if known is None or (known.url, known.room) == (url, room):
-            return name
-        number += 1
-
-
-def _put(document: Any, name: str, values: Mapping[str, Any]) -> None:
-    import tomlkit
-
-    if _TABLE not in document:
-        document[_TABLE] = tomlkit.table(is_super_table=True)
-    table = tomlkit.table()
-    table.update(values)
-    document[_TABLE][name] = table
-    document["use"] = name
-
-
-def _change(change: Any) -> None:
-    """Read the file, change it and write it, its comments kept, so that it is there as a whole at any time."""
-    import tomlkit
-    from tomlkit.exceptions import TOMLKitError
-
-    file = path().resolve()  # a link to a file kept elsewhere stays one
+def _has_home() -> bool:
     try:
-        document = tomlkit.parse(file.read_text("utf-8"))
-    except FileNotFoundError:
-        document = tomlkit.document()
-        document.add(tomlkit.comment(_HEADING))
-        document["use"] = ""
-    except (OSError, TOMLKitError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{file} cannot be read: {error}") from error
-    change(document)
-    _write(file, tomlkit.dumps(document).encode())
-
-
-def _write(file: Path, data: bytes) -> None:
-    """Put a file that nobody else may read in the place of another."""
-    try:
-        write_private(file, data)
-    except OSError as error:
-        raise SettingsError(f"{file} cannot be written: {error.strerror}") from error
-
-
-def _ca_file(name: str) -> Path:
-    return path().with_name(f"{quote(name, safe='')[:200]}.pem")
-
-
-def _keep_ca(name: str, certificates: str) -> Path:
-    file = _ca_file(name)
-    _write(file, certificates.encode())
-    return file
+        return path().is_absolute()
+    except SettingsError:
+        return False

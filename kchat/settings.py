@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
@@ -211,6 +212,8 @@ class Settings:
         password: str | None = None,
         project: str | None = None,
         profile: str | None = None,
+        profile_password: str | None = None,
+        profile_tls: TlsOptions | None = None,
         room: str | None = None,
         connect_timeout: float = 5.0,
         confirm_timeout: float = 10.0,
@@ -229,34 +232,28 @@ class Settings:
             host: host name or address, or several joined by ``,``, each with its own ``:port`` if need be.
             port: TCP port. Default: the transport's own.
             vhost: AMQP virtual host, default ``/``.
-            username: the account on the broker. Default: the URL's, else ``RABBITMQ_DEFAULT_USER`` on AMQP.
-            password: its password. Default: the URL's, else ``RABBITMQ_DEFAULT_PASS`` on AMQP.
+            username: the account on the broker. Default: the URL's; with ``host`` and such ``RABBITMQ_DEFAULT_USER`` on
+                AMQP. A profile does not take it.
+            password: its password. Default: the URL's; with ``host`` and such ``RABBITMQ_DEFAULT_PASS`` on AMQP. A profile
+                does not take it.
             project: Google Cloud project.
             profile: the name of a profile.
+            profile_password: the password of the profile's account, typed for this connection. Default: the stored one.
+            profile_tls: what to trust and whom to be where the profile says nothing of that, typed for this connection.
             room: the room's name. Default: the profile's, else ``chat``.
             connect_timeout: seconds.
             confirm_timeout: seconds.
             heartbeat: seconds.
-            tls: what to trust and whom to be. With ``host`` and such, giving any means a connection with TLS.
+            tls: what to trust and whom to be. With ``host`` and such, giving any means a connection with TLS. A profile
+                does not take it.
             environ: the environment. Default ``os.environ``.
 
         Raises:
-            SettingsError: it makes no sense.
+            SettingsError: it makes no sense, or the profile has no account for a broker that wants one.
             NotAuthorised: the profile's account has ended.
         """
         environ = os.environ if environ is None else environ
-        # An empty value, such as of a variable that is not set, names nothing, and must not come to mean another room.
-        for option, value in {
-            "transport": transport,
-            "host": host,
-            "port": port,
-            "vhost": vhost,
-            "project": project,
-        }.items():
-            if value is not None and not value:
-                raise SettingsError(
-                    f"the {option} is empty", hint=f"give it a value, or leave --{option} out"
-                )
+        _check_not_empty(transport=transport, host=host, port=port, vhost=vhost, project=project)
         named = url is not None or any((transport, host, port, vhost, project))
         if named and profile is not None:
             raise SettingsError(
@@ -268,14 +265,16 @@ class Settings:
         chosen = None if url or named else _profile(profile, environ)
         if chosen is not None:
             url = chosen.url
-            # The account is the profile's; what stands in the environment belongs to another one.
-            secret = chosen.secret()
-            username, password = (username, password) if secret is None else (None, secret)
-            tls = chosen.tls or tls
+            # A stranger's invitation may have made the profile: what belongs to another broker stays away from this one.
+            username, environ = None, {}
+            password = profile_password if profile_password is not None else chosen.secret()
+            tls = chosen.tls_with(profile_tls)
         elif not named:
             url = url or DEFAULT_URL
         if url is not None:
             brokers = [Broker.parse(part.strip()) for part in url.split(";") if part.strip()]
+            # The account of the compose file fills in for a host; a URL says itself whose it is.
+            environ = {}
         else:
             brokers = list(_from_parts(transport, host, port, vhost, project))
         if tls is not None:
@@ -283,8 +282,12 @@ class Settings:
             if tls.cert is not None:
                 # A client's certificate is an account; the one that only fills in stays out of its way.
                 environ = {}
+        brokers = [_with_account(broker, username, password, environ) for broker in brokers]
+        if chosen is not None:
+            for broker in brokers:
+                chosen.check_account(broker, tls)
         return cls(
-            brokers=tuple(_with_account(broker, username, password, environ) for broker in brokers),
+            brokers=tuple(brokers),
             room=room if room is not None else (chosen and chosen.room) or DEFAULT_ROOM,
             connect_timeout=connect_timeout,
             confirm_timeout=confirm_timeout,
@@ -294,6 +297,13 @@ class Settings:
         )
 
 
+def _check_not_empty(**options: object) -> None:
+    """An empty value, such as of a variable that is not set, names nothing, and must not come to mean another room."""
+    for option, value in options.items():
+        if value is not None and not value:
+            raise SettingsError(f"the {option} is empty", hint=f"give it a value, or leave --{option} out")
+
+
 def _profile(name: str | None, environ: Mapping[str, str]) -> Profile | None:
     """The profile of that name, or the one that is chosen where nothing else is."""
     from kchat import profiles
@@ -301,6 +311,7 @@ def _profile(name: str | None, environ: Mapping[str, str]) -> Profile | None:
     found = profiles.chosen(environ) if name is None else profiles.load().find(name)
     if found is not None:
         found.check_time()
+        found.check_files()
     return found
 
 
@@ -361,10 +372,8 @@ def _host_and_port(text: str, port: int | None) -> tuple[str, int | None]:
 def _with_account(
     broker: Broker, username: str | None, password: str | None, environ: Mapping[str, str]
 ) -> Broker:
-    if broker.transport.name == "local" and not broker.path:
-        from kchat.transports.local.options import default_path
-
-        return replace(broker, path=default_path())
+    if broker.transport.name == "local" and (not broker.path or broker.path.startswith("~")):
+        return _at_home(broker)
     if broker.transport.default_port is None:
         return broker
     if broker.transport.name == "amqp" and broker.username is None:
@@ -381,6 +390,22 @@ def _with_account(
         password=broker.password if broker.password is not None else password,
         port=broker.port if broker.port is not None else _default_port(broker.scheme),
     )
+
+
+def _at_home(broker: Broker) -> Broker:
+    """The default room, or one in the home folder, by its absolute path."""
+    from amqp.exceptions import NotAllowed
+
+    from kchat.files import no_home
+    from kchat.transports.local.options import default_path
+
+    try:
+        path = Path(broker.path).expanduser() if broker.path else Path(default_path())
+    except (RuntimeError, NotAllowed):
+        raise no_home() from None
+    if not path.is_absolute():
+        raise no_home()
+    return replace(broker, path=str(path))
 
 
 def _default_port(scheme: str) -> int | None:

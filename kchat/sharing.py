@@ -40,7 +40,10 @@ def guest_brokers(settings: Settings, address: str | None, account: str | None) 
         kchat.errors.SettingsError: the address is none.
     """
     if address is None:
-        return tuple(replace(broker, username=account, password=None) for broker in settings.brokers)
+        # The host's own options are not the guests': an invitation with any is refused.
+        return tuple(
+            replace(broker, username=account, password=None, options={}) for broker in settings.brokers
+        )
     mine = settings.broker
     if mine.transport.default_port is None:
         raise errors.SettingsError(f"the {mine.transport.name} transport has no address")
@@ -54,7 +57,11 @@ def guest_brokers(settings: Settings, address: str | None, account: str | None) 
         raise errors.SettingsError("the address is a host, or a URL without an account")
     resolved = Settings.resolve(url=given.url(), username="", environ={}).broker
     port = resolved.port if given.port is not None or given.scheme != mine.scheme else mine.port
-    return (replace(mine, scheme=given.scheme, host=given.host, port=port, username=account, password=None),)
+    return (
+        replace(
+            mine, scheme=given.scheme, host=given.host, port=port, username=account, password=None, options={}
+        ),
+    )
 
 
 def only_here(broker: Broker) -> bool:
@@ -169,11 +176,34 @@ def try_out(settings: Settings, *, send_only: bool, tell: Callable[[str], None])
     """
     if settings.transport.name == "amqp":
         _try_to_send(settings, tell)
+    elif settings.transport.name in ("local", "pubsub"):
+        _find_room(settings)
     if not send_only:
         from kchat.subscriber import Subscriber
 
         with Subscriber(settings):
             pass
+
+
+def _find_room(settings: Settings) -> None:
+    """Make sure that the room is there: joining would make it where anybody may make rooms.
+
+    On Pub/Sub whoever may send need not have the right to look; then sending and listening tell.
+    """
+    connection, broker = connect(settings, purpose="join")
+    try:
+        with broker_errors(broker, "find the room"):
+            room_exchange(settings)(connection.channel()).declare(passive=True)
+    except errors.NotFound as error:
+        raise errors.NotFound(
+            f"{broker}: there is no room {settings.room!r}",
+            hint="its host makes it, by sending a first message",
+        ) from error
+    except errors.NotAuthorised:
+        if settings.transport.name != "pubsub":
+            raise
+    finally:
+        close(connection)
 
 
 def _try_to_send(settings: Settings, tell: Callable[[str], None]) -> None:

@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from types import TracebackType
 from typing import NoReturn
 
 import click
@@ -95,11 +96,13 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         argv: the words after the program's name. Default ``sys.argv[1:]``.
     """
     words = list(sys.argv[1:] if argv is None else argv)
-    if argv is None and any("password" in word or "@" in word for word in words):
+    if argv is None and any(map(_may_be_secret, words)):
         from kchat.cli.process import hide_passwords
 
         hide_passwords(words)
     debug = "--debug" in words[:1] or _is_on(os.environ.get("KCHAT_DEBUG", ""))
+    if debug:
+        sys.excepthook = _show_traceback
     try:
         code = _run(words)
     except (click.Abort, KeyboardInterrupt):
@@ -134,6 +137,20 @@ def _run(words: list[str]) -> int:
     return result if isinstance(result, int) else DONE
 
 
+def _may_be_secret(word: str) -> bool:
+    return "password" in word or "@" in word or "kchat://" in word.lower()
+
+
+def _show_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """What Python does with an error that nobody catches, but without the passwords in its text."""
+    import traceback
+
+    from kchat.masking import mask
+
+    if sys.stderr is not None:  # closed by the parent process
+        sys.stderr.write(mask("".join(traceback.format_exception(kind, error, trace))))
+
+
 def _is_on(value: str) -> bool:
     """Whether an environment variable switches something on; by Click's words for it."""
     return value.strip().lower() in ("1", "true", "t", "yes", "y", "on")
@@ -156,7 +173,8 @@ def _help_hint(error: click.ClickException) -> str:
 
 
 def _complain(text: str, hint: str) -> None:
+    from kchat.masking import mask
     from kchat.text import visible
 
-    lines = [" ".join(visible(part, keep_newlines=False).split()) for part in (f"kchat: {text}", hint)]
+    lines = [mask(" ".join(visible(part, keep_newlines=False).split())) for part in (f"kchat: {text}", hint)]
     click.echo(lines[0] + (f"\n  {lines[1]}" if lines[1] else ""), err=True)

@@ -6,11 +6,18 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from kchat.cli.options import broker_options, confirm_timeout_option, management_option, to_settings
+from kchat.cli.options import (
+    broker_options,
+    confirm_timeout_option,
+    management_option,
+    to_settings,
+    warn_in_clear,
+)
 
 if TYPE_CHECKING:
     from kchat.doctor import Finding, Options
@@ -59,16 +66,22 @@ def command(
     """
     from kchat.cli import DONE, FAILED
     from kchat.doctor import Finding, Options, Status
-    from kchat.errors import SettingsError
+    from kchat.errors import KchatError, SettingsError
+    from kchat.masking import mask
 
     report = _Json() if as_json else _Lines()
     findings: list[Finding] = []
     try:
         settings = to_settings(**broker)
     except SettingsError as error:
-        findings.append(Finding(Status.WRONG, str(error), error.hint, check="settings"))
+        findings.append(Finding(Status.WRONG, mask(str(error)), mask(error.hint), check="settings"))
         report.show(findings[0])
     else:
+        if management_url is not None and settings.transport.name == "amqp":
+            from kchat.management import Management
+
+            with suppress(KchatError):  # the walk tells
+                warn_in_clear(Management.of(settings, management_url))
         findings += _walk(settings, Options(only, send_test, management_url), report.show)
     bad = [finding for finding in findings if finding.status is Status.WRONG]
     report.end(findings, bad)

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kchat.cli.options import Duration, broker_options, management_option, tell_removed, to_settings
+from kchat.cli.options import (
+    Duration,
+    broker_options,
+    management_option,
+    tell_removed,
+    to_settings,
+    warn_in_clear,
+)
 from kchat.cli.say import speaker
 
 if TYPE_CHECKING:
@@ -112,6 +119,7 @@ def _account(
     from kchat.management import Management
 
     management = Management.of(settings, management_url)
+    warn_in_clear(management)
     management.require_administrator()
     accounts.remove_expired(management, tell_removed)
     brokers = sharing.guest_brokers(settings, address, name)
@@ -139,6 +147,11 @@ def _tell(made: Invitation) -> None:
     say = speaker(quiet=False)
     until = "" if made.expires is None else f", until {moment(made.expires)}"
     say(f"{made.account} may {_SENDER if made.send_only else _MEMBER} in {made}{until}")
+    if made.expires is not None:
+        say(
+            "RabbitMQ does not end accounts by itself: the account ends when kchat next runs with your account after "
+            "that time, such as: kchat invite --list"
+        )
     if sharing.only_here(made.brokers[0]):
         say(
             f"warning: {made.brokers[0].host or 'localhost'} is every machine's own name for itself: "
@@ -157,6 +170,7 @@ def _list(settings: Settings, management_url: str | None) -> None:
     from kchat.management import Management
 
     management = Management.of(settings, management_url)
+    warn_in_clear(management)
     management.require_administrator()
     found = accounts.remove_expired(management, tell_removed)
     # A restart of the broker has taken the room away from guests who may not make it.
@@ -188,6 +202,8 @@ def _grant(settings: Settings, name: str, *, send_only: bool, address: str | Non
     brokers = sharing.guest_brokers(settings, address, granted.account)
     made = sharing.invitation(settings, brokers, granted.password, send_only=send_only)
     line = made.encode()
+    if settings.transport.name == "local":
+        sharing.make_room(settings)  # joining makes none
     if granted.steps and not apply:
         say("run these, or the same with --apply:")
     for step in granted.steps:

@@ -3,23 +3,46 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
 
 from kchat import errors
+from kchat.cli import terminal
 from kchat.cli.say import speaker
 
 if TYPE_CHECKING:
     from kchat.invitation import Invitation
+    from kchat.profile_changes import Plan
 
-_OVERRULING = ("KCHAT_URL", "KCHAT_TRANSPORT", "KCHAT_HOST", "KCHAT_PORT", "KCHAT_VHOST", "KCHAT_PROJECT")
+_FINGERPRINT = re.compile(r"sha256:[0-9a-f]{64}")
+_NAME_COLUMNS, _VALUE_COLUMNS = 14, 60
+"""Columns of a terminal for a row's name, and for its value before that goes on in the next line."""
+
+_OVERRULING = (
+    "KCHAT_URL",
+    "KCHAT_TRANSPORT",
+    "KCHAT_HOST",
+    "KCHAT_PORT",
+    "KCHAT_VHOST",
+    "KCHAT_PROJECT",
+    "KCHAT_PROFILE",
+)
 
 
 @click.command(name="join", short_help="Accept an invitation.")
 @click.argument("invitation", metavar="INVITATION|URL|-")
 @click.option("--name", metavar="PROFILE", help="What to call the profile. Default: the room's name.")
+@click.option(
+    "--yes",
+    "-y",
+    is_flag=True,
+    help="Agree to what is shown without being asked, also to replacing a profile.",
+)
 @click.option("--room", help="The room, where a connection URL is given. Default: chat.")
 @click.option(
     "--connect-timeout",
@@ -31,66 +54,112 @@ _OVERRULING = ("KCHAT_URL", "KCHAT_TRANSPORT", "KCHAT_HOST", "KCHAT_PORT", "KCHA
     show_envvar=True,
     help="How long a broker may take to answer.",
 )
-def command(invitation: str, name: str | None, room: str | None, connect_timeout: float) -> None:
-    """Accept an INVITATION of "kchat invite": shows where it leads, tries it, and stores it as a profile.
+def command(
+    invitation: str, name: str | None, yes: bool, room: str | None, connect_timeout: float
+) -> int | None:
+    """Accept an INVITATION of "kchat invite": shows all that it says, asks, tries it, and stores it as a profile.
 
     From then on "kchat send" and "kchat subscribe" use it, with no options. With "-" the invitation is read from
-    standard input, which keeps its password out of the shell's history. The URL of any broker is taken as well.
+    standard input, which keeps its password out of the shell's history and of the list of processes. The URL of a room
+    that exists is taken as well. It is asked at the terminal, whatever standard input is; scripts agree with --yes.
 
     \b
     Examples:
       kchat join -                                       # and paste the invitation
-      kchat join - < invitation.txt
+      kchat join --yes - < invitation.txt
       kchat join pubsub://my-project --room lunch --name lunch
     """
-    from kchat import profiles, sharing
-    from kchat.invitation import SCHEME, Invitation, moment
+    from kchat import joining, profile_changes, sharing
+    from kchat.cli.options import refuse_misplaced_urls
+    from kchat.invitation import SCHEME, Invitation
     from kchat.settings import Settings
 
+    refuse_misplaced_urls()
     say = speaker(quiet=False)
     text = _from_standard_input() if invitation == "-" else invitation
     if text.strip().strip("<>\"'`").lower().startswith(SCHEME) or "://" not in text:
         if room is not None:
             raise click.UsageError("An invitation names its room; --room goes with a connection URL.")
         joined = Invitation.decode(text)
+        joining.check(joined)
     else:
         joined = _of_url(text.strip(), room)
-    say(f"joining {joined}" + (", to send only" if joined.send_only else ""))
-    if joined.expires is not None:
-        say(f"the account ends at {moment(joined.expires)}")
+        joining.check(joined, by_url=True)
+    if invitation != "-" and joined.password is not None:
+        say(
+            "warning: other accounts of this machine can see the arguments of a command, and the shell's history keeps "
+            "them: next time kchat join -, and paste the invitation"
+        )
+    planned = profile_changes.plan(joined, name)
+    _show(joined, planned, say)
     if joined.expired:
         raise errors.NotAuthorised(
             "not authorised: the invitation has expired", hint="ask the room's host for a new one"
         )
-    if joined.tls_pin:
-        say(f"the server has to have the certificate {joined.tls_pin}")
-    elif joined.tls_ca:
-        say("the server's certificate has to come from the invitation's own CA")
+    if not yes and not terminal.confirm("Join this room?", otherwise="--yes"):
+        say("not joined; nothing is stored")
+        return 1
     with sharing.guest_settings(joined, connect_timeout) as settings:
         sharing.try_out(settings, send_only=joined.send_only, tell=say)
-    profile, kept = profiles.join(joined, name)
+    profile, kept = profile_changes.join(joined, name, shown=planned)
     say(f"it works. Stored as profile {profile.name}" + (f", the password {kept}" if kept else ""))
     Settings.resolve(profile=profile.name)  # what was stored can be read
     overruling = [variable for variable in _OVERRULING if os.environ.get(variable)]
     if overruling:
-        say(
-            f"warning: {', '.join(overruling)} in the environment comes first: use kchat send --profile {profile.name}"
-        )
+        use = shlex.join(["kchat", "send", f"--profile={profile.name}"])
+        say(f"warning: {', '.join(overruling)} in the environment comes first: use {use}")
     else:
         say('now: kchat send "Hello"' + ("" if joined.send_only else ", and kchat subscribe"))
+    return None
+
+
+def _show(joined: Invitation, planned: Plan, say: Callable[[object], None]) -> None:
+    """Tell all that an invitation says, and what of it is a change to a profile that is there."""
+    from kchat.joining import describe
+    from kchat.text import head, visible, width
+    from kchat.text import name as short
+
+    # A long name would go on in the terminal's next line, and could look like a row there.
+    where = ";".join(map(str, joined.brokers))
+    say(
+        f"joining {short(joined.room, _VALUE_COLUMNS)} at {where}"
+        + (", to send only" if joined.send_only else "")
+    )
+    rows = [*describe(joined), ("profile", planned.name + (" (new)" if planned.replaces is None else ""))]
+    if planned.in_use != planned.name:
+        former = "the room on this machine" if planned.in_use is None else f"the profile {planned.in_use}"
+        rows.append(("in use", f"from now on, instead of {former}"))
+    for change, (before, after) in planned.changes.items():
+        rows.append(("CHANGES", f"{change}: from {before} to {after}"))
+    for name, value in rows:
+        # Nothing in a value may look like a row of its own: it has no runs of spaces, and further lines are marked.
+        rest = re.sub(r"\s{2,}", lambda found: "␣" * len(found[0]), visible(value, keep_newlines=False))
+        lead = f"  {name:<{_NAME_COLUMNS}} "
+        while rest:
+            whole = _FINGERPRINT.match(rest)  # in one piece, to be compared
+            part = whole[0] if whole else head(rest, _VALUE_COLUMNS) or rest
+            say(lead + part)
+            rest, lead = rest[len(part) :], "  " + "·" * max(_NAME_COLUMNS, width(name)) + " "
 
 
 def _from_standard_input() -> str:
     from kchat.invitation import LONGEST
 
+    if sys.stdin is None:  # closed by the parent process
+        raise errors.SettingsError("standard input is closed, so there is no invitation to read")
     if sys.stdin.isatty():
         return str(click.prompt("Invitation", hide_input=True, err=True))
-    return sys.stdin.read(2 * LONGEST)
+    try:
+        return sys.stdin.read(2 * LONGEST)
+    except UnicodeDecodeError:
+        return ""  # not an invitation, as bytes that are not text are not
 
 
 def _of_url(url: str, room: str | None) -> Invitation:
-    from kchat.invitation import Invitation
+    from kchat.invitation import Invitation, check_joined_url
     from kchat.settings import Settings
 
+    for part in url.split(";"):
+        check_joined_url(part.strip())
     settings = Settings.resolve(url=url, room=room, environ={})
     return Invitation(settings.brokers, settings.room, settings.broker.password)

@@ -22,6 +22,7 @@ from kchat.transports import TRANSPORTS
 if TYPE_CHECKING:
     from kchat.accounts import Account
     from kchat.errors import KchatError
+    from kchat.management import Management
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -100,13 +101,14 @@ _BROKER = (
         "--rmq-username",
         envvar="KCHAT_RMQ_USERNAME",
         show_envvar=True,
-        help="Account on the broker; RABBITMQ_DEFAULT_USER if that is set.",
+        help="Account on the broker. Default: the URL's or the profile's; with --host RABBITMQ_DEFAULT_USER.",
     ),
     click.option(
         "--rmq-password",
         envvar="KCHAT_RMQ_PASSWORD",
         show_envvar=True,
-        help="Its password; RABBITMQ_DEFAULT_PASS if that is set. Better in the environment than on the command line.",
+        help="Its password; with --host RABBITMQ_DEFAULT_PASS if that is set. Better in the environment than here. A "
+        "profile takes neither from the environment.",
     ),
     click.option("--ask-password", "-W", is_flag=True, help="Ask for the account's password."),
     click.option(
@@ -266,10 +268,16 @@ def to_settings(
     Raises:
         kchat.errors.SettingsError: they make no sense.
     """
+    refuse_misplaced_urls()
     source = click.get_current_context().get_parameter_source
+    typed = ParameterSource.COMMANDLINE
     if profile is not None:
         # What is typed beats what stands in the environment; two of them typed contradict each other.
-        typed = ParameterSource.COMMANDLINE
+        if source("rmq_username") is typed:
+            raise SettingsError(
+                f"the profile {profile!r} names the account, and so does --rmq-username",
+                hint="leave one of them out",
+            )
         transport, host, vhost, project = (
             value if source(name) is typed else None
             for name, value in (
@@ -280,12 +288,20 @@ def to_settings(
             )
         )
         port = port if source("port") is typed else None
-    elif transport is None and source("rmq_username") is ParameterSource.COMMANDLINE and not (url or project):
+    elif transport is None and source("rmq_username") is typed and not (url or project):
         # An account typed on the command line means RabbitMQ; one in the environment only fills in.
         transport = "amqp"
     if ask_password:
         rmq_password = _ask_password()
     options = TlsOptions(ca=tls_ca, cert=tls_cert, key=tls_key, pin=tls_pin, insecure=tls_insecure)
+    # Of the environment, a profile takes nothing but the wish for TLS.
+    for_profile = TlsOptions(
+        ca=tls_ca if source("tls_ca") is typed else None,
+        cert=tls_cert if source("tls_cert") is typed else None,
+        key=tls_key if source("tls_key") is typed else None,
+        pin=tls_pin if source("tls_pin") is typed else None,
+        insecure=tls_insecure and source("tls_insecure") is typed,
+    )
     settings = Settings.resolve(
         url=url,
         transport=transport,
@@ -296,6 +312,8 @@ def to_settings(
         password=rmq_password,
         project=project,
         profile=profile,
+        profile_password=rmq_password if ask_password or source("rmq_password") is typed else None,
+        profile_tls=for_profile if tls or for_profile else None,
         room=room,
         connect_timeout=connect_timeout,
         tls=options if tls or options else None,
@@ -307,6 +325,39 @@ def to_settings(
         )
     expiry.remove_due(settings, tell_removed, _tell_not_removed)
     return settings
+
+
+_URL_OPTIONS = {"url", "management_url", "address", "text", "rmq_password"}
+"""Options whose values may be URLs with an account, or are no names that anybody would show."""
+
+
+def refuse_misplaced_urls() -> None:
+    """Refuse a URL with a password where a name belongs: a room's name, say, is shown to everybody.
+
+    Raises:
+        kchat.errors.SettingsError: there is one.
+    """
+    from kchat.masking import holds_password
+
+    context = click.get_current_context()
+    for option in context.command.params:
+        value = context.params.get(str(option.name))
+        if not isinstance(option, click.Option) or option.name in _URL_OPTIONS or not isinstance(value, str):
+            continue
+        if "//" in value and holds_password(value):
+            raise SettingsError(
+                f"{max(option.opts, key=len)} takes a name, and was given a URL with a password",
+                hint="the broker's URL goes to --url",
+            )
+
+
+def warn_in_clear(management: Management) -> None:
+    """Say it where the administrator's password is about to go over a network unencrypted."""
+    if management.in_clear:
+        speaker(quiet=False)(
+            f"kchat: warning: {management.url} is not encrypted: the account's password can be read on its way there; "
+            "use https://, or an SSH tunnel to the broker's machine"
+        )
 
 
 def _ask_password() -> str:

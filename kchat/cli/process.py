@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 _OPTION = "--rmq-password"
+_INVITATION = re.compile(r"(?i)kchat://\d+\.([\w-]+)")
 _IN_URL = re.compile(r"://[^/\s]*?:(.*)@", re.DOTALL)
 
 
@@ -35,6 +36,7 @@ def _passwords(words: Iterable[str]) -> Iterator[str]:
             yield word
         elif equals and name == _OPTION:
             yield value
+        yield from _INVITATION.findall(word)
         # Several URLs may stand in one word.
         for part in word.split(";"):
             if found := _IN_URL.search(part):

@@ -99,11 +99,11 @@ def use(name: str | None, none: bool) -> None:
       kchat profile use lunch
       kchat profile use --none
     """
-    from kchat import profiles
+    from kchat import profile_changes
 
     if none == (name is not None):
         raise click.UsageError("Name a profile, or --none.")
-    profiles.use(name)
+    profile_changes.use(name)
     speaker(quiet=False)("no profile is in use" if name is None else f"profile {name} is in use")
 
 
@@ -116,9 +116,9 @@ def remove(name: str) -> None:
     Examples:
       kchat profile remove lunch
     """
-    from kchat import profiles
+    from kchat import profile_changes
 
-    profiles.remove(name)
+    profile_changes.remove(name)
     speaker(quiet=False)(f"removed profile {name}; its account stays until the room's host revokes it")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from kchat.cli.options import broker_options, management_option, tell_removed, to_settings
+from kchat.cli.options import broker_options, management_option, tell_removed, to_settings, warn_in_clear
 from kchat.cli.say import speaker
 
 
@@ -31,6 +31,7 @@ def command(names: tuple[str, ...], management_url: str | None, **broker: Any) -
     if settings.transport.name != "amqp":
         raise click.UsageError("Only RabbitMQ's accounts can be ended by kchat.")
     management = Management.of(settings, management_url)
+    warn_in_clear(management)
     management.require_administrator()
     say = speaker(quiet=False)
     for name in names:

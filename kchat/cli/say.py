@@ -11,6 +11,10 @@ def speaker(quiet: bool) -> Callable[[object], None]:
 
     def say(text: object) -> None:
         line = str(text)
+        if "//" in line:
+            from kchat.masking import mask
+
+            line = mask(line)
         if not (line.isascii() and line.isprintable()):
             from kchat.text import visible  # takes a while to load
 

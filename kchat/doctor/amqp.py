@@ -8,6 +8,7 @@ tells "may not" (403) from "may" (406, the fault).
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from time import monotonic
@@ -194,7 +195,7 @@ def _missing_room(walk: Walk) -> Outcome:
         except amqp.exceptions.AccessRefused:
             return wrong(
                 f"there is no exchange {name!r}, and this account may not make it",
-                f"whoever may has to make it: kchat send --room {name!r} with their account",
+                f"an account that may has to make it: {shlex.join(['kchat', 'send', f'--room={name}', 'Hello'])}",
             )
         except amqp.exceptions.PreconditionFailed:
             pass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sqlite3
 import stat
@@ -68,7 +69,7 @@ def rights(walk: Walk) -> Outcome:
             mode = stat.filemode(owner.st_mode)
             return wrong(
                 f"this account may not write {each} ({mode}, of uid {owner.st_uid})",
-                f"chmod u+rw {each}, as its owner",
+                f"as its owner: {shlex.join(['chmod', 'u+rw', str(each)])}",
             )
     if path.exists() and path.stat().st_mode & 0o077:
         mode = stat.filemode(path.stat().st_mode)
@@ -106,7 +107,7 @@ def lock(walk: Walk) -> Outcome:
         if "locked" in str(error):
             return wrong(
                 f"another program has kept the file locked for {seconds:g} s",
-                f"which one: fuser {walk.path}",
+                f"which one: {shlex.join(['fuser', str(walk.path)])}",
             )
         # What else is wrong with it, the next step tells in better words.
         return skipped(str(error))

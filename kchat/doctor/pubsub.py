@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +78,8 @@ def topic(walk: Walk) -> Outcome:
                 )
             return note(
                 f"there is no topic {name!r} yet",
-                f"the first message or subscriber makes it, if its account may; or: gcloud pubsub topics create {name}",
+                "the first message or subscriber makes it, if its account may; or: "
+                + shlex.join(["gcloud", "pubsub", "topics", "create", _topic_id(name)]),
             )
     walk.topic_exists = True
     return ok(f"topic {name!r} exists")
@@ -108,7 +110,8 @@ def permissions(walk: Walk) -> Outcome:
     roles = {"send": "roles/pubsub.publisher", "subscribe": "roles/pubsub.subscriber"}
     return wrong(
         f"this account may not {' nor '.join(missing)}: no {', '.join(wanted[each] for each in missing)}",
-        f"gcloud pubsub topics add-iam-policy-binding {walk.settings.room} --member=... --role={roles[missing[0]]}",
+        shlex.join(["gcloud", "pubsub", "topics", "add-iam-policy-binding", _topic_id(walk.settings.room)])
+        + f" --member=... --role={roles[missing[0]]}",
     )
 
 

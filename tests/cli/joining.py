@@ -7,7 +7,7 @@ from tests.brokers.processes import Commands, Result
 
 
 def joined(guests: Commands, line: str, *arguments: str) -> Result:
-    result = guests.run_kchat("join", *arguments, "-", stdin=line + "\n")
+    result = guests.run_kchat("join", "--yes", *arguments, "-", stdin=line + "\n")
     assert result.code == 0, result.stderr
     return result
 

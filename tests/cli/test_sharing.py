@@ -247,7 +247,7 @@ def test_the_password_can_be_in_the_systems_keyring(host: Host, guests: Commands
         "PYTHONPATH": f"{folder}{os.pathsep}{guests.environment['PYTHONPATH']}",
     }
     line = host.invite(name)
-    result = guests.run_kchat("join", "-", stdin=line, env=env)
+    result = guests.run_kchat("join", "--yes", "-", stdin=line, env=env)
     assert result.code == 0, result.stderr
     assert "in the system's keyring (the test's keyring)" in result.stderr
     file = guests.home / "config" / "kchat" / "profiles.toml"
@@ -272,7 +272,7 @@ def test_what_cannot_be_joined_is_not_stored(host: Host, guests: Commands, name:
         ("hello", 2, "no invitation"),
         ("", 2, "no invitation"),
     ):
-        result = guests.run_kchat("join", "-", stdin=text)
+        result = guests.run_kchat("join", "--yes", "-", stdin=text)
         assert (result.code, word in result.stderr) == (code, True), result.stderr
         assert "Traceback" not in result.stderr
         assert password_of(line) not in result.stderr

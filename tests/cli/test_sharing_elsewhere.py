@@ -9,6 +9,7 @@ import pytest
 
 from kchat.invitation import Invitation
 from tests.brokers.processes import Commands
+from tests.brokers.pubsub import Emulator
 from tests.brokers.redis import Redis
 from tests.cli.joining import joined, password_of
 
@@ -19,6 +20,30 @@ def test_a_room_in_a_file_is_shared_by_its_path(guests: Commands, tmp_path: Path
     assert f"{tmp_path}/room.db" in result.stderr
     assert "chmod" in result.stderr
     assert Invitation.decode(result.stdout).brokers[0].path == f"{tmp_path}/room.db"
+    joined(guests, result.stdout)
+    assert f"{tmp_path}/room.db" in guests.run_kchat("send", "hello").stderr
+
+
+def test_an_invitation_has_none_of_the_options_of_the_hosts_url(guests: Commands, tmp_path: Path) -> None:
+    result = guests.run_kchat("invite", "ada", "--url", f"local://{tmp_path}/room.db?busy_timeout=2")
+    assert result.code == 0, result.stderr
+    assert Invitation.decode(result.stdout).brokers[0].options == {}
+    joined(guests, result.stdout)
+
+
+def test_joining_makes_no_room_where_there_is_none(
+    guests: Commands, pubsub_emulator: Emulator, local_url: str
+) -> None:
+    env = pubsub_emulator.environment
+    project = pubsub_emulator.url(pubsub_emulator.new_project())
+    assert guests.run_kchat("send", "--url", local_url, "--room", "another", "first").code == 0
+    for url in (project, local_url):
+        for _ in range(2):  # as the first attempt made none, the second finds none either
+            missing = guests.run_kchat("join", "--yes", url, env=env)
+            assert (missing.code, "there is no room 'chat'" in missing.stderr) == (1, True), missing.stderr
+        assert guests.run_kchat("send", "--url", url, "first", env=env).code == 0
+        found = guests.run_kchat("join", "--yes", url, env=env)
+        assert found.code == 0, found.stderr
 
 
 @pytest.mark.parametrize("room", ["chat", "a*b[c]?", "部屋"])
@@ -28,7 +53,7 @@ def test_on_redis_a_guest_has_the_rooms_channel_and_no_other(
     name = f"ada{secrets.token_hex(3)}"
     shown = commands.run_kchat("invite", name, "--url", redis_url, "--room", room)
     assert (shown.code, "ACL SETUSER" in shown.stderr) == (0, True)
-    assert guests.run_kchat("join", "-", stdin=shown.stdout).code == 1, "showing the command ran it"
+    assert guests.run_kchat("join", "--yes", "-", stdin=shown.stdout).code == 1, "showing the command ran it"
     for more in ([], ["--send-only"]):
         account = name + "-".join(["", *more]).replace("--", "")
         made = commands.run_kchat("invite", account, *more, "--apply", "--url", redis_url, "--room", room)

@@ -49,13 +49,13 @@ def test_with_the_pin_a_guest_knows_the_server_at_any_address_and_nobody_in_betw
             "invite", name, "--address", f"amqps://127.0.0.2:{network.port}", env=env
         )
         assert invited.code == 0, invited.stderr
-        joined = guests.run_kchat("join", "-", stdin=invited.stdout)
+        joined = guests.run_kchat("join", "--yes", "-", stdin=invited.stdout)
         assert joined.code == 0, joined.stderr
         assert pin in joined.stderr
         assert guests.run_kchat("send", "hello").code == 0
         # Somebody takes over the way to the broker, with a certificate for that very address.
         network._target = ("127.0.0.1", in_between.port)
-        for command in (["send", "my secret"], ["subscribe"], ["join", "-"]):
+        for command in (["send", "my secret"], ["subscribe"], ["join", "--yes", "-"]):
             refused = guests.run_kchat(*command, stdin=invited.stdout if "join" in command else None)
             assert refused.code == 1, refused.stderr
             assert "certificate" in refused.stderr
@@ -71,10 +71,10 @@ def test_with_the_ca_a_guest_needs_no_file_of_the_hosts(
         env = host(tls_rabbitmq, vhost, KCHAT_TLS_CA=str(authority))
         invited = commands.run_kchat("invite", name, env=env)
         assert invited.code == 0, invited.stderr
-        joined = guests.run_kchat("join", "-", stdin=invited.stdout)
+        joined = guests.run_kchat("join", "--yes", "-", stdin=invited.stdout)
         assert joined.code == 0, joined.stderr
         assert guests.run_kchat("send", "hello").code == 0
-        kept = guests.home / "config" / "kchat" / "chat.pem"
+        (kept,) = (guests.home / "config" / "kchat").glob("*.pem")
         assert kept.read_text().split() == authority.read_text().split()
         assert guests.run_kchat("profile", "remove", "chat").code == 0
         assert not kept.exists()

@@ -30,7 +30,7 @@ LINE = an_invitation(room="lunch", tls_pin=PIN, expires=1_900_000_000).encode()
         ("amqp://ada@broker.example:5672/", {}),
         ("amqp://ada@[2001:db8::1]:5672/a%2Fb", {"room": "a room/with odd: ñame", "send_only": True}),
         ("amqps://ada%40home@10.0.0.1:5671/", {"tls_pin": PIN, "expires": 1_900_000_000}),
-        ("local:///srv/kchat/room.db?history_max_age=60", {"password": None}),
+        ("local:///srv/kchat/room.db", {"password": None}),
         ("pubsub://example.com:my-project", {"password": None, "room": "lunch"}),
         ("redis://ada@h:6379/3", {"username": "Ada Lovelace"}),
     ],

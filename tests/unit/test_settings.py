@@ -62,6 +62,15 @@ def test_the_account_of_the_compose_file_fills_in_when_a_host_is_given() -> None
     assert (broker.username, broker.password) == ("rmq", "secret")
 
 
+def test_the_account_of_the_compose_file_is_not_given_to_a_url() -> None:
+    environ = {"RABBITMQ_DEFAULT_USER": "rmq", "RABBITMQ_DEFAULT_PASS": "secret"}
+    for broker in (
+        resolve(environ, url="amqp://b/").broker,
+        resolve(environ | {"KCHAT_URL": "amqp://b/"}).broker,
+    ):
+        assert (broker.username, broker.password) == (None, None)
+
+
 def test_an_account_that_is_named_is_not_mixed_with_the_one_of_the_environment() -> None:
     environ = {"RABBITMQ_DEFAULT_USER": "rmq", "RABBITMQ_DEFAULT_PASS": "secret"}
     broker = resolve(environ, url="amqp://ada:hers@b/").broker

@@ -45,10 +45,32 @@ class Options:
 
 
 def default_path() -> str:
-    """The room of this user: ``kchat/room.db`` in the state directory that the system prescribes."""
+    """The room of this user: ``kchat/room.db`` in the state directory that the system prescribes.
+
+    Raises:
+        amqp.exceptions.NotAllowed: no home folder is known. A folder called ``~`` in the working directory is not one.
+    """
     from platformdirs import user_state_path  # only this needs it, and an import costs every start
 
-    return str(user_state_path("kchat") / "room.db")
+    try:
+        folder = user_state_path("kchat")
+    except RuntimeError:
+        folder = Path("~")
+    if not folder.is_absolute():
+        raise NotAllowed("local: no home folder is known for the default room")
+    return str(folder / "room.db")
+
+
+def _in_home(path: str) -> str:
+    """``~/room.db`` as an absolute path.
+
+    Raises:
+        amqp.exceptions.NotAllowed: no home folder is known.
+    """
+    try:
+        return str(Path(path).expanduser())
+    except RuntimeError:
+        raise NotAllowed(f"local: no home folder is known for {path}") from None
 
 
 def _number(name: str, value: Any, kind: str) -> float | int:
@@ -71,7 +93,7 @@ def _path_of(url: str) -> str:
     if host in (".", "..") and path.strip("/"):
         return host + path
     if host == "~" and path.strip("/"):
-        return str(Path(host + path).expanduser())
+        return _in_home(host + path)
     raise NotAllowed(f"{url}: no file is named there; use local:///directory/room.db or local://./room.db")
 
 
@@ -93,7 +115,7 @@ def read_options(url: str | None, virtual_host: str | None, settings: Mapping[st
         query = dict(parse_qsl(urlsplit(url).query, keep_blank_values=True))
     elif virtual_host and virtual_host.strip("/"):
         here = url if url in (".", "..", "~") else ""
-        path = str(Path(f"{here}/{virtual_host.lstrip('/')}").expanduser())
+        path = _in_home(f"{here}/{virtual_host.lstrip('/')}")
     elif url and url not in _NOWHERE:
         path = url
     chosen: dict[str, Any] = {}
