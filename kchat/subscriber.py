@@ -235,6 +235,7 @@ class Subscriber:
             self._gather_burst(now + BATCH_SECONDS, limit)
         messages: list[Message] = []
         size, checked, is_repeat = 0, self._consumer.checked, self._repeats.has
+        room = self.settings.room
         while arrived and len(messages) < limit and size <= LARGE:
             delivery = arrived.popleft()
             self._handed_over = delivery.delivery_tag
@@ -242,7 +243,7 @@ class Subscriber:
             message = Message.receive(
                 body if isinstance(body, bytes) else _as_bytes(body),
                 # Where the broker does not check it, anybody can write anything there, and reading it takes time.
-                account=delivery.user_id if checked else None,
+                account=delivery.account(room) if checked else None,
                 redelivered=_is_redelivered(delivery),
             )
             if not is_repeat(message):
