@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from kchat import errors, events
 from kchat.connection import Backoff, keep_trying
 from kchat.consumer import Consumer
+from kchat.lasting import DURABLE
 from kchat.message import Message
 from kchat.names import check_username, login_name
 from kchat.repeats import Repeats
@@ -81,6 +82,12 @@ class Subscriber:
         abilities = settings.transport.abilities
         if durable is not None and not abilities.durable:
             raise errors.SettingsError(f"the {settings.transport.name} transport has no durable queues")
+        if durable == DURABLE and settings.transport.name == "amqp":
+            # An exchange and a queue of one name have the same permissions, and members may read that exchange.
+            raise errors.SettingsError(
+                f"the name {durable!r} is used by kchat itself on AMQP",
+                hint="choose another name for the queue",
+            )
         if (last is not None or since is not None) and not abilities.history:
             raise errors.SettingsError(
                 f"a room on {settings.transport.name} keeps no history, so there is nothing to begin with",

@@ -67,7 +67,7 @@ def next_message(subscriber: Subscriber, seconds: float = 20) -> Message:
 # ---- the ways to say again what somebody else has said
 
 
-def dead_letters(arguments: dict[str, Any], reject: bool = False) -> Way:
+def dead_letters(arguments: dict[str, Any], *, reject: bool = False) -> Way:
     """A queue whose dead letters go to the room."""
 
     def way(channel: Channel, room: str) -> Callable[[], object]:
