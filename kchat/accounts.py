@@ -16,7 +16,7 @@ from time import monotonic, sleep, time
 from typing import TYPE_CHECKING
 
 from kchat import errors, leftovers
-from kchat.lookalikes import looks_like, oddity, spelled
+from kchat.lookalikes import looks_like, normalised, oddity, spelled
 from kchat.names import check_username
 from kchat.rights import NOTHING, of_guest, of_older_member, room_of
 from kchat.topology import QUEUE_PREFIX
@@ -220,6 +220,8 @@ def revoke(
             so long.
     """
     user = management.user(name)
+    if user is None and name != normalised(name):
+        return revoke(management, normalised(name), vhost=vhost, seconds=seconds)
     if user is None:
         gone = (
             Ended(0)

@@ -107,8 +107,8 @@ def spelled(name: str) -> str:
 
 
 def looks_like(name: str, other: str) -> bool:
-    """Whether two different names look the same, letter by letter, whatever the script."""
-    return name != other and _skeleton(name) == _skeleton(other)
+    """Whether two different names look the same, letter by letter, whatever the script, or differ by case alone."""
+    return name != other and (name.casefold() == other.casefold() or _skeleton(name) == _skeleton(other))
 
 
 def _like_a_mark(name: str) -> str | None:
@@ -123,7 +123,7 @@ def _skeleton(name: str) -> str:
     text = "".join("-" if category(character) == "Pd" else character for character in seen)
     # Twice: a Greek capital iota is an I, and an I an l.
     latin = text.translate(_QUOTES).translate(_LATIN).translate(_LATIN)
-    return " ".join(latin.split()).replace("rn", "m")
+    return " ".join(latin.split()).casefold().replace("rn", "m")
 
 
 def _is_hidden(character: str) -> bool:

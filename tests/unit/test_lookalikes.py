@@ -114,7 +114,9 @@ def test_no_text_is_too_odd(name: str) -> None:
     [
         ("\u0430\u0434\u0430", "a\u0434a"),
         ("\u0441\u043e\u0441\u043e", "coco"),
-        ("b0b", "bOb"),
+        ("b0b", "bob"),
+        ("ada", "Ada"),
+        ("Ian", "ian"),
         ("Il", "lI"),
         ("\u0399an", "lan"),
         ("ada ", "ada"),
@@ -131,9 +133,7 @@ def test_names_that_look_the_same_are_alike_both_ways(name: str, other: str) -> 
     assert looks_like(other, name)
 
 
-@pytest.mark.parametrize(
-    ("name", "other"), [("ada", "Ada"), ("ada", "ada2"), ("e", "\u00e9"), ("ada", "adam")]
-)
+@pytest.mark.parametrize(("name", "other"), [("ada", "ada2"), ("e", "\u00e9"), ("ada", "adam")])
 def test_names_that_can_be_told_apart_are_not_alike(name: str, other: str) -> None:
     assert not looks_like(name, other)
 
