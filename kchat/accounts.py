@@ -1,37 +1,29 @@
-r"""Accounts on RabbitMQ for the guests of one room: made, listed, ended.
+"""Accounts on RabbitMQ for the guests of one room: made, listed, ended.
 
 An account of kchat's has the tag ``kchat``. What it may do, and where, stands in its permissions, from which it is read
 back; when it ends stands in a second tag, ``kchat-expires=2026-05-01T12:00:00Z``. RabbitMQ gives tags that it does not know
 no meaning. Accounts without the tag are not touched.
-
-==========  ===================  =================================  =================================
-room chat   configure            write                              read
-==========  ===================  =================================  =================================
-send-only   ``^$``               ``^chat$``                         ``^$``
-member      ``^kchat\.chat\..*``  ``^chat$|^kchat\.chat\..*``        ``^chat$|^kchat\.chat\..*``
-==========  ===================  =================================  =================================
-
-``kchat.chat.`` is what the names of the queues of the room's subscribers begin with
-(:func:`kchat.topology.queue_name`). See https://www.rabbitmq.com/docs/access-control.
 """
 
 from __future__ import annotations
 
-import re
 import secrets
 import shlex
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from time import monotonic, sleep, time
 from typing import TYPE_CHECKING
 
-from kchat import errors
+from kchat import errors, leftovers
+from kchat.lookalikes import looks_like, normalised, oddity, spelled
 from kchat.names import check_username
-from kchat.topology import QUEUE_PREFIX, queue_prefix
+from kchat.rights import NOTHING, of_guest, of_older_member, room_of
+from kchat.topology import QUEUE_PREFIX
 
 if TYPE_CHECKING:
+    from kchat.leftovers import Leftover
     from kchat.management import Management
     from kchat.settings import Settings
 
@@ -46,16 +38,8 @@ still counts after a cut network."""
 CLOSE_SECONDS = 10.0
 """How long closing an account's connections may take. A second is usual."""
 
-_NOTHING = "^$"
-
-
-@dataclass(frozen=True)
-class Rights:
-    """What an account may do on one virtual host, as RabbitMQ's regular expressions."""
-
-    configure: str
-    write: str
-    read: str
+REPLAYS = "x-recent-history"
+"""A type of exchange, of a plug-in of RabbitMQ's, that publishes old messages again, as they were."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +52,8 @@ class Account:
         room: the room; None where its rights are not kchat's, or not any more.
         send_only: whether it may send and nothing else.
         expires: when it ends, in UNIX seconds; None for never.
+        reaches_others: whether it has the rights of an older kchat, by which it reaches the queues of other members.
+        more_tags: those that kchat does not give. They make it more than a guest, and kchat does not end it.
     """
 
     name: str
@@ -75,6 +61,8 @@ class Account:
     room: str | None
     send_only: bool
     expires: int | None
+    reaches_others: bool = False
+    more_tags: tuple[str, ...] = ()
 
     @property
     def expired(self) -> bool:
@@ -82,29 +70,19 @@ class Account:
         return self.expires is not None and self.expires <= time()
 
 
-def rights(settings: Settings, *, send_only: bool) -> Rights:
-    """What an account needs in a room, and no more.
+@dataclass(frozen=True)
+class Ended:
+    """An account that was ended.
 
-    Arguments:
-        settings: the room, on AMQP.
-        send_only: to send and nothing else.
+    Attributes:
+        connections: how many it had.
+        removed: its own queues and exchanges, which are deleted.
+        left: queues and exchanges that may be its own, and may be others'.
     """
-    room = f"^{_escape(settings.room)}$"
-    if send_only:
-        return Rights(_NOTHING, room, _NOTHING)
-    queues = f"^{_escape(queue_prefix(settings))}.*"
-    return Rights(queues, f"{room}|{queues}", f"{room}|{queues}")
 
-
-def _escape(text: str) -> str:
-    """For Erlang's ``re``, which is PCRE on bytes: ASCII that is neither letter nor digit may always be escaped."""
-    return re.sub(r"([^A-Za-z0-9_\x80-\U0010ffff])", r"\\\1", text)
-
-
-def _room_of(write: str) -> tuple[str, bool] | None:
-    """The room in a pattern of :func:`rights`, and whether that is all that it allows."""
-    found = re.fullmatch(r"\^((?:\\.|[^\\$|])*)\$(\|.*)?", write, re.DOTALL)
-    return (re.sub(r"\\(.)", r"\1", found[1]), found[2] is None) if found else None
+    connections: int
+    removed: list[Leftover] = field(default_factory=list)
+    left: list[Leftover] = field(default_factory=list)
 
 
 def create(
@@ -130,7 +108,7 @@ def create(
         Its password, 192 random bits.
 
     Raises:
-        kchat.errors.Refused: there is an account of that name, kchat's or not.
+        kchat.errors.Refused: there is an account of that name, kchat's or not, or one whose name looks like it.
         kchat.errors.SettingsError: the name or the room is not one to make accounts for.
         kchat.errors.BrokerError: see :meth:`kchat.management.Management.request`.
     """
@@ -144,9 +122,15 @@ def create(
             f"there is an account {name!r} on {settings.broker} already",
             hint=f"end it first with: {shlex.join(revoke)}" if ours else "choose another name",
         )
+    twin = next((user["name"] for user in management.users() if looks_like(name, user["name"])), None)
+    if twin is not None:
+        raise errors.Refused(
+            f"the name {spelled(name)} looks like the account {spelled(twin)} on {settings.broker}",
+            hint="choose a name that nobody takes for the other one",
+        )
     password = secrets.token_urlsafe(24)
     tags = (TAG,) if expires is None else (TAG, _EXPIRES_TAG + _stamp(expires))
-    allowed = rights(settings, send_only=send_only)
+    allowed = of_guest(settings.room, name, send_only=send_only)
     management.put_user(name, password, tags)
     try:
         management.put_permissions(
@@ -154,6 +138,8 @@ def create(
         )
         management.limit(name, "max-connections", max_connections)
         management.limit(name, "max-channels", 2 * max_connections)
+        if not send_only:
+            leftovers.mend_shared_exchange(management, settings.broker.vhost, settings.room)
     except BaseException:
         # Half an account is of no use, and its name would be taken.
         with suppress(errors.BrokerError):
@@ -165,73 +151,119 @@ def create(
 def find(management: Management, name: str) -> Account | None:
     """An account of kchat's, or None where there is none of that name, or one that kchat did not make."""
     user = management.user(name)
-    return (
-        None if user is None or TAG not in user["tags"] else _account(management, user["name"], user["tags"])
-    )
+    if user is None or TAG not in user["tags"]:
+        return None
+    return _account(user["name"], user["tags"], management.permissions(user["name"]))
 
 
 def all_accounts(management: Management) -> list[Account]:
     """All accounts of kchat's on the broker, in all rooms, by their names."""
     ours = [user for user in management.users() if TAG in user["tags"]]
-    found = [_account(management, user["name"], user["tags"]) for user in ours]
+    granted = management.all_permissions()
+    found = [_account(user["name"], user["tags"], granted.get(user["name"], [])) for user in ours]
     return sorted(found, key=lambda account: account.name)
 
 
-def _account(management: Management, name: str, tags: list[str]) -> Account:
+def _account(name: str, tags: list[str], permissions: list[dict[str, str]]) -> Account:
     expires = next((_seconds(tag) for tag in tags if tag.startswith(_EXPIRES_TAG)), None)
-    permissions = management.permissions(name)
+    more = _more_tags(tags)
     if len(permissions) != 1:
-        return Account(name, "", None, send_only=False, expires=expires)
+        return Account(name, "", None, send_only=False, expires=expires, more_tags=more)
     granted = permissions[0]
-    found = _room_of(granted["write"])
+    found = room_of(granted["write"])
     room, send_only = found if found is not None else (None, False)
-    return Account(name, granted["vhost"], room, send_only and granted["read"] == _NOTHING, expires)
+    older = room is not None and of_older_member(room).are(granted)
+    send_only = send_only and granted["read"] == NOTHING
+    return Account(name, granted["vhost"], room, send_only, expires, older, more)
 
 
-def revoke(management: Management, name: str, *, seconds: float = CLOSE_SECONDS) -> int:
-    """End an account and close its connections.
+def _more_tags(tags: list[str]) -> tuple[str, ...]:
+    return tuple(tag for tag in tags if tag and tag != TAG and not tag.startswith(_EXPIRES_TAG))
+
+
+def mend_room(management: Management, settings: Settings, accounts: list[Account]) -> bool:
+    """See to what the members of a room share: :func:`kchat.leftovers.mend_shared_exchange`.
+
+    Arguments:
+        management: an administrator's access.
+        settings: the room; it exists.
+        accounts: of :func:`all_accounts`.
+
+    Returns:
+        Whether it was of no use.
+    """
+    vhost, room = settings.broker.vhost, settings.room
+    if not _has_members(accounts, vhost, room):
+        return False
+    return leftovers.mend_shared_exchange(management, vhost, room)
+
+
+def _has_members(accounts: list[Account], vhost: str, room: str) -> bool:
+    return any((each.vhost, each.room, each.send_only) == (vhost, room, False) for each in accounts)
+
+
+def revoke(
+    management: Management, name: str, *, vhost: str | None = None, seconds: float = CLOSE_SECONDS
+) -> Ended:
+    """End an account, close its connections, and delete its own queues and exchanges.
+
+    An account that is gone already, but not what it left, is done with too: so a revocation that was interrupted can be
+    repeated.
 
     Arguments:
         management: an administrator's access.
         name: of the account.
+        vhost: a virtual host to look at, beside those that the account may use. Default: none.
         seconds: how long closing its connections may take.
 
-    Returns:
-        How many connections it had.
-
     Raises:
-        kchat.errors.NotFound: there is no such account.
-        kchat.errors.Refused: kchat did not make it; or its connections are still open after so long.
+        kchat.errors.NotFound: there is no such account, and nothing that it left.
+        kchat.errors.Refused: kchat did not make it; it is more than a guest; or its connections are still open after
+            so long.
     """
     user = management.user(name)
+    if user is None and name != normalised(name):
+        return revoke(management, normalised(name), vhost=vhost, seconds=seconds)
     if user is None:
+        gone = (
+            Ended(0)
+            if vhost is None
+            else _end(management, name, "the invitation was revoked", seconds, vhost)
+        )
+        if gone.connections or gone.removed:
+            return gone
         raise errors.NotFound(
-            f"{management.url}: there is no account {name!r}",
+            f"{management.url}: there is no account {spelled(name)}",
             hint="kchat invite --list shows those that there are",
         )
     if TAG not in user["tags"]:
         raise errors.Refused(
-            f"{management.url}: kchat did not make the account {name!r}, and leaves it alone",
+            f"{management.url}: kchat did not make the account {spelled(name)}, and leaves it alone",
             hint="kchat invite --list shows those of kchat's",
         )
-    return _end(management, name, "the invitation was revoked", seconds)
+    if more := _more_tags(user["tags"]):
+        raise errors.Refused(
+            f"{management.url}: the account {spelled(name)} is more than a guest (tag {', '.join(more)}): not ended",
+            hint="take the tag away, or delete the account, in RabbitMQ's dashboard",
+        )
+    return _end(management, name, "the invitation was revoked", seconds, vhost)
 
 
 def remove_expired(
     management: Management, on_removed: Callable[[Account], None] | None = None
 ) -> list[Account]:
-    """Remove the accounts of kchat's whose time is over, and close their connections.
+    """Remove the accounts of kchat's whose time is over, as :func:`revoke` does.
 
     Arguments:
         management: an administrator's access.
         on_removed: told of each one.
 
     Returns:
-        Those that are left.
+        Those that are left; those that are more than guests are among them.
     """
     left = []
     for account in all_accounts(management):
-        if not account.expired:
+        if not account.expired or account.more_tags:
             left.append(account)
             continue
         with suppress(errors.NotFound):  # somebody else was faster
@@ -241,10 +273,15 @@ def remove_expired(
     return left
 
 
-def _end(management: Management, name: str, reason: str, seconds: float) -> int:
+def _end(management: Management, name: str, reason: str, seconds: float, vhost: str | None = None) -> Ended:
     seen = set(management.connections(name))
+    try:
+        permissions = management.permissions(name)
+    except errors.NotFound:
+        permissions = []
     # First the account: a client whose connection is closed comes back at once.
-    management.delete_user(name)
+    with suppress(errors.NotFound):
+        management.delete_user(name)
     deadline = monotonic() + seconds
     while open_still := management.connections(name):
         seen.update(open_still)
@@ -255,11 +292,34 @@ def _end(management: Management, name: str, reason: str, seconds: float) -> int:
                 hint="close them in RabbitMQ's dashboard",
             )
         sleep(0.1)
-    return len(seen)
+    # Then what it left: with an open connection it could make it again.
+    ended = Ended(len(seen))
+    for place in {granted["vhost"] for granted in permissions} | ({vhost} if vhost is not None else set()):
+        with suppress(errors.NotFound):  # there is no such virtual host any more
+            ended.removed.extend(leftovers.remove_owned(management, place, name))
+    for granted in permissions:
+        _close_room(management, granted, ended)
+    return ended
+
+
+def _close_room(management: Management, granted: dict[str, str], ended: Ended) -> None:
+    """See to what the members of a room share, after one of them has gone."""
+    vhost, found = granted["vhost"], room_of(granted["write"])
+    if found is None or found[1]:
+        return
+    room = found[0]
+    if of_older_member(room).are(granted):
+        ended.left.extend(leftovers.ownerless(management, vhost, room))
+    with suppress(errors.NotFound):  # the room is not open now: who opens it next finds nothing spoilt in it
+        leftovers.mend_shared_exchange(management, vhost, room)
+    if not _has_members(all_accounts(management), vhost, room):
+        leftovers.release_shared_exchange(management, vhost, room)
 
 
 def check_account_name(name: str) -> None:
     """An account's name is a username, without a colon, which HTTP's basic authentication ends it with (RFC 7617).
+
+    And nobody takes it for another: see :func:`kchat.lookalikes.oddity`.
 
     Raises:
         kchat.errors.SettingsError: it is none.
@@ -267,6 +327,8 @@ def check_account_name(name: str) -> None:
     check_username(name)
     if ":" in name:
         raise errors.SettingsError(f"the account's name {name!r} has a colon in it")
+    if odd := oddity(name):
+        raise errors.SettingsError(f"the account's name {spelled(name)} can be taken for another: {odd}")
 
 
 def check_shareable(room: str) -> None:

@@ -9,10 +9,8 @@ from collections import deque
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-import amqp.exceptions
-
 from kchat import errors
-from kchat.connection import broker_errors, close, connect, drainer, drop
+from kchat.connection import account, broker_errors, close, connect, drainer, drop
 from kchat.lasting import bind_again, take_place
 from kchat.pulse import Pulse
 from kchat.topology import durable_queue, subscriber_queue
@@ -72,7 +70,7 @@ class Consumer:
         self._tick = min(_LONGEST_TICK, settings.heartbeat / _TICKS or _LONGEST_TICK)
         self._tick_due = 0.0
         self._bind_due = 0.0
-        self._bound_lasting = False
+        self._mends = False
 
     @property
     def connected(self) -> bool:
@@ -124,16 +122,24 @@ class Consumer:
     def _join(self, last: int | None, since: float | None, *, again: bool) -> None:
         """Declare the room and a queue, and consume from it."""
         settings, lasts = self._settings, self._durable is not None
+        owner = account(self._connection)
         channel = self._connection.channel()
         channel.auto_decode = False
         if self._durable is not None:
-            queue = durable_queue(settings, self._durable, since=since)(channel)
+            # The room's own, of whoever may use it; and for an account that may not, one of its own.
+            queues = [durable_queue(settings, self._durable, since=since)]
+            if owner is not None:
+                queues.append(durable_queue(settings, self._durable, account=owner))
         else:
-            queue = subscriber_queue(settings, self._username, last=last, since=since)(channel)
-        self.queue_was_lost = lasts and again and not _exists(queue)
-        self._bound_lasting = take_place(channel, settings, queue, lasting=lasts)
+            queues = [subscriber_queue(settings, self._username, account=owner, last=last, since=since)]
+        place = take_place(
+            channel, settings, [queue(channel) for queue in queues], lasting=lasts, look=lasts and again
+        )
+        queue = place.queue
+        self.queue_was_lost = lasts and again and not place.found
+        self._mends = place.mends
         # An account that may not make the one binding that outlives a restart is not told that nothing was lost.
-        self.lasts = lasts and (self._bound_lasting or settings.transport.name != "amqp")
+        self.lasts = lasts and (place.lasting or settings.transport.name != "amqp")
         channel.basic_qos(0, self._prefetch, False)
         queue.consume(
             consumer_tag=queue.name,
@@ -168,7 +174,7 @@ class Consumer:
             self._connection.heartbeat_check()
             if now >= self._bind_due and self._settings.transport.name == "amqp":
                 self._bind_due = now + _BIND_AGAIN
-                bind_again(self._channel, self._settings, self.queue_name, lasting=self._bound_lasting)
+                bind_again(self._channel, self._settings, self.queue_name, lasting=self._mends)
 
     def acknowledge(self, tag: Any) -> None:
         """The broker may forget everything up to a delivery tag. Raises as :meth:`drain`."""
@@ -194,14 +200,3 @@ class Consumer:
             self._pulse.stop()
             self._pulse = None
         return connection
-
-
-def _exists(queue: Any) -> bool:
-    """Whether a queue that is bound to a channel is there; the channel is usable afterwards."""
-    try:
-        queue.queue_declare(passive=True)
-    except amqp.exceptions.NotFound:
-        return False
-    except amqp.exceptions.AccessRefused:  # on Pub/Sub: reading it is another right than looking
-        return True
-    return True

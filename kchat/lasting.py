@@ -8,10 +8,15 @@ So a lasting queue is also bound to an exchange of kchat's own, ``kchat.<room>.d
 exchange is bound to (https://www.rabbitmq.com/docs/e2e). Whoever of kchat's makes the room again makes that binding again,
 before anything is published: then nothing is lost. RabbitMQ delivers a message once to a queue, by however many ways. The
 exchange is auto-delete: it goes with the last lasting queue.
+
+A guest's account may not make that exchange, since who may make it may make it another, which would lock everybody out: it
+binds its queue to the one that ``kchat invite`` has made (:mod:`kchat.leftovers`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import amqp.exceptions
@@ -22,11 +27,31 @@ from kchat.topology import declare_room, queue_name, room_exchange
 if TYPE_CHECKING:
     from kchat.settings import Settings
 
+DURABLE = "durable"
+"""What stands for the name of a queue in that exchange's name."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A subscriber's place in a room.
+
+    Attributes:
+        queue: its queue, as declared.
+        lasting: whether the queue is bound to what outlives a restart.
+        mends: whether this account may bind that to the room, so that it can be done again.
+        found: whether the queue was there before.
+    """
+
+    queue: Any
+    lasting: bool = False
+    mends: bool = False
+    found: bool = False
+
 
 def lasting_exchange(settings: Settings) -> kombu.Exchange:
     """The exchange behind the room's."""
     return kombu.Exchange(
-        queue_name(settings, "durable"),
+        queue_name(settings, DURABLE),
         type="fanout",
         durable=True,
         auto_delete=True,
@@ -64,8 +89,10 @@ def _exists(channel: Any, exchange: kombu.Exchange) -> bool:
     return True
 
 
-def take_place(channel: Any, settings: Settings, queue: kombu.Queue, *, lasting: bool) -> bool:
-    """Declare the room, and a queue in it; returns whether :func:`bind_lasting` was done.
+def take_place(
+    channel: Any, settings: Settings, queues: Sequence[kombu.Queue], *, lasting: bool, look: bool = False
+) -> Place:
+    """Declare the room, and a queue in it.
 
     On Pub/Sub, whose roles for reading a queue and for making one are apart, a lasting queue that somebody else has made
     may be all that an account can use.
@@ -73,41 +100,65 @@ def take_place(channel: Any, settings: Settings, queue: kombu.Queue, *, lasting:
     Arguments:
         channel: a Kombu channel. Consumers and confirms on it may be gone afterwards.
         settings: the room.
-        queue: bound to the channel.
+        queues: bound to the channel; the first that this account may declare is taken.
         lasting: whether it is a lasting one.
+        look: whether to find out if the queue was there before.
 
     Raises:
         kchat.errors.Refused, amqp.exceptions.AMQPError: see :func:`kchat.topology.declare_room`.
     """
+    queue, found = queues[-1], False
     try:
         open_room(channel, settings)
-        queue.queue_declare()
+        for queue in queues:
+            try:
+                found = look and _is_there(queue)
+                queue.queue_declare()
+                break
+            except amqp.exceptions.AccessRefused:
+                if queue is queues[-1]:
+                    raise
         queue.queue_bind()
     except amqp.exceptions.AccessRefused:
         if not lasting or settings.transport.name != "pubsub":
             raise
+        return Place(queue, found=found)
+    if not lasting or settings.transport.name != "amqp":
+        return Place(queue, found=found)
+    bound, mends = _bind_lasting(channel, settings, queue.name)
+    return Place(queue, bound, mends, found)
+
+
+def _is_there(queue: Any) -> bool:
+    """Whether a queue that is bound to a channel is there; the channel is usable afterwards."""
+    try:
+        queue.queue_declare(passive=True)
+    except amqp.exceptions.NotFound:
         return False
-    return lasting and bind_lasting(channel, settings, queue.name)
+    except amqp.exceptions.AccessRefused:  # on Pub/Sub: reading it is another right than looking
+        return True
+    return True
 
 
-def bind_lasting(channel: Any, settings: Settings, queue: str) -> bool:
-    """Bind a lasting queue to what outlives a restart; returns whether this account may do that.
-
-    Arguments:
-        channel: a Kombu channel.
-        settings: the room.
-        queue: the queue's name; it exists.
-    """
-    if settings.transport.name != "amqp":
-        return False
+def _bind_lasting(channel: Any, settings: Settings, queue: str) -> tuple[bool, bool]:
+    """Bind a lasting queue to what outlives a restart; whether it is bound, and whether that is bound to the room by us."""
     exchange = lasting_exchange(settings)
     try:
         exchange(channel).declare()
         channel.queue_bind(queue, exchange.name)
         channel.exchange_bind(exchange.name, settings.room)
+    except amqp.exceptions.PreconditionFailed:
+        # Somebody has made another exchange of that name: none to rely on. The host's next command repairs it.
+        return False, False
     except amqp.exceptions.AccessRefused:
-        return False
-    return True
+        pass
+    else:
+        return True, True
+    try:
+        channel.queue_bind(queue, exchange.name)
+    except (amqp.exceptions.AccessRefused, amqp.exceptions.NotFound):
+        return False, False
+    return True, False
 
 
 def bind_again(channel: Any, settings: Settings, queue: str, *, lasting: bool) -> None:
@@ -120,7 +171,7 @@ def bind_again(channel: Any, settings: Settings, queue: str, *, lasting: bool) -
         channel: a Kombu channel of AMQP.
         settings: the room.
         queue: the queue's name.
-        lasting: whether :func:`bind_lasting` was done for it.
+        lasting: whether to bind to the room what outlives a restart, too: :attr:`Place.mends`.
     """
     channel.queue_bind(queue, settings.room, nowait=True)
     if lasting:

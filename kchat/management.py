@@ -15,7 +15,7 @@ import urllib.error
 import urllib.request
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from kchat import errors
 from kchat.tls import PinMismatch, TlsOptions
@@ -178,6 +178,13 @@ class Management:
         """An account's rights: ``vhost``, ``configure``, ``write`` and ``read`` for each virtual host that it may use."""
         return list(self.request("GET", "users", name, "permissions"))
 
+    def all_permissions(self) -> dict[str, list[dict[str, str]]]:
+        """As :meth:`permissions`, of all accounts that have any, by their names."""
+        found: dict[str, list[dict[str, str]]] = {}
+        for granted in self.request("GET", "permissions"):
+            found.setdefault(granted["user"], []).append(granted)
+        return found
+
     def put_permissions(self, vhost: str, name: str, *, configure: str, write: str, read: str) -> None:
         """Set an account's rights on one virtual host, as regular expressions."""
         rights = {"configure": configure, "write": write, "read": read}
@@ -216,10 +223,19 @@ class Management:
                 with suppress(errors.NotFound):
                     self.request("DELETE", "connections", connection, headers=headers)
 
+    def exchange_types(self) -> set[str]:
+        """The types of exchanges that the broker knows, those of its plug-ins included."""
+        return {str(kind.get("name")) for kind in self.request("GET", "overview").get("exchange_types") or ()}
+
     # The requests themselves.
 
     def request(
-        self, method: str, *path: str, body: object = None, headers: dict[str, str] | None = None
+        self,
+        method: str,
+        *path: str,
+        body: object = None,
+        headers: dict[str, str] | None = None,
+        query: dict[str, str] | None = None,
     ) -> Any:
         """Make one request.
 
@@ -228,6 +244,7 @@ class Management:
             path: the parts after ``/api/``, not quoted.
             body: sent as JSON unless None.
             headers: more of them. Default none.
+            query: the URL's, not quoted. Default none.
 
         Returns:
             The answer's JSON; None where it is empty.
@@ -239,6 +256,7 @@ class Management:
             kchat.errors.Refused: any other refusal, with RabbitMQ's reason.
         """
         url = f"{self.url}/api/" + "/".join(quote(part, safe="") for part in path)
+        url += f"?{urlencode(query)}" if query else ""
         data = None if body is None else json.dumps(body).encode()
         asked = urllib.request.Request(  # noqa: S310 - the scheme is checked in __init__
             url, data, self._headers | (headers or {}), method=method

@@ -42,6 +42,7 @@ from typing import Any, NamedTuple, NoReturn
 from kchat import rfc3339
 from kchat.errors import DecodeError, TooLarge
 from kchat.ids import uuid7
+from kchat.lookalikes import is_own_name
 
 LARGEST = 20 << 20
 """The most memory, in bytes, that a body may take as Python text (1, 2 or 4 bytes a character) to be read.
@@ -171,8 +172,15 @@ class Message(NamedTuple):
 
     @property
     def verified(self) -> bool:
-        """Whether the username is the name of the account that the broker vouches for, so that nobody else can claim it."""
-        return self.account is not None and self.account == self.username
+        """Whether the username is the name of the account that the broker vouches for, so that nobody else can claim it.
+
+        A name that people take for another one is none: :func:`kchat.lookalikes.is_own_name`.
+        """
+        return (
+            self.account is not None
+            and self.username is not None
+            and is_own_name(self.username, self.account)
+        )
 
     def encode(self) -> bytes:
         """The body, as it goes over the wire: compact JSON in UTF-8."""

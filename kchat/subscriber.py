@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from kchat import errors, events
 from kchat.connection import Backoff, keep_trying
 from kchat.consumer import Consumer
+from kchat.lasting import DURABLE
 from kchat.message import Message
 from kchat.names import check_username, login_name
 from kchat.repeats import Repeats
@@ -81,6 +82,12 @@ class Subscriber:
         abilities = settings.transport.abilities
         if durable is not None and not abilities.durable:
             raise errors.SettingsError(f"the {settings.transport.name} transport has no durable queues")
+        if durable == DURABLE and settings.transport.name == "amqp":
+            # An exchange and a queue of one name have the same permissions, and members may read that exchange.
+            raise errors.SettingsError(
+                f"the name {durable!r} is used by kchat itself on AMQP",
+                hint="choose another name for the queue",
+            )
         if (last is not None or since is not None) and not abilities.history:
             raise errors.SettingsError(
                 f"a room on {settings.transport.name} keeps no history, so there is nothing to begin with",
@@ -235,6 +242,7 @@ class Subscriber:
             self._gather_burst(now + BATCH_SECONDS, limit)
         messages: list[Message] = []
         size, checked, is_repeat = 0, self._consumer.checked, self._repeats.has
+        room = self.settings.room
         while arrived and len(messages) < limit and size <= LARGE:
             delivery = arrived.popleft()
             self._handed_over = delivery.delivery_tag
@@ -242,7 +250,7 @@ class Subscriber:
             message = Message.receive(
                 body if isinstance(body, bytes) else _as_bytes(body),
                 # Where the broker does not check it, anybody can write anything there, and reading it takes time.
-                account=delivery.user_id if checked else None,
+                account=delivery.account(room) if checked else None,
                 redelivered=_is_redelivered(delivery),
             )
             if not is_repeat(message):

@@ -38,7 +38,12 @@ def room_exchange(settings: Settings) -> kombu.Exchange:
 
 
 def subscriber_queue(
-    settings: Settings, username: str, *, last: int | None = None, since: float | None = None
+    settings: Settings,
+    username: str,
+    *,
+    account: str | None = None,
+    last: int | None = None,
+    since: float | None = None,
 ) -> kombu.Queue:
     """A queue of a subscriber's own, under a fresh name.
 
@@ -49,6 +54,8 @@ def subscriber_queue(
     Arguments:
         settings: the room.
         username: stands in the queue's name.
+        account: on a broker whose accounts may each make queues under their own name, the account: it comes first in the
+            queue's name, and the username only where it is another. Default: the username alone.
         last: begin with so many messages of the room's history.
         since: begin with what the room's history holds since then, in UNIX seconds.
     """
@@ -64,8 +71,9 @@ def subscriber_queue(
         arguments["x-history-last"] = last
     if since is not None:
         arguments["x-history-since"] = since
+    owner = [username] if account in (None, username) else [account or "", username]
     return kombu.Queue(
-        queue_name(settings, username, os.urandom(4).hex()),
+        queue_name(settings, *owner, os.urandom(4).hex()),
         exchange=room_exchange(settings),
         durable=False,
         exclusive=True,
@@ -74,10 +82,18 @@ def subscriber_queue(
     )
 
 
-def durable_queue(settings: Settings, name: str, *, since: float | None = None) -> kombu.Queue:
+def durable_queue(
+    settings: Settings, name: str, *, account: str | None = None, since: float | None = None
+) -> kombu.Queue:
     """A queue that lasts: it keeps messages while nobody consumes from it.
 
     On RabbitMQ a quorum queue (https://www.rabbitmq.com/docs/quorum-queues), which survives the loss of a node.
+
+    Arguments:
+        settings: the room.
+        name: of the queue, for people.
+        account: whose queue it is. Default: it belongs to the room, and whoever may can use it.
+        since: begin with what the room's history holds since then, in UNIX seconds.
     """
     arguments: dict[str, Any] = {}
     if settings.transport.name == "amqp":
@@ -85,7 +101,7 @@ def durable_queue(settings: Settings, name: str, *, since: float | None = None) 
     if since is not None:
         arguments["x-history-since"] = since
     return kombu.Queue(
-        queue_name(settings, name),
+        queue_name(settings, *([name] if account is None else [account, name])),
         exchange=room_exchange(settings),
         durable=True,
         exclusive=False,
@@ -100,13 +116,35 @@ def queue_name(settings: Settings, *parts: str) -> str:
     The separator is escaped within a part, so that room ``chat`` and room ``chat.x`` share no names. A long part is cut,
     and keeps its uniqueness by a digest.
     """
-    separator = settings.transport.name_separator
-    return separator.join(["kchat", *(_part(part, separator) for part in (settings.room, *parts))])
+    return _joined(settings.transport.name_separator, settings.room, *parts)
 
 
-def queue_prefix(settings: Settings) -> str:
-    """What the names of all queues of a room begin with, ``kchat.<room>.``, and those of no other room."""
-    return queue_name(settings) + settings.transport.name_separator
+def queue_prefix(settings: Settings, *parts: str) -> str:
+    """What the names of all queues of a room begin with, ``kchat.<room>.``, and those of no other room.
+
+    Arguments:
+        settings: the room.
+        parts: the account, for the queues that are the account's own: ``kchat.<room>.<account>.``.
+    """
+    return queue_name(settings, *parts) + settings.transport.name_separator
+
+
+def amqp_name(room: str, *parts: str) -> str:
+    """As :func:`queue_name`, on AMQP, for a room by its name."""
+    return _joined(".", room, *parts)
+
+
+def is_owned(name: str, account: str) -> bool:
+    """Whether a queue or exchange on AMQP is an account's own, in whatever room: ``kchat.<room>.<account>.<more>``.
+
+    No part has a dot in it, so that ``ada`` does not own what is ``ada.b``'s.
+    """
+    parts = name.split(".", 3)
+    return len(parts) == 4 and parts[0] == "kchat" and parts[2] == _part(account, ".")
+
+
+def _joined(separator: str, *parts: str) -> str:
+    return separator.join(["kchat", *(_part(part, separator) for part in parts)])
 
 
 def _part(text: str, separator: str) -> str:

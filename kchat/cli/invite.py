@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -116,8 +117,11 @@ def _account(
 ) -> str:
     """Make the account, and say what it is; returns the invitation's line."""
     from kchat import accounts, expiry, sharing
+    from kchat.lookalikes import normalised
     from kchat.management import Management
 
+    name = normalised(name)
+    accounts.check_account_name(name)
     management = Management.of(settings, management_url)
     warn_in_clear(management)
     management.require_administrator()
@@ -133,6 +137,11 @@ def _account(
         expiry.note(settings, management.url, expires)
     made = sharing.invitation(settings, brokers, password, send_only=send_only, expires=expires)
     _tell(made)
+    if not send_only and accounts.REPLAYS in management.exchange_types():
+        speaker(quiet=False)(
+            f"warning: this broker has the plug-in for exchanges of type {accounts.REPLAYS}, "
+            "by which members can repeat as verified what others have said: see docs/share.md"
+        )
     if name == "guest":
         speaker(quiet=False)(
             "RabbitMQ, as installed, lets an account named guest in from its own machine only"
@@ -175,16 +184,30 @@ def _list(settings: Settings, management_url: str | None) -> None:
     found = accounts.remove_expired(management, tell_removed)
     # A restart of the broker has taken the room away from guests who may not make it.
     sharing.make_room(settings)
+    say = speaker(quiet=False)
+    if accounts.mend_room(management, settings, found):
+        say(
+            f"repaired what keeps durable queues of {settings.room} over a restart: another exchange had its name"
+        )
+    for account in found:
+        if account.reaches_others:
+            say(
+                f"{account.name} has the rights of an older kchat, and reaches other members' queues: "
+                f"replace it with kchat revoke {shlex.quote(account.name)} and kchat invite {shlex.quote(account.name)}"
+            )
+        if account.more_tags:
+            say(f"{account.name} has the tag {', '.join(account.more_tags)}: kchat does not end it")
     header = ["account", "room", "virtual host", "may", "until", "connections"]
     write_table([header, *(_row(account, management) for account in found)])
 
 
 def _row(account: Account, management: Management) -> list[str]:
     from kchat.invitation import moment
+    from kchat.lookalikes import spelled
 
     may = _SENDER if account.send_only else _MEMBER
     return [
-        account.name,
+        spelled(account.name),
         account.room or "?",
         account.vhost or "none",
         "what somebody set by hand" if account.room is None else may,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from kchat.cli.options import broker_options, management_option, tell_removed, to_settings, warn_in_clear
 from kchat.cli.say import speaker
+
+if TYPE_CHECKING:
+    from kchat.accounts import Ended
 
 
 @click.command(name="revoke", short_help="Take an invitation back.")
@@ -15,7 +18,7 @@ from kchat.cli.say import speaker
 @management_option
 @broker_options
 def command(names: tuple[str, ...], management_url: str | None, **broker: Any) -> None:
-    """End the accounts that "kchat invite" has made for these guests, and close their open connections.
+    """End the accounts that "kchat invite" has made for these guests, with their connections and their own queues.
 
     Name the broker with your own account, an administrator's. Other accounts are left alone.
 
@@ -25,6 +28,8 @@ def command(names: tuple[str, ...], management_url: str | None, **broker: Any) -
       kchat revoke ada logger --host localhost --rmq-username rmq -W
     """
     from kchat import accounts
+    from kchat.errors import NotAuthorised, NotFound, Refused
+    from kchat.lookalikes import spelled
     from kchat.management import Management
 
     settings = to_settings(**broker)
@@ -34,7 +39,38 @@ def command(names: tuple[str, ...], management_url: str | None, **broker: Any) -
     warn_in_clear(management)
     management.require_administrator()
     say = speaker(quiet=False)
+    failed = None
     for name in names:
-        closed = accounts.revoke(management, name)
-        say(f"revoked {name}: its account is gone" + (f", {closed} connections closed" if closed else ""))
+        try:
+            ended = accounts.revoke(management, name, vhost=settings.broker.vhost)
+        except (NotFound, Refused) as error:
+            # The others are not to stay because of one.
+            if isinstance(error, NotAuthorised):
+                raise
+            if failed is not None:
+                say(f"error: {failed}")
+            failed = error
+            continue
+        say(f"revoked {spelled(name)}: its account is gone{_what_else(ended)}")
+        if ended.left:
+            say(
+                f"warning: these may be {spelled(name)}'s, or others': {', '.join(map(str, ended.left))}; "
+                "delete what nobody uses in RabbitMQ's dashboard"
+            )
     accounts.remove_expired(management, tell_removed)
+    if failed is not None:
+        raise failed
+
+
+def _what_else(ended: Ended) -> str:
+    """``, 2 connections closed, 1 queue deleted``; nothing where there was neither."""
+    counts = {
+        "connection": (ended.connections, "closed"),
+        "queue": (sum(each.kind == "queue" for each in ended.removed), "deleted"),
+        "exchange": (sum(each.kind == "exchange" for each in ended.removed), "deleted"),
+    }
+    return "".join(
+        f", {count} {thing}{'' if count == 1 else 's'} {done}"
+        for thing, (count, done) in counts.items()
+        if count
+    )

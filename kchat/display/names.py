@@ -1,4 +1,4 @@
-"""Who said it, for people: the one rule by which a display tells what the broker vouches for.
+r"""Who said it, for people: the one rule by which a display tells what the broker vouches for.
 
 Anybody can claim any username in a body; the account is what the broker has checked.
 
@@ -10,11 +10,14 @@ the looker's own        another                ``ada`` in lines, which scripts r
 an account              another                ``ada (via guest)``
 nothing                 any                    ``ada ?``, or ``ada`` without ``unchecked``
 nothing                 not there              ``?``
+an account whose name   any                    ``ada (via \u0430da)``, ``ada (via ada\x20)``: the account with
+looks like another                             escapes (:mod:`kchat.lookalikes`)
 ======================  =====================  ========================================
 """
 
 from __future__ import annotations
 
+from kchat.lookalikes import is_own_name, spelled
 from kchat.text import NAME_WIDTH, name, width
 
 UNCHECKED = " ?"
@@ -45,7 +48,9 @@ def signature(
 
 
 def doubt(username: str | None, account: str | None, *, unchecked: bool) -> str:
-    """What has to be said behind a name; nothing where the name is the account's own."""
+    """What has to be said behind a name; nothing where the name is the account's own, and nobody takes it for another."""
     if account is None:
         return UNCHECKED if unchecked and username is not None else ""
-    return "" if account == username else f" (via {name(account)})"
+    if username is not None and is_own_name(username, account):
+        return ""
+    return f" (via {name(spelled(account))})"

@@ -19,6 +19,7 @@ import amqp.exceptions
 from kchat import errors
 from kchat.connection import account, broker_errors, close, connect, drop
 from kchat.doctor import Check, Options, Outcome, management, network, note, ok, skipped, trips, wrong
+from kchat.rights import of_queues
 from kchat.topology import queue_prefix, room_exchange, subscriber_queue
 
 if TYPE_CHECKING:
@@ -253,10 +254,11 @@ def listening(walk: Walk) -> Outcome:
     """The account may make a queue of its own, bind it to the room and consume from it."""
     if walk.options.only == "send":
         return skipped("not asked for")
-    queues = f"^{_pattern(queue_prefix(walk.settings))}.*"
-    queue = subscriber_queue(walk.settings, "doctor")
-    missing = f"configure on its own queue ('{queues}')"
     assert walk.connection is not None
+    owner = account(walk.connection) or "doctor"
+    queue = subscriber_queue(walk.settings, "doctor", account=owner)
+    queues = of_queues(walk.settings.room, owner)
+    missing = f"configure on its own queue ('{queues}')"
     with broker_errors(walk.broker, "listen"):
         # The channel stays open, and the queue with it, for the step that looks at it.
         channel = walk.connection.channel()
@@ -275,7 +277,7 @@ def listening(walk: Walk) -> Outcome:
                 "kchat invite makes accounts that have what they need; --only send leaves this out",
             )
     walk.queue = bound.name
-    return ok(f"this account may listen, through queues {queue_prefix(walk.settings)}...")
+    return ok(f"this account may listen, through queues {queue_prefix(walk.settings, owner)}...")
 
 
 def _ignore(_message: Any) -> None:

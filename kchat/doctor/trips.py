@@ -11,7 +11,7 @@ import amqp.exceptions
 import kombu
 
 from kchat import errors
-from kchat.connection import broker_errors
+from kchat.connection import account, broker_errors
 from kchat.doctor import Outcome, ok, skipped, wrong
 from kchat.sender import Sender
 from kchat.subscriber import Subscriber
@@ -66,7 +66,8 @@ def beside_the_room(settings: Settings, connection: kombu.Connection) -> Outcome
     Raises:
         kchat.errors.KchatError: it does not work.
     """
-    name = queue_name(settings, f"doctor-{secrets.token_hex(4)}")
+    owner = account(connection)
+    name = queue_name(settings, *([owner] if owner else []), f"doctor-{secrets.token_hex(4)}")
     exchange = kombu.Exchange(name, type="fanout", durable=False, auto_delete=True)
     queue = kombu.Queue(name, exchange=exchange, durable=False, exclusive=True, auto_delete=True)
     with broker_errors(settings.broker, "make an exchange"):

@@ -9,6 +9,7 @@ Frames: AMQP 0-9-1 section 4.2.3; a content's header: 4.2.6.1; ``basic.deliver``
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable
 from typing import Any
@@ -45,6 +46,20 @@ _BEFORE_USER_ID = (
 """Flags of the properties in front of ``user_id``, and their bytes; negative: the bytes of the length in front of them."""
 
 _USER_ID = 0x0010
+
+_HEADERS_HIGH = 0x20
+"""The flag of ``headers``, in the first of the two bytes of flags."""
+
+_MORE_FLAGS = 0x01
+"""In the second byte of flags: two more bytes of them follow, which AMQP 0-9-1 has no use for."""
+
+_REPUBLISHED = re.compile(
+    rb"x-(?:(?:first-|last-)?death|opt-deaths|received-from|(?:opt-)?shovel|delay)"
+).search
+"""Headers by which RabbitMQ says that it published a message again by itself. ``user_id`` is checked when a client
+publishes, and not then: for dead letters (https://www.rabbitmq.com/docs/dlx#effects), federation
+(https://www.rabbitmq.com/docs/federated-exchanges#details), shovels (``add-forward-headers``) and the plug-in for delayed
+messages."""
 
 _UNREADABLE = (
     ValueError,
@@ -125,6 +140,8 @@ class Incoming(amqp.Message):
         if header is None or not header[at - 1] & _USER_ID:
             return None
         flags = header[at - 2] << 8 | header[at - 1]
+        if flags & _MORE_FLAGS:
+            return None
         try:
             for flag, size in _BEFORE_USER_ID:
                 if not flags & flag:
@@ -139,6 +156,27 @@ class Incoming(amqp.Message):
             return header[at + 1 : end].decode() if end <= len(header) else None
         except (IndexError, UnicodeDecodeError):
             return None
+
+    def account(self, exchange: str) -> str | None:
+        """The account that published it to an exchange, as far as a broker that checks ``user_id`` knows.
+
+        RabbitMQ checks ``user_id`` when a client publishes. What another exchange passed on (a binding between exchanges, an
+        alternate exchange) bears that exchange's name; what the broker published again bears a header that says so.
+        Anybody may send such a header, and only makes their own message an unverified one.
+
+        Arguments:
+            exchange: by name; the room's.
+
+        Returns:
+            ``None`` without a ``user_id``, and for a message that did not come from a client straight to that exchange.
+        """
+        header, info = self._header, self.delivery_info
+        if header is None or info is None or info["exchange"] != exchange:
+            return None
+        # Found anywhere in the properties: a name in another place than the headers' is the publisher's own doing too.
+        if header[_PROPERTIES_AT] & _HEADERS_HIGH and _REPUBLISHED(header, _PROPERTIES_AT):
+            return None
+        return self.user_id
 
 
 def incoming_frames(

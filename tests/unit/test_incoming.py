@@ -183,6 +183,59 @@ def test_an_account_that_cannot_be_read_is_none(properties: bytes) -> None:
     assert message.user_id is None
 
 
+def delivered(properties: dict[str, Any] | bytes, exchange: str = "chat") -> Incoming:
+    """A message as a callback gets it."""
+    written = (
+        properties if isinstance(properties, bytes) else amqp.Message(**properties)._serialize_properties()
+    )
+    message = Incoming(spec.Basic.Deliver, b"")
+    message.take(*header(0, written)[::2])
+    message.delivery_info = {"exchange": exchange}
+    return message
+
+
+def test_a_message_that_the_broker_published_again_has_no_account() -> None:
+    again: list[dict[str, Any]] = [
+        {"x-death": [{"count": 1}]},
+        {"x-death": 1},
+        {"x-first-death-queue": "q"},
+        {"x-last-death-reason": "expired"},
+        {"x-received-from": [{"uri": "amqp://there"}]},
+        {"x-shovelled": [{"shovelled-by": "a node"}]},
+        {"x-opt-shovelled-by": "a node"},
+        {"x-opt-deaths": [{}]},
+        {"x-delay": -1000},
+        {"deep": {"x-death": 1}},
+        {"first": 1, "x-death": []},
+    ]
+    for headers in again:
+        assert delivered({"application_headers": headers, "user_id": "ada"}).account("chat") is None, headers
+    for headers in (
+        {},
+        {"x-delivery-count": 3},
+        {"a": "b"},
+        {"X-Death": 1},
+        {"CC": ["x"], "x-stream-offset": 1},
+    ):
+        assert delivered({"application_headers": headers, "user_id": "ada"}).account("chat") == "ada", headers
+
+
+def test_a_message_that_came_by_another_exchange_has_no_account() -> None:
+    assert delivered({"user_id": "ada"}).account("chat") == "ada"
+    for exchange in ("", "lunch", "kchat.chat.durable", "chat ", "CHAT"):
+        assert delivered({"user_id": "ada"}, exchange).account("chat") is None
+    assert delivered({}).account("chat") is None
+
+
+def test_flags_that_go_on_are_not_read_as_an_account() -> None:
+    assert delivered(b"\x00\x11\x00\x00\x03ada").account("chat") is None
+
+
+def test_a_message_without_a_header_has_no_account() -> None:
+    message = Incoming(spec.Basic.Deliver, b"")
+    assert message.account("chat") is None
+
+
 # ---- deliveries
 
 

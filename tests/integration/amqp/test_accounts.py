@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-import secrets
 import time
-from collections.abc import Iterator
 from contextlib import closing
-from typing import Any
+from pathlib import Path
 
 import pika
 import pika.exceptions
@@ -23,12 +21,14 @@ from kchat import (
     SettingsError,
     Subscriber,
     accounts,
+    rights,
     sharing,
 )
 from kchat.management import Management
 from kchat.topology import queue_name
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.brokers.wait import wait_until
+from tests.integration.amqp.guests import in_room, invite, refused
 
 ROOMS = [
     "chat",
@@ -42,70 +42,20 @@ ROOMS = [
 ]
 
 
-@pytest.fixture
-def settings(rabbitmq: RabbitMQ, vhost: str) -> Settings:
-    """The host's, in a vhost of the test's own."""
-    return Settings.resolve(url=rabbitmq.url_for(vhost), environ={})
-
-
-@pytest.fixture
-def management(rabbitmq: RabbitMQ, settings: Settings) -> Iterator[Management]:
-    """The host's access; accounts that a test leaves behind are deleted."""
-    access = Management.of(settings, rabbitmq.management_url)
-    before = {user["name"] for user in access.users()}
-    yield access
-    for user in access.users():
-        if user["name"] not in before:
-            access.delete_user(user["name"])
-
-
-@pytest.fixture
-def name() -> str:
-    """An account's name that no other test uses."""
-    return f"guest-{secrets.token_hex(4)}"
-
-
-def invite(management: Management, settings: Settings, name: str, **more: Any) -> Settings:
-    """The settings of a new guest."""
-    sharing.make_room(settings)
-    password = accounts.create(management, settings, name, **more)
-    broker = settings.broker
-    return Settings.resolve(
-        host=broker.host,
-        port=broker.port,
-        vhost=broker.vhost,
-        username=name,
-        password=password,
-        room=settings.room,
-        environ={},
-    )
-
-
-def in_room(settings: Settings, room: str) -> Settings:
-    return Settings.resolve(url=settings.broker.url(), room=room, environ={})
-
-
 def one(subscriber: Subscriber) -> Message:
     (message,) = subscriber.receive(timeout=10)
     subscriber.acknowledge()
     return message
 
 
-def refused(settings: Settings, do: Any) -> None:
-    """Makes sure that RabbitMQ refuses this to an account (403), whatever client it uses."""
-    with closing(pika.BlockingConnection(pika.URLParameters(settings.broker.url()))) as connection:
-        channel = connection.channel()
-        channel.confirm_delivery()
-        with pytest.raises(pika.exceptions.ChannelClosedByBroker) as caught:
-            do(channel)
-    assert caught.value.reply_code == 403, caught.value
-
-
-def test_the_rights_are_those_that_the_documentation_has(settings: Settings) -> None:
-    assert accounts.rights(settings, send_only=True) == accounts.Rights("^$", "^chat$", "^$")
-    queues = r"^kchat\.chat\..*"
-    both = rf"^chat$|{queues}"
-    assert accounts.rights(settings, send_only=False) == accounts.Rights(queues, both, both)
+def test_the_rights_are_those_that_the_documentation_has() -> None:
+    assert rights.of_guest("chat", "ada", send_only=True) == rights.Rights("^$", "^chat$", "^$")
+    configure, write = r"^kchat\.chat\.ada\..*", r"^chat$|^kchat\.chat\.ada\..*"
+    read = r"^chat$|^kchat\.chat\.durable$|^kchat\.chat\.ada\..*"
+    assert rights.of_guest("chat", "ada", send_only=False) == rights.Rights(configure, write, read)
+    page = (Path(__file__).parents[3] / "docs" / "share.md").read_text().replace("\\|", "|")
+    for pattern in (configure, write, read):
+        assert f"`{pattern}`" in page
 
 
 @pytest.mark.parametrize("room", ROOMS)
@@ -223,7 +173,7 @@ def test_a_revoked_guest_is_out_within_seconds_and_stays_out(
     subscriber = Subscriber(guest)
     subscriber.open()
     started = time.monotonic()
-    assert accounts.revoke(management, name) == 1
+    assert accounts.revoke(management, name).connections == 1
     with pytest.raises(NotAuthorised, match="not authorised"):
         subscriber.receive(timeout=10)
     assert time.monotonic() - started < 5

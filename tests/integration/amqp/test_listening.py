@@ -28,7 +28,7 @@ def queue_of(rabbitmq: RabbitMQ, vhost: str, name: str) -> dict[str, Any]:
 
 def test_a_subscribers_queue_is_its_own_and_cannot_fill_the_broker(rabbitmq: RabbitMQ, vhost: str) -> None:
     with Subscriber(Settings.resolve(url=rabbitmq.url_for(vhost)), "bob") as subscriber:
-        assert subscriber.queue_name.startswith("kchat.chat.bob.")
+        assert subscriber.queue_name.startswith(f"kchat.chat.{rabbitmq.username}.bob.")
         queue = queue_of(rabbitmq, vhost, subscriber.queue_name)
         assert queue["exclusive"] is True
         assert queue["auto_delete"] is True

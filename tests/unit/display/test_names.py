@@ -97,3 +97,33 @@ def test_the_doubt_is_dim_where_there_is_colour() -> None:
 @pytest.mark.parametrize("account", ["rmq", "ada"])
 def test_a_line_does_not_name_the_account_that_everybody_shares(account: str) -> None:
     assert line("plain", said("ada", account), own="rmq", unchecked=True).endswith(" ada: hello")
+
+
+@pytest.mark.parametrize("mode", ["plain", "rich", "print", "json"])
+def test_an_account_whose_name_looks_like_anothers_is_spelled_out(mode: str) -> None:
+    alike = {
+        "ada ": r"ada\x20",
+        " ada": r"\x20ada",
+        "ada\u00a0": r"ada\xa0",
+        "ada\u200b": r"ada\u200b",
+        "\u0430da": r"\u0430da",
+        "ade\u0301": r"ade\u0301",
+        "\uff41da": r"\uff41da",
+    }
+    for account, spelling in alike.items():
+        for username in (account, "ada"):
+            shown = line(mode, said(username, account), unchecked=True, own="rmq")
+            if mode == "json":
+                told = json.loads(shown)
+                assert (told["account"], told["verified"]) == (account, False)
+            else:
+                assert f"(via {spelling})" in shown, shown
+    assert "via" not in line(mode, said("ada", "ada"), unchecked=True, own="rmq")
+
+
+@pytest.mark.parametrize("columns", range(1, 30))
+def test_a_spelled_out_account_fits_its_column_or_leaves_the_doubt(columns: int) -> None:
+    shown, behind = signature("\u0430da", "\u0430da", unchecked=True, columns=columns)
+    assert behind in (UNCHECKED, r" (via \u0430da)", "")
+    assert behind or columns < 3
+    assert width(shown) + width(behind) <= max(columns, 1)
