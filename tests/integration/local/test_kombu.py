@@ -353,6 +353,31 @@ def test_a_failover_leads_to_the_next_file(tmp_path: Path) -> None:
     assert (tmp_path / "second.db").exists()
 
 
+def test_kombu_goes_on_to_the_next_file_where_the_first_one_cannot_be_opened(tmp_path: Path) -> None:
+    (tmp_path / "text.db").write_text("this is no database, but text" * 100)
+    (tmp_path / "folder.db").mkdir()
+    good = tmp_path / "good.db"
+    for bad in ("missing/room.db", "text.db/room.db", "text.db", "folder.db"):
+        with kombu.Connection(f"local://{tmp_path}/{bad};local://{good}") as connection:
+            channel = connection.default_channel
+            channel.queue_declare(bad)
+            assert channel.connection.options.path == str(good)
+    assert not (tmp_path / "missing").exists()
+
+
+def test_a_file_that_cannot_be_opened_is_a_lost_connection_to_kombu_and_keeps_its_reply_code(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "text.db").write_text("this is no database, but text" * 100)
+    for url in (f"local://{tmp_path}/text.db", "local:///no-such-folder/kchat/room.db"):
+        connection = kombu.Connection(url)
+        with pytest.raises(NotAllowed) as caught:
+            connection.ensure_connection(max_retries=0, reraise_as_library_errors=False)
+        assert isinstance(caught.value, connection.recoverable_connection_errors)
+        assert caught.value.code == 530
+    assert not Path("/no-such-folder").exists()
+
+
 @pytest.mark.parametrize(
     "url",
     [

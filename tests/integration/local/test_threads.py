@@ -113,7 +113,7 @@ channel.basic_consume("q", callback=lambda message: channel.basic_ack(message.de
 threads = [threading.Thread(target=work) for work in (publish, publish, take)]
 for thread in threads:
     thread.start()
-for _ in range(30):
+for _ in range(8):
     child = os.fork()
     if not child:
         try:
