@@ -61,12 +61,15 @@ Transport Options
 from __future__ import annotations
 
 import sqlite3
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from amqp import exceptions
+from amqp.exceptions import AMQPError
 from kombu.transport import base
 
+from . import errors
 from .channel import Channel
 from .connection import Connection
 from .messages import Delivery, Message
@@ -116,10 +119,21 @@ class Transport(base.Transport):
     def establish_connection(self) -> Connection:
         """Open the room, and create its file if it is not there.
 
+        Its folder is made, too, but not in the root directory, and not where there is another URL to go on to.
+
         Raises:
-            amqp.exceptions.AMQPError: it cannot be, see :mod:`.errors`.
+            amqp.exceptions.NotAllowed: the URL or the options make no sense.
+            kchat.transports.local.errors.NotOpened: it cannot be opened; Kombu goes on to the next URL.
+            amqp.exceptions.AMQPError: see :mod:`.errors`.
         """
-        return Connection(self.client, self.options())
+        options = self.options()
+        folder = Path(options.path).parent
+        if not folder.is_dir() and (len(self.client.alt or ()) > 1 or _would_be_in_the_root(folder)):
+            raise errors.no_folder(options.path)
+        try:
+            return Connection(self.client, options)
+        except AMQPError as exc:
+            raise errors.not_opened(exc) from exc
 
     def close_connection(self, connection: Connection) -> None:
         """Close it, and give up what it owns."""
@@ -156,6 +170,12 @@ class Transport(base.Transport):
     def get_manager(self, *args: Any, **kwargs: Any) -> Management:
         """Kombu's management, of which there are the bindings."""
         return Management(self)
+
+
+def _would_be_in_the_root(folder: Path) -> bool:
+    """Whether making it would mean making a folder in the root directory."""
+    there = next(parent for parent in folder.parents if parent.exists() or parent == parent.parent)
+    return there == there.parent
 
 
 class Management(base.Management):

@@ -15,6 +15,7 @@ from .confirms import Confirms, give_back
 from .consumer import Consumer
 from .declarations import Declarations
 from .messages import Delivery, Message, Outgoing
+from .threads import takes_turns
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Channel(Declarations):
-    """A channel of a connection to a room. For one thread at a time, as the whole connection.
+    """A channel of a connection to a room. Any thread may use it at any time; callbacks are called by the one that drains.
 
     Arguments:
         connection: that it belongs to.
@@ -100,6 +101,7 @@ class Channel(Declarations):
         elif not self._publish(message, exchange, routing_key) and mandatory:
             give_back(self.events, exchange, routing_key, message)
 
+    @takes_turns
     def confirm_select(self, nowait: bool = False) -> None:
         """From now on messages in quick succession share a commit, which makes a stream several times faster.
 
@@ -116,6 +118,7 @@ class Channel(Declarations):
 
     # -- consuming
 
+    @takes_turns
     def basic_qos(
         self, prefetch_size: int = 0, prefetch_count: int = 0, apply_global: bool = False, **_: Any
     ) -> None:
@@ -129,6 +132,7 @@ class Channel(Declarations):
         self._open()
         self.prefetch_count = prefetch_count or 0
 
+    @takes_turns
     def basic_consume(
         self,
         queue: str = "",
@@ -171,6 +175,7 @@ class Channel(Declarations):
             self.no_ack_consumers.add(tag)
         return tag
 
+    @takes_turns
     def basic_cancel(self, consumer_tag: str, nowait: bool = False, **_: Any) -> None:
         """End a consumer: nothing is delivered to it after this. What it has not acknowledged stays so."""
         consumer = self._consumers.get(consumer_tag)
@@ -183,6 +188,7 @@ class Channel(Declarations):
         self._consumers.pop(consumer.tag, None)
         self.no_ack_consumers.discard(consumer.tag)
 
+    @takes_turns
     def basic_get(self, queue: str = "", no_ack: bool = False, **_: Any) -> Message | None:
         """The next message of a queue, None where there is none."""
         inbox = self._open().inboxes.opened(self._queue(queue))
@@ -207,6 +213,7 @@ class Channel(Declarations):
         """What a consumer's callback got, as Kombu's message."""
         return raw_message if isinstance(raw_message, Message) else Message(raw_message, self)
 
+    @takes_turns
     def basic_ack(self, delivery_tag: int, multiple: bool = False, **_: Any) -> None:
         """Acknowledge a message; with ``multiple`` all up to and including it, in the order of delivery.
 
@@ -220,6 +227,7 @@ class Channel(Declarations):
         """Refuse a message: with ``requeue`` it is delivered again, otherwise it is dropped."""
         self.basic_nack(delivery_tag, requeue=requeue)
 
+    @takes_turns
     def basic_nack(self, delivery_tag: int, multiple: bool = False, requeue: bool = True, **_: Any) -> None:
         """As :meth:`basic_reject`; with ``multiple`` all up to and including it."""
         for inbox, deliveries in self._settled(delivery_tag, multiple):
@@ -229,6 +237,7 @@ class Channel(Declarations):
             else:
                 inbox.settle(rows)
 
+    @takes_turns
     def basic_recover(self, requeue: bool = False, **_: Any) -> None:
         """Have all unacknowledged messages of this channel delivered again, to anybody.
 
@@ -269,6 +278,7 @@ class Channel(Declarations):
             taken = [unacked.pop(tag) for tag in tags]
         return _by_queue(taken)
 
+    @takes_turns
     def close(self) -> None:
         """End the consumers and put back what is not acknowledged; harmless to repeat."""
         if self.closed:

@@ -51,6 +51,10 @@ class Confirms:
 
     def publish(self, message: Outgoing, exchange: str, routing_key: str, *, mandatory: bool) -> None:
         """Take a message, and store it now or with those that follow. Raises as :meth:`.Publisher.publish`."""
+        with self._publisher.lock:
+            self._publish(message, exchange, routing_key, mandatory=mandatory)
+
+    def _publish(self, message: Outgoing, exchange: str, routing_key: str, *, mandatory: bool) -> None:
         prepared = self._publisher.prepare(message, exchange, routing_key)
         now = time.monotonic()
         if not self._waiting:
@@ -84,15 +88,16 @@ class Confirms:
 
     def confirm(self) -> bool:
         """Commit what waits, and call the callbacks for all that was; returns whether any was due."""
-        self.store()
-        if self._stored == self._confirmed:
-            return False
-        returned, self._returned = self._returned, []
+        with self._publisher.lock:
+            self.store()
+            if self._stored == self._confirmed:
+                return False
+            returned, self._returned = self._returned, []
+            confirmed = self._confirmed = self._stored
         for each in returned:
             give_back(self._events, *each)
-        self._confirmed = self._stored
         for callback in list(self._events["basic_ack"]):
-            callback(self._confirmed, True)
+            callback(confirmed, True)
         return True
 
 

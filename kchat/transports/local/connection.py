@@ -29,7 +29,7 @@ _CHANNELS = 65535
 
 
 class Connection:
-    """An open room: what Kombu calls a transport's connection. For one thread at a time.
+    """An open room: what Kombu calls a transport's connection. Threads may share it, see :mod:`.threads`.
 
     Arguments:
         client: the :class:`kombu.Connection` that it belongs to.
@@ -64,13 +64,14 @@ class Connection:
         """
         from .channel import Channel  # the two need each other
 
-        number = next((n for n in range(1, _CHANNELS + 1) if n not in self.channels), None)
-        if number is None:
-            raise NotAllowed(f"{self.options.path}: all {_CHANNELS} channels of this connection are open")
-        if not self.connected:
-            raise errors.closed(self.options.path)
-        channel = self.channels[number] = Channel(self, number)
-        return channel
+        with self.store.lock:
+            number = next((n for n in range(1, _CHANNELS + 1) if n not in self.channels), None)
+            if number is None:
+                raise NotAllowed(f"{self.options.path}: all {_CHANNELS} channels of this connection are open")
+            if not self.connected:
+                raise errors.closed(self.options.path)
+            channel = self.channels[number] = Channel(self, number)
+            return channel
 
     def close(self) -> None:
         """Close all channels, give up what this connection owns, close the file; harmless to repeat.
@@ -78,6 +79,10 @@ class Connection:
         Waits no longer than a second for its turn: what cannot be given up is swept by others.
         """
         self.store.patience = min(self.store.patience, _LAST_PATIENCE)
+        with self.store.lock:
+            self._close()
+
+    def _close(self) -> None:
         try:
             for channel in list(self.channels.values()):
                 channel.close()
@@ -109,7 +114,7 @@ class Connection:
         while not self._deliver():
             now = time.monotonic()
             wait = self._pace.wait(now)
-            if wait <= 0 or timeout == 0 or any(consumer.wants_more() for consumer in self.inboxes.consumers):
+            if wait <= 0 or timeout == 0 or self._wants_more():
                 if self._look(now):
                     continue
                 if self.inboxes.notice_deleted(now):
@@ -120,31 +125,40 @@ class Connection:
                 if now >= deadline:
                     raise TimeoutError("timed out")  # which is socket.timeout
                 wait = min(wait, deadline - now)
-            if self._pace.is_quiet() and self._is_watching():
-                self._sleep(deadline)
+            watch = self._watching_for_long() if self._pace.is_quiet() else None
+            if watch is not None:
+                self._sleep(watch, deadline)
             else:
                 time.sleep(max(0.0, wait))
 
-    def _is_watching(self) -> bool:
-        """Whether the kernel was asked to tell of writes before the last look; from now on it is."""
-        if self._watching:
-            return True
-        self._watching = True
-        if self._watch is None:
-            from .watch import Watch  # only who waits for long needs it, and it loads ctypes
+    def _wants_more(self) -> bool:
+        with self.store.lock:
+            return any(consumer.wants_more() for consumer in self.inboxes.consumers)
 
-            self._watch = Watch(self.store.log)
-        else:
-            self._watch.forget()
-        return False
+    def _watching_for_long(self) -> Watch | None:
+        """The watch, if the kernel was asked to tell of writes before the last look; from now on it is."""
+        with self.store.lock:
+            if self._watching:
+                return self._watch
+            if not self.connected:
+                return None
+            self._watching = True
+            if self._watch is None:
+                from .watch import Watch  # only who waits for long needs it, and it loads ctypes
 
-    def _sleep(self, deadline: float | None) -> None:
+                self._watch = Watch(self.store.log)
+            else:
+                self._watch.forget()
+            return None
+
+    def _sleep(self, watch: Watch, deadline: float | None) -> None:
         """Nobody writes: leave it to the kernel to tell when somebody does."""
-        assert self._watch is not None
         longest = ASLEEP if deadline is None else min(ASLEEP, deadline - time.monotonic())
-        if self._watch.wait(longest, otherwise=LONGEST):
-            self._watching = False
-            self._pace.woken(time.monotonic())
+        if watch.wait(longest, otherwise=LONGEST):
+            with self.store.lock:
+                watch.forget()
+                self._watching = False
+                self._pace.woken(time.monotonic())
 
     def _deliver(self) -> bool:
         """Deliver what is fetched, the consumers taking turns; returns whether there was anything."""
@@ -152,17 +166,23 @@ class Connection:
         delivered = 0
         consumers = self.inboxes.consumers
         for consumer in list(consumers):
-            if consumer.inbox.ready and consumer.active:
+            with self.store.lock:
+                if not (consumer.inbox.ready and consumer.active):
+                    continue
                 # To the end of the line before the callback, which may do anything.
                 consumers.remove(consumer)
                 consumers.append(consumer)
-                delivered += consumer.deliver(most - delivered)
-                if delivered >= most:
-                    break
+            delivered += consumer.deliver(most - delivered)
+            if delivered >= most:
+                break
         return delivered > 0
 
     def _look(self, now: float) -> bool:
         """Fetch what there is for our consumers; returns whether there was anything."""
+        with self.store.lock:
+            return self._fetch(now)
+
+    def _fetch(self, now: float) -> bool:
         if now >= self._housekeeping_at:
             self._keep_house(now)
         written = self.store.changed()

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from .messages import EXPIRES_AT, Delivery, Row
+from .messages import EXPIRES_AT, Delivery
 from .queues import BATCH_MESSAGES, SharedQueue
 
 if TYPE_CHECKING:
@@ -60,27 +60,31 @@ class Consumer:
         """Give the callback up to ``most`` of the messages that are ready; returns how many it got."""
         channel, inbox, ready, no_ack = self.channel, self.inbox, self.inbox.ready, self.no_ack
         unacked, callback = channel.unacked, self.callback
-        done: list[Row] = []
+        done, store = inbox.done, inbox.store
         count = 0
         try:
-            # Each time round, since the callback may acknowledge, cancel, change the limit or close everything.
-            while ready and count < most and self.active:
-                if channel.prefetch_count and not no_ack and len(unacked) >= channel.prefetch_count:
-                    break
-                row = ready.popleft()
-                expires_at = row[EXPIRES_AT]
-                if expires_at is not None and expires_at <= time.time():
-                    done.append(row)
-                    continue
-                channel.last_tag += 1
-                delivery = Delivery(channel, channel.last_tag, self.tag, inbox, row)
-                if no_ack:
-                    done.append(row)
-                else:
-                    unacked[channel.last_tag] = delivery
-                count += 1
+            # Each time round, since the callback may acknowledge, cancel, change the limit, fork or close everything,
+            # and so may other threads.
+            while count < most:
+                with store.lock:
+                    if not ready or not self.active:
+                        break
+                    if channel.prefetch_count and not no_ack and len(unacked) >= channel.prefetch_count:
+                        break
+                    row = ready.popleft()
+                    expires_at = row[EXPIRES_AT]
+                    if expires_at is not None and expires_at <= time.time():
+                        done.append(row)
+                        continue
+                    channel.last_tag += 1
+                    delivery = Delivery(channel, channel.last_tag, self.tag, inbox, row)
+                    if no_ack:
+                        done.append(row)
+                    else:
+                        unacked[channel.last_tag] = delivery
+                    count += 1
                 callback(delivery)
         finally:
-            if done and inbox.store.is_open:
-                inbox.settle(done)
+            if done and store.is_open:
+                inbox.settle_done()
         return count

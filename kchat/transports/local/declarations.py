@@ -20,6 +20,7 @@ from amqp.protocol import queue_declare_ok_t
 from kombu.transport import base
 
 from . import errors, history, sweep, topology
+from .threads import takes_turns
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -85,6 +86,7 @@ class Declarations(base.StdChannel):
 
     # -- queues
 
+    @takes_turns
     def queue_declare(
         self,
         queue: str = "",
@@ -161,6 +163,7 @@ class Declarations(base.StdChannel):
             lambda db: topology.own_queue(db, name or self._last_queue, connection.inboxes.owner)
         )
 
+    @takes_turns
     def queue_bind(
         self,
         queue: str = "",
@@ -181,6 +184,7 @@ class Declarations(base.StdChannel):
             raise AccessRefused("nothing can be bound to the default exchange")
         self._open().inboxes.bind(self._queue(queue), exchange, routing_key or "")
 
+    @takes_turns
     def queue_unbind(
         self,
         queue: str = "",
@@ -200,6 +204,7 @@ class Declarations(base.StdChannel):
             raise AccessRefused("nothing can be unbound from the default exchange")
         self._open().inboxes.unbind(self._queue(queue), exchange, routing_key or "")
 
+    @takes_turns
     def queue_purge(self, queue: str = "", nowait: bool = False, **_: Any) -> int:
         """Remove the messages that are ready; returns how many. Unacknowledged ones stay so."""
         return self._open().inboxes.opened(self._queue(queue)).purge()
@@ -214,16 +219,20 @@ class Declarations(base.StdChannel):
             amqp.exceptions.ResourceLocked: it is exclusive to another connection.
         """
         connection = self._open()
-        try:
-            row = self._queue(queue)
-        except NotFound:
-            return 0
-        ready, consumers = connection.inboxes.counts(row)
-        if if_unused and consumers:
-            raise PreconditionFailed(f"queue {row.name!r} has consumers")
-        if if_empty and ready:
-            raise PreconditionFailed(f"queue {row.name!r} is not empty")
-        connection.inboxes.delete(row)
+        with connection.store.lock:
+            try:
+                row = self._queue(queue)
+            except NotFound:
+                return 0
+            ready, consumers = connection.inboxes.counts(row)
+            if if_unused and consumers:
+                raise PreconditionFailed(f"queue {row.name!r} has consumers")
+            if if_empty and ready:
+                raise PreconditionFailed(f"queue {row.name!r} is not empty")
+            orphans = connection.inboxes.delete(row)
+        for consumer in orphans:
+            if consumer.on_cancel is not None:
+                consumer.on_cancel(consumer.tag)
         return ready
 
     def prepare_queue_arguments(

@@ -11,6 +11,9 @@ no room there: not a database, ...  ``NotAllowed`` 530                    no
 a damaged file                      ``InternalError`` 541                 no
 anything else                       ``RecoverableConnectionError``        perhaps
 ==================================  ====================================  ==========================
+
+Where the room could not even be opened, it is a ``RecoverableConnectionError`` besides: Kombu goes on to the next of
+several URLs for these only.
 """
 
 from __future__ import annotations
@@ -29,6 +32,29 @@ from amqp.exceptions import (
     ResourceError,
 )
 
+
+class NotOpened(RecoverableConnectionError):
+    """The room could not be opened; there may be another one to go on to."""
+
+
+class OpeningRefused(AccessRefused, NotOpened):
+    """The file system does not let this account open it."""
+
+
+class OpeningNotAllowed(NotAllowed, NotOpened):
+    """There is no room, and there can be none."""
+
+
+class OpeningFailed(InternalError, NotOpened):
+    """The file is damaged."""
+
+
+_NOT_OPENED: dict[type[AMQPError], type[NotOpened]] = {
+    AccessRefused: OpeningRefused,
+    NotAllowed: OpeningNotAllowed,
+    InternalError: OpeningFailed,
+}
+
 #: What SQLite says while somebody else is at it. By text: Python 3.10 does not tell the result code.
 _BUSY = ("database is locked", "database table is locked", "locking protocol", "database schema is locked")
 
@@ -44,6 +70,17 @@ _TEXTS: tuple[tuple[str, type[AMQPError], str], ...] = (
 )
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def not_opened(exc: AMQPError) -> AMQPError:
+    """An error that was raised while opening a room, as one that Kombu's failover recognises."""
+    kind = _NOT_OPENED.get(type(exc))
+    return exc if kind is None else kind(exc.reply_text)
+
+
+def no_folder(path: str) -> AMQPError:
+    """The error for a file in a folder that is not there, where none is made."""
+    return OpeningNotAllowed(f"{path}: there is no folder {Path(path).parent}")
 
 
 def is_busy(exc: BaseException) -> bool:

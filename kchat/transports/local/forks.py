@@ -7,6 +7,7 @@ the parent's file locks or keep a dead parent's lock alive. So the child forgets
 from __future__ import annotations
 
 import os
+import threading
 import weakref
 from typing import Protocol
 
@@ -22,16 +23,62 @@ class Forkable(Protocol):
 _tracked: weakref.WeakSet[Forkable] = weakref.WeakSet()
 
 
+class Guarded(Protocol):
+    """Something that no thread may be in the middle of when the process forks."""
+
+    @property
+    def turn(self) -> threading.RLock:
+        """Held by whoever is in the middle of it, for a moment only."""
+
+
+_guarded: weakref.WeakSet[Guarded] = weakref.WeakSet()
+
+#: Two threads that fork at once take the locks one after the other.
+_forking = threading.RLock()
+
+#: Seconds that a fork waits for each lock: a disk that hangs must not hang the fork, too.
+_LONGEST = 5.0
+
+_held: list[threading.RLock] = []
+
+
 def track(thing: Forkable) -> None:
     """Have ``thing.forget()`` called in every child that this process forks from now on."""
     _tracked.add(thing)
 
 
+def guard(thing: Guarded) -> None:
+    """Let no fork happen while ``thing.turn`` is held by another thread.
+
+    SQLite has locks of its own, some for the whole process. A child that is forked while another thread holds one
+    of them would wait for it for ever.
+    """
+    _guarded.add(thing)
+
+
+def _hold_all() -> None:
+    _forking.acquire()
+    for thing in list(_guarded):
+        turn = thing.turn
+        if turn.acquire(timeout=_LONGEST):
+            _held.append(turn)
+
+
+def _release_all() -> None:
+    while _held:
+        _held.pop().release()
+    _forking.release()
+
+
 def _forget_all() -> None:
+    global _forking  # noqa: PLW0603 - the parent's may be waited for by threads that the child does not have
+    _held.clear()
+    _forking = threading.RLock()
     for thing in list(_tracked):
         thing.forget()
     _tracked.clear()
+    _guarded.clear()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_all)
+    os.register_at_fork(before=_hold_all, after_in_parent=_release_all, after_in_child=_forget_all)

@@ -73,10 +73,13 @@ class Inboxes:
     def close(self) -> None:
         """Give up everything; what cannot be, since the file is lost, is swept by others."""
         number, self._number = self._number, None
+        queues = list(self._queues.values())
         self._queues.clear()
         self.consumers.clear()
         try:
             if number is not None and self._store.is_open:
+                for inbox in queues:
+                    inbox.settle_done()
                 self._store.write(lambda db: sweep.bury(db, number))
         finally:
             owner, self._owner = self._owner, None
@@ -142,12 +145,10 @@ class Inboxes:
         if ended is not None and isinstance(inbox, ExclusiveQueue):
             inbox.leave(*ended)
 
-    def delete(self, queue: QueueRow) -> None:
-        """Delete a queue; consumers of this connection are told if they have an ``on_cancel``."""
+    def delete(self, queue: QueueRow) -> list[Consumer]:
+        """Delete a queue; returns the consumers of this connection that had it."""
         self._store.write(lambda db: topology.delete_queue(db, queue.id))
-        for consumer in self._gone(queue.name):
-            if consumer.on_cancel is not None:
-                consumer.on_cancel(consumer.tag)
+        return self._gone(queue.name)
 
     def _gone(self, name: str) -> list[Consumer]:
         """The queue was deleted; returns the consumers that had it."""
@@ -208,19 +209,8 @@ class Inboxes:
         Raises:
             amqp.exceptions.ConsumerCancelled: one has no ``on_cancel``.
         """
-        if not self.unchecked or now < self._version_at:
-            return False
-        self.unchecked, self._version_at = False, now + _TOPOLOGY
-        version = self._store.value("SELECT version FROM topology")
-        if version == self._version:
-            return False
-        self._version = version
-        if self._number is not None and self._store.value(_OWNER, self._number) is None:
-            self._disown()
-        orphans: list[Consumer] = []
-        for name, inbox in list(self._queues.items()):
-            if self._store.value("SELECT 1 FROM queue WHERE id = ?", inbox.id) is None:
-                orphans += self._gone(name)
+        with self._store.lock:
+            orphans = self._orphans(now)
         for consumer in orphans:
             if consumer.on_cancel is None:
                 raise ConsumerCancelled(
@@ -228,6 +218,23 @@ class Inboxes:
                 )
             consumer.on_cancel(consumer.tag)
         return bool(orphans)
+
+    def _orphans(self, now: float) -> list[Consumer]:
+        """The consumers whose queues somebody else has deleted."""
+        if not self.unchecked or now < self._version_at:
+            return []
+        self.unchecked, self._version_at = False, now + _TOPOLOGY
+        version = self._store.value("SELECT version FROM topology")
+        if version == self._version:
+            return []
+        self._version = version
+        if self._number is not None and self._store.value(_OWNER, self._number) is None:
+            self._disown()
+        orphans: list[Consumer] = []
+        for name, inbox in list(self._queues.items()):
+            if self._store.value("SELECT 1 FROM queue WHERE id = ?", inbox.id) is None:
+                orphans += self._gone(name)
+        return orphans
 
 
 def _entry(consumer: Consumer) -> str:

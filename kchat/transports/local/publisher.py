@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -70,6 +71,11 @@ class Publisher:
         self._checked_at = self._check_at = self._kept_house_at = 0.0
         self._unpruned = 0
 
+    @property
+    def lock(self) -> threading.RLock:
+        """What is known here is read and changed under it."""
+        return self._store.lock
+
     def publish(self, message: Outgoing, exchange: str, routing_key: str) -> bool:
         """Store a message; when this returns it is committed.
 
@@ -86,18 +92,23 @@ class Publisher:
             amqp.exceptions.ContentTooLarge: the body is over ``max_message_bytes``; nothing was stored.
             amqp.exceptions.AMQPError: see :mod:`.errors`; nothing was stored.
         """
-        while True:
-            route, row = self.prepare(message, exchange, routing_key)
-            try:
-                # The common case without detours: they would cost as much as all the rest around the statement.
-                stored = bool(self._store.execute(_INSERT, row)) if route.plain else self._insert(route, row)
-            except sqlite3.Error:
-                # Most of the time it is somebody else's turn. Whatever it is, the patient way will tell.
-                stored = self._insert(route, row)
-            if stored:
-                self._count(len(row[-1]))
-                return route.heard
-            self._routes.clear()
+        with self._store.lock:
+            while True:
+                route, row = self.prepare(message, exchange, routing_key)
+                try:
+                    stored = self._insert_plain(row) if route.plain else self._insert(route, row)
+                except sqlite3.Error:
+                    # Most of the time it is somebody else's turn. Whatever it is, the patient way will tell.
+                    stored = self._insert(route, row)
+                if stored:
+                    self._count(len(row[-1]))
+                    return route.heard
+                self._routes.clear()
+
+    def _insert_plain(self, row: NewRow) -> bool:
+        """The common case without detours: they would cost as much as all the rest around the statement."""
+        with self._store.turn:
+            return bool(self._store.execute(_INSERT, row))
 
     def prepare(self, message: Outgoing, exchange: str, routing_key: str) -> Prepared:
         """The route that a message takes as far as is known here, and its row. Raises as :meth:`publish`."""

@@ -60,6 +60,8 @@ class SharedQueue:
         self.owner = owner
         #: Fetched and not delivered yet.
         self.ready: deque[Row] = deque()
+        #: Delivered where no acknowledgement is needed, or expired, and not settled yet.
+        self.done: list[Row] = []
         #: There may be more to fetch, even if nobody writes.
         self.more = True
 
@@ -113,6 +115,13 @@ class SharedQueue:
                     "DELETE FROM queued WHERE id = ? AND queue = ? AND holder = ?", held
                 )
             )
+
+    def settle_done(self) -> None:
+        """Settle what needs no acknowledgement."""
+        with self.store.lock:
+            if self.done:
+                rows, self.done[:] = list(self.done), []
+                self.settle(rows)
 
     def put_back(self, rows: Sequence[Row], *, redelivered: bool) -> None:
         """Messages go back to where they were, for anybody; ``redelivered`` if a consumer has seen them.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -35,7 +36,7 @@ _inherited: list[sqlite3.Connection] = []
 
 
 class Store:
-    """One connection to the file of a room. For one thread at a time.
+    """One connection to the file of a room. Several threads may use it; they take turns.
 
     Arguments:
         options: where the file is, and how long to wait for a turn.
@@ -49,6 +50,11 @@ class Store:
         self.path = options.path
         #: Seconds to wait for a turn.
         self.patience = options.busy_timeout
+        #: Held by a thread while it works on what is known about the room here: queues, consumers, what is
+        #: unacknowledged. Never over a callback, nor while waiting for messages. Taken before :attr:`turn`.
+        self.lock = threading.RLock()
+        #: Held by a thread for one statement or transaction, never while waiting for other processes.
+        self.turn = threading.RLock()
         self._error: Callable[[str], AMQPError] = errors.closed
         self._db: sqlite3.Connection | None = None
         #: SQLite's ``execute``, for where a detour would cost too much; raises as :attr:`db` does.
@@ -59,10 +65,12 @@ class Store:
         self._log_due = _WAL_BYTES
         #: This connection wrote since :meth:`changed` was last asked: ``data_version`` does not tell.
         self.dirty = True
+        forks.guard(self)
         try:
             self._make_file()
             self._identity = self._identify()
-            self._db = self._connect()
+            with self.turn:
+                self._db = self._connect()
             self.execute = self._db.execute
             self.attempt(self._prepare)
         except OSError as exc:
@@ -174,7 +182,7 @@ class Store:
         db, deadline, pause = self.db, 0.0, 0.0002
         while True:
             try:
-                with self._transaction(db, begin):
+                with self.turn, self._transaction(db, begin):
                     return work(db)
             except sqlite3.IntegrityError:
                 raise  # a constraint is the statement's own way to say no; whoever wrote it expects that
@@ -241,7 +249,8 @@ class Store:
     def changed(self) -> bool:
         """Whether anybody, this connection included, has written since the last call. Costs about 2 µs."""
         try:
-            (version,) = self.db.execute("PRAGMA data_version").fetchone()
+            with self.turn:
+                (version,) = self.db.execute("PRAGMA data_version").fetchone()
         except sqlite3.Error as exc:
             if errors.is_busy(exc):
                 return False
@@ -267,19 +276,21 @@ class Store:
             # Should it not succeed (somebody stopped while reading), then not before it has grown by as much again.
             self._log_due = size + _WAL_BYTES
             db = self.db
-            try:
-                db.execute(f"PRAGMA busy_timeout = {int(_WAL_WAIT * 1000)}")
-                db.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
-            except sqlite3.Error as exc:
-                if not errors.is_busy(exc):
-                    raise self.failed(exc) from exc
-            finally:
-                db.execute("PRAGMA busy_timeout = 0")
+            with self.turn:
+                try:
+                    db.execute(f"PRAGMA busy_timeout = {int(_WAL_WAIT * 1000)}")
+                    db.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+                except sqlite3.Error as exc:
+                    if not errors.is_busy(exc):
+                        raise self.failed(exc) from exc
+                finally:
+                    db.execute("PRAGMA busy_timeout = 0")
 
     def _drop(self) -> None:
-        db, self._db, self.execute = self._db, None, self._refuse
-        if db is not None:
-            db.close()
+        with self.turn:
+            db, self._db, self.execute = self._db, None, self._refuse
+            if db is not None:
+                db.close()
 
     def close(self) -> None:
         """Close the file; harmless to repeat."""
@@ -287,6 +298,7 @@ class Store:
 
     def forget(self) -> None:
         """In a forked child: the connection stays its parent's."""
+        self.lock, self.turn = threading.RLock(), threading.RLock()  # other threads may have held them
         if self._db is not None:
             _inherited.append(self._db)
             self._db, self.execute, self._error = None, self._refuse, errors.forked

@@ -30,22 +30,19 @@ class Watch:
 
     def __init__(self, path: str) -> None:
         self._fd = _watch(path)
-        self._poll = select.poll() if self._fd >= 0 else None
-        if self._poll is not None:
-            self._poll.register(self._fd, select.POLLIN)
 
     def wait(self, seconds: float, otherwise: float) -> bool:
         """Wait for a write, but no longer than ``seconds``; returns whether there was one.
 
-        Where the kernel cannot tell, sleeps for ``otherwise`` seconds, if that is less, and returns False.
+        Where the kernel cannot tell, sleeps for ``otherwise`` seconds, if that is less, and returns False. Several
+        threads may wait at once, and :meth:`forget` what they were woken for.
         """
-        if self._poll is None:
+        if self._fd < 0:
             time.sleep(max(0.0, min(seconds, otherwise)))
             return False
-        if not self._poll.poll(max(0.0, seconds) * 1000):
-            return False
-        self.forget()
-        return True
+        poll = select.poll()
+        poll.register(self._fd, select.POLLIN)
+        return bool(poll.poll(max(0.0, seconds) * 1000))
 
     def forget(self) -> None:
         """Writes up to now are known: they are no reason to end the next :meth:`wait`."""
@@ -55,7 +52,7 @@ class Watch:
 
     def close(self) -> None:
         """Stop watching; harmless to repeat."""
-        fd, self._fd, self._poll = self._fd, -1, None
+        fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
 

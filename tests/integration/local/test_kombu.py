@@ -17,8 +17,6 @@ from kombu.mixins import ConsumerMixin
 
 from kchat.transports.local import Transport, watch
 from kchat.transports.local.options import default_path
-from tests.brokers.processes import Commands
-from tests.brokers.wait import Deadline
 from tests.integration.local.conftest import Connect
 from tests.integration.local.drive import drain, listen, own_queue, rest, send
 
@@ -355,6 +353,31 @@ def test_a_failover_leads_to_the_next_file(tmp_path: Path) -> None:
     assert (tmp_path / "second.db").exists()
 
 
+def test_kombu_goes_on_to_the_next_file_where_the_first_one_cannot_be_opened(tmp_path: Path) -> None:
+    (tmp_path / "text.db").write_text("this is no database, but text" * 100)
+    (tmp_path / "folder.db").mkdir()
+    good = tmp_path / "good.db"
+    for bad in ("missing/room.db", "text.db/room.db", "text.db", "folder.db"):
+        with kombu.Connection(f"local://{tmp_path}/{bad};local://{good}") as connection:
+            channel = connection.default_channel
+            channel.queue_declare(bad)
+            assert channel.connection.options.path == str(good)
+    assert not (tmp_path / "missing").exists()
+
+
+def test_a_file_that_cannot_be_opened_is_a_lost_connection_to_kombu_and_keeps_its_reply_code(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "text.db").write_text("this is no database, but text" * 100)
+    for url in (f"local://{tmp_path}/text.db", "local:///no-such-folder/kchat/room.db"):
+        connection = kombu.Connection(url)
+        with pytest.raises(NotAllowed) as caught:
+            connection.ensure_connection(max_retries=0, reraise_as_library_errors=False)
+        assert isinstance(caught.value, connection.recoverable_connection_errors)
+        assert caught.value.code == 530
+    assert not Path("/no-such-folder").exists()
+
+
 @pytest.mark.parametrize(
     "url",
     [
@@ -373,44 +396,3 @@ def test_urls_that_make_no_sense_are_refused(url: str) -> None:
         Transport(connection).options()
     assert caught.value.code == 530
     assert url in repr(connection)
-
-
-CELERY_APP = """
-import sys
-from celery import Celery
-from kchat import transports
-
-transports.register()
-app = Celery("tasks", broker=sys.argv.pop(1), backend="file://" + sys.argv.pop(1))
-app.conf.update(worker_hijack_root_logger=False, broker_connection_retry_on_startup=True)
-
-
-@app.task(name="add")
-def add(x, y):
-    return x + y
-
-
-if __name__ == "__main__":
-    app.worker_main(["worker", "--pool", sys.argv[1], "--concurrency", "2", "--loglevel", "INFO"])
-"""
-
-
-@pytest.mark.parametrize("pool", ["solo", "prefork"])
-def test_a_celery_worker_runs_tasks(pool: str, commands: Commands, local_url: str, tmp_path: Path) -> None:
-    from celery import Celery
-
-    results = tmp_path / "results"
-    results.mkdir()
-    app = Celery("tasks", broker=local_url, backend=f"file://{results}")
-    try:
-        early = app.send_task("add", (1, 2))
-        worker = commands.python(CELERY_APP, local_url, str(results), pool)
-        worker.wait_for("ready.", seconds=30)
-        late = [app.send_task("add", (n, n), countdown=0.01 if n % 2 else None) for n in range(10)]
-        deadline = Deadline(30)
-        assert early.get(timeout=deadline.left) == 3
-        assert [result.get(timeout=deadline.left) for result in late] == [2 * n for n in range(10)]
-        worker.terminate()
-        assert worker.wait(20) == 0
-    finally:
-        app.close()
