@@ -115,6 +115,10 @@ class Transport(BaseTransport):
         connection.client = client
         return connection
 
+    def qos_semantics_matches_spec(self, connection: Connection) -> bool:  # noqa: ARG002 - Kombu gives it
+        """Whether ``basic_qos`` is the AMQP specification's; it is RabbitMQ's, so that Celery asks for ``a_global``."""
+        return False
+
     def verify_connection(self, connection: Connection) -> bool:
         """Whether the connection can still be used."""
         return connection.connected

@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from amqp.exceptions import PreconditionFailed
 from google.pubsub_v1 import types
 
-from . import names, owners
+from . import arguments, names, owners
+from .arguments import LONGEST_RETENTION, SHORTEST_EXPIRY, SHORTEST_RETENTION, Times
 from .errors import NotSupported
 from .messages import ROUTING_KEY
 
@@ -36,13 +37,6 @@ DIRECT = "direct"
 TYPE_LABEL = "kchat-type"
 """The label of a topic that tells other processes the exchange's type. A topic without it is fanout."""
 
-SHORTEST_EXPIRY = timedelta(days=1)
-"""https://cloud.google.com/pubsub/docs/subscription-properties#expiration_period"""
-
-SHORTEST_RETENTION = timedelta(minutes=10)
-LONGEST_RETENTION = timedelta(days=31)
-"""https://cloud.google.com/pubsub/docs/subscription-properties#message_retention"""
-
 MAX_FILTER_BYTES = 256
 """https://cloud.google.com/pubsub/docs/subscription-message-filter"""
 
@@ -54,10 +48,12 @@ class Queue:
     Attributes:
         name: AMQP's name.
         durable, exclusive, auto_delete, arguments: as declared.
+        times: what the arguments, or the subscription's labels, say about time.
         exchange: what it is bound to; ``""`` is the default exchange, ``None`` says not yet.
         routing_key: of the binding.
         ordered: whether the exchange is fanout.
-        foreign: whether it is another process's own.
+        foreign: whether it is another connection's own.
+        owned: whether it is this connection's own, so that it is deleted with it. Said only when its subscription is there.
     """
 
     name: str
@@ -68,7 +64,9 @@ class Queue:
     exchange: str | None = None
     routing_key: str = ""
     ordered: bool = False
+    times: Times = field(default_factory=Times)
     foreign: bool = False
+    owned: bool = False
 
     @property
     def filter(self) -> str:
@@ -103,19 +101,14 @@ def check_exchange(name: str, kind: str) -> None:
 
 
 def check_queue(queue: Queue) -> None:
-    """Refuse a queue that no subscription can be.
+    """Refuse a queue that no subscription can be, and note what its arguments say about time.
 
     Raises:
-        kchat.transports.pubsub.errors.NotSupported: it is to have priorities, or to begin with the last N messages.
-        amqp.exceptions.PreconditionFailed: its name is no text.
+        kchat.transports.pubsub.errors.NotSupported: see :mod:`kchat.transports.pubsub.arguments`.
+        amqp.exceptions.PreconditionFailed: its name is no text, or an argument makes no sense.
     """
     to_id(queue.name)
-    if queue.arguments.get("x-max-priority"):
-        raise NotSupported(f"queue {queue.name!r}: Pub/Sub has no priorities (x-max-priority)")
-    if queue.arguments.get("x-history-last") is not None:
-        raise NotSupported(
-            f"queue {queue.name!r}: Pub/Sub cannot begin with the last messages by their number, only by time"
-        )
+    queue.times = arguments.read(queue.name, queue.arguments)
 
 
 def to_id(name: str) -> str:
@@ -143,28 +136,31 @@ def filter_for(routing_key: str) -> str:
     return text
 
 
-def new_subscription(queue: Queue, name: str, topic: str, ack_deadline: int) -> types.Subscription:
+def new_subscription(
+    queue: Queue, name: str, topic: str, ack_deadline: int, owner: owners.Owner
+) -> types.Subscription:
     """What to create for a queue.
 
-    One process's own queue, and one that shall go with its consumers, expires after a day without any; an own one keeps
-    messages no longer than the service must. ``x-expires`` and ``x-message-ttl`` (milliseconds) set these times within
-    the service's bounds. A limit of length (``x-max-length``) is not to be had: the retention is what bounds a queue.
+    A connection's own queue, and one that shall go with its consumers, expires after a day without any; an own one keeps
+    messages no longer than the service must. For ``x-expires`` and ``x-message-ttl`` see
+    :mod:`kchat.transports.pubsub.arguments`.
     """
     own = queue.exclusive
-    expires = _milliseconds(queue, "x-expires")
-    keeps = _milliseconds(queue, "x-message-ttl")
+    expires, keeps = _time(queue.times.expires), _time(queue.times.ttl)
     if expires is None and (own or queue.auto_delete):
         expires = SHORTEST_EXPIRY
+    ttl = None if expires is None else max(expires, SHORTEST_EXPIRY)
     if keeps is None and own:
         keeps = SHORTEST_RETENTION
-    ttl = None if expires is None else max(expires, SHORTEST_EXPIRY)
+    elif keeps is None and ttl is not None:
+        keeps = ttl  # the service's default, 7 days, has to be less than the time to expiry
     subscription = types.Subscription(
         name=name,
         topic=topic,
         ack_deadline_seconds=ack_deadline,
         enable_message_ordering=queue.ordered,
         filter=queue.filter,
-        labels=owners.own_labels() if own else dict(owners.APP),
+        labels=labels_of(queue, owner),
         # A policy without a time: it never expires. Without a policy, it would after 31 days.
         expiration_policy=types.ExpirationPolicy(ttl=ttl) if ttl else types.ExpirationPolicy(),
     )
@@ -173,9 +169,14 @@ def new_subscription(queue: Queue, name: str, topic: str, ack_deadline: int) -> 
     return subscription
 
 
-def _milliseconds(queue: Queue, argument: str) -> timedelta | None:
-    value = queue.arguments.get(argument)
-    return None if value is None else timedelta(milliseconds=float(value))
+def labels_of(queue: Queue, owner: owners.Owner) -> dict[str, str]:
+    """A subscription's labels, without a lease."""
+    whose = owners.own_labels(owner) if queue.exclusive or queue.owned else owners.APP
+    return {**whose, **queue.times.labels()}
+
+
+def _time(milliseconds: int | None) -> timedelta | None:
+    return None if milliseconds is None else timedelta(milliseconds=milliseconds)
 
 
 _KEY = re.compile(rf'attributes\.{ROUTING_KEY} = "((?:[^"\\]|\\.)*)"\Z', re.DOTALL)

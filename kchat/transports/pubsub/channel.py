@@ -12,7 +12,7 @@ from amqp.exceptions import ConnectionError as AMQPConnectionError
 from amqp.exceptions import NotAllowed, PreconditionFailed, RecoverableConnectionError
 from amqp.protocol import queue_declare_ok_t
 from google.pubsub_v1 import types
-from kombu.transport.base import StdChannel
+from kombu.transport.base import StdChannel, to_rabbitmq_queue_arguments
 
 from .bindings import FANOUT, Queue
 from .confirms import Stream
@@ -41,6 +41,7 @@ class Channel(StdChannel):
     Attributes:
         events: callbacks by what they wait for, as in py-amqp: ``basic_ack`` and ``basic_nack`` in confirm mode.
             ``basic_return`` is never called: Pub/Sub does not tell whether anybody listens.
+        no_ack_consumers: tags of consumers whose messages need no acknowledgement; Kombu's messages look there.
     """
 
     def __init__(self, connection: Connection, channel_id: int) -> None:
@@ -51,6 +52,7 @@ class Channel(StdChannel):
             "basic_nack": set(),
             "basic_return": set(),
         }
+        self.no_ack_consumers: set[str] = set()
         self.is_open = True
         self._stream: Stream | None = None
         self._deliveries = Deliveries(self, connection)
@@ -94,6 +96,11 @@ class Channel(StdChannel):
 
     # ---- queues
 
+    def prepare_queue_arguments(self, arguments: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        """Kombu's options of a queue, such as ``message_ttl`` in seconds, as queue arguments."""
+        prepared: dict[str, Any] = to_rabbitmq_queue_arguments(arguments, **kwargs)
+        return prepared
+
     def queue_declare(
         self,
         queue: str = "",
@@ -108,6 +115,9 @@ class Channel(StdChannel):
 
         Returns:
             Its name, and 0 and 0: Pub/Sub tells neither the messages nor the consumers of a subscription.
+
+        Raises:
+            kchat.transports.pubsub.errors.NotSupported: see :mod:`.arguments`.
         """
         name = queue or f"amq.gen-{uuid.uuid4().hex}"
         declared = Queue(name, durable, exclusive, auto_delete, dict(arguments or {}))
@@ -269,9 +279,16 @@ class Channel(StdChannel):
     def basic_qos(
         self, prefetch_size: int = 0, prefetch_count: int = 0, a_global: bool = False, **_: Any
     ) -> None:
-        """Bound how many messages each consumer that follows may have unacknowledged; 0 for any number."""
+        """Bound how many messages may be unacknowledged; 0 for any number.
+
+        As on RabbitMQ (https://www.rabbitmq.com/docs/consumer-prefetch#overview): of each consumer that follows, or with
+        ``a_global`` of all consumers of this channel together, from now on.
+        """
         self._check()
-        self._prefetch = prefetch_count
+        if a_global:
+            self._deliveries.limit(prefetch_count)
+        else:
+            self._prefetch = prefetch_count
 
     def basic_consume(
         self,
@@ -314,12 +331,15 @@ class Channel(StdChannel):
         self._deliveries.consume(
             tag, found, callback or _ignore, on_cancel, no_ack=no_ack, prefetch=self._prefetch
         )
+        if no_ack:
+            self.no_ack_consumers.add(tag)
         return tag
 
     def basic_cancel(self, consumer_tag: str, **_: Any) -> None:
         """End a consumer. What it has unacknowledged can still be acknowledged; its own queue goes with the last one."""
         self._check()
         self._deliveries.cancel(consumer_tag)
+        self.no_ack_consumers.discard(consumer_tag)
 
     def basic_get(self, queue: str, no_ack: bool = False, **_: Any) -> Delivery | None:
         """The next message of a queue; ``None`` when there is none within the option's ``get_timeout``."""
@@ -330,7 +350,8 @@ class Channel(StdChannel):
         """This message, or with ``multiple`` all up to it in the order of delivery, are done with.
 
         Raises:
-            amqp.exceptions.PreconditionFailed: there is no such unacknowledged message.
+            amqp.exceptions.PreconditionFailed: there is no such unacknowledged message. (One that needs no
+                acknowledgement may be acknowledged.)
         """
         self._check()
         self._deliveries.acknowledge(delivery_tag, multiple=multiple)

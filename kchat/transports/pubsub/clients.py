@@ -14,7 +14,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc  # type: ignore[import-untyped]  # it has no types
-from amqp.exceptions import InvalidPath, RecoverableConnectionError
+from amqp.exceptions import InvalidPath, PreconditionFailed, RecoverableConnectionError
 from google.api_core.gapic_v1.method import wrap_method
 from google.api_core.gapic_v1.routing_header import to_grpc_metadata
 from google.auth.exceptions import GoogleAuthError
@@ -144,6 +144,16 @@ class Clients:
                 if (give_up or self.closed).wait(pause):
                     raise errors.translate(exc, doing) from exc
             pause = min(2 * pause, LONGEST_PAUSE)
+
+    def create(self, method: Callable[..., object], request: Any, doing: str) -> bool:
+        """Make a call that creates something; returns whether it did, or it was there already."""
+        try:
+            self.call(method, request, doing)
+        except PreconditionFailed as exc:
+            if errors.is_there_already(exc.__cause__):
+                return False
+            raise
+        return True
 
     def close(self) -> None:
         """Close the channel; calls that are under way end at once."""

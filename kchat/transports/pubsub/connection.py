@@ -6,6 +6,7 @@ import itertools
 import logging
 import os
 import queue
+import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from time import monotonic
@@ -15,6 +16,7 @@ from amqp.exceptions import AMQPError, RecoverableConnectionError
 
 from .channel import Channel
 from .clients import Clients
+from .owners import Owner
 from .publisher import Publisher
 from .topology import Topology
 
@@ -46,7 +48,8 @@ class Connection:
         self.options = options
         self.clients = Clients(project, options)
         self.publisher = Publisher(self.clients)
-        self.topology = Topology(self.clients)
+        self._owner = Owner()
+        self.topology = Topology(self.clients, self._owner)
         self.channels: dict[int, Channel] = {}
         self._ids = itertools.count(1)
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
@@ -55,6 +58,7 @@ class Connection:
         self._closing_until: float | None = None
         self._hurry = False
         self._given_back: OrderedDict[str, None] = OrderedDict()
+        self._remembering = threading.Lock()
         self._pid = os.getpid()
 
     @property
@@ -89,6 +93,7 @@ class Connection:
     def failed(self, error: AMQPError) -> None:
         """The connection is of no use any more."""
         self._failure = self._failure or error
+        self._owner.leave()
 
     def drain_events(self, timeout: float | None = None, **_: Any) -> None:
         """Wait for the next message, confirm or failure, and tell the application.
@@ -121,9 +126,10 @@ class Connection:
 
     def note_given_back(self, message_id: str) -> None:
         """A message goes back to its queue: when it comes again, it is redelivered."""
-        self._given_back[message_id] = None
-        if len(self._given_back) > REMEMBERED:
-            self._given_back.popitem(last=False)
+        with self._remembering:
+            self._given_back[message_id] = None
+            if len(self._given_back) > REMEMBERED:
+                self._given_back.popitem(last=False)
 
     def was_given_back(self, message_id: str) -> bool:
         """Whether this connection has had that message before."""
@@ -181,5 +187,6 @@ class Connection:
             channel.collect()
         self.channels.clear()
         if self._pid == os.getpid():
+            self._owner.leave()
             self.publisher.stop(0)
             self.clients.close()

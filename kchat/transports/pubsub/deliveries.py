@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from time import monotonic, sleep
+import threading
+from collections import deque
+from time import monotonic, sleep, time
 from typing import TYPE_CHECKING, Any
 
 from amqp.exceptions import AMQPError, NotFound, PreconditionFailed, RecoverableConnectionError
 from google.pubsub_v1 import types
 
+from .arguments import is_expired
 from .consumer import Consumer, Unacked
 from .leases import Leases
 from .messages import ROUTING_KEY, Delivery
@@ -24,8 +27,15 @@ POLL_SECONDS = 0.05
 """``basic_get`` and ``queue_purge`` ask an empty queue so often, as long as they wait."""
 
 
+REMEMBERED = 1000
+"""So many runs of delivery tags without acknowledgement are known as such; a consumer alone makes a single one."""
+
+
 class Deliveries:
-    """Consumers and unacknowledged messages of one channel. All in the application's thread, but where it says so.
+    """Consumers and unacknowledged messages of one channel.
+
+    One thread drains events, and any other may acknowledge meanwhile, as Celery's result handler does. A lock is held over
+    the books, never over a callback or a request.
 
     Arguments:
         channel: stands in the deliveries.
@@ -38,8 +48,12 @@ class Deliveries:
         self._clients = connection.clients
         self._consumers: dict[str, Consumer] = {}
         self._leases: dict[str, Leases] = {}
+        self._books = threading.Lock()
         self._unacked: dict[int, Unacked] = {}
+        self._given: deque[tuple[int, int]] = deque(maxlen=REMEMBERED)
+        """The tags that needed no acknowledgement: the first and last of each run."""
         self._tag = 0
+        self._limit = 0
 
     def has(self, tag: str) -> bool:
         """Whether there is a consumer of that tag."""
@@ -63,11 +77,31 @@ class Deliveries:
         consumer.puller = Puller(
             self._clients,
             self._connection.topology.subscription(queue.name),
-            prefetch,
+            0 if no_ack else prefetch or self._limit,
             leases,
             lambda received, size: report(lambda: self._arrived(consumer, received, size)),
             lambda error: report(lambda: self._ended(consumer, error)),
         )
+
+    def limit(self, count: int) -> None:
+        """Bound how many messages may be unacknowledged on this channel, of all consumers together; 0 for any number."""
+        self._limit = count
+        for consumer in list(self._consumers.values()):
+            if consumer.puller is not None and not consumer.no_ack:
+                consumer.puller.widen(count)
+        self._wake()
+
+    def _is_full(self, consumer: Consumer) -> bool:
+        """Whether it gets nothing before something is acknowledged."""
+        with self._books:
+            return consumer.is_full or (
+                bool(self._limit) and not consumer.no_ack and len(self._unacked) >= self._limit
+            )
+
+    def _wake(self) -> None:
+        """Have what waited for room delivered by whoever drains events, who may be asleep."""
+        if any(consumer.held for consumer in list(self._consumers.values())):
+            self._connection.report(self.deliver_held)
 
     def _leases_of(self, queue: str) -> Leases:
         leases = self._leases.get(queue)
@@ -89,7 +123,7 @@ class Deliveries:
         if not consumer.active:
             consumer.leases.give_back([received.ack_id])
             return False
-        if consumer.held or consumer.is_full:
+        if consumer.held or self._is_full(consumer):
             consumer.held.append((received, size))
             return False
         return self._deliver(consumer, received, size)
@@ -97,7 +131,7 @@ class Deliveries:
     def deliver_held(self) -> bool:
         """Deliver one message that waited for room among the unacknowledged; False when there is none."""
         for consumer in list(self._consumers.values()):
-            while consumer.held and not consumer.is_full:
+            while consumer.held and not self._is_full(consumer):
                 if self._deliver(consumer, *consumer.held.popleft()):
                     return True
         return False
@@ -105,13 +139,19 @@ class Deliveries:
     def _deliver(self, consumer: Consumer, received: Any, size: int) -> bool:
         if consumer.puller is not None:
             consumer.puller.room.leave(size)
-        if not self._is_for(consumer.queue, received.message):
+        if not self._is_wanted(consumer.queue, received.message):
             consumer.leases.acknowledge([received.ack_id])
             return False
         delivery = self._delivery(consumer.queue, received, consumer.tag)
         self._note(delivery, received, consumer.leases, consumer, no_ack=consumer.no_ack)
         consumer.callback(delivery)
         return True
+
+    def _is_wanted(self, queue: Queue, message: Any) -> bool:
+        """Whether a message is for this queue, and not too old to be delivered."""
+        return self._is_for(queue, message) and not is_expired(
+            queue.times, message.attributes, time() - _published(message)
+        )
 
     @staticmethod
     def _is_for(queue: Queue, message: Any) -> bool:
@@ -120,7 +160,8 @@ class Deliveries:
 
     def _delivery(self, queue: Queue, received: Any, consumer_tag: str | None) -> Delivery:
         message = received.message
-        self._tag += 1
+        with self._books:
+            self._tag += 1
         attributes = dict(message.attributes)
         info = {
             "exchange": queue.exchange or "",
@@ -130,7 +171,7 @@ class Deliveries:
             or self._connection.was_given_back(message.message_id),
             "ordering_key": message.ordering_key,
             # Set by the service, also for those that carry no timestamp of their own.
-            "publish_time": message.publish_time.seconds + message.publish_time.nanos / 1e9,
+            "publish_time": _published(message),
         }
         if consumer_tag is not None:
             info["consumer_tag"] = consumer_tag
@@ -139,14 +180,18 @@ class Deliveries:
     def _note(
         self, delivery: Delivery, received: Any, leases: Leases, consumer: Consumer | None, *, no_ack: bool
     ) -> None:
+        tag = delivery.delivery_tag
+        with self._books:
+            if not no_ack:
+                self._unacked[tag] = Unacked(received.ack_id, leases, consumer, received.message.message_id)
+                if consumer is not None:
+                    consumer.unacked += 1
+            elif self._given and self._given[-1][1] == tag - 1:
+                self._given[-1] = (self._given[-1][0], tag)
+            else:
+                self._given.append((tag, tag))
         if no_ack:
             leases.acknowledge([received.ack_id])
-            return
-        self._unacked[delivery.delivery_tag] = Unacked(
-            received.ack_id, leases, consumer, received.message.message_id
-        )
-        if consumer is not None:
-            consumer.unacked += 1
 
     def _ended(self, consumer: Consumer, error: AMQPError) -> bool:
         """The stream of a consumer has ended for good."""
@@ -184,38 +229,40 @@ class Deliveries:
 
     def give_back_all(self) -> None:
         """Give back everything that is not acknowledged."""
-        if self._unacked:
-            self.give_back(next(reversed(self._unacked)), multiple=True)
+        self.give_back(0, multiple=True)
 
     @staticmethod
     def _return(leases: Leases, ack_ids: list[str]) -> None:
         leases.give_back(ack_ids)
 
     def _settle(self, tag: int, how: Callable[[Leases, list[str]], None], *, multiple: bool) -> None:
-        if multiple:
-            # In AMQP 0 stands for all of them.
-            tags = [known for known in self._unacked if known <= tag or not tag]
-        else:
-            tags = [tag] if tag in self._unacked else []
-        if not tags and tag:
-            raise PreconditionFailed(f"unknown delivery tag {tag}")
         by_leases: dict[Leases, list[str]] = {}
-        for known in tags:
-            unacked = self._unacked.pop(known)
-            by_leases.setdefault(unacked.leases, []).append(unacked.ack_id)
-            if unacked.consumer is not None:
-                unacked.consumer.unacked -= 1
-            if how is self._return:
-                self._connection.note_given_back(unacked.message_id)
+        with self._books:
+            if multiple:
+                # In AMQP 0 stands for all of them.
+                tags = [known for known in self._unacked if known <= tag or not tag]
+            else:
+                tags = [tag] if tag in self._unacked else []
+            if not tags and tag and not any(first <= tag <= last for first, last in self._given):
+                raise PreconditionFailed(f"unknown delivery tag {tag}")
+            for known in tags:
+                unacked = self._unacked.pop(known)
+                by_leases.setdefault(unacked.leases, []).append(unacked.ack_id)
+                if unacked.consumer is not None:
+                    unacked.consumer.unacked -= 1
+                if how is self._return:
+                    self._connection.note_given_back(unacked.message_id)
         for leases, ack_ids in by_leases.items():
             how(leases, ack_ids)
+        self._wake()
 
     def get(self, queue: Queue, *, no_ack: bool) -> Delivery | None:
         """Pull one message; ``None`` when there is none within the option's ``get_timeout``."""
         leases = self._leases_of(queue.name)
         for received in self._pull(queue, 1):
-            leases.hold([received.ack_id])
-            if self._is_for(queue, received.message):
+            if not leases.hold([received]):
+                continue
+            if self._is_wanted(queue, received.message):
                 delivery = self._delivery(queue, received, None)
                 self._note(delivery, received, leases, None, no_ack=no_ack)
                 return delivery
@@ -298,4 +345,10 @@ class Deliveries:
         for leases in self._leases.values():
             leases.drop()
         self._leases.clear()
-        self._unacked.clear()
+        with self._books:
+            self._unacked.clear()
+
+
+def _published(message: Any) -> float:
+    """When the service took a message, in UNIX seconds."""
+    return float(message.publish_time.seconds + message.publish_time.nanos / 1e9)

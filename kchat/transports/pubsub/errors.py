@@ -110,6 +110,13 @@ def timed_out(exc: BaseException | None) -> bool:
     return isinstance(exc, google.DeadlineExceeded)
 
 
+def is_there_already(exc: BaseException | None) -> bool:
+    """Whether something was not created because it exists."""
+    from google.api_core import exceptions as google
+
+    return isinstance(exc, google.AlreadyExists)
+
+
 def translate(exc: BaseException, doing: str) -> AMQPError:
     """An error of Google's client as the AMQP error that a caller can act on.
 

@@ -45,6 +45,12 @@ class Leases:
         self._renewal_due = monotonic() + owners.FIRST_RENEWAL_SECONDS
         self._changed = threading.Condition()
         self._held: dict[str, float] = {}
+        self._handles: dict[str, str] = {}
+        """The handle (``ack_id``) of each message that is held, by message id."""
+        self._messages: dict[str, str] = {}
+        """The other way round."""
+        self._copies: dict[str, list[str]] = {}
+        """Handles of the same message, sent again while it is held, by its first one."""
         self._acked: list[str] = []
         self._returned: list[str] = []
         self._stopping = False
@@ -53,13 +59,27 @@ class Leases:
         self._thread = threading.Thread(target=self._run, name="pubsub-leases", daemon=True)
         self._thread.start()
 
-    def hold(self, ack_ids: Iterable[str]) -> None:
-        """These have arrived."""
+    def hold(self, received: Iterable[Any]) -> list[Any]:
+        """These have arrived.
+
+        Returns:
+            Those that were not here already: a message whose deadline was missed is sent again, under another handle. It is
+            one message all the same, and settled under all its handles.
+        """
         now = monotonic()
+        new = []
         with self._changed:
             self._heard = now
-            for ack_id in ack_ids:
+            for message in received:
+                ack_id, message_id = message.ack_id, message.message.message_id
+                first = self._handles.setdefault(message_id, ack_id) if message_id else ack_id
+                if first != ack_id:
+                    self._copies.setdefault(first, []).append(ack_id)
+                else:
+                    self._messages[ack_id] = message_id
+                    new.append(message)
                 self._held[ack_id] = now
+        return new
 
     def acknowledge(self, ack_ids: list[str]) -> None:
         """These are done with."""
@@ -72,8 +92,10 @@ class Leases:
     def _settle(self, ack_ids: list[str], into: list[str]) -> None:
         with self._changed:
             for ack_id in ack_ids:
-                self._held.pop(ack_id, None)
-            into.extend(ack_ids)
+                self._handles.pop(self._messages.pop(ack_id, ""), None)
+                for each in (ack_id, *self._copies.pop(ack_id, ())):
+                    self._held.pop(each, None)
+                    into.append(each)
             self._changed.notify_all()
 
     def finish(self) -> None:

@@ -4,9 +4,11 @@ Pub/Sub does not tell who pulls. So a subscription that is one process's own car
 
 * ``kchat-host``: a hash of the machine, its boot, and the process's PID namespace (so of the container);
 * ``kchat-process``: the PID and when that process was started, so that a reused PID is told apart;
+* ``kchat-connection``: which connection of that process, since an exclusive queue is one connection's (AMQP 0-9-1
+  section 1.7.2.1, ``exclusive``);
 * ``kchat-lease``: until when it is to be taken for alive, in UNIX seconds, renewed by its live owner.
 
-Where the sweep runs on the same host, it asks the kernel. Elsewhere it goes by the lease. The lease is not there before
+On the same host, the kernel tells whether the process lives. Elsewhere the lease does. The lease is not there before
 a renewal has succeeded: whoever may create subscriptions but not update them has none, and is never taken for dead by
 another host. The same is so on the emulator, which cannot update labels.
 
@@ -23,6 +25,7 @@ import time
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,11 +33,14 @@ if TYPE_CHECKING:
 APP = {"app": "kchat"}
 """The label of everything that this transport creates."""
 
-LEASE_SECONDS = 3600
-"""For so long a subscription is taken for alive after its owner's last renewal."""
+LEASE_SECONDS = 600
+"""How long a subscription counts as alive after its owner's last renewal, in seconds.
 
-RENEWAL_SECONDS = 1200
-"""The owner renews so often: twice in vain, and it still holds."""
+Pub/Sub keeps an own subscription's messages for ten minutes, so an owner that was away for longer has missed some anyway.
+"""
+
+RENEWAL_SECONDS = 180
+"""Seconds between two renewals: two may fail, and the lease still holds."""
 
 RENEWAL_TIMEOUT = 1.0
 """Seconds for the answer. Whoever renews also looks after the heartbeat, which cannot wait for longer."""
@@ -44,12 +50,38 @@ FIRST_RENEWAL_SECONDS = 1.0
 
 HOST = "kchat-host"
 PROCESS = "kchat-process"
+CONNECTION = "kchat-connection"
 LEASE = "kchat-lease"
 
 
-def own_labels() -> dict[str, str]:
-    """The labels of this process's own subscription, still without a lease."""
-    return {**APP, HOST: host(), PROCESS: f"{os.getpid()}-{_started(os.getpid()) or 0}"}
+class Owner:
+    """One connection, as the owner of its exclusive queues.
+
+    Attributes:
+        name: no other connection's, of this process or another.
+    """
+
+    def __init__(self) -> None:
+        self.name = uuid.uuid4().hex
+        _open[self.name] = self
+
+    def leave(self) -> None:
+        """The connection is closed or lost: what it owned may be taken over. Safe to repeat."""
+        _open.pop(self.name, None)
+
+
+_open: WeakValueDictionary[str, Owner] = WeakValueDictionary()
+"""The owners of this process that are still there. A forked child has a PID, and so owners, of its own."""
+
+
+def own_labels(owner: Owner | None = None) -> dict[str, str]:
+    """The labels of this process's own subscription, still without a lease.
+
+    Arguments:
+        owner: the connection that it belongs to. Default: none in particular.
+    """
+    labels = {**APP, HOST: host(), PROCESS: f"{os.getpid()}-{_started(os.getpid()) or 0}"}
+    return labels if owner is None else {**labels, CONNECTION: owner.name}
 
 
 def with_lease(labels: Mapping[str, str]) -> dict[str, str]:
@@ -62,10 +94,10 @@ def is_own(labels: Mapping[str, str]) -> bool:
     return all(labels.get(key) == value for key, value in APP.items()) and PROCESS in labels
 
 
-def is_mine(labels: Mapping[str, str]) -> bool:
-    """Whether these are labels of this very process."""
-    mine = own_labels()
-    return all(labels.get(key) == mine[key] for key in (HOST, PROCESS))
+def is_mine(labels: Mapping[str, str], owner: Owner | None = None) -> bool:
+    """Whether these are labels of this very process, and of this connection if one is given."""
+    mine = own_labels(owner)
+    return all(labels.get(key) == mine[key] for key in (HOST, PROCESS, CONNECTION) if key in mine)
 
 
 def why_dead(labels: Mapping[str, str]) -> str:
@@ -74,7 +106,12 @@ def why_dead(labels: Mapping[str, str]) -> str:
     if not pid.isdigit() or not started.isdigit():
         return ""
     if labels.get(HOST) == host():
-        return "" if _lives(int(pid), int(started)) else f"its process {pid} on this host has ended"
+        if not _lives(int(pid), int(started)):
+            return f"its process {pid} on this host has ended"
+        connection = labels.get(CONNECTION)
+        if int(pid) == os.getpid() and connection is not None and connection not in _open:
+            return "its connection, of this process, is closed"
+        return ""
     lease = labels.get(LEASE, "")
     if lease.isdigit() and int(lease) < time.time():
         ago = int(time.time()) - int(lease)

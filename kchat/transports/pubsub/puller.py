@@ -60,6 +60,14 @@ class Room:
             self._bytes += size
             self._changed.notify_all()
 
+    def widen(self, messages: int) -> None:
+        """Let so many messages in at least."""
+        with self._changed:
+            more = max(0, messages - self._limit)
+            self._free += more
+            self._limit += more
+            self._changed.notify_all()
+
     def close(self) -> None:
         """Let nobody wait any more."""
         with self._changed:
@@ -74,7 +82,9 @@ class Puller:
         clients: of the connection.
         subscription: its full name.
         prefetch: the service shall send no more than so many that are not acknowledged; 0 for the option's
-            ``max_messages``. (The emulator does not count, and sends a hundred at a time.)
+            ``max_messages``. (The emulator does not count, and sends all that there is. What it has sent is read all the
+            same, as far as ``max_messages`` go: the deadline of what nobody has read is not extended, and it is sent
+            again, here or to somebody else.)
         leases: told of what arrives, and of what is not wanted any more.
         deliver: takes each message, in order, in this object's thread.
         failed: told once, in this object's thread, why there will be no more messages.
@@ -95,7 +105,7 @@ class Puller:
         self._leases = leases
         self._deliver = deliver
         self._failed = failed
-        self.room = Room(self._limit, clients.options.max_bytes)
+        self.room = Room(max(self._limit, clients.options.max_messages), clients.options.max_bytes)
         self._stopped = threading.Event()
         self._requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._call: Any = None
@@ -116,6 +126,19 @@ class Puller:
             self._thread.join(LAST_WORDS)
         if self._call is not None:
             self._call.cancel()
+
+    def widen(self, prefetch: int) -> None:
+        """The service shall send so many; a stream's limit is for all its life, so there has to be another one.
+
+        Never narrower, and wider by half at least, so that a limit that grows by one again and again opens few streams. The
+        emulator does not count, and does not notice that a stream was ended.
+        """
+        wanted = prefetch or self._clients.options.max_messages
+        if self._clients.emulator or wanted <= self._limit:
+            return
+        self._limit = max(wanted, self._limit * 3 // 2)
+        self.room.widen(self._limit)
+        self._requests.put(None)
 
     def _run(self) -> None:
         failing_since: float | None = None
@@ -177,7 +200,7 @@ class Puller:
         return None
 
     def _take(self, received: Any) -> None:
-        self._leases.hold([message.ack_id for message in received])
+        received = self._leases.hold(received)
         for position, message in enumerate(received):
             size = len(message.message.data)
             if self._stopped.is_set() or not self.room.enter(size):

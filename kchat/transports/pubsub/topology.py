@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import logging
+import threading
 from contextlib import suppress
-from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
+from threading import get_ident
+from typing import TYPE_CHECKING
 
-from amqp.exceptions import AccessRefused, AMQPError, NotFound, PreconditionFailed, ResourceLocked
-from google.api_core.exceptions import AlreadyExists
+from amqp.exceptions import AccessRefused, NotFound, PreconditionFailed, ResourceLocked
 from google.pubsub_v1 import types
 
 from . import bindings, names, owners
+from .arguments import Times
 from .bindings import DIRECT, FANOUT, Queue, Route
 from .errors import NotSupported
+from .subscriptions import Subscriptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .clients import Clients
-
-logger = logging.getLogger(__name__)
-
-_DELETED_TOPIC = "_deleted-topic_"
 
 
 class Topology:
@@ -31,15 +29,23 @@ class Topology:
     A queue becomes a subscription when it is bound, since a subscription has its topic from the start. Whatever else
     happens first shows that it was meant for the default exchange: see :meth:`settle`.
 
+    From any thread: a lock is held while something is declared. A queue is bound by the thread that declared it, so that
+    what another thread does meanwhile settles nothing.
+
     Arguments:
         clients: of the connection.
+        owner: of its exclusive queues.
     """
 
-    def __init__(self, clients: Clients) -> None:
+    def __init__(self, clients: Clients, owner: owners.Owner) -> None:
         self._clients = clients
+        self._owner = owner
+        self._subscriptions = Subscriptions(clients, owner)
         self._exchanges: dict[str, str] = {}
         self._queues: dict[str, Queue] = {}
-        self._unbound: Queue | None = None
+        self._lock = threading.RLock()
+        self._unbound: dict[int, Queue] = {}
+        """By thread: the queue that it declared last, and has not bound."""
 
     # ---- exchanges
 
@@ -73,17 +79,7 @@ class Topology:
         request = types.Topic(name=topic, labels=dict(labels))
         if self._clients.options.topic_retention:
             request.message_retention_duration = timedelta(seconds=self._clients.options.topic_retention)
-        return self._create(self._clients.publisher.create_topic, request, doing)
-
-    def _create(self, method: Any, request: Any, doing: str) -> bool:
-        """Returns whether it was created; it may have been there already."""
-        try:
-            self._clients.call(method, request, doing)
-        except PreconditionFailed as exc:
-            if isinstance(exc.__cause__, AlreadyExists):
-                return False
-            raise
-        return True
+        return self._clients.create(self._clients.publisher.create_topic, request, doing)
 
     def _type_of(self, topic: str, name: str) -> str:
         found = self._clients.call(
@@ -129,8 +125,8 @@ class Topology:
             )
         if not routing_key:
             raise NotFound("publish to the default exchange: the routing key names no queue")
-        queue = self._queues.get(routing_key)
-        if queue is None or queue.exchange is None:
+        queue = self._known(routing_key)
+        if queue is None:
             try:
                 queue = self._look_up(routing_key)
             except AccessRefused:
@@ -150,26 +146,38 @@ class Topology:
             amqp.exceptions.NotFound: it is not.
             kchat.transports.pubsub.errors.NotSupported: see :func:`kchat.transports.pubsub.bindings.check_queue`.
         """
-        self.settle()
-        if passive:
-            self._check_access(self._look_up(queue.name, self._queues.get(queue.name)))
-            return
-        bindings.check_queue(queue)
-        known = self._queues.setdefault(queue.name, queue)
-        if not known.exchange:
-            self._unbound = known
+        with self._lock:
+            self.settle()
+            if passive:
+                self.settle(queue.name)
+                self._check_access(self._look_up(queue.name, self._queues.get(queue.name)))
+                return
+            bindings.check_queue(queue)
+            known = self._queues.get(queue.name)
+            if known is None or (known.exclusive, known.times) != (queue.exclusive, queue.times):
+                # Also where it was only found, or declared otherwise: what is there is compared when it is bound.
+                known = self._queues[queue.name] = queue
+            if not known.exchange:
+                self._unbound[get_ident()] = known
 
     def bind(self, name: str, exchange: str, routing_key: str) -> None:
         """Bind a queue, which creates its subscription.
 
         Raises:
             amqp.exceptions.NotFound: there is no such queue or exchange.
+            amqp.exceptions.ResourceLocked: it is another connection's own.
+            amqp.exceptions.PreconditionFailed: it is there, and is another one.
             kchat.transports.pubsub.errors.NotSupported: it has another binding already.
         """
         if not exchange:
             return  # every queue is bound to the default exchange, unless to another: see settle
-        if self._unbound is not None and self._unbound.name != name:
-            self.settle()
+        with self._lock:
+            unbound = self._unbound.get(get_ident())
+            if unbound is not None and unbound.name != name:
+                self.settle()
+            self._bind(name, exchange, routing_key)
+
+    def _bind(self, name: str, exchange: str, routing_key: str) -> None:
         queue = self._queues.get(name)
         if queue is None:
             queue = self._look_up(name)
@@ -187,99 +195,82 @@ class Topology:
         # Also where it is bound so already: somebody may have deleted it.
         queue.exchange, queue.routing_key = wanted
         queue.ordered = kind == FANOUT
-        self._unbound = None
+        self._note_bound(queue)
         try:
-            self._create_subscription(queue)
+            self._subscriptions.create(queue, self._topic_of(queue))
         except BaseException:
             queue.exchange = None
             raise
 
-    def settle(self) -> None:
-        """A queue that was declared and not bound is one of the default exchange, unless it exists already."""
-        queue, self._unbound = self._unbound, None
-        if queue is None:
+    def _note_bound(self, queue: Queue) -> None:
+        self._unbound = {thread: each for thread, each in self._unbound.items() if each is not queue}
+
+    def settle(self, name: str | None = None) -> None:
+        """A queue that was declared and not bound is one of the default exchange, unless it exists already.
+
+        Arguments:
+            name: of a queue that is going to be used, whichever thread declared it. Default: what this thread declared.
+        """
+        if not self._unbound:
             return
-        try:
-            self._look_up(queue.name, queue)
-        except (NotFound, AccessRefused):
+        with self._lock:
+            if name is None:
+                queue = self._unbound.get(get_ident())
+            else:
+                queue = next((each for each in self._unbound.values() if each.name == name), None)
+            if queue is None:
+                return
+            self._note_bound(queue)
+            try:
+                found = self._subscriptions.get(queue.name)
+            except (NotFound, AccessRefused):
+                found = None
+            if found is not None and not self._subscriptions.took_over(queue, found):
+                self._subscriptions.check_owner(queue, found)
+                self._subscriptions.check_times(queue, found)
+                self._adopt(queue, found)
+                return
             queue.exchange, queue.routing_key = "", queue.name
-            self._create_topic(self._topic_of(queue), owners.APP, f"declare queue {queue.name}")
-            self._create_subscription(queue)
+            try:
+                self._create_topic(self._topic_of(queue), owners.APP, f"declare queue {queue.name}")
+                self._subscriptions.create(queue, self._topic_of(queue))
+            except BaseException:
+                queue.exchange = None
+                raise
+
+    def _known(self, name: str) -> Queue | None:
+        """What this connection knows of a queue that is there; ``None`` if it has to be looked up."""
+        self.settle(name)
+        queue = self._queues.get(name)
+        # Another connection's own may have ended with it, and be somebody else's now.
+        return None if queue is None or queue.exchange is None or queue.foreign else queue
 
     def _topic_of(self, queue: Queue) -> str:
         identifier = bindings.to_id(queue.exchange) if queue.exchange else names.queue_topic_id(queue.name)
         return self._clients.topic(identifier)
 
-    def _create_subscription(self, queue: Queue) -> None:
-        doing = f"declare queue {queue.name}"
-        topic = self._topic_of(queue)
-        since = queue.arguments.get("x-history-since")
-        if since is not None:
-            self._check_retention(queue, topic)
-        request = bindings.new_subscription(
-            queue, self.subscription(queue.name), topic, self._clients.options.ack_deadline
-        )
-        if not self._create(self._clients.subscriber.create_subscription, request, doing):
-            with suppress(AccessRefused):  # whoever may not look takes it as it is
-                self._compare(queue, topic)
-        elif since is not None:
-            self._seek(queue, float(since))
-
-    def _compare(self, queue: Queue, topic: str) -> None:
-        found = self._get(queue.name)
-        if found.topic == _DELETED_TOPIC:
-            raise PreconditionFailed(
-                f"queue {queue.name!r} belongs to an exchange that was deleted, and gets nothing any more: delete it"
-            )
-        if found.topic != topic or (found.filter or "") != queue.filter:
-            raise PreconditionFailed(
-                f"queue {queue.name!r} exists and is bound to something else: "
-                f"{found.topic.rpartition('/')[2]} {found.filter}"
-            )
-        if queue.exclusive or owners.is_own(found.labels):
-            if owners.is_mine(found.labels):
-                return
-            raise ResourceLocked(f"queue {queue.name!r} belongs to another process")
-
-    def _check_retention(self, queue: Queue, topic: str) -> None:
-        with suppress(AccessRefused):
-            found = self._clients.call(
-                self._clients.publisher.get_topic, types.GetTopicRequest(topic=topic), f"find {topic}"
-            )
-            if not found.message_retention_duration:
-                raise NotSupported(
-                    f"{queue.exchange} keeps no messages for those who come later: its topic has no message retention"
-                )
-
-    def _seek(self, queue: Queue, since: float) -> None:
-        moment = datetime.fromtimestamp(since, timezone.utc)
-        request = types.SeekRequest(subscription=self.subscription(queue.name), time=moment)
-        try:
-            self._clients.call(self._clients.subscriber.seek, request, f"begin {queue.name} at {moment}")
-        except BaseException:
-            self.delete_queue(queue.name)
-            raise
-
     def _look_up(self, name: str, queue: Queue | None = None) -> Queue:
         """What another process, or an earlier connection, declared."""
-        found = self._get(name)
+        found = self._subscriptions.get(name)
         queue = queue or Queue(name, durable=True)
-        queue.foreign = owners.is_own(found.labels) and not owners.is_mine(found.labels)
-        identifier = found.topic.rpartition("/")[2]
-        is_default = identifier == names.queue_topic_id(name)
-        queue.exchange = "" if is_default else names.from_id(identifier) or identifier
-        queue.ordered = found.enable_message_ordering
-        queue.routing_key = name if is_default else bindings.key_of(found.filter)
+        self._adopt(queue, found)
         self._queues[name] = queue
         return queue
 
-    def _get(self, name: str) -> types.Subscription:
-        request = types.GetSubscriptionRequest(subscription=self.subscription(name))
-        return self._clients.call(self._clients.subscriber.get_subscription, request, f"find queue {name}")
+    def _adopt(self, queue: Queue, found: types.Subscription) -> None:
+        own = owners.is_own(found.labels)
+        queue.owned = own and owners.is_mine(found.labels, self._owner)
+        queue.foreign = own and not queue.owned
+        identifier = found.topic.rpartition("/")[2]
+        is_default = identifier == names.queue_topic_id(queue.name)
+        queue.exchange = "" if is_default else names.from_id(identifier) or identifier
+        queue.ordered = found.enable_message_ordering
+        queue.routing_key = queue.name if is_default else bindings.key_of(found.filter)
+        queue.times = Times.of_labels(found.labels)
 
     def subscription(self, name: str) -> str:
         """The full name of a queue's subscription."""
-        return self._clients.subscription(bindings.to_id(name))
+        return self._subscriptions.path(name)
 
     def consumed(self, name: str) -> Queue:
         """The queue that somebody wants to consume from.
@@ -289,8 +280,8 @@ class Topology:
             amqp.exceptions.ResourceLocked: it is another process's own.
         """
         self.settle()
-        queue = self._queues.get(name)
-        if queue is None or queue.exchange is None:
+        queue = self._known(name)
+        if queue is None:
             try:
                 queue = self._look_up(name)
             except AccessRefused:
@@ -302,19 +293,23 @@ class Topology:
     @staticmethod
     def _check_access(queue: Queue) -> None:
         if queue.foreign:
-            raise ResourceLocked(f"queue {queue.name!r} belongs to another process")
+            raise ResourceLocked(
+                f"queue {queue.name!r} belongs to another process, or another connection of this one"
+            )
 
     def delete_queue(self, name: str, timeout: float | None = None) -> None:
         """Delete a queue's subscription, and the topic that stands for its place in the default exchange."""
-        queue = self._queues.get(name)
-        if queue is not None and queue is self._unbound:
-            self._unbound = None
-            del self._queues[name]
-            return
-        if queue is None:
+        with self._lock:
+            queue = self._queues.get(name)
+            if queue is not None and any(each is queue for each in self._unbound.values()):
+                self._note_bound(queue)
+                del self._queues[name]
+                return
+        if queue is None or queue.exchange is None or queue.foreign:
             try:
                 queue = self._look_up(name)
             except NotFound:
+                self._queues.pop(name, None)
                 return
             except AccessRefused:
                 queue = Queue(name, exchange=None)
@@ -330,31 +325,11 @@ class Topology:
                 self._clients.call(self._clients.publisher.delete_topic, topic, doing, timeout)
 
     def own_queues(self) -> list[str]:
-        """The names of the exclusive queues, which end with the connection."""
-        return [
-            queue.name for queue in self._queues.values() if queue.exclusive and queue is not self._unbound
-        ]
+        """The names of the queues that are this connection's own, and end with it."""
+        return [queue.name for queue in list(self._queues.values()) if queue.owned]
 
     def renew_lease(self, name: str) -> None:
         """Say that a queue of our own is alive, where this account may say so; the emulator has no words for it."""
         queue = self._queues.get(name)
-        if queue is None or not queue.exclusive:
-            return
-        request = types.UpdateSubscriptionRequest(
-            subscription=types.Subscription(
-                name=self.subscription(name),
-                topic=self._topic_of(queue),
-                labels=owners.with_lease(owners.own_labels()),
-            ),
-            update_mask={"paths": ["labels"]},
-        )
-        try:
-            self._clients.call(
-                self._clients.subscriber.update_subscription,
-                request,
-                f"renew {name}",
-                owners.RENEWAL_TIMEOUT,
-            )
-        except AMQPError as error:
-            # Without a lease it is never taken for dead by another host, see owners. Nothing else depends on it.
-            logger.debug("%s", error)
+        if queue is not None and queue.owned:
+            self._subscriptions.renew_lease(queue, self._topic_of(queue))

@@ -1,0 +1,212 @@
+"""Queues as subscriptions: created, compared with what is there, taken over from the dead, kept alive."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+from amqp.exceptions import AccessRefused, AMQPError, NotFound, PreconditionFailed, ResourceLocked
+from google.pubsub_v1 import types
+
+from . import bindings, owners
+from .arguments import SHORTEST_EXPIRY, Times
+from .errors import NotSupported
+
+if TYPE_CHECKING:
+    from .bindings import Queue
+    from .clients import Clients
+
+logger = logging.getLogger(__name__)
+
+_DELETED_TOPIC = "_deleted-topic_"
+
+_TRIES = 5
+"""How often a subscription is created that others delete in between, before it is theirs."""
+
+
+class Subscriptions:
+    """The subscriptions of one connection's queues.
+
+    Arguments:
+        clients: of the connection.
+        owner: of its exclusive queues.
+    """
+
+    def __init__(self, clients: Clients, owner: owners.Owner) -> None:
+        self._clients = clients
+        self._owner = owner
+
+    def path(self, name: str) -> str:
+        """The full name of a queue's subscription."""
+        return self._clients.subscription(bindings.to_id(name))
+
+    def get(self, name: str) -> types.Subscription:
+        """What is there under a queue's name.
+
+        Raises:
+            amqp.exceptions.NotFound: nothing.
+        """
+        request = types.GetSubscriptionRequest(subscription=self.path(name))
+        return self._clients.call(self._clients.subscriber.get_subscription, request, f"find queue {name}")
+
+    def create(self, queue: Queue, topic: str) -> None:
+        """Create a queue's subscription, unless it is there.
+
+        Arguments:
+            queue: as declared and bound.
+            topic: the full name of its topic.
+
+        Raises:
+            amqp.exceptions.ResourceLocked: it is another connection's own, or is to be this one's and is shared.
+            amqp.exceptions.PreconditionFailed: it is there, and is another one.
+        """
+        since = queue.arguments.get("x-history-since")
+        if since is not None:
+            self._check_retention(queue, topic)
+        request = bindings.new_subscription(
+            queue, self.path(queue.name), topic, self._clients.options.ack_deadline, self._owner
+        )
+        for _ in range(_TRIES):
+            if self._clients.create(
+                self._clients.subscriber.create_subscription, request, f"declare queue {queue.name}"
+            ):
+                break
+            try:
+                found = self.get(queue.name)
+            except NotFound:
+                continue  # it was deleted in between
+            except AccessRefused:
+                if queue.exclusive:
+                    raise ResourceLocked(
+                        f"queue {queue.name!r} exists, and is not this connection's"
+                    ) from None
+                return  # whoever may not look takes it as it is
+            if not self.took_over(queue, found):
+                self._compare(queue, found, topic)
+                return
+        else:
+            raise ResourceLocked(f"queue {queue.name!r} is created and deleted by somebody else all the time")
+        queue.owned, queue.foreign = queue.exclusive, False
+        if since is not None:
+            self._seek(queue, float(since))
+        self._tell_of_rounding(queue)
+
+    def took_over(self, queue: Queue, found: types.Subscription) -> bool:
+        """Delete what a dead owner has left under this name: with its owner, an exclusive queue ends.
+
+        A name that a living process uses again and again, as a Celery worker does, would stay locked for a day.
+        """
+        if not owners.is_own(found.labels) or owners.is_mine(found.labels, self._owner):
+            return False
+        reason = owners.why_dead(found.labels)
+        if not reason:
+            return False
+        logger.info("queue %s is taken over: %s", queue.name, reason)
+        request = types.DeleteSubscriptionRequest(subscription=found.name)
+        with suppress(NotFound):
+            self._clients.call(
+                self._clients.subscriber.delete_subscription, request, f"take over queue {queue.name}"
+            )
+        return True
+
+    def _compare(self, queue: Queue, found: types.Subscription, topic: str) -> None:
+        self.check_owner(queue, found)
+        if found.topic == _DELETED_TOPIC:
+            raise PreconditionFailed(
+                f"queue {queue.name!r} belongs to an exchange that was deleted, and gets nothing any more: delete it"
+            )
+        if found.topic != topic or (found.filter or "") != queue.filter:
+            raise PreconditionFailed(
+                f"queue {queue.name!r} exists and is bound to something else: "
+                f"{found.topic.rpartition('/')[2]} {found.filter}"
+            )
+        self.check_times(queue, found)
+
+    def check_owner(self, queue: Queue, found: types.Subscription) -> None:
+        """Refuse a queue that is another connection's own, or is shared and to be this one's own.
+
+        Raises:
+            amqp.exceptions.ResourceLocked: it is.
+        """
+        queue.owned = owners.is_own(found.labels) and owners.is_mine(found.labels, self._owner)
+        queue.foreign = owners.is_own(found.labels) and not queue.owned
+        if queue.foreign:
+            raise ResourceLocked(
+                f"queue {queue.name!r} belongs to another process, or another connection of this one"
+            )
+        if queue.exclusive and not queue.owned:
+            raise ResourceLocked(
+                f"queue {queue.name!r} exists and is shared: it cannot be declared exclusive"
+            )
+
+    @staticmethod
+    def check_times(queue: Queue, found: types.Subscription) -> None:
+        """Refuse a queue that exists with other times, as RabbitMQ does.
+
+        Raises:
+            amqp.exceptions.PreconditionFailed: it does.
+        """
+        current, wanted = Times.of_labels(found.labels), queue.times
+        for argument, ours, theirs in (
+            ("x-message-ttl", wanted.ttl, current.ttl),
+            ("x-expires", wanted.expires, current.expires),
+        ):
+            if ours != theirs:
+                raise PreconditionFailed(
+                    f"inequivalent arg '{argument}' for queue '{queue.name}': received {ours} but current is {theirs}"
+                )
+
+    @staticmethod
+    def _tell_of_rounding(queue: Queue) -> None:
+        expires = queue.times.expires
+        if expires is not None and expires < SHORTEST_EXPIRY.total_seconds() * 1000:
+            logger.info(
+                "queue %s: x-expires is %d ms, and Pub/Sub's shortest is a day: it expires after a day without consumers",
+                queue.name,
+                expires,
+            )
+
+    def _check_retention(self, queue: Queue, topic: str) -> None:
+        with suppress(AccessRefused):
+            found = self._clients.call(
+                self._clients.publisher.get_topic, types.GetTopicRequest(topic=topic), f"find {topic}"
+            )
+            if not found.message_retention_duration:
+                raise NotSupported(
+                    f"{queue.exchange} keeps no messages for those who come later: its topic has no message retention"
+                )
+
+    def _seek(self, queue: Queue, since: float) -> None:
+        moment = datetime.fromtimestamp(since, timezone.utc)
+        request = types.SeekRequest(subscription=self.path(queue.name), time=moment)
+        try:
+            self._clients.call(self._clients.subscriber.seek, request, f"begin {queue.name} at {moment}")
+        except BaseException:
+            queue.owned = False
+            gone = types.DeleteSubscriptionRequest(subscription=request.subscription)
+            with suppress(AMQPError):
+                self._clients.call(self._clients.subscriber.delete_subscription, gone, f"delete {queue.name}")
+            raise
+
+    def renew_lease(self, queue: Queue, topic: str) -> None:
+        """Say that a queue of our own is alive, where this account may say so; the emulator has no words for it."""
+        request = types.UpdateSubscriptionRequest(
+            subscription=types.Subscription(
+                name=self.path(queue.name),
+                topic=topic,
+                labels=owners.with_lease(bindings.labels_of(queue, self._owner)),
+            ),
+            update_mask={"paths": ["labels"]},
+        )
+        try:
+            self._clients.call(
+                self._clients.subscriber.update_subscription,
+                request,
+                f"renew {queue.name}",
+                owners.RENEWAL_TIMEOUT,
+            )
+        except AMQPError as error:
+            # Without a lease it is never taken for dead by another host, see owners. Nothing else depends on it.
+            logger.debug("%s", error)
