@@ -111,6 +111,12 @@ class InFlight:
         for tag, (message, _) in self._published.items():
             self._published[tag] = message, now
 
+    def withdraw(self, tag: int) -> None:
+        """The newest message was not published after all, and its delivery tag is the next one's."""
+        message, _ = self._published.pop(tag)
+        self.bytes -= len(message.body)
+        self._tag -= 1
+
     def refuse(self, message: Message, error: errors.SendError) -> None:
         """Settle a message that is not published at all."""
         self.settled.append(Receipt(message, error=error))

@@ -31,6 +31,9 @@ logger = logging.getLogger(__name__)
 _USER_TIMEOUT_MS = 60_000
 """TCP drops a connection whose peer takes nothing for so long; over the time that a sender waits for a blocked broker."""
 
+_STOP_LOOK = 0.1
+"""Seconds between looks whether to stop, while it waits for the next attempt."""
+
 CLOSE_TIMEOUT = 1.0
 """Seconds that a polite goodbye may take; after that the socket is dropped."""
 
@@ -238,18 +241,21 @@ def drop(connection: kombu.Connection) -> None:
         logger.debug("while dropping: %s", error)
 
 
-def keep_trying(attempt: Callable[[], object], on_event: events.OnEvent) -> None:
+def keep_trying(
+    attempt: Callable[[], object], on_event: events.OnEvent, stopped: Callable[[], bool] = lambda: False
+) -> None:
     """Do it until the broker can be reached, with pauses in between.
 
     Arguments:
         attempt: connects, or raises.
         on_event: told of each pause.
+        stopped: asked ten times a second; true ends it. Default: never.
 
     Raises:
         kchat.errors.KchatError: what ``attempt`` raised that waiting does not mend.
     """
     backoff = Backoff()
-    while True:
+    while not stopped():
         try:
             attempt()
         except (errors.Unreachable, errors.Closed) as error:
@@ -257,7 +263,9 @@ def keep_trying(attempt: Callable[[], object], on_event: events.OnEvent) -> None
                 raise
             pause = backoff.fail()
             on_event(events.Waiting(error, pause, backoff.attempt))
-            sleep(pause)
+            ends = monotonic() + pause
+            while not stopped() and (left := ends - monotonic()) > 0:
+                sleep(min(left, _STOP_LOOK))
         else:
             return
 

@@ -10,6 +10,8 @@ from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from amqp.exceptions import ContentTooLarge
+
 from kchat import errors, events
 from kchat.connection import account, broker_errors, close, connect, drop
 from kchat.lasting import open_room
@@ -99,6 +101,7 @@ class Publisher:
         """Publish, and return without waiting for the confirmation where the transport can.
 
         Raises:
+            kchat.errors.TooLarge: by a limit of the transport's own; nothing was sent.
             BlockingIOError: the write got stuck, and part of a frame may be out: the connection is of no use any more.
         """
         channel = self._channel
@@ -115,9 +118,12 @@ class Publisher:
                 "delivery_mode": 1,
             },
         )
-        channel.basic_publish(
-            raw, exchange=self._exchange.name, routing_key=self._routing_key, mandatory=True
-        )
+        try:
+            channel.basic_publish(
+                raw, exchange=self._exchange.name, routing_key=self._routing_key, mandatory=True
+            )
+        except ContentTooLarge as error:  # said by the transport itself, before anything is sent
+            raise errors.TooLarge(f"{self.broker}: too large: {error.reply_text or error}") from error
         if not self._pipelined:
             self._in_flight.on_ack(tag, multiple=False)
 

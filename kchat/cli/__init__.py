@@ -16,7 +16,7 @@ import click
 from kchat import __version__
 from kchat.errors import KchatError, SettingsError
 
-DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+DONE, FAILED, USAGE, TOO_FEW, INTERRUPTED = 0, 1, 2, 3, 130
 
 COMMANDS = {
     "send": "Send messages to a room.",

@@ -6,6 +6,8 @@ import os
 import select
 from collections.abc import Iterator
 
+from kchat.errors import KchatError
+
 _CHUNK = 256 * 1024
 
 _LONGEST = 64 * 1024 * 1024
@@ -23,6 +25,9 @@ def read_lines(descriptor: int, *, pause: float = 0.2) -> Iterator[str | None]:
 
     Yields:
         Lines, and ``None`` at pauses.
+
+    Raises:
+        kchat.errors.KchatError: it cannot be read, or not to its end. Half a line before that is not a message.
     """
     rest = bytearray()
     while True:
@@ -31,7 +36,14 @@ def read_lines(descriptor: int, *, pause: float = 0.2) -> Iterator[str | None]:
             yield None
             while not select.select([descriptor], [], [], pause)[0]:
                 yield None
-        chunk = os.read(descriptor, _CHUNK)
+        try:
+            chunk = os.read(descriptor, _CHUNK)
+        except BlockingIOError:  # somebody else with the same input was faster
+            continue
+        except OSError as error:
+            half = "; half a line was not sent" if rest else ""
+            # EBADF: nohup, for one, opens an input that can only be written to.
+            raise KchatError(f"standard input cannot be read: {error.strerror or error}{half}") from error
         if not chunk:
             if rest:
                 yield _text(rest)

@@ -22,6 +22,8 @@ from amqp import spec
 from amqp.exceptions import RecoverableConnectionError, UnexpectedFrame
 from amqp.serialization import dumps
 
+from kchat.poller import new_poller
+
 _CHUNK = 64 * 1024
 """Bytes to ask the system for at once. A frame of RabbitMQ's has 128 KiB at most."""
 
@@ -56,7 +58,7 @@ class BufferedReads:
 
     def _setup_transport(self) -> None:
         super()._setup_transport()  # type: ignore[misc]  # py-amqp's transport is the other base
-        self._poll = select.poll()
+        self._poll = new_poller()
         self._poll.register(self.sock, select.POLLIN)
 
     def having_timeout(self, timeout: float | None) -> BufferedReads:

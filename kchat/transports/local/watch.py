@@ -6,12 +6,18 @@ commit is visible a moment later; so whoever was woken goes on looking for a whi
 
 from __future__ import annotations
 
-import ctypes
 import os
 import select
 import sys
 import time
 from contextlib import suppress
+
+from kchat.poller import new_poller
+
+try:
+    import ctypes
+except ImportError:  # a Python without _ctypes: it looks more often instead
+    ctypes = None  # type: ignore[assignment]
 
 _IN_MODIFY = 0x2
 _IN_NONBLOCK = os.O_NONBLOCK
@@ -30,7 +36,7 @@ class Watch:
 
     def __init__(self, path: str) -> None:
         self._fd = _watch(path)
-        self._poll = select.poll() if self._fd >= 0 else None
+        self._poll = new_poller() if self._fd >= 0 else None
         if self._poll is not None:
             self._poll.register(self._fd, select.POLLIN)
 
@@ -62,7 +68,7 @@ class Watch:
 
 def _watch(path: str) -> int:
     """An inotify descriptor that watches the file, or -1."""
-    if not sys.platform.startswith("linux"):
+    if ctypes is None or not sys.platform.startswith("linux"):
         return -1
     libc = ctypes.CDLL(None, use_errno=True)
     fd: int = libc.inotify_init1(_IN_NONBLOCK | _IN_CLOEXEC)
