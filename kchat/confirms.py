@@ -111,6 +111,11 @@ class InFlight:
         for tag, (message, _) in self._published.items():
             self._published[tag] = message, now
 
+    def move_settled(self, receipts: deque[Receipt]) -> None:
+        """Append what is settled to these receipts."""
+        receipts.extend(self.settled)
+        self.settled.clear()
+
     def withdraw(self, tag: int) -> None:
         """The newest message was not published after all, and its delivery tag is the next one's."""
         message, _ = self._published.pop(tag)

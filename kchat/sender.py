@@ -57,8 +57,8 @@ class Sender:
     before, that waits until somebody is again: after a restart of the broker a sender is often there first, and would
     talk to an empty room.
 
-    Threads may share a sender. Any of them may call :meth:`send`: they take turns, and each gets its own receipt. One of them
-    at a time may run a stream (:meth:`send_many`), also while others send; a second one is told so by a ``RuntimeError``.
+    Threads may share a sender. Any of them may call :meth:`send`: they take turns, and each gets its own receipt. One of
+    them may run a stream (:meth:`send_many`), also while others send; a second stream is refused by a ``RuntimeError``.
 
     Arguments:
         settings: the room and its brokers.
@@ -113,7 +113,8 @@ class Sender:
         self._in_use = RLock()
         self._streaming: int | None = None  # the thread that runs a stream
         self._streams = 0
-        self._losses = 0
+        self._look_due = 0.0
+        self._losses = 0  # how often messages were given up, and the last time's words
         self._loss = ""
 
     def __enter__(self) -> Sender:
@@ -212,7 +213,9 @@ class Sender:
         me = get_ident()
         with self._in_use:
             if self._streams and self._streaming != me:
-                raise RuntimeError("another thread runs send_many() of this sender; send() may be called meanwhile")
+                raise RuntimeError(
+                    "another thread runs send_many() of this sender; send() may be called meanwhile"
+                )
             self._streaming = me
             self._streams += 1
         try:
@@ -223,73 +226,85 @@ class Sender:
 
     def _stream(self, messages: Iterable[str | Message | None]) -> Iterator[Receipt]:
         """See :meth:`send_many`. Between two steps, and while the iterable is asked, other threads may send."""
-        in_flight, in_use = self._in_flight, self._in_use
-        settled = in_flight.settled
         failures: list[Exception] = []
         receipts: deque[Receipt] = deque()  # taken from what is settled, and not handed out yet
         self._given_up = 0
-        losses, look_due = self._losses, monotonic() + _LOOK
+        self._look_due = monotonic() + _LOOK
+        losses = self._losses
         try:
             for message in self._until_failure(messages, failures):
-                with in_use:
-                    if losses != self._losses:
-                        raise errors.NotConfirmed(self._loss)
-                    if message is not None:
-                        self._submit(message)
-                        if len(in_flight) >= self._window or in_flight.bytes >= WINDOW_BYTES:
-                            # Down to half: one confirmation settles many, and meanwhile the broker has the other half to do.
-                            self._wait_for_confirms(self._window // 2, WINDOW_BYTES // 2)
-                    if message is None or monotonic() >= look_due:
-                        self._collect_confirms()
-                        look_due = monotonic() + _LOOK
-                    if settled:
-                        receipts.extend(settled)
-                        settled.clear()
+                self._step(message, losses, receipts)
                 while receipts:
                     yield receipts.popleft()
-            while True:
-                with in_use:
-                    if losses != self._losses:
-                        raise errors.NotConfirmed(self._loss)
-                    if in_flight and not settled:
-                        self._wait_for_confirms(len(in_flight) - 1, in_flight.bytes)
-                    receipts.extend(settled)
-                    settled.clear()
-                if not receipts:
-                    break
+            while self._settle_more(losses, receipts):
                 while receipts:
                     yield receipts.popleft()
         except errors.KchatError as error:
-            with in_use:
-                self._publisher.take_last_confirmations()
-                self._give_up(error)
-                receipts.extend(settled)
-                settled.clear()
+            self._give_up(error, receipts)
             while receipts:
                 yield receipts.popleft()
             raise
         except GeneratorExit:  # between two messages
             raise
-        except BaseException as error:  # an interrupt, or what cannot be written: maybe in the middle of a frame
-            with in_use:
-                self._give_up(error)
+        except BaseException as error:
+            # An interrupt, or what cannot be written: maybe in the middle of a frame.
+            self._give_up(error)
             raise
         finally:
-            if receipts:
-                with in_use:
-                    settled.extendleft(reversed(receipts))
+            with self._in_use:
+                self._in_flight.settled.extendleft(reversed(receipts))
         if failures:
             raise failures[0]
 
-    def _give_up(self, error: BaseException) -> None:
-        """What is not confirmed is not sent by a later call, and a connection in doubt is not used again."""
-        self._given_up = len(self._in_flight)
-        if self._given_up:
-            # Some of it may be another thread's, whose stream has to be told.
-            self._losses += 1
-            self._loss = f"{self._given_up} messages not confirmed: {error or type(error).__name__}"
-        self._in_flight.clear()
-        self._publisher.drop()
+    def _step(self, message: Message | None, losses: int, receipts: deque[Receipt]) -> None:
+        """Publish a message, if there is one, and take the receipts that have come, once in a while."""
+        in_flight = self._in_flight
+        with self._in_use:
+            self._check_losses(losses)
+            if message is not None:
+                self._submit(message)
+                if len(in_flight) >= self._window or in_flight.bytes >= WINDOW_BYTES:
+                    # Down to half: one confirmation settles many, and meanwhile the broker has the other half to do.
+                    self._wait_for_confirms(self._window // 2, WINDOW_BYTES // 2)
+            if message is None or monotonic() >= self._look_due:
+                self._collect_confirms()
+                self._look_due = monotonic() + _LOOK
+            if in_flight.settled:
+                in_flight.move_settled(receipts)
+
+    def _settle_more(self, losses: int, receipts: deque[Receipt]) -> bool:
+        """Wait for receipts, if any are still to come; returns whether there are some."""
+        in_flight = self._in_flight
+        with self._in_use:
+            self._check_losses(losses)
+            while in_flight and not in_flight.settled:
+                self._wait_for_confirms(len(in_flight) - 1, in_flight.bytes)
+            in_flight.move_settled(receipts)
+        return bool(receipts)
+
+    def _check_losses(self, losses: int) -> None:
+        """Raises NotConfirmed where another call has given up messages that may be this one's."""
+        if losses != self._losses:
+            raise errors.NotConfirmed(self._loss)
+
+    def _give_up(self, error: BaseException, receipts: deque[Receipt] | None = None) -> None:
+        """What is not confirmed is not sent by a later call, and a connection in doubt is not used again.
+
+        Arguments:
+            error: why.
+            receipts: gets the last ones, if the connection is looked at for them.
+        """
+        with self._in_use:
+            if receipts is not None:
+                self._publisher.take_last_confirmations()
+                self._in_flight.move_settled(receipts)
+            self._given_up = len(self._in_flight)
+            if self._given_up:
+                # Some of it may be another thread's, whose stream has to be told.
+                self._losses += 1
+                self._loss = f"{self._given_up} messages not confirmed: {str(error) or type(error).__name__}"
+            self._in_flight.clear()
+            self._publisher.drop()
 
     def _until_failure(
         self, messages: Iterable[str | Message | None], failures: list[Exception]

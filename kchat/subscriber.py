@@ -258,7 +258,9 @@ class Subscriber:
         arrived, unsettled = self._consumer.arrived, self._handed_over is not None
         start = monotonic()
         if not arrived:
-            self._consumer.drain(_STOP_LOOK if deadline is None else min(_STOP_LOOK, max(0.0, deadline - start)))
+            self._consumer.drain(
+                _STOP_LOOK if deadline is None else min(_STOP_LOOK, max(0.0, deadline - start))
+            )
         now = monotonic()
         # What had to be waited for came alone: to look for more costs as much as to show it.
         if now - start < _BURST_PAUSE:

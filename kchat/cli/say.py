@@ -83,10 +83,12 @@ def guard_standard_error() -> None:
             os.open(os.devnull, os.O_RDWR)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # what the terminal's encoding does not have is escaped
+            stream.reconfigure(
+                errors="backslashreplace"
+            )  # what the terminal's encoding does not have is escaped
     if sys.stderr is not None and os.name != "nt":
         sys.stderr = io.TextIOWrapper(
-            _NeverFails(sys.stderr.fileno()),  # type: ignore[type-var]  # it has all that is used of a buffer
+            _NeverFails(sys.stderr.fileno()),
             encoding=sys.stderr.encoding,
             errors="backslashreplace",
             write_through=True,

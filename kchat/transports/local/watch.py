@@ -16,8 +16,10 @@ from kchat.poller import new_poller
 
 try:
     import ctypes
+
+    _CAN_ASK = sys.platform.startswith("linux")
 except ImportError:  # a Python without _ctypes: it looks more often instead
-    ctypes = None  # type: ignore[assignment]
+    _CAN_ASK = False
 
 _IN_MODIFY = 0x2
 _IN_NONBLOCK = os.O_NONBLOCK
@@ -68,7 +70,7 @@ class Watch:
 
 def _watch(path: str) -> int:
     """An inotify descriptor that watches the file, or -1."""
-    if ctypes is None or not sys.platform.startswith("linux"):
+    if not _CAN_ASK:
         return -1
     libc = ctypes.CDLL(None, use_errno=True)
     fd: int = libc.inotify_init1(_IN_NONBLOCK | _IN_CLOEXEC)
