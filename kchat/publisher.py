@@ -51,6 +51,8 @@ class Publisher:
         self._connection: Any = None
         self._channel: Any = None
         self._pipelined = False
+        self._stream = ""
+        self._numbers = b""
 
     @property
     def connected(self) -> bool:
@@ -97,8 +99,13 @@ class Publisher:
         open_room(self._channel, self._settings, missing=True)
         self._prepare(self._channel)
 
-    def publish(self, tag: int, message: Message) -> None:
+    def publish(self, tag: int, place: int, message: Message) -> None:
         """Publish, and return without waiting for the confirmation where the transport can.
+
+        Arguments:
+            tag: the message's delivery tag.
+            place: its place in the stream.
+            message: it.
 
         Raises:
             kchat.errors.TooLarge: by a limit of the transport's own; nothing was sent.
@@ -118,6 +125,11 @@ class Publisher:
                 "delivery_mode": 1,
             },
         )
+        if self._stream != self._in_flight.stream:
+            self._stream = self._in_flight.stream
+            self._numbers = channel.number_table(self._stream) if hasattr(channel, "number_table") else b""
+        if self._numbers:
+            raw.table = self._numbers % place
         try:
             channel.basic_publish(
                 raw, exchange=self._exchange.name, routing_key=self._routing_key, mandatory=True

@@ -329,13 +329,13 @@ class Sender:
             return
         self.open()
         # First noted, then published: whatever interrupts the publishing finds it among what has to be sent again.
-        tag = self._in_flight.add(message)
-        self._mend(lambda: self._publish(tag, message))
+        tag, place = self._in_flight.add(message)
+        self._mend(lambda: self._publish(tag, place, message))
 
-    def _publish(self, tag: int, message: Message) -> None:
+    def _publish(self, tag: int, place: int, message: Message) -> None:
         publisher = self._publisher
         try:
-            publisher.publish(tag, message)
+            publisher.publish(tag, place, message)
         except errors.TooLarge as error:
             # By a limit that only the transport knows. Nothing was sent: it is this message's affair alone.
             self._in_flight.withdraw(tag)

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 from kchat import errors, events
 from kchat.connection import Backoff, keep_trying
 from kchat.consumer import Consumer
+from kchat.drops import Drops
+from kchat.gaps import Number
 from kchat.message import Message
 from kchat.names import check_username, login_name
 from kchat.repeats import Repeats
@@ -103,6 +105,7 @@ class Subscriber:
         self._handed_over: Any = None
         self._done: Any = None
         self._repeats = Repeats()
+        self._drops = Drops(self.prefetch + BATCH, on_event)
         self._lost_at: float | None = None
         self._backoff = Backoff()
         self._stopped = False
@@ -170,6 +173,8 @@ class Subscriber:
         """
         self._stopped = True
         with self._in_use:
+            self._drops.tell()
+            self._drops.forget()
             # Who opens it again gets again what was not acknowledged.
             self._repeats.forget()
             self._handed_over = self._done = None
@@ -266,6 +271,7 @@ class Subscriber:
         if now - start < _BURST_PAUSE:
             self._gather_burst(now + BATCH_SECONDS, limit)
         messages: list[Message] = []
+        counts, note_number = self._consumer.counts, self._drops.gaps.note
         size, checked, is_repeat = 0, self._consumer.checked, self._repeats.has
         while arrived and len(messages) < limit and size <= LARGE:
             delivery = arrived.popleft()
@@ -280,9 +286,24 @@ class Subscriber:
             if not is_repeat(message):
                 messages.append(message)
             size += len(body)
+            if counts:
+                number = delivery.number
+                note_number(None if number is None else Number(*number), message.account)
+        self._look_for_drops(len(messages), size)
         if not messages and not unsettled:
             self.acknowledge()  # nothing, or repeats, which nobody is shown
         return messages
+
+    def _look_for_drops(self, messages: int, size: int) -> None:
+        consumer = self._consumer
+        if messages:
+            consumer.note_sizes(messages, size)
+            if not consumer.counts:
+                self._drops.gaps.uncounted = True
+        if consumer.was_full:
+            consumer.was_full = False
+            self._drops.suspect()
+        self._drops.look(messages)
 
     def _gather_burst(self, end: float, limit: int) -> None:
         """Take in what else is there, until the time is over or there is enough of it."""
@@ -296,6 +317,8 @@ class Subscriber:
                 break
 
     def _lose(self, error: errors.KchatError) -> None:
+        self._drops.tell()
+        self._drops.forget()
         self._consumer.drop()
         self._handed_over = self._done = None
         self._lost_at = monotonic()

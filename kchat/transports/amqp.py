@@ -9,6 +9,7 @@
 - What answers is looked at before it is taken for AMQP: a TLS port addressed without TLS, a web server.
 - Heartbeats, and waits for answers that end: :mod:`.alive`.
 - Messages of which no more is read than is asked for: :mod:`.incoming`.
+- The length of a queue, without waiting for it: :mod:`.queue_length`.
 - Replies whose texts are none: :mod:`.lenient`.
 """
 
@@ -28,6 +29,7 @@ from .alive import AliveConnection
 from .frames import BufferedReads, QuickWriting, drain_arrived
 from .incoming import QuickDelivery, incoming_frames
 from .lenient import LenientMethods
+from .queue_length import QueueLength
 
 _GREETING = 7
 """Bytes of a frame's header (AMQP 0-9-1 section 4.2.3): type, channel, size."""
@@ -161,7 +163,7 @@ class TlsTransport(_Beginning, BufferedReads, amqp.transport.SSLTransport):
                 raise
 
 
-class Channel(QuickWriting, QuickDelivery, LenientMethods, pyamqp.Channel):
+class Channel(QuickWriting, QuickDelivery, QueueLength, LenientMethods, pyamqp.Channel):
     """A channel whose publishing does nothing else, and whose messages are read when somebody asks."""
 
 

@@ -18,6 +18,8 @@ from amqp import spec
 from amqp.exceptions import AMQPError, UnexpectedFrame
 from amqp.serialization import decode_properties_basic
 
+from .frames import NUMBER_HEADER
+
 _METHOD, _HEADER, _BODY, _HEARTBEAT = 1, 2, 3, 8
 _WITH_CONTENT = frozenset((spec.Basic.Deliver, spec.Basic.Return, spec.Basic.GetOk))
 
@@ -45,6 +47,12 @@ _BEFORE_USER_ID = (
 """Flags of the properties in front of ``user_id``, and their bytes; negative: the bytes of the length in front of them."""
 
 _USER_ID = 0x0010
+
+_HEADERS = 0x20
+"""The flag of ``headers``, in the first of the two bytes of flags."""
+
+_NUMBER = bytes((len(NUMBER_HEADER),)) + NUMBER_HEADER.encode() + b"S"
+_LONGEST_NUMBER = 64
 
 _UNREADABLE = (
     ValueError,
@@ -117,6 +125,24 @@ class Incoming(amqp.Message):
             except _UNREADABLE:
                 self._properties = {}
         return self._properties
+
+    @property
+    def number(self) -> tuple[str, int] | None:
+        """Its sender's stream, and its place in that, where the sender gives numbers (:data:`.frames.NUMBER_HEADER`)."""
+        header = self._header
+        if header is None or not header[_PROPERTIES_AT] & _HEADERS:
+            return None
+        at = header.find(_NUMBER, _PROPERTIES_AT)
+        # What was delivered to another queue before comes without what belongs in front of it.
+        if at < 0 or b"x-death" in header:
+            return None
+        at += len(_NUMBER) + 4
+        size = int.from_bytes(header[at - 4 : at], "big")
+        value = header[at : at + min(size, _LONGEST_NUMBER)]
+        stream, _, place = value.partition(b".")
+        if not place.isdigit() or len(place) > 15:
+            return None
+        return stream.decode("latin-1"), int(place)
 
     @property
     def user_id(self) -> str | None:
