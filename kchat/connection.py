@@ -133,7 +133,7 @@ def kombu_connection(
                 "capabilities": {"connection.blocked": True, "consumer_cancel_notify": True},
             },
             "tls": settings.tls if broker.encrypted else None,
-            # Kombu connects to 127.0.0.1 when it is told localhost; the certificate is for the name.
+            # Kombu would connect to 127.0.0.1 when it is told localhost, whatever that is here.
             "server_hostname": broker.host or "localhost",
             "on_blocked": on_blocked,
             "on_unblocked": on_unblocked,

@@ -18,6 +18,7 @@ from kchat.pulse import Pulse
 from kchat.topology import durable_queue, subscriber_queue
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from threading import RLock
 
     from kchat.settings import Settings
@@ -85,6 +86,8 @@ class Consumer:
         self._tick_due = 0.0
         self._bind_due = 0.0
         self._bound_lasting = False
+        self.take_overtaken: Callable[[], int] | None = None
+        """How many messages the room itself has removed before they were read, since the last call; where it can tell."""
         self.was_full = False
         """Whether the queue was seen full: then its broker may have dropped some of it. Set back by whoever asks."""
         self.counts = False
@@ -160,6 +163,7 @@ class Consumer:
             callback=self.arrived.append,
             no_ack=not self._acknowledges,
         )
+        self.take_overtaken = getattr(self._connection.connection, "take_overtaken", None)
         # Of a queue with a name that others know, each reader may get a part.
         self.counts = hasattr(channel, "number_table") and not lasts
         limits = queue.queue_arguments or {} if hasattr(channel, "ask_length") else {}

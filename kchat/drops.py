@@ -36,6 +36,7 @@ class Drops:
         self._on_event = on_event
         self._due: float | None = None
         self._told_at = float("-inf")
+        self._overtaken = 0
         self._suspected = -1
         """Messages until a queue that was seen full is told of; -1 for none."""
 
@@ -44,6 +45,12 @@ class Drops:
         if self._suspected < 0:
             self._suspected = self._on_way
             self.gaps.joined = False
+            self._schedule()
+
+    def note_overtaken(self, count: int) -> None:
+        """The room has removed so many messages before they were read."""
+        if count:
+            self._overtaken += count
             self._schedule()
 
     def look(self, came: int) -> None:
@@ -58,11 +65,14 @@ class Drops:
             self._schedule()
         if self._due is None or monotonic() < self._due:
             return
-        if self.gaps.missing or not came or self._suspected == 0:
+        if self.gaps.missing or self._overtaken or not came or self._suspected == 0:
             self.tell()
 
     def tell(self) -> None:
         """Tell now of all that is known."""
+        if self._overtaken:
+            count, self._overtaken = self._overtaken, 0
+            self._say(events.Dropped(count, pruned=True))
         if self.gaps.missing:
             count, self.gaps.missing = self.gaps.missing, 0
             self._say(events.Dropped(count, self.gaps.uncounted or self.gaps.joined))

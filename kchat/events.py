@@ -50,17 +50,21 @@ class Back(NamedTuple):
 
 
 class Dropped(NamedTuple):
-    """Messages to a subscriber were dropped: it was too slow, and its queue at the broker was full.
+    """Messages to a subscriber were dropped, since it was too slow: its queue at the broker was full.
 
     ``count``: how many, by the numbers that kchat's senders give to their messages; ``None`` where that is not known, and
-    then it is not certain either. ``at_least``: others were there, too, whose messages nobody counts.
+    then it is not certain either. ``at_least``: others were there, too, whose messages nobody counts. ``pruned``: it was
+    no queue, but the room itself that removed them to stay within its bounds.
     """
 
-    count: int | None
+    count: int | None  # type: ignore[assignment]  # a tuple has a method of that name
     at_least: bool = False
+    pruned: bool = False
 
     def __str__(self) -> str:
         slow = "this reader was too slow, and its queue at the broker was full"
+        if self.pruned:
+            slow = "this reader was too slow, and the room's history is full"
         if self.count is None:
             return f"messages may have been dropped: {slow}"
         many = "1 message was dropped" if self.count == 1 else f"{self.count:,} messages were dropped"

@@ -303,6 +303,8 @@ class Subscriber:
         if consumer.was_full:
             consumer.was_full = False
             self._drops.suspect()
+        if messages and consumer.take_overtaken is not None:
+            self._drops.note_overtaken(consumer.take_overtaken())
         self._drops.look(messages)
 
     def _gather_burst(self, end: float, limit: int) -> None:

@@ -125,6 +125,11 @@ class Connection:
             else:
                 time.sleep(max(0.0, wait))
 
+    def take_overtaken(self) -> int:
+        """How many messages were pruned since the last call before this connection's own queues had read them."""
+        count, self.store.overtaken = self.store.overtaken, 0
+        return count
+
     def _is_watching(self) -> bool:
         """Whether the kernel was asked to tell of writes before the last look; from now on it is."""
         if self._watching:
