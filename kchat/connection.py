@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 import kombu
 import kombu.exceptions
 
-from kchat import errors, events, transports
+from kchat import errors, events, transports, url_options
 from kchat.driver_errors import broker_errors as broker_errors  # noqa: PLC0414 - to be had from here as well
 
 if TYPE_CHECKING:
@@ -36,9 +36,6 @@ _STOP_LOOK = 0.1
 
 CLOSE_TIMEOUT = 1.0
 """Seconds that a polite goodbye may take; after that the socket is dropped."""
-
-
-_REDIS_TLS_OPTIONS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs")
 
 
 def connect(
@@ -105,10 +102,11 @@ def kombu_connection(
         return _redis_connection(settings, broker, purpose, heartbeat)
     if name != "amqp":
         return kombu.Connection(
-            broker.url() + (f"?{urlencode(broker.options)}" if broker.options else ""),
+            broker.url() + (f"?{urlencode(broker.options)}" if broker.options and name == "local" else ""),
             connect_timeout=settings.connect_timeout,
             heartbeat=heartbeat,
             transport_options={
+                **({} if name == "local" else broker.options),
                 "confirm_timeout": settings.confirm_timeout,
                 "connect_timeout": settings.connect_timeout,
                 "drain_batch": 250,
@@ -175,9 +173,7 @@ def _redis_connection(settings: Settings, broker: Broker, purpose: str, heartbea
 
 def _redis_tls(settings: Settings, broker: Broker) -> dict[str, Any] | None:
     """redis-py's ``ssl_*`` options, which may stand in the URL; Kombu would verify nothing."""
-    known = _REDIS_TLS_OPTIONS if broker.scheme == "rediss" else ()
-    if unknown := broker.options.keys() - set(known):
-        raise errors.SettingsError(f"no option {', '.join(sorted(unknown))} in {broker.scheme} URLs")
+    url_options.check(broker)
     if broker.scheme != "rediss":
         return None
     if not broker.options:

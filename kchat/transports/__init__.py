@@ -55,6 +55,7 @@ class TransportInfo(NamedTuple):
         orders_by_routing_key: order holds for each routing key, so a sender's name is its routing key (Pub/Sub).
         tells_unheard: the broker says so when nobody is listening (``basic.return``).
         name_separator: joins the parts of a queue's name.
+        url_options: URL scheme → what may stand in the URL's query, by name; :mod:`kchat.url_options` knows what it means.
         checks_accounts: the broker checks that a message's ``user_id`` is its sender's account.
     """
 
@@ -74,6 +75,7 @@ class TransportInfo(NamedTuple):
     tells_unheard: bool = True
     name_separator: str = "."
     checks_accounts: bool = False
+    url_options: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
     @property
     def installed(self) -> bool:
@@ -105,6 +107,24 @@ class TransportInfo(NamedTuple):
 
 _MIB = 1024 * 1024
 
+_LOCAL_OPTIONS = (
+    "busy_timeout",
+    "drain_batch",
+    "history_max_age",
+    "history_max_bytes",
+    "max_message_bytes",
+    "path",
+)
+_AMQP_OPTIONS = ("heartbeat", "connection_timeout", "cacertfile", "certfile", "keyfile", "verify")
+_PUBSUB_OPTIONS = (
+    "ack_deadline",
+    "api_endpoint",
+    "close_timeout",
+    "max_bytes",
+    "max_messages",
+    "topic_retention",
+)
+
 TRANSPORTS: Mapping[str, TransportInfo] = MappingProxyType(
     {
         info.name: info
@@ -123,6 +143,7 @@ TRANSPORTS: Mapping[str, TransportInfo] = MappingProxyType(
                     send_only=False,
                 ),
                 note="Who may write the file may do everything: there are no accounts.",
+                url_options={"local": _LOCAL_OPTIONS},
             ),
             TransportInfo(
                 name="amqp",
@@ -142,6 +163,7 @@ TRANSPORTS: Mapping[str, TransportInfo] = MappingProxyType(
                 ),
                 note="A room keeps nothing: who is not there, and has no durable queue, misses it.",
                 default_port=5672,
+                url_options={"amqp": _AMQP_OPTIONS, "amqps": _AMQP_OPTIONS},
                 checks_accounts=True,
                 # rabbit.max_message_size of RabbitMQ 4.0 and newer (128 MiB before).
                 max_body=16 * _MIB,
@@ -162,6 +184,7 @@ TRANSPORTS: Mapping[str, TransportInfo] = MappingProxyType(
                 note="History by --since only, where the topic retains messages.",
                 extra="pubsub",
                 driver="google.cloud.pubsub_v1",
+                url_options={"pubsub": _PUBSUB_OPTIONS},
                 # 10 MB for a message with its attributes: https://cloud.google.com/pubsub/quotas#resource_limits
                 max_body=10_000_000 - 64 * 1024,
                 orders_by_routing_key=True,
@@ -187,6 +210,7 @@ TRANSPORTS: Mapping[str, TransportInfo] = MappingProxyType(
                 note="PUBLISH stores nothing: a message that nobody hears is gone.",
                 extra="redis",
                 driver="redis",
+                url_options={"rediss": ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs")},
                 default_port=6379,
                 # The server drops a subscriber that is 32 MB behind (client-output-buffer-limit). Base64 makes 11 of 8.
                 max_body=8 * _MIB,
