@@ -108,6 +108,15 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         # Whoever read our output has had enough, as in "kchat subscribe | head -3".
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = DONE
+    except ImportError as error:
+        # A Python that was built without a part of itself; everything else that is missing is our own fault.
+        if debug or error.name not in sys.stdlib_module_names:
+            raise
+        from kchat.transports import without
+
+        lacking = without(str(error.name))
+        _complain(str(lacking), lacking.hint)
+        code = USAGE
     except OSError as error:
         # Errors of brokers have become ours by now; what is left is where the messages are written to.
         if debug:

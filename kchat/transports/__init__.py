@@ -47,6 +47,7 @@ class TransportInfo(NamedTuple):
         note: what its users should know, one sentence.
         extra: the extra of the ``kchat`` distribution that brings its driver; empty if built in.
         driver: the module whose presence shows that the driver is installed; empty if built in.
+        modules: of Python's own that it needs, and that a Python may be built without.
         default_port: TCP port, ``None`` where there is none.
         max_body: the largest body in bytes that its broker takes as installed.
         declares_in_process: its exchanges live in the client's memory (Kombu's virtual transports), so that a sender
@@ -67,6 +68,7 @@ class TransportInfo(NamedTuple):
     note: str
     extra: str = ""
     driver: str = ""
+    modules: tuple[str, ...] = ("_ssl",)  # Kombu loads py-amqp, and that Python's ssl
     default_port: int | None = None
     max_body: int = 16 * 1024 * 1024
     declares_in_process: bool = False
@@ -78,8 +80,15 @@ class TransportInfo(NamedTuple):
     url_options: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
     @property
+    def lacking(self) -> list[str]:
+        """The modules that it needs of Python's own, and that this Python was built without."""
+        return [name for name in self.modules if find_spec(name) is None]
+
+    @property
     def installed(self) -> bool:
-        """Whether its driver can be imported (looked up, not imported)."""
+        """Whether it can be used: its driver, and what it needs of Python, can be imported (looked up, not imported)."""
+        if self.lacking:
+            return False
         if not self.driver:
             return True
         try:
@@ -96,8 +105,10 @@ class TransportInfo(NamedTuple):
         """Make sure that its driver is installed.
 
         Raises:
-            MissingExtra: it is not.
+            MissingExtra: it is not, or this Python lacks a module that it needs.
         """
+        if self.lacking:
+            raise without(self.lacking[0])
         if not self.installed:
             raise MissingExtra(
                 f"the {self.name} transport needs a driver that is not installed",
@@ -143,6 +154,7 @@ TRANSPORTS: Mapping[str, TransportInfo] = MappingProxyType(
                     send_only=False,
                 ),
                 note="Who may write the file may do everything: there are no accounts.",
+                modules=("_ssl", "_sqlite3"),
                 url_options={"local": _LOCAL_OPTIONS},
             ),
             TransportInfo(
@@ -238,6 +250,14 @@ TRANSPORTS: Mapping[str, TransportInfo] = MappingProxyType(
         )
     }
 )
+
+
+def without(module: str) -> MissingExtra:
+    """The error that says that this Python was built without one of its own modules."""
+    return MissingExtra(
+        f"this Python was built without its module {module}, which is needed here",
+        hint=f"use another Python, or build this one again with the library behind {module.lstrip('_')} (its -dev package)",
+    )
 
 
 def by_scheme(scheme: str) -> TransportInfo:
