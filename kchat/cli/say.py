@@ -13,6 +13,7 @@ import select
 import sys
 from collections.abc import Callable
 from time import monotonic
+from typing import TextIO
 
 from kchat.poller import new_poller
 
@@ -93,6 +94,15 @@ def guard_standard_error() -> None:
             errors="backslashreplace",
             write_through=True,
         )
+
+
+def can_show(text: str, stream: TextIO | None) -> bool:
+    """Whether a stream's encoding has these characters, so that they come out as themselves."""
+    try:
+        text.encode(getattr(stream, "encoding", None) or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
 
 
 def speaker(quiet: bool) -> Callable[[object], None]:
