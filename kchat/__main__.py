@@ -20,7 +20,9 @@ def run() -> NoReturn:
         warnings.simplefilter("ignore", FutureWarning)
     try:
         from kchat.cli import main
+        from kchat.cli.say import guard_standard_error
 
+        guard_standard_error()
         main()
     except KeyboardInterrupt:
         pass

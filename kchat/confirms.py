@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from itertools import takewhile
 from time import monotonic
@@ -56,9 +57,12 @@ class InFlight:
         self._tells_unheard = tells_unheard
         self._mandatory = mandatory
         self._tag = 0
-        # In order of their tags: (message, when it was published).
-        self._published: dict[int, tuple[Message, float]] = {}
-        self._again: deque[Message] = deque()
+        # In order of their tags: (message, when it was published, its place in what the sender has sent).
+        self._published: dict[int, tuple[Message, float, int]] = {}
+        self._again: deque[tuple[Message, int]] = deque()
+        self._place = 0
+        self.stream = _new_stream()
+        """Names what is sent from when it began, or has given a message up, on."""
         # Returns that have come, by message id: several messages may have the same, or none.
         self._unheard: dict[str | None, int] = {}
 
@@ -70,33 +74,37 @@ class InFlight:
         """So many messages are published and not settled."""
         return len(self._published)
 
-    def add(self, message: Message) -> int:
-        """Note a message that is about to be published; returns its delivery tag."""
+    def add(self, message: Message) -> tuple[int, int]:
+        """Note a message that is about to be published; returns its delivery tag, and its place in the stream."""
         self.bytes += len(message.body)
-        return self._number(message)
+        self._place += 1
+        return self._number(message, self._place), self._place
 
     def restart(self) -> None:
         """There is a new channel: all messages have to be published again, under tags that begin anew."""
-        self._again.extendleft(message for message, _ in reversed(self._published.values()))
+        self._again.extendleft((message, place) for message, _, place in reversed(self._published.values()))
         self._published.clear()
         self._unheard.clear()
         self._tag = 0
 
-    def next_again(self) -> tuple[int, Message] | None:
-        """The first message that has to be published again, with its new tag; ``None`` if there is none left."""
+    def next_again(self) -> tuple[int, int, Message] | None:
+        """The first message to be published again: its new tag, its place, and itself; ``None`` if there is none left."""
         if not self._again:
             return None
-        message = self._again.popleft()
-        return self._number(message), message
+        message, place = self._again.popleft()
+        return self._number(message, place), place, message
 
-    def _number(self, message: Message) -> int:
+    def _number(self, message: Message, place: int) -> int:
         self._tag += 1
-        self._published[self._tag] = message, monotonic()
+        self._published[self._tag] = message, monotonic(), place
         return self._tag
 
     def clear(self) -> None:
         """Forget everything that is not settled."""
         self.restart()
+        if self._again:
+            # Nobody can know whether it arrives: what comes next is not counted on from it.
+            self.stream, self._place = _new_stream(), 0
         self._again.clear()
         self.bytes = 0
 
@@ -108,8 +116,20 @@ class InFlight:
     def restart_clock(self) -> None:
         """Count the waiting from now, after a time in which no confirmation could come."""
         now = monotonic()
-        for tag, (message, _) in self._published.items():
-            self._published[tag] = message, now
+        for tag, (message, _, place) in self._published.items():
+            self._published[tag] = message, now, place
+
+    def move_settled(self, receipts: deque[Receipt]) -> None:
+        """Append what is settled to these receipts."""
+        receipts.extend(self.settled)
+        self.settled.clear()
+
+    def withdraw(self, tag: int) -> None:
+        """The newest message was not published after all, and its delivery tag is the next one's."""
+        message, _, _ = self._published.pop(tag)
+        self.bytes -= len(message.body)
+        self._tag -= 1
+        self._place -= 1
 
     def refuse(self, message: Message, error: errors.SendError) -> None:
         """Settle a message that is not published at all."""
@@ -117,7 +137,7 @@ class InFlight:
 
     def on_ack(self, tag: int, multiple: bool) -> None:  # noqa: FBT001 - py-amqp's signature
         """The broker has these messages."""
-        for message in self._take(tag, multiple):
+        for message, place in self._take(tag, multiple):
             if not self._tells_unheard:
                 self._settle(Receipt(message))
             elif message.id not in self._unheard:
@@ -129,7 +149,7 @@ class InFlight:
                     self._unheard[message.id] = returns - 1
                 self.heard = False
                 if self.keep_unheard:
-                    self._again.appendleft(message)
+                    self._again.appendleft((message, place))
                     continue
                 error = errors.Returned(f"nobody is listening on {self._where}") if self._mandatory else None
                 self._settle(Receipt(message, heard=False, error=error))
@@ -137,7 +157,7 @@ class InFlight:
 
     def on_nack(self, tag: int, multiple: bool) -> None:  # noqa: FBT001 - py-amqp's signature
         """The broker could not take these messages."""
-        for message in self._take(tag, multiple):
+        for message, _ in self._take(tag, multiple):
             text = f"{self._where}: the broker gave the message back (basic.nack)"
             self._settle(Receipt(message, error=errors.Rejected(text)))
         self.last_settled = monotonic()
@@ -152,6 +172,10 @@ class InFlight:
         self.settled.append(receipt)
         self.bytes -= len(receipt.message.body)
 
-    def _take(self, tag: int, multiple: bool) -> list[Message]:  # noqa: FBT001 - as above
+    def _take(self, tag: int, multiple: bool) -> list[tuple[Message, int]]:  # noqa: FBT001 - as above
         tags = list(takewhile(tag.__ge__, self._published)) if multiple else self._published.keys() & {tag}
-        return [self._published.pop(known)[0] for known in tags]
+        return [self._published.pop(known)[::2] for known in tags]
+
+
+def _new_stream() -> str:
+    return os.urandom(6).hex()

@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 import kombu
 import kombu.exceptions
 
-from kchat import errors, events, transports
+from kchat import errors, events, transports, url_options
 from kchat.driver_errors import broker_errors as broker_errors  # noqa: PLC0414 - to be had from here as well
 
 if TYPE_CHECKING:
@@ -31,11 +31,11 @@ logger = logging.getLogger(__name__)
 _USER_TIMEOUT_MS = 60_000
 """TCP drops a connection whose peer takes nothing for so long; over the time that a sender waits for a blocked broker."""
 
+_STOP_LOOK = 0.1
+"""Seconds between looks whether to stop, while it waits for the next attempt."""
+
 CLOSE_TIMEOUT = 1.0
 """Seconds that a polite goodbye may take; after that the socket is dropped."""
-
-
-_REDIS_TLS_OPTIONS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs")
 
 
 def connect(
@@ -102,10 +102,11 @@ def kombu_connection(
         return _redis_connection(settings, broker, purpose, heartbeat)
     if name != "amqp":
         return kombu.Connection(
-            broker.url() + (f"?{urlencode(broker.options)}" if broker.options else ""),
+            broker.url() + (f"?{urlencode(broker.options)}" if broker.options and name == "local" else ""),
             connect_timeout=settings.connect_timeout,
             heartbeat=heartbeat,
             transport_options={
+                **({} if name == "local" else broker.options),
                 "confirm_timeout": settings.confirm_timeout,
                 "connect_timeout": settings.connect_timeout,
                 "drain_batch": 250,
@@ -130,7 +131,7 @@ def kombu_connection(
                 "capabilities": {"connection.blocked": True, "consumer_cancel_notify": True},
             },
             "tls": settings.tls if broker.encrypted else None,
-            # Kombu connects to 127.0.0.1 when it is told localhost; the certificate is for the name.
+            # Kombu would connect to 127.0.0.1 when it is told localhost, whatever that is here.
             "server_hostname": broker.host or "localhost",
             "on_blocked": on_blocked,
             "on_unblocked": on_unblocked,
@@ -172,9 +173,7 @@ def _redis_connection(settings: Settings, broker: Broker, purpose: str, heartbea
 
 def _redis_tls(settings: Settings, broker: Broker) -> dict[str, Any] | None:
     """redis-py's ``ssl_*`` options, which may stand in the URL; Kombu would verify nothing."""
-    known = _REDIS_TLS_OPTIONS if broker.scheme == "rediss" else ()
-    if unknown := broker.options.keys() - set(known):
-        raise errors.SettingsError(f"no option {', '.join(sorted(unknown))} in {broker.scheme} URLs")
+    url_options.check(broker)
     if broker.scheme != "rediss":
         return None
     if not broker.options:
@@ -238,18 +237,21 @@ def drop(connection: kombu.Connection) -> None:
         logger.debug("while dropping: %s", error)
 
 
-def keep_trying(attempt: Callable[[], object], on_event: events.OnEvent) -> None:
+def keep_trying(
+    attempt: Callable[[], object], on_event: events.OnEvent, stopped: Callable[[], bool] = lambda: False
+) -> None:
     """Do it until the broker can be reached, with pauses in between.
 
     Arguments:
         attempt: connects, or raises.
         on_event: told of each pause.
+        stopped: asked ten times a second; true ends it. Default: never.
 
     Raises:
         kchat.errors.KchatError: what ``attempt`` raised that waiting does not mend.
     """
     backoff = Backoff()
-    while True:
+    while not stopped():
         try:
             attempt()
         except (errors.Unreachable, errors.Closed) as error:
@@ -257,7 +259,9 @@ def keep_trying(attempt: Callable[[], object], on_event: events.OnEvent) -> None
                 raise
             pause = backoff.fail()
             on_event(events.Waiting(error, pause, backoff.attempt))
-            sleep(pause)
+            ends = monotonic() + pause
+            while not stopped() and (left := ends - monotonic()) > 0:
+                sleep(min(left, _STOP_LOOK))
         else:
             return
 

@@ -16,6 +16,7 @@ from kchat.pulse import Pulse
 from kchat.topology import durable_queue, subscriber_queue
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from threading import RLock
 
     from kchat.settings import Settings
@@ -23,8 +24,20 @@ if TYPE_CHECKING:
 _TICKS = 5
 """Looks at the heartbeat within one of them."""
 
+_PAUSE = 0.002
+"""Seconds of waiting after which what comes was not there before."""
+
 _LONGEST_TICK = 1.0
 """Seconds between them at the most."""
+
+_BEHIND = 0.1
+"""Seconds in which there was always more to read, so that messages may be waiting at the broker, and it is asked."""
+
+_LOOK = 0.02
+"""Seconds between two such questions, where the answer was that the queue is not half full."""
+
+_FULL = 0.9
+"""Share of a queue's limit in bytes, estimated from the messages that came from it, from which on it counts as full."""
 
 _BIND_AGAIN = 5.0
 """Seconds of quiet after which the queue is bound to the room again, since nobody says when that binding is deleted."""
@@ -71,6 +84,16 @@ class Consumer:
         self._tick_due = 0.0
         self._bind_due = 0.0
         self._mends = False
+        self.take_overtaken: Callable[[], int] | None = None
+        """How many messages the room itself has removed before they were read, since the last call; where it can tell."""
+        self.was_full = False
+        """Whether the queue was seen full: then its broker may have dropped some of it. Set back by whoever asks."""
+        self.counts = False
+        """Whether what comes can be counted: from a queue that nobody else reads, and messages that may bear numbers."""
+        self._limit = self._limit_bytes = 0
+        self._caught_up_at = 0.0
+        self._looked_at = 0.0
+        self._waiting = self._seen = self._seen_bytes = 0
 
     @property
     def connected(self) -> bool:
@@ -146,6 +169,14 @@ class Consumer:
             callback=self.arrived.append,
             no_ack=not self._acknowledges,
         )
+        self.take_overtaken = getattr(self._connection.connection, "take_overtaken", None)
+        # Of a queue with a name that others know, each reader may get a part.
+        self.counts = hasattr(channel, "number_table") and not lasts
+        limits = queue.queue_arguments or {} if hasattr(channel, "ask_length") else {}
+        self._limit = int(limits.get("x-max-length") or 0)
+        self._limit_bytes = int(limits.get("x-max-length-bytes") or 0)
+        self._caught_up_at = self._looked_at = 0.0 if lasts else monotonic()
+        self._waiting = self._seen = self._seen_bytes = 0
         self._queue, self._channel = queue, channel
         self.checked = getattr(self._connection.connection, "checks_accounts", False)
 
@@ -159,12 +190,14 @@ class Consumer:
             OSError, amqp.exceptions.AMQPError: the connection is of no use any more.
         """
         wait = self._tick if timeout is None else min(timeout, self._tick)
-        arrived = len(self.arrived)
-        try:  # noqa: SIM105 - a context costs a single message more than what is in it
+        arrived, before = len(self.arrived), monotonic()
+        try:
             self._drain_events(timeout=wait)
         except TimeoutError:
-            pass
+            self._caught_up_at = monotonic()
         now = monotonic()
+        if now - before > _PAUSE:
+            self._caught_up_at = now  # it had to be waited for
         if len(self.arrived) != arrived:
             self._bind_due = now + _BIND_AGAIN
         # After the draining: who was busy for long finds the broker's heartbeats there.
@@ -179,7 +212,36 @@ class Consumer:
     def acknowledge(self, tag: Any) -> None:
         """The broker may forget everything up to a delivery tag. Raises as :meth:`drain`."""
         if self._acknowledges:
+            if self._limit or self._limit_bytes:
+                self._look()
             self._channel.basic_ack(tag, multiple=True)
+
+    def _look(self) -> None:
+        """Ask how full the queue is, where this reader is so far behind that it may be.
+
+        A queue fills up only when the broker has handed over as much as may be unacknowledged, and stays full
+        until some of that is acknowledged. So a look before each acknowledgement misses no queue that has been full.
+        """
+        now = monotonic()
+        if now - self._caught_up_at < _BEHIND:
+            return
+        if now - self._looked_at < _LOOK and 2 * self._waiting < self._limit:
+            return
+        self._looked_at = now
+        self._channel.ask_length(self.queue_name, self._on_length)
+
+    def _on_length(self, messages: int) -> None:
+        self._waiting = messages
+        size = messages * self._seen_bytes / (self._seen or 1)
+        if (self._limit and messages >= self._limit) or (
+            self._limit_bytes and size >= _FULL * self._limit_bytes
+        ):
+            self.was_full = True
+
+    def note_sizes(self, messages: int, size: int) -> None:
+        """So many messages, of so many bytes together, have come from the queue."""
+        self._seen += messages
+        self._seen_bytes += size
 
     def close(self) -> None:
         """Say goodbye, if it is connected: its own queue goes away, and what was not acknowledged back to the broker."""

@@ -49,6 +49,28 @@ class Back(NamedTuple):
         return f"listening again on {self.where} after {self.seconds:.1f} s away; {missed}"
 
 
+class Dropped(NamedTuple):
+    """Messages to a subscriber were dropped, since it was too slow: its queue at the broker was full.
+
+    ``count``: how many, by the numbers that kchat's senders give to their messages; ``None`` where that is not known, and
+    then it is not certain either. ``at_least``: others were there, too, whose messages nobody counts. ``pruned``: it was
+    no queue, but the room itself that removed them to stay within its bounds.
+    """
+
+    count: int | None  # type: ignore[assignment]  # a tuple has a method of that name
+    at_least: bool = False
+    pruned: bool = False
+
+    def __str__(self) -> str:
+        slow = "this reader was too slow, and its queue at the broker was full"
+        if self.pruned:
+            slow = "this reader was too slow, and the room's history is full"
+        if self.count is None:
+            return f"messages may have been dropped: {slow}"
+        many = "1 message was dropped" if self.count == 1 else f"{self.count:,} messages were dropped"
+        return f"{'at least ' if self.at_least else ''}{many}: {slow}"
+
+
 class Resumed(NamedTuple):
     """A sender's connection is there again; ``again`` messages that were not confirmed are sent once more."""
 
@@ -87,7 +109,7 @@ class Unblocked:
         return "the broker takes messages again"
 
 
-Event = Waiting | Lost | Back | Resumed | Alone | Blocked | Unblocked
+Event = Waiting | Lost | Back | Dropped | Resumed | Alone | Blocked | Unblocked
 OnEvent = Callable[[Event], None]
 
 

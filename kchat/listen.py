@@ -51,7 +51,7 @@ def listen(
     while limit is None or shown < limit:
         # To look costs as much as to show a message: between two of them there need not be a look.
         if now >= look_due:
-            if stop():
+            if stop() or subscriber.stopped:
                 break
             look_due = now + TICK / 2
         wanted = BATCH if limit is None else min(BATCH, limit - shown)

@@ -10,6 +10,8 @@ from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from amqp.exceptions import ContentTooLarge
+
 from kchat import errors, events
 from kchat.connection import account, broker_errors, close, connect, drop
 from kchat.lasting import open_room
@@ -49,6 +51,8 @@ class Publisher:
         self._connection: Any = None
         self._channel: Any = None
         self._pipelined = False
+        self._stream = ""
+        self._numbers = b""
 
     @property
     def connected(self) -> bool:
@@ -95,10 +99,16 @@ class Publisher:
         open_room(self._channel, self._settings, missing=True)
         self._prepare(self._channel)
 
-    def publish(self, tag: int, message: Message) -> None:
+    def publish(self, tag: int, place: int, message: Message) -> None:
         """Publish, and return without waiting for the confirmation where the transport can.
 
+        Arguments:
+            tag: the message's delivery tag.
+            place: its place in the stream.
+            message: it.
+
         Raises:
+            kchat.errors.TooLarge: by a limit of the transport's own; nothing was sent.
             BlockingIOError: the write got stuck, and part of a frame may be out: the connection is of no use any more.
         """
         channel = self._channel
@@ -115,9 +125,17 @@ class Publisher:
                 "delivery_mode": 1,
             },
         )
-        channel.basic_publish(
-            raw, exchange=self._exchange.name, routing_key=self._routing_key, mandatory=True
-        )
+        if self._stream != self._in_flight.stream:
+            self._stream = self._in_flight.stream
+            self._numbers = channel.number_table(self._stream) if hasattr(channel, "number_table") else b""
+        if self._numbers:
+            raw.table = self._numbers % place
+        try:
+            channel.basic_publish(
+                raw, exchange=self._exchange.name, routing_key=self._routing_key, mandatory=True
+            )
+        except ContentTooLarge as error:  # said by the transport itself, before anything is sent
+            raise errors.TooLarge(f"{self.broker}: too large: {error.reply_text or error}") from error
         if not self._pipelined:
             self._in_flight.on_ack(tag, multiple=False)
 

@@ -8,8 +8,10 @@ again on the next one, under the same ``id``, by which subscribers recognise a r
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from threading import RLock, get_ident
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -54,6 +56,9 @@ class Sender:
     A lost connection is made again, and what was not confirmed is sent again, in order. Where somebody was listening
     before, that waits until somebody is again: after a restart of the broker a sender is often there first, and would
     talk to an empty room.
+
+    Threads may share a sender. Any of them may call :meth:`send`: they take turns, and each gets its own receipt. One of
+    them may run a stream (:meth:`send_many`), also while others send; a second stream is refused by a ``RuntimeError``.
 
     Arguments:
         settings: the room and its brokers.
@@ -104,6 +109,13 @@ class Sender:
         self._given_up = 0
         self._lost_at: float | None = None
         self._rejoin_until = 0.0
+        # Held while the connection or what is in flight is used; never while somebody else's code runs.
+        self._in_use = RLock()
+        self._streaming: int | None = None  # the thread that runs a stream
+        self._streams = 0
+        self._look_due = 0.0
+        self._losses = 0  # how often messages were given up, and the last time's words
+        self._loss = ""
 
     def __enter__(self) -> Sender:
         self.open()
@@ -112,10 +124,11 @@ class Sender:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if kind is not None and self.unsettled:
-            # Interrupted while the broker owes an answer: it may not answer a goodbye either.
-            self._publisher.drop()
-        self.close()
+        with self._in_use:
+            if kind is not None and self.unsettled:
+                # Interrupted while the broker owes an answer: it may not answer a goodbye either.
+                self._publisher.drop()
+            self.close()
 
     @property
     def unsettled(self) -> int:
@@ -128,19 +141,24 @@ class Sender:
         Raises:
             kchat.errors.BrokerError: see :func:`kchat.connection.connect`.
         """
-        if self._publisher.connected:
-            return
-        if self._wait:
-            keep_trying(self._publisher.open, self._on_event)
-        else:
-            self._publisher.open()
+        with self._in_use:
+            if self._publisher.connected:
+                return
+            if self._wait:
+                keep_trying(self._publisher.open, self._on_event)
+            else:
+                self._publisher.open()
 
     def close(self) -> None:
-        """Close the connection. What is not confirmed by now may be lost; :meth:`send_many` leaves nothing behind."""
-        self._publisher.close()
+        """Close the connection, when no other thread is using it any more.
+
+        What is not confirmed by now may be lost; :meth:`send_many` leaves nothing behind.
+        """
+        with self._in_use:
+            self._publisher.close()
 
     def send(self, message: str | Message) -> Receipt:
-        """Send one message, and return when the broker has confirmed it.
+        """Send one message, and return when the broker has confirmed it. From any thread; threads take turns.
 
         Arguments:
             message: the text, or a whole message.
@@ -157,14 +175,15 @@ class Sender:
             message = Message.compose(self.username, message)
         # What was in flight before is settled with it: those receipts are for whoever sent it.
         receipts: list[Receipt] = []
-        try:
-            for receipt in self.send_many((message,)):
-                receipts.append(receipt)  # noqa: PERF402 - they are kept if it raises
-            # It was the last to be published, but the same message may have been in flight already.
-            own = next(each for each in reversed(receipts) if each.message is message)
-            receipts = [each for each in receipts if each is not own]
-        finally:
-            self._in_flight.settled.extendleft(reversed(receipts))
+        with self._in_use:
+            try:
+                for receipt in self._stream((message,)):
+                    receipts.append(receipt)  # noqa: PERF402 - they are kept if it raises
+                # It was the last to be published, but the same message may have been in flight already.
+                own = next(each for each in reversed(receipts) if each.message is message)
+                receipts = [each for each in receipts if each is not own]
+            finally:
+                self._in_flight.settled.extendleft(reversed(receipts))
         if own.error is not None:
             raise own.error
         return own
@@ -184,35 +203,108 @@ class Sender:
 
         Raises:
             TypeError: a message is none, or one is given in place of many.
+            RuntimeError: another thread is in the middle of a stream.
             kchat.errors.NotConfirmed: the connection was lost, or no confirmation came, and it could not be mended.
             kchat.errors.Blocked: the broker takes no messages for longer than ``blocked_for``.
             kchat.errors.BrokerError: the broker refuses.
         """
         if isinstance(messages, str | Message):  # both can be iterated, and nobody means that
             raise TypeError("send_many() takes an iterable of messages; for one there is send()")
-        self._given_up = 0
-        failures: list[Exception] = []
+        me = get_ident()
+        with self._in_use:
+            if self._streams and self._streaming != me:
+                raise RuntimeError(
+                    "another thread runs send_many() of this sender; send() may be called meanwhile"
+                )
+            self._streaming = me
+            self._streams += 1
         try:
-            yield from self._send_many(self._until_failure(messages, failures))
-        except errors.KchatError:
-            self._publisher.take_last_confirmations()
-            self._give_up()
-            while self._in_flight.settled:
-                yield self._in_flight.settled.popleft()
+            yield from self._stream(messages)
+        finally:
+            with self._in_use:
+                self._streams -= 1
+
+    def _stream(self, messages: Iterable[str | Message | None]) -> Iterator[Receipt]:
+        """See :meth:`send_many`. Between two steps, and while the iterable is asked, other threads may send."""
+        failures: list[Exception] = []
+        receipts: deque[Receipt] = deque()  # taken from what is settled, and not handed out yet
+        self._given_up = 0
+        self._look_due = monotonic() + _LOOK
+        losses = self._losses
+        try:
+            for message in self._until_failure(messages, failures):
+                self._step(message, losses, receipts)
+                while receipts:
+                    yield receipts.popleft()
+            while self._settle_more(losses, receipts):
+                while receipts:
+                    yield receipts.popleft()
+        except errors.KchatError as error:
+            self._give_up(error, receipts)
+            while receipts:
+                yield receipts.popleft()
             raise
         except GeneratorExit:  # between two messages
             raise
-        except BaseException:  # an interrupt, or what cannot be written: maybe in the middle of a frame
-            self._give_up()
+        except BaseException as error:
+            # An interrupt, or what cannot be written: maybe in the middle of a frame.
+            self._give_up(error)
             raise
+        finally:
+            with self._in_use:
+                self._in_flight.settled.extendleft(reversed(receipts))
         if failures:
             raise failures[0]
 
-    def _give_up(self) -> None:
-        """What is not confirmed is not sent by a later call, and a connection in doubt is not used again."""
-        self._given_up = len(self._in_flight)
-        self._in_flight.clear()
-        self._publisher.drop()
+    def _step(self, message: Message | None, losses: int, receipts: deque[Receipt]) -> None:
+        """Publish a message, if there is one, and take the receipts that have come, once in a while."""
+        in_flight = self._in_flight
+        with self._in_use:
+            self._check_losses(losses)
+            if message is not None:
+                self._submit(message)
+                if len(in_flight) >= self._window or in_flight.bytes >= WINDOW_BYTES:
+                    # Down to half: one confirmation settles many, and meanwhile the broker has the other half to do.
+                    self._wait_for_confirms(self._window // 2, WINDOW_BYTES // 2)
+            if message is None or monotonic() >= self._look_due:
+                self._collect_confirms()
+                self._look_due = monotonic() + _LOOK
+            if in_flight.settled:
+                in_flight.move_settled(receipts)
+
+    def _settle_more(self, losses: int, receipts: deque[Receipt]) -> bool:
+        """Wait for receipts, if any are still to come; returns whether there are some."""
+        in_flight = self._in_flight
+        with self._in_use:
+            self._check_losses(losses)
+            while in_flight and not in_flight.settled:
+                self._wait_for_confirms(len(in_flight) - 1, in_flight.bytes)
+            in_flight.move_settled(receipts)
+        return bool(receipts)
+
+    def _check_losses(self, losses: int) -> None:
+        """Raises NotConfirmed where another call has given up messages that may be this one's."""
+        if losses != self._losses:
+            raise errors.NotConfirmed(self._loss)
+
+    def _give_up(self, error: BaseException, receipts: deque[Receipt] | None = None) -> None:
+        """What is not confirmed is not sent by a later call, and a connection in doubt is not used again.
+
+        Arguments:
+            error: why.
+            receipts: gets the last ones, if the connection is looked at for them.
+        """
+        with self._in_use:
+            if receipts is not None:
+                self._publisher.take_last_confirmations()
+                self._in_flight.move_settled(receipts)
+            self._given_up = len(self._in_flight)
+            if self._given_up:
+                # Some of it may be another thread's, whose stream has to be told.
+                self._losses += 1
+                self._loss = f"{self._given_up} messages not confirmed: {str(error) or type(error).__name__}"
+            self._in_flight.clear()
+            self._publisher.drop()
 
     def _until_failure(
         self, messages: Iterable[str | Message | None], failures: list[Exception]
@@ -227,26 +319,6 @@ class Sender:
         except Exception as error:  # noqa: BLE001 - whatever it is, it is raised when all before it is settled
             failures.append(error)
 
-    def _send_many(self, messages: Iterator[Message | None]) -> Iterator[Receipt]:
-        in_flight = self._in_flight
-        settled = in_flight.settled
-        look_due = monotonic() + _LOOK
-        for message in messages:
-            if message is not None:
-                self._submit(message)
-                if len(in_flight) >= self._window or in_flight.bytes >= WINDOW_BYTES:
-                    # Down to half: one confirmation settles many, and meanwhile the broker has the other half to do.
-                    self._wait_for_confirms(self._window // 2, WINDOW_BYTES // 2)
-            if message is None or monotonic() >= look_due:
-                self._collect_confirms()
-                look_due = monotonic() + _LOOK
-            while settled:
-                yield settled.popleft()
-        while in_flight or settled:
-            while settled:
-                yield settled.popleft()
-            self._wait_for_confirms(len(in_flight) - 1, in_flight.bytes)
-
     def _submit(self, message: Message) -> None:
         size, most = len(message.body), self._max_body
         if size > most:
@@ -257,13 +329,17 @@ class Sender:
             return
         self.open()
         # First noted, then published: whatever interrupts the publishing finds it among what has to be sent again.
-        tag = self._in_flight.add(message)
-        self._mend(lambda: self._publish(tag, message))
+        tag, place = self._in_flight.add(message)
+        self._mend(lambda: self._publish(tag, place, message))
 
-    def _publish(self, tag: int, message: Message) -> None:
+    def _publish(self, tag: int, place: int, message: Message) -> None:
         publisher = self._publisher
         try:
-            publisher.publish(tag, message)
+            publisher.publish(tag, place, message)
+        except errors.TooLarge as error:
+            # By a limit that only the transport knows. Nothing was sent: it is this message's affair alone.
+            self._in_flight.withdraw(tag)
+            self._in_flight.refuse(message, error)
         except BlockingIOError:
             # The write got stuck. Did the broker say why?
             with suppress(TimeoutError):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
+from kchat import url_options
 from kchat.errors import SettingsError
 from kchat.names import check_room, has_control
 from kchat.tls import TlsOptions
@@ -111,14 +112,18 @@ class Broker:
             raise SettingsError("the connection URL has control characters in it")
         if info.name == "local":
             path, _, query = rest.partition("?")
-            return cls(scheme="local", path=unquote(path), options=dict(parse_qsl(query)))
+            return cls(scheme="local", path=unquote(path), options=_query(query))
         if info.name == "pubsub":
             project, _, query = rest.partition("?")
             if not project.strip("/"):
                 raise SettingsError(
                     "the Pub/Sub URL names no project", hint="for example: pubsub://my-project"
                 )
-            return cls(scheme="pubsub", host=unquote(project.strip("/")), options=dict(parse_qsl(query)))
+            return cls(
+                scheme="pubsub",
+                host=unquote(project.strip("/")),
+                options=_query(query),
+            )
         try:
             parts = urlsplit(f"{scheme.lower()}://{rest}")
             port = parts.port
@@ -135,8 +140,12 @@ class Broker:
             username=unquote(parts.username) if parts.username is not None else None,
             password=unquote(parts.password) if parts.password is not None else None,
             path=_virtual_host(parts.path) if info.name == "amqp" else unquote(parts.path.lstrip("/")),
-            options=dict(parse_qsl(parts.query)),
+            options=_query(parts.query),
         )
+
+
+def _query(text: str) -> dict[str, str]:
+    return dict(parse_qsl(text, keep_blank_values=True))
 
 
 def _virtual_host(path: str) -> str:
@@ -215,9 +224,9 @@ class Settings:
         profile_password: str | None = None,
         profile_tls: TlsOptions | None = None,
         room: str | None = None,
-        connect_timeout: float = 5.0,
+        connect_timeout: float | None = None,
         confirm_timeout: float = 10.0,
-        heartbeat: float = 10.0,
+        heartbeat: float | None = None,
         tls: TlsOptions | None = None,
         environ: Mapping[str, str] | None = None,
     ) -> Settings:
@@ -241,9 +250,9 @@ class Settings:
             profile_password: the password of the profile's account, typed for this connection. Default: the stored one.
             profile_tls: what to trust and whom to be where the profile says nothing of that, typed for this connection.
             room: the room's name. Default: the profile's, else ``chat``.
-            connect_timeout: seconds.
+            connect_timeout: seconds. Default: the URL's ``connection_timeout``, else 5.
             confirm_timeout: seconds.
-            heartbeat: seconds.
+            heartbeat: seconds. Default: the URL's, else 10.
             tls: what to trust and whom to be. With ``host`` and such, giving any means a connection with TLS. A profile
                 does not take it.
             environ: the environment. Default ``os.environ``.
@@ -277,6 +286,8 @@ class Settings:
             environ = {}
         else:
             brokers = list(_from_parts(transport, host, port, vhost, project))
+        found = url_options.read(brokers)
+        tls = found.tls_with(tls)
         if tls is not None:
             brokers = [_with_tls(broker, switch=url is None) for broker in brokers]
             if tls.cert is not None:
@@ -289,9 +300,9 @@ class Settings:
         return cls(
             brokers=tuple(brokers),
             room=room if room is not None else (chosen and chosen.room) or DEFAULT_ROOM,
-            connect_timeout=connect_timeout,
+            connect_timeout=_first(connect_timeout, found.connect_timeout, 5.0),
             confirm_timeout=confirm_timeout,
-            heartbeat=heartbeat,
+            heartbeat=_first(heartbeat, found.heartbeat, 10.0),
             tls=tls or TlsOptions(),
             username=None if chosen is None else chosen.username,
         )
@@ -302,6 +313,10 @@ def _check_not_empty(**options: object) -> None:
     for option, value in options.items():
         if value is not None and not value:
             raise SettingsError(f"the {option} is empty", hint=f"give it a value, or leave --{option} out")
+
+
+def _first(*values: float | None) -> float:
+    return next(value for value in values if value is not None)
 
 
 def _profile(name: str | None, environ: Mapping[str, str]) -> Profile | None:

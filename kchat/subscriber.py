@@ -2,7 +2,8 @@
 
 A subscriber is driven by one thread, which asks for messages with :meth:`Subscriber.receive`, does with them what it
 wants, and says so with :meth:`Subscriber.acknowledge`. What was not acknowledged stays with the broker. However long it
-takes for that, the connection's heartbeats go on (:mod:`kchat.pulse`).
+takes for that, the connection's heartbeats go on (:mod:`kchat.pulse`). Any other thread may end it: see
+:meth:`Subscriber.stop`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 from kchat import errors, events
 from kchat.connection import Backoff, keep_trying
 from kchat.consumer import Consumer
+from kchat.drops import Drops
+from kchat.gaps import Number
 from kchat.lasting import DURABLE
 from kchat.message import Message
 from kchat.names import check_username, login_name
@@ -39,12 +42,18 @@ BATCH_SECONDS = 0.05
 _BURST_PAUSE = 0.002
 """Seconds between two messages that are no burst any more."""
 
+_STOP_LOOK = 0.1
+"""Seconds within which a waiting subscriber notices that it was stopped."""
+
 _STEADY = 10.0
 """Seconds that a connection has to last for the next one to be made without a pause."""
 
 
 class Subscriber:
     """Listens to one room. A context manager; connects when it is first needed.
+
+    One thread receives and acknowledges; of several, one waits for the other. :meth:`stop` and :meth:`close` may be called
+    from any thread.
 
     Arguments:
         settings: the room and its brokers.
@@ -103,8 +112,10 @@ class Subscriber:
         self._handed_over: Any = None
         self._done: Any = None
         self._repeats = Repeats()
+        self._drops = Drops(self.prefetch + BATCH, on_event)
         self._lost_at: float | None = None
         self._backoff = Backoff()
+        self._stopped = False
 
     def __enter__(self) -> Subscriber:
         self.open()
@@ -133,21 +144,44 @@ class Subscriber:
             kchat.errors.BrokerError: anything else between here and the room.
         """
         with self._in_use:
-            if self._consumer.connected:
-                return
-            if self._wait and self._lost_at is None:
-                keep_trying(self._open, self._on_event)
-            else:
-                self._open()
+            self._stopped = False
+            self._connect()
+
+    def _connect(self) -> None:
+        if self._consumer.connected:
+            return
+        if self._wait and self._lost_at is None:
+            keep_trying(self._open, self._on_event, lambda: self._stopped)
+        else:
+            self._open()
 
     def _open(self) -> None:
         self._consumer.open(last=self._last, since=self._since, again=self._lost_at is not None)
         # Whoever comes back has seen the history already.
         self._last = self._since = None
 
+    @property
+    def stopped(self) -> bool:
+        """Whether it was stopped or closed, and not opened again."""
+        return self._stopped
+
+    def stop(self) -> None:
+        """Let the thread that receives come to an end, from any thread or a signal handler; returns at once.
+
+        Within a tenth of a second :meth:`receive` returns, with no message or with what it had begun to hand over, and
+        iteration ends. From then on it hands over nothing, until :meth:`open`. The connection stays until :meth:`close`.
+        """
+        self._stopped = True
+
     def close(self) -> None:
-        """Stop listening. What was received and not acknowledged goes back to the broker; its own queue goes away."""
+        """Stop listening. What was received and not acknowledged goes back to the broker; its own queue goes away.
+
+        From another thread than the one that receives it does what :meth:`stop` does, and waits for that.
+        """
+        self._stopped = True
         with self._in_use:
+            self._drops.tell()
+            self._drops.forget()
             # Who opens it again gets again what was not acknowledged.
             self._repeats.forget()
             self._handed_over = self._done = None
@@ -163,7 +197,7 @@ class Subscriber:
             limit: so many at most, default 250.
 
         Returns:
-            The messages; none when the time was over.
+            The messages; none when the time was over, or when it was stopped.
 
         Raises:
             kchat.errors.Refused: the broker does not let us in any more.
@@ -174,7 +208,7 @@ class Subscriber:
 
     def _receive(self, deadline: float | None, limit: int) -> list[Message]:
         consumer = self._consumer
-        while True:
+        while not self._stopped:
             if not consumer.connected:
                 self._come_back(deadline)
             if consumer.connected:
@@ -187,7 +221,8 @@ class Subscriber:
                     if messages:
                         return messages
             if deadline is not None and monotonic() >= deadline:
-                return []
+                break
+        return []
 
     def acknowledge(self) -> None:
         """Everything that :meth:`receive` has handed over is done with; the broker may forget it."""
@@ -206,14 +241,14 @@ class Subscriber:
             self._lose(error)
 
     def __iter__(self) -> Iterator[Message]:
-        """Every message, for ever. Who asks for the next one is done with those before it.
+        """Every message, until it is stopped. Who asks for the next one is done with those before it.
 
         They are acknowledged before it is waited for, and within a burst every so often, as in :mod:`kchat.listen`. From a
         lasting queue, who leaves the loop gets the message again that it left at, and who is killed some of those before it.
         """
         pending, due = 0, 0.0
         try:
-            while True:
+            while not self._stopped:
                 for message in self.receive(limit=1):
                     yield message
                     self._done = self._handed_over
@@ -235,12 +270,15 @@ class Subscriber:
         arrived, unsettled = self._consumer.arrived, self._handed_over is not None
         start = monotonic()
         if not arrived:
-            self._consumer.drain(None if deadline is None else max(0.0, deadline - start))
+            self._consumer.drain(
+                _STOP_LOOK if deadline is None else min(_STOP_LOOK, max(0.0, deadline - start))
+            )
         now = monotonic()
         # What had to be waited for came alone: to look for more costs as much as to show it.
         if now - start < _BURST_PAUSE:
             self._gather_burst(now + BATCH_SECONDS, limit)
         messages: list[Message] = []
+        counts, note_number = self._consumer.counts, self._drops.gaps.note
         size, checked, is_repeat = 0, self._consumer.checked, self._repeats.has
         room = self.settings.room
         while arrived and len(messages) < limit and size <= LARGE:
@@ -256,9 +294,26 @@ class Subscriber:
             if not is_repeat(message):
                 messages.append(message)
             size += len(body)
+            if counts:
+                number = delivery.number
+                note_number(None if number is None else Number(*number), message.account)
+        self._look_for_drops(len(messages), size)
         if not messages and not unsettled:
             self.acknowledge()  # nothing, or repeats, which nobody is shown
         return messages
+
+    def _look_for_drops(self, messages: int, size: int) -> None:
+        consumer = self._consumer
+        if messages:
+            consumer.note_sizes(messages, size)
+            if not consumer.counts:
+                self._drops.gaps.uncounted = True
+        if consumer.was_full:
+            consumer.was_full = False
+            self._drops.suspect()
+        if messages and consumer.take_overtaken is not None:
+            self._drops.note_overtaken(consumer.take_overtaken())
+        self._drops.look(messages)
 
     def _gather_burst(self, end: float, limit: int) -> None:
         """Take in what else is there, until the time is over or there is enough of it."""
@@ -272,6 +327,8 @@ class Subscriber:
                 break
 
     def _lose(self, error: errors.KchatError) -> None:
+        self._drops.tell()
+        self._drops.forget()
         self._consumer.drop()
         self._handed_over = self._done = None
         self._lost_at = monotonic()
@@ -284,17 +341,17 @@ class Subscriber:
     def _come_back(self, deadline: float | None) -> None:
         """Connect again when that is due, everything declared afresh; wait until then, or until the deadline."""
         if self._lost_at is None:
-            self.open()
+            self._connect()
             return
         pause = self._backoff.remaining()
         if deadline is not None:
             pause = min(pause, max(0.0, deadline - monotonic()))
         if pause:
-            sleep(pause)
+            sleep(min(pause, _STOP_LOOK))
         if self._backoff.remaining():
             return
         try:
-            self.open()
+            self._connect()
         except errors.Untrusted:
             raise
         except (errors.Unreachable, errors.Closed) as error:

@@ -17,7 +17,7 @@ import click
 from kchat import __version__
 from kchat.errors import KchatError, SettingsError
 
-DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+DONE, FAILED, USAGE, TOO_FEW, INTERRUPTED = 0, 1, 2, 3, 130
 
 COMMANDS = {
     "send": "Send messages to a room.",
@@ -111,6 +111,15 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         # Whoever read our output has had enough, as in "kchat subscribe | head -3".
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = DONE
+    except ImportError as error:
+        # A Python that was built without a part of itself; everything else that is missing is our own fault.
+        if debug or error.name not in sys.stdlib_module_names:
+            raise
+        from kchat.transports import without
+
+        lacking = without(str(error.name))
+        _complain(str(lacking), lacking.hint)
+        code = USAGE
     except OSError as error:
         # Errors of brokers have become ours by now; what is left is where the messages are written to.
         if debug:

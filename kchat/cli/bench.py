@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kchat.cli.options import broker_options, quiet_option, to_settings
-from kchat.cli.say import speaker
+from kchat.cli.say import can_show, speaker
 from kchat.cli.stop import stop_by_signal
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from kchat.bench.crew import Progress
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
+_NO_BLOCKS = " .:-=+*%#"
+"""Where the terminal's encoding has no blocks."""
 
 
 @click.command(name="bench", short_help="Measure how fast a room is.")
@@ -134,8 +136,9 @@ def table(report: Report) -> str:
 def sparkline(latency: Latency) -> str:
     """The histogram as one line of blocks, from its lowest bound to its highest."""
     most = max(count for _, count in latency.histogram)
+    heights = _BLOCKS if can_show(_BLOCKS, sys.stdout) else _NO_BLOCKS
     blocks = [
-        _BLOCKS[0 if not count else max(1, round(count / most * (len(_BLOCKS) - 1)))]
+        heights[0 if not count else max(1, round(count / most * (len(heights) - 1)))]
         for _, count in latency.histogram
     ]
     first, last = latency.histogram[0][0] / 2, latency.histogram[-1][0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from kchat.cli.options import (
     to_settings,
     warn_in_clear,
 )
-from kchat.cli.say import speaker
+from kchat.cli.say import can_show, speaker
 
 if TYPE_CHECKING:
     from kchat.accounts import Account
@@ -101,8 +102,10 @@ def command(
         until = None if expires is None else int(time.time() + expires)
         line = _account(settings, name, management_url, address, send_only, until, max_connections)
     click.echo(line)
-    if qr:
+    if qr and can_show("▀▄█", sys.stderr):
         click.echo(_picture(line), err=True)
+    elif qr:
+        speaker(quiet=False)("no QR code: the encoding of this terminal has nothing to draw it with")
     return None
 
 

@@ -6,6 +6,8 @@ import os
 import select
 from collections.abc import Iterator
 
+from kchat.errors import KchatError
+
 _CHUNK = 256 * 1024
 
 _LONGEST = 64 * 1024 * 1024
@@ -23,15 +25,23 @@ def read_lines(descriptor: int, *, pause: float = 0.2) -> Iterator[str | None]:
 
     Yields:
         Lines, and ``None`` at pauses.
+
+    Raises:
+        kchat.errors.KchatError: it cannot be read, or not to its end. Half a line before that is not a message.
     """
     rest = bytearray()
     while True:
         # Confirmations are collected whenever input is not there at once, and every pause after that.
-        if not select.select([descriptor], [], [], 0)[0]:
+        wait = 0.0
+        while not select.select([descriptor], [], [], wait)[0]:
             yield None
-            while not select.select([descriptor], [], [], pause)[0]:
-                yield None
-        chunk = os.read(descriptor, _CHUNK)
+            wait = pause
+        try:
+            chunk = os.read(descriptor, _CHUNK)
+        except BlockingIOError:  # somebody else with the same input was faster
+            continue
+        except OSError as error:
+            raise _unreadable(error, rest) from error
         if not chunk:
             if rest:
                 yield _text(rest)
@@ -45,6 +55,12 @@ def read_lines(descriptor: int, *, pause: float = 0.2) -> Iterator[str | None]:
         rest = bytearray(more.pop())
         for line in more:
             yield _text(line)
+
+
+def _unreadable(error: OSError, rest: bytearray) -> KchatError:
+    half = "; half a line was not sent" if rest else ""
+    # EBADF: nohup, for one, opens an input that can only be written to.
+    return KchatError(f"standard input cannot be read: {error.strerror or error}{half}")
 
 
 def _text(line: bytes | bytearray) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from kchat import expiry, rfc3339
+from kchat import expiry, rfc3339, url_options
 from kchat.cli.say import speaker
 from kchat.errors import SettingsError
 from kchat.settings import Settings
@@ -291,6 +291,8 @@ def to_settings(
     elif transport is None and source("rmq_username") is typed and not (url or project):
         # An account typed on the command line means RabbitMQ; one in the environment only fills in.
         transport = "amqp"
+    if "heartbeat" in more and source("heartbeat") is ParameterSource.DEFAULT:
+        del more["heartbeat"]
     if ask_password:
         rmq_password = _ask_password()
     options = TlsOptions(ca=tls_ca, cert=tls_cert, key=tls_key, pin=tls_pin, insecure=tls_insecure)
@@ -315,13 +317,15 @@ def to_settings(
         profile_password=rmq_password if ask_password or source("rmq_password") is typed else None,
         profile_tls=for_profile if tls or for_profile else None,
         room=room,
-        connect_timeout=connect_timeout,
+        # What is typed or in the environment comes before the URL's, and that before the default.
+        connect_timeout=connect_timeout if source("connect_timeout") is not ParameterSource.DEFAULT else None,
         tls=options if tls or options else None,
         **more,
     )
-    if settings.tls.insecure and settings.broker.encrypted:
+    by = url_options.lowers_trust(settings.broker) or ("--tls-insecure" if settings.tls.insecure else "")
+    if by and settings.broker.encrypted:
         speaker(quiet=False)(
-            f"kchat: warning: whether {settings.broker} is the right server is not checked (--tls-insecure)"
+            f"kchat: warning: whether {settings.broker} is the right server is not checked ({by})"
         )
     expiry.remove_due(settings, tell_removed, _tell_not_removed)
     return settings

@@ -1,9 +1,108 @@
-"""Lines on standard error, made safe: they may hold text that came from a broker."""
+"""Lines on standard error, made safe: they may hold text that came from a broker.
+
+What is said there never decides about messages. :func:`guard_standard_error` puts a stream in front of it that cannot
+fail: a reader that is gone, a full disk, a terminal that has vanished or a pipe that nobody empties cost the lines that
+could not be written, and nothing else.
+"""
 
 from __future__ import annotations
 
+import io
+import os
+import select
 import sys
 from collections.abc import Callable
+from time import monotonic
+from typing import TextIO
+
+from kchat.poller import new_poller
+
+PATIENCE = 1.0
+"""Seconds to wait for a standard error that takes nothing now; after that what it does not take is dropped."""
+
+_PIECE = getattr(select, "PIPE_BUF", 512)
+"""Bytes that a pipe which says that it takes more takes without blocking (POSIX, ``write``)."""
+
+
+class _NeverFails(io.RawIOBase):
+    """A file descriptor to write to, whatever has become of it.
+
+    Arguments:
+        descriptor: of standard error.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._patience = PATIENCE
+
+    def writable(self) -> bool:
+        """Yes."""
+        return True
+
+    def fileno(self) -> int:
+        """The descriptor."""
+        return self._descriptor
+
+    def isatty(self) -> bool:
+        """Whether it is a terminal that is still there."""
+        return os.isatty(self._descriptor)
+
+    def write(self, data: bytes | bytearray | memoryview) -> int:  # type: ignore[override]  # the buffers that io gives
+        """Write what it takes; returns the size of all, as if it had taken all."""
+        rest = memoryview(data).cast("B")
+        size = len(rest)
+        try:
+            ends = monotonic() + self._patience
+            while rest and self._takes_more(ends):
+                try:
+                    rest = rest[os.write(self._descriptor, rest[:_PIECE]) :]
+                except BlockingIOError:  # another process took the room that there was
+                    continue
+            # Whoever did not read for that long is not waited for again before it reads.
+            self._patience = 0.0 if rest else PATIENCE
+        except OSError:
+            pass
+        return size
+
+    def _takes_more(self, ends: float) -> bool:
+        """Whether it takes a piece before that moment."""
+        waiting = new_poller()
+        waiting.register(self._descriptor, select.POLLOUT)
+        return bool(waiting.poll(int(max(0.0, ends - monotonic()) * 1000)))
+
+
+def guard_standard_error() -> None:
+    """From now on nothing that this process says on standard error can fail, block for long, or end up in another file.
+
+    Called once, before anything is opened.
+    """
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            # Closed by whoever started us. The next file to be opened, a room's maybe, would be written to as this one.
+            os.open(os.devnull, os.O_RDWR)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(
+                errors="backslashreplace"
+            )  # what the terminal's encoding does not have is escaped
+    if sys.stderr is not None and os.name != "nt":
+        sys.stderr = io.TextIOWrapper(
+            _NeverFails(sys.stderr.fileno()),
+            encoding=sys.stderr.encoding,
+            errors="backslashreplace",
+            write_through=True,
+        )
+
+
+def can_show(text: str, stream: TextIO | None) -> bool:
+    """Whether a stream's encoding has these characters, so that they come out as themselves."""
+    try:
+        text.encode(getattr(stream, "encoding", None) or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
 
 
 def speaker(quiet: bool) -> Callable[[object], None]:

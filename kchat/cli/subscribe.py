@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import select
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +48,7 @@ def _modes_help() -> str:
     "--idle-timeout",
     type=Seconds(),
     metavar="SECONDS",
-    help="End after so long without a message.",
+    help="End after so long without a message; with status 3 if that was before --limit was reached.",
 )
 @click.option(
     "--last",
@@ -97,7 +96,9 @@ def command(
       kchat subscribe --limit 1 --idle-timeout 30        # wait for one message
       kchat subscribe --host localhost --wait            # start it before the broker
     """
+    from kchat.cli import DONE, TOO_FEW
     from kchat.display import create
+    from kchat.display.output import Reader
     from kchat.listen import listen
     from kchat.subscriber import Subscriber
 
@@ -119,6 +120,7 @@ def command(
         if not on_screen:
             speaker(quiet=False)(event)
 
+    shown, ended = 0, False
     subscriber = Subscriber(
         settings, username, durable=durable, last=last, since=since, wait=wait, on_event=tell
     )
@@ -128,17 +130,17 @@ def command(
             say(f"listening on {subscriber.where} (queue {subscriber.queue_name}; Ctrl+C ends)")
             stop.gentle = True
             display.open(subscriber.where)
-            reader = select.poll()
-            reader.register(sys.stdout.fileno(), 0)
+            reader = Reader(sys.stdout.fileno())
             with suspension(display, subscriber.where, on_screen=on_screen) as suspend:
 
                 def enough() -> bool:
+                    nonlocal ended
                     suspend.stop_if_asked()
-                    # A pipe whose reader has gone says so without being written to.
-                    return stop() or any(what & select.POLLERR for _, what in reader.poll(0))
+                    ended = stop() or reader.is_gone()
+                    return ended
 
-                listen(subscriber, display, limit=limit, idle_timeout=idle_timeout, stop=enough)
+                shown = listen(subscriber, display, limit=limit, idle_timeout=idle_timeout, stop=enough)
         finally:
             display.close()
             subscriber.close()
-    return 0
+    return DONE if ended or stop.asked or limit is None or shown >= limit else TOO_FEW

@@ -6,7 +6,7 @@ import json
 
 import click
 
-from kchat.transports import TRANSPORTS, Abilities
+from kchat.transports import TRANSPORTS, Abilities, TransportInfo
 
 _ABILITIES = [name.replace("_", " ") for name in Abilities._fields]
 
@@ -39,7 +39,7 @@ def as_text() -> str:
         [
             each.name,
             each.url_form,
-            "yes" if each.installed else each.install_command,
+            _usable(each),
             *_yes_or_no(each.abilities),
         ]
         for each in TRANSPORTS.values()
@@ -49,6 +49,12 @@ def as_text() -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     ]
     return "\n".join([*lines, "", *(f"{info.name}: {info.note}" for info in TRANSPORTS.values())])
+
+
+def _usable(info: TransportInfo) -> str:
+    if info.lacking:
+        return f"no: this Python lacks {', '.join(info.lacking)}"
+    return "yes" if info.installed else info.install_command
 
 
 def as_json() -> list[dict[str, object]]:

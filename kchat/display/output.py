@@ -5,8 +5,11 @@ from __future__ import annotations
 import io
 import os
 import select
+import socket
 import stat
 from typing import TextIO
+
+from kchat.poller import new_poller
 
 
 class Output:
@@ -89,6 +92,45 @@ def _write_all(descriptor: int, data: memoryview) -> None:
         try:
             data = data[os.write(descriptor, data) :]
         except BlockingIOError:  # another process made the terminal or pipe, which we share, non-blocking
-            poll = select.poll()
+            poll = new_poller()
             poll.register(descriptor, select.POLLOUT)
             poll.poll()
+
+
+class Reader:
+    """Whoever reads what is written to a descriptor; it can be gone without anything being written.
+
+    A pipe and a terminal say so themselves, and so does a socket that the other end has closed. A TCP socket may only know
+    that nothing more comes from there, which is all that TCP tells of a closed one. Of a socket on this machine
+    that alone says nothing: systemd's journal, and sshd at the end of its client's input, read on.
+
+    Arguments:
+        descriptor: open for writing.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._socket: socket.socket | None = None
+        self._gone = select.POLLERR | select.POLLHUP
+        if stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+            found = socket.socket(fileno=os.dup(descriptor))
+            if found.type == socket.SOCK_STREAM:
+                self._socket = found
+            if found.family in (socket.AF_INET, socket.AF_INET6):
+                self._gone |= getattr(select, "POLLRDHUP", 0)  # Linux
+        self._poll = new_poller()
+        self._poll.register(descriptor, self._gone & ~(select.POLLERR | select.POLLHUP))
+
+    def is_gone(self) -> bool:
+        """Whether nobody can read any more; asks the system, and does not wait."""
+        if any(what & self._gone for _, what in self._poll.poll(0)):
+            return True
+        if self._socket is None:
+            return False
+        try:
+            # Nothing is sent. Linux says here, and nowhere else, that the other end takes nothing more.
+            self._socket.send(b"", getattr(socket, "MSG_DONTWAIT", 0) | getattr(socket, "MSG_NOSIGNAL", 0))
+        except (BrokenPipeError, ConnectionError):
+            return True
+        except OSError:
+            return False
+        return False

@@ -47,6 +47,7 @@ class TransportInfo(NamedTuple):
         note: what its users should know, one sentence.
         extra: the extra of the ``kchat`` distribution that brings its driver; empty if built in.
         driver: the module whose presence shows that the driver is installed; empty if built in.
+        modules: of Python's own that it needs, and that a Python may be built without.
         default_port: TCP port, ``None`` where there is none.
         max_body: the largest body in bytes that its broker takes as installed.
         declares_in_process: its exchanges live in the client's memory (Kombu's virtual transports), so that a sender
@@ -55,6 +56,7 @@ class TransportInfo(NamedTuple):
         orders_by_routing_key: order holds for each routing key, so a sender's name is its routing key (Pub/Sub).
         tells_unheard: the broker says so when nobody is listening (``basic.return``).
         name_separator: joins the parts of a queue's name.
+        url_options: URL scheme → what may stand in the URL's query, by name; :mod:`kchat.url_options` knows what it means.
         checks_accounts: the broker checks that a message's ``user_id`` is its sender's account.
     """
 
@@ -66,6 +68,7 @@ class TransportInfo(NamedTuple):
     note: str
     extra: str = ""
     driver: str = ""
+    modules: tuple[str, ...] = ("_ssl",)  # Kombu loads py-amqp, and that Python's ssl
     default_port: int | None = None
     max_body: int = 16 * 1024 * 1024
     declares_in_process: bool = False
@@ -74,10 +77,18 @@ class TransportInfo(NamedTuple):
     tells_unheard: bool = True
     name_separator: str = "."
     checks_accounts: bool = False
+    url_options: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+
+    @property
+    def lacking(self) -> list[str]:
+        """The modules that it needs of Python's own, and that this Python was built without."""
+        return [name for name in self.modules if find_spec(name) is None]
 
     @property
     def installed(self) -> bool:
-        """Whether its driver can be imported (looked up, not imported)."""
+        """Whether it can be used: its driver, and what it needs of Python, can be imported (looked up, not imported)."""
+        if self.lacking:
+            return False
         if not self.driver:
             return True
         try:
@@ -94,8 +105,10 @@ class TransportInfo(NamedTuple):
         """Make sure that its driver is installed.
 
         Raises:
-            MissingExtra: it is not.
+            MissingExtra: it is not, or this Python lacks a module that it needs.
         """
+        if self.lacking:
+            raise without(self.lacking[0])
         if not self.installed:
             raise MissingExtra(
                 f"the {self.name} transport needs a driver that is not installed",
@@ -104,6 +117,24 @@ class TransportInfo(NamedTuple):
 
 
 _MIB = 1024 * 1024
+
+_LOCAL_OPTIONS = (
+    "busy_timeout",
+    "drain_batch",
+    "history_max_age",
+    "history_max_bytes",
+    "max_message_bytes",
+    "path",
+)
+_AMQP_OPTIONS = ("heartbeat", "connection_timeout", "cacertfile", "certfile", "keyfile", "verify")
+_PUBSUB_OPTIONS = (
+    "ack_deadline",
+    "api_endpoint",
+    "close_timeout",
+    "max_bytes",
+    "max_messages",
+    "topic_retention",
+)
 
 TRANSPORTS: Mapping[str, TransportInfo] = MappingProxyType(
     {
@@ -123,6 +154,8 @@ TRANSPORTS: Mapping[str, TransportInfo] = MappingProxyType(
                     send_only=False,
                 ),
                 note="Who may write the file may do everything: there are no accounts.",
+                modules=("_ssl", "_sqlite3"),
+                url_options={"local": _LOCAL_OPTIONS},
             ),
             TransportInfo(
                 name="amqp",
@@ -142,6 +175,7 @@ TRANSPORTS: Mapping[str, TransportInfo] = MappingProxyType(
                 ),
                 note="A room keeps nothing: who is not there, and has no durable queue, misses it.",
                 default_port=5672,
+                url_options={"amqp": _AMQP_OPTIONS, "amqps": _AMQP_OPTIONS},
                 checks_accounts=True,
                 # rabbit.max_message_size of RabbitMQ 4.0 and newer (128 MiB before).
                 max_body=16 * _MIB,
@@ -162,6 +196,7 @@ TRANSPORTS: Mapping[str, TransportInfo] = MappingProxyType(
                 note="History by --since only, where the topic retains messages.",
                 extra="pubsub",
                 driver="google.cloud.pubsub_v1",
+                url_options={"pubsub": _PUBSUB_OPTIONS},
                 # 10 MB for a message with its attributes: https://cloud.google.com/pubsub/quotas#resource_limits
                 max_body=10_000_000 - 64 * 1024,
                 orders_by_routing_key=True,
@@ -187,6 +222,7 @@ TRANSPORTS: Mapping[str, TransportInfo] = MappingProxyType(
                 note="PUBLISH stores nothing: a message that nobody hears is gone.",
                 extra="redis",
                 driver="redis",
+                url_options={"rediss": ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs")},
                 default_port=6379,
                 # The server drops a subscriber that is 32 MB behind (client-output-buffer-limit). Base64 makes 11 of 8.
                 max_body=8 * _MIB,
@@ -214,6 +250,14 @@ TRANSPORTS: Mapping[str, TransportInfo] = MappingProxyType(
         )
     }
 )
+
+
+def without(module: str) -> MissingExtra:
+    """The error that says that this Python was built without one of its own modules."""
+    return MissingExtra(
+        f"this Python was built without its module {module}, which is needed here",
+        hint=f"use another Python, or build this one again with the library behind {module.lstrip('_')} (its -dev package)",
+    )
 
 
 def by_scheme(scheme: str) -> TransportInfo:

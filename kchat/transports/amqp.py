@@ -9,6 +9,7 @@
 - What answers is looked at before it is taken for AMQP: a TLS port addressed without TLS, a web server.
 - Heartbeats, and waits for answers that end: :mod:`.alive`.
 - Messages of which no more is read than is asked for: :mod:`.incoming`.
+- The length of a queue, without waiting for it: :mod:`.queue_length`.
 - Replies whose texts are none: :mod:`.lenient`.
 """
 
@@ -24,10 +25,12 @@ from amqp import spec
 from amqp.exceptions import UnexpectedFrame
 from kombu.transport import pyamqp
 
+from . import addresses
 from .alive import AliveConnection
 from .frames import BufferedReads, QuickWriting, drain_arrived
 from .incoming import QuickDelivery, incoming_frames
 from .lenient import LenientMethods
+from .queue_length import QueueLength
 
 _GREETING = 7
 """Bytes of a frame's header (AMQP 0-9-1 section 4.2.3): type, channel, size."""
@@ -54,6 +57,8 @@ class NotAmqp(UnexpectedFrame):
 class _Beginning:
     """How a connection begins, with TLS and without. One of py-amqp's transports is the other base."""
 
+    host_name: str | None = None
+    """The host to connect to, where it is not the one that py-amqp was told."""
     sock: Any
     connected: bool
     connect_timeout: float | None
@@ -85,8 +90,7 @@ class _Beginning:
         self._read_buffer = greeting + self._read_buffer
 
     def _connect(self, host: str, port: int, timeout: float | None) -> None:
-        # Python loads its IDNA codec to look up a text, which takes a millisecond; names in ASCII need none.
-        super()._connect(host.encode() if host.isascii() else host, port, timeout)  # type: ignore[misc]  # py-amqp's
+        self.sock = addresses.connect(self.host_name or host, port, timeout)
 
     def _get_tcp_socket_defaults(self, sock: socket.socket) -> dict[int, int]:
         # py-amqp sets options to what they are. The segment size of a loopback connection is one that Linux refuses to set.
@@ -161,7 +165,7 @@ class TlsTransport(_Beginning, BufferedReads, amqp.transport.SSLTransport):
                 raise
 
 
-class Channel(QuickWriting, QuickDelivery, LenientMethods, pyamqp.Channel):
+class Channel(QuickWriting, QuickDelivery, QueueLength, LenientMethods, pyamqp.Channel):
     """A channel whose publishing does nothing else, and whose messages are read when somebody asks."""
 
 
@@ -170,7 +174,8 @@ class Connection(LenientMethods, AliveConnection):
 
     Arguments:
         tls: how to encrypt it. Default not at all, or by py-amqp's ``ssl``.
-        server_hostname: goes to ``tls``. Default the host connected to.
+        server_hostname: the host to connect to, where Kombu says another (127.0.0.1 for ``localhost``); also goes to
+            ``tls``. Default the host that Kombu says.
         more: as of :class:`.AliveConnection`.
     """
 
@@ -187,12 +192,16 @@ class Connection(LenientMethods, AliveConnection):
         """The connection's transport; py-amqp calls it."""
         names = ("read_timeout", "write_timeout", "socket_settings")
         options = {**dict(zip(names, args, strict=False)), **more, "connect_timeout": connect_timeout}
+        if ssl and self._tls is None:
+            return amqp.transport.SSLTransport(host, ssl=ssl, **options)
+        transport: PlainTransport | TlsTransport
         if self._tls is not None:
             name = self._server_hostname or amqp.transport.to_host_port(host)[0]
-            return TlsTransport(host, tls=self._tls, server_hostname=name, **options)
-        if ssl:
-            return amqp.transport.SSLTransport(host, ssl=ssl, **options)
-        return PlainTransport(host, **options)
+            transport = TlsTransport(host, tls=self._tls, server_hostname=name, **options)
+        else:
+            transport = PlainTransport(host, **options)
+        transport.host_name = self._server_hostname
+        return transport
 
     _METHODS = {  # noqa: RUF012 - py-amqp's; never changed
         **pyamqp.Connection._METHODS,  # noqa: SLF001 - the table that py-amqp's subclasses supply

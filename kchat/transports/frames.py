@@ -22,6 +22,8 @@ from amqp import spec
 from amqp.exceptions import RecoverableConnectionError, UnexpectedFrame
 from amqp.serialization import dumps
 
+from kchat.poller import new_poller
+
 _CHUNK = 64 * 1024
 """Bytes to ask the system for at once. A frame of RabbitMQ's has 128 KiB at most."""
 
@@ -56,7 +58,7 @@ class BufferedReads:
 
     def _setup_transport(self) -> None:
         super()._setup_transport()  # type: ignore[misc]  # py-amqp's transport is the other base
-        self._poll = select.poll()
+        self._poll = new_poller()
         self._poll.register(self.sock, select.POLLIN)
 
     def having_timeout(self, timeout: float | None) -> BufferedReads:
@@ -172,6 +174,28 @@ def drain_arrived(connection: Any, timeout: float | None) -> None:
         connection.heard_at = monotonic()
 
 
+NUMBER_HEADER = "kchat-number"
+"""The header with a message's place in what its sender has sent: ``<stream>.<place>``."""
+
+
+def number_table(stream: str) -> bytes:
+    """What a message's headers are made of, once for all messages of a stream: ``number_table(stream) % place``.
+
+    AMQP 0-9-1 section 4.2.5.5; a long string of 12 digits and the stream's name in front of them.
+    """
+    value = f"{stream}.%012d".encode()
+    field = bytes((len(NUMBER_HEADER),)) + NUMBER_HEADER.encode() + b"S"
+    size = len(value) - len("%012d") + 12
+    # A percent sign in the sizes would be taken for a place.
+    return (
+        b"".join(
+            part.replace(b"%", b"%%")
+            for part in (struct.pack(">I", len(field) + 4 + size), field, struct.pack(">I", size))
+        )
+        + value
+    )
+
+
 class Outgoing:
     """A message to publish, in place of :class:`amqp.Message`, which costs as much to make as to write.
 
@@ -179,38 +203,45 @@ class Outgoing:
         body: its bytes.
         properties: AMQP's basic properties by py-amqp's names; those that are ``None`` are not written.
         writer: writes them.
+
+    Attributes:
+        table: the headers, written already, in place of those among the properties. Default none.
     """
 
-    __slots__ = ("body", "properties", "writer")
+    __slots__ = ("body", "properties", "table", "writer")
 
     def __init__(self, body: bytes, properties: dict[str, Any], writer: PropertyWriter) -> None:
         self.body = body
         self.properties = properties
         self.writer = writer
+        self.table = b""
 
     def _serialize_properties(self) -> bytes:
         """py-amqp calls it while it writes the frames."""
-        return self.writer.write(self.properties)
+        return self.writer.write(self.properties, self.table)
 
 
 class PropertyWriter:
     """Writes basic properties (AMQP 0-9-1 section 4.2.6.1), and remembers those that all messages have in common."""
 
-    _MESSAGE_ID, _TIMESTAMP = 0x0080, 0x0040
-    _BEFORE = [name for name, _ in amqp.Message.PROPERTIES[:8]]  # noqa: RUF012 - never changed
+    _HEADERS, _MESSAGE_ID, _TIMESTAMP = 0x2000, 0x0080, 0x0040
+    _FIRST = [name for name, _ in amqp.Message.PROPERTIES[:2]]  # noqa: RUF012 - never changed
+    _BEFORE = [name for name, _ in amqp.Message.PROPERTIES[2:8]]  # noqa: RUF012 - never changed
 
     def __init__(self) -> None:
         self._common: dict[str, Any] | None = None
         self._flags = 0
-        self._before = self._after = b""
+        self._first = self._before = self._after = b""
 
-    def write(self, properties: dict[str, Any]) -> bytes:
-        """The flags and the properties that they stand for."""
+    def write(self, properties: dict[str, Any], table: bytes = b"") -> bytes:
+        """The flags and the properties that they stand for; ``table`` is that of the headers, if it is written already."""
         common = dict(properties)
         message_id, timestamp = common.pop("message_id", None), common.pop("timestamp", None)
         if common != self._common:
             self._remember(common)
         flags, middle = self._flags, b""
+        if table:
+            flags |= self._HEADERS
         if message_id is not None:
             flags |= self._MESSAGE_ID
             text = message_id.encode()
@@ -218,26 +249,24 @@ class PropertyWriter:
         if timestamp is not None:
             flags |= self._TIMESTAMP
             middle += struct.pack(">Q", timestamp)
-        return flags.to_bytes(2, "big") + self._before + middle + self._after
+        return flags.to_bytes(2, "big") + self._first + table + self._before + middle + self._after
 
     def _remember(self, common: dict[str, Any]) -> None:
+        first = {name: common[name] for name in self._FIRST if name in common}
         before = {name: common[name] for name in self._BEFORE if name in common}
-        after = {name: value for name, value in common.items() if name not in before}
-        flags = 0
-        for number, part in enumerate((before, after)):
-            written = amqp.Message(**part)._serialize_properties()  # noqa: SLF001 - what is replaced by this
-            flags |= int.from_bytes(written[:2], "big")
-            if number == 0:
-                self._before = written[2:]
-            else:
-                self._after = written[2:]
-        self._flags = flags
+        after = {name: value for name, value in common.items() if name not in first | before}
+        # What is replaced by this.
+        written = [amqp.Message(**part)._serialize_properties() for part in (first, before, after)]  # noqa: SLF001
+        self._first, self._before, self._after = (part[2:] for part in written)
+        self._flags = sum(int.from_bytes(part[:2], "big") for part in written)
         # Headers are somebody else's dict, which may change.
         self._common = common if common.get("application_headers") is None else None
 
 
 class QuickWriting:
     """For a py-amqp channel: publishing that only publishes, and writes what stays the same once; acknowledging likewise."""
+
+    number_table = staticmethod(number_table)
 
     connection: Any
     channel_id: int

@@ -19,6 +19,8 @@ from amqp import spec
 from amqp.exceptions import AMQPError, UnexpectedFrame
 from amqp.serialization import decode_properties_basic
 
+from .frames import NUMBER_HEADER
+
 _METHOD, _HEADER, _BODY, _HEARTBEAT = 1, 2, 3, 8
 _WITH_CONTENT = frozenset((spec.Basic.Deliver, spec.Basic.Return, spec.Basic.GetOk))
 
@@ -60,6 +62,8 @@ _REPUBLISHED = re.compile(
 publishes, and not then: for dead letters (https://www.rabbitmq.com/docs/dlx#effects), federation
 (https://www.rabbitmq.com/docs/federated-exchanges#details), shovels (``add-forward-headers``) and the plug-in for delayed
 messages."""
+_NUMBER = bytes((len(NUMBER_HEADER),)) + NUMBER_HEADER.encode() + b"S"
+_LONGEST_NUMBER = 64
 
 _UNREADABLE = (
     ValueError,
@@ -132,6 +136,24 @@ class Incoming(amqp.Message):
             except _UNREADABLE:
                 self._properties = {}
         return self._properties
+
+    @property
+    def number(self) -> tuple[str, int] | None:
+        """Its sender's stream, and its place in that, where the sender gives numbers (:data:`.frames.NUMBER_HEADER`)."""
+        header = self._header
+        if header is None or not header[_PROPERTIES_AT] & _HEADERS_HIGH:
+            return None
+        at = header.find(_NUMBER, _PROPERTIES_AT)
+        # What was delivered to another queue before comes without what belongs in front of it.
+        if at < 0 or b"x-death" in header:
+            return None
+        at += len(_NUMBER) + 4
+        size = int.from_bytes(header[at - 4 : at], "big")
+        value = header[at : at + min(size, _LONGEST_NUMBER)]
+        stream, _, place = value.partition(b".")
+        if not place.isdigit() or len(place) > 15:
+            return None
+        return stream.decode("latin-1"), int(place)
 
     @property
     def user_id(self) -> str | None:

@@ -135,6 +135,12 @@ class Connection:
         with self.store.lock:
             return any(consumer.wants_more() for consumer in self.inboxes.consumers)
 
+    def take_overtaken(self) -> int:
+        """How many messages were pruned since the last call before this connection's own queues had read them."""
+        with self.store.lock:
+            count, self.store.overtaken = self.store.overtaken, 0
+        return count
+
     def _watching_for_long(self) -> Watch | None:
         """The watch, if the kernel was asked to tell of writes before the last look; from now on it is."""
         with self.store.lock:

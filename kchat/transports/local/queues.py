@@ -212,6 +212,8 @@ class ExclusiveQueue(SharedQueue):
         for source in list(self.sources):
             rows, more = self.store.attempt(partial(self._read, source, limit))
             if rows:
+                # An exchange's messages are numbered without gaps: what is missing was pruned before it was read.
+                self.store.overtaken += -rows[-1][0] - source.position - len(rows)
                 source.position = -rows[-1][0]
                 self.ready.extend(rows)
             elif source.until is not None:

@@ -60,6 +60,8 @@ class Store:
         #: SQLite's ``execute``, for where a detour would cost too much; raises as :attr:`db` does.
         self.execute: Callable[..., sqlite3.Cursor] = self._refuse
         self._seen_version = -1
+        #: Messages that were pruned before this connection's own queues had read them, and that nobody was told of yet.
+        self.overtaken = 0
         #: The write-ahead log, which every commit writes to.
         self.log = self.path + "-wal"
         self._log_due = _WAL_BYTES

@@ -6,12 +6,20 @@ commit is visible a moment later; so whoever was woken goes on looking for a whi
 
 from __future__ import annotations
 
-import ctypes
 import os
 import select
 import sys
 import time
 from contextlib import suppress
+
+from kchat.poller import new_poller
+
+try:
+    import ctypes
+
+    _CAN_ASK = sys.platform.startswith("linux")
+except ImportError:  # a Python without _ctypes: it looks more often instead
+    _CAN_ASK = False
 
 _IN_MODIFY = 0x2
 _IN_NONBLOCK = os.O_NONBLOCK
@@ -40,7 +48,7 @@ class Watch:
         if self._fd < 0:
             time.sleep(max(0.0, min(seconds, otherwise)))
             return False
-        poll = select.poll()
+        poll = new_poller()
         poll.register(self._fd, select.POLLIN)
         return bool(poll.poll(max(0.0, seconds) * 1000))
 
@@ -59,7 +67,7 @@ class Watch:
 
 def _watch(path: str) -> int:
     """An inotify descriptor that watches the file, or -1."""
-    if not sys.platform.startswith("linux"):
+    if not _CAN_ASK:
         return -1
     libc = ctypes.CDLL(None, use_errno=True)
     fd: int = libc.inotify_init1(_IN_NONBLOCK | _IN_CLOEXEC)

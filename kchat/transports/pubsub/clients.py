@@ -22,7 +22,7 @@ from google.pubsub_v1 import PublisherClient, SubscriberClient, types
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 
-from . import errors
+from . import errors, proxies
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -79,6 +79,8 @@ class Clients:
                     ("grpc.max_receive_message_length", -1),
                     ("grpc.initial_reconnect_backoff_ms", 100),
                     ("grpc.max_reconnect_backoff_ms", 1000),
+                    # It is on this machine, or near it; a proxy for the web leads elsewhere.
+                    ("grpc.enable_http_proxy", 0),
                 ],
             )
             return PublisherClient(transport=PublisherGrpcTransport(channel=channel))
@@ -160,6 +162,10 @@ class Clients:
         self.closed.set()
         self.channel.close()
 
+    @property
+    def _way(self) -> str:
+        return "" if self.emulator else proxies.way_to(self.endpoint)
+
     def _default_project(self) -> str:
         project = os.environ.get("GOOGLE_CLOUD_PROJECT") or os.environ.get("PUBSUB_PROJECT_ID")
         if not project and not self.emulator:
@@ -181,10 +187,10 @@ class Clients:
         except Exception as exc:
             if errors.timed_out(exc):
                 raise RecoverableConnectionError(
-                    f"no answer from {self.endpoint} within {timeout:g} s"
+                    f"no answer from {self.endpoint} within {timeout:g} s{self._way}"
                 ) from exc
             if not errors.is_answer(exc):
-                raise errors.translate(exc, f"connect to {self.endpoint}") from exc
+                raise errors.translate(exc, f"connect to {self.endpoint}{self._way}") from exc
 
 
 def chunks(items: Sequence[str], size: int = 1000) -> list[Sequence[str]]:

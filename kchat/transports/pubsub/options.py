@@ -63,6 +63,8 @@ class Options:
                 values[field.name] = kind(value)  # type: ignore[misc]  # all have defaults
             except (TypeError, ValueError) as exc:
                 raise ValueError(f"transport option {field.name}: {value!r} is no {kind.__name__}") from exc
+            if kind is not str and not 0 <= values[field.name] < float("inf"):
+                raise ValueError(f"transport option {field.name}: {value!r} is negative, or no number")
         if not 10 <= values.get("ack_deadline", cls.ack_deadline) <= 600:
             raise ValueError("transport option ack_deadline: 10 to 600 seconds")
         return cls(**values)

@@ -13,6 +13,8 @@ from typing import Any
 
 from kombu.transport import redis as kombu_redis
 
+from kchat.poller import new_poller
+
 from .channel import Channel
 
 _LONGEST_WAIT = 1.0
@@ -75,7 +77,7 @@ class Transport(kombu_redis.Transport):
 
     def _wait(self, seconds: float) -> None:
         """Until there is something to read or to check, or the time is over."""
-        waiting = select.poll()
+        waiting = new_poller()
         for descriptor in self.cycle.fds:
             waiting.register(descriptor, select.POLLIN)
         seconds = min(seconds, _LONGEST_WAIT)
