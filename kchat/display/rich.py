@@ -17,7 +17,7 @@ from rich.text import Text
 from kchat.display.lines import color_of, local, wrap
 from kchat.display.names import doubt, signature
 from kchat.display.output import Output
-from kchat.text import block, head, mark, name, size, visible, width
+from kchat.text import block, cautious_cells, head, mark, name, size, visible, width
 
 if TYPE_CHECKING:
     from kchat.message import Message
@@ -181,11 +181,11 @@ class Rich:
 
     def _draw(self, columns: int, lines: int) -> None:
         """Write a frame of exactly so many lines."""
-        frame = [head(self._title, columns)] if lines >= 10 else []
+        frame = [head(self._title, columns, cautious_cells)] if lines >= 10 else []
         if lines >= 3:
             frame += self._table(columns, lines - len(frame) - 1)
         frame += [""] * (lines - 1 - len(frame))
-        frame.append(head(self._caption(), columns))
+        frame.append(head(self._caption(), columns, cautious_cells))
         at = "".join(f"\x1b[{number};1H\x1b[2K{line}" for number, line in enumerate(frame, 1))
         self._output.write(at)
 
@@ -198,7 +198,7 @@ class Rich:
         """The table in at most so many lines: header, rule (where there is room) and the rows that fit."""
         has_rule = lines >= 6
         time_width = _FULL_TIME if columns >= 60 else 8 if columns >= 32 else 5
-        widest = max((sum(map(width, self._signature(row))) for row in list(self._rows)[-lines:]), default=0)
+        widest = max(map(self._width, list(self._rows)[-lines:]), default=0)
         self._name_width = max(self._name_width, widest)  # never narrower: a table that jumps is hard to read
         name_width = min(self._name_width, max(4, (columns - time_width - 2 * _GAP) // 3))
         text_width = max(1, columns - time_width - name_width - 2 * _GAP)
@@ -226,6 +226,9 @@ class Rich:
             self._console.print(table)
         return captured.get().rstrip("\n").split("\n")
 
+    def _width(self, row: _Row) -> int:
+        return sum(width(part, cautious_cells) for part in self._signature(row))
+
     def _signature(self, row: _Row, columns: int = 0) -> tuple[str, str]:
         return signature(row.username, row.account, unchecked=self._unchecked, columns=columns)
 
@@ -239,7 +242,7 @@ def _fit(row: _Row, columns: int, most: int) -> list[str]:
     if width(ending) > columns:
         ending = "…"[:columns]
     lines = lines[:most]
-    lines[-1] = head(lines[-1], columns - width(ending)) + ending
+    lines[-1] = head(lines[-1], columns - width(ending), cautious_cells) + ending
     return lines
 
 
