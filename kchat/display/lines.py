@@ -64,12 +64,13 @@ class Lines:
     def open(self, title: str) -> None:
         """Nothing: the lines speak for themselves."""
 
-    def flush(self) -> None:
+    def flush(self) -> bool:
         """Write all lines."""
         self._output.flush()
         if self._output.is_terminal:
             self._columns = self._measure()
             self._indent = self._choose_indent()
+        return True
 
     def status(self, text: str) -> None:
         """Nothing: standard output is for messages, and may be read by a program."""
