@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from kchat.errors import MissingExtra, SettingsError
+from kchat.names import PREDECLARED_FANOUT
 
 
 class Abilities(NamedTuple):
@@ -53,6 +54,9 @@ class TransportInfo(NamedTuple):
             has to declare before it publishes, at no cost and with no right needed.
         acknowledges: deliveries are acknowledged, with ``multiple``.
         orders_by_routing_key: order holds for each routing key, so a sender's name is its routing key (Pub/Sub).
+        routing_key_is_room: a message's routing key is the room's name. A fanout exchange ignores it; those behind a binding
+            to another exchange, such as MQTT clients, see it as the message's topic.
+        predeclared_rooms: fanout exchanges that the broker has from the start, and that nobody may declare.
         tells_unheard: the broker says so when nobody is listening (``basic.return``).
         name_separator: joins the parts of a queue's name.
         checks_accounts: the broker checks that a message's ``user_id`` is its sender's account.
@@ -71,6 +75,8 @@ class TransportInfo(NamedTuple):
     declares_in_process: bool = False
     acknowledges: bool = True
     orders_by_routing_key: bool = False
+    routing_key_is_room: bool = False
+    predeclared_rooms: frozenset[str] = frozenset()
     tells_unheard: bool = True
     name_separator: str = "."
     checks_accounts: bool = False
@@ -143,6 +149,8 @@ TRANSPORTS: Mapping[str, TransportInfo] = MappingProxyType(
                 note="A room keeps nothing: who is not there, and has no durable queue, misses it.",
                 default_port=5672,
                 checks_accounts=True,
+                routing_key_is_room=True,
+                predeclared_rooms=frozenset({PREDECLARED_FANOUT}),
                 # rabbit.max_message_size of RabbitMQ 4.0 and newer (128 MiB before).
                 max_body=16 * _MIB,
             ),
