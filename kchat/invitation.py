@@ -69,7 +69,7 @@ class Invitation:
     def __post_init__(self) -> None:
         if not self.brokers:
             raise SettingsError("an invitation names a broker")
-        check_room(self.room)
+        check_room(self.room, predeclared=self.brokers[0].transport.predeclared_rooms)
         if self.expires is not None and not 0 <= self.expires <= _LATEST:
             raise SettingsError("an invitation ends between 1970 and 9999")
         bare = tuple(replace(broker, password=None) for broker in self.brokers)

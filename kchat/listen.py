@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from time import monotonic
+from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
 from kchat.subscriber import BATCH
@@ -19,6 +19,8 @@ TICK = 0.1
 ACKNOWLEDGE = 0.05
 """Seconds from one acknowledgement to the next, unless many messages came meanwhile: each is a packet for the broker, and
 costs as much as all else that a single message does."""
+
+_PAUSE = 0.01  # seconds between looks whether a display has drawn the last messages
 
 
 def listen(
@@ -55,12 +57,13 @@ def listen(
                 break
             look_due = now + TICK / 2
         wanted = BATCH if limit is None else min(BATCH, limit - shown)
-        came = _show(display, subscriber.receive(timeout=ACKNOWLEDGE if pending else TICK, limit=wanted))
+        came, out = _show(display, subscriber.receive(timeout=ACKNOWLEDGE if pending else TICK, limit=wanted))
         now = monotonic()
         if not came:
             look_due = now
         pending += came
-        if now >= due or pending >= subscriber.half_batch:
+        # So many that no more would come are not held back: of them a screen shows the last few alone.
+        if (out and now >= due) or pending >= subscriber.half_batch:
             subscriber.acknowledge()
             pending = 0
             due = now + ACKNOWLEDGE if came else now
@@ -69,13 +72,17 @@ def listen(
             last_arrival = now
         elif idle_timeout is not None and now - last_arrival >= idle_timeout:
             break
+    while display.flush() is False:
+        sleep(_PAUSE)
     subscriber.acknowledge()
     return shown
 
 
-def _show(display: Display, messages: list[Message]) -> int:
-    """Let the display have messages and bring them out; returns how many. None is held on to while the next are received."""
+def _show(display: Display, messages: list[Message]) -> tuple[int, bool]:
+    """Let the display have messages and bring them out; returns how many, and whether all are out.
+
+    None is held on to while the next are received.
+    """
     for message in messages:
         display.show(message)
-    display.flush()
-    return len(messages)
+    return len(messages), display.flush() is not False

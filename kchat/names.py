@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Collection
 
 from kchat.errors import SettingsError
 
@@ -23,11 +24,20 @@ def has_control(text: str) -> bool:
     return not text.isprintable() and re.search(_CONTROL, text) is not None
 
 
-def check_room(room: str) -> None:
+PREDECLARED_FANOUT = "amq.fanout"
+"""The one fanout exchange that each broker of AMQP 0-9-1 has (section 3.1.3.1, "the fanout exchange type")."""
+
+
+def check_room(room: str, *, predeclared: Collection[str] = ()) -> None:
     """A room's name may hold spaces, slashes and any script, up to 255 bytes of UTF-8.
 
+    Arguments:
+        room: the name.
+        predeclared: rooms that the broker has from the start. Default none.
+
     Raises:
-        SettingsError: it is empty, too long, has control characters, or starts with ``amq.``, which AMQP 0-9-1 reserves.
+        SettingsError: it is empty, too long, has control characters, or starts with ``amq.``, which AMQP 0-9-1 reserves,
+            and is not predeclared.
     """
     if not room or not room.strip():
         raise SettingsError("a room needs a name")
@@ -36,8 +46,11 @@ def check_room(room: str) -> None:
     size = len(room.encode())
     if size > MAX_BYTES:
         raise SettingsError(f"the room's name is too long: {size} bytes of UTF-8, at most {MAX_BYTES}")
-    if room.startswith("amq."):
-        raise SettingsError(f"{room!r}: names that start with 'amq.' are the broker's own")
+    if room.startswith("amq.") and room not in predeclared:
+        raise SettingsError(
+            f"{room!r}: names that start with 'amq.' are the broker's own",
+            hint=f"on AMQP {PREDECLARED_FANOUT!r} is a room" if room == PREDECLARED_FANOUT else "",
+        )
 
 
 def check_username(username: str) -> None:

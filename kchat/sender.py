@@ -102,7 +102,9 @@ class Sender:
         self._blocked_for = blocked_for
         self._on_event = on_event
         self._in_flight = InFlight(str(settings), tells_unheard=transport.tells_unheard, mandatory=mandatory)
-        routing_key = self.username if transport.orders_by_routing_key else ""
+        routing_key = settings.room if transport.routing_key_is_room else ""
+        if transport.orders_by_routing_key:
+            routing_key = self.username
         self._publisher = Publisher(settings, self._in_flight, routing_key, on_event)
         self._backoff = Backoff()
         self._failing_since: float | None = None

@@ -187,7 +187,7 @@ class Settings:
             raise SettingsError("no broker is named")
         if len({broker.transport.name for broker in self.brokers}) > 1:
             raise SettingsError("several hosts have to be of one transport")
-        check_room(self.room)
+        check_room(self.room, predeclared=self.transport.predeclared_rooms)
         for name in ("connect_timeout", "confirm_timeout"):
             if getattr(self, name) <= 0:
                 raise SettingsError(f"{name.replace('_', ' ')} has to be more than 0 seconds")

@@ -20,6 +20,7 @@ as ``\t``. Private and unassigned characters are escaped: nobody knows what they
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from enum import Enum
 from functools import lru_cache
 
@@ -169,20 +170,55 @@ def bytes_visible(data: bytes) -> str:
     return visible(data.decode("utf-8", "backslashreplace"))
 
 
+# Wide since Unicode 16, which Python's tables may not know yet, and the regional indicators, which most terminals draw
+# wide though Unicode does not say so.
+_WIDE = re.compile(
+    "[\u2630-\u2637\u268a-\u268f\u4dc0-\u4dff\U0001d300-\U0001d356\U0001d360-\U0001d376\U0001f1e6-\U0001f1ff]"
+)
+_DRAWN = re.compile("[\u2026\u2500-\u259f\u2800-\u28ff]")
+"""Boxes, blocks and Braille: people draw with them, and a drawing must not be broken early. And kchat's own ``…``."""
+
+
 @lru_cache(maxsize=4096)
-def _cells(character: str) -> int:
+def cells(character: str) -> int:
+    """How many columns a character takes in a terminal that knows Unicode 17 (UAX 11)."""
     from unicodedata import category, east_asian_width
 
     if character == "\ufe0f":
         return 1  # it may make the symbol in front wide
     if category(character) in ("Mn", "Me", "Cf"):
         return 0
-    return 2 if east_asian_width(character) in "WF" else 1
+    return 2 if east_asian_width(character) in "WF" or _WIDE.match(character) else 1
 
 
-def width(text: str) -> int:
-    """How many columns text from :func:`visible` takes in a terminal (UAX 11); sequences of emoji may take less."""
-    return len(text) if text.isascii() else sum(map(_cells, text))
+@lru_cache(maxsize=4096)
+def cautious_cells(character: str) -> int:
+    """As :func:`cells`, but two for each symbol and punctuation mark: terminals disagree about many of them."""
+    from unicodedata import category
+
+    known = cells(character)
+    unsure = known == 1 and not character.isascii() and category(character)[0] in "SPN"
+    return 2 if unsure and not _DRAWN.match(character) else known
+
+
+@lru_cache(maxsize=4096)
+def most_cells(character: str) -> int:
+    """The most columns that any terminal gives a character: some draw Greek and Cyrillic wide, or marks by themselves."""
+    from unicodedata import category
+
+    if character.isascii():
+        return 1
+    return 1 if category(character) in ("Mn", "Me", "Cf") else 2
+
+
+def width(text: str, cells: Callable[[str], int] = cells) -> int:
+    """How many columns text from :func:`visible` takes in a terminal; sequences of emoji may take less.
+
+    Arguments:
+        text: safe text.
+        cells: those of a character: :func:`cells`, the default, :func:`cautious_cells` or :func:`most_cells`.
+    """
+    return len(text) if text.isascii() else sum(map(cells, text))
 
 
 def name(username: str | None, columns: int = NAME_WIDTH) -> str:
@@ -209,17 +245,17 @@ def _name(username: str, columns: int, cut: bool) -> str:  # noqa: FBT001 - part
     if shown in ("", "?"):
         return r"\x3f" if shown else '""'
     shown = _COLON.sub(lambda found: escape(found.group()), shown)
-    if not cut and width(shown) <= columns:
+    if not cut and width(shown, cautious_cells) <= columns:
         return shown
-    return head(shown, columns - 1) + "…"
+    return head(shown, columns - 1, cautious_cells) + "…"
 
 
-def head(text: str, columns: int) -> str:
-    """The beginning of safe text, as much as fits the columns."""
+def head(text: str, columns: int, cells: Callable[[str], int] = cells) -> str:
+    """The beginning of safe text, as much as fits the columns, counted as by :func:`width`."""
     if text.isascii():
         return text[: max(0, columns)]
     for end, character in enumerate(text):
-        columns -= _cells(character)
+        columns -= cells(character)
         if columns < 0:
             return text[:end]
     return text

@@ -165,6 +165,8 @@ def declare_room(channel: Any, exchange: kombu.Exchange) -> None:
     Where it exists with other flags (406), or where this account may not declare (403), a passive declaration finds out
     whether it is there; that needs no right on RabbitMQ.
 
+    Kombu never declares ``amq.fanout``, which AMQP forbids: each broker has it.
+
     Arguments:
         channel: a Kombu channel.
         exchange: of :func:`room_exchange`.

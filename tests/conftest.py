@@ -27,6 +27,7 @@ from tests.brokers.rabbitmq import (
 from tests.brokers.redis import Redis, find_redis, start_redis
 from tests.brokers.require import choice, in_ci, require
 from tests.brokers.shared import join_run, leave_run
+from tests.window import Window
 
 if importlib.util.find_spec("tests.brokers.pubsub") is not None:
     from tests.brokers.pubsub import pubsub_emulator  # noqa: F401 - a fixture
@@ -192,3 +193,17 @@ def proxy_to() -> Iterator[Callable[[int], Proxy]]:
 def tmux() -> str:
     """The path of ``tmux``, for tests that look at a terminal's screen."""
     return require("tmux", "the rich table is looked at in a real terminal")
+
+
+@pytest.fixture
+def window(tmux: str, tmp_path: Path) -> Iterator[Callable[..., Window]]:
+    """Makes terminals of so many columns and lines, with a shell in them."""
+    made: list[Window] = []
+
+    def make(columns: int, lines: int, shell: str = "sh") -> Window:
+        made.append(Window(tmux, tmp_path, columns, lines, shell))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()

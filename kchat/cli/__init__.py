@@ -115,11 +115,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         # A Python that was built without a part of itself; everything else that is missing is our own fault.
         if debug or error.name not in sys.stdlib_module_names:
             raise
-        from kchat.transports import without
-
-        lacking = without(str(error.name))
-        _complain(str(lacking), lacking.hint)
-        code = USAGE
+        code = _lacking(error.name)
     except OSError as error:
         # Errors of brokers have become ours by now; what is left is where the messages are written to.
         if debug:
@@ -132,6 +128,14 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         _complain(str(error), _with_advice(error, words))
         code = USAGE if isinstance(error, SettingsError) else FAILED
     sys.exit(code)
+
+
+def _lacking(module: str) -> int:
+    from kchat.transports import without
+
+    lacking = without(module)
+    _complain(str(lacking), lacking.hint)
+    return USAGE
 
 
 def _run(words: list[str]) -> int:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from kchat.cli.bot import Pause, PauseType, posts
 from kchat.cli.options import (
-    Seconds,
     broker_options,
     confirm_timeout_option,
     quiet_option,
@@ -25,6 +25,7 @@ from kchat.cli.stop import Stop, stop_by_signal
 from kchat.errors import SettingsError
 
 if TYPE_CHECKING:
+    from kchat.message import Message
     from kchat.sender import Sender
 
 _PROGRESS_SECONDS = 0.1
@@ -38,16 +39,17 @@ _PROGRESS_SECONDS = 0.1
 @confirm_timeout_option
 @wait_option
 @click.option("--mandatory", is_flag=True, help="Fail when nobody is listening, where the broker can tell.")
-@click.option("--bot", is_flag=True, help="Keep posting quotes.")
+@click.option("--bot", is_flag=True, help="Keep posting quotes; a message that is given goes first.")
 @click.option(
     "--bot-wait-s",
-    type=Seconds(zero=True),
-    default=5.0,
+    type=PauseType(),
+    default="5",
     show_default=True,
-    metavar="SECONDS",
-    help="Pause between two quotes.",
+    metavar="SECONDS|MIN..MAX",
+    help="Pause between two quotes, or the shortest and the longest of random pauses, such as 1..10.",
 )
-@click.option("--bot-count", type=click.IntRange(min=1), metavar="N", help="End after so many quotes.")
+@click.option("--bot-count", type=click.IntRange(min=1), metavar="N", help="End after N quotes.")
+@click.option("--bot-authors", is_flag=True, help="Send each quote under the name of its author.")
 @quiet_option
 def command(
     message: tuple[str, ...],
@@ -57,14 +59,15 @@ def command(
     wait: bool,
     mandatory: bool,
     bot: bool,
-    bot_wait_s: float,
+    bot_wait_s: Pause,
     bot_count: int | None,
+    bot_authors: bool,
     quiet: bool,
     **broker: Any,
 ) -> int:
     """Send MESSAGE to a room, and return when the broker has confirmed it.
 
-    With "-", every line of standard input is a message.
+    With "-", every line of standard input is a message. Lines typed at a terminal end with Ctrl+D; empty ones are not sent.
 
     \b
     Examples:
@@ -73,11 +76,13 @@ def command(
       kchat send --url amqp://rmq@broker.example/ --room lunch --message "Soup today"
       tail -f app.log | kchat send --username app -
       kchat send --bot --bot-wait-s 2
+      kchat send --bot --bot-wait-s 1..10 --bot-authors "Here come some quotes"
     """
-    given = [bool(message), text is not None, bot]
-    if sum(given) > 1:
-        raise click.UsageError("Give the message once: as an argument, by --message, or --bot.")
-    if not any(given):
+    if message and text is not None:
+        raise click.UsageError("Give the message once: as an argument, or by --message.")
+    if bot and message == ("-",):
+        raise click.UsageError("Give either '-' or --bot: the bot does not read standard input.")
+    if not (message or text is not None or bot):
         raise click.UsageError(
             "Missing message: give it as an argument, by --message, or '-' for standard input."
         )
@@ -92,18 +97,24 @@ def command(
     say = speaker(quiet)
     sender = Sender(settings, username, mandatory=mandatory, wait=wait, on_event=speaker(quiet=False))
     code = INTERRUPTED
+    words = _typed(" ".join(message) if text is None else text) if message or text is not None else None
     with stop_by_signal() as stop:
         if bot:
-            say(f"posting to {settings} every {bot_wait_s:g} s; Ctrl+C ends it")
-            code = _send_all(sender, _quotes(bot_wait_s, bot_count, stop), stop, quiet, endless=True)
+            say(f"posting to {settings} every {bot_wait_s} s; Ctrl+C ends it")
+            quotes = posts(words, bot_wait_s, bot_count, stop, as_authors=bot_authors)
+            code = _send_all(sender, quotes, stop, quiet, endless=True)
         elif message == ("-",):
             from kchat.cli.lines import read_lines
 
             descriptor = _standard_input()
-            say(f"sending to {settings}, a message a line")
-            code = _send_all(sender, read_lines(descriptor), stop, quiet)
-        else:
-            code = _send_one(sender, _typed(" ".join(message) if text is None else text), quiet)
+            is_typed = os.isatty(descriptor)
+            say(f"sending to {settings}, a message a line{'; Ctrl+D ends' if is_typed else ''}")
+            lines = read_lines(descriptor)
+            if is_typed:
+                lines = (line for line in lines if line is None or line.strip())
+            code = _send_all(sender, lines, stop, quiet, meter=not is_typed)
+        elif words is not None:
+            code = _send_one(sender, words, quiet)
     return code
 
 
@@ -138,17 +149,33 @@ def _send_one(sender: Sender, text: str, quiet: bool) -> int:
 
 
 def _send_all(
-    sender: Sender, messages: Iterable[str | None], stop: Stop, quiet: bool, *, endless: bool = False
+    sender: Sender,
+    messages: Iterable[str | Message | None],
+    stop: Stop,
+    quiet: bool,
+    *,
+    endless: bool = False,
+    meter: bool = True,
 ) -> int:
     """Send a stream; tell what was refused as it happens, and the sum at the end. Returns the exit code.
 
     Asked to stop, it takes no more messages, and waits for the confirmations of those that it has for as long as a
     signal allows.
+
+    Arguments:
+        sender: the sender, not open yet.
+        messages: the stream.
+        stop: whether a signal has asked to stop.
+        quiet: whether to tell only what was refused.
+        endless: whether nobody waits for its end.
+        meter: whether a count may be shown meanwhile, where somebody watches: not beside what somebody types.
     """
     from kchat.cli import DONE, FAILED, INTERRUPTED
 
     say = speaker(quiet)
-    progress = _Progress(show=not quiet and not endless and sys.stderr is not None and sys.stderr.isatty())
+    progress = _Progress(
+        show=meter and not quiet and not endless and sys.stderr is not None and sys.stderr.isatty()
+    )
     confirmed = failed = unheard = 0
     code = DONE
     try:
@@ -178,26 +205,6 @@ def _send_all(
             parts.append(f"{sender.unsettled:,} not confirmed, which may have arrived or not")
         say(", ".join(parts))
     return FAILED if failed else code
-
-
-def _quotes(pause: float, count: int | None, stop: Stop) -> Iterator[str | None]:
-    """Quotes from the list that comes with the package, in random order, over and over."""
-    import random
-    from importlib.resources import files
-
-    quotes = files("kchat").joinpath("data/quotes.txt").read_text("utf-8").splitlines()
-    sent = 0
-    while True:
-        for quote in random.sample(quotes, len(quotes)):
-            if sent == count:
-                return
-            if sent:
-                yield None  # the confirmation of the last one is collected before the pause
-                until = time.monotonic() + pause
-                while not stop() and (left := until - time.monotonic()) > 0:
-                    time.sleep(min(left, _PROGRESS_SECONDS))
-            yield quote
-            sent += 1
 
 
 class _Progress:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -19,12 +20,16 @@ from kchat.cli.options import (
 )
 from kchat.cli.say import speaker
 from kchat.cli.stop import stop_by_signal
-from kchat.cli.suspend import suspension
+from kchat.cli.suspend import full_screen
 from kchat.display import MODES
 from kchat.errors import SettingsError
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from kchat import events
+    from kchat.cli.suspend import Screen
+    from kchat.display import FullScreen
 
 
 def _modes_help() -> str:
@@ -113,7 +118,7 @@ def command(
         unchecked=settings.transport.checks_accounts or mode == "rich" or sys.stdout.isatty(),
         own=settings.broker.username,
     )
-    on_screen = mode == "rich" and sys.stdout.isatty()
+    on_screen = bool(getattr(display, "live", False))
 
     def tell(event: events.Event) -> None:
         display.status(str(event))
@@ -129,14 +134,19 @@ def command(
             subscriber.open()
             say(f"listening on {subscriber.where} (queue {subscriber.queue_name}; Ctrl+C ends)")
             stop.gentle = True
-            display.open(subscriber.where)
             reader = Reader(sys.stdout.fileno())
-            with suspension(display, subscriber.where, on_screen=on_screen) as suspend:
+            if on_screen:
+                opened: AbstractContextManager[Screen | None] = full_screen(
+                    cast("FullScreen", display), subscriber.where, sys.stdout.fileno()
+                )
+            else:
+                opened = nullcontext()
+                display.open(subscriber.where)
+            with opened as screen:
 
                 def enough() -> bool:
                     nonlocal ended
-                    suspend.stop_if_asked()
-                    ended = stop() or reader.is_gone()
+                    ended = stop() or reader.is_gone() or (screen is not None and screen.ended())
                     return ended
 
                 shown = listen(subscriber, display, limit=limit, idle_timeout=idle_timeout, stop=enough)

@@ -1,4 +1,4 @@
-"""Ctrl+Z while a display has the whole screen: the shell gets it back for as long as we are stopped."""
+"""A display that has the whole screen: its keys, and the screen given back while it is stopped and when it is killed."""
 
 from __future__ import annotations
 
@@ -9,43 +9,84 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from kchat.cli.keyboard import Keyboard
+
 if TYPE_CHECKING:
-    from kchat.display import Display
+    from kchat.display import FullScreen
+
+_REDRAW, _END = b"\x0c", b"q"  # Ctrl+L
 
 
-class Suspension:
-    """Stops this process when it was asked to, at a moment when the display is not in the middle of something.
+class Screen:
+    """Holds a terminal for a display: takes keys, and gives all back when the process stops or ends.
 
     Arguments:
-        display: gives the screen back before, and takes it again after.
+        display: has the screen.
         title: as for :meth:`kchat.display.Display.open`.
+        descriptor: an open file on the terminal.
     """
 
-    def __init__(self, display: Display, title: str) -> None:
+    def __init__(self, display: FullScreen, title: str, descriptor: int) -> None:
         self._display = display
         self._title = title
-        self._asked = False
+        self._keyboard = Keyboard(descriptor)
+        self._stop_asked = False
+        self._continued = False
 
-    def handle(self, _number: int, _frame: FrameType | None) -> None:
-        """The handler of SIGTSTP."""
-        self._asked = True
+    def open(self) -> None:
+        """Take the keyboard, then the screen: in the background the first of them stops the process."""
+        if self._keyboard.take():
+            self._display.hint = "q ends"
+        self._display.open(self._title)
 
-    def stop_if_asked(self) -> None:
-        """Stop, and come back when the shell says so (``fg``)."""
-        if self._asked:
-            self._asked = False
-            self._display.close()
+    def close(self) -> None:
+        """Give both back; the keyboard first, since that does not wait for a terminal that is stopped."""
+        self._keyboard.close()
+        self._display.close()
+
+    def ended(self) -> bool:
+        """Do what signals and keys asked for since the last time; returns whether one of them was to end it.
+
+        Called from the loop, so that the display is not in the middle of something.
+        """
+        if self._stop_asked:
+            self._stop_asked = False
+            self._keyboard.give_back()
+            self._display.suspend()
             os.kill(os.getpid(), signal.SIGSTOP)
-            self._display.open(self._title)
+            self._continued = True
+        if self._continued:
+            self._continued = False
+            self.open()
+        keys = self._keyboard.keys()
+        if _REDRAW in keys:
+            self._display.redraw()
+        return _END in keys
+
+    def handle(self, number: int, _frame: FrameType | None) -> None:
+        """The handler of the signals that stop, continue and kill a process."""
+        if number == signal.SIGTSTP:
+            self._stop_asked = True
+        elif number == signal.SIGCONT:  # after a SIGSTOP too, during which the shell changed the terminal
+            self._continued = True
+        else:
+            self._keyboard.give_back()
+            self._display.suspend()
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
 
 
 @contextmanager
-def suspension(display: Display, title: str, *, on_screen: bool) -> Iterator[Suspension]:
-    """Take care of SIGTSTP in the block, if the display is on the whole screen; else it stops us as it always does."""
-    suspend = Suspension(display, title)
-    before = signal.signal(signal.SIGTSTP, suspend.handle) if on_screen else None
+def full_screen(display: FullScreen, title: str, descriptor: int) -> Iterator[Screen]:
+    """Open a display on a terminal, and close it at the end of the block, whatever ends that."""
+    screen = Screen(display, title, descriptor)
+    numbers = [signal.SIGTSTP, signal.SIGCONT, signal.SIGQUIT, signal.SIGHUP]
+    ours = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]  # as nohup has it
+    before = [signal.signal(number, screen.handle) for number in ours]
     try:
-        yield suspend
+        screen.open()
+        yield screen
     finally:
-        if before is not None:
-            signal.signal(signal.SIGTSTP, before)
+        screen.close()
+        for number, handler in zip(ours, before, strict=True):
+            signal.signal(number, handler)

@@ -33,10 +33,13 @@ class Display(Protocol):
     def show(self, message: Message) -> None:
         """Take a message. Cheap: it may be held back until :meth:`flush`."""
 
-    def flush(self) -> None:
+    def flush(self) -> bool:
         """Bring out what was taken; only then is it acknowledged to the broker.
 
         Called whenever a burst pauses, every 50 ms within one, and about ten times a second while nothing comes.
+
+        Returns:
+            Whether all of it is out. False is for a display that draws at its own pace, and is soon called again.
         """
 
     def status(self, text: str) -> None:
@@ -44,6 +47,24 @@ class Display(Protocol):
 
     def close(self) -> None:
         """End, and leave the terminal as it was. May be called twice, without :meth:`open`, and after an error."""
+
+
+class FullScreen(Display, Protocol):
+    """A display that may have the whole screen of a terminal, and then shares it with a shell and takes keys.
+
+    Attributes:
+        live: whether it has the screen, once it is open.
+        hint: how to end it, in a few words.
+    """
+
+    live: bool
+    hint: str
+
+    def redraw(self) -> None:
+        """Draw everything at once, over whatever stands there."""
+
+    def suspend(self) -> None:
+        """Give the screen back until :meth:`open` is called again."""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from base64 import b64encode
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ class Json(Lines):
     """An object with these keys, in this order:
 
     - ``username``, ``message``, ``id``, ``sent_at`` as in :class:`kchat.Message`, the time as on the wire;
+    - ``received_at``: when kchat showed it, by this machine's clock, in the same form;
     - ``account``: the authenticated account that the broker vouches for, or null;
     - ``verified``: true when ``username`` is that account's own name;
     - ``redelivered``: true when the broker had delivered the message before;
@@ -42,6 +44,7 @@ class Json(Lines):
             "message": message.message,
             "id": message.id,
             "sent_at": None if sent_at is None else rfc3339.text(sent_at),
+            "received_at": rfc3339.moment(time.time_ns() // 1_000_000)[1],
             "account": message.account,
             "verified": message.verified,
             "redelivered": message.redelivered,

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import time
+from collections.abc import Callable
 from typing import TextIO
 from zlib import crc32
 
 from kchat.display.output import Output
-from kchat.text import head
+from kchat.text import cautious_cells, head, most_cells, width
 
 INDENT = " " * 9 + "| "
 """In front of a message's further lines: none of them can pass for the beginning of another message."""
 
-_NARROWEST = 20  # a column of text that is narrower than this gets less of an indent
+_SHORT_INDENT = "| "
+_NARROWEST = 20  # a column of text that is narrower than this gets the short indent
+
+# DEC private mode 7, wrapping at the right margin. Without it what a terminal draws wider than is usual is cut off, and
+# cannot begin a line of its own.
+_NO_WRAP = "\x1b[?7l"
+_WRAP = "\x1b[?7h"
+
+# There Greek, Cyrillic and much else may be wide, as it was in these scripts' own character sets (UAX 11, ambiguous).
+_WIDE_LOCALES = ("zh", "ja", "ko")
 _COLORS = (
     6,
     2,
@@ -44,16 +55,22 @@ class Lines:
         self._unchecked = unchecked
         self._own = own
         self._color = self._output.color if color is None else color
+        self._is_dumb = os.environ.get("TERM") == "dumb"
+        locale = next(filter(None, map(os.environ.get, ("LC_ALL", "LC_CTYPE", "LANG"))), "")
+        self._cells = most_cells if self._is_dumb or locale.startswith(_WIDE_LOCALES) else cautious_cells
         self._columns = self._measure()
+        self._indent = self._choose_indent()
 
     def open(self, title: str) -> None:
         """Nothing: the lines speak for themselves."""
 
-    def flush(self) -> None:
+    def flush(self) -> bool:
         """Write all lines."""
         self._output.flush()
         if self._output.is_terminal:
             self._columns = self._measure()
+            self._indent = self._choose_indent()
+        return True
 
     def status(self, text: str) -> None:
         """Nothing: standard output is for messages, and may be read by a program."""
@@ -62,13 +79,45 @@ class Lines:
         """Forget what was not flushed: it was not acknowledged either, and belongs to the next reader."""
         self._output.discard()
 
-    def _fit(self, text: str, start: int) -> str:
-        """Break the lines of text, as from :func:`kchat.text.block`, that a terminal would break."""
-        columns = self._columns
-        if not columns or (start + len(text) <= columns and text.isascii() and "\n" not in text):
-            return text
-        indent = len(INDENT) if columns - len(INDENT) >= _NARROWEST else 2
-        return wrap(text, columns, start, " " * indent)
+    def _write(self, lead: str, columns: int, text: str, behind: str = "") -> None:
+        """Write a message's line or lines. Nothing of it stands at a terminal's left margin but the lead and the indent.
+
+        Arguments:
+            lead: what is in front of the text.
+            columns: the most that the lead takes in any terminal.
+            text: as from :func:`kchat.text.block` with the indent of this display.
+            behind: what follows the text; dim where there is colour.
+        """
+        room = self._columns
+        if not room or ("\n" not in text and text.isascii() and columns + len(text) + len(behind) <= room):
+            self._output.write(f"{lead}{text}{self._dim(behind)}\n")
+            return
+        rows = wrap(text, room, columns, self._indent, self._cells).split("\n")
+        last = len(rows) - 1
+        further: list[str] = []
+        if behind and width(rows[last], most_cells) + width(behind, most_cells) > room - (
+            0 if last else columns
+        ):
+            further = wrap(self._indent + behind.strip(), room, 0, self._indent, most_cells).split("\n")
+            behind = ""
+        for number, row in enumerate(rows):
+            start, used = ("", 0) if number else (lead, columns)
+            end = self._dim(behind) if number == last else ""
+            self._output.write(self._guarded(f"{start}{row}{end}", used + width(row, most_cells)))
+        for row in further:
+            self._output.write(self._guarded(self._dim(row), width(row, most_cells)))
+
+    def _guarded(self, row: str, columns: int) -> str:
+        """A row with its newline, which the terminal must not wrap even if it draws it as wide as that."""
+        if columns <= self._columns or self._is_dumb:
+            return row + "\n"
+        return f"{_NO_WRAP}{row}{_WRAP}\n"
+
+    def _dim(self, text: str) -> str:
+        return f"\x1b[2m{text}\x1b[0m" if text and self._color else text
+
+    def _choose_indent(self) -> str:
+        return _SHORT_INDENT if 0 < self._columns < _NARROWEST + len(INDENT) else INDENT
 
     def _measure(self) -> int:
         """The columns to wrap at; 0 for not at all."""
@@ -76,7 +125,9 @@ class Lines:
         return size[0] if size else 0
 
 
-def wrap(text: str, columns: int, start: int = 0, indent: str = "") -> str:
+def wrap(
+    text: str, columns: int, start: int = 0, indent: str = "", cells: Callable[[str], int] = cautious_cells
+) -> str:
     """Break lines where a terminal would, or after the word before.
 
     So what follows can be indented: otherwise a message of the right length has a second line on the screen that
@@ -87,6 +138,8 @@ def wrap(text: str, columns: int, start: int = 0, indent: str = "") -> str:
         columns: those of the terminal.
         start: how many of them the first line does without. Default 0.
         indent: what goes in front of the rest of a broken line. Default nothing.
+        cells: how wide characters are, as for :func:`kchat.text.width`. Default: symbols, of which terminals differ, as
+            wide as in any.
     """
     lines: list[str] = []
     room = columns - start
@@ -94,10 +147,11 @@ def wrap(text: str, columns: int, start: int = 0, indent: str = "") -> str:
         rest, lead = line, ""
         while True:
             # With at most four marks to a character, so many characters are wider than the room.
-            piece = head(rest[: 8 * max(room, 1)], room)
+            piece = head(rest[: 8 * max(room, 1)], room, cells)
             if len(piece) == len(rest):
                 break
-            piece = _to_word(piece, rest) or rest[0]
+            # A character has to go on each line, however narrow, but on one that begins with something else.
+            piece = _to_word(piece, rest) or (rest[0] if lines or not start else "")
             lines.append(lead + piece)
             rest = rest[len(piece) :].lstrip(" ")
             lead, room = indent, columns - len(indent)

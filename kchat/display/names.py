@@ -18,7 +18,7 @@ looks like another                             escapes (:mod:`kchat.lookalikes`)
 from __future__ import annotations
 
 from kchat.lookalikes import is_own_name, spelled
-from kchat.text import NAME_WIDTH, name, width
+from kchat.text import NAME_WIDTH, cautious_cells, name, width
 
 UNCHECKED = " ?"
 """Behind a name that nobody vouches for."""
@@ -42,9 +42,11 @@ def signature(
     behind = doubt(username, account, unchecked=unchecked)
     if not columns:
         return name(username), behind
-    if behind and columns - width(behind) < min(_LEAST, width(name(username))):
+    taken = width(behind, cautious_cells)
+    if behind and columns - taken < min(_LEAST, width(name(username), cautious_cells)):
         behind = UNCHECKED if columns > len(UNCHECKED) else ""
-    return name(username, max(1, min(NAME_WIDTH, columns - width(behind)))), behind
+        taken = len(behind)
+    return name(username, max(1, min(NAME_WIDTH, columns - taken))), behind
 
 
 def doubt(username: str | None, account: str | None, *, unchecked: bool) -> str:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, TextIO
 
-from kchat.display.lines import INDENT, Lines, color_of, local
+from kchat.display.lines import Lines, color_of, local
 from kchat.display.names import signature
-from kchat.text import block, width
+from kchat.text import block, most_cells, width
 
 if TYPE_CHECKING:
     from kchat.message import Message
 
 _MOST_NAMES = 1024
 _TIME = len("12:04:05 ")
+_NARROWEST_NAME = 4  # columns, with what is behind it
 
 
 class Plain(Lines):
@@ -27,6 +28,7 @@ class Plain(Lines):
     def __init__(self, stream: TextIO, **options: Any) -> None:
         super().__init__(stream, **options)
         self._names: dict[tuple[str | None, str | None], tuple[str, int]] = {}
+        self._named_for = self._columns
         self._second = -1
         self._clock = ""
 
@@ -37,11 +39,14 @@ class Plain(Lines):
         if second != self._second:
             self._tell(second)
         username, account = message.username, message.account
+        if self._columns != self._named_for:
+            self._named_for = self._columns
+            self._names.clear()
         known = self._names.get((username, account))
         if known is None:
             known = self._meet(username, account)
-        text = block(message.message, INDENT, total=len(message.body) if message.problem else None)
-        self._output.write(f"{self._clock}{known[0]}{self._fit(text, _TIME + known[1])}\n")
+        text = block(message.message, self._indent, total=len(message.body) if message.problem else None)
+        self._write(f"{self._clock}{known[0]}", _TIME + known[1], text)
 
     def _tell(self, second: int) -> None:
         clock = time.strftime("%H:%M:%S", local(second))
@@ -50,12 +55,9 @@ class Plain(Lines):
 
     def _meet(self, username: str | None, account: str | None) -> tuple[str, int]:
         """The name as shown, with its colon, and how wide it is."""
-        shown, behind = signature(username, account, unchecked=self._unchecked)
-        if account is not None and account == self._own:
-            behind = ""
-        columns = width(shown) + width(behind) + 2
-        if self._color and behind:
-            behind = f"\x1b[2m{behind}\x1b[0m"
+        shown, behind = self._sign(username, account)
+        columns = width(shown, most_cells) + width(behind, most_cells) + len(": ")
+        behind = self._dim(behind)
         if self._color and username is not None:
             color = color_of(shown)
             shown = f"\x1b[{color + 30 if color < 8 else color + 82}m{shown}\x1b[0m"  # 30 to 37, 90 to 97
@@ -65,3 +67,14 @@ class Plain(Lines):
                 self._names.clear()
             self._names[username, account] = known
         return known
+
+    def _sign(self, username: str | None, account: str | None) -> tuple[str, str]:
+        """The name and what is behind it; on a terminal in one row with the time, in any that draws it as wide as may be."""
+        room = most = max(_NARROWEST_NAME, self._columns - _TIME - len(": ")) if self._columns else 0
+        while True:
+            shown, behind = signature(username, account, unchecked=self._unchecked, columns=room)
+            if account is not None and account == self._own:
+                behind = ""
+            if room <= _NARROWEST_NAME or width(shown, most_cells) + width(behind, most_cells) <= most:
+                return shown, behind
+            room -= 1

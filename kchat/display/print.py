@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
-from kchat.display.lines import INDENT, Lines
+from kchat.display.lines import Lines
 from kchat.display.names import doubt
-from kchat.text import LONGEST, block
+from kchat.text import LONGEST, block, name, visible
 
 if TYPE_CHECKING:
     from kchat.message import Message
@@ -17,8 +18,9 @@ _RECEIVED = "Received "
 class Print(Lines):
     r"""The body as it came, made safe for a terminal: what is no text is shown as ``\xff``.
 
-    Behind it stands the account, as in ``Received {...} (via guest)``, where it is neither the name in the body nor the
-    account of whoever looks on. On a terminal so does a ``?`` where nothing was checked.
+    Behind it stands the account, as in ``Received {...} (via guest)``, where it is not the account of whoever looks on and
+    the body does not begin with its name, or names somebody else besides. On a terminal a ``?`` stands there where nothing
+    was checked.
     """
 
     def show(self, message: Message) -> None:
@@ -26,11 +28,33 @@ class Print(Lines):
         body = message.body
         total = len(body)
         # What is too long is cut in block(), with a mark; together with a character broken by this cut.
-        text = block(body[: LONGEST + 4].decode("utf-8", "backslashreplace"), INDENT, total=total)
+        text = block(body[: LONGEST + 4].decode("utf-8", "backslashreplace"), self._indent, total=total)
         behind = ""
         if message.account is None or message.account != self._own:
             unchecked = self._unchecked and self._output.is_terminal
             behind = doubt(message.username, message.account, unchecked=unchecked)
-        if behind and self._color:
-            behind = f"\x1b[2m{behind}\x1b[0m"
-        self._output.write(f"{_RECEIVED}{self._fit(text, len(_RECEIVED))}{behind}\n")
+            if message.account is not None and not behind and not _names(body, message.account):
+                behind = f" (via {name(message.account)})"
+        self._write(_RECEIVED, len(_RECEIVED), text, behind)
+
+
+def _names(body: bytes, username: str) -> bool:
+    """Whether a reader of the body sees this username where a program does: at its beginning, and nowhere another.
+
+    JSON may have a key twice, of which the last counts, and may write any character as an escape.
+    """
+    quoted = json.dumps(username, ensure_ascii=False)
+    if quoted != f'"{visible(username, keep_newlines=False)}"':
+        return False
+    beginnings = tuple(
+        f'{{"username":{space}{quoted}'.encode("utf-8", "surrogatepass") for space in ("", " ")
+    )
+    if not body.startswith(beginnings):
+        return False
+    keys: list[str] = []
+
+    def note_keys(pairs: list[tuple[str, object]]) -> None:
+        keys[:] = [key for key, _ in pairs]  # those of the outermost object come last
+
+    json.JSONDecoder(object_pairs_hook=note_keys).decode(body.decode())
+    return keys.count("username") == 1

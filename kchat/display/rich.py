@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections import deque
@@ -14,10 +15,11 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from kchat.display.lines import color_of, local, wrap
-from kchat.display.names import doubt, signature
+from kchat.display.lines import color_of, wrap
+from kchat.display.names import signature
 from kchat.display.output import Output
-from kchat.text import block, head, mark, name, size, visible, width
+from kchat.display.rows import FULL_TIME, Rows, when
+from kchat.text import cautious_cells, head, mark, size, visible, width
 
 if TYPE_CHECKING:
     from kchat.message import Message
@@ -30,13 +32,13 @@ _LONGEST_PAUSE = 0.3  # seconds, however long drawing takes
 _KEPT = 256  # messages, for the tallest terminal that there may be
 _KEPT_TEXT = 8192  # characters of each: more than half of any screen
 _STATUS = 10.0  # seconds that a status line stays at least
-_FULL_TIME = len("2026-05-01 12:04:05")
 _GAP = 2  # columns between the table's columns
 
 # DEC private modes: 1049 the alternate screen, 25 the cursor, 7 wrapping at the right margin. Without the last, text
 # that the terminal shows wider than Unicode says is cut at the margin, instead of pushing the table out of shape.
 _ENTER = "\x1b[?1049h\x1b[?25l\x1b[?7l"
-_LEAVE = "\x1b[?7h\x1b[?25h\x1b[?1049l"
+_LEAVE = "\x1b[?1049l"
+_AS_BEFORE = "\x1b[?7h\x1b[?25h"
 _CLEAR = "\x1b[2J"
 
 
@@ -52,15 +54,19 @@ class Rich:
     """A table with the columns Username, Date / time and Message, drawn again as messages come.
 
     It holds the messages that the terminal has room for and follows its size. Each takes at most half of the
-    screen; what is longer is cut, with a mark and its size. It stands on the terminal's alternate screen, so
-    nothing of it is left behind. Where the output is no terminal, the rows are written as they come, the newest
-    last.
+    screen; what is longer is cut, with a mark and its size. It stands on the terminal's alternate screen; at the end
+    its last state is written to the normal one, where one can scroll back to it. Where the output is not a terminal, or
+    one that cannot be drawn on, the rows are written as they come, the newest last.
 
     Arguments:
         stream: where to write.
         color: whether to use colour. Default None: on a terminal, unless ``NO_COLOR`` is set.
         unchecked: whether a name that nobody vouches for gets a mark (:mod:`kchat.display.names`). Default no.
         own: the account of whoever looks on; of no use here, where every name is shown.
+
+    Attributes:
+        live: whether it draws on the whole screen.
+        hint: how to end it, for the last line.
     """
 
     def __init__(
@@ -73,10 +79,12 @@ class Rich:
     ) -> None:
         self._output = Output(stream)
         self._unchecked = unchecked
-        self._live = self._output.is_terminal and os.environ.get("TERM") != "dumb"
+        self.live = self._output.is_terminal and os.environ.get("TERM") != "dumb"
+        self.hint = "Ctrl+C ends"
+        self._lines = Rows(stream, color=False, unchecked=unchecked)
         self._console = Console(
             file=stream,
-            force_terminal=self._live,
+            force_terminal=self.live,
             no_color=not (self._output.color if color is None else color),
             markup=False,
             emoji=False,
@@ -100,15 +108,29 @@ class Rich:
     def open(self, title: str) -> None:
         """Take over the screen, and draw the empty table."""
         self._title = visible(title, keep_newlines=False)
-        if self._live:
-            self._is_open = self._stale = True
-            self._output.write(_ENTER)
-        else:
-            self._output.write(f"{'Username':<16}  {'Date / time':<{_FULL_TIME}}  Message\n")
+        if not self.live:
+            self._lines.open(title)
+            self._lines.flush()
+            return
+        self._is_open = True
+        self._output.write(_ENTER)
+        self.redraw()
+
+    def redraw(self) -> None:
+        """Draw all of it at once, over whatever stands there."""
+        self._screen = (0, 0)
+        self._drawn_at = -math.inf
         self.flush()
+
+    def suspend(self) -> None:
+        """Give the screen back, as it was, until :meth:`open` is called again."""
+        self._leave("")
 
     def show(self, message: Message) -> None:
         """Remember the message, or as much of it as a screen can show."""
+        if not self.live:
+            self._lines.show(message)
+            return
         text = message.message
         sent_at = message.sent_at
         row = _Row(
@@ -119,24 +141,16 @@ class Rich:
             0 if len(text) <= _KEPT_TEXT else len(message.body) if message.problem else size(text),
         )
         self._count += 1
-        if self._live:
-            self._rows.append(row)
-            self._stale = True
-        else:
-            text = block(text, " " * 37 + "| ", total=len(message.body) if message.problem else None)
-            shown = name(row.username, 16) + doubt(row.username, row.account, unchecked=self._unchecked)
-            self._output.write(
-                f"{shown}{' ' * (16 - width(shown))}  {_when(row.seconds, _FULL_TIME)}  {text}\n"
-            )
+        self._rows.append(row)
+        self._stale = True
 
-    def flush(self) -> None:
-        """Draw, if there is something new to show and the last time is long enough ago."""
-        if not self._live:
-            self._output.flush()
-            return
+    def flush(self) -> bool:
+        """Draw, if there is something new to show and the last time is long enough ago; otherwise return False."""
+        if not self.live:
+            return self._lines.flush()
         now = time.monotonic()
         if now - self._drawn_at < self._pause:
-            return
+            return not self._stale
         self._measure_rate(now)
         screen = self._output.size() or (80, 24)
         if screen != self._screen:
@@ -150,6 +164,7 @@ class Rich:
             self._output.flush()
             # On a slow or busy machine drawing takes no more than its share; but somebody is watching.
             self._pause = min(max(REDRAW, _SHARE * (time.monotonic() - now)), _LONGEST_PAUSE)
+        return True
 
     def status(self, text: str) -> None:
         """Show a line below the table: for ten seconds, and until a message comes."""
@@ -159,15 +174,25 @@ class Rich:
         self._stale = True
 
     def close(self) -> None:
-        """Give the screen back, as it was."""
+        """Give the screen back, with the table as it was at last behind what stood there before."""
+        self._lines.close()
+        self._leave(self._last_screenful() if self._is_open and self._rows else "")
+
+    def _leave(self, farewell: str) -> None:
         self._output.discard()
         if self._is_open:
             self._is_open = False
-            self._output.write(_LEAVE)
+            # The last rows come before wrapping is switched on again: they are as wide as the screen.
+            self._output.write(f"{_LEAVE}{farewell}{_AS_BEFORE}")
             try:
                 self._output.flush()
             except OSError:  # the terminal is gone, and with it what there was to restore
                 self._output.discard()
+
+    def _last_screenful(self) -> str:
+        columns, lines = self._output.size() or (80, 24)
+        rows = [head(self._title, columns, cautious_cells), *self._table(columns, max(1, lines - 2))]
+        return "".join(f"{row.rstrip()}\n" for row in rows)
 
     def _measure_rate(self, now: float) -> None:
         count, since = self._counted
@@ -181,31 +206,31 @@ class Rich:
 
     def _draw(self, columns: int, lines: int) -> None:
         """Write a frame of exactly so many lines."""
-        frame = [head(self._title, columns)] if lines >= 10 else []
+        frame = [head(self._title, columns, cautious_cells)] if lines >= 10 else []
         if lines >= 3:
             frame += self._table(columns, lines - len(frame) - 1)
         frame += [""] * (lines - 1 - len(frame))
-        frame.append(head(self._caption(), columns))
+        frame.append(head(self._caption(), columns, cautious_cells))
         at = "".join(f"\x1b[{number};1H\x1b[2K{line}" for number, line in enumerate(frame, 1))
         self._output.write(at)
 
     def _caption(self) -> str:
         messages = f"{self._count:,} message{'' if self._count == 1 else 's'}"
         rate = f", {self._rate:,.0f}/s" if self._rate >= 1 else ""
-        return f"{messages}{rate}  {self._status or 'Ctrl+C ends'}"
+        return f"{messages}{rate}  {self._status or self.hint}"
 
     def _table(self, columns: int, lines: int) -> list[str]:
         """The table in at most so many lines: header, rule (where there is room) and the rows that fit."""
         has_rule = lines >= 6
-        time_width = _FULL_TIME if columns >= 60 else 8 if columns >= 32 else 5
-        widest = max((sum(map(width, self._signature(row))) for row in list(self._rows)[-lines:]), default=0)
+        time_width = FULL_TIME if columns >= 60 else 8 if columns >= 32 else 5
+        widest = max(map(self._width, list(self._rows)[-lines:]), default=0)
         self._name_width = max(self._name_width, widest)  # never narrower: a table that jumps is hard to read
         name_width = min(self._name_width, max(4, (columns - time_width - 2 * _GAP) // 3))
         text_width = max(1, columns - time_width - name_width - 2 * _GAP)
         table = Table(box=SIMPLE_HEAD if has_rule else None, width=columns, padding=0, show_edge=False)
         table.header_style = "bold"
         gap = _GAP - 1 if has_rule else _GAP  # the box has a column of its own between two
-        header = "Date / time" if time_width == _FULL_TIME else "Time"
+        header = "Date / time" if time_width == FULL_TIME else "Time"
         table.add_column("Username"[:name_width], width=name_width + gap, no_wrap=True, overflow="crop")
         table.add_column(header, width=time_width + gap, no_wrap=True, overflow="crop")
         table.add_column("Message", width=text_width, no_wrap=True, overflow="crop")
@@ -219,12 +244,15 @@ class Rich:
             shown, behind = self._signature(row, name_width)
             style = "dim" if row.username is None else Style(color=Color.from_ansi(color_of(shown)))
             who = Text(shown, style=style).append(behind, style="not bold dim default")
-            when = Text(_when(row.seconds, time_width), style="dim")
-            table.add_row(who, when, Text("\n".join(text)))
+            moment = Text(when(row.seconds, time_width), style="dim")
+            table.add_row(who, moment, Text("\n".join(text)))
         self._console.size = (columns, lines)
         with self._console.capture() as captured:
             self._console.print(table)
         return captured.get().rstrip("\n").split("\n")
+
+    def _width(self, row: _Row) -> int:
+        return sum(width(part, cautious_cells) for part in self._signature(row))
 
     def _signature(self, row: _Row, columns: int = 0) -> tuple[str, str]:
         return signature(row.username, row.account, unchecked=self._unchecked, columns=columns)
@@ -239,12 +267,5 @@ def _fit(row: _Row, columns: int, most: int) -> list[str]:
     if width(ending) > columns:
         ending = "…"[:columns]
     lines = lines[:most]
-    lines[-1] = head(lines[-1], columns - width(ending)) + ending
+    lines[-1] = head(lines[-1], columns - width(ending), cautious_cells) + ending
     return lines
-
-
-def _when(seconds: float, columns: int) -> str:
-    """Date and time, or as much of it as there is room for."""
-    return time.strftime(
-        {_FULL_TIME: "%Y-%m-%d %H:%M:%S", 8: "%H:%M:%S"}.get(columns, "%H:%M"), local(seconds)
-    )

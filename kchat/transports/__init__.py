@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from kchat.errors import MissingExtra, SettingsError
+from kchat.names import PREDECLARED_FANOUT
 
 
 class Abilities(NamedTuple):
@@ -54,6 +55,9 @@ class TransportInfo(NamedTuple):
             has to declare before it publishes, at no cost and with no right needed.
         acknowledges: deliveries are acknowledged, with ``multiple``.
         orders_by_routing_key: order holds for each routing key, so a sender's name is its routing key (Pub/Sub).
+        routing_key_is_room: a message's routing key is the room's name. A fanout exchange ignores it; those behind a binding
+            to another exchange, such as MQTT clients, see it as the message's topic.
+        predeclared_rooms: fanout exchanges that the broker has from the start, and that nobody may declare.
         tells_unheard: the broker says so when nobody is listening (``basic.return``).
         name_separator: joins the parts of a queue's name.
         url_options: URL scheme → what may stand in the URL's query, by name; :mod:`kchat.url_options` knows what it means.
@@ -74,6 +78,8 @@ class TransportInfo(NamedTuple):
     declares_in_process: bool = False
     acknowledges: bool = True
     orders_by_routing_key: bool = False
+    routing_key_is_room: bool = False
+    predeclared_rooms: frozenset[str] = frozenset()
     tells_unheard: bool = True
     name_separator: str = "."
     checks_accounts: bool = False
@@ -177,6 +183,8 @@ TRANSPORTS: Mapping[str, TransportInfo] = MappingProxyType(
                 default_port=5672,
                 url_options={"amqp": _AMQP_OPTIONS, "amqps": _AMQP_OPTIONS},
                 checks_accounts=True,
+                routing_key_is_room=True,
+                predeclared_rooms=frozenset({PREDECLARED_FANOUT}),
                 # rabbit.max_message_size of RabbitMQ 4.0 and newer (128 MiB before).
                 max_body=16 * _MIB,
             ),

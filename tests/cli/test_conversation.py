@@ -113,6 +113,43 @@ def test_the_bot_posts_quotes(commands: Commands, url: str) -> None:
     assert len(quotes) > 20
 
 
+def test_the_bot_begins_with_the_message_that_is_given(commands: Commands, url: str) -> None:
+    for words in (["--message", "Hello"], ["Hello"]):
+        subscriber = listening(commands, "--url", url, "--mode", "json", "--limit", "3")
+        bot = (
+            "send",
+            "--url",
+            url,
+            *words,
+            "--username",
+            "bot",
+            "--bot",
+            "--bot-wait-s",
+            "0",
+            "--bot-count",
+            "2",
+        )
+        assert commands.run_kchat(*bot).code == 0
+        assert subscriber.wait() == 0
+        told = [json.loads(line) for line in subscriber.lines]
+        assert [each["username"] for each in told] == ["bot"] * 3
+        assert told[0]["message"] == "Hello"
+        assert all(each["message"].endswith(")") for each in told[1:])
+
+
+def test_the_bot_speaks_under_the_authors_names(commands: Commands, url: str) -> None:
+    subscriber = listening(commands, "--url", url, "--mode", "json", "--limit", "50")
+    bot = ("send", "--url", url, "Hello", "--username", "bot", "--bot", "--bot-authors", "--bot-count", "49")
+    assert commands.run_kchat(*bot, "--bot-wait-s", "0..0.01").code == 0
+    assert subscriber.wait() == 0
+    told = [json.loads(line) for line in subscriber.lines]
+    assert told[0]["username"] == "bot"
+    names = {each["username"] for each in told[1:]}
+    assert "William Shakespeare" in names
+    assert not any(re.search(r"[(),]", name) for name in names)
+    assert "Brevity is the soul of wit." in {each["message"] for each in told[1:]}
+
+
 def test_limit_ends_a_subscriber_after_so_many_messages(commands: Commands, url: str) -> None:
     subscriber = listening(commands, "--url", url, "--limit", "3")
     commands.run_kchat("send", "--url", url, "-", stdin="1\n2\n3\n4\n5\n")

@@ -58,7 +58,7 @@ NAMES = [
 ]
 """Names of rooms that some broker takes for something else, or for each other."""
 
-REFUSED = ["", " ", "x" * 256, "部" * 86, "a\nb", "a\x00b", "\x1b[31m", "\ud800", "amq.fanout", "a\u202eb"]
+REFUSED = ["", " ", "x" * 256, "部" * 86, "a\nb", "a\x00b", "\x1b[31m", "\ud800", "amq.topic", "a\u202eb"]
 """Names that no room can have, on any broker."""
 
 

@@ -135,11 +135,43 @@ class Quiet:
 
     def show(self, message: Message) -> None: ...
 
-    def flush(self) -> None: ...
+    def flush(self) -> bool:
+        return True
 
     def status(self, text: str) -> None: ...
 
     def close(self) -> None: ...
+
+
+class Late(Quiet):
+    """A display that brings out what it was given when it is flushed for the third time."""
+
+    def __init__(self, acknowledged: list[object]) -> None:
+        self.acknowledged = acknowledged
+        self.left = 0
+        self.early: list[object] = []
+
+    def show(self, message: Message) -> None:
+        self.left = 3
+
+    def flush(self) -> bool:
+        if self.left:
+            self.left -= 1
+            self.early += self.acknowledged
+        return not self.left
+
+
+@pytest.mark.parametrize("limit", [3, 1000])
+def test_what_a_display_has_not_brought_out_is_not_acknowledged(
+    settings: Settings, acknowledged: list[object], limit: int
+) -> None:
+    fill(settings, 3)
+    acknowledged.clear()
+    display = Late(acknowledged)
+    with archive(settings) as subscriber:
+        assert listen(subscriber, display, limit=limit, idle_timeout=1) == 3
+    assert not display.early
+    assert left(settings) == []
 
 
 @pytest.mark.parametrize("prefetch", [1, 7, 500])

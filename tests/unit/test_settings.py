@@ -180,3 +180,21 @@ def test_a_room_may_have_an_odd_name(room: str) -> None:
 def test_a_room_may_not_have_a_name_that_cannot_be_shown_or_sent(room: str) -> None:
     with pytest.raises(SettingsError):
         check_room(room)
+
+
+def test_the_brokers_own_fanout_exchange_is_a_room_on_amqp_and_no_other_of_its_own() -> None:
+    assert resolve(url="amqp://localhost/", room="amq.fanout").room == "amq.fanout"
+    for name in (
+        "amq.direct",
+        "amq.topic",
+        "amq.headers",
+        "amq.match",
+        "amq.",
+        "amq.fanout2",
+        "amq.rabbitmq.trace",
+    ):
+        with pytest.raises(SettingsError, match="broker's own"):
+            resolve(url="amqp://localhost/", room=name)
+    for url in ("redis://localhost/", "local:///tmp/room.db", "pubsub://project", "memory://"):
+        with pytest.raises(SettingsError, match="broker's own"):
+            resolve(url=url, room="amq.fanout")

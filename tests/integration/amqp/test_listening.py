@@ -6,6 +6,7 @@ import json
 from contextlib import closing
 from typing import Any
 
+import amqp.channel
 import pika
 import pytest
 
@@ -187,3 +188,59 @@ def test_a_subscriber_whose_queue_an_operator_deletes_listens_again_under_a_new_
             sender.send("hello again")
         assert one(subscriber).message == "hello again"
     assert told[0] == "Lost"
+
+
+def test_the_brokers_own_fanout_exchange_is_a_room_that_is_never_declared(
+    rabbitmq: RabbitMQ, vhost: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declared: list[tuple[str, bool]] = []
+    declare = amqp.channel.Channel.exchange_declare
+
+    def noted(self: Any, exchange: str, *arguments: Any, passive: bool = False, **options: Any) -> Any:
+        declared.append((exchange, passive))
+        return declare(self, exchange, *arguments, passive=passive, **options)
+
+    monkeypatch.setattr(amqp.channel.Channel, "exchange_declare", noted)
+    settings = Settings.resolve(url=rabbitmq.url_for(vhost), room="amq.fanout")
+    with (
+        Subscriber(settings, "bob") as subscriber,
+        Subscriber(settings, "bob", durable="archive") as archive,
+        Sender(settings, "ada") as sender,
+    ):
+        assert sender.send("hello").heard
+        assert one(subscriber).message == one(archive).message == "hello"
+    assert declared
+    assert ("amq.fanout", False) not in declared
+
+
+def test_the_brokers_own_exchanges_of_other_types_are_no_rooms(amqp_url: str) -> None:
+    for name in ("amq.direct", "amq.topic", "amq.headers", "amq.match"):
+        with pytest.raises(SettingsError):
+            Settings.resolve(url=amqp_url, room=name)
+
+
+def test_a_messages_routing_key_is_its_room_so_that_mqtt_clients_get_a_topic(
+    rabbitmq: RabbitMQ, vhost: str
+) -> None:
+    settings = Settings.resolve(url=rabbitmq.url_for(vhost), room="lunch")
+    parameters = pika.URLParameters(rabbitmq.url_for(vhost))
+    with (
+        Subscriber(settings, "bob") as subscriber,
+        closing(pika.BlockingConnection(parameters)) as connection,
+    ):
+        # As somebody sets it up: the plug-in's clients are bound to amq.topic, by topics in which "/" is ".".
+        channel = connection.channel()
+        channel.exchange_bind("amq.topic", "lunch")
+        queue = channel.queue_declare("", exclusive=True).method.queue
+        channel.queue_bind(queue, "amq.topic", "lunch")
+        with Sender(settings, "ada") as sender:
+            sender.send("hello")
+        method, _, body = wait_until(lambda: _got(channel, queue), what="the message behind amq.topic")
+        assert method.routing_key == "lunch"
+        assert json.loads(body)["message"] == "hello"
+        assert one(subscriber).message == "hello"
+
+
+def _got(channel: Any, queue: str) -> Any:
+    found = channel.basic_get(queue)
+    return found if found[0] else None

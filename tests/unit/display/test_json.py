@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from base64 import b64decode
 from datetime import datetime, timezone
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kchat import rfc3339
 from kchat.display import create
 from kchat.display.json import WHOLE
 from kchat.message import Message
@@ -41,7 +43,10 @@ def line_of(message: Message) -> dict[str, Any]:
 
 def test_a_line_has_what_a_message_has() -> None:
     message = Message.compose("ada", "hello", id="1", sent_at=NOON, extra={"mood": {"good": True}})
-    assert list(line_of(message).items()) == [
+    line = line_of(message)
+    assert list(line)[3:5] == ["sent_at", "received_at"]
+    del line["received_at"]
+    assert list(line.items()) == [
         ("username", "ada"),
         ("message", "hello"),
         ("id", "1"),
@@ -52,6 +57,23 @@ def test_a_line_has_what_a_message_has() -> None:
         ("problem", None),
         ("mood", {"good": True}),
     ]
+
+
+def test_a_line_has_the_time_of_its_receipt_whatever_the_sender_says() -> None:
+    for message in (
+        Message.compose("ada", "hello", sent_at=NOON),
+        Message.receive(b"hello"),
+        Message.compose("ada", "hello", extra={"received_at": "1970-01-01T00:00:00.000Z"}),
+    ):
+        before = time.time_ns() // 1_000_000
+        line = line_of(message)
+        moment = rfc3339.parse(line["received_at"])
+        assert moment is not None
+        assert line["received_at"] == rfc3339.text(moment)
+        assert before <= rfc3339.milliseconds(moment) <= time.time_ns() // 1_000_000
+        assert line.get("extra", {}) == {
+            key: value for key, value in message.extra.items() if "received" in key
+        }
 
 
 def test_a_line_says_what_the_broker_says() -> None:

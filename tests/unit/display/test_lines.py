@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from kchat.display import create
 from kchat.display.lines import wrap
 from kchat.message import Message
-from kchat.text import visible, width
+from kchat.text import cautious_cells, visible, width
 from tests.hostile.corpus import TEXTS
 from tests.hostile.safe import ROW, why_unsafe
 from tests.unit.display.terminal import Terminal
@@ -126,6 +126,41 @@ def test_print_shows_what_is_no_text_escaped_and_further_lines_marked() -> None:
     )
 
 
+def test_print_names_the_account_unless_the_body_begins_with_its_name_and_has_no_other() -> None:
+    for body in (
+        '{"username":"guest","message":"hello"}',
+        '{"username": "guest", "message": "hello \\u0041 \\"username\\":\\"ada\\""}',
+        '{"username":"guest","message":"hello","more":{"username":"ada"}}',
+        '{"username":"guest","message":"hello","username ":"ada"}',
+    ):
+        assert shown("print", Message.receive(body.encode(), account="guest")) == f"Received {body}\n"
+    for body in (
+        '{"username":"ada","username":"guest","message":"hello"}',
+        '{"username":"guest","username":"ada","username":"guest","message":"hello"}',
+        '{"username":"guest","user\\u006eame":"ada","\\u0075sername":"guest","message":"hello"}',
+        '{"username":"\\u0067uest","message":"hello"}',
+        '{"user\\u006eame":"guest","message":"hello","Username":"ada"}',
+        '{"message":"hello, said \\"username\\":\\"ada\\"","username":"guest"}',
+        ' {"username":"guest","message":"hello"}',
+        '{"username":"guest","message":"hello","username":"ada"}',
+    ):
+        line = shown("print", Message.receive(body.encode(), account="guest"))
+        assert line == f"Received {body} (via guest)\n"
+    hidden = '{"message":"' + "x" * 70_000 + '","username":"guest"}'
+    assert shown("print", Message.receive(hidden.encode(), account="guest")).endswith(
+        " in all] (via guest)\n"
+    )
+
+
+def test_print_knows_whose_a_body_is_in_any_order_of_keys_where_the_looker_shares_the_account() -> None:
+    body = '{"message":"hello","username":"guest"}'
+    stream = io.StringIO()
+    display = create("print", stream, own="guest", unchecked=True)
+    display.show(Message.receive(body.encode(), account="guest"))
+    display.flush()
+    assert stream.getvalue() == f"Received {body}\n"
+
+
 @pytest.mark.parametrize("mode", ["plain", "print"])
 def test_a_message_is_cut_at_64_kib_with_its_size(mode: str) -> None:
     line = shown(mode, Message.receive(b"x" * (3 << 20), sent_at=NOON))
@@ -157,7 +192,7 @@ def test_messages_are_as_many_rows_as_there_are(mode: str, said: list[tuple[str,
 
 
 @pytest.mark.parametrize("mode", ["plain", "print"])
-@pytest.mark.parametrize("columns", [80, 20, 7])
+@pytest.mark.parametrize("columns", [80, 20, 9])
 def test_on_a_terminal_a_long_line_cannot_look_like_two_messages(
     mode: str, columns: int, terminal: Callable[[int, int], Terminal]
 ) -> None:
@@ -175,7 +210,7 @@ def test_on_a_terminal_a_long_line_cannot_look_like_two_messages(
     screen = [row for row in tty.rows() if row]
     assert len(screen) > len(texts)
     assert sum(row.startswith(first) for row in screen) == len(texts)
-    assert all(row.startswith((first, "  ")) or columns == 7 for row in screen)
+    assert all(row.startswith((first, "         | " if columns == 80 else "| ")) for row in screen)
 
 
 def test_a_terminal_that_is_resized_wraps_anew(terminal: Callable[[int, int], Terminal]) -> None:
@@ -188,7 +223,7 @@ def test_a_terminal_that_is_resized_wraps_anew(terminal: Callable[[int, int], Te
     display.flush()
     display.show(say("word " * 12))
     display.flush()
-    assert tty.rows()[2] == "           word word word word word word"
+    assert tty.rows()[2] == "         | word word word word word word"
 
 
 @given(NASTY.map(visible), st.integers(1, 30), st.integers(0, 30), st.sampled_from(["", "  "]))
@@ -199,8 +234,8 @@ def test_wrapping_loses_nothing_but_spaces_and_keeps_to_the_columns(
     assert re.sub(r"[ \n]", "", wrapped) == re.sub(r"[ \n]", "", text)
     for number, line in enumerate(wrapped.split("\n")):
         room = columns - (start if number == 0 else 0)
-        # One character has to go on each line, however narrow.
-        assert width(line) <= max(room, width(indent) + 2)
+        # One character has to go on each line, however narrow, but on one that begins with something else.
+        assert width(line, cautious_cells) <= max(room, width(indent) + 2 if number or not start else 0)
 
 
 def test_wrapping_a_very_long_message_does_not_take_long() -> None:

@@ -44,6 +44,7 @@ def table(tty: Terminal, *messages: Message) -> list[str]:
         display.show(message)
     draw(display)
     rows = tty.rows()
+    display.suspend()
     display.close()
     return rows
 
@@ -158,7 +159,7 @@ def test_nothing_is_drawn_while_nothing_changes(terminal: NewTerminal) -> None:
 
 def test_what_it_remembers_is_bounded() -> None:
     display = Rich(io.StringIO())
-    display._live = True
+    display.live = True
     huge = say("x" * 1_000_000, "y" * 1_000_000)
     for _ in range(10_000):
         display.show(huge)
@@ -196,10 +197,12 @@ def test_text_is_never_more_than_text(text: str, terminal: NewTerminal) -> None:
     display.show(Message.receive(say(text, text).body))
     draw(display)
     rows = tty.rows()
+    drawn = len(tty.raw())
     display.close()
+    assert tty.raw()[drawn:].count(b"\n") <= 23
     # Our own sequences and no other: modes, positions, erased lines, styles.
     rest = re.sub(r"\x1b\[(\?(1049|25|7)[hl]|2J|\d+;1H|2K|[\d;]*m)", "", tty.raw().decode())
-    rest = re.sub(r"\x1b\]999;\d+\x07", "", rest)
+    rest = re.sub(r"\x1b\]999;\d+\x07|\r\n", "", rest)
     assert "\x1b" not in rest
     assert rest.isprintable() or all(c.isprintable() or c in "\u200c\u200d" for c in rest)
     assert re.fullmatch(r"Username +Date / time +Message", rows[1])
@@ -223,7 +226,47 @@ def test_the_terminal_is_as_before_when_it_ends(terminal: NewTerminal) -> None:
     for mode in (1049, 25, 7):
         switches = re.findall(rf"\x1b\[\?{mode}([hl])", after)
         assert switches == (["h", "l"] if mode == 1049 else ["l", "h"])
-    assert after.rstrip("\x07").split("\x1b]999")[0].endswith("\x1b[?1049l")
+    assert after.rstrip("\x07").split("\x1b]999")[0].endswith("\x1b[?7h\x1b[?25h")
+
+
+def test_the_last_table_stays_behind_also_where_nothing_of_it_was_drawn_yet(terminal: NewTerminal) -> None:
+    for size in ((80, 24), (40, 12), (200, 50)):
+        tty = terminal(*size)
+        display = Rich(tty.stream)
+        display.open("chat")
+        for number in range(100):
+            display.show(say(f"number {number}"))
+        display.close()
+        rows = tty.raw().decode().rpartition("\x1b[?1049l")[2].split("\r\n")
+        shown = [int(row.split()[-1]) for row in rows if "number" in row]
+        assert shown == list(range(99, 99 - len(shown), -1))
+        assert len(shown) == size[1] - 4
+
+
+def test_nothing_stays_behind_where_no_message_came_or_while_it_is_suspended(terminal: NewTerminal) -> None:
+    tty = terminal(80, 24)
+    display = Rich(tty.stream)
+    display.open("chat")
+    display.close()
+    display.open("chat")
+    display.show(say("hello"))
+    display.suspend()
+    assert "Username" not in tty.raw().decode().rpartition("\x1b[?1049l")[2]
+    display.open("chat")
+    assert "hello" in "".join(tty.rows())
+    display.close()
+
+
+def test_it_says_when_what_it_was_given_is_not_drawn_yet(terminal: NewTerminal) -> None:
+    tty = terminal(80, 24)
+    display = Rich(tty.stream)
+    display.open("chat")
+    display.show(say("hello"))
+    assert display.flush() is False
+    assert "hello" not in "".join(tty.rows())
+    wait_until(display.flush, 5)
+    assert "hello" in "".join(tty.rows())
+    display.close()
 
 
 def test_without_colour_there_is_none(terminal: NewTerminal, monkeypatch: pytest.MonkeyPatch) -> None:

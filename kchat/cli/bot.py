@@ -1,0 +1,97 @@
+"""The bot of ``kchat send --bot``: quotes from the list that comes with the package, with pauses, until it is stopped."""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from kchat.cli.options import Seconds
+
+if TYPE_CHECKING:
+    from kchat.message import Message
+
+_LOOK = 0.1
+"""Seconds between looks whether it is to stop, in a pause."""
+
+
+class Pause(NamedTuple):
+    """How long to wait between two quotes: a random number of seconds from ``least`` to ``most``."""
+
+    least: float
+    most: float
+
+    def __str__(self) -> str:
+        return f"{self.least:g}" if self.least == self.most else f"{self.least:g} to {self.most:g}"
+
+
+class PauseType(click.ParamType):  # type: ignore[type-arg]  # generic since Click 8.4 only
+    """Seconds, ``5``, or a range of them, ``1..10``."""
+
+    name = "pause"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Pause:
+        """Read it; Click reports what :meth:`fail` says."""
+        if isinstance(value, Pause):
+            return value
+        least, dots, most = str(value).partition("..")
+        seconds = Seconds(zero=True)
+        pause = Pause(*(seconds.convert(part, param, ctx) for part in (least, most if dots else least)))
+        if pause.least > pause.most:
+            self.fail(f"{value!r} is not a range from the shorter pause to the longer one", param, ctx)
+        return pause
+
+
+def posts(
+    first: str | None, pause: Pause, count: int | None, stop: Callable[[], bool], *, as_authors: bool = False
+) -> Iterator[str | Message | None]:
+    """What the bot sends: the quotes in random order, over and over.
+
+    Arguments:
+        first: a message to begin with; None for none.
+        pause: between two messages.
+        count: end after so many quotes. None for never.
+        stop: asked ten times a second; true ends a pause.
+        as_authors: whether each quote is a message of its author's, in place of one that names the author.
+
+    Yields:
+        Messages, and ``None`` before each pause, so that the last one's confirmation is collected.
+    """
+    begun = False
+    if first is not None:
+        yield first
+        begun = True
+    for quote in _quotes(count):
+        if begun:
+            yield None
+            until = time.monotonic() + random.uniform(*pause)  # noqa: S311 - no secret
+            while not stop() and (left := until - time.monotonic()) > 0:
+                time.sleep(min(left, _LOOK))
+        yield _by_author(quote) if as_authors else quote
+        begun = True
+
+
+def _quotes(count: int | None) -> Iterator[str]:
+    from importlib.resources import files
+
+    quotes = files("kchat").joinpath("data/quotes.txt").read_text("utf-8").splitlines()
+    sent = 0
+    while True:
+        for quote in random.sample(quotes, len(quotes)):
+            if sent == count:
+                return
+            yield quote
+            sent += 1
+
+
+def _by_author(quote: str) -> Message:
+    """``Text (Author, Work)`` as a message of the author's."""
+    from kchat.message import Message
+
+    found = re.fullmatch(r"(.+) \(([^,()]+)(?:, .+)?\)", quote)
+    assert found is not None, quote
+    return Message.compose(found[2], found[1])

@@ -1,0 +1,46 @@
+"""The rows of the mode ``rich`` where there is no screen to draw on: as they come, the newest last."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from kchat.display.lines import Lines, local
+from kchat.display.names import doubt
+from kchat.text import block, most_cells, name, width
+
+if TYPE_CHECKING:
+    from kchat.message import Message
+
+FULL_TIME = len("2026-05-01 12:04:05")
+_NAME_WIDTH = 16
+_GAP = " " * 2
+_MARK = "| "
+
+
+class Rows(Lines):
+    """Columns for the name, the time and the message. On a terminal that cannot be drawn on, nothing wraps by itself."""
+
+    def open(self, title: str) -> None:  # noqa: ARG002 - there is no place for it
+        """Write the header."""
+        self._write(f"{'Username':<{_NAME_WIDTH}}{_GAP}{'Date / time':<{FULL_TIME}}{_GAP}", 0, "Message")
+
+    def show(self, message: Message) -> None:
+        """Add the message's row or rows."""
+        sent_at = message.sent_at
+        seconds = time.time() if sent_at is None else sent_at.timestamp()
+        text = block(message.message, self._indent, total=len(message.body) if message.problem else None)
+        shown = name(message.username, _NAME_WIDTH)
+        behind = doubt(message.username, message.account, unchecked=self._unchecked)
+        lead = f"{shown}{behind}{' ' * (_NAME_WIDTH - width(shown))}{_GAP}{when(seconds, FULL_TIME)}{_GAP}"
+        self._write(lead, width(lead, most_cells), text)
+
+    def _choose_indent(self) -> str:
+        return super()._choose_indent() if self._columns else " " * (_NAME_WIDTH + FULL_TIME + 2) + _MARK
+
+
+def when(seconds: float, columns: int) -> str:
+    """Date and time, or as much of it as there is room for."""
+    return time.strftime(
+        {FULL_TIME: "%Y-%m-%d %H:%M:%S", 8: "%H:%M:%S"}.get(columns, "%H:%M"), local(seconds)
+    )
