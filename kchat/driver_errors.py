@@ -14,6 +14,7 @@ import amqp.exceptions
 import kombu.exceptions
 
 from kchat import errors, tls
+from kchat.passing import amqp_state, redis_state
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -124,9 +125,9 @@ def _passing(error: amqp.exceptions.AMQPError, where: str) -> errors.KchatError 
     code, text = error.code, _reply_text(error)
     if isinstance(error, amqp.exceptions.ConsumerCancelled):
         return errors.Closed(f"{where}: the queue was deleted, or its consumer cancelled by the broker")
-    if code == 541 and "is down" in text:
-        # A virtual host that is not there yet, or not any more, while RabbitMQ starts or stops.
-        return errors.Unreachable(f"{where}: {text}")
+    hint = amqp_state(code, text) if where.startswith("amqp") else None
+    if hint is not None:
+        return errors.Unavailable(f"{where}: {text}", hint=hint)
     if code == 406 and "timed out" in text:
         # https://www.rabbitmq.com/docs/consumers#acknowledgement-timeout
         return errors.Closed(f"{where}: {text}")
@@ -173,10 +174,36 @@ def _reply_text(error: amqp.exceptions.AMQPError) -> str:
     return text.strip()
 
 
+def _redis_words(error: Exception) -> tuple[str, str]:
+    """A Redis error's code and text. redis-py takes the code away from the errors that it knows."""
+    text = str(error)
+    code = getattr(error, "status_code", None)
+    if code is None:
+        code = next((word for kind, word in _REDIS_CODES.items() if type(error).__name__ == kind), None)
+    if code is None:
+        return text.partition(" ")[0], text
+    return str(code), text if text.startswith(str(code)) or code == "ERR" else f"{code} {text}"
+
+
+_REDIS_CODES = {
+    "BusyLoadingError": "LOADING",
+    "ReadOnlyError": "READONLY",
+    "OutOfMemoryError": "OOM",
+    "ClusterDownError": "CLUSTERDOWN",
+    "MasterDownError": "MASTERDOWN",
+    "TryAgainError": "TRYAGAIN",
+}
+"""The codes behind redis-py's classes; before 8.0 its errors do not keep them."""
+
+
 def _from_redis(error: Exception, broker: Broker, doing: str) -> errors.KchatError | None:
     from redis import exceptions
 
     where = str(broker)
+    word, text = _redis_words(error)
+    hint = redis_state(word, text)
+    if hint is not None:
+        return errors.Unavailable(f"{where}: {text}", hint=hint)
     if isinstance(error, exceptions.NoPermissionError):
         return errors.NotAuthorised(f"{where}: not authorised: this account may not {doing} here: {error}")
     if isinstance(error, exceptions.AuthenticationError | exceptions.AuthenticationWrongNumberOfArgsError):

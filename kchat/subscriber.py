@@ -266,8 +266,8 @@ class Subscriber:
     def _lose(self, error: errors.KchatError) -> None:
         self._consumer.drop()
         self._handed_over = self._done = None
-        self._lost_at = monotonic()
-        if self._lost_at - self._consumer.connected_at < _STEADY:
+        self._lost_at = self._consumer.alive_at
+        if monotonic() - self._consumer.connected_at < _STEADY:
             self._backoff.fail()
         else:
             self._backoff.reset()

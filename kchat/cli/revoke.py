@@ -35,5 +35,9 @@ def command(names: tuple[str, ...], management_url: str | None, **broker: Any) -
     say = speaker(quiet=False)
     for name in names:
         closed = accounts.revoke(management, name)
-        say(f"revoked {name}: its account is gone" + (f", {closed} connections closed" if closed else ""))
+        say(f"revoked {name}: its account is gone" + _closed(closed))
     accounts.remove_expired(management, tell_removed)
+
+
+def _closed(count: int) -> str:
+    return f", {count} connection{'s' * (count != 1)} closed" if count else ""
