@@ -180,11 +180,13 @@ def test_replies_that_tell_of_a_state_are_told_from_those_about_rights(doing: st
 def test_redis_errors_that_tell_of_a_state_are_passing(doing: str) -> None:
     from redis._parsers.base import BaseParser
 
+    parse: Callable[[str], Exception] = BaseParser.parse_error
+
     broker = Settings.resolve(url="redis://localhost/").broker
     for text in REDIS_STATES:
-        mapped = as_kchat_error(BaseParser.parse_error(text), broker, doing)
+        mapped = as_kchat_error(parse(text), broker, doing)
         assert isinstance(mapped, Unavailable), text
         assert text.partition(" ")[2] in str(mapped)
         assert mapped.hint
     for text in ("NOPERM this user has no permissions to run the 'publish' command", "WRONGPASS invalid"):
-        assert isinstance(as_kchat_error(BaseParser.parse_error(text), broker, doing), NotAuthorised)
+        assert isinstance(as_kchat_error(parse(text), broker, doing), NotAuthorised)
