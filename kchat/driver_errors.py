@@ -142,6 +142,8 @@ def _from_handshake(error: amqp.exceptions.AMQPError, where: str, text: str) -> 
         return errors.NotAuthorised(
             f"{where}: no common way to log in; the broker offers {offers}", hint=hint
         )
+    if isinstance(error, amqp.exceptions.FrameError | amqp.exceptions.FrameSyntaxError):
+        return errors.Unreachable(f"{where}: what answers there does not keep to AMQP: {text}")
     if not isinstance(error, amqp.exceptions.UnexpectedFrame):
         return errors.Unreachable(f"{where}: {text}")
     greeting = getattr(error, "greeting", b"")
