@@ -14,7 +14,7 @@ import amqp.exceptions
 import kombu.exceptions
 
 from kchat import errors, tls
-from kchat.passing import amqp_state, redis_state
+from kchat.passing import amqp_state, redis_state, redis_words
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -176,33 +176,11 @@ def _reply_text(error: amqp.exceptions.AMQPError) -> str:
     return text.strip()
 
 
-def _redis_words(error: Exception) -> tuple[str, str]:
-    """A Redis error's code and text. redis-py takes the code away from the errors that it knows."""
-    text = str(error)
-    code = getattr(error, "status_code", None)
-    if code is None:
-        code = next((word for kind, word in _REDIS_CODES.items() if type(error).__name__ == kind), None)
-    if code is None:
-        return text.partition(" ")[0], text
-    return str(code), text if text.startswith(str(code)) or code == "ERR" else f"{code} {text}"
-
-
-_REDIS_CODES = {
-    "BusyLoadingError": "LOADING",
-    "ReadOnlyError": "READONLY",
-    "OutOfMemoryError": "OOM",
-    "ClusterDownError": "CLUSTERDOWN",
-    "MasterDownError": "MASTERDOWN",
-    "TryAgainError": "TRYAGAIN",
-}
-"""The codes behind redis-py's classes; before 8.0 its errors do not keep them."""
-
-
 def _from_redis(error: Exception, broker: Broker, doing: str) -> errors.KchatError | None:
     from redis import exceptions
 
     where = str(broker)
-    word, text = _redis_words(error)
+    word, text = redis_words(error)
     hint = redis_state(word, text)
     if hint is not None:
         return errors.Unavailable(f"{where}: {text}", hint=hint)

@@ -74,3 +74,38 @@ def redis_state(word: str, text: str) -> str | None:
     if _REDIS_LIMIT in text:
         return _CLOSE_OTHERS
     return _REDIS.get(word)
+
+
+_REDIS_CODES = {
+    "BusyLoadingError": "LOADING",
+    "ReadOnlyError": "READONLY",
+    "OutOfMemoryError": "OOM",
+    "ClusterDownError": "CLUSTERDOWN",
+    "MasterDownError": "MASTERDOWN",
+    "TryAgainError": "TRYAGAIN",
+    "NoPermissionError": "NOPERM",
+}
+"""The codes behind redis-py's classes, which take them away; its newer releases keep them beside the text."""
+
+
+def redis_words(error: Exception) -> tuple[str, str]:
+    """The code and the whole text of an error that a Redis server has sent.
+
+    Arguments:
+        error: of redis-py.
+    """
+    text = str(error)
+    code = getattr(error, "status_code", None) or _REDIS_CODES.get(type(error).__name__)
+    if code is None:
+        return text.partition(" ")[0], text
+    return code, text if code == "ERR" or text.startswith(code) else f"{code} {text}"
+
+
+def still_answers(error: Exception) -> bool:
+    """Whether a Redis error to one command says nothing about others: the server is there, but in trouble.
+
+    Arguments:
+        error: of redis-py.
+    """
+    code, text = redis_words(error)
+    return (code in _REDIS or code == "NOPERM") and _REDIS_LIMIT not in text
