@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         SendError,
         SettingsError,
         TooLarge,
+        Unavailable,
         Unreachable,
         Untrusted,
     )
@@ -63,6 +64,7 @@ _HOMES = {
         "SendError",
         "SettingsError",
         "TooLarge",
+        "Unavailable",
         "Unreachable",
         "Untrusted",
     ),
@@ -101,6 +103,7 @@ __all__ = [
     "Subscriber",
     "TooLarge",
     "TransportInfo",
+    "Unavailable",
     "Unreachable",
     "Untrusted",
     "__version__",

@@ -49,6 +49,8 @@ class InFlight:
         self.settled: deque[Receipt] = deque()
         self.bytes = 0
         self.last_settled = 0.0
+        self._oldest_since = 0.0
+        self._paused = 0.0
         self.heard: bool | None = None
         """Whether somebody was listening to the last message that the broker took; None where that is not known."""
         self.keep_unheard = False
@@ -84,6 +86,7 @@ class InFlight:
         """There is a new channel: all messages have to be published again, under tags that begin anew."""
         self._again.extendleft((message, place) for message, _, place in reversed(self._published.values()))
         self._published.clear()
+        self._paused = 0.0
         self._unheard.clear()
         self._tag = 0
 
@@ -108,16 +111,23 @@ class InFlight:
         self._again.clear()
         self.bytes = 0
 
-    def waiting_for(self) -> float:
-        """For how many seconds the oldest message has been waiting for the broker."""
-        oldest = next(iter(self._published.values()), None)
-        return 0.0 if oldest is None else monotonic() - oldest[1]
+    def waiting_for(self, *, pauses: bool = False) -> float:
+        """For how many seconds the oldest message has been the oldest, and waiting for the broker.
 
-    def restart_clock(self) -> None:
-        """Count the waiting from now, after a time in which no confirmation could come."""
-        now = monotonic()
-        for tag, (message, _, place) in self._published.items():
-            self._published[tag] = message, now, place
+        On a slow link a message waits for those before it. But whatever else is settled, it has its own time.
+
+        Arguments:
+            pauses: count the time that :meth:`pause_clock` was told of, too.
+        """
+        oldest = next(iter(self._published.values()), None)
+        if oldest is None:
+            return 0.0
+        waited = monotonic() - max(oldest[1], self._oldest_since)
+        return waited if pauses else max(0.0, waited - self._paused)
+
+    def pause_clock(self, seconds: float) -> None:
+        """Leave out this time, in which no confirmation could come."""
+        self._paused += seconds
 
     def move_settled(self, receipts: deque[Receipt]) -> None:
         """Append what is settled to these receipts."""
@@ -136,8 +146,11 @@ class InFlight:
         self.settled.append(Receipt(message, error=error))
 
     def on_ack(self, tag: int, multiple: bool) -> None:  # noqa: FBT001 - py-amqp's signature
-        """The broker has these messages."""
-        for message, place in self._take(tag, multiple):
+        """The broker has these messages. A tag that is none of ours confirms nothing."""
+        messages = self._take(tag, multiple)
+        if not messages:
+            return
+        for message, place in messages:
             if not self._tells_unheard:
                 self._settle(Receipt(message))
             elif message.id not in self._unheard:
@@ -166,6 +179,8 @@ class InFlight:
         """Nobody was listening to this one. Its confirmation comes next."""
         properties = message.properties if hasattr(message, "properties") else message["properties"]
         message_id = properties.get("message_id")
+        if len(self._unheard) > len(self._published):
+            return  # more than there are messages: none of ours
         self._unheard[message_id] = self._unheard.get(message_id, 0) + 1
 
     def _settle(self, receipt: Receipt) -> None:
@@ -174,6 +189,8 @@ class InFlight:
 
     def _take(self, tag: int, multiple: bool) -> list[tuple[Message, int]]:  # noqa: FBT001 - as above
         tags = list(takewhile(tag.__ge__, self._published)) if multiple else self._published.keys() & {tag}
+        if tags and next(iter(self._published)) in tags:
+            self._oldest_since, self._paused = monotonic(), 0.0
         return [self._published.pop(known)[::2] for known in tags]
 
 

@@ -65,6 +65,8 @@ class Consumer:
         self.checked = False
         """Whether the broker checks that a message's ``user_id`` is its sender's account."""
         self.connected_at = 0.0
+        self.alive_at = 0.0
+        """When it was last known to work. Who comes back from elsewhere may find that the broker has closed it long ago."""
         self.lasts = False
         """Whether what is sent while it is away is kept, a restart of the broker included."""
         self.queue_was_lost = False
@@ -136,7 +138,7 @@ class Consumer:
                 raise
             # The room was there before: somebody who may make it will.
             raise errors.Closed(str(error), error.hint) from error
-        self.connected_at = monotonic()
+        self.connected_at = self.alive_at = monotonic()
         self._tick_due = self.connected_at + self._tick
         self._bind_due = self.connected_at + _BIND_AGAIN
         if hasattr(self._connection.connection, "beat") and settings.heartbeat:
@@ -204,10 +206,15 @@ class Consumer:
         if now >= self._tick_due:
             self._tick_due = now + self._tick
             # Kombu sends none by itself: without this a quiet subscriber on a dead link would wait for ever.
-            self._connection.heartbeat_check()
+            try:
+                self._connection.heartbeat_check()
+            except amqp.exceptions.ConnectionForced:
+                self.alive_at = self._connection.connection.heard_at
+                raise
             if now >= self._bind_due and self._settings.transport.name == "amqp":
                 self._bind_due = now + _BIND_AGAIN
                 bind_again(self._channel, self._settings, self.queue_name, lasting=self._mends)
+        self.alive_at = now
 
     def acknowledge(self, tag: Any) -> None:
         """The broker may forget everything up to a delivery tag. Raises as :meth:`drain`."""

@@ -14,6 +14,7 @@ import amqp.exceptions
 import kombu.exceptions
 
 from kchat import errors, tls
+from kchat.passing import amqp_state, redis_state, redis_words
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -124,9 +125,9 @@ def _passing(error: amqp.exceptions.AMQPError, where: str) -> errors.KchatError 
     code, text = error.code, _reply_text(error)
     if isinstance(error, amqp.exceptions.ConsumerCancelled):
         return errors.Closed(f"{where}: the queue was deleted, or its consumer cancelled by the broker")
-    if code == 541 and "is down" in text:
-        # A virtual host that is not there yet, or not any more, while RabbitMQ starts or stops.
-        return errors.Unreachable(f"{where}: {text}")
+    hint = amqp_state(code, text) if where.startswith("amqp") else None
+    if hint is not None:
+        return errors.Unavailable(f"{where}: {text}", hint=hint)
     if code == 406 and "timed out" in text:
         # https://www.rabbitmq.com/docs/consumers#acknowledgement-timeout
         return errors.Closed(f"{where}: {text}")
@@ -141,6 +142,8 @@ def _from_handshake(error: amqp.exceptions.AMQPError, where: str, text: str) -> 
         return errors.NotAuthorised(
             f"{where}: no common way to log in; the broker offers {offers}", hint=hint
         )
+    if isinstance(error, amqp.exceptions.FrameError | amqp.exceptions.FrameSyntaxError):
+        return errors.Unreachable(f"{where}: what answers there does not keep to AMQP: {text}")
     if not isinstance(error, amqp.exceptions.UnexpectedFrame):
         return errors.Unreachable(f"{where}: {text}")
     greeting = getattr(error, "greeting", b"")
@@ -177,6 +180,10 @@ def _from_redis(error: Exception, broker: Broker, doing: str) -> errors.KchatErr
     from redis import exceptions
 
     where = str(broker)
+    word, text = redis_words(error)
+    hint = redis_state(word, text)
+    if hint is not None:
+        return errors.Unavailable(f"{where}: {text}", hint=hint)
     if isinstance(error, exceptions.NoPermissionError):
         return errors.NotAuthorised(f"{where}: not authorised: this account may not {doing} here: {error}")
     if isinstance(error, exceptions.AuthenticationError | exceptions.AuthenticationWrongNumberOfArgsError):

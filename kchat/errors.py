@@ -8,6 +8,7 @@
     ├── DecodeError           a body is no kchat message
     ├── BrokerError           something between here and the room
     │   ├── Unreachable       nothing answers there
+    │   │   ├── Unavailable     ... or what answers has no room for us now: a limit, a start, a failover
     │   │   └── Untrusted       ... or what answers cannot prove to be the broker
     │   ├── Refused           the broker answered: no
     │   │   ├── NotAuthorised   ... to this account
@@ -62,6 +63,10 @@ class BrokerError(KchatError):
 
 class Unreachable(BrokerError):
     """Nothing answers there: no such host, a closed port, a firewall, a failed TLS handshake."""
+
+
+class Unavailable(Unreachable):
+    """The broker is there and cannot do it now: a limit is reached, a node is down, it is starting. It can pass."""
 
 
 class Untrusted(Unreachable):

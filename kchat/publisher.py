@@ -189,11 +189,13 @@ class Publisher:
         return connection
 
     def _on_blocked(self, reason: str) -> None:
+        if self.blocked is None:
+            self.blocked_at = monotonic()
         self.blocked = reason
-        self.blocked_at = monotonic()
         self._on_event(events.Blocked(reason))
 
     def _on_unblocked(self) -> None:
+        if self.blocked is not None:
+            self._in_flight.pause_clock(monotonic() - self.blocked_at)
         self.blocked = None
-        self._in_flight.restart_clock()
         self._on_event(events.Unblocked())

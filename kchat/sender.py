@@ -344,8 +344,9 @@ class Sender:
             self._in_flight.refuse(message, error)
         except BlockingIOError:
             # The write got stuck. Did the broker say why?
+            ends = monotonic() + self.settings.confirm_timeout
             with suppress(TimeoutError):
-                while publisher.blocked is None:
+                while publisher.blocked is None and monotonic() < ends:
                     publisher.drain(0.1)
             while publisher.blocked is not None:
                 self._drain()
@@ -365,17 +366,21 @@ class Sender:
             self._mend(lambda: self._drain(0))
 
     def _drain(self, timeout: float = _TICK) -> None:
-        try:
+        with suppress(TimeoutError):
             self._publisher.drain(timeout)
-        except TimeoutError:
-            self._check_deadlines()
+        # Also when something came: it may be anything but the confirmation.
+        self._check_deadlines()
 
     def _check_deadlines(self) -> None:
         publisher = self._publisher
         if publisher.blocked is not None:
             if monotonic() - publisher.blocked_at > self._blocked_for:
                 raise publisher.refusal()
-        elif self._in_flight.waiting_for() > self.settings.confirm_timeout:
+        elif (
+            self._in_flight.waiting_for() > self.settings.confirm_timeout
+            # Blocked and unblocked in turns, it has had all the time that there is.
+            or self._in_flight.waiting_for(pauses=True) > self.settings.confirm_timeout + self._blocked_for
+        ):
             text = f"{publisher.broker}: no confirmation within {self.settings.confirm_timeout:g} s"
             raise errors.NotConfirmed(text)
 

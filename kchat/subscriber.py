@@ -331,8 +331,8 @@ class Subscriber:
         self._drops.forget()
         self._consumer.drop()
         self._handed_over = self._done = None
-        self._lost_at = monotonic()
-        if self._lost_at - self._consumer.connected_at < _STEADY:
+        self._lost_at = self._consumer.alive_at
+        if monotonic() - self._consumer.connected_at < _STEADY:
             self._backoff.fail()
         else:
             self._backoff.reset()

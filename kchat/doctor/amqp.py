@@ -158,9 +158,8 @@ def vhost(walk: Walk) -> Outcome:
         return ok(walk.broker.vhost)
     if isinstance(failure, errors.NotFound):
         return wrong(f"there is no virtual host {walk.broker.vhost!r}", failure.hint)
-    return wrong(
-        str(failure).removeprefix(f"{walk.broker}: "), f"the account needs rights on {walk.broker.vhost!r}"
-    )
+    hint = failure.hint or f"the account needs rights on {walk.broker.vhost!r}"
+    return wrong(str(failure).removeprefix(f"{walk.broker}: "), hint)
 
 
 def room(walk: Walk) -> Outcome:

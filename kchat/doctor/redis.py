@@ -88,8 +88,8 @@ def role(walk: Walk) -> Outcome:
             told = walk.client.role()
     except errors.Refused:
         return skipped("this account may not ask")
-    name = told[0].decode() if isinstance(told[0], bytes) else told[0]
-    if name == "slave":
+    name = told[0] if isinstance(told, list | tuple) and told else None
+    if name in (b"slave", "slave"):
         return note(
             "a replica: messages sent here reach its own subscribers only", "use the primary's address"
         )
@@ -138,6 +138,8 @@ def clock(walk: Walk) -> Outcome:
             seconds, microseconds = walk.client.time()
     except errors.Refused:
         return skipped("this account may not ask")
+    except (TypeError, ValueError, LookupError):  # redis-py's, on a reply that is no time
+        return skipped("the server tells no time")
     apart = time.time() - (seconds + microseconds / 1e6)
     text = f"this clock is {abs(apart):.0f} s {'ahead of' if apart > 0 else 'behind'} the server's"
     if abs(apart) < _ODD:

@@ -1,15 +1,19 @@
-"""A py-amqp connection that notices when the other end is gone.
+"""A py-amqp connection that notices when the other end is gone, and whose waits end whatever the other end does.
 
-py-amqp waits for ever for the answer to a synchronous method, and its heartbeats take a client that was busy for a broker
-that is dead. Heartbeats: https://www.rabbitmq.com/docs/heartbeats and AMQP 0-9-1 section 4.2.7.
+py-amqp waits for ever for the answer to a synchronous method, counts its patience anew with each frame that comes, and its
+heartbeats take a client that was busy for a broker that is dead. Here each answer has a time by which it has to be there:
+heartbeats, stray acknowledgements or a byte a second put nothing off. Heartbeats: https://www.rabbitmq.com/docs/heartbeats
+and AMQP 0-9-1 section 4.2.7.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from time import monotonic
 from typing import Any
 
-from amqp.exceptions import ConnectionForced
+from amqp.exceptions import ConnectionForced, RecoverableConnectionError
 from kombu.transport import pyamqp
 
 _SILENCE = 1.8
@@ -19,11 +23,30 @@ TICKS = 5
 """Looks at the clock in one heartbeat. The broker sends two, so does this."""
 
 
-class AliveConnection(pyamqp.Connection):
+class TimedAnswers:
+    """For a py-amqp channel or connection: an answer is there within ``answer_timeout``, or it is a :exc:`TimeoutError`."""
+
+    connection: Any
+
+    def wait(self, method: Any, callback: Any = None, timeout: float | None = None, **more: Any) -> Any:
+        """Wait for one of these methods; py-amqp calls it.
+
+        Raises:
+            TimeoutError: none came in time.
+        """
+        connection = self.connection
+        if connection is None:
+            raise RecoverableConnectionError("the connection is closed")
+        with connection.within(connection.answer_timeout if timeout is None else timeout):
+            return super().wait(method, callback, timeout, **more)  # type: ignore[misc]  # py-amqp's
+
+
+class AliveConnection(TimedAnswers, pyamqp.Connection):
     """A connection that knows when it last heard of the broker.
 
     Arguments:
-        answer_timeout: seconds of silence to wait for the answer to a synchronous method. Default: for ever.
+        answer_timeout: seconds to wait for the answer to a synchronous method. Default: for ever.
+        more: as of py-amqp's; ``connect_timeout`` holds from the look-up of the name to ``connection.open-ok``.
     """
 
     def __init__(self, *args: Any, answer_timeout: float | None = None, **more: Any) -> None:
@@ -31,6 +54,46 @@ class AliveConnection(pyamqp.Connection):
         self.answer_timeout = answer_timeout
         self.heard_at = monotonic()
         self._beat_at = 0.0
+        self._ends: float | None = None
+
+    @contextmanager
+    def within(self, seconds: float | None) -> Iterator[None]:
+        """A block whose waits are over after so many seconds, all together; ``None`` for no limit of its own."""
+        before = self._ends
+        if seconds is not None:
+            ends = monotonic() + seconds
+            self._ends = ends if before is None else min(before, ends)
+        try:
+            yield
+        finally:
+            self._ends = before
+
+    def patience(self, timeout: float | None) -> float | None:
+        """How long to wait for the next bytes: the timeout, or what is left of :meth:`within`, whichever is shorter.
+
+        Raises:
+            TimeoutError: nothing is left.
+        """
+        if self._ends is None:
+            return timeout
+        left = self._ends - monotonic()
+        if left <= 0:
+            raise TimeoutError("no answer in time")
+        return left if timeout is None else min(timeout, left)
+
+    def connect(self, callback: Any = None) -> Any:
+        """Connect, within ``connect_timeout``; py-amqp counts that for each frame.
+
+        Raises:
+            TimeoutError: it took longer.
+        """
+        try:
+            with self.within(self.connect_timeout):
+                return super().connect(callback)
+        except BaseException:
+            # py-amqp leaves the socket open where the broker, and not the system, refuses.
+            self.collect()
+            raise
 
     def blocking_read(self, timeout: float | None = None) -> Any:
         """Read and dispatch one frame, as py-amqp does, but without a timeout no longer than for an answer.
@@ -38,7 +101,8 @@ class AliveConnection(pyamqp.Connection):
         Raises:
             TimeoutError: none came in time.
         """
-        with self.transport.having_timeout(self.answer_timeout if timeout is None else timeout):
+        wait = self.patience(self.answer_timeout if timeout is None else timeout)
+        with self.transport.having_timeout(wait):
             frame = self.transport.read_frame()
         self.heard_at = monotonic()
         return self.on_inbound_frame(frame)

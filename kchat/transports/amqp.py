@@ -8,6 +8,7 @@
   before a byte of AMQP is written. Without that option TLS is py-amqp's own.
 - What answers is looked at before it is taken for AMQP: a TLS port addressed without TLS, a web server.
 - Heartbeats, and waits for answers that end: :mod:`.alive`.
+- Bounds of what a broker may send and say: :mod:`.bounds`.
 - Messages of which no more is read than is asked for: :mod:`.incoming`.
 - The length of a queue, without waiting for it: :mod:`.queue_length`.
 - Replies whose texts are none: :mod:`.lenient`.
@@ -26,14 +27,18 @@ from amqp.exceptions import UnexpectedFrame
 from kombu.transport import pyamqp
 
 from . import addresses
-from .alive import AliveConnection
-from .frames import BufferedReads, QuickWriting, drain_arrived
+from .alive import AliveConnection, TimedAnswers
+from .bounds import BoundedChannel, BoundedConnection
+from .frames import BufferedReads, QuickWriting, deadline, drain_arrived, left
 from .incoming import QuickDelivery, incoming_frames
 from .lenient import LenientMethods
 from .queue_length import QueueLength
 
 _GREETING = 7
 """Bytes of a frame's header (AMQP 0-9-1 section 4.2.3): type, channel, size."""
+
+_AT_ONCE = 0.001
+"""Seconds; a timeout of 0 would mean a socket that does not wait at all, and is no timeout to TLS."""
 
 _CONNECTION_START = b"\x01\x00\x00"
 """A method frame on channel 0: what a broker begins with."""
@@ -63,6 +68,8 @@ class _Beginning:
     connected: bool
     connect_timeout: float | None
     _read_buffer: bytes
+    _ends: float | None = None
+    """When the connection has to be there; ``connect_timeout`` holds for all of it."""
 
     def connect(self) -> None:
         """Connect, and look at the broker's first bytes.
@@ -72,13 +79,11 @@ class _Beginning:
         """
         if self.connected:
             return
+        self._ends = deadline(self.connect_timeout)
         super().connect()  # type: ignore[misc]  # py-amqp's
-        before = self.sock.gettimeout()
         try:
-            # The socket's own timeout: it holds for each byte that is waited for.
-            self.sock.settimeout(self.connect_timeout)
-            greeting: bytes = self._read(_GREETING)  # type: ignore[attr-defined]  # py-amqp's
-            self.sock.settimeout(before)
+            with self.having_timeout(left(self._ends)):  # type: ignore[attr-defined]  # BufferedReads'
+                greeting: bytes = self._read(_GREETING)  # type: ignore[attr-defined]  # likewise
             if not greeting.startswith(_CONNECTION_START):
                 raise NotAmqp(greeting)
         except BaseException:
@@ -119,7 +124,10 @@ class TlsTransport(_Beginning, BufferedReads, amqp.transport.SSLTransport):
         self._server_hostname = server_hostname
 
     def _setup_transport(self) -> None:
-        self.sock = self._tls.wrap(self.sock, self._server_hostname, self.connect_timeout)
+        wait = left(self._ends)
+        self.sock = self._tls.wrap(
+            self.sock, self._server_hostname, None if wait is None else max(_AT_ONCE, wait)
+        )
         self.sock.settimeout(None)
 
     def _shutdown_transport(self) -> None:
@@ -165,11 +173,13 @@ class TlsTransport(_Beginning, BufferedReads, amqp.transport.SSLTransport):
                 raise
 
 
-class Channel(QuickWriting, QuickDelivery, QueueLength, LenientMethods, pyamqp.Channel):
+class Channel(
+    BoundedChannel, QuickWriting, QuickDelivery, QueueLength, LenientMethods, TimedAnswers, pyamqp.Channel
+):
     """A channel whose publishing does nothing else, and whose messages are read when somebody asks."""
 
 
-class Connection(LenientMethods, AliveConnection):
+class Connection(BoundedConnection, LenientMethods, AliveConnection):
     """A connection that passes on why it is blocked.
 
     Arguments:

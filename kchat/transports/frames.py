@@ -19,10 +19,12 @@ from typing import Any
 
 import amqp
 from amqp import spec
-from amqp.exceptions import RecoverableConnectionError, UnexpectedFrame
+from amqp.exceptions import FrameError, RecoverableConnectionError, UnexpectedFrame
 from amqp.serialization import dumps
 
 from kchat.poller import new_poller
+
+from .bounds import FRAME_MAX
 
 _CHUNK = 64 * 1024
 """Bytes to ask the system for at once. A frame of RabbitMQ's has 128 KiB at most."""
@@ -54,6 +56,8 @@ class BufferedReads:
     _data = b""
     _start = 0
     _wanted = 0
+    frame_max = FRAME_MAX
+    """Bytes of the largest frame; the connection sets what is agreed on."""
     _patience: float | None = None
 
     def _setup_transport(self) -> None:
@@ -79,24 +83,29 @@ class BufferedReads:
 
         Raises:
             TimeoutError: it did not come in time. What came of it is kept.
+            amqp.exceptions.FrameError: it is larger than was agreed.
             amqp.exceptions.UnexpectedFrame: it does not end as a frame does.
             OSError: the connection is gone.
         """
+        ends = deadline(self._patience)
         while True:
             for frame in self.arrived_frames():
                 return frame
-            self.fill(self._patience)
+            self.fill(left(ends))
 
     def arrived_frames(self) -> Iterator[Frame]:
         """The frames of which all has arrived, each taken when it is asked for; the system is not asked.
 
         Raises:
+            amqp.exceptions.FrameError: one is larger than was agreed.
             amqp.exceptions.UnexpectedFrame: one does not end as a frame does.
         """
         while len(self._data) - self._start >= _AROUND:
             data, start = self._data, self._start
             kind, channel, size = _header(data, start)
             end = start + _AROUND + size
+            if size + _AROUND > self.frame_max:
+                raise FrameError(f"a frame of {size:,} bytes; agreed are {self.frame_max:,} at most")
             if end > len(data):
                 self._wanted = end - start
                 return
@@ -140,10 +149,21 @@ class BufferedReads:
         return came
 
     def _read(self, n: int, *_: Any, **__: Any) -> bytes:
+        ends = deadline(self._patience)
         while len(self._read_buffer) < n:
-            self._read_buffer += self._receive(n - len(self._read_buffer), self._patience)
+            self._read_buffer += self._receive(n - len(self._read_buffer), left(ends))
         read, self._read_buffer = self._read_buffer[:n], self._read_buffer[n:]
         return read
+
+
+def deadline(timeout: float | None) -> float | None:
+    """The moment at which a timeout is over; ``None`` for never."""
+    return None if timeout is None else monotonic() + timeout
+
+
+def left(ends: float | None) -> float | None:
+    """Seconds until a deadline; ``None`` where there is none. Of one that has passed 0, which only looks."""
+    return None if ends is None else max(0.0, ends - monotonic())
 
 
 def drain_arrived(connection: Any, timeout: float | None) -> None:
@@ -161,16 +181,21 @@ def drain_arrived(connection: Any, timeout: float | None) -> None:
         connection.drain_events(timeout=timeout)
         return
     dispatch = connection.on_inbound_frame
-    left, seen = _BURST, False
+    ends = deadline(connection.answer_timeout if timeout is None else timeout)
+    more, seen, looked = _BURST, False, False
     while True:
         for frame in transport.arrived_frames():
             seen = dispatch(frame) or seen
-            left -= 1
-            if not left:
+            more -= 1
+            if not more:
                 return
         if seen:
             return
-        transport.fill(connection.answer_timeout if timeout is None else timeout)
+        # Heartbeats and parts of a frame are no event, and put nothing off.
+        if looked and ends is not None and monotonic() >= ends:
+            raise TimeoutError("timed out")
+        transport.fill(left(ends))
+        looked = True
         connection.heard_at = monotonic()
 
 

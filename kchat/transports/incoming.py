@@ -16,15 +16,17 @@ from typing import Any
 
 import amqp
 from amqp import spec
-from amqp.exceptions import AMQPError, UnexpectedFrame
+from amqp.exceptions import AMQPError, FrameSyntaxError, UnexpectedFrame
 from amqp.serialization import decode_properties_basic
 
+from .bounds import KEPT_BODY, LARGEST_BODY, UNREADABLE
 from .frames import NUMBER_HEADER
 
 _METHOD, _HEADER, _BODY, _HEARTBEAT = 1, 2, 3, 8
 _WITH_CONTENT = frozenset((spec.Basic.Deliver, spec.Basic.Return, spec.Basic.GetOk))
 
 _ids = struct.Struct(">HH").unpack_from
+_ids_size = 4
 _tag_and_flag = struct.Struct(">Q?").unpack_from
 _body_size = struct.Struct(">4xQ").unpack_from
 
@@ -65,16 +67,7 @@ messages."""
 _NUMBER = bytes((len(NUMBER_HEADER),)) + NUMBER_HEADER.encode() + b"S"
 _LONGEST_NUMBER = 64
 
-_UNREADABLE = (
-    ValueError,
-    ArithmeticError,
-    LookupError,
-    TypeError,
-    RecursionError,
-    OSError,
-    struct.error,
-    AMQPError,
-)
+_UNREADABLE = (*UNREADABLE, OSError, AMQPError)
 
 
 class Incoming(amqp.Message):
@@ -95,7 +88,7 @@ class Incoming(amqp.Message):
         self.missing = 0
         """Bytes of the body that have not come yet."""
         self._header: bytes | None = None
-        self._pieces: list[bytes] = []
+        self._kept = bytearray()
         self._properties: dict[str, Any] | None = None
 
     def take(self, kind: int, payload: bytes) -> None:
@@ -107,18 +100,24 @@ class Incoming(amqp.Message):
 
         Raises:
             amqp.exceptions.UnexpectedFrame: it is none of a content, or another comes first.
+            amqp.exceptions.FrameSyntaxError: the body has a size that no broker takes, or goes on beyond it.
         """
         if kind == _BODY and self._header is not None:
             self.missing -= len(payload)
-            if self.missing <= 0 and not self._pieces:
+            if self.missing < 0:
+                raise FrameSyntaxError("a message is longer than it says")
+            if not self.missing and not self._kept:
                 self.body = payload
                 return
-            self._pieces.append(payload)
-            if self.missing <= 0:
-                self.body, self._pieces = b"".join(self._pieces), []
+            if (room := KEPT_BODY - len(self._kept)) > 0:  # the rest of a huge one is read, and not kept
+                self._kept += payload[:room]
+            if not self.missing:
+                self.body, self._kept = bytes(self._kept), bytearray()
         elif kind == _HEADER and self._header is None and len(payload) >= _PROPERTIES_AT + 2:
             self._header = payload
             (self.missing,) = _body_size(payload)
+            if self.missing > LARGEST_BODY:
+                raise FrameSyntaxError(f"a message of {self.missing:,} bytes; no broker takes that")
         else:
             raise UnexpectedFrame(f"a frame of type {kind} within a message")
 
@@ -224,8 +223,12 @@ def incoming_frames(
         if message is None:
             if kind != _METHOD:
                 raise UnexpectedFrame(f"a frame of type {kind} without a method in front of it")
+            if len(payload) < _ids_size:
+                raise FrameSyntaxError("a method without class and number")
             method = _ids(payload)
             if method in _WITH_CONTENT:
+                if channel not in (connection.channels or ()):
+                    raise UnexpectedFrame(f"a message on channel {channel}, which is not open")
                 begun[channel] = Incoming(method, payload)
                 return False
             callback(channel, method, payload, None)

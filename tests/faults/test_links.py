@@ -241,3 +241,14 @@ def test_letting_go_of_a_dead_link_takes_no_time(link: Proxy, through: Settings)
         began = monotonic()
         each.close()
         assert monotonic() - began < 1.5
+
+
+def test_the_time_away_counts_from_when_the_connection_last_worked(link: Proxy, through: Settings) -> None:
+    with Listening(replace(through, heartbeat=30)) as listening:
+        listening.hold()
+        held_at = monotonic()
+        link.cut()
+        wait_until(lambda: monotonic() - held_at > 1.5, 5)  # busy elsewhere, and does not notice
+        listening.go_on()
+        back = listening.wait_for(events.Back, 10)
+    assert back.event.seconds > 1.2

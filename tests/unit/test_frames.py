@@ -7,13 +7,15 @@ import socket
 import struct
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+from time import monotonic
 from typing import Any
 
 import amqp
 import amqp.method_framing
 import amqp.transport
 import pytest
-from amqp.exceptions import RecoverableConnectionError, UnexpectedFrame
+from amqp.exceptions import FrameError, RecoverableConnectionError, UnexpectedFrame
 from hypothesis import given
 from hypothesis import strategies as st
 from kombu.transport import pyamqp
@@ -222,9 +224,36 @@ def test_frames_come_out_however_they_are_cut(payloads: list[bytes], cuts: list[
 
 def test_a_frame_larger_than_a_read_is_put_together(ends: Ends) -> None:
     body = bytes(range(256)) * 512
+    body = body[: ends.transport.frame_max - 8]
     ends.broker.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
     ends.broker.sendall(frame(body, kind=3))
     assert ends.read() == (3, 1, body)
+
+
+def test_a_frame_larger_than_agreed_is_refused_by_its_header(ends: Ends) -> None:
+    for agreed, size in ((128 * 1024, 0xFFFFFFFF), (128 * 1024, 128 * 1024 - 7), (4096, 4089)):
+        ends.transport.frame_max = agreed
+        ends.broker.sendall(struct.pack(">BHIx", 1, 0, size))
+        with pytest.raises(FrameError, match="bytes"):
+            ends.read()
+        ends.transport._data, ends.transport._start = b"", 0
+
+
+def test_a_byte_now_and_then_does_not_put_off_the_deadline(ends: Ends) -> None:
+    began, stop = monotonic(), Event()
+
+    def trickle() -> None:
+        for byte in frame(b"x" * 100):
+            if stop.wait(0.05):
+                return
+            ends.broker.sendall(bytes((byte,)))
+
+    with ThreadPoolExecutor() as threads:
+        threads.submit(trickle)
+        with pytest.raises(TimeoutError):
+            ends.read(0.4)
+        stop.set()
+    assert monotonic() - began < 3
 
 
 def test_what_py_amqp_has_read_already_comes_first(ends: Ends) -> None:

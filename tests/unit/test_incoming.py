@@ -30,6 +30,7 @@ class Connection:
 
     def __init__(self, make: Any) -> None:
         self.bytes_recv = 0
+        self.channels = dict.fromkeys(range(16))
         self.came: list[tuple[Any, ...]] = []
         self.take = make(self, lambda *method: self.came.append(method))
 

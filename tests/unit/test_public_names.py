@@ -38,6 +38,7 @@ NAMES = [
     "Subscriber",
     "TooLarge",
     "TransportInfo",
+    "Unavailable",
     "Unreachable",
     "Untrusted",
     "__version__",

@@ -7,17 +7,20 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import count
+from time import monotonic
 from typing import Any, Final
 
 from amqp.exceptions import ChannelError
 from amqp.protocol import queue_declare_ok_t
 from kombu.transport import redis as kombu_redis
+from redis.exceptions import InvalidResponse
 
 from . import envelope
+from .replies import Parser, ping
 from .subscription import Subscription, Topic
-from .tls import TlsConnection
+from .tls import PlainConnection, TlsConnection
 
 _NO_ROUTE: Final = 312
 """AMQP 0-9-1 section 1.2: the reply code of ``basic.return`` when no queue is bound."""
@@ -57,6 +60,7 @@ class Channel(kombu_redis.Channel):
     """
 
     Message = envelope.Message
+    connection_class = PlainConnection
     connection_class_ssl = TlsConnection
     supports_batch_publish = False
     socket_timeout = 10.0
@@ -76,7 +80,21 @@ class Channel(kombu_redis.Channel):
         self._tags = count(1)
         # Kombu's own is one for all channels of all connections. Ours stays empty: its code for fanout then rests.
         self._fanout_queues: dict[str, Any] = {}
+        self._ready_by: float | None = None
+        self._made = False
         super().__init__(*args, **kwargs)
+        self._ready_by, self._made = None, True
+
+    @cached_property
+    def client(self) -> Any:
+        """redis-py's client. Kombu says PING by it when the channel is made."""
+        client = self._create_client(asynchronous=True)
+        client.ping = partial(ping, client.ping)
+        return client
+
+    def _connect_deadline(self) -> float | None:
+        """When the first connection has to be there and to have answered, while it is made."""
+        return self._ready_by
 
     # ---- publishing
 
@@ -97,6 +115,8 @@ class Channel(kombu_redis.Channel):
         receivers = self._publisher.publish(
             self._get_publish_topic(exchange, routing_key), kombu_redis.dumps(message)
         )
+        if not isinstance(receivers, int):
+            raise InvalidResponse(f"to PUBLISH it says {receivers!r:.60}")
         if mandatory and not receivers:
             error = ChannelError("nobody listens to it", reply_code=_NO_ROUTE)
             for callback in list(self.events["basic_return"]):
@@ -209,7 +229,10 @@ class Channel(kombu_redis.Channel):
 
     def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:
         # In RESP2 replies and messages come in one order, and nothing comes that was not asked for.
-        return {**super()._connparams(asynchronous=asynchronous), "protocol": 2}
+        params = super()._connparams(asynchronous=asynchronous)
+        if not self._made and self._ready_by is None and self.socket_connect_timeout:
+            self._ready_by = monotonic() + self.socket_connect_timeout
+        return {**params, "protocol": 2, "parser_class": partial(Parser, until=self._connect_deadline)}
 
     # ---- consuming
 

@@ -17,6 +17,12 @@ _KEYS: Final = {"body", "content-type", "content-encoding", "headers", "properti
 _NOT_ITS_TYPE: Final = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 
 
+_LARGE: Final = 1 << 20
+_MOST_VALUES: Final = 100_000
+"""Over so many bytes JSON is looked at before it is read: values take many times their size, and an emoji makes all of a
+text four times as large. Kombu's envelopes are ASCII, with a handful of values; bodies are in base 64."""
+
+
 def unwrap(data: bytes) -> dict[str, Any]:
     """What was published, with its body as bytes.
 
@@ -41,6 +47,8 @@ def unwrap(data: bytes) -> dict[str, Any]:
 def _kombus(data: bytes) -> dict[str, Any] | None:
     # Kombu's serialiser leaves no spaces before the brace; a foreign body is most often none, and need not be parsed.
     if not data.startswith(b"{"):
+        return None
+    if len(data) > _LARGE and (not data.isascii() or sum(map(data.count, (b",", b"[", b"{"))) > _MOST_VALUES):
         return None
     try:
         envelope = loads(data.decode())

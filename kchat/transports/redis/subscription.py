@@ -9,6 +9,17 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import InvalidResponse, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from kchat.passing import still_answers
+
+_MOST_EARLIER = 10_000
+_MOST_EARLIER_BYTES = 16 * 1024 * 1024
+"""Messages of earlier subscriptions, and their bytes, that may come before a new one is confirmed."""
+
+_LOOKS = 100
+"""Replies that are no messages, at most, before whoever asks for one gets to look at the clock."""
 
 
 class Topic(NamedTuple):
@@ -59,10 +70,18 @@ class Subscription:
         """
         self._send("PSUBSCRIBE" if topic.pattern else "SUBSCRIBE", topic.name)
         confirmation = [b"psubscribe" if topic.pattern else b"subscribe", topic.name]
-        earlier = []
-        while (reply := self._receive())[:2] != confirmation:
+        earlier: list[tuple[Topic, bytes]] = []
+        size = 0
+        timeout = self._connection.socket_timeout
+        ends = None if timeout is None else monotonic() + timeout
+        while not isinstance(reply := self._receive(), list) or reply[:2] != confirmation:
             if (message := _message(reply)) is not None:
                 earlier.append(message)
+                size += len(message[1])
+            if len(earlier) > _MOST_EARLIER or size > _MOST_EARLIER_BYTES:
+                raise InvalidResponse("more and more messages, and no confirmation of SUBSCRIBE")
+            if ends is not None and monotonic() > ends:
+                raise RedisTimeoutError("no confirmation of SUBSCRIBE in time")
         return earlier
 
     def remove(self, topic: Topic) -> None:
@@ -71,7 +90,9 @@ class Subscription:
 
     def read(self) -> tuple[Topic, bytes] | None:
         """The next message that is there, or ``None``; does not wait."""
-        while self.readable():
+        for _ in range(_LOOKS):
+            if not self.readable():
+                break
             if (message := _message(self._receive())) is not None:
                 return message
         return None
@@ -111,15 +132,22 @@ class Subscription:
         self._connection.send_command(*words, check_health=False)
 
     def _receive(self) -> Any:
-        reply = self._connection.read_response()
+        try:
+            reply = self._connection.read_response()
+        except ResponseError as error:
+            if self._asked is None or not still_answers(error):
+                raise
+            reply = None  # to PING: a server in trouble, but there
         self._heard = monotonic()
         self._asked = None
         return reply
 
 
 def _message(reply: Any) -> tuple[Topic, bytes] | None:
-    if reply[0] == b"message":
-        return Topic(reply[1]), reply[2]
-    if reply[0] == b"pmessage":
-        return Topic(reply[1], pattern=True), reply[3]
-    return None
+    """The message that a reply is; ``None`` for another one, such as the answer to PING."""
+    if not isinstance(reply, list) or not reply or reply[0] not in (b"message", b"pmessage"):
+        return None
+    pattern = reply[0] == b"pmessage"
+    if len(reply) != 3 + pattern or not all(isinstance(part, bytes) for part in reply):
+        raise InvalidResponse("a message that is none")
+    return Topic(reply[1], pattern=pattern), reply[-1]

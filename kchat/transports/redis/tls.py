@@ -6,8 +6,14 @@ from typing import Any
 
 from redis.connection import Connection, SSLConnection
 
+from .replies import Bounded
 
-class TlsConnection(SSLConnection):
+
+class PlainConnection(Bounded, Connection):
+    """redis-py's connection without TLS."""
+
+
+class TlsConnection(Bounded, SSLConnection):
     """redis-py's connection with TLS, the TLS itself left to ``tls`` where that is given.
 
     Arguments:
@@ -25,6 +31,7 @@ class TlsConnection(SSLConnection):
             return super()._connect()  # type: ignore[no-untyped-call]  # redis-py's
         sock = Connection._connect(self)  # type: ignore[no-untyped-call]  # noqa: SLF001 - the one without TLS
         timeout = sock.gettimeout()
-        encrypted = self._tls.wrap(sock, self.host, self.socket_connect_timeout)
+        wait = self._parser.left(self.socket_connect_timeout)
+        encrypted = self._tls.wrap(sock, self.host, wait)
         encrypted.settimeout(timeout)
         return encrypted

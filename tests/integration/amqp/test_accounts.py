@@ -20,6 +20,7 @@ from kchat import (
     Settings,
     SettingsError,
     Subscriber,
+    Unavailable,
     accounts,
     rights,
     sharing,
@@ -207,7 +208,7 @@ def test_an_account_has_no_more_connections_than_it_may(
     if rabbitmq.version < (3, 8, 10):
         pytest.skip("RabbitMQ's limits for accounts came with 3.8.10")
     guest = invite(management, settings, name, max_connections=1)
-    with Subscriber(guest), pytest.raises(NotAuthorised, match="limit"):
+    with Subscriber(guest), pytest.raises(Unavailable, match="limit"):
         Subscriber(guest).open()
 
 
