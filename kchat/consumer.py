@@ -9,6 +9,8 @@ from collections import deque
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+import amqp.exceptions
+
 from kchat import errors
 from kchat.connection import account, broker_errors, close, connect, drainer, drop
 from kchat.lasting import bind_again, take_place

@@ -116,18 +116,20 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         if debug or error.name not in sys.stdlib_module_names:
             raise
         code = _lacking(error.name)
-    except OSError as error:
-        # Errors of brokers have become ours by now; what is left is where the messages are written to.
+    except (OSError, KchatError) as error:
         if debug:
             raise
-        _complain(f"cannot write the output: {error.strerror or error}", "")
-        code = FAILED
-    except KchatError as error:
-        if debug:
-            raise
-        _complain(str(error), _with_advice(error, words))
-        code = USAGE if isinstance(error, SettingsError) else FAILED
+        code = _failure(error, words)
     sys.exit(code)
+
+
+def _failure(error: OSError | KchatError, words: list[str]) -> int:
+    if isinstance(error, KchatError):
+        _complain(str(error), _with_advice(error, words))
+        return USAGE if isinstance(error, SettingsError) else FAILED
+    # Errors of brokers have become ours by now; what is left is where the messages are written to.
+    _complain(f"cannot write the output: {error.strerror or error}", "")
+    return FAILED
 
 
 def _lacking(module: str) -> int:
