@@ -31,7 +31,8 @@ MAX_BROKERS = 16
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,253}[A-Za-z0-9])?\.?")
 """RFC 1123 section 2.1, and the underscore of container networks. Other scripts are written in Punycode (RFC 3492)."""
 
-_PROJECT = re.compile(r"[A-Za-z0-9._-]+(:[A-Za-z0-9._-]+)?")
+_PROJECT = re.compile(r"([A-Za-z0-9][A-Za-z0-9.-]*:)?[A-Za-z0-9][A-Za-z0-9_-]*")
+"""With the domain of an organisation in front, as in ``example.com:project``."""
 _MAX_PATH = 4096
 _SQLITE = b"SQLite format 3\0"
 _HEADER_BYTES = 100

@@ -136,6 +136,7 @@ def hostile(folder: Path) -> dict[str, str]:
         "a virtual host that is not UTF-8": to("amqp://eve@127.0.0.1:1/%ff%fe"),
         "a database that is not a number": to("redis://eve@127.0.0.1:1/x"),
         "a project that is a path": without_account("pubsub://p/../q"),
+        "a project that is a folder": without_account("pubsub://.."),
         "a project with an account": without_account("pubsub://eve@p"),
     }
     names = {
