@@ -73,6 +73,12 @@ def moment(ms: int) -> tuple[datetime, str]:
     return _EPOCH + timedelta(0, second, rest * 1000), f"{_second(second)}.{rest:03d}Z"
 
 
+def now() -> str:
+    """The time of this machine's clock as text."""
+    second, rest = divmod(time.time_ns() // 1_000_000, 1000)
+    return f"{_second(second)}.{rest:03d}Z"
+
+
 def text(moment: datetime) -> str:
     """An aware time in UTC as text, to the millisecond."""
     return f"{moment.replace(tzinfo=None).isoformat('T', 'milliseconds')}Z"

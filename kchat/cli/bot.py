@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -61,6 +60,8 @@ def posts(
     Yields:
         Messages, and ``None`` before each pause, so that the last one's confirmation is collected.
     """
+    from random import uniform  # takes a while to load, and every send loads this module
+
     begun = False
     if first is not None:
         yield first
@@ -68,7 +69,7 @@ def posts(
     for quote in _quotes(count):
         if begun:
             yield None
-            until = time.monotonic() + random.uniform(*pause)  # noqa: S311 - no secret
+            until = time.monotonic() + uniform(*pause)  # noqa: S311 - no secret
             while not stop() and (left := until - time.monotonic()) > 0:
                 time.sleep(min(left, _LOOK))
         yield _by_author(quote) if as_authors else quote
@@ -77,11 +78,12 @@ def posts(
 
 def _quotes(count: int | None) -> Iterator[str]:
     from importlib.resources import files
+    from random import sample
 
     quotes = files("kchat").joinpath("data/quotes.txt").read_text("utf-8").splitlines()
     sent = 0
     while True:
-        for quote in random.sample(quotes, len(quotes)):
+        for quote in sample(quotes, len(quotes)):
             if sent == count:
                 return
             yield quote

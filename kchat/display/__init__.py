@@ -90,7 +90,7 @@ MODES: Mapping[str, Mode] = MappingProxyType(
             Mode("print", "kchat.display.print:Print", "the body as it came, Received <body>"),
             Mode("simple", "kchat.display.print:Print", "another name for print"),
             Mode("json", "kchat.display.json:Json", "one JSON object a line, for programs"),
-            Mode("rich", "kchat.display.rich:Rich", "a live table, the newest message on top"),
+            Mode("rich", "kchat.display.rich:Rich", "a live table, the newest message on top; q ends it"),
         )
     }
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from base64 import b64encode
 from typing import TYPE_CHECKING
 
@@ -44,7 +43,7 @@ class Json(Lines):
             "message": message.message,
             "id": message.id,
             "sent_at": None if sent_at is None else rfc3339.text(sent_at),
-            "received_at": rfc3339.moment(time.time_ns() // 1_000_000)[1],
+            "received_at": rfc3339.now(),
             "account": message.account,
             "verified": message.verified,
             "redelivered": message.redelivered,

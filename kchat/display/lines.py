@@ -92,6 +92,8 @@ class Lines:
         if not room or ("\n" not in text and text.isascii() and columns + len(text) + len(behind) <= room):
             self._output.write(f"{lead}{text}{self._dim(behind)}\n")
             return
+        if columns > room:
+            lead = lead.rstrip()
         rows = wrap(text, room, columns, self._indent, self._cells).split("\n")
         last = len(rows) - 1
         further: list[str] = []
@@ -145,17 +147,17 @@ def wrap(
     room = columns - start
     for line in text.split("\n"):
         rest, lead = line, ""
-        while True:
-            # With at most four marks to a character, so many characters are wider than the room.
-            piece = head(rest[: 8 * max(room, 1)], room, cells)
-            if len(piece) == len(rest):
-                break
+        # With at most four marks to a character, so many characters are wider than the room.
+        while len(piece := head(rest[: 8 * max(room, 1)], room, cells)) < len(rest):
             # A character has to go on each line, however narrow, but on one that begins with something else.
             piece = _to_word(piece, rest) or (rest[0] if lines or not start else "")
             lines.append(lead + piece)
             rest = rest[len(piece) :].lstrip(" ")
             lead, room = indent, columns - len(indent)
-        lines.append(lead + rest)
+            if not rest:
+                break
+        else:
+            lines.append(lead + rest)
         room = columns
     return "\n".join(lines)
 

@@ -51,6 +51,8 @@ def _names(body: bytes, username: str) -> bool:
     )
     if not body.startswith(beginnings):
         return False
+    if b"\\" not in body and body.count(b'"username"') == 1:
+        return True  # no other key is, or is written, like it
     keys: list[str] = []
 
     def note_keys(pairs: list[tuple[str, object]]) -> None:

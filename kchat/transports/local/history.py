@@ -105,10 +105,10 @@ def copy_into(
     position = position_of(db, exchange, beginning, options)
     db.execute(
         "INSERT INTO queued (queue, message, expires_at)"
-        " SELECT ?1, seq, CASE WHEN ?2 IS NULL THEN expires_at"
-        " ELSE min(ifnull(expires_at, 9e99), published_at + ?2) END"
-        " FROM message WHERE seq > ?3 AND seq <= ?4 ORDER BY seq",
-        (queue.id, queue.ttl, position, schema.last_seq(exchange)),
+        " SELECT ?, seq, CASE WHEN ? IS NULL THEN expires_at"
+        " ELSE min(ifnull(expires_at, 9e99), published_at + ?) END"
+        " FROM message WHERE seq > ? AND seq <= ? ORDER BY seq",
+        (queue.id, queue.ttl, queue.ttl, position, schema.last_seq(exchange)),
     )
 
 

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 #: The message gets the next number of its exchange. Should the topology have changed since the route was read,
 #: ``published_at`` is NULL, which the table refuses: checking costs no second statement and leaves no gap.
 _INSERT = """INSERT INTO message (seq, exchange, routing_key, published_at, expires_at, properties, body) VALUES (
-        ifnull((SELECT max(seq) FROM message WHERE seq BETWEEN ?1 AND ?2), ?1) + 1,
-        ?3, ?4, CASE (SELECT version FROM topology) WHEN ?5 THEN ?6 END, ?7, ?8, ?9
+        (SELECT ifnull((SELECT max(seq) FROM message WHERE seq BETWEEN floor AND ceiling), floor) + 1
+            FROM (SELECT ? AS floor, ? AS ceiling)),
+        ?, ?, CASE (SELECT version FROM topology) WHEN ? THEN ? END, ?, ?, ?
     )"""
 
 _STALE = "NOT NULL constraint failed: message.published_at"
@@ -238,7 +239,7 @@ def _drop_head(db: sqlite3.Connection, target: Target, most: int, number: int) -
     if number % max(1, most // 100):
         return
     db.execute(
-        "DELETE FROM queued WHERE queue = ?1 AND holder IS NULL AND id <="
-        " (SELECT id FROM queued WHERE queue = ?1 AND holder IS NULL ORDER BY id DESC LIMIT 1 OFFSET ?2)",
-        (target.queue, most),
+        "DELETE FROM queued WHERE queue = ? AND holder IS NULL AND id <="
+        " (SELECT id FROM queued WHERE queue = ? AND holder IS NULL ORDER BY id DESC LIMIT 1 OFFSET ?)",
+        (target.queue, target.queue, most),
     )
