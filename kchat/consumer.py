@@ -32,7 +32,7 @@ _PAUSE = 0.002
 _LONGEST_TICK = 1.0
 """Seconds between them at the most."""
 
-_BEHIND = 0.1
+_BEHIND = 0.02
 """Seconds in which there was always more to read, so that messages may be waiting at the broker, and it is asked."""
 
 _LOOK = 0.02
@@ -97,7 +97,8 @@ class Consumer:
         self._limit = self._limit_bytes = 0
         self._caught_up_at = 0.0
         self._looked_at = 0.0
-        self._waiting = self._seen = self._seen_bytes = 0
+        self._filled = 0.0
+        self._seen = self._seen_bytes = 0
 
     @property
     def connected(self) -> bool:
@@ -180,7 +181,8 @@ class Consumer:
         self._limit = int(limits.get("x-max-length") or 0)
         self._limit_bytes = int(limits.get("x-max-length-bytes") or 0)
         self._caught_up_at = self._looked_at = 0.0 if lasts else monotonic()
-        self._waiting = self._seen = self._seen_bytes = 0
+        self._filled = 0.0
+        self._seen = self._seen_bytes = 0
         self._queue, self._channel = queue, channel
         self.checked = getattr(self._connection.connection, "checks_accounts", False)
 
@@ -234,17 +236,17 @@ class Consumer:
         now = monotonic()
         if now - self._caught_up_at < _BEHIND:
             return
-        if now - self._looked_at < _LOOK and 2 * self._waiting < self._limit:
+        if now - self._looked_at < _LOOK and self._filled < 0.5:
             return
         self._looked_at = now
         self._channel.ask_length(self.queue_name, self._on_length)
 
     def _on_length(self, messages: int) -> None:
-        self._waiting = messages
+        by_number = messages / self._limit if self._limit else 0.0
         size = messages * self._seen_bytes / (self._seen or 1)
-        if (self._limit and messages >= self._limit) or (
-            self._limit_bytes and size >= _FULL * self._limit_bytes
-        ):
+        by_size = size / self._limit_bytes if self._limit_bytes else 0.0
+        self._filled = max(by_number, by_size)
+        if by_number >= 1 or by_size >= _FULL:
             self.was_full = True
 
     def note_sizes(self, messages: int, size: int) -> None:

@@ -150,6 +150,9 @@ class Sender:
                 keep_trying(self._publisher.open, self._on_event)
             else:
                 self._publisher.open()
+            # The broker counts from 1 again; what a stream that was left had in flight before a close() comes first.
+            with self._publisher.errors:
+                self._publish_again(rejoin=False)
 
     def close(self) -> None:
         """Close the connection, when no other thread is using it any more.

@@ -208,9 +208,9 @@ def number_table(stream: str) -> bytes:
 
     AMQP 0-9-1 section 4.2.5.5; a long string of 12 digits and the stream's name in front of them.
     """
-    value = f"{stream}.%012d".encode()
+    value = stream.encode().replace(b"%", b"%%") + b".%012d"
     field = bytes((len(NUMBER_HEADER),)) + NUMBER_HEADER.encode() + b"S"
-    size = len(value) - len("%012d") + 12
+    size = len(stream.encode()) + 1 + 12
     # A percent sign in the sizes would be taken for a place.
     return (
         b"".join(

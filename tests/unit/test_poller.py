@@ -1,0 +1,41 @@
+"""Waiting for a descriptor where eventlet or gevent have taken ``select.poll`` away."""
+
+from __future__ import annotations
+
+import os
+import select
+
+import pytest
+
+from kchat.poller import new_poller
+from tests.brokers.processes import Commands
+
+
+def test_it_waits_by_select_where_there_is_no_poll(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(select, "poll")
+    reading, writing = os.pipe()
+    try:
+        nothing, poller = new_poller(), new_poller()
+        nothing.register(reading, 0)
+        poller.register(reading, select.POLLIN)
+        for each in (nothing, poller):
+            assert each.poll(0) == []
+            assert each.poll(20) == []
+        os.write(writing, b"x")
+        assert poller.poll() == [(reading, select.POLLIN)]
+        poller = new_poller()
+        poller.register(writing, select.POLLOUT)
+        assert poller.poll(0) == [(writing, select.POLLOUT)]
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
+def test_a_subscriber_works_without_poll(commands: Commands, amqp_url: str, redis_url: str) -> None:
+    script = "import select; del select.poll\nfrom kchat.__main__ import run; run()"
+    for url in (amqp_url, redis_url):
+        subscriber = commands.python(script, "subscribe", "--url", url, "--limit", "1")
+        subscriber.wait_for("listening")
+        sent = commands.python(script, "send", "--url", url, "hello")
+        assert sent.wait() == 0, sent.stderr
+        assert subscriber.wait() == 0, subscriber.stderr
