@@ -139,7 +139,8 @@ def create(
         management.limit(name, "max-connections", max_connections)
         management.limit(name, "max-channels", 2 * max_connections)
         if not send_only:
-            leftovers.mend_shared_exchange(management, settings.broker.vhost, settings.room)
+            with suppress(errors.NotFound):  # the room is not open yet
+                leftovers.mend_shared_exchange(management, settings.broker.vhost, settings.room)
     except BaseException:
         # Half an account is of no use, and its name would be taken.
         with suppress(errors.BrokerError):

@@ -45,7 +45,7 @@ def look(node: RabbitMQ, vhost: str, page: Page, commands: Commands, pictures: P
     place = quote(vhost, safe="")
     for path, words in (
         ("connections", ["kchat subscribe chat", node.username]),
-        ("queues", ["kchat.chat.ada.", "kchat.chat.bob.", "Excl"]),
+        ("queues", [f"kchat.chat.{node.username}.{each}." for each in ("ada", "bob")] + ["Excl"]),
         ("exchanges", ["chat", "fanout"]),
     ):
         page.run(f"location.hash = '#/{path}'")

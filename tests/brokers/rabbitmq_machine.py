@@ -129,7 +129,9 @@ class MachineRabbitMQ(RabbitMQ):
                 f"cluster_formation.classic_config.nodes.2 = {self.node}",
             ]
         (self._folder / "rabbitmq.conf").write_text("\n".join(settings) + "\n")
-        plugins = "rabbitmq_management" + (",rabbitmq_auth_mechanism_ssl" if self.tls else "")
+        plugins = "rabbitmq_management,rabbitmq_shovel,rabbitmq_federation" + (
+            ",rabbitmq_auth_mechanism_ssl" if self.tls else ""
+        )
         (self._folder / "enabled_plugins").write_text(f"[{plugins}].\n")
         (self._folder / "rabbitmq-env.conf").touch()
 

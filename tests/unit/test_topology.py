@@ -6,8 +6,9 @@ import re
 
 import pytest
 
+from kchat.rights import of_queues
 from kchat.settings import Settings
-from kchat.topology import durable_queue, queue_name, queue_prefix, room_exchange, subscriber_queue
+from kchat.topology import durable_queue, is_owned, queue_name, queue_prefix, room_exchange, subscriber_queue
 
 
 def settings(room: str = "chat", url: str = "amqp://localhost/") -> Settings:
@@ -43,6 +44,30 @@ def test_two_subscribers_of_one_name_have_two_queues() -> None:
     first, second = (subscriber_queue(settings(), "ada").name for _ in range(2))
     assert first != second
     assert re.fullmatch(r"kchat\.chat\.ada\.[0-9a-f]{8}", first)
+
+
+def test_an_accounts_queues_bear_its_name_and_those_of_no_other_account_do() -> None:
+    own = subscriber_queue(settings(), "ada", account="ada").name
+    assert re.fullmatch(r"kchat\.chat\.ada\.[0-9a-f]{8}", own)
+    other = subscriber_queue(settings(), "bob", account="ada").name
+    assert re.fullmatch(r"kchat\.chat\.ada\.bob\.[0-9a-f]{8}", other)
+    assert durable_queue(settings(), "archive", account="ada").name == "kchat.chat.ada.archive"
+    accounts = ["ada", "ada.b", "ada%2Eb", "b", "x" * 200, "x" * 201, "\u00e9" * 100, "durable", "a b", "~"]
+    for account in accounts:
+        name = durable_queue(settings("a.room"), "an.archive", account=account).name
+        assert [each for each in accounts if is_owned(name, each)] == [account]
+        assert re.match(of_queues("a.room", account), name)
+        assert [each for each in accounts if re.match(of_queues("a.room", each), name)] == [account]
+    for nobodys in (
+        "kchat.chat.ada",
+        "kchat.chat.durable",
+        "chat",
+        "ada",
+        "kchat.ada.x",
+        "other.chat.ada.x",
+        "",
+    ):
+        assert not is_owned(nobodys, "ada")
 
 
 @pytest.mark.parametrize(
