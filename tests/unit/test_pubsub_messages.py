@@ -5,15 +5,36 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from amqp.exceptions import ContentTooLarge
+from amqp.exceptions import ContentTooLarge, PreconditionFailed
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kchat.transports.pubsub.messages import MAX_REQUEST, check_size, from_attributes, to_attributes
+from kchat.transports.pubsub.messages import (
+    MAX_REQUEST,
+    MAX_VALUE_BYTES,
+    check_size,
+    from_attributes,
+    to_attributes,
+)
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 header_names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20) | st.sampled_from(
-    ["content_type", "header.x", "google", "goog", "a;json", "routing_key", "header.a;json"]
+    [
+        "content_type",
+        "header.x",
+        "google",
+        "goog",
+        "a;json",
+        "routing_key",
+        "header.a;json",
+        "a;1of2",
+        "a;2of2",
+    ]
+)
+long_texts = st.builds(
+    lambda text, times: text * times,
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=5),
+    st.integers(300, 1500),
 )
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | texts,
@@ -22,10 +43,11 @@ json_values = st.recursive(
 )
 
 
-@given(st.dictionaries(header_names, json_values, max_size=5))
+@given(st.dictionaries(header_names, json_values | long_texts, max_size=5))
 def test_headers_come_back_as_they_were(headers: dict[str, Any]) -> None:
     attributes = to_attributes({}, headers)
     assert all(not key.startswith("goog") for key in attributes)
+    assert all(len(text.encode()) <= MAX_VALUE_BYTES for text in attributes.values())
     assert from_attributes(attributes) == ({}, headers)
 
 
@@ -66,6 +88,22 @@ def test_no_attributes_are_an_error(attributes: dict[str, str]) -> None:
 def test_an_attribute_nested_without_end_is_text() -> None:
     deep = "[" * 100_000
     assert from_attributes({"a;json": deep}) == ({}, {"a;json": deep})
+
+
+def test_parts_of_a_header_that_are_not_all_there_stay_as_they_are() -> None:
+    alone = {"a;1of2": "x", "b;2of2": "y", "c;1of1000": "z", "d;0of1": "w"}
+    assert from_attributes(alone) == ({}, alone)
+    assert from_attributes({"a;2of2": "y", "a;1of2": "x"}) == ({}, {"a": "xy"})
+    # Somebody else's attribute of the name is not overwritten.
+    both = {"a": "whole", "a;1of1": "part"}
+    assert from_attributes(both) == ({}, both)
+
+
+def test_headers_that_fill_more_than_all_attributes_are_refused() -> None:
+    assert len(to_attributes({}, {"a": "x" * 1024 * 99})) == 99
+    for headers in ({"a": "x" * 1024 * 100}, {"a": "x" * 1024 * 60, "b": ["x" * 1024 * 60]}):
+        with pytest.raises(PreconditionFailed, match="100 attributes"):
+            to_attributes({}, headers)
 
 
 def test_the_size_limit_is_that_of_the_whole_request() -> None:

@@ -71,7 +71,7 @@ class Transport(BaseTransport):
     """The transport; see this module's documentation."""
 
     default_port = None
-    driver_type = "pubsub"
+    driver_type = "gcpubsub"
     driver_name = "google-cloud-pubsub"
 
     connection_errors = AMQPConnection.connection_errors

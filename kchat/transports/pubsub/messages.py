@@ -3,13 +3,15 @@
 The data of a Pub/Sub message is the body itself. AMQP's basic properties (AMQP 0-9-1 section 1.8) are attributes of the
 same names; application headers are attributes of theirs. A header whose value is no text is JSON under
 ``<name>;json``. A header that would be taken for something else (``content_type``, ``goog...``) stands behind
-``header.``. A message that something else published comes out as it is: known attributes are properties, all others
+``header.``. One that is longer than an attribute may be (Celery's ``argsrepr`` is) is in parts, ``<name>;1of3`` and so on.
+A message that something else published comes out as it is: known attributes are properties, all others
 headers.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from amqp.exceptions import ContentTooLarge, PreconditionFailed
@@ -48,6 +50,7 @@ _NUMBER_PROPERTIES = ("delivery_mode", "priority", "timestamp")
 _RESERVED = frozenset((*_TEXT_PROPERTIES, *_NUMBER_PROPERTIES, ROUTING_KEY))
 _HEADER = "header."
 _JSON = ";json"
+_PART = re.compile(r"(.+);([1-9]\d?)of([1-9]\d?)\Z", re.DOTALL)
 
 
 class Outgoing:
@@ -120,10 +123,10 @@ def to_attributes(properties: Mapping[str, Any], headers: Mapping[str, Any]) -> 
         key = name
         if name in _RESERVED or name.startswith(("goog", _HEADER)):
             key = _HEADER + name
-        if isinstance(value, str) and not name.endswith(_JSON):
-            attributes[key] = value
+        if isinstance(value, str) and not name.endswith(_JSON) and not _PART.match(name):
+            attributes.update(_in_parts(key, value))
         else:
-            attributes[key + _JSON] = _as_json(name, value)
+            attributes.update(_in_parts(key + _JSON, _as_json(name, value)))
     if len(attributes) > MAX_ATTRIBUTES:
         raise PreconditionFailed(
             f"{len(attributes)} properties and headers: Pub/Sub takes {MAX_ATTRIBUTES} attributes of a message"
@@ -131,6 +134,24 @@ def to_attributes(properties: Mapping[str, Any], headers: Mapping[str, Any]) -> 
     for key, text in attributes.items():
         _check(key, text)
     return attributes
+
+
+def _in_parts(key: str, text: str) -> dict[str, str]:
+    """A header as one attribute, or as several where it is longer than Pub/Sub's limit."""
+    if len(text) <= MAX_VALUE_BYTES // 4 or _size(text) <= MAX_VALUE_BYTES:
+        return {key: text}
+    parts, rest = [], text.encode("utf-8", "surrogatepass")
+    while rest:
+        end = min(MAX_VALUE_BYTES, len(rest))
+        while end < len(rest) and rest[end] & 0xC0 == 0x80:  # a character stays whole
+            end -= 1
+        parts.append(rest[:end].decode("utf-8", "surrogatepass"))
+        rest = rest[end:]
+    if len(parts) >= MAX_ATTRIBUTES:
+        raise PreconditionFailed(
+            f"header {key!r} has {_size(text):,} bytes: Pub/Sub takes {MAX_ATTRIBUTES} attributes of {MAX_VALUE_BYTES:,}"
+        )
+    return {f"{key};{number}of{len(parts)}": part for number, part in enumerate(parts, 1)}
 
 
 def _as_json(name: str, value: object) -> str:
@@ -158,7 +179,7 @@ def from_attributes(attributes: Mapping[str, str]) -> tuple[dict[str, Any], dict
     """Attributes as properties and headers, whoever wrote them; nothing in them is an error."""
     properties: dict[str, Any] = {}
     headers: dict[str, Any] = {}
-    for key, text in attributes.items():
+    for key, text in _joined(attributes).items():
         if key in _TEXT_PROPERTIES:
             properties[key] = text
         elif key in _NUMBER_PROPERTIES:
@@ -169,6 +190,20 @@ def from_attributes(attributes: Mapping[str, str]) -> tuple[dict[str, Any], dict
         elif key != ROUTING_KEY:
             _add_header(headers, key, text)
     return properties, headers
+
+
+def _joined(attributes: Mapping[str, str]) -> Mapping[str, str]:
+    """The same with what is in parts put together; parts of which some are missing stay as they are."""
+    parts = [found for key in attributes if (found := _PART.match(key))]
+    if not parts:
+        return attributes
+    whole = dict(attributes)
+    for found in parts:
+        key, count = found[1], int(found[3])
+        names = [f"{key};{number}of{count}" for number in range(1, count + 1)]
+        if found[2] == "1" and key not in whole and all(name in whole for name in names):
+            whole[key] = "".join(whole.pop(name) for name in names)
+    return whole
 
 
 def _add_header(headers: dict[str, Any], key: str, text: str) -> None:
