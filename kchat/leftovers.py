@@ -86,8 +86,8 @@ def ownerless(management: Management, vhost: str, room: str) -> list[Leftover]:
 def _all(management: Management, vhost: str) -> list[Leftover]:
     """Queues and exchanges that begin as kchat's do. Exclusive queues are left out: they go with their connections."""
     wanted = {"columns": "name,arguments,exclusive", "disable_stats": "true"}
-    queues = management.request("GET", "queues", vhost, query=wanted)
-    exchanges = management.request("GET", "exchanges", vhost, query={"columns": "name"})
+    queues = management.get_objects("queues", vhost, query=wanted, strings=("name",))
+    exchanges = management.get_objects("exchanges", vhost, query={"columns": "name"}, strings=("name",))
     found = [
         Leftover("queue", queue["name"], _SPEAKS in (queue.get("arguments") or {}))
         for queue in queues
@@ -147,12 +147,14 @@ def _is_right(exchange: dict[str, Any]) -> bool:
 
 def _lasting_queues(management: Management, vhost: str, room: str) -> list[str]:
     """The durable queues of kchat's that are bound to a room."""
-    bound = management.request("GET", "exchanges", vhost, room, "bindings", "source")
+    bound = management.get_objects(
+        "exchanges", vhost, room, "bindings", "source", strings=("destination", "destination_type")
+    )
     wanted = {"columns": "name,durable", "disable_stats": "true"}
     durable = {
         queue["name"]
-        for queue in management.request("GET", "queues", vhost, query=wanted)
-        if queue["durable"] and queue["name"].startswith(amqp_name(room) + ".")
+        for queue in management.get_objects("queues", vhost, query=wanted, strings=("name",))
+        if queue.get("durable") and queue["name"].startswith(amqp_name(room) + ".")
     }
     found = {each["destination"] for each in bound if each["destination_type"] == "queue"}
     return sorted(found & durable)
@@ -164,6 +166,6 @@ def _bind(management: Management, vhost: str, source: str, kind: str, destinatio
 
 def _find(management: Management, *path: str) -> dict[str, Any] | None:
     try:
-        return dict(management.request("GET", *path))
+        return management.get_object(*path)
     except errors.NotFound:
         return None

@@ -14,10 +14,12 @@ import ssl
 import urllib.error
 import urllib.request
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from kchat import errors
+from kchat.timed_http import TimedConnection
 from kchat.tls import PinMismatch, TlsOptions
 
 if TYPE_CHECKING:
@@ -26,8 +28,9 @@ if TYPE_CHECKING:
 PORT_OFFSET = 10_000
 """RabbitMQ's management listens on 15672 beside AMQP's 5672, and on 15671 beside AMQPS' 5671."""
 
-_LARGEST_ANSWER = 32 << 20
-"""Bytes; the accounts of a broker with a hundred thousand of them."""
+_LARGEST_ANSWER = 4 << 20
+_MOST_VALUES = 300_000
+"""Bytes of an answer, and values in it: the names of some 75,000 accounts. In memory JSON takes many times its size."""
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -37,18 +40,9 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         """Follow nothing; urllib then raises the redirection as an error."""
 
 
-class _HTTPSConnection(http.client.HTTPConnection):
-    """HTTPS with kchat's own handshake, so that pins and CAs hold here as they do for AMQP."""
-
-    default_port = http.client.HTTPS_PORT
-
-    def __init__(self, host: str, tls: TlsOptions, **more: Any) -> None:
-        super().__init__(host, **more)
-        self._tls = tls
-
-    def connect(self) -> None:
-        super().connect()
-        self.sock = self._tls.wrap(self.sock, self.host, self.timeout)
+class _HTTPHandler(urllib.request.HTTPHandler):
+    def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(TimedConnection, req)  # type: ignore[arg-type]  # its timeout is no option
 
 
 class _HTTPSHandler(urllib.request.HTTPSHandler):
@@ -57,10 +51,10 @@ class _HTTPSHandler(urllib.request.HTTPSHandler):
         self._tls = tls
 
     def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-        def connection(host: str, **more: Any) -> _HTTPSConnection:
-            return _HTTPSConnection(host, self._tls, **more)
+        return self.do_open(partial(TimedConnection, tls=self._tls), req)
 
-        return self.do_open(connection, req)
+
+_RIGHTS = ("vhost", "configure", "write", "read")
 
 
 class Management:
@@ -70,7 +64,7 @@ class Management:
         url: of the API, without ``/api``: ``http://host:15672``.
         username: an account with the tag ``administrator``.
         password: its password; not shown by anything here.
-        timeout: seconds for one request, default 5.
+        timeout: seconds for one request, from the connection to the answer's last byte; default 5.
         tls: for ``https``. Default: the system's trust.
 
     Raises:
@@ -93,7 +87,7 @@ class Management:
         self._headers = {"Authorization": f"Basic {token}", "Content-Type": "application/json"}
         # Like AMQP itself it goes straight to the broker, whatever proxy the environment names.
         self._opener = urllib.request.build_opener(
-            urllib.request.ProxyHandler({}), _NoRedirect(), _HTTPSHandler(tls or TlsOptions())
+            urllib.request.ProxyHandler({}), _NoRedirect(), _HTTPHandler(), _HTTPSHandler(tls or TlsOptions())
         )
 
     @property
@@ -145,21 +139,22 @@ class Management:
         Raises:
             kchat.errors.NotAuthorised: it may not.
         """
-        tags = _tags(self.request("GET", "whoami").get("tags"))
+        tags = _tags(self.get_object("whoami").get("tags"))
         if "administrator" not in tags:
             raise self._no_administrator()
 
     def users(self) -> list[dict[str, Any]]:
         """All accounts, each with ``name`` and ``tags``, a list of strings."""
-        return [dict(user, tags=_tags(user.get("tags"))) for user in self.request("GET", "users")]
+        found = self.get_objects("users", query={"columns": "name,tags"}, strings=("name",))
+        return [dict(user, tags=_tags(user.get("tags"))) for user in found]
 
     def user(self, name: str) -> dict[str, Any] | None:
         """One account, or None where there is none of that name."""
         try:
-            user = dict(self.request("GET", "users", name))
+            user = self.get_object("users", name)
         except errors.NotFound:
             return None
-        return dict(user, tags=_tags(user.get("tags")))
+        return dict(user, name=name, tags=_tags(user.get("tags")))
 
     def put_user(self, name: str, password: str, tags: tuple[str, ...]) -> None:
         """Make an account, or change its password and tags."""
@@ -176,12 +171,12 @@ class Management:
 
     def permissions(self, name: str) -> list[dict[str, str]]:
         """An account's rights: ``vhost``, ``configure``, ``write`` and ``read`` for each virtual host that it may use."""
-        return list(self.request("GET", "users", name, "permissions"))
+        return self.get_objects("users", name, "permissions", strings=_RIGHTS)
 
     def all_permissions(self) -> dict[str, list[dict[str, str]]]:
         """As :meth:`permissions`, of all accounts that have any, by their names."""
         found: dict[str, list[dict[str, str]]] = {}
-        for granted in self.request("GET", "permissions"):
+        for granted in self.get_objects("permissions", strings=("user", *_RIGHTS)):
             found.setdefault(granted["user"], []).append(granted)
         return found
 
@@ -206,10 +201,11 @@ class Management:
     def connections(self, name: str) -> list[str]:
         """The names of an account's open connections, the newest included."""
         try:
-            found = self.request("GET", "connections", "username", name)
+            found = self.get_objects("connections", "username", name, strings=("name",))
         except errors.NotFound:  # an older broker, whose list is up to five seconds old
-            found = [one for one in self.request("GET", "connections") if one.get("user") == name]
-        return [str(one["name"]) for one in found]
+            listed = self.get_objects("connections", query={"columns": "name,user"}, strings=("name",))
+            found = [one for one in listed if one.get("user") == name]
+        return [one["name"] for one in found]
 
     def close_connections(self, name: str, reason: str) -> None:
         """Close an account's open connections, the newest included. The clients get 320 with the reason."""
@@ -225,9 +221,31 @@ class Management:
 
     def exchange_types(self) -> set[str]:
         """The types of exchanges that the broker knows, those of its plug-ins included."""
-        return {str(kind.get("name")) for kind in self.request("GET", "overview").get("exchange_types") or ()}
+        kinds = self.get_object("overview").get("exchange_types")
+        if not isinstance(kinds, list):
+            raise self._no_api()
+        return {str(kind.get("name")) for kind in kinds if isinstance(kind, dict)}
 
     # The requests themselves.
+
+    def get_object(self, *path: str) -> dict[str, Any]:
+        """An answer that is an object. Raises as :meth:`request`, and Unreachable for another one."""
+        answer = self.request("GET", *path)
+        if not isinstance(answer, dict):
+            raise self._no_api()
+        return answer
+
+    def get_objects(
+        self, *path: str, query: dict[str, str] | None = None, strings: tuple[str, ...] = ()
+    ) -> list[dict[str, Any]]:
+        """An answer that is an array of objects, with strings under these keys. Raises likewise."""
+        answer = self.request("GET", *path, query=query)
+        if not isinstance(answer, list):
+            raise self._no_api()
+        for one in answer:
+            if not isinstance(one, dict) or not all(isinstance(one.get(key), str) for key in strings):
+                raise self._no_api()
+        return answer
 
     def request(
         self,
@@ -266,24 +284,29 @@ class Management:
                 raw = answer.read(_LARGEST_ANSWER + 1)
         except urllib.error.HTTPError as error:
             with error:
-                raise self._refusal(error.code, error.read(1 << 16), path) from None
+                raise self._refusal(error.code, self._reason(error), path) from None
         except urllib.error.URLError as error:
             raise self._unreachable(error.reason) from error
         except (OSError, http.client.HTTPException) as error:
             raise self._unreachable(error) from error
         if not raw:
             return None
+        if len(raw) > _LARGEST_ANSWER or sum(map(raw.count, (b",", b"[", b"{"))) > _MOST_VALUES:
+            raise errors.Refused(f"{self.url}: the answer for {'/'.join(path)} is too large to be read")
         try:
             return json.loads(raw)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise self._no_api() from None
 
-    def _refusal(self, status: int, raw: bytes, path: tuple[str, ...]) -> errors.KchatError:
+    def _reason(self, error: urllib.error.HTTPError) -> str:
+        """What RabbitMQ gives as the reason of a refusal; empty where there is none."""
         try:
-            answer = json.loads(raw)
-            reason = str(answer.get("reason") or answer.get("error") or "")
-        except (ValueError, AttributeError):
-            reason = ""
+            answer = json.loads(error.read(1 << 16))
+            return str(answer.get("reason") or answer.get("error") or "")[:1000]
+        except (OSError, http.client.HTTPException, ValueError, AttributeError, RecursionError):
+            return ""
+
+    def _refusal(self, status: int, reason: str, path: tuple[str, ...]) -> errors.KchatError:
         if status == 401 and path[0] != "whoami" and self._knows_us():
             return self._no_administrator()
         if status == 401:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from kchat import errors
 from kchat.doctor import Outcome, note, ok, skipped, wrong
 from kchat.management import PORT_OFFSET, Management
+from kchat.timed_http import TimedConnection
 
 if TYPE_CHECKING:
     from kchat.doctor.amqp import Walk
@@ -22,6 +23,9 @@ _CLOCK_TIMEOUT = 1.0
 
 _ODD, _WRONG = 5.0, 60.0
 """Seconds of difference: from where on times look odd, and from where on something is wrong with a clock."""
+
+_LONGEST_PATTERN = 1000
+_NESTED = re.compile(r"[*+}][^()]*\)+[*+{]").search
 
 _LIMITS = {"message-ttl": 60_000, "max-length": 1_000, "max-length-bytes": 1 << 20, "expires": 60_000}
 """Below these (milliseconds, messages, bytes) a policy takes messages away from subscribers that are only a little slow."""
@@ -39,14 +43,14 @@ def policy(walk: Walk) -> Outcome:
         applied = [
             found
             for kind in ("policies", "operator-policies")
-            if (found := _applied(api.request("GET", kind, walk.broker.vhost), walk.queue)) is not None
+            if (found := _applied(api.get_objects(kind, walk.broker.vhost), walk.queue)) is not None
         ]
     except errors.KchatError as error:
         return skipped(f"policies cannot be seen: {str(error).removeprefix(f'{walk.broker}: ')}")
     if not applied:
         return ok("none on subscribers' queues")
-    text = f"{' and '.join(repr(each['name']) for each in applied)} on subscribers' queues"
-    tight = [rule for each in applied for rule in _tight(each["definition"])]
+    text = f"{' and '.join(repr(each.get('name')) for each in applied)} on subscribers' queues"
+    tight = [rule for each in applied for rule in _tight(each.get("definition"))]
     if tight:
         return note(
             f"{text}: {', '.join(tight)}", "a subscriber that is slow or away for a moment misses messages"
@@ -58,21 +62,32 @@ def _applied(policies: Any, queue: str) -> dict[str, Any] | None:
     """The one of these policies that holds for a queue: the first by priority whose pattern fits."""
     fitting = [
         each
-        for each in policies or ()
-        if each.get("apply-to") in ("all", "queues", "classic_queues")
-        and _fits(each.get("pattern", ""), queue)
+        for each in (policies if isinstance(policies, list) else ())
+        if isinstance(each, dict)
+        and each.get("apply-to") in ("all", "queues", "classic_queues")
+        and _fits(each.get("pattern"), queue)
     ]
-    return max(fitting, key=lambda each: int(each.get("priority", 0)), default=None)
+    return max(fitting, key=_priority, default=None)
 
 
-def _fits(pattern: str, queue: str) -> bool:
+def _priority(policy: dict[str, Any]) -> int:
+    number = policy.get("priority")
+    return number if isinstance(number, int) else 0
+
+
+def _fits(pattern: object, queue: str) -> bool:
+    # A quantified group with a quantifier in it may take for ever, and is hardly ever meant.
+    if not isinstance(pattern, str) or len(pattern) > _LONGEST_PATTERN or _NESTED(pattern):
+        return False
     try:
         return re.search(pattern, queue) is not None
-    except re.error:  # Erlang's and Python's differ in the rare
+    except (re.error, RecursionError, OverflowError):  # Erlang's and Python's differ in the rare
         return False
 
 
-def _tight(rules: dict[str, Any]) -> list[str]:
+def _tight(rules: object) -> list[str]:
+    if not isinstance(rules, dict):
+        return []
     found = [f"{key} {rules[key]}" for key, least in _LIMITS.items() if _below(rules.get(key), least)]
     if rules.get("overflow", "drop-head") != "drop-head":
         found.append(f"overflow {rules['overflow']}")
@@ -86,16 +101,17 @@ def _below(value: object, least: int) -> bool:
 def clock(walk: Walk) -> Outcome:
     """The broker's clock and this one agree. The answer's date is asked for without an account."""
     url = urlsplit(walk.options.management_url or _default_url(walk))
-    kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
-    options: dict[str, Any] = {"context": walk.settings.tls.context()} if url.scheme == "https" else {}
+    tls = walk.settings.tls if url.scheme == "https" else None
     try:
-        with closing(kind(url.hostname or "", url.port, timeout=_CLOCK_TIMEOUT, **options)) as connection:
+        with closing(
+            TimedConnection(url.hostname or "", url.port, tls=tls, timeout=_CLOCK_TIMEOUT)
+        ) as connection:
             connection.request("HEAD", "/")
             date = connection.getresponse().getheader("Date")
             theirs = parsedate_to_datetime(date or "")
-    except (OSError, http.client.HTTPException, ValueError, TypeError):
+            apart = (datetime.now(timezone.utc) - theirs).total_seconds()
+    except (OSError, http.client.HTTPException, ValueError, TypeError, ArithmeticError):
         return skipped(f"no date from {url.scheme}://{url.netloc}")
-    apart = (datetime.now(timezone.utc) - theirs).total_seconds()
     text = f"this clock is {abs(apart):.0f} s {'ahead of' if apart > 0 else 'behind'} the broker's"
     if abs(apart) < _ODD:
         return ok("the same as the broker's")

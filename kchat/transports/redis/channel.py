@@ -116,7 +116,7 @@ class Channel(kombu_redis.Channel):
             self._get_publish_topic(exchange, routing_key), kombu_redis.dumps(message)
         )
         if not isinstance(receivers, int):
-            raise InvalidResponse(f"to PUBLISH it says {receivers!r:.60}")
+            raise InvalidResponse("its answer to PUBLISH is no number")
         if mandatory and not receivers:
             error = ChannelError("nobody listens to it", reply_code=_NO_ROUTE)
             for callback in list(self.events["basic_return"]):

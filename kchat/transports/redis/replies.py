@@ -31,7 +31,7 @@ _LARGEST = 512 * 1024 * 1024
 _LONGEST_LINE = 64 * 1024
 """Bytes of a line: a size, a number, a status or an error."""
 
-_MOST_VALUES = 100_000
+_MOST_VALUES = 20_000
 _DEEPEST = 16
 """Of the values in one reply: how many, and how deep in each other."""
 
