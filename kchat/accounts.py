@@ -194,9 +194,13 @@ def mend_room(management: Management, settings: Settings, accounts: list[Account
         Whether it was of no use.
     """
     vhost, room = settings.broker.vhost, settings.room
-    if not _has_members(accounts, vhost, room):
+    members = _has_members(accounts, vhost, room)
+    if not members and not leftovers.is_spoilt(management, vhost, room):
         return False
-    return leftovers.mend_shared_exchange(management, vhost, room)
+    mended = leftovers.mend_shared_exchange(management, vhost, room)
+    if not members:
+        leftovers.release_shared_exchange(management, vhost, room)
+    return mended
 
 
 def _has_members(accounts: list[Account], vhost: str, room: str) -> bool:

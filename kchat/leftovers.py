@@ -112,12 +112,11 @@ def mend_shared_exchange(management: Management, vhost: str, room: str) -> bool:
         Whether there was another exchange of that name, which nobody could use.
     """
     name = amqp_name(room, DURABLE)
-    found = _find(management, "exchanges", vhost, name)
-    spoilt = found is not None and not _is_right(found)
+    spoilt = is_spoilt(management, vhost, room)
     if spoilt:
         with suppress(errors.NotFound):
             management.request("DELETE", "exchanges", vhost, name)
-    if found is None or spoilt:
+    if spoilt is not False:
         right = {"type": "fanout", "durable": True, "auto_delete": True, "internal": False, "arguments": {}}
         management.request("PUT", "exchanges", vhost, name, body=right)
     for queue in _lasting_queues(management, vhost, room) if spoilt else ():
@@ -125,7 +124,13 @@ def mend_shared_exchange(management: Management, vhost: str, room: str) -> bool:
             _bind(management, vhost, name, "q", queue)
     _bind(management, vhost, name, "e", name)
     _bind(management, vhost, room, "e", name)
-    return spoilt
+    return bool(spoilt)
+
+
+def is_spoilt(management: Management, vhost: str, room: str) -> bool | None:
+    """Whether the exchange of that name is another than kchat makes; None where there is none."""
+    found = _find(management, "exchanges", vhost, amqp_name(room, DURABLE))
+    return None if found is None else not _is_right(found)
 
 
 def release_shared_exchange(management: Management, vhost: str, room: str) -> None:

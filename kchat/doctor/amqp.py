@@ -19,6 +19,7 @@ import amqp.exceptions
 from kchat import errors
 from kchat.connection import account, broker_errors, close, connect, drop
 from kchat.doctor import Check, Options, Outcome, management, network, note, ok, skipped, trips, wrong
+from kchat.lasting import lasting_exchange
 from kchat.rights import of_queues
 from kchat.topology import queue_prefix, room_exchange, subscriber_queue
 
@@ -275,8 +276,30 @@ def listening(walk: Walk) -> Outcome:
                 f"this account may not listen to {walk.settings.room!r}: no {missing}",
                 "kchat invite makes accounts that have what they need; --only send leaves this out",
             )
-    walk.queue = bound.name
+        walk.queue = bound.name
+        if _is_spoilt(walk):
+            return note(
+                f"this account may listen; {lasting_exchange(walk.settings).name!r} is another exchange than kchat makes, "
+                "so durable queues miss what is sent after a restart of the broker",
+                "kchat invite --list, with the host's account, repairs it",
+            )
     return ok(f"this account may listen, through queues {queue_prefix(walk.settings, owner)}...")
+
+
+def _is_spoilt(walk: Walk) -> bool:
+    """Whether another exchange has the name of the one that durable queues survive a restart by."""
+    exchange = lasting_exchange(walk.settings)
+    try:
+        with walk.channel() as channel:
+            exchange(channel).declare(passive=True)
+        with walk.channel() as channel:
+            # It is there, so this makes nothing.
+            exchange(channel).declare()
+    except amqp.exceptions.PreconditionFailed:
+        return True
+    except (amqp.exceptions.NotFound, amqp.exceptions.AccessRefused):
+        return False  # nobody needs it; or this account cannot see
+    return False
 
 
 def _ignore(_message: Any) -> None:

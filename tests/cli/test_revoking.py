@@ -100,7 +100,12 @@ def test_the_list_tells_accounts_of_an_older_kchat_and_repairs_what_they_spoilt(
     make_older(management_of, settings, name)
     rabbitmq.management.delete_exchange(vhost, "kchat.chat.durable")
     rabbitmq.management.add_exchange(vhost, "kchat.chat.durable", "direct")
+    doctor = host("doctor")
+    assert (doctor.code, "'kchat.chat.durable' is another exchange" in doctor.stdout) == (0, True), (
+        doctor.stdout
+    )
     told = host("invite", "--list").stderr
+    assert "another exchange" not in host("doctor").stdout
     assert f"kchat revoke {name}" in told
     assert "repaired" in told
     assert "repaired" not in host("invite", "--list").stderr

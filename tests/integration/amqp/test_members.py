@@ -223,6 +223,20 @@ def test_an_exchange_that_a_member_has_put_in_the_way_locks_nobody_out_and_is_re
     }
 
 
+def test_an_exchange_in_the_way_is_replaced_in_a_room_without_members_too(
+    rabbitmq: RabbitMQ, management: Management, settings: Settings
+) -> None:
+    with Subscriber(settings, durable="archive"):
+        pass
+    spoil(settings)
+    assert accounts.mend_room(management, settings, [])
+    vhost = settings.broker.vhost
+    bound = {each["destination"] for each in rabbitmq.management.bindings(vhost, "kchat.chat.durable")}
+    assert bound == {"kchat.chat.archive"}
+    rabbitmq.management.delete_queue(vhost, "kchat.chat.archive")
+    assert names(rabbitmq, settings) == set()
+
+
 # ---- what is left
 
 
