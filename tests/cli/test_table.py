@@ -104,13 +104,18 @@ def test_what_was_acknowledged_can_be_seen_also_when_it_ends_by_itself(
 
 @pytest.mark.parametrize("name", ["TERM", "INT", "HUP", "QUIT"])
 def test_a_signal_that_ends_it_leaves_the_terminal_as_it_was(shell: Window, room: str, name: str) -> None:
-    table = Table(shell, room).drawn()
-    shell.type("C-z")
-    table.wait_for("Stopped")
+    table = Table(shell, room, "--last", "2").drawn()
+    os.kill(pid_of(room), getattr(signal, f"SIG{name}"))
+    table.wait_for("\ncode ")
     table.check_terminal()
-    shell.type(f"kill -{name} %1; fg; clear", "Enter")
-    table.wait_for("$")
-    table.check_terminal()
+    if name in ("TERM", "INT"):
+        assert "code 0" in shell.history()
+        assert "second" in shell.history()
+
+
+def pid_of(room: str) -> int:
+    """The process of the table."""
+    return int(subprocess.check_output(["pgrep", "-f", f"m kchat subscribe -q --url {room}"]))
 
 
 def test_a_stopped_table_gives_the_terminal_back_and_takes_it_again(shell: Window, room: str) -> None:
@@ -150,8 +155,7 @@ def _is_stopped(shell: Window) -> bool:
 
 def test_a_table_stopped_from_elsewhere_draws_itself_again(shell: Window, room: str) -> None:
     table = Table(shell, room, "--last", "2").drawn()
-    pid = int(subprocess.check_output(["pgrep", "-f", f"m kchat subscribe -q --url {room}"]))
-    os.kill(pid, signal.SIGSTOP)
+    os.kill(pid_of(room), signal.SIGSTOP)
     table.wait_for("Stopped")
     shell.type("stty sane; clear; fg", "Enter")
     table.drawn()
