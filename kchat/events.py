@@ -78,6 +78,26 @@ class Blocked(NamedTuple):
         return f"the broker is refusing messages: {self.reason}"
 
 
+class Dropped(NamedTuple):
+    """A durable queue held more than its room allows while nobody read it: so many of its oldest messages are gone."""
+
+    messages: int
+    queue: str
+
+    def __str__(self) -> str:
+        what = "1 message was" if self.messages == 1 else f"{self.messages} messages were"
+        return f"{what} dropped while nobody read the durable queue {self.queue}"
+
+
+class Notice(NamedTuple):
+    """Something else that the transport has to say."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
 class Unblocked:
     """The broker takes messages again (``connection.unblocked``)."""
 
@@ -87,7 +107,7 @@ class Unblocked:
         return "the broker takes messages again"
 
 
-Event = Waiting | Lost | Back | Resumed | Alone | Blocked | Unblocked
+Event = Waiting | Lost | Back | Resumed | Alone | Blocked | Unblocked | Dropped | Notice
 OnEvent = Callable[[Event], None]
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from amqp.exceptions import NotAllowed
@@ -16,6 +18,7 @@ from .store import Store
 
 if TYPE_CHECKING:
     from .channel import Channel
+    from .notices import Notice
     from .options import Options
     from .watch import Watch
 
@@ -26,6 +29,12 @@ _HOUSEKEEPING = 1.0
 _LAST_PATIENCE = 1.0
 
 _CHANNELS = 65535
+
+_logger = logging.getLogger(__name__)
+
+
+def _log(notice: Notice) -> None:
+    _logger.warning("%s", notice)
 
 
 class Connection:
@@ -46,6 +55,7 @@ class Connection:
         self.publisher = Publisher(self.store)
         self.inboxes = Inboxes(self.store)
         self.channels: dict[int, Channel] = {}
+        self._on_notice: Callable[[Notice], object] = _log
         self._pace = Pace()
         self._watch: Watch | None = None
         self._watching = False
@@ -95,6 +105,16 @@ class Connection:
                 self.inboxes.close()
             finally:
                 self.store.close()
+
+    def tell(self, on_notice: Callable[[Notice], object]) -> None:
+        """Have what there is to tell, besides messages, told to ``on_notice``: now, and from ``drain_events``."""
+        self._on_notice = on_notice
+        self._tell()
+
+    def _tell(self) -> None:
+        notices = self.store.notices
+        while notices:
+            self._on_notice(notices.pop(0))
 
     def drain_events(self, timeout: float | None = None) -> None:
         """Deliver at least one message to its consumer's callback; up to ``drain_batch`` if they are there.
@@ -180,7 +200,10 @@ class Connection:
     def _look(self, now: float) -> bool:
         """Fetch what there is for our consumers; returns whether there was anything."""
         with self.store.lock:
-            return self._fetch(now)
+            found = self._fetch(now)
+        if self.store.notices:
+            self._tell()
+        return found
 
     def _fetch(self, now: float) -> bool:
         if now >= self._housekeeping_at:
