@@ -103,7 +103,7 @@ class Transport(base.Transport):
     recoverable_channel_errors = (exceptions.RecoverableChannelError,)
 
     implements = base.Transport.implements.extend(
-        asynchronous=False,
+        asynchronous=True,
         exchange_type=frozenset(["direct", "topic", "fanout"]),
         heartbeats=False,
     )
@@ -155,6 +155,10 @@ class Transport(base.Transport):
     def drain_events(self, connection: Connection, timeout: float | None = None, **_: Any) -> None:
         """See :meth:`.Connection.drain_events`."""
         connection.drain_events(timeout)
+
+    def register_with_event_loop(self, connection: Connection, loop: Any) -> None:
+        """Have Kombu's event loop deliver messages, as Celery's workers do: see :mod:`.event_loop`."""
+        connection.register(loop)
 
     def verify_connection(self, connection: Connection) -> bool:
         """Whether it is still open."""

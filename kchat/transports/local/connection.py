@@ -18,6 +18,7 @@ from .store import Store
 
 if TYPE_CHECKING:
     from .channel import Channel
+    from .event_loop import Registration
     from .notices import Notice
     from .options import Options
     from .watch import Watch
@@ -60,6 +61,7 @@ class Connection:
         self._watch: Watch | None = None
         self._watching = False
         self._housekeeping_at = 0.0
+        self._registration: Registration | None = None
 
     @property
     def connected(self) -> bool:
@@ -93,9 +95,14 @@ class Connection:
             self._close()
 
     def _close(self) -> None:
+        registration, self._registration = self._registration, None
+        if registration is not None:
+            registration.end()
         try:
             for channel in list(self.channels.values()):
                 channel.close()
+            if self.connected:
+                self.publisher.close()
         finally:
             self.channels.clear()
             watch, self._watch = self._watch, None
@@ -105,6 +112,14 @@ class Connection:
                 self.inboxes.close()
             finally:
                 self.store.close()
+
+    def register(self, loop: Any) -> None:
+        """Have an event loop of Kombu's deliver messages in place of ``drain_events``."""
+        from .event_loop import Registration  # only Celery's workers need it, and it loads ctypes
+
+        if self._registration is not None:
+            self._registration.end()
+        self._registration = Registration(self, loop)
 
     def tell(self, on_notice: Callable[[Notice], object]) -> None:
         """Have what there is to tell, besides messages, told to ``on_notice``: now, and from ``drain_events``."""

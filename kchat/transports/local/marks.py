@@ -55,8 +55,18 @@ def last(db: sqlite3.Connection, exchange: int, where: str = "1", value: float =
     return None if row is None else Mark(*row)
 
 
-def missing(db: sqlite3.Connection, limits: Limits) -> list[Mark]:
-    """The marks that are due. Takes no lock, and reads what came since the last one."""
+def _is_near(seconds: float, size: int, limits: Limits) -> bool:
+    """Whether there need not be two marks so near each other."""
+    return seconds < min(_SECONDS, limits.history_max_age / _PARTS) and size < min(
+        _BYTES, limits.history_max_bytes // _PARTS
+    )
+
+
+def missing(db: sqlite3.Connection, limits: Limits, *, leaving: bool = False) -> list[Mark]:
+    """The marks that are due: now and then, and for all that is there when a publisher leaves.
+
+    Takes no lock, and reads what came since the last one.
+    """
     now, due = clock.passed(db), []
     exchanges = db.execute(
         "SELECT id, floor, floor_total FROM exchange WHERE type = 'fanout' AND name NOT NULL"
@@ -68,19 +78,20 @@ def missing(db: sqlite3.Connection, limits: Limits) -> list[Mark]:
         seq, size, time, count = db.execute(_BEHIND, (*span, _MESSAGES)).fetchone()
         if seq is None:
             continue
-        if (
-            before is None
-            or count == _MESSAGES
-            or size >= min(_BYTES, limits.history_max_bytes // _PARTS)
-            or now - before.passed >= min(_SECONDS, limits.history_max_age / _PARTS)
-        ):
+        if leaving or before is None or count == _MESSAGES or not _is_near(now - before.passed, size, limits):
             due.append(Mark(seq, total + size, max(latest, time), now))
     return due
 
 
-def add(db: sqlite3.Connection, due: list[Mark]) -> None:
-    """Set marks, in the caller's transaction."""
-    db.executemany("INSERT OR REPLACE INTO mark VALUES (?, ?, ?, ?)", due)
+def add(db: sqlite3.Connection, limits: Limits, due: list[Mark]) -> None:
+    """Set marks, in the caller's transaction. The last one moves on where the one before it is near."""
+    for mark in due:
+        exchange = mark.seq >> schema.SEQ_BITS
+        end = last(db, exchange)
+        near = None if end is None else last(db, exchange, "seq < ?", end.seq)
+        if end and near and _is_near(mark.passed - near.passed, mark.total - near.total, limits):
+            db.execute("DELETE FROM mark WHERE seq = ?", (end.seq,))
+        db.execute("INSERT OR REPLACE INTO mark VALUES (?, ?, ?, ?)", mark)
     clock.save(db)
 
 

@@ -69,6 +69,7 @@ class Publisher:
         self._encoder = Encoder()
         self._checked_at = self._check_at = self._kept_house_at = 0.0
         self._unpruned = self._unpruned_messages = 0
+        self._unmarked = False
 
     @property
     def lock(self) -> threading.RLock:
@@ -163,6 +164,7 @@ class Publisher:
         self._store.dirty = True
         self._unpruned += size + _OVERHEAD * messages
         self._unpruned_messages += messages
+        self._unmarked = True
         if self._unpruned > _PRUNE_BYTES:
             self._check_at = 0.0  # before the next one: should pruning fail, this one is published
 
@@ -190,12 +192,19 @@ class Publisher:
         self._routes[exchange, routing_key] = route
         return route
 
+    def close(self) -> None:
+        """Leave a mark behind what was published, so that its age is known. Raises as :meth:`publish`."""
+        if self._unmarked:
+            self._unmarked = False
+            due = self._store.read(lambda db: marks.missing(db, self._store.limits, leaving=True))
+            self._store.write(lambda db: marks.add(db, self._store.limits, due))
+
     def _prune(self) -> None:
         """Remove what is beyond the room's bounds, step by step: for as long as a pause may be, or as much as came."""
         store, bounds = self._store, self._store.limits
         end = time.monotonic() + _PRUNE_SECONDS
         while due := store.read(lambda db: marks.missing(db, bounds)):
-            store.write(partial(marks.add, due=due))
+            store.write(partial(marks.add, limits=bounds, due=due))
             if time.monotonic() >= end:
                 break
         owed, self._unpruned_messages = self._unpruned_messages, 0
