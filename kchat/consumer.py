@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import amqp.exceptions
 
-from kchat import errors
+from kchat import errors, events
 from kchat.connection import account, broker_errors, close, connect, drainer, drop
 from kchat.lasting import bind_again, take_place
 from kchat.pulse import Pulse
@@ -54,10 +54,17 @@ class Consumer:
         durable: the name of a lasting queue; ``None`` for a queue of its own.
         prefetch: so many messages may be unacknowledged.
         in_use: held by whoever calls a method of this.
+        on_event: told what the transport has to say, besides messages and errors.
     """
 
     def __init__(
-        self, settings: Settings, username: str, durable: str | None, prefetch: int, in_use: RLock
+        self,
+        settings: Settings,
+        username: str,
+        durable: str | None,
+        prefetch: int,
+        in_use: RLock,
+        on_event: events.OnEvent = events.ignore,
     ) -> None:
         self.broker = settings.broker
         self.errors = broker_errors(self.broker, "listen")
@@ -78,6 +85,7 @@ class Consumer:
         self._durable = durable
         self._prefetch = prefetch
         self._in_use = in_use
+        self._on_event = on_event
         self._acknowledges = settings.transport.acknowledges
         self._connection: Any = None
         self._drain_events: Any = None
@@ -136,6 +144,8 @@ class Consumer:
             with self.errors:
                 self._drain_events = drainer(self._connection)
                 self._join(last, since, again=again)
+                if hasattr(self._connection.connection, "tell"):
+                    self._connection.connection.tell(self._on_notice)
         except errors.NotFound as error:
             if not again:
                 raise
@@ -185,6 +195,13 @@ class Consumer:
         self._seen = self._seen_bytes = 0
         self._queue, self._channel = queue, channel
         self.checked = getattr(self._connection.connection, "checks_accounts", False)
+
+    def _on_notice(self, notice: Any) -> None:
+        dropped = getattr(notice, "messages", 0)
+        if dropped:
+            self._on_event(events.Dropped(dropped, queue=self._durable or notice.queue))
+        else:
+            self._on_event(events.Notice(str(notice)))
 
     def drain(self, timeout: float | None) -> None:
         """Wait for something to arrive, but no longer than until the next look at the heartbeats.

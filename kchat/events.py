@@ -54,12 +54,14 @@ class Dropped(NamedTuple):
 
     ``count``: how many, by the numbers that kchat's senders give to their messages; ``None`` where that is not known, and
     then it is not certain either. ``at_least``: others were there, too, whose messages nobody counts. ``pruned``: it was
-    no queue, but the room itself that removed them to stay within its bounds.
+    no queue, but the room itself that removed them to stay within its bounds. ``queue``: the durable queue that held more
+    than its room allows while nobody read it.
     """
 
     count: int | None  # type: ignore[assignment]  # a tuple has a method of that name
     at_least: bool = False
     pruned: bool = False
+    queue: str = ""
 
     def __str__(self) -> str:
         slow = "this reader was too slow, and its queue at the broker was full"
@@ -68,6 +70,8 @@ class Dropped(NamedTuple):
         if self.count is None:
             return f"messages may have been dropped: {slow}"
         many = "1 message was dropped" if self.count == 1 else f"{self.count:,} messages were dropped"
+        if self.queue:
+            return f"{many} while nobody read the durable queue {self.queue}"
         return f"{'at least ' if self.at_least else ''}{many}: {slow}"
 
 
@@ -100,6 +104,15 @@ class Blocked(NamedTuple):
         return f"the broker is refusing messages: {self.reason}"
 
 
+class Notice(NamedTuple):
+    """Something else that the transport has to say."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
 class Unblocked:
     """The broker takes messages again (``connection.unblocked``)."""
 
@@ -109,7 +122,7 @@ class Unblocked:
         return "the broker takes messages again"
 
 
-Event = Waiting | Lost | Back | Dropped | Resumed | Alone | Blocked | Unblocked
+Event = Waiting | Lost | Back | Dropped | Resumed | Alone | Blocked | Unblocked | Notice
 OnEvent = Callable[[Event], None]
 
 

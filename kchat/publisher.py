@@ -75,6 +75,8 @@ class Publisher:
                 # RabbitMQ refuses a message whose user_id is not the connection's account.
                 self._account = account(connection)
                 channel = connection.channel()
+                if hasattr(connection.connection, "tell"):
+                    connection.connection.tell(lambda notice: self._on_event(events.Notice(str(notice))))
                 if self._settings.transport.declares_in_process:
                     self._exchange(channel).declare()
                 self._prepare(channel)

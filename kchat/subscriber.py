@@ -108,7 +108,7 @@ class Subscriber:
         self._wait = wait
         self._on_event = on_event
         self._in_use = RLock()
-        self._consumer = Consumer(settings, self.username, durable, self.prefetch, self._in_use)
+        self._consumer = Consumer(settings, self.username, durable, self.prefetch, self._in_use, on_event)
         self._handed_over: Any = None
         self._done: Any = None
         self._repeats = Repeats()

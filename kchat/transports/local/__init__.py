@@ -8,7 +8,7 @@ Features
 * Supports Direct: Yes
 * Supports Topic: Yes (``*`` one word, ``#`` any number of words)
 * Supports Fanout: Yes (with history)
-* Supports Priority: No
+* Supports Priority: Yes (``x-max-priority``, as RabbitMQ: the higher number first)
 * Supports TTL: Yes (``x-message-ttl``, ``expiration``, ``x-expires``)
 
 Queues may be exclusive, auto-delete, shared by competing consumers, limited by ``x-max-length`` (the oldest go).
@@ -21,7 +21,7 @@ A fanout exchange keeps its messages for a while; a queue declared with ``x-hist
 ``x-history-since`` (UNIX seconds) begins with them. However many exclusive queues are bound to it, a message is
 written once; each queue reads on from its own position, and ``x-max-length`` does not cut the history asked for.
 
-Not supported: headers exchanges, bindings between exchanges, transactions, dead letters, priorities,
+Not supported: headers exchanges, bindings between exchanges, transactions, dead letters,
 ``x-max-length-bytes`` and ``basic.recover`` without requeue. Arguments for what is not supported are ignored,
 except where ignoring would lose messages: an ``x-overflow`` other than ``drop-head`` is refused.
 
@@ -50,8 +50,13 @@ Transport Options
 * ``path``: the file, where the URL names none.
 * ``busy_timeout``: seconds to wait for a turn to write. Default 10.
 * ``history_max_age``: seconds that a fanout exchange keeps messages. Default 604800 (7 days).
-* ``history_max_bytes``: size of the file from which on the oldest history goes. Default 268435456 (256 MiB).
-  What a queue that others may share still holds stays until it is acknowledged.
+* ``history_max_bytes``: size of all history from which on the oldest goes. Default 268435456 (256 MiB).
+* ``backlog_max_bytes``: what a queue that others may share holds of a fanout exchange's messages, apart from its
+  history, while nobody reads it. Beyond that the oldest go, and its next reader is told how many, see
+  :meth:`.Connection.tell`. Default: as much as the history, but not below 4194304 (4 MiB).
+* ``backlog_max_messages``: how many of them. Default 1000000.
+  These four are the room's and not the connection's: they are written into its file where it is made. Afterwards a
+  URL can make them larger, for everybody, but not smaller: that is ignored, and told.
 * ``max_message_bytes``: the largest body. Default 67108864 (64 MiB).
 * ``drain_batch``: messages that one ``drain_events`` may deliver. Default 1; some hundred are several times faster.
 """
@@ -98,7 +103,7 @@ class Transport(base.Transport):
     recoverable_channel_errors = (exceptions.RecoverableChannelError,)
 
     implements = base.Transport.implements.extend(
-        asynchronous=False,
+        asynchronous=True,
         exchange_type=frozenset(["direct", "topic", "fanout"]),
         heartbeats=False,
     )
@@ -150,6 +155,10 @@ class Transport(base.Transport):
     def drain_events(self, connection: Connection, timeout: float | None = None, **_: Any) -> None:
         """See :meth:`.Connection.drain_events`."""
         connection.drain_events(timeout)
+
+    def register_with_event_loop(self, connection: Connection, loop: Any) -> None:
+        """Have Kombu's event loop deliver messages, as Celery's workers do: see :mod:`.event_loop`."""
+        connection.register(loop)
 
     def verify_connection(self, connection: Connection) -> bool:
         """Whether it is still open."""

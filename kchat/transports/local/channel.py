@@ -175,9 +175,19 @@ class Channel(Declarations):
             self.no_ack_consumers.add(tag)
         return tag
 
-    @takes_turns
     def basic_cancel(self, consumer_tag: str, nowait: bool = False, **_: Any) -> None:
-        """End a consumer: nothing is delivered to it after this. What it has not acknowledged stays so."""
+        """End a consumer: nothing is delivered to it after this. What it has not acknowledged stays so.
+
+        As on AMQP, what was on its way to it already (fetched with what was delivered, within the prefetch limit) is
+        delivered first; but not where its callback calls this, or has just raised.
+        """
+        consumer = self._consumers.get(consumer_tag)
+        if consumer is not None and consumer.delivered and not consumer.delivering:
+            consumer.deliver(len(consumer.inbox.ready))
+        self._cancel(consumer_tag)
+
+    @takes_turns
+    def _cancel(self, consumer_tag: str) -> None:
         consumer = self._consumers.get(consumer_tag)
         if consumer is not None:
             self.forget_consumer(consumer)
@@ -292,7 +302,7 @@ class Channel(Declarations):
                 # First the messages: an auto-delete queue goes with its last consumer.
                 self._put_back_unacked()
                 for tag in list(self._consumers):
-                    self.basic_cancel(tag)
+                    self._cancel(tag)
         finally:
             self.unacked.clear()
             self._consumers.clear()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from amqp.exceptions import NotAllowed
@@ -16,6 +18,8 @@ from .store import Store
 
 if TYPE_CHECKING:
     from .channel import Channel
+    from .event_loop import Registration
+    from .notices import Notice
     from .options import Options
     from .watch import Watch
 
@@ -26,6 +30,12 @@ _HOUSEKEEPING = 1.0
 _LAST_PATIENCE = 1.0
 
 _CHANNELS = 65535
+
+_logger = logging.getLogger(__name__)
+
+
+def _log(notice: Notice) -> None:
+    _logger.warning("%s", notice)
 
 
 class Connection:
@@ -46,10 +56,12 @@ class Connection:
         self.publisher = Publisher(self.store)
         self.inboxes = Inboxes(self.store)
         self.channels: dict[int, Channel] = {}
+        self._on_notice: Callable[[Notice], object] = _log
         self._pace = Pace()
         self._watch: Watch | None = None
         self._watching = False
         self._housekeeping_at = 0.0
+        self._registration: Registration | None = None
 
     @property
     def connected(self) -> bool:
@@ -83,9 +95,14 @@ class Connection:
             self._close()
 
     def _close(self) -> None:
+        registration, self._registration = self._registration, None
+        if registration is not None:
+            registration.end()
         try:
             for channel in list(self.channels.values()):
                 channel.close()
+            if self.connected:
+                self.publisher.close()
         finally:
             self.channels.clear()
             watch, self._watch = self._watch, None
@@ -95,6 +112,24 @@ class Connection:
                 self.inboxes.close()
             finally:
                 self.store.close()
+
+    def register(self, loop: Any) -> None:
+        """Have an event loop of Kombu's deliver messages in place of ``drain_events``."""
+        from .event_loop import Registration  # only Celery's workers need it, and it loads ctypes
+
+        if self._registration is not None:
+            self._registration.end()
+        self._registration = Registration(self, loop)
+
+    def tell(self, on_notice: Callable[[Notice], object]) -> None:
+        """Have what there is to tell, besides messages, told to ``on_notice``: now, and from ``drain_events``."""
+        self._on_notice = on_notice
+        self._tell()
+
+    def _tell(self) -> None:
+        notices = self.store.notices
+        while notices:
+            self._on_notice(notices.pop(0))
 
     def drain_events(self, timeout: float | None = None) -> None:
         """Deliver at least one message to its consumer's callback; up to ``drain_batch`` if they are there.
@@ -186,7 +221,10 @@ class Connection:
     def _look(self, now: float) -> bool:
         """Fetch what there is for our consumers; returns whether there was anything."""
         with self.store.lock:
-            return self._fetch(now)
+            found = self._fetch(now)
+        if self.store.notices:
+            self._tell()
+        return found
 
     def _fetch(self, now: float) -> bool:
         if now >= self._housekeeping_at:

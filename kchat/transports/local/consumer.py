@@ -25,7 +25,17 @@ class Consumer:
         on_cancel: called with the tag when somebody else ends this consumer.
     """
 
-    __slots__ = ("active", "callback", "channel", "inbox", "no_ack", "on_cancel", "tag")
+    __slots__ = (
+        "active",
+        "callback",
+        "channel",
+        "delivered",
+        "delivering",
+        "inbox",
+        "no_ack",
+        "on_cancel",
+        "tag",
+    )
 
     def __init__(
         self,
@@ -44,6 +54,9 @@ class Consumer:
         self.no_ack = no_ack
         self.on_cancel = on_cancel
         self.active = True
+        #: Whether it was given a message and has taken it without raising, and how many of its callbacks are running.
+        self.delivered = False
+        self.delivering = 0
 
     def room(self) -> int:
         """How many messages it may be given now."""
@@ -83,7 +96,13 @@ class Consumer:
                     else:
                         unacked[channel.last_tag] = delivery
                     count += 1
-                callback(delivery)
+                    self.delivered = False
+                    self.delivering += 1
+                try:
+                    callback(delivery)
+                    self.delivered = True
+                finally:
+                    self.delivering -= 1
         finally:
             if done and store.is_open:
                 inbox.settle_done()

@@ -106,8 +106,8 @@ class Declarations(base.StdChannel):
             durable: kept for comparison; every queue here survives a restart.
             exclusive: this connection's alone; it goes with the connection.
             auto_delete: it goes with its last consumer.
-            arguments: ``x-max-length``, ``x-message-ttl``, ``x-expires`` (the times in milliseconds), and for a
-                new queue ``x-history-last`` (messages) and ``x-history-since`` (UNIX seconds).
+            arguments: ``x-max-length``, ``x-max-priority`` (0 to 255), ``x-message-ttl``, ``x-expires`` (the times in
+                milliseconds), and for a new queue ``x-history-last`` (messages) and ``x-history-since`` (UNIX seconds).
             nowait: no difference here.
 
         Returns:
@@ -238,7 +238,7 @@ class Declarations(base.StdChannel):
     def prepare_queue_arguments(
         self, arguments: Mapping[str, Any] | None, **options: Any
     ) -> Mapping[str, Any]:
-        """Kombu's ``expires``, ``message_ttl``, ``max_length`` as AMQP's arguments."""
+        """Kombu's ``expires``, ``message_ttl``, ``max_length``, ``max_priority`` as AMQP's arguments."""
         prepared: Mapping[str, Any] = base.to_rabbitmq_queue_arguments(arguments or {}, **options)
         return prepared
 

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from amqp.exceptions import PreconditionFailed
 
-from . import schema
+from . import clock, marks, schema
 from .topology import MOST
 
 if TYPE_CHECKING:
-    from .options import Options
+    from .limits import Limits
     from .topology import QueueRow
 
 #: Messages, and bytes of their bodies, that one step removes at most: a step is a pause for the publisher.
-_STEP_MESSAGES = 512
+STEP_MESSAGES = 512
 _STEP_BYTES = 4 * 1024 * 1024
 
 
@@ -61,89 +61,101 @@ def newest(db: sqlite3.Connection, exchange: int) -> int:
     return floor if row[0] is None else int(row[0])
 
 
-def position_of(db: sqlite3.Connection, exchange: int, beginning: Beginning, options: Options) -> int:
+def position_of(db: sqlite3.Connection, exchange: int, beginning: Beginning) -> int:
     """The ``seq`` after which a queue that is bound now begins to read.
 
-    The cost does not depend on how much there is: the last few are counted from the end, a time is searched for
-    by halving.
+    The cost does not depend on how much there is: the last few are counted from the end, and look at no clock; what
+    came since a time is looked for from the last mark on up to which all is older. With ``since`` there may be older
+    ones behind the position, too, whose senders' clocks were slow: see :data:`SINCE`.
     """
     end = newest(db, exchange)
     if beginning.last is None and beginning.since is None:
         return end
-    (floor,) = db.execute("SELECT floor FROM exchange WHERE id = ?", (exchange,)).fetchone()
-    since = max(beginning.since or 0.0, time.time() - options.history_max_age)
-    position = _before(db, int(floor), end, since)
+    (position,) = db.execute("SELECT floor FROM exchange WHERE id = ?", (exchange,)).fetchone()
+    since = -math.inf if beginning.since is None else beginning.since
+    if beginning.since is not None:
+        older = marks.last(db, exchange, "latest < ?", since)
+        position = position if older is None else max(position, older.seq)
     if beginning.last is not None:
         row = db.execute(
-            "SELECT seq FROM message WHERE seq > ? AND seq <= ? ORDER BY seq DESC LIMIT 1 OFFSET ?",
-            (position, end, beginning.last),
+            "SELECT seq FROM message WHERE seq > ? AND seq <= ? AND published_at >= ?"
+            " ORDER BY seq DESC LIMIT 1 OFFSET ?",
+            (position, end, since, beginning.last),
         ).fetchone()
         if row is not None:
-            position = int(row[0])
-    return position
+            position = row[0]
+    return int(position)
 
 
-def _before(db: sqlite3.Connection, low: int, high: int, since: float) -> int:
-    """The ``seq`` in ``low..high`` below the first message published at ``since`` or later."""
-    while low < high:
-        middle = (low + high + 1) // 2
-        row = db.execute(
-            "SELECT published_at FROM message WHERE seq >= ? AND seq <= ? ORDER BY seq LIMIT 1",
-            (middle, high),
-        ).fetchone()
-        if row is not None and row[0] < since:
-            low = middle
-        else:
-            high = middle - 1
-    return low
-
-
-def copy_into(
-    db: sqlite3.Connection, exchange: int, queue: QueueRow, beginning: Beginning, options: Options
-) -> None:
+def copy_into(db: sqlite3.Connection, exchange: int, queue: QueueRow, beginning: Beginning) -> None:
     """Queue that much history of an exchange for a queue that several may share, in the caller's transaction."""
-    position = position_of(db, exchange, beginning, options)
+    position = position_of(db, exchange, beginning)
     db.execute(
         "INSERT INTO queued (queue, message, expires_at)"
         " SELECT ?, seq, CASE WHEN ? IS NULL THEN expires_at"
         " ELSE min(ifnull(expires_at, 9e99), published_at + ?) END"
-        " FROM message WHERE seq > ? AND seq <= ? ORDER BY seq",
-        (queue.id, queue.ttl, queue.ttl, position, schema.last_seq(exchange)),
+        " FROM message WHERE seq > ? AND seq <= ? AND published_at >= ifnull(?, -9e99) ORDER BY seq",
+        (queue.id, queue.ttl, queue.ttl, position, schema.last_seq(exchange), beginning.since),
     )
 
 
 def used_bytes(db: sqlite3.Connection) -> int:
-    """Bytes of the file that hold something. Pages set free by pruning are used again and do not count."""
-    (pages,) = db.execute("PRAGMA page_count").fetchone()
-    (free,) = db.execute("PRAGMA freelist_count").fetchone()
-    (size,) = db.execute("PRAGMA page_size").fetchone()
-    return int((pages - free) * size)
+    """Bytes that the histories in the file take, as of their last marks. What only queues hold is no history."""
+    used = 0
+    for exchange, floor_total in db.execute(
+        "SELECT id, floor_total FROM exchange WHERE type = 'fanout' AND name NOT NULL"
+    ).fetchall():
+        end = marks.last(db, exchange)
+        used += 0 if end is None else max(0, end.total - floor_total)
+    return used
 
 
-def _victims(db: sqlite3.Connection, options: Options) -> list[tuple[int, int, float | None]]:
-    """The exchanges from which history is to go, each as ``(id, floor, published before)``, the first one first."""
-    oldest = db.execute(
-        "SELECT e.id, e.name, e.floor, (SELECT published_at FROM message"
-        " WHERE seq > e.floor AND seq < (e.id + 1) << ? ORDER BY seq LIMIT 1)"
-        " FROM exchange e WHERE e.type = 'fanout'",
-        (schema.SEQ_BITS,),
-    ).fetchall()
-    deleted = [(exchange, floor, None) for exchange, name, floor, _ in oldest if name is None]
-    live = sorted(
-        (row for row in oldest if row[1] is not None and row[3] is not None), key=lambda row: row[3]
-    )
-    if used_bytes(db) > options.history_max_bytes:
-        return deleted + [(exchange, floor, None) for exchange, _, floor, _ in live]
-    cutoff = time.time() - options.history_max_age
-    return deleted + [(exchange, floor, cutoff) for exchange, _, floor, at in live if at < cutoff]
+@dataclass(frozen=True)
+class Prunable:
+    """An exchange from which history is to go: what stands above ``floor``, up to ``ceiling``, but ``most`` bytes."""
+
+    exchange: int
+    floor: int
+    ceiling: int
+    most: float = math.inf
+    deleted: bool = False
 
 
-def is_due(db: sqlite3.Connection, options: Options) -> bool:
-    """Whether :func:`prune` may have something to do. Takes no lock, so ask this first."""
-    return bool(_victims(db, options))
+def prunable(db: sqlite3.Connection, limits: Limits) -> list[Prunable]:
+    """The exchanges from which history is to go, the first one first. Takes no lock."""
+    rows = db.execute("SELECT id, name, floor FROM exchange WHERE type = 'fanout'").fetchall()
+    found = [
+        Prunable(exchange, floor, schema.last_seq(exchange), deleted=True)
+        for exchange, name, floor in rows
+        if name is None
+    ]
+    live = [(exchange, floor) for exchange, name, floor in rows if name is not None]
+    excess = used_bytes(db) - limits.history_max_bytes
+    if excess > 0:
+        # The oldest by the room's own clock: senders' may be wrong.
+        live.sort(key=lambda each: _age_mark(db, *each))
+        ends = {exchange: newest(db, exchange) - 1 for exchange, _ in live}
+    else:
+        cutoff = clock.passed(db) - limits.history_max_age
+        old = {exchange: marks.last(db, exchange, "passed <= ?", cutoff) for exchange, _ in live}
+        ends = {exchange: min(mark.seq, newest(db, exchange) - 1) for exchange, mark in old.items() if mark}
+    return found + [
+        Prunable(exchange, floor, ends[exchange], excess if excess > 0 else math.inf)
+        for exchange, floor in live
+        if ends.get(exchange, 0) > floor
+    ]
 
 
-def prune(db: sqlite3.Connection, options: Options) -> bool:
+def _age_mark(db: sqlite3.Connection, exchange: int, floor: int) -> float:
+    """When the room's clock was read first after an exchange's oldest message."""
+    row = db.execute(
+        "SELECT passed FROM mark WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT 1",
+        (floor, schema.last_seq(exchange)),
+    ).fetchone()
+    return math.inf if row is None else float(row[0])
+
+
+def prune(db: sqlite3.Connection, limits: Limits) -> bool:
     """Remove one step's worth of history that is too old or too much; in the caller's transaction.
 
     The newest message of each exchange stays: the numbers of the next ones go on from it.
@@ -151,34 +163,39 @@ def prune(db: sqlite3.Connection, options: Options) -> bool:
     Returns:
         bool: whether anything was removed, so that there may be more.
     """
-    for exchange, floor, cutoff in _victims(db, options):
-        (name,) = db.execute("SELECT name FROM exchange WHERE id = ?", (exchange,)).fetchone()
-        if name is None:
-            if not _step(db, exchange, floor, schema.last_seq(exchange), None):
-                db.execute("DELETE FROM exchange WHERE id = ?", (exchange,))
+    for each in prunable(db, limits):
+        if _step(db, each):
+            if not each.deleted:
+                marks.forget(db, each.exchange, each.floor, limits)
             return True
-        if _step(db, exchange, floor, newest(db, exchange) - 1, cutoff):
+        if each.deleted:
+            span = schema.first_seq(each.exchange), schema.last_seq(each.exchange)
+            db.execute("DELETE FROM mark WHERE seq BETWEEN ? AND ?", span)
+            db.execute("DELETE FROM exchange WHERE id = ?", (each.exchange,))
             return True
     return False
 
 
-def _step(db: sqlite3.Connection, exchange: int, floor: int, ceiling: int, cutoff: float | None) -> bool:
-    """Raise an exchange's floor by one step, up to ``ceiling``, and remove what no queue has below it."""
-    size, top = 0, floor
+def _step(db: sqlite3.Connection, what: Prunable) -> bool:
+    """Raise an exchange's floor by one step and remove what no queue has below it."""
+    size, cost, top = 0, 0, what.floor
     rows = db.execute(
-        "SELECT seq, published_at, length(body) FROM message WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?",
-        (floor, ceiling, _STEP_MESSAGES),
+        f"SELECT seq, length(body), {marks.COST} FROM message WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?",  # noqa: S608 - a constant
+        (what.floor, what.ceiling, STEP_MESSAGES),
     )
-    for seq, published_at, length in rows.fetchall():
-        if size > _STEP_BYTES or (cutoff is not None and published_at >= cutoff):
+    for seq, length, each in rows.fetchall():
+        if size > _STEP_BYTES or cost >= what.most:
             break
-        top, size = seq, size + length
-    if top == floor:
+        top, size, cost = seq, size + length, cost + each
+    if top == what.floor:
         return False
-    db.execute("UPDATE exchange SET floor = ? WHERE id = ?", (top, exchange))
+    db.execute(
+        "UPDATE exchange SET floor = ?, floor_total = floor_total + ? WHERE id = ?",
+        (top, cost, what.exchange),
+    )
     db.execute(
         "DELETE FROM message WHERE seq > ? AND seq <= ?"
         " AND NOT EXISTS (SELECT 1 FROM queued WHERE queued.message = message.seq)",
-        (floor, top),
+        (what.floor, top),
     )
     return True

@@ -90,7 +90,7 @@ class Inboxes:
 
     def created(self, queue: QueueRow, beginning: Beginning) -> None:
         """This connection made the queue: it begins with that much history of each exchange it is bound to."""
-        if queue.owner is not None:
+        if queue.owner is not None and queue.max_priority is None:
             self._queues[queue.name] = ExclusiveQueue(self._store, queue, self.own(), beginning)
         elif beginning != Beginning():
             self._beginnings[queue.id] = beginning
@@ -123,7 +123,7 @@ class Inboxes:
             if isinstance(inbox, ExclusiveQueue):
                 return inbox.follow(db, number)
             if beginning is not None:
-                history.copy_into(db, number, queue, beginning, self._store.options)
+                history.copy_into(db, number, queue, beginning)
             return None
 
         source = self._store.write(work)

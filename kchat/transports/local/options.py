@@ -11,6 +11,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from amqp.exceptions import NotAllowed
 
+from .limits import NAMES
+
 #: Hosts that stand for no host at all.
 _NOWHERE = ("", "localhost")
 
@@ -22,8 +24,10 @@ class Options:
     Arguments:
         path: the SQLite file.
         busy_timeout: seconds to wait for a turn to write before giving up. Default 10.
-        history_max_age: seconds that a fanout exchange's messages are kept. Default 7 days.
-        history_max_bytes: size of the file from which on the oldest history goes. Default 256 MiB.
+        history_max_age: seconds that a fanout exchange's messages are kept, where this makes the room.
+        history_max_bytes: size of the history from which on the oldest goes, likewise.
+        backlog_max_bytes: what a shared queue may hold of a fanout exchange's messages, likewise.
+        backlog_max_messages: how many of them, likewise. For these four see :class:`.limits.Limits`.
         max_message_bytes: the largest body that is taken. Default 64 MiB.
         drain_batch: how many messages one ``drain_events`` may deliver. Default 1, as Kombu's users expect;
             more is faster.
@@ -31,14 +35,16 @@ class Options:
 
     path: str
     busy_timeout: float = 10.0
-    history_max_age: float = 7 * 86400.0
-    history_max_bytes: int = 256 * 1024 * 1024
+    history_max_age: float | None = None
+    history_max_bytes: int | None = None
+    backlog_max_bytes: int | None = None
+    backlog_max_messages: int | None = None
     max_message_bytes: int = 64 * 1024 * 1024
     drain_batch: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("busy_timeout", "history_max_age", "history_max_bytes", "max_message_bytes"):
-            if getattr(self, name) < 0:
+        for name in ("busy_timeout", *NAMES, "max_message_bytes"):
+            if (getattr(self, name) or 0) < 0:
                 raise NotAllowed(f"local: {name} is negative")
         if self.drain_batch < 1:
             raise NotAllowed("local: drain_batch is less than 1")
@@ -75,7 +81,7 @@ def _in_home(path: str) -> str:
 
 def _number(name: str, value: Any, kind: str) -> float | int:
     try:
-        number = float(value) if kind == "float" else int(value)
+        number = float(value) if kind.startswith("float") else int(value)
     except (TypeError, ValueError, OverflowError):
         raise NotAllowed(f"local: {name} is no number: {value!r}") from None
     if isinstance(number, float) and math.isnan(number):

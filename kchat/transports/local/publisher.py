@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from amqp.exceptions import ContentTooLarge, NotFound, PreconditionFailed
 
-from . import history, sweep
+from . import backlog, history, limits, marks, sweep
 from .messages import Encoder, Outgoing
 from .routing import Route, Target, find_route
 from .topology import check_name
@@ -29,13 +29,13 @@ _INSERT = """INSERT INTO message (seq, exchange, routing_key, published_at, expi
 
 _STALE = "NOT NULL constraint failed: message.published_at"
 
-_QUEUE = "INSERT INTO queued (queue, message, expires_at) VALUES (?, ?, ?)"
+_QUEUE = "INSERT INTO queued (queue, message, expires_at, priority) VALUES (?, ?, ?, ?)"
 
 #: What :data:`_INSERT` takes: floor, ceiling, exchange, routing key, version, time, expiry, properties, body.
 NewRow = tuple[int, int, str, str, int, float, "float | None", str, bytes]
 
-#: A message on its way into the file.
-Prepared = tuple[Route, NewRow]
+#: A message on its way into the file: its route, row and priority.
+Prepared = tuple[Route, NewRow, int]
 
 #: Routes that are remembered; routing keys may be made up without end.
 _ROUTES = 4096
@@ -65,12 +65,12 @@ class Publisher:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._options = store.options
         self._max_bytes = store.options.max_message_bytes
         self._routes: dict[tuple[str, str], Route] = {}
         self._encoder = Encoder()
         self._checked_at = self._check_at = self._kept_house_at = 0.0
-        self._unpruned = 0
+        self._unpruned = self._unpruned_messages = 0
+        self._unmarked = False
 
     @property
     def lock(self) -> threading.RLock:
@@ -95,12 +95,12 @@ class Publisher:
         """
         with self._store.lock:
             while True:
-                route, row = self.prepare(message, exchange, routing_key)
+                prepared = route, row, _ = self.prepare(message, exchange, routing_key)
                 try:
-                    stored = self._insert_plain(row) if route.plain else self._insert(route, row)
+                    stored = self._insert_plain(row) if route.plain else self._insert_all([prepared])
                 except sqlite3.Error:
                     # Most of the time it is somebody else's turn. Whatever it is, the patient way will tell.
-                    stored = self._insert(route, row)
+                    stored = self._insert_all([prepared])
                 if stored:
                     self._count(len(row[-1]))
                     return route.heard
@@ -124,9 +124,10 @@ class Publisher:
         route = self._routes.get((exchange, routing_key)) or self._find(exchange, routing_key)
         expires_at = _expiry(message.rest["expiration"], now) if "expiration" in message.rest else None
         text = self._encoder.encode(message)
+        priority = message.rest.get("priority", 0) if message.rest else 0
         return route, (
             route.floor, route.ceiling, exchange, routing_key, route.version, now, expires_at, text, body
-        )  # fmt: skip
+        ), priority if type(priority) is int else 0  # fmt: skip
 
     def publish_all(self, prepared: Sequence[Prepared]) -> list[bool]:
         """Store messages in one transaction: all of them, in order, or none.
@@ -139,15 +140,15 @@ class Publisher:
         """
         while not self._insert_all(prepared):
             self._routes.clear()
-            prepared = [self._again(row) for _, row in prepared]
-        self._count(sum(len(row[-1]) for _, row in prepared), len(prepared))
-        return [route.heard for route, _ in prepared]
+            prepared = [self._again(row, priority) for _, row, priority in prepared]
+        self._count(sum(len(row[-1]) for _, row, _ in prepared), len(prepared))
+        return [route.heard for route, _, _ in prepared]
 
     def _insert_all(self, prepared: Sequence[Prepared]) -> bool:
-        """Whether they were stored: not where a route is stale."""
+        """Whether they were stored, or need not be; not where a route is stale."""
         try:
-            if all(route.plain for route, _ in prepared):
-                rows = [row for _, row in prepared]
+            if all(route.plain for route, _, _ in prepared):
+                rows = [row for _, row, _ in prepared]
                 self._store.attempt(lambda db: db.executemany(_INSERT, rows), "BEGIN IMMEDIATE")
                 return True
             return self._store.attempt(partial(_insert_each, prepared), "BEGIN IMMEDIATE")
@@ -156,13 +157,15 @@ class Publisher:
                 return False
             raise self._store.failed(exc) from exc
 
-    def _again(self, row: NewRow) -> Prepared:
+    def _again(self, row: NewRow, priority: int) -> Prepared:
         route = self._routes.get((row[2], row[3])) or self._find(row[2], row[3])
-        return route, (route.floor, route.ceiling, row[2], row[3], route.version, *row[5:])
+        return route, (route.floor, route.ceiling, row[2], row[3], route.version, *row[5:]), priority
 
     def _count(self, size: int, messages: int = 1) -> None:
         self._store.dirty = True
         self._unpruned += size + _OVERHEAD * messages
+        self._unpruned_messages += messages
+        self._unmarked = True
         if self._unpruned > _PRUNE_BYTES:
             self._check_at = 0.0  # before the next one: should pruning fail, this one is published
 
@@ -174,6 +177,7 @@ class Publisher:
         if not self._kept_house_at <= now < self._kept_house_at + _HOUSEKEEPING:
             self._kept_house_at, self._unpruned = now, _PRUNE_BYTES + 1
             sweep.sweep(self._store)
+            self._store.limits = self._store.attempt(limits.read)
         if self._unpruned > _PRUNE_BYTES:
             self._unpruned = 0
             self._prune()
@@ -189,15 +193,28 @@ class Publisher:
         self._routes[exchange, routing_key] = route
         return route
 
-    def _insert(self, route: Route, row: NewRow) -> bool:
-        """Whether the message was stored, or need not be; not where the route is stale."""
-        return self._insert_all([(route, row)])
+    def close(self) -> None:
+        """Leave a mark behind what was published, so that its age is known. Raises as :meth:`publish`."""
+        if self._unmarked:
+            self._unmarked = False
+            due = self._store.read(lambda db: marks.missing(db, self._store.limits, leaving=True))
+            self._store.write(lambda db: marks.add(db, self._store.limits, due))
 
     def _prune(self) -> None:
-        """Remove history that is beyond its bounds, step by step, for as long as a pause may be."""
+        """Remove what is beyond the room's bounds, step by step: for as long as a pause may be, or as much as came."""
+        store, bounds = self._store, self._store.limits
         end = time.monotonic() + _PRUNE_SECONDS
-        while self._store.read(lambda db: history.is_due(db, self._options)):
-            if not self._store.write(lambda db: history.prune(db, self._options)) or time.monotonic() >= end:
+        while due := store.read(lambda db: marks.missing(db, bounds)):
+            store.write(partial(marks.add, limits=bounds, due=due))
+            if time.monotonic() >= end:
+                break
+        owed, self._unpruned_messages = self._unpruned_messages, 0
+        while store.read(lambda db: bool(history.prunable(db, bounds) or backlog.overflows(db, bounds))):
+            # Both, whatever the first one did.
+            if not store.write(lambda db: any([history.prune(db, bounds), backlog.drop(db, bounds)])):
+                break
+            owed -= history.STEP_MESSAGES
+            if owed <= 0 and time.monotonic() >= end:
                 break
 
 
@@ -214,22 +231,23 @@ def _expiry(expiration: object, now: float) -> float:
 
 def _insert_each(prepared: Sequence[Prepared], db: sqlite3.Connection) -> bool:
     (version,) = db.execute("SELECT version FROM topology").fetchone()
-    for route, row in prepared:
+    for route, row, priority in prepared:
         if route.version != version:
             return False
         if route.history or route.targets:  # else nobody needs it
-            _insert_queued(route, row, db)
+            _insert_queued(route, row, priority, db)
     return True
 
 
-def _insert_queued(route: Route, row: NewRow, db: sqlite3.Connection) -> None:
+def _insert_queued(route: Route, row: NewRow, priority: int, db: sqlite3.Connection) -> None:
     seq = db.execute(_INSERT, row).lastrowid
     now, expires_at = row[5], row[6]
     for target in route.targets:
         expiry = expires_at
         if target.ttl is not None:
             expiry = now + target.ttl if expiry is None else min(expiry, now + target.ttl)
-        number = db.execute(_QUEUE, (target.queue, seq, expiry)).lastrowid
+        within = min(max(priority, 0), target.max_priority or 0)
+        number = db.execute(_QUEUE, (target.queue, seq, expiry, within)).lastrowid
         if target.max_length is not None and number is not None:
             _drop_head(db, target, target.max_length, number)
 
@@ -238,8 +256,24 @@ def _drop_head(db: sqlite3.Connection, target: Target, most: int, number: int) -
     """``x-max-length``: the oldest go. Long queues are measured now and then only, and kept within one percent."""
     if number % max(1, most // 100):
         return
+    if target.max_priority:
+        _drop_urgent(db, target.queue, most)
+        return
     db.execute(
         "DELETE FROM queued WHERE queue = ? AND holder IS NULL AND id <="
         " (SELECT id FROM queued WHERE queue = ? AND holder IS NULL ORDER BY id DESC LIMIT 1 OFFSET ?)",
         (target.queue, target.queue, most),
     )
+
+
+def _drop_urgent(db: sqlite3.Connection, queue: int, most: int) -> None:
+    """The head of a queue with priorities is what is delivered next, as on RabbitMQ: the most urgent go first."""
+    (there,) = db.execute(
+        "SELECT count(*) FROM queued WHERE queue = ? AND holder IS NULL", (queue,)
+    ).fetchone()
+    if there > most:
+        db.execute(
+            "DELETE FROM queued WHERE id IN (SELECT id FROM queued WHERE queue = ? AND holder IS NULL"
+            " ORDER BY priority DESC, id LIMIT ?)",
+            (queue, there - most),
+        )

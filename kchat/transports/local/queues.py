@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from . import history, schema
+from . import backlog, history, schema
 from .messages import BODY, COLUMNS, EXPIRES_AT, Row
+from .notices import Dropped
 
 if TYPE_CHECKING:
     from .store import Store
@@ -24,22 +26,32 @@ BATCH_BYTES = 1024 * 1024
 
 _READY = "SELECT 1 FROM queued WHERE queue = ? AND holder IS NULL LIMIT 1"
 
-_TAKE = (  # noqa: S608 - put together from constants
+_TAKE_ANY = (
     "SELECT {columns} FROM queued q JOIN message m ON m.seq = q.message"
-    " WHERE q.queue = ? AND q.holder IS NULL ORDER BY q.id LIMIT ?"
-).format(columns=COLUMNS.format(held="q.id", redelivered="q.redelivered", expires_at="q.expires_at"))
+    " WHERE q.queue = ? AND q.holder IS NULL AND {which} LIMIT ?"
+)
+_HELD = COLUMNS.format(held="q.id", redelivered="q.redelivered", expires_at="q.expires_at")
+_TAKE = _TAKE_ANY.format(columns=_HELD, which="q.priority = 0 ORDER BY q.id")
+_TAKE_URGENT = _TAKE_ANY.format(columns=_HELD, which="q.priority > 0 ORDER BY q.priority DESC, q.id")
 
-_READ = "SELECT {columns} FROM message m WHERE m.seq > ? AND m.seq <= ? ORDER BY m.seq LIMIT ?"
+#: Of the history that was asked for, up to the last ``?``, only what is not older; of what came after that, all.
+_READ = (
+    "SELECT {columns} FROM message m WHERE m.seq > ? AND m.seq <= ?"
+    " AND (m.published_at >= ? OR m.seq > ?) ORDER BY m.seq LIMIT ?"
+)
 
 
-def _collect(rows: Iterable[Row], into: list[Row]) -> bool:
+def _collect(rows: sqlite3.Cursor, into: list[Row]) -> bool:
     """Take rows until there are enough bytes; returns whether some may be left."""
     size = 0
-    for row in rows:
-        into.append(row)
-        size += len(row[BODY])
-        if size > BATCH_BYTES:
-            return True
+    try:
+        for row in rows:
+            into.append(row)
+            size += len(row[BODY])
+            if size > BATCH_BYTES:
+                return True
+    finally:
+        rows.close()
     return False
 
 
@@ -57,11 +69,14 @@ class SharedQueue:
         self.id = queue.id
         self.name = queue.name
         self.auto_delete = queue.auto_delete
+        self._by_priority = bool(queue.max_priority)
         self.owner = owner
         #: Fetched and not delivered yet.
         self.ready: deque[Row] = deque()
         #: Delivered where no acknowledgement is needed, or expired, and not settled yet.
         self.done: list[Row] = []
+        #: How many dropped messages our user was told of, and the file does not know of yet.
+        self._told = 0
         #: There may be more to fetch, even if nobody writes.
         self.more = True
 
@@ -71,16 +86,20 @@ class SharedQueue:
         if self.store.value(_READY, self.id) is None:
             self.more = False
             return
-        self.ready.extend(self.store.write(lambda db: self._take(db, limit)))
+        rows, dropped = self.store.write(lambda db: (self._take(db, limit), backlog.dropped(db, self.id)))
+        self.ready.extend(rows)
+        if dropped > self._told:
+            # The file is told with the first acknowledgement: who is killed before that is told again.
+            self.store.notices.append(Dropped(self.name, dropped - self._told))
+            self._told = dropped
 
     def _take(self, db: sqlite3.Connection, limit: int) -> list[Row]:
         limit = self._fair_share(db, limit)
         rows: list[Row] = []
-        cursor = db.execute(_TAKE, (self.id, limit))
-        try:
-            cut = _collect(cursor, rows)
-        finally:
-            cursor.close()
+        cut = self._by_priority and _collect(db.execute(_TAKE_URGENT, (self.id, limit)), rows)
+        if not cut and len(rows) < limit:
+            # With priorities, those without one are what is left; without, all are.
+            cut = _collect(db.execute(_TAKE, (self.id, limit - len(rows))), rows)
         self.more = cut or len(rows) == limit
         now = time.time()
         expired = [row[0] for row in rows if row[EXPIRES_AT] is not None and row[EXPIRES_AT] <= now]
@@ -88,7 +107,11 @@ class SharedQueue:
             db.executemany("DELETE FROM queued WHERE id = ?", [(number,) for number in expired])
             gone = set(expired)
             rows = [row for row in rows if row[0] not in gone]
-        if rows:
+        if rows and self._by_priority:
+            db.executemany(
+                "UPDATE queued SET holder = ? WHERE id = ?", [(self.owner, row[0]) for row in rows]
+            )
+        elif rows:
             db.execute(
                 "UPDATE queued SET holder = ? WHERE queue = ? AND holder IS NULL AND id BETWEEN ? AND ?",
                 (self.owner, self.id, rows[0][0], rows[-1][0]),
@@ -109,12 +132,16 @@ class SharedQueue:
     def settle(self, rows: Sequence[Row]) -> None:
         """Messages are done with: acknowledged, rejected, expired."""
         held = [(row[0], self.id, self.owner) for row in rows if row[0] > 0]
-        if held:
-            self.store.write(
-                lambda db: db.executemany(
-                    "DELETE FROM queued WHERE id = ? AND queue = ? AND holder = ?", held
-                )
-            )
+        if not held:
+            return
+        told, self._told = self._told, 0
+
+        def work(db: sqlite3.Connection) -> None:
+            db.executemany("DELETE FROM queued WHERE id = ? AND queue = ? AND holder = ?", held)
+            if told:
+                backlog.was_told(db, self.id, told)
+
+        self.store.write(work)
 
     def settle_done(self) -> None:
         """Settle what needs no acknowledgement."""
@@ -167,12 +194,24 @@ class Source:
         position: the ``seq`` that was read last.
         bound_at: the newest ``seq`` when it was bound; up to there is the history that was asked for.
         until: the newest ``seq`` when it was unbound; None while it is bound.
+        since: of the history, only what has this time or a later one, in UNIX seconds; None for all.
     """
 
     exchange: int
     position: int
     bound_at: int
     until: int | None = None
+    since: float | None = None
+
+
+def _missing(rows: Sequence[Row], before: int, source: Source) -> int:
+    """How many of an exchange's messages were removed before they were read; ``before`` is what was read up to then.
+
+    They are numbered without gaps, but of the history only what is not older than was asked for is read.
+    """
+    start = before if source.since is None else max(before, source.bound_at)
+    last = -rows[-1][0]
+    return max(0, last - start) - sum(-row[0] > start for row in rows)
 
 
 class ExclusiveQueue(SharedQueue):
@@ -196,8 +235,8 @@ class ExclusiveQueue(SharedQueue):
         """The source for an exchange that was bound in the caller's transaction; None if it has one already."""
         if any(source.exchange == exchange and source.until is None for source in self.sources):
             return None
-        position = history.position_of(db, exchange, self.beginning, self.store.options)
-        return Source(exchange, position, history.newest(db, exchange))
+        position = history.position_of(db, exchange, self.beginning)
+        return Source(exchange, position, history.newest(db, exchange), since=self.beginning.since)
 
     def leave(self, exchange: int, newest: int) -> None:
         """No longer bound: what was published up to ``newest`` is still to be read."""
@@ -210,11 +249,11 @@ class ExclusiveQueue(SharedQueue):
         limit = min(limit, BATCH_MESSAGES)
         super().fetch(limit)
         for source in list(self.sources):
+            before = source.position
             rows, more = self.store.attempt(partial(self._read, source, limit))
             if rows:
-                # An exchange's messages are numbered without gaps: what is missing was pruned before it was read.
-                self.store.overtaken += -rows[-1][0] - source.position - len(rows)
-                source.position = -rows[-1][0]
+                self.store.overtaken += _missing(rows, before, source)
+                source.position = max(source.position, -rows[-1][0])
                 self.ready.extend(rows)
             elif source.until is not None:
                 self.sources.remove(source)
@@ -225,12 +264,14 @@ class ExclusiveQueue(SharedQueue):
             self._drop_head(db, source, self.max_length)
         end = schema.last_seq(source.exchange) if source.until is None else source.until
         rows: list[Row] = []
-        cursor = db.execute(self._read_sql, (source.position, end, limit))
-        try:
-            cut = _collect(cursor, rows)
-        finally:
-            cursor.close()
-        return rows, cut or len(rows) == limit
+        since = -math.inf if source.since is None else source.since
+        cut = _collect(
+            db.execute(self._read_sql, (source.position, end, since, source.bound_at, limit)), rows
+        )
+        more = cut or len(rows) == limit
+        if not more and source.position < source.bound_at:
+            source.position = source.bound_at  # what is left of the history is older than what was asked for
+        return rows, more
 
     def _drop_head(self, db: sqlite3.Connection, source: Source, most: int) -> None:
         """``x-max-length``: of what waits to be read, the oldest goes first; not of the history asked for."""
@@ -268,9 +309,14 @@ class ExclusiveQueue(SharedQueue):
         count = super().size()
         for source in self.sources:
             end = schema.last_seq(source.exchange) if source.until is None else source.until
+            since = -math.inf if source.since is None else source.since
             count += int(
                 self.store.value(
-                    "SELECT count(*) FROM message WHERE seq BETWEEN ? AND ?", source.position + 1, end
+                    "SELECT count(*) FROM message WHERE seq > ? AND seq <= ? AND (published_at >= ? OR seq > ?)",
+                    source.position,
+                    end,
+                    since,
+                    source.bound_at,
                 )
             )
         return count

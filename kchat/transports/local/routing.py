@@ -15,6 +15,7 @@ class Target(NamedTuple):
     queue: int
     max_length: int | None
     ttl: float | None
+    max_priority: int | None
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def find_route(db: sqlite3.Connection, exchange: str, routing_key: str) -> Route
     if not exchange:
         number, kind = schema.DEFAULT_EXCHANGE, "direct"
         rows = db.execute(
-            "SELECT id, max_length, ttl, owner, name FROM queue WHERE name = ?", (routing_key,)
+            "SELECT id, max_length, ttl, max_priority, owner, name FROM queue WHERE name = ?", (routing_key,)
         ).fetchall()
     else:
         found = db.execute("SELECT id, type FROM exchange WHERE name = ?", (exchange,)).fetchone()
@@ -73,24 +74,27 @@ def find_route(db: sqlite3.Connection, exchange: str, routing_key: str) -> Route
             return None
         number, kind = found
         rows = db.execute(
-            "SELECT q.id, q.max_length, q.ttl, q.owner, b.routing_key FROM binding b JOIN queue q ON q.id = b.queue"
-            " WHERE b.exchange = ?",
+            "SELECT q.id, q.max_length, q.ttl, q.max_priority, q.owner, b.routing_key"
+            " FROM binding b JOIN queue q ON q.id = b.queue WHERE b.exchange = ?",
             (number,),
         ).fetchall()
     history = kind == "fanout"
     matching = [
         row
         for row in rows
-        if history or row[4] == routing_key or (kind == "topic" and matches_topic(row[4], routing_key))
+        if history or row[5] == routing_key or (kind == "topic" and matches_topic(row[5], routing_key))
     ]
-    # Exclusive queues read a fanout exchange's history, each from its own position, and need no row.
-    targets = {Target(row[0], row[1], row[2]) for row in matching if not (history and row[3] is not None)}
+    # Exclusive queues read a fanout exchange's history, each from its own position, and need no row; but for those
+    # with priorities, which have an order of their own.
+    targets = {
+        Target(*row[:4]) for row in matching if not (history and row[4] is not None and row[3] is None)
+    }
     return Route(
         version=version,
         floor=schema.first_seq(number),
         ceiling=schema.last_seq(number),
         history=history,
-        targets=tuple(sorted(targets)),
+        targets=tuple(sorted(targets, key=lambda target: target.queue)),
         heard=bool(matching),
         plain=history and not targets,
     )

@@ -97,11 +97,39 @@ _VERSION_1 = (
     END""",
 )
 
+_VERSION_2 = (
+    # Priorities: RabbitMQ's x-max-priority.
+    "ALTER TABLE queue ADD COLUMN max_priority INTEGER",
+    "ALTER TABLE queued ADD COLUMN priority INTEGER NOT NULL DEFAULT 0",
+    "CREATE INDEX queued_urgent ON queued (queue, priority DESC, id) WHERE holder IS NULL AND priority > 0",
+    # Messages that were dropped unread, and that no reader was told of yet.
+    "ALTER TABLE queue ADD COLUMN dropped INTEGER NOT NULL DEFAULT 0",
+    # Bytes of all messages up to the floor; see marks.py for what the marks say.
+    "ALTER TABLE exchange ADD COLUMN floor_total INTEGER NOT NULL DEFAULT 0",
+    """CREATE TABLE mark (
+        seq INTEGER PRIMARY KEY,
+        total INTEGER NOT NULL,
+        latest REAL NOT NULL,
+        passed REAL NOT NULL
+    )""",
+    # One row each; see clock.py and limits.py.
+    "CREATE TABLE clock (passed REAL NOT NULL, wall REAL NOT NULL, kernel REAL NOT NULL, boot TEXT NOT NULL)",
+    """CREATE TABLE limits (
+        history_max_age REAL NOT NULL,
+        history_max_bytes INTEGER NOT NULL,
+        backlog_max_bytes INTEGER NOT NULL,
+        backlog_max_messages INTEGER NOT NULL
+    )""",
+)
+
 #: What brings a file of version 0 (empty), 1, 2, ... to the next version.
-STEPS: tuple[tuple[str, ...], ...] = (_VERSION_1,)
+STEPS: tuple[tuple[str, ...], ...] = (_VERSION_1, _VERSION_2)
 
 #: The version that this code reads and writes: ``PRAGMA user_version``.
 VERSION = len(STEPS)
+
+#: The first version in which a room has limits and a clock of its own.
+WITH_LIMITS = 2
 
 
 def upgrade(db: sqlite3.Connection) -> None:

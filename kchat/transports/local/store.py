@@ -15,7 +15,9 @@ from urllib.parse import quote
 
 from amqp.exceptions import AMQPError, NotAllowed
 
-from . import errors, forks, schema
+from . import clock, errors, forks, limits, schema
+from .limits import Limits
+from .notices import Ignored, Notice
 
 if TYPE_CHECKING:
     from .options import Options
@@ -56,6 +58,10 @@ class Store:
         #: Held by a thread for one statement or transaction, never while waiting for other processes.
         self.turn = threading.RLock()
         self._error: Callable[[str], AMQPError] = errors.closed
+        #: What the room keeps; as last read from its file.
+        self.limits = Limits()
+        #: What there is to tell whoever uses the connection.
+        self.notices: list[Notice] = []
         self._db: sqlite3.Connection | None = None
         #: SQLite's ``execute``, for where a detour would cost too much; raises as :attr:`db` does.
         self.execute: Callable[..., sqlite3.Cursor] = self._refuse
@@ -118,17 +124,38 @@ class Store:
         db.execute("PRAGMA wal_autocheckpoint = 0")  # see tend_log()
         db.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
         if self._version(db) == schema.VERSION and self._mode(db, "") == "wal":
+            self._heed_limits(db)
             return
         if self._mode(db, "= WAL") != "wal":
             raise NotAllowed(f"{self.path}: the file system does not support SQLite's write-ahead log")
         db.execute("BEGIN IMMEDIATE")
         try:
-            self._version(db)
+            if self._version(db) < schema.WITH_LIMITS:
+                new = not self._version(db)
+                schema.upgrade(db)
+                clock.start(db)
+                # What was there before it had limits of its own was kept by these.
+                limits.store(
+                    db,
+                    limits.of_new_room(self.options)
+                    if new
+                    else limits.raised(Limits(), limits.asked(self.options)),
+                )
             schema.upgrade(db)
             db.execute("COMMIT")
         finally:
             if db.in_transaction:
                 db.execute("ROLLBACK")
+        self._heed_limits(db)
+
+    def _heed_limits(self, db: sqlite3.Connection) -> None:
+        """Read the room's limits. Options make them larger, for everybody, and never smaller."""
+        asked = limits.asked(self.options)
+        self.limits = limits.read(db)
+        self.notices = [Ignored(f"{self.path}: {text}") for text in limits.refusals(self.limits, asked)]
+        if (larger := limits.raised(self.limits, asked)) != self.limits:
+            limits.store(db, larger)
+            self.limits = larger
 
     def _mode(self, db: sqlite3.Connection, assignment: str) -> str:
         mode: str = db.execute(f"PRAGMA journal_mode {assignment}").fetchone()[0]

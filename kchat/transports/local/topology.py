@@ -23,6 +23,9 @@ HISTORY_ARGUMENTS = ("x-history-last", "x-history-since")
 #: The largest number that an argument may be: one that a float holds exactly, too.
 MOST = 1 << 53
 
+#: The highest ``x-max-priority``, as on RabbitMQ: https://www.rabbitmq.com/docs/priority
+HIGHEST_PRIORITY = 255
+
 #: The longest name, in bytes: AMQP's short string.
 _NAME_BYTES = 255
 
@@ -40,6 +43,7 @@ class QueueRow:
     max_length: int | None
     ttl: float | None
     expires: float | None
+    max_priority: int | None
 
 
 def check_name(name: str, what: str) -> None:
@@ -152,7 +156,7 @@ def find_queue(db: sqlite3.Connection, name: str) -> QueueRow | None:
     """The queue of that name, if there is one."""
     check_name(name, "queue name")
     row = db.execute(
-        "SELECT id, name, durable, auto_delete, owner, arguments, max_length, ttl, expires FROM queue"
+        "SELECT id, name, durable, auto_delete, owner, arguments, max_length, ttl, expires, max_priority FROM queue"
         " WHERE name = ?",
         (name,),
     ).fetchone()
@@ -174,12 +178,13 @@ def own_queue(db: sqlite3.Connection, name: str, owner: int | None) -> QueueRow:
     return queue
 
 
-def _limit(arguments: Mapping[str, Any], key: str, name: str) -> int | None:
+def _limit(arguments: Mapping[str, Any], key: str, name: str, most: int = MOST) -> int | None:
     value = arguments.get(key)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST:
-        raise PreconditionFailed(f"queue {name!r}: {key} is no whole number from 0 on: {value!r}")
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
+        wanted = "from 0 on" if most == MOST else f"from 0 to {most}"
+        raise PreconditionFailed(f"queue {name!r}: {key} is no whole number {wanted}: {value!r}")
     return value
 
 
@@ -207,8 +212,8 @@ def create_queue(
     if given.get("x-overflow", "drop-head") != "drop-head":
         raise PreconditionFailed(f"queue {name!r}: x-overflow can only be drop-head here")
     db.execute(
-        "INSERT INTO queue (name, durable, auto_delete, owner, arguments, max_length, ttl, expires, used_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO queue (name, durable, auto_delete, owner, arguments, max_length, ttl, expires, max_priority,"
+        " used_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             name,
             durable,
@@ -218,6 +223,7 @@ def create_queue(
             _limit(given, "x-max-length", name),
             _seconds(given, "x-message-ttl", name),
             _seconds(given, "x-expires", name),
+            _limit(given, "x-max-priority", name, HIGHEST_PRIORITY),
             time.time(),
         ),
     )

@@ -39,6 +39,11 @@ class Watch:
     def __init__(self, path: str) -> None:
         self._fd = _watch(path)
 
+    @property
+    def fd(self) -> int:
+        """The descriptor that is readable after a write; -1 where the kernel cannot tell."""
+        return self._fd
+
     def wait(self, seconds: float, otherwise: float) -> bool:
         """Wait for a write, but no longer than ``seconds``; returns whether there was one.
 

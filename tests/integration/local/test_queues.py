@@ -153,6 +153,22 @@ def test_nothing_is_delivered_after_cancel(connect: Connect, channel: Any) -> No
     assert sorted(rest(channel.connection.client, again)[4:]) == list("abcde")
 
 
+def test_what_was_on_its_way_is_delivered_before_a_consumer_ends_from_outside(
+    connect: Connect, channel: Any, connection: Any
+) -> None:
+    fill(channel, *"abcde")
+    channel.basic_qos(0, 3, False)
+    arrived = listen(channel, "q", consumer_tag="t")
+    connection.drain_events(timeout=10)
+    channel.basic_cancel("t")
+    assert bodies(arrived) == ["a", "b", "c"]
+    fill(channel, "f")
+    assert rest(connection, arrived) == ["a", "b", "c"]
+    for delivery in arrived:
+        channel.basic_ack(delivery.delivery_tag)
+    assert get_all(channel, "q") == ["d", "e", "f"]
+
+
 def test_purge_removes_what_is_ready_and_nothing_else(channel: Any, connection: Any) -> None:
     fill(channel, *"abc")
     held = channel.basic_get("q")

@@ -1,0 +1,71 @@
+"""A connection in Kombu's event loop, as Celery's workers run one: the loop waits, and delivers when somebody writes."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from amqp.exceptions import AMQPError
+
+from .pace import ASLEEP, LONGEST
+from .watch import Watch
+
+if TYPE_CHECKING:
+    from .connection import Connection
+
+#: Messages that are delivered at most before the loop does something else.
+_MOST = 100
+
+#: Seconds after a write at which it is looked again: what the kernel tells of is visible a moment later.
+_AGAIN = (0.001, 0.01)
+
+
+class Registration:
+    """Has a loop deliver a connection's messages, until :meth:`end`.
+
+    Arguments:
+        connection: what to deliver from.
+        loop: a :class:`kombu.asynchronous.Hub`.
+    """
+
+    def __init__(self, connection: Connection, loop: Any) -> None:
+        self._connection = connection
+        self._loop = loop
+        self._process = os.getpid()
+        self._ended = False
+        self._watch = Watch(connection.store.log)
+        if self._watch.fd >= 0:
+            loop.add_reader(self._watch.fd, self._woken)
+        # Also where the kernel tells: a consumer may have room again without anybody's writing.
+        self._timer = loop.call_repeatedly(ASLEEP if self._watch.fd >= 0 else LONGEST, self._look)
+        loop.call_soon(self._look)
+
+    def _woken(self, *_: Any) -> None:
+        self._watch.forget()
+        for seconds in _AGAIN:
+            self._loop.call_later(seconds, self._look)
+        self._look()
+
+    def _look(self) -> None:
+        """Deliver what there is. Raises what ``drain_events`` does, which ends the registration."""
+        if self._ended:
+            return
+        try:
+            for _ in range(_MOST):
+                self._connection.drain_events(timeout=0)
+        except TimeoutError:
+            return
+        except AMQPError:
+            self.end()
+            raise
+        self._loop.call_soon(self._look)
+
+    def end(self) -> None:
+        """Deliver nothing any more; harmless to repeat."""
+        self._ended = True
+        fd = self._watch.fd
+        # A forked child shares the kernel's list of what its parent waits for.
+        if fd >= 0 and self._process == os.getpid():
+            self._loop.remove_reader(fd)
+        self._timer.cancel()
+        self._watch.close()

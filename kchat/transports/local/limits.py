@@ -1,0 +1,91 @@
+"""A room's limits: they stand in its file, are set when it is made, and no URL makes them smaller afterwards."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .options import Options
+    from .store import Store
+
+#: Bytes that a shared queue may hold at least, however small the history is.
+_LEAST_BACKLOG = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much a room keeps.
+
+    Arguments:
+        history_max_age: seconds that a fanout exchange keeps messages. Default 7 days.
+        history_max_bytes: bytes of history from which on the oldest goes. Default 256 MiB.
+        backlog_max_bytes: bytes that a shared queue may hold of a fanout exchange's messages while nobody reads it.
+            Default: as much as the history, but not below 4 MiB.
+        backlog_max_messages: messages that it may hold. Default 1,000,000.
+    """
+
+    history_max_age: float = 7 * 86400.0
+    history_max_bytes: int = 256 * 1024 * 1024
+    backlog_max_bytes: int = 256 * 1024 * 1024
+    backlog_max_messages: int = 1_000_000
+
+
+NAMES = tuple(field.name for field in fields(Limits))
+
+_COLUMNS = ", ".join(NAMES)
+
+
+def of_new_room(options: Options) -> Limits:
+    """The limits of a room that is made by a URL with these options."""
+    given = asked(options)
+    history = int(given.get("history_max_bytes", Limits.history_max_bytes))
+    return replace(Limits(), **{"backlog_max_bytes": max(history, _LEAST_BACKLOG), **given})
+
+
+def asked(options: Options) -> dict[str, Any]:
+    """The limits that the options name."""
+    return {name: value for name in NAMES if (value := getattr(options, name)) is not None}
+
+
+def store(db: sqlite3.Connection, limits: Limits) -> None:
+    """Set a room's limits, in the caller's transaction: where it is made, and where its host wishes so."""
+    db.execute("DELETE FROM limits")
+    db.execute(f"INSERT INTO limits ({_COLUMNS}) VALUES (?, ?, ?, ?)", astuple(limits))  # noqa: S608 - constants
+
+
+def read(db: sqlite3.Connection) -> Limits:
+    """A room's limits."""
+    return Limits(*db.execute(f"SELECT {_COLUMNS} FROM limits").fetchone())  # noqa: S608 - constants
+
+
+def change(room: Store, **wanted: Any) -> Limits:
+    """Set some of a room's limits, larger or smaller: for its host, who says so explicitly.
+
+    Arguments:
+        room: the open file.
+        wanted: limits by name.
+
+    Returns:
+        Limits: all that it has from now on. Whoever has the room open heeds them within a second.
+    """
+    room.limits = replace(room.limits, **wanted)
+    room.write(lambda db: store(db, room.limits))
+    return room.limits
+
+
+def raised(limits: Limits, given: Mapping[str, Any]) -> Limits:
+    """The limits with those that are asked for and larger."""
+    return replace(limits, **{name: value for name, value in given.items() if value > getattr(limits, name)})
+
+
+def refusals(limits: Limits, given: Mapping[str, Any]) -> list[str]:
+    """What to say about limits that are asked for and smaller than the room's."""
+    return [
+        f"{name}={value:g} is ignored: the room keeps {getattr(limits, name):g}, as its file says,"
+        " and a URL makes that no smaller"
+        for name, value in given.items()
+        if value < getattr(limits, name)
+    ]
