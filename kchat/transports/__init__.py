@@ -129,6 +129,8 @@ _LOCAL_OPTIONS = (
     "drain_batch",
     "history_max_age",
     "history_max_bytes",
+    "backlog_max_bytes",
+    "backlog_max_messages",
     "max_message_bytes",
     "path",
 )
