@@ -150,7 +150,7 @@ class InFlight:
         messages = self._take(tag, multiple)
         if not messages:
             return
-        for message, place in messages:
+        for message, _, place in messages:
             if not self._tells_unheard:
                 self._settle(Receipt(message))
             elif message.id not in self._unheard:
@@ -170,28 +170,31 @@ class InFlight:
 
     def on_nack(self, tag: int, multiple: bool) -> None:  # noqa: FBT001 - py-amqp's signature
         """The broker could not take these messages."""
-        for message, _ in self._take(tag, multiple):
+        for message, _, _ in self._take(tag, multiple):
             text = f"{self._where}: the broker gave the message back (basic.nack)"
             self._settle(Receipt(message, error=errors.Rejected(text)))
         self.last_settled = monotonic()
 
     def on_return(self, _error: Exception, _exchange: str, _routing_key: str, message: Any) -> None:
         """Nobody was listening to this one. Its confirmation comes next."""
-        properties = message.properties if hasattr(message, "properties") else message["properties"]
-        message_id = properties.get("message_id")
         if len(self._unheard) > len(self._published):
             return  # more than there are messages: none of ours
+        if hasattr(message, "message_id"):
+            message_id = message.message_id
+        else:
+            properties = message.properties if hasattr(message, "properties") else message["properties"]
+            message_id = properties.get("message_id")
         self._unheard[message_id] = self._unheard.get(message_id, 0) + 1
 
     def _settle(self, receipt: Receipt) -> None:
         self.settled.append(receipt)
         self.bytes -= len(receipt.message.body)
 
-    def _take(self, tag: int, multiple: bool) -> list[tuple[Message, int]]:  # noqa: FBT001 - as above
+    def _take(self, tag: int, multiple: bool) -> list[tuple[Message, float, int]]:  # noqa: FBT001 - as above
         tags = list(takewhile(tag.__ge__, self._published)) if multiple else self._published.keys() & {tag}
         if tags and next(iter(self._published)) in tags:
             self._oldest_since, self._paused = monotonic(), 0.0
-        return [self._published.pop(known)[::2] for known in tags]
+        return [self._published.pop(known) for known in tags]
 
 
 def _new_stream() -> str:

@@ -265,7 +265,8 @@ class Sender:
         """Publish a message, if there is one, and take the receipts that have come, once in a while."""
         in_flight = self._in_flight
         with self._in_use:
-            self._check_losses(losses)
+            if losses != self._losses:
+                self._check_losses(losses)
             if message is not None:
                 self._submit(message)
                 if len(in_flight) >= self._window or in_flight.bytes >= WINDOW_BYTES:
@@ -332,7 +333,8 @@ class Sender:
             )
             self._in_flight.refuse(message, errors.TooLarge(text))
             return
-        self.open()
+        if not self._publisher.connected:
+            self.open()
         # First noted, then published: whatever interrupts the publishing finds it among what has to be sent again.
         tag, place = self._in_flight.add(message)
         self._mend(lambda: self._publish(tag, place, message))

@@ -49,7 +49,7 @@ _BEFORE_USER_ID = (
 )
 """Flags of the properties in front of ``user_id``, and their bytes; negative: the bytes of the length in front of them."""
 
-_USER_ID = 0x0010
+_USER_ID, _MESSAGE_ID = 0x0010, 0x0080
 
 _HEADERS_HIGH = 0x20
 """The flag of ``headers``, in the first of the two bytes of flags."""
@@ -157,14 +157,24 @@ class Incoming(amqp.Message):
     @property
     def user_id(self) -> str | None:
         """The property of that name, found without reading those in front of it; ``None`` if it is not there."""
+        return self._text(_USER_ID)
+
+    @property
+    def message_id(self) -> str | None:
+        """The property of that name, likewise."""
+        return self._text(_MESSAGE_ID)
+
+    def _text(self, wanted: int) -> str | None:
         header, at = self._header, _PROPERTIES_AT + 2
-        if header is None or not header[at - 1] & _USER_ID:
+        if header is None or not header[at - 1] & wanted:
             return None
         flags = header[at - 2] << 8 | header[at - 1]
         if flags & _MORE_FLAGS:
             return None
         try:
             for flag, size in _BEFORE_USER_ID:
+                if flag == wanted:
+                    break
                 if not flags & flag:
                     continue
                 if size == _SHORT:

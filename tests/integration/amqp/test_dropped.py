@@ -9,7 +9,7 @@ from typing import Any
 import pika
 import pytest
 
-from kchat import Sender, Settings, Subscriber, events, topology
+from kchat import Sender, Settings, Subscriber, consumer, events, topology
 from tests.brokers.processes import Commands
 
 LIMIT = 300
@@ -19,6 +19,8 @@ LIMIT = 300
 @pytest.fixture(autouse=True)
 def _short_queues(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(topology, "QUEUE_LENGTH", LIMIT)
+    # So short a queue is full in no time.
+    monkeypatch.setattr(consumer, "_BEHIND", 0.0)
 
 
 class Slow:
