@@ -233,7 +233,11 @@ def close(connection: kombu.Connection) -> None:
 def drop(connection: kombu.Connection) -> None:
     """Let go of a dead connection without a word to the broker; ``release()`` would wait for its answer."""
     try:
-        connection.collect(socket_timeout=0.1)
+        if hasattr(connection.transport, "_collect"):
+            connection.collect()
+        else:
+            # Here collect() would close it too, and change the default timeout of all sockets of all threads for that.
+            connection.release()
     except (OSError, AttributeError, *connection.connection_errors, *connection.channel_errors) as error:
         logger.debug("while dropping: %s", error)
 
