@@ -38,6 +38,15 @@ CLOSE_TIMEOUT = 1.0
 _REDIS_TLS_OPTIONS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs")
 
 
+class _Connection(kombu.Connection):  # type: ignore[misc]  # Kombu has no types
+    """Kombu's, but once lost it stays lost: Kombu's connects again by itself when it is next used, and tells nobody."""
+
+    @property
+    def connection(self) -> Any:
+        """The driver's connection; ``None`` before it is made."""
+        return self._connection
+
+
 def connect(
     settings: Settings,
     *,
@@ -101,7 +110,7 @@ def kombu_connection(
     if name == "redis":
         return _redis_connection(settings, broker, purpose, heartbeat)
     if name != "amqp":
-        return kombu.Connection(
+        return _Connection(
             broker.url() + (f"?{urlencode(broker.options)}" if broker.options else ""),
             connect_timeout=settings.connect_timeout,
             heartbeat=heartbeat,
@@ -111,7 +120,7 @@ def kombu_connection(
                 "drain_batch": 250,
             },
         )
-    return kombu.Connection(
+    return _Connection(
         hostname=broker.host or "localhost",
         port=broker.port,
         userid=broker.username,
@@ -151,7 +160,7 @@ def _redis_connection(settings: Settings, broker: Broker, purpose: str, heartbea
         raise errors.SettingsError(
             f"{broker.path!r} is no number of a Redis database", hint="for example: redis://localhost:6379/0"
         )
-    return kombu.Connection(
+    return _Connection(
         hostname=broker.host or "localhost",
         port=broker.port,
         userid=broker.username,
