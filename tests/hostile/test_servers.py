@@ -21,7 +21,8 @@ from typing import Any, NamedTuple, cast
 import pytest
 
 from kchat import KchatError, Sender, Settings, Subscriber, accounts
-from kchat.doctor import Options
+from kchat import doctor as doctor_walk
+from kchat.doctor import Options, trips
 from kchat.doctor import management as doctor
 from kchat.management import Management
 from tests.brokers.processes import Commands, Process
@@ -86,6 +87,11 @@ def look(url: str) -> None:
     doctor.clock(cast("Any", walk))
 
 
+def diagnose(url: str) -> None:
+    settings = Settings.resolve(url=url, connect_timeout=PATIENCE, confirm_timeout=PATIENCE)
+    assert list(doctor_walk.diagnose(settings))
+
+
 def attempt(do: Callable[[str], None], scheme: str, item: tuple[str, Script]) -> Outcome:
     """Run something against one server: an error of kchat's is as good as none."""
     name, script = item
@@ -135,6 +141,13 @@ def test_no_redis_brings_a_sender_or_a_subscriber_down() -> None:
 def test_no_management_api_brings_invitations_or_the_doctor_down() -> None:
     # manage() makes six requests and more.
     check(run((manage, look), "http", http_servers.corpus()), 10 * PATIENCE + 2, least=300)
+
+
+def test_no_server_brings_the_doctor_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trips, "SECONDS", PATIENCE)
+    amqp, redis = list(amqp_servers.corpus())[::5], list(redis_servers.corpus())[::5]
+    # Each of the steps may wait for an answer of its own.
+    check(run((diagnose,), "amqp", amqp) + run((diagnose,), "redis", redis), 12 * PATIENCE + 2)
 
 
 @pytest.mark.parametrize(
