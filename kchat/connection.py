@@ -38,6 +38,15 @@ CLOSE_TIMEOUT = 1.0
 """Seconds that a polite goodbye may take; after that the socket is dropped."""
 
 
+class _Connection(kombu.Connection):  # type: ignore[misc]  # Kombu has no types
+    """Kombu's, but once lost it stays lost: Kombu's connects again by itself when it is next used, and tells nobody."""
+
+    @property
+    def connection(self) -> Any:
+        """The driver's connection; ``None`` before it is made."""
+        return self._connection
+
+
 def connect(
     settings: Settings,
     *,
@@ -101,7 +110,7 @@ def kombu_connection(
     if name == "redis":
         return _redis_connection(settings, broker, purpose, heartbeat)
     if name != "amqp":
-        return kombu.Connection(
+        return _Connection(
             broker.url() + (f"?{urlencode(broker.options)}" if broker.options and name == "local" else ""),
             connect_timeout=settings.connect_timeout,
             heartbeat=heartbeat,
@@ -112,7 +121,7 @@ def kombu_connection(
                 "drain_batch": 250,
             },
         )
-    return kombu.Connection(
+    return _Connection(
         hostname=broker.host or "localhost",
         port=broker.port,
         userid=broker.username,
@@ -152,7 +161,7 @@ def _redis_connection(settings: Settings, broker: Broker, purpose: str, heartbea
         raise errors.SettingsError(
             f"{broker.path!r} is no number of a Redis database", hint="for example: redis://localhost:6379/0"
         )
-    return kombu.Connection(
+    return _Connection(
         hostname=broker.host or "localhost",
         port=broker.port,
         userid=broker.username,
@@ -232,7 +241,11 @@ def close(connection: kombu.Connection) -> None:
 def drop(connection: kombu.Connection) -> None:
     """Let go of a dead connection without a word to the broker; ``release()`` would wait for its answer."""
     try:
-        connection.collect(socket_timeout=0.1)
+        if hasattr(connection.transport, "_collect"):
+            connection.collect()
+        else:
+            # Here collect() would close it too, and change the default timeout of all sockets of all threads for that.
+            connection.release()
     except (OSError, AttributeError, *connection.connection_errors, *connection.channel_errors) as error:
         logger.debug("while dropping: %s", error)
 

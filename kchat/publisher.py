@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from amqp.exceptions import ContentTooLarge
 
 from kchat import errors, events
-from kchat.connection import account, broker_errors, close, connect, drop
+from kchat.connection import account, broker_errors, close, connect, drainer, drop
 from kchat.lasting import open_room
 from kchat.topology import room_exchange
 
@@ -50,6 +50,7 @@ class Publisher:
         self._account: str | None = None
         self._connection: Any = None
         self._channel: Any = None
+        self._drain_events: Any = None
         self._pipelined = False
         self._stream = ""
         self._numbers = b""
@@ -84,6 +85,8 @@ class Publisher:
             drop(connection)
             raise
         self._connection, self._channel = connection, channel
+        # Kombu's own would connect again, and say nothing, when the connection is lost.
+        self._drain_events = drainer(connection)
 
     def _prepare(self, channel: Any) -> None:
         in_flight = self._in_flight
@@ -152,7 +155,7 @@ class Publisher:
         """
         if not self._pipelined:
             raise TimeoutError
-        self._connection.drain_events(timeout=timeout)
+        self._drain_events(timeout=timeout)
 
     def take_last_confirmations(self) -> None:
         """Before it is given up: take the confirmations that have come, if the connection still has them."""

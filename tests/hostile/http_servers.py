@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-from tests.hostile.peer import Peer, Script
-
-Act = Callable[[Peer], None]
+from tests.hostile.peer import Act, Peer, Script, then
 
 KEEP = {
     "whoami": {"name": "host", "tags": ["administrator"]},
@@ -69,22 +67,18 @@ ANSWERS: dict[str, Act] = {
     "32 MB of empty objects": say(answer(b"[" + b"{}," * 11_000_000 + b"{}]")),
     "4 MB of empty objects": say(answer(b"[" + b"{}," * 1_300_000 + b"{}]")),
     "4 MB with an emoji": say(answer(b'["' + "\U0001f600".encode() + b"x" * 4_000_000 + b'"]')),
-    "200 MB of one string": lambda peer: (
-        peer.send(_head("Content-Length: 200000000") + b'"'),
-        peer.flood(b"x" * 1000),
-    )[1],
-    "an endless body": lambda peer: (peer.send(_head("Connection: close")), peer.flood(b"[" * 1000))[1],
-    "endless chunks": lambda peer: (
-        peer.send(_head("Transfer-Encoding: chunked")),
-        peer.flood(b"1\r\n[\r\n"),
-    )[1],
+    "200 MB of one string": then(
+        _head("Content-Length: 200000000") + b'"', lambda peer: peer.flood(b"x" * 1000)
+    ),
+    "an endless body": then(_head("Connection: close"), lambda peer: peer.flood(b"[" * 1000)),
+    "endless chunks": then(_head("Transfer-Encoding: chunked"), lambda peer: peer.flood(b"1\r\n[\r\n")),
     "a chunk of 2^60": say(_head("Transfer-Encoding: chunked") + b"%x\r\n[]" % 2**60),
     "a chunk that is no number": say(_head("Transfer-Encoding: chunked") + b"zz\r\n[]"),
     "less than it says": say(answer(b"[]", length=100)),
     "a length that is no number": say(_head("Content-Length: ten") + b"[]"),
     "a negative length": say(_head("Content-Length: -5") + b"[]"),
-    "endless headers": lambda peer: (peer.send(b"HTTP/1.1 200 OK\r\n"), peer.flood(b"X-A: b\r\n"))[1],
-    "a header without end": lambda peer: (peer.send(b"HTTP/1.1 200 OK\r\nX: "), peer.flood(b"x"))[1],
+    "endless headers": then(b"HTTP/1.1 200 OK\r\n", lambda peer: peer.flood(b"X-A: b\r\n")),
+    "a header without end": then(b"HTTP/1.1 200 OK\r\nX: ", lambda peer: peer.flood(b"x")),
     "100 Continue, again and again": lambda peer: peer.repeat(b"HTTP/1.1 100 Continue\r\n\r\n"),
     "a status line without end": lambda peer: peer.flood(b"H"),
     "a status that is no number": say(b"HTTP/1.1 OK\r\n\r\n"),
@@ -94,14 +88,12 @@ ANSWERS: dict[str, Act] = {
     "401 and an array": say(answer(b"[]", "401 Unauthorized")),
     "403 with a red reason": say(answer(b'{"reason": "\\u001b[31mred"}', "403 Forbidden")),
     "404 for everything": say(answer(b'{"error": "Object Not Found"}', "404 Not Found")),
-    "500 with an endless body": lambda peer: (
-        peer.send(b"HTTP/1.1 500 No\r\nConnection: close\r\n\r\n"),
-        peer.flood(b"x" * 1000),
-    )[1],
-    "500, a byte now and then": lambda peer: (
-        peer.send(b"HTTP/1.1 500 No\r\nContent-Length: 500\r\n\r\n"),
-        peer.trickle(b"x"),
-    )[1],
+    "500 with an endless body": then(
+        b"HTTP/1.1 500 No\r\nConnection: close\r\n\r\n", lambda peer: peer.flood(b"x" * 1000)
+    ),
+    "500, a byte now and then": then(
+        b"HTTP/1.1 500 No\r\nContent-Length: 500\r\n\r\n", lambda peer: peer.trickle(b"x")
+    ),
     "a redirection": say(answer(b"", "302 Found", "Location: http://127.0.0.1:1/")),
     "a redirection to itself": say(answer(b"", "302 Found", "Location: /")),
     "garbage": say(bytes(range(256)) * 20),
@@ -109,9 +101,7 @@ ANSWERS: dict[str, Act] = {
     "a hang-up": lambda _: None,
     "silence": lambda peer: peer.hold(),
     "a byte now and then": lambda peer: peer.trickle(answer(b"[]" + b" " * 500)),
-    "a body, a byte now and then": lambda peer: (peer.send(_head("Content-Length: 500")), peer.trickle(b" "))[
-        1
-    ],
+    "a body, a byte now and then": then(_head("Content-Length: 500"), lambda peer: peer.trickle(b" ")),
     "a date that is none": say(answer(b"", "200 OK", "Date: Fri, 99 Foo 99999 99:99:99 GMT")),
     "a date without a zone": say(answer(b"", "200 OK", "Date: Fri, 02 Jan 2026 10:00:00")),
 }

@@ -11,6 +11,9 @@ from types import TracebackType
 Script = Callable[["Peer"], None]
 """What a server does with one connection. It is closed when that returns."""
 
+Act = Script
+"""A part of one."""
+
 CHUNK = 64 * 1024
 
 
@@ -98,6 +101,16 @@ class Peer:
         block = data * max(1, CHUNK // len(data))
         while True:
             self.send(block)
+
+
+def then(first: bytes, act: Act) -> Act:
+    """Send this, and then act."""
+
+    def both(peer: Peer) -> None:
+        peer.send(first)
+        act(peer)
+
+    return both
 
 
 class Server:

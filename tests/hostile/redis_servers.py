@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-from tests.hostile.peer import Peer, Script
-
-Act = Callable[[Peer], None]
+from tests.hostile.peer import Act, Peer, Script, then
 
 ANSWERS = {
     b"AUTH": b"+OK\r\n",
@@ -98,7 +96,7 @@ REPLIES: dict[str, Act] = {
     "a text of -2": say(b"$-2\r\n"),
     "an array of 2,000,000,000": say(b"*2000000000\r\n"),
     "an array of 20,000 errors": lambda peer: peer.send(b"*20000\r\n" + b"-E\r\n" * 20_000),
-    "an array of empty arrays without end": lambda peer: (peer.send(b"*10000\r\n"), peer.flood(b"*0\r\n"))[1],
+    "an array of empty arrays without end": then(b"*10000\r\n", lambda peer: peer.flood(b"*0\r\n")),
     "nested arrays": say(b"*1\r\n" * 50_000),
     "arrays of arrays": say(b"*9\r\n" * 50_000),
     "a size that is no number": say(b"$ten\r\n"),
@@ -119,11 +117,11 @@ REPLIES: dict[str, Act] = {
     "an error without words": say(b"-\r\n"),
     "an error that is no text": say(b"-\xff\xfe\r\n"),
     "garbage": lambda peer: peer.send(random.Random(2).randbytes(4000)),
-    "half an answer": lambda peer: (peer.send(b"$10\r\nabc"), _hang_up(peer))[1],
+    "half an answer": then(b"$10\r\nabc", _hang_up),
     "a hang-up": _hang_up,
     "silence": lambda peer: peer.hold(),
     "a byte now and then": lambda peer: peer.trickle(b"+OK" * 50),
-    "a text, a byte now and then": lambda peer: (peer.send(b"$1000\r\n"), peer.trickle(b"x"))[1],
+    "a text, a byte now and then": then(b"$1000\r\n", lambda peer: peer.trickle(b"x")),
     "a flood of OK": lambda peer: peer.flood(b"+OK\r\n"),
     "a flood of messages": lambda peer: peer.flood(message(b"x" * 500)),
     "a flood of large messages": lambda peer: peer.flood(message(b"x" * 1_000_000)),

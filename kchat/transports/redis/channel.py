@@ -211,6 +211,17 @@ class Channel(kombu_redis.Channel):
             if self.subscription is not None:
                 self.subscription.remove(topic)
 
+    def get_table(self, exchange: str) -> list[tuple[str, str, str]]:
+        """The bindings of an exchange whose messages are kept in lists.
+
+        Raises:
+            redis.exceptions.InvalidResponse: the server tells something else.
+        """
+        try:
+            return [(key, pattern, queue) for key, pattern, queue in super().get_table(exchange)]
+        except (TypeError, ValueError, AttributeError) as error:
+            raise InvalidResponse("what it tells of bindings cannot be read") from error
+
     def _topic(self, exchange: str, routing_key: str | None) -> Topic:
         """What Kombu's publishers publish to: ``/0.chat``, and with a routing key ``/0.chat/key``."""
         prefix = f"{self.global_keyprefix}{self._get_publish_topic(exchange, '')}"

@@ -16,8 +16,8 @@ from time import monotonic
 from typing import Any
 
 from redis._parsers import _RESP2Parser
+from redis.exceptions import BusyLoadingError, InvalidResponse, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import InvalidResponse, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from kchat.passing import still_answers
@@ -203,6 +203,10 @@ class Parser(_RESP2Parser):
         kind, rest = line[:1], line[1:]
         if kind == b"-":
             error = self.parse_error(rest.decode("utf-8", "replace"))  # type: ignore[no-untyped-call]  # redis-py's
+            if isinstance(
+                error, BusyLoadingError
+            ):  # the connection is well, and commands such as PUBLISH work
+                return ResponseError(f"LOADING {error}")
             if isinstance(error, RedisConnectionError):
                 raise error
             return error
@@ -275,7 +279,7 @@ def ping(say: Callable[[], Any]) -> bool:
     """
     try:
         return bool(say())
-    except (ResponseError, RedisConnectionError) as error:
+    except ResponseError as error:
         if not still_answers(error):
             raise
         return True
