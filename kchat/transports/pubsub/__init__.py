@@ -7,7 +7,8 @@ Features
 * Supports Topic: *No*
 * Supports Fanout: Yes
 * Supports Priority: *No*
-* Supports TTL: Yes, of a whole queue, within the service's bounds (10 minutes to 31 days)
+* Supports TTL: Yes (``x-message-ttl``, ``expiration``, and ``x-expires`` from a day up), see
+  :mod:`kchat.transports.pubsub.arguments`
 
 An exchange is a topic, and a queue is a subscription; :mod:`kchat.transports.pubsub.bindings` has the table, and
 :mod:`kchat.transports.pubsub.names` how names become ids. The data of a message is its body, its properties and
@@ -18,13 +19,16 @@ headers are attributes, so that any Pub/Sub client can read it and write one.
   its messages. The property ``ordering_key`` sets an ordering key of your own.
 * ``basic_publish`` returns when the service has the message. After ``confirm_select`` it returns at once, and
   ``channel.events["basic_ack"]`` is called by ``drain_events``; a refusal is raised there.
-* An exclusive queue is deleted with its connection, with ``auto_delete`` with its last consumer. If that could not be,
-  it expires after a day, or :mod:`kchat.transports.pubsub.sweep` finds it. A shared queue with ``auto_delete`` is left
+* An exclusive queue is one connection's, refused to all others (405), and deleted with its connection, with ``auto_delete``
+  with its last consumer. If that could not be, whoever declares it next takes it over as soon as its owner is known to be
+  dead (:mod:`kchat.transports.pubsub.owners`), :mod:`kchat.transports.pubsub.sweep` finds it, or it expires after a day. A
+  shared queue with ``auto_delete`` is left
   to expire after a day without consumers: who else consumes from it is not told.
 * The queue argument ``x-history-since`` (UNIX seconds) begins a new queue with what its topic retains since then.
-* A queue has one binding. Not to be had, and refused: ``x-max-priority``, ``x-history-last``, bindings between
-  exchanges, unbinding, deleting a queue only if it is empty or unused, exclusive consumers. A limit of length is
-  ignored.
+* A queue has one binding. Not to be had, and refused: the queue arguments in
+  :data:`kchat.transports.pubsub.arguments.LACKS`, bindings between exchanges, unbinding, deleting a queue only if it is
+  empty or unused, exclusive consumers.
+* One thread may drain events while others acknowledge, publish and declare on the same connection.
 * Delivery is at least once, as Pub/Sub's is by default.
 
 Connection String
@@ -71,6 +75,7 @@ class Transport(BaseTransport):
     """The transport; see this module's documentation."""
 
     default_port = None
+    # Kombu's name for this kind of broker. Celery goes by it: its events take a fanout exchange in place of a topic one.
     driver_type = "gcpubsub"
     driver_name = "google-cloud-pubsub"
 

@@ -9,7 +9,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from amqp.exceptions import ConnectionError as AMQPConnectionError
-from amqp.exceptions import NotAllowed, PreconditionFailed, RecoverableConnectionError
+from amqp.exceptions import NotAllowed, RecoverableConnectionError
 from amqp.protocol import queue_declare_ok_t
 from google.pubsub_v1 import types
 from kombu.transport.base import StdChannel, to_rabbitmq_queue_arguments
@@ -18,7 +18,7 @@ from .bindings import FANOUT, Queue
 from .confirms import Stream
 from .deliveries import Deliveries
 from .errors import NotSupported
-from .messages import MAX_ORDERING_KEY_BYTES, ROUTING_KEY, Delivery, Outgoing, to_attributes
+from .messages import ROUTING_KEY, Delivery, Outgoing, check_ordering_key, to_attributes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -85,11 +85,7 @@ class Channel(StdChannel):
         self._check().topology.delete_exchange(exchange, if_unused=if_unused)
 
     def exchange_bind(self, destination: str, source: str = "", *_: Any, **__: Any) -> None:
-        """Not to be had: a topic takes its messages from publishers only.
-
-        Raises:
-            kchat.transports.pubsub.errors.NotSupported: always.
-        """
+        """Not to be had, always ``NotSupported``: a topic takes its messages from publishers only."""
         raise NotSupported(f"Pub/Sub cannot bind exchange {destination!r} to exchange {source!r}")
 
     exchange_unbind = exchange_bind
@@ -129,11 +125,7 @@ class Channel(StdChannel):
         self._check().topology.bind(queue, exchange, routing_key)
 
     def queue_unbind(self, queue: str, exchange: str = "", *_: Any, **__: Any) -> None:
-        """Not to be had: a subscription has its topic for all its life.
-
-        Raises:
-            kchat.transports.pubsub.errors.NotSupported: always.
-        """
+        """Not to be had, always ``NotSupported``: a subscription has its topic for all its life."""
         raise NotSupported(f"Pub/Sub cannot unbind queue {queue!r} from {exchange!r}: delete the queue")
 
     def queue_delete(
@@ -231,10 +223,7 @@ class Channel(StdChannel):
         if key is None:
             # Of an exchange that this process did not declare the type is not known; a direct one's queues ignore it.
             key = routing_key if kind in (FANOUT, None) else ""
-        if len(key) > MAX_ORDERING_KEY_BYTES // 4 and len(key.encode()) > MAX_ORDERING_KEY_BYTES:
-            raise PreconditionFailed(
-                f"routing key: Pub/Sub takes {MAX_ORDERING_KEY_BYTES} bytes as ordering key"
-            )
+        check_ordering_key(key)
         if not message.body and not attributes:
             # Pub/Sub refuses a message with neither; this attribute says what is so anyway.
             attributes = {"content_encoding": "binary"}

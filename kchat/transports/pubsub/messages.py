@@ -231,3 +231,13 @@ def check_size(size: int, topic_size: int) -> None:
         raise ContentTooLarge(
             f"a message of {size:,} bytes with its properties is larger than the {MAX_REQUEST:,} that Pub/Sub takes"
         )
+
+
+def check_ordering_key(key: str) -> None:
+    """Refuse an ordering key, and so a routing key of a fanout exchange, that is too long.
+
+    Raises:
+        amqp.exceptions.PreconditionFailed: it is over :data:`MAX_ORDERING_KEY_BYTES`.
+    """
+    if len(key) > MAX_ORDERING_KEY_BYTES // 4 and _size(key) > MAX_ORDERING_KEY_BYTES:
+        raise PreconditionFailed(f"routing key: Pub/Sub takes {MAX_ORDERING_KEY_BYTES} bytes as ordering key")

@@ -5,6 +5,7 @@ are Kombu's own code. Fanout, which is Redis's publish and subscribe, differs in
 
 * A queue hears everything from the moment that ``queue_bind`` returns: the server has confirmed by then. Kombu
   subscribes at the first ``drain_events``, and what is published before that is gone.
+* A queue belongs to the connection: what one of its channels has declared, another may consume from.
 * All queues that are bound to an exchange get all its messages, also those of one channel; Kombu's last one takes them.
 * A lost subscription raises out of ``drain_events``. Kombu subscribes again and says nothing, though what was
   published meanwhile is gone. A link that is dead without a word is noticed by ``PING``.
@@ -22,8 +23,9 @@ Features
 * Supports Direct: Yes
 * Supports Topic: Yes
 * Supports Fanout: Yes (not stored: who does not listen misses it)
-* Supports Priority: Yes, but not on fanout queues
-* Supports TTL: Yes, but not on fanout queues
+* Supports Priority: Yes, but not on fanout queues; 0 is the highest, as with Kombu's
+* Supports TTL: *No*, neither of a message (``expiration``) nor of a queue's messages (``message_ttl``): both are ignored,
+  as Kombu's transport does. ``expires`` of a queue is honoured, but not of a fanout queue.
 
 Deliveries of a fanout queue need no acknowledgement: Redis has forgotten them by then. There is no event loop support.
 

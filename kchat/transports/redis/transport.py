@@ -5,9 +5,13 @@
 from __future__ import annotations
 
 import math
+import os
 import select
+import weakref
 from collections import deque
+from contextlib import suppress
 from queue import Empty
+from threading import get_ident
 from time import monotonic
 from typing import Any
 
@@ -16,9 +20,34 @@ from kombu.transport import redis as kombu_redis
 from kchat.poller import new_poller
 
 from .channel import Channel
+from .fanout import Fanout
 
 _LONGEST_WAIT = 1.0
 """Seconds of one wait in C, so that who waits for ever can still be interrupted on every system."""
+
+
+class Bell:
+    """Wakes whoever waits on it in ``poll``. A pipe, which goes when nobody holds this any more."""
+
+    def __init__(self) -> None:
+        self._hear, self._ring = os.pipe()
+        for end in (self._hear, self._ring):
+            os.set_blocking(end, False)
+            weakref.finalize(self, os.close, end)
+
+    def fileno(self) -> int:
+        """What to wait on."""
+        return self._hear
+
+    def ring(self) -> None:
+        """Wake; from any thread."""
+        with suppress(BlockingIOError):  # it has been rung so often that the pipe is full
+            os.write(self._ring, b".")
+
+    def silence(self) -> None:
+        """It has been heard."""
+        with suppress(BlockingIOError):
+            os.read(self._hear, 65536)
 
 
 class Transport(kombu_redis.Transport):
@@ -35,6 +64,9 @@ class Transport(kombu_redis.Transport):
 
     def __init__(self, client: Any, **kwargs: Any) -> None:
         super().__init__(client, **kwargs)
+        self.fanout = Fanout(self.wake)
+        self._drainer: int | None = None
+        self._bell: Bell | None = None
         # In turns, so that neither keeps the other waiting.
         self._sources = deque((self._deliver_fanout, self._deliver_from_list))
 
@@ -49,6 +81,8 @@ class Transport(kombu_redis.Transport):
             TimeoutError: there was none in that time.
             redis.exceptions.RedisError: the connection is lost.
         """
+        self._drainer = get_ident()
+        self._bell = self._bell or Bell()
         deadline = None if timeout is None else monotonic() + timeout
         while not self._deliver_one():
             left = math.inf if deadline is None else deadline - monotonic()
@@ -64,7 +98,7 @@ class Transport(kombu_redis.Transport):
         return False
 
     def _deliver_fanout(self) -> bool:
-        return any(channel.deliver_one() for channel in list(self.channels))
+        return self.fanout.deliver_one()
 
     def _deliver_from_list(self) -> bool:
         if not any(channel.active_queues for channel in self.channels):
@@ -80,11 +114,27 @@ class Transport(kombu_redis.Transport):
         waiting = new_poller()
         for descriptor in self.cycle.fds:
             waiting.register(descriptor, select.POLLIN)
+        if self._bell is not None:
+            waiting.register(self._bell, select.POLLIN)
         seconds = min(seconds, _LONGEST_WAIT)
-        for channel in self.channels:
-            if channel.subscription is not None:
-                if channel.subscription.readable():
-                    return
-                waiting.register(channel.subscription, select.POLLIN)
-                seconds = min(seconds, channel.subscription.seconds_to_check())
+        if self.fanout.has_something():
+            return
+        subscription = self.fanout.subscription
+        if subscription is not None:
+            waiting.register(subscription, select.POLLIN)
+            seconds = min(seconds, subscription.seconds_to_check())
         waiting.poll(max(0, math.ceil(seconds * 1000)))
+        if self._bell is not None:
+            self._bell.silence()
+
+    def wake(self) -> None:
+        """Another thread has changed what a waiting :meth:`drain_events` waits for: it has acknowledged, or bound."""
+        bell = self._bell
+        if bell is not None and self._drainer != get_ident():
+            bell.ring()
+
+    def close_connection(self, connection: Any) -> None:
+        """Close all channels, and hang up."""
+        self.fanout.close()
+        super().close_connection(connection)
+        self._bell = None

@@ -326,3 +326,24 @@ def test_another_process_may_not_have_an_exclusive_queue(
         own_queue(other, exchange, queue)
     with pytest.raises(ResourceLocked, match="another process"):
         other.basic_consume(queue)
+
+
+@pytest.mark.slow
+def test_what_the_emulator_sends_beyond_the_prefetch_count_is_held_and_comes_once(
+    connect: Connect, name: Name
+) -> None:
+    # It does not count. What nobody had read lost its deadline, and was delivered a second time.
+    connection = connect()
+    channel, exchange, queue = connection.channel(), fanout(name("room")), name("queue")
+    lasting_queue(channel, exchange, queue)
+    send(channel, exchange.name, *(b"%d" % number for number in range(150)), routing_key="")
+    channel.basic_qos(0, 1, False)
+    arrived = listen(channel, queue)
+    drain(connection, lambda: bool(arrived))
+    drain_for(connection, 13.0)  # longer than a deadline
+    while len(arrived) < 150:
+        channel.basic_ack(arrived[-1].delivery_tag)
+        connection.drain_events(timeout=10)
+    channel.basic_ack(arrived[-1].delivery_tag)
+    drain_for(connection, 0.3)
+    assert sorted(map(int, bodies(arrived))) == list(range(150))

@@ -15,6 +15,7 @@ from google.pubsub_v1 import types
 
 from kchat.transports.pubsub import owners
 from kchat.transports.pubsub.errors import NoCredentials, PublishTimedOut
+from tests.brokers.wait import wait_until
 from tests.integration.pubsub.answering import Answer, Service, answering, no
 from tests.integration.pubsub.driving import drain, fanout, listen, send
 
@@ -238,3 +239,24 @@ def test_a_lasting_subscription_never_expires(monkeypatch: pytest.MonkeyPatch) -
     assert not created.expiration_policy.HasField("ttl")
     assert dict(created.labels) == {"app": "kchat"}
     assert "DeleteSubscription" not in notes.methods()
+
+
+def test_a_prefetch_count_that_grows_opens_a_stream_that_gets_so_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # As Celery's does with each task that waits for its time. The emulator does not count.
+    with service(monkeypatch, StreamingPull=lambda _: types.StreamingPullResponse()) as (connection, notes):
+        channel = connection.channel()
+        connection.connection.clients.emulator = ""
+        channel.basic_qos(0, 4, True)
+        listen(channel, "queue")
+        assert notes.wait_for("StreamingPull").max_outstanding_messages == 4
+        for count in (3, 5, 6, 7, 50):
+            channel.basic_qos(0, count, True)
+
+        def limits() -> list[int]:
+            pulls = [request for method, request in list(notes.asked) if method == "StreamingPull"]
+            return [request.max_outstanding_messages for request in pulls]
+
+        wait_until(lambda: limits()[-1] >= 50, what=lambda: f"a wider stream: {limits()}")
+        assert len(limits()) <= 4

@@ -10,6 +10,7 @@ from typing import Any
 import kombu
 import pytest
 import redis
+from amqp.exceptions import ChannelError
 
 from kchat.transports.redis import Transport
 from tests.brokers.wait import wait_until
@@ -65,6 +66,54 @@ def test_channels_and_connections_do_not_disturb_each_other(ours: Open) -> None:
     publish(ours(), "1", "2")
     assert bodies(connection, here, 4) == {"a": [b"1", b"2"], "a again": [b"1", b"2"]}
     assert bodies(other, there, 2) == {"a": [b"1", b"2"]}
+
+
+def test_a_queue_is_the_connections_whichever_channel_declared_it(ours: Open) -> None:
+    # As Kombu's users do: the producer's channel declares, another one consumes, and the first may be closed by then.
+    connection = ours()
+    with connection.channel() as declaring:
+        queues = [kombu.Queue(name, ROOM, durable=False) for name in ("a", "b")]
+        kombu.Producer(declaring, ROOM).publish("hello", declare=list(queues))
+    for queue in queues:
+        got: list[str] = []
+        with kombu.Consumer(
+            connection, [queue], callbacks=[lambda body, _, got=got: got.append(body)], no_ack=True
+        ):
+            connection.drain_events(timeout=5)
+        assert got == ["hello"]
+
+
+def test_consumers_of_one_queue_share_its_messages(ours: Open) -> None:
+    connection = ours()
+    got: dict[str, list[bytes]] = {"one": [], "other": []}
+    for arrived in got.values():
+        queue = kombu.Queue("shared", ROOM, durable=False)(connection.channel())
+        queue.declare()
+        queue.consume(callback=lambda message, arrived=arrived: arrived.append(message.body), no_ack=True)
+    publish(ours(), "1", "2", "3", "4")
+    for _ in range(4):
+        connection.drain_events(timeout=5)
+    assert got == {"one": [b"1", b"3"], "other": [b"2", b"4"]}
+
+
+def test_a_closed_channels_consumers_end_and_their_auto_delete_queues_with_them(
+    ours: Open, server: redis.Redis, database: str
+) -> None:
+    connection = ours()
+    for name in ("gone", "stays"):
+        channel = connection.channel()
+        queue = kombu.Queue(name, ROOM, durable=False, auto_delete=name == "gone")(channel)
+        queue.declare()
+        queue.consume(callback=lambda _message: None, no_ack=True)
+        channel.close()
+    publish(ours(), "1")
+    channel = connection.channel()
+    assert channel.queue_declare("stays", passive=True).queue == "stays"
+    with pytest.raises(ChannelError):
+        channel.queue_declare("gone", passive=True)
+    assert bodies(connection, [kombu.Queue("stays", ROOM)(channel)], 1) == {"stays": [b"1"]}
+    connection.release()
+    wait_until(lambda: server.pubsub_numsub(f"/{database}.chat")[0][1] == 0, what="the subscription to end")
 
 
 def test_a_queue_gets_what_is_published_from_its_binding_on(ours: Open) -> None:

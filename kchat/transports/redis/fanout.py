@@ -1,0 +1,256 @@
+"""The queues of one connection that are bound to fanout exchanges: what has arrived for them, and who gets it."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from redis.exceptions import RedisError
+
+from . import envelope
+
+if TYPE_CHECKING:
+    from .channel import Channel
+    from .subscription import Subscription, Topic
+
+
+class Consumer(NamedTuple):
+    """A consumer of a fanout queue: whose it is, its tag, and what it calls with each message."""
+
+    channel: Channel
+    tag: str
+    callback: Callable[[envelope.Message], object]
+
+
+class Options(NamedTuple):
+    """What a queue was declared with: the newest messages that it keeps, and whether it goes with its last consumer."""
+
+    limit: int
+    auto_delete: bool = False
+
+
+class FanoutQueue:
+    """A queue that is bound to fanout exchanges: what has arrived and is not delivered yet is in this process.
+
+    Arguments:
+        name: of the queue.
+        options: it keeps so many messages at most, the newest.
+    """
+
+    __slots__ = ("arrived", "auto_delete", "consumers", "name", "topics")
+
+    def __init__(self, name: str, options: Options) -> None:
+        self.name = name
+        self.auto_delete = options.auto_delete
+        self.topics: set[Topic] = set()
+        self.arrived: deque[dict[str, Any]] = deque(maxlen=options.limit)
+        self.consumers: deque[Consumer] = deque()
+
+
+class Fanout:
+    """All of them, and the one subscription by which their messages come.
+
+    They are the connection's, as in AMQP, and not a channel's: what one channel has declared, another may consume from.
+    From any thread: a lock is held over the books and the socket, not over a callback.
+
+    Arguments:
+        wake: called when there may be something to deliver of which a waiting :meth:`Transport.drain_events` cannot know.
+    """
+
+    def __init__(self, wake: Callable[[], None]) -> None:
+        self._wake = wake
+        self._lock = threading.RLock()
+        self._options: dict[str, Options] = {}
+        self._queues: dict[str, FanoutQueue] = {}
+        self._bound: dict[Topic, list[FanoutQueue]] = {}
+        self.subscription: Subscription | None = None
+        """The connection that listens; ``None`` as long as no queue is bound."""
+
+    # ---- declaring
+
+    def declare(self, name: str, limit: int, *, auto_delete: bool) -> None:
+        """Note what a queue shall be, if it is bound to a fanout exchange."""
+        with self._lock:
+            self._options[name] = Options(limit, auto_delete)
+
+    def bind(self, name: str, topic: Topic, subscribe: Callable[[], Subscription], limit: int) -> None:
+        """Bind a queue to a topic; when this returns, the server has confirmed.
+
+        Arguments:
+            name: of the queue.
+            topic: to subscribe to.
+            subscribe: makes the subscription, where there is none.
+            limit: of a queue that was not declared here.
+
+        Raises:
+            redis.exceptions.RedisError: the server cannot be reached, or refuses.
+        """
+        with self._lock:
+            queue = self._queues.get(name) or FanoutQueue(name, self._options.get(name, Options(limit)))
+            if topic in queue.topics:
+                return
+            if self.subscription is None:
+                self.subscription = subscribe()
+            # Also where another queue has subscribed: what came before the confirmation is not for this one.
+            for earlier in self.subscription.add(topic):
+                self._sort_in(*earlier)
+            self._queues[name] = queue
+            queue.topics.add(topic)
+            self._bound.setdefault(topic, []).append(queue)
+        self._wake()
+
+    def unbind(self, name: str, topic: Topic) -> bool:
+        """Take a binding away. What has arrived by it stays. Returns whether there was one."""
+        with self._lock:
+            queue = self._queues.get(name)
+            if queue is None or topic not in queue.topics:
+                return False
+            self._unbind(queue, topic)
+            return True
+
+    def _unbind(self, queue: FanoutQueue, topic: Topic) -> None:
+        queue.topics.discard(topic)
+        queues = self._bound[topic]
+        queues.remove(queue)
+        if not queues:
+            del self._bound[topic]
+            if self.subscription is not None:
+                self.subscription.remove(topic)
+
+    def delete(self, name: str, *, if_unused: bool = False, if_empty: bool = False) -> bool:
+        """Delete a queue and its bindings, if that is so. Returns whether it did."""
+        with self._lock:
+            queue = self._queues.get(name)
+            if queue is None:
+                self._options.pop(name, None)
+            if queue is None or (if_empty and queue.arrived) or (if_unused and queue.consumers):
+                return False
+            # Gone here also where the server cannot be told.
+            del self._queues[name]
+            self._options.pop(name, None)
+            for topic in list(queue.topics):
+                self._unbind(queue, topic)
+            return True
+
+    # ---- looking
+
+    def has(self, name: str) -> bool:
+        """Whether a queue of that name is bound to a fanout exchange."""
+        return name in self._queues
+
+    def size(self, name: str) -> int | None:
+        """How many messages of a queue have arrived and are not delivered; ``None`` if it is none of a fanout exchange."""
+        queue = self._queues.get(name)
+        return None if queue is None else len(queue.arrived)
+
+    def purge(self, name: str) -> int:
+        """Throw away what has arrived; returns how many messages that were."""
+        with self._lock:
+            queue = self._queues[name]
+            purged = len(queue.arrived)
+            queue.arrived.clear()
+            return purged
+
+    # ---- consuming
+
+    def consume(self, name: str, consumer: Consumer) -> bool:
+        """Add a consumer. Returns whether the queue is one of a fanout exchange."""
+        with self._lock:
+            queue = self._queues.get(name)
+            if queue is None:
+                return False
+            queue.consumers.append(consumer)
+        self._wake()
+        return True
+
+    def cancel(self, channel: Channel, tag: str) -> bool:
+        """End a consumer, and an auto-delete queue with its last one. Returns whether there was one."""
+        with self._lock:
+            for queue in list(self._queues.values()):
+                if any(each.channel is channel and each.tag == tag for each in queue.consumers):
+                    self._end(queue, lambda each: each.channel is channel and each.tag == tag)
+                    return True
+            return False
+
+    def leave(self, channel: Channel) -> None:
+        """A channel is closed: end its consumers."""
+        with self._lock:
+            for queue in list(self._queues.values()):
+                if any(each.channel is channel for each in queue.consumers):
+                    with suppress(RedisError):  # whoever drains is told of a lost subscription
+                        self._end(queue, lambda each: each.channel is channel)
+
+    def _end(self, queue: FanoutQueue, whose: Callable[[Consumer], bool]) -> None:
+        queue.consumers = deque(each for each in queue.consumers if not whose(each))
+        if not queue.consumers and queue.auto_delete:
+            self.delete(queue.name)
+
+    def deliver_one(self) -> bool:
+        """Deliver one message, if one is there.
+
+        Raises:
+            redis.exceptions.RedisError: the subscription is lost.
+        """
+        with self._lock:
+            queue = self._ready()
+            if queue is None and self.subscription is not None and self._read_one():
+                queue = self._ready()
+            if queue is None:
+                return False
+            consumer = queue.consumers[0]
+            queue.consumers.rotate(-1)
+            message = consumer.channel.fanout_message(queue.arrived.popleft(), consumer.tag)
+        consumer.callback(message)
+        return True
+
+    def _ready(self) -> FanoutQueue | None:
+        return next((each for each in self._queues.values() if each.arrived and each.consumers), None)
+
+    def get(self, name: str) -> dict[str, Any] | None:
+        """The next message of a queue, ``None`` when there is none.
+
+        Raises:
+            redis.exceptions.RedisError: the subscription is lost.
+        """
+        with self._lock:
+            queue = self._queues[name]
+            while not queue.arrived and self._read_one():
+                pass
+            return queue.arrived.popleft() if queue.arrived else None
+
+    def _read_one(self) -> bool:
+        """Put the next message that has come into the queues that are bound to its topic."""
+        if self.subscription is None:
+            return False
+        arrival = self.subscription.read()
+        if arrival is None:
+            self.subscription.check()
+            return False
+        self._sort_in(*arrival)
+        return True
+
+    def _sort_in(self, topic: Topic, data: bytes) -> None:
+        for queue in self._bound.get(topic, ()):
+            # Opened for each: who gets it may change it.
+            queue.arrived.append(envelope.unwrap(data))
+
+    # ---- waiting
+
+    def has_something(self) -> bool:
+        """Whether there is something to read, or to deliver, without waiting."""
+        with self._lock:
+            return self._ready() is not None or (
+                self.subscription is not None and self.subscription.readable()
+            )
+
+    def close(self) -> None:
+        """The connection is closed: the server forgets its subscriptions with it."""
+        with self._lock:
+            subscription, self.subscription = self.subscription, None
+            for books in (self._queues, self._bound, self._options):
+                books.clear()
+            if subscription is not None:
+                subscription.close()
