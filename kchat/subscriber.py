@@ -42,8 +42,9 @@ BATCH_SECONDS = 0.05
 _BURST_PAUSE = 0.002
 """Seconds between two messages that are no burst any more."""
 
-_STOP_LOOK = 0.1
-"""Seconds within which a waiting subscriber notices that it was stopped."""
+_STOP_LOOK = 0.02
+"""Seconds within which a subscriber notices that it was stopped where nothing wakes it: a transport that cannot be woken, a
+pause before the next attempt to connect."""
 
 _STEADY = 10.0
 """Seconds that a connection has to last for the next one to be made without a pause."""
@@ -168,17 +169,19 @@ class Subscriber:
     def stop(self) -> None:
         """Let the thread that receives come to an end, from any thread or a signal handler; returns at once.
 
-        Within a tenth of a second :meth:`receive` returns, with no message or with what it had begun to hand over, and
-        iteration ends. From then on it hands over nothing, until :meth:`open`. The connection stays until :meth:`close`.
+        :meth:`receive` is woken and returns, with no message or with what it had begun to hand over, and iteration ends;
+        in the middle of an attempt to connect, after that. From then on it hands over nothing, until :meth:`open`. The
+        connection stays until :meth:`close`.
         """
         self._stopped = True
+        self._consumer.wake()
 
     def close(self) -> None:
         """Stop listening. What was received and not acknowledged goes back to the broker; its own queue goes away.
 
         From another thread than the one that receives it does what :meth:`stop` does, and waits for that.
         """
-        self._stopped = True
+        self.stop()
         with self._in_use:
             self._drops.tell()
             self._drops.forget()
@@ -270,9 +273,11 @@ class Subscriber:
         arrived, unsettled = self._consumer.arrived, self._handed_over is not None
         start = monotonic()
         if not arrived:
-            self._consumer.drain(
-                _STOP_LOOK if deadline is None else min(_STOP_LOOK, max(0.0, deadline - start))
-            )
+            longest = None if self._consumer.wakes else _STOP_LOOK
+            if deadline is not None:
+                left = max(0.0, deadline - start)
+                longest = left if longest is None else min(longest, left)
+            self._consumer.drain(longest)
         now = monotonic()
         # What had to be waited for came alone: to look for more costs as much as to show it.
         if now - start < _BURST_PAUSE:

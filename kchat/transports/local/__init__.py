@@ -69,6 +69,8 @@ from amqp import exceptions
 from amqp.exceptions import AMQPError
 from kombu.transport import base
 
+from kchat.waker import Waker
+
 from . import errors
 from .channel import Channel
 from .connection import Connection
@@ -150,6 +152,11 @@ class Transport(base.Transport):
     def drain_events(self, connection: Connection, timeout: float | None = None, **_: Any) -> None:
         """See :meth:`.Connection.drain_events`."""
         connection.drain_events(timeout)
+
+    def waker(self, connection: Connection) -> Waker:
+        """What ends :meth:`drain_events` early, from any thread. Whoever closes the connection closes it."""
+        connection.waker = Waker()
+        return connection.waker
 
     def verify_connection(self, connection: Connection) -> bool:
         """Whether it is still open."""

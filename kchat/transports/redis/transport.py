@@ -14,6 +14,7 @@ from typing import Any
 from kombu.transport import redis as kombu_redis
 
 from kchat.poller import new_poller
+from kchat.waker import Waker
 
 from .channel import Channel
 
@@ -37,6 +38,7 @@ class Transport(kombu_redis.Transport):
         super().__init__(client, **kwargs)
         # In turns, so that neither keeps the other waiting.
         self._sources = deque((self._deliver_fanout, self._deliver_from_list))
+        self._waker: Waker | None = None
 
     def drain_events(self, connection: Any, timeout: float | None = None, **_: Any) -> None:
         """Deliver one message.
@@ -54,7 +56,13 @@ class Transport(kombu_redis.Transport):
             left = math.inf if deadline is None else deadline - monotonic()
             if left <= 0:
                 raise TimeoutError(f"nothing came within {timeout} s")
-            self._wait(left)
+            if self._wait(left):
+                raise TimeoutError("woken")
+
+    def waker(self, connection: Any) -> Waker:
+        """What ends :meth:`drain_events` early, from any thread. Whoever closes the connection closes it."""
+        self._waker = Waker()
+        return self._waker
 
     def _deliver_one(self) -> bool:
         for _ in range(len(self._sources)):
@@ -75,16 +83,19 @@ class Transport(kombu_redis.Transport):
             return False
         return True
 
-    def _wait(self, seconds: float) -> None:
-        """Until there is something to read or to check, or the time is over."""
-        waiting = new_poller()
+    def _wait(self, seconds: float) -> bool:
+        """Until there is something to read or to check, or the time is over; returns whether it was woken instead."""
+        waiting, waker = new_poller(), self._waker
+        if waker is not None:
+            waiting.register(waker, select.POLLIN)
         for descriptor in self.cycle.fds:
             waiting.register(descriptor, select.POLLIN)
         seconds = min(seconds, _LONGEST_WAIT)
         for channel in self.channels:
             if channel.subscription is not None:
                 if channel.subscription.readable():
-                    return
+                    return False
                 waiting.register(channel.subscription, select.POLLIN)
                 seconds = min(seconds, channel.subscription.seconds_to_check())
-        waiting.poll(max(0, math.ceil(seconds * 1000)))
+        ready = waiting.poll(max(0, math.ceil(seconds * 1000)))
+        return waker is not None and any(found == waker.fileno() for found, _ in ready) and waker.take()
