@@ -9,6 +9,7 @@ takes for that, the connection's heartbeats go on (:mod:`kchat.pulse`). Any othe
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from threading import RLock
 from time import monotonic, sleep
 from types import TracebackType
@@ -53,8 +54,8 @@ _STEADY = 10.0
 class Subscriber:
     """Listens to one room. A context manager; connects when it is first needed.
 
-    One thread receives and acknowledges; of several, one waits for the other. :meth:`stop` and :meth:`close` may be called
-    from any thread.
+    Threads: one receives and acknowledges. Of several that do, one waits for the other, each message goes to one of them,
+    and acknowledging means everything that any of them got. :meth:`stop` and :meth:`close` may be called from any thread.
 
     Arguments:
         settings: the room and its brokers.
@@ -112,6 +113,7 @@ class Subscriber:
         self._consumer = Consumer(settings, self.username, durable, self.prefetch, self._in_use)
         self._handed_over: Any = None
         self._done: Any = None
+        self._pending, self._acknowledge_due = 0, 0.0
         self._repeats = Repeats()
         self._drops = Drops(self.prefetch + BATCH, on_event)
         self._lost_at: float | None = None
@@ -206,8 +208,9 @@ class Subscriber:
             kchat.errors.Refused: the broker does not let us in any more.
             kchat.errors.Blocked: the disk of an embedded room is full.
         """
-        with self._in_use:
-            return self._receive(None if timeout is None else monotonic() + timeout, limit)
+        deadline = None if timeout is None else monotonic() + timeout
+        with self._taking_turns(timeout) as my_turn:
+            return self._receive(deadline, limit) if my_turn else []
 
     def _receive(self, deadline: float | None, limit: int) -> list[Message]:
         consumer = self._consumer
@@ -249,20 +252,52 @@ class Subscriber:
         They are acknowledged before it is waited for, and within a burst every so often, as in :mod:`kchat.listen`. From a
         lasting queue, who leaves the loop gets the message again that it left at, and who is killed some of those before it.
         """
-        pending, due = 0, 0.0
         try:
-            while not self._stopped:
-                for message in self.receive(limit=1):
-                    yield message
-                    self._done = self._handed_over
-                    pending += 1
-                    now = monotonic()
-                    if not self._consumer.arrived or pending >= self.half_batch or now >= due:
-                        self.acknowledge()
-                        pending, due = 0, now + BATCH_SECONDS
+            while (message := self.receive_one()) is not None:
+                yield message
         finally:
             with self._in_use:
                 self._acknowledge(self._done)
+
+    def receive_one(self, timeout: float | None = None) -> Message | None:
+        """The next message. Asking for it acknowledges the previous ones, in a burst every so often, as in iteration.
+
+        Arguments:
+            timeout: seconds to wait for it. Default: for ever.
+
+        Returns:
+            It; ``None`` when the time was over, or when it was stopped.
+
+        Raises:
+            kchat.errors.BrokerError: see :meth:`receive`.
+        """
+        deadline = None if timeout is None else monotonic() + timeout
+        with self._taking_turns(timeout) as my_turn:
+            if not my_turn:
+                return None
+            if self._handed_over is not None:
+                self._finish()
+            messages = self._receive(deadline, 1)
+            return messages[0] if messages else None
+
+    def _finish(self) -> None:
+        """Acknowledge what was handed over; while more is here already, together with that."""
+        self._done = self._handed_over
+        self._pending += 1
+        now = monotonic()
+        if not self._consumer.arrived or self._pending >= self.half_batch or now >= self._acknowledge_due:
+            self.acknowledge()
+            self._pending, self._acknowledge_due = 0, now + BATCH_SECONDS
+
+    @contextmanager
+    def _taking_turns(self, timeout: float | None) -> Iterator[bool]:
+        """Hold the lock, unless another thread does for longer than the timeout; says whether it is held."""
+        mine = self._in_use.acquire(timeout=-1 if timeout is None else max(0.0, timeout))
+        try:
+            yield mine
+        finally:
+            if mine:
+                self._in_use.release()
 
     @property
     def half_batch(self) -> int:
