@@ -168,9 +168,21 @@ class Sender:
         self._closing.add(who)
         try:
             with self._in_use:
+                if self._streams and self._streaming != get_ident():
+                    self._end_stream()
                 self._publisher.close()
         finally:
             self._closing.discard(who)
+
+    def _end_stream(self) -> None:
+        """Wait for what another thread's stream has published, and let it end: it would connect again."""
+        try:
+            self._wait_for_confirms(0, 0)
+        except errors.KchatError as error:
+            self._give_up(error)
+        else:
+            self._losses += 1
+            self._loss = "the sender was closed meanwhile"
 
     def send(self, message: str | Message) -> Receipt:
         """Send one message, and return when the broker has confirmed it. From any thread; threads take turns.

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from threading import RLock
 from time import monotonic, sleep
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kchat import errors, events
 from kchat.connection import Backoff, keep_trying
@@ -49,6 +49,18 @@ pause before the next attempt to connect."""
 
 _STEADY = 10.0
 """Seconds that a connection has to last for the next one to be made without a pause."""
+
+
+class Position(NamedTuple):
+    """A place in what a subscriber has handed over.
+
+    Attributes:
+        connected_at: when that connection was made, which tells it from others.
+        tag: the delivery tag.
+    """
+
+    connected_at: float
+    tag: Any
 
 
 class Subscriber:
@@ -230,11 +242,29 @@ class Subscriber:
                 break
         return []
 
-    def acknowledge(self) -> None:
-        """Everything that :meth:`receive` has handed over is done with; the broker may forget it."""
+    @property
+    def position(self) -> Position:
+        """Up to where :meth:`receive` has handed over, on which connection; for :meth:`acknowledge`."""
+        return Position(self._consumer.connected_at, self._handed_over)
+
+    @property
+    def has_arrived(self) -> bool:
+        """Whether there is more that need not be waited for."""
+        return bool(self._consumer.arrived)
+
+    def acknowledge(self, upto: Position | None = None) -> None:
+        """What :meth:`receive` has handed over is done with; the broker may forget it.
+
+        Arguments:
+            upto: what was handed over up to there, given once. Of a connection that is lost, it has no effect.
+                Default: all of it.
+        """
         with self._in_use:
-            self._acknowledge(self._handed_over)
-            self._handed_over = None
+            if upto is None:
+                self._acknowledge(self._handed_over)
+                self._handed_over = None
+            elif upto.connected_at == self._consumer.connected_at:
+                self._acknowledge(upto.tag)
 
     def _acknowledge(self, tag: Any) -> None:
         self._done = None
@@ -325,7 +355,7 @@ class Subscriber:
             delivery = arrived.popleft()
             self._handed_over = delivery.delivery_tag
             body = delivery.body
-            message = Message.receive(
+            message = Message.from_body(
                 body if isinstance(body, bytes) else _as_bytes(body),
                 # Where the broker does not check it, anybody can write anything there, and reading it takes time.
                 account=delivery.account(room) if checked else None,
