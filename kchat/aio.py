@@ -178,15 +178,18 @@ class Room:
         try:
             await self._threads.opening.submit(self._room.open)
         except BaseException as error:
-            ended = self._end()
-            if not isinstance(error, asyncio.CancelledError):
-                await ended
+            if isinstance(error, asyncio.CancelledError):
+                self._end()
+            else:
+                await self.close()
             raise
 
     async def close(self) -> None:
         """Leave; what is being sent is confirmed first. Harmless to repeat. Afterwards no thread of the room is left."""
-        if self._threads is not None:
+        threads = self._threads
+        if threads is not None:
             await self._end()
+            threads.closing.join()  # it has nothing left to do
 
     def _end(self) -> asyncio.Future[None]:
         """Close in a thread, since that waits for the broker. Goes on when nobody waits for it any more."""
@@ -374,9 +377,11 @@ class _Threads:
 
     def end(self) -> None:
         """Wait until all have done what they had begun. In the thread that closes, which ends then."""
-        for worker in (self.receiving, self.sending):
+        workers = (self.receiving, self.sending)
+        for worker in (*workers, self.closing):
             worker.end()
-        self.closing.end(wait=False)
+        for worker in workers:
+            worker.join()
 
 
 class _Worker:
@@ -412,10 +417,13 @@ class _Worker:
         self.start(noted)
         return settled
 
-    def end(self, *, wait: bool = True) -> None:
+    def end(self) -> None:
         """No more jobs: it ends after those that it has."""
         self._jobs.put(None)
-        if wait and self._thread is not None:
+
+    def join(self) -> None:
+        """Wait until it has ended."""
+        if self._thread is not None:
             self._thread.join()
 
     def _run(self) -> None:
