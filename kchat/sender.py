@@ -177,7 +177,8 @@ class Sender:
     def _end_stream(self) -> None:
         """Wait for what another thread's stream has published, and let it end: it would connect again."""
         try:
-            self._wait_for_confirms(0, 0)
+            if self._publisher.connected:
+                self._wait_for_confirms(0, 0)
         except errors.KchatError as error:
             self._give_up(error)
         else:
