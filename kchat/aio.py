@@ -175,6 +175,8 @@ class Room:
         if self._threads is None:
             self._loop = asyncio.get_running_loop()
             self._threads = _Threads()
+        elif not self.stopped:
+            return  # nor wait for whoever is receiving
         try:
             await self._threads.opening.submit(self._room.open)
         except BaseException as error:

@@ -275,6 +275,8 @@ class Room:
             kchat.errors.Closed: another thread has closed it meanwhile.
         """
         with self._changing:
+            if self._state == _OPEN and not self.subscriber.stopped:
+                return  # nor wait for whoever is receiving
             closes = self._closes
             try:
                 self.subscriber.open()

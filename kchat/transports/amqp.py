@@ -140,10 +140,17 @@ class TlsTransport(_Beginning, BufferedReads, amqp.transport.SSLTransport):
         pass
 
     def _wait_and_receive(self, most: int, timeout: float | None, waker: Waker | None = None) -> bytes:
-        if waker is not None and timeout and not self.sock.pending():
+        ends = deadline(timeout)
+        while waker is not None and timeout and not self.sock.pending():
             if self.sock.fileno() not in waker.wait(timeout, self.sock):
                 raise TimeoutError("timed out")
-            timeout = min(timeout, _RECORD)
+            try:
+                return self._wait_and_decrypt(most, min(timeout, _RECORD))
+            except TimeoutError:
+                timeout = left(ends)
+        return self._wait_and_decrypt(most, timeout)
+
+    def _wait_and_decrypt(self, most: int, timeout: float | None) -> bytes:
         # Bytes on the wire may be no more than half a record, or none of AMQP's: only the decryption knows whether
         # something has come, so it is what waits.
         before = self.sock.gettimeout()

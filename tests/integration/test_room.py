@@ -176,7 +176,7 @@ def rest(url: str, room: str) -> list[str]:
     """What the durable queue still has."""
     with kchat.connect(url, room=room, durable="archive") as joined:
         joined.send("end")
-        texts = []
+        texts: list[str] = []
         while not texts or texts[-1] != "end":
             message = joined.receive(SECONDS)
             assert message is not None
@@ -246,7 +246,7 @@ def test_asyncio_tells_what_happens_in_the_loops_thread_and_goes_on_after_a_loss
                 back.set()
 
         async with kchat.aio.connect(through(proxy, amqp_url), room=room, on_event=told) as joined:
-            receiving = asyncio.create_task(anext(joined))  # type: ignore[arg-type] # a coroutine, as it happens
+            receiving = asyncio.create_task(anext(joined))
             await asyncio.sleep(0.05)
             proxy.cut()
             await back.wait()
