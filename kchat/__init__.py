@@ -1,9 +1,10 @@
 """kchat: a chat room on the message broker that you already have, and a toolkit for building on one.
 
->>> from kchat import Sender, Settings, Subscriber
->>> settings = Settings.resolve(url="amqp://rmq:secret@localhost/", room="chat")
->>> with Sender(settings, "ada") as sender:
-...     sender.send("Hello world")
+>>> import kchat
+>>> with kchat.connect("amqp://rmq:secret@localhost/", room="chat", username="ada") as room:
+...     receipt = room.send("Hello world")
+...     for message in room:
+...         print(message.username, message.text)
 
 The public names are those of ``__all__``. They are loaded when they are first used, so that ``import kchat`` costs next
 to nothing and pulls in no driver.
@@ -15,6 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from kchat import aio, events
     from kchat.confirms import Receipt
     from kchat.display import Display
     from kchat.errors import (
@@ -39,9 +41,11 @@ if TYPE_CHECKING:
     )
     from kchat.listen import listen
     from kchat.message import Message
+    from kchat.room import Room, connect
     from kchat.sender import Sender
     from kchat.settings import Broker, Settings
     from kchat.subscriber import Subscriber
+    from kchat.tls import TlsOptions
     from kchat.transports import TRANSPORTS, TransportInfo
 
 __version__ = "0.1.0"
@@ -71,12 +75,15 @@ _HOMES = {
     "kchat.listen": ("listen",),
     "kchat.message": ("Message",),
     "kchat.confirms": ("Receipt",),
+    "kchat.room": ("Room", "connect"),
     "kchat.sender": ("Sender",),
     "kchat.settings": ("Broker", "Settings"),
     "kchat.subscriber": ("Subscriber",),
+    "kchat.tls": ("TlsOptions",),
     "kchat.transports": ("TRANSPORTS", "TransportInfo"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+_MODULES = ("aio", "events")
 
 __all__ = [
     "TRANSPORTS",
@@ -96,17 +103,22 @@ __all__ = [
     "Refused",
     "Rejected",
     "Returned",
+    "Room",
     "SendError",
     "Sender",
     "Settings",
     "SettingsError",
     "Subscriber",
+    "TlsOptions",
     "TooLarge",
     "TransportInfo",
     "Unavailable",
     "Unreachable",
     "Untrusted",
     "__version__",
+    "aio",
+    "connect",
+    "events",
     "listen",
 ]
 
@@ -114,6 +126,8 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name in _HOME_OF:
         return getattr(import_module(_HOME_OF[name]), name)
+    if name in _MODULES:
+        return import_module(f"kchat.{name}")
     raise AttributeError(f"module 'kchat' has no attribute {name!r}")
 
 

@@ -90,6 +90,7 @@ class Consumer:
         self._channel: Any = None
         self._queue: Any = None
         self._pulse: Pulse | None = None
+        self._waker: Any = None
         self._tick = min(_LONGEST_TICK, settings.heartbeat / _TICKS or _LONGEST_TICK)
         self._tick_due = 0.0
         self._bind_due = 0.0
@@ -144,6 +145,9 @@ class Consumer:
                 self._join(last, since, again=again)
                 if hasattr(self._connection.connection, "tell"):
                     self._connection.connection.tell(self._on_notice)
+                # From now on: a declaration that is cut short would read as one that failed.
+                waker = getattr(self._connection.transport, "waker", None)
+                self._waker = None if waker is None else waker(self._connection.connection)
         except errors.NotFound as error:
             if not again:
                 raise
@@ -201,8 +205,19 @@ class Consumer:
         else:
             self._on_event(events.Notice(str(notice)))
 
+    @property
+    def wakes(self) -> bool:
+        """Whether :meth:`wake` ends a wait; where it does not, waits have to be short."""
+        return self._waker is not None
+
+    def wake(self) -> None:
+        """End the :meth:`drain` that waits, or the next one. From any thread or a signal handler; needs no lock."""
+        waker = self._waker
+        if waker is not None:
+            waker.wake()
+
     def drain(self, timeout: float | None) -> None:
-        """Wait for something to arrive, but no longer than until the next look at the heartbeats.
+        """Wait for something to arrive, but no longer than until the next look at the heartbeats, or until woken.
 
         Arguments:
             timeout: in seconds; 0 only looks.
@@ -285,4 +300,7 @@ class Consumer:
         if self._pulse is not None:
             self._pulse.stop()
             self._pulse = None
+        if self._waker is not None:
+            self._waker.close()
+            self._waker = None
         return connection

@@ -7,8 +7,8 @@ The body on the wire is a JSON object in UTF-8 (RFC 8259)::
 ``username`` and ``message`` are strings and always there; ``id`` and ``sent_at`` are always written and never
 required. Any other key is kept in :attr:`Message.extra`.
 
-A body that is no such object is *refused*: :meth:`Message.decode` raises. For :meth:`Message.receive` it is
-still a message: its text stands in ``message``, ``username`` is None, and ``problem`` says what is wrong.
+A body that is no such object is *refused*: :meth:`Message.decode` raises. For :meth:`Message.from_body` it is
+still a message: its text is in :attr:`Message.text`, ``username`` is None, and ``problem`` says what is wrong.
 
 =================================================  =========================================================
 body                                               what becomes of it
@@ -63,13 +63,13 @@ _NOTHING: Mapping[str, object] = MappingProxyType({})
 
 
 class Message(NamedTuple):
-    """One message, as sent or as it came. Made by :meth:`compose`, :meth:`decode` and :meth:`receive`.
+    """One message, as sent or as it came. Made by :meth:`compose`, :meth:`decode` and :meth:`from_body`.
 
     A named tuple, since one is made for each message: a frozen dataclass of as many fields takes four times as long.
 
     Attributes:
         username: who the sender says they are; None when the body named nobody.
-        message: the text as sent, so not safe for a terminal: see :mod:`kchat.text`.
+        text: what is said, the body's ``message``; as sent, so not safe for a terminal: see :mod:`kchat.text`.
         id: what the sender called the message, from kchat a UUIDv7; None when not given.
         sent_at: when the message was sent, in UTC, as the sender says; None when not said.
         extra: the body's other keys with their JSON values; read only.
@@ -80,7 +80,7 @@ class Message(NamedTuple):
     """
 
     username: str | None
-    message: str
+    text: str
     id: str | None = None
     sent_at: datetime | None = None
     extra: Mapping[str, object] = _NOTHING
@@ -93,7 +93,7 @@ class Message(NamedTuple):
     def compose(
         cls,
         username: str,
-        message: str,
+        text: str,
         *,
         id: str | None = None,  # noqa: A002 - the key's name on the wire
         sent_at: datetime | None = None,
@@ -105,7 +105,7 @@ class Message(NamedTuple):
 
         Arguments:
             username: who says it.
-            message: what is said.
+            text: what is said.
             id: 1 to 255 bytes of UTF-8. Default a new UUIDv7.
             sent_at: an aware time from 1970 to 2999, kept to the millisecond. Default now.
             extra: more keys for the body, with values that JSON has. Default none.
@@ -116,25 +116,25 @@ class Message(NamedTuple):
                 of ours, or extra values that no reader would take: NaN, or nested deeper than 100 levels.
             TooLarge: more than a reader takes: :data:`LARGEST`.
         """
-        if type(username) is not str or type(message) is not str:
-            _check_strings(username, message)
+        if type(username) is not str or type(text) is not str:
+            _check_strings(username, text)
         ms = time.time_ns() // 1_000_000 if sent_at is None else rfc3339.milliseconds(sent_at)
         new_id = uuid7(ms) if id is None else _checked_id(id)
         moment, stamp = rfc3339.moment(ms)
-        text = (
-            f'{{"username":{_dumps(username)},"message":{_dumps(message)},"id":{_dumps(new_id)},'
+        json_text = (
+            f'{{"username":{_dumps(username)},"message":{_dumps(text)},"id":{_dumps(new_id)},'
             f'"sent_at":"{stamp}"{_more(extra) if extra else ""}}}'
         )
         try:
-            body = text.encode()
+            body = json_text.encode()
         except UnicodeEncodeError:
-            body = _without_surrogates(text).encode()
-            username, message, new_id = map(_without_surrogates, (username, message, new_id))
+            body = _without_surrogates(json_text).encode()
+            username, text, new_id = map(_without_surrogates, (username, text, new_id))
         if len(body) > LARGEST // 4 and _text_size(body) > LARGEST:
             raise TooLarge(f"a message of {len(body):,} bytes is more than a subscriber reads")
         # Extra values as a reader will see them: tuples as lists, and shared with nobody.
         kept = _parse(body)[4] if extra else _NOTHING
-        return cls(username, message, new_id, moment, kept, body)
+        return cls(username, text, new_id, moment, kept, body)
 
     @classmethod
     def decode(cls, body: bytes) -> Message:
@@ -146,7 +146,7 @@ class Message(NamedTuple):
         return cls(*_parse(body), body)
 
     @classmethod
-    def receive(
+    def from_body(
         cls,
         body: bytes | bytearray | memoryview | str,
         *,
@@ -165,10 +165,20 @@ class Message(NamedTuple):
         if not isinstance(body, bytes):  # some transports hand over a memoryview, or text
             body = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else bytes(body)
         try:
-            username, message, id, stated, extra = _parse(body)  # noqa: A001 - as the field
+            username, text, id, stated, extra = _parse(body)  # noqa: A001 - as the field
         except DecodeError as error:
             return cls(None, _text(body), None, sent_at, _NOTHING, body, account, redelivered, str(error))
-        return cls(username, message, id, stated or sent_at, extra, body, account, redelivered)
+        return cls(username, text, id, stated or sent_at, extra, body, account, redelivered)
+
+    @classmethod
+    def receive(cls, body: bytes, **more: Any) -> Message:
+        """The former name of :meth:`from_body`."""
+        return cls.from_body(body, **more)
+
+    @property
+    def message(self) -> str:
+        """The text, by its key on the wire; the former name of :attr:`text`."""
+        return self.text
 
     @property
     def verified(self) -> bool:

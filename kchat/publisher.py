@@ -10,7 +10,7 @@ from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from amqp.exceptions import ContentTooLarge
+from amqp.exceptions import ContentTooLarge, RecoverableConnectionError
 
 from kchat import errors, events
 from kchat.connection import account, broker_errors, close, connect, drainer, drop
@@ -152,7 +152,10 @@ class Publisher:
 
         Raises:
             TimeoutError: there were none.
+            amqp.exceptions.RecoverableConnectionError: it is not connected.
         """
+        if self._connection is None:
+            raise RecoverableConnectionError("the connection was closed")
         if not self._pipelined:
             raise TimeoutError
         self._drain_events(timeout=timeout)

@@ -38,6 +38,9 @@ REJOIN = 15.0
 _REJOIN_TICK = 0.25
 """Seconds between looks whether they have."""
 
+_PAUSE_TICK = 0.02
+"""Seconds between looks whether it is closed, while it waits for the next attempt to connect."""
+
 _TICK = 0.5
 """Seconds between looks at the clock while confirmations are waited for."""
 
@@ -59,6 +62,7 @@ class Sender:
 
     Threads may share a sender. Any of them may call :meth:`send`: they take turns, and each gets its own receipt. One of
     them may run a stream (:meth:`send_many`), also while others send; a second stream is refused by a ``RuntimeError``.
+    :meth:`close` may be called from any thread.
 
     Arguments:
         settings: the room and its brokers.
@@ -118,6 +122,7 @@ class Sender:
         self._look_due = 0.0
         self._losses = 0  # how often messages were given up, and the last time's words
         self._loss = ""
+        self._closing: set[object] = set()  # one for each thread that wants to close it
 
     def __enter__(self) -> Sender:
         self.open()
@@ -147,7 +152,9 @@ class Sender:
             if self._publisher.connected:
                 return
             if self._wait:
-                keep_trying(self._publisher.open, self._on_event)
+                keep_trying(self._publisher.open, self._on_event, lambda: bool(self._closing))
+                if not self._publisher.connected:
+                    raise errors.Closed(f"the sender to {self.settings} was closed before it was connected")
             else:
                 self._publisher.open()
             # The broker counts from 1 again; what a stream that was left had in flight before a close() comes first.
@@ -155,12 +162,31 @@ class Sender:
                 self._publish_again(rejoin=False)
 
     def close(self) -> None:
-        """Close the connection, when no other thread is using it any more.
+        """Close the connection; from another thread, after what that one is sending is confirmed.
 
-        What is not confirmed by now may be lost; :meth:`send_many` leaves nothing behind.
+        Where the broker is away, that one gives up: :class:`~kchat.errors.NotConfirmed`. What is not confirmed by now may
+        be lost; :meth:`send_many` leaves nothing behind.
         """
-        with self._in_use:
-            self._publisher.close()
+        who = object()
+        self._closing.add(who)
+        try:
+            with self._in_use:
+                if self._streams and self._streaming != get_ident():
+                    self._end_stream()
+                self._publisher.close()
+        finally:
+            self._closing.discard(who)
+
+    def _end_stream(self) -> None:
+        """Wait for what another thread's stream has published, and let it end: it would connect again."""
+        try:
+            if self._publisher.connected:
+                self._wait_for_confirms(0, 0)
+        except errors.KchatError as error:
+            self._give_up(error)
+        else:
+            self._losses += 1
+            self._loss = "the sender was closed meanwhile"
 
     def send(self, message: str | Message) -> Receipt:
         """Send one message, and return when the broker has confirmed it. From any thread; threads take turns.
@@ -379,7 +405,7 @@ class Sender:
     def _check_deadlines(self) -> None:
         publisher = self._publisher
         if publisher.blocked is not None:
-            if monotonic() - publisher.blocked_at > self._blocked_for:
+            if self._closing or monotonic() - publisher.blocked_at > self._blocked_for:
                 raise publisher.refusal()
         elif (
             self._in_flight.waiting_for() > self.settings.confirm_timeout
@@ -443,7 +469,11 @@ class Sender:
             raise errors.NotConfirmed(f"{text}: {error}", error.hint) from error
         pause = self._backoff.fail()
         self._on_event(events.Waiting(error, pause, self._backoff.attempt))
-        time.sleep(pause)
+        while not self._closing and (left := self._backoff.remaining()) > 0:
+            time.sleep(min(left, _PAUSE_TICK))
+        if self._closing:
+            text = f"{len(self._in_flight)} messages not confirmed: the sender was closed meanwhile"
+            raise errors.NotConfirmed(f"{text}: {error}", error.hint) from error
 
     def _restore(self, cause: errors.KchatError) -> None:
         """Make the room where that is what is missing, else another connection. One attempt."""
@@ -470,12 +500,15 @@ class Sender:
         while (message := in_flight.next_again()) is not None:
             self._publish(*message)
 
+    def _may_rejoin(self) -> bool:
+        return not self._closing and monotonic() < self._rejoin_until
+
     def _wait_for_listeners(self) -> None:
         """Try with the first message until it is heard, or until it has been long enough."""
         in_flight, told = self._in_flight, False
         in_flight.keep_unheard = True
         try:
-            while monotonic() < self._rejoin_until and (message := in_flight.next_again()) is not None:
+            while self._may_rejoin() and (message := in_flight.next_again()) is not None:
                 self._publish(*message)
                 while in_flight.awaited:
                     self._drain()

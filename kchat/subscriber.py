@@ -9,10 +9,11 @@ takes for that, the connection's heartbeats go on (:mod:`kchat.pulse`). Any othe
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from threading import RLock
 from time import monotonic, sleep
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kchat import errors, events
 from kchat.connection import Backoff, keep_trying
@@ -42,18 +43,31 @@ BATCH_SECONDS = 0.05
 _BURST_PAUSE = 0.002
 """Seconds between two messages that are no burst any more."""
 
-_STOP_LOOK = 0.1
-"""Seconds within which a waiting subscriber notices that it was stopped."""
+_STOP_LOOK = 0.02
+"""Seconds within which a subscriber notices that it was stopped where nothing wakes it: a transport that cannot be woken, a
+pause before the next attempt to connect."""
 
 _STEADY = 10.0
 """Seconds that a connection has to last for the next one to be made without a pause."""
 
 
+class Position(NamedTuple):
+    """A place in what a subscriber has handed over.
+
+    Attributes:
+        connected_at: when that connection was made, which tells it from others.
+        tag: the delivery tag.
+    """
+
+    connected_at: float
+    tag: Any
+
+
 class Subscriber:
     """Listens to one room. A context manager; connects when it is first needed.
 
-    One thread receives and acknowledges; of several, one waits for the other. :meth:`stop` and :meth:`close` may be called
-    from any thread.
+    Threads: one receives and acknowledges. Of several that do, one waits for the other, each message goes to one of them,
+    and acknowledging means everything that any of them got. :meth:`stop` and :meth:`close` may be called from any thread.
 
     Arguments:
         settings: the room and its brokers.
@@ -111,6 +125,7 @@ class Subscriber:
         self._consumer = Consumer(settings, self.username, durable, self.prefetch, self._in_use, on_event)
         self._handed_over: Any = None
         self._done: Any = None
+        self._pending, self._acknowledge_due = 0, 0.0
         self._repeats = Repeats()
         self._drops = Drops(self.prefetch + BATCH, on_event)
         self._lost_at: float | None = None
@@ -168,17 +183,19 @@ class Subscriber:
     def stop(self) -> None:
         """Let the thread that receives come to an end, from any thread or a signal handler; returns at once.
 
-        Within a tenth of a second :meth:`receive` returns, with no message or with what it had begun to hand over, and
-        iteration ends. From then on it hands over nothing, until :meth:`open`. The connection stays until :meth:`close`.
+        :meth:`receive` is woken and returns, with no message or with what it had begun to hand over, and iteration ends;
+        in the middle of an attempt to connect, after that. From then on it hands over nothing, until :meth:`open`. The
+        connection stays until :meth:`close`.
         """
         self._stopped = True
+        self._consumer.wake()
 
     def close(self) -> None:
         """Stop listening. What was received and not acknowledged goes back to the broker; its own queue goes away.
 
         From another thread than the one that receives it does what :meth:`stop` does, and waits for that.
         """
-        self._stopped = True
+        self.stop()
         with self._in_use:
             self._drops.tell()
             self._drops.forget()
@@ -203,8 +220,9 @@ class Subscriber:
             kchat.errors.Refused: the broker does not let us in any more.
             kchat.errors.Blocked: the disk of an embedded room is full.
         """
-        with self._in_use:
-            return self._receive(None if timeout is None else monotonic() + timeout, limit)
+        deadline = None if timeout is None else monotonic() + timeout
+        with self._taking_turns(timeout) as my_turn:
+            return self._receive(deadline, limit) if my_turn else []
 
     def _receive(self, deadline: float | None, limit: int) -> list[Message]:
         consumer = self._consumer
@@ -224,11 +242,29 @@ class Subscriber:
                 break
         return []
 
-    def acknowledge(self) -> None:
-        """Everything that :meth:`receive` has handed over is done with; the broker may forget it."""
+    @property
+    def position(self) -> Position:
+        """Up to where :meth:`receive` has handed over, on which connection; for :meth:`acknowledge`."""
+        return Position(self._consumer.connected_at, self._handed_over)
+
+    @property
+    def has_arrived(self) -> bool:
+        """Whether there is more that need not be waited for."""
+        return bool(self._consumer.arrived)
+
+    def acknowledge(self, upto: Position | None = None) -> None:
+        """What :meth:`receive` has handed over is done with; the broker may forget it.
+
+        Arguments:
+            upto: what was handed over up to there, given once. Of a connection that is lost, it has no effect.
+                Default: all of it.
+        """
         with self._in_use:
-            self._acknowledge(self._handed_over)
-            self._handed_over = None
+            if upto is None:
+                self._acknowledge(self._handed_over)
+                self._handed_over = None
+            elif upto.connected_at == self._consumer.connected_at:
+                self._acknowledge(upto.tag)
 
     def _acknowledge(self, tag: Any) -> None:
         self._done = None
@@ -246,20 +282,52 @@ class Subscriber:
         They are acknowledged before it is waited for, and within a burst every so often, as in :mod:`kchat.listen`. From a
         lasting queue, who leaves the loop gets the message again that it left at, and who is killed some of those before it.
         """
-        pending, due = 0, 0.0
         try:
-            while not self._stopped:
-                for message in self.receive(limit=1):
-                    yield message
-                    self._done = self._handed_over
-                    pending += 1
-                    now = monotonic()
-                    if not self._consumer.arrived or pending >= self.half_batch or now >= due:
-                        self.acknowledge()
-                        pending, due = 0, now + BATCH_SECONDS
+            while (message := self.receive_one()) is not None:
+                yield message
         finally:
             with self._in_use:
                 self._acknowledge(self._done)
+
+    def receive_one(self, timeout: float | None = None) -> Message | None:
+        """The next message. Asking for it acknowledges the previous ones, in a burst every so often, as in iteration.
+
+        Arguments:
+            timeout: seconds to wait for it. Default: for ever.
+
+        Returns:
+            It; ``None`` when the time was over, or when it was stopped.
+
+        Raises:
+            kchat.errors.BrokerError: see :meth:`receive`.
+        """
+        deadline = None if timeout is None else monotonic() + timeout
+        with self._taking_turns(timeout) as my_turn:
+            if not my_turn:
+                return None
+            if self._handed_over is not None:
+                self._finish()
+            messages = self._receive(deadline, 1)
+            return messages[0] if messages else None
+
+    def _finish(self) -> None:
+        """Acknowledge what was handed over; while more is here already, together with that."""
+        self._done = self._handed_over
+        self._pending += 1
+        now = monotonic()
+        if not self._consumer.arrived or self._pending >= self.half_batch or now >= self._acknowledge_due:
+            self.acknowledge()
+            self._pending, self._acknowledge_due = 0, now + BATCH_SECONDS
+
+    @contextmanager
+    def _taking_turns(self, timeout: float | None) -> Iterator[bool]:
+        """Hold the lock, unless another thread does for longer than the timeout; says whether it is held."""
+        mine = self._in_use.acquire(timeout=-1 if timeout is None else max(0.0, timeout))
+        try:
+            yield mine
+        finally:
+            if mine:
+                self._in_use.release()
 
     @property
     def half_batch(self) -> int:
@@ -270,9 +338,11 @@ class Subscriber:
         arrived, unsettled = self._consumer.arrived, self._handed_over is not None
         start = monotonic()
         if not arrived:
-            self._consumer.drain(
-                _STOP_LOOK if deadline is None else min(_STOP_LOOK, max(0.0, deadline - start))
-            )
+            longest = None if self._consumer.wakes else _STOP_LOOK
+            if deadline is not None:
+                left = max(0.0, deadline - start)
+                longest = left if longest is None else min(longest, left)
+            self._consumer.drain(longest)
         now = monotonic()
         # What had to be waited for came alone: to look for more costs as much as to show it.
         if now - start < _BURST_PAUSE:
@@ -285,7 +355,7 @@ class Subscriber:
             delivery = arrived.popleft()
             self._handed_over = delivery.delivery_tag
             body = delivery.body
-            message = Message.receive(
+            message = Message.from_body(
                 body if isinstance(body, bytes) else _as_bytes(body),
                 # Where the broker does not check it, anybody can write anything there, and reading it takes time.
                 account=delivery.account(room) if checked else None,

@@ -195,7 +195,7 @@ def _receive(common: Common) -> Received:
             batch = subscriber.receive(timeout=0.1)
             now = time.monotonic_ns()
             for message in batch:
-                read = read_text(message.message)
+                read = read_text(message.text)
                 if read is None:
                     continue
                 sender, number, sent_at = read

@@ -40,7 +40,7 @@ class Json(Lines):
         sent_at = message.sent_at
         line: dict[str, object] = {
             "username": message.username,
-            "message": message.message,
+            "message": message.text,
             "id": message.id,
             "sent_at": None if sent_at is None else rfc3339.text(sent_at),
             "received_at": rfc3339.now(),
@@ -53,7 +53,7 @@ class Json(Lines):
             size = len(message.body)
             if message.username is not None:
                 line["username"] = limit(message.username, _LONGEST_NAME)
-            line["message"] = limit(message.message, total=size if message.problem else None)
+            line["message"] = limit(message.text, total=size if message.problem else None)
             line["cut"] = size
         elif message.problem and not _is_text(message.body):
             line["body_base64"] = b64encode(message.body).decode()

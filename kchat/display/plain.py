@@ -45,7 +45,7 @@ class Plain(Lines):
         known = self._names.get((username, account))
         if known is None:
             known = self._meet(username, account)
-        text = block(message.message, self._indent, total=len(message.body) if message.problem else None)
+        text = block(message.text, self._indent, total=len(message.body) if message.problem else None)
         self._write(f"{self._clock}{known[0]}", _TIME + known[1], text)
 
     def _tell(self, second: int) -> None:

@@ -131,7 +131,7 @@ class Rich:
         if not self.live:
             self._lines.show(message)
             return
-        text = message.message
+        text = message.text
         sent_at = message.sent_at
         row = _Row(
             None if message.username is None else message.username[:_KEPT_TEXT],

@@ -29,7 +29,7 @@ class Rows(Lines):
         """Add the message's row or rows."""
         sent_at = message.sent_at
         seconds = time.time() if sent_at is None else sent_at.timestamp()
-        text = block(message.message, self._indent, total=len(message.body) if message.problem else None)
+        text = block(message.text, self._indent, total=len(message.body) if message.problem else None)
         shown = name(message.username, _NAME_WIDTH)
         behind = doubt(message.username, message.account, unchecked=self._unchecked)
         lead = f"{shown}{behind}{' ' * (_NAME_WIDTH - width(shown))}{_GAP}{when(seconds, FULL_TIME)}{_GAP}"

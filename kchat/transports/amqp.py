@@ -26,6 +26,8 @@ from amqp import spec
 from amqp.exceptions import UnexpectedFrame
 from kombu.transport import pyamqp
 
+from kchat.waker import Waker
+
 from . import addresses
 from .alive import AliveConnection, TimedAnswers
 from .bounds import BoundedChannel, BoundedConnection
@@ -39,6 +41,9 @@ _GREETING = 7
 
 _AT_ONCE = 0.001
 """Seconds; a timeout of 0 would mean a socket that does not wait at all, and is no timeout to TLS."""
+
+_RECORD = 0.02
+"""Seconds to wait for the rest of a TLS record where the wait may be ended; after that both are waited for again."""
 
 _CONNECTION_START = b"\x01\x00\x00"
 """A method frame on channel 0: what a broker begins with."""
@@ -134,7 +139,18 @@ class TlsTransport(_Beginning, BufferedReads, amqp.transport.SSLTransport):
         # py-amqp would wait for the server's close_notify. AMQP has its own goodbye, connection.close.
         pass
 
-    def _wait_and_receive(self, most: int, timeout: float | None) -> bytes:
+    def _wait_and_receive(self, most: int, timeout: float | None, waker: Waker | None = None) -> bytes:
+        ends = deadline(timeout)
+        while waker is not None and timeout and not self.sock.pending():
+            if self.sock.fileno() not in waker.wait(timeout, self.sock):
+                raise TimeoutError("timed out")
+            try:
+                return self._wait_and_decrypt(most, min(timeout, _RECORD))
+            except TimeoutError:
+                timeout = left(ends)
+        return self._wait_and_decrypt(most, timeout)
+
+    def _wait_and_decrypt(self, most: int, timeout: float | None) -> bytes:
         # Bytes on the wire may be no more than half a record, or none of AMQP's: only the decryption knows whether
         # something has come, so it is what waits.
         before = self.sock.gettimeout()
@@ -247,3 +263,14 @@ class Transport(pyamqp.Transport):
             TimeoutError: none came in time.
         """
         drain_arrived(connection, timeout)
+
+    def waker(self, connection: Any) -> Waker | None:
+        """What ends :meth:`drain_events` early, from any thread; ``None`` where py-amqp's own transport waits.
+
+        Arguments:
+            connection: of this transport, connected. Whoever closes it closes the waker.
+        """
+        if not isinstance(connection.transport, BufferedReads):
+            return None
+        connection.transport.waker = Waker()
+        return connection.transport.waker

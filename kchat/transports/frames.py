@@ -15,7 +15,7 @@ import struct
 from collections.abc import Iterator
 from time import monotonic
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import amqp
 from amqp import spec
@@ -25,6 +25,9 @@ from amqp.serialization import dumps
 from kchat.poller import new_poller
 
 from .bounds import FRAME_MAX
+
+if TYPE_CHECKING:
+    from kchat.waker import Waker
 
 _CHUNK = 64 * 1024
 """Bytes to ask the system for at once. A frame of RabbitMQ's has 128 KiB at most."""
@@ -59,6 +62,8 @@ class BufferedReads:
     frame_max = FRAME_MAX
     """Bytes of the largest frame; the connection sets what is agreed on."""
     _patience: float | None = None
+    waker: Waker | None = None
+    """Ends the waits of :func:`drain_arrived`, and no other: the answer to a method is still waited for."""
 
     def _setup_transport(self) -> None:
         super()._setup_transport()  # type: ignore[misc]  # py-amqp's transport is the other base
@@ -114,24 +119,25 @@ class BufferedReads:
                 raise UnexpectedFrame(f"a frame ends with {data[end - 1]:#04x}, not {_FRAME_END:#04x}")
             yield kind, channel, data[start + 7 : end - 1]
 
-    def fill(self, timeout: float | None) -> None:
+    def fill(self, timeout: float | None, waker: Waker | None = None) -> None:
         """Wait for more to arrive, and read what there is. Raises as :meth:`read_frame`.
 
         Arguments:
             timeout: in seconds; ``None`` for as long as the socket waits.
+            waker: may end the wait, which is a :exc:`TimeoutError` then.
         """
         # What py-amqp's own way of reading, by which a connection begins, has left over, comes first.
         if self._read_buffer:
             self._data, self._start = self._read_buffer + self._data[self._start :], 0
             self._read_buffer = b""
             return
-        came = self._receive(max(_CHUNK, self._wanted), timeout)
+        came = self._receive(max(_CHUNK, self._wanted), timeout, waker)
         self._data, self._start = self._data[self._start :] + came, 0
         self._wanted = 0
 
-    def _receive(self, most: int, timeout: float | None) -> bytes:
+    def _receive(self, most: int, timeout: float | None, waker: Waker | None = None) -> bytes:
         try:
-            came = self._wait_and_receive(most, timeout)
+            came = self._wait_and_receive(most, timeout, waker)
             if not came:
                 raise ConnectionResetError("the broker closed the connection")
         except (TimeoutError, BlockingIOError):
@@ -141,10 +147,16 @@ class BufferedReads:
             raise
         return came
 
-    def _wait_and_receive(self, most: int, timeout: float | None) -> bytes:
+    def _wait_and_receive(self, most: int, timeout: float | None, waker: Waker | None = None) -> bytes:
         """What there is, up to so many bytes; nothing at the end. Raises TimeoutError where nothing came in time."""
-        if timeout is not None and not self._poll.poll(math.ceil(timeout * 1000)):
-            raise TimeoutError("timed out")
+        if timeout is not None:
+            milliseconds = math.ceil(timeout * 1000)
+            if waker is None or not milliseconds:
+                ready = bool(self._poll.poll(milliseconds))
+            else:
+                ready = self.sock.fileno() in waker.wait(timeout, self.sock)
+            if not ready:
+                raise TimeoutError("timed out")
         came: bytes = self.sock.recv(most)
         return came
 
@@ -194,7 +206,7 @@ def drain_arrived(connection: Any, timeout: float | None) -> None:
         # Heartbeats and parts of a frame are no event, and put nothing off.
         if looked and ends is not None and monotonic() >= ends:
             raise TimeoutError("timed out")
-        transport.fill(left(ends))
+        transport.fill(left(ends), transport.waker)
         looked = True
         connection.heard_at = monotonic()
 

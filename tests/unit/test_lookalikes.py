@@ -149,7 +149,7 @@ def test_a_username_in_another_normal_form_is_still_the_accounts_own() -> None:
 def test_a_message_is_verified_only_under_a_plain_name() -> None:
     for name in PLAIN:
         body = Message.compose(name, "hello").body
-        assert Message.receive(body, account=name).verified, name
+        assert Message.from_body(body, account=name).verified, name
     for name in (name for names in ODD.values() for name in names):
         body = Message.compose(name, "hello").body
-        assert not Message.receive(body, account=name).verified, name
+        assert not Message.from_body(body, account=name).verified, name

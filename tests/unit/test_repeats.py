@@ -9,12 +9,12 @@ from kchat.repeats import REMEMBERED, Repeats
 def test_a_body_that_comes_again_is_a_repeat() -> None:
     repeats, message = Repeats(), Message.compose("ada", "hello")
     assert not repeats.has(message)
-    assert repeats.has(Message.receive(message.body))
+    assert repeats.has(Message.from_body(message.body))
     assert not repeats.has(Message.compose("ada", "hello"))
 
 
 def test_who_sends_no_id_may_say_a_thing_twice() -> None:
-    repeats, message = Repeats(), Message.receive(b'{"username":"ada","message":"hello"}')
+    repeats, message = Repeats(), Message.from_body(b'{"username":"ada","message":"hello"}')
     assert [repeats.has(message), repeats.has(message)] == [False, False]
 
 

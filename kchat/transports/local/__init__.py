@@ -74,6 +74,8 @@ from amqp import exceptions
 from amqp.exceptions import AMQPError
 from kombu.transport import base
 
+from kchat.waker import Waker
+
 from . import errors
 from .channel import Channel
 from .connection import Connection
@@ -159,6 +161,11 @@ class Transport(base.Transport):
     def register_with_event_loop(self, connection: Connection, loop: Any) -> None:
         """Have Kombu's event loop deliver messages, as Celery's workers do: see :mod:`.event_loop`."""
         connection.register(loop)
+
+    def waker(self, connection: Connection) -> Waker:
+        """What ends :meth:`drain_events` early, from any thread. Whoever closes the connection closes it."""
+        connection.waker = Waker()
+        return connection.waker
 
     def verify_connection(self, connection: Connection) -> bool:
         """Whether it is still open."""

@@ -17,6 +17,8 @@ from .publisher import Publisher
 from .store import Store
 
 if TYPE_CHECKING:
+    from kchat.waker import Waker
+
     from .channel import Channel
     from .event_loop import Registration
     from .notices import Notice
@@ -62,6 +64,8 @@ class Connection:
         self._watching = False
         self._housekeeping_at = 0.0
         self._registration: Registration | None = None
+        self.waker: Waker | None = None
+        """Ends the waits of :meth:`drain_events`, which is a :exc:`TimeoutError` then."""
 
     @property
     def connected(self) -> bool:
@@ -155,6 +159,8 @@ class Connection:
                 if self.inboxes.notice_deleted(now):
                     return
                 wait = self._pace.pause
+            if self.waker is not None and self.waker.take():
+                raise TimeoutError("woken")
             if deadline is not None:
                 now = time.monotonic()
                 if now >= deadline:
@@ -195,7 +201,7 @@ class Connection:
     def _sleep(self, watch: Watch, deadline: float | None) -> None:
         """Nobody writes: leave it to the kernel to tell when somebody does."""
         longest = ASLEEP if deadline is None else min(ASLEEP, deadline - time.monotonic())
-        if watch.wait(longest, otherwise=LONGEST):
+        if watch.wait(longest, LONGEST, self.waker):
             with self.store.lock:
                 watch.forget()
                 self._watching = False

@@ -11,8 +11,12 @@ import select
 import sys
 import time
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from kchat.poller import new_poller
+
+if TYPE_CHECKING:
+    from kchat.waker import Waker
 
 try:
     import ctypes
@@ -44,18 +48,20 @@ class Watch:
         """The descriptor that is readable after a write; -1 where the kernel cannot tell."""
         return self._fd
 
-    def wait(self, seconds: float, otherwise: float) -> bool:
+    def wait(self, seconds: float, otherwise: float, waker: Waker | None = None) -> bool:
         """Wait for a write, but no longer than ``seconds``; returns whether there was one.
 
         Where the kernel cannot tell, sleeps for ``otherwise`` seconds, if that is less, and returns False. Several
-        threads may wait at once, and :meth:`forget` what they were woken for.
+        threads may wait at once, and :meth:`forget` what they were woken for. A waker, which is left as it is, ends it.
         """
         if self._fd < 0:
             time.sleep(max(0.0, min(seconds, otherwise)))
             return False
         poll = new_poller()
         poll.register(self._fd, select.POLLIN)
-        return bool(poll.poll(max(0.0, seconds) * 1000))
+        if waker is not None:
+            poll.register(waker, select.POLLIN)
+        return any(found == self._fd for found, _ in poll.poll(max(0.0, seconds) * 1000))
 
     def forget(self) -> None:
         """Writes up to now are known: they are no reason to end the next :meth:`wait`."""

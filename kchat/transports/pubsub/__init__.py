@@ -66,7 +66,7 @@ from .options import Options
 
 if TYPE_CHECKING:
     from .channel import Channel
-    from .connection import Connection
+    from .connection import Connection, Waker
 
 __all__ = ["MissingDriver", "Transport"]
 
@@ -139,6 +139,12 @@ class Transport(BaseTransport):
     def drain_events(self, connection: Connection, **kwargs: Any) -> None:
         """See :meth:`.connection.Connection.drain_events`."""
         connection.drain_events(**kwargs)
+
+    def waker(self, connection: Connection) -> Waker:
+        """What ends :meth:`drain_events` early, from any thread."""
+        from .connection import Waker
+
+        return Waker(connection)
 
     def close_connection(self, connection: Connection) -> None:
         """Close a connection in good order."""

@@ -32,6 +32,28 @@ Event = Callable[[], bool]
 """What Google's threads report, run by :meth:`Connection.drain_events`; returns whether it reached the application."""
 
 
+class Waker:
+    """Ends the wait of whoever drains events, or the next one. As :class:`kchat.waker.Waker`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection: Connection | None = connection
+
+    def wake(self) -> None:
+        """End it; from any thread or a signal handler."""
+        connection = self._connection
+        if connection is not None:
+            connection.report(_nothing)
+
+    def close(self) -> None:
+        """Wake nobody any more."""
+        self._connection = None
+
+
+def _nothing() -> bool:
+    """An event that only ends a wait."""
+    return True
+
+
 class Connection:
     """What :class:`kchat.transports.pubsub.Transport` establishes.
 

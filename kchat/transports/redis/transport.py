@@ -5,11 +5,8 @@
 from __future__ import annotations
 
 import math
-import os
 import select
-import weakref
 from collections import deque
-from contextlib import suppress
 from queue import Empty
 from threading import get_ident
 from time import monotonic
@@ -18,36 +15,13 @@ from typing import Any
 from kombu.transport import redis as kombu_redis
 
 from kchat.poller import new_poller
+from kchat.waker import Waker
 
 from .channel import Channel
 from .fanout import Fanout
 
 _LONGEST_WAIT = 1.0
 """Seconds of one wait in C, so that who waits for ever can still be interrupted on every system."""
-
-
-class Bell:
-    """Wakes whoever waits on it in ``poll``. A pipe, which goes when nobody holds this any more."""
-
-    def __init__(self) -> None:
-        self._hear, self._ring = os.pipe()
-        for end in (self._hear, self._ring):
-            os.set_blocking(end, False)
-            weakref.finalize(self, os.close, end)
-
-    def fileno(self) -> int:
-        """What to wait on."""
-        return self._hear
-
-    def ring(self) -> None:
-        """Wake; from any thread."""
-        with suppress(BlockingIOError):  # it has been rung so often that the pipe is full
-            os.write(self._ring, b".")
-
-    def silence(self) -> None:
-        """It has been heard."""
-        with suppress(BlockingIOError):
-            os.read(self._hear, 65536)
 
 
 class Transport(kombu_redis.Transport):
@@ -66,9 +40,10 @@ class Transport(kombu_redis.Transport):
         super().__init__(client, **kwargs)
         self.fanout = Fanout(self.wake)
         self._drainer: int | None = None
-        self._bell: Bell | None = None
+        self._changed: Waker | None = None
         # In turns, so that neither keeps the other waiting.
         self._sources = deque((self._deliver_fanout, self._deliver_from_list))
+        self._waker: Waker | None = None
 
     def drain_events(self, connection: Any, timeout: float | None = None, **_: Any) -> None:
         """Deliver one message.
@@ -82,13 +57,19 @@ class Transport(kombu_redis.Transport):
             redis.exceptions.RedisError: the connection is lost.
         """
         self._drainer = get_ident()
-        self._bell = self._bell or Bell()
+        self._changed = self._changed or Waker()
         deadline = None if timeout is None else monotonic() + timeout
         while not self._deliver_one():
             left = math.inf if deadline is None else deadline - monotonic()
             if left <= 0:
                 raise TimeoutError(f"nothing came within {timeout} s")
-            self._wait(left)
+            if self._wait(left):
+                raise TimeoutError("woken")
+
+    def waker(self, connection: Any) -> Waker:
+        """What ends :meth:`drain_events` early, from any thread. Whoever closes the connection closes it."""
+        self._waker = Waker()
+        return self._waker
 
     def _deliver_one(self) -> bool:
         for _ in range(len(self._sources)):
@@ -109,32 +90,37 @@ class Transport(kombu_redis.Transport):
             return False
         return True
 
-    def _wait(self, seconds: float) -> None:
-        """Until there is something to read or to check, or the time is over."""
-        waiting = new_poller()
+    def _wait(self, seconds: float) -> bool:
+        """Until there is something to read or to check, or the time is over; returns whether it was woken instead."""
+        waiting, waker = new_poller(), self._waker
+        if waker is not None:
+            waiting.register(waker, select.POLLIN)
         for descriptor in self.cycle.fds:
             waiting.register(descriptor, select.POLLIN)
-        if self._bell is not None:
-            waiting.register(self._bell, select.POLLIN)
+        if self._changed is not None:
+            waiting.register(self._changed, select.POLLIN)
         seconds = min(seconds, _LONGEST_WAIT)
         if self.fanout.has_something():
-            return
+            return False
         subscription = self.fanout.subscription
         if subscription is not None:
             waiting.register(subscription, select.POLLIN)
             seconds = min(seconds, subscription.seconds_to_check())
-        waiting.poll(max(0, math.ceil(seconds * 1000)))
-        if self._bell is not None:
-            self._bell.silence()
+        ready = waiting.poll(max(0, math.ceil(seconds * 1000)))
+        if self._changed is not None:
+            self._changed.take()
+        return waker is not None and any(found == waker.fileno() for found, _ in ready) and waker.take()
 
     def wake(self) -> None:
         """Another thread has changed what a waiting :meth:`drain_events` waits for: it has acknowledged, or bound."""
-        bell = self._bell
-        if bell is not None and self._drainer != get_ident():
-            bell.ring()
+        changed = self._changed
+        if changed is not None and self._drainer != get_ident():
+            changed.wake()
 
     def close_connection(self, connection: Any) -> None:
         """Close all channels, and hang up."""
         self.fanout.close()
         super().close_connection(connection)
-        self._bell = None
+        changed, self._changed = self._changed, None
+        if changed is not None:
+            changed.close()

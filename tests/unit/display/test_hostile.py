@@ -31,7 +31,7 @@ from tests.hostile.corpus import BODIES, LARGE_BODIES
 display = create(sys.argv[1], open(os.devnull, "w"))
 display.open("chat")
 for make in [*(lambda body=body: body for body in BODIES.values()), *LARGE_BODIES.values()]:
-    display.show(Message.receive(make()))
+    display.show(Message.from_body(make()))
     display.flush()
 display.close()
 print(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1])
@@ -50,7 +50,7 @@ def show(mode: str, *messages: Message) -> str:
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
 def test_a_hostile_body_is_one_safe_row(mode: str, body: bytes) -> None:
-    output = show(mode, Message.receive(body))
+    output = show(mode, Message.from_body(body))
     assert not why_unsafe(output)
     first, *further = output.split("\n")[:-1]
     assert ROW_OF[mode].match(first)

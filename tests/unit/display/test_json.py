@@ -62,7 +62,7 @@ def test_a_line_has_what_a_message_has() -> None:
 def test_a_line_has_the_time_of_its_receipt_whatever_the_sender_says() -> None:
     for message in (
         Message.compose("ada", "hello", sent_at=NOON),
-        Message.receive(b"hello"),
+        Message.from_body(b"hello"),
         Message.compose("ada", "hello", extra={"received_at": "1970-01-01T00:00:00.000Z"}),
     ):
         before = time.time_ns() // 1_000_000
@@ -77,7 +77,7 @@ def test_a_line_has_the_time_of_its_receipt_whatever_the_sender_says() -> None:
 
 
 def test_a_line_says_what_the_broker_says() -> None:
-    line = line_of(Message.receive(b"hello", account="ada", redelivered=True))
+    line = line_of(Message.from_body(b"hello", account="ada", redelivered=True))
     assert (line["account"], line["redelivered"], line["username"]) == ("ada", True, None)
     assert (line["message"], line["problem"]) == ("hello", "not JSON")
     assert "body_base64" not in line
@@ -85,7 +85,7 @@ def test_a_line_says_what_the_broker_says() -> None:
 
 def test_bytes_that_are_no_text_come_as_base64() -> None:
     body = bytes(range(256))
-    line = line_of(Message.receive(body))
+    line = line_of(Message.from_body(body))
     assert b64decode(line["body_base64"]) == body
     assert line["message"].endswith("\\xfe\\xff")
 
@@ -112,7 +112,7 @@ def test_a_sender_cannot_write_the_keys_that_are_ours() -> None:
 
 
 def test_an_id_and_a_time_that_are_none_are_not_lost() -> None:
-    line = line_of(Message.receive(b'{"username":"a","message":"b","id":5,"sent_at":"noon"}'))
+    line = line_of(Message.from_body(b'{"username":"a","message":"b","id":5,"sent_at":"noon"}'))
     assert (line["id"], line["sent_at"], line["extra"]) == (None, None, {"id": 5, "sent_at": "noon"})
 
 
@@ -124,7 +124,7 @@ def test_a_message_of_a_mebibyte_comes_whole() -> None:
 @pytest.mark.parametrize("name", LARGE_BODIES)
 def test_larger_ones_are_cut_and_say_so(name: str) -> None:
     body = LARGE_BODIES[name]()
-    line = line_of(Message.receive(body))
+    line = line_of(Message.from_body(body))
     assert line["cut"] == len(body)
     assert len(line["message"].encode()) <= 65536
     assert len(json.dumps(line)) < 65536 * 6 + 10_000
@@ -132,7 +132,7 @@ def test_larger_ones_are_cut_and_say_so(name: str) -> None:
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
 def test_the_corpus_is_parsable_and_whole(body: bytes) -> None:
-    message = Message.receive(body)
+    message = Message.from_body(body)
     line = line_of(message)
     if len(body) > WHOLE:
         assert line["cut"] == len(body)
@@ -146,5 +146,5 @@ OBJECTS = st.dictionaries(st.text(), st.floats() | st.text(st.characters()))
 
 @given(st.binary() | OBJECTS.map(lambda value: json.dumps(value).encode()))
 def test_anything_is_parsable(body: bytes) -> None:
-    message = Message.receive(body)
+    message = Message.from_body(body)
     assert line_of(message)["message"] == message.message

@@ -54,7 +54,7 @@ def test_plain_shows_the_time_where_the_reader_is(monkeypatch: pytest.MonkeyPatc
 
 def test_plain_shows_the_time_of_arrival_when_none_was_sent() -> None:
     before = time.time()
-    line = shown("plain", Message.receive(b'{"username":"ada","message":"hello"}'))
+    line = shown("plain", Message.from_body(b'{"username":"ada","message":"hello"}'))
     times = [time.strftime("%H:%M:%S", time.localtime(moment)) for moment in (before, time.time())]
     assert line in [f"{moment} ada: hello\n" for moment in times]
 
@@ -70,7 +70,7 @@ def test_plain_shows_messages_of_different_seconds_with_their_own_times() -> Non
 
 
 def test_plain_shows_nobody_as_a_question_mark_and_no_other_name_so() -> None:
-    assert shown("plain", Message.receive(b"hello", sent_at=NOON)) == "12:04:05 ?: hello\n"
+    assert shown("plain", Message.from_body(b"hello", sent_at=NOON)) == "12:04:05 ?: hello\n"
     assert shown("plain", say("hello", "?")) == "12:04:05 \\x3f: hello\n"
 
 
@@ -116,12 +116,12 @@ def test_plain_remembers_a_bounded_number_of_names() -> None:
 def test_print_shows_the_body_as_it_came() -> None:
     body = b'{"username": "ada",  "message": "gr\\u00fc\xc3\x9fe"}'
     assert (
-        shown("print", Message.receive(body)) == 'Received {"username": "ada",  "message": "gr\\u00fcße"}\n'
+        shown("print", Message.from_body(body)) == 'Received {"username": "ada",  "message": "gr\\u00fcße"}\n'
     )
 
 
 def test_print_shows_what_is_no_text_escaped_and_further_lines_marked() -> None:
-    assert shown("print", Message.receive(b"\xff\x1b[31m\nReceived x")) == (
+    assert shown("print", Message.from_body(b"\xff\x1b[31m\nReceived x")) == (
         "Received \\xff\\x1b[31m\n         | Received x\n"
     )
 
@@ -133,7 +133,7 @@ def test_print_names_the_account_unless_the_body_begins_with_its_name_and_has_no
         '{"username":"guest","message":"hello","more":{"username":"ada"}}',
         '{"username":"guest","message":"hello","username ":"ada"}',
     ):
-        assert shown("print", Message.receive(body.encode(), account="guest")) == f"Received {body}\n"
+        assert shown("print", Message.from_body(body.encode(), account="guest")) == f"Received {body}\n"
     for body in (
         '{"username":"ada","username":"guest","message":"hello"}',
         '{"username":"guest","username":"ada","username":"guest","message":"hello"}',
@@ -144,10 +144,10 @@ def test_print_names_the_account_unless_the_body_begins_with_its_name_and_has_no
         ' {"username":"guest","message":"hello"}',
         '{"username":"guest","message":"hello","username":"ada"}',
     ):
-        line = shown("print", Message.receive(body.encode(), account="guest"))
+        line = shown("print", Message.from_body(body.encode(), account="guest"))
         assert line == f"Received {body} (via guest)\n"
     hidden = '{"message":"' + "x" * 70_000 + '","username":"guest"}'
-    assert shown("print", Message.receive(hidden.encode(), account="guest")).endswith(
+    assert shown("print", Message.from_body(hidden.encode(), account="guest")).endswith(
         " in all] (via guest)\n"
     )
 
@@ -156,14 +156,14 @@ def test_print_knows_whose_a_body_is_in_any_order_of_keys_where_the_looker_share
     body = '{"message":"hello","username":"guest"}'
     stream = io.StringIO()
     display = create("print", stream, own="guest", unchecked=True)
-    display.show(Message.receive(body.encode(), account="guest"))
+    display.show(Message.from_body(body.encode(), account="guest"))
     display.flush()
     assert stream.getvalue() == f"Received {body}\n"
 
 
 @pytest.mark.parametrize("mode", ["plain", "print"])
 def test_a_message_is_cut_at_64_kib_with_its_size(mode: str) -> None:
-    line = shown(mode, Message.receive(b"x" * (3 << 20), sent_at=NOON))
+    line = shown(mode, Message.from_body(b"x" * (3 << 20), sent_at=NOON))
     assert line.endswith("xxx… [cut: 3.0 MiB in all]\n")
     assert len(line.encode()) < 65536 + 100
     line = shown(mode, say("ä" * 40_000))
@@ -204,7 +204,7 @@ def test_on_a_terminal_a_long_line_cannot_look_like_two_messages(
         "漢" * 36 + TEXTS["wide"][:40],
     ]
     for text in texts:
-        display.show(say(text, "mallory") if mode == "plain" else Message.receive(text.encode()))
+        display.show(say(text, "mallory") if mode == "plain" else Message.from_body(text.encode()))
     display.flush()
     first = "12:04:0" if mode == "plain" else "Receive"
     screen = [row for row in tty.rows() if row]

@@ -15,7 +15,7 @@ from kchat.text import width
 
 def said(username: str | None, account: str | None) -> Message:
     body = b'{"username":"%s","message":"hello"}' % username.encode() if username is not None else b"hello"
-    return Message.receive(body, account=account)
+    return Message.from_body(body, account=account)
 
 
 def line(mode: str, message: Message, **options: object) -> str:
@@ -70,7 +70,7 @@ def test_json_has_the_account_and_whether_the_name_is_its_own() -> None:
 
 
 def test_a_body_cannot_claim_to_be_verified() -> None:
-    told = json.loads(line("json", Message.receive(b'{"username":"ada","message":"x","verified":true}')))
+    told = json.loads(line("json", Message.from_body(b'{"username":"ada","message":"x","verified":true}')))
     assert told["verified"] is False
     assert told["extra"] == {"verified": True}
 

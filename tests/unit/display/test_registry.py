@@ -49,7 +49,7 @@ def test_simple_is_print() -> None:
     for mode in ("print", "simple"):
         stream = io.StringIO()
         display = create(mode, stream)
-        display.show(Message.receive(b"hello"))
+        display.show(Message.from_body(b"hello"))
         display.flush()
         outputs.append(stream.getvalue())
     assert outputs == ["Received hello\n", "Received hello\n"]
@@ -64,7 +64,7 @@ def test_an_unknown_mode_is_refused_with_those_there_are() -> None:
 
 def test_standard_output_is_the_default(capsys: pytest.CaptureFixture[str]) -> None:
     display = create("print")
-    display.show(Message.receive(b"hello"))
+    display.show(Message.from_body(b"hello"))
     display.flush()
     assert capsys.readouterr().out == "Received hello\n"
 

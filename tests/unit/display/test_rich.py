@@ -76,7 +76,7 @@ def test_a_long_message_is_wrapped_and_one_longer_than_half_of_the_screen_is_cut
 
 
 def test_a_message_of_16_mib_says_so(terminal: NewTerminal) -> None:
-    rows = table(terminal(80, 24), Message.receive(b"x" * (16 << 20)))
+    rows = table(terminal(80, 24), Message.from_body(b"x" * (16 << 20)))
     assert rows[12].endswith("x… [cut: 16.0 MiB in all]")
 
 
@@ -194,7 +194,7 @@ def test_text_is_never_more_than_text(text: str, terminal: NewTerminal) -> None:
     display.open(text)
     display.status(text)
     display.show(say("the message before"))
-    display.show(Message.receive(say(text, text).body))
+    display.show(Message.from_body(say(text, text).body))
     draw(display)
     rows = tty.rows()
     drawn = len(tty.raw())
@@ -285,7 +285,7 @@ def test_into_a_pipe_it_writes_rows_as_they_come() -> None:
     display = Rich(stream)
     display.open("chat")
     display.show(say("one\ntwo"))
-    display.show(Message.receive(b"\x1b[31m", sent_at=NOON))
+    display.show(Message.from_body(b"\x1b[31m", sent_at=NOON))
     display.flush()
     display.close()
     assert stream.getvalue().split("\n") == [

@@ -79,7 +79,7 @@ def forged(mode: str, columns: int, messages: list[Message], **options: Any) -> 
 
 def said(username: str, text: str, account: str | None = None) -> Message:
     body = Message.compose(username, text, sent_at=NOON).body
-    return Message.receive(body, account=account)
+    return Message.from_body(body, account=account)
 
 
 @pytest.mark.parametrize("mode", STARTS)
