@@ -95,6 +95,14 @@ class AliveConnection(TimedAnswers, pyamqp.Connection):
             self.collect()
             raise
 
+    def close(self, *args: Any, **more: Any) -> Any:
+        """Say goodbye. Whatever the broker answers, the socket is closed afterwards; py-amqp may leave it open."""
+        try:
+            return super().close(*args, **more)
+        except BaseException:
+            self.collect()
+            raise
+
     def blocking_read(self, timeout: float | None = None) -> Any:
         """Read and dispatch one frame, as py-amqp does, but without a timeout no longer than for an answer.
 
