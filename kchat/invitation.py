@@ -19,12 +19,10 @@ import re
 import struct
 import time
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
-from urllib.parse import urlencode
 
 from kchat.errors import SettingsError
 from kchat.names import check_room
-from kchat.settings import DEFAULT_ROOM, Broker
+from kchat.settings import DEFAULT_ROOM, Broker, url_without_password
 from kchat.tls import PIN_PREFIX
 
 SCHEME = "kchat://"
@@ -201,18 +199,6 @@ def check_joined_url(url: str) -> None:
         )
     if not place.isprintable() or re.search(r"[#\\\s]", place):
         raise SettingsError("the URL to join has characters in it that do not belong into one")
-
-
-def url_without_password(broker: Broker) -> str:
-    """A broker's connection URL with its account and its options, and without the account's password."""
-    bare = replace(broker, password=None)
-    return bare.url() + (f"?{urlencode(bare.options)}" if bare.options else "")
-
-
-def moment(seconds: float) -> str:
-    """A UNIX time for people: ``2026-05-01 12:04 UTC``, the seconds where there are any."""
-    point = datetime.fromtimestamp(seconds, timezone.utc)
-    return point.strftime("%Y-%m-%d %H:%M:%S UTC" if point.second else "%Y-%m-%d %H:%M UTC")
 
 
 def _checksum(row: bytes) -> bytes:

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from kchat.errors import SettingsError
-from kchat.invitation import from_pem, moment
+from kchat.invitation import from_pem
 from kchat.names import check_username, has_control
+from kchat.times import moment
 from kchat.tls import fingerprint
 
 if TYPE_CHECKING:

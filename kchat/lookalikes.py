@@ -81,7 +81,7 @@ def oddity(name: str) -> str | None:
     if name.isascii() and name.isprintable():
         return _like_a_mark(name)
     # Sending needs neither of the two.
-    from kchat.text import visible
+    from kchat.unprintable import visible
 
     if visible(name, keep_newlines=False) != name or any(map(_is_hidden, name)):
         return "it has characters in it that nobody sees"

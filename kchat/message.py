@@ -348,7 +348,7 @@ def _text(body: bytes) -> str:
             text = piece.decode("utf-8", "backslashreplace")
     text = text.removeprefix(_BOM)
     if len(body) > _LARGE:
-        from kchat.text import mark  # senders, in a hurry to start, never need it
+        from kchat.truncation import mark  # senders, in a hurry to start, never need it
 
         text += mark(len(body))
     return text

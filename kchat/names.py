@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection
 
 from kchat.errors import SettingsError
+from kchat.transports import PREDECLARED_FANOUT
 
 MAX_BYTES = 255
 """AMQP 0-9-1 section 4.2.5.3: an exchange's name is a short string."""
@@ -22,10 +23,6 @@ def has_control(text: str) -> bool:
     """Whether there are characters in it that do something, or hide something, when they are shown."""
     # None of them is printable, and a look at that needs no expression compiled.
     return not text.isprintable() and re.search(_CONTROL, text) is not None
-
-
-PREDECLARED_FANOUT = "amq.fanout"
-"""The one fanout exchange that each broker of AMQP 0-9-1 has (section 3.1.3.1, "the fanout exchange type")."""
 
 
 def check_room(room: str, *, predeclared: Collection[str] = ()) -> None:

@@ -70,7 +70,7 @@ def plan(invitation: Invitation, name: str | None = None) -> Plan:
 
 def _changes(old: Profile, new: Invitation) -> dict[str, tuple[str, str]]:
     """What differs, in words, and of a password only that it does."""
-    from kchat.invitation import moment
+    from kchat.times import moment
 
     def when(expires: int | None) -> str:
         return "never" if expires is None else moment(expires)
@@ -108,7 +108,7 @@ def _stored_password(profile: Profile) -> str | None:
 
 
 def _shown(url: str) -> str:
-    from kchat.invitation import url_without_password
+    from kchat.settings import url_without_password
 
     try:
         return ";".join(url_without_password(Broker.parse(each.strip())) for each in url.split(";"))

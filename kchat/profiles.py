@@ -148,7 +148,7 @@ class Profile:
     def check_time(self) -> None:
         """Raise :class:`kchat.errors.NotAuthorised` where the account has ended, by this machine's clock."""
         if self.expires is not None and self.expires <= time.time():
-            from kchat.invitation import moment
+            from kchat.times import moment
 
             raise errors.NotAuthorised(
                 f"not authorised: the invitation of profile {self.name!r} ended at {moment(self.expires)}",

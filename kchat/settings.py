@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from kchat import url_options
 from kchat.errors import SettingsError
@@ -146,6 +146,12 @@ class Broker:
 
 def _query(text: str) -> dict[str, str]:
     return dict(parse_qsl(text, keep_blank_values=True))
+
+
+def url_without_password(broker: Broker) -> str:
+    """A broker's connection URL with its account and its options, and without the account's password."""
+    bare = replace(broker, password=None)
+    return bare.url() + (f"?{urlencode(bare.options)}" if bare.options else "")
 
 
 def _virtual_host(path: str) -> str:

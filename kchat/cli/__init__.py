@@ -189,7 +189,7 @@ def _help_hint(error: click.ClickException) -> str:
 
 def _complain(text: str, hint: str) -> None:
     from kchat.masking import mask
-    from kchat.text import visible
+    from kchat.unprintable import visible
 
     lines = [mask(" ".join(visible(part, keep_newlines=False).split())) for part in (f"kchat: {text}", hint)]
     click.echo(lines[0] + (f"\n  {lines[1]}" if lines[1] else ""), err=True)

@@ -108,7 +108,7 @@ class _Lines:
 
     def show(self, finding: Finding) -> None:
         """Show one."""
-        from kchat.text import visible
+        from kchat.unprintable import visible
 
         if finding.broker != self._broker:
             self._broker = finding.broker

@@ -154,7 +154,7 @@ def _account(
 
 def _tell(made: Invitation) -> None:
     from kchat import sharing
-    from kchat.invitation import moment
+    from kchat.times import moment
 
     say = speaker(quiet=False)
     until = "" if made.expires is None else f", until {moment(made.expires)}"
@@ -205,8 +205,8 @@ def _list(settings: Settings, management_url: str | None) -> None:
 
 
 def _row(account: Account, management: Management) -> list[str]:
-    from kchat.invitation import moment
     from kchat.lookalikes import spelled
+    from kchat.times import moment
 
     may = _SENDER if account.send_only else _MEMBER
     return [

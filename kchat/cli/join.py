@@ -116,8 +116,9 @@ def command(
 def _show(joined: Invitation, planned: Plan, say: Callable[[object], None]) -> None:
     """Tell all that an invitation says, and what of it is a change to a profile that is there."""
     from kchat.joining import describe
-    from kchat.text import head, visible, width
+    from kchat.text import head, width
     from kchat.text import name as short
+    from kchat.unprintable import visible
 
     # A long name would go on in the terminal's next line, and could look like a row there.
     where = ";".join(map(str, joined.brokers))

@@ -377,7 +377,7 @@ def _ask_password() -> str:
 
 def tell_removed(account: Account) -> None:
     """Say that an account was removed."""
-    from kchat.invitation import moment
+    from kchat.times import moment
 
     speaker(quiet=False)(f"removed {account.name}, which expired at {moment(account.expires or 0)}")
 

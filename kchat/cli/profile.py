@@ -38,7 +38,7 @@ def list_() -> None:
     """
     from kchat import profiles
     from kchat.cli.table import write_table
-    from kchat.invitation import moment
+    from kchat.times import moment
 
     loaded = profiles.load()
     if not loaded.profiles:
@@ -65,7 +65,7 @@ def show(name: str | None) -> None:
     from kchat import profiles
     from kchat.cli.table import write_table
     from kchat.errors import SettingsError
-    from kchat.invitation import moment
+    from kchat.times import moment
 
     loaded = profiles.load()
     name = name or loaded.use

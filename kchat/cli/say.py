@@ -115,7 +115,7 @@ def speaker(quiet: bool) -> Callable[[object], None]:
 
             line = mask(line)
         if not (line.isascii() and line.isprintable()):
-            from kchat.text import visible  # takes a while to load
+            from kchat.unprintable import visible  # takes a while to load
 
             line = visible(line, keep_newlines=False)
         if sys.stderr is not None:  # closed by whoever started us

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from kchat import rfc3339
 from kchat.display.lines import Lines
-from kchat.text import limit
+from kchat.truncation import limit
 
 if TYPE_CHECKING:
     from kchat.message import Message

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from kchat.display.lines import Lines
 from kchat.display.names import doubt
-from kchat.text import LONGEST, block, name, visible
+from kchat.text import block, name
+from kchat.truncation import LONGEST
+from kchat.unprintable import visible
 
 if TYPE_CHECKING:
     from kchat.message import Message

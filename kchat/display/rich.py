@@ -19,7 +19,9 @@ from kchat.display.lines import color_of, wrap
 from kchat.display.names import signature
 from kchat.display.output import Output
 from kchat.display.rows import FULL_TIME, Rows, when
-from kchat.text import cautious_cells, head, mark, size, visible, width
+from kchat.text import cautious_cells, head, width
+from kchat.truncation import mark, size
+from kchat.unprintable import visible
 
 if TYPE_CHECKING:
     from kchat.message import Message

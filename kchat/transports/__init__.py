@@ -12,7 +12,9 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from kchat.errors import MissingExtra, SettingsError
-from kchat.names import PREDECLARED_FANOUT
+
+PREDECLARED_FANOUT = "amq.fanout"
+"""The one fanout exchange that each broker of AMQP 0-9-1 has (section 3.1.3.1, "the fanout exchange type")."""
 
 
 class Abilities(NamedTuple):

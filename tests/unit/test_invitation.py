@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kchat.errors import SettingsError
-from kchat.invitation import LONGEST, Invitation, moment
+from kchat.invitation import LONGEST, Invitation
 from kchat.settings import Broker
+from kchat.times import moment
 
 SECRET = "s3cr3t-of-ada"
 PIN = "sha256:" + "0123456789abcdef" * 4

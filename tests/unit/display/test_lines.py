@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from kchat.display import create
 from kchat.display.lines import wrap
 from kchat.message import Message
-from kchat.text import cautious_cells, visible, width
+from kchat.text import cautious_cells, width
+from kchat.unprintable import visible
 from tests.hostile.corpus import TEXTS
 from tests.hostile.safe import ROW, why_unsafe
 from tests.unit.display.terminal import Terminal
