@@ -29,7 +29,7 @@ _TRIES = 5
 EMULATOR_FORGETS = 1.0
 """Seconds until the emulator has ended the streams of a deleted subscription.
 
-A new one of the same name is served to the dead owner's stream before that: with no pause, 7 of 8 got nothing.
+A new one of the same name is served to the dead owner's stream before that: with no pause, 7 of 8 got nothing within 3 s.
 """
 
 
