@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_PATIENCE = 1.0
+"""Seconds that its end may take; it has nothing to do but to notice."""
+
 
 class Pulse:
     """A thread that sends a connection's heartbeats while nobody else uses it.
@@ -34,8 +37,9 @@ class Pulse:
         self._thread.start()
 
     def stop(self) -> None:
-        """End it. Not waited for: it may be waiting for the connection."""
+        """End it, and wait for that. To be called by whoever holds ``in_use``: then it does not use the connection."""
         self._stop.set()
+        self._thread.join(_PATIENCE)
 
     def _run(self) -> None:
         while not self._stop.wait(self._pause):
