@@ -114,7 +114,7 @@ def build(session: nox.Session, folder: Path) -> Path:
     ).stdout.split()
     inside = zipfile.ZipFile(built).namelist()
     left_out = sorted(set(known) - set(inside))
-    foreign = [name for name in inside if not name.startswith(("kchat/", "kchat-"))]
+    foreign = [name for name in inside if not name.startswith(("kchat/", "kombu_chat-"))]
     if left_out or foreign:
         session.error(f"the wheel lacks {left_out} and has {foreign}")
     return built

@@ -12,7 +12,7 @@ import shlex
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from time import monotonic, sleep, time
 from typing import TYPE_CHECKING
 
@@ -350,7 +350,7 @@ def check_shareable(room: str) -> None:
 
 
 def _stamp(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, timezone.utc).strftime(_TIME)
+    return datetime.fromtimestamp(seconds, UTC).strftime(_TIME)
 
 
 def _seconds(tag: str) -> int | None:
@@ -359,4 +359,4 @@ def _seconds(tag: str) -> int | None:
         point = datetime.strptime(tag.removeprefix(_EXPIRES_TAG), _TIME)  # noqa: DTZ007 - of UTC, next line
     except ValueError:
         return None
-    return int(point.replace(tzinfo=timezone.utc).timestamp())
+    return int(point.replace(tzinfo=UTC).timestamp())

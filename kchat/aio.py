@@ -19,7 +19,7 @@ from contextlib import suppress
 from queue import SimpleQueue
 from threading import Thread
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from kchat import errors, events
 from kchat import room as blocking
@@ -153,7 +153,7 @@ class Room:
         """Whether it was stopped or closed, and not opened since."""
         return self._threads is None or self._room.stopped
 
-    async def __aenter__(self) -> Room:
+    async def __aenter__(self) -> Self:
         if self._threads is not None:
             raise RuntimeError(
                 "this room is open already; for a second visit at the same time, connect again"
@@ -266,7 +266,7 @@ class Room:
             raise StopAsyncIteration
         return message
 
-    async def receive(self, timeout: float | None = None) -> Message | None:
+    async def receive(self, timeout: float | None = None) -> Message | None:  # noqa: ASYNC109 - as Room.receive
         """The next message. Asking for it acknowledges the previous one, as in the loop.
 
         Arguments:
@@ -287,7 +287,7 @@ class Room:
         finally:
             self._waiting = False
 
-    async def _next(self, timeout: float | None) -> Message | None:
+    async def _next(self, timeout: float | None) -> Message | None:  # noqa: ASYNC109 - likewise
         clock = asyncio.get_running_loop().time
         ends = None if timeout is None else clock() + timeout
         self._finish(clock())

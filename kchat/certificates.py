@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -115,7 +115,7 @@ def require() -> None:
     except ModuleNotFoundError as error:
         raise MissingExtra(
             "certificates are made by a library that is not installed",
-            hint='install it with: pip install "kchat[tls]"',
+            hint='install it with: pip install "kombu-chat[tls]"',
         ) from error
 
 
@@ -208,7 +208,7 @@ def _builder(name: str, issuer: Any, key: Any, days: int) -> Any:
     from cryptography.x509.oid import NameOID
 
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:64])])
-    now = datetime.now(timezone.utc)
+    now = datetime.now(UTC)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)

@@ -148,7 +148,7 @@ class Invitation:
         if version != VERSION:
             raise SettingsError(
                 f"the invitation is of version {version[:9]}, and this kchat reads version {VERSION}",
-                hint="update kchat: pip install --upgrade kchat",
+                hint="update kchat: pip install --upgrade kombu-chat",
             )
         if len(line) > LONGEST:
             raise _mangled()
@@ -239,7 +239,7 @@ def _check_fields(fields: dict[int, list[bytes]]) -> None:
     if unknown:
         raise SettingsError(
             f"the invitation has a field that this kchat does not know (kind {unknown[0]})",
-            hint="update kchat: pip install --upgrade kchat",
+            hint="update kchat: pip install --upgrade kombu-chat",
         )
     if any(len(values) > 1 for kind, values in fields.items() if kind not in (_BROKER, _CA)):
         raise SettingsError("the invitation contradicts itself: a field stands there twice", hint=_ASK_HOST)

@@ -1,6 +1,6 @@
 """Secrets in the system's keyring, where the ``keyring`` library is installed and finds one that works.
 
-``pip install "kchat[keyring]"`` brings it. What it does, and which one it takes, is its own affair:
+``pip install "kombu-chat[keyring]"`` brings it. What it does, and which one it takes, is its own affair:
 https://keyring.readthedocs.io.
 """
 
@@ -52,7 +52,7 @@ def get(name: str) -> str:
     """
     backend = _backend()
     if backend is None:
-        hint = "" if find_spec("keyring") else 'pip install "kchat[keyring]"'
+        hint = "" if find_spec("keyring") else 'pip install "kombu-chat[keyring]"'
         raise SettingsError(
             f"the password of {name} is in the system's keyring, and there is none here", hint=hint
         )

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -151,9 +151,7 @@ def _store(invitation: Invitation, name: str) -> tuple[Profile, str]:
         "room": invitation.room,
         "username": invitation.username or invitation.account,
         "send_only": invitation.send_only or None,
-        "expires": None
-        if invitation.expires is None
-        else datetime.fromtimestamp(invitation.expires, timezone.utc),
+        "expires": None if invitation.expires is None else datetime.fromtimestamp(invitation.expires, UTC),
         "tls_pin": invitation.tls_pin,
         "tls_ca": None if invitation.tls_ca is None else str(_keep_ca(invitation.tls_ca)),
     }

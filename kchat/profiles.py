@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -211,11 +210,8 @@ def load() -> Profiles:
         return Profiles()
     except OSError as error:
         raise SettingsError(f"{file} cannot be read: {error.strerror}") from error
-    # Named by version, not by ImportError, so that the type checker follows.
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
+    import tomllib  # only who has profiles needs it
+
     try:
         data = tomllib.loads(raw.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

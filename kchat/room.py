@@ -15,7 +15,7 @@ import os
 from collections.abc import Callable, Iterator
 from threading import RLock
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from kchat import errors, events
 from kchat.sender import Sender
@@ -227,7 +227,7 @@ class Room:
         self._changing = RLock()  # held while it is opened or closed
         self._closes = 0
 
-    def __enter__(self) -> Room:
+    def __enter__(self) -> Self:
         if self._state == _OPEN:
             raise RuntimeError(
                 "this room is open already; for a second visit at the same time, connect again"

@@ -14,7 +14,7 @@ from contextlib import suppress
 from threading import RLock, get_ident
 from time import monotonic
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from kchat import errors, events
 from kchat.confirms import InFlight, Receipt
@@ -124,7 +124,7 @@ class Sender:
         self._loss = ""
         self._closing: set[object] = set()  # one for each thread that wants to close it
 
-    def __enter__(self) -> Sender:
+    def __enter__(self) -> Self:
         self.open()
         return self
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from threading import RLock
 from time import monotonic, sleep
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from kchat import errors, events
 from kchat.connection import Backoff, keep_trying
@@ -132,7 +132,7 @@ class Subscriber:
         self._backoff = Backoff()
         self._stopped = False
 
-    def __enter__(self) -> Subscriber:
+    def __enter__(self) -> Self:
         self.open()
         return self
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 
 def moment(seconds: float) -> str:
     """A UNIX time for people: ``2026-05-01 12:04 UTC``, the seconds where there are any."""
-    point = datetime.fromtimestamp(seconds, timezone.utc)
+    point = datetime.fromtimestamp(seconds, UTC)
     return point.strftime("%Y-%m-%d %H:%M:%S UTC" if point.second else "%Y-%m-%d %H:%M UTC")

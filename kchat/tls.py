@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, fields
+from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -292,6 +293,6 @@ def _untrusted(error: ssl.SSLCertVerificationError, where: str, host: str) -> er
 
 
 def _today() -> str:
-    from datetime import datetime, timezone
+    from datetime import datetime
 
-    return datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")

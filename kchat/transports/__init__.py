@@ -48,7 +48,7 @@ class TransportInfo(NamedTuple):
         schemes: URL scheme → dotted path of the Kombu transport class.
         abilities: what it can do.
         note: what its users should know, one sentence.
-        extra: the extra of the ``kchat`` distribution that brings its driver; empty if built in.
+        extra: the extra of the ``kombu-chat`` distribution that brings its driver; empty if built in.
         driver: the module whose presence shows that the driver is installed; empty if built in.
         modules: of Python's own that it needs, and that a Python may be built without.
         default_port: TCP port, ``None`` where there is none.
@@ -107,7 +107,7 @@ class TransportInfo(NamedTuple):
     @property
     def install_command(self) -> str:
         """The command that installs its driver; empty if it is built in."""
-        return f'pip install "kchat[{self.extra}]"' if self.extra else ""
+        return f'pip install "kombu-chat[{self.extra}]"' if self.extra else ""
 
     def require(self) -> None:
         """Make sure that its driver is installed.

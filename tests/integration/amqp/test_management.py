@@ -8,6 +8,7 @@ import ssl
 import threading
 from contextlib import suppress
 from pathlib import Path
+from typing import Self
 from urllib.parse import urlsplit
 
 import pytest
@@ -69,7 +70,7 @@ class TlsFront:
         self.port = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
-    def __enter__(self) -> TlsFront:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

@@ -6,7 +6,7 @@ import io
 import json
 import time
 from base64 import b64decode
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -19,7 +19,7 @@ from kchat.display.json import WHOLE
 from kchat.message import Message
 from tests.hostile.corpus import BODIES, LARGE_BODIES
 
-NOON = datetime(2026, 5, 1, 12, 4, 5, 123000, tzinfo=timezone.utc)
+NOON = datetime(2026, 5, 1, 12, 4, 5, 123000, tzinfo=UTC)
 
 
 def line_of(message: Message) -> dict[str, Any]:

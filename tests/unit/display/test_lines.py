@@ -6,7 +6,7 @@ import io
 import re
 import time
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -21,7 +21,7 @@ from tests.hostile.corpus import TEXTS
 from tests.hostile.safe import ROW, why_unsafe
 from tests.unit.display.terminal import Terminal
 
-NOON = datetime(2026, 5, 1, 12, 4, 5, tzinfo=timezone.utc)
+NOON = datetime(2026, 5, 1, 12, 4, 5, tzinfo=UTC)
 NASTY = st.text(st.sampled_from(sorted(set("".join(text[:200] for text in TEXTS.values())))))
 
 
