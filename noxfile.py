@@ -74,10 +74,11 @@ def types(session: nox.Session) -> None:
 
 @nox.session(python=SUPPORTED)
 def tests(session: nox.Session) -> None:
-    """All tests, on real brokers; arguments after `--` go to pytest."""
+    """All tests, on real brokers, four at a time; arguments after `--` go to pytest."""
     brokers_of_debian(session)
     session.install("--editable", ".[all]", *group("test"))
-    session.run("pytest", *session.posargs)
+    # Most of a test is waiting for a broker, so four do no harm to each other on two cores.
+    session.run("pytest", "-n", "4", "--dist", "loadgroup", *session.posargs)
 
 
 @nox.session(python=PYTHONS[0])

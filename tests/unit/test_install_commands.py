@@ -1,4 +1,4 @@
-"""A stranger's package is called `kchat` on the package index: what installs ours says `kombu-chat`, or `.` in a checkout."""
+"""A stranger's package is called `kchat` on the package index: ours is `kombu-chat`, or `.` in a checkout."""
 
 from __future__ import annotations
 
