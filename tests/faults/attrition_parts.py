@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import subprocess
 import sys
+import termios
 import threading
 import time
 from contextlib import suppress
@@ -149,8 +151,8 @@ class CommandSender:
         self._confirmed = 0
 
     def begun(self) -> bool:
-        """Whether it has taken lines, as far as it can be seen from here."""
-        return "sending to" in self.process.said
+        """Whether it has taken all lines so far: it is connected, then."""
+        return self._feed.fed > 0 and self._feed.unread() == 0
 
     def confirmed(self) -> int:
         """How many were confirmed; 0 until it has ended by itself."""
@@ -184,6 +186,12 @@ class Feed:
                 self.fed = due
         with suppress(BrokenPipeError):
             self._pipe.close()
+
+    def unread(self) -> int:
+        """How many bytes of it nobody has taken yet (pipe(7))."""
+        with suppress(ValueError):  # closed
+            return int.from_bytes(fcntl.ioctl(self._pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
+        return 0
 
     def end(self) -> None:
         """Ends the input after what was fed."""
