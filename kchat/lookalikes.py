@@ -11,6 +11,7 @@ a letter is what its name in Unicode begins with.
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import pairwise
 from typing import Literal
 
 _TOGETHER = (
@@ -51,7 +52,7 @@ _LATIN = {
 """Letters that look like these of Latin in most fonts (UTS #39, confusables)."""
 
 _BLANK = "\u034f\u2800\ufffc\U00016fe4\U0001d159"
-"""Not formatting characters, and drawn as nothing: a joiner, an empty Braille cell, a placeholder, a filler, a note's head."""
+"""Not formatting characters, and nothing to see: a joiner, an empty Braille cell, a placeholder, a filler, a note's head."""
 
 _QUOTES = str.maketrans("\u2018\u2019\u02bc\u2032\u00b4`", "''''''")
 
@@ -145,7 +146,7 @@ def _has_doubled_mark(name: str) -> bool:
     from unicodedata import category
 
     apart = _normalise("NFD", name)
-    return any(one == two and category(one) == "Mn" for one, two in zip(apart, apart[1:]))
+    return any(one == two and category(one) == "Mn" for one, two in pairwise(apart))
 
 
 def _script(character: str) -> str:
