@@ -35,7 +35,7 @@ _TIME_BYTES = 8
 _ASK_HOST = "ask the room's host for another one"
 _BROKER, _ROOM, _PASSWORD, _SEND_ONLY, _EXPIRES, _PIN, _CA, _USERNAME = range(1, 9)
 _MOST = 0xFFFF
-_LATEST = 253_402_300_799
+LATEST = 253_402_300_799
 """The last second of the year 9999, UNIX seconds: no clock shows more."""
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", re.DOTALL)
 
@@ -68,7 +68,7 @@ class Invitation:
         if not self.brokers:
             raise SettingsError("an invitation names a broker")
         check_room(self.room, predeclared=self.brokers[0].transport.predeclared_rooms)
-        if self.expires is not None and not 0 <= self.expires <= _LATEST:
+        if self.expires is not None and not 0 <= self.expires <= LATEST:
             raise SettingsError("an invitation ends between 1970 and 9999")
         bare = tuple(replace(broker, password=None) for broker in self.brokers)
         object.__setattr__(self, "brokers", bare)

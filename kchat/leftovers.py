@@ -10,7 +10,7 @@ All of it is done through the management API, as an administrator.
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from kchat import errors
@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 _PLAIN = {"routing_key": "", "arguments": {}}
 _PLAIN_KEY = "~"
 """What the API calls a binding without a routing key and arguments."""
+
+_OURS = r"^kchat\."
+"""What the names of kchat's begin with."""
+
+_PASSES = 3
+"""How often to look for what an account left: what goes while the pages of a list are read hides what moves up in it."""
 
 _SPEAKS = "x-dead-letter-exchange"
 """The argument by which a queue publishes messages by itself. No queue of kchat's has it."""
@@ -57,11 +63,16 @@ def remove_owned(management: Management, vhost: str, account: str) -> list[Lefto
     Returns:
         What was deleted.
     """
-    found = [each for each in _all(management, vhost) if is_owned(each.name, account)]
-    for each in found:
-        with suppress(errors.NotFound):  # it went by itself, or somebody else was faster
-            management.request("DELETE", f"{each.kind}s", vhost, each.name)
-    return found
+    removed: dict[Leftover, None] = {}
+    for _ in range(_PASSES):
+        found = [each for each in _all(management, vhost) if is_owned(each.name, account)]
+        for each in found:
+            with suppress(errors.NotFound):  # it went by itself, or somebody else was faster
+                management.request("DELETE", f"{each.kind}s", vhost, each.name)
+        removed.update(dict.fromkeys(found))
+        if not found:
+            break
+    return list(removed)
 
 
 def ownerless(management: Management, vhost: str, room: str) -> list[Leftover]:
@@ -77,24 +88,32 @@ def ownerless(management: Management, vhost: str, room: str) -> list[Leftover]:
     start = amqp_name(room) + "."
     shared = Leftover("exchange", amqp_name(room, DURABLE))
     return [
-        each
+        replace(each, speaks=each.kind == "queue" and _speaks(management, vhost, each.name))
         for each in _all(management, vhost)
         if each.name.startswith(start) and "." not in each.name[len(start) :] and each != shared
     ]
 
 
 def _all(management: Management, vhost: str) -> list[Leftover]:
-    """Queues and exchanges that begin as kchat's do. Exclusive queues are left out: they go with their connections."""
-    wanted = {"columns": "name,arguments,exclusive", "disable_stats": "true"}
-    queues = management.get_objects("queues", vhost, query=wanted, strings=("name",))
-    exchanges = management.get_objects("exchanges", vhost, query={"columns": "name"}, strings=("name",))
-    found = [
-        Leftover("queue", queue["name"], _SPEAKS in (queue.get("arguments") or {}))
-        for queue in queues
-        if not queue.get("exclusive")
+    """Queues and exchanges that begin as kchat's do. Exclusive queues are left out: they go with their connections.
+
+    Names alone, and in pages: arguments have any size, and names any number, which would make one answer too large.
+    """
+    return [
+        Leftover(kind, each["name"])
+        for kind in ("queue", "exchange")
+        for each in management.pages(f"{kind}s", vhost, pattern=_OURS, columns="name,exclusive")
+        if not each.get("exclusive")
     ]
-    found += [Leftover("exchange", exchange["name"]) for exchange in exchanges]
-    return [each for each in found if each.name.startswith("kchat.")]
+
+
+def _speaks(management: Management, vhost: str, queue: str) -> bool:
+    wanted = {"columns": "arguments", "disable_stats": "true"}
+    try:
+        found = management.request("GET", "queues", vhost, queue, query=wanted)
+    except errors.NotFound:
+        return False
+    return isinstance(found, dict) and _SPEAKS in (found.get("arguments") or {})
 
 
 def mend_shared_exchange(management: Management, vhost: str, room: str) -> bool:
@@ -153,12 +172,17 @@ def _is_right(exchange: dict[str, Any]) -> bool:
 def _lasting_queues(management: Management, vhost: str, room: str) -> list[str]:
     """The durable queues of kchat's that are bound to a room."""
     bound = management.get_objects(
-        "exchanges", vhost, room, "bindings", "source", strings=("destination", "destination_type")
+        "exchanges",
+        vhost,
+        room,
+        "bindings",
+        "source",
+        query={"columns": "destination,destination_type"},
+        strings=("destination", "destination_type"),
     )
-    wanted = {"columns": "name,durable", "disable_stats": "true"}
     durable = {
         queue["name"]
-        for queue in management.get_objects("queues", vhost, query=wanted, strings=("name",))
+        for queue in management.pages("queues", vhost, pattern=_OURS, columns="name,durable")
         if queue.get("durable") and queue["name"].startswith(amqp_name(room) + ".")
     }
     found = {each["destination"] for each in bound if each["destination_type"] == "queue"}

@@ -11,6 +11,7 @@ a letter is what its name in Unicode begins with.
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import pairwise
 from typing import Literal
 
 _TOGETHER = (
@@ -44,9 +45,14 @@ _LATIN = {
     **str.maketrans(
         "\u03a5\u03a7\u03bf\u03bd\u03b9\u03c1\u03b1\u03b3\u03ba\u03c5\u03f2\u03f3", "YXovipaykucj"
     ),
+    **str.maketrans("\u0251\u0261\u0131\u0269\u0237", "agiij"),  # of Latin itself, small capitals too
+    **str.maketrans("\u1d04\u1d0f\ua731\u1d20\u1d21\u1d22", "cosvwz"),
     **str.maketrans("0I1|", "Olll"),  # ASCII
 }
 """Letters that look like these of Latin in most fonts (UTS #39, confusables)."""
+
+_BLANK = "\u034f\u2800\ufffc\U00016fe4\U0001d159"
+"""Not formatting characters, and nothing to see: a joiner, an empty Braille cell, a placeholder, a filler, a note's head."""
 
 _QUOTES = str.maketrans("\u2018\u2019\u02bc\u2032\u00b4`", "''''''")
 
@@ -83,7 +89,7 @@ def oddity(name: str) -> str | None:
     # Sending needs neither of the two.
     from kchat.unprintable import visible
 
-    if visible(name, keep_newlines=False) != name or any(map(_is_hidden, name)):
+    if visible(name, keep_newlines=False) != name or any(map(_is_hidden, name)) or _has_doubled_mark(name):
         return "it has characters in it that nobody sees"
     if normalised(name) != name:
         return "it is not in Unicode's normal form C"
@@ -132,7 +138,15 @@ def _is_hidden(character: str) -> bool:
         return False
     from unicodedata import category
 
-    return category(character) in ("Cf", "Cc") or "\ufe00" <= character <= "\ufe0f" or character == "\u034f"
+    return category(character) in ("Cf", "Cc") or "\ufe00" <= character <= "\ufe0f" or character in _BLANK
+
+
+def _has_doubled_mark(name: str) -> bool:
+    """Whether a mark stands twice on one letter, where the second is drawn over the first (UTS #39, section 5.4)."""
+    from unicodedata import category
+
+    apart = _normalise("NFD", name)
+    return any(one == two and category(one) == "Mn" for one, two in pairwise(apart))
 
 
 def _script(character: str) -> str:

@@ -32,6 +32,9 @@ _LARGEST_ANSWER = 4 << 20
 _MOST_VALUES = 300_000
 """Bytes of an answer, and values in it: the names of some 75,000 accounts. In memory JSON takes many times its size."""
 
+_PAGE = 500
+"""Entries of a page, RabbitMQ's most. A name takes 1.5 kB at most: 255 bytes, each as six characters of JSON."""
+
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     """A redirected request would take the administrator's password along, to wherever that is."""
@@ -246,6 +249,38 @@ class Management:
             if not isinstance(one, dict) or not all(isinstance(one.get(key), str) for key in strings):
                 raise self._no_api()
         return answer
+
+    def pages(self, kind: str, vhost: str, *, pattern: str, columns: str) -> list[dict[str, Any]]:
+        """The ``queues`` or ``exchanges`` of a virtual host, however many (https://www.rabbitmq.com/docs/management#http-api).
+
+        Arguments:
+            kind: ``queues`` or ``exchanges``.
+            vhost: the virtual host.
+            pattern: a regular expression that their names match.
+            columns: what to tell of each, ``name`` included; nothing whose size others decide.
+
+        Raises:
+            as :meth:`request`, and Unreachable for another answer.
+        """
+        query = {"name": pattern, "use_regex": "true", "columns": columns, "disable_stats": "true"}
+        found: list[dict[str, Any]] = []
+        page = pages = 1
+        while page <= pages:
+            asked = query | {"page": str(page), "page_size": str(_PAGE)}
+            try:
+                answer = self.request("GET", kind, vhost, query=asked)
+            except errors.Refused:
+                if page == 1:
+                    raise
+                break  # some have gone meanwhile, and with them the last page
+            items = answer.get("items") if isinstance(answer, dict) else None
+            if not isinstance(items, list) or not isinstance(answer.get("page_count"), int):
+                raise self._no_api()
+            if not all(isinstance(one, dict) and isinstance(one.get("name"), str) for one in items):
+                raise self._no_api()
+            found += items
+            page, pages = page + 1, answer["page_count"]
+        return found
 
     def request(
         self,

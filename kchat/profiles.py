@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 from kchat import errors
 from kchat.errors import SettingsError
 from kchat.files import check_ours, check_ours_if_there, user_folder
+from kchat.names import has_control
 from kchat.tls import TlsOptions
 
 if TYPE_CHECKING:
@@ -121,14 +122,14 @@ class Profile:
         """
         if broker.transport.name != "amqp":
             return
-        if broker.username is None:
+        if not broker.username:  # an empty one is none to the driver
             if broker.encrypted and tls is not None and tls.cert is not None:
                 return  # the certificate is the account
             raise SettingsError(
                 f"the profile {self.name!r} has no account for {broker}",
                 hint="join the room once more, or write the account into the profile's url: amqp://NAME@...",
             )
-        if broker.password is None:
+        if not broker.password:
             raise SettingsError(
                 f"the profile {self.name!r} has no password for {broker}",
                 hint="join the room once more, or type the password: --ask-password",
@@ -142,7 +143,10 @@ class Profile:
         """
         key = self.tls.key or self.tls.cert
         for file in {self.tls.ca, self.tls.cert, key} - {None}:
-            check_ours_if_there(Path(str(file)), secret=file == key)
+            named = Path(str(file))
+            if named.exists() and not named.is_file():  # reading a pipe or a device may never end
+                raise SettingsError(f"{named}: the profile {self.name!r} names it for TLS, and it is no file")
+            check_ours_if_there(named, secret=file == key)
 
     def check_time(self) -> None:
         """Raise :class:`kchat.errors.NotAuthorised` where the account has ended, by this machine's clock."""
@@ -216,6 +220,8 @@ def load() -> Profiles:
         data = tomllib.loads(raw.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{file} is no TOML: {error}") from None
+    except RecursionError:
+        raise SettingsError(f"{file} is no file of profiles: its values are nested too deeply") from None
     use, tables = data.pop("use", None), data.pop(TABLE, {})
     if data:
         raise SettingsError(f"{file}: {next(iter(data))!r} has no meaning there")
@@ -238,13 +244,27 @@ def _profile(name: str, table: object, file: Path) -> Profile:
             )
         if type(value) is not _TYPES[key]:
             raise SettingsError(f"{where}: {key!r} is of another kind than it should be")
+        if key.startswith("tls_") and isinstance(value, str) and has_control(value):
+            raise SettingsError(f"{where}: {key!r} has control characters in it")
     if "url" not in table:
         raise SettingsError(f"{where} has no 'url'")
     plain: dict[str, Any] = {key: value for key, value in table.items() if not key.startswith("tls_")}
     tls = {key.removeprefix("tls_"): value for key, value in table.items() if key.startswith("tls_")}
     if "expires" in plain:
-        plain["expires"] = int(plain["expires"].timestamp())
+        plain["expires"] = _seconds(plain["expires"], where)
     return Profile(name=name, **plain, tls=TlsOptions(**tls))
+
+
+def _seconds(point: datetime, where: str) -> int:
+    from kchat.invitation import LATEST
+
+    try:
+        seconds = int(point.timestamp())
+    except (ValueError, OverflowError, OSError):  # its time zone puts it before year 1, or behind year 9999
+        seconds = -1
+    if not 0 <= seconds <= LATEST:
+        raise SettingsError(f"{where}: 'expires' is not between 1970 and 9999")
+    return seconds
 
 
 def chosen(environ: Mapping[str, str]) -> Profile | None:

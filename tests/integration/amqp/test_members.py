@@ -276,6 +276,21 @@ def test_a_revoked_member_does_not_speak_on(
         assert sources == {"", "chat", "kchat.chat.durable"}
 
 
+def test_what_a_member_left_is_deleted_however_much_it_is(
+    rabbitmq: RabbitMQ, management: Management, settings: Settings, name: str
+) -> None:
+    mallory = invite(management, settings, name)
+    own = f"kchat.chat.{name}."
+    with channel_of(mallory) as channel:
+        for number in range(45):  # their arguments take over 4 MiB, the most of one answer that is read
+            channel.queue_declare(f"{own}{number}", durable=True, arguments={"note": "A" * 100_000})
+        for number in range(510):  # more than a page has
+            channel.exchange_declare(f"{own}x{number}", "fanout")
+    ended = accounts.revoke(management, name)
+    assert len(ended.removed) == 45 + 510
+    assert not {each for each in names(rabbitmq, settings) if each.startswith(own)}
+
+
 def test_what_may_be_an_older_members_is_named_and_not_deleted(
     rabbitmq: RabbitMQ, management: Management, settings: Settings, name: str
 ) -> None:
