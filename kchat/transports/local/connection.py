@@ -25,6 +25,9 @@ _HOUSEKEEPING = 1.0
 #: Seconds to wait for a turn to write when closing.
 _LAST_PATIENCE = 1.0
 
+#: Seconds between two looks, while waiting, whether the file and its log are still those that are open.
+_FILE_CHECK = 0.1
+
 _CHANNELS = 65535
 
 
@@ -49,7 +52,8 @@ class Connection:
         self._pace = Pace()
         self._watch: Watch | None = None
         self._watching = False
-        self._housekeeping_at = 0.0
+        self._watched = 0
+        self._housekeeping_at = self._check_at = 0.0
 
     @property
     def connected(self) -> bool:
@@ -130,9 +134,13 @@ class Connection:
         if self._watching:
             return True
         self._watching = True
+        if self._watch is not None and self._watched != self.store.openings:  # another log
+            self._watch.close()
+            self._watch = None
         if self._watch is None:
             from .watch import Watch  # only who waits for long needs it, and it loads ctypes
 
+            self._watched = self.store.openings
             self._watch = Watch(self.store.log)
         else:
             self._watch.forget()
@@ -165,6 +173,9 @@ class Connection:
         """Fetch what there is for our consumers; returns whether there was anything."""
         if now >= self._housekeeping_at:
             self._keep_house(now)
+        elif now >= self._check_at:
+            self._check_at = now + _FILE_CHECK
+            self.store.check_file()
         written = self.store.changed()
         if written:
             self._watching = False

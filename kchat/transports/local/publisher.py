@@ -38,8 +38,7 @@ Prepared = tuple[Route, NewRow]
 #: Routes that are remembered; routing keys may be made up without end.
 _ROUTES = 4096
 
-#: Seconds between two looks at the write-ahead log, and whether the file is still there: messages from that long
-#: before it was taken away went with it, too.
+#: Seconds between two looks at the write-ahead log.
 _FILE_CHECK = 0.005
 
 #: Seconds between two looks at who is alive, and at history.
@@ -90,7 +89,11 @@ class Publisher:
             route, row = self.prepare(message, exchange, routing_key)
             try:
                 # The common case without detours: they would cost as much as all the rest around the statement.
-                stored = bool(self._store.execute(_INSERT, row)) if route.plain else self._insert(route, row)
+                if route.plain:
+                    self._store.execute(_INSERT, row)
+                    stored = self._store.check_file()
+                else:
+                    stored = self._insert(route, row)
             except sqlite3.Error:
                 # Most of the time it is somebody else's turn. Whatever it is, the patient way will tell.
                 stored = self._insert(route, row)
@@ -132,13 +135,14 @@ class Publisher:
         return [route.heard for route, _ in prepared]
 
     def _insert_all(self, prepared: Sequence[Prepared]) -> bool:
-        """Whether they were stored: not where a route is stale."""
+        """Whether they were stored: not where a route is stale, or the log was removed."""
         try:
             if all(route.plain for route, _ in prepared):
                 rows = [row for _, row in prepared]
                 self._store.attempt(lambda db: db.executemany(_INSERT, rows), "BEGIN IMMEDIATE")
-                return True
-            return self._store.attempt(partial(_insert_each, prepared), "BEGIN IMMEDIATE")
+            elif not self._store.attempt(partial(_insert_each, prepared), "BEGIN IMMEDIATE"):
+                return False
+            return self._store.check_file()
         except sqlite3.IntegrityError as exc:
             if str(exc) == _STALE:
                 return False

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from . import history, schema
-from .messages import BODY, COLUMNS, EXPIRES_AT, Row
+from .messages import BODY, COLUMNS, EXPIRES_AT, Row, is_sound, sound
 
 if TYPE_CHECKING:
     from .store import Store
@@ -24,10 +24,10 @@ BATCH_BYTES = 1024 * 1024
 
 _READY = "SELECT 1 FROM queued WHERE queue = ? AND holder IS NULL LIMIT 1"
 
-_TAKE = (  # noqa: S608 - put together from constants
+_TAKE = (
     "SELECT {columns} FROM queued q JOIN message m ON m.seq = q.message"
     " WHERE q.queue = ? AND q.holder IS NULL ORDER BY q.id LIMIT ?"
-).format(columns=COLUMNS.format(held="q.id", redelivered="q.redelivered", expires_at="q.expires_at"))
+)
 
 _READ = "SELECT {columns} FROM message m WHERE m.seq > ? AND m.seq <= ? ORDER BY m.seq LIMIT ?"
 
@@ -36,8 +36,10 @@ def _collect(rows: Iterable[Row], into: list[Row]) -> bool:
     """Take rows until there are enough bytes; returns whether some may be left."""
     size = 0
     for row in rows:
+        if not is_sound(row):
+            row = sound(row)  # noqa: PLW2901
         into.append(row)
-        size += len(row[BODY])
+        size += len(row[BODY]) + len(row[4])
         if size > BATCH_BYTES:
             return True
     return False
@@ -58,6 +60,13 @@ class SharedQueue:
         self.name = queue.name
         self.auto_delete = queue.auto_delete
         self.owner = owner
+        columns = COLUMNS.format(
+            held="q.id",
+            redelivered="q.redelivered",
+            expires_at="q.expires_at",
+            most=store.options.max_message_bytes,
+        )
+        self._take_sql = _TAKE.format(columns=columns)
         #: Fetched and not delivered yet.
         self.ready: deque[Row] = deque()
         #: There may be more to fetch, even if nobody writes.
@@ -74,7 +83,7 @@ class SharedQueue:
     def _take(self, db: sqlite3.Connection, limit: int) -> list[Row]:
         limit = self._fair_share(db, limit)
         rows: list[Row] = []
-        cursor = db.execute(_TAKE, (self.id, limit))
+        cursor = db.execute(self._take_sql, (self.id, limit))
         try:
             cut = _collect(cursor, rows)
         finally:
@@ -180,7 +189,9 @@ class ExclusiveQueue(SharedQueue):
         expires_at = "m.expires_at"
         if queue.ttl is not None:
             expires_at = f"min(ifnull(m.expires_at, 9e99), m.published_at + {queue.ttl!r})"
-        columns = COLUMNS.format(held="-m.seq", redelivered="0", expires_at=expires_at)
+        columns = COLUMNS.format(
+            held="-m.seq", redelivered="0", expires_at=expires_at, most=store.options.max_message_bytes
+        )
         self._read_sql = _READ.format(columns=columns)
 
     def follow(self, db: sqlite3.Connection, exchange: int) -> Source | None:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 import random
 import sqlite3
+import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from urllib.parse import quote
 
 from amqp.exceptions import AMQPError, NotAllowed
 
-from . import errors, forks, schema
+from . import errors, forks, place, schema, untrusted
+from .locks import RoomFile, log_number, open_file
+from .place import Identity, Place
 
 if TYPE_CHECKING:
     from .options import Options
@@ -27,11 +31,17 @@ _WAL_BYTES = 4 * 1024 * 1024
 #: Seconds that starting the log over may wait for readers.
 _WAL_WAIT = 0.01
 
-#: Bytes that SQLite's smallest page has, and so its smallest file that is not empty.
-_SMALLEST = 512
+#: Seconds between two attempts to open a file whose log is being changed.
+_LOG_PAUSE = 0.01
+
+#: Seconds that a file may be deleted again and again while it is being opened.
+_VANISHING = 1.0
 
 #: Connections of the parent in a forked child, kept so that nothing ever closes them there.
 _inherited: list[sqlite3.Connection] = []
+
+#: All that are open in this process.
+_stores: weakref.WeakSet[Store] = weakref.WeakSet()
 
 
 class Store:
@@ -46,53 +56,127 @@ class Store:
 
     def __init__(self, options: Options) -> None:
         self.options = options
-        self.path = options.path
+        self.path = place.resolve(options.path)
         #: Seconds to wait for a turn.
         self.patience = options.busy_timeout
         self._error: Callable[[str], AMQPError] = errors.closed
         self._db: sqlite3.Connection | None = None
+        self._file: RoomFile | None = None
+        self._place = Place(options.path, self.path)
+        self._identity: Identity = (0,) * 6
+        self._log_number = -1
+        self._watchdog = untrusted.Watchdog()
+        self._thread = threading.get_ident()
         #: SQLite's ``execute``, for where a detour would cost too much; raises as :attr:`db` does.
         self.execute: Callable[..., sqlite3.Cursor] = self._refuse
+        #: How often it was opened: another log may be in use after each time.
+        self.openings = 0
         self._seen_version = -1
-        #: The write-ahead log, which every commit writes to.
-        self.log = self.path + "-wal"
         self._log_due = _WAL_BYTES
         #: This connection wrote since :meth:`changed` was last asked: ``data_version`` does not tell.
         self.dirty = True
         try:
-            self._make_file()
-            self._identity = self._identify()
-            self._db = self._connect()
-            self.execute = self._db.execute
-            self.attempt(self._prepare)
+            self._open()
         except OSError as exc:
+            self._drop(clean=False)
             raise errors.translate(exc, self.path) from exc
         except BaseException:
-            self.close()
+            self._drop(clean=False)
             raise
         forks.track(self)
+        _stores.add(self)
 
-    def _make_file(self) -> None:
-        directory = Path(self.path).parent
-        if not directory.is_dir():
-            directory.mkdir(0o700, parents=True, exist_ok=True)
-        # Only where there is none yet: closing a second descriptor of a file that SQLite has open would drop
-        # SQLite's locks on it. The log and its index get the file's mode from SQLite.
+    # -- opening
+
+    def _open(self) -> None:
+        begin = time.monotonic()
+        while True:
+            try:
+                if self._open_once():
+                    return
+            except FileNotFoundError:  # deleted between two steps
+                if time.monotonic() - begin > _VANISHING:
+                    raise
+            self._drop(clean=False)
+            if time.monotonic() - begin > self.patience:
+                raise errors.log_in_use(self.path, self.patience)
+            for store in list(_stores):  # one of our own thread cannot move while we wait for it
+                if store.is_open and store.path == self.path and store._thread == self._thread:  # noqa: SLF001
+                    with suppress(AMQPError):
+                        store.check_file()
+            time.sleep(_LOG_PAUSE * random.uniform(0.5, 1.5))  # noqa: S311 - spreads load, guards nothing
+
+    def _open_once(self) -> bool:
+        """Whether it is open: not while others use a log that was removed."""
+        given = self.options.path
+        if Path(given).is_symlink():
+            Path(given).stat()  # the system may have reasons not to follow it
+        self.path = place.resolve(given)
+        place.make(self.path)
+        place.check(self.path)
+        self._file = open_file(self.path)
+        with self._file.turn(self.patience) as mine:
+            if not mine:
+                raise errors.locked(self.path, self.patience)
+            return self._open_in_turn(self._file)
+
+    def _open_in_turn(self, file: RoomFile, *, moving: bool = False) -> bool:
+        path = self.path
+        place.check(path)
+        place.check_beside(path)
+        place.check_mount(path, file.fd)
+        place.check_header(path, file.fd)
+        self._place = Place(self.options.path, path)
+        here = self._number_now()
+        if not moving and file.shares_another(here) and not file.is_shared(here):
+            return False
+        self._check_content()
+        self._db = self._connect("mode=rw")
+        self._watchdog = untrusted.guard(self._db, self.options.max_message_bytes)
+        self.attempt(self._prepare)
+        self._identity = self._place.now()
+        self._log_number = log_number(self._identity[2:4], self._identity[4:6])
+        file.share(self._log_number)
+        self.execute = self._db.execute
+        self.openings += 1
+        self._seen_version, self.dirty = -1, True
+        return True
+
+    def _number_now(self) -> int:
+        """The number of the log that stands beside the file; -1 where there is none."""
         try:
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-        except FileExistsError:
-            if 0 < Path(self.path).stat().st_size < _SMALLEST:  # SQLite would write over it
-                raise NotAllowed(f"{self.path}: this is not an SQLite file") from None
+            now = self._place.now()
+        except OSError:
+            return -1
+        return log_number(now[2:4], now[4:6])
 
-    def _identify(self) -> tuple[int, int]:
-        status = os.stat(self.path)  # noqa: PTH116 - a Path costs more, and this is asked for each message
-        return status.st_dev, status.st_ino
+    def _check_content(self) -> None:
+        """Look into the file before anything in it is used, without changing or making anything.
 
-    def _connect(self) -> sqlite3.Connection:
+        Raises:
+            amqp.exceptions.NotAllowed: it is not a room's file, or a newer kchat's.
+        """
+        deadline = time.monotonic() + self.patience
+        while True:
+            # Without a log nobody is writing to the file, and it can be read without making one.
+            how = "mode=ro" if place.has_log(self.path) else "mode=ro&immutable=1"
+            watchdog = untrusted.Watchdog()
+            try:
+                with closing(self._connect(how)) as db:
+                    watchdog = untrusted.guard(db, self.options.max_message_bytes)
+                    untrusted.check_content(db, self.path, self._version(db))
+                    return
+            except sqlite3.Error as exc:
+                watchdog.reraise()
+                if not errors.is_busy(exc) or time.monotonic() >= deadline:
+                    raise place.not_opened(self.path, str(exc)) from exc
+            time.sleep(_LOG_PAUSE)
+
+    def _connect(self, how: str) -> sqlite3.Connection:
         try:
             # Waiting for a turn is done here, not by SQLite, whose steps of up to 100 ms starve whoever is unlucky.
             return sqlite3.connect(
-                f"file:{quote(self.path)}?mode=rw",
+                f"file:{quote(self.path)}?{how}",
                 uri=True,
                 timeout=0,
                 isolation_level=None,
@@ -157,6 +241,18 @@ class Store:
         return self._db
 
     @property
+    def file(self) -> RoomFile:
+        """The file with its locks. Raises as :attr:`db`."""
+        if self._file is None:
+            raise self._error(self.path)
+        return self._file
+
+    @property
+    def log(self) -> str:
+        """The write-ahead log, which every commit writes to."""
+        return self._place.log
+
+    @property
     def is_open(self) -> bool:
         """Whether the file is open and was still there when last looked at."""
         return self._db is not None
@@ -171,14 +267,25 @@ class Store:
         Raises:
             amqp.exceptions.AMQPError: see :mod:`.errors`; nothing of ``work`` was kept.
         """
-        db, deadline, pause = self.db, 0.0, 0.0002
+        deadline, pause = 0.0, 0.0002
         while True:
+            db = self.db
+            self._watchdog.begin()
             try:
                 with self._transaction(db, begin):
                     return work(db)
             except sqlite3.IntegrityError:
                 raise  # a constraint is the statement's own way to say no; whoever wrote it expects that
+            except UnicodeError:
+                raise
+            except (
+                TypeError,
+                ValueError,
+                OverflowError,
+            ) as exc:  # a value of a kind that kchat does not write
+                raise errors.damaged(self.path, exc) from exc
             except sqlite3.Error as exc:
+                self._watchdog.reraise()
                 if not errors.is_busy(exc):
                     raise self.failed(exc) from exc
                 now = time.monotonic()
@@ -203,12 +310,13 @@ class Store:
                     db.execute("ROLLBACK")
 
     def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Do ``work`` as one transaction that may write; see :meth:`attempt`."""
-        result = self.attempt(work, "BEGIN IMMEDIATE")
-        self.dirty = True
-        self.check_file()
-        self.tend_log()
-        return result
+        """Do ``work`` as one transaction that may write, so that it is in the file that others open; see :meth:`attempt`."""
+        while True:
+            result = self.attempt(work, "BEGIN IMMEDIATE")
+            self.dirty = True
+            if self.check_file():
+                self.tend_log()
+                return result
 
     def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Do ``work`` on one unchanging view of the file; see :meth:`attempt`."""
@@ -216,26 +324,98 @@ class Store:
 
     def failed(self, exc: sqlite3.Error) -> AMQPError:
         """What to raise for an SQLite error; a file that went away explains any of them."""
+        self._watchdog.reraise()
         self.check_file()
         return errors.translate(exc, self.path)
 
-    def check_file(self) -> None:
-        """Make sure that what is open is what stands at the path.
+    # -- still the same file
+
+    def check_file(self) -> bool:
+        """Make sure that what is open is what others open; moves to another log where that was removed. Costs about 4 µs.
+
+        Returns:
+            bool: whether what was committed before is in the file; else it has to be done again.
 
         Raises:
-            amqp.exceptions.ConnectionForced: it was deleted or replaced; the connection is over.
+            amqp.exceptions.ConnectionForced: the file was deleted or replaced, or what was in its log is lost; the
+                connection is over.
         """
         try:
-            lost = self._identify() != self._identity
+            if self._place.now() == self._identity:
+                return True
         except OSError:
-            lost = True
-        if lost:
-            self.lose(errors.gone)
+            pass
+        file = self.file
+        with file.turn(self.patience) as mine:
+            if not mine:
+                raise errors.locked(self.path, self.patience)
+            return self._move(file)
+
+    def _move(self, file: RoomFile) -> bool:
+        """From a log that was removed to the one that others have now, or will have; see :meth:`check_file`.
+
+        Whoever is first copies what is in the log into the file. Nobody opens the file before that, and those that use
+        the same log and come later have confirmed nothing since.
+        """
+        own, place_ = self._identity, self._place
+        try:
+            if place_.file_now() != own[:2]:
+                self._leave_gone()
+        except OSError:
+            self._leave_gone()
+        with suppress(OSError):
+            if place_.now() == own:  # it was put back
+                return True
+        kept = not file.is_shared(self._number_now())
+        if kept and not self._copy_log():
+            self.lose(errors.log_lost)
+        db, self._db, self.execute = self.db, None, self._refuse
+        db.close()  # as others' lock on the file is still there, this removes nothing
+        place_.remove_own(own)
+        file.unshare(self._log_number)
+        self._log_number = -1
+        try:
+            self._open_in_turn(file, moving=True)
+        except OSError as exc:
+            self._drop(clean=False)
+            raise errors.translate(exc, self.path) from exc
+        except BaseException:
+            self._drop(clean=False)
+            raise
+        return kept
+
+    def _copy_log(self) -> bool:
+        """Copy all of the log into the file; returns whether that was possible."""
+        with suppress(OSError):
+            status = os.lstat(self._place.log)
+            if (status.st_dev, status.st_ino) != self._identity[2:4] and status.st_size:
+                return False  # somebody writes to another one, who knows nothing of ours
+        deadline = time.monotonic() + self.patience
+        while True:
+            try:
+                busy, there, copied = self.db.execute("PRAGMA wal_checkpoint(FULL)").fetchone()
+                if not busy and there == copied:
+                    return True
+            except sqlite3.Error as exc:
+                if not errors.is_busy(exc):
+                    return False
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(_LOG_PAUSE)
+
+    def _leave_gone(self) -> NoReturn:
+        """The file was deleted or replaced: what it has left beside it must not become the next one's."""
+        with suppress(OSError):
+            status = os.stat(self.path)  # noqa: PTH116
+            if (status.st_dev, status.st_ino) == self._identity[:2]:
+                self.lose(errors.gone)  # a link leads elsewhere now; others go on here
+        self._place.remove_own(self._identity)
+        self.lose(errors.gone)
 
     def lose(self, error: Callable[[str], AMQPError]) -> NoReturn:
         """The connection is over: whatever is tried from now on raises ``error(path)``, as this does."""
         self._error = error
-        self._drop()
+        self._drop(clean=False)
         raise error(self.path)
 
     def changed(self) -> bool:
@@ -257,10 +437,7 @@ class Store:
         SQLite does it by itself, but with readers coming and going all the time it never finds a moment to start
         over; then every single commit tries again, at the price of a sync to the disk each.
         """
-        try:
-            size = Path(self.log).stat().st_size
-        except OSError:
-            return
+        size = self._place.log_bytes
         if size <= _WAL_BYTES:
             self._log_due = _WAL_BYTES
         elif size >= self._log_due:
@@ -276,17 +453,32 @@ class Store:
             finally:
                 db.execute("PRAGMA busy_timeout = 0")
 
-    def _drop(self) -> None:
+    def _drop(self, *, clean: bool) -> None:
+        """Close the file; ``clean`` if what is open is what stands there, so that SQLite may tidy up."""
         db, self._db, self.execute = self._db, None, self._refuse
-        if db is not None:
-            db.close()
+        file, self._file = self._file, None
+        number, self._log_number = self._log_number, -1
+        try:
+            if db is not None:
+                if file is not None and clean:
+                    file.let_close()
+                db.close()
+        finally:
+            if file is not None:
+                if number >= 0:
+                    file.unshare(number)
+                file.release()
 
     def close(self) -> None:
         """Close the file; harmless to repeat."""
-        self._drop()
+        clean = False
+        with suppress(OSError):
+            clean = self._place.now() == self._identity
+        self._drop(clean=clean)
 
     def forget(self) -> None:
         """In a forked child: the connection stays its parent's."""
+        self._file = None
         if self._db is not None:
             _inherited.append(self._db)
             self._db, self.execute, self._error = None, self._refuse, errors.forked

@@ -211,8 +211,8 @@ def create_queue(
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             name,
-            durable,
-            auto_delete,
+            int(bool(durable)),
+            int(bool(auto_delete)),
             owner,
             _canonical(given),
             _limit(given, "x-max-length", name),
