@@ -16,6 +16,8 @@ from pathlib import Path
 
 from amqp.exceptions import AccessRefused, AMQPError, NotAllowed
 
+from . import schema
+from .locks import open_file
 from .untrusted import not_a_room
 
 #: What SQLite adds to the file's name.
@@ -131,6 +133,14 @@ def check(path: str) -> None:
         amqp.exceptions.NotAllowed: it is no regular file, or has several names.
         amqp.exceptions.AccessRefused: this account may not use one of them.
     """
+    check_kind(path)
+    refused = refusal(path)
+    if refused is not None:
+        raise refused
+
+
+def check_kind(path: str) -> None:
+    """Look at the file before anything opens it. Raises as :func:`check`."""
     status = os.lstat(path)
     if not stat.S_ISREG(status.st_mode):
         raise NotAllowed(f"{path}: not a regular file")
@@ -141,9 +151,6 @@ def check(path: str) -> None:
         )
     if 0 < status.st_size < _SMALLEST:  # SQLite would write over it
         raise NotAllowed(f"{path}: this is not an SQLite file")
-    refused = refusal(path)
-    if refused is not None:
-        raise refused
 
 
 def check_beside(path: str) -> None:
@@ -203,6 +210,17 @@ def check_mount(path: str, fd: int) -> None:
         )
 
 
+def check_mounted(path: str) -> None:
+    """As :func:`check_mount`, of a file that need not be open."""
+    if not hasattr(os, "O_PATH"):  # closing another descriptor would end SQLite's locks
+        return
+    fd = os.open(path, os.O_PATH)
+    try:
+        check_mount(path, fd)
+    finally:
+        os.close(fd)
+
+
 def _mount_of(fd: int) -> str:
     """The number of the mount that an open file is on, where the system tells (Linux)."""
     with suppress(OSError):
@@ -222,6 +240,16 @@ def check_header(path: str, fd: int) -> None:
     beginning = os.pread(fd, len(_MAGIC), 0)
     if beginning and beginning != _MAGIC:
         raise NotAllowed(f"{path}: this is not an SQLite file")
+
+
+def is_room(path: str) -> bool:
+    """Whether it says of itself that it is a room, or may do so in its log. Nothing is known of its content then."""
+    file = open_file(path)
+    try:
+        beginning = os.pread(file.fd, 72, 0)
+    finally:
+        file.release()
+    return not beginning or has_log(path) or beginning[68:] == schema.APPLICATION_ID.to_bytes(4, "big")
 
 
 def has_log(path: str) -> bool:
