@@ -18,11 +18,16 @@ import random
 import struct
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
+from typing import TYPE_CHECKING
 
 from . import forks
+
+if TYPE_CHECKING:
+    from .store import Store
 
 #: ``struct flock`` of 64-bit Linux: type, whence, start, length, process id.
 _FLOCK = struct.Struct("hhqqi0q")
@@ -37,8 +42,9 @@ _SHARED_FIRST, _SHARED_SIZE = 0x40000002, 510
 #: The byte for whoever opens the file or moves to another log.
 _TURN = 1 << 60
 
-#: Where the bytes that stand for a log begin, and how many there are.
-_LOGS, _LOGS_SIZE = 1 << 61, 1 << 48
+#: Where the bytes that stand for a log begin, and how many there are: its place in the order, and what tells it apart.
+_LOGS, _LOGS_SIZE = 1 << 61, 1 << 60
+_ORDER_BITS = 40
 
 #: Where the bytes that stand for owners begin: an owner's byte is this and its number.
 _OWNERS = 1 << 62
@@ -73,6 +79,8 @@ class RoomFile:
         self._owners: set[int] = set()
         self._ofd = _OFD_SETLK is not None
         self._turn = threading.RLock()
+        #: Those who have it open in this process. SQLite has one index for them all, so they move together.
+        self.stores: weakref.WeakSet[Store] = weakref.WeakSet()
         forks.track(self)
 
     # -- the descriptor
@@ -186,20 +194,27 @@ class RoomFile:
             if self._ofd and sum(self._shared.values()) <= 1:
                 self._set(fcntl.F_UNLCK, _SHARED_FIRST, _SHARED_SIZE)
 
-    def is_shared(self, log: int) -> bool:
-        """Whether anybody uses that log."""
+    def logs(self) -> set[int]:
+        """The numbers of all logs that anybody uses; by POSIX locks only this process's can be told."""
         with _guard:
-            return log in self._shared or (self._ofd and self._is_taken(_LOGS + log))
+            found = set(self._shared)
+            if self._ofd:
+                self._find(_LOGS, _LOGS + _LOGS_SIZE, found)
+            return found
 
-    def shares_another(self, log: int) -> bool:
-        """Whether anybody uses another log than that one; by POSIX locks that cannot be told."""
-        with _guard:
-            if any(each != log for each in self._shared):
-                return True
-            return self._ofd and (
-                (log > 0 and self._is_taken(_LOGS, log))
-                or self._is_taken(_LOGS + log + 1, _LOGS_SIZE - log - 1)
-            )
+    def _find(self, begin: int, end: int, found: set[int]) -> None:
+        """Add the numbers that other processes have locked: the kernel tells of one at a time."""
+        if begin >= end:
+            return
+        assert _OFD_GETLK is not None
+        wanted = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, begin, end - begin, 0)
+        kind, _, start, length, _ = _FLOCK.unpack(fcntl.fcntl(self.fd, _OFD_GETLK, wanted))
+        if kind == fcntl.F_UNLCK:
+            return
+        start, last = max(start, begin), min(start + (length or end), end)
+        found.update(number - _LOGS for number in range(start, min(last, start + 2)))
+        self._find(begin, start, found)
+        self._find(last, end, found)
 
     @contextmanager
     def turn(self, seconds: float) -> Iterator[bool]:
@@ -251,7 +266,22 @@ def open_file(path: str) -> RoomFile:
 _pid = os.getpid()
 
 
-def log_number(log: Inode, index: Inode) -> int:
-    """The number that stands for a write-ahead log and its index."""
+def log_mark(log: Inode, index: Inode) -> int:
+    """What tells a write-ahead log, with its index, apart from others of the same file."""
     text = repr((log, index)).encode()
-    return int.from_bytes(blake2b(text, digest_size=6).digest(), "big")
+    return int.from_bytes(blake2b(text, digest_size=_ORDER_BITS // 8).digest(), "big")
+
+
+def log_number(order: int, mark: int) -> int:
+    """The number of a log: when everybody has moved from one to another, that has the next place in the order."""
+    return order << _ORDER_BITS | mark
+
+
+def order_of(number: int) -> int:
+    """A log's place in the order."""
+    return number >> _ORDER_BITS
+
+
+def mark_of(number: int) -> int:
+    """See :func:`log_mark`."""
+    return number & ((1 << _ORDER_BITS) - 1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Sequence
-from functools import partial
 from typing import TYPE_CHECKING
 
 from amqp.exceptions import ContentTooLarge, NotFound, PreconditionFailed
@@ -90,8 +89,9 @@ class Publisher:
             try:
                 # The common case without detours: they would cost as much as all the rest around the statement.
                 if route.plain:
-                    self._store.execute(_INSERT, row)
-                    stored = self._store.check_file()
+                    execute, opening = self._store.execute, self._store.openings  # in this order
+                    execute(_INSERT, row)
+                    stored = self._store.check_file(opening)
                 else:
                     stored = self._insert(route, row)
             except sqlite3.Error:
@@ -139,10 +139,15 @@ class Publisher:
         try:
             if all(route.plain for route, _ in prepared):
                 rows = [row for _, row in prepared]
-                self._store.attempt(lambda db: db.executemany(_INSERT, rows), "BEGIN IMMEDIATE")
-            elif not self._store.attempt(partial(_insert_each, prepared), "BEGIN IMMEDIATE"):
-                return False
-            return self._store.check_file()
+                cursor, opening = self._store.attempt(
+                    lambda db: (db.executemany(_INSERT, rows), self._store.openings), "BEGIN IMMEDIATE"
+                )
+                cursor.close()  # SQLite would not close the connection before, should it have to move
+                return self._store.check_file(opening)
+            stored, opening = self._store.attempt(
+                lambda db: (_insert_each(prepared, db), self._store.openings), "BEGIN IMMEDIATE"
+            )
+            return stored and self._store.check_file(opening)
         except sqlite3.IntegrityError as exc:
             if str(exc) == _STALE:
                 return False

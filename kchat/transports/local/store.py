@@ -7,9 +7,8 @@ import random
 import sqlite3
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from urllib.parse import quote
@@ -17,7 +16,7 @@ from urllib.parse import quote
 from amqp.exceptions import AMQPError, NotAllowed
 
 from . import errors, forks, place, schema, untrusted
-from .locks import RoomFile, log_number, open_file
+from .locks import RoomFile, log_mark, log_number, mark_of, open_file, order_of
 from .place import Identity, Place
 
 if TYPE_CHECKING:
@@ -39,9 +38,6 @@ _VANISHING = 1.0
 
 #: Connections of the parent in a forked child, kept so that nothing ever closes them there.
 _inherited: list[sqlite3.Connection] = []
-
-#: All that are open in this process.
-_stores: weakref.WeakSet[Store] = weakref.WeakSet()
 
 
 class Store:
@@ -66,11 +62,16 @@ class Store:
         self._identity: Identity = (0,) * 6
         self._log_number = -1
         self._watchdog = untrusted.Watchdog()
-        self._thread = threading.get_ident()
+        #: Held by a thread for one statement or transaction.
+        self.turn = threading.RLock()
         #: SQLite's ``execute``, for where a detour would cost too much; raises as :attr:`db` does.
         self.execute: Callable[..., sqlite3.Cursor] = self._refuse
         #: How often it was opened: another log may be in use after each time.
         self.openings = 0
+        #: What was committed up to that opening, and not looked after since, is not in the file.
+        self._void = 0
+        #: Closed since the log was removed, to be opened again with the next use.
+        self._moving = False
         self._seen_version = -1
         self._log_due = _WAL_BYTES
         #: This connection wrote since :meth:`changed` was last asked: ``data_version`` does not tell.
@@ -84,7 +85,6 @@ class Store:
             self._drop(clean=False)
             raise
         forks.track(self)
-        _stores.add(self)
 
     # -- opening
 
@@ -97,58 +97,79 @@ class Store:
             except FileNotFoundError:  # deleted between two steps
                 if time.monotonic() - begin > _VANISHING:
                     raise
-            self._drop(clean=False)
             if time.monotonic() - begin > self.patience:
                 raise errors.log_in_use(self.path, self.patience)
-            for store in list(_stores):  # one of our own thread cannot move while we wait for it
-                if store.is_open and store.path == self.path and store._thread == self._thread:  # noqa: SLF001
+            for store in list(self._file.stores if self._file else ()):
+                if store.is_open and store is not self:
                     with suppress(AMQPError):
-                        store.check_file()
+                        store.check_file()  # it may not do that by itself as long as we wait for it
             time.sleep(_LOG_PAUSE * random.uniform(0.5, 1.5))  # noqa: S311 - spreads load, guards nothing
 
     def _open_once(self) -> bool:
         """Whether it is open: not while others use a log that was removed."""
-        given = self.options.path
+        given, before = self.options.path, self._file
         if Path(given).is_symlink():
             Path(given).stat()  # the system may have reasons not to follow it
         self.path = place.resolve(given)
         place.make(self.path)
         place.check(self.path)
         self._file = open_file(self.path)
+        if before is not None:
+            before.release()
+            if before.inode != self._file.inode and self._moving:
+                self.lose(errors.gone)
         with self._file.turn(self.patience) as mine:
             if not mine:
                 raise errors.locked(self.path, self.patience)
             return self._open_in_turn(self._file)
 
-    def _open_in_turn(self, file: RoomFile, *, moving: bool = False) -> bool:
+    def _open_in_turn(self, file: RoomFile, order: int | None = None) -> bool:
+        """Whether it is open; ``order`` is the place of a log that does not exist yet, after others were copied."""
         path = self.path
         place.check(path)
         place.check_beside(path)
         place.check_mount(path, file.fd)
         place.check_header(path, file.fd)
         self._place = Place(self.options.path, path)
-        here = self._number_now()
-        if not moving and file.shares_another(here) and not file.is_shared(here):
+        here = self._mark_now()
+        if order is None:
+            logs = file.logs()
+            same = [number for number in logs if mark_of(number) == here]
+            if logs and not same:
+                return False
+            order = max(map(order_of, same), default=0)
+        try:
+            self._check_content()
+            with self.turn:
+                self._db = self._connect("mode=rw")
+                self._watchdog = untrusted.guard(self._db, self.options.max_message_bytes)
+            self._moving = False
+            self.attempt(self._prepare)
+            self._identity = self._place.now()
+        except (AMQPError, OSError) as exc:
+            self._close_db()
+            if isinstance(exc, FileNotFoundError) or self._mark_now() != here:
+                return False  # removed in the middle of it
+            raise
+        mark = log_mark(self._identity[2:4], self._identity[4:6])
+        if here not in (-1, mark):
+            self._close_db()
             return False
-        self._check_content()
-        self._db = self._connect("mode=rw")
-        self._watchdog = untrusted.guard(self._db, self.options.max_message_bytes)
-        self.attempt(self._prepare)
-        self._identity = self._place.now()
-        self._log_number = log_number(self._identity[2:4], self._identity[4:6])
+        self._log_number = log_number(order, mark)
         file.share(self._log_number)
+        file.stores.add(self)
         self.execute = self._db.execute
         self.openings += 1
         self._seen_version, self.dirty = -1, True
         return True
 
-    def _number_now(self) -> int:
-        """The number of the log that stands beside the file; -1 where there is none."""
+    def _mark_now(self) -> int:
+        """What tells the log apart that stands beside the file; -1 where there is none."""
         try:
             now = self._place.now()
         except OSError:
             return -1
-        return log_number(now[2:4], now[4:6])
+        return log_mark(now[2:4], now[4:6])
 
     def _check_content(self) -> None:
         """Look into the file before anything in it is used, without changing or making anything.
@@ -226,8 +247,8 @@ class Store:
             )
         return version
 
-    def _refuse(self, *_: Any) -> sqlite3.Cursor:
-        raise self._error(self.path)
+    def _refuse(self, *arguments: Any) -> sqlite3.Cursor:
+        return self.db.execute(*arguments)
 
     @property
     def db(self) -> sqlite3.Connection:
@@ -237,8 +258,21 @@ class Store:
             amqp.exceptions.RecoverableConnectionError: closed, or taken over by a fork.
         """
         if self._db is None:
-            raise self._error(self.path)
+            self._open_again()
+        assert self._db is not None
         return self._db
+
+    def _open_again(self) -> None:
+        """Open it again after the log was removed, where that is why it is closed. Raises as :attr:`db`."""
+        if not self._moving:
+            raise self._error(self.path)
+        try:
+            self._open()
+        except BaseException as exc:
+            self._drop(clean=False)
+            if isinstance(exc, OSError):
+                raise errors.translate(exc, self.path) from exc
+            raise
 
     @property
     def file(self) -> RoomFile:
@@ -255,7 +289,7 @@ class Store:
     @property
     def is_open(self) -> bool:
         """Whether the file is open and was still there when last looked at."""
-        return self._db is not None
+        return self._db is not None or self._moving
 
     def attempt(self, work: Callable[[sqlite3.Connection], T], begin: str = "") -> T:
         """Do ``work``, again and again while it is somebody else's turn.
@@ -272,7 +306,7 @@ class Store:
             db = self.db
             self._watchdog.begin()
             try:
-                with self._transaction(db, begin):
+                with self.turn, self._transaction(db, begin):
                     return work(db)
             except sqlite3.IntegrityError:
                 raise  # a constraint is the statement's own way to say no; whoever wrote it expects that
@@ -286,6 +320,8 @@ class Store:
                 raise errors.damaged(self.path, exc) from exc
             except sqlite3.Error as exc:
                 self._watchdog.reraise()
+                if db is not self._db and self.is_open:
+                    continue  # another thread has moved this connection to another log
                 if not errors.is_busy(exc):
                     raise self.failed(exc) from exc
                 now = time.monotonic()
@@ -312,9 +348,11 @@ class Store:
     def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Do ``work`` as one transaction that may write, so that it is in the file that others open; see :meth:`attempt`."""
         while True:
-            result = self.attempt(work, "BEGIN IMMEDIATE")
+            result, opening = self.attempt(lambda db: (work(db), self.openings), "BEGIN IMMEDIATE")
             self.dirty = True
-            if self.check_file():
+            if isinstance(result, sqlite3.Cursor):
+                result.close()  # SQLite would not close the connection before, should it have to move
+            if self.check_file(opening):
                 self.tend_log()
                 return result
 
@@ -330,59 +368,81 @@ class Store:
 
     # -- still the same file
 
-    def check_file(self) -> bool:
+    def check_file(self, opening: int | None = None) -> bool:
         """Make sure that what is open is what others open; moves to another log where that was removed. Costs about 4 µs.
 
+        Arguments:
+            opening: what :attr:`openings` was when something was committed.
+
         Returns:
-            bool: whether what was committed before is in the file; else it has to be done again.
+            bool: whether what was committed then is in the file; else it has to be done again.
 
         Raises:
             amqp.exceptions.ConnectionForced: the file was deleted or replaced, or what was in its log is lost; the
                 connection is over.
         """
         try:
-            if self._place.now() == self._identity:
-                return True
+            same = self._place.now() == self._identity
         except OSError:
-            pass
-        file = self.file
-        with file.turn(self.patience) as mine:
-            if not mine:
-                raise errors.locked(self.path, self.patience)
-            return self._move(file)
+            same = False
+        if not same:
+            if self._db is not None:
+                with self.file.turn(self.patience) as mine:
+                    if not mine:
+                        raise errors.locked(self.path, self.patience)
+                    self._move(self.file)
+            _ = self.db  # open it again, if it is not yet
+        return opening is None or opening > self._void
 
-    def _move(self, file: RoomFile) -> bool:
-        """From a log that was removed to the one that others have now, or will have; see :meth:`check_file`.
+    def _move(self, file: RoomFile) -> None:
+        """From a log that was removed to the one that others have now, or will have.
 
-        Whoever is first copies what is in the log into the file. Nobody opens the file before that, and those that use
-        the same log and come later have confirmed nothing since.
+        Whoever is first copies what is in the log into the file. Nobody opens the file before that; and those that use
+        the same log and come later have confirmed nothing since, but have to do that again.
         """
-        own, place_ = self._identity, self._place
+        own, here = self._identity, self._place
         try:
-            if place_.file_now() != own[:2]:
+            if here.file_now() != own[:2]:
                 self._leave_gone()
         except OSError:
             self._leave_gone()
         with suppress(OSError):
-            if place_.now() == own:  # it was put back
-                return True
-        kept = not file.is_shared(self._number_now())
-        if kept and not self._copy_log():
-            self.lose(errors.log_lost)
-        db, self._db, self.execute = self.db, None, self._refuse
-        db.close()  # as others' lock on the file is still there, this removes nothing
-        place_.remove_own(own)
-        file.unshare(self._log_number)
-        self._log_number = -1
-        try:
-            self._open_in_turn(file, moving=True)
-        except OSError as exc:
-            self._drop(clean=False)
-            raise errors.translate(exc, self.path) from exc
-        except BaseException:
-            self._drop(clean=False)
-            raise
-        return kept
+            if here.now() == own:  # another thread has moved this connection, or the log was put back
+                return
+        order = order_of(self._log_number)
+        first = all(order_of(number) <= order for number in file.logs())
+        with ExitStack() as stack:
+            peers = [store for store in file.stores if store._db is not None]  # noqa: SLF001 - of our own kind
+            for store in sorted(peers, key=id):
+                if not store.turn.acquire(timeout=self.patience):
+                    raise errors.locked(self.path, self.patience)
+                stack.callback(store.turn.release)
+            if first and not self._copy_log():
+                self.lose(errors.log_lost)
+            for store in peers:
+                store._close_to_move(void=not first)  # noqa: SLF001
+            here.remove_own(own)
+            deadline = time.monotonic() + self.patience
+            while first and not self._open_in_turn(file, order + 1):
+                self._moving = True
+                if time.monotonic() > deadline:
+                    self.lose(errors.closed)
+
+    def _close_to_move(self, *, void: bool) -> None:
+        """Close SQLite's connection, for now; ``void`` if what was committed in it last is in no file."""
+        self._moving = True
+        self._identity = (0,) * 6
+        if void:
+            self._void = self.openings
+        number, self._log_number = self._log_number, -1
+        self._close_db()  # since there are locks on the file, this removes nothing
+        self.file.unshare(number)
+
+    def _close_db(self) -> None:
+        with self.turn:
+            db, self._db, self.execute = self._db, None, self._refuse
+            if db is not None:
+                db.close()
 
     def _copy_log(self) -> bool:
         """Copy all of the log into the file; returns whether that was possible."""
@@ -444,27 +504,30 @@ class Store:
             # Should it not succeed (somebody stopped while reading), then not before it has grown by as much again.
             self._log_due = size + _WAL_BYTES
             db = self.db
-            try:
-                db.execute(f"PRAGMA busy_timeout = {int(_WAL_WAIT * 1000)}")
-                db.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
-            except sqlite3.Error as exc:
-                if not errors.is_busy(exc):
-                    raise self.failed(exc) from exc
-            finally:
-                db.execute("PRAGMA busy_timeout = 0")
+            with self.turn:
+                if db is not self._db:
+                    return
+                try:
+                    db.execute(f"PRAGMA busy_timeout = {int(_WAL_WAIT * 1000)}")
+                    db.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+                except sqlite3.Error as exc:
+                    if not errors.is_busy(exc):
+                        raise errors.translate(exc, self.path) from exc
+                finally:
+                    db.execute("PRAGMA busy_timeout = 0")
 
     def _drop(self, *, clean: bool) -> None:
         """Close the file; ``clean`` if what is open is what stands there, so that SQLite may tidy up."""
-        db, self._db, self.execute = self._db, None, self._refuse
         file, self._file = self._file, None
         number, self._log_number = self._log_number, -1
+        self._moving = False
         try:
-            if db is not None:
-                if file is not None and clean:
-                    file.let_close()
-                db.close()
+            if file is not None and clean:
+                file.let_close()
+            self._close_db()
         finally:
             if file is not None:
+                file.stores.discard(self)
                 if number >= 0:
                     file.unshare(number)
                 file.release()
@@ -478,7 +541,7 @@ class Store:
 
     def forget(self) -> None:
         """In a forked child: the connection stays its parent's."""
-        self._file = None
+        self._file, self._moving = None, False
         if self._db is not None:
             _inherited.append(self._db)
             self._db, self.execute, self._error = None, self._refuse, errors.forked
