@@ -68,7 +68,7 @@ def file(walk: Walk) -> Outcome:
     try:
         place.check_kind(real)
         place.check_beside(real)
-        place.check_mounted(real)
+        place.check_mount(real)
     except AMQPError as error:
         if status.st_size:
             return wrong(error.reply_text)

@@ -186,48 +186,34 @@ def _check_one_beside(path: str, suffix: str) -> None:
         )
 
 
-def check_mount(path: str, fd: int) -> None:
+def check_mount(path: str) -> None:
     """Make sure that the file is not mounted by itself: its log would be in another folder than everybody else's.
-
-    Arguments:
-        path: the file.
-        fd: the open file.
 
     Raises:
         amqp.exceptions.NotAllowed: it is.
     """
-    try:
-        folder = os.open(Path(path).parent, getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY)
-    except OSError:
+    if not hasattr(os, "O_PATH"):  # closing another descriptor would end SQLite's locks
         return
     try:
-        mounts = {_mount_of(fd), _mount_of(folder)}
-    finally:
-        os.close(folder)
+        mounts = {_mount_of(path), _mount_of(str(Path(path).parent))}
+    except OSError:
+        return
     if len(mounts) > 1 and "" not in mounts:
         raise NotAllowed(
             f"{path}: this file is mounted by itself, without its folder, where SQLite's log is: mount the folder"
         )
 
 
-def check_mounted(path: str) -> None:
-    """As :func:`check_mount`, of a file that need not be open."""
-    if not hasattr(os, "O_PATH"):  # closing another descriptor would end SQLite's locks
-        return
+def _mount_of(path: str) -> str:
+    """The number of the mount that a file is on, where the system tells (Linux)."""
     fd = os.open(path, os.O_PATH)
     try:
-        check_mount(path, fd)
-    finally:
-        os.close(fd)
-
-
-def _mount_of(fd: int) -> str:
-    """The number of the mount that an open file is on, where the system tells (Linux)."""
-    with suppress(OSError):
         for line in Path(f"/proc/self/fdinfo/{fd}").read_text().splitlines():
             name, _, value = line.partition(":")
             if name == "mnt_id":
                 return value.strip()
+    finally:
+        os.close(fd)
     return ""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from amqp.exceptions import ContentTooLarge, NotFound, PreconditionFailed
@@ -89,9 +90,9 @@ class Publisher:
             try:
                 # The common case without detours: they would cost as much as all the rest around the statement.
                 if route.plain:
-                    execute, opening = self._store.execute, self._store.openings  # in this order
-                    execute(_INSERT, row)
-                    stored = self._store.check_file(opening)
+                    self._store.execute(_INSERT, row)
+                    self._store.check_file()
+                    stored = True
                 else:
                     stored = self._insert(route, row)
             except sqlite3.Error:
@@ -135,19 +136,16 @@ class Publisher:
         return [route.heard for route, _ in prepared]
 
     def _insert_all(self, prepared: Sequence[Prepared]) -> bool:
-        """Whether they were stored: not where a route is stale, or the log was removed."""
+        """Whether they were stored: not where a route is stale."""
         try:
             if all(route.plain for route, _ in prepared):
                 rows = [row for _, row in prepared]
-                cursor, opening = self._store.attempt(
-                    lambda db: (db.executemany(_INSERT, rows), self._store.openings), "BEGIN IMMEDIATE"
-                )
-                cursor.close()  # SQLite would not close the connection before, should it have to move
-                return self._store.check_file(opening)
-            stored, opening = self._store.attempt(
-                lambda db: (_insert_each(prepared, db), self._store.openings), "BEGIN IMMEDIATE"
-            )
-            return stored and self._store.check_file(opening)
+                self._store.attempt(lambda db: db.executemany(_INSERT, rows), "BEGIN IMMEDIATE").close()
+                self._store.check_file()
+                return True
+            stored = self._store.attempt(partial(_insert_each, prepared), "BEGIN IMMEDIATE")
+            self._store.check_file()
+            return stored
         except sqlite3.IntegrityError as exc:
             if str(exc) == _STALE:
                 return False
@@ -179,6 +177,9 @@ class Publisher:
         check_name(exchange, "exchange name")
         check_name(routing_key, "routing key")
         route = self._store.read(lambda db: find_route(db, exchange, routing_key))
+        if route is not None and route.version < 0:  # what would be committed by it is not copied
+            self._store.leave_log()
+            return self._find(exchange, routing_key)
         if route is None:
             raise NotFound(f"no exchange {exchange!r}")
         if len(self._routes) >= _ROUTES:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 from urllib.parse import quote
 
 from amqp.exceptions import AMQPError, NotAllowed
@@ -68,8 +68,6 @@ class Store:
         self.execute: Callable[..., sqlite3.Cursor] = self._refuse
         #: How often it was opened: another log may be in use after each time.
         self.openings = 0
-        #: What was committed up to that opening, and not looked after since, is not in the file.
-        self._void = 0
         #: Closed since the log was removed, to be opened again with the next use.
         self._moving = False
         self._seen_version = -1
@@ -128,10 +126,13 @@ class Store:
         path = self.path
         place.check(path)
         place.check_beside(path)
-        place.check_mount(path, file.fd)
+        place.check_mount(path)
         place.check_header(path, file.fd)
         self._place = Place(self.options.path, path)
         here = self._mark_now()
+        for store in file.stores:
+            if store._db is not None and mark_of(store._log_number) != here:  # noqa: SLF001 - of our own kind
+                return False  # SQLite would give us its index
         if order is None:
             logs = file.logs()
             same = [number for number in logs if mark_of(number) == here]
@@ -145,6 +146,8 @@ class Store:
                 self._watchdog = untrusted.guard(self._db, self.options.max_message_bytes)
             self._moving = False
             self.attempt(self._prepare)
+            if self.attempt(is_closed):
+                self.attempt(_open_log, "BEGIN IMMEDIATE")
             self._identity = self._place.now()
         except (AMQPError, OSError) as exc:
             self._close_db()
@@ -348,13 +351,25 @@ class Store:
     def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Do ``work`` as one transaction that may write, so that it is in the file that others open; see :meth:`attempt`."""
         while True:
-            result, opening = self.attempt(lambda db: (work(db), self.openings), "BEGIN IMMEDIATE")
+            result = self.attempt(lambda db: _CLOSED if is_closed(db) else work(db), "BEGIN IMMEDIATE")
+            if result is _CLOSED:
+                self.leave_log()
+                continue
             self.dirty = True
             if isinstance(result, sqlite3.Cursor):
                 result.close()  # SQLite would not close the connection before, should it have to move
-            if self.check_file(opening):
-                self.tend_log()
-                return result
+            self.check_file()
+            self.tend_log()
+            return cast("T", result)
+
+    def leave_log(self) -> None:
+        """Nothing more goes into this log: whoever is first to move has closed it. Move, too."""
+        opening = self.openings
+        self.check_file()
+        if self.openings == opening and not self._moving:
+            # It is still the one that stands there: whoever closed it came to an end in the middle of that.
+            with self.file.turn(self.patience):
+                self.attempt(_open_log, "BEGIN IMMEDIATE")
 
     def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Do ``work`` on one unchanging view of the file; see :meth:`attempt`."""
@@ -368,14 +383,11 @@ class Store:
 
     # -- still the same file
 
-    def check_file(self, opening: int | None = None) -> bool:
+    def check_file(self) -> None:
         """Make sure that what is open is what others open; moves to another log where that was removed. Costs about 4 µs.
 
-        Arguments:
-            opening: what :attr:`openings` was when something was committed.
-
-        Returns:
-            bool: whether what was committed then is in the file; else it has to be done again.
+        Called after each commit, before anybody is told of it. What was committed is in the file then, or will be in it
+        before anybody else opens it: see :meth:`_move`.
 
         Raises:
             amqp.exceptions.ConnectionForced: the file was deleted or replaced, or what was in its log is lost; the
@@ -392,13 +404,12 @@ class Store:
                         raise errors.locked(self.path, self.patience)
                     self._move(self.file)
             _ = self.db  # open it again, if it is not yet
-        return opening is None or opening > self._void
 
     def _move(self, file: RoomFile) -> None:
         """From a log that was removed to the one that others have now, or will have.
 
-        Whoever is first copies what is in the log into the file. Nobody opens the file before that; and those that use
-        the same log and come later have confirmed nothing since, but have to do that again.
+        Whoever is first closes the log, by a number in it that every writer looks at, and copies what is in it into the
+        file. Nobody opens the file before that. So what was committed by others that use the log is in the file as well.
         """
         own, here = self._identity, self._place
         try:
@@ -420,7 +431,7 @@ class Store:
             if first and not self._copy_log():
                 self.lose(errors.log_lost)
             for store in peers:
-                store._close_to_move(void=not first)  # noqa: SLF001
+                store._close_to_move()  # noqa: SLF001
             here.remove_own(own)
             deadline = time.monotonic() + self.patience
             while first and not self._open_in_turn(file, order + 1):
@@ -428,12 +439,10 @@ class Store:
                 if time.monotonic() > deadline:
                     self.lose(errors.closed)
 
-    def _close_to_move(self, *, void: bool) -> None:
-        """Close SQLite's connection, for now; ``void`` if what was committed in it last is in no file."""
+    def _close_to_move(self) -> None:
+        """Close SQLite's connection, for now."""
         self._moving = True
         self._identity = (0,) * 6
-        if void:
-            self._void = self.openings
         number, self._log_number = self._log_number, -1
         self._close_db()  # since there are locks on the file, this removes nothing
         self.file.unshare(number)
@@ -445,11 +454,17 @@ class Store:
                 db.close()
 
     def _copy_log(self) -> bool:
-        """Copy all of the log into the file; returns whether that was possible."""
+        """Close the log and copy all of it into the file; returns whether that was possible."""
         with suppress(OSError):
             status = os.lstat(self._place.log)
             if (status.st_dev, status.st_ino) != self._identity[2:4] and status.st_size:
                 return False  # somebody writes to another one, who knows nothing of ours
+        with suppress(AMQPError):
+            self.attempt(_close_log, "BEGIN IMMEDIATE")
+            return self._checkpoint()
+        return False
+
+    def _checkpoint(self) -> bool:
         deadline = time.monotonic() + self.patience
         while True:
             try:
@@ -550,3 +565,20 @@ class Store:
         """The first column of the first row, None where there is none."""
         row = self.attempt(lambda db: db.execute(sql, arguments).fetchone())
         return None if row is None else row[0]
+
+
+#: Stands for the result of work that was not done, since the log is closed.
+_CLOSED = object()
+
+
+def is_closed(db: sqlite3.Connection) -> bool:
+    """Whether the log is closed: the topology's version is below 0 then, which is no route's."""
+    return bool(db.execute("SELECT version < 0 FROM topology").fetchone()[0])
+
+
+def _close_log(db: sqlite3.Connection) -> None:
+    db.execute("UPDATE topology SET version = -abs(version) - 1").close()
+
+
+def _open_log(db: sqlite3.Connection) -> None:
+    db.execute("UPDATE topology SET version = abs(version) WHERE version < 0").close()

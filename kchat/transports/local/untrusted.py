@@ -72,7 +72,7 @@ _NUMBERS = 1 << 48
 
 #: Rows with values that kchat would not write; each statement finds one.
 _STRANGE = (
-    "SELECT 1 FROM topology WHERE version NOT BETWEEN 0 AND {numbers} OR rowid <> 1",
+    "SELECT 1 FROM topology WHERE abs(version) > {numbers} OR rowid <> 1",
     (
         "SELECT 1 FROM exchange WHERE id NOT BETWEEN 1 AND {exchanges} OR floor NOT BETWEEN 0 AND {floor}"
         " OR type NOT IN ('direct', 'fanout', 'topic')"

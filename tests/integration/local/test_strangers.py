@@ -57,8 +57,7 @@ def attempt(path: Path) -> str:
                     assert isinstance(delivery.properties, dict)
             channel.queue_delete("jobs")
     except AMQPError as error:
-        assert "\n" not in str(error)
-        return str(error)
+        return str(error).replace("\n", "(a second line)")
     return ""
 
 
@@ -74,14 +73,18 @@ ENDLESS = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELE
 FOREIGN_SCHEMAS = {
     "a view for a table": (
         "ALTER TABLE message RENAME TO other",
-        "CREATE VIEW message AS WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)"
-        " SELECT i AS seq, 'chat' AS exchange, '' AS routing_key, 0.0 AS published_at, NULL AS expires_at,"
-        " '{}' AS properties, x'78' AS body FROM n",
+        (
+            "CREATE VIEW message AS WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)"
+            " SELECT i AS seq, 'chat' AS exchange, '' AS routing_key, 0.0 AS published_at, NULL AS expires_at,"
+            " '{}' AS properties, x'78' AS body FROM n"
+        ),
     ),
     "a view that inflates": (
         "ALTER TABLE message RENAME TO other",
-        "CREATE VIEW message AS SELECT seq, exchange, routing_key, published_at, expires_at, properties,"
-        " zeroblob(900000000) AS body FROM other",
+        (
+            "CREATE VIEW message AS SELECT seq, exchange, routing_key, published_at, expires_at, properties,"
+            " zeroblob(900000000) AS body FROM other"
+        ),
     ),
     "a trigger": (
         f"CREATE TRIGGER t AFTER INSERT ON message BEGIN DELETE FROM queue WHERE id IN ({ENDLESS}); END",
@@ -97,12 +100,16 @@ FOREIGN_SCHEMAS = {
     "a table more": ("CREATE TABLE more (x)",),
     "a virtual table": ("CREATE VIRTUAL TABLE more USING fts5 (x)",),
     "a check": (
-        "UPDATE sqlite_master SET sql = replace(sql, 'body BLOB NOT NULL',"
-        " 'body BLOB NOT NULL CHECK (length(body) > 0)') WHERE name = 'message'",
+        (
+            "UPDATE sqlite_master SET sql = replace(sql, 'body BLOB NOT NULL',"
+            " 'body BLOB NOT NULL CHECK (length(body) > 0)') WHERE name = 'message'"
+        ),
     ),
     "a collation": (
-        "UPDATE sqlite_master SET sql = replace(sql, 'name TEXT NOT NULL UNIQUE', 'name TEXT NOT NULL UNIQUE"
-        " COLLATE nocase') WHERE name = 'queue'",
+        (
+            "UPDATE sqlite_master SET sql = replace(sql, 'name TEXT NOT NULL UNIQUE', 'name TEXT NOT NULL UNIQUE"
+            " COLLATE nocase') WHERE name = 'queue'"
+        ),
     ),
     "a schema that is no SQL": ("UPDATE sqlite_master SET sql = 'CREATE TABLE oops' WHERE name = 'message'",),
     "a table's pages elsewhere": ("UPDATE sqlite_master SET rootpage = 100000 WHERE name = 'topology'",),
@@ -120,9 +127,9 @@ def test_tables_that_kchat_has_not_made_are_refused_and_the_file_is_left_alone(
         changed(*statements)
         content, begin = path.read_bytes(), time.monotonic()
         told = attempt(path)
-        if "room" not in told and "damaged" not in told:
+        if ("room" not in told and "damaged" not in told) or "(a second line)" in told:
             wrong[name] = told or "accepted"
-        elif path.read_bytes() != content or os.listdir(path.parent) != [path.name]:
+        elif path.read_bytes() != content or list(path.parent.iterdir()) != [path]:
             wrong[name] = "changed"
         elif time.monotonic() - begin > 5:
             wrong[name] = "slow"
@@ -152,7 +159,8 @@ def test_a_value_of_any_kind_anywhere_ends_in_one_clear_line(
                 # Also where a constraint forbids it: who writes the bytes of a file is held by none.
                 db.execute("PRAGMA writable_schema = ON")
                 db.execute(
-                    "UPDATE sqlite_master SET sql = replace(sql, 'NOT NULL', '') WHERE type = 'table' AND sql NOT LIKE '%WITHOUT%'"
+                    "UPDATE sqlite_master SET sql = replace(sql, 'NOT NULL', '')"
+                    " WHERE type = 'table' AND sql NOT LIKE '%WITHOUT%'"
                 )
                 db.execute("PRAGMA writable_schema = RESET")
                 try:
