@@ -112,7 +112,7 @@ def translate(exc: sqlite3.Error | OSError, path: str) -> AMQPError:
         if exc.errno in _NO_SPACE:
             return ResourceError(f"{path}: no space left ({reason})")
         if exc.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            return AccessRefused(f"{path}: {reason}")
+            return place.refusal(path) or AccessRefused(f"{path}: {reason}")
         return NotAllowed(f"{path}: {reason}")
     text = str(exc)
     if text.startswith(_REFUSED) and (refused := place.refusal(path)) is not None:
