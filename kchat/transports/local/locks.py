@@ -21,7 +21,6 @@ import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
-from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from . import forks
@@ -268,8 +267,11 @@ _pid = os.getpid()
 
 def log_mark(log: Inode, index: Inode) -> int:
     """What tells a write-ahead log, with its index, apart from others of the same file."""
-    text = repr((log, index)).encode()
-    return int.from_bytes(blake2b(text, digest_size=_ORDER_BITS // 8).digest(), "big")
+    mark = 0
+    for number in (*log, *index):  # Fibonacci hashing; hashlib takes longer to load than all else here
+        mark = (mark ^ number) * 0x9E3779B97F4A7C15 & (1 << 64) - 1
+        mark ^= mark >> 29
+    return mark >> (64 - _ORDER_BITS)
 
 
 def log_number(order: int, mark: int) -> int:

@@ -68,6 +68,7 @@ class Store:
         self.execute: Callable[..., sqlite3.Cursor] = self._refuse
         #: How often it was opened: another log may be in use after each time.
         self.openings = 0
+        self._in_move = False
         #: Closed since the log was removed, to be opened again with the next use.
         self._moving = False
         self._seen_version = -1
@@ -378,7 +379,8 @@ class Store:
     def failed(self, exc: sqlite3.Error) -> AMQPError:
         """What to raise for an SQLite error; a file that went away explains any of them."""
         self._watchdog.reraise()
-        self.check_file()
+        if not self._in_move:
+            self.check_file()
         return errors.translate(exc, self.path)
 
     # -- still the same file
@@ -402,7 +404,11 @@ class Store:
                 with self.file.turn(self.patience) as mine:
                     if not mine:
                         raise errors.locked(self.path, self.patience)
-                    self._move(self.file)
+                    self._in_move = True
+                    try:
+                        self._move(self.file)
+                    finally:
+                        self._in_move = False
             _ = self.db  # open it again, if it is not yet
 
     def _move(self, file: RoomFile) -> None:
@@ -458,7 +464,10 @@ class Store:
         with suppress(OSError):
             status = os.lstat(self._place.log)
             if (status.st_dev, status.st_ino) != self._identity[2:4] and status.st_size:
-                return False  # somebody writes to another one, who knows nothing of ours
+                # Either whoever copied ours has gone since, or somebody writes to it who knows nothing of ours.
+                with suppress(AMQPError):
+                    return self.attempt(is_closed)
+                return False
         with suppress(AMQPError):
             self.attempt(_close_log, "BEGIN IMMEDIATE")
             return self._checkpoint()
