@@ -26,7 +26,8 @@ Not supported: headers exchanges, bindings between exchanges, transactions, dead
 except where ignoring would lose messages: an ``x-overflow`` other than ``drop-head`` is refused.
 
 Errors are py-amqp's, with AMQP's reply codes: see :mod:`kchat.transports.local.errors`. Needs a system with
-``flock(2)`` and a local file system: SQLite's write-ahead log does not work over a network.
+``fcntl(2)`` locks and a local file system: SQLite's write-ahead log does not work over a network. Everything in the file is
+taken as a stranger's: see :mod:`kchat.transports.local.untrusted`.
 
 Connection String
 =================
@@ -52,7 +53,8 @@ Transport Options
 * ``history_max_age``: seconds that a fanout exchange keeps messages. Default 604800 (7 days).
 * ``history_max_bytes``: size of the file from which on the oldest history goes. Default 268435456 (256 MiB).
   What a queue that others may share still holds stays until it is acknowledged.
-* ``max_message_bytes``: the largest body. Default 67108864 (64 MiB).
+* ``max_message_bytes``: the largest body. Default 67108864 (64 MiB). Of a larger one in the file, which was sent with
+  another limit, a reader is told in its place.
 * ``drain_batch``: messages that one ``drain_events`` may deliver. Default 1; some hundred are several times faster.
 """
 
