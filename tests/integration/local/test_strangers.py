@@ -390,3 +390,11 @@ def test_work_that_never_ends_is_ended(
     monkeypatch.setattr(untrusted, "WORK_SECONDS", 0.2)
     with pytest.raises(InternalError, match="busy for too long"):
         connect().channel().queue_declare("jobs", passive=True)
+
+
+def test_a_zero_byte_in_the_name_is_one_clear_line(commands: Commands) -> None:
+    for command in (["send", "hello"], ["subscribe"], ["doctor"]):
+        result = commands.run_kchat(*command, "--url", "local:///a%00b")
+        assert result.code in (1, 2)
+        assert "Traceback" not in result.stderr
+        assert "zero byte" in result.stderr or "not the name of a file" in result.stdout
