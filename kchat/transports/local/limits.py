@@ -57,8 +57,15 @@ def store(db: sqlite3.Connection, limits: Limits) -> None:
 
 
 def read(db: sqlite3.Connection) -> Limits:
-    """A room's limits."""
-    return Limits(*db.execute(f"SELECT {_COLUMNS} FROM limits").fetchone())  # noqa: S608 - constants
+    """A room's limits.
+
+    Raises:
+        ValueError: they are none; anybody may have written them.
+    """
+    limits = Limits(*db.execute(f"SELECT {_COLUMNS} FROM limits").fetchone())  # noqa: S608 - constants
+    if not all(type(value) in (int, float) and value >= 0 for value in astuple(limits)):
+        raise ValueError(f"limits {astuple(limits)!r:.80}")
+    return limits
 
 
 def change(room: Store, **wanted: Any) -> Limits:
@@ -79,6 +86,13 @@ def change(room: Store, **wanted: Any) -> Limits:
 def raised(limits: Limits, given: Mapping[str, Any]) -> Limits:
     """The limits with those that are asked for and larger."""
     return replace(limits, **{name: value for name, value in given.items() if value > getattr(limits, name)})
+
+
+def enlarge(db: sqlite3.Connection, given: Mapping[str, Any]) -> Limits:
+    """Make those larger that are asked for and larger, in the caller's transaction; returns all."""
+    larger = raised(read(db), given)
+    store(db, larger)
+    return larger
 
 
 def refusals(limits: Limits, given: Mapping[str, Any]) -> list[str]:
