@@ -23,6 +23,7 @@ from dataclasses import dataclass, field, replace
 from kchat.errors import SettingsError
 from kchat.names import check_room
 from kchat.settings import DEFAULT_ROOM, Broker, url_without_password
+from kchat.times import LATEST
 from kchat.tls import PIN_PREFIX
 
 SCHEME = "kchat://"
@@ -35,8 +36,6 @@ _TIME_BYTES = 8
 _ASK_HOST = "ask the room's host for another one"
 _BROKER, _ROOM, _PASSWORD, _SEND_ONLY, _EXPIRES, _PIN, _CA, _USERNAME = range(1, 9)
 _MOST = 0xFFFF
-LATEST = 253_402_300_799
-"""The last second of the year 9999, UNIX seconds: no clock shows more."""
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", re.DOTALL)
 
 

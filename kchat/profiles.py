@@ -256,7 +256,7 @@ def _profile(name: str, table: object, file: Path) -> Profile:
 
 
 def _seconds(point: datetime, where: str) -> int:
-    from kchat.invitation import LATEST
+    from kchat.times import LATEST
 
     try:
         seconds = int(point.timestamp())
