@@ -6,12 +6,12 @@ import json
 from base64 import b64encode
 from typing import TYPE_CHECKING
 
-from kchat import rfc3339
 from kchat.display.lines import Lines
-from kchat.truncation import limit
+from kchat.message import rfc3339
+from kchat.message.truncation import limit
 
 if TYPE_CHECKING:
-    from kchat.message import Message
+    from kchat.message.message import Message
 
 WHOLE = 2 << 20
 """The largest body, in bytes, that is written whole. Of a larger one the line has what the other modes show."""

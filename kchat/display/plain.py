@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, TextIO
 
+from kchat.display.escaping import block, most_cells, width
 from kchat.display.lines import Lines, color_of, local
 from kchat.display.names import signature
-from kchat.text import block, most_cells, width
 
 if TYPE_CHECKING:
-    from kchat.message import Message
+    from kchat.message.message import Message
 
 _MOST_NAMES = 1024
 _TIME = len("12:04:05 ")

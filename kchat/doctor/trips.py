@@ -11,15 +11,15 @@ import amqp.exceptions
 import kombu
 
 from kchat import errors
-from kchat.connection import account, broker_errors
+from kchat.client.connection import account, broker_errors
+from kchat.client.sender import Sender
+from kchat.client.subscriber import Subscriber
+from kchat.client.topology import queue_name
 from kchat.doctor import Outcome, ok, skipped, wrong
-from kchat.sender import Sender
-from kchat.subscriber import Subscriber
-from kchat.topology import queue_name
 
 if TYPE_CHECKING:
+    from kchat.config.settings import Settings
     from kchat.doctor.connected import ConnectedWalk
-    from kchat.settings import Settings
 
 SECONDS = 10.0
 """How long a message may take."""

@@ -1,4 +1,4 @@
-"""What safe text is, said in another way than :mod:`kchat.unprintable` does it: by Unicode's categories alone."""
+"""What safe text is, said in another way than :mod:`kchat.message.unprintable` does it: by Unicode's categories alone."""
 
 from __future__ import annotations
 

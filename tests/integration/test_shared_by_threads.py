@@ -10,8 +10,8 @@ from time import monotonic
 import pytest
 
 from kchat import Receipt, Sender, Settings, Subscriber, errors
-from kchat.listen import listen
-from kchat.message import Message
+from kchat.display.loop import listen
+from kchat.message.message import Message
 
 THREADS, EACH = 8, 50
 SECONDS = 60.0

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kchat import Message
-from kchat.lookalikes import is_own_name, is_plain, looks_like, normalised, oddity, spelled
+from kchat.message.lookalikes import is_own_name, is_plain, looks_like, normalised, oddity, spelled
 
 PLAIN = [
     "ada",

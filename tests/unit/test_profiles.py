@@ -14,12 +14,13 @@ from typing import Any
 import pytest
 import trustme
 
-from kchat import profile_changes, profiles
+from kchat.config import profiles
+from kchat.config.private_files import locked
+from kchat.config.settings import Broker, Settings
+from kchat.config.tls import TlsOptions
 from kchat.errors import NotAuthorised, SettingsError
-from kchat.files import locked
-from kchat.invitation import Invitation
-from kchat.settings import Broker, Settings
-from kchat.tls import TlsOptions
+from kchat.hosting import profile_changes
+from kchat.hosting.invitation import Invitation
 
 SECRET = "s3cr3t-of-ada"
 URL = "amqp://ada@broker.example:5672/"
@@ -342,7 +343,7 @@ def test_threads_that_join_at_once_lose_no_profile() -> None:
 HOLD = """
 import sys, time
 from pathlib import Path
-from kchat.files import locked
+from kchat.config.private_files import locked
 with locked(Path(sys.argv[1])):
     print("locked", flush=True)
     time.sleep(60)

@@ -6,9 +6,16 @@ import re
 
 import pytest
 
-from kchat.rights import of_queues
-from kchat.settings import Settings
-from kchat.topology import durable_queue, is_owned, queue_name, queue_prefix, room_exchange, subscriber_queue
+from kchat.client.topology import (
+    durable_queue,
+    is_owned,
+    queue_name,
+    queue_prefix,
+    room_exchange,
+    subscriber_queue,
+)
+from kchat.config.settings import Settings
+from kchat.hosting.rights import of_queues
 
 
 def settings(room: str = "chat", url: str = "amqp://localhost/") -> Settings:

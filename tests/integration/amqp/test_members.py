@@ -12,10 +12,11 @@ import pika
 import pika.exceptions
 import pytest
 
-from kchat import NotFound, Refused, Sender, Settings, SettingsError, Subscriber, accounts
-from kchat.leftovers import ownerless
-from kchat.management import Management
-from kchat.topology import queue_name
+from kchat import NotFound, Refused, Sender, Settings, SettingsError, Subscriber
+from kchat.client.topology import queue_name
+from kchat.hosting import accounts
+from kchat.hosting.leftovers import ownerless
+from kchat.hosting.management import Management
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.brokers.wait import wait_until
 from tests.integration.amqp.guests import invite, make_older, refused

@@ -1,0 +1,36 @@
+"""Messages that come twice: a sender that lost its connection sends again what was not confirmed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kchat.message.message import Message
+
+REMEMBERED = 20_000
+"""So many bodies at least are remembered to recognise a repeat, twice as many at most: twenty senders' windows."""
+
+
+class Repeats:
+    """Recognises a repeat: the same body byte for byte, with an ``id`` in it. Who sends no id may say a thing twice."""
+
+    def __init__(self) -> None:
+        self._recent: set[int] = set()
+        self._before: set[int] = set()
+
+    def has(self, message: Message) -> bool:
+        """Whether it was here before; from now on it was."""
+        if message.id is None:
+            return False
+        key = hash(message.body)
+        if key in self._recent or key in self._before:
+            return True
+        self._recent.add(key)
+        # To forget so many at once costs nothing; one by one it would cost as much as all the rest.
+        if len(self._recent) == REMEMBERED:
+            self._recent, self._before = set(), self._recent
+        return False
+
+    def forget(self) -> None:
+        """Begin anew."""
+        self._recent, self._before = set(), set()

@@ -1,0 +1,201 @@
+"""What was published and is not confirmed yet: the window of a pipelined sender, and the receipts that come out of it."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from itertools import takewhile
+from time import monotonic
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from kchat import errors
+
+if TYPE_CHECKING:
+    from kchat.message.message import Message
+
+
+class Receipt(NamedTuple):
+    """What became of one message.
+
+    Attributes:
+        message: the message.
+        heard: whether anybody was listening; ``None`` where the broker does not say.
+        error: why it was not sent; ``None`` when the broker has confirmed it.
+    """
+
+    message: Message
+    heard: bool | None = None
+    error: errors.SendError | None = None
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether the broker has the message."""
+        return self.error is None
+
+
+class InFlight:
+    """Messages from when they are handed in until the broker settles them, in their order.
+
+    First come those that are published, by delivery tag, then those that have to be published again. Its three handlers
+    are what py-amqp's ``channel.events`` take (https://www.rabbitmq.com/docs/confirms#publisher-confirms).
+
+    Arguments:
+        where: the room and broker, for errors.
+        tells_unheard: whether the broker returns what nobody was listening to; it does so before it confirms.
+        mandatory: whether an unheard message is an error.
+    """
+
+    def __init__(self, where: str, *, tells_unheard: bool, mandatory: bool) -> None:
+        self.settled: deque[Receipt] = deque()
+        self.bytes = 0
+        self.last_settled = 0.0
+        self._oldest_since = 0.0
+        self._paused = 0.0
+        self.heard: bool | None = None
+        """Whether somebody was listening to the last message that the broker took; None where that is not known."""
+        self.keep_unheard = False
+        """Whether a message that nobody was listening to is not settled, but has to be published again."""
+        self._where = where
+        self._tells_unheard = tells_unheard
+        self._mandatory = mandatory
+        self._tag = 0
+        # In order of their tags: (message, when it was published, its place in what the sender has sent).
+        self._published: dict[int, tuple[Message, float, int]] = {}
+        self._again: deque[tuple[Message, int]] = deque()
+        self._place = 0
+        self.stream = _new_stream()
+        """Names what is sent from when it began, or has given a message up, on."""
+        # Returns that have come, by message id: several messages may have the same, or none.
+        self._unheard: dict[str | None, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._published) + len(self._again)
+
+    @property
+    def awaited(self) -> int:
+        """So many messages are published and not settled."""
+        return len(self._published)
+
+    def add(self, message: Message) -> tuple[int, int]:
+        """Note a message that is about to be published; returns its delivery tag, and its place in the stream."""
+        self.bytes += len(message.body)
+        self._place += 1
+        return self._number(message, self._place), self._place
+
+    def restart(self) -> None:
+        """There is a new channel: all messages have to be published again, under tags that begin anew."""
+        self._again.extendleft((message, place) for message, _, place in reversed(self._published.values()))
+        self._published.clear()
+        self._paused = 0.0
+        self._unheard.clear()
+        self._tag = 0
+
+    def next_again(self) -> tuple[int, int, Message] | None:
+        """The first message to be published again: its new tag, its place, and itself; ``None`` if there is none left."""
+        if not self._again:
+            return None
+        message, place = self._again.popleft()
+        return self._number(message, place), place, message
+
+    def _number(self, message: Message, place: int) -> int:
+        self._tag += 1
+        self._published[self._tag] = message, monotonic(), place
+        return self._tag
+
+    def clear(self) -> None:
+        """Forget everything that is not settled."""
+        self.restart()
+        if self._again:
+            # Nobody can know whether it arrives: what comes next is not counted on from it.
+            self.stream, self._place = _new_stream(), 0
+        self._again.clear()
+        self.bytes = 0
+
+    def waiting_for(self, *, pauses: bool = False) -> float:
+        """For how many seconds the oldest message has been the oldest, and waiting for the broker.
+
+        On a slow link a message waits for those before it. But whatever else is settled, it has its own time.
+
+        Arguments:
+            pauses: count the time that :meth:`pause_clock` was told of, too.
+        """
+        oldest = next(iter(self._published.values()), None)
+        if oldest is None:
+            return 0.0
+        waited = monotonic() - max(oldest[1], self._oldest_since)
+        return waited if pauses else max(0.0, waited - self._paused)
+
+    def pause_clock(self, seconds: float) -> None:
+        """Leave out this time, in which no confirmation could come."""
+        self._paused += seconds
+
+    def move_settled(self, receipts: deque[Receipt]) -> None:
+        """Append what is settled to these receipts."""
+        receipts.extend(self.settled)
+        self.settled.clear()
+
+    def withdraw(self, tag: int) -> None:
+        """The newest message was not published after all, and its delivery tag is the next one's."""
+        message, _, _ = self._published.pop(tag)
+        self.bytes -= len(message.body)
+        self._tag -= 1
+        self._place -= 1
+
+    def refuse(self, message: Message, error: errors.SendError) -> None:
+        """Settle a message that is not published at all."""
+        self.settled.append(Receipt(message, error=error))
+
+    def on_ack(self, tag: int, multiple: bool) -> None:  # noqa: FBT001 - py-amqp's signature
+        """The broker has these messages. A tag that is none of ours confirms nothing."""
+        messages = self._take(tag, multiple)
+        if not messages:
+            return
+        for message, _, place in messages:
+            if not self._tells_unheard:
+                self._settle(Receipt(message))
+            elif message.id not in self._unheard:
+                self.heard = True
+                self._settle(Receipt(message, heard=True))
+            else:
+                returns = self._unheard.pop(message.id)
+                if returns > 1:
+                    self._unheard[message.id] = returns - 1
+                self.heard = False
+                if self.keep_unheard:
+                    self._again.appendleft((message, place))
+                    continue
+                error = errors.Returned(f"nobody is listening on {self._where}") if self._mandatory else None
+                self._settle(Receipt(message, heard=False, error=error))
+        self.last_settled = monotonic()
+
+    def on_nack(self, tag: int, multiple: bool) -> None:  # noqa: FBT001 - py-amqp's signature
+        """The broker could not take these messages."""
+        for message, _, _ in self._take(tag, multiple):
+            text = f"{self._where}: the broker gave the message back (basic.nack)"
+            self._settle(Receipt(message, error=errors.Rejected(text)))
+        self.last_settled = monotonic()
+
+    def on_return(self, _error: Exception, _exchange: str, _routing_key: str, message: Any) -> None:
+        """Nobody was listening to this one. Its confirmation comes next."""
+        if len(self._unheard) > len(self._published):
+            return  # more than there are messages: none of ours
+        if hasattr(message, "message_id"):
+            message_id = message.message_id
+        else:
+            properties = message.properties if hasattr(message, "properties") else message["properties"]
+            message_id = properties.get("message_id")
+        self._unheard[message_id] = self._unheard.get(message_id, 0) + 1
+
+    def _settle(self, receipt: Receipt) -> None:
+        self.settled.append(receipt)
+        self.bytes -= len(receipt.message.body)
+
+    def _take(self, tag: int, multiple: bool) -> list[tuple[Message, float, int]]:  # noqa: FBT001 - as above
+        tags = list(takewhile(tag.__ge__, self._published)) if multiple else self._published.keys() & {tag}
+        if tags and next(iter(self._published)) in tags:
+            self._oldest_since, self._paused = monotonic(), 0.0
+        return [self._published.pop(known) for known in tags]
+
+
+def _new_stream() -> str:
+    return os.urandom(6).hex()
