@@ -16,8 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from kchat import events
-    from kchat.client import aio
+    from kchat import aio, events
     from kchat.client.in_flight import Receipt
     from kchat.client.room import Room, connect
     from kchat.client.sender import Sender
@@ -46,7 +45,7 @@ if TYPE_CHECKING:
         Unreachable,
         Untrusted,
     )
-    from kchat.message.message import Message
+    from kchat.message import Message
     from kchat.transports import TRANSPORTS, TransportInfo
 
 __version__ = "0.1.0"
@@ -74,7 +73,7 @@ _HOMES = {
         "Untrusted",
     ),
     "kchat.display.loop": ("listen",),
-    "kchat.message.message": ("Message",),
+    "kchat.message": ("Message",),
     "kchat.client.in_flight": ("Receipt",),
     "kchat.client.room": ("Room", "connect"),
     "kchat.client.sender": ("Sender",),

@@ -12,7 +12,7 @@ import click
 from kchat.cli.options import Seconds
 
 if TYPE_CHECKING:
-    from kchat.message.message import Message
+    from kchat.message import Message
 
 _LOOK = 0.1
 """Seconds between looks whether it is to stop, in a pause."""
@@ -92,7 +92,7 @@ def _quotes(count: int | None) -> Iterator[str]:
 
 def _by_author(quote: str) -> Message:
     """``Text (Author, Work)`` as a message of the author's."""
-    from kchat.message.message import Message
+    from kchat.message import Message
 
     found = re.fullmatch(r"(.+) \(([^,()]+)(?:, .+)?\)", quote)
     assert found is not None, quote

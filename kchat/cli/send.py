@@ -26,7 +26,7 @@ from kchat.errors import SettingsError
 
 if TYPE_CHECKING:
     from kchat.client.sender import Sender
-    from kchat.message.message import Message
+    from kchat.message import Message
 
 _PROGRESS_SECONDS = 0.1
 

@@ -5,9 +5,9 @@
 ...     async for message in room:
 ...         print(message.username, message.text)
 
-Underneath are the blocking :class:`~kchat.client.sender.Sender` and :class:`~kchat.client.subscriber.Subscriber`, each in its own thread,
-so that every transport works, and reconnecting, confirms and history are the same. Nothing polls: a thread waits for the
-broker and tells the loop.
+Underneath are the blocking :class:`~kchat.client.sender.Sender` and :class:`~kchat.client.subscriber.Subscriber`, each
+in its own thread, so that every transport works, and reconnecting, confirms and history are the same. Nothing polls: a
+thread waits for the broker and tells the loop.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Self
 from kchat import errors, events
 from kchat.client import room as blocking
 from kchat.client.subscriber import BATCH, BATCH_SECONDS, LARGE
-from kchat.message.message import Message
+from kchat.message import Message
 
 if TYPE_CHECKING:
     from kchat.client.in_flight import Receipt
@@ -80,7 +80,9 @@ def connect(
 
 
 class Room:
-    """A room that one is in, for one event loop. Arguments as of :class:`kchat.client.room.Room`, whose docstring holds here, too.
+    """A room that one is in, for one event loop.
+
+    Arguments as of :class:`kchat.client.room.Room`, whose docstring holds here, too.
 
     Any task may :meth:`send`, at the same time: what waits to be sent goes out together, in the order of the calls. One task
     receives; a second one at the same time is a ``RuntimeError``. :meth:`stop` may be called from any thread, all else in

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from kchat.message.message import Message
+    from kchat.message import Message
 
 REMEMBERED = 20_000
 """So many bodies at least are remembered to recognise a repeat, twice as many at most: twenty senders' windows."""

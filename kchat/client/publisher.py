@@ -20,7 +20,7 @@ from kchat.client.topology import room_exchange
 if TYPE_CHECKING:
     from kchat.client.in_flight import InFlight
     from kchat.config.settings import Settings
-    from kchat.message.message import Message
+    from kchat.message import Message
 
 
 class Publisher:

@@ -25,7 +25,7 @@ from kchat.config.settings import DEFAULT_URL, Broker, Settings
 if TYPE_CHECKING:
     from kchat.client.in_flight import Receipt
     from kchat.config.tls import TlsOptions
-    from kchat.message.message import Message
+    from kchat.message import Message
 
 
 _NEW, _OPEN, _CLOSED = "not open yet", "open", "closed"
@@ -178,8 +178,8 @@ class Room:
     it was left, which is another visit: what was sent in between is missed, unless the queue is durable. To enter it while
     it is open is a ``RuntimeError``.
 
-    A program that only sends is better off with :class:`~kchat.client.sender.Sender`: a room that nobody reads has a queue at the
-    broker that fills up, and its oldest messages are dropped.
+    A program that only sends is better off with :class:`~kchat.client.sender.Sender`: a room that nobody reads has a
+    queue at the broker that fills up, and its oldest messages are dropped.
 
     Threads: any may call :meth:`send`, :meth:`stop` and :meth:`close`. One receives; if several do, each message goes to one
     of them, and asking for the next message acknowledges what all of them got.

@@ -21,7 +21,7 @@ from kchat.client.connection import Backoff, keep_trying
 from kchat.client.in_flight import InFlight, Receipt
 from kchat.client.publisher import Publisher
 from kchat.config.validation import check_username, login_name
-from kchat.message.message import Message
+from kchat.message import Message
 
 if TYPE_CHECKING:
     from kchat.config.settings import Settings

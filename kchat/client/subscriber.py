@@ -23,7 +23,7 @@ from kchat.client.drops import Drops
 from kchat.client.durable import DURABLE
 from kchat.client.gaps import Number
 from kchat.config.validation import check_username, login_name
-from kchat.message.message import Message
+from kchat.message import Message
 
 if TYPE_CHECKING:
     from kchat.config.settings import Settings
@@ -279,8 +279,9 @@ class Subscriber:
     def __iter__(self) -> Iterator[Message]:
         """Every message, until it is stopped. Who asks for the next one is done with those before it.
 
-        They are acknowledged before it is waited for, and within a burst every so often, as in :mod:`kchat.display.loop`. From a
-        lasting queue, who leaves the loop gets the message again that it left at, and who is killed some of those before it.
+        They are acknowledged before it is waited for, and within a burst every so often, as in
+        :mod:`kchat.display.loop`. From a lasting queue, who leaves the loop gets the message again that it left at, and
+        who is killed some of those before it.
         """
         try:
             while (message := self.receive_one()) is not None:

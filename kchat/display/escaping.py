@@ -1,6 +1,7 @@
 """Text for the rows of a terminal: how wide it is, names, and blocks of several lines.
 
-What is unsafe in it is escaped by :mod:`kchat.message.unprintable`, what is too long is cut by :mod:`kchat.message.truncation`.
+What is unsafe in it is escaped by :mod:`kchat.message.unprintable`, what is too long is cut by
+:mod:`kchat.message.truncation`.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from kchat.message import rfc3339
 from kchat.message.truncation import limit
 
 if TYPE_CHECKING:
-    from kchat.message.message import Message
+    from kchat.message import Message
 
 WHOLE = 2 << 20
 """The largest body, in bytes, that is written whole. Of a larger one the line has what the other modes show."""

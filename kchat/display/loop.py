@@ -11,7 +11,7 @@ from kchat.client.subscriber import BATCH
 if TYPE_CHECKING:
     from kchat.client.subscriber import Subscriber
     from kchat.display import Display
-    from kchat.message.message import Message
+    from kchat.message import Message
 
 TICK = 0.1
 """Seconds between looks at the clock, the terminal's size and the wish to stop, when nothing arrives."""

@@ -10,7 +10,7 @@ from kchat.display.lines import Lines, color_of, local
 from kchat.display.names import signature
 
 if TYPE_CHECKING:
-    from kchat.message.message import Message
+    from kchat.message import Message
 
 _MOST_NAMES = 1024
 _TIME = len("12:04:05 ")

@@ -12,7 +12,7 @@ from kchat.message.truncation import LONGEST
 from kchat.message.unprintable import visible
 
 if TYPE_CHECKING:
-    from kchat.message.message import Message
+    from kchat.message import Message
 
 _RECEIVED = "Received "
 

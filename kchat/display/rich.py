@@ -24,7 +24,7 @@ from kchat.message.truncation import mark, size
 from kchat.message.unprintable import visible
 
 if TYPE_CHECKING:
-    from kchat.message.message import Message
+    from kchat.message import Message
 
 REDRAW = 0.1
 """Seconds from one drawing of the table to the next, at least."""

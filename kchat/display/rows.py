@@ -10,7 +10,7 @@ from kchat.display.lines import Lines, local
 from kchat.display.names import doubt
 
 if TYPE_CHECKING:
-    from kchat.message.message import Message
+    from kchat.message import Message
 
 FULL_TIME = len("2026-05-01 12:04:05")
 _NAME_WIDTH = 16

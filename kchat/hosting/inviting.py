@@ -1,6 +1,7 @@
 """What a host and a guest do around an invitation: what goes into one, the room that is there, the first try.
 
-Accounts themselves are in :mod:`kchat.hosting.accounts` (RabbitMQ) and :mod:`kchat.hosting.guest_access` (the other brokers).
+Accounts themselves are in :mod:`kchat.hosting.accounts` (RabbitMQ) and :mod:`kchat.hosting.guest_access` (the other
+brokers).
 """
 
 from __future__ import annotations

@@ -159,9 +159,9 @@ def _store(invitation: Invitation, name: str) -> tuple[Profile, str]:
     if invitation.password is not None:
         from kchat.config import keyring
 
-        keyring = keyring.put(Profile(name, invitation.url).key, invitation.password)
-        values["keyring" if keyring else "password"] = True if keyring else invitation.password
-        kept = f"in the system's keyring ({keyring})" if keyring else f"in {path()} (mode 0600)"
+        backend = keyring.put(Profile(name, invitation.url).key, invitation.password)
+        values["keyring" if backend else "password"] = True if backend else invitation.password
+        kept = f"in the system's keyring ({backend})" if backend else f"in {path()} (mode 0600)"
     present = {key: value for key, value in values.items() if value is not None}
     _change(lambda document: _put(document, name, present))
     return load().find(name), kept

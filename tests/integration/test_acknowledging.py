@@ -8,7 +8,7 @@ from kchat import Sender, Settings, Subscriber
 from kchat.client.consumer import Consumer
 from kchat.client.subscriber import BATCH, LARGE
 from kchat.display.loop import listen
-from kchat.message.message import Message
+from kchat.message import Message
 from tests.brokers.wait import Deadline
 
 ROOMS = ["local", "amqp"]

@@ -11,7 +11,7 @@ import pytest
 
 from kchat import Receipt, Sender, Settings, Subscriber, errors
 from kchat.display.loop import listen
-from kchat.message.message import Message
+from kchat.message import Message
 
 THREADS, EACH = 8, 50
 SECONDS = 60.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kchat.client.deduplication import REMEMBERED, Repeats
-from kchat.message.message import Message
+from kchat.message import Message
 
 
 def test_a_body_that_comes_again_is_a_repeat() -> None:

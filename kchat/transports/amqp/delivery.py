@@ -1,4 +1,4 @@
-"""Messages that arrive over AMQP, for :mod:`kchat.transports.amqp.transport`: put together from frames, and read as far as is asked.
+"""Messages that arrive over AMQP: put together from frames, and read as far as is asked.
 
 py-amqp reads all of a message's properties, and goes through a method's arguments one by one, before anybody can look at it.
 A subscriber wants a delivery tag, an account and a body: what else there is stays as it came until somebody asks. And what

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from kchat.display import MODES, create
-from kchat.message.message import Message
+from kchat.message import Message
 from tests.hostile.corpus import BODIES, TEXTS, count
 from tests.hostile.safe import ROW, why_unsafe
 
@@ -25,7 +25,7 @@ ROW_OF["rich"] = re.compile(r"(?! |Username).{8,32}  [0-9]{4}-[0-9]{2}-[0-9]{2} 
 CHILD = """
 import io, os, sys
 from kchat.display import create
-from kchat.message.message import Message
+from kchat.message import Message
 import kombu, kombu.transport.pyamqp  # what a subscriber has in memory besides
 from tests.hostile.corpus import BODIES, LARGE_BODIES
 display = create(sys.argv[1], open(os.devnull, "w"))

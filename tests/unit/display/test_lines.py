@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from kchat.display import create
 from kchat.display.escaping import cautious_cells, width
 from kchat.display.lines import wrap
-from kchat.message.message import Message
+from kchat.message import Message
 from kchat.message.unprintable import visible
 from tests.hostile.corpus import TEXTS
 from tests.hostile.safe import ROW, why_unsafe

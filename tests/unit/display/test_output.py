@@ -12,7 +12,7 @@ import pytest
 
 from kchat.display import create
 from kchat.display.output import Output
-from kchat.message.message import Message
+from kchat.message import Message
 
 
 def test_nothing_is_written_before_flush() -> None:

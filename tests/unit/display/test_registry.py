@@ -10,7 +10,7 @@ import pytest
 
 from kchat.display import MODES, create
 from kchat.errors import SettingsError
-from kchat.message.message import Message
+from kchat.message import Message
 
 
 def test_plain_is_the_default_and_every_mode_has_one_line_of_help() -> None:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 import pytest
 
 from kchat.display.rich import REDRAW, Rich
-from kchat.message.message import Message
+from kchat.message import Message
 from tests.brokers.wait import wait_until
 from tests.hostile.corpus import TEXTS
 from tests.unit.display.terminal import Terminal

@@ -16,7 +16,7 @@ from tests.window import Window
 SUBSCRIBER = """
 import sys, time
 from kchat.display import create
-from kchat.message.message import Message
+from kchat.message import Message
 display = create("rich")
 number = 0
 try:

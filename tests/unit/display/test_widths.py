@@ -18,7 +18,7 @@ from rich.cells import get_character_cell_size
 
 from kchat.display import create
 from kchat.display.escaping import cautious_cells, cells, most_cells
-from kchat.message.message import Message
+from kchat.message import Message
 from kchat.message.unprintable import visible
 from tests.hostile.corpus import TEXTS
 from tests.unit.display.drawn import WIDTHS, rows_drawn
