@@ -1,6 +1,6 @@
 """The room for asyncio: the same names as in :mod:`kchat.client.room`, with ``await``.
 
->>> async with kchat.client.aio.connect("amqp://rmq:secret@localhost/", username="ada") as room:
+>>> async with kchat.aio.connect("amqp://rmq:secret@localhost/", username="ada") as room:
 ...     receipt = await room.send("Hello world")
 ...     async for message in room:
 ...         print(message.username, message.text)
@@ -129,7 +129,7 @@ class Room:
         self._outgoing: deque[tuple[Message, asyncio.Future[Receipt]]] = deque()
 
     def __repr__(self) -> str:
-        return f"<kchat.client.aio.Room {self}, {'closed' if self._threads is None else 'open'}>"
+        return f"<kchat.aio.Room {self}, {'closed' if self._threads is None else 'open'}>"
 
     def __str__(self) -> str:
         """``chat at amqp://rmq:***@localhost:5672/``; safe to show."""

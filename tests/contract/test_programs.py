@@ -1,4 +1,4 @@
-"""What programs do with a room, on every transport: `kchat.connect`'s `Room`, and the one of `kchat.client.aio`."""
+"""What programs do with a room, on every transport: `kchat.connect`'s `Room`, and the one of `kchat.aio`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import kchat
-from kchat.client.aio import Room as AsyncRoom
+from kchat.aio import Room as AsyncRoom
 from tests.brokers.wait import wait_until
 from tests.contract.people import SECONDS
 from tests.contract.places import Place

@@ -142,7 +142,7 @@ def test_a_room_that_is_never_left_does_not_keep_python_from_ending(
         "import asyncio, kchat\n"
         "async def main():\n"
         "    global room\n"
-        f"    room = kchat.client.aio.connect({amqp_url!r})\n"
+        f"    room = kchat.aio.connect({amqp_url!r})\n"
         "    await room.open()\n"
         "    await room.receive(0.01)\n"
         "asyncio.run(main())\n"
@@ -214,7 +214,7 @@ def test_asyncio_the_message_at_which_a_loop_is_left_comes_again_and_those_befor
 
     async def main(*, acknowledge: bool) -> str:
         text = ""
-        async with kchat.client.aio.connect(durable_url, room=room, durable="archive") as joined:
+        async with kchat.aio.connect(durable_url, room=room, durable="archive") as joined:
             async for message in joined:
                 text = message.text
                 if text in ("4", "7"):
@@ -245,7 +245,7 @@ def test_asyncio_tells_what_happens_in_the_loops_thread_and_goes_on_after_a_loss
             if isinstance(event, events.Back):
                 back.set()
 
-        async with kchat.client.aio.connect(through(proxy, amqp_url), room=room, on_event=told) as joined:
+        async with kchat.aio.connect(through(proxy, amqp_url), room=room, on_event=told) as joined:
             receiving = asyncio.create_task(anext(joined))
             await asyncio.sleep(0.05)
             proxy.cut()
@@ -262,7 +262,7 @@ def test_asyncio_cancelling_whoever_connects_for_ever_leaves_no_thread() -> None
     async def main() -> None:
         with pytest.raises(asyncio.TimeoutError):
             await asyncio.wait_for(
-                kchat.client.aio.connect(f"amqp://localhost:{free_port()}/", wait=True).open(), 0.3
+                kchat.aio.connect(f"amqp://localhost:{free_port()}/", wait=True).open(), 0.3
             )
 
     asyncio.run(main(), debug=True)
@@ -277,7 +277,7 @@ def test_asyncio_leaving_ends_sends_that_wait_for_a_broker_to_come_back(amqp_url
             if isinstance(event, events.Waiting):
                 waiting.set()
 
-        async with kchat.client.aio.connect(through(proxy, amqp_url), wait=True, on_event=told) as joined:
+        async with kchat.aio.connect(through(proxy, amqp_url), wait=True, on_event=told) as joined:
             proxy.refuse()
             proxy.cut()
             sends = [asyncio.create_task(joined.send(str(number))) for number in range(20)]
@@ -290,7 +290,7 @@ def test_asyncio_leaving_ends_sends_that_wait_for_a_broker_to_come_back(amqp_url
 
 def test_asyncio_one_message_that_is_refused_is_nobody_elses_affair(amqp_url: str, room: str) -> None:
     async def main() -> list[object]:
-        async with kchat.client.aio.connect(amqp_url, room=room, username="ada") as joined:
+        async with kchat.aio.connect(amqp_url, room=room, username="ada") as joined:
             texts = ["before", "x" * (17 << 20), "after"]
             with pytest.raises(TypeError):
                 await joined.send(1)  # type: ignore[arg-type] # that is the point

@@ -43,7 +43,7 @@ def test_sending_on_amqp_loads_no_rich_and_no_other_driver(commands: Commands, a
         "kchat.bench",
         "kchat.display",
         "kchat.doctor",
-        "kchat.display.escaping",
+        "kchat.message.unprintable",
     ]
     assert unwanted(modules, *NEVER, *seldom, "kchat.client.subscriber", "kchat.transports.local") == []
 
