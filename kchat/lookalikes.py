@@ -160,7 +160,7 @@ def _script(character: str) -> str:
     return _SCRIPTS.get(word, word)
 
 
-def _normalise(form: Literal["NFC", "NFKC"], name: str) -> str:
+def _normalise(form: Literal["NFC", "NFD", "NFKC"], name: str) -> str:
     from unicodedata import normalize
 
     return normalize(form, name)
