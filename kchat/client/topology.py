@@ -151,7 +151,9 @@ def _part(text: str, separator: str) -> str:
     escaped = quote(text, safe=" !$&'()*+,;=:@" if separator == "." else "").replace(
         separator, f"%{ord(separator):02X}"
     )
-    if len(escaped) <= _PART_LENGTH:
+    # A name that is like the cut one of another is cut itself, so that it never is the same.
+    like_cut = len(escaped) == _PART_LENGTH and escaped[_PART_LENGTH - 17] == "~"
+    if len(escaped) <= _PART_LENGTH and not like_cut:
         return escaped
     import hashlib  # takes longer than all else here, and is seldom needed
 
