@@ -171,6 +171,14 @@ def soak(session: nox.Session) -> None:
     session.run("python", "-m", "tests.faults.soak", *session.posargs)
 
 
+@nox.session(python=PYTHONS[0])
+def attrition(session: nox.Session) -> None:
+    """Kills 500 processes and cuts 300 links, and looks for every confirmed message; `-- --kills 40 --cuts 10` for less."""
+    brokers_of_debian(session)
+    session.install("--editable", ".[all]", *group("test"))
+    session.run("python", "-m", "tests.faults.attrition", *session.posargs)
+
+
 @nox.session(python=PYTHONS[-1])
 def freeze(session: nox.Session) -> None:
     """Writes constraints.txt and docs/licences.md from what an installation with all extras brings."""
