@@ -39,8 +39,11 @@ from tests.faults.attrition_parts import (
 ROOM = "attrition"
 KILLS_A_GROUP = 21
 CUTS_A_GROUP = 15
-LONGEST_MOMENT = 0.5
-"""Seconds that a process works, at the most, between its first message and the kill; a random part of it."""
+MOMENTS = (0.02, 0.5)
+"""Seconds that a process works, at the most, between its first message and the kill; a random part of one of these. The
+short one hits subscribers while they catch up."""
+ABSENCE = 0.7
+"""Seconds that a killed subscriber is away, at the most, so that there is something to catch up with."""
 SILENCE = (2.5, 4.5)
 """Seconds for which a link is silent: longer than two heartbeats and than the wait for a confirmation."""
 
@@ -48,7 +51,7 @@ Kind = type[TracedSender] | type[CommandSender]
 VICTIMS: dict[str, list[Kind]] = {
     "senders": [TracedSender],
     "kchat send -": [CommandSender],
-    "subscribers": [TracedSender],
+    "subscribers": [TracedSender, TracedSender],
     "mixed": [TracedSender, CommandSender],
 }
 """Who is killed, and the senders at work meanwhile. Subscribers are killed in two of the four."""
@@ -60,6 +63,7 @@ class Seen:
 
     times: int = 0
     confirmed: int = 0
+    shown: int = 0
     lost: int = 0
     disordered: int = 0
     twice: int = 0
@@ -71,6 +75,7 @@ class Seen:
         """Adds another group's."""
         self.times += other.times
         self.confirmed += other.confirmed
+        self.shown += other.shown
         self.lost += other.lost
         self.disordered += other.disordered
         self.twice += other.twice
@@ -121,6 +126,7 @@ class Group:
                 self.seen.problems.append(f"{reader.name} ended with {code}: {reader.process.said}")
             self.seen.lost += len(confirmed - reader.seen())
             self._check(reader)
+        self.seen.shown = len(self.witness.seen())
 
     def _check(self, reader: Reader) -> None:
         """Looks at what a reader has shown: each sender's from 0 on, each message once for each process."""
@@ -150,7 +156,7 @@ class Group:
 
 def until_begun(who: Stream | Reader) -> None:
     """Waits until it is in the middle of its work."""
-    wait_until(who.begun, START_SECONDS, lambda: f"at work: {who.process.said}")
+    wait_until(who.begun, START_SECONDS, lambda: f"at work: {who.process.said}", pause=0.002)
 
 
 def kill(group: Group, victims: str, kills: int) -> None:
@@ -171,12 +177,13 @@ def kill(group: Group, victims: str, kills: int) -> None:
         victim = group.reader if place < 0 else streams[place]
         if random.random() < 0.85:  # the others are killed while they start
             until_begun(victim)
-        time.sleep(random.random() * LONGEST_MOMENT)
+        time.sleep(random.random() * random.choice(MOMENTS))
         if not victim.process.running:
             group.seen.problems.append(f"ended by itself: {victim.process.said}")
         victim.process.kill()
         group.seen.times += 1
         if place < 0:
+            time.sleep(random.random() * ABSENCE)
             group.reader.start()
         else:
             streams[place] = group.start(kinds[place])
@@ -205,7 +212,7 @@ def cut(group: Group, how: str, cuts: int, links: list[Proxy]) -> None:
 def cut_once(group: Group, how: str, links: list[Proxy]) -> None:
     """Cuts these links at once, mends them, and waits for messages to flow again."""
     wait_until(lambda: all(link.connections for link in links), START_SECONDS, "connections to cut")
-    time.sleep(random.random() * LONGEST_MOMENT)
+    time.sleep(random.random() * max(MOMENTS))
     accepted = sum(link.accepted for link in links)
     for link in links:
         if how == "reset":
@@ -276,7 +283,9 @@ class Attrition:
             self._share("RabbitMQ", f"links cut: {what}", _part(total, number, 2), CUTS_A_GROUP)
 
     def _share(self, transport: str, what: str, total: int, most: int) -> None:
-        row = self.rows.setdefault((transport, what), Seen())
+        if not total:
+            return
+        row = self.rows[transport, what] = Seen()
         groups = -(-total // most)
         for number in range(groups):
             times = _part(total, number, groups)
@@ -319,21 +328,11 @@ class Attrition:
 
     def table(self) -> Iterator[str]:
         """The rows, a line each."""
-        head = [
-            "transport",
-            "what",
-            "times",
-            "confirmed",
-            "lost",
-            "disordered",
-            "twice",
-            "again",
-            "longest gap",
-        ]
-        lines = [head]
+        numbers = ("times", "confirmed", "shown", "lost", "disordered", "twice", "again")
+        lines = [["transport", "what", *numbers, "longest gap"]]
         for (transport, what), seen in self.rows.items():
-            numbers = (seen.times, seen.confirmed, seen.lost, seen.disordered, seen.twice, seen.again)
-            lines.append([transport, what, *(f"{each:,}" for each in numbers), f"{seen.longest_gap:.1f} s"])
+            values = (f"{getattr(seen, each):,}" for each in numbers)
+            lines.append([transport, what, *values, f"{seen.longest_gap:.1f} s"])
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         for line in lines:
             yield "  ".join(map(str.ljust, line, widths)).rstrip()
