@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from kchat.errors import KchatError
 
 if TYPE_CHECKING:
-    from kchat.settings import Broker, Settings
+    from kchat.config.settings import Broker, Settings
 
 _WALKS = {
     "local": "kchat.doctor.local",

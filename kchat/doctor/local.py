@@ -12,16 +12,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from amqp.exceptions import AMQPError
+
 from kchat import errors
-from kchat.connection import broker_errors
+from kchat.client.connection import broker_errors
 from kchat.doctor import Check, Options, Outcome, driver, note, ok, skipped, trips, wrong
 from kchat.doctor.connected import ConnectedWalk
+from kchat.transports.local import place, untrusted
 
 if TYPE_CHECKING:
-    from kchat.settings import Settings
+    from kchat.config.settings import Settings
 
 _FREE_NOTE, _FREE_WRONG = 100 * 1024 * 1024, 1024 * 1024
 """Bytes free on the disk: below the first it is worth a word, below the second SQLite will soon fail."""
+
+_GROUP = 0o060
+"""The bits of a mode by which a group reads and writes."""
+
+_MESSAGE_BYTES = 64 * 1024 * 1024
+"""Bytes of the largest message of a room whose URL names no other limit."""
 
 
 class Walk(ConnectedWalk):
@@ -35,49 +44,89 @@ class Walk(ConnectedWalk):
     def __init__(self, settings: Settings, options: Options) -> None:
         super().__init__(settings, options)
         self.path = Path(settings.broker.path)
+        self.real = ""
+        """The file that the path leads to; once it is known."""
 
 
 def file(walk: Walk) -> Outcome:
     """The file is there, or there is a place for it."""
     path = walk.path
     try:
-        status = path.stat()
+        real = walk.real = place.resolve(str(path))
+        status = Path(real).stat()
     except FileNotFoundError:
-        place = next((parent for parent in path.absolute().parents if parent.exists()), Path("/"))
-        if not place.is_dir():
-            return wrong(f"{place} is no folder, so {path} cannot be made")
+        folder = next((parent for parent in path.absolute().parents if parent.exists()), Path("/"))
+        if not folder.is_dir():
+            return wrong(f"{folder} is no folder, so {path} cannot be made")
         return ok(f"{path} is not there yet; the first message or subscriber makes it")
     except OSError as error:
         return wrong(f"{path}: {error.strerror}")
+    except (ValueError, AMQPError):
+        return wrong(f"{str(path)!r} is not the name of a file")
     if not stat.S_ISREG(status.st_mode):
         return wrong(f"{path} is no file", "name another one: --url local:///path/to/room.db")
+    try:
+        place.check_kind(real)
+        place.check_beside(real)
+        place.check_mount(real)
+    except AMQPError as error:
+        if status.st_size:
+            return wrong(error.reply_text)
     return ok(f"{path}, {status.st_size:,} bytes")
 
 
 def rights(walk: Walk) -> Outcome:
-    """This account may write the file and its folder, and others may not."""
-    path = walk.path
+    """This account may write the file, those beside it and its folder, and others may not."""
+    path, real = walk.path, walk.real
     folder = next((parent for parent in path.absolute().parents if parent.exists()), Path("/"))
     if os.statvfs(folder).f_flag & os.ST_RDONLY:
         return wrong(
             f"the file system of {folder} is mounted read-only", "name a file elsewhere: --url local:///..."
         )
-    # SQLite writes its log beside the file.
-    for each in (folder, path):
-        if each.exists() and not os.access(each, os.W_OK | (os.X_OK if each.is_dir() else os.R_OK)):
-            owner = each.stat()
-            mode = stat.filemode(owner.st_mode)
+    if not path.exists():
+        if not os.access(folder, os.W_OK | os.X_OK):
             return wrong(
-                f"this account may not write {each} ({mode}, of uid {owner.st_uid})",
-                f"as its owner: {shlex.join(['chmod', 'u+rw', str(each)])}",
+                f"this account may not make a file in {folder}",
+                f"as its owner: {shlex.join(['chmod', 'u+rwx', str(folder)])}",
             )
-    if path.exists() and path.stat().st_mode & 0o077:
-        mode = stat.filemode(path.stat().st_mode)
+        return ok("yours to read and write")
+    # SQLite has its log and the log's index beside the file, and makes them there.
+    refused = place.refusal(real)
+    if refused is not None:
+        each = refused.reply_text.partition(": ")[0]
+        return wrong(refused.reply_text, f"its owner can change that: {_how_to_allow(each)}")
+    mode = Path(real).stat().st_mode
+    if mode & _GROUP == _GROUP and (left_out := _left_out(real)) is not None:
+        return note(f"the file's group may not use {left_out}", f"as its owner: {_how_to_allow(left_out)}")
+    if mode & 0o077:
         return note(
-            f"others of this machine may open {path} ({mode})",
+            f"others of this machine may open {path} ({stat.filemode(mode)})",
             "chmod 600, unless the room is shared on purpose",
         )
     return ok("yours to read and write")
+
+
+def _how_to_allow(path: str) -> str:
+    """What its owner types."""
+    status = Path(path).stat()
+    who = "u" if status.st_uid == os.geteuid() else "g"
+    what = "rwx" if stat.S_ISDIR(status.st_mode) else "rw"
+    group = "chgrp GROUP {0} && " if who == "g" else ""
+    return f"{group}chmod {who}+{what} {{0}}".format(shlex.quote(path))
+
+
+def _left_out(path: str) -> str | None:
+    """What members of a shared file's group cannot use, so that they cannot use the room."""
+    group = Path(path).stat().st_gid
+    folder = Path(path).parent.stat()
+    if folder.st_mode & 0o003 != 0o003 and (folder.st_gid != group or folder.st_mode & 0o030 != 0o030):
+        return str(Path(path).parent)
+    for each in (path + place.LOG, path + place.INDEX):
+        if os.path.lexists(each):
+            status = os.lstat(each)
+            if status.st_gid != group or status.st_mode & _GROUP != _GROUP:
+                return each
+    return None
 
 
 def disk(walk: Walk) -> Outcome:
@@ -95,15 +144,20 @@ def lock(walk: Walk) -> Outcome:
     if not walk.path.exists():
         return skipped("no file yet")
     seconds = walk.settings.connect_timeout
+    if not place.is_room(walk.real):
+        return skipped("not a room of kchat's, see below")
+    watchdog = untrusted.Watchdog()
     try:
         with closing(
             sqlite3.connect(
-                f"file:{quote(str(walk.path))}?mode=rw", uri=True, timeout=seconds, isolation_level=None
+                f"file:{quote(walk.real)}?mode=rw", uri=True, timeout=seconds, isolation_level=None
             )
         ) as db:
+            watchdog = untrusted.guard(db, _MESSAGE_BYTES)
             db.execute("BEGIN IMMEDIATE")
             db.execute("ROLLBACK")
     except sqlite3.Error as error:
+        watchdog.reraise()
         if "locked" in str(error):
             return wrong(
                 f"another program has kept the file locked for {seconds:g} s",

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 from kchat import errors
 from kchat.doctor import Outcome, note, ok, skipped, wrong
-from kchat.management import PORT_OFFSET, Management
-from kchat.timed_http import TimedConnection
+from kchat.hosting.management import PORT_OFFSET, Management
+from kchat.hosting.timed_http import TimedConnection
 
 if TYPE_CHECKING:
     from kchat.doctor.amqp import Walk

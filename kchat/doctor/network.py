@@ -13,13 +13,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from kchat import errors
-from kchat import tls as kchat_tls
+from kchat.config import tls as kchat_tls
 from kchat.doctor import Check, Options, Outcome, driver, note, ok, skipped, wrong
 from kchat.doctor.connected import ConnectedWalk
-from kchat.transports import addresses
+from kchat.transports.amqp import addresses
 
 if TYPE_CHECKING:
-    from kchat.settings import Settings
+    from kchat.config.settings import Settings
 
 _SOON_DAYS = 14
 """A certificate that ends within so many days is worth a word."""

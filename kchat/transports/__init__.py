@@ -62,7 +62,8 @@ class TransportInfo(NamedTuple):
         predeclared_rooms: fanout exchanges that the broker has from the start, and that nobody may declare.
         tells_unheard: the broker says so when nobody is listening (``basic.return``).
         name_separator: joins the parts of a queue's name.
-        url_options: URL scheme → what may stand in the URL's query, by name; :mod:`kchat.url_options` knows what it means.
+        url_options: URL scheme → what may stand in the URL's query, by name; :mod:`kchat.config.url_options` knows what
+            it means.
         checks_accounts: the broker checks that a message's ``user_id`` is its sender's account.
     """
 
@@ -172,8 +173,8 @@ TRANSPORTS: Mapping[str, TransportInfo] = MappingProxyType(
                 broker="RabbitMQ and other AMQP 0-9-1 brokers",
                 url_form="amqp://user:password@host:5672/vhost, amqps://",
                 schemes={
-                    "amqp": "kchat.transports.amqp:Transport",
-                    "amqps": "kchat.transports.amqp:Transport",
+                    "amqp": "kchat.transports.amqp.transport:Transport",
+                    "amqps": "kchat.transports.amqp.transport:Transport",
                 },
                 abilities=Abilities(
                     confirmed=True,

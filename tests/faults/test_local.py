@@ -124,6 +124,25 @@ def test_a_file_that_is_gone_is_noticed_and_the_room_begun_again(
     measured(f"file {how}", "sender of one message", on="local", lost=0)
 
 
+def test_a_deleted_file_ends_neither_a_subscriber_nor_a_sender(
+    path: Path, settings: Settings, measured: Measured
+) -> None:
+    """The log stays there, as after ``rm room.db``; whoever comes first makes the file again."""
+    for number in range(6):
+        with Listening(settings) as listening, Sender(settings, "ada") as sender:
+            sender.send("before")
+            listening.wait_for_text("before", 15)
+            path.unlink()
+            if number % 2:
+                assert sender.send("at once").confirmed
+            listening.wait_for(events.Back, 15)
+            assert sender.send("after").confirmed
+            listening.wait_for_text("after", 15)
+        whole(path)
+        path.unlink()
+    measured("file deleted, its log not", "both", on="local", lost=0)
+
+
 def test_a_file_that_is_no_room_is_a_clear_error(
     path: Path, commands: Commands, settings: Settings, measured: Measured
 ) -> None:

@@ -23,7 +23,7 @@ import trustme
 import kchat
 from kchat import Sender, Settings
 from kchat.cli import main
-from kchat.invitation import LONGEST
+from kchat.hosting.invitation import LONGEST
 from tests.brokers.processes import Commands
 from tests.hostile.safe import why_unsafe
 

@@ -10,7 +10,7 @@ from time import monotonic
 import pytest
 
 from kchat import Receipt, Sender, Settings, Subscriber, errors
-from kchat.listen import listen
+from kchat.display.loop import listen
 from kchat.message import Message
 
 THREADS, EACH = 8, 50

@@ -19,7 +19,7 @@ def texts() -> list[Path]:
         *(ROOT / "docs").glob("*.py"),
         ROOT / "constraints.txt",
     ]
-    return [*pages, *(ROOT / "kchat").rglob("*.py"), *(ROOT / "compose").iterdir()]
+    return [*pages, *(ROOT / "kchat").rglob("*.py"), *(ROOT / "compose").glob("*.yml")]
 
 
 def test_no_command_installs_the_strangers_package() -> None:

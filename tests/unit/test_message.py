@@ -14,7 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kchat.errors import DecodeError, TooLarge
-from kchat.message import LARGEST, Message
+from kchat.message.message import LARGEST, Message
 from tests.hostile.corpus import BODIES, LARGE_BODIES
 
 NOON = datetime(2026, 5, 1, 12, 4, 5, 123000, tzinfo=UTC)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kchat import rfc3339
+from kchat.message import rfc3339
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,8 @@ Not supported: headers exchanges, bindings between exchanges, transactions, dead
 except where ignoring would lose messages: an ``x-overflow`` other than ``drop-head`` is refused.
 
 Errors are py-amqp's, with AMQP's reply codes: see :mod:`kchat.transports.local.errors`. Needs a system with
-``flock(2)`` and a local file system: SQLite's write-ahead log does not work over a network.
+``fcntl(2)`` locks and a local file system: SQLite's write-ahead log does not work over a network. Everything in the file is
+taken as a stranger's: see :mod:`kchat.transports.local.untrusted`.
 
 Connection String
 =================
@@ -57,7 +58,8 @@ Transport Options
 * ``backlog_max_messages``: how many of them. Default 1000000.
   These four are the room's and not the connection's: they are written into its file where it is made. Afterwards a
   URL can make them larger, for everybody, but not smaller: that is ignored, and told.
-* ``max_message_bytes``: the largest body. Default 67108864 (64 MiB).
+* ``max_message_bytes``: the largest body. Default 67108864 (64 MiB). Of a larger one in the file, which was sent with
+  another limit, a reader is told in its place.
 * ``drain_batch``: messages that one ``drain_events`` may deliver. Default 1; some hundred are several times faster.
 """
 
@@ -74,7 +76,7 @@ from amqp import exceptions
 from amqp.exceptions import AMQPError
 from kombu.transport import base
 
-from kchat.waker import Waker
+from kchat.transports.waker import Waker
 
 from . import errors
 from .channel import Channel

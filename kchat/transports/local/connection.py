@@ -17,7 +17,7 @@ from .publisher import Publisher
 from .store import Store
 
 if TYPE_CHECKING:
-    from kchat.waker import Waker
+    from kchat.transports.waker import Waker
 
     from .channel import Channel
     from .event_loop import Registration
@@ -30,6 +30,9 @@ _HOUSEKEEPING = 1.0
 
 #: Seconds to wait for a turn to write when closing.
 _LAST_PATIENCE = 1.0
+
+#: Seconds between two looks, while waiting, whether the file and its log are still those that are open.
+_FILE_CHECK = 0.1
 
 _CHANNELS = 65535
 
@@ -62,7 +65,8 @@ class Connection:
         self._pace = Pace()
         self._watch: Watch | None = None
         self._watching = False
-        self._housekeeping_at = 0.0
+        self._watched = 0
+        self._housekeeping_at = self._check_at = 0.0
         self._registration: Registration | None = None
         self.waker: Waker | None = None
         """Ends the waits of :meth:`drain_events`, which is a :exc:`TimeoutError` then."""
@@ -190,9 +194,13 @@ class Connection:
             if not self.connected:
                 return None
             self._watching = True
+            if self._watch is not None and self._watched != self.store.openings:  # another log
+                self._watch.close()
+                self._watch = None
             if self._watch is None:
                 from .watch import Watch  # only who waits for long needs it, and it loads ctypes
 
+                self._watched = self.store.openings
                 self._watch = Watch(self.store.log)
             else:
                 self._watch.forget()
@@ -235,6 +243,9 @@ class Connection:
     def _fetch(self, now: float) -> bool:
         if now >= self._housekeeping_at:
             self._keep_house(now)
+        elif now >= self._check_at:
+            self._check_at = now + _FILE_CHECK
+            self.store.check_file()
         written = self.store.changed()
         if written:
             self._watching = False

@@ -242,6 +242,7 @@ class Declarations(base.StdChannel):
         prepared: Mapping[str, Any] = base.to_rabbitmq_queue_arguments(arguments or {}, **options)
         return prepared
 
+    @takes_turns
     def get_bindings(self) -> list[dict[str, str]]:
         """All bindings of the room, as Kombu's management has them."""
         rows = self._open().store.attempt(

@@ -32,6 +32,8 @@ from amqp.exceptions import (
     ResourceError,
 )
 
+from . import place
+
 
 class NotOpened(RecoverableConnectionError):
     """The room could not be opened; there may be another one to go on to."""
@@ -67,7 +69,14 @@ _TEXTS: tuple[tuple[str, type[AMQPError], str], ...] = (
     ("file is encrypted or is not a database", NotAllowed, "this is not an SQLite file"),
     ("database disk image is malformed", InternalError, "the file is damaged"),
     ("no such table", InternalError, "the file is damaged"),
+    ("malformed database schema", InternalError, "the file is damaged"),
+    ("Could not decode to UTF-8", InternalError, "the file is damaged"),
+    ("string or blob too big", InternalError, "a value in it is too large"),
+    ("interrupted", InternalError, "its content keeps SQLite busy for too long"),
 )
+
+#: What SQLite says where the file system refuses.
+_REFUSED = ("attempt to write a readonly database", "unable to open database file", "disk I/O error")
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -98,11 +107,24 @@ def gone(path: str) -> AMQPError:
     return ConnectionForced(f"{path}: the file was deleted or replaced")
 
 
-def swept(path: str) -> AMQPError:
-    """The error for a connection that others took for dead, since its file among the owners was removed."""
+def log_lost(path: str) -> AMQPError:
+    """The error for a log that was removed while in use, with messages in it that are nowhere else."""
     return ConnectionForced(
-        f"{path}: taken for dead: somebody removed this connection's file in {path}-owners"
+        f"{path}: its log ({path}-wal) was removed or replaced while in use: the last messages may be lost"
     )
+
+
+def log_in_use(path: str, seconds: float) -> AMQPError:
+    """The error for a room that another process uses with a log that was removed."""
+    return RecoverableConnectionError(
+        f"{path}: others have kept it locked for {seconds:g} s: "
+        f"a process uses a log of it that was removed, and does not go on; which one: fuser {path}"
+    )
+
+
+def damaged(path: str, exc: Exception) -> AMQPError:
+    """The error for values in the file that kchat has not written."""
+    return InternalError(f"{path}: the file is damaged ({exc})")
 
 
 def forked(path: str) -> AMQPError:
@@ -127,9 +149,11 @@ def translate(exc: sqlite3.Error | OSError, path: str) -> AMQPError:
         if exc.errno in _NO_SPACE:
             return ResourceError(f"{path}: no space left ({reason})")
         if exc.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            return AccessRefused(f"{path}: {reason}")
+            return place.refusal(path) or AccessRefused(f"{path}: {reason}")
         return NotAllowed(f"{path}: {reason}")
     text = str(exc)
+    if text.startswith(_REFUSED) and (refused := place.refusal(path)) is not None:
+        return refused  # it says which file
     if text == "disk I/O error":
         # Beyond a file size limit (EFBIG) SQLite reports an I/O error; a removed directory looks the same.
         if not Path(path).exists():

@@ -33,12 +33,29 @@ class Registration:
         self._loop = loop
         self._process = os.getpid()
         self._ended = False
-        self._watch = Watch(connection.store.log)
-        if self._watch.fd >= 0:
-            loop.add_reader(self._watch.fd, self._woken)
+        self._watch_log()
         # Also where the kernel tells: a consumer may have room again without anybody's writing.
         self._timer = loop.call_repeatedly(ASLEEP if self._watch.fd >= 0 else LONGEST, self._look)
         loop.call_soon(self._look)
+
+    def _watch_log(self) -> None:
+        self._watched = self._connection.store.openings
+        self._watch = Watch(self._connection.store.log)
+        if self._watch.fd >= 0:
+            self._loop.add_reader(self._watch.fd, self._woken)
+
+    def _watch_other_log(self) -> None:
+        """Watch the log that is in use now, unless it is the same or a callback has ended this."""
+        if not self._ended and self._watched != self._connection.store.openings:
+            self._end_watch()
+            self._watch_log()
+
+    def _end_watch(self) -> None:
+        fd = self._watch.fd
+        # A forked child shares the kernel's list of what its parent waits for.
+        if fd >= 0 and self._process == os.getpid():
+            self._loop.remove_reader(fd)
+        self._watch.close()
 
     def _woken(self, *_: Any) -> None:
         self._watch.forget()
@@ -54,6 +71,7 @@ class Registration:
             for _ in range(_MOST):
                 self._connection.drain_events(timeout=0)
         except TimeoutError:
+            self._watch_other_log()
             return
         except AMQPError:
             self.end()
@@ -63,9 +81,5 @@ class Registration:
     def end(self) -> None:
         """Deliver nothing any more; harmless to repeat."""
         self._ended = True
-        fd = self._watch.fd
-        # A forked child shares the kernel's list of what its parent waits for.
-        if fd >= 0 and self._process == os.getpid():
-            self._loop.remove_reader(fd)
+        self._end_watch()
         self._timer.cancel()
-        self._watch.close()

@@ -36,6 +36,9 @@ _guarded: weakref.WeakSet[Guarded] = weakref.WeakSet()
 #: Two threads that fork at once take the locks one after the other.
 _forking = threading.RLock()
 
+#: Held for a moment by who changes what this process knows of files, for all of it. Taken after every ``turn``.
+innermost = threading.RLock()
+
 #: Seconds that a fork waits for each lock: a disk that hangs must not hang the fork, too.
 _LONGEST = 5.0
 
@@ -58,10 +61,9 @@ def guard(thing: Guarded) -> None:
 
 def _hold_all() -> None:
     _forking.acquire()
-    for thing in list(_guarded):
-        turn = thing.turn
-        if turn.acquire(timeout=_LONGEST):
-            _held.append(turn)
+    # In the order of who takes several of them, see Store.
+    turns = [*(thing.turn for thing in sorted(_guarded, key=id)), innermost]
+    _held.extend(turn for turn in turns if turn.acquire(timeout=_LONGEST))
 
 
 def _release_all() -> None:
@@ -71,9 +73,9 @@ def _release_all() -> None:
 
 
 def _forget_all() -> None:
-    global _forking  # noqa: PLW0603 - the parent's may be waited for by threads that the child does not have
+    global _forking, innermost  # the parent's may be waited for by threads that the child does not have
     _held.clear()
-    _forking = threading.RLock()
+    _forking, innermost = threading.RLock(), threading.RLock()
     for thing in list(_tracked):
         thing.forget()
     _tracked.clear()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from amqp.exceptions import ConsumerCancelled
 
-from . import errors, history, sweep, topology
+from . import history, sweep, topology
 from .history import Beginning
 from .owners import Owner
 from .queues import ExclusiveQueue, SharedQueue, Source
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from .consumer import Consumer
     from .store import Store
     from .topology import QueueRow
-
-_OWNER = "SELECT 1 FROM owner WHERE id = ?"
 
 #: Seconds between two looks whether the topology changed, while others write.
 _TOPOLOGY = 0.05
@@ -33,7 +31,6 @@ class Inboxes:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._owner: Owner | None = None
-        self._number: int | None = None
         self._queues: dict[str, SharedQueue] = {}
         self._beginnings: dict[int, Beginning] = {}
         self._version = -1
@@ -48,41 +45,27 @@ class Inboxes:
     @property
     def owner(self) -> int | None:
         """This connection's number among the owners; None as long as it owns nothing."""
-        return self._number
+        return None if self._owner is None else self._owner.number
 
     def own(self) -> int:
         """Become an owner, if it is not one yet; returns the number."""
-        if self._number is None:
-            owner = self._owner = self._owner or Owner(self._store.path)
-            self._number = self._store.write(
-                lambda db: int(
-                    db.execute("INSERT INTO owner (name) VALUES (?)", (owner.name,)).lastrowid or 0
-                )
-            )
-        return self._number
-
-    def _disown(self) -> None:
-        """Somebody has swept what this connection owned: its file among the owners was taken away.
-
-        Raises:
-            amqp.exceptions.ConnectionForced: always; what it had is with others now.
-        """
-        self._number = None
-        self._store.lose(errors.swept)
+        if self._owner is None:
+            self._owner = Owner(self._store.file, self._store.path)
+        return self._owner.number
 
     def close(self) -> None:
         """Give up everything; what cannot be, since the file is lost, is swept by others."""
-        number, self._number = self._number, None
+        owner, self._owner = self._owner, None
         queues = list(self._queues.values())
         self._queues.clear()
         self.consumers.clear()
         try:
-            if number is not None and self._store.is_open:
+            if owner is not None and self._store.is_open:
                 for inbox in queues:
                     inbox.settle_done()
+                number = owner.number
                 self._store.write(lambda db: sweep.bury(db, number))
         finally:
-            owner, self._owner = self._owner, None
             if owner is not None:
                 owner.release()
 
@@ -228,8 +211,6 @@ class Inboxes:
         if version == self._version:
             return []
         self._version = version
-        if self._number is not None and self._store.value(_OWNER, self._number) is None:
-            self._disown()
         orphans: list[Consumer] = []
         for name, inbox in list(self._queues.items()):
             if self._store.value("SELECT 1 FROM queue WHERE id = ?", inbox.id) is None:

@@ -57,8 +57,15 @@ def store(db: sqlite3.Connection, limits: Limits) -> None:
 
 
 def read(db: sqlite3.Connection) -> Limits:
-    """A room's limits."""
-    return Limits(*db.execute(f"SELECT {_COLUMNS} FROM limits").fetchone())  # noqa: S608 - constants
+    """A room's limits.
+
+    Raises:
+        ValueError: they are none; anybody may have written them.
+    """
+    limits = Limits(*db.execute(f"SELECT {_COLUMNS} FROM limits").fetchone())  # noqa: S608 - constants
+    if not all(type(value) in (int, float) and value >= 0 for value in astuple(limits)):
+        raise ValueError(f"limits {astuple(limits)!r:.80}")
+    return limits
 
 
 def change(room: Store, **wanted: Any) -> Limits:
@@ -81,11 +88,23 @@ def raised(limits: Limits, given: Mapping[str, Any]) -> Limits:
     return replace(limits, **{name: value for name, value in given.items() if value > getattr(limits, name)})
 
 
+def enlarge(db: sqlite3.Connection, given: Mapping[str, Any]) -> Limits:
+    """Make those larger that are asked for and larger, in the caller's transaction; returns all."""
+    larger = raised(read(db), given)
+    store(db, larger)
+    return larger
+
+
 def refusals(limits: Limits, given: Mapping[str, Any]) -> list[str]:
     """What to say about limits that are asked for and smaller than the room's."""
     return [
-        f"{name}={value:g} is ignored: the room keeps {getattr(limits, name):g}, as its file says,"
-        " and a URL makes that no smaller"
+        f"{name}={_plain(value)} is ignored: the room keeps {_plain(getattr(limits, name))}, as its file says,"
+        " and a URL cannot make that smaller"
         for name, value in given.items()
         if value < getattr(limits, name)
     ]
+
+
+def _plain(number: float) -> str:
+    """As a person writes it: 8000000 and not 8e+06."""
+    return str(int(number)) if float(number).is_integer() else str(number)

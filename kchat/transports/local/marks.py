@@ -41,18 +41,29 @@ _COLUMNS = "seq, total, latest, passed"
 _MESSAGES = 4096
 
 _BEHIND = (
-    f"SELECT max(seq), sum({COST}), max(published_at), count(*)"  # noqa: S608
+    f"SELECT max(seq), sum({COST}),"  # noqa: S608
+    " max(CASE typeof(published_at) WHEN 'real' THEN published_at END), count(*)"
     " FROM (SELECT * FROM message WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?)"
 )
 
 
 def last(db: sqlite3.Connection, exchange: int, where: str = "1", value: float = 0) -> Mark | None:
-    """The last mark of an exchange, of those for which ``where`` holds, a condition with ``value`` for its ``?``."""
+    """The last mark of an exchange, of those for which ``where`` holds, a condition with ``value`` for its ``?``.
+
+    Raises:
+        ValueError: it is none that kchat has made.
+    """
     row = db.execute(
         f"SELECT {_COLUMNS} FROM mark WHERE seq BETWEEN ? AND ? AND {where} ORDER BY seq DESC LIMIT 1",  # noqa: S608
         (schema.first_seq(exchange), schema.last_seq(exchange), *([value] if "?" in where else [])),
     ).fetchone()
-    return None if row is None else Mark(*row)
+    return None if row is None else _sound(*row)
+
+
+def _sound(seq: object, total: object, latest: object, passed: object) -> Mark:
+    if type(seq) is int and type(total) is int and type(latest) is float and type(passed) is float:
+        return Mark(seq, total, latest, passed)
+    raise ValueError(f"mark {seq!r:.80}")  # anybody may have written it
 
 
 def _is_near(seconds: float, size: int, limits: Limits) -> bool:
@@ -79,7 +90,7 @@ def missing(db: sqlite3.Connection, limits: Limits, *, leaving: bool = False) ->
         if seq is None:
             continue
         if leaving or before is None or count == _MESSAGES or not _is_near(now - before.passed, size, limits):
-            due.append(Mark(seq, total + size, max(latest, time), now))
+            due.append(Mark(seq, total + size, max(latest, time or 0.0), now))
     return due
 
 

@@ -15,12 +15,19 @@ if TYPE_CHECKING:
     from .queues import SharedQueue
 
 #: The columns of a delivery, in the order of :data:`Row`; ``{held}`` and so on come from the kind of queue.
-COLUMNS = "{held}, {redelivered}, m.exchange, m.routing_key, m.properties, {expires_at}, m.body"
+COLUMNS = (
+    "{held}, {redelivered}, m.exchange, m.routing_key, m.properties, {expires_at},"
+    # Looking at the kind and length of a value reads none of it.
+    " CASE WHEN typeof(m.body) = 'blob' AND length(m.body) <= {most} THEN m.body END"
+)
 
 #: ``(held, redelivered, exchange, routing_key, properties, expires_at, body)``.
 #: ``held`` is the ``queued.id`` that an acknowledgement removes; below 0, the ``seq`` of history with its sign
 #: turned, of which an acknowledgement has nothing to remove.
 Row = tuple[int, int, str, str, str, "float | None", bytes]
+
+#: Stands for a body that is over the limit of who reads it, or that is no bytes: nobody misses a message untold.
+_UNREADABLE = b"(kchat: a message whose body is too large to be read here, or damaged)"
 
 EXPIRES_AT: Final = 5
 BODY: Final = 6
@@ -112,9 +119,41 @@ def _dump(properties: dict[str, Any]) -> str:
 
 
 def _load(text: str) -> dict[str, Any]:
-    if text.startswith(_KOMBU_JSON):
-        return dict(load_any(text[len(_KOMBU_JSON) :]))
-    return dict(json.loads(text))
+    """The properties; none where the text, which anybody may have written, makes no sense."""
+    try:
+        loaded = load_any(text[len(_KOMBU_JSON) :]) if text.startswith(_KOMBU_JSON) else json.loads(text)
+        properties = dict(loaded)
+    except (ValueError, TypeError, ArithmeticError, LookupError, AttributeError, RecursionError):
+        return {}
+    if not isinstance(properties.get(_HEADERS, {}), dict):
+        del properties[_HEADERS]
+    return properties
+
+
+def sound(row: tuple[Any, ...]) -> Row:
+    """A row with values of other kinds than kchat writes, with harmless ones in their place."""
+    held, redelivered, exchange, routing_key, properties, expires_at, body = row
+    return (
+        held,
+        1 if redelivered else 0,
+        exchange if isinstance(exchange, str) else "",
+        routing_key if isinstance(routing_key, str) else "",
+        properties if isinstance(properties, str) else "{}",
+        expires_at if isinstance(expires_at, float) else None,
+        body if isinstance(body, bytes) else _UNREADABLE,
+    )
+
+
+def is_sound(row: tuple[Any, ...]) -> bool:
+    """Whether all values are of the kinds that kchat writes."""
+    return (
+        type(row[6]) is bytes
+        and type(row[4]) is str
+        and (row[5] is None or type(row[5]) is float)
+        and type(row[1]) is int
+        and type(row[2]) is str
+        and type(row[3]) is str
+    )
 
 
 class Delivery:

@@ -134,4 +134,6 @@ def read_options(url: str | None, virtual_host: str | None, settings: Mapping[st
         if value is not None and name != "path":
             chosen[name] = _number(name, value, kind)
     path = path or str(query.get("path") or settings.get("path") or "") or default_path()
+    if "\0" in path:
+        raise NotAllowed(f"local: a file's name cannot have a zero byte in it: {path!r}")
     return Options(path=str(Path(path).absolute()), **chosen)

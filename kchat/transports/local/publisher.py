@@ -40,9 +40,8 @@ Prepared = tuple[Route, NewRow, int]
 #: Routes that are remembered; routing keys may be made up without end.
 _ROUTES = 4096
 
-#: Seconds between two looks at the write-ahead log, and whether the file is still there: messages from that long
-#: before it was taken away went with it, too.
-_FILE_CHECK = 0.005
+#: Seconds between two looks at the write-ahead log.
+_LOG_CHECK = 0.005
 
 #: Seconds between two looks at who is alive, and at history.
 _HOUSEKEEPING = 1.0
@@ -96,20 +95,20 @@ class Publisher:
         with self._store.lock:
             while True:
                 prepared = route, row, _ = self.prepare(message, exchange, routing_key)
-                try:
-                    stored = self._insert_plain(row) if route.plain else self._insert_all([prepared])
-                except sqlite3.Error:
-                    # Most of the time it is somebody else's turn. Whatever it is, the patient way will tell.
-                    stored = self._insert_all([prepared])
-                if stored:
+                if (route.plain and self._insert_plain(row)) or self._insert_all([prepared]):
                     self._count(len(row[-1]))
                     return route.heard
                 self._routes.clear()
 
     def _insert_plain(self, row: NewRow) -> bool:
         """The common case without detours: they would cost as much as all the rest around the statement."""
-        with self._store.turn:
-            return bool(self._store.execute(_INSERT, row))
+        try:
+            with self._store.turn:
+                self._store.execute(_INSERT, row)
+        except sqlite3.Error:
+            return False  # most of the time it is somebody else's turn; the patient way will tell
+        self._store.check_file()
+        return True
 
     def prepare(self, message: Outgoing, exchange: str, routing_key: str) -> Prepared:
         """The route that a message takes as far as is known here, and its row. Raises as :meth:`publish`."""
@@ -149,9 +148,12 @@ class Publisher:
         try:
             if all(route.plain for route, _, _ in prepared):
                 rows = [row for _, row, _ in prepared]
-                self._store.attempt(lambda db: db.executemany(_INSERT, rows), "BEGIN IMMEDIATE")
+                self._store.attempt(lambda db: db.executemany(_INSERT, rows).close(), "BEGIN IMMEDIATE")
+                self._store.check_file()
                 return True
-            return self._store.attempt(partial(_insert_each, prepared), "BEGIN IMMEDIATE")
+            stored = self._store.attempt(partial(_insert_each, prepared), "BEGIN IMMEDIATE")
+            self._store.check_file()
+            return stored
         except sqlite3.IntegrityError as exc:
             if str(exc) == _STALE:
                 return False
@@ -171,8 +173,7 @@ class Publisher:
 
     def _check(self, now: float) -> None:
         """What is due between messages."""
-        self._checked_at, self._check_at = now, now + _FILE_CHECK
-        self._store.check_file()
+        self._checked_at, self._check_at = now, now + _LOG_CHECK
         self._store.tend_log()
         if not self._kept_house_at <= now < self._kept_house_at + _HOUSEKEEPING:
             self._kept_house_at, self._unpruned = now, _PRUNE_BYTES + 1
@@ -186,6 +187,9 @@ class Publisher:
         check_name(exchange, "exchange name")
         check_name(routing_key, "routing key")
         route = self._store.read(lambda db: find_route(db, exchange, routing_key))
+        if route is not None and route.version < 0:  # what would be committed by it is not copied
+            self._store.leave_log()
+            return self._find(exchange, routing_key)
         if route is None:
             raise NotFound(f"no exchange {exchange!r}")
         if len(self._routes) >= _ROUTES:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from . import backlog, history, schema
-from .messages import BODY, COLUMNS, EXPIRES_AT, Row
+from .messages import BODY, COLUMNS, EXPIRES_AT, Row, is_sound, sound
 from .notices import Dropped
 
 if TYPE_CHECKING:
@@ -26,13 +26,15 @@ BATCH_BYTES = 1024 * 1024
 
 _READY = "SELECT 1 FROM queued WHERE queue = ? AND holder IS NULL LIMIT 1"
 
-_TAKE_ANY = (
+_TAKE = (
     "SELECT {columns} FROM queued q JOIN message m ON m.seq = q.message"
-    " WHERE q.queue = ? AND q.holder IS NULL AND {which} LIMIT ?"
+    " WHERE q.queue = ? AND q.holder IS NULL{which} LIMIT ?"
 )
-_HELD = COLUMNS.format(held="q.id", redelivered="q.redelivered", expires_at="q.expires_at")
-_TAKE = _TAKE_ANY.format(columns=_HELD, which="q.priority = 0 ORDER BY q.id")
-_TAKE_URGENT = _TAKE_ANY.format(columns=_HELD, which="q.priority > 0 ORDER BY q.priority DESC, q.id")
+_IN_ORDER, _URGENT, _NOT_URGENT = (
+    " ORDER BY q.id",
+    " AND q.priority > 0 ORDER BY q.priority DESC, q.id",
+    " AND NOT q.priority > 0 ORDER BY q.id",
+)
 
 #: Of the history that was asked for, up to the last ``?``, only what is not older; of what came after that, all.
 _READ = (
@@ -46,8 +48,10 @@ def _collect(rows: sqlite3.Cursor, into: list[Row]) -> bool:
     size = 0
     try:
         for row in rows:
+            if not is_sound(row):
+                row = sound(row)  # noqa: PLW2901
             into.append(row)
-            size += len(row[BODY])
+            size += len(row[BODY]) + len(row[4])
             if size > BATCH_BYTES:
                 return True
     finally:
@@ -71,6 +75,15 @@ class SharedQueue:
         self.auto_delete = queue.auto_delete
         self._by_priority = bool(queue.max_priority)
         self.owner = owner
+        columns = COLUMNS.format(
+            held="q.id",
+            redelivered="q.redelivered",
+            expires_at="q.expires_at",
+            most=store.options.max_message_bytes,
+        )
+        self._urgent_sql = _TAKE.format(columns=columns, which=_URGENT)
+        # With priorities, those without one are what is left; without, a priority counts for nothing.
+        self._take_sql = _TAKE.format(columns=columns, which=_NOT_URGENT if self._by_priority else _IN_ORDER)
         #: Fetched and not delivered yet.
         self.ready: deque[Row] = deque()
         #: Delivered where no acknowledgement is needed, or expired, and not settled yet.
@@ -96,10 +109,9 @@ class SharedQueue:
     def _take(self, db: sqlite3.Connection, limit: int) -> list[Row]:
         limit = self._fair_share(db, limit)
         rows: list[Row] = []
-        cut = self._by_priority and _collect(db.execute(_TAKE_URGENT, (self.id, limit)), rows)
+        cut = self._by_priority and _collect(db.execute(self._urgent_sql, (self.id, limit)), rows)
         if not cut and len(rows) < limit:
-            # With priorities, those without one are what is left; without, all are.
-            cut = _collect(db.execute(_TAKE, (self.id, limit - len(rows))), rows)
+            cut = _collect(db.execute(self._take_sql, (self.id, limit - len(rows))), rows)
         self.more = cut or len(rows) == limit
         now = time.time()
         expired = [row[0] for row in rows if row[EXPIRES_AT] is not None and row[EXPIRES_AT] <= now]
@@ -228,7 +240,9 @@ class ExclusiveQueue(SharedQueue):
         expires_at = "m.expires_at"
         if queue.ttl is not None:
             expires_at = f"min(ifnull(m.expires_at, 9e99), m.published_at + {queue.ttl!r})"
-        columns = COLUMNS.format(held="-m.seq", redelivered="0", expires_at=expires_at)
+        columns = COLUMNS.format(
+            held="-m.seq", redelivered="0", expires_at=expires_at, most=store.options.max_message_bytes
+        )
         self._read_sql = _READ.format(columns=columns)
 
     def follow(self, db: sqlite3.Connection, exchange: int) -> Source | None:

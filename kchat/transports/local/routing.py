@@ -6,7 +6,12 @@ import sqlite3
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from amqp.exceptions import InternalError
+
 from . import schema
+
+#: Numbers of an exchange's messages that are left free at the end.
+_SPARE = 1 << 32
 
 
 class Target(NamedTuple):
@@ -79,6 +84,13 @@ def find_route(db: sqlite3.Connection, exchange: str, routing_key: str) -> Route
             (number,),
         ).fetchall()
     history = kind == "fanout"
+    floor, ceiling = schema.first_seq(number), schema.last_seq(number)
+    (newest,) = db.execute(
+        "SELECT max(seq) FROM message WHERE seq BETWEEN ? AND ?", (floor, ceiling)
+    ).fetchone()
+    if newest is not None and newest > ceiling - _SPARE:
+        # The next one would be another exchange's. No room gets there by sending.
+        raise InternalError(f"exchange {exchange!r}: its messages' numbers have come to an end")
     matching = [
         row
         for row in rows
@@ -91,8 +103,8 @@ def find_route(db: sqlite3.Connection, exchange: str, routing_key: str) -> Route
     }
     return Route(
         version=version,
-        floor=schema.first_seq(number),
-        ceiling=schema.last_seq(number),
+        floor=floor,
+        ceiling=ceiling,
         history=history,
         targets=tuple(sorted(targets, key=lambda target: target.queue)),
         heard=bool(matching),

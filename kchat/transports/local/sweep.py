@@ -23,17 +23,36 @@ def sweep(store: Store) -> int:
     Returns:
         int: how many owners were buried.
     """
-    known = dict(store.attempt(lambda db: db.execute("SELECT name, id FROM owner").fetchall()))
-    dead = [number for name, number in known.items() if not owners.is_alive(store.path, name)]
-    for name in owners.files(store.path):
-        if name not in known:  # its process ended before it was entered, or after it was buried
-            owners.is_alive(store.path, name)
+    known = store.attempt(_owners)
+    file, paths = store.file, (store.path, store.options.path)
+    dead = [number for number, name in known.items() if not owners.is_alive(file, number, name, paths)]
     for number in dead:
         store.write(partial(bury, owner=number))
     now = time.time()
     if store.value(_EXPIRED, now) is not None:
         store.write(lambda db: _expire(db, now))
     return len(dead)
+
+
+#: Owners that are looked at in one pass: more than a room has, and few enough to be done at once.
+_OWNERS = 10_000
+
+_OWNING = (
+    "SELECT DISTINCT owner, NULL FROM queue WHERE owner IS NOT NULL LIMIT ?",
+    "SELECT DISTINCT owner, NULL FROM consumer LIMIT ?",
+    # From one to the next by the index: they may hold very many messages.
+    (
+        "WITH RECURSIVE held (holder) AS (SELECT min(holder) FROM queued WHERE holder IS NOT NULL UNION ALL"
+        " SELECT (SELECT min(holder) FROM queued WHERE holder > held.holder) FROM held WHERE held.holder IS NOT NULL)"
+        " SELECT holder, NULL FROM held WHERE holder IS NOT NULL LIMIT ?"
+    ),
+    "SELECT id, name FROM owner LIMIT ?",  # of earlier releases
+)
+
+
+def _owners(db: sqlite3.Connection) -> dict[object, object]:
+    """The numbers of all owners; with the names of those of earlier releases."""
+    return {number: name for sql in _OWNING for number, name in db.execute(sql, (_OWNERS,))}
 
 
 _EXPIRED = (
@@ -47,7 +66,7 @@ def _expire(db: sqlite3.Connection, now: float) -> None:
         topology.delete_queue(db, queue)
 
 
-def bury(db: sqlite3.Connection, owner: int) -> None:
+def bury(db: sqlite3.Connection, owner: object) -> None:
     """End what an owner had, in the caller's transaction: the dead's, or one's own when leaving."""
     db.execute("UPDATE queued SET holder = NULL, redelivered = 1 WHERE holder = ?", (owner,))
     consumed = [row[0] for row in db.execute("SELECT DISTINCT queue FROM consumer WHERE owner = ?", (owner,))]

@@ -216,8 +216,8 @@ def create_queue(
         " used_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             name,
-            durable,
-            auto_delete,
+            int(bool(durable)),
+            int(bool(auto_delete)),
             owner,
             _canonical(given),
             _limit(given, "x-max-length", name),

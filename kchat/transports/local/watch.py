@@ -13,10 +13,10 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from kchat.poller import new_poller
+from kchat.transports.poller import new_poller
 
 if TYPE_CHECKING:
-    from kchat.waker import Waker
+    from kchat.transports.waker import Waker
 
 try:
     import ctypes
@@ -54,14 +54,15 @@ class Watch:
         Where the kernel cannot tell, sleeps for ``otherwise`` seconds, if that is less, and returns False. Several
         threads may wait at once, and :meth:`forget` what they were woken for. A waker, which is left as it is, ends it.
         """
-        if self._fd < 0:
+        fd = self._fd  # another thread may close it
+        if fd < 0:
             time.sleep(max(0.0, min(seconds, otherwise)))
             return False
         poll = new_poller()
-        poll.register(self._fd, select.POLLIN)
+        poll.register(fd, select.POLLIN)
         if waker is not None:
             poll.register(waker, select.POLLIN)
-        return any(found == self._fd for found, _ in poll.poll(max(0.0, seconds) * 1000))
+        return any(found == fd for found, _ in poll.poll(max(0.0, seconds) * 1000))
 
     def forget(self) -> None:
         """Writes up to now are known: they are no reason to end the next :meth:`wait`."""

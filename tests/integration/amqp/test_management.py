@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from kchat import NotAuthorised, SettingsError, Unreachable
-from kchat.management import Management
-from kchat.tls import TlsOptions, fingerprint
+from kchat.config.tls import TlsOptions, fingerprint
+from kchat.hosting.management import Management
 from tests.brokers.ports import free_port
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.brokers.tls_server import Authority

@@ -225,8 +225,8 @@ def test_a_write_that_has_been_seen_does_not_wake_a_subscriber_later(
     told: list[bool] = []
     wait = watch.Watch.wait
 
-    def waited(self: watch.Watch, seconds: float, otherwise: float) -> bool:
-        told.append(wait(self, seconds, otherwise))
+    def waited(self: watch.Watch, *arguments: Any) -> bool:
+        told.append(wait(self, *arguments))
         return told[-1]
 
     monkeypatch.setattr(watch.Watch, "wait", waited)

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kchat.display import create
+from kchat.display.escaping import cautious_cells, width
 from kchat.display.lines import wrap
 from kchat.message import Message
-from kchat.text import cautious_cells, width
-from kchat.unprintable import visible
+from kchat.message.unprintable import visible
 from tests.hostile.corpus import TEXTS
 from tests.hostile.safe import ROW, why_unsafe
 from tests.unit.display.terminal import Terminal

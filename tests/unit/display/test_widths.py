@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from rich.cells import get_character_cell_size
 
 from kchat.display import create
+from kchat.display.escaping import cautious_cells, cells, most_cells
 from kchat.message import Message
-from kchat.text import cautious_cells, cells, most_cells
-from kchat.unprintable import visible
+from kchat.message.unprintable import visible
 from tests.hostile.corpus import TEXTS
 from tests.unit.display.drawn import WIDTHS, rows_drawn
 from tests.unit.display.terminal import Terminal

@@ -1,0 +1,296 @@
+"""Locks on bytes of a room's own file, beside SQLite's: who is alive, and which log is in use.
+
+The kernel keeps them and ends them with their process, however that ends. They are "open file description" locks
+(Linux, ``fcntl(2)``) on bytes far beyond any size that a file can have and beyond SQLite's own lock bytes, so nothing
+is made beside the file, and a name or number that a stranger has written into the file leads to a byte of that file
+and to nothing else. Where the system has no such locks, POSIX locks stand in, as far as they can.
+
+Closing *any* descriptor of a file drops all POSIX locks that the process has on it, SQLite's among them. So there is
+one descriptor for each file and process, and it is closed only after the last SQLite connection to that file.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import random
+import struct
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from . import forks
+
+if TYPE_CHECKING:
+    from .store import Store
+
+#: ``struct flock`` of 64-bit Linux: type, whence, start, length, process id.
+_FLOCK = struct.Struct("hhqqi0q")
+
+_OFD_SETLK = getattr(fcntl, "F_OFD_SETLK", None)
+_OFD_GETLK = getattr(fcntl, "F_OFD_GETLK", None)
+
+#: SQLite's bytes for readers (``os.h``: ``SHARED_FIRST``, ``SHARED_SIZE``). Who has them keeps others from removing the
+#: log when they close.
+_SHARED_FIRST, _SHARED_SIZE = 0x40000002, 510
+
+#: The byte for whoever opens the file or moves to another log.
+_TURN = 1 << 60
+
+#: Where the bytes that stand for a log begin, and how many there are: its place in the order, and what tells it apart.
+_LOGS, _LOGS_SIZE = 1 << 61, 1 << 60
+_ORDER_BITS = 40
+
+#: Where the bytes that stand for owners begin: an owner's byte is this and its number.
+_OWNERS = 1 << 62
+
+#: Owners' numbers. Smaller ones are those of releases that had a file for each owner.
+FIRST_OWNER, LAST_OWNER = 1 << 32, (1 << 52) - 1
+
+#: Seconds between two attempts to take :data:`_TURN`.
+_PAUSE = 0.002
+
+#: What identifies a file: device and inode.
+Inode = tuple[int, int]
+
+_files: dict[Inode, RoomFile] = {}
+
+
+class RoomFile:
+    """A room's file as this process has it open beside SQLite. Get it by :func:`open_file`; any thread may use it.
+
+    Arguments:
+        fd: a descriptor, open for reading and writing.
+        inode: what it leads to.
+    """
+
+    def __init__(self, fd: int, inode: Inode) -> None:
+        self.fd = fd
+        self.inode = inode
+        self.users = 0
+        self._spare: list[int] = []
+        self._shared: dict[int, int] = {}
+        self._owners: set[int] = set()
+        self._ofd = _OFD_SETLK is not None
+        self._turn = threading.RLock()
+        self._stores: weakref.WeakSet[Store] = weakref.WeakSet()
+        forks.track(self)
+
+    # -- those who use it
+
+    def members(self) -> list[Store]:
+        """Those who have it open in this process. SQLite has one index for them all, so they move together."""
+        with forks.innermost:
+            return list(self._stores)
+
+    def join(self, store: Store) -> None:
+        """Be one of them."""
+        with forks.innermost:
+            self._stores.add(store)
+
+    def part(self, store: Store) -> None:
+        """Be none of them; harmless to repeat."""
+        with forks.innermost:
+            self._stores.discard(store)
+
+    # -- the descriptor
+
+    def release(self) -> None:
+        """One user less; the last one closes it. The user's SQLite connection has to be closed by then."""
+        with forks.innermost:
+            self.users -= 1
+            if self.users == 0:
+                self.forget()
+
+    def forget(self) -> None:
+        """Close the descriptors; in a forked child, too: an inherited lock would outlive the parent."""
+        if _files.get(self.inode) is self:
+            del _files[self.inode]
+        fds, self.fd, self._spare = [self.fd, *self._spare], -1, []
+        self._shared.clear()
+        self._owners.clear()
+        for fd in fds:
+            if fd >= 0:
+                os.close(fd)
+
+    def keep(self, fd: int) -> None:
+        """Another descriptor of the same file, which must not be closed before."""
+        self._spare.append(fd)
+
+    # -- locks
+
+    def _set(self, kind: int, start: int, length: int = 1) -> bool:
+        """Take or give back a lock without waiting; returns whether it is so."""
+        if self._ofd:
+            try:
+                assert _OFD_SETLK is not None
+                fcntl.fcntl(self.fd, _OFD_SETLK, _FLOCK.pack(kind, os.SEEK_SET, start, length, 0))
+            except OSError as exc:
+                if exc.errno in (errno.EAGAIN, errno.EACCES):
+                    return False
+                if exc.errno != errno.EINVAL:
+                    raise
+                self._ofd = False  # a kernel that does not have them
+            else:
+                return True
+        how = {fcntl.F_WRLCK: fcntl.LOCK_EX, fcntl.F_RDLCK: fcntl.LOCK_SH, fcntl.F_UNLCK: fcntl.LOCK_UN}[kind]
+        try:
+            fcntl.lockf(
+                self.fd, how | (0 if how == fcntl.LOCK_UN else fcntl.LOCK_NB), length, start, os.SEEK_SET
+            )
+        except OSError as exc:
+            if exc.errno in (errno.EAGAIN, errno.EACCES):
+                return False
+            raise
+        return True
+
+    def _is_taken(self, start: int, length: int = 1) -> bool:
+        """Whether another process has any lock on those bytes."""
+        if self._ofd:
+            assert _OFD_GETLK is not None
+            wanted = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, start, length, 0)
+            found: int = _FLOCK.unpack(fcntl.fcntl(self.fd, _OFD_GETLK, wanted))[0]
+            return found != fcntl.F_UNLCK
+        if not self._set(fcntl.F_WRLCK, start, length):
+            return True
+        self._set(fcntl.F_UNLCK, start, length)
+        return False
+
+    def claim_owner(self) -> int:
+        """Become an owner; returns its number. The claim lasts as long as the process, or until it is given up."""
+        while True:
+            number = random.SystemRandom().randint(FIRST_OWNER, LAST_OWNER)
+            with forks.innermost:
+                if number not in self._owners and self._set(fcntl.F_WRLCK, _OWNERS + number):
+                    self._owners.add(number)
+                    return number
+
+    def release_owner(self, number: int) -> None:
+        """Give up a claim."""
+        with forks.innermost:
+            if number in self._owners:
+                self._owners.discard(number)
+                self._set(fcntl.F_UNLCK, _OWNERS + number)
+
+    def is_alive(self, number: int) -> bool:
+        """Whether the owner of that number, ``FIRST_OWNER`` to ``LAST_OWNER``, still has its claim."""
+        with forks.innermost:
+            return number in self._owners or self._is_taken(_OWNERS + number)
+
+    def share(self, log: int) -> None:
+        """Use a log: see :func:`log_number`. Nobody may take the file's readers for gone from now on."""
+        with forks.innermost:
+            self._shared[log] = self._shared.get(log, 0) + 1
+            self._set(fcntl.F_RDLCK, _LOGS + log)
+            if self._ofd:  # a POSIX lock would be SQLite's own
+                self._set(fcntl.F_RDLCK, _SHARED_FIRST, _SHARED_SIZE)
+
+    def unshare(self, log: int) -> None:
+        """Use a log no more."""
+        with forks.innermost:
+            left = self._shared.get(log, 0) - 1
+            if left > 0:
+                self._shared[log] = left
+                return
+            self._shared.pop(log, None)
+            self._set(fcntl.F_UNLCK, _LOGS + log)
+
+    def let_close(self) -> None:
+        """The last SQLite connection here is about to be closed: it may tidy up, should it be the last of all."""
+        with forks.innermost:
+            if self._ofd and sum(self._shared.values()) <= 1:
+                self._set(fcntl.F_UNLCK, _SHARED_FIRST, _SHARED_SIZE)
+
+    def logs(self) -> set[int]:
+        """The numbers of all logs that anybody uses; by POSIX locks only this process's can be told."""
+        with forks.innermost:
+            found = set(self._shared)
+            if self._ofd:
+                self._find(_LOGS, _LOGS + _LOGS_SIZE, found)
+            return found
+
+    def _find(self, begin: int, end: int, found: set[int]) -> None:
+        """Add the numbers that other processes have locked: the kernel tells of one at a time."""
+        if begin >= end:
+            return
+        assert _OFD_GETLK is not None
+        wanted = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, begin, end - begin, 0)
+        kind, _, start, length, _ = _FLOCK.unpack(fcntl.fcntl(self.fd, _OFD_GETLK, wanted))
+        if kind == fcntl.F_UNLCK:
+            return
+        start, last = max(start, begin), min(start + (length or end), end)
+        found.update(number - _LOGS for number in range(start, min(last, start + 2)))
+        self._find(begin, start, found)
+        self._find(last, end, found)
+
+    @contextmanager
+    def turn(self, seconds: float) -> Iterator[bool]:
+        """Nobody else opens the file or moves to another log meanwhile. Yields whether it is our turn.
+
+        Arguments:
+            seconds: to wait for it.
+        """
+        deadline = time.monotonic() + seconds
+        if not self._turn.acquire(timeout=seconds):
+            yield False
+            return
+        try:
+            while not (mine := self._set(fcntl.F_WRLCK, _TURN)) and time.monotonic() < deadline:
+                time.sleep(_PAUSE * random.uniform(0.5, 1.5))  # noqa: S311 - spreads load, guards nothing
+            try:
+                yield mine
+            finally:
+                if mine and self.fd >= 0:
+                    self._set(fcntl.F_UNLCK, _TURN)
+        finally:
+            self._turn.release()
+
+
+def open_file(path: str) -> RoomFile:
+    """The file as this process has it open, opened if it is not; call :meth:`RoomFile.release` for each call.
+
+    Raises:
+        OSError: it cannot be opened for reading and writing.
+    """
+    with forks.innermost:
+        status = os.stat(path)  # noqa: PTH116 - a file's name as text, as everywhere here
+        file = _files.get((status.st_dev, status.st_ino))
+        if file is None:
+            fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+            status = os.fstat(fd)
+            inode = (status.st_dev, status.st_ino)
+            file = _files.get(inode)
+            if file is not None:  # it was put in place between the two calls
+                file.keep(fd)
+            else:
+                file = _files[inode] = RoomFile(fd, inode)
+        file.users += 1
+        return file
+
+
+def log_mark(log: Inode, index: Inode) -> int:
+    """What tells a write-ahead log, with its index, apart from others of the same file."""
+    mark = 0
+    for number in (*log, *index):  # Fibonacci hashing; hashlib takes longer to load than all else here
+        mark = (mark ^ number) * 0x9E3779B97F4A7C15 & (1 << 64) - 1
+        mark ^= mark >> 29
+    return mark >> (64 - _ORDER_BITS)
+
+
+def log_number(order: int, mark: int) -> int:
+    """The number of a log: when everybody has moved from one to another, that has the next place in the order."""
+    return order << _ORDER_BITS | mark
+
+
+def order_of(number: int) -> int:
+    """A log's place in the order."""
+    return number >> _ORDER_BITS
+
+
+def mark_of(number: int) -> int:
+    """See :func:`log_mark`."""
+    return number & ((1 << _ORDER_BITS) - 1)
