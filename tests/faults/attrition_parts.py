@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import IO, Protocol
 
-from kchat import rfc3339
+from kchat.message import rfc3339
 from tests.brokers.processes import Commands
 from tests.brokers.wait import wait_until
 
