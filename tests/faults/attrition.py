@@ -25,15 +25,16 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
-from kchat import Settings
 from tests.brokers.processes import Commands
 from tests.brokers.proxy import Proxy
 from tests.brokers.rabbitmq import RabbitMQ, find_rabbitmq
 from tests.brokers.wait import wait_until
 from tests.faults.attrition_parts import (
-    CONFIRM_TIMEOUT,
+    HURRIED,
     START_SECONDS,
+    USUAL,
     CommandSender,
+    Patience,
     Reader,
     Stream,
     TracedSender,
@@ -100,23 +101,23 @@ class Group:
         sender_url: for the senders.
         reader_url: for the reader.
         witness_url: for the witness.
-        confirm_timeout: of the senders, in seconds.
+        patience: of the senders and the reader.
     """
 
     def __init__(
-        self, commands: Commands, sender_url: str, reader_url: str, witness_url: str, confirm_timeout: float
+        self, commands: Commands, sender_url: str, reader_url: str, witness_url: str, patience: Patience
     ) -> None:
         self.seen = Seen()
-        self._commands, self._sender_url, self._confirm_timeout = commands, sender_url, confirm_timeout
+        self._commands, self._sender_url, self._patience = commands, sender_url, patience
         self._names = (f"sender-{number}" for number in count())
         self._streams: list[Stream] = []
-        self.witness = Reader(commands, witness_url, ROOM, "witness")
-        self.reader = Reader(commands, reader_url, ROOM, "reader")
+        self.witness = Reader(commands, witness_url, ROOM, "witness", USUAL)
+        self.reader = Reader(commands, reader_url, ROOM, "reader", patience)
 
     def start(self, kind: Kind) -> Stream:
         """Starts a sender."""
         name = next(self._names)
-        self._streams.append(kind(self._commands, self._sender_url, ROOM, name, self._confirm_timeout))
+        self._streams.append(kind(self._commands, self._sender_url, ROOM, name, self._patience))
         return self._streams[-1]
 
     def finish(self, running: list[Stream]) -> None:
@@ -248,18 +249,17 @@ def on_rabbitmq(rabbitmq: RabbitMQ, folder: Path, links: list[Proxy]) -> Iterato
     with rabbitmq.new_vhost() as vhost:
         url = rabbitmq.url_for(vhost)
         by = [rabbitmq.url_for(vhost, host=link.host, port=link.port) for link in links] or [url, url]
-        timeout = CONFIRM_TIMEOUT if links else Settings.confirm_timeout
-        with started(folder, by[0], by[1], url, timeout) as group:
+        with started(folder, by[0], by[1], url, HURRIED if links else USUAL) as group:
             yield group
 
 
 @contextmanager
 def started(
-    folder: Path, sender_url: str, reader_url: str, witness_url: str, confirm_timeout: float
+    folder: Path, sender_url: str, reader_url: str, witness_url: str, patience: Patience
 ) -> Iterator[Group]:
     """A group that is ended whatever happens."""
     folder.mkdir()
-    group = Group(Commands(folder), sender_url, reader_url, witness_url, confirm_timeout)
+    group = Group(Commands(folder), sender_url, reader_url, witness_url, patience)
     try:
         yield group
     finally:
@@ -310,7 +310,7 @@ class Attrition:
             with ExitStack() as stack:
                 if transport == "embedded":
                     url = f"local://{folder}/room.db"
-                    group = stack.enter_context(started(folder, url, url, url, Settings.confirm_timeout))
+                    group = stack.enter_context(started(folder, url, url, url, USUAL))
                     links = []
                 else:
                     assert self._rabbitmq is not None
@@ -365,7 +365,7 @@ def main() -> int:
     )
     parser.add_argument("--kills", type=int, default=500, help="half on each transport; default 500")
     parser.add_argument("--cuts", type=int, default=300, help="half by reset, half silent; default 300")
-    parser.add_argument("--groups", type=int, default=4, help="groups at a time; default 4")
+    parser.add_argument("--groups", type=int, default=6, help="groups at a time; default 6")
     parser.add_argument("--only", choices=["rabbitmq", "embedded"], help="one transport")
     parser.add_argument(
         "--keep", type=Path, help="an empty folder for all that was written; default one that is deleted"

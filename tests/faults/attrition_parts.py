@@ -12,17 +12,26 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import IO, Protocol
+from typing import IO, NamedTuple, Protocol
 
 from kchat.message import rfc3339
 from tests.brokers.processes import Commands
 from tests.brokers.wait import wait_until
 
-HEARTBEAT = 1
-"""Seconds: a silent link is noticed after two of them."""
 
-CONFIRM_TIMEOUT = 2.0
-"""Seconds: shorter than the silence of a link, so that its sender notices. Where no link is cut, it is kchat's default."""
+class Patience(NamedTuple):
+    """What a group's clients wait for, in seconds."""
+
+    confirm_timeout: float
+    heartbeat: float
+    connect_timeout: float
+
+
+USUAL = Patience(10.0, 10.0, 10.0)
+"""Where no link is cut: a busy machine is no fault."""
+
+HURRIED = Patience(2.0, 1.0, 2.0)
+"""Where links are cut: shorter than the silence, so that both ends notice."""
 
 RATE = 400
 """Messages a second of one sender."""
@@ -121,13 +130,11 @@ class _Sender:
 class TracedSender(_Sender):
     """A `attrition_sender`: it writes to a file what is confirmed, when it is."""
 
-    def __init__(
-        self, commands: Commands, url: str, room: str, username: str, confirm_timeout: float
-    ) -> None:
+    def __init__(self, commands: Commands, url: str, room: str, username: str, patience: Patience) -> None:
         self.username = username
         self._trace = commands.home / f"{username}.confirmed"
         module = "tests.faults.attrition_sender"
-        arguments = (url, room, username, str(self._trace), str(RATE), str(confirm_timeout))
+        arguments = (url, room, username, str(self._trace), str(RATE), *map(str, patience))
         self.process = Process(commands, username, "-m", module, *arguments)
 
     def begun(self) -> bool:
@@ -155,12 +162,11 @@ class TracedSender(_Sender):
 class CommandSender(_Sender):
     """A `kchat send -` that is fed lines. It confirms by its exit code: a killed one has confirmed nothing."""
 
-    def __init__(
-        self, commands: Commands, url: str, room: str, username: str, confirm_timeout: float
-    ) -> None:
+    def __init__(self, commands: Commands, url: str, room: str, username: str, patience: Patience) -> None:
         self.username = username
         options = ["--url", url, "--room", room, "--username", username]
-        options += ["--confirm-timeout", str(confirm_timeout), "--connect-timeout", "2"]
+        options += ["--confirm-timeout", str(patience.confirm_timeout)]
+        options += ["--connect-timeout", str(patience.connect_timeout)]
         self.process = Process(commands, username, "-m", "kchat", "send", "-", *options, stdin=True)
         assert self.process.popen.stdin is not None
         self._feed = Feed(self.process.popen.stdin)
@@ -249,13 +255,15 @@ class Reader:
         url: of the broker.
         room: its room.
         name: of its durable queue.
+        patience: what it waits for.
     """
 
-    def __init__(self, commands: Commands, url: str, room: str, name: str) -> None:
+    def __init__(self, commands: Commands, url: str, room: str, name: str, patience: Patience) -> None:
         self.name = name
         self._commands = commands
         self._options = ["--url", url, "--room", room, "--durable", name]
-        self._options += ["--heartbeat", str(HEARTBEAT), "--connect-timeout", "2"]
+        self._options += ["--heartbeat", str(patience.heartbeat)]
+        self._options += ["--connect-timeout", str(patience.connect_timeout), "--wait"]
         self.lives: list[Shown] = []
         self.start()
         wait_until(lambda: "listening" in self.process.said, START_SECONDS, lambda: self.process.said)
