@@ -22,7 +22,7 @@ HEARTBEAT = 1
 """Seconds: a silent link is noticed after two of them."""
 
 CONFIRM_TIMEOUT = 2.0
-"""Seconds: as short as the heartbeat, so that a sender on a silent link does not outlast the silence."""
+"""Seconds: shorter than the silence of a link, so that its sender notices. Where no link is cut, it is kchat's default."""
 
 RATE = 400
 """Messages a second of one sender."""
@@ -101,20 +101,34 @@ class Stream(Protocol):
     def confirmed(self) -> int:
         """How many numbers it reported as confirmed, from 0 on."""
 
+    def has_repeated(self) -> bool:
+        """Whether it has told of a lost connection, after which what was not confirmed is sent again."""
+
     def end(self) -> None:
         """Has it end by itself, everything sent."""
 
 
-class TracedSender:
+class _Sender:
+    """What the two kinds of senders have in common."""
+
+    process: Process
+
+    def has_repeated(self) -> bool:
+        """Whether it has lost its connection."""
+        return "connection lost" in self.process.said
+
+
+class TracedSender(_Sender):
     """A `attrition_sender`: it writes to a file what is confirmed, when it is."""
 
-    def __init__(self, commands: Commands, url: str, room: str, username: str) -> None:
+    def __init__(
+        self, commands: Commands, url: str, room: str, username: str, confirm_timeout: float
+    ) -> None:
         self.username = username
         self._trace = commands.home / f"{username}.confirmed"
         module = "tests.faults.attrition_sender"
-        self.process = Process(
-            commands, username, "-m", module, url, room, username, str(self._trace), str(RATE)
-        )
+        arguments = (url, room, username, str(self._trace), str(RATE), str(confirm_timeout))
+        self.process = Process(commands, username, "-m", module, *arguments)
 
     def begun(self) -> bool:
         """Whether something was confirmed."""
@@ -138,13 +152,15 @@ class TracedSender:
         assert code == 0, f"{self.username} ended with {code}: {self.process.said}"
 
 
-class CommandSender:
+class CommandSender(_Sender):
     """A `kchat send -` that is fed lines. It confirms by its exit code: a killed one has confirmed nothing."""
 
-    def __init__(self, commands: Commands, url: str, room: str, username: str) -> None:
+    def __init__(
+        self, commands: Commands, url: str, room: str, username: str, confirm_timeout: float
+    ) -> None:
         self.username = username
         options = ["--url", url, "--room", room, "--username", username]
-        options += ["--confirm-timeout", str(CONFIRM_TIMEOUT), "--connect-timeout", "2"]
+        options += ["--confirm-timeout", str(confirm_timeout), "--connect-timeout", "2"]
         self.process = Process(commands, username, "-m", "kchat", "send", "-", *options, stdin=True)
         assert self.process.popen.stdin is not None
         self._feed = Feed(self.process.popen.stdin)

@@ -1,7 +1,7 @@
 """A sender that leaves a trace: what is confirmed is in a file at once, so that it can be killed at any moment.
 
-Run as `python -m tests.faults.attrition_sender URL ROOM USERNAME FILE RATE`. It sends the numbers from 0 on until SIGTERM,
-waits for what it has sent, and exits with 0 if all of it was confirmed.
+Run as `python -m tests.faults.attrition_sender URL ROOM USERNAME FILE RATE CONFIRM_TIMEOUT`. It sends the numbers from 0 on
+until SIGTERM, waits for what it has sent, and exits with 0 if all of it was confirmed.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import time
 from collections.abc import Iterator
 
 from kchat import Sender, Settings
-from tests.faults.attrition_parts import CONFIRM_TIMEOUT, HEARTBEAT, text_of
+from tests.faults.attrition_parts import HEARTBEAT, text_of
 
 BURST_SECONDS = 0.02
 
 
-def main(url: str, room: str, username: str, path: str, rate: str) -> int:
+def main(url: str, room: str, username: str, path: str, rate: str, confirm_timeout: str) -> int:
     """Sends until SIGTERM; returns the exit code."""
     asked_to_end = False
 
@@ -39,11 +39,13 @@ def main(url: str, room: str, username: str, path: str, rate: str) -> int:
             time.sleep(BURST_SECONDS)
 
     settings = Settings.resolve(
-        url=url, room=room, connect_timeout=2, confirm_timeout=CONFIRM_TIMEOUT, heartbeat=HEARTBEAT
+        url=url, room=room, connect_timeout=2, confirm_timeout=float(confirm_timeout), heartbeat=HEARTBEAT
     )
     trace = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     failed = 0
-    with Sender(settings, username) as sender:
+    with Sender(
+        settings, username, on_event=lambda event: print(event, file=sys.stderr, flush=True)
+    ) as sender:
         for receipt in sender.send_many(numbers()):
             if receipt.confirmed:
                 # One write(2) for each: what it has returned for is kept, whatever becomes of this process.
