@@ -195,10 +195,7 @@ def test_threads_lose_and_double_nothing_while_the_log_is_removed_under_several_
 
     def send_the_next() -> None:
         number = next(unsent, None)
-        if number is None:
-            crowd.done.wait(0.05)
-        else:
-            send(sender, str(number), routing_key="jobs")
+        send(sender, str(number), routing_key="jobs") if number is not None else crowd.done.wait(0.05)
 
     def come_and_go() -> None:
         newcomer = connect()
