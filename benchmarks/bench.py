@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from benchmarks import measure
 from tests.brokers.pubsub import Emulator, find_pubsub
@@ -43,7 +43,7 @@ class Bench:
         """Of the brokers that were found."""
         self._stack = ExitStack()
 
-    def __enter__(self) -> Bench:
+    def __enter__(self) -> Self:
         self.folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="kchat-bench-")))
         return self
 

@@ -30,7 +30,7 @@ def main() -> None:
     names = sorted(found.keys() - TOOLS)
     pins = "".join(f"{name}=={found[name].version}\n" for name in names)
     (ROOT / "constraints.txt").write_text(
-        "# What kchat with all its extras was last tested with: pip install -c constraints.txt 'kchat[all]'\n"
+        "# What kchat with all its extras was last tested with: pip install -c constraints.txt 'kombu-chat[all]'\n"
         "# Written by: nox -s freeze\n" + pins
     )
     rows = "".join(f"| {name} | {found[name].version} | {licence(found[name])} |\n" for name in names)

@@ -17,8 +17,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from kchat import aio, events
-    from kchat.confirms import Receipt
+    from kchat.client.in_flight import Receipt
+    from kchat.client.room import Room, connect
+    from kchat.client.sender import Sender
+    from kchat.client.subscriber import Subscriber
+    from kchat.config.settings import Broker, Settings
+    from kchat.config.tls import TlsOptions
     from kchat.display import Display
+    from kchat.display.loop import listen
     from kchat.errors import (
         Blocked,
         BrokerError,
@@ -39,13 +45,7 @@ if TYPE_CHECKING:
         Unreachable,
         Untrusted,
     )
-    from kchat.listen import listen
     from kchat.message import Message
-    from kchat.room import Room, connect
-    from kchat.sender import Sender
-    from kchat.settings import Broker, Settings
-    from kchat.subscriber import Subscriber
-    from kchat.tls import TlsOptions
     from kchat.transports import TRANSPORTS, TransportInfo
 
 __version__ = "0.1.0"
@@ -72,14 +72,14 @@ _HOMES = {
         "Unreachable",
         "Untrusted",
     ),
-    "kchat.listen": ("listen",),
+    "kchat.display.loop": ("listen",),
     "kchat.message": ("Message",),
-    "kchat.confirms": ("Receipt",),
-    "kchat.room": ("Room", "connect"),
-    "kchat.sender": ("Sender",),
-    "kchat.settings": ("Broker", "Settings"),
-    "kchat.subscriber": ("Subscriber",),
-    "kchat.tls": ("TlsOptions",),
+    "kchat.client.in_flight": ("Receipt",),
+    "kchat.client.room": ("Room", "connect"),
+    "kchat.client.sender": ("Sender",),
+    "kchat.config.settings": ("Broker", "Settings"),
+    "kchat.client.subscriber": ("Subscriber",),
+    "kchat.config.tls": ("TlsOptions",),
     "kchat.transports": ("TRANSPORTS", "TransportInfo"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from kchat.certificates import make_client, make_server
+from kchat.hosting.certificates import make_client, make_server
 from tests.brokers.processes import Commands
 from tests.brokers.proxy import Proxy
 from tests.brokers.rabbitmq import (

@@ -9,7 +9,7 @@ import sys
 import time
 
 from kchat import Settings, Subscriber
-from kchat.connection import connect  # all that is loaded later is loaded now
+from kchat.client.connection import connect  # all that is loaded later is loaded now
 
 assert callable(connect)
 settings = Settings.resolve(url=sys.argv[1], room=sys.argv[2])

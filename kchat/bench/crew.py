@@ -18,7 +18,7 @@ from kchat.bench.signals import held_back
 if TYPE_CHECKING:
     from kchat.bench.plan import Plan
     from kchat.bench.report import Received, Sent
-    from kchat.settings import Settings
+    from kchat.config.settings import Settings
 
 Progress = Callable[[int, int], None]
 """Told ten times a second: messages confirmed so far, and messages that the slowest subscriber has."""

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kchat import errors
-from kchat.connection import broker_errors, close, connect
-from kchat.topology import room_exchange
+from kchat.client.connection import broker_errors, close, connect
+from kchat.client.topology import room_exchange
 
 if TYPE_CHECKING:
-    from kchat.settings import Settings
+    from kchat.config.settings import Settings
 
 _ANSWER_SECONDS = 3.0
 """For so long a broker is waited for when the room is deleted: who has pressed Ctrl+C waits for the end."""

@@ -14,7 +14,7 @@ from kchat.bench.signals import held_back
 
 if TYPE_CHECKING:
     from kchat.bench.plan import Plan
-    from kchat.settings import Settings
+    from kchat.config.settings import Settings
 
 logger = logging.getLogger(__name__)
 

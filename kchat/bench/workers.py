@@ -20,12 +20,12 @@ from kchat.bench.pace import Lead, wait_until
 from kchat.bench.plan import Plan, read_text, text_of
 from kchat.bench.report import Received, Sent, class_of
 from kchat.bench.room import delete_room
+from kchat.client.sender import Sender
+from kchat.client.subscriber import Subscriber
 from kchat.errors import KchatError
-from kchat.sender import Sender
-from kchat.subscriber import Subscriber
 
 if TYPE_CHECKING:
-    from kchat.settings import Settings
+    from kchat.config.settings import Settings
 
 READY = "ready"
 """Told by a process that has got into the room."""

@@ -160,7 +160,7 @@ def _show_traceback(kind: type[BaseException], error: BaseException, trace: Trac
     """What Python does with an error that nobody catches, but without the passwords in its text."""
     import traceback
 
-    from kchat.masking import mask
+    from kchat.config.masking import mask
 
     if sys.stderr is not None:  # closed by the parent process
         sys.stderr.write(mask("".join(traceback.format_exception(kind, error, trace))))
@@ -188,8 +188,8 @@ def _help_hint(error: click.ClickException) -> str:
 
 
 def _complain(text: str, hint: str) -> None:
-    from kchat.masking import mask
-    from kchat.text import visible
+    from kchat.config.masking import mask
+    from kchat.message.unprintable import visible
 
     lines = [mask(" ".join(visible(part, keep_newlines=False).split())) for part in (f"kchat: {text}", hint)]
     click.echo(lines[0] + (f"\n  {lines[1]}" if lines[1] else ""), err=True)

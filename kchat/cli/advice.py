@@ -10,8 +10,8 @@ from importlib import import_module
 import click
 from click.core import ParameterSource
 
+from kchat.config.settings import Broker
 from kchat.errors import BrokerError, KchatError, NotConfirmed, SettingsError
-from kchat.settings import Broker
 
 _SECRET = "rmq_password"  # noqa: S105 - the name of the option
 

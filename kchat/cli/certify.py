@@ -41,7 +41,7 @@ def command(folder: Path, hosts: tuple[str, ...], clients: tuple[str, ...], days
       kchat certify tls --client bob                     # later, from the same CA
       docker compose -f compose/rabbitmq-tls.yml up -d   # a RabbitMQ with them
     """
-    from kchat.certificates import make_client, make_server, require
+    from kchat.hosting.certificates import make_client, make_server, require
 
     require()
     if hosts or not clients or not (folder / "server.pem").exists():

@@ -20,8 +20,8 @@ from kchat.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from kchat.config.settings import Settings
     from kchat.doctor import Finding, Options
-    from kchat.settings import Settings
 
 _SIGNS = {
     "ok": ("✓", "green"),
@@ -65,9 +65,9 @@ def command(
       kchat doctor --json | jq .first
     """
     from kchat.cli import DONE, FAILED
+    from kchat.config.masking import mask
     from kchat.doctor import Finding, Options, Status
     from kchat.errors import KchatError, SettingsError
-    from kchat.masking import mask
 
     report = _Json() if as_json else _Lines()
     findings: list[Finding] = []
@@ -78,7 +78,7 @@ def command(
         report.show(findings[0])
     else:
         if management_url is not None and settings.transport.name == "amqp":
-            from kchat.management import Management
+            from kchat.hosting.management import Management
 
             with suppress(KchatError):  # the walk tells
                 warn_in_clear(Management.of(settings, management_url))
@@ -108,7 +108,7 @@ class _Lines:
 
     def show(self, finding: Finding) -> None:
         """Show one."""
-        from kchat.text import visible
+        from kchat.message.unprintable import visible
 
         if finding.broker != self._broker:
             self._broker = finding.broker

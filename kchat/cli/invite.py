@@ -20,10 +20,10 @@ from kchat.cli.options import (
 from kchat.cli.say import can_show, speaker
 
 if TYPE_CHECKING:
-    from kchat.accounts import Account
-    from kchat.invitation import Invitation
-    from kchat.management import Management
-    from kchat.settings import Settings
+    from kchat.config.settings import Settings
+    from kchat.hosting.accounts import Account
+    from kchat.hosting.invitation import Invitation
+    from kchat.hosting.management import Management
 
 _MEMBER, _SENDER = "send and listen", "send only"
 
@@ -119,9 +119,9 @@ def _account(
     max_connections: int,
 ) -> str:
     """Make the account, and say what it is; returns the invitation's line."""
-    from kchat import accounts, expiry, sharing
-    from kchat.lookalikes import normalised
-    from kchat.management import Management
+    from kchat.hosting import accounts, expiry, inviting
+    from kchat.hosting.management import Management
+    from kchat.message.lookalikes import normalised
 
     name = normalised(name)
     accounts.check_account_name(name)
@@ -129,16 +129,16 @@ def _account(
     warn_in_clear(management)
     management.require_administrator()
     accounts.remove_expired(management, tell_removed)
-    brokers = sharing.guest_brokers(settings, address, name)
+    brokers = inviting.guest_brokers(settings, address, name)
     # What could go wrong goes wrong before there is an account.
-    sharing.invitation(settings, brokers, None).encode()
-    sharing.make_room(settings)
+    inviting.invitation(settings, brokers, None).encode()
+    inviting.make_room(settings)
     password = accounts.create(
         management, settings, name, send_only=send_only, expires=expires, max_connections=max_connections
     )
     if expires is not None:
         expiry.note(settings, management.url, expires)
-    made = sharing.invitation(settings, brokers, password, send_only=send_only, expires=expires)
+    made = inviting.invitation(settings, brokers, password, send_only=send_only, expires=expires)
     _tell(made)
     if not send_only and accounts.REPLAYS in management.exchange_types():
         speaker(quiet=False)(
@@ -153,8 +153,8 @@ def _account(
 
 
 def _tell(made: Invitation) -> None:
-    from kchat import sharing
-    from kchat.invitation import moment
+    from kchat.hosting import inviting
+    from kchat.message.times import moment
 
     say = speaker(quiet=False)
     until = "" if made.expires is None else f", until {moment(made.expires)}"
@@ -164,7 +164,7 @@ def _tell(made: Invitation) -> None:
             "RabbitMQ does not end accounts by itself: the account ends when kchat next runs with your account after "
             "that time, such as: kchat invite --list"
         )
-    if sharing.only_here(made.brokers[0]):
+    if inviting.only_here(made.brokers[0]):
         say(
             f"warning: {made.brokers[0].host or 'localhost'} is every machine's own name for itself: "
             "name the broker's address with --address"
@@ -177,16 +177,16 @@ def _tell(made: Invitation) -> None:
 
 
 def _list(settings: Settings, management_url: str | None) -> None:
-    from kchat import accounts, sharing
     from kchat.cli.table import write_table
-    from kchat.management import Management
+    from kchat.hosting import accounts, inviting
+    from kchat.hosting.management import Management
 
     management = Management.of(settings, management_url)
     warn_in_clear(management)
     management.require_administrator()
     found = accounts.remove_expired(management, tell_removed)
     # A restart of the broker has taken the room away from guests who may not make it.
-    sharing.make_room(settings)
+    inviting.make_room(settings)
     say = speaker(quiet=False)
     if accounts.mend_room(management, settings, found):
         say(
@@ -205,8 +205,8 @@ def _list(settings: Settings, management_url: str | None) -> None:
 
 
 def _row(account: Account, management: Management) -> list[str]:
-    from kchat.invitation import moment
-    from kchat.lookalikes import spelled
+    from kchat.message.lookalikes import spelled
+    from kchat.message.times import moment
 
     may = _SENDER if account.send_only else _MEMBER
     return [
@@ -221,15 +221,15 @@ def _row(account: Account, management: Management) -> list[str]:
 
 def _grant(settings: Settings, name: str, *, send_only: bool, address: str | None, apply: bool) -> str:
     """Show or run what lets a guest in on other brokers; returns the invitation's line."""
-    from kchat import grants, sharing
+    from kchat.hosting import guest_access, inviting
 
     say = speaker(quiet=False)
-    granted = grants.grant(settings, name, send_only=send_only)
-    brokers = sharing.guest_brokers(settings, address, granted.account)
-    made = sharing.invitation(settings, brokers, granted.password, send_only=send_only)
+    granted = guest_access.grant(settings, name, send_only=send_only)
+    brokers = inviting.guest_brokers(settings, address, granted.account)
+    made = inviting.invitation(settings, brokers, granted.password, send_only=send_only)
     line = made.encode()
     if settings.transport.name == "local":
-        sharing.make_room(settings)  # joining makes none
+        inviting.make_room(settings)  # joining makes none
     if granted.steps and not apply:
         say("run these, or the same with --apply:")
     for step in granted.steps:
@@ -243,7 +243,7 @@ def _grant(settings: Settings, name: str, *, send_only: bool, address: str | Non
             say("  " + step.text)
     for advice in granted.advice:
         say(advice)
-    if sharing.only_here(brokers[0]):
+    if inviting.only_here(brokers[0]):
         say(f"warning: name the broker's address for others with --address, not {brokers[0].host}")
     say("the guest runs: kchat join -")
     return line

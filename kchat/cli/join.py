@@ -16,8 +16,8 @@ from kchat.cli import terminal
 from kchat.cli.say import speaker
 
 if TYPE_CHECKING:
-    from kchat.invitation import Invitation
-    from kchat.profile_changes import Plan
+    from kchat.hosting.invitation import Invitation
+    from kchat.hosting.profile_changes import Plan
 
 _FINGERPRINT = re.compile(r"sha256:[0-9a-f]{64}")
 _NAME_COLUMNS, _VALUE_COLUMNS = 14, 60
@@ -69,10 +69,10 @@ def command(
       kchat join --yes - < invitation.txt
       kchat join pubsub://my-project --room lunch --name lunch
     """
-    from kchat import joining, profile_changes, sharing
     from kchat.cli.options import refuse_misplaced_urls
-    from kchat.invitation import SCHEME, Invitation
-    from kchat.settings import Settings
+    from kchat.config.settings import Settings
+    from kchat.hosting import inviting, joining, profile_changes
+    from kchat.hosting.invitation import SCHEME, Invitation
 
     refuse_misplaced_urls()
     say = speaker(quiet=False)
@@ -99,8 +99,8 @@ def command(
     if not yes and not terminal.confirm("Join this room?", otherwise="--yes"):
         say("not joined; nothing is stored")
         return 1
-    with sharing.guest_settings(joined, connect_timeout) as settings:
-        sharing.try_out(settings, send_only=joined.send_only, tell=say)
+    with inviting.guest_settings(joined, connect_timeout) as settings:
+        inviting.try_out(settings, send_only=joined.send_only, tell=say)
     profile, kept = profile_changes.join(joined, name, shown=planned)
     say(f"it works. Stored as profile {profile.name}" + (f", the password {kept}" if kept else ""))
     Settings.resolve(profile=profile.name)  # what was stored can be read
@@ -115,9 +115,10 @@ def command(
 
 def _show(joined: Invitation, planned: Plan, say: Callable[[object], None]) -> None:
     """Tell all that an invitation says, and what of it is a change to a profile that is there."""
-    from kchat.joining import describe
-    from kchat.text import head, visible, width
-    from kchat.text import name as short
+    from kchat.display.escaping import head, width
+    from kchat.display.escaping import name as short
+    from kchat.hosting.joining import describe
+    from kchat.message.unprintable import visible
 
     # A long name would go on in the terminal's next line, and could look like a row there.
     where = ";".join(map(str, joined.brokers))
@@ -143,7 +144,7 @@ def _show(joined: Invitation, planned: Plan, say: Callable[[object], None]) -> N
 
 
 def _from_standard_input() -> str:
-    from kchat.invitation import LONGEST
+    from kchat.hosting.invitation import LONGEST
 
     if sys.stdin is None:  # closed by the parent process
         raise errors.SettingsError("standard input is closed, so there is no invitation to read")
@@ -156,8 +157,8 @@ def _from_standard_input() -> str:
 
 
 def _of_url(url: str, room: str | None) -> Invitation:
-    from kchat.invitation import Invitation, check_joined_url
-    from kchat.settings import Settings
+    from kchat.config.settings import Settings
+    from kchat.hosting.invitation import Invitation, check_joined_url
 
     for part in url.split(";"):
         check_joined_url(part.strip())

@@ -1,4 +1,4 @@
-"""The options that commands share, and how they become :class:`~kchat.settings.Settings`."""
+"""The options that commands share, and how they become :class:`~kchat.config.settings.Settings`."""
 
 from __future__ import annotations
 
@@ -12,17 +12,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from kchat import expiry, rfc3339, url_options
 from kchat.cli.say import speaker
+from kchat.config import url_options
+from kchat.config.settings import Settings
+from kchat.config.tls import TlsOptions
 from kchat.errors import SettingsError
-from kchat.settings import Settings
-from kchat.tls import TlsOptions
+from kchat.hosting import expiry
+from kchat.message import rfc3339
 from kchat.transports import TRANSPORTS
 
 if TYPE_CHECKING:
-    from kchat.accounts import Account
     from kchat.errors import KchatError
-    from kchat.management import Management
+    from kchat.hosting.accounts import Account
+    from kchat.hosting.management import Management
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -263,7 +265,7 @@ def to_settings(
     connect_timeout: float,
     **more: Any,
 ) -> Settings:
-    """The typed value of :func:`broker_options`. ``more`` goes to :meth:`~kchat.settings.Settings.resolve`.
+    """The typed value of :func:`broker_options`. ``more`` goes to :meth:`~kchat.config.settings.Settings.resolve`.
 
     Raises:
         kchat.errors.SettingsError: they make no sense.
@@ -341,7 +343,7 @@ def refuse_misplaced_urls() -> None:
     Raises:
         kchat.errors.SettingsError: there is one.
     """
-    from kchat.masking import holds_password
+    from kchat.config.masking import holds_password
 
     context = click.get_current_context()
     for option in context.command.params:
@@ -377,7 +379,7 @@ def _ask_password() -> str:
 
 def tell_removed(account: Account) -> None:
     """Say that an account was removed."""
-    from kchat.invitation import moment
+    from kchat.message.times import moment
 
     speaker(quiet=False)(f"removed {account.name}, which expired at {moment(account.expires or 0)}")
 

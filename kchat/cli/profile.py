@@ -9,7 +9,7 @@ import click
 from kchat.cli.say import speaker
 
 if TYPE_CHECKING:
-    from kchat.profiles import Profile
+    from kchat.config.profiles import Profile
 
 
 @click.group(name="profile", short_help="Show and choose the rooms that you have joined.")
@@ -36,9 +36,9 @@ def list_() -> None:
     Examples:
       kchat profile list
     """
-    from kchat import profiles
     from kchat.cli.table import write_table
-    from kchat.invitation import moment
+    from kchat.config import profiles
+    from kchat.message.times import moment
 
     loaded = profiles.load()
     if not loaded.profiles:
@@ -62,10 +62,10 @@ def show(name: str | None) -> None:
       kchat profile show
       kchat profile show lunch
     """
-    from kchat import profiles
     from kchat.cli.table import write_table
+    from kchat.config import profiles
     from kchat.errors import SettingsError
-    from kchat.invitation import moment
+    from kchat.message.times import moment
 
     loaded = profiles.load()
     name = name or loaded.use
@@ -99,7 +99,7 @@ def use(name: str | None, none: bool) -> None:
       kchat profile use lunch
       kchat profile use --none
     """
-    from kchat import profile_changes
+    from kchat.hosting import profile_changes
 
     if none == (name is not None):
         raise click.UsageError("Name a profile, or --none.")
@@ -116,7 +116,7 @@ def remove(name: str) -> None:
     Examples:
       kchat profile remove lunch
     """
-    from kchat import profile_changes
+    from kchat.hosting import profile_changes
 
     profile_changes.remove(name)
     speaker(quiet=False)(f"removed profile {name}; its account stays until the room's host revokes it")
@@ -124,6 +124,6 @@ def remove(name: str) -> None:
 
 def _masked(profile: Profile) -> str:
     """The URL, safe to show also where somebody wrote a password into it by hand."""
-    from kchat.settings import Broker
+    from kchat.config.settings import Broker
 
     return ";".join(str(Broker.parse(part.strip())) for part in profile.url.split(";") if part.strip())

@@ -10,7 +10,7 @@ from kchat.cli.options import broker_options, management_option, tell_removed, t
 from kchat.cli.say import speaker
 
 if TYPE_CHECKING:
-    from kchat.accounts import Ended
+    from kchat.hosting.accounts import Ended
 
 
 @click.command(name="revoke", short_help="Take an invitation back.")
@@ -27,10 +27,10 @@ def command(names: tuple[str, ...], management_url: str | None, **broker: Any) -
       kchat revoke ada
       kchat revoke ada logger --host localhost --rmq-username rmq -W
     """
-    from kchat import accounts
     from kchat.errors import NotAuthorised, NotFound, Refused
-    from kchat.lookalikes import spelled
-    from kchat.management import Management
+    from kchat.hosting import accounts
+    from kchat.hosting.management import Management
+    from kchat.message.lookalikes import spelled
 
     settings = to_settings(**broker)
     if settings.transport.name != "amqp":

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TextIO
 
-from kchat.poller import new_poller
+from kchat.transports.poller import new_poller
 
 PATIENCE = 1.0
 """Seconds to wait for a standard error that takes nothing now; after that what it does not take is dropped."""
@@ -111,11 +111,11 @@ def speaker(quiet: bool) -> Callable[[object], None]:
     def say(text: object) -> None:
         line = str(text)
         if "//" in line:
-            from kchat.masking import mask
+            from kchat.config.masking import mask
 
             line = mask(line)
         if not (line.isascii() and line.isprintable()):
-            from kchat.text import visible  # takes a while to load
+            from kchat.message.unprintable import visible  # takes a while to load
 
             line = visible(line, keep_newlines=False)
         if sys.stderr is not None:  # closed by whoever started us

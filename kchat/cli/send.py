@@ -25,8 +25,8 @@ from kchat.cli.stop import Stop, stop_by_signal
 from kchat.errors import SettingsError
 
 if TYPE_CHECKING:
+    from kchat.client.sender import Sender
     from kchat.message import Message
-    from kchat.sender import Sender
 
 _PROGRESS_SECONDS = 0.1
 
@@ -92,7 +92,7 @@ def command(
             "a memory:// room ends with this process: nobody can hear it", hint="it is for tests"
         )
     from kchat.cli import INTERRUPTED
-    from kchat.sender import Sender
+    from kchat.client.sender import Sender
 
     say = speaker(quiet)
     sender = Sender(settings, username, mandatory=mandatory, wait=wait, on_event=speaker(quiet=False))

@@ -102,10 +102,10 @@ def command(
       kchat subscribe --host localhost --wait            # start it before the broker
     """
     from kchat.cli import DONE, TOO_FEW
+    from kchat.client.subscriber import Subscriber
     from kchat.display import create
+    from kchat.display.loop import listen
     from kchat.display.output import Reader
-    from kchat.listen import listen
-    from kchat.subscriber import Subscriber
 
     if sys.stdout is None:
         raise SettingsError("standard output is closed, so there is nowhere to show messages")

@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from kchat.cli.options import broker_options, to_settings
-from kchat.connection import broker_errors
-from kchat.text import visible
+from kchat.client.connection import broker_errors
+from kchat.message.unprintable import visible
 
 
 @click.command(name="sweep", short_help="Delete what killed subscribers left behind.")

@@ -9,7 +9,8 @@ import click
 
 def write_table(rows: Sequence[Sequence[str]]) -> None:
     """Write rows of cells in columns, the header first."""
-    from kchat.text import visible, width
+    from kchat.display.escaping import width
+    from kchat.message.unprintable import visible
 
     shown = [[visible(cell, keep_newlines=False) for cell in row] for row in rows]
     widths = [max(width(row[column]) for row in shown) for column in range(len(shown[0]))]

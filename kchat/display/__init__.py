@@ -23,7 +23,7 @@ class Display(Protocol):
     """Shows messages, from a single thread.
 
     Whatever a message holds, nothing of it may reach a terminal as a control character or as markup
-    (:mod:`kchat.text`), and no message may look like two of them. Errors of the output, such as BrokenPipeError
+    (:mod:`kchat.display.escaping`), and no message may look like two of them. Errors of the output, such as BrokenPipeError
     when the reader of a pipe is gone, are raised by :meth:`show`, :meth:`flush` and :meth:`open`.
     """
 

@@ -6,9 +6,9 @@ import json
 from base64 import b64encode
 from typing import TYPE_CHECKING
 
-from kchat import rfc3339
 from kchat.display.lines import Lines
-from kchat.text import limit
+from kchat.message import rfc3339
+from kchat.message.truncation import limit
 
 if TYPE_CHECKING:
     from kchat.message import Message

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import TextIO
 from zlib import crc32
 
+from kchat.display.escaping import cautious_cells, head, most_cells, width
 from kchat.display.output import Output
-from kchat.text import cautious_cells, head, most_cells, width
 
 INDENT = " " * 9 + "| "
 """In front of a message's further lines: none of them can pass for the beginning of another message."""
@@ -85,7 +85,7 @@ class Lines:
         Arguments:
             lead: what is in front of the text.
             columns: the most that the lead takes in any terminal.
-            text: as from :func:`kchat.text.block` with the indent of this display.
+            text: as from :func:`kchat.display.escaping.block` with the indent of this display.
             behind: what follows the text; dim where there is colour.
         """
         room = self._columns
@@ -140,7 +140,8 @@ def wrap(
         columns: those of the terminal.
         start: how many of them the first line does without. Default 0.
         indent: what goes in front of the rest of a broken line. Default nothing.
-        cells: how wide characters are, as for :func:`kchat.text.width`. Default: symbols, of which terminals differ, as
+        cells: how wide characters are, as for :func:`kchat.display.escaping.width`. Default: symbols, of which
+            terminals differ, as
             wide as in any.
     """
     lines: list[str] = []

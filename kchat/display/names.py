@@ -11,14 +11,14 @@ an account              another                ``ada (via guest)``
 nothing                 any                    ``ada ?``, or ``ada`` without ``unchecked``
 nothing                 not there              ``?``
 an account whose name   any                    ``ada (via \u0430da)``, ``ada (via ada\x20)``: the account with
-looks like another                             escapes (:mod:`kchat.lookalikes`)
+looks like another                             escapes (:mod:`kchat.message.lookalikes`)
 ======================  =====================  ========================================
 """
 
 from __future__ import annotations
 
-from kchat.lookalikes import is_own_name, spelled
-from kchat.text import NAME_WIDTH, cautious_cells, name, width
+from kchat.display.escaping import NAME_WIDTH, cautious_cells, name, width
+from kchat.message.lookalikes import is_own_name, spelled
 
 UNCHECKED = " ?"
 """Behind a name that nobody vouches for."""

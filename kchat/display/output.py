@@ -9,7 +9,7 @@ import socket
 import stat
 from typing import TextIO
 
-from kchat.poller import new_poller
+from kchat.transports.poller import new_poller
 
 
 class Output:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, TextIO
 
+from kchat.display.escaping import block, most_cells, width
 from kchat.display.lines import Lines, color_of, local
 from kchat.display.names import signature
-from kchat.text import block, most_cells, width
 
 if TYPE_CHECKING:
     from kchat.message import Message

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from kchat.display.escaping import block, name
 from kchat.display.lines import Lines
 from kchat.display.names import doubt
-from kchat.text import LONGEST, block, name, visible
+from kchat.message.truncation import LONGEST
+from kchat.message.unprintable import visible
 
 if TYPE_CHECKING:
     from kchat.message import Message

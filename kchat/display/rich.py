@@ -15,11 +15,13 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
+from kchat.display.escaping import cautious_cells, head, width
 from kchat.display.lines import color_of, wrap
 from kchat.display.names import signature
 from kchat.display.output import Output
 from kchat.display.rows import FULL_TIME, Rows, when
-from kchat.text import cautious_cells, head, mark, size, visible, width
+from kchat.message.truncation import mark, size
+from kchat.message.unprintable import visible
 
 if TYPE_CHECKING:
     from kchat.message import Message

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from kchat.display.escaping import block, most_cells, name, width
 from kchat.display.lines import Lines, local
 from kchat.display.names import doubt
-from kchat.text import block, most_cells, name, width
 
 if TYPE_CHECKING:
     from kchat.message import Message

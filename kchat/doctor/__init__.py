@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from enum import Enum
+from enum import StrEnum
 from importlib import import_module
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from kchat.errors import KchatError
 
 if TYPE_CHECKING:
-    from kchat.settings import Broker, Settings
+    from kchat.config.settings import Broker, Settings
 
 _WALKS = {
     "local": "kchat.doctor.local",
@@ -28,7 +28,7 @@ _WALKS = {
 }
 
 
-class Status(str, Enum):
+class Status(StrEnum):
     """How a step went."""
 
     OK = "ok"

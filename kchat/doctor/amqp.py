@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 import amqp.exceptions
 
 from kchat import errors
-from kchat.connection import account, broker_errors, close, connect, drop
+from kchat.client.connection import account, broker_errors, close, connect, drop
+from kchat.client.durable import lasting_exchange
+from kchat.client.topology import queue_prefix, room_exchange, subscriber_queue
 from kchat.doctor import Check, Options, Outcome, management, network, note, ok, skipped, trips, wrong
-from kchat.lasting import lasting_exchange
-from kchat.rights import of_queues
-from kchat.topology import queue_prefix, room_exchange, subscriber_queue
+from kchat.hosting.rights import of_queues
 
 if TYPE_CHECKING:
-    from kchat.settings import Settings
+    from kchat.config.settings import Settings
 
 _NO_EXPIRATION = "none: a test by kchat doctor"
 """RabbitMQ refuses a message whose ``expiration`` is no number, after it has looked at the rights."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kchat import errors
-from kchat.connection import close, connect
+from kchat.client.connection import close, connect
 
 if TYPE_CHECKING:
     import kombu
 
+    from kchat.config.settings import Settings
     from kchat.doctor import Options
-    from kchat.settings import Settings
 
 
 class ConnectedWalk:

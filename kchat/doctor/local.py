@@ -15,13 +15,13 @@ from urllib.parse import quote
 from amqp.exceptions import AMQPError
 
 from kchat import errors
-from kchat.connection import broker_errors
+from kchat.client.connection import broker_errors
 from kchat.doctor import Check, Options, Outcome, driver, note, ok, skipped, trips, wrong
 from kchat.doctor.connected import ConnectedWalk
 from kchat.transports.local import place, untrusted
 
 if TYPE_CHECKING:
-    from kchat.settings import Settings
+    from kchat.config.settings import Settings
 
 _FREE_NOTE, _FREE_WRONG = 100 * 1024 * 1024, 1024 * 1024
 """Bytes free on the disk: below the first it is worth a word, below the second SQLite will soon fail."""

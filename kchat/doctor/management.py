@@ -5,15 +5,15 @@ from __future__ import annotations
 import http.client
 import re
 from contextlib import closing
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from kchat import errors
 from kchat.doctor import Outcome, note, ok, skipped, wrong
-from kchat.management import PORT_OFFSET, Management
-from kchat.timed_http import TimedConnection
+from kchat.hosting.management import PORT_OFFSET, Management
+from kchat.hosting.timed_http import TimedConnection
 
 if TYPE_CHECKING:
     from kchat.doctor.amqp import Walk
@@ -109,7 +109,7 @@ def clock(walk: Walk) -> Outcome:
             connection.request("HEAD", "/")
             date = connection.getresponse().getheader("Date")
             theirs = parsedate_to_datetime(date or "")
-            apart = (datetime.now(timezone.utc) - theirs).total_seconds()
+            apart = (datetime.now(UTC) - theirs).total_seconds()
     except (OSError, http.client.HTTPException, ValueError, TypeError, ArithmeticError):
         return skipped(f"no date from {url.scheme}://{url.netloc}")
     text = f"this clock is {abs(apart):.0f} s {'ahead of' if apart > 0 else 'behind'} the broker's"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from kchat.doctor import Check, Options, driver
 
 if TYPE_CHECKING:
-    from kchat.settings import Settings
+    from kchat.config.settings import Settings
 
 
 class Walk:

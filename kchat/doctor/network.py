@@ -9,17 +9,17 @@ import ssl
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from kchat import errors
-from kchat import tls as kchat_tls
+from kchat.config import tls as kchat_tls
 from kchat.doctor import Check, Options, Outcome, driver, note, ok, skipped, wrong
 from kchat.doctor.connected import ConnectedWalk
-from kchat.transports import addresses
+from kchat.transports.amqp import addresses
 
 if TYPE_CHECKING:
-    from kchat.settings import Settings
+    from kchat.config.settings import Settings
 
 _SOON_DAYS = 14
 """A certificate that ends within so many days is worth a word."""
@@ -214,11 +214,11 @@ def _describe(walk: NetworkWalk, certificate: bytes) -> str:
 
 def _days_left(walk: NetworkWalk, certificate: bytes) -> int | None:
     details = _details(walk, certificate)
-    return (_end(details) - datetime.now(timezone.utc)).days if details else None
+    return (_end(details) - datetime.now(UTC)).days if details else None
 
 
 def _end(details: dict[str, Any]) -> datetime:
-    return datetime.fromtimestamp(ssl.cert_time_to_seconds(details["notAfter"]), timezone.utc)
+    return datetime.fromtimestamp(ssl.cert_time_to_seconds(details["notAfter"]), UTC)
 
 
 def _name(parts: Any) -> str:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import amqp.exceptions
 
-from kchat.connection import broker_errors
+from kchat.client.connection import broker_errors
+from kchat.client.topology import room_exchange, subscriber_queue
 from kchat.doctor import Check, Options, Outcome, driver, note, ok, skipped, trips, wrong
 from kchat.doctor.connected import ConnectedWalk
-from kchat.topology import room_exchange, subscriber_queue
 
 if TYPE_CHECKING:
-    from kchat.settings import Settings
+    from kchat.config.settings import Settings
 
 _SEND = "pubsub.topics.publish"
 _LISTEN = "pubsub.topics.attachSubscription"

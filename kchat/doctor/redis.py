@@ -14,7 +14,7 @@ from typing import Any
 from redis import exceptions
 
 from kchat import errors
-from kchat.connection import broker_errors
+from kchat.client.connection import broker_errors
 from kchat.doctor import Check, Outcome, network, note, ok, skipped, trips, wrong
 
 _ODD, _WRONG = 5.0, 60.0

@@ -12,7 +12,9 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from kchat.errors import MissingExtra, SettingsError
-from kchat.names import PREDECLARED_FANOUT
+
+PREDECLARED_FANOUT = "amq.fanout"
+"""The one fanout exchange that each broker of AMQP 0-9-1 has (section 3.1.3.1, "the fanout exchange type")."""
 
 
 class Abilities(NamedTuple):
@@ -46,7 +48,7 @@ class TransportInfo(NamedTuple):
         schemes: URL scheme → dotted path of the Kombu transport class.
         abilities: what it can do.
         note: what its users should know, one sentence.
-        extra: the extra of the ``kchat`` distribution that brings its driver; empty if built in.
+        extra: the extra of the ``kombu-chat`` distribution that brings its driver; empty if built in.
         driver: the module whose presence shows that the driver is installed; empty if built in.
         modules: of Python's own that it needs, and that a Python may be built without.
         default_port: TCP port, ``None`` where there is none.
@@ -60,7 +62,8 @@ class TransportInfo(NamedTuple):
         predeclared_rooms: fanout exchanges that the broker has from the start, and that nobody may declare.
         tells_unheard: the broker says so when nobody is listening (``basic.return``).
         name_separator: joins the parts of a queue's name.
-        url_options: URL scheme → what may stand in the URL's query, by name; :mod:`kchat.url_options` knows what it means.
+        url_options: URL scheme → what may stand in the URL's query, by name; :mod:`kchat.config.url_options` knows what
+            it means.
         checks_accounts: the broker checks that a message's ``user_id`` is its sender's account.
     """
 
@@ -105,7 +108,7 @@ class TransportInfo(NamedTuple):
     @property
     def install_command(self) -> str:
         """The command that installs its driver; empty if it is built in."""
-        return f'pip install "kchat[{self.extra}]"' if self.extra else ""
+        return f'pip install "kombu-chat[{self.extra}]"' if self.extra else ""
 
     def require(self) -> None:
         """Make sure that its driver is installed.
@@ -170,8 +173,8 @@ TRANSPORTS: Mapping[str, TransportInfo] = MappingProxyType(
                 broker="RabbitMQ and other AMQP 0-9-1 brokers",
                 url_form="amqp://user:password@host:5672/vhost, amqps://",
                 schemes={
-                    "amqp": "kchat.transports.amqp:Transport",
-                    "amqps": "kchat.transports.amqp:Transport",
+                    "amqp": "kchat.transports.amqp.transport:Transport",
+                    "amqps": "kchat.transports.amqp.transport:Transport",
                 },
                 abilities=Abilities(
                     confirmed=True,

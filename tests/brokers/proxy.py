@@ -9,7 +9,7 @@ import struct
 import threading
 from collections.abc import Callable
 from types import TracebackType
-from typing import Literal
+from typing import Literal, Self
 
 from tests.brokers.ports import free_port
 from tests.brokers.wait import wait_until
@@ -61,7 +61,7 @@ class Proxy:
         self._thread = threading.Thread(target=self._run, name=f"proxy-{self.port}", daemon=True)
         self._thread.start()
 
-    def __enter__(self) -> Proxy:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

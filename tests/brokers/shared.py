@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import IO, TypeVar
 
@@ -83,6 +83,8 @@ def one_for_all(
 
 def _wait_for_the_others(folder: Path) -> None:
     leave_run()
-    with (folder / "workers").open("a") as everybody:
+    with suppress(FileNotFoundError), (folder / "workers").open("a") as everybody:
         fcntl.flock(everybody, fcntl.LOCK_EX)
-    shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(
+            folder, ignore_errors=True
+        )  # all others have left, or wait here for their turn to do the same

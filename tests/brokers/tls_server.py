@@ -5,9 +5,10 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import trustme
 
@@ -28,7 +29,7 @@ class Authority:
 
     def context(self, *names: str, starts: int = -1, ends: int = 1) -> ssl.SSLContext:
         """What a server needs to pose under these names, with a certificate valid from so many days to so many."""
-        now = datetime.now(timezone.utc)
+        now = datetime.now(UTC)
         made = self._ca.issue_cert(
             *names, not_before=now + timedelta(days=starts), not_after=now + timedelta(days=ends)
         )
@@ -59,7 +60,7 @@ class TlsServer:
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
-    def __enter__(self) -> TlsServer:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

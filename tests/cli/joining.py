@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kchat.invitation import Invitation
+from kchat.hosting.invitation import Invitation
 from tests.brokers.processes import Commands, Result
 
 

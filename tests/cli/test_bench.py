@@ -13,7 +13,7 @@ from kchat import errors
 from kchat.bench import Latency, Plan, Report, run
 from kchat.bench.plan import read_text, text_of
 from kchat.bench.report import class_of
-from kchat.settings import Settings
+from kchat.config.settings import Settings
 from tests.brokers.processes import Commands
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.brokers.wait import wait_until

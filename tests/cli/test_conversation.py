@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 import pytest
 
+from kchat.config.settings import Broker
 from kchat.display import MODES
-from kchat.settings import Broker
 from tests.brokers.processes import Commands, Process
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.brokers.wait import wait_until

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from kchat import Settings, Subscriber
-from kchat.management import Management
+from kchat.hosting.management import Management
 from tests.brokers.processes import Commands, Result
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.cli.joining import password_of

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from kchat.invitation import Invitation
-from kchat.management import Management
-from kchat.settings import Broker
+from kchat.config.settings import Broker
+from kchat.hosting.invitation import Invitation
+from kchat.hosting.management import Management
 from tests.brokers.processes import Commands
 from tests.brokers.rabbitmq import RabbitMQ
 

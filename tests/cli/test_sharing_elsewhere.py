@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kchat.invitation import Invitation
+from kchat.hosting.invitation import Invitation
 from tests.brokers.processes import Commands
 from tests.brokers.pubsub import Emulator
 from tests.brokers.redis import Redis

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterable
 from time import monotonic
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from kchat import KchatError, Message, Receipt, Sender, Settings, Subscriber, events
 from tests.brokers.wait import Deadline
@@ -100,7 +100,7 @@ class Listening(_Running):
         self._stop = False
         self.subscriber = Subscriber(settings, username, on_event=self._tell, **more)
 
-    def __enter__(self) -> Listening:
+    def __enter__(self) -> Self:
         self.subscriber.open()
         self._thread.start()
         return self
@@ -160,7 +160,7 @@ class Sending(_Running):
         self._messages = messages
         self._sender = Sender(settings, username, on_event=self._tell, **more)
 
-    def __enter__(self) -> Sending:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from kchat import NotAuthorised, Sender, Settings, Subscriber, Unavailable, errors, events
-from kchat.driver_errors import as_kchat_error
+from kchat.client.driver_errors import as_kchat_error
 from tests.brokers.processes import Commands
 from tests.brokers.proxy import Proxy
 from tests.brokers.rabbitmq import RabbitMQ

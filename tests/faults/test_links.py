@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kchat import NotConfirmed, Sender, Settings, Subscriber, Unreachable, events
-from kchat.consumer import Consumer
+from kchat.client.consumer import Consumer
 from tests.brokers.proxy import Proxy
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.brokers.wait import wait_until

@@ -308,7 +308,8 @@ def test_what_was_received_and_not_acknowledged_is_the_brokers(rabbitmq: RabbitM
         sender.send("shown to nobody")
         assert len(subscriber.receive(timeout=5)) == 1
         subscriber.close()
-        assert [each.message for each in subscriber.receive(timeout=5)] == ["shown to nobody"]
+        subscriber.open()
+        assert [each.text for each in subscriber.receive(timeout=5)] == ["shown to nobody"]
 
 
 @pytest.mark.parametrize("step", range(12))

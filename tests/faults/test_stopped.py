@@ -9,7 +9,7 @@ from time import monotonic
 import pytest
 
 from kchat import Sender, Settings
-from kchat.topology import QUEUE_LENGTH
+from kchat.client.topology import QUEUE_LENGTH
 from tests.brokers.processes import Commands
 from tests.brokers.rabbitmq import RabbitMQ
 

@@ -12,7 +12,7 @@ import json
 import pickle
 import zlib
 from collections.abc import Callable, Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from decimal import Decimal
 
 ESC = "\x1b"
@@ -252,7 +252,7 @@ HEADERS: dict[str, dict[str, object]] = {
     "none": {"x": None},
     "bytes": {"x": bytearray(b"\xff\x00")},
     "decimal": {"x": Decimal("1.5")},
-    "time": {"x": datetime(1970, 1, 1, tzinfo=timezone.utc)},
+    "time": {"x": datetime(1970, 1, 1, tzinfo=UTC)},
     "nested": {"x": {"y": {"z": [{"a": []}]}}},
     "large": {"x": "x" * 60_000},
     "many": {f"x{n}": n for n in range(1000)},

@@ -1,9 +1,10 @@
-"""What safe text is, said in another way than :mod:`kchat.text` does it: by Unicode's categories alone."""
+"""What safe text is, said in another way than :mod:`kchat.message.unprintable` does it: by Unicode's categories alone."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from functools import cache
 
 ROW = re.compile(r"[0-9]{2}:[0-9]{2}:[0-9]{2} ")
 """How a row of the mode ``plain`` begins."""
@@ -12,12 +13,15 @@ _JOINERS = "\u200c\u200d"
 _FILLERS = "\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0"
 
 
+@cache
 def _is_selector(character: str) -> bool:
     return unicodedata.name(character, "").startswith(("VARIATION SELECTOR", "MONGOLIAN FREE VARIATION"))
 
 
 def why_unsafe(text: str, *, newlines: bool = True) -> str:
     """What is wrong with text for a terminal; empty when nothing is."""
+    if text.isascii() and (text.replace("\n", "") if newlines else text).isprintable():
+        return ""
     marks = 0
     before = "\n"
     for position, character in enumerate(text):
@@ -32,6 +36,7 @@ def why_unsafe(text: str, *, newlines: bool = True) -> str:
     return ""
 
 
+@cache
 def _is_mark(character: str) -> bool:
     is_mark = unicodedata.category(character)[0] == "M"
     return is_mark and not _is_selector(character) and character not in _FILLERS

@@ -20,11 +20,12 @@ from typing import Any, NamedTuple, cast
 
 import pytest
 
-from kchat import KchatError, Sender, Settings, Subscriber, accounts
+from kchat import KchatError, Sender, Settings, Subscriber
 from kchat import doctor as doctor_walk
 from kchat.doctor import Options, trips
 from kchat.doctor import management as doctor
-from kchat.management import Management
+from kchat.hosting import accounts
+from kchat.hosting.management import Management
 from tests.brokers.processes import Commands, Process
 from tests.hostile import amqp_servers, http_servers, redis_servers
 from tests.hostile.peer import Peer, Script, Server

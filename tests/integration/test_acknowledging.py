@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from kchat import Sender, Settings, Subscriber
-from kchat.consumer import Consumer
-from kchat.listen import listen
+from kchat.client.consumer import Consumer
+from kchat.client.subscriber import BATCH, LARGE
+from kchat.display.loop import listen
 from kchat.message import Message
-from kchat.subscriber import BATCH, LARGE
 from tests.brokers.wait import Deadline
 
 ROOMS = ["local", "amqp"]

@@ -42,7 +42,7 @@ def run(tmp_path: Path, redis_server: Redis, monkeypatch: pytest.MonkeyPatch) ->
 
 def the(word: str) -> str:
     """The one example with that word in it."""
-    (block,) = (each for each in BLOCKS if word in each)
+    (block,) = (str(each) for each in BLOCKS if word in each)
     return block
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import kchat
-from kchat import profiles
+from kchat.config import profiles
 
 URL = "amqp://rmq:secret@broker.example/"
 
@@ -104,7 +104,9 @@ def test_asyncio_takes_the_same_arguments() -> None:
     ours, theirs = inspect.signature(kchat.connect), inspect.signature(kchat.aio.connect)
     assert ours.parameters == theirs.parameters
     for name in ("__init__", "send", "receive", "acknowledge", "open", "close", "stop"):
-        blocking, other = (inspect.signature(getattr(kind, name)) for kind in (kchat.Room, kchat.aio.Room))
+        blocking, other = (
+            inspect.signature(getattr(kind, name)) for kind in (kchat.Room, kchat.aio.Room)
+        )
         assert blocking.parameters == other.parameters, name
 
 

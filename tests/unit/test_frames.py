@@ -20,9 +20,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kombu.transport import pyamqp
 
-from kchat.tls import TlsOptions
-from kchat.transports.amqp import TlsTransport
-from kchat.transports.frames import BufferedReads, Outgoing, PropertyWriter, QuickWriting, drain_arrived
+from kchat.config.tls import TlsOptions
+from kchat.transports.amqp.framing import BufferedReads, Outgoing, PropertyWriter, QuickWriting, drain_arrived
+from kchat.transports.amqp.transport import TlsTransport
 from tests.brokers.tls_server import Authority
 
 BODY = st.binary(max_size=300)
@@ -47,7 +47,7 @@ PROPERTIES = st.fixed_dictionaries(
 
 
 class Plain(BufferedReads, amqp.transport.TCPTransport):
-    """As kchat.transports.amqp uses it."""
+    """As kchat.transports.amqp.transport uses it."""
 
 
 class Ends:
@@ -157,7 +157,7 @@ def test_headers_that_were_changed_meanwhile_are_written_as_they_are_now() -> No
 
 
 class Channel(QuickWriting, pyamqp.Channel):
-    """As kchat.transports.amqp uses it."""
+    """As kchat.transports.amqp.transport uses it."""
 
 
 def test_text_is_published_as_utf_8() -> None:

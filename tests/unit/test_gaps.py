@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from amqp import spec
 
-from kchat.gaps import REMEMBERED, Gaps, Number
-from kchat.transports.frames import PropertyWriter, number_table
-from kchat.transports.incoming import Incoming
+from kchat.client.gaps import REMEMBERED, Gaps, Number
+from kchat.transports.amqp.delivery import Incoming
+from kchat.transports.amqp.framing import PropertyWriter, number_table
 
 PROPERTIES = {"content_type": "application/json", "delivery_mode": 1, "message_id": "x", "user_id": "ada"}
 

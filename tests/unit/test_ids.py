@@ -10,7 +10,7 @@ import uuid
 
 import pytest
 
-from kchat.ids import _Source, uuid7
+from kchat.message.uuid7 import _Source, uuid7
 
 FORM = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 

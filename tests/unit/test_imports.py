@@ -30,21 +30,32 @@ def unwanted(modules: set[str], *packages: str) -> list[str]:
 @pytest.mark.parametrize("command", [[], ["send"], ["subscribe"], ["transports"]])
 def test_help_loads_no_driver_and_no_kombu(commands: Commands, command: list[str]) -> None:
     modules = loaded(commands, *command, "--help")
-    assert unwanted(modules, *NEVER, "kombu", "amqp", "sqlite3", "ssl", "kchat.message") == []
+    assert unwanted(modules, *NEVER, "kombu", "amqp", "sqlite3", "ssl", "kchat.message.message") == []
 
 
 def test_sending_on_amqp_loads_no_rich_and_no_other_driver(commands: Commands, amqp_url: str) -> None:
     modules = loaded(commands, "send", "--url", amqp_url, "hello")
     # Nor what only receiving, odd texts and long names need.
-    seldom = ["hashlib", "secrets", "sqlite3", "kchat.bench", "kchat.display", "kchat.doctor", "kchat.text"]
-    assert unwanted(modules, *NEVER, *seldom, "kchat.subscriber", "kchat.transports.local") == []
+    seldom = [
+        "hashlib",
+        "secrets",
+        "sqlite3",
+        "kchat.bench",
+        "kchat.display",
+        "kchat.doctor",
+        "kchat.message.unprintable",
+    ]
+    assert unwanted(modules, *NEVER, *seldom, "kchat.client.subscriber", "kchat.transports.local") == []
 
 
 def test_sending_in_an_embedded_room_loads_no_rich_and_no_other_driver(
     commands: Commands, local_url: str
 ) -> None:
     modules = loaded(commands, "send", "--quiet", "--url", local_url, "hello")
-    assert unwanted(modules, *NEVER, "kchat.display.rich", "kchat.subscriber", "kombu.transport.pyamqp") == []
+    assert (
+        unwanted(modules, *NEVER, "kchat.display.rich", "kchat.client.subscriber", "kombu.transport.pyamqp")
+        == []
+    )
 
 
 @pytest.mark.parametrize("mode", ["plain", "json", "print"])

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kombu.transport import pyamqp
 
-from kchat.transports.incoming import Incoming, QuickDelivery, incoming_frames
+from kchat.transports.amqp.delivery import Incoming, QuickDelivery, incoming_frames
 from tests.unit.test_frames import PROPERTIES
 
 METHOD, HEADER, BODY, HEARTBEAT = 1, 2, 3, 8
@@ -241,7 +241,7 @@ def test_a_message_without_a_header_has_no_account() -> None:
 
 
 class Channel(QuickDelivery, pyamqp.Channel):
-    """As kchat.transports.amqp uses it."""
+    """As kchat.transports.amqp.transport uses it."""
 
 
 def channel_of(kind: Any, *, decode: bool = False) -> Any:

@@ -9,9 +9,10 @@ import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kchat.config.settings import Broker
 from kchat.errors import SettingsError
-from kchat.invitation import LONGEST, Invitation, moment
-from kchat.settings import Broker
+from kchat.hosting.invitation import LONGEST, Invitation
+from kchat.message.times import moment
 
 SECRET = "s3cr3t-of-ada"
 PIN = "sha256:" + "0123456789abcdef" * 4

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kchat import Message
-from kchat.lookalikes import is_own_name, is_plain, looks_like, normalised, oddity, spelled
+from kchat.message.lookalikes import is_own_name, is_plain, looks_like, normalised, oddity, spelled
 
 PLAIN = [
     "ada",
@@ -47,6 +47,11 @@ ODD = {
         "ada\u115f",
         "ada\u3164",
         "ada\ufe0f",
+        "ada\u2800",
+        "ada\ufffc",
+        "ada\U00016fe4",
+        "ada\U0001d159",
+        "ad\u00e1\u0301",
         "a\u00a0b",
         "a\u2003b",
         "\u0301ada",
@@ -126,6 +131,9 @@ def test_no_text_is_too_odd(name: str) -> None:
         ("jean\u2010luc", "jean-luc"),
         ("O\u2019Brien", "O'Brien"),
         ("modern", "modem"),
+        ("\u0251da", "ada"),
+        ("\u0131da", "ida"),
+        ("\u1d20ic", "vic"),
     ],
 )
 def test_names_that_look_the_same_are_alike_both_ways(name: str, other: str) -> None:

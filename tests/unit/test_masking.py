@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kchat.masking import holds_password, mask
+from kchat.config.masking import holds_password, mask
 
 PASSWORDS = [
     "s3cr3t",

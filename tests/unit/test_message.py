@@ -6,7 +6,7 @@ import copy
 import json
 import pickle
 import time
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -14,10 +14,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kchat.errors import DecodeError, TooLarge
-from kchat.message import LARGEST, Message
+from kchat.message.message import LARGEST, Message
 from tests.hostile.corpus import BODIES, LARGE_BODIES
 
-NOON = datetime(2026, 5, 1, 12, 4, 5, 123000, tzinfo=timezone.utc)
+NOON = datetime(2026, 5, 1, 12, 4, 5, 123000, tzinfo=UTC)
 
 # Characters of all kinds, without the surrogates that UTF-8 cannot hold.
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
@@ -44,13 +44,13 @@ def test_the_body_is_compact_json_in_utf8_with_our_keys_first() -> None:
 
 
 def test_a_message_gets_an_id_and_a_time() -> None:
-    before = datetime.now(timezone.utc)
+    before = datetime.now(UTC)
     first, second = Message.compose("ada", "one"), Message.compose("ada", "two")
     assert first.id is not None
     assert second.id is not None
     assert first.id < second.id
     assert first.sent_at is not None
-    assert before - timedelta(milliseconds=1) <= first.sent_at <= datetime.now(timezone.utc)
+    assert before - timedelta(milliseconds=1) <= first.sent_at <= datetime.now(UTC)
     assert first.sent_at.microsecond % 1000 == 0
     assert int(first.id.replace("-", "")[:12], 16) == first.sent_at.timestamp() * 1000
 

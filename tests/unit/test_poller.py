@@ -7,7 +7,7 @@ import select
 
 import pytest
 
-from kchat.poller import new_poller
+from kchat.transports.poller import new_poller
 from tests.brokers.processes import Commands
 
 

@@ -14,12 +14,13 @@ from typing import Any
 import pytest
 import trustme
 
-from kchat import profile_changes, profiles
+from kchat.config import profiles
+from kchat.config.private_files import locked
+from kchat.config.settings import Broker, Settings
+from kchat.config.tls import TlsOptions
 from kchat.errors import NotAuthorised, SettingsError
-from kchat.files import locked
-from kchat.invitation import Invitation
-from kchat.settings import Broker, Settings
-from kchat.tls import TlsOptions
+from kchat.hosting import profile_changes
+from kchat.hosting.invitation import Invitation
 
 SECRET = "s3cr3t-of-ada"
 URL = "amqp://ada@broker.example:5672/"
@@ -189,6 +190,10 @@ def test_an_account_whose_time_is_over_is_not_tried() -> None:
         ("profile = 1", "tables"),
         ("[profile]\nx = 1", "no table"),
         ('use = "gone"', "no profile 'gone'"),
+        ("profile = " + "[" * 5000, "nested"),
+        ('[profile.x]\nurl = "local:///x.db"\nexpires = 0001-01-01T00:00:00+14:00', "expires"),
+        ('[profile.x]\nurl = "local:///x.db"\nexpires = 9999-12-31T23:59:59-14:00', "expires"),
+        ('[profile.x]\nurl = "amqps://h/"\ntls_ca = "/a\\u0000b"', "tls_ca"),
     ],
 )
 def test_a_file_that_makes_no_sense_is_named_with_what_is_wrong(file: Path, text: str, word: str) -> None:
@@ -240,6 +245,9 @@ def in_use(file: Path, lines: str) -> None:
         ('url = "amqp://ada@evil.example/"', "no password"),
         ('url = "amqp://ada:x@h/;amqp://evil.example/"', "no account"),
         ('url = "amqp://evil.example/"\npassword = "x"', "no account"),
+        ('url = "amqp://:@evil.example/"', "no account"),
+        ('url = "amqp://@evil.example/"\npassword = "x"', "no account"),
+        ('url = "amqp://ada:@evil.example/"', "no password"),
     ],
 )
 def test_a_profile_without_an_account_of_its_own_logs_in_with_nobody_elses(
@@ -249,6 +257,14 @@ def test_a_profile_without_an_account_of_its_own_logs_in_with_nobody_elses(
     for named in ({}, {"profile": "x"}):
         with pytest.raises(SettingsError, match=word):
             resolve(ENVIRONMENT, username="rmq", password="admin", **named)
+
+
+def test_a_pipe_is_not_read_as_a_profiles_certificate(file: Path, tmp_path: Path) -> None:
+    pipe = tmp_path / "ca.pem"
+    os.mkfifo(pipe, 0o600)
+    in_use(file, f'url = "amqps://ada:x@h/"\ntls_ca = "{pipe}"')
+    with pytest.raises(SettingsError, match="no file"):
+        resolve()
 
 
 def test_a_redis_profile_without_an_account_takes_none_from_elsewhere(file: Path) -> None:
@@ -327,7 +343,7 @@ def test_threads_that_join_at_once_lose_no_profile() -> None:
 HOLD = """
 import sys, time
 from pathlib import Path
-from kchat.files import locked
+from kchat.config.private_files import locked
 with locked(Path(sys.argv[1])):
     print("locked", flush=True)
     time.sleep(60)

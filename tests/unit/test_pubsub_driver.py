@@ -32,7 +32,7 @@ def test_without_the_driver_the_error_names_the_command(monkeypatch: pytest.Monk
     monkeypatch.delattr("google.pubsub_v1", raising=False)
     with (
         kombu.Connection("pubsub://project") as connection,
-        pytest.raises(MissingDriver, match=r'pip install "kchat\[pubsub\]"') as missing,
+        pytest.raises(MissingDriver, match=r'pip install "kombu-chat\[pubsub\]"') as missing,
     ):
         connection.ensure_connection(max_retries=0)
     assert isinstance(missing.value, ImportError)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from kchat.client.deduplication import REMEMBERED, Repeats
 from kchat.message import Message
-from kchat.repeats import REMEMBERED, Repeats
 
 
 def test_a_body_that_comes_again_is_a_repeat() -> None:

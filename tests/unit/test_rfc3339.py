@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kchat import rfc3339
+from kchat.message import rfc3339
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_a_time_is_read_whoever_wrote_it(text: str, expected: str) -> None:
     moment = rfc3339.parse(text)
     assert moment is not None
     assert moment.isoformat() == expected
-    assert moment.tzinfo is timezone.utc
+    assert moment.tzinfo is UTC
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_a_time_survives_the_wire_to_the_millisecond(moment: datetime) -> None:
     try:
         ms = rfc3339.milliseconds(moment)
     except ValueError:
-        assert not 1970 <= moment.astimezone(timezone.utc).year <= 2999
+        assert not 1970 <= moment.astimezone(UTC).year <= 2999
         return
     exact, text = rfc3339.moment(ms)
     assert rfc3339.parse(text) == exact
@@ -95,4 +95,4 @@ def test_a_time_that_no_reader_would_take_is_refused() -> None:
         rfc3339.milliseconds(datetime(2026, 5, 1))  # noqa: DTZ001
     for year in (1969, 3000):
         with pytest.raises(ValueError, match="1970 to 2999"):
-            rfc3339.milliseconds(datetime(year, 6, 1, tzinfo=timezone.utc))
+            rfc3339.milliseconds(datetime(year, 6, 1, tzinfo=UTC))

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from kchat.config.settings import Broker, Settings
+from kchat.config.validation import check_room
 from kchat.errors import SettingsError
-from kchat.names import check_room
-from kchat.settings import Broker, Settings
 
 
 def resolve(environ: dict[str, str] | None = None, **options: Any) -> Settings:

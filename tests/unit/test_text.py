@@ -10,17 +10,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from kchat.text import (
-    LONGEST,
-    block,
-    bytes_visible,
-    head,
-    limit,
-    mark,
-    name,
-    visible,
-    width,
-)
+from kchat.display.escaping import block, head, name, width
+from kchat.message.truncation import LONGEST, limit, mark
+from kchat.message.unprintable import bytes_visible, visible
 from tests.hostile.corpus import TEXTS
 from tests.hostile.safe import why_unsafe
 

@@ -6,9 +6,16 @@ import re
 
 import pytest
 
-from kchat.rights import of_queues
-from kchat.settings import Settings
-from kchat.topology import durable_queue, is_owned, queue_name, queue_prefix, room_exchange, subscriber_queue
+from kchat.client.topology import (
+    durable_queue,
+    is_owned,
+    queue_name,
+    queue_prefix,
+    room_exchange,
+    subscriber_queue,
+)
+from kchat.config.settings import Settings
+from kchat.hosting.rights import of_queues
 
 
 def settings(room: str = "chat", url: str = "amqp://localhost/") -> Settings:
@@ -53,6 +60,7 @@ def test_an_accounts_queues_bear_its_name_and_those_of_no_other_account_do() -> 
     assert re.fullmatch(r"kchat\.chat\.ada\.bob\.[0-9a-f]{8}", other)
     assert durable_queue(settings(), "archive", account="ada").name == "kchat.chat.ada.archive"
     accounts = ["ada", "ada.b", "ada%2Eb", "b", "x" * 200, "x" * 201, "\u00e9" * 100, "durable", "a b", "~"]
+    accounts.append(queue_name(settings(), "x" * 200).removeprefix("kchat.chat."))  # as the long one's is cut
     for account in accounts:
         name = durable_queue(settings("a.room"), "an.archive", account=account).name
         assert [each for each in accounts if is_owned(name, each)] == [account]

@@ -54,7 +54,7 @@ def test_a_missing_driver_names_the_command_that_installs_it() -> None:
     assert not info.installed
     with pytest.raises(MissingExtra) as told:
         info.require()
-    assert 'pip install "kchat[redis]"' in told.value.hint
+    assert 'pip install "kombu-chat[redis]"' in told.value.hint
 
 
 def test_kchats_transports_are_known_to_kombu_and_kombus_stay_what_they_are() -> None:
@@ -83,5 +83,5 @@ def test_kchat_transports_as_json_is_for_programs() -> None:
     }
     assert told.keys() == TRANSPORTS.keys()
     assert told["redis"]["abilities"]["durable"] is False
-    assert told["redis"]["install"] == 'pip install "kchat[redis]"'
+    assert told["redis"]["install"] == 'pip install "kombu-chat[redis]"'
     assert told["local"]["install"] is None

@@ -7,7 +7,7 @@ from dataclasses import fields
 import pytest
 
 from kchat import Settings, SettingsError
-from kchat.tls import TlsOptions
+from kchat.config.tls import TlsOptions
 from kchat.transports import TRANSPORTS
 from kchat.transports.local.options import Options as LocalOptions
 from kchat.transports.pubsub.options import Options as PubSubOptions

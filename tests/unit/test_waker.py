@@ -9,7 +9,7 @@ from time import monotonic
 
 import pytest
 
-from kchat.waker import Waker
+from kchat.transports.waker import Waker
 
 
 @pytest.fixture(params=["poll", "select"])

@@ -76,7 +76,7 @@ from amqp import exceptions
 from amqp.exceptions import AMQPError
 from kombu.transport import base
 
-from kchat.waker import Waker
+from kchat.transports.waker import Waker
 
 from . import errors
 from .channel import Channel

@@ -17,7 +17,7 @@ from .publisher import Publisher
 from .store import Store
 
 if TYPE_CHECKING:
-    from kchat.waker import Waker
+    from kchat.transports.waker import Waker
 
     from .channel import Channel
     from .event_loop import Registration

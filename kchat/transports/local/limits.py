@@ -98,8 +98,13 @@ def enlarge(db: sqlite3.Connection, given: Mapping[str, Any]) -> Limits:
 def refusals(limits: Limits, given: Mapping[str, Any]) -> list[str]:
     """What to say about limits that are asked for and smaller than the room's."""
     return [
-        f"{name}={value:g} is ignored: the room keeps {getattr(limits, name):g}, as its file says,"
-        " and a URL makes that no smaller"
+        f"{name}={_plain(value)} is ignored: the room keeps {_plain(getattr(limits, name))}, as its file says,"
+        " and a URL cannot make that smaller"
         for name, value in given.items()
         if value < getattr(limits, name)
     ]
+
+
+def _plain(number: float) -> str:
+    """As a person writes it: 8000000 and not 8e+06."""
+    return str(int(number)) if float(number).is_integer() else str(number)

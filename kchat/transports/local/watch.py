@@ -13,10 +13,10 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from kchat.poller import new_poller
+from kchat.transports.poller import new_poller
 
 if TYPE_CHECKING:
-    from kchat.waker import Waker
+    from kchat.transports.waker import Waker
 
 try:
     import ctypes

@@ -33,7 +33,7 @@ Event = Callable[[], bool]
 
 
 class Waker:
-    """Ends the wait of whoever drains events, or the next one. As :class:`kchat.waker.Waker`."""
+    """Ends the wait of whoever drains events, or the next one. As :class:`kchat.transports.waker.Waker`."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection: Connection | None = connection

@@ -37,7 +37,7 @@ from amqp.exceptions import (
 LOGIN = "gcloud auth application-default login"
 """The command that gives a person's machine credentials (https://cloud.google.com/docs/authentication)."""
 
-INSTALL = 'pip install "kchat[pubsub]"'
+INSTALL = 'pip install "kombu-chat[pubsub]"'
 """The command that installs the driver."""
 
 _TEXT_LIMIT = 300

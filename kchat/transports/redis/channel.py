@@ -61,10 +61,10 @@ class Channel(kombu_redis.Channel):
         self._tags = count(1)
         # Kombu's own is one for all channels of all connections. Ours stays empty: its code for fanout then rests.
         self._fanout_queues: dict[str, Any] = {}
-        self._ready_by: float | None = None
+        self._answer_by: float | None = None
         self._made = False
         super().__init__(connection, **kwargs)
-        self._ready_by, self._made = None, True
+        self._answer_by, self._made = None, True
 
     @cached_property
     def client(self) -> Any:
@@ -73,9 +73,9 @@ class Channel(kombu_redis.Channel):
         client.ping = partial(ping, client.ping)
         return client
 
-    def _connect_deadline(self) -> float | None:
-        """When the first connection has to be there and to have answered, while it is made."""
-        return self._ready_by
+    def _deadline(self) -> float | None:
+        """When the first connection has to be there, and when PUBLISH has to be answered, while that is waited for."""
+        return self._answer_by
 
     # ---- publishing
 
@@ -93,9 +93,14 @@ class Channel(kombu_redis.Channel):
             redis.exceptions.TimeoutError: no answer within ``socket_timeout``; it may have been published.
             redis.exceptions.RedisError: it was not, or that is not known.
         """
-        receivers = self._publisher.publish(
-            self._get_publish_topic(exchange, routing_key), kombu_redis.dumps(message)
-        )
+        # The answer is a number: no slow link is a reason to wait longer for it.
+        self._answer_by = monotonic() + self.socket_timeout if self.socket_timeout else None
+        try:
+            receivers = self._publisher.publish(
+                self._get_publish_topic(exchange, routing_key), kombu_redis.dumps(message)
+            )
+        finally:
+            self._answer_by = None
         if not isinstance(receivers, int):
             raise InvalidResponse("its answer to PUBLISH is no number")
         if mandatory and not receivers:
@@ -195,9 +200,9 @@ class Channel(kombu_redis.Channel):
     def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:
         # In RESP2 replies and messages come in one order, and nothing comes that was not asked for.
         params = super()._connparams(asynchronous=asynchronous)
-        if not self._made and self._ready_by is None and self.socket_connect_timeout:
-            self._ready_by = monotonic() + self.socket_connect_timeout
-        return {**params, "protocol": 2, "parser_class": partial(Parser, until=self._connect_deadline)}
+        if not self._made and self._answer_by is None and self.socket_connect_timeout:
+            self._answer_by = monotonic() + self.socket_connect_timeout
+        return {**params, "protocol": 2, "parser_class": partial(Parser, until=self._deadline)}
 
     # ---- consuming
 

@@ -1,4 +1,4 @@
-"""TLS for redis-py by whoever gives Kombu ``ssl={"tls": ...}``: as for AMQP, see :mod:`kchat.transports.amqp`."""
+"""TLS for redis-py by whoever gives Kombu ``ssl={"tls": ...}``: as for AMQP, see :mod:`kchat.transports.amqp.transport`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class TlsConnection(Bounded, SSLConnection):
     """redis-py's connection with TLS, the TLS itself left to ``tls`` where that is given.
 
     Arguments:
-        tls: has a method ``wrap(socket, server_hostname, timeout)``; :class:`kchat.tls.TlsOptions` is one. Default:
+        tls: has a method ``wrap(socket, server_hostname, timeout)``; :class:`kchat.config.tls.TlsOptions` is one. Default:
             redis-py's own ``ssl_...`` options.
         more: as of :class:`redis.connection.SSLConnection`.
     """

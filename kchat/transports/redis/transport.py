@@ -14,8 +14,8 @@ from typing import Any
 
 from kombu.transport import redis as kombu_redis
 
-from kchat.poller import new_poller
-from kchat.waker import Waker
+from kchat.transports.poller import new_poller
+from kchat.transports.waker import Waker
 
 from .channel import Channel
 from .fanout import Fanout

@@ -50,3 +50,12 @@ def test_a_redis_account_that_may_not_send_or_not_listen(doctor: Doctor, redis_s
 
 def test_a_redis_that_is_none(doctor: Doctor, rabbitmq: RabbitMQ) -> None:
     assert doctor.first("--url", f"redis://127.0.0.1:{rabbitmq.port}/0")[0] == "redis"
+
+
+def test_a_replica_that_has_lost_its_primary_takes_messages(doctor: Doctor, own_redis: Redis) -> None:
+    own_redis.command("CONFIG", "SET", "replica-serve-stale-data", "no")
+    own_redis.command("REPLICAOF", "127.0.0.1", "1")
+    told = doctor("--url", own_redis.url)
+    found = by_check(told)
+    assert told["ok"], told
+    assert (found["role"]["status"], found["round trip"]["status"]) == ("note", "ok")

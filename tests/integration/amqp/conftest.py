@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from kchat import Settings
-from kchat.management import Management
+from kchat.hosting.management import Management
 from tests.brokers.rabbitmq import RabbitMQ
 
 

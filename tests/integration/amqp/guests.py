@@ -9,13 +9,14 @@ import pika
 import pika.exceptions
 import pytest
 
-from kchat import Settings, accounts, rights, sharing
-from kchat.management import Management
+from kchat import Settings
+from kchat.hosting import accounts, inviting, rights
+from kchat.hosting.management import Management
 
 
 def invite(management: Management, settings: Settings, name: str, **more: Any) -> Settings:
     """The settings of a new guest."""
-    sharing.make_room(settings)
+    inviting.make_room(settings)
     return guest(settings, name, accounts.create(management, settings, name, **more))
 
 

@@ -21,12 +21,10 @@ from kchat import (
     SettingsError,
     Subscriber,
     Unavailable,
-    accounts,
-    rights,
-    sharing,
 )
-from kchat.management import Management
-from kchat.topology import queue_name
+from kchat.client.topology import queue_name
+from kchat.hosting import accounts, inviting, rights
+from kchat.hosting.management import Management
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.brokers.wait import wait_until
 from tests.integration.amqp.guests import in_room, invite, refused
@@ -106,7 +104,7 @@ def test_nobody_gets_into_a_room_that_is_next_door(
 ) -> None:
     neighbours = ["chat2", "xchat", "chat.x", "Chat", "lunch", "chat|lunch", "kchat", "ch.t"]
     for room in neighbours:
-        sharing.make_room(in_room(settings, room))
+        inviting.make_room(in_room(settings, room))
     member = invite(management, settings, name)
     sender = invite(management, settings, f"{name}-2", send_only=True)
     with Subscriber(in_room(settings, "chat.x"), "host") as next_door:
@@ -265,14 +263,14 @@ def test_a_guest_finds_out_whether_the_account_works_without_a_word_in_the_room(
     with Subscriber(settings, "host") as subscriber:
         sender = invite(management, settings, f"{name}-sender", send_only=True)
         member = invite(management, settings, f"{name}-member")
-        sharing.try_out(sender, send_only=True, tell=told.append)
-        sharing.try_out(member, send_only=False, tell=told.append)
+        inviting.try_out(sender, send_only=True, tell=told.append)
+        inviting.try_out(member, send_only=False, tell=told.append)
         assert subscriber.receive(timeout=0.5) == []
     assert told == []
     with rabbitmq.new_account(vhost, read=".*", configure=".*") as mute, pytest.raises(NotAuthorised):
-        sharing.try_out(Settings.resolve(url=mute.url, environ={}), send_only=True, tell=told.append)
+        inviting.try_out(Settings.resolve(url=mute.url, environ={}), send_only=True, tell=told.append)
     rabbitmq.management.delete_exchange(vhost, "chat")
-    sharing.try_out(sender, send_only=True, tell=told.append)
+    inviting.try_out(sender, send_only=True, tell=told.append)
     assert re.search("not open now", told[0])
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import pika
 import pytest
 
-from kchat import Sender, Settings, Subscriber, consumer, events, topology
+from kchat import Sender, Settings, Subscriber, events
+from kchat.client import consumer, topology
 from tests.brokers.processes import Commands
 
 LIMIT = 300

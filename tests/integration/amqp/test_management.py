@@ -8,13 +8,14 @@ import ssl
 import threading
 from contextlib import suppress
 from pathlib import Path
+from typing import Self
 from urllib.parse import urlsplit
 
 import pytest
 
 from kchat import NotAuthorised, SettingsError, Unreachable
-from kchat.management import Management
-from kchat.tls import TlsOptions, fingerprint
+from kchat.config.tls import TlsOptions, fingerprint
+from kchat.hosting.management import Management
 from tests.brokers.ports import free_port
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.brokers.tls_server import Authority
@@ -69,7 +70,7 @@ class TlsFront:
         self.port = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
-    def __enter__(self) -> TlsFront:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

@@ -12,10 +12,11 @@ import pika
 import pika.exceptions
 import pytest
 
-from kchat import NotFound, Refused, Sender, Settings, SettingsError, Subscriber, accounts
-from kchat.leftovers import ownerless
-from kchat.management import Management
-from kchat.topology import queue_name
+from kchat import NotFound, Refused, Sender, Settings, SettingsError, Subscriber
+from kchat.client.topology import queue_name
+from kchat.hosting import accounts
+from kchat.hosting.leftovers import ownerless
+from kchat.hosting.management import Management
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.brokers.wait import wait_until
 from tests.integration.amqp.guests import invite, make_older, refused
@@ -274,6 +275,21 @@ def test_a_revoked_member_does_not_speak_on(
         )
         sources = {each["source"] for each in management.request("GET", "bindings", settings.broker.vhost)}
         assert sources == {"", "chat", "kchat.chat.durable"}
+
+
+def test_what_a_member_left_is_deleted_however_much_it_is(
+    rabbitmq: RabbitMQ, management: Management, settings: Settings, name: str
+) -> None:
+    mallory = invite(management, settings, name)
+    own = f"kchat.chat.{name}."
+    with channel_of(mallory) as channel:
+        for number in range(45):  # their arguments take over 4 MiB, the most of one answer that is read
+            channel.queue_declare(f"{own}{number}", durable=True, arguments={"note": "A" * 100_000})
+        for number in range(510):  # more than a page has
+            channel.exchange_declare(f"{own}x{number}", "fanout")
+    ended = accounts.revoke(management, name)
+    assert len(ended.removed) == 45 + 510
+    assert not {each for each in names(rabbitmq, settings) if each.startswith(own)}
 
 
 def test_what_may_be_an_older_members_is_named_and_not_deleted(

@@ -12,8 +12,9 @@ from typing import Any
 import pika
 import pytest
 
-from kchat import Message, Sender, Settings, Subscriber, sharing
-from kchat.topology import queue_name
+from kchat import Message, Sender, Settings, Subscriber
+from kchat.client.topology import queue_name
+from kchat.hosting import inviting
 from tests.brokers.management import ManagementError
 from tests.brokers.rabbitmq import Account, RabbitMQ
 from tests.brokers.wait import Deadline, wait_until
@@ -27,7 +28,7 @@ Way = Callable[[Channel, str], Callable[[], object]]
 def settings(amqp_url: str) -> Settings:
     """The host's, in a room that is open."""
     host = Settings.resolve(url=amqp_url, environ={})
-    sharing.make_room(host)
+    inviting.make_room(host)
     return host
 
 

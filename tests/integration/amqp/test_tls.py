@@ -21,8 +21,8 @@ from kchat import (
     Unreachable,
     Untrusted,
 )
-from kchat.certificates import make_client, make_server
-from kchat.tls import TlsOptions
+from kchat.config.tls import TlsOptions
+from kchat.hosting.certificates import make_client, make_server
 from tests.brokers.processes import Commands
 from tests.brokers.proxy import Proxy
 from tests.brokers.rabbitmq import RabbitMQ
@@ -121,7 +121,7 @@ def test_with_its_pin_a_server_needs_no_trusted_ca(tls_rabbitmq: RabbitMQ) -> No
 def pin_of(file: Path) -> str:
     import ssl
 
-    from kchat.tls import fingerprint
+    from kchat.config.tls import fingerprint
 
     return fingerprint(ssl.PEM_cert_to_DER_cert(file.read_text()))
 

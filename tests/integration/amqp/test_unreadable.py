@@ -12,9 +12,9 @@ import pika.spec
 import pytest
 
 from kchat import BrokerError, Message, NotFound, Refused, Settings, Subscriber
-from kchat.connection import broker_errors, close, connect
-from kchat.topology import room_exchange
-from kchat.transports.lenient import readable
+from kchat.client.connection import broker_errors, close, connect
+from kchat.client.topology import room_exchange
+from kchat.transports.amqp.lenient_decoding import readable
 from tests.brokers.rabbitmq import RabbitMQ
 
 Channel = Any

@@ -6,20 +6,19 @@ import io
 import json
 import time
 from base64 import b64decode
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kchat import rfc3339
 from kchat.display import create
 from kchat.display.json import WHOLE
-from kchat.message import Message
+from kchat.message import Message, rfc3339
 from tests.hostile.corpus import BODIES, LARGE_BODIES
 
-NOON = datetime(2026, 5, 1, 12, 4, 5, 123000, tzinfo=timezone.utc)
+NOON = datetime(2026, 5, 1, 12, 4, 5, 123000, tzinfo=UTC)
 
 
 def line_of(message: Message) -> dict[str, Any]:

@@ -6,21 +6,22 @@ import io
 import re
 import time
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kchat.display import create
+from kchat.display.escaping import cautious_cells, width
 from kchat.display.lines import wrap
 from kchat.message import Message
-from kchat.text import cautious_cells, visible, width
+from kchat.message.unprintable import visible
 from tests.hostile.corpus import TEXTS
 from tests.hostile.safe import ROW, why_unsafe
 from tests.unit.display.terminal import Terminal
 
-NOON = datetime(2026, 5, 1, 12, 4, 5, tzinfo=timezone.utc)
+NOON = datetime(2026, 5, 1, 12, 4, 5, tzinfo=UTC)
 NASTY = st.text(st.sampled_from(sorted(set("".join(text[:200] for text in TEXTS.values())))))
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from kchat import Message
 from kchat.display import create
+from kchat.display.escaping import width
 from kchat.display.names import UNCHECKED, doubt, signature
-from kchat.text import width
 
 
 def said(username: str | None, account: str | None) -> Message:

@@ -7,7 +7,7 @@ import re
 import sys
 import time
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import pytest
 
@@ -17,7 +17,7 @@ from tests.brokers.wait import wait_until
 from tests.hostile.corpus import TEXTS
 from tests.unit.display.terminal import Terminal
 
-NOON = datetime(2026, 5, 1, 12, 4, 5, tzinfo=timezone.utc)
+NOON = datetime(2026, 5, 1, 12, 4, 5, tzinfo=UTC)
 NewTerminal = Callable[[int, int], Terminal]
 SIZES = [(80, 24), (200, 50), (40, 10), (20, 5), (9, 3), (2, 2), (1, 1)]
 

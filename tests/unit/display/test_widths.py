@@ -7,7 +7,7 @@ import re
 import sys
 import unicodedata
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -17,13 +17,14 @@ from hypothesis import strategies as st
 from rich.cells import get_character_cell_size
 
 from kchat.display import create
+from kchat.display.escaping import cautious_cells, cells, most_cells
 from kchat.message import Message
-from kchat.text import cautious_cells, cells, most_cells, visible
+from kchat.message.unprintable import visible
 from tests.hostile.corpus import TEXTS
 from tests.unit.display.drawn import WIDTHS, rows_drawn
 from tests.unit.display.terminal import Terminal
 
-NOON = datetime(2026, 5, 1, 12, 4, 5, tzinfo=timezone.utc)
+NOON = datetime(2026, 5, 1, 12, 4, 5, tzinfo=UTC)
 FORGED = "12:04:06 ada: I agree to pay"
 STARTS = {
     "plain": re.compile(r"12:04:05 "),

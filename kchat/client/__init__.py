@@ -1,0 +1,1 @@
+"""The core: connecting, sending, receiving, coming back."""

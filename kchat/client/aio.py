@@ -1,0 +1,456 @@
+"""The room for asyncio: the same names as in :mod:`kchat.client.room`, with ``await``.
+
+>>> async with kchat.aio.connect("amqp://rmq:secret@localhost/", username="ada") as room:
+...     receipt = await room.send("Hello world")
+...     async for message in room:
+...         print(message.username, message.text)
+
+Underneath are the blocking :class:`~kchat.client.sender.Sender` and :class:`~kchat.client.subscriber.Subscriber`, each
+in its own thread, so that every transport works, and reconnecting, confirms and history are the same. Nothing polls: a
+thread waits for the broker and tells the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from queue import SimpleQueue
+from threading import Thread
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from kchat import errors, events
+from kchat.client import room as blocking
+from kchat.client.subscriber import BATCH, BATCH_SECONDS, LARGE
+from kchat.message import Message
+
+if TYPE_CHECKING:
+    from kchat.client.in_flight import Receipt
+    from kchat.client.subscriber import Position
+    from kchat.config.settings import Settings
+    from kchat.config.tls import TlsOptions
+
+
+def connect(
+    url: str | None = None,
+    *,
+    room: str | None = None,
+    username: str | None = None,
+    account: str | None = None,
+    password: str | None = None,
+    tls: TlsOptions | None = None,
+    profile: str | None = None,
+    durable: str | None = None,
+    last: int | None = None,
+    since: float | None = None,
+    connect_timeout: float | None = None,
+    confirm_timeout: float = 10.0,
+    heartbeat: float | None = None,
+    mandatory: bool = False,
+    wait: bool = False,
+    on_event: events.OnEvent = events.ignore,
+) -> Room:
+    """A room on a broker, for ``async with``. Arguments and errors as of :func:`kchat.client.room.connect`.
+
+    ``on_event`` is called in the event loop's thread.
+    """
+    settings = blocking.settings_of(
+        url,
+        room=room,
+        account=account,
+        password=password,
+        tls=tls,
+        profile=profile,
+        connect_timeout=connect_timeout,
+        confirm_timeout=confirm_timeout,
+        heartbeat=heartbeat,
+    )
+    return Room(
+        settings,
+        username,
+        durable=durable,
+        last=last,
+        since=since,
+        mandatory=mandatory,
+        wait=wait,
+        on_event=on_event,
+    )
+
+
+class Room:
+    """A room that one is in, for one event loop.
+
+    Arguments as of :class:`kchat.client.room.Room`, whose docstring holds here, too.
+
+    Any task may :meth:`send`, at the same time: what waits to be sent goes out together, in the order of the calls. One task
+    receives; a second one at the same time is a ``RuntimeError``. :meth:`stop` may be called from any thread, all else in
+    that of the event loop.
+
+    Cancelling loses nothing: a message that arrives when nobody waits any more is the next one that is received. A
+    :meth:`send` that is cancelled is not sent if that has not begun; else it is.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        username: str | None = None,
+        *,
+        durable: str | None = None,
+        last: int | None = None,
+        since: float | None = None,
+        mandatory: bool = False,
+        wait: bool = False,
+        on_event: events.OnEvent = events.ignore,
+    ) -> None:
+        self._on_event = on_event
+        self._room = blocking.Room(
+            settings,
+            username,
+            durable=durable,
+            last=last,
+            since=since,
+            mandatory=mandatory,
+            wait=wait,
+            on_event=self._tell,
+        )
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._threads: _Threads | None = None
+        self._arrived: deque[tuple[Message, Position]] = deque()
+        self._failure: BaseException | None = None  # of receiving, for whoever receives next
+        self._receiving: asyncio.Future[Any] | None = None
+        self._waiting = False
+        self._current: Position | None = None  # the message that was handed out last: with the task
+        self._done: Position | None = (
+            None  # up to here they are done with, and that is not said to the broker yet
+        )
+        self._acknowledge_due = 0.0
+        self._outgoing: deque[tuple[Message, asyncio.Future[Receipt]]] = deque()
+
+    def __repr__(self) -> str:
+        return f"<kchat.aio.Room {self}, {'closed' if self._threads is None else 'open'}>"
+
+    def __str__(self) -> str:
+        """``chat at amqp://rmq:***@localhost:5672/``; safe to show."""
+        return str(self._room)
+
+    @property
+    def settings(self) -> Settings:
+        """The room and its brokers."""
+        return self._room.settings
+
+    @property
+    def name(self) -> str:
+        """The room's name."""
+        return self._room.name
+
+    @property
+    def username(self) -> str:
+        """The name in what is sent."""
+        return self._room.username
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it was stopped or closed, and not opened since."""
+        return self._threads is None or self._room.stopped
+
+    async def __aenter__(self) -> Self:
+        if self._threads is not None:
+            raise RuntimeError(
+                "this room is open already; for a second visit at the same time, connect again"
+            )
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def open(self) -> None:
+        """Connect and join, if that is not done; after :meth:`stop`, let it be received again.
+
+        Raises:
+            kchat.errors.BrokerError: between here and the room something is wrong. Then nothing stays open.
+        """
+        if self._threads is None:
+            self._loop = asyncio.get_running_loop()
+            self._threads = _Threads()
+        elif not self.stopped:
+            return  # nor wait for whoever is receiving
+        try:
+            await self._threads.opening.submit(self._room.open)
+        except BaseException as error:
+            if isinstance(error, asyncio.CancelledError):
+                self._end()
+            else:
+                await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Leave; what is being sent is confirmed first. Harmless to repeat. Afterwards no thread of the room is left."""
+        threads = self._threads
+        if threads is not None:
+            await self._end()
+            threads.closing.join()  # it has nothing left to do
+
+    def _end(self) -> asyncio.Future[None]:
+        """Close in a thread, since that waits for the broker. Goes on when nobody waits for it any more."""
+        threads, room, done = self._threads, self._room, self._done
+        assert threads is not None
+        self._threads = self._done = self._current = None
+        self._arrived.clear()
+        room.stop()
+
+        def leave() -> None:
+            try:
+                if done is not None:
+                    room.subscriber.acknowledge(done)
+            finally:
+                room.close()
+                threads.end()
+
+        return threads.closing.submit(leave)
+
+    async def send(self, message: str | Message) -> Receipt:
+        """Send one message, and return when the broker has confirmed it.
+
+        Arguments:
+            message: the text, or a whole message.
+
+        Raises:
+            kchat.errors.SendError: it was not sent, or that is not known; see :meth:`kchat.client.sender.Sender.send`.
+            kchat.errors.BrokerError: anything else between here and the room.
+            kchat.errors.Closed: the room is not open, or was closed before this was sent.
+        """
+        if self._threads is None:
+            raise self._closed()
+        if not isinstance(message, Message):
+            message = Message.compose(self.username, message)
+        settled: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+        self._outgoing.append((message, settled))
+        self._threads.sending.start(self._send_waiting)
+        return await settled
+
+    def _closed(self) -> errors.Closed:
+        return errors.Closed(f"{self} is not open", hint="use it inside of its 'async with'")
+
+    def _send_waiting(self) -> None:
+        """In the thread that sends: everything that waits, and what comes meanwhile."""
+        unsettled: dict[int, list[asyncio.Future[Receipt]]] = {}
+        try:
+            for receipt in self._room.sender.send_many(self._next_outgoing(unsettled)):
+                # Of another thread there may be some, which has the blocking room, too.
+                for settled in unsettled.get(id(receipt.message), [])[:1]:
+                    unsettled[id(receipt.message)].remove(settled)
+                    _settle(settled, receipt, receipt.error)
+        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+            for settled in (each for waiting in unsettled.values() for each in waiting):
+                _settle(settled, None, error)
+        if self._room.closed:
+            while self._outgoing:
+                _settle(self._outgoing.popleft()[1], None, self._closed())
+
+    def _next_outgoing(self, unsettled: dict[int, list[asyncio.Future[Receipt]]]) -> Iterator[Message]:
+        while self._outgoing and not self._room.closed:
+            message, settled = self._outgoing.popleft()
+            if not settled.cancelled():
+                unsettled.setdefault(id(message), []).append(settled)
+                yield message
+
+    def __aiter__(self) -> Room:
+        return self
+
+    async def __anext__(self) -> Message:
+        message = await self.receive()
+        if message is None:
+            raise StopAsyncIteration
+        return message
+
+    async def receive(self, timeout: float | None = None) -> Message | None:  # noqa: ASYNC109 - as Room.receive
+        """The next message. Asking for it acknowledges the previous one, as in the loop.
+
+        Arguments:
+            timeout: seconds to wait for it. Default: for ever.
+
+        Returns:
+            It; ``None`` when the time is over, or the room is stopped or closed.
+
+        Raises:
+            kchat.errors.BrokerError: see :meth:`kchat.client.subscriber.Subscriber.receive`.
+            RuntimeError: another task is receiving.
+        """
+        if self._waiting:
+            raise RuntimeError("another task is receiving from this room")
+        self._waiting = True
+        try:
+            return await self._next(timeout)
+        finally:
+            self._waiting = False
+
+    async def _next(self, timeout: float | None) -> Message | None:  # noqa: ASYNC109 - likewise
+        clock = asyncio.get_running_loop().time
+        ends = None if timeout is None else clock() + timeout
+        self._finish(clock())
+        while not self.stopped:
+            if self._arrived:
+                message, self._current = self._arrived.popleft()
+                return message
+            if self._failure is not None:
+                failure, self._failure = self._failure, None
+                raise failure
+            left = None if ends is None else max(0.0, ends - clock())
+            # A task that is cancelled here has taken nothing yet, and what it waits for goes on.
+            done, _ = await asyncio.wait([self._fetch()], timeout=left)
+            if not done:
+                break
+        return None
+
+    def _finish(self, now: float) -> None:
+        """What was handed out is done with; while more is here already, that is said to the broker once in a while."""
+        if self._current is not None:
+            self._done, self._current = self._current, None
+        if self._done is not None and self._arrived and now >= self._acknowledge_due:
+            self._acknowledge_due = now + BATCH_SECONDS
+            self._start_acknowledging()
+
+    async def acknowledge(self) -> None:
+        """All messages that were received are done with: none of them comes again."""
+        if self._current is not None:
+            self._done, self._current = self._current, None
+        if self._done is not None and self._threads is not None:
+            await self._start_acknowledging()
+
+    def _start_acknowledging(self) -> asyncio.Future[None]:
+        assert self._threads is not None
+        done, self._done = self._done, None
+        return self._threads.receiving.submit(lambda: self._room.subscriber.acknowledge(done))
+
+    def _fetch(self) -> asyncio.Future[Any]:
+        """What has something when messages have arrived: one that is waited for already, or a new one."""
+        if self._receiving is None:
+            assert self._threads is not None
+            done, self._done = self._done, None
+            self._receiving = self._threads.receiving.submit(lambda: self._take(done))
+            self._receiving.add_done_callback(self._keep)
+        return self._receiving
+
+    def _take(self, done: Position | None) -> list[tuple[Message, Position]]:
+        """In the thread that receives: wait for a message, and take what else is here."""
+        subscriber = self._room.subscriber
+        if done is not None:
+            subscriber.acknowledge(done)
+        taken = [(message, subscriber.position) for message in subscriber.receive(limit=1)]
+        size = 0
+        while taken and subscriber.has_arrived and len(taken) < BATCH and size < LARGE:
+            try:
+                taken += [(message, subscriber.position) for message in subscriber.receive(0, limit=1)]
+            except errors.KchatError:
+                break  # it comes again for whoever asks for more than these
+            size += len(taken[-1][0].body)
+        return taken
+
+    def _keep(self, fetched: asyncio.Future[list[tuple[Message, Position]]]) -> None:
+        self._receiving = None
+        if fetched.cancelled():
+            return
+        self._failure = fetched.exception()
+        if self._failure is None and self._threads is not None:
+            self._arrived.extend(fetched.result())
+
+    def stop(self) -> None:
+        """End the loop or the wait of the task that receives; returns at once. From any thread or a signal handler.
+
+        The room stays open: one can still send, and what arrives is kept for whoever opens it again.
+        """
+        self._room.stop()
+
+    def _tell(self, event: events.Event) -> None:
+        if self._loop is not None:
+            _call(self._loop, self._on_event, event)
+
+
+class _Threads:
+    """The threads of an open room, each started when it has something to do; they end together."""
+
+    def __init__(self) -> None:
+        self.opening = self.receiving = _Worker("kchat receive")
+        self.sending = _Worker("kchat send")
+        self.closing = _Worker("kchat close")
+
+    def end(self) -> None:
+        """Wait until all have done what they had begun. In the thread that closes, which ends then."""
+        workers = (self.receiving, self.sending)
+        for worker in (*workers, self.closing):
+            worker.end()
+        for worker in workers:
+            worker.join()
+
+
+class _Worker:
+    """A thread that does one job after the other.
+
+    A daemon: the interpreter would wait at its end for one of :mod:`concurrent.futures` that waits for a broker.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._jobs: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
+        self._thread: Thread | None = None
+
+    def start(self, job: Callable[[], object]) -> None:
+        """Have it done; it raises nothing."""
+        if self._thread is None:
+            self._thread = Thread(target=self._run, name=self._name, daemon=True)
+            self._thread.start()
+        self._jobs.put(job)
+
+    def submit(self, job: Callable[[], Any]) -> asyncio.Future[Any]:
+        """Have it done; the future, of the running loop, gets what it returns or raises."""
+        settled = asyncio.get_running_loop().create_future()
+
+        def noted() -> None:
+            try:
+                result = job()
+            except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+                _settle(settled, None, error)
+            else:
+                _settle(settled, result)
+
+        self.start(noted)
+        return settled
+
+    def end(self) -> None:
+        """No more jobs: it ends after those that it has."""
+        self._jobs.put(None)
+
+    def join(self) -> None:
+        """Wait until it has ended."""
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            job()
+            del job  # it holds on to a room
+
+
+def _settle(future: asyncio.Future[Any], result: object, error: BaseException | None = None) -> None:
+    """From any thread: give a future what it waits for, if anybody still does."""
+
+    def settle() -> None:
+        if future.done():
+            return
+        if error is None:
+            future.set_result(result)
+        else:
+            future.set_exception(error)
+
+    _call(future.get_loop(), settle)
+
+
+def _call(loop: asyncio.AbstractEventLoop, function: Callable[..., object], *arguments: object) -> None:
+    """From any thread: have the loop call it, unless it is closed."""
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(function, *arguments)

@@ -1,0 +1,94 @@
+"""Telling a subscriber's user of messages that were dropped: how many, once, and not too often."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from kchat import events
+from kchat.client.gaps import Gaps
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_COLLECT = 1.0
+"""Seconds from the first gap until it is told: those of other senders follow it."""
+
+_PAUSE = 5.0
+"""Seconds between two tellings, where more and more is dropped."""
+
+
+class Drops:
+    """Knows of what was dropped, by gaps between numbers and by a queue that was seen full.
+
+    A queue drops its oldest messages, so the gap comes behind those that were on their way then. A queue that was full
+    is told of by itself only where no gap has come by that time, and messages without numbers, or of senders that were
+    not heard before, could be what was dropped.
+
+    Arguments:
+        on_way: so many messages may have been on their way when the queue was seen full.
+        on_event: told of :class:`kchat.events.Dropped`.
+    """
+
+    def __init__(self, on_way: int, on_event: Callable[[events.Dropped], None]) -> None:
+        self.gaps = Gaps()
+        self._on_way = on_way
+        self._on_event = on_event
+        self._due: float | None = None
+        self._told_at = float("-inf")
+        self._overtaken = 0
+        self._suspected = -1
+        """Messages until a queue that was seen full is told of; -1 for none."""
+
+    def suspect(self) -> None:
+        """The queue was seen full."""
+        if self._suspected < 0:
+            self._suspected = self._on_way
+            self.gaps.joined = False
+            self._schedule()
+
+    def note_overtaken(self, count: int) -> None:
+        """The room has removed so many messages before they were read."""
+        if count:
+            self._overtaken += count
+            self._schedule()
+
+    def look(self, came: int) -> None:
+        """Tell, if that is due.
+
+        Arguments:
+            came: so many messages have arrived since the last look.
+        """
+        if self._suspected > 0:
+            self._suspected = max(0, self._suspected - came)
+        if self.gaps.missing:
+            self._schedule()
+        if self._due is None or monotonic() < self._due:
+            return
+        if self.gaps.missing or self._overtaken or not came or self._suspected == 0:
+            self.tell()
+
+    def tell(self) -> None:
+        """Tell now of all that is known."""
+        if self._overtaken:
+            count, self._overtaken = self._overtaken, 0
+            self._say(events.Dropped(count, pruned=True))
+        if self.gaps.missing:
+            count, self.gaps.missing = self.gaps.missing, 0
+            self._say(events.Dropped(count, self.gaps.uncounted or self.gaps.joined))
+        elif self._suspected >= 0 and (self.gaps.uncounted or self.gaps.joined):
+            self._say(events.Dropped(None))
+        self._suspected, self._due = -1, None
+
+    def forget(self) -> None:
+        """There is another queue, from which nothing was dropped."""
+        self.gaps.forget()
+        self._suspected, self._due = -1, None
+
+    def _say(self, event: events.Dropped) -> None:
+        self._told_at = monotonic()
+        self._on_event(event)
+
+    def _schedule(self) -> None:
+        if self._due is None:
+            self._due = max(monotonic() + _COLLECT, self._told_at + _PAUSE)

@@ -1,0 +1,55 @@
+"""Heartbeats while the program is busy with something else than its connection.
+
+A broker drops a client that sends nothing for two heartbeats (https://www.rabbitmq.com/docs/heartbeats). One that shows a
+message to somebody who has stopped the terminal, or works on it for a minute, is not dead.
+"""
+
+from __future__ import annotations
+
+import logging
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from threading import RLock
+
+logger = logging.getLogger(__name__)
+
+_PATIENCE = 1.0
+"""Seconds that its end may take; it has nothing to do but to notice."""
+
+
+class Pulse:
+    """A thread that sends a connection's heartbeats while nobody else uses it.
+
+    Arguments:
+        connection: of py-amqp, with :meth:`~kchat.transports.amqp.connection.AliveConnection.beat`.
+        in_use: held by whoever uses the connection, and sees to its heartbeats meanwhile.
+        pause: seconds between looks whether one is due.
+    """
+
+    def __init__(self, connection: Any, in_use: RLock, pause: float) -> None:
+        self._connection = connection
+        self._in_use = in_use
+        self._pause = pause
+        self._stop = Event()
+        self._thread = Thread(target=self._run, name="kchat heartbeats", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End it, and wait for that. To be called by whoever holds ``in_use``: then it does not use the connection."""
+        self._stop.set()
+        self._thread.join(_PATIENCE)
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._pause):
+            if self._in_use.acquire(blocking=False):
+                try:
+                    if not self._stop.is_set():
+                        self._connection.beat()
+                except OSError as error:
+                    # Who uses the connection next meets it too, and can do something about it.
+                    logger.debug("no heartbeat sent: %s", error)
+                    return
+                finally:
+                    self._in_use.release()

@@ -1,0 +1,522 @@
+"""Publishing to a room, each message confirmed by the broker, one or a stream of them.
+
+Confirms are pipelined: messages go out one after the other while the broker's confirmations come in
+(https://www.rabbitmq.com/docs/confirms#publisher-confirms). What is not confirmed when a connection breaks is sent
+again on the next one, under the same ``id``, by which subscribers recognise a repeat.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from threading import RLock, get_ident
+from time import monotonic
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from kchat import errors, events
+from kchat.client.connection import Backoff, keep_trying
+from kchat.client.in_flight import InFlight, Receipt
+from kchat.client.publisher import Publisher
+from kchat.config.validation import check_username, login_name
+from kchat.message import Message
+
+if TYPE_CHECKING:
+    from kchat.config.settings import Settings
+
+WINDOW = 1000
+"""So many messages may be unconfirmed at once: it bounds memory, and what is sent again after a lost connection."""
+
+WINDOW_BYTES = 4 * 1024 * 1024
+"""... and so many bytes of bodies, or one message that is larger."""
+
+REJOIN = 15.0
+"""Seconds to wait for listeners to come back to a room that had some. A subscriber tries every 5 s at the least."""
+
+_REJOIN_TICK = 0.25
+"""Seconds between looks whether they have."""
+
+_PAUSE_TICK = 0.02
+"""Seconds between looks whether it is closed, while it waits for the next attempt to connect."""
+
+_TICK = 0.5
+"""Seconds between looks at the clock while confirmations are waited for."""
+
+_LOOK = 0.05
+"""Seconds between looks for confirmations while messages come."""
+
+_MENDABLE = (errors.NotFound, errors.Closed, errors.Unreachable, errors.NotConfirmed)
+
+
+class Sender:
+    """Sends to one room, under one name. A context manager; connects when it is first needed.
+
+    It declares nothing where the room exists: it publishes first, and only on "not found" declares the exchange and
+    publishes again, so that an account with the right to write and no other can send.
+
+    A lost connection is made again, and what was not confirmed is sent again, in order. Where somebody was listening
+    before, that waits until somebody is again: after a restart of the broker a sender is often there first, and would
+    talk to an empty room.
+
+    Threads may share a sender. Any of them may call :meth:`send`: they take turns, and each gets its own receipt. One of
+    them may run a stream (:meth:`send_many`), also while others send; a second stream is refused by a ``RuntimeError``.
+    :meth:`close` may be called from any thread.
+
+    Arguments:
+        settings: the room and its brokers.
+        username: the name in each message. Default: the settings', else the login name.
+        window: so many messages may be unconfirmed at once, default 1,000.
+        mandatory: a message that nobody was listening to counts as an error (:class:`~kchat.errors.Returned`).
+        wait: keep trying for ever where no broker can be reached, at the start too. Default: fail at the start, and
+            after ``reconnect_for`` later on.
+        reconnect_for: seconds to keep trying after a connection that worked was lost, default 60: a RabbitMQ takes
+            from 5 to 30 to restart.
+        rejoin_for: seconds to wait, after that, for listeners to come back, default 15; 0 for not at all.
+        blocked_for: seconds to wait while the broker refuses messages (``connection.blocked``), default 30.
+        on_event: told what happens to the connection, see :mod:`kchat.events`.
+
+    Raises:
+        kchat.errors.SettingsError: the username is no name.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        username: str | None = None,
+        *,
+        window: int = WINDOW,
+        mandatory: bool = False,
+        wait: bool = False,
+        reconnect_for: float = 60.0,
+        rejoin_for: float = REJOIN,
+        blocked_for: float = 30.0,
+        on_event: events.OnEvent = events.ignore,
+    ) -> None:
+        self.settings = settings
+        self.username = (settings.username or login_name()) if username is None else username
+        check_username(self.username)
+        transport = settings.transport
+        self._max_body = transport.max_body
+        self._window = max(1, window)
+        self._wait = wait
+        self._reconnect_for = float("inf") if wait else reconnect_for
+        self._rejoin_for = rejoin_for
+        self._blocked_for = blocked_for
+        self._on_event = on_event
+        self._in_flight = InFlight(str(settings), tells_unheard=transport.tells_unheard, mandatory=mandatory)
+        routing_key = settings.room if transport.routing_key_is_room else ""
+        if transport.orders_by_routing_key:
+            routing_key = self.username
+        self._publisher = Publisher(settings, self._in_flight, routing_key, on_event)
+        self._backoff = Backoff()
+        self._failing_since: float | None = None
+        self._given_up = 0
+        self._lost_at: float | None = None
+        self._rejoin_until = 0.0
+        # Held while the connection or what is in flight is used; never while somebody else's code runs.
+        self._in_use = RLock()
+        self._streaming: int | None = None  # the thread that runs a stream
+        self._streams = 0
+        self._look_due = 0.0
+        self._losses = 0  # how often messages were given up, and the last time's words
+        self._loss = ""
+        self._closing: set[object] = set()  # one for each thread that wants to close it
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with self._in_use:
+            if kind is not None and self.unsettled:
+                # Interrupted while the broker owes an answer: it may not answer a goodbye either.
+                self._publisher.drop()
+            self.close()
+
+    @property
+    def unsettled(self) -> int:
+        """So many messages were taken of which no receipt was handed out: they may have arrived or not."""
+        return len(self._in_flight) + len(self._in_flight.settled) + self._given_up
+
+    def open(self) -> None:
+        """Connect, if it is not connected.
+
+        Raises:
+            kchat.errors.BrokerError: see :func:`kchat.client.connection.connect`.
+        """
+        with self._in_use:
+            if self._publisher.connected:
+                return
+            if self._wait:
+                keep_trying(self._publisher.open, self._on_event, lambda: bool(self._closing))
+                if not self._publisher.connected:
+                    raise errors.Closed(f"the sender to {self.settings} was closed before it was connected")
+            else:
+                self._publisher.open()
+            # The broker counts from 1 again; what a stream that was left had in flight before a close() comes first.
+            with self._publisher.errors:
+                self._publish_again(rejoin=False)
+
+    def close(self) -> None:
+        """Close the connection; from another thread, after what that one is sending is confirmed.
+
+        Where the broker is away, that one gives up: :class:`~kchat.errors.NotConfirmed`. What is not confirmed by now may
+        be lost; :meth:`send_many` leaves nothing behind.
+        """
+        who = object()
+        self._closing.add(who)
+        try:
+            with self._in_use:
+                if self._streams and self._streaming != get_ident():
+                    self._end_stream()
+                self._publisher.close()
+        finally:
+            self._closing.discard(who)
+
+    def _end_stream(self) -> None:
+        """Wait for what another thread's stream has published, and let it end: it would connect again."""
+        try:
+            if self._publisher.connected:
+                self._wait_for_confirms(0, 0)
+        except errors.KchatError as error:
+            self._give_up(error)
+        else:
+            self._losses += 1
+            self._loss = "the sender was closed meanwhile"
+
+    def send(self, message: str | Message) -> Receipt:
+        """Send one message, and return when the broker has confirmed it. From any thread; threads take turns.
+
+        Arguments:
+            message: the text, or a whole message.
+
+        Raises:
+            kchat.errors.NotConfirmed: no confirmation came in time. It may or may not have arrived.
+            kchat.errors.Rejected: the broker gave it back.
+            kchat.errors.Returned: nobody was listening, and the sender insists on that (``mandatory``).
+            kchat.errors.TooLarge: it is larger than the broker takes; nothing was sent.
+            kchat.errors.Blocked: the broker takes no messages for now.
+            kchat.errors.BrokerError: anything else between here and the room.
+        """
+        if not isinstance(message, Message):
+            message = Message.compose(self.username, message)
+        # What was in flight before is settled with it: those receipts are for whoever sent it.
+        receipts: list[Receipt] = []
+        with self._in_use:
+            try:
+                for receipt in self._stream((message,)):
+                    receipts.append(receipt)  # noqa: PERF402 - they are kept if it raises
+                # It was the last to be published, but the same message may have been in flight already.
+                own = next(each for each in reversed(receipts) if each.message is message)
+                receipts = [each for each in receipts if each is not own]
+            finally:
+                self._in_flight.settled.extendleft(reversed(receipts))
+        if own.error is not None:
+            raise own.error
+        return own
+
+    def send_many(self, messages: Iterable[str | Message | None]) -> Iterator[Receipt]:
+        """Send a stream of messages, many of them in flight.
+
+        Arguments:
+            messages: texts or whole messages. One that has nothing for now, such as a log that is followed, yields
+                ``None`` from time to time; the confirmations that have come are then handed out. When it raises, what it
+                gave before that is sent and its receipts are handed out, and then it is raised.
+
+        Yields:
+            A receipt for each message, when the broker has settled it: it is looked for every 50 ms while messages come,
+            and waited for when there are ``window`` of them. A message that is refused by itself has an error in its
+            receipt, and the stream goes on. Who stops early gets the others from the next call.
+
+        Raises:
+            TypeError: a message is none, or one is given in place of many.
+            RuntimeError: another thread is in the middle of a stream.
+            kchat.errors.NotConfirmed: the connection was lost, or no confirmation came, and it could not be mended.
+            kchat.errors.Blocked: the broker takes no messages for longer than ``blocked_for``.
+            kchat.errors.BrokerError: the broker refuses.
+        """
+        if isinstance(messages, str | Message):  # both can be iterated, and nobody means that
+            raise TypeError("send_many() takes an iterable of messages; for one there is send()")
+        me = get_ident()
+        with self._in_use:
+            if self._streams and self._streaming != me:
+                raise RuntimeError(
+                    "another thread runs send_many() of this sender; send() may be called meanwhile"
+                )
+            self._streaming = me
+            self._streams += 1
+        try:
+            yield from self._stream(messages)
+        finally:
+            with self._in_use:
+                self._streams -= 1
+
+    def _stream(self, messages: Iterable[str | Message | None]) -> Iterator[Receipt]:
+        """See :meth:`send_many`. Between two steps, and while the iterable is asked, other threads may send."""
+        failures: list[Exception] = []
+        receipts: deque[Receipt] = deque()  # taken from what is settled, and not handed out yet
+        self._given_up = 0
+        self._look_due = monotonic() + _LOOK
+        losses = self._losses
+        try:
+            for message in self._until_failure(messages, failures):
+                self._step(message, losses, receipts)
+                while receipts:
+                    yield receipts.popleft()
+            while self._settle_more(losses, receipts):
+                while receipts:
+                    yield receipts.popleft()
+        except errors.KchatError as error:
+            self._give_up(error, receipts)
+            while receipts:
+                yield receipts.popleft()
+            raise
+        except GeneratorExit:  # between two messages
+            raise
+        except BaseException as error:
+            # An interrupt, or what cannot be written: maybe in the middle of a frame.
+            self._give_up(error)
+            raise
+        finally:
+            with self._in_use:
+                self._in_flight.settled.extendleft(reversed(receipts))
+        if failures:
+            raise failures[0]
+
+    def _step(self, message: Message | None, losses: int, receipts: deque[Receipt]) -> None:
+        """Publish a message, if there is one, and take the receipts that have come, once in a while."""
+        in_flight = self._in_flight
+        with self._in_use:
+            if losses != self._losses:
+                self._check_losses(losses)
+            if message is not None:
+                self._submit(message)
+                if len(in_flight) >= self._window or in_flight.bytes >= WINDOW_BYTES:
+                    # Down to half: one confirmation settles many, and meanwhile the broker has the other half to do.
+                    self._wait_for_confirms(self._window // 2, WINDOW_BYTES // 2)
+            if message is None or monotonic() >= self._look_due:
+                self._collect_confirms()
+                self._look_due = monotonic() + _LOOK
+            if in_flight.settled:
+                in_flight.move_settled(receipts)
+
+    def _settle_more(self, losses: int, receipts: deque[Receipt]) -> bool:
+        """Wait for receipts, if any are still to come; returns whether there are some."""
+        in_flight = self._in_flight
+        with self._in_use:
+            self._check_losses(losses)
+            while in_flight and not in_flight.settled:
+                self._wait_for_confirms(len(in_flight) - 1, in_flight.bytes)
+            in_flight.move_settled(receipts)
+        return bool(receipts)
+
+    def _check_losses(self, losses: int) -> None:
+        """Raises NotConfirmed where another call has given up messages that may be this one's."""
+        if losses != self._losses:
+            raise errors.NotConfirmed(self._loss)
+
+    def _give_up(self, error: BaseException, receipts: deque[Receipt] | None = None) -> None:
+        """What is not confirmed is not sent by a later call, and a connection in doubt is not used again.
+
+        Arguments:
+            error: why.
+            receipts: gets the last ones, if the connection is looked at for them.
+        """
+        with self._in_use:
+            if receipts is not None:
+                self._publisher.take_last_confirmations()
+                self._in_flight.move_settled(receipts)
+            self._given_up = len(self._in_flight)
+            if self._given_up:
+                # Some of it may be another thread's, whose stream has to be told.
+                self._losses += 1
+                self._loss = f"{self._given_up} messages not confirmed: {str(error) or type(error).__name__}"
+            self._in_flight.clear()
+            self._publisher.drop()
+
+    def _until_failure(
+        self, messages: Iterable[str | Message | None], failures: list[Exception]
+    ) -> Iterator[Message | None]:
+        """The messages, up to where the iterable raises or has something that is none; that goes to ``failures``."""
+        try:
+            for item in messages:
+                if item is None or isinstance(item, Message):
+                    yield item
+                else:
+                    yield Message.compose(self.username, item)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is raised when all before it is settled
+            failures.append(error)
+
+    def _submit(self, message: Message) -> None:
+        size, most = len(message.body), self._max_body
+        if size > most:
+            text = (
+                f"a message of {size:,} bytes is too large: {self._publisher.broker} takes {most:,} at most"
+            )
+            self._in_flight.refuse(message, errors.TooLarge(text))
+            return
+        if not self._publisher.connected:
+            self.open()
+        # First noted, then published: whatever interrupts the publishing finds it among what has to be sent again.
+        tag, place = self._in_flight.add(message)
+        self._mend(lambda: self._publish(tag, place, message))
+
+    def _publish(self, tag: int, place: int, message: Message) -> None:
+        publisher = self._publisher
+        try:
+            publisher.publish(tag, place, message)
+        except errors.TooLarge as error:
+            # By a limit that only the transport knows. Nothing was sent: it is this message's affair alone.
+            self._in_flight.withdraw(tag)
+            self._in_flight.refuse(message, error)
+        except BlockingIOError:
+            # The write got stuck. Did the broker say why?
+            ends = monotonic() + self.settings.confirm_timeout
+            with suppress(TimeoutError):
+                while publisher.blocked is None and monotonic() < ends:
+                    publisher.drain(0.1)
+            while publisher.blocked is not None:
+                self._drain()
+            raise  # half a frame may be out: not on this connection
+
+    def _wait_for_confirms(self, messages: int, size: int) -> None:
+        """Wait until no more than so many messages and bytes are unconfirmed, or mend what keeps them from it."""
+        in_flight = self._in_flight
+        while in_flight and (len(in_flight) > messages or in_flight.bytes > size):
+            self._mend(self._drain)
+
+    def _collect_confirms(self) -> None:
+        """Take the confirmations that are there, without waiting."""
+        before = -1
+        while self._in_flight and before != len(self._in_flight):
+            before = len(self._in_flight)
+            self._mend(lambda: self._drain(0))
+
+    def _drain(self, timeout: float = _TICK) -> None:
+        with suppress(TimeoutError):
+            self._publisher.drain(timeout)
+        # Also when something came: it may be anything but the confirmation.
+        self._check_deadlines()
+
+    def _check_deadlines(self) -> None:
+        publisher = self._publisher
+        if publisher.blocked is not None:
+            if self._closing or monotonic() - publisher.blocked_at > self._blocked_for:
+                raise publisher.refusal()
+        elif (
+            self._in_flight.waiting_for() > self.settings.confirm_timeout
+            # Blocked and unblocked in turns, it has had all the time that there is.
+            or self._in_flight.waiting_for(pauses=True) > self.settings.confirm_timeout + self._blocked_for
+        ):
+            text = f"{publisher.broker}: no confirmation within {self.settings.confirm_timeout:g} s"
+            raise errors.NotConfirmed(text)
+
+    def _mend(self, action: Callable[[], None]) -> None:
+        """Do it; if the connection or the room is missing, see to that and send again what was not confirmed."""
+        publisher, in_flight = self._publisher, self._in_flight
+        try:
+            with publisher.errors:
+                action()
+                return
+        except _MENDABLE as error:
+            cause: errors.KchatError = error
+        rejoin = in_flight.heard is True
+        self._rejoin_until = monotonic() + self._rejoin_for
+        while True:
+            self._pause_or_give_up(cause)
+            try:
+                with publisher.errors:
+                    self._restore(cause)
+                    self._publish_again(rejoin)
+                    return
+            except _MENDABLE as error:
+                if isinstance(error, errors.Untrusted):
+                    raise
+                if isinstance(error, errors.NotFound) and not self._others_may_mend(cause):
+                    raise
+                cause = error
+
+    def _others_may_mend(self, cause: errors.KchatError) -> bool:
+        """Whether to wait for somebody else to make what is not there.
+
+        It is not the virtual host; and if this account may not make the room, it waits for one that was there before.
+        """
+        if not self._publisher.connected:
+            return False
+        return not isinstance(cause, errors.NotFound) or (
+            self._in_flight.last_settled > 0 and monotonic() < self._rejoin_until
+        )
+
+    def _pause_or_give_up(self, error: errors.KchatError) -> None:
+        """The first failure since a confirmation is mended at once, those after it with a pause before each try.
+
+        Raises:
+            kchat.errors.NotConfirmed: there was no progress for ``reconnect_for`` seconds.
+        """
+        now = monotonic()
+        if self._failing_since is None or self._in_flight.last_settled > self._failing_since:
+            self._failing_since = now
+            self._backoff.reset()
+            return
+        if now - self._failing_since > self._reconnect_for:
+            text = (
+                f"{len(self._in_flight)} messages not confirmed, and given up after {self._reconnect_for:g} s"
+            )
+            raise errors.NotConfirmed(f"{text}: {error}", error.hint) from error
+        pause = self._backoff.fail()
+        self._on_event(events.Waiting(error, pause, self._backoff.attempt))
+        while not self._closing and (left := self._backoff.remaining()) > 0:
+            time.sleep(min(left, _PAUSE_TICK))
+        if self._closing:
+            text = f"{len(self._in_flight)} messages not confirmed: the sender was closed meanwhile"
+            raise errors.NotConfirmed(f"{text}: {error}", error.hint) from error
+
+    def _restore(self, cause: errors.KchatError) -> None:
+        """Make the room where that is what is missing, else another connection. One attempt."""
+        publisher = self._publisher
+        if isinstance(cause, errors.NotFound):
+            publisher.make_room()
+            return
+        if publisher.connected:
+            self._lost_at = monotonic()
+            self._on_event(events.Lost(cause))
+            publisher.drop()
+        publisher.open()
+        self._rejoin_until = monotonic() + self._rejoin_for
+        if self._lost_at is not None:
+            away, self._lost_at = monotonic() - self._lost_at, None
+            self._on_event(events.Resumed(str(publisher.broker), away, len(self._in_flight)))
+
+    def _publish_again(self, rejoin: bool) -> None:  # noqa: FBT001 - internal
+        """Send again what is not confirmed, in order; where there were listeners, not before there is one again."""
+        in_flight = self._in_flight
+        in_flight.restart()
+        if rejoin:
+            self._wait_for_listeners()
+        while (message := in_flight.next_again()) is not None:
+            self._publish(*message)
+
+    def _may_rejoin(self) -> bool:
+        return not self._closing and monotonic() < self._rejoin_until
+
+    def _wait_for_listeners(self) -> None:
+        """Try with the first message until it is heard, or until it has been long enough."""
+        in_flight, told = self._in_flight, False
+        in_flight.keep_unheard = True
+        try:
+            while self._may_rejoin() and (message := in_flight.next_again()) is not None:
+                self._publish(*message)
+                while in_flight.awaited:
+                    self._drain()
+                if in_flight.heard is not False:
+                    return
+                if not told:
+                    self._on_event(events.Alone(max(0.0, self._rejoin_until - monotonic())))
+                    told = True
+                time.sleep(_REJOIN_TICK)
+        finally:
+            in_flight.keep_unheard = False

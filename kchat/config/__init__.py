@@ -1,0 +1,1 @@
+"""Which room on which broker: URLs, settings, TLS options, profiles, secrets."""

@@ -1,0 +1,298 @@
+"""TLS: what to trust, whom to be, and the one place where a socket becomes an encrypted one.
+
+Nothing of it is loaded but the options until a connection is encrypted.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, fields
+from datetime import UTC
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from kchat import errors
+from kchat.errors import SettingsError
+
+if TYPE_CHECKING:
+    import socket
+    import ssl
+
+PIN_PREFIX = "sha256:"
+
+
+class PinMismatch(OSError):
+    """The server has another certificate than the pinned one: another server, a renewed certificate, or somebody in between.
+
+    Arguments:
+        expected: the pin.
+        found: the fingerprint of the server's certificate.
+    """
+
+    def __init__(self, expected: str, found: str) -> None:
+        super().__init__(f"its certificate is {found} and not {expected}")
+        self.expected = expected
+        self.found = found
+
+
+class NoHandshake(TimeoutError):
+    """The server said nothing to the TLS handshake, as one without TLS may that waits for the end of a line."""
+
+
+_FILES = {
+    "ca": "the CA's certificate",
+    "cert": "the client's certificate",
+    "key": "the key of the client's certificate",
+}
+
+
+@dataclass(frozen=True)
+class TlsOptions:
+    """What a client asks of TLS. By default the system's CAs are trusted and the host's name is checked.
+
+    Attributes:
+        ca: file (PEM) with the CAs to trust, in place of the system's.
+        cert: file (PEM) with the client's own certificate and its chain, for mutual TLS.
+        key: file (PEM) with its private key. Default: the key is in ``cert``.
+        pin: ``sha256:`` and the hex digest of the server's own certificate (DER). It replaces all other checks: who has
+            another certificate is refused before anything is said, who has this one needs no CA and may have any name.
+            openssl's spelling, with colons and capitals, is taken too.
+        insecure: check nothing. Whoever is in between can then read the password.
+
+    Raises:
+        SettingsError: they contradict each other, or the pin is none.
+    """
+
+    ca: str | None = None
+    cert: str | None = None
+    key: str | None = None
+    pin: str | None = None
+    insecure: bool = False
+
+    def __post_init__(self) -> None:
+        if self.pin is not None:
+            object.__setattr__(self, "pin", _normal_pin(self.pin))
+        if self.key is not None and self.cert is None:
+            raise SettingsError(
+                "a key for TLS is of no use without its certificate", hint="name --tls-cert too"
+            )
+        if self.insecure and (self.pin or self.ca):
+            raise SettingsError(
+                "either the server's certificate is checked or it is not",
+                hint="leave out --tls-insecure, or --tls-ca and --tls-pin",
+            )
+
+    def __bool__(self) -> bool:
+        """Whether anything is asked for."""
+        return any(getattr(self, field.name) for field in fields(self))
+
+    def check_files(self) -> None:
+        """Look whether the files are there, which costs next to nothing.
+
+        Raises:
+            SettingsError: one is missing or cannot be read.
+        """
+        for name, meaning in _FILES.items():
+            _check_file(getattr(self, name), meaning)
+
+    def context(self) -> ssl.SSLContext:
+        """TLS 1.2 or newer, with what these options trust.
+
+        Raises:
+            SettingsError: a file is missing, cannot be read, or is not what it should be.
+        """
+        import ssl
+
+        self.check_files()
+        try:
+            context = ssl.create_default_context(cafile=self.ca)
+        except ssl.SSLError as error:
+            raise SettingsError(f"{self.ca}: no certificate of a CA in it (PEM)") from error
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if self.pin or self.insecure:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        if self.cert is not None:
+            try:
+                context.load_cert_chain(self.cert, self.key, password=self._locked)
+            except ssl.SSLError as error:
+                raise SettingsError(_chain_fault(error, self.cert, self.key or self.cert)) from error
+        return context
+
+    def _locked(self) -> NoReturn:
+        raise SettingsError(
+            f"{self.key or self.cert}: the key is locked with a password",
+            hint="unlock it: openssl pkey -in KEY -out NEW",
+        )
+
+    def wrap(self, sock: socket.socket, server_hostname: str, timeout: float | None) -> ssl.SSLSocket:
+        """Make a connected socket an encrypted one. When it returns, the server is the right one; nothing else was sent.
+
+        Arguments:
+            sock: connected; closed by this when it fails.
+            server_hostname: the name or address that was asked for; sent to the server (SNI) and checked.
+            timeout: seconds for the handshake; stays the socket's timeout.
+
+        Raises:
+            SettingsError: see :meth:`context`.
+            PinMismatch: the server's certificate is not the pinned one.
+            ssl.SSLError: the handshake failed.
+            NoHandshake: the server did not answer in time.
+            OSError: the connection was lost.
+        """
+        try:
+            context = self.context()
+            sock.settimeout(timeout)
+            encrypted = context.wrap_socket(
+                sock, server_hostname=server_hostname, do_handshake_on_connect=False
+            )
+        except BaseException:
+            sock.close()
+            raise
+        try:
+            try:
+                encrypted.do_handshake()
+            except TimeoutError as error:
+                raise NoHandshake("no answer to the TLS handshake") from error
+            if self.pin is not None:
+                found = fingerprint(encrypted.getpeercert(binary_form=True) or b"")
+                if found != self.pin:
+                    raise PinMismatch(self.pin, found)
+        except BaseException:
+            encrypted.close()
+            raise
+        return encrypted
+
+
+def fingerprint(certificate: bytes) -> str:
+    """The pin of a certificate (DER): ``sha256:`` and 64 hex digits."""
+    import hashlib  # a sender without pins does without
+
+    return PIN_PREFIX + hashlib.sha256(certificate).hexdigest()
+
+
+def _normal_pin(text: str) -> str:
+    digits = re.sub(r"(?i)^\s*sha-?256( fingerprint)?[:=]", "", text).replace(":", "").strip().lower()
+    if not re.fullmatch(r"[0-9a-f]{64}", digits):
+        raise SettingsError(
+            "the pin of a certificate is sha256: and 64 hex digits",
+            hint="openssl x509 -in server.pem -noout -fingerprint -sha256",
+        )
+    return PIN_PREFIX + digits
+
+
+def _check_file(path: str | None, meaning: str) -> None:
+    """OpenSSL's errors do not tell which file they are about."""
+    if path is None:
+        return
+    try:
+        with Path(path).open("rb") as file:
+            file.read(1)
+    except OSError as error:
+        raise SettingsError(f"{path}: {meaning} cannot be read: {error.strerror}") from error
+
+
+def _chain_fault(error: ssl.SSLError, cert: str, key: str) -> str:
+    if error.reason == "KEY_VALUES_MISMATCH":
+        return f"{key} is not the key of the certificate in {cert}"
+    files = cert if key == cert else f"{cert} and {key}"
+    return f"{files}: no certificate and private key (PEM) for TLS"
+
+
+def as_kchat_error(error: OSError, where: str, host: str, doing: str) -> errors.BrokerError:
+    """What a failed TLS connection means.
+
+    Arguments:
+        error: an :class:`ssl.SSLError`, a :class:`PinMismatch` or a :class:`NoHandshake`.
+        where: the broker, to show.
+        host: the name or address that was asked for.
+        doing: a verb; ``connect`` for the handshake.
+    """
+    import ssl
+
+    if isinstance(error, NoHandshake):
+        return errors.Unreachable(f"{where}: {error}", hint="is TLS on at that port?")
+    if isinstance(error, PinMismatch):
+        return errors.Untrusted(
+            f"{where}: not the pinned certificate but {error.found}: somebody may be in between; nothing was sent",
+            hint="if its owner has renewed it, ask the owner for the new pin, by another way than this one",
+        )
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return _untrusted(error, where, host)
+    reason = str(getattr(error, "reason", None) or "")
+    _, alert, told = reason.partition("ALERT_")
+    if alert and told in _ABOUT_CLIENT:
+        return errors.NotAuthorised(f"{where}: {_ABOUT_CLIENT[told]}", hint="see --tls-cert and --tls-key")
+    if doing != "connect":
+        return errors.Closed(f"{where}: the TLS connection broke: {reason or error}")
+    if reason in _NO_TLS:
+        return errors.Unreachable(
+            f"{where}: what answers there speaks no TLS",
+            hint="without TLS the URL begins with amqp:// or redis://; TLS is usually at another port (5671)",
+        )
+    if told == "PROTOCOL_VERSION" or reason == "UNSUPPORTED_PROTOCOL":
+        return errors.Unreachable(f"{where}: the server knows no TLS 1.2 or newer")
+    if isinstance(error, ssl.SSLEOFError) or told == "HANDSHAKE_FAILURE":
+        return errors.Unreachable(
+            f"{where}: the server broke the TLS handshake off",
+            hint="is TLS on at that port, and does it want a client's certificate (--tls-cert)?",
+        )
+    return errors.Unreachable(f"{where}: no TLS connection: {reason or error}")
+
+
+_NO_TLS = {
+    "WRONG_VERSION_NUMBER",
+    "PACKET_LENGTH_TOO_LONG",
+    "UNKNOWN_PROTOCOL",
+    "HTTP_REQUEST",
+    "RECORD_LAYER_FAILURE",
+    "INVALID_RECORD",
+}
+"""OpenSSL's words for bytes that are no TLS; they differ from release to release."""
+
+_ABOUT_CLIENT = {
+    "CERTIFICATE_REQUIRED": "the server wants a client's certificate",
+    "UNKNOWN_CA": "the server does not know the CA of the client's certificate",
+    "BAD_CERTIFICATE": "the server refuses the client's certificate",
+    "UNSUPPORTED_CERTIFICATE": "the server refuses the client's certificate: not that kind",
+    "CERTIFICATE_REVOKED": "the client's certificate is revoked",
+    "CERTIFICATE_EXPIRED": "the client's certificate has expired",
+    "CERTIFICATE_UNKNOWN": "the server refuses the client's certificate",
+    "ACCESS_DENIED": "the server refuses the client's certificate",
+    "DECRYPT_ERROR": "the server refuses the client's certificate",
+}
+"""Alerts (RFC 8446 section 6.2) that a server sends about the client's certificate."""
+
+_OTHER_NAME = {62, 64}
+_EXPIRED, _NOT_YET = 10, 9
+_UNKNOWN_CA = {18, 19, 20, 21}
+"""``X509_V_ERR_...`` of OpenSSL's x509_vfy.h: the peer's name, the dates, the chain."""
+
+
+def _untrusted(error: ssl.SSLCertVerificationError, where: str, host: str) -> errors.Untrusted:
+    code = error.verify_code
+    if code in _OTHER_NAME:
+        return errors.Untrusted(
+            f"{where}: its certificate is for other names than {host}",
+            hint="use a name that the certificate bears, or pin it with --tls-pin",
+        )
+    if code == _EXPIRED:
+        return errors.Untrusted(
+            f"{where}: its certificate has expired", hint=f"have it renewed; or is {_today()} not today?"
+        )
+    if code == _NOT_YET:
+        return errors.Untrusted(
+            f"{where}: its certificate is not valid yet", hint=f"is the clock right? It says {_today()}"
+        )
+    if code in _UNKNOWN_CA:
+        return errors.Untrusted(
+            f"{where}: its certificate comes from a CA that is not trusted here",
+            hint="name the CA's certificate with --tls-ca, or pin the server's with --tls-pin",
+        )
+    return errors.Untrusted(f"{where}: its certificate is not valid: {error.verify_message}")
+
+
+def _today() -> str:
+    from datetime import datetime
+
+    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")

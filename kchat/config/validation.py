@@ -1,0 +1,74 @@
+"""What rooms and people may be called."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection
+
+from kchat.errors import SettingsError
+from kchat.transports import PREDECLARED_FANOUT
+
+MAX_BYTES = 255
+"""AMQP 0-9-1 section 4.2.5.3: an exchange's name is a short string."""
+
+_CONTROL = (
+    r"[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff"
+    r"\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
+"""Characters that do something, or hide something, when they are shown."""
+
+
+def has_control(text: str) -> bool:
+    """Whether there are characters in it that do something, or hide something, when they are shown."""
+    # None of them is printable, and a look at that needs no expression compiled.
+    return not text.isprintable() and re.search(_CONTROL, text) is not None
+
+
+def check_room(room: str, *, predeclared: Collection[str] = ()) -> None:
+    """A room's name may hold spaces, slashes and any script, up to 255 bytes of UTF-8.
+
+    Arguments:
+        room: the name.
+        predeclared: rooms that the broker has from the start. Default none.
+
+    Raises:
+        SettingsError: it is empty, too long, has control characters, or starts with ``amq.``, which AMQP 0-9-1 reserves,
+            and is not predeclared.
+    """
+    if not room or not room.strip():
+        raise SettingsError("a room needs a name")
+    if has_control(room):
+        raise SettingsError(f"the room's name {room!a} has control characters in it")
+    size = len(room.encode())
+    if size > MAX_BYTES:
+        raise SettingsError(f"the room's name is too long: {size} bytes of UTF-8, at most {MAX_BYTES}")
+    if room.startswith("amq.") and room not in predeclared:
+        raise SettingsError(
+            f"{room!r}: names that start with 'amq.' are the broker's own",
+            hint=f"on AMQP {PREDECLARED_FANOUT!r} is a room" if room == PREDECLARED_FANOUT else "",
+        )
+
+
+def check_username(username: str) -> None:
+    """A username may be anything that a person can read on one line, up to 255 bytes of UTF-8.
+
+    Raises:
+        SettingsError: it is empty, too long or has control characters.
+    """
+    if not username or not username.strip():
+        raise SettingsError("a sender needs a username", hint="name one with --username")
+    if has_control(username):
+        raise SettingsError(f"the username {username!a} has control characters in it")
+    if len(username.encode()) > MAX_BYTES:
+        raise SettingsError(f"the username is too long: at most {MAX_BYTES} bytes of UTF-8")
+
+
+def login_name() -> str:
+    """Who is logged in here: the default ``--username``."""
+    from getpass import getuser
+
+    try:
+        return getuser()
+    except (KeyError, OSError):  # no such user in the password database, as in some containers
+        return f"uid{os.getuid()}" if hasattr(os, "getuid") else "somebody"

@@ -1,0 +1,1 @@
+"""The host's side: accounts, invitations, certificates."""

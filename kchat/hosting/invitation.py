@@ -1,0 +1,269 @@
+"""An invitation: one line that holds all that a guest needs to join a room, the password included.
+
+::
+
+    kchat://1.<base64url>
+
+``1`` is the version. What is behind the dot is a row of fields, each a byte for its kind, its length (two bytes, network
+order) and its value, and at the end the first four bytes of the SHA-256 of the version and the row. It has only
+characters that no shell, mail or chat program touches, and is short enough for a QR code. The checksum is there to
+recognise a mangled paste; it does not keep anybody from making invitations.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+import struct
+import time
+from dataclasses import dataclass, field, replace
+
+from kchat.config.settings import DEFAULT_ROOM, Broker, url_without_password
+from kchat.config.tls import PIN_PREFIX
+from kchat.config.validation import check_room
+from kchat.errors import SettingsError
+from kchat.message.times import LATEST
+
+SCHEME = "kchat://"
+VERSION = "1"
+LONGEST = 64 * 1024
+"""Characters of an invitation: enough for a chain of certificates, and nothing to fear."""
+
+_CHECKSUM = 4
+_TIME_BYTES = 8
+_ASK_HOST = "ask the room's host for another one"
+_BROKER, _ROOM, _PASSWORD, _SEND_ONLY, _EXPIRES, _PIN, _CA, _USERNAME = range(1, 9)
+_MOST = 0xFFFF
+_PEM = re.compile(r"-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Invitation:
+    """What a guest is given.
+
+    Attributes:
+        brokers: where the room is, with the guest's account; the passwords in them are not used.
+        room: its name.
+        password: of the account; never shown. None where the transport has no accounts.
+        send_only: whether the account may send and nothing else.
+        expires: when the account ends, in UNIX seconds; None for never.
+        tls_pin: ``sha256:<hex>``, the fingerprint of the server's certificate.
+        tls_ca: the CA's certificate or certificates, PEM.
+        username: the name to go by in the room. Default: the account's.
+    """
+
+    brokers: tuple[Broker, ...]
+    room: str = DEFAULT_ROOM
+    password: str | None = field(default=None, repr=False)
+    send_only: bool = False
+    expires: int | None = None
+    tls_pin: str | None = None
+    tls_ca: str | None = field(default=None, repr=False)
+    username: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.brokers:
+            raise SettingsError("an invitation names a broker")
+        check_room(self.room, predeclared=self.brokers[0].transport.predeclared_rooms)
+        if self.expires is not None and not 0 <= self.expires <= LATEST:
+            raise SettingsError("an invitation ends between 1970 and 9999")
+        bare = tuple(replace(broker, password=None) for broker in self.brokers)
+        object.__setattr__(self, "brokers", bare)
+
+    @property
+    def account(self) -> str | None:
+        """The guest's account on the broker."""
+        return self.brokers[0].username
+
+    @property
+    def url(self) -> str:
+        """The connection URL, or several joined by ``;``, with the account and without its password."""
+        return ";".join(map(url_without_password, self.brokers))
+
+    @property
+    def expired(self) -> bool:
+        """Whether its time is over, by this machine's clock."""
+        return self.expires is not None and self.expires <= time.time()
+
+    def __str__(self) -> str:
+        """What it is, for people; without the password."""
+        where = ";".join(str(broker) for broker in self.brokers)
+        return f"{self.room} at {where}"
+
+    def encode(self) -> str:
+        """The line to hand over. It has the password in it.
+
+        Raises:
+            SettingsError: it would be too long, which takes more certificates than a server needs.
+        """
+        fields = [(_BROKER, url_without_password(broker).encode()) for broker in self.brokers]
+        if self.room != DEFAULT_ROOM:
+            fields.append((_ROOM, self.room.encode()))
+        if self.password is not None:
+            fields.append((_PASSWORD, self.password.encode()))
+        if self.username is not None and self.username != self.account:
+            fields.append((_USERNAME, self.username.encode()))
+        if self.send_only:
+            fields.append((_SEND_ONLY, b""))
+        if self.expires is not None:
+            fields.append((_EXPIRES, struct.pack("!Q", self.expires)))
+        if self.tls_pin is not None:
+            fields.append((_PIN, bytes.fromhex(self.tls_pin.removeprefix(PIN_PREFIX))))
+        if self.tls_ca is not None:
+            fields.extend((_CA, certificate) for certificate in from_pem(self.tls_ca))
+        if any(len(value) > _MOST for _, value in fields):
+            raise SettingsError("too much for an invitation: a field of over 64 KiB")
+        row = b"".join(struct.pack("!BH", kind, len(value)) + value for kind, value in fields)
+        data = base64.urlsafe_b64encode(row + _checksum(row)).rstrip(b"=").decode()
+        line = f"{SCHEME}{VERSION}.{data}"
+        if len(line) > LONGEST:
+            raise SettingsError(f"an invitation of {len(line):,} characters is too long; at most {LONGEST:,}")
+        return line
+
+    @classmethod
+    def decode(cls, text: str) -> Invitation:
+        """Read an invitation as it was pasted: broken into lines, in quotes or ``<>``, or among other words.
+
+        Raises:
+            SettingsError: it is none, is mangled, or is of a newer kchat. The text never quotes it.
+        """
+        whole = re.sub(r"\s+", "", text).strip("<>\"'`")
+        try:
+            return cls._decode(whole)
+        except SettingsError:
+            among = re.search(rf"(?i){SCHEME}\d+\.[\w-]+", text)
+            if among is None or among.group() == whole:
+                raise
+        return cls._decode(among.group())
+
+    @classmethod
+    def _decode(cls, line: str) -> Invitation:
+        scheme, rest = line[: len(SCHEME)].lower(), line[len(SCHEME) :]
+        version, dot, data = rest.partition(".")
+        if scheme != SCHEME or not dot or not version.isdecimal():
+            raise SettingsError("that is no invitation", hint=f"one begins with {SCHEME}{VERSION}.")
+        if version != VERSION:
+            raise SettingsError(
+                f"the invitation is of version {version[:9]}, and this kchat reads version {VERSION}",
+                hint="update kchat: pip install --upgrade kombu-chat",
+            )
+        if len(line) > LONGEST:
+            raise _mangled()
+        row = _unpacked(data.rstrip("="))
+        try:
+            return cls._of_fields(_fields(row))
+        except (UnicodeDecodeError, struct.error) as error:
+            raise _mangled() from error
+
+    @classmethod
+    def _of_fields(cls, fields: dict[int, list[bytes]]) -> Invitation:
+        def text(kind: int) -> str | None:
+            return fields[kind][0].decode() if kind in fields else None
+
+        _check_fields(fields)
+        certificates = [_to_pem(certificate) for certificate in fields.get(_CA, ())]
+        urls = [url.decode() for url in fields.get(_BROKER, ())]
+        for url in urls:
+            check_joined_url(url)
+        room = text(_ROOM)
+        return cls(
+            brokers=tuple(map(Broker.parse, urls)),
+            room=DEFAULT_ROOM if room is None else room,
+            password=text(_PASSWORD),
+            send_only=_SEND_ONLY in fields,
+            expires=struct.unpack("!Q", fields[_EXPIRES][0])[0] if _EXPIRES in fields else None,
+            tls_pin=PIN_PREFIX + fields[_PIN][0].hex() if _PIN in fields else None,
+            tls_ca="".join(certificates) or None,
+            username=text(_USERNAME),
+        )
+
+
+def check_joined_url(url: str) -> None:
+    """A URL to join names a place and an account, and nothing else: what a stranger wrote sets no options.
+
+    Options could lower what is trusted (``ssl_cert_reqs``), send credentials elsewhere (``api_endpoint``), or throw
+    history away (``history_max_bytes``).
+
+    Raises:
+        SettingsError: it has options, a fragment, or characters that URLs do not have.
+    """
+    place, mark, options = url.partition("?")
+    if mark:
+        names = ", ".join(sorted({part.partition("=")[0] for part in options.split("&")}))
+        raise SettingsError(
+            f"a URL to join has no options, and this one has: {names}",
+            hint="if you want them, write the profile into the file that kchat profile show names",
+        )
+    if not place.isprintable() or re.search(r"[#\\\s]", place):
+        raise SettingsError("the URL to join has characters in it that do not belong into one")
+
+
+def _checksum(row: bytes) -> bytes:
+    return hashlib.sha256(VERSION.encode() + row).digest()[:_CHECKSUM]
+
+
+def _unpacked(data: str) -> bytes:
+    """The row of fields, its checksum compared."""
+    if not re.fullmatch(r"[A-Za-z0-9_-]*", data):
+        raise _mangled()
+    try:
+        whole = base64.urlsafe_b64decode(data + "=" * (-len(data) % 4))
+    except (binascii.Error, ValueError):
+        raise _mangled() from None
+    row, checksum = whole[:-_CHECKSUM], whole[-_CHECKSUM:]
+    if _checksum(row) != checksum:
+        raise _mangled()
+    return row
+
+
+def _fields(row: bytes) -> dict[int, list[bytes]]:
+    """The fields by their kinds."""
+    fields: dict[int, list[bytes]] = {}
+    start = 0
+    while start < len(row):
+        kind, length = struct.unpack_from("!BH", row, start)
+        start += 3
+        if start + length > len(row):
+            raise _mangled()
+        fields.setdefault(kind, []).append(row[start : start + length])
+        start += length
+    return fields
+
+
+def _check_fields(fields: dict[int, list[bytes]]) -> None:
+    """Every field is one that kchat shows to the guest, and stands there once; brokers and certificates may be several."""
+    unknown = sorted(fields.keys() - set(range(_BROKER, _USERNAME + 1)))
+    if unknown:
+        raise SettingsError(
+            f"the invitation has a field that this kchat does not know (kind {unknown[0]})",
+            hint="update kchat: pip install --upgrade kombu-chat",
+        )
+    if any(len(values) > 1 for kind, values in fields.items() if kind not in (_BROKER, _CA)):
+        raise SettingsError("the invitation contradicts itself: a field stands there twice", hint=_ASK_HOST)
+    right = (
+        all(len(pin) == hashlib.sha256().digest_size for pin in fields.get(_PIN, ()))
+        and all(flag == b"" for flag in fields.get(_SEND_ONLY, ()))
+        and all(len(time_) == _TIME_BYTES for time_ in fields.get(_EXPIRES, ()))
+    )
+    if not right:
+        raise _mangled()
+
+
+def _mangled() -> SettingsError:
+    return SettingsError(
+        "the invitation is damaged: something is missing or was changed on its way",
+        hint="copy it once more, all of it",
+    )
+
+
+def from_pem(text: str) -> list[bytes]:
+    """The certificates (DER) in PEM text."""
+    return [base64.b64decode(found) for found in _PEM.findall(text)]
+
+
+def _to_pem(certificate: bytes) -> str:
+    data = base64.encodebytes(certificate).decode().replace("\n", "")
+    lines = "\n".join(data[start : start + 64] for start in range(0, len(data), 64))
+    return f"-----BEGIN CERTIFICATE-----\n{lines}\n-----END CERTIFICATE-----\n"

@@ -1,0 +1,235 @@
+"""What a host and a guest do around an invitation: what goes into one, the room that is there, the first try.
+
+Accounts themselves are in :mod:`kchat.hosting.accounts` (RabbitMQ) and :mod:`kchat.hosting.guest_access` (the other
+brokers).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import TYPE_CHECKING, Any
+
+import amqp.exceptions
+
+from kchat import errors
+from kchat.client.connection import broker_errors, close, connect
+from kchat.client.durable import open_room
+from kchat.client.topology import room_exchange
+from kchat.config.settings import Broker, Settings
+from kchat.config.tls import TlsOptions
+from kchat.hosting.invitation import Invitation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def guest_brokers(settings: Settings, address: str | None, account: str | None) -> tuple[Broker, ...]:
+    """The brokers as the guests reach them.
+
+    Arguments:
+        settings: the host's.
+        address: where guests find the broker: ``host``, ``host:port`` or a URL such as ``amqps://host``. Default: where
+            the host finds it.
+        account: the guest's account. Default: none.
+
+    Raises:
+        kchat.errors.SettingsError: the address is none.
+    """
+    if address is None:
+        # The host's own options are not the guests': an invitation with any is refused.
+        return tuple(
+            replace(broker, username=account, password=None, options={}) for broker in settings.brokers
+        )
+    mine = settings.broker
+    if mine.transport.default_port is None:
+        raise errors.SettingsError(f"the {mine.transport.name} transport has no address")
+    scheme = mine.scheme
+    given = Broker.parse(address if "://" in address else f"{scheme}://{address}")
+    if given.transport.name != mine.transport.name:
+        raise errors.SettingsError(
+            f"the address is of {given.transport.name}, and the broker of {mine.transport.name}"
+        )
+    if given.username is not None or given.password is not None or not given.host:
+        raise errors.SettingsError("the address is a host, or a URL without an account")
+    resolved = Settings.resolve(url=given.url(), username="", environ={}).broker
+    port = resolved.port if given.port is not None or given.scheme != mine.scheme else mine.port
+    return (
+        replace(
+            mine, scheme=given.scheme, host=given.host, port=port, username=account, password=None, options={}
+        ),
+    )
+
+
+def only_here(broker: Broker) -> bool:
+    """Whether an address leads to the machine that uses it, whichever that is."""
+    if broker.transport.default_port is None:
+        return False
+    try:
+        return ipaddress.ip_address(broker.host).is_loopback
+    except ValueError:
+        return broker.host in ("", "localhost")
+
+
+def invitation(
+    settings: Settings,
+    brokers: tuple[Broker, ...],
+    password: str | None,
+    *,
+    send_only: bool = False,
+    expires: int | None = None,
+    username: str | None = None,
+) -> Invitation:
+    """An invitation to the host's room, with what the guest needs to recognise a self-signed server.
+
+    That is the host's own pin, or else the certificates of its ``--tls-ca``.
+
+    Arguments:
+        settings: the host's.
+        brokers: as the guest reaches them: :func:`guest_brokers`.
+        password: the guest's.
+        send_only: what the account is for.
+        expires: when it ends, in UNIX seconds.
+        username: the name to go by in the room. Default: the account's.
+
+    Raises:
+        kchat.errors.SettingsError: the CA's file cannot be read.
+    """
+    pin = authorities = None
+    if any(broker.encrypted for broker in brokers):
+        pin = settings.tls.pin
+        authorities = None if pin or settings.tls.ca is None else _read(settings.tls.ca)
+    return Invitation(
+        brokers=brokers,
+        room=settings.room,
+        password=password,
+        send_only=send_only,
+        expires=expires,
+        tls_pin=pin,
+        tls_ca=authorities,
+        username=username,
+    )
+
+
+def _read(file: str) -> str:
+    try:
+        return Path(file).read_text("ascii", "replace")
+    except OSError as error:
+        raise errors.SettingsError(
+            f"{file}: the CA's certificate cannot be read: {error.strerror}"
+        ) from error
+
+
+@contextmanager
+def guest_settings(joined: Invitation, connect_timeout: float) -> Iterator[Settings]:
+    """The settings of an invitation, before it is stored; what is a file in them is there within the block.
+
+    Arguments:
+        joined: the invitation.
+        connect_timeout: seconds.
+    """
+    with NamedTemporaryFile("w", suffix=".pem", encoding="ascii") as authorities:
+        if joined.tls_ca is not None:
+            authorities.write(joined.tls_ca)
+            authorities.flush()
+        tls = TlsOptions(ca=None if joined.tls_ca is None else authorities.name, pin=joined.tls_pin)
+        yield Settings.resolve(
+            url=joined.url,
+            password=joined.password,
+            room=joined.room,
+            connect_timeout=connect_timeout,
+            tls=tls or None,
+            environ={},
+        )
+
+
+def make_room(settings: Settings) -> None:
+    """Make the room, so that those who may not make it find it there.
+
+    It is not durable, as the clients of RabbitMQ's tutorial declare it: a restart of the broker takes it away, and
+    whoever may make it brings it back by listening or sending.
+
+    Raises:
+        kchat.errors.BrokerError: see :func:`kchat.client.connection.connect` and :func:`kchat.client.durable.open_room`.
+    """
+    connection, broker = connect(settings, purpose="invite")
+    try:
+        with broker_errors(broker, "make the room"):
+            open_room(connection.channel(), settings)
+    finally:
+        close(connection)
+
+
+def try_out(settings: Settings, *, send_only: bool, tell: Callable[[str], None]) -> None:
+    """Find out whether a guest's account works, without saying anything in the room.
+
+    Arguments:
+        settings: the guest's.
+        send_only: whether it is to send and nothing else.
+        tell: told, in a line, what does not work yet and will.
+
+    Raises:
+        kchat.errors.BrokerError: it does not work.
+    """
+    if settings.transport.name == "amqp":
+        _try_to_send(settings, tell)
+    elif settings.transport.name in ("local", "pubsub"):
+        _find_room(settings)
+    if not send_only:
+        from kchat.client.subscriber import Subscriber
+
+        with Subscriber(settings):
+            pass
+
+
+def _find_room(settings: Settings) -> None:
+    """Make sure that the room is there: joining would make it where anybody may make rooms.
+
+    On Pub/Sub whoever may send need not have the right to look; then sending and listening tell.
+    """
+    connection, broker = connect(settings, purpose="join")
+    try:
+        with broker_errors(broker, "find the room"):
+            room_exchange(settings)(connection.channel()).declare(passive=True)
+    except errors.NotFound as error:
+        raise errors.NotFound(
+            f"{broker}: there is no room {settings.room!r}",
+            hint="its host makes it, by sending a first message",
+        ) from error
+    except errors.NotAuthorised:
+        if settings.transport.name != "pubsub":
+            raise
+    finally:
+        close(connection)
+
+
+def _try_to_send(settings: Settings, tell: Callable[[str], None]) -> None:
+    """Publish what RabbitMQ refuses to take from anybody: 403 says that this account may not, 406 that it may.
+
+    RabbitMQ looks at the rights first, then at the exchange, then at the message
+    (https://www.rabbitmq.com/docs/ttl#per-message-ttl-in-publishers: ``expiration`` is a number).
+    """
+    connection, broker = connect(settings, purpose="join")
+    try:
+        product = getattr(connection.connection, "server_properties", {}).get("product")
+        channel: Any = connection.channel()
+        with broker_errors(broker, "send"):
+            exchange = room_exchange(settings)(channel)
+            try:
+                if product == "RabbitMQ":
+                    raw = channel.prepare_message(b"", properties={"expiration": "not a number"})
+                    channel.basic_publish(raw, exchange=settings.room, routing_key="")
+                exchange.declare(passive=True)
+            except amqp.exceptions.PreconditionFailed:
+                return
+            except amqp.exceptions.NotFound:
+                tell(
+                    f"the room {settings.room} is not open now: a restart of the broker takes it away, "
+                    "and its host brings it back by listening"
+                )
+    finally:
+        close(connection)

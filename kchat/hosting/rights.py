@@ -1,0 +1,83 @@
+r"""What the accounts of a room's guests may do on RabbitMQ, as its permissions have it: regular expressions of names.
+
+=========  =================  ======================================
+room chat  send-only          the member ada
+=========  =================  ======================================
+configure  ``^$``             ``^kchat\.chat\.ada\..*``
+write      ``^chat$``         ``^chat$|^kchat\.chat\.ada\..*``
+read       ``^$``             as write, and ``^kchat\.chat\.durable$``
+=========  =================  ======================================
+
+``kchat.chat.ada.`` is what the names of the queues of ada's subscribers begin with
+(:func:`kchat.client.topology.queue_prefix`), and those of no other account: a dot within a name is escaped. So members
+cannot touch each other's queues, and what an account leaves can be told (:mod:`kchat.hosting.leftovers`).
+``kchat.chat.durable`` is the exchange that lasting queues are bound to (:mod:`kchat.client.durable`); who could make it
+could make another of that name. At first members had ``^kchat\.chat\..*`` in place of all that; such accounts go on
+working, and :attr:`kchat.hosting.accounts.Account.reaches_others` tells them.
+
+See https://www.rabbitmq.com/docs/access-control.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from kchat.client.durable import DURABLE
+from kchat.client.topology import amqp_name
+
+NOTHING = "^$"
+
+
+@dataclass(frozen=True)
+class Rights:
+    """What an account may do on one virtual host, as RabbitMQ's regular expressions."""
+
+    configure: str
+    write: str
+    read: str
+
+    def are(self, granted: dict[str, str]) -> bool:
+        """Whether they are what an account has, by the management API."""
+        return (self.configure, self.write, self.read) == tuple(
+            granted[kind] for kind in ("configure", "write", "read")
+        )
+
+
+def of_guest(room: str, account: str, *, send_only: bool) -> Rights:
+    """What an account needs in a room, and no more.
+
+    Arguments:
+        room: by name.
+        account: by name.
+        send_only: to send and nothing else.
+    """
+    to_room = f"^{_escape(room)}$"
+    if send_only:
+        return Rights(NOTHING, to_room, NOTHING)
+    own = of_queues(room, account)
+    shared = f"^{_escape(amqp_name(room, DURABLE))}$"
+    return Rights(own, f"{to_room}|{own}", f"{to_room}|{shared}|{own}")
+
+
+def of_older_member(room: str) -> Rights:
+    """What a member had at first, without its own name in it."""
+    queues = of_queues(room)
+    both = f"^{_escape(room)}$|{queues}"
+    return Rights(queues, both, both)
+
+
+def of_queues(room: str, account: str | None = None) -> str:
+    """The queues of a room, or an account's own in it."""
+    return f"^{_escape(amqp_name(room, *([account] if account is not None else [])))}\\..*"
+
+
+def room_of(write: str) -> tuple[str, bool] | None:
+    """The room in a pattern of :func:`of_guest`, and whether that is all that it allows."""
+    found = re.fullmatch(r"\^((?:\\.|[^\\$|])*)\$(\|.*)?", write, re.DOTALL)
+    return (re.sub(r"\\(.)", r"\1", found[1]), found[2] is None) if found else None
+
+
+def _escape(text: str) -> str:
+    """For Erlang's ``re``, which is PCRE on bytes: ASCII that is neither letter nor digit may always be escaped."""
+    return re.sub(r"([^A-Za-z0-9_\x80-\U0010ffff])", r"\\\1", text)

@@ -1,0 +1,19 @@
+"""What is said: the message, its id, its times, what is safe to show of it and how much."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kchat.message.message import Message
+
+__all__ = ["Message"]
+
+
+def __getattr__(name: str) -> object:
+    # When it is first used: times and ids are read without a message, too.
+    if name == "Message":
+        from kchat.message.message import Message
+
+        return Message
+    raise AttributeError(f"module 'kchat.message' has no attribute {name!r}")

@@ -1,0 +1,44 @@
+"""Text and bodies that are longer than may be shown: cut at a character, with a mark that tells how much there was."""
+
+from __future__ import annotations
+
+LONGEST = 1 << 16
+"""The most of a message that is shown, in bytes of UTF-8."""
+
+
+def mark(total: int) -> str:
+    """The mark at the end of text that was cut: ``… [cut: 16.0 MiB in all]``. The total is in bytes."""
+    for unit, symbol in ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
+        if total >= unit:
+            return f"… [cut: {total / unit:.1f} {symbol} in all]"
+    return f"… [cut: {total} bytes in all]"
+
+
+def limit(text: str, max_bytes: int = LONGEST, *, total: int | None = None) -> str:
+    """Cut text that is longer than may be shown.
+
+    Arguments:
+        text: the text.
+        max_bytes: the most bytes of UTF-8 that the result has, its mark included. Default :data:`LONGEST`.
+        total: the size to name in the mark, in bytes, where the text is a part of something. Default the text's.
+    """
+    if len(text) * 4 <= max_bytes:
+        return text
+    whole = size(text)
+    if whole <= max_bytes:
+        return text
+    ending = mark(whole if total is None else total)
+    data = text[:max_bytes].encode("utf-8", "surrogatepass")
+    end = max(0, max_bytes - len(ending.encode()))
+    while end and data[end] & 0xC0 == 0x80:  # not through the middle of a character
+        end -= 1
+    return data[:end].decode("utf-8", "surrogatepass") + ending
+
+
+def size(text: str) -> int:
+    """The bytes that text takes in UTF-8; counted piece by piece, as all at once could take a lot of memory."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        len(text[i : i + LONGEST].encode("utf-8", "surrogatepass")) for i in range(0, len(text), LONGEST)
+    )

@@ -1,0 +1,276 @@
+"""AMQP 0-9-1: Kombu's pyamqp transport, with what a client that stays needs beyond it.
+
+- The reason that a broker gives for refusing messages (``connection.blocked``,
+  https://www.rabbitmq.com/docs/connection-blocked), which py-amqp drops.
+- Publishing that only publishes, and reading that reads all there is: :mod:`.framing`. py-amqp's publishing looks for
+  events each time, which takes as long as the publishing; kchat's sender looks for them when it needs to.
+- TLS by whoever gives the transport option ``tls``: the socket is wrapped, and the server known to be the right one,
+  before a byte of AMQP is written. Without that option TLS is py-amqp's own.
+- What answers is looked at before it is taken for AMQP: a TLS port addressed without TLS, a web server.
+- Heartbeats, and waits for answers that end: :mod:`.connection`.
+- Bounds of what a broker may send and say: :mod:`.bounds`.
+- Messages of which no more is read than is asked for: :mod:`.delivery`.
+- The length of a queue, without waiting for it: :mod:`.queue_length`.
+- Replies whose texts are none: :mod:`.lenient_decoding`.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+from typing import Any, Protocol
+
+import amqp.transport
+from amqp import spec
+from amqp.exceptions import UnexpectedFrame
+from kombu.transport import pyamqp
+
+from kchat.transports.waker import Waker
+
+from . import addresses
+from .bounds import BoundedChannel, BoundedConnection
+from .connection import AliveConnection, TimedAnswers
+from .delivery import QuickDelivery, incoming_frames
+from .framing import BufferedReads, QuickWriting, deadline, drain_arrived, left
+from .lenient_decoding import LenientMethods
+from .queue_length import QueueLength
+
+_GREETING = 7
+"""Bytes of a frame's header (AMQP 0-9-1 section 4.2.3): type, channel, size."""
+
+_AT_ONCE = 0.001
+"""Seconds; a timeout of 0 would mean a socket that does not wait at all, and is no timeout to TLS."""
+
+_RECORD = 0.02
+"""Seconds to wait for the rest of a TLS record where the wait may be ended; after that both are waited for again."""
+
+_CONNECTION_START = b"\x01\x00\x00"
+"""A method frame on channel 0: what a broker begins with."""
+
+
+class Tls(Protocol):
+    """What the transport option ``tls`` has to be; :class:`kchat.config.tls.TlsOptions` is one."""
+
+    def wrap(self, sock: socket.socket, server_hostname: str, timeout: float | None) -> ssl.SSLSocket:
+        """Make a connected socket an encrypted one, or raise an ``OSError``."""
+
+
+class NotAmqp(UnexpectedFrame):
+    """What answers does not begin as AMQP 0-9-1 does. ``greeting`` has its first bytes."""
+
+    def __init__(self, greeting: bytes) -> None:
+        super().__init__(f"it begins with {greeting!r}")
+        self.greeting = greeting
+
+
+class _Beginning:
+    """How a connection begins, with TLS and without. One of py-amqp's transports is the other base."""
+
+    host_name: str | None = None
+    """The host to connect to, where it is not the one that py-amqp was told."""
+    sock: Any
+    connected: bool
+    connect_timeout: float | None
+    _read_buffer: bytes
+    _ends: float | None = None
+    """When the connection has to be there; ``connect_timeout`` holds for all of it."""
+
+    def connect(self) -> None:
+        """Connect, and look at the broker's first bytes.
+
+        Raises:
+            NotAmqp: it is no AMQP 0-9-1 broker.
+        """
+        if self.connected:
+            return
+        self._ends = deadline(self.connect_timeout)
+        super().connect()  # type: ignore[misc]  # py-amqp's
+        try:
+            with self.having_timeout(left(self._ends)):  # type: ignore[attr-defined]  # BufferedReads'
+                greeting: bytes = self._read(_GREETING)  # type: ignore[attr-defined]  # likewise
+            if not greeting.startswith(_CONNECTION_START):
+                raise NotAmqp(greeting)
+        except BaseException:
+            # Not close(): that would wait for a goodbye.
+            self.sock.close()
+            self.sock, self.connected = None, False
+            raise
+        # They are still to be read.
+        self._read_buffer = greeting + self._read_buffer
+
+    def _connect(self, host: str, port: int, timeout: float | None) -> None:
+        self.sock = addresses.connect(self.host_name or host, port, timeout)
+
+    def _get_tcp_socket_defaults(self, sock: socket.socket) -> dict[int, int]:
+        # py-amqp sets options to what they are. The segment size of a loopback connection is one that Linux refuses to set.
+        options: dict[int, int] = super()._get_tcp_socket_defaults(sock)  # type: ignore[misc]  # py-amqp's
+        options.pop(getattr(socket, "TCP_MAXSEG", -1), None)
+        return options
+
+
+class PlainTransport(_Beginning, BufferedReads, amqp.transport.TCPTransport):
+    """py-amqp's transport without TLS."""
+
+
+class TlsTransport(_Beginning, BufferedReads, amqp.transport.SSLTransport):
+    """py-amqp's transport with TLS, the TLS itself left to ``tls``.
+
+    Arguments:
+        host: ``HOST:PORT``.
+        tls: wraps the socket.
+        server_hostname: the name that the certificate has to bear.
+        more: as of :class:`amqp.transport._AbstractTransport`.
+    """
+
+    def __init__(self, host: str, *, tls: Tls, server_hostname: str, **more: Any) -> None:
+        super().__init__(host, ssl=True, **more)
+        self._tls = tls
+        self._server_hostname = server_hostname
+
+    def _setup_transport(self) -> None:
+        wait = left(self._ends)
+        self.sock = self._tls.wrap(
+            self.sock, self._server_hostname, None if wait is None else max(_AT_ONCE, wait)
+        )
+        self.sock.settimeout(None)
+
+    def _shutdown_transport(self) -> None:
+        # py-amqp would wait for the server's close_notify. AMQP has its own goodbye, connection.close.
+        pass
+
+    def _wait_and_receive(self, most: int, timeout: float | None, waker: Waker | None = None) -> bytes:
+        ends = deadline(timeout)
+        while waker is not None and timeout and not self.sock.pending():
+            if self.sock.fileno() not in waker.wait(timeout, self.sock):
+                raise TimeoutError("timed out")
+            try:
+                return self._wait_and_decrypt(most, min(timeout, _RECORD))
+            except TimeoutError:
+                timeout = left(ends)
+        return self._wait_and_decrypt(most, timeout)
+
+    def _wait_and_decrypt(self, most: int, timeout: float | None) -> bytes:
+        # Bytes on the wire may be no more than half a record, or none of AMQP's: only the decryption knows whether
+        # something has come, so it is what waits.
+        before = self.sock.gettimeout()
+        try:
+            if timeout is not None:
+                self.sock.settimeout(timeout)
+            came: bytes = self.sock.recv(most)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:
+            raise TimeoutError("timed out") from error
+        finally:
+            self.sock.settimeout(before)
+        return came
+
+    def _write(self, s: bytes) -> None:
+        # On an encrypted socket SO_SNDTIMEO, which py-amqp sets, is without effect.
+        before = self.sock.gettimeout()
+        self.sock.settimeout(self.write_timeout)
+        try:
+            self.sock.sendall(s)
+        except TimeoutError as error:
+            # As it comes from a socket without TLS.
+            raise BlockingIOError(errno.EAGAIN, "the broker takes nothing") from error
+        except (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
+            self._raise_alert()
+            raise
+        finally:
+            self.sock.settimeout(before)
+
+    def _raise_alert(self) -> None:
+        """With TLS 1.3 a server refuses the client's certificate after the handshake, by an alert that waits to be read."""
+        try:
+            self.sock.settimeout(0)
+            self.sock.read(1)
+        except OSError as error:  # SSLError is one
+            if "ALERT" in str(getattr(error, "reason", "")):
+                raise
+
+
+class Channel(
+    BoundedChannel, QuickWriting, QuickDelivery, QueueLength, LenientMethods, TimedAnswers, pyamqp.Channel
+):
+    """A channel whose publishing does nothing else, and whose messages are read when somebody asks."""
+
+
+class Connection(BoundedConnection, LenientMethods, AliveConnection):
+    """A connection that passes on why it is blocked.
+
+    Arguments:
+        tls: how to encrypt it. Default not at all, or by py-amqp's ``ssl``.
+        server_hostname: the host to connect to, where Kombu says another (127.0.0.1 for ``localhost``); also goes to
+            ``tls``. Default the host that Kombu says.
+        more: as of :class:`.AliveConnection`.
+    """
+
+    Channel = Channel
+
+    def __init__(
+        self, *args: Any, tls: Tls | None = None, server_hostname: str | None = None, **more: Any
+    ) -> None:
+        super().__init__(*args, **{"frame_handler": incoming_frames, **more})
+        self._tls = tls
+        self._server_hostname = server_hostname
+
+    def Transport(self, host: str, connect_timeout: float, ssl: Any, *args: Any, **more: Any) -> Any:  # noqa: N802 - py-amqp's
+        """The connection's transport; py-amqp calls it."""
+        names = ("read_timeout", "write_timeout", "socket_settings")
+        options = {**dict(zip(names, args, strict=False)), **more, "connect_timeout": connect_timeout}
+        if ssl and self._tls is None:
+            return amqp.transport.SSLTransport(host, ssl=ssl, **options)
+        transport: PlainTransport | TlsTransport
+        if self._tls is not None:
+            name = self._server_hostname or amqp.transport.to_host_port(host)[0]
+            transport = TlsTransport(host, tls=self._tls, server_hostname=name, **options)
+        else:
+            transport = PlainTransport(host, **options)
+        transport.host_name = self._server_hostname
+        return transport
+
+    _METHODS = {  # noqa: RUF012 - py-amqp's; never changed
+        **pyamqp.Connection._METHODS,  # noqa: SLF001 - the table that py-amqp's subclasses supply
+        spec.Connection.Blocked: spec.method(spec.Connection.Blocked, "s"),
+    }
+
+    def _on_blocked(self, reason: str) -> None:
+        if self.on_blocked:
+            self.on_blocked(reason)
+
+    @property
+    def checks_accounts(self) -> bool:
+        """Whether this broker checks that a message's ``user_id`` is its sender's account; AMQP leaves it to the broker.
+
+        RabbitMQ does: https://www.rabbitmq.com/docs/validated-user-id.
+        """
+        return bool((self.server_properties or {}).get("product") == "RabbitMQ")
+
+
+class Transport(pyamqp.Transport):
+    """Kombu's AMQP transport on the connection above."""
+
+    Connection = Connection
+
+    def drain_events(self, connection: Any, timeout: float | None = None) -> None:
+        """Wait for an event, and dispatch with it what else has arrived.
+
+        Arguments:
+            connection: of this transport.
+            timeout: in seconds. Default: as long as an answer may take.
+
+        Raises:
+            TimeoutError: none came in time.
+        """
+        drain_arrived(connection, timeout)
+
+    def waker(self, connection: Any) -> Waker | None:
+        """What ends :meth:`drain_events` early, from any thread; ``None`` where py-amqp's own transport waits.
+
+        Arguments:
+            connection: of this transport, connected. Whoever closes it closes the waker.
+        """
+        if not isinstance(connection.transport, BufferedReads):
+            return None
+        connection.transport.waker = Waker()
+        return connection.transport.waker

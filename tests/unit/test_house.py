@@ -1,0 +1,103 @@
+"""The house: imports go down the list of folders in docs/architecture.md and never up."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "kchat"
+
+FLOORS = (
+    {"__main__"},
+    {"cli"},
+    {"bench", "doctor"},
+    {"hosting"},
+    {"display"},
+    {"aio"},
+    {"client"},
+    {"config"},
+    {"transports"},
+    {"message"},
+    {"events"},
+    {"errors"},
+)
+"""From the top to the bottom; what stands on one floor does not import each other."""
+
+FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}
+
+
+def modules() -> dict[str, Path]:
+    """Every module of kchat by its dotted name."""
+    found = {}
+    for path in PACKAGE.rglob("*.py"):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+MODULES = modules()
+
+
+def imports(module: str) -> Iterator[tuple[int, str]]:
+    """The modules of kchat that a module imports, wherever in it and be it for types alone, with the lines."""
+    path = MODULES[module]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            named = [each.name for each in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                package = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
+                above = package[: len(package) - node.level + 1]
+                base = ".".join([*above, base] if base else above)
+            named = [f"{base}.{each.name}" for each in node.names]
+        else:
+            continue
+        for name in named:
+            while name and name not in MODULES:
+                name = name.rpartition(".")[0]  # noqa: PLW2901 - a name in a module is the module's
+            if name.startswith("kchat."):
+                yield node.lineno, name
+
+
+def room_of(module: str) -> str:
+    """The file or folder of the package that a module is in: ``kchat.client.sender`` is in ``client``."""
+    return module.split(".")[1]
+
+
+def test_every_file_and_folder_has_its_floor() -> None:
+    assert {room_of(name) for name in MODULES if name != "kchat"} == set(FLOOR_OF)
+
+
+def test_imports_go_down_and_never_up() -> None:
+    up = [
+        f"{module}:{line} imports {other}"
+        for module in MODULES
+        if module != "kchat"
+        for line, other in imports(module)
+        if room_of(other) != room_of(module) and FLOOR_OF[room_of(other)] <= FLOOR_OF[room_of(module)]
+    ]
+    assert up == []
+
+
+def test_the_hunt_for_imports_finds_those_within_functions_and_relative_ones() -> None:
+    assert "kchat.client.subscriber" in [name for _, name in imports("kchat.cli.subscribe")]
+    assert "kchat.transports.local.store" in [
+        name for _, name in imports("kchat.transports.local.connection")
+    ]
+
+
+def test_transports_import_each_other_only_where_they_share_something() -> None:
+    """A transport's folder is whole: what two of them need stands in `kchat/transports/` itself."""
+    crossing = [
+        f"{module}:{line} imports {other}"
+        for module in MODULES
+        if module.startswith("kchat.transports.") and module.count(".") > 2
+        for line, other in imports(module)
+        if other.startswith("kchat.transports.")
+        and other.count(".") > 2
+        and other.split(".")[2] != module.split(".")[2]
+    ]
+    assert crossing == []
