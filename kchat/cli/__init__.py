@@ -91,7 +91,7 @@ def group(ctx: click.Context, debug: bool) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
-    """Run a command line and exit with its code: see ``docs/architecture.md``, "Exit codes".
+    """Run a command line and exit with its code: see ``docs/command-line.md``.
 
     Arguments:
         argv: the words after the program's name. Default ``sys.argv[1:]``.

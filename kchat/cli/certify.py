@@ -44,7 +44,7 @@ def command(folder: Path, hosts: tuple[str, ...], clients: tuple[str, ...], days
     \b
     Examples:
       kchat certify tls --host broker.example
-      kchat certify tls --host 192.0.2.7 --client ada
+      kchat certify tls --host 192.0.2.7 --client ada --days 90
       kchat certify tls --client bob                     # later, from the same CA
       docker compose -f compose/rabbitmq-tls.yml up -d   # a RabbitMQ with them
     """

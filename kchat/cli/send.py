@@ -76,7 +76,7 @@ def command(
       kchat send "Hello world"
       kchat send --host localhost --rmq-username rmq --ask-password "Hello world"
       tail -f app.log | kchat send --username app -
-      kchat send --bot --bot-wait-s 2
+      kchat send --bot --bot-wait-s 2 --bot-count 10
       kchat send -- "- starts with a dash"
     """
     if message and text is not None:

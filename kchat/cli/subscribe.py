@@ -99,7 +99,7 @@ def command(
       kchat subscribe --last 20 --mode rich
       kchat subscribe --host localhost --rmq-username rmq -W
       kchat subscribe --mode json | jq -r .message       # for programs
-      kchat subscribe --limit 1 --idle-timeout 30        # exit code 3 if none came
+      kchat subscribe --limit 1 --idle-timeout 30        # exit code 3 if none
     """
     from kchat.cli import DONE, TOO_FEW
     from kchat.client.subscriber import Subscriber
