@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from kchat.hosting.certificates import make_client, make_server
@@ -31,6 +32,11 @@ from tests.window import Window
 
 if importlib.util.find_spec("tests.brokers.pubsub") is not None:
     from tests.brokers.pubsub import pubsub_emulator  # noqa: F401 - a fixture
+
+
+# How long an example takes says how busy the machine is, and nothing about the code.
+hypothesis.settings.register_profile("kchat", deadline=None)
+hypothesis.settings.load_profile("kchat")
 
 
 def pytest_configure() -> None:

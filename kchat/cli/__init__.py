@@ -21,15 +21,15 @@ DONE, FAILED, USAGE, TOO_FEW, INTERRUPTED = 0, 1, 2, 3, 130
 
 COMMANDS = {
     "send": "Send messages to a room.",
-    "subscribe": "Show what is said in a room.",
-    "invite": "Let somebody into a room.",
-    "revoke": "Take an invitation back.",
+    "subscribe": "Show the messages of a room.",
+    "invite": "Invite somebody to a room.",
+    "revoke": "Take back an invitation.",
     "join": "Accept an invitation.",
-    "profile": "Show and choose the rooms that you have joined.",
-    "doctor": "Find out why a room cannot be reached.",
+    "profile": "List and choose the rooms that you have joined.",
+    "doctor": "Find out why a room is unreachable.",
     "certify": "Make certificates for a broker with TLS.",
-    "transports": "Show which brokers kchat can use, and what each can do.",
-    "bench": "Measure how fast a room is.",
+    "transports": "List the brokers that kchat can use, and what each can do.",
+    "bench": "Measure how fast a broker is.",
     "sweep": "Delete what killed subscribers left behind on Pub/Sub.",
 }
 
@@ -59,7 +59,8 @@ class LazyGroup(click.Group):
     cls=LazyGroup,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog='Shell completion, for bash (zsh and fish alike): eval "$(_KCHAT_COMPLETE=bash_source kchat)"',
+    epilog="\b\nShell completion, for bash; likewise zsh_source and fish_source:\n"
+    '  eval "$(_KCHAT_COMPLETE=bash_source kchat)"',
 )
 @click.version_option(__version__, prog_name="kchat")
 @click.option(
@@ -67,18 +68,18 @@ class LazyGroup(click.Group):
     is_flag=True,
     envvar="KCHAT_DEBUG",
     show_envvar=True,
-    help="Show tracebacks and what the libraries log; goes before the command.",
+    help="Show tracebacks and the libraries' logs; put it before the command.",
 )
 @click.pass_context
 def group(ctx: click.Context, debug: bool) -> None:
     """A chat room on the message broker that you already have.
 
-    With no broker named, the room is a file on this machine. Name one with --url, with --host, or with KCHAT_URL.
+    Without a broker, the room is a file on this machine. To use a broker, give --url or --host, or set KCHAT_URL.
 
     \b
     Examples:
       kchat subscribe --mode rich            # in one terminal
-      kchat send "Hello world"               # in another one
+      kchat send "Hello world"               # in another terminal
       kchat send --host localhost --rmq-username rmq --ask-password "Hello world"
     """
     if ctx.invoked_subcommand is None:
@@ -90,7 +91,7 @@ def group(ctx: click.Context, debug: bool) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
-    """Run a command line and exit with its code: see ``docs/architecture.md``, "Exit codes".
+    """Run a command line and exit with its code: see ``docs/command-line.md``.
 
     Arguments:
         argv: the words after the program's name. Default ``sys.argv[1:]``.
@@ -147,7 +148,7 @@ def _run(words: list[str]) -> int:
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.ClickException as error:
-        _complain(error.format_message(), _help_hint(error))
+        _complain(" ".join(error.format_message().split()), _help_hint(error))
         return error.exit_code
     return result if isinstance(result, int) else DONE
 
@@ -184,7 +185,13 @@ def _with_advice(error: KchatError, words: Sequence[str]) -> str:
 
 def _help_hint(error: click.ClickException) -> str:
     context = getattr(error, "ctx", None)
-    return f"see: {context.command_path} --help" if context is not None else ""
+    if context is None:
+        return ""
+    see = f"see: {context.command_path} --help"
+    mistaken = isinstance(error, click.NoSuchOption | click.BadOptionUsage)
+    if mistaken and context.command.name == "send":
+        return f'{see}; put -- before a message that begins with a dash: kchat send -- "- like this"'
+    return see
 
 
 def _complain(text: str, hint: str) -> None:

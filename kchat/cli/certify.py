@@ -6,38 +6,45 @@ from pathlib import Path
 
 import click
 
+from kchat.cli.help import Command
+from kchat.cli.options import WholeNumber
 
-@click.command(name="certify", short_help="Make certificates for a broker with TLS.")
+
+@click.command(name="certify", cls=Command)
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 @click.option(
     "--host",
     "hosts",
     multiple=True,
     metavar="NAME",
-    help="Name or address by which clients reach the broker; may be repeated. localhost is always one of them.",
+    help="The broker's name or address for clients; can be repeated. localhost is always added.",
 )
 @click.option(
     "--client",
     "clients",
     multiple=True,
     metavar="ACCOUNT",
-    help="Make a client's certificate for this account too; may be repeated.",
+    help="Make a client certificate for this account, too; can be repeated.",
 )
 @click.option(
-    "--days", type=click.IntRange(1, 3650), default=825, show_default=True, help="How long they are valid."
+    "--days",
+    type=WholeNumber(1, 3650),
+    metavar="N",
+    default=825,
+    show_default=True,
+    help="Days that the certificates are valid.",
 )
-@click.option("--renew", is_flag=True, help="Replace certificates that are there.")
+@click.option("--renew", is_flag=True, help="Replace existing certificates.")
 def command(folder: Path, hosts: tuple[str, ...], clients: tuple[str, ...], days: int, renew: bool) -> int:
-    """Make certificates in FOLDER for a broker with TLS, signed by a small CA of their own.
+    """Make certificates in FOLDER for a broker with TLS, signed by a new CA.
 
-    It writes ca.pem, server.pem and server-key.pem, and ca-key.pem, by which more can be signed later: with --client
-    alone, only those clients' certificates are made. Private keys are readable by you alone. The pin is what a
-    client that has no ca.pem can trust the server by.
+    It writes ca.pem, ca-key.pem, server.pem and server-key.pem. Later, --client alone signs more client certificates with
+    the same CA. Only you can read the private keys. Clients without ca.pem can trust the server by its pin (--tls-pin).
 
     \b
     Examples:
       kchat certify tls --host broker.example
-      kchat certify tls --host 192.0.2.7 --client ada
+      kchat certify tls --host 192.0.2.7 --client ada --days 90
       kchat certify tls --client bob                     # later, from the same CA
       docker compose -f compose/rabbitmq-tls.yml up -d   # a RabbitMQ with them
     """

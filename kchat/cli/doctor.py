@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from kchat.cli.help import Command
 from kchat.cli.options import (
     broker_options,
     confirm_timeout_option,
@@ -31,21 +32,21 @@ _SIGNS = {
 }
 
 
-@click.command(name="doctor", short_help="Find out why a room cannot be reached.")
+@click.command(name="doctor", cls=Command)
 @broker_options
 @confirm_timeout_option
 @click.option(
     "--only",
     type=click.Choice(["send", "subscribe"]),
-    help="Look only at what this command needs, for an account that may do nothing else.",
+    help="Check only what this command needs.",
 )
 @click.option(
     "--send-test",
     is_flag=True,
-    help="Send a test message to the room, where everybody sees it, and receive it.",
+    help="Send a test message, which everyone in the room sees, and receive it.",
 )
 @management_option
-@click.option("--json", "as_json", is_flag=True, help="Write the findings as one JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as one JSON object.")
 def command(
     only: Literal["send", "subscribe"] | None,
     send_test: bool,
@@ -53,9 +54,9 @@ def command(
     as_json: bool,
     **broker: Any,
 ) -> int:
-    """Walk from here to a room, and say what is wrong on the way and what to do about it.
+    """Check each step from this machine to a room, and print what is wrong and how to fix it.
 
-    Nobody in the room notices, unless --send-test asks for it. The exit code is 1 when something is wrong.
+    Nobody in the room notices, except with --send-test. The exit code is 1 if something is wrong.
 
     \b
     Examples:

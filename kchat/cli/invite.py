@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kchat.cli.help import Command
 from kchat.cli.options import (
     Duration,
+    WholeNumber,
     broker_options,
     management_option,
     tell_removed,
@@ -28,36 +30,31 @@ if TYPE_CHECKING:
 _MEMBER, _SENDER = "send and listen", "send only"
 
 
-@click.command(name="invite", short_help="Let somebody into a room.")
+@click.command(name="invite", cls=Command)
 @click.argument("name", required=False)
-@click.option("--send-only", is_flag=True, help="The guest may send and nothing else.")
+@click.option("--send-only", is_flag=True, help="The guest can send, but not receive.")
 @click.option(
     "--expires",
     type=Duration(),
     metavar="TIME",
-    help="End the account after so long: 30m, 24h, 7d. Default: never. RabbitMQ only.",
+    help="Delete the account after 30m, 24h, 7d (RabbitMQ). Default: never.",
 )
 @click.option(
     "--address",
     metavar="HOST[:PORT]|URL",
     envvar="KCHAT_ADDRESS",
-    show_envvar=True,
-    help="Where guests find the broker, if that is not where you do; a URL such as amqps://broker.example.",
+    help="The broker's address for guests, if it differs from yours.",
 )
-@click.option("--qr", is_flag=True, help="Show the invitation as a QR code too.")
-@click.option(
-    "--list", "show_list", is_flag=True, help="List the accounts that kchat has made on the broker."
-)
-@click.option(
-    "--apply", is_flag=True, help="Run the commands that Pub/Sub or Redis need, in place of showing them."
-)
+@click.option("--qr", is_flag=True, help="Show the invitation as a QR code, too.")
+@click.option("--list", "show_list", is_flag=True, help="List the accounts that kchat made on the broker.")
+@click.option("--apply", is_flag=True, help="Run the commands for Pub/Sub or Redis instead of printing them.")
 @click.option(
     "--max-connections",
-    type=click.IntRange(min=1),
+    type=WholeNumber(min=1),
     default=20,
     show_default=True,
     metavar="N",
-    help="The most connections that the guest may have at once, where the broker has such limits.",
+    help="Maximum number of the guest's connections, if the broker can limit them.",
 )
 @management_option
 @broker_options
@@ -73,13 +70,13 @@ def command(
     management_url: str | None,
     **broker: Any,
 ) -> None:
-    """Let somebody into a room: makes the account NAME, and writes an invitation to hand over.
+    """Invite somebody to a room: create the account NAME and print an invitation for the guest.
 
-    The invitation is one line on standard output. It has the account's password in it and is shown this once; the
-    guest gives it to "kchat join". Name the broker with your own account, an administrator's.
+    The invitation is one line on standard output. It contains the account's password and is shown only once; the guest
+    passes it to "kchat join". Log in with your own account, which must be an administrator.
 
-    On Pub/Sub NAME is an e-mail address or another principal, and on Redis an account; the commands that let the guest
-    in are shown, or run with --apply.
+    On Pub/Sub, NAME is an e-mail address or another principal; on Redis, an account. The commands that admit the guest
+    are printed, or run with --apply.
 
     \b
     Examples:

@@ -13,6 +13,8 @@ import click
 
 from kchat import errors
 from kchat.cli import terminal
+from kchat.cli.help import Command
+from kchat.cli.options import connect_timeout_option, refuse_misplaced_urls
 from kchat.cli.say import speaker
 
 if TYPE_CHECKING:
@@ -34,34 +36,25 @@ _OVERRULING = (
 )
 
 
-@click.command(name="join", short_help="Accept an invitation.")
+@click.command(name="join", cls=Command)
 @click.argument("invitation", metavar="INVITATION|URL|-")
-@click.option("--name", metavar="PROFILE", help="What to call the profile. Default: the room's name.")
+@click.option("--name", metavar="PROFILE", help="Name of the profile. Default: the room's name.")
 @click.option(
     "--yes",
     "-y",
     is_flag=True,
-    help="Agree to what is shown without being asked, also to replacing a profile.",
+    help="Accept without asking, even if a profile is replaced.",
 )
-@click.option("--room", help="The room, where a connection URL is given. Default: chat.")
-@click.option(
-    "--connect-timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    default=5.0,
-    show_default=True,
-    metavar="SECONDS",
-    envvar="KCHAT_CONNECT_TIMEOUT",
-    show_envvar=True,
-    help="How long a broker may take to answer.",
-)
+@click.option("--room", metavar="NAME", help="The room, if you give a connection URL. Default: chat.")
+@connect_timeout_option
 def command(
     invitation: str, name: str | None, yes: bool, room: str | None, connect_timeout: float
 ) -> int | None:
-    """Accept an INVITATION of "kchat invite": shows all that it says, asks, tries it, and stores it as a profile.
+    """Accept an INVITATION from "kchat invite": show what it contains, ask, try to connect, and save it as a profile.
 
-    From then on "kchat send" and "kchat subscribe" use it, with no options. With "-" the invitation is read from
-    standard input, which keeps its password out of the shell's history and of the list of processes. The URL of a room
-    that exists is taken as well. It is asked at the terminal, whatever standard input is; scripts agree with --yes.
+    After that, "kchat send" and "kchat subscribe" use it without further options. "-" reads the invitation from standard
+    input, which keeps its password out of the shell's history and the process list. A connection URL works as well. The
+    question is asked at the terminal even if standard input is a pipe; scripts use --yes.
 
     \b
     Examples:
@@ -69,7 +62,6 @@ def command(
       kchat join --yes - < invitation.txt
       kchat join pubsub://my-project --room lunch --name lunch
     """
-    from kchat.cli.options import refuse_misplaced_urls
     from kchat.config.settings import Settings
     from kchat.hosting import inviting, joining, profile_changes
     from kchat.hosting.invitation import SCHEME, Invitation

@@ -32,18 +32,45 @@ _LONGEST_DURATION = 100 * 365 * 86400
 """A hundred years, in seconds."""
 
 
-class Seconds(click.FloatRange):
-    """A number of seconds: more than 0, or 0 too, and finite."""
+class Seconds(click.ParamType):  # type: ignore[type-arg]  # generic since Click 8.4 only
+    """A number of seconds: more than 0 and at most a hundred years.
+
+    Arguments:
+        zero: whether 0 is allowed too.
+    """
+
+    name = "seconds"
 
     def __init__(self, *, zero: bool = False) -> None:
-        super().__init__(min=0, min_open=not zero, max=_LONGEST_DURATION)
+        self._zero = zero
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Read it; Click reports what :meth:`fail` says."""
-        number = super().convert(value, param, ctx)
-        if number != number:
-            self.fail(f"{value!r} is no number of seconds", param, ctx)
-        return float(number)
+        try:
+            number = float(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a number of seconds", param, ctx)
+        if not 0 <= number <= _LONGEST_DURATION or (number == 0 and not self._zero):
+            allowed = "0 or more" if self._zero else "more than 0"
+            self.fail(f"{value} seconds: it must be {allowed}, and at most 100 years", param, ctx)
+        return number
+
+
+class WholeNumber(click.IntRange):
+    """A whole number in a range; its bounds are in the error message, and not in the help."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read it; Click reports what :meth:`fail` says."""
+        try:
+            number = int(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a whole number", param, ctx)
+        if number < (self.min or 0) or (self.max is not None and number > self.max):
+            allowed = (
+                f"from {self.min:,} to {self.max:,}" if self.max is not None else f"{self.min:,} or more"
+            )
+            self.fail(f"{number:,} is out of range: it must be {allowed}", param, ctx)
+        return number
 
 
 class TransportName(click.Choice):  # type: ignore[type-arg]  # generic since Click 8.2 only
@@ -62,127 +89,106 @@ class TransportName(click.Choice):  # type: ignore[type-arg]  # generic since Cl
 _BROKER = (
     click.option(
         "--room",
-        show_default="the profile's, else chat",
+        metavar="NAME",
+        show_default="profile's, else chat",
         envvar="KCHAT_ROOM",
-        show_envvar=True,
         help="The room.",
     ),
+    # No `envvar` for these two: settings read KCHAT_PROFILE and KCHAT_URL themselves, each at its own rank.
     click.option(
         "--profile",
         metavar="NAME",
-        help="Take the broker and the room from this profile, made by kchat join. On the command line it comes before "
-        "everything in the environment; otherwise after KCHAT_URL and the options below. "
-        "[env var: KCHAT_PROFILE; default: the one in use, see kchat profile]",
+        show_default="the one in use",
+        help="Use a profile.",
     ),
     click.option(
         "--url",
         metavar="URL",
-        help="Connection URL of the broker, such as amqp://user:password@host:5672/vhost; several are joined by ';'. "
-        "[env var: KCHAT_URL; default: the profile's, else local://]",
+        show_default="profile's, else local://",
+        help="Such as amqp://user@host:5672/vhost; ';' joins several.",
     ),
+    click.option("--host", metavar="HOST", envvar="KCHAT_HOST", help="Host; ',' joins several."),
+    click.option(
+        "--rmq-username",
+        metavar="ACCOUNT",
+        envvar="KCHAT_RMQ_USERNAME",
+        help="Account on the broker, not your name in the room.",
+    ),
+    click.option("--ask-password", "-W", is_flag=True, help="Ask for its password."),
+    click.option(
+        "--rmq-password",
+        metavar="PASSWORD",
+        envvar="KCHAT_RMQ_PASSWORD",
+        help="Its password; better in the environment.",
+    ),
+    click.option(
+        "--port", type=int, metavar="N", show_default="5672 on AMQP", envvar="KCHAT_PORT", help="Port."
+    ),
+    click.option("--vhost", metavar="NAME", show_default="/", envvar="KCHAT_VHOST", help="Virtual host."),
     click.option(
         "--transport",
         type=TransportName(),
+        metavar="KIND",
         envvar="KCHAT_TRANSPORT",
-        show_envvar=True,
-        help="Kind of broker; amqp where a host is given, pubsub where a project is given.",
+        help=f"One of: {', '.join(TRANSPORTS)}.",
     ),
     click.option(
-        "--host", envvar="KCHAT_HOST", show_envvar=True, help="Host of the broker; several are joined by ','."
+        "--project", metavar="ID", envvar="KCHAT_PROJECT", help="Google Cloud project, for Pub/Sub."
     ),
-    click.option(
-        "--port", type=int, envvar="KCHAT_PORT", show_envvar=True, help="Port of the broker; 5672 for amqp."
-    ),
-    click.option(
-        "--vhost", envvar="KCHAT_VHOST", show_envvar=True, help="Virtual host of the broker; / by default."
-    ),
-    click.option(
-        "--project", envvar="KCHAT_PROJECT", show_envvar=True, help="Google Cloud project, for pubsub."
-    ),
-    click.option(
-        "--rmq-username",
-        envvar="KCHAT_RMQ_USERNAME",
-        show_envvar=True,
-        help="Account on the broker. Default: the URL's or the profile's; with --host RABBITMQ_DEFAULT_USER.",
-    ),
-    click.option(
-        "--rmq-password",
-        envvar="KCHAT_RMQ_PASSWORD",
-        show_envvar=True,
-        help="Its password; with --host RABBITMQ_DEFAULT_PASS if that is set. Better in the environment than here. A "
-        "profile takes neither from the environment.",
-    ),
-    click.option("--ask-password", "-W", is_flag=True, help="Ask for the account's password."),
-    click.option(
-        "--tls",
-        is_flag=True,
-        envvar="KCHAT_TLS",
-        show_envvar=True,
-        help="Encrypt the connection, as amqps:// and rediss:// URLs do; so does each of the next options.",
-    ),
+    click.option("--tls", is_flag=True, envvar="KCHAT_TLS", help="Encrypt the connection."),
     click.option(
         "--tls-ca",
         metavar="FILE",
         envvar="KCHAT_TLS_CA",
-        show_envvar=True,
-        help="Trust the CAs in this file (PEM), in place of the system's.",
+        help="CAs to trust instead of the system's (PEM).",
     ),
+    click.option("--tls-cert", metavar="FILE", envvar="KCHAT_TLS_CERT", help="Your certificate (PEM)."),
     click.option(
-        "--tls-cert",
-        metavar="FILE",
-        envvar="KCHAT_TLS_CERT",
-        show_envvar=True,
-        help="Your own certificate (PEM); without --rmq-username it is your account.",
-    ),
-    click.option(
-        "--tls-key",
-        metavar="FILE",
-        envvar="KCHAT_TLS_KEY",
-        show_envvar=True,
-        help="Its private key (PEM), if that is in a file of its own.",
+        "--tls-key", metavar="FILE", envvar="KCHAT_TLS_KEY", help="Its private key, if in another file."
     ),
     click.option(
         "--tls-pin",
         metavar="sha256:HEX",
         envvar="KCHAT_TLS_PIN",
-        show_envvar=True,
-        help="Take the server with this certificate and no other, whoever signed it.",
+        help="Trust only this server certificate (SHA-256).",
     ),
     click.option(
         "--tls-insecure",
         is_flag=True,
         envvar="KCHAT_TLS_INSECURE",
-        show_envvar=True,
-        help="Check no certificate: whoever is in between can read everything, the password too.",
-    ),
-    click.option(
-        "--connect-timeout",
-        type=Seconds(),
-        default=5.0,
-        show_default=True,
-        metavar="SECONDS",
-        envvar="KCHAT_CONNECT_TIMEOUT",
-        show_envvar=True,
-        help="How long a broker may take to answer.",
+        help="Do not check the server's certificate (unsafe).",
     ),
 )
 
 
 def broker_options(function: F) -> F:
     """Add the options that name a room and its broker. Click hands them over as keyword arguments."""
-    for option in reversed(_BROKER):
+    for option in reversed((*_BROKER, connect_timeout_option)):
         function = option(function)
     return function
+
+
+def connect_timeout_option(function: F) -> F:
+    """Add ``--connect-timeout``."""
+    return click.option(
+        "--connect-timeout",
+        type=Seconds(),
+        default=5.0,
+        show_default=True,
+        metavar="SECONDS",
+        envvar="KCHAT_CONNECT_TIMEOUT",
+        help="Timeout for connecting.",
+    )(function)
 
 
 def username_option(function: F) -> F:
     """Add ``--username``."""
     return click.option(
         "--username",
+        metavar="NAME",
         envvar="KCHAT_USERNAME",
-        show_envvar=True,
-        show_default="the profile's, else the login name",
-        help="Your name in the room.",
+        show_default="profile's, else login name",
+        help="Your name.",
     )(function)
 
 
@@ -192,8 +198,7 @@ def wait_option(function: F) -> F:
         "--wait",
         is_flag=True,
         envvar="KCHAT_WAIT",
-        show_envvar=True,
-        help="Keep trying while no broker can be reached, and say so, in place of giving up.",
+        help="Retry instead of exiting when it is unreachable.",
     )(function)
 
 
@@ -206,8 +211,7 @@ def confirm_timeout_option(function: F) -> F:
         show_default=True,
         metavar="SECONDS",
         envvar="KCHAT_CONFIRM_TIMEOUT",
-        show_envvar=True,
-        help="How long the broker may take to confirm a message.",
+        help="Timeout for a confirmation.",
     )(function)
 
 
@@ -220,8 +224,7 @@ def heartbeat_option(function: F) -> F:
         show_default=True,
         metavar="SECONDS",
         envvar="KCHAT_HEARTBEAT",
-        show_envvar=True,
-        help="A dead link is noticed after two of these; 0 for never.",
+        help="Interval of heartbeats; 0 for none.",
     )(function)
 
 
@@ -231,16 +234,13 @@ def management_option(function: F) -> F:
         "--management-url",
         metavar="URL",
         envvar="KCHAT_MANAGEMENT_URL",
-        show_envvar=True,
-        help="RabbitMQ's management API. Default: the broker's host, and its port plus 10,000, with https for TLS.",
+        help="RabbitMQ's management API. Default: the broker's host, its port plus 10,000.",
     )(function)
 
 
 def quiet_option(function: F) -> F:
     """Add ``--quiet``."""
-    return click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors on standard error.")(
-        function
-    )
+    return click.option("--quiet", "-q", is_flag=True, help="Print only errors on standard error.")(function)
 
 
 def to_settings(
@@ -392,7 +392,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
 class Duration(click.ParamType):  # type: ignore[type-arg]  # as for Since
-    """A time that something lasts: ``90s``, ``30m``, ``24h``, ``7d``, ``2w``. Becomes seconds."""
+    """A duration: ``90s``, ``30m``, ``24h``, ``7d``, ``2w``. Becomes seconds."""
 
     name = "duration"
 
@@ -403,7 +403,7 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # as for Since
         found = re.fullmatch(r"(\d{1,9}(?:\.\d+)?)([smhdw])", value)
         seconds = float(found[1]) * _UNITS[found[2]] if found else 0.0
         if not 0 < seconds <= _LONGEST_DURATION:
-            self.fail(f"{value!r} is no time such as 30m, 24h or 7d", param, ctx)
+            self.fail(f"{value!r} is not a duration such as 30m, 24h or 7d", param, ctx)
         return seconds
 
 

@@ -6,26 +6,34 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kchat.cli.help import Group
 from kchat.cli.say import speaker
 
 if TYPE_CHECKING:
     from kchat.config.profiles import Profile
 
 
-@click.group(name="profile", short_help="Show and choose the rooms that you have joined.")
-def command() -> None:
+@click.group(
+    name="profile",
+    cls=Group,
+    invoke_without_command=True,
+)
+@click.pass_context
+def command(ctx: click.Context) -> None:
     """Show and choose profiles: the rooms that you have joined with "kchat join".
 
-    The one in use is where "kchat send" and "kchat subscribe" go when nothing else names a broker: first --url, then
-    --host and such or --profile, then KCHAT_URL, then KCHAT_PROFILE, then the profile in use, then the room on this machine.
+    "kchat send" and "kchat subscribe" use the profile in use when nothing else names a broker. The order is: --url,
+    --profile or --host, KCHAT_URL, KCHAT_PROFILE, the profile in use, the room on this machine.
 
     \b
     Examples:
       kchat profile list
       kchat profile use lunch
       kchat profile use --none               # back to the room on this machine
-      kchat send --profile lunch "Soup"      # for once
+      kchat send --profile lunch "Soup"      # just this once
     """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
 
 
 @command.command(name="list")

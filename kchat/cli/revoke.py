@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kchat.cli.help import Command
 from kchat.cli.options import broker_options, management_option, tell_removed, to_settings, warn_in_clear
 from kchat.cli.say import speaker
 
@@ -13,14 +14,14 @@ if TYPE_CHECKING:
     from kchat.hosting.accounts import Ended
 
 
-@click.command(name="revoke", short_help="Take an invitation back.")
+@click.command(name="revoke", cls=Command)
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @management_option
 @broker_options
 def command(names: tuple[str, ...], management_url: str | None, **broker: Any) -> None:
-    """End the accounts that "kchat invite" has made for these guests, with their connections and their own queues.
+    """Delete the accounts that "kchat invite" made for these guests, close their connections and delete their queues.
 
-    Name the broker with your own account, an administrator's. Other accounts are left alone.
+    Log in with your own account, which must be an administrator. Other accounts are not changed.
 
     \b
     Examples:

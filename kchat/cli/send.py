@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kchat.cli.bot import Pause, PauseType, posts
+from kchat.cli.help import Command
 from kchat.cli.options import (
+    WholeNumber,
     broker_options,
     confirm_timeout_option,
     quiet_option,
@@ -31,25 +33,25 @@ if TYPE_CHECKING:
 _PROGRESS_SECONDS = 0.1
 
 
-@click.command(name="send", short_help="Send messages to a room.")
+@click.command(name="send", cls=Command)
 @click.argument("message", nargs=-1, metavar="[MESSAGE | -]")
-@click.option("--message", "-m", "text", metavar="MESSAGE", help="The message, if not as an argument.")
+@click.option("--message", "-m", "text", metavar="TEXT", help="The message, if not an argument.")
 @username_option
 @broker_options
 @confirm_timeout_option
 @wait_option
-@click.option("--mandatory", is_flag=True, help="Fail when nobody is listening, where the broker can tell.")
-@click.option("--bot", is_flag=True, help="Keep posting quotes; a message that is given goes first.")
+@click.option("--mandatory", is_flag=True, help="Fail if the broker says that nobody is listening.")
+@click.option("--bot", is_flag=True, help="Send quotes until Ctrl+C, after MESSAGE if given.")
 @click.option(
     "--bot-wait-s",
     type=PauseType(),
     default="5",
     show_default=True,
-    metavar="SECONDS|MIN..MAX",
-    help="Pause between two quotes, or the shortest and the longest of random pauses, such as 1..10.",
+    metavar="N|MIN..MAX",
+    help="Pause, in seconds; 1..10: random.",
 )
-@click.option("--bot-count", type=click.IntRange(min=1), metavar="N", help="End after N quotes.")
-@click.option("--bot-authors", is_flag=True, help="Send each quote under the name of its author.")
+@click.option("--bot-count", type=WholeNumber(min=1), metavar="N", help="Exit after N quotes.")
+@click.option("--bot-authors", is_flag=True, help="Send each quote under its author's name.")
 @quiet_option
 def command(
     message: tuple[str, ...],
@@ -65,18 +67,17 @@ def command(
     quiet: bool,
     **broker: Any,
 ) -> int:
-    """Send MESSAGE to a room, and return when the broker has confirmed it.
+    """Send MESSAGE to a room, and exit when the broker has confirmed it.
 
-    With "-", every line of standard input is a message. Lines typed at a terminal end with Ctrl+D; empty ones are not sent.
+    With "-", each line of standard input is a message.
 
     \b
     Examples:
       kchat send "Hello world"
-      kchat send --host localhost --rmq-username rmq --ask-password --username ada "Hello world"
-      kchat send --url amqp://rmq@broker.example/ --room lunch --message "Soup today"
+      kchat send --host localhost --rmq-username rmq --ask-password "Hello world"
       tail -f app.log | kchat send --username app -
-      kchat send --bot --bot-wait-s 2
-      kchat send --bot --bot-wait-s 1..10 --bot-authors "Here come some quotes"
+      kchat send --bot --bot-wait-s 2 --bot-count 10
+      kchat send -- "- starts with a dash"
     """
     if message and text is not None:
         raise click.UsageError("Give the message once: as an argument, or by --message.")

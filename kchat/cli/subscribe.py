@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
+from kchat.cli.help import Command
 from kchat.cli.options import (
     Seconds,
     Since,
+    WholeNumber,
     broker_options,
     heartbeat_option,
     quiet_option,
@@ -33,44 +35,44 @@ if TYPE_CHECKING:
 
 
 def _modes_help() -> str:
-    return "How to show messages. " + " ".join(f"{mode.name}: {mode.help}." for mode in MODES.values())
+    return "; ".join(f"{mode.name}: {mode.help}" for mode in MODES.values()) + "."
 
 
-@click.command(name="subscribe", short_help="Show what is said in a room.")
+@click.command(name="subscribe", cls=Command)
 @click.option(
     "--mode",
     type=click.Choice(list(MODES)),
+    metavar="MODE",
     default="plain",
     show_default=True,
     envvar="KCHAT_MODE",
-    show_envvar=True,
     help=_modes_help(),
 )
 @username_option
 @broker_options
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="End after N messages.")
+@click.option("--limit", type=WholeNumber(min=1), metavar="N", help="Exit after N messages.")
 @click.option(
     "--idle-timeout",
     type=Seconds(),
     metavar="SECONDS",
-    help="End after so long without a message; with status 3 if that was before --limit was reached.",
+    help="Exit after this time without a message.",
 )
 @click.option(
     "--last",
-    type=click.IntRange(min=0, max=1_000_000_000),
+    type=WholeNumber(min=0, max=1_000_000_000),
     metavar="N",
-    help="Begin with the last N messages that the room holds.",
+    help="Begin with the last N messages of the history.",
 )
 @click.option(
     "--since",
     type=Since(),
     metavar="AGE|DATE",
-    help="Begin with what the room holds since then: 10m, 2h, 2026-01-31T12:00Z.",
+    help="Begin at that time: 10m, 2h, 2026-01-31T12:00Z.",
 )
 @click.option(
     "--durable",
     metavar="NAME",
-    help="Listen through a lasting queue, which keeps messages while nobody does.",
+    help="Durable queue: keeps messages while you are away.",
 )
 @heartbeat_option
 @wait_option
@@ -88,18 +90,16 @@ def command(
     quiet: bool,
     **broker: Any,
 ) -> int:
-    """Show what is said in a room, until Ctrl+C.
+    """Show the messages of a room, until Ctrl+C.
 
-    A line with the word "listening" comes on standard error when nothing that is sent from then on is missed.
+    "listening" on standard error: from then on, every message is shown.
 
     \b
     Examples:
-      kchat subscribe --mode rich
-      kchat subscribe --last 20                          # begin with what was said
-      kchat subscribe --host localhost --rmq-username rmq --ask-password --mode print
-      kchat subscribe --url amqp://rmq@broker.example/ --room lunch --mode json | jq -r .message
-      kchat subscribe --limit 1 --idle-timeout 30        # wait for one message
-      kchat subscribe --host localhost --wait            # start it before the broker
+      kchat subscribe --last 20 --mode rich
+      kchat subscribe --host localhost --rmq-username rmq -W
+      kchat subscribe --mode json | jq -r .message       # for programs
+      kchat subscribe --limit 1 --idle-timeout 30        # exit code 3 if none
     """
     from kchat.cli import DONE, TOO_FEW
     from kchat.client.subscriber import Subscriber

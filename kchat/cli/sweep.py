@@ -6,22 +6,22 @@ from typing import Any
 
 import click
 
+from kchat.cli.help import Command
 from kchat.cli.options import broker_options, to_settings
 from kchat.client.connection import broker_errors
 from kchat.message.unprintable import visible
 
 
-@click.command(name="sweep", short_help="Delete what killed subscribers left behind.")
+@click.command(name="sweep", cls=Command)
 @broker_options
-@click.option("--all-rooms", is_flag=True, help="Not only in this room, but in the whole project.")
-@click.option("--list", "only_list", is_flag=True, help="List them, and delete nothing.")
+@click.option("--all-rooms", is_flag=True, help="In all rooms of the project, not only in this one.")
+@click.option("--list", "only_list", is_flag=True, help="List them without deleting anything.")
 @click.option("--yes", "-y", is_flag=True, help="Delete without asking.")
 def command(all_rooms: bool, only_list: bool, yes: bool, **broker: Any) -> int:
-    """List and delete the subscriptions of a room whose subscribers were killed.
+    """List and delete the subscriptions that killed subscribers left behind on Pub/Sub.
 
-    Only Pub/Sub needs that: there they would stay for a day. RabbitMQ, Redis and an embedded room take a subscriber's
-    queue away by themselves. A subscription whose subscriber lives, or of which that cannot be told, and one that
-    --durable made, is never touched.
+    Without it they disappear after a day. The other brokers delete a subscriber's queue by themselves. Subscriptions of
+    living subscribers, those whose subscribers kchat cannot check, and durable ones are never deleted.
 
     \b
     Examples:

@@ -6,15 +6,16 @@ import json
 
 import click
 
+from kchat.cli.help import Command
 from kchat.transports import TRANSPORTS, Abilities, TransportInfo
 
 _ABILITIES = [name.replace("_", " ") for name in Abilities._fields]
 
 
-@click.command(name="transports", short_help="Show which brokers kchat can use.")
-@click.option("--json", "form", flag_value="json", help="As JSON, for programs.")
+@click.command(name="transports", cls=Command)
+@click.option("--json", "form", flag_value="json", help="Print JSON, for programs.")
 @click.option(
-    "--markdown", "form", flag_value="markdown", help="As a table for a page: the same on every machine."
+    "--markdown", "form", flag_value="markdown", help="Print a Markdown table, the same on every machine."
 )
 def command(form: str | None) -> None:
     """Show which brokers kchat can use, how to name them, and what each can do.

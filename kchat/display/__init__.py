@@ -86,11 +86,11 @@ MODES: Mapping[str, Mode] = MappingProxyType(
     {
         mode.name: mode
         for mode in (
-            Mode("plain", "kchat.display.plain:Plain", "a line for each message, 12:04:05 ada: hello"),
-            Mode("print", "kchat.display.print:Print", "the body as it came, Received <body>"),
-            Mode("simple", "kchat.display.print:Print", "another name for print"),
-            Mode("json", "kchat.display.json:Json", "one JSON object a line, for programs"),
-            Mode("rich", "kchat.display.rich:Rich", "a live table, the newest message on top; q ends it"),
+            Mode("plain", "kchat.display.plain:Plain", "a line per message"),
+            Mode("print", "kchat.display.print:Print", "the body as received"),
+            Mode("simple", "kchat.display.print:Print", "same as print"),
+            Mode("json", "kchat.display.json:Json", "an object per line"),
+            Mode("rich", "kchat.display.rich:Rich", "a live table"),
         )
     }
 )

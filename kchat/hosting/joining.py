@@ -58,6 +58,9 @@ def check(joined: Invitation, *, by_url: bool = False) -> None:
         if (broker.scheme, broker.username) != (first.scheme, first.username):
             raise SettingsError("the brokers of an invitation have one account and one kind of connection")
         _check_broker(broker)
+    if "://" in joined.room:
+        # What is shown before it is asked would read as the name of a broker.
+        raise SettingsError("the room to join has the name of a URL")
     if (joined.tls_pin or joined.tls_ca) and not first.encrypted:
         raise SettingsError("the invitation names a certificate for a connection without TLS")
     if first.username is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -58,6 +59,54 @@ def test_every_option_has_help(name: str) -> None:
 def test_every_way_to_name_a_broker_has_an_environment_variable_in_its_help(name: str, option: str) -> None:
     text = command_of(name).get_help(click.Context(command_of(name), info_name=f"kchat {name}"))
     assert f"KCHAT_{option.upper().replace('-', '_')}" in text
+
+
+def help_at_80_columns(name: str) -> str:
+    context = click.Context(command_of(name), info_name=f"kchat {name}", terminal_width=80)
+    return command_of(name).get_help(context)
+
+
+@pytest.mark.parametrize("name", ["send", "subscribe"])
+def test_the_help_of_send_and_subscribe_fits_60_lines_of_80_columns(name: str) -> None:
+    lines = help_at_80_columns(name).splitlines()
+    assert len(lines) <= 60
+    assert max(map(len, lines)) <= 80
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_no_help_shows_the_bounds_of_a_number(name: str) -> None:
+    assert not re.search(r"x[<>]|[<>]=?x", help_at_80_columns(name))
+
+
+def test_options_stand_in_groups_and_the_ones_that_people_use_come_first() -> None:
+    text = help_at_80_columns("subscribe")
+    groups = ["Messages:", "Room:", "Broker:", "TLS:", "Behaviour:", "Environment:"]
+    assert [line for line in re.findall(r"^\w+:", text, re.MULTILINE) if line != "Usage:"] == groups
+    in_order = re.findall(r"^  (?:-\w, )?--([\w-]+)", text, re.MULTILINE)
+    assert {"mode", "last", "limit", "room", "username", "url"} <= set(in_order[:10])
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_of_a_command_is_in_its_help_once(name: str) -> None:
+    text = help_at_80_columns(name)
+    for option in command_of(name).params:
+        if isinstance(option, click.Option):
+            longest = max(option.opts, key=len)
+            assert len(re.findall(rf"^  (?:-\w, )?{longest}\b(?!-)", text, re.MULTILINE)) == 1, longest
+
+
+def test_profile_alone_shows_its_help(commands: Commands) -> None:
+    alone, asked = commands.run_kchat("profile"), commands.run_kchat("profile", "--help")
+    assert (alone.code, alone.stdout, alone.stderr) == (0, asked.stdout, "")
+
+
+@pytest.mark.parametrize("text", ["- x", "--5 degrees", "-5"])
+def test_a_message_that_begins_with_a_dash_is_refused_with_the_way_to_send_it(
+    commands: Commands, text: str
+) -> None:
+    result = commands.run_kchat("send", text)
+    assert (result.code, len(result.stderr.splitlines())) == (2, 2)
+    assert "kchat send -- " in result.stderr
 
 
 def test_every_display_mode_and_transport_is_in_the_help() -> None:

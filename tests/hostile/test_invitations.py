@@ -69,6 +69,7 @@ def hostile(folder: Path) -> dict[str, str]:
         "no account": line((BROKER, "amqp://127.0.0.1:1/")),
         "no account, but a password": to("amqp://127.0.0.1:1/"),
         "no password": line((BROKER, HERE)),
+        "a room with a URL's name": to(HERE, (ROOM, "amqp://rmq:x@localhost:5672/")),
         "an empty password": line((BROKER, HERE), (PASSWORD, "")),
         "an empty account": to("amqp://@127.0.0.1:1/"),
         "the password in the URL": line((BROKER, "amqp://eve:x@127.0.0.1:1/")),

@@ -13,6 +13,9 @@ from amqp.exceptions import NotAllowed
 
 from .limits import NAMES
 
+#: The largest whole number that fits into the file.
+_MOST = (1 << 63) - 1
+
 #: Hosts that stand for no host at all.
 _NOWHERE = ("", "localhost")
 
@@ -46,6 +49,10 @@ class Options:
         for name in ("busy_timeout", *NAMES, "max_message_bytes"):
             if (getattr(self, name) or 0) < 0:
                 raise NotAllowed(f"local: {name} is negative")
+        for name in NAMES:
+            value = getattr(self, name)
+            if isinstance(value, int) and value > _MOST:
+                raise NotAllowed(f"local: {name} is more than {_MOST}")
         if self.drain_batch < 1:
             raise NotAllowed("local: drain_batch is less than 1")
 

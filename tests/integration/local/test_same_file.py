@@ -224,6 +224,23 @@ def test_a_newcomer_waits_for_whoever_uses_a_removed_log_and_says_so(
     assert holder.wait_for_lines(2)[1:] == ["x"]
 
 
+def test_all_connections_of_a_process_wait_where_another_process_holds_a_removed_log(
+    connect: Connect, work: Work, path: Path
+) -> None:
+    """The log is copied by whoever is first, so one that was stopped meanwhile holds up newcomers only, and not for ever."""
+    ours = [fanout(connect(busy_timeout=0.3)) for _ in range(3)]
+    holder = work("subscribe", "chat")
+    holder.read_line()
+    holder.pause()
+    for suffix in ("-wal", "-shm"):
+        Path(f"{path}{suffix}").unlink()
+    for channel in ours:
+        send(channel, "x", exchange="chat")
+    holder.resume()
+    assert holder.wait_for_lines(4)[1:] == ["x"] * 3
+    assert history(connect) == ["x"] * 3
+
+
 # ---- the file goes away
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -136,3 +139,79 @@ def test_a_process_may_fork_while_its_threads_are_busy_in_the_room(
 ) -> None:
     process = commands.python(FORKING, local_url)
     assert process.wait(30) == 0, process.stderr
+
+
+class Crowd:
+    """Threads that do their work again and again until all is done or one raises."""
+
+    def __init__(self) -> None:
+        self.done = threading.Event()
+        self.wrong: list[BaseException] = []
+
+    def run(self, *works: Callable[[], None]) -> None:
+        threads = [threading.Thread(target=self._repeat, args=(work,), daemon=True) for work in works]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+            assert not thread.is_alive()
+        assert not self.wrong
+
+    def _repeat(self, work: Callable[[], None]) -> None:
+        try:
+            while not self.done.is_set():
+                work()
+        except BaseException as error:  # noqa: BLE001 - it is looked at above
+            self.wrong.append(error)
+            self.done.set()
+
+
+def test_threads_lose_and_double_nothing_while_the_log_is_removed_under_several_connections(
+    connect: Connect, path: Path
+) -> None:
+    """Two acknowledge while one drains, others send and come and go: all of a process move to the next log together."""
+    connection, sender = connect(), connect().channel()
+    channel = connection.channel()
+    channel.basic_qos(0, 50, False)
+    sender.queue_declare("jobs")
+    count, crowd = 2000, Crowd()
+    got: list[str] = []
+    waiting: list[int] = []
+    unsent = iter(range(count))
+
+    def take(delivery: Any) -> None:
+        got.append(delivery.body.decode())
+        waiting.append(delivery.delivery_tag)
+
+    def drain_some() -> None:
+        with suppress(TimeoutError):
+            connection.connection.drain_events(0.05)
+
+    def acknowledge() -> None:
+        with suppress(IndexError):
+            channel.basic_ack(waiting.pop())
+        if len(got) >= count and not waiting:
+            crowd.done.set()
+
+    def send_the_next() -> None:
+        number = next(unsent, None)
+        send(sender, str(number), routing_key="jobs") if number is not None else crowd.done.wait(0.05)
+
+    def come_and_go() -> None:
+        newcomer = connect()
+        newcomer.channel().queue_declare("jobs")
+        newcomer.release()
+
+    def remove() -> None:
+        enough, deadline = min(count, len(got) + 100), Deadline(10)
+        for suffix in ("-wal", "-shm"):
+            Path(f"{path}{suffix}").unlink(missing_ok=True)
+        while len(got) < enough and not crowd.done.wait(min(0.01, deadline.left)):
+            pass
+
+    channel.basic_consume("jobs", callback=take)
+    crowd.run(drain_some, acknowledge, acknowledge, send_the_next, come_and_go, come_and_go, remove)
+    assert Counter(got) == Counter(map(str, range(count)))
+    store = connection.connection.store
+    assert store.openings > 3
+    assert store.value("SELECT count(*) FROM queued") == 0

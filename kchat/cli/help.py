@@ -1,0 +1,108 @@
+"""How a command's help looks: options in groups, and the environment variables.
+
+Click writes all options as one list, and the bounds of numbers with them. A command of kchat has thirty options, most of
+which name the broker; :data:`GROUPS` sorts them, and those that people use first come first.
+"""
+
+from __future__ import annotations
+
+import click
+
+GROUPS = {
+    "Messages": ("text", "mandatory", "mode", "last", "since", "limit", "idle_timeout"),
+    "Room": ("room", "username", "profile", "durable"),
+    "Broker": (
+        "url",
+        "host",
+        "rmq_username",
+        "ask_password",
+        "rmq_password",
+        "port",
+        "vhost",
+        "transport",
+        "project",
+        "management_url",
+    ),
+    "Bot": ("bot", "bot_wait_s", "bot_count", "bot_authors"),
+    "TLS": ("tls", "tls_ca", "tls_cert", "tls_key", "tls_pin", "tls_insecure"),
+    "Behaviour": ("wait", "connect_timeout", "confirm_timeout", "heartbeat", "quiet", "help"),
+}
+"""The options that commands share, by the names of their parameters, in the order to show. A command's other options
+stand before them, in a group "Options"."""
+
+_OTHERS = "Options"
+
+_READ_BY_SETTINGS = {"url": "KCHAT_URL", "profile": "KCHAT_PROFILE"}
+"""Variables that are not Click's to read: the settings give each its own rank."""
+
+_NAMES_WIDTH = 27
+"""Columns of the longest ``--option METAVAR`` that has its help beside it, and not below."""
+
+
+def by_group(command: click.Command, context: click.Context) -> dict[str, list[click.Option]]:
+    """A command's options, ``--help`` included, by group in the order to show; no group is empty."""
+    options = [each for each in command.get_params(context) if isinstance(each, click.Option)]
+    shared = [name for members in GROUPS.values() for name in members]
+    found = {_OTHERS: [option for option in options if _key(option) not in shared]}
+    for group, members in GROUPS.items():
+        found[group] = [option for name in members for option in options if _key(option) == name]
+    if len(found["Behaviour"]) == 1:  # --help alone
+        found[_OTHERS] += found.pop("Behaviour")
+    return {group: each for group, each in found.items() if each}
+
+
+def _key(option: click.Option) -> str:
+    """An option's name in :data:`GROUPS`. That of ``--help`` is Click's own affair, and differs between releases."""
+    return "help" if "--help" in option.opts else str(option.name)
+
+
+def names(option: click.Option, context: click.Context) -> str:
+    """``-m, --message TEXT``: how an option is written."""
+    record = option.get_help_record(context)
+    assert record is not None, f"{option.name} is hidden"
+    return record[0]
+
+
+def default(option: click.Option) -> str:
+    """An option's default in words; empty where there is none to show."""
+    if isinstance(option.show_default, str):
+        return option.show_default
+    if not option.show_default or option.default is None:
+        return ""
+    return f"{option.default:g}" if isinstance(option.default, float) else str(option.default)
+
+
+def variable(option: click.Option) -> str:
+    """The environment variable that sets an option; empty where there is none."""
+    if isinstance(option.envvar, str):
+        return option.envvar
+    return _READ_BY_SETTINGS.get(str(option.name), "")
+
+
+class Command(click.Command):
+    """A command whose help has the options in groups, all with one left margin, and its environment variables."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the groups, and then the environment."""
+        groups = by_group(self, ctx)
+        rows = {group: [_row(option, ctx) for option in options] for group, options in groups.items()}
+        widths = [len(name) for pairs in rows.values() for name, _ in pairs]
+        width = max(each for each in widths if each <= _NAMES_WIDTH)
+        for group, pairs in rows.items():
+            with formatter.section(group):
+                formatter.write_dl([(name.ljust(width), text) for name, text in pairs], col_max=width)
+        variables = [variable(option) for options in groups.values() for option in options]
+        if any(variables):
+            formatter.write_paragraph()
+            formatter.write_text("Environment: " + ", ".join(filter(None, variables)))
+
+
+def _row(option: click.Option, context: click.Context) -> tuple[str, str]:
+    shown = default(option)
+    return names(option, context), f"{option.help} [default: {shown}]" if shown else str(option.help)
+
+
+class Group(click.Group):
+    """A command with commands of its own, whose help looks like that of other commands."""
+
+    command_class = Command
