@@ -104,9 +104,7 @@ def test_asyncio_takes_the_same_arguments() -> None:
     ours, theirs = inspect.signature(kchat.connect), inspect.signature(kchat.aio.connect)
     assert ours.parameters == theirs.parameters
     for name in ("__init__", "send", "receive", "acknowledge", "open", "close", "stop"):
-        blocking, other = (
-            inspect.signature(getattr(kind, name)) for kind in (kchat.Room, kchat.aio.Room)
-        )
+        blocking, other = (inspect.signature(getattr(kind, name)) for kind in (kchat.Room, kchat.aio.Room))
         assert blocking.parameters == other.parameters, name
 
 
