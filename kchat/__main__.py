@@ -41,7 +41,7 @@ def _end(code: object) -> NoReturn:
     """
     try:
         for stream in (sys.stdout, sys.stderr):
-            if stream is not None:  # closed by whoever started it
+            if stream is not None:  # closed by the parent process
                 stream.flush()
     except (OSError, ValueError):
         sys.exit(code)  # type: ignore[arg-type]  # what SystemExit had

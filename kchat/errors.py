@@ -3,26 +3,26 @@
 ::
 
     KchatError
-    ├── SettingsError         what was asked for makes no sense
+    ├── SettingsError         an option or argument is not valid
     │   └── MissingExtra      the driver of this transport is not installed
-    ├── DecodeError           a body is no kchat message
+    ├── DecodeError           a body is not a kchat message
     ├── BrokerError           something between here and the room
     │   ├── Unreachable       nothing answers there
-    │   │   ├── Unavailable     ... or what answers has no room for us now: a limit, a start, a failover
-    │   │   └── Untrusted       ... or what answers cannot prove to be the broker
-    │   ├── Refused           the broker answered: no
+    │   │   ├── Unavailable     ... or the broker cannot serve us now: a limit, a start, a failover
+    │   │   └── Untrusted       ... or the server cannot prove that it is the broker
+    │   ├── Refused           the broker refused
     │   │   ├── NotAuthorised   ... to this account
     │   │   └── NotFound        ... there is no such room, queue or virtual host
     │   ├── Closed            the connection was lost, or closed by the broker
-    │   └── Blocked           the broker takes no messages for now (memory or disk alarm)
-    └── SendError             a message that is not, or may not be, with the broker
+    │   └── Blocked           the broker accepts no messages for now (memory or disk alarm)
+    └── SendError             a message that the broker does not have, or may not have
         ├── NotConfirmed      the broker did not confirm it in time
-        ├── Rejected          the broker gave it back (``basic.nack``)
-        ├── Returned          nobody was listening, and the sender insisted on somebody
-        └── TooLarge          over what the broker takes
+        ├── Rejected          the broker rejected it (``basic.nack``)
+        ├── Returned          nobody was listening, and the message was mandatory
+        └── TooLarge          larger than the broker's limit
 
-Each carries a ``hint``: what the reader can do about it, in half a line, or nothing.
-Exit codes are the command line's affair (:mod:`kchat.cli`).
+Each carries a ``hint``: what to do about it, in half a line; may be empty.
+Exit codes belong to the command line (:mod:`kchat.cli`).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class KchatError(Exception):
 
 
 class SettingsError(KchatError, ValueError):
-    """An option, environment variable or URL that makes no sense; nothing was contacted."""
+    """An option, environment variable or URL that is not valid. Nothing was contacted."""
 
 
 class MissingExtra(SettingsError):
@@ -50,7 +50,7 @@ class MissingExtra(SettingsError):
 
 
 class DecodeError(KchatError, ValueError):
-    """A body that is no kchat message. ``raw`` holds it as it came."""
+    """A body that is not a kchat message. ``raw`` holds it as it came."""
 
     def __init__(self, text: str, raw: bytes) -> None:
         super().__init__(text)
@@ -66,7 +66,7 @@ class Unreachable(BrokerError):
 
 
 class Unavailable(Unreachable):
-    """The broker is there and cannot do it now: a limit is reached, a node is down, it is starting. It can pass."""
+    """The broker is there but cannot do it now: a limit is reached, a node is down, it is starting. Retrying can help."""
 
 
 class Untrusted(Unreachable):
@@ -74,7 +74,7 @@ class Untrusted(Unreachable):
 
 
 class Refused(BrokerError):
-    """The broker answered, and the answer is no."""
+    """The broker answered and refused."""
 
 
 class NotAuthorised(Refused):
@@ -82,7 +82,7 @@ class NotAuthorised(Refused):
 
 
 class NotFound(Refused):
-    """The room, queue or virtual host does not exist (AMQP 404), and is not ours to make."""
+    """The room, queue or virtual host does not exist (AMQP 404), and this account cannot create it."""
 
 
 class Closed(BrokerError):
@@ -90,24 +90,24 @@ class Closed(BrokerError):
 
 
 class Blocked(BrokerError):
-    """The broker takes no messages for now: ``connection.blocked``, a memory or disk alarm."""
+    """The broker accepts no messages for now: ``connection.blocked``, a memory or disk alarm."""
 
 
 class SendError(KchatError):
-    """A message that is not with the broker, or of which that is not known."""
+    """A message that the broker does not have, or may not have."""
 
 
 class NotConfirmed(SendError):
-    """The broker did not confirm in time. The message may or may not be there."""
+    """The broker did not confirm in time. The message may or may not have been delivered."""
 
 
 class Rejected(SendError):
-    """The broker gave the message back: AMQP ``basic.nack``."""
+    """The broker rejected the message: AMQP ``basic.nack``."""
 
 
 class Returned(SendError):
-    """Nobody was listening (AMQP ``basic.return``), and the sender insisted on somebody."""
+    """Nobody was listening (AMQP ``basic.return``), and the message was mandatory."""
 
 
 class TooLarge(SendError):
-    """The message is larger than the broker takes. Nothing was sent."""
+    """The message is larger than the broker's limit. Nothing was sent."""

@@ -1,6 +1,6 @@
-"""What happens to a connection that stays: told to whoever runs a sender or subscriber, by ``on_event``.
+"""What happens to the connection of a sender or subscriber: its ``on_event`` is called with one of these.
 
-``str(event)`` is a line to show. It may hold text that a broker sent: make it safe before it reaches a terminal.
+``str(event)`` is a line to show. It may contain text from a broker: escape it before it reaches a terminal.
 Named tuples are made in a fifth of the time that dataclasses take, which a command that sends one message would notice.
 """
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Waiting(NamedTuple):
-    """The broker cannot be reached; the next try comes after ``seconds``."""
+    """The broker is unreachable; the next attempt comes after ``seconds``."""
 
     error: KchatError
     seconds: float
@@ -25,7 +25,7 @@ class Waiting(NamedTuple):
 
 
 class Lost(NamedTuple):
-    """The connection is gone; it is being made again."""
+    """The connection was lost; kchat reconnects."""
 
     error: KchatError
 
@@ -34,7 +34,7 @@ class Lost(NamedTuple):
 
 
 class Back(NamedTuple):
-    """The connection is there again, after ``seconds``. ``lossless``: a lasting queue has kept what was said meanwhile."""
+    """The subscriber is connected again, after ``seconds``. ``lossless``: a durable queue kept the messages meanwhile."""
 
     where: str
     seconds: float
@@ -42,19 +42,19 @@ class Back(NamedTuple):
 
     def __str__(self) -> str:
         missed = (
-            "its queue has kept what was said meanwhile"
+            "its queue kept the messages sent meanwhile"
             if self.lossless
-            else "what was said meanwhile may have been missed"
+            else "messages sent meanwhile may have been missed"
         )
-        return f"listening again on {self.where} after {self.seconds:.1f} s away; {missed}"
+        return f"listening again on {self.where} after {self.seconds:.1f} s; {missed}"
 
 
 class Dropped(NamedTuple):
-    """Messages to a subscriber were dropped, since it was too slow: its queue at the broker was full.
+    """Messages to a subscriber were dropped because it was too slow: its queue at the broker was full.
 
     ``count``: how many, by the numbers that kchat's senders give to their messages; ``None`` where that is not known, and
-    then it is not certain either. ``at_least``: others were there, too, whose messages nobody counts. ``pruned``: it was
-    no queue, but the room itself that removed them to stay within its bounds. ``queue``: the durable queue that held more
+    then the loss is not certain either. ``at_least``: there were messages without numbers, too. ``pruned``: not a
+    queue, but the room itself removed them to stay within its limits. ``queue``: the durable queue that held more
     than its room allows while nobody read it.
     """
 
@@ -76,7 +76,7 @@ class Dropped(NamedTuple):
 
 
 class Resumed(NamedTuple):
-    """A sender's connection is there again; ``again`` messages that were not confirmed are sent once more."""
+    """A sender is connected again; ``again`` unconfirmed messages are sent again."""
 
     where: str
     seconds: float
@@ -87,16 +87,16 @@ class Resumed(NamedTuple):
 
 
 class Alone(NamedTuple):
-    """A sender's connection is there again, and nobody listens yet in a room that had listeners: waiting for them."""
+    """A sender is connected again, but the subscribers are not yet: it waits for them."""
 
     seconds: float
 
     def __str__(self) -> str:
-        return f"nobody is back in the room yet; waiting for up to {self.seconds:.0f} s"
+        return f"nobody is listening yet; waiting up to {self.seconds:.0f} s"
 
 
 class Blocked(NamedTuple):
-    """The broker refuses messages for now, and says why (``connection.blocked``)."""
+    """The broker refuses messages for now, and gives the reason (``connection.blocked``)."""
 
     reason: str
 
@@ -105,7 +105,7 @@ class Blocked(NamedTuple):
 
 
 class Notice(NamedTuple):
-    """Something else that the transport has to say."""
+    """Anything else that the transport reports."""
 
     text: str
 
@@ -114,12 +114,12 @@ class Notice(NamedTuple):
 
 
 class Unblocked:
-    """The broker takes messages again (``connection.unblocked``)."""
+    """The broker accepts messages again (``connection.unblocked``)."""
 
     __slots__ = ()
 
     def __str__(self) -> str:
-        return "the broker takes messages again"
+        return "the broker accepts messages again"
 
 
 Event = Waiting | Lost | Back | Dropped | Resumed | Alone | Blocked | Unblocked | Notice

@@ -109,7 +109,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     except (click.Abort, KeyboardInterrupt):
         code = INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has had enough, as in "kchat subscribe | head -3".
+        # The reader of our output is gone, as in "kchat subscribe | head -3".
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = DONE
     except ImportError as error:

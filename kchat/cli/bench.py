@@ -109,7 +109,7 @@ def command(
 
     plan = Plan(messages=messages, size=size, senders=senders, subscribers=subscribers, rate=rate)
     plan.check()
-    speaker(quiet)(f"measuring a room of its own at {settings.broker}")
+    speaker(quiet)(f"measuring a temporary room at {settings.broker}")
     show = not quiet and sys.stderr is not None and sys.stderr.isatty()
     report = None
     left_behind: list[str] = []

@@ -53,9 +53,9 @@ def posts(
     Arguments:
         first: a message to begin with; None for none.
         pause: between two messages.
-        count: end after so many quotes. None for never.
+        count: number of quotes after which it ends. None for never.
         stop: asked ten times a second; true ends a pause.
-        as_authors: whether each quote is a message of its author's, in place of one that names the author.
+        as_authors: whether a quote's author is the sender of its message, instead of a name in its text.
 
     Yields:
         Messages, and ``None`` before each pause, so that the last one's confirmation is collected.

@@ -125,7 +125,7 @@ def _show(joined: Invitation, planned: Plan, say: Callable[[object], None]) -> N
     for change, (before, after) in planned.changes.items():
         rows.append(("CHANGES", f"{change}: from {before} to {after}"))
     for name, value in rows:
-        # Nothing in a value may look like a row of its own: it has no runs of spaces, and further lines are marked.
+        # Nothing in a value may look like another row: it has no runs of spaces, and further lines are marked.
         rest = re.sub(r"\s{2,}", lambda found: "␣" * len(found[0]), visible(value, keep_newlines=False))
         lead = f"  {name:<{_NAME_COLUMNS}} "
         while rest:

@@ -25,7 +25,7 @@ class Keyboard:
     def __init__(self, descriptor: int) -> None:
         self._terminal: int | None = None
         self._before: list[Any] | None = None
-        # A file of its own, so that nobody else's reads become non-blocking.
+        # A separate file, so that nobody else's reads become non-blocking.
         flags = os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC
         with suppress(OSError):  # no terminal, or one that this process may write to but not open
             self._terminal = os.open(os.ttyname(descriptor), flags)

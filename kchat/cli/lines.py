@@ -17,7 +17,7 @@ _LONGEST = 64 * 1024 * 1024
 def read_lines(descriptor: int, *, pause: float = 0.2) -> Iterator[str | None]:
     """The lines of a file descriptor as they come, without their line ends; the last one may lack its own.
 
-    Bytes that are no UTF-8 become visible escapes (backslash, x, ff), so that nothing is lost.
+    Bytes that are not UTF-8 become visible escapes (backslash, x, ff), so that nothing is lost.
 
     Arguments:
         descriptor: where to read.

@@ -334,7 +334,7 @@ def to_settings(
 
 
 _URL_OPTIONS = {"url", "management_url", "address", "text", "rmq_password"}
-"""Options whose values may be URLs with an account, or are no names that anybody would show."""
+"""Options whose values may be URLs with an account, or are not names that are shown."""
 
 
 def refuse_misplaced_urls() -> None:
@@ -372,7 +372,7 @@ def _ask_password() -> str:
         os.close(os.open("/dev/tty", os.O_RDWR))
     except OSError:
         raise SettingsError(
-            "there is no terminal to ask for the password at", hint="put it into KCHAT_RMQ_PASSWORD"
+            "there is no terminal to ask for the password", hint="set KCHAT_RMQ_PASSWORD"
         ) from None
     return str(click.prompt("Password", hide_input=True, err=True))
 

@@ -58,7 +58,7 @@ class _NeverFails(io.RawIOBase):
                     rest = rest[os.write(self._descriptor, rest[:_PIECE]) :]
                 except BlockingIOError:  # another process took the room that there was
                     continue
-            # Whoever did not read for that long is not waited for again before it reads.
+            # A reader that did not read for that long is not waited for again until it reads.
             self._patience = 0.0 if rest else PATIENCE
         except OSError:
             pass
@@ -80,7 +80,7 @@ def guard_standard_error() -> None:
         try:
             os.fstat(descriptor)
         except OSError:
-            # Closed by whoever started us. The next file to be opened, a room's maybe, would be written to as this one.
+            # Closed by the parent process. The next file to be opened, a room's maybe, would be written to as this one.
             os.open(os.devnull, os.O_RDWR)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -118,7 +118,7 @@ def speaker(quiet: bool) -> Callable[[object], None]:
             from kchat.message.unprintable import visible  # takes a while to load
 
             line = visible(line, keep_newlines=False)
-        if sys.stderr is not None:  # closed by whoever started us
+        if sys.stderr is not None:  # closed by the parent process
             sys.stderr.write(line + "\n")
             sys.stderr.flush()
 

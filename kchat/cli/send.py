@@ -90,7 +90,8 @@ def command(
     settings = to_settings(confirm_timeout=confirm_timeout, **broker)
     if settings.transport.name == "memory":
         raise SettingsError(
-            "a memory:// room ends with this process: nobody can hear it", hint="it is for tests"
+            "a memory:// room ends with this process, so nobody can receive the message",
+            hint="it is for tests",
         )
     from kchat.cli import INTERRUPTED
     from kchat.client.sender import Sender
@@ -126,7 +127,7 @@ def _standard_input() -> int:
 
 
 def _typed(text: str) -> str:
-    """An argument's text; its bytes that are no UTF-8 become visible escapes, as those of standard input do."""
+    """An argument's text; bytes that are not UTF-8 become visible escapes, as those of standard input do."""
     return os.fsencode(text).decode("utf-8", "backslashreplace")
 
 
@@ -139,7 +140,9 @@ def _send_one(sender: Sender, text: str, quiet: bool) -> int:
             receipt = sender.send(text)
     except KeyboardInterrupt:
         if sender.unsettled:
-            speaker(quiet=False)("kchat: interrupted before it was confirmed: it may have arrived or not")
+            speaker(quiet=False)(
+                "kchat: interrupted before it was confirmed: it may or may not have been delivered"
+            )
         raise
     unheard = ""
     if receipt.heard is False:
@@ -203,7 +206,7 @@ def _send_all(
         if failed:
             parts.append(f"{failed:,} not sent")
         if sender.unsettled:
-            parts.append(f"{sender.unsettled:,} not confirmed, which may have arrived or not")
+            parts.append(f"{sender.unsettled:,} not confirmed, which may or may not have been delivered")
         say(", ".join(parts))
     return FAILED if failed else code
 

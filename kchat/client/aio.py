@@ -118,7 +118,7 @@ class Room:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._threads: _Threads | None = None
         self._arrived: deque[tuple[Message, Position]] = deque()
-        self._failure: BaseException | None = None  # of receiving, for whoever receives next
+        self._failure: BaseException | None = None  # of receiving, for the next receiver
         self._receiving: asyncio.Future[Any] | None = None
         self._waiting = False
         self._current: Position | None = None  # the message that was handed out last: with the task
@@ -178,7 +178,7 @@ class Room:
             self._loop = asyncio.get_running_loop()
             self._threads = _Threads()
         elif not self.stopped:
-            return  # nor wait for whoever is receiving
+            return  # nor wait for the task that is receiving
         try:
             await self._threads.opening.submit(self._room.open)
         except BaseException as error:
@@ -347,7 +347,7 @@ class Room:
             try:
                 taken += [(message, subscriber.position) for message in subscriber.receive(0, limit=1)]
             except errors.KchatError:
-                break  # it comes again for whoever asks for more than these
+                break  # it comes again if more than these are asked for
             size += len(taken[-1][0].body)
         return taken
 
@@ -362,7 +362,7 @@ class Room:
     def stop(self) -> None:
         """End the loop or the wait of the task that receives; returns at once. From any thread or a signal handler.
 
-        The room stays open: one can still send, and what arrives is kept for whoever opens it again.
+        The room stays open: one can still send, and what arrives is kept until it is opened again.
         """
         self._room.stop()
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _USER_TIMEOUT_MS = 60_000
-"""TCP drops a connection whose peer takes nothing for so long; over the time that a sender waits for a blocked broker."""
+"""Milliseconds after which TCP drops a connection whose peer takes nothing; a sender waits less for a blocked broker."""
 
 _STOP_LOOK = 0.02
 """Seconds between looks whether to stop, while it waits for the next attempt."""
@@ -149,7 +149,7 @@ def kombu_connection(
             "socket_settings": {socket.TCP_USER_TIMEOUT: _USER_TIMEOUT_MS}
             if hasattr(socket, "TCP_USER_TIMEOUT")
             else {},
-            # A write that gets nowhere for so long is stuck: the link is dead, or the broker does not read.
+            # A write without progress for this time is stuck: the link is dead, or the broker does not read.
             "write_timeout": settings.confirm_timeout,
             # py-amqp would wait for ever for the answer to a declaration.
             "answer_timeout": max(settings.connect_timeout, settings.confirm_timeout),
@@ -160,7 +160,8 @@ def kombu_connection(
 def _redis_connection(settings: Settings, broker: Broker, purpose: str, heartbeat: float) -> kombu.Connection:
     if not (broker.path or "0").isdecimal():
         raise errors.SettingsError(
-            f"{broker.path!r} is no number of a Redis database", hint="for example: redis://localhost:6379/0"
+            f"{broker.path!r} is not the number of a Redis database",
+            hint="for example: redis://localhost:6379/0",
         )
     return _Connection(
         hostname=broker.host or "localhost",
@@ -213,7 +214,7 @@ def drainer(connection: kombu.Connection) -> Callable[..., None]:
 def account(connection: kombu.Connection) -> str | None:
     """The account that the broker checks ``user_id`` against, where this side knows it.
 
-    With a client's certificate it does not: the broker derives it from the certificate by rules of its own.
+    With a client's certificate it does not: the broker derives it from the certificate by its own rules.
 
     Arguments:
         connection: connected, of :func:`connect`.
@@ -240,7 +241,7 @@ def close(connection: kombu.Connection) -> None:
 
 
 def drop(connection: kombu.Connection) -> None:
-    """Let go of a dead connection without a word to the broker; ``release()`` would wait for its answer."""
+    """Drop a dead connection without sending ``connection.close``; ``release()`` would wait for the answer."""
     try:
         if hasattr(connection.transport, "_collect"):
             connection.collect()

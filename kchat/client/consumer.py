@@ -49,9 +49,9 @@ class Consumer:
     Arguments:
         settings: the room and its brokers.
         username: stands in its queue's name.
-        durable: the name of a lasting queue; ``None`` for a queue of its own.
-        prefetch: so many messages may be unacknowledged.
-        in_use: held by whoever calls a method of this.
+        durable: the name of a durable queue; ``None`` for a temporary one.
+        prefetch: maximum number of unacknowledged messages (AMQP prefetch).
+        in_use: the lock that the caller of a method holds.
         on_event: told what the transport has to say, besides messages and errors.
     """
 
@@ -73,11 +73,11 @@ class Consumer:
         """Whether the broker checks that a message's ``user_id`` is its sender's account."""
         self.connected_at = 0.0
         self.alive_at = 0.0
-        """When it was last known to work. Who comes back from elsewhere may find that the broker has closed it long ago."""
+        """When it was last known to work. After a long pause the broker may have closed it."""
         self.lasts = False
         """Whether what is sent while it is away is kept, a restart of the broker included."""
         self.queue_was_lost = False
-        """Whether the lasting queue had to be made anew when it came back."""
+        """Whether the durable queue had to be declared anew after a reconnect."""
         self._settings = settings
         self._username = username
         self._durable = durable
@@ -98,7 +98,7 @@ class Consumer:
         self.take_overtaken: Callable[[], int] | None = None
         """How many messages the room itself has removed before they were read, since the last call; where it can tell."""
         self.was_full = False
-        """Whether the queue was seen full: then its broker may have dropped some of it. Set back by whoever asks."""
+        """Whether the queue was seen full: then its broker may have dropped some of it. Reading it resets it."""
         self.counts = False
         """Whether what comes can be counted: from a queue that nobody else reads, and messages that may bear numbers."""
         self._limit = self._limit_bytes = 0
@@ -121,12 +121,12 @@ class Consumer:
         """Connect, declare the room and the queue, and start to consume.
 
         Arguments:
-            last: begin with so many messages of what the room holds.
+            last: number of messages of the room's history to begin with.
             since: begin with what the room holds since then, in UNIX seconds.
             again: it was there before, and so was the room.
 
         Raises:
-            kchat.errors.Refused: the broker says no, or the room's name belongs to no fanout exchange.
+            kchat.errors.Refused: the broker says no, or the room's name is not that of a fanout exchange.
             kchat.errors.BrokerError: anything else between here and the room.
         """
         try:
@@ -151,7 +151,7 @@ class Consumer:
         except errors.NotFound as error:
             if not again:
                 raise
-            # The room was there before: somebody who may make it will.
+            # The room was there before: an account that may create it will.
             raise errors.Closed(str(error), error.hint) from error
         self.connected_at = self.alive_at = monotonic()
         self._tick_due = self.connected_at + self._tick
@@ -166,7 +166,7 @@ class Consumer:
         channel = self._connection.channel()
         channel.auto_decode = False
         if self._durable is not None:
-            # The room's own, of whoever may use it; and for an account that may not, one of its own.
+            # The room's queue where the account may use it, else one of the account's.
             queues = [durable_queue(settings, self._durable, since=since)]
             if owner is not None:
                 queues.append(durable_queue(settings, self._durable, account=owner))
@@ -234,7 +234,7 @@ class Consumer:
         now = monotonic()
         if len(self.arrived) != arrived:
             self._bind_due = now + _BIND_AGAIN
-        # After the draining: who was busy for long finds the broker's heartbeats there.
+        # After the draining: a caller that was busy for long finds the broker's heartbeats there.
         if now >= self._tick_due:
             self._tick_due = now + self._tick
             # Kombu sends none by itself: without this a quiet subscriber on a dead link would wait for ever.
@@ -278,7 +278,7 @@ class Consumer:
             self.was_full = True
 
     def note_sizes(self, messages: int, size: int) -> None:
-        """So many messages, of so many bytes together, have come from the queue."""
+        """Note that messages came from the queue: their number, and their bytes together."""
         self._seen += messages
         self._seen_bytes += size
 
@@ -289,7 +289,7 @@ class Consumer:
             close(connection)
 
     def drop(self) -> None:
-        """Let go of the connection without a word; whatever state it is in, that does not block."""
+        """Drop the connection without closing it properly; never blocks, whatever state it is in."""
         connection = self._forget()
         if connection is not None:
             drop(connection)

@@ -12,7 +12,7 @@ REMEMBERED = 20_000
 
 
 class Repeats:
-    """Recognises a repeat: the same body byte for byte, with an ``id`` in it. Who sends no id may say a thing twice."""
+    """Recognises a repeat: the same body byte for byte, with an ``id`` in it. Without an id, messages may be alike."""
 
     def __init__(self) -> None:
         self._recent: set[int] = set()
@@ -26,7 +26,7 @@ class Repeats:
         if key in self._recent or key in self._before:
             return True
         self._recent.add(key)
-        # To forget so many at once costs nothing; one by one it would cost as much as all the rest.
+        # Forgetting many at once costs nothing; one by one would cost as much as all the rest.
         if len(self._recent) == REMEMBERED:
             self._recent, self._before = set(), self._recent
         return False

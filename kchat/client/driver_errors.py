@@ -106,7 +106,7 @@ def _from_reply(error: amqp.exceptions.AMQPError, where: str, doing: str) -> err
 
 
 def _from_file(error: amqp.exceptions.AMQPError, text: str) -> errors.KchatError | None:
-    """What a file has of its own: no accounts and no virtual hosts, but a disk that is full and others that write."""
+    """What is special about a file: no accounts and no virtual hosts, but a disk that is full and others that write."""
     if error.code == 403:
         return errors.NotAuthorised(text)
     if error.code == 530:
@@ -115,7 +115,7 @@ def _from_file(error: amqp.exceptions.AMQPError, text: str) -> errors.KchatError
     if error.code == 506:
         return errors.Blocked(text, hint="free some space there")
     if "kept it locked" in text:
-        return errors.Blocked(text, hint="another process writes there, and does not come to an end")
+        return errors.Blocked(text, hint="another process is writing there and does not finish")
     if isinstance(error, amqp.exceptions.ConsumerCancelled):
         return errors.Closed(f"{text}: the queue was deleted")
     return None
@@ -144,7 +144,7 @@ def _from_handshake(error: amqp.exceptions.AMQPError, where: str, text: str) -> 
             f"{where}: no common way to log in; the broker offers {offers}", hint=hint
         )
     if isinstance(error, amqp.exceptions.FrameError | amqp.exceptions.FrameSyntaxError):
-        return errors.Unreachable(f"{where}: what answers there does not keep to AMQP: {text}")
+        return errors.Unreachable(f"{where}: the server does not keep to AMQP: {text}")
     if not isinstance(error, amqp.exceptions.UnexpectedFrame):
         return errors.Unreachable(f"{where}: {text}")
     greeting = getattr(error, "greeting", b"")
@@ -160,9 +160,7 @@ def _from_handshake(error: amqp.exceptions.AMQPError, where: str, text: str) -> 
             f"{where}: a web server, not a broker",
             hint="15672 is the dashboard's port; AMQP is usually at 5672",
         )
-    return errors.Unreachable(
-        f"{where}: what answers there does not speak AMQP", hint="is it that kind of broker?"
-    )
+    return errors.Unreachable(f"{where}: the server does not speak AMQP", hint="is it that kind of broker?")
 
 
 def _login_refused(where: str, *, by_certificate: bool = False) -> errors.NotAuthorised:
@@ -200,6 +198,6 @@ def _from_redis(error: Exception, broker: Broker, doing: str) -> errors.KchatErr
         return errors.Refused(f"{where}: {error}")
     if isinstance(error, exceptions.RedisError):
         return errors.Unreachable(
-            f"{where}: what answers there does not speak Redis: {error}", hint="is it that kind of broker?"
+            f"{where}: the server does not speak Redis: {error}", hint="is it that kind of broker?"
         )
     return None

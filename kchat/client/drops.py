@@ -26,7 +26,7 @@ class Drops:
     not heard before, could be what was dropped.
 
     Arguments:
-        on_way: so many messages may have been on their way when the queue was seen full.
+        on_way: maximum number of messages that were on their way when the queue was seen full.
         on_event: told of :class:`kchat.events.Dropped`.
     """
 
@@ -48,7 +48,7 @@ class Drops:
             self._schedule()
 
     def note_overtaken(self, count: int) -> None:
-        """The room has removed so many messages before they were read."""
+        """The room removed this number of messages before they were read."""
         if count:
             self._overtaken += count
             self._schedule()
@@ -57,7 +57,7 @@ class Drops:
         """Tell, if that is due.
 
         Arguments:
-            came: so many messages have arrived since the last look.
+            came: number of messages that arrived since the last look.
         """
         if self._suspected > 0:
             self._suspected = max(0, self._suspected - came)

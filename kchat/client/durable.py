@@ -1,16 +1,16 @@
-"""What makes a lasting queue on AMQP outlive a restart of the broker: an exchange that lasts, behind the room's.
+"""What makes a durable queue on AMQP outlive a restart of the broker: a durable exchange behind the room's.
 
 The room's exchange is not durable, and cannot be made so: the clients of RabbitMQ's tutorial, which declare it as it is,
 would be locked out. With it go its bindings when the broker restarts; a durable queue stays, but bound to nothing, and what
 is sent before its subscriber is back goes nowhere.
 
-So a lasting queue is also bound to an exchange of kchat's own, ``kchat.<room>.durable``, durable itself, which the room's
-exchange is bound to (https://www.rabbitmq.com/docs/e2e). Whoever of kchat's makes the room again makes that binding again,
+So a durable queue is also bound to an exchange of kchat's own, ``kchat.<room>.durable``, durable itself, which the room's
+exchange is bound to (https://www.rabbitmq.com/docs/e2e). When kchat makes the room again, it makes that binding again,
 before anything is published: then nothing is lost. RabbitMQ delivers a message once to a queue, by however many ways. The
-exchange is auto-delete: it goes with the last lasting queue.
+exchange is auto-delete: it goes with the last durable queue.
 
-A guest's account may not make that exchange, since who may make it may make it another, which would lock everybody out: it
-binds its queue to the one that ``kchat invite`` has made (:mod:`kchat.hosting.leftovers`).
+A guest's account may not make that exchange: an account with that right could make a different one, which would lock
+everybody out. It binds its queue to the one that ``kchat invite`` has made (:mod:`kchat.hosting.leftovers`).
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def lasting_exchange(settings: Settings) -> kombu.Exchange:
 
 
 def open_room(channel: Any, settings: Settings, *, missing: bool = False) -> None:
-    """Declare the room; if it was not there, bind it to what lasts of it.
+    """Declare the room; if it was not there, bind it to its durable exchange.
 
     Arguments:
         channel: a Kombu channel. Consumers and confirms on it may be gone afterwards.
@@ -78,7 +78,7 @@ def open_room(channel: Any, settings: Settings, *, missing: bool = False) -> Non
         try:
             channel.exchange_bind(lasting_exchange(settings).name, exchange.name)
         except (amqp.exceptions.NotFound, amqp.exceptions.AccessRefused):
-            return  # no lasting queue there, or not ours to bind: the channel is open again
+            return  # no durable queue there, or not ours to bind: the channel is open again
 
 
 def _exists(channel: Any, exchange: kombu.Exchange) -> bool:
@@ -94,14 +94,14 @@ def take_place(
 ) -> Place:
     """Declare the room, and a queue in it.
 
-    On Pub/Sub, whose roles for reading a queue and for making one are apart, a lasting queue that somebody else has made
+    On Pub/Sub, whose roles for reading a queue and for making one are apart, a durable queue that somebody else has made
     may be all that an account can use.
 
     Arguments:
         channel: a Kombu channel. Consumers and confirms on it may be gone afterwards.
         settings: the room.
         queues: bound to the channel; the first that this account may declare is taken.
-        lasting: whether it is a lasting one.
+        lasting: whether it is a durable one.
         look: whether to find out if the queue was there before.
 
     Raises:
@@ -141,7 +141,7 @@ def _is_there(queue: Any) -> bool:
 
 
 def _bind_lasting(channel: Any, settings: Settings, queue: str) -> tuple[bool, bool]:
-    """Bind a lasting queue to what outlives a restart; whether it is bound, and whether that is bound to the room by us."""
+    """Bind a durable queue to what outlives a restart; whether it is bound, and whether that is bound to the room by us."""
     exchange = lasting_exchange(settings)
     try:
         exchange(channel).declare()

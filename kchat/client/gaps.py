@@ -40,7 +40,7 @@ class Gaps:
         self.uncounted = False
         """Whether others came that bear no number: of those nobody knows how many are missing."""
         self.joined = False
-        """Whether a sender was heard for the first time, but not from its beginning. Set back by whoever asks."""
+        """Whether a sender was heard for the first time, but not from its beginning. Reading it resets it."""
         self._recent: dict[tuple[str, str | None], int] = {}
         self._before: dict[tuple[str, str | None], int] = {}
 

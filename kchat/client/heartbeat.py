@@ -24,7 +24,7 @@ class Pulse:
 
     Arguments:
         connection: of py-amqp, with :meth:`~kchat.transports.amqp.connection.AliveConnection.beat`.
-        in_use: held by whoever uses the connection, and sees to its heartbeats meanwhile.
+        in_use: held by the thread that uses the connection, and sends its heartbeats meanwhile.
         pause: seconds between looks whether one is due.
     """
 
@@ -37,7 +37,7 @@ class Pulse:
         self._thread.start()
 
     def stop(self) -> None:
-        """End it, and wait for that. To be called by whoever holds ``in_use``: then it does not use the connection."""
+        """End it, and wait for that. Call it while holding ``in_use``: then the thread does not use the connection."""
         self._stop.set()
         self._thread.join(_PATIENCE)
 

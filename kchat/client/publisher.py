@@ -186,7 +186,7 @@ class Publisher:
             close(connection)
 
     def drop(self) -> None:
-        """Let go of the connection without a word; whatever state it is in, that does not block."""
+        """Drop the connection without closing it properly; never blocks, whatever state it is in."""
         connection = self._forget()
         if connection is not None:
             drop(connection)

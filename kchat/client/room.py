@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _NEW, _OPEN, _CLOSED = "not open yet", "open", "closed"
 
 _AGAIN = 0.05
-"""Seconds after which whoever is opening a room is told once more that it is closed."""
+"""Seconds after which a thread that is opening a room is told once more that it is closed."""
 
 
 def connect(
@@ -276,7 +276,7 @@ class Room:
         """
         with self._changing:
             if self._state == _OPEN and not self.subscriber.stopped:
-                return  # nor wait for whoever is receiving
+                return  # nor wait for the thread that is receiving
             closes = self._closes
             try:
                 self.subscriber.open()
@@ -348,16 +348,16 @@ class Room:
         self.subscriber.acknowledge()
 
     def stop(self) -> None:
-        """End the loop or the wait of whoever receives; returns at once. From any thread or a signal handler.
+        """End the receiving loop or wait; returns at once. From any thread or a signal handler.
 
-        The room stays open: one can still send, and what arrives is kept for whoever opens it again.
+        The room stays open: one can still send, and what arrives is kept until it is opened again.
         """
         self.subscriber.stop()
 
     def close(self) -> None:
         """Leave: a loop in another thread ends, what is being sent is confirmed first. From any thread, harmless to repeat.
 
-        Where the broker is away, whoever is sending gets :class:`~kchat.errors.NotConfirmed`.
+        Where the broker is away, a thread that is sending gets :class:`~kchat.errors.NotConfirmed`.
         """
         self._close(self.sender.close)
 
@@ -369,7 +369,7 @@ class Room:
         try:
             close_sender()
         finally:
-            # Whoever is opening it may have missed that.
+            # A thread that is opening it may have missed that.
             while not self._changing.acquire(timeout=_AGAIN):
                 self.subscriber.stop()
             try:

@@ -30,7 +30,7 @@ WINDOW = 1000
 """So many messages may be unconfirmed at once: it bounds memory, and what is sent again after a lost connection."""
 
 WINDOW_BYTES = 4 * 1024 * 1024
-"""... and so many bytes of bodies, or one message that is larger."""
+"""... and maximum number of bytes of their bodies, or one larger message."""
 
 REJOIN = 15.0
 """Seconds to wait for listeners to come back to a room that had some. A subscriber tries every 5 s at the least."""
@@ -67,7 +67,7 @@ class Sender:
     Arguments:
         settings: the room and its brokers.
         username: the name in each message. Default: the settings', else the login name.
-        window: so many messages may be unconfirmed at once, default 1,000.
+        window: maximum number of unconfirmed messages, default 1,000.
         mandatory: a message that nobody was listening to counts as an error (:class:`~kchat.errors.Returned`).
         wait: keep trying for ever where no broker can be reached, at the start too. Default: fail at the start, and
             after ``reconnect_for`` later on.
@@ -78,7 +78,7 @@ class Sender:
         on_event: told what happens to the connection, see :mod:`kchat.events`.
 
     Raises:
-        kchat.errors.SettingsError: the username is no name.
+        kchat.errors.SettingsError: the username is not valid.
     """
 
     def __init__(
@@ -204,7 +204,7 @@ class Sender:
         """
         if not isinstance(message, Message):
             message = Message.compose(self.username, message)
-        # What was in flight before is settled with it: those receipts are for whoever sent it.
+        # What was in flight before is settled with it: those receipts are for its own caller.
         receipts: list[Receipt] = []
         with self._in_use:
             try:
@@ -233,7 +233,7 @@ class Sender:
             receipt, and the stream goes on. Who stops early gets the others from the next call.
 
         Raises:
-            TypeError: a message is none, or one is given in place of many.
+            TypeError: a message is none, or one is given instead of an iterable.
             RuntimeError: another thread is in the middle of a stream.
             kchat.errors.NotConfirmed: the connection was lost, or no confirmation came, and it could not be mended.
             kchat.errors.Blocked: the broker takes no messages for longer than ``blocked_for``.
@@ -384,7 +384,7 @@ class Sender:
             raise  # half a frame may be out: not on this connection
 
     def _wait_for_confirms(self, messages: int, size: int) -> None:
-        """Wait until no more than so many messages and bytes are unconfirmed, or mend what keeps them from it."""
+        """Wait until the unconfirmed messages and bytes are within these limits; reconnect if that is needed."""
         in_flight = self._in_flight
         while in_flight and (len(in_flight) > messages or in_flight.bytes > size):
             self._mend(self._drain)

@@ -38,10 +38,10 @@ LARGE = 1 << 20
 """With more bytes at hand, they are handed over before more is taken off the wire: a broker counts messages, not bytes."""
 
 BATCH_SECONDS = 0.05
-"""For so long a burst is gathered before it is handed over."""
+"""How long to gather a burst, in seconds."""
 
 _BURST_PAUSE = 0.002
-"""Seconds between two messages that are no burst any more."""
+"""Seconds between two messages that end a burst."""
 
 _STOP_LOOK = 0.02
 """Seconds within which a subscriber notices that it was stopped where nothing wakes it: a transport that cannot be woken, a
@@ -72,11 +72,11 @@ class Subscriber:
     Arguments:
         settings: the room and its brokers.
         username: stands in its queue's name. Default: the settings', else the login name.
-        durable: the name of a lasting queue, which keeps messages while nobody listens. Default: a queue of its own,
+        durable: the name of a durable queue, which keeps messages while nobody listens. Default: a temporary queue,
             which goes when the subscriber goes.
-        last: begin with so many messages of what the room holds.
+        last: number of messages of the room's history to begin with.
         since: begin with what the room holds since then, in UNIX seconds.
-        prefetch: so many messages may be unacknowledged, default 500
+        prefetch: maximum number of unacknowledged messages (AMQP prefetch), default 500
             (https://www.rabbitmq.com/docs/consumer-prefetch).
         wait: keep trying for ever when no broker can be reached at the start. Default: fail.
         on_event: told what happens to the connection, see :mod:`kchat.events`.
@@ -155,7 +155,7 @@ class Subscriber:
         """Connect, declare the room and the queue, and start to consume. When it returns, nothing that is sent is missed.
 
         Raises:
-            kchat.errors.Refused: the broker says no, or the room's name belongs to no fanout exchange.
+            kchat.errors.Refused: the broker says no, or the room's name is not that of a fanout exchange.
             kchat.errors.BrokerError: anything else between here and the room.
         """
         with self._in_use:
@@ -172,7 +172,7 @@ class Subscriber:
 
     def _open(self) -> None:
         self._consumer.open(last=self._last, since=self._since, again=self._lost_at is not None)
-        # Whoever comes back has seen the history already.
+        # After a reconnect the history was seen already.
         self._last = self._since = None
 
     @property
@@ -211,7 +211,7 @@ class Subscriber:
 
         Arguments:
             timeout: seconds to wait for the first message. Default: for ever.
-            limit: so many at most, default 250.
+            limit: maximum number of messages, default 250.
 
         Returns:
             The messages; none when the time was over, or when it was stopped.
@@ -277,11 +277,11 @@ class Subscriber:
             self._lose(error)
 
     def __iter__(self) -> Iterator[Message]:
-        """Every message, until it is stopped. Who asks for the next one is done with those before it.
+        """Every message, until it is stopped. Asking for the next message acknowledges the previous ones.
 
-        They are acknowledged before it is waited for, and within a burst every so often, as in
-        :mod:`kchat.display.loop`. From a lasting queue, who leaves the loop gets the message again that it left at, and
-        who is killed some of those before it.
+        They are acknowledged before the wait for the next one, and every 50 ms within a burst, as in
+        :mod:`kchat.display.loop`. A program that leaves the loop gets the message again at which it left a durable queue;
+        a killed one, some of those before it, too.
         """
         try:
             while (message := self.receive_one()) is not None:
@@ -291,7 +291,7 @@ class Subscriber:
                 self._acknowledge(self._done)
 
     def receive_one(self, timeout: float | None = None) -> Message | None:
-        """The next message. Asking for it acknowledges the previous ones, in a burst every so often, as in iteration.
+        """The next message. Asking for it acknowledges the previous ones, as in iteration.
 
         Arguments:
             timeout: seconds to wait for it. Default: for ever.

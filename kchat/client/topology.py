@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from kchat.config.settings import Settings
 
 QUEUE_LENGTH = 10_000
-"""A subscriber's own queue holds so many messages at most, the newest; what is older is dropped."""
+"""Maximum number of messages in a subscriber's own queue; older ones are dropped."""
 
 QUEUE_BYTES = 64 * 1024 * 1024
-"""... and so many bytes, so that a stopped subscriber cannot fill the broker."""
+"""... and of bytes, so that a stopped subscriber cannot fill the broker."""
 
 QUEUE_PREFIX = "kchat."
 """What the names of all queues of kchat's begin with on AMQP."""
@@ -56,7 +56,7 @@ def subscriber_queue(
         username: stands in the queue's name.
         account: on a broker whose accounts may each make queues under their own name, the account: it comes first in the
             queue's name, and the username only where it is another. Default: the username alone.
-        last: begin with so many messages of the room's history.
+        last: number of messages of the room's history to begin with.
         since: begin with what the room's history holds since then, in UNIX seconds.
     """
     arguments: dict[str, Any] = {}
@@ -85,14 +85,14 @@ def subscriber_queue(
 def durable_queue(
     settings: Settings, name: str, *, account: str | None = None, since: float | None = None
 ) -> kombu.Queue:
-    """A queue that lasts: it keeps messages while nobody consumes from it.
+    """A durable queue: it keeps messages while nobody consumes from it.
 
     On RabbitMQ a quorum queue (https://www.rabbitmq.com/docs/quorum-queues), which survives the loss of a node.
 
     Arguments:
         settings: the room.
         name: of the queue, for people.
-        account: whose queue it is. Default: it belongs to the room, and whoever may can use it.
+        account: the queue's owner. Default: it belongs to the room, and every account with the right can use it.
         since: begin with what the room's history holds since then, in UNIX seconds.
     """
     arguments: dict[str, Any] = {}
@@ -174,7 +174,7 @@ def declare_room(channel: Any, exchange: kombu.Exchange) -> None:
         exchange: of :func:`room_exchange`.
 
     Raises:
-        kchat.errors.Refused: an exchange of that name exists that is no fanout exchange.
+        kchat.errors.Refused: an exchange of that name exists that is not a fanout exchange.
         kchat.errors.NotFound: it does not exist, and this account may not make it.
         amqp.exceptions.AccessRefused: neither of the two is allowed.
     """
@@ -184,7 +184,7 @@ def declare_room(channel: Any, exchange: kombu.Exchange) -> None:
         # RabbitMQ compares the type first, and names the first difference that it finds.
         if "'type'" in str(error):
             raise Refused(
-                f"{exchange.name!r} exists there and is no fanout exchange, so it is no room",
+                f"{exchange.name!r} exists there and is not a fanout exchange, so it cannot be a room",
                 hint="choose another name with --room",
             ) from error
         exchange(channel).declare(passive=True)
@@ -194,6 +194,6 @@ def declare_room(channel: Any, exchange: kombu.Exchange) -> None:
         except amqp.exceptions.NotFound:
             raise NotFound(
                 f"not authorised: there is no room {exchange.name!r} now, and this account may not make it",
-                hint="it went with a restart of the broker, or was never made: "
+                hint="a restart of the broker deleted it, or it never existed: "
                 "ask its host to open it, with kchat subscribe or kchat invite --list",
             ) from refusal

@@ -81,7 +81,7 @@ def check_ours(file: Path, status: os.stat_result | None = None, *, secret: bool
 
 
 def check_ours_if_there(file: Path, *, secret: bool = False) -> None:
-    """As :func:`check_ours`; a file that is not there, or cannot be looked at, is told by whoever opens it."""
+    """As :func:`check_ours`; a file that is missing or unreadable is reported when it is opened."""
     with suppress(OSError):
         check_ours(file, secret=secret)
 
@@ -124,7 +124,7 @@ def write_private(file: Path, data: bytes) -> None:
 
 @contextmanager
 def locked(file: Path, seconds: float = LOCK_SECONDS) -> Iterator[None]:
-    """Keep other processes and threads from changing a file within the block; whoever is killed lets go of it.
+    """Keep other processes and threads from changing a file within the block; the lock of a killed process is released.
 
     The lock is on a file beside it, as the file itself is replaced when it is written. Its folder is made.
 
@@ -149,8 +149,8 @@ def locked(file: Path, seconds: float = LOCK_SECONDS) -> Iterator[None]:
             except BlockingIOError:
                 if monotonic() > deadline:
                     raise SettingsError(
-                        f"{file} is being changed by another kchat for over {seconds:g} s",
-                        hint="end that one, and try again",
+                        f"{file} has been locked by another kchat for over {seconds:g} s",
+                        hint="end that process, and try again",
                     ) from None
                 sleep(0.02)
             else:

@@ -109,7 +109,7 @@ class Profile:
         """
         if self.tls and typed:
             raise SettingsError(
-                f"the profile {self.name!r} says itself which certificates it uses",
+                f"the profile {self.name!r} has its own certificates",
                 hint="leave out the options for TLS, or change the profile's file",
             )
         return self.tls or typed
@@ -145,7 +145,9 @@ class Profile:
         for file in {self.tls.ca, self.tls.cert, key} - {None}:
             named = Path(str(file))
             if named.exists() and not named.is_file():  # reading a pipe or a device may never end
-                raise SettingsError(f"{named}: the profile {self.name!r} names it for TLS, and it is no file")
+                raise SettingsError(
+                    f"{named}: the profile {self.name!r} needs it for TLS, and it is not a file"
+                )
             check_ours_if_there(named, secret=file == key)
 
     def check_time(self) -> None:
@@ -214,17 +216,19 @@ def load() -> Profiles:
         return Profiles()
     except OSError as error:
         raise SettingsError(f"{file} cannot be read: {error.strerror}") from error
-    import tomllib  # only who has profiles needs it
+    import tomllib  # only needed where there are profiles
 
     try:
         data = tomllib.loads(raw.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{file} is no TOML: {error}") from None
+        raise SettingsError(f"{file} is not valid TOML: {error}") from None
     except RecursionError:
-        raise SettingsError(f"{file} is no file of profiles: its values are nested too deeply") from None
+        raise SettingsError(
+            f"{file} is not a valid file of profiles: its values are nested too deeply"
+        ) from None
     use, tables = data.pop("use", None), data.pop(TABLE, {})
     if data:
-        raise SettingsError(f"{file}: {next(iter(data))!r} has no meaning there")
+        raise SettingsError(f"{file}: {next(iter(data))!r} is not a valid key there")
     if not isinstance(use, str | None) or not isinstance(tables, dict):
         raise SettingsError(f"{file}: 'use' is a name, and profiles are tables [{TABLE}.<name>]")
     profiles = {name: _profile(name, table, file) for name, table in tables.items()}
@@ -236,14 +240,14 @@ def load() -> Profiles:
 def _profile(name: str, table: object, file: Path) -> Profile:
     where = f"{file}: profile {name!r}"
     if not isinstance(table, dict):
-        raise SettingsError(f"{where} is no table")
+        raise SettingsError(f"{where} is not a table")
     for key, value in table.items():
         if key not in _TYPES:
             raise SettingsError(
-                f"{where}: {key!r} has no meaning there", hint=f"there are: {', '.join(_TYPES)}"
+                f"{where}: {key!r} is not a valid key there", hint=f"the keys are: {', '.join(_TYPES)}"
             )
         if type(value) is not _TYPES[key]:
-            raise SettingsError(f"{where}: {key!r} is of another kind than it should be")
+            raise SettingsError(f"{where}: {key!r} has a value of the wrong type")
         if key.startswith("tls_") and isinstance(value, str) and has_control(value):
             raise SettingsError(f"{where}: {key!r} has control characters in it")
     if "url" not in table:

@@ -83,7 +83,7 @@ class Broker:
             account += f":{password}@" if self.password is not None else "@"
         host = f"[{self.host}]" if ":" in self.host else self.host
         if self.scheme == "pubsub":
-            # The project of an organisation, example.com:project, has a colon that is no port's.
+            # The project of an organisation, example.com:project, has a colon that does not begin a port.
             host = quote(self.host)
         port = "" if self.port is None else f":{self.port}"
         if self.scheme == "local":
@@ -99,12 +99,12 @@ class Broker:
         """Read one connection URL.
 
         Raises:
-            SettingsError: it is no URL of a known transport. The text never has the URL's password.
+            SettingsError: it is not a URL of a known transport. The text never has the URL's password.
         """
         scheme, colon, rest = url.partition("://")
         if not colon:
             raise SettingsError(
-                f"{_without_account(url)!r} is no connection URL",
+                f"{_without_account(url)!r} is not a valid connection URL",
                 hint="for example: amqp://user:password@host:5672/",
             )
         info = by_scheme(scheme.lower())
@@ -385,7 +385,9 @@ def _host_and_port(text: str, port: int | None) -> tuple[str, int | None]:
     if match is None:
         if text.count(":") > 1 and re.fullmatch(r"[0-9a-fA-F:.%]+", text):
             return text, port
-        raise SettingsError(f"{_without_account(text)!r} is no host name", hint="a whole URL goes to --url")
+        raise SettingsError(
+            f"{_without_account(text)!r} is not a valid host name", hint="a whole URL goes to --url"
+        )
     own = match["v6port"] or match["port"]
     return match["v6"] or match["name"], int(own) if own else port
 
@@ -404,7 +406,9 @@ def _with_account(
     elif username not in (None, broker.username):
         password = None  # of another account than the URL's
     if broker.port is not None and not 0 < broker.port < 65536:
-        raise SettingsError(f"{broker.port} is no TCP port", hint="a port is a number from 1 to 65535")
+        raise SettingsError(
+            f"{broker.port} is not a valid TCP port", hint="ports are numbers from 1 to 65535"
+        )
     return replace(
         broker,
         username=broker.username if broker.username is not None else username,

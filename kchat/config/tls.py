@@ -51,13 +51,14 @@ class TlsOptions:
     """What a client asks of TLS. By default the system's CAs are trusted and the host's name is checked.
 
     Attributes:
-        ca: file (PEM) with the CAs to trust, in place of the system's.
+        ca: file (PEM) with the CAs to trust instead of the system's.
         cert: file (PEM) with the client's own certificate and its chain, for mutual TLS.
         key: file (PEM) with its private key. Default: the key is in ``cert``.
-        pin: ``sha256:`` and the hex digest of the server's own certificate (DER). It replaces all other checks: who has
-            another certificate is refused before anything is said, who has this one needs no CA and may have any name.
+        pin: ``sha256:`` and the hex digest of the server's own certificate (DER). It replaces all other checks: a
+            server with another certificate is refused before anything is sent; one with this certificate needs no CA, and
+            may have any name.
             openssl's spelling, with colons and capitals, is taken too.
-        insecure: check nothing. Whoever is in between can then read the password.
+        insecure: check nothing. An attacker on the way can then read the password.
 
     Raises:
         SettingsError: they contradict each other, or the pin is none.
@@ -73,9 +74,7 @@ class TlsOptions:
         if self.pin is not None:
             object.__setattr__(self, "pin", _normal_pin(self.pin))
         if self.key is not None and self.cert is None:
-            raise SettingsError(
-                "a key for TLS is of no use without its certificate", hint="name --tls-cert too"
-            )
+            raise SettingsError("a TLS key needs its certificate", hint="add --tls-cert")
         if self.insecure and (self.pin or self.ca):
             raise SettingsError(
                 "either the server's certificate is checked or it is not",
@@ -227,14 +226,14 @@ def as_kchat_error(error: OSError, where: str, host: str, doing: str) -> errors.
         return errors.Closed(f"{where}: the TLS connection broke: {reason or error}")
     if reason in _NO_TLS:
         return errors.Unreachable(
-            f"{where}: what answers there speaks no TLS",
+            f"{where}: the server does not speak TLS",
             hint="without TLS the URL begins with amqp:// or redis://; TLS is usually at another port (5671)",
         )
     if told == "PROTOCOL_VERSION" or reason == "UNSUPPORTED_PROTOCOL":
-        return errors.Unreachable(f"{where}: the server knows no TLS 1.2 or newer")
+        return errors.Unreachable(f"{where}: the server does not support TLS 1.2 or newer")
     if isinstance(error, ssl.SSLEOFError) or told == "HANDSHAKE_FAILURE":
         return errors.Unreachable(
-            f"{where}: the server broke the TLS handshake off",
+            f"{where}: the server aborted the TLS handshake",
             hint="is TLS on at that port, and does it want a client's certificate (--tls-cert)?",
         )
     return errors.Unreachable(f"{where}: no TLS connection: {reason or error}")
@@ -248,7 +247,7 @@ _NO_TLS = {
     "RECORD_LAYER_FAILURE",
     "INVALID_RECORD",
 }
-"""OpenSSL's words for bytes that are no TLS; they differ from release to release."""
+"""OpenSSL's words for bytes that are not TLS; they differ from release to release."""
 
 _ABOUT_CLIENT = {
     "CERTIFICATE_REQUIRED": "the server wants a client's certificate",

@@ -21,7 +21,7 @@ _LONGEST_HEARTBEAT = 65535
 """Seconds; it travels in two bytes (AMQP 0-9-1 section 1.4.2.6)."""
 
 _LEAST_TIMEOUT = 100
-"""Milliseconds. Less is meant in seconds, by somebody who knows other clients."""
+"""Milliseconds. A smaller value was meant in seconds, as in other clients."""
 
 
 class Found(NamedTuple):

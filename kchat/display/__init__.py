@@ -110,7 +110,7 @@ def create(mode: str, stream: TextIO | None = None, **options: Any) -> Display:
         SettingsError: there is no such mode.
     """
     if mode not in MODES:
-        raise SettingsError(f"no display mode {mode!r}", f"there are {', '.join(MODES)}")
+        raise SettingsError(f"no display mode {mode!r}", f"the modes are: {', '.join(MODES)}")
     module, _, name = MODES[mode].path.partition(":")
     make = getattr(importlib.import_module(module), name)
     return cast("Display", make(sys.stdout if stream is None else stream, **options))

@@ -86,7 +86,7 @@ def name(username: str | None, columns: int = NAME_WIDTH) -> str:
     """
     if username is None:
         return "?"
-    # No name of so many columns is longer, with all the marks that it may have; and the cache holds no long ones.
+    # No name of this width is longer, with all the marks that it may have; and the cache holds no long ones.
     return _name(username[: 8 * columns], columns, len(username) > 8 * columns)
 
 

@@ -28,8 +28,8 @@ class Json(Lines):
     - ``account``: the authenticated account that the broker vouches for, or null;
     - ``verified``: true when ``username`` is that account's own name;
     - ``redelivered``: true when the broker had delivered the message before;
-    - ``problem``: why the body is no kchat message, or null;
-    - ``body_base64``: the body, where it is no text;
+    - ``problem``: why the body is not a kchat message, or null;
+    - ``body_base64``: the body, where it is not text;
     - ``cut``: the body's bytes, where ``message`` was cut and other keys were left out, since they are over 2 MiB;
     - the body's other keys. Those with a name from this list are in an object ``extra``, so that a sender can
       neither claim an account nor hide a problem.

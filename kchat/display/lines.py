@@ -18,7 +18,7 @@ _SHORT_INDENT = "| "
 _NARROWEST = 20  # a column of text that is narrower than this gets the short indent
 
 # DEC private mode 7, wrapping at the right margin. Without it what a terminal draws wider than is usual is cut off, and
-# cannot begin a line of its own.
+# cannot begin a line.
 _NO_WRAP = "\x1b[?7l"
 _WRAP = "\x1b[?7h"
 
@@ -45,7 +45,7 @@ class Lines:
         stream: where to write.
         color: whether to use colour. Default None: on a terminal, unless ``NO_COLOR`` is set.
         unchecked: whether a name that nobody vouches for gets a mark (:mod:`kchat.display.names`). Default no.
-        own: the account of whoever looks on. Who share it cannot be told apart, so it is not named.
+        own: the viewer's account. People who share it cannot be told apart, so it is not named.
     """
 
     def __init__(
@@ -148,7 +148,7 @@ def wrap(
     room = columns - start
     for line in text.split("\n"):
         rest, lead = line, ""
-        # With at most four marks to a character, so many characters are wider than the room.
+        # With at most four marks to a character, this number of characters is wider than the row.
         while len(piece := head(rest[: 8 * max(room, 1)], room, cells)) < len(rest):
             # A character has to go on each line, however narrow, but on one that begins with something else.
             piece = _to_word(piece, rest) or (rest[0] if lines or not start else "")

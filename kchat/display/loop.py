@@ -38,8 +38,8 @@ def listen(
     Arguments:
         subscriber: where messages come from.
         display: where they go; it is opened by the caller, and closed by the caller.
-        limit: end after so many messages. Default: never.
-        idle_timeout: end after so many seconds without a message. Default: never.
+        limit: number of messages after which to end. Default: never.
+        idle_timeout: seconds without a message after which to end. Default: never.
         stop: asked at least ten times a second; true ends it.
 
     Returns:

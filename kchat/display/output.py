@@ -98,7 +98,7 @@ def _write_all(descriptor: int, data: memoryview) -> None:
 
 
 class Reader:
-    """Whoever reads what is written to a descriptor; it can be gone without anything being written.
+    """The reader of a descriptor; it can be gone without anything being written.
 
     A pipe and a terminal say so themselves, and so does a socket that the other end has closed. A TCP socket may only know
     that nothing more comes from there, which is all that TCP tells of a closed one. Of a socket on this machine

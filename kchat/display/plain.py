@@ -21,7 +21,7 @@ class Plain(Lines):
     """The local time when the message was sent (or arrived, if it does not say), its username, its text.
 
     Further lines of a message are indented: ``         | further``. On a terminal so is what does not fit a line.
-    With colour each name has one of its own, and the time is dim. What stands behind a name says what the broker does not
+    With colour each name has its own, and the time is dim. What stands behind a name says what the broker does not
     vouch for: see :mod:`kchat.display.names`.
     """
 

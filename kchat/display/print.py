@@ -18,9 +18,9 @@ _RECEIVED = "Received "
 
 
 class Print(Lines):
-    r"""The body as it came, made safe for a terminal: what is no text is shown as ``\xff``.
+    r"""The body as it came, made safe for a terminal: what is not text is shown as ``\xff``.
 
-    Behind it stands the account, as in ``Received {...} (via guest)``, where it is not the account of whoever looks on and
+    Behind it stands the account, as in ``Received {...} (via guest)``, where it is not the viewer's account and
     the body does not begin with its name, or names somebody else besides. On a terminal a ``?`` stands there where nothing
     was checked.
     """

@@ -64,7 +64,7 @@ class Rich:
         stream: where to write.
         color: whether to use colour. Default None: on a terminal, unless ``NO_COLOR`` is set.
         unchecked: whether a name that nobody vouches for gets a mark (:mod:`kchat.display.names`). Default no.
-        own: the account of whoever looks on; of no use here, where every name is shown.
+        own: the viewer's account; not used here, where every name is shown.
 
     Attributes:
         live: whether it draws on the whole screen.
@@ -207,7 +207,7 @@ class Rich:
                 self._status = ""
 
     def _draw(self, columns: int, lines: int) -> None:
-        """Write a frame of exactly so many lines."""
+        """Write a frame of exactly this number of lines."""
         frame = [head(self._title, columns, cautious_cells)] if lines >= 10 else []
         if lines >= 3:
             frame += self._table(columns, lines - len(frame) - 1)
@@ -222,7 +222,7 @@ class Rich:
         return f"{messages}{rate}  {self._status or self.hint}"
 
     def _table(self, columns: int, lines: int) -> list[str]:
-        """The table in at most so many lines: header, rule (where there is room) and the rows that fit."""
+        """The table in at most this number of lines: header, rule (where there is room) and the rows that fit."""
         has_rule = lines >= 6
         time_width = FULL_TIME if columns >= 60 else 8 if columns >= 32 else 5
         widest = max(map(self._width, list(self._rows)[-lines:]), default=0)
@@ -231,7 +231,7 @@ class Rich:
         text_width = max(1, columns - time_width - name_width - 2 * _GAP)
         table = Table(box=SIMPLE_HEAD if has_rule else None, width=columns, padding=0, show_edge=False)
         table.header_style = "bold"
-        gap = _GAP - 1 if has_rule else _GAP  # the box has a column of its own between two
+        gap = _GAP - 1 if has_rule else _GAP  # the box has one more column between two
         header = "Date / time" if time_width == FULL_TIME else "Time"
         table.add_column("Username"[:name_width], width=name_width + gap, no_wrap=True, overflow="crop")
         table.add_column(header, width=time_width + gap, no_wrap=True, overflow="crop")
@@ -261,7 +261,7 @@ class Rich:
 
 
 def _fit(row: _Row, columns: int, most: int) -> list[str]:
-    """A message's lines, at most so many, the last one with a mark if there are more."""
+    """A message's lines, up to this number, the last one with a mark if there are more."""
     lines = wrap(visible(row.text).rstrip("\n"), columns).split("\n")
     if len(lines) <= most and not row.total:
         return lines

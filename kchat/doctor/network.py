@@ -145,7 +145,7 @@ def tls(walk: NetworkWalk) -> Outcome:
         return wrong(text, told.hint)
     except OSError as error:
         return wrong(
-            f"the server broke the TLS handshake off: {error.strerror or error}", "is TLS on at that port?"
+            f"the server aborted the TLS handshake: {error.strerror or error}", "is TLS on at that port?"
         )
     text = f"{version}; {_describe(walk, certificate)}"
     if options.insecure:

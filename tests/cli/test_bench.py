@@ -80,7 +80,7 @@ def test_a_broker_that_is_not_there_is_one_line(commands: Commands) -> None:
     result = commands.run_kchat("bench", "--url", "amqp://127.0.0.1:1/", "--messages", "1", seconds=60)
     assert result.code == 1
     said = result.stderr.splitlines()
-    assert said[0] == "measuring a room of its own at amqp://127.0.0.1:1/"
+    assert said[0] == "measuring a temporary room at amqp://127.0.0.1:1/"
     assert "connection refused" in said[1]
     assert len(said) == 3  # the last is what to do
 

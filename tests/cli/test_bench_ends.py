@@ -62,7 +62,7 @@ def gone(rabbitmq: RabbitMQ, vhost: str) -> None:
 def first_line(url: str) -> str:
     """What a benchmark says when it begins."""
     password = url.split("@", maxsplit=1)[0].rsplit(":", 1)[1]
-    return f"measuring a room of its own at {url.replace(password, '***')}"
+    return f"measuring a temporary room at {url.replace(password, '***')}"
 
 
 @pytest.fixture

@@ -54,7 +54,7 @@ def test_a_command_says_so_waits_and_is_done_when_the_alarm_is_over(
         assert process.wait(15) == 0
         back = monotonic() - lifted_at
         listening.wait_for_count(1, 5)
-    assert "takes messages again" in process.stderr
+    assert "accepts messages again" in process.stderr
     measured("memory alarm", "sender of one message", noticed=noticed, back=back, lost=0)
 
 

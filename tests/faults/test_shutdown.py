@@ -295,7 +295,9 @@ def test_what_is_interrupted_before_its_confirmation_may_have_arrived_and_that_i
         took = ends(process, Process.interrupt, 130)
     # The first one's confirmation comes a moment after the message itself: it may be among what is held back.
     found = re.search(
-        r"^(\d) sent to .*, (\d) not confirmed, which may have arrived or not", process.stderr, re.MULTILINE
+        r"^(\d) sent to .*, (\d) not confirmed, which may or may not have been delivered",
+        process.stderr,
+        re.MULTILINE,
     )
     assert found
     assert found.groups() in {("1", "1"), ("0", "2")}

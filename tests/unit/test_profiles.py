@@ -180,15 +180,15 @@ def test_an_account_whose_time_is_over_is_not_tried() -> None:
 @pytest.mark.parametrize(
     ("text", "word"),
     [
-        ("use = [", "no TOML"),
-        ("\xff", "no TOML"),
+        ("use = [", "not valid TOML"),
+        ("\xff", "not valid TOML"),
         ("colour = 1", "colour"),
         ("use = 1", "name"),
         ('[profile.x]\nurl = "local://"\npasword = "s3cr3t-of-ada"', "pasword"),
         ("[profile.x]\nurl = 1", "url"),
         ('[profile.x]\nroom = "y"', "no 'url'"),
         ("profile = 1", "tables"),
-        ("[profile]\nx = 1", "no table"),
+        ("[profile]\nx = 1", "not a table"),
         ('use = "gone"', "no profile 'gone'"),
         ("profile = " + "[" * 5000, "nested"),
         ('[profile.x]\nurl = "local:///x.db"\nexpires = 0001-01-01T00:00:00+14:00', "expires"),
@@ -263,7 +263,7 @@ def test_a_pipe_is_not_read_as_a_profiles_certificate(file: Path, tmp_path: Path
     pipe = tmp_path / "ca.pem"
     os.mkfifo(pipe, 0o600)
     in_use(file, f'url = "amqps://ada:x@h/"\ntls_ca = "{pipe}"')
-    with pytest.raises(SettingsError, match="no file"):
+    with pytest.raises(SettingsError, match="not a file"):
         resolve()
 
 
@@ -288,7 +288,7 @@ def test_a_profile_takes_no_trust_and_no_certificate_from_the_environment(file: 
 
 def test_options_for_tls_beside_a_profile_that_has_its_own_contradict_it(file: Path) -> None:
     in_use(file, f'url = "amqps://ada@h:5671/"\npassword = "x"\ntls_pin = "sha256:{"ab" * 32}"')
-    with pytest.raises(SettingsError, match="says itself"):
+    with pytest.raises(SettingsError, match="has its own certificates"):
         resolve(profile_tls=TlsOptions(insecure=True))
 
 

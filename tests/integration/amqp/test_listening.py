@@ -65,7 +65,7 @@ def test_a_room_that_exists_with_other_flags_is_adopted(
 
 def test_an_exchange_that_is_no_fanout_is_no_room(rabbitmq: RabbitMQ, vhost: str) -> None:
     rabbitmq.management.add_exchange(vhost, "chat", kind="direct")
-    with pytest.raises(Refused, match="no fanout exchange"):
+    with pytest.raises(Refused, match="not a fanout exchange"):
         Subscriber(Settings.resolve(url=rabbitmq.url_for(vhost)), "bob").open()
 
 

@@ -246,7 +246,7 @@ def test_a_subscriber_that_comes_back_to_another_server_tells_it_nothing(authori
 
 def test_a_port_without_tls_is_named_as_one(rabbitmq: RabbitMQ) -> None:
     url = rabbitmq.url.replace("amqp://", "amqps://")
-    with pytest.raises(Unreachable, match="speaks no TLS"):
+    with pytest.raises(Unreachable, match="does not speak TLS"):
         hello(Settings.resolve(url=url))
 
 
