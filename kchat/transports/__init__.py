@@ -173,8 +173,8 @@ TRANSPORTS: Mapping[str, TransportInfo] = MappingProxyType(
                 broker="RabbitMQ and other AMQP 0-9-1 brokers",
                 url_form="amqp://user:password@host:5672/vhost, amqps://",
                 schemes={
-                    "amqp": "kchat.transports.amqp.transport:Transport",
-                    "amqps": "kchat.transports.amqp.transport:Transport",
+                    "amqp": "kchat.transports.amqp:Transport",
+                    "amqps": "kchat.transports.amqp:Transport",
                 },
                 abilities=Abilities(
                     confirmed=True,

@@ -172,7 +172,7 @@ def test_a_subscriber_that_stands_still_does_not_hold_up_the_senders(
     wait_until(lambda: len(workers(process)) == 2, 30, "subscriber and sender to be there")
     subscriber, sender = workers(process)
     os.kill(subscriber, signal.SIGSTOP)
-    wait_until(lambda: has_ended(sender), 40, "the sender to be done")
+    wait_until(lambda: has_ended(sender), 90, "the sender to be done")
     os.kill(subscriber, signal.SIGCONT)
     assert process.wait(40) == 1
     # The broker keeps the newest 10,000 for it.
