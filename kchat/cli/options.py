@@ -198,7 +198,7 @@ def wait_option(function: F) -> F:
         "--wait",
         is_flag=True,
         envvar="KCHAT_WAIT",
-        help="Retry instead of exiting when it is unreachable.",
+        help="Instead of exiting, retry until a broker answers.",
     )(function)
 
 
