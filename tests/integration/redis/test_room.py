@@ -300,7 +300,7 @@ def test_there_is_no_such_database(redis_server: Redis) -> None:
     there = f"redis://{redis_server.host}:{redis_server.port}"
     with pytest.raises(Refused, match="out of range"):
         Sender(Settings.resolve(url=f"{there}/99"), "ada").send("hello")
-    with pytest.raises(SettingsError, match="no number"):
+    with pytest.raises(SettingsError, match="not the number"):
         Sender(Settings.resolve(url=f"{there}/chat"), "ada").send("hello")
 
 
