@@ -105,3 +105,20 @@ def test_one_thread_drains_and_another_acknowledges_and_publishes(
         to_acknowledge.put(None)
     assert sorted(got) == list(range(COUNT))
     assert queue(channel).get() is None
+
+
+def test_channels_come_and_go_in_one_thread_while_another_one_drains(connection: kombu.Connection) -> None:
+    queue = kombu.Queue(f"jobs-{secrets.token_hex(4)}", durable=True)
+    got: list[int] = []
+
+    def come_and_go() -> None:
+        for number in range(60):
+            with connection.channel() as channel, connection.channel():
+                kombu.Producer(channel).publish(number, routing_key=queue.name)
+
+    channel = connection.channel()
+    queue(channel).declare()
+    consumer = kombu.Consumer(channel, [queue], callbacks=[lambda body, _: got.append(body)], no_ack=True)
+    with thread(come_and_go), consumer:
+        drain(connection, lambda: len(got) == 60)
+    assert sorted(got) == list(range(60))

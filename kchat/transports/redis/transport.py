@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 import select
 from collections import deque
+from collections.abc import Iterator
 from queue import Empty
 from threading import get_ident
 from time import monotonic
@@ -24,6 +25,32 @@ _LONGEST_WAIT = 1.0
 """Seconds of one wait in C, so that who waits for ever can still be interrupted on every system."""
 
 
+class _Channels(set[Any]):
+    """Channels that may come and go while others go through them: they go through those of the moment."""
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(set.copy(self))
+
+
+class _Poller(kombu_redis.MultiChannelPoller):
+    """Kombu's, for a thread that waits while another one opens and closes channels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._channels = _Channels()
+
+    @property
+    def fds(self) -> dict[int, Any]:
+        """The descriptors to wait for, and whose they are."""
+        return {
+            number: whose for number, whose in list(self._fd_to_chan.items()) if number not in self._paused()
+        }
+
+    def _paused(self) -> Any:
+        # Kombu 5.5 has no replies that wait for room.
+        return getattr(self, "_paused_brpop", ())
+
+
 class Transport(kombu_redis.Transport):
     """Kombu's Redis transport with another :class:`.Channel`: ``kchat.transports.redis:Transport``."""
 
@@ -38,6 +65,7 @@ class Transport(kombu_redis.Transport):
 
     def __init__(self, client: Any, **kwargs: Any) -> None:
         super().__init__(client, **kwargs)
+        self.cycle = _Poller()
         self.fanout = Fanout(self.wake)
         self._drainer: int | None = None
         self._changed: Waker | None = None
