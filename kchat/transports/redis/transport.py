@@ -42,13 +42,8 @@ class _Poller(kombu_redis.MultiChannelPoller):
     @property
     def fds(self) -> dict[int, Any]:
         """The descriptors to wait for, and whose they are."""
-        return {
-            number: whose for number, whose in list(self._fd_to_chan.items()) if number not in self._paused()
-        }
-
-    def _paused(self) -> Any:
-        # Kombu 5.5 has no replies that wait for room.
-        return getattr(self, "_paused_brpop", ())
+        paused = getattr(self, "_paused_brpop", ())  # Kombu 5.5 has no replies that wait for room
+        return {number: whose for number, whose in list(self._fd_to_chan.items()) if number not in paused}
 
 
 class Transport(kombu_redis.Transport):
