@@ -105,7 +105,7 @@ def test_a_quiet_loop_takes_next_to_no_time_of_the_processor(place: Place, joine
         wait_until(lambda: monotonic() - began > 2, pause=1)
         share = (process_time() - used) / (monotonic() - began)
     # 0.5 % is the aim. Other threads of the process count too, such as gRPC's; a loop that does not wait takes all there is.
-    assert share < 0.1, f"{share:.2%}"
+    assert share < 0.05, f"{share:.2%}"
 
 
 def test_close_from_another_thread_ends_the_loop_and_may_be_repeated(joined: kchat.Room) -> None:

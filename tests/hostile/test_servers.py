@@ -33,7 +33,7 @@ from tests.hostile.peer import Peer, Script, Server
 PATIENCE = 0.4
 """Seconds of each timeout, in the library."""
 
-LONGEST = 3 * PATIENCE + 10
+LONGEST = 3 * PATIENCE + 6
 """Seconds: to connect, to be answered, to close, and what the machine takes on top. A sender mends for another PATIENCE."""
 
 MOST_MEMORY = 150

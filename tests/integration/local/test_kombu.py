@@ -212,9 +212,8 @@ def test_a_subscriber_is_woken_within_milliseconds(
     finally:
         stop.set()
         speaker.join()
-    assert min(took) < 0.01, sorted(
-        took
-    )  # the machine may be busy with other tests; benchmarks/ has the rest
+    # Not woken, it would take up to 250 ms. How many milliseconds it does take is for benchmarks/ to say.
+    assert sorted(took)[count // 2] < 0.05, sorted(took)
 
 
 def test_a_write_that_has_been_seen_does_not_wake_a_subscriber_later(
