@@ -33,7 +33,7 @@ def join_run() -> None:
     """Says that this worker is there, until it ends; whoever starts a broker keeps it for that long."""
     folder = _folder()
     if folder is not None:
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(0o700, exist_ok=True)  # the brokers' passwords are in it
         present = (folder / "workers").open("a")
         fcntl.flock(present, fcntl.LOCK_SH)
         _presence.append(present)
@@ -85,6 +85,5 @@ def _wait_for_the_others(folder: Path) -> None:
     leave_run()
     with suppress(FileNotFoundError), (folder / "workers").open("a") as everybody:
         fcntl.flock(everybody, fcntl.LOCK_EX)
-        shutil.rmtree(
-            folder, ignore_errors=True
-        )  # all others have left, or wait here for their turn to do the same
+        # All others have left, or wait here to do the same.
+        shutil.rmtree(folder, ignore_errors=True)
