@@ -324,11 +324,12 @@ def to_settings(
         tls=options if tls or options else None,
         **more,
     )
-    by = url_options.lowers_trust(settings.broker) or ("--tls-insecure" if settings.tls.insecure else "")
-    if by and settings.broker.encrypted:
-        speaker(quiet=False)(
-            f"kchat: warning: whether {settings.broker} is the right server is not checked ({by})"
-        )
+    for broker in settings.brokers:
+        by = url_options.lowers_trust(broker) or ("--tls-insecure" if settings.tls.insecure else "")
+        if by and broker.encrypted:
+            speaker(quiet=False)(
+                f"kchat: warning: whether {broker} is the right server is not checked ({by})"
+            )
     expiry.remove_due(settings, tell_removed, _tell_not_removed)
     return settings
 
