@@ -134,4 +134,4 @@ def _masked(profile: Profile) -> str:
     """The URL, safe to show also where somebody wrote a password into it by hand."""
     from kchat.config.settings import Broker
 
-    return ";".join(str(Broker.parse(part.strip())) for part in profile.url.split(";") if part.strip())
+    return ";".join(map(str, Broker.parse_all(profile.url)))
