@@ -386,7 +386,7 @@ def tell_removed(account: Account) -> None:
 
 
 def _tell_not_removed(error: KchatError) -> None:
-    speaker(quiet=False)(f"kchat: warning: accounts that have expired could not be removed: {error}")
+    speaker(quiet=False)(f"kchat: warning: while removing accounts that have expired: {error}")
 
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
