@@ -213,6 +213,13 @@ def test_an_expired_guest_is_removed_by_whatever_the_host_does_next(
     assert not (host.commands.home / "state" / "kchat" / "expiring.json").exists()
 
 
+def test_an_invitation_is_shown_even_if_its_end_cannot_be_noted_here(host: Host, name: str) -> None:
+    (host.commands.home / "state").write_text("in the way")
+    result = host.run("invite", name, "--expires", "1h")
+    assert (result.code, "warning: nothing here will remember" in result.stderr) == (0, True), result.stderr
+    assert password_of(result.stdout)
+
+
 def test_the_list_has_who_may_do_what_where_and_until_when(host: Host, name: str) -> None:
     host.invite(f"{name}-one")
     host.invite(f"{name}-two", "--send-only", "--room", "a room/ñ", "--expires", "2d")
