@@ -361,8 +361,10 @@ def test_a_lock_is_let_go_of_by_a_process_that_is_killed(tmp_path: Path) -> None
         child.kill()
         child.wait()
     (tmp_path / ".file.4711").write_text("left behind")
+    (tmp_path / ".file.2024-backup").write_text("the user's own")
     with locked(file, seconds=5):
         assert not (tmp_path / ".file.4711").exists()
+        assert (tmp_path / ".file.2024-backup").exists()
 
 
 @pytest.mark.parametrize("mode", [0o620, 0o602, 0o666, 0o660])
