@@ -92,6 +92,8 @@ def show(name: str | None) -> None:
         ["until", "" if profile.expires is None else moment(profile.expires)],
         ["certificate", profile.tls.pin or ""],
         ["CA", profile.tls.ca or ""],
+        ["client certificate", profile.tls.cert or ""],
+        ["certificate check", "off" if profile.tls.insecure else ""],
     ]
     write_table([row for row in rows if row[1]])
 
