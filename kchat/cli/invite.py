@@ -91,7 +91,7 @@ def command(
     settings = to_settings(**broker)
     if settings.transport.name != "amqp":
         if name is None or expires is not None:
-            raise click.UsageError("Only RabbitMQ has accounts to list, or to end by themselves.")
+            raise click.UsageError("Only RabbitMQ's accounts can be listed, or be given an end.")
         line = _grant(settings, name, send_only=send_only, address=address, apply=apply)
     elif name is None:
         return _list(settings, management_url)

@@ -207,7 +207,7 @@ def revoke(
 ) -> Ended:
     """End an account, close its connections, and delete its own queues and exchanges.
 
-    An account that is gone already, but not what it left, is done with too: so a revocation that was interrupted can be
+    An account that is gone already, but not what it left, is dealt with too: so a revocation that was interrupted can be
     repeated.
 
     Arguments:
@@ -322,7 +322,7 @@ def check_account_name(name: str) -> None:
     And nobody takes it for another: see :func:`kchat.message.lookalikes.oddity`.
 
     Raises:
-        kchat.errors.SettingsError: it is none.
+        kchat.errors.SettingsError: it is not one.
     """
     check_username(name)
     if ":" in name:
@@ -368,7 +368,7 @@ def _stamp(seconds: int) -> str:
 
 
 def _seconds(tag: str) -> int | None:
-    """The time in a tag; None where somebody has changed it to what is none."""
+    """The time in a tag; None where somebody has changed it to something else."""
     try:
         point = datetime.strptime(tag.removeprefix(_EXPIRES_TAG), _TIME)  # noqa: DTZ007 - of UTC, next line
     except ValueError:
