@@ -78,7 +78,7 @@ def _naming_options() -> set[str]:
 def _without_passwords(urls: str) -> tuple[str, bool]:
     """The URLs without their passwords, and whether there were any."""
     try:
-        brokers = [Broker.parse(url.strip()) for url in urls.split(";") if url.strip()]
+        brokers = Broker.parse_all(urls)
     except SettingsError:
         return "URL", False
     shown = ";".join(str(replace(broker, password=None)) for broker in brokers)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 import time
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from kchat import errors
 from kchat.cli.help import Command
 from kchat.cli.options import (
     Duration,
@@ -91,7 +91,7 @@ def command(
     settings = to_settings(**broker)
     if settings.transport.name != "amqp":
         if name is None or expires is not None:
-            raise click.UsageError("Only RabbitMQ has accounts to list, or to end by themselves.")
+            raise click.UsageError("Only RabbitMQ's accounts can be listed, or be given an end.")
         line = _grant(settings, name, send_only=send_only, address=address, apply=apply)
     elif name is None:
         return _list(settings, management_url)
@@ -134,7 +134,10 @@ def _account(
         management, settings, name, send_only=send_only, expires=expires, max_connections=max_connections
     )
     if expires is not None:
-        expiry.note(settings, management.url, expires)
+        try:
+            expiry.note(settings, management.url, expires)
+        except errors.SettingsError as error:  # the account is there, and its password is known here alone
+            speaker(quiet=False)(f"warning: nothing here will remember when the account ends: {error}")
     made = inviting.invitation(settings, brokers, password, send_only=send_only, expires=expires)
     _tell(made)
     if not send_only and accounts.REPLAYS in management.exchange_types():
@@ -193,7 +196,8 @@ def _list(settings: Settings, management_url: str | None) -> None:
         if account.reaches_others:
             say(
                 f"{account.name} has the rights of an older kchat, and reaches other members' queues: "
-                f"replace it with kchat revoke {shlex.quote(account.name)} and kchat invite {shlex.quote(account.name)}"
+                f"replace it with {accounts.command_for('revoke', account.name)} "
+                f"and {accounts.command_for('invite', account.name)}"
             )
         if account.more_tags:
             say(f"{account.name} has the tag {', '.join(account.more_tags)}: kchat does not end it")

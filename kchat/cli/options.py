@@ -324,11 +324,12 @@ def to_settings(
         tls=options if tls or options else None,
         **more,
     )
-    by = url_options.lowers_trust(settings.broker) or ("--tls-insecure" if settings.tls.insecure else "")
-    if by and settings.broker.encrypted:
-        speaker(quiet=False)(
-            f"kchat: warning: whether {settings.broker} is the right server is not checked ({by})"
-        )
+    for broker in settings.brokers:
+        by = url_options.lowers_trust(broker) or ("--tls-insecure" if settings.tls.insecure else "")
+        if by and broker.encrypted:
+            speaker(quiet=False)(
+                f"kchat: warning: whether {broker} is the right server is not checked ({by})"
+            )
     expiry.remove_due(settings, tell_removed, _tell_not_removed)
     return settings
 
@@ -385,7 +386,7 @@ def tell_removed(account: Account) -> None:
 
 
 def _tell_not_removed(error: KchatError) -> None:
-    speaker(quiet=False)(f"kchat: warning: accounts that have expired could not be removed: {error}")
+    speaker(quiet=False)(f"kchat: warning: while removing accounts that have expired: {error}")
 
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}

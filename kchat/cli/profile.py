@@ -92,6 +92,8 @@ def show(name: str | None) -> None:
         ["until", "" if profile.expires is None else moment(profile.expires)],
         ["certificate", profile.tls.pin or ""],
         ["CA", profile.tls.ca or ""],
+        ["client certificate", profile.tls.cert or ""],
+        ["certificate check", "off" if profile.tls.insecure else ""],
     ]
     write_table([row for row in rows if row[1]])
 
@@ -134,4 +136,4 @@ def _masked(profile: Profile) -> str:
     """The URL, safe to show also where somebody wrote a password into it by hand."""
     from kchat.config.settings import Broker
 
-    return ";".join(str(Broker.parse(part.strip())) for part in profile.url.split(";") if part.strip())
+    return ";".join(map(str, Broker.parse_all(profile.url)))

@@ -154,7 +154,7 @@ def _check_account(url: str, account: str | None, password: str | None) -> None:
         )
     if account is None and password is None:
         return
-    for broker in (Broker.parse(part.strip()) for part in url.split(";") if part.strip()):
+    for broker in Broker.parse_all(url):
         if broker.transport.default_port is None:
             raise errors.SettingsError(
                 f"a room on the {broker.transport.name} transport has no accounts",

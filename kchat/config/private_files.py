@@ -95,9 +95,7 @@ def _check_others(path: Path, status: os.stat_result, forbidden: int) -> None:
     if status.st_mode & forbidden:
         import shlex
 
-        what, change = (
-            ("change", "go-w") if forbidden & _OTHERS_WRITE else ("read the passwords in", "go-rwx")
-        )
+        what, change = ("change", "go-w") if forbidden & _OTHERS_WRITE else ("read", "go-rwx")
         raise SettingsError(
             f"others can {what} {path} ({stat.filemode(status.st_mode)}), so it is not used",
             hint=shlex.join(["chmod", change, str(path)]),
@@ -156,7 +154,8 @@ def locked(file: Path, seconds: float = LOCK_SECONDS) -> Iterator[None]:
             else:
                 break
         for left in file.parent.glob(f".{glob.escape(file.name)}.[0-9]*"):
-            left.unlink(missing_ok=True)  # of a process that was killed while it wrote
+            if left.suffix[1:].isdecimal():
+                left.unlink(missing_ok=True)  # of a process that was killed while it wrote
         yield
     finally:
         os.close(descriptor)

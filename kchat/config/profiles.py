@@ -21,7 +21,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -29,6 +29,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from kchat import errors
+from kchat.config import url_options
 from kchat.config.private_files import check_ours, check_ours_if_there, user_folder
 from kchat.config.tls import TlsOptions
 from kchat.config.validation import has_control
@@ -135,20 +136,26 @@ class Profile:
                 hint="join the room once more, or type the password: --ask-password",
             )
 
-    def check_files(self) -> None:
+    def check_files(self, brokers: Iterable[Broker]) -> None:
         """Make sure that others can neither change whom this profile trusts, nor read its key.
+
+        Arguments:
+            brokers: those of its URL, which may name files too.
 
         Raises:
             SettingsError: they can.
         """
-        key = self.tls.key or self.tls.cert
-        for file in {self.tls.ca, self.tls.cert, key} - {None}:
-            named = Path(str(file))
-            if named.exists() and not named.is_file():  # reading a pipe or a device may never end
-                raise SettingsError(
-                    f"{named}: the profile {self.name!r} needs it for TLS, and it is not a file"
-                )
-            check_ours_if_there(named, secret=file == key)
+        given = {"ca": self.tls.ca, "cert": self.tls.cert, "key": self.tls.key}
+        own = {name: value for name, value in given.items() if value is not None}
+        for files in (own, *map(url_options.tls_files, brokers)):
+            key = files.get("key", files.get("cert"))
+            for file in {*files.values()}:
+                named = Path(file)
+                if named.exists() and not named.is_file():  # reading a pipe or a device may never end
+                    raise SettingsError(
+                        f"{named}: the profile {self.name!r} needs it for TLS, and it is not a file"
+                    )
+                check_ours_if_there(named, secret=file == key)
 
     def check_time(self) -> None:
         """Raise :class:`kchat.errors.NotAuthorised` where the account has ended, by this machine's clock."""

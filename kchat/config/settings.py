@@ -95,6 +95,15 @@ class Broker:
         return f"{self.scheme}://{account}{host}{port}{path}"
 
     @classmethod
+    def parse_all(cls, urls: str) -> list[Broker]:
+        """Read one connection URL, or several joined by ``;``; none where there is nothing between the semicolons.
+
+        Raises:
+            SettingsError: see :meth:`parse`.
+        """
+        return [cls.parse(url.strip()) for url in urls.split(";") if url.strip()]
+
+    @classmethod
     def parse(cls, url: str) -> Broker:
         """Read one connection URL.
 
@@ -145,7 +154,14 @@ class Broker:
 
 
 def _query(text: str) -> dict[str, str]:
-    return dict(parse_qsl(text, keep_blank_values=True))
+    options: dict[str, str] = {}
+    for name, value in parse_qsl(text, keep_blank_values=True):
+        if has_control(name + value):
+            raise SettingsError(f"the option {name!a} in the URL has control characters in it")
+        if name in options:
+            raise SettingsError(f"the option {name!r} stands twice in the URL", hint="give it once")
+        options[name] = value
+    return options
 
 
 def url_without_password(broker: Broker) -> str:
@@ -287,7 +303,7 @@ class Settings:
         elif not named:
             url = url or DEFAULT_URL
         if url is not None:
-            brokers = [Broker.parse(part.strip()) for part in url.split(";") if part.strip()]
+            brokers = Broker.parse_all(url)
             # The account of the compose file fills in for a host; a URL says itself whose it is.
             environ = {}
         else:
@@ -301,6 +317,7 @@ class Settings:
                 environ = {}
         brokers = [_with_account(broker, username, password, environ) for broker in brokers]
         if chosen is not None:
+            chosen.check_files(brokers)
             for broker in brokers:
                 chosen.check_account(broker, tls)
         return cls(
@@ -332,7 +349,6 @@ def _profile(name: str | None, environ: Mapping[str, str]) -> Profile | None:
     found = profiles.chosen(environ) if name is None else profiles.load().find(name)
     if found is not None:
         found.check_time()
-        found.check_files()
     return found
 
 

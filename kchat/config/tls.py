@@ -61,7 +61,7 @@ class TlsOptions:
         insecure: check nothing. An attacker on the way can then read the password.
 
     Raises:
-        SettingsError: they contradict each other, or the pin is none.
+        SettingsError: they contradict each other, or the pin is not one.
     """
 
     ca: str | None = None
@@ -106,7 +106,7 @@ class TlsOptions:
         try:
             context = ssl.create_default_context(cafile=self.ca)
         except ssl.SSLError as error:
-            raise SettingsError(f"{self.ca}: no certificate of a CA in it (PEM)") from error
+            raise SettingsError(f"{self.ca}: there is no certificate of a CA in it (PEM)") from error
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         if self.pin or self.insecure:
             context.check_hostname = False

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from kchat.config.settings import Broker
 
 _FILES = {"cacertfile": "ca", "certfile": "cert", "keyfile": "key"}
+_REDIS_FILES = {"ssl_ca_certs": "ca", "ssl_certfile": "cert", "ssl_keyfile": "key"}
 _LONGEST_HEARTBEAT = 65535
 """Seconds; it travels in two bytes (AMQP 0-9-1 section 1.4.2.6)."""
 
@@ -129,6 +130,12 @@ def _tls(given: Mapping[str, str], brokers: Sequence[Broker]) -> TlsOptions | No
     if insecure:
         values.pop("ca", None)  # of no use then, and no contradiction for RabbitMQ's clients
     return TlsOptions(**values, insecure=insecure)
+
+
+def tls_files(broker: Broker) -> dict[str, str]:
+    """The files that a broker's URL names for TLS: ``ca``, ``cert`` and ``key``, those that are there."""
+    names = _FILES | _REDIS_FILES
+    return {names[name]: value for name, value in broker.options.items() if name in names}
 
 
 def lowers_trust(broker: Broker) -> str:

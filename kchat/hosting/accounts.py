@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ from kchat.hosting.rights import NOTHING, of_guest, of_older_member, room_of
 from kchat.message.lookalikes import looks_like, normalised, oddity, spelled
 
 if TYPE_CHECKING:
-    from kchat.config.settings import Settings
+    from kchat.config.settings import Broker, Settings
     from kchat.hosting.leftovers import Leftover
     from kchat.hosting.management import Management
 
@@ -103,7 +103,7 @@ def create(
         name: of the account.
         send_only: whether it may send and nothing else. Default: it may listen too.
         expires: when it ends, in UNIX seconds. Default: never.
-        max_connections: so many at once; twice as many channels.
+        max_connections: maximum number of its connections; of channels it may have twice as many.
 
     Returns:
         Its password, 192 random bits.
@@ -118,17 +118,11 @@ def create(
     known = management.user(name)
     if known is not None:
         ours = TAG in known["tags"]
-        revoke = ["kchat", "revoke", *(["--"] if name.startswith("-") else []), name]
         raise errors.Refused(
             f"there is an account {name!r} on {settings.broker} already",
-            hint=f"end it first with: {shlex.join(revoke)}" if ours else "choose another name",
+            hint=f"end it first with: {command_for('revoke', name)}" if ours else "choose another name",
         )
-    twin = next((user["name"] for user in management.users() if looks_like(name, user["name"])), None)
-    if twin is not None:
-        raise errors.Refused(
-            f"the name {spelled(name)} looks like the account {spelled(twin)} on {settings.broker}",
-            hint="choose a name that nobody takes for the other one",
-        )
+    check_no_twin(name, (user["name"] for user in management.users()), settings.broker)
     password = secrets.token_urlsafe(24)
     tags = (TAG,) if expires is None else (TAG, _EXPIRES_TAG + _stamp(expires))
     allowed = of_guest(settings.room, name, send_only=send_only)
@@ -213,7 +207,7 @@ def revoke(
 ) -> Ended:
     """End an account, close its connections, and delete its own queues and exchanges.
 
-    An account that is gone already, but not what it left, is done with too: so a revocation that was interrupted can be
+    An account that is gone already, but not what it left, is dealt with too: so a revocation that was interrupted can be
     repeated.
 
     Arguments:
@@ -328,13 +322,32 @@ def check_account_name(name: str) -> None:
     And nobody takes it for another: see :func:`kchat.message.lookalikes.oddity`.
 
     Raises:
-        kchat.errors.SettingsError: it is none.
+        kchat.errors.SettingsError: it is not one.
     """
     check_username(name)
     if ":" in name:
         raise errors.SettingsError(f"the account's name {name!r} has a colon in it")
     if odd := oddity(name):
         raise errors.SettingsError(f"the account's name {spelled(name)} can be taken for another: {odd}")
+
+
+def check_no_twin(name: str, others: Iterable[str], broker: Broker) -> None:
+    """Make sure that a new account's name does not look like that of one that is there.
+
+    Raises:
+        kchat.errors.Refused: it does.
+    """
+    twin = next((other for other in others if looks_like(name, other)), None)
+    if twin is not None:
+        raise errors.Refused(
+            f"the name {spelled(name)} looks like the account {spelled(twin)} on {broker}",
+            hint="choose a name that nobody takes for the other one",
+        )
+
+
+def command_for(verb: str, name: str) -> str:
+    """``kchat revoke ada``, as it is typed into a shell."""
+    return shlex.join(["kchat", verb, *(["--"] if name.startswith("-") else []), name])
 
 
 def check_shareable(room: str) -> None:
@@ -355,7 +368,7 @@ def _stamp(seconds: int) -> str:
 
 
 def _seconds(tag: str) -> int | None:
-    """The time in a tag; None where somebody has changed it to what is none."""
+    """The time in a tag; None where somebody has changed it to something else."""
     try:
         point = datetime.strptime(tag.removeprefix(_EXPIRES_TAG), _TIME)  # noqa: DTZ007 - of UTC, next line
     except ValueError:

@@ -1,4 +1,4 @@
-"""Certificates for a broker of one's own: a small CA, the server's certificate, and clients'.
+"""Certificates for your own broker: a small CA, the server's certificate, and clients'.
 
 The library is cryptography (the extra ``tls``), imported when it is used.
 """
@@ -64,7 +64,7 @@ def make_server(folder: Path, hosts: Iterable[str], *, days: int = DAYS, renew: 
         renew: replace the server's certificate that is there. Its pin becomes another one.
 
     Raises:
-        SettingsError: there is one already; a name is no host name; the folder cannot be written.
+        SettingsError: there is one already; a name is not a host name; the folder cannot be written.
         MissingExtra: cryptography is not installed.
     """
     from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -95,7 +95,7 @@ def make_client(folder: Path, name: str, *, days: int = DAYS, renew: bool = Fals
 
     if not re.fullmatch(r"[A-Za-z0-9_@][A-Za-z0-9._@-]{0,63}", name):
         raise SettingsError(
-            f"{name!r} is no name for a client's certificate: letters, digits, '.', '_', '-', '@'"
+            f"{name!r} is not a name for a client's certificate: it may have letters, digits, '.', '_', '-' and '@'"
         )
     if (folder / f"client-{name}.pem").exists() and not renew:
         raise SettingsError(
@@ -190,7 +190,7 @@ def _authority(folder: Path) -> tuple[Certificate, Any]:
             )
         except (ValueError, TypeError) as error:
             raise SettingsError(
-                f"{certificate_file} and {key_file} are no certificate and key (PEM)"
+                f"{certificate_file} and {key_file} are not a certificate and its key (PEM)"
             ) from error
     key = _new_key()
     name = f"kchat CA {os.urandom(4).hex()}"

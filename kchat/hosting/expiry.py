@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kchat.config.private_files import check_ours, write_private
+from kchat.config.private_files import check_ours, locked, write_private
 from kchat.errors import KchatError, SettingsError
 
 if TYPE_CHECKING:
@@ -35,10 +35,10 @@ def note(settings: Settings, management_url: str, expires: int) -> None:
         expires: when, in UNIX seconds.
 
     Raises:
-        OSError: the file cannot be written.
+        SettingsError: the file cannot be written.
     """
     entry = {"broker": _key(settings), "management_url": management_url, "expires": expires}
-    _store([*_load(), entry])
+    _change(lambda noted: [*noted, entry])
 
 
 def remove_due(
@@ -53,15 +53,14 @@ def remove_due(
     """
     if settings.transport.name != "amqp" or settings.broker.password is None:
         return
-    noted, now = _load(), time.time()
-    key = _key(settings)
-    due = [entry for entry in noted if entry["broker"] == key and entry["expires"] <= now]
+    key, now = _key(settings), time.time()
+    due = [entry for entry in _load() if entry["broker"] == key and entry["expires"] <= now]
     if not due:
         return
     from kchat.hosting.accounts import remove_expired
     from kchat.hosting.management import Management
 
-    done = []
+    done: list[str] = []
     for url in {entry["management_url"] for entry in due}:
         try:
             remove_expired(Management.of(settings, url), on_removed)
@@ -69,7 +68,15 @@ def remove_due(
             on_failed(error)
         else:
             done.append(url)
-    _store([entry for entry in noted if entry not in due or entry["management_url"] not in done])
+    if not done:
+        return
+    try:
+        # What was noted meanwhile stays.
+        _change(
+            lambda noted: [each for each in noted if each not in due or each["management_url"] not in done]
+        )
+    except SettingsError as error:
+        on_failed(error)
 
 
 def _key(settings: Settings) -> str:
@@ -104,11 +111,20 @@ def _load() -> list[dict[str, Any]]:
         return []  # a reminder that somebody has spoilt; the accounts carry their time themselves
 
 
-def _store(entries: list[dict[str, Any]]) -> None:
+def _change(change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> None:
+    """Change what is noted, one process at a time.
+
+    Raises:
+        SettingsError: the file cannot be written.
+    """
     file = _file()
     if file is None:
         return
-    if entries:
-        write_private(file, json.dumps(entries).encode())
-    else:
-        file.unlink(missing_ok=True)
+    try:
+        with locked(file):
+            if entries := change(_load()):
+                write_private(file, json.dumps(entries).encode())
+            else:
+                file.unlink(missing_ok=True)
+    except OSError as error:
+        raise SettingsError(f"{file} cannot be changed: {error.strerror or error}") from error

@@ -69,7 +69,7 @@ def grant(settings: Settings, name: str, *, send_only: bool) -> Grant:
         send_only: whether the guest is to send and nothing else.
 
     Raises:
-        kchat.errors.SettingsError: the transport has no guests, or the name is none for it.
+        kchat.errors.SettingsError: the transport has no guests, or the name is not one for it.
     """
     makers = {"pubsub": _pubsub, "redis": _redis, "local": _local}
     maker = makers.get(settings.transport.name)
@@ -81,7 +81,7 @@ def grant(settings: Settings, name: str, *, send_only: bool) -> Grant:
 def _pubsub(settings: Settings, name: str, send_only: bool) -> Grant:  # noqa: FBT001 - called by grant() alone
     """Roles on the room's topic, and on a subscription of the guest's own (https://cloud.google.com/pubsub/docs/access-control).
 
-    A guest needs no role on the project: the host makes the subscription, which is the guest's lasting queue.
+    A guest needs no role on the project: the host makes the subscription, which is the guest's durable queue.
     """
     settings.transport.require()
     from kchat.transports.pubsub.names import to_id
@@ -127,13 +127,13 @@ def principal(name: str) -> str:
     if _EMAIL.fullmatch(name):
         return f"{'serviceAccount' if name.endswith('.gserviceaccount.com') else 'user'}:{name}"
     raise errors.SettingsError(
-        f"{name!r} is nobody that Google Cloud knows",
+        f"{name!r} is not a principal of Google Cloud",
         hint="name an e-mail address, or a principal such as group:team@example.com",
     )
 
 
 def _open(settings: Settings, durable: str | None) -> None:
-    """Make the room, and a lasting queue where one is named."""
+    """Make the room, and a durable queue where one is named."""
     from kchat.hosting.inviting import make_room
 
     if durable is None:
@@ -178,9 +178,16 @@ def _gcloud(command: list[str]) -> Step:
 
 def _redis(settings: Settings, name: str, send_only: bool) -> Grant:  # noqa: FBT001 - called by grant() alone
     """An account by ``ACL SETUSER`` (https://redis.io/docs/latest/operate/oss_and_stack/management/security/acl/)."""
-    from kchat.hosting.accounts import check_account_name
+    from kchat.hosting.accounts import check_account_name, check_no_twin
+    from kchat.message.lookalikes import normalised
 
+    name = normalised(name)
     check_account_name(name)
+    if name == "default":
+        raise errors.SettingsError(
+            "the account 'default' is that of everybody who gives no name on Redis",
+            hint="choose another name",
+        )
     if re.search(r"\s", name):
         raise errors.SettingsError(f"an account on Redis has no spaces in its name: {name!r}")
     channel = f"/{settings.broker.path or '0'}.{settings.room}"
@@ -201,10 +208,12 @@ def _redis(settings: Settings, name: str, send_only: bool) -> Grant:  # noqa: FB
         try:
             with broker_errors(broker, "make accounts"):
                 client = connection.default_channel.client
-                if name in client.acl_users():
+                known = client.acl_users()
+                if name in known:
                     raise errors.Refused(
                         f"there is an account {name!r} on {broker} already", hint="choose another name"
                     )
+                check_no_twin(name, known, broker)
                 client.execute_command(*rule)
         finally:
             close(connection)
@@ -217,17 +226,17 @@ def _redis(settings: Settings, name: str, send_only: bool) -> Grant:  # noqa: FB
 
 
 def _local(settings: Settings, _name: str, send_only: bool) -> Grant:  # noqa: FBT001 - called by grant() alone
-    """A file to share: who may write it may do everything. SQLite gives its log and index the file's mode."""
+    """A file to share: anyone who can write it can do everything. SQLite gives its log and index the file's mode."""
     if send_only:
         raise errors.SettingsError(
-            "who may write a room's file may do everything, so nobody may only send",
+            "anyone who can write a room's file can do everything, so no guest can be limited to sending",
             hint="a room on a broker has accounts",
         )
     file = shlex.quote(settings.broker.path)
     folder = shlex.quote(str(Path(settings.broker.path).parent))
     advice = (
-        f"the room is the file {settings.broker.path}, without accounts: who may write it may do everything",
+        f"the room is the file {settings.broker.path}, without accounts: anyone who can write it can do everything",
         f"for a group of this machine: chgrp GROUP {folder} {file}; chmod 2770 {folder}; chmod 660 {file}",
-        "in a folder of the group's own, not in your home; a network file system will not do, for want of its locks",
+        "in a folder of the group's own, not in your home, and not on a network file system: its locks do not suffice",
     )
     return Grant(advice=advice)

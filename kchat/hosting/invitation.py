@@ -127,7 +127,7 @@ class Invitation:
         """Read an invitation as it was pasted: broken into lines, in quotes or ``<>``, or among other words.
 
         Raises:
-            SettingsError: it is none, is mangled, or is of a newer kchat. The text never quotes it.
+            SettingsError: it is not one, is mangled, or is of a newer kchat. The text never quotes it.
         """
         whole = re.sub(r"\s+", "", text).strip("<>\"'`")
         try:
@@ -143,7 +143,7 @@ class Invitation:
         scheme, rest = line[: len(SCHEME)].lower(), line[len(SCHEME) :]
         version, dot, data = rest.partition(".")
         if scheme != SCHEME or not dot or not version.isdecimal():
-            raise SettingsError("that is no invitation", hint=f"one begins with {SCHEME}{VERSION}.")
+            raise SettingsError("that is not an invitation", hint=f"one begins with {SCHEME}{VERSION}.")
         if version != VERSION:
             raise SettingsError(
                 f"the invitation is of version {version[:9]}, and this kchat reads version {VERSION}",

@@ -20,6 +20,7 @@ from kchat import errors
 from kchat.client.connection import broker_errors, close, connect
 from kchat.client.durable import open_room
 from kchat.client.topology import room_exchange
+from kchat.config import url_options
 from kchat.config.settings import Broker, Settings
 from kchat.config.tls import TlsOptions
 from kchat.hosting.invitation import Invitation
@@ -38,7 +39,7 @@ def guest_brokers(settings: Settings, address: str | None, account: str | None) 
         account: the guest's account. Default: none.
 
     Raises:
-        kchat.errors.SettingsError: the address is none.
+        kchat.errors.SettingsError: the address is not one.
     """
     if address is None:
         # The host's own options are not the guests': an invitation with any is refused.
@@ -86,7 +87,7 @@ def invitation(
 ) -> Invitation:
     """An invitation to the host's room, with what the guest needs to recognise a self-signed server.
 
-    That is the host's own pin, or else the certificates of its ``--tls-ca``.
+    That is the host's own pin, or else the certificates of its ``--tls-ca``, or of the CA that its URL names.
 
     Arguments:
         settings: the host's.
@@ -102,7 +103,8 @@ def invitation(
     pin = authorities = None
     if any(broker.encrypted for broker in brokers):
         pin = settings.tls.pin
-        authorities = None if pin or settings.tls.ca is None else _read(settings.tls.ca)
+        file = settings.tls.ca or url_options.tls_files(settings.broker).get("ca")
+        authorities = None if pin or file is None else _read(file)
     return Invitation(
         brokers=brokers,
         room=settings.room,
@@ -148,10 +150,10 @@ def guest_settings(joined: Invitation, connect_timeout: float) -> Iterator[Setti
 
 
 def make_room(settings: Settings) -> None:
-    """Make the room, so that those who may not make it find it there.
+    """Make the room, so that guests, who may not make it, find it there.
 
     It is not durable, as the clients of RabbitMQ's tutorial declare it: a restart of the broker takes it away, and
-    whoever may make it brings it back by listening or sending.
+    any account that may make it brings it back by listening or sending.
 
     Raises:
         kchat.errors.BrokerError: see :func:`kchat.client.connection.connect` and :func:`kchat.client.durable.open_room`.
@@ -189,7 +191,7 @@ def try_out(settings: Settings, *, send_only: bool, tell: Callable[[str], None])
 def _find_room(settings: Settings) -> None:
     """Make sure that the room is there: joining would make it where anybody may make rooms.
 
-    On Pub/Sub whoever may send need not have the right to look; then sending and listening tell.
+    On Pub/Sub an account that may send need not have the right to look; then sending and listening tell.
     """
     connection, broker = connect(settings, purpose="join")
     try:

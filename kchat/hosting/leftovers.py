@@ -78,7 +78,7 @@ def remove_owned(management: Management, vhost: str, account: str) -> list[Lefto
 def ownerless(management: Management, vhost: str, room: str) -> list[Leftover]:
     """Queues and exchanges of a room that bear no account's name, as an account with an older kchat's rights may make them.
 
-    Whose they are cannot be told: the host's lasting queues are among them.
+    Whose they are cannot be told: the host's durable queues are among them.
 
     Arguments:
         management: an administrator's access.
@@ -117,7 +117,7 @@ def _speaks(management: Management, vhost: str, queue: str) -> bool:
 
 
 def mend_shared_exchange(management: Management, vhost: str, room: str) -> bool:
-    """Make the exchange that lasting queues survive a restart by, where it is not there, or is not what it should be.
+    """Make the exchange that durable queues survive a restart by, where it is not there, or is not what it should be.
 
     Members may bind queues to it and may not make it: so it has to be there, and to stay when the last queue goes. A
     binding to itself does that, by which RabbitMQ delivers nothing twice.
@@ -138,7 +138,7 @@ def mend_shared_exchange(management: Management, vhost: str, room: str) -> bool:
     if spoilt is not False:
         right = {"type": "fanout", "durable": True, "auto_delete": True, "internal": False, "arguments": {}}
         management.request("PUT", "exchanges", vhost, name, body=right)
-    for queue in _lasting_queues(management, vhost, room) if spoilt else ():
+    for queue in _durable_queues(management, vhost, room) if spoilt else ():
         with suppress(errors.NotFound):
             _bind(management, vhost, name, "q", queue)
     _bind(management, vhost, name, "e", name)
@@ -169,7 +169,7 @@ def _is_right(exchange: dict[str, Any]) -> bool:
     )
 
 
-def _lasting_queues(management: Management, vhost: str, room: str) -> list[str]:
+def _durable_queues(management: Management, vhost: str, room: str) -> list[str]:
     """The durable queues of kchat's that are bound to a room."""
     bound = management.get_objects(
         "exchanges",

@@ -71,7 +71,7 @@ class Management:
         tls: for ``https``. Default: the system's trust.
 
     Raises:
-        kchat.errors.SettingsError: it is no http or https URL, or has an account in it.
+        kchat.errors.SettingsError: it is not an http or https URL, or has an account in it.
     """
 
     def __init__(
@@ -131,8 +131,7 @@ class Management:
             host = broker.host or "localhost"
             host = f"[{host}]" if ":" in host else host
             url = f"{'https' if secure else 'http'}://{host}:{port}"
-        tls = getattr(settings, "tls", None)
-        return cls(url, broker.username, broker.password, timeout=settings.connect_timeout, tls=tls)
+        return cls(url, broker.username, broker.password, timeout=settings.connect_timeout, tls=settings.tls)
 
     # What kchat asks and tells.
 
@@ -304,7 +303,7 @@ class Management:
 
         Raises:
             kchat.errors.Unreachable: nothing answers there, or something else does.
-            kchat.errors.NotAuthorised: the account is unknown, its password wrong, or it is no administrator.
+            kchat.errors.NotAuthorised: the account is unknown, its password wrong, or it is not an administrator.
             kchat.errors.NotFound: there is no such thing.
             kchat.errors.Refused: any other refusal, with RabbitMQ's reason.
         """
@@ -371,7 +370,7 @@ class Management:
 
     def _no_administrator(self) -> errors.NotAuthorised:
         return errors.NotAuthorised(
-            f"{self.url}: the account {self.username!r} is no administrator of this broker",
+            f"{self.url}: the account {self.username!r} is not an administrator of this broker",
             hint="give the host's own account with --rmq-username, one with the tag administrator",
         )
 
@@ -410,7 +409,7 @@ def _checked(url: str) -> str:
     except ValueError:
         raise errors.SettingsError("the management URL has no valid host and port", hint=hint) from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise errors.SettingsError("the management URL is no http or https URL", hint=hint)
+        raise errors.SettingsError("the management URL is not an http or https URL", hint=hint)
     if parts.username is not None or parts.password is not None:
         raise errors.SettingsError(
             "the management URL has an account in it", hint="give the account with --rmq-username"

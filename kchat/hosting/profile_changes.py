@@ -111,7 +111,7 @@ def _shown(url: str) -> str:
     from kchat.config.settings import url_without_password
 
     try:
-        return ";".join(url_without_password(Broker.parse(each.strip())) for each in url.split(";"))
+        return ";".join(map(url_without_password, Broker.parse_all(url)))
     except SettingsError:
         return "a URL that is not valid"
 

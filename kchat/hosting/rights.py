@@ -11,8 +11,8 @@ read       ``^$``             as write, and ``^kchat\.chat\.durable$``
 ``kchat.chat.ada.`` is what the names of the queues of ada's subscribers begin with
 (:func:`kchat.client.topology.queue_prefix`), and those of no other account: a dot within a name is escaped. So members
 cannot touch each other's queues, and what an account leaves can be told (:mod:`kchat.hosting.leftovers`).
-``kchat.chat.durable`` is the exchange that lasting queues are bound to (:mod:`kchat.client.durable`); who could make it
-could make another of that name. At first members had ``^kchat\.chat\..*`` in place of all that; such accounts go on
+``kchat.chat.durable`` is the exchange that durable queues are bound to (:mod:`kchat.client.durable`); a member who could
+make it could make another of that name. At first members had ``^kchat\.chat\..*`` instead of all that; such accounts go on
 working, and :attr:`kchat.hosting.accounts.Account.reaches_others` tells them.
 
 See https://www.rabbitmq.com/docs/access-control.

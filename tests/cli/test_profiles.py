@@ -83,6 +83,13 @@ def test_a_profile_gets_nothing_of_the_environments_account(
     assert guests.run_kchat("send", "hi", env=env).code == 0
 
 
+def test_a_profile_whose_server_is_not_checked_shows_that(guests: Commands) -> None:
+    stored(guests, 'url = "amqps://ada:x@h/"\ntls_insecure = true\ntls_cert = "/ada.pem"')
+    shown = guests.run_kchat("profile", "show").stdout
+    assert re.search(r"^certificate check +off$", shown, re.MULTILINE), shown
+    assert re.search(r"^client certificate +/ada\.pem$", shown, re.MULTILINE), shown
+
+
 def test_options_that_contradict_a_profile_are_refused_and_a_typed_password_is_its_own(
     guests: Commands, rabbitmq: RabbitMQ, vhost: str
 ) -> None:

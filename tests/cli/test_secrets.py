@@ -155,6 +155,15 @@ def test_it_is_warned_of_before_the_password_goes_to_another_machine_in_clear(co
         assert "is not encrypted" not in commands.run_kchat(*words, *local).stderr
 
 
+def test_every_broker_whose_certificate_is_not_checked_is_warned_of(commands: Commands) -> None:
+    first, second = "rediss://127.0.0.1:1/0", "rediss://127.0.0.1:2/0"
+    result = commands.run_kchat("send", "--url", f"{first};{second}?ssl_cert_reqs=none", "hi")
+    warnings = [line for line in result.stderr.splitlines() if "is the right server is not checked" in line]
+    assert len(warnings) == 1, result.stderr
+    assert second in warnings[0]
+    assert "ssl_cert_reqs=none" in warnings[0]
+
+
 def test_an_account_with_an_end_says_who_ends_it(commands: Commands, rabbitmq: RabbitMQ, vhost: str) -> None:
     name = f"{vhost}-ada"
     env = {"KCHAT_URL": rabbitmq.url_for(vhost), "KCHAT_MANAGEMENT_URL": str(rabbitmq.management_url)}

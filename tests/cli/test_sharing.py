@@ -213,6 +213,13 @@ def test_an_expired_guest_is_removed_by_whatever_the_host_does_next(
     assert not (host.commands.home / "state" / "kchat" / "expiring.json").exists()
 
 
+def test_an_invitation_is_shown_even_if_its_end_cannot_be_noted_here(host: Host, name: str) -> None:
+    (host.commands.home / "state").write_text("in the way")
+    result = host.run("invite", name, "--expires", "1h")
+    assert (result.code, "warning: nothing here will remember" in result.stderr) == (0, True), result.stderr
+    assert password_of(result.stdout)
+
+
 def test_the_list_has_who_may_do_what_where_and_until_when(host: Host, name: str) -> None:
     host.invite(f"{name}-one")
     host.invite(f"{name}-two", "--send-only", "--room", "a room/ñ", "--expires", "2d")
@@ -272,8 +279,8 @@ def test_what_cannot_be_joined_is_not_stored(host: Host, guests: Commands, name:
         (line, 1, "not authorised"),
         (line[:-5], 2, "damaged"),
         (changed, 2, "damaged"),
-        ("hello", 2, "no invitation"),
-        ("", 2, "no invitation"),
+        ("hello", 2, "not an invitation"),
+        ("", 2, "not an invitation"),
     ):
         result = guests.run_kchat("join", "--yes", "-", stdin=text)
         assert (result.code, word in result.stderr) == (code, True), result.stderr
@@ -289,7 +296,7 @@ def test_what_cannot_be_joined_is_not_stored(host: Host, guests: Commands, name:
         (["invite", "ada", "--list"], "--list"),
         (["invite", "ada", "--expires", "tomorrow"], "24h"),
         (["invite", "ada", "--expires", "0s"], "24h"),
-        (["invite", "ada", "--send-only"], "only send"),
+        (["invite", "ada", "--send-only"], "limited to sending"),
         (["invite", "ada", "--url", "memory://"], "nobody can be invited"),
         (["invite", "ada", "--url", "amqp://x:y@h/", "--management-url", "h:1"], "management URL"),
         (["invite", "ada", "--host", "h"], "administrator"),
@@ -315,5 +322,5 @@ def test_an_account_that_is_no_administrator_cannot_invite(
         env = {"KCHAT_MANAGEMENT_URL": rabbitmq.management_url}
         for command in (["invite", "eve"], ["invite", "--list"], ["revoke", "eve"]):
             result = guests.run_kchat(*command, "--url", account.url, env=env)
-            assert (result.code, "no administrator" in result.stderr) == (1, True), result.stderr
+            assert (result.code, "not an administrator" in result.stderr) == (1, True), result.stderr
             assert account.password not in result.stderr

@@ -69,6 +69,19 @@ def test_on_redis_a_guest_has_the_rooms_channel_and_no_other(
         assert (taken.code, "already" in taken.stderr) == (1, True)
 
 
+def test_on_redis_no_account_looks_like_another_and_the_default_one_is_nobodys(
+    commands: Commands, redis_server: Redis, redis_url: str
+) -> None:
+    name = f"ada{secrets.token_hex(3)}"
+    assert commands.run_kchat("invite", name, "--apply", "--url", redis_url).code == 0
+    for twin in (name.upper(), name.replace("a", "\u0251")):
+        result = commands.run_kchat("invite", twin, "--apply", "--url", redis_url)
+        assert (result.code, "looks like the account" in result.stderr) == (1, True), result.stderr
+    for odd in (f"{name} ", f"\u0430{name}", "default"):
+        result = commands.run_kchat("invite", odd, "--url", redis_url)
+        assert (result.code, "ACL" in result.stderr) == (2, False), result.stderr
+
+
 def test_on_pubsub_the_role_bindings_are_shown(commands: Commands) -> None:
     pytest.importorskip("google.cloud.pubsub_v1")
     result = commands.run_kchat("invite", "ada@example.com", "--project", "my-project")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kchat.config.settings import Broker
+from kchat.config.settings import Broker, Settings
 from kchat.errors import SettingsError
+from kchat.hosting import inviting
 from kchat.hosting.invitation import LONGEST, Invitation
 from kchat.message.times import moment
 
@@ -123,10 +125,10 @@ def test_no_row_with_a_right_checksum_makes_decoding_raise_anything_else(row: by
 @pytest.mark.parametrize(
     ("text", "word"),
     [
-        ("", "no invitation"),
-        ("amqp://ada:s3cr3t-of-ada@h/", "no invitation"),
-        ("kchat://", "no invitation"),
-        ("kchat://x.abc", "no invitation"),
+        ("", "not an invitation"),
+        ("amqp://ada:s3cr3t-of-ada@h/", "not an invitation"),
+        ("kchat://", "not an invitation"),
+        ("kchat://x.abc", "not an invitation"),
         (LINE.replace("//1.", "//2."), "version 2"),
         ("kchat://1." + "A" * LONGEST, "damaged"),
     ],
@@ -142,3 +144,13 @@ def test_one_that_is_over_says_so() -> None:
     assert not an_invitation(expires=4_000_000_000).expired
     assert not an_invitation().expired
     assert moment(0) == "1970-01-01 00:00 UTC"
+
+
+@pytest.mark.parametrize("url", ["rediss://h/0?ssl_ca_certs={}", "amqps://h/?cacertfile={}"])
+def test_an_invitation_carries_the_ca_that_the_hosts_url_names(url: str, tmp_path: Path) -> None:
+    ca = tmp_path / "ca.pem"
+    trustme.CA().cert_pem.write_to_path(str(ca))
+    settings = Settings.resolve(url=url.format(ca), environ={})
+    made = inviting.invitation(settings, inviting.guest_brokers(settings, None, "ada"), SECRET)
+    assert made.tls_ca == ca.read_text()
+    assert made.brokers[0].options == {}

@@ -361,8 +361,10 @@ def test_a_lock_is_let_go_of_by_a_process_that_is_killed(tmp_path: Path) -> None
         child.kill()
         child.wait()
     (tmp_path / ".file.4711").write_text("left behind")
+    (tmp_path / ".file.2024-backup").write_text("the user's own")
     with locked(file, seconds=5):
         assert not (tmp_path / ".file.4711").exists()
+        assert (tmp_path / ".file.2024-backup").exists()
 
 
 @pytest.mark.parametrize("mode", [0o620, 0o602, 0o666, 0o660])
@@ -418,6 +420,37 @@ def test_a_file_of_another_account_is_not_used(file: Path, monkeypatch: pytest.M
     if file.stat().st_uid == 0:
         os.chown(file, 4711, -1)
     with pytest.raises(SettingsError, match="another account"):
+        resolve()
+
+
+def test_tls_files_that_a_profiles_url_names_are_looked_at_as_those_beside_it_are(
+    file: Path, tmp_path: Path
+) -> None:
+    pem, other = tmp_path / "x.pem", tmp_path / "y.pem"
+    other.write_text("")
+    other.chmod(0o600)
+    amqp, redis = "amqps://ada:x@h/?", "rediss://ada:x@h/0?"
+    urls = {
+        f"{amqp}cacertfile={pem}": (0o666, "change"),
+        f"{amqp}certfile={pem}": (0o644, "read"),
+        f"{amqp}certfile={other}&keyfile={pem}": (0o644, "read"),
+        f"{amqp}certfile={other};amqps://ada:x@b/?keyfile={pem}": (0o644, "read"),
+        f"{redis}ssl_ca_certs={pem}": (0o666, "change"),
+        f"{redis}ssl_certfile={pem}": (0o644, "read"),
+        f"{redis}ssl_certfile={other}&ssl_keyfile={pem}": (0o644, "read"),
+    }
+    pem.write_text("")
+    in_use(file, 'url = "local://"')
+    for url, (mode, word) in urls.items():
+        file.write_text(f'use = "x"\n[profile.x]\nurl = "{url}"\n')
+        pem.chmod(mode)
+        with pytest.raises(SettingsError, match=f"others can {word} .*{pem}"):
+            resolve()
+        pem.chmod(0o600)
+        assert resolve().broker.encrypted, url
+    pem.unlink()
+    os.mkfifo(pem, 0o600)
+    with pytest.raises(SettingsError, match="not a file"):
         resolve()
 
 

@@ -26,7 +26,7 @@ def test_an_account_that_is_no_administrator_is_told_so(rabbitmq: RabbitMQ, vhos
         with rabbitmq.new_account(vhost, tags=tags) as account:
             access = Management(rabbitmq.management_url, account.username, account.password)
             for ask in (access.require_administrator, access.users):
-                with pytest.raises(NotAuthorised, match="no administrator") as caught:
+                with pytest.raises(NotAuthorised, match="not an administrator") as caught:
                     ask()
                 assert account.password not in f"{caught.value} {access!r}"
 
