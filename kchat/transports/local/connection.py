@@ -184,17 +184,17 @@ class Connection:
         return count
 
     def _telling(self) -> Watch | None:
-        """The watch, if the kernel tells of every write since the last look. Once nobody writes, the kernel is asked to."""
+        """The watch, if the kernel tells of every write since the last look."""
         with self.store.lock:
-            if not (self._pace.is_quiet() and self.connected):
+            if self._asked_at is None or self._asked_at >= self._pace.looked_at or not self.connected:
                 return None
-            if self._asked_at is None:
-                self._ask()
-                return None
-            told = self._watch is not None and self._watch.fd >= 0 and self._pace.looked_at > self._asked_at
-            return self._watch if told else None
+            same_log = self._watched == self.store.openings
+            return self._watch if same_log and self._watch is not None and self._watch.fd >= 0 else None
 
     def _ask(self) -> None:
+        """Have the kernel tell of writes from now on, once nobody writes."""
+        if self._asked_at is not None or not self._pace.is_quiet() or not self.connected:
+            return
         if self._watch is not None and self._watched != self.store.openings:  # another log
             self._watch.close()
             self._watch = None
@@ -213,6 +213,8 @@ class Connection:
         if watch is None:
             if self.waker is not None and self.waker.take():
                 return True
+            with self.store.lock:
+                self._ask()
             time.sleep(max(0.0, seconds))
             return False
         written, woken = watch.wait(seconds, self.waker)
