@@ -18,6 +18,7 @@ from kchat import errors
 from kchat.client.connection import broker_errors
 from kchat.doctor import Check, Options, Outcome, driver, note, ok, skipped, trips, wrong
 from kchat.doctor.connected import ConnectedWalk
+from kchat.transports import local
 from kchat.transports.local import place, untrusted
 
 if TYPE_CHECKING:
@@ -28,9 +29,6 @@ _FREE_NOTE, _FREE_WRONG = 100 * 1024 * 1024, 1024 * 1024
 
 _GROUP = 0o060
 """The bits of a mode by which a group reads and writes."""
-
-_MESSAGE_BYTES = 64 * 1024 * 1024
-"""Bytes of the largest message of a room whose URL names no other limit."""
 
 
 class Walk(ConnectedWalk):
@@ -57,14 +55,14 @@ def file(walk: Walk) -> Outcome:
     except FileNotFoundError:
         folder = next((parent for parent in path.absolute().parents if parent.exists()), Path("/"))
         if not folder.is_dir():
-            return wrong(f"{folder} is no folder, so {path} cannot be made")
+            return wrong(f"{folder} is not a folder, so {path} cannot be made")
         return ok(f"{path} is not there yet; the first message or subscriber makes it")
     except OSError as error:
         return wrong(f"{path}: {error.strerror}")
     except (ValueError, AMQPError):
         return wrong(f"{str(path)!r} is not the name of a file")
     if not stat.S_ISREG(status.st_mode):
-        return wrong(f"{path} is no file", "name another one: --url local:///path/to/room.db")
+        return wrong(f"{path} is not a regular file", "name another one: --url local:///path/to/room.db")
     try:
         place.check_kind(real)
         place.check_beside(real)
@@ -153,7 +151,7 @@ def lock(walk: Walk) -> Outcome:
                 f"file:{quote(walk.real)}?mode=rw", uri=True, timeout=seconds, isolation_level=None
             )
         ) as db:
-            watchdog = untrusted.guard(db, _MESSAGE_BYTES)
+            watchdog = untrusted.guard(db, local.Options.max_message_bytes)
             db.execute("BEGIN IMMEDIATE")
             db.execute("ROLLBACK")
     except sqlite3.Error as error:

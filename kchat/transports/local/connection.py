@@ -12,7 +12,7 @@ from amqp.exceptions import NotAllowed
 
 from . import errors, sweep
 from .inboxes import Inboxes
-from .pace import ASLEEP, LONGEST, Pace
+from .pace import ASLEEP, Pace
 from .publisher import Publisher
 from .store import Store
 
@@ -64,8 +64,9 @@ class Connection:
         self._on_notice: Callable[[Notice], object] = _log
         self._pace = Pace()
         self._watch: Watch | None = None
-        self._watching = False
         self._watched = 0
+        #: When the kernel was asked to tell of writes; None if it was not.
+        self._asked_at: float | None = None
         self._housekeeping_at = self._check_at = 0.0
         self._registration: Registration | None = None
         self.waker: Waker | None = None
@@ -156,25 +157,21 @@ class Connection:
         deadline = None if timeout is None else time.monotonic() + timeout
         while not self._deliver():
             now = time.monotonic()
-            wait = self._pace.wait(now)
-            if wait <= 0 or timeout == 0 or self._wants_more():
+            watch = self._telling()
+            if timeout == 0 or self._pace.wait(now, told=watch is not None) <= 0 or self._wants_more():
                 if self._look(now):
                     continue
                 if self.inboxes.notice_deleted(now):
                     return
-                wait = self._pace.pause
-            if self.waker is not None and self.waker.take():
-                raise TimeoutError("woken")
+                watch = self._telling()
+            wait = ASLEEP if watch is not None else self._pace.wait(now)
             if deadline is not None:
                 now = time.monotonic()
                 if now >= deadline:
                     raise TimeoutError("timed out")  # which is socket.timeout
                 wait = min(wait, deadline - now)
-            watch = self._watching_for_long() if self._pace.is_quiet() else None
-            if watch is not None:
-                self._sleep(watch, deadline)
-            else:
-                time.sleep(max(0.0, wait))
+            if self._was_woken(watch, wait):
+                raise TimeoutError("woken")
 
     def _wants_more(self) -> bool:
         with self.store.lock:
@@ -186,34 +183,48 @@ class Connection:
             count, self.store.overtaken = self.store.overtaken, 0
         return count
 
-    def _watching_for_long(self) -> Watch | None:
-        """The watch, if the kernel was asked to tell of writes before the last look; from now on it is."""
+    def _telling(self) -> Watch | None:
+        """The watch, if the kernel tells of every write since the last look."""
         with self.store.lock:
-            if self._watching:
-                return self._watch
-            if not self.connected:
+            if self._asked_at is None or self._asked_at >= self._pace.looked_at or not self.connected:
                 return None
-            self._watching = True
-            if self._watch is not None and self._watched != self.store.openings:  # another log
-                self._watch.close()
-                self._watch = None
-            if self._watch is None:
-                from .watch import Watch  # only who waits for long needs it, and it loads ctypes
+            same_log = self._watched == self.store.openings
+            return self._watch if same_log and self._watch is not None and self._watch.fd >= 0 else None
 
-                self._watched = self.store.openings
-                self._watch = Watch(self.store.log)
-            else:
-                self._watch.forget()
-            return None
+    def _ask(self) -> None:
+        """Have the kernel tell of writes from now on, once nobody writes."""
+        if self._asked_at is not None or not self._pace.is_quiet() or not self.connected:
+            return
+        if self._watch is not None and self._watched != self.store.openings:  # another log
+            self._watch.close()
+            self._watch = None
+        if self._watch is None:
+            from .watch import Watch  # only who waits for long needs it, and it loads ctypes
 
-    def _sleep(self, watch: Watch, deadline: float | None) -> None:
-        """Nobody writes: leave it to the kernel to tell when somebody does."""
-        longest = ASLEEP if deadline is None else min(ASLEEP, deadline - time.monotonic())
-        if watch.wait(longest, LONGEST, self.waker):
+            self._watched = self.store.openings
+            self._watch = Watch(*self.store.places)
+        else:
+            self._watch.forget()
+        self._asked_at = time.monotonic()
+        self._check_at = 0.0  # a file may have been removed before
+
+    def _was_woken(self, watch: Watch | None, seconds: float) -> bool:
+        """Wait, with a watch until somebody writes; returns whether the waker ended the wait."""
+        if watch is None:
+            if self.waker is not None and self.waker.take():
+                return True
+            with self.store.lock:
+                self._ask()
+            time.sleep(max(0.0, seconds))
+            return False
+        written, woken = watch.wait(seconds, self.waker)
+        if written:
             with self.store.lock:
                 watch.forget()
-                self._watching = False
+                self._asked_at = None
+                self._check_at = 0.0  # a file may have been removed
                 self._pace.woken(time.monotonic())
+        return woken
 
     def _deliver(self) -> bool:
         """Deliver what is fetched, the consumers taking turns; returns whether there was anything."""
@@ -248,7 +259,7 @@ class Connection:
             self.store.check_file()
         written = self.store.changed()
         if written:
-            self._watching = False
+            self._asked_at = None
             self.inboxes.unchecked = True
             for consumer in self.inboxes.consumers:
                 consumer.inbox.more = True

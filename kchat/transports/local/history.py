@@ -44,11 +44,11 @@ def read_beginning(arguments: Mapping[str, Any] | None) -> Beginning:
     given = arguments or {}
     last, since = given.get("x-history-last"), given.get("x-history-since")
     if last is not None and (isinstance(last, bool) or not isinstance(last, int) or not 0 <= last <= MOST):
-        raise PreconditionFailed(f"x-history-last is no whole number from 0 on: {last!r}")
+        raise PreconditionFailed(f"x-history-last is not a whole number, 0 or more: {last!r}")
     if since is not None and (
         isinstance(since, bool) or not isinstance(since, (int, float)) or since != since
     ):
-        raise PreconditionFailed(f"x-history-since is no time in UNIX seconds: {since!r}")
+        raise PreconditionFailed(f"x-history-since is not a time in UNIX seconds: {since!r}")
     return Beginning(last, None if since is None else float(since))
 
 

@@ -90,9 +90,9 @@ def _number(name: str, value: Any, kind: str) -> float | int:
     try:
         number = float(value) if kind.startswith("float") else int(value)
     except (TypeError, ValueError, OverflowError):
-        raise NotAllowed(f"local: {name} is no number: {value!r}") from None
+        raise NotAllowed(f"local: {name} is not a number: {value!r}") from None
     if isinstance(number, float) and math.isnan(number):
-        raise NotAllowed(f"local: {name} is no number: {value!r}")
+        raise NotAllowed(f"local: {name} is not a number: {value!r}")
     return number
 
 

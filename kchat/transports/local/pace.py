@@ -22,8 +22,8 @@ LIVELY = 0.1
 DENSE = 20
 DENSE_LONGEST = 0.004
 
-#: Seconds that waiting for the kernel lasts at most: a writer that was stopped in the middle of a commit, and goes on
-#: much later, is not told of.
+#: Seconds until the next look where the kernel tells of nothing: it does not tell of a writer that was stopped in the
+#: middle of a commit and goes on much later.
 ASLEEP = 0.25
 
 
@@ -32,20 +32,26 @@ class Pace:
 
     def __init__(self) -> None:
         self.pause = SHORTEST
-        self._looked_at = 0.0
+        #: When the last look began.
+        self.looked_at = 0.0
         self._news_at = self._written_at = time.monotonic()
 
-    def wait(self, now: float) -> float:
-        """Seconds until the next look is due; 0 or less: now."""
-        return self._looked_at + self.pause - now
+    def wait(self, now: float, *, told: bool = False) -> float:
+        """Seconds until the next look is due; 0 or less: now.
+
+        Arguments:
+            now: the time.
+            told: whether the kernel tells of writes. Then it is due after :data:`ASLEEP`.
+        """
+        return self.looked_at + (ASLEEP if told else self.pause) - now
 
     def is_quiet(self) -> bool:
         """Whether nobody has written for so long that the kernel may be left to wake us."""
-        return self.pause >= LONGEST and self._looked_at - self._written_at > LIVELY
+        return self.pause >= LONGEST and self.looked_at - self._written_at > LIVELY
 
     def looked(self, now: float, found: int, *, written: bool) -> None:
         """There was a look: it found so many messages, and perhaps that somebody wrote anything at all."""
-        self._looked_at = now
+        self.looked_at = now
         if written:
             self._written_at = now
         if found:

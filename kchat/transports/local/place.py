@@ -321,7 +321,7 @@ class Place:
         self._given = given
         self.path = path
         self.log = path + LOG
-        self._index = path + INDEX
+        self.index = path + INDEX
         #: Bytes in the log when it was last looked at.
         self.log_bytes = 0
         self._aligned: tuple[int, ...] = ()
@@ -333,10 +333,10 @@ class Place:
             OSError: one of them is not there.
         """
         # A Path costs more, and this is asked for each commit.
-        file, log, index = os.stat(self._given), os.stat(self.log), os.stat(self._index)  # noqa: PTH116
+        file, log, index = os.stat(self._given), os.stat(self.log), os.stat(self.index)  # noqa: PTH116
         self.log_bytes = log.st_size
         if file.st_mode != log.st_mode or file.st_gid != log.st_gid or file.st_gid != index.st_gid:
-            self._align(file, {self.log: log, self._index: index})
+            self._align(file, {self.log: log, self.index: index})
         return file.st_dev, file.st_ino, log.st_dev, log.st_ino, index.st_dev, index.st_ino
 
     def file_now(self) -> tuple[int, int]:
@@ -364,7 +364,7 @@ class Place:
 
     def remove_own(self, identity: Identity) -> None:
         """Remove the log and index of that identity, if they still stand at their names."""
-        for path, inode in ((self.log, identity[2:4]), (self._index, identity[4:6])):
+        for path, inode in ((self.log, identity[2:4]), (self.index, identity[4:6])):
             with suppress(OSError):
                 status = os.lstat(path)
                 if (status.st_dev, status.st_ino) == inode:

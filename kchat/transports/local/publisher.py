@@ -229,7 +229,7 @@ def _expiry(expiration: object, now: float) -> float:
     except ValueError:
         milliseconds = -1
     if milliseconds < 0:
-        raise PreconditionFailed(f"expiration is no number of milliseconds: {expiration!r}")
+        raise PreconditionFailed(f"expiration is not a number of milliseconds: {expiration!r}")
     return now + min(milliseconds, 1 << 53) / 1000
 
 

@@ -292,7 +292,7 @@ class Store:
         version: int = db.execute("PRAGMA user_version").fetchone()[0]
         tables: int = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         if application != schema.APPLICATION_ID and (application or version or tables):
-            raise NotAllowed(f"{self.path}: this is another program's database, no room")
+            raise NotAllowed(f"{self.path}: this is another program's database, not a room")
         if version > schema.VERSION:
             raise NotAllowed(
                 f"{self.path}: written by a newer kchat (version {version} of the file, "
@@ -336,9 +336,9 @@ class Store:
         return self._file
 
     @property
-    def log(self) -> str:
-        """The write-ahead log, which every commit writes to."""
-        return self._place.log
+    def places(self) -> tuple[str, str, str]:
+        """The write-ahead log, which every commit writes to; the file; the log's index."""
+        return self._place.log, self.path, self._place.index
 
     @property
     def is_open(self) -> bool:

@@ -55,7 +55,7 @@ def check_name(name: str, what: str) -> None:
     try:
         size = len(name.encode())
     except UnicodeEncodeError:
-        raise PreconditionFailed(f"the {what} {name!r} is no valid Unicode") from None
+        raise PreconditionFailed(f"the {what} {name!r} is not valid Unicode") from None
     if size > _NAME_BYTES:
         raise PreconditionFailed(f"the {what} is {size} bytes long; {_NAME_BYTES} is the most")
 
@@ -184,7 +184,7 @@ def _limit(arguments: Mapping[str, Any], key: str, name: str, most: int = MOST) 
         return None
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
         wanted = "from 0 on" if most == MOST else f"from 0 to {most}"
-        raise PreconditionFailed(f"queue {name!r}: {key} is no whole number {wanted}: {value!r}")
+        raise PreconditionFailed(f"queue {name!r}: {key} is not a whole number {wanted}: {value!r}")
     return value
 
 

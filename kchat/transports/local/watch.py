@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import select
 import sys
-import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -26,6 +25,8 @@ except ImportError:  # a Python without _ctypes: it looks more often instead
     _CAN_ASK = False
 
 _IN_MODIFY = 0x2
+#: IN_ATTRIB, which is also told when an open file is removed, and IN_MOVE_SELF.
+_IN_GONE = 0x4 | 0x800
 _IN_NONBLOCK = os.O_NONBLOCK
 _IN_CLOEXEC = getattr(os, "O_CLOEXEC", 0)
 
@@ -34,35 +35,40 @@ _EVENTS = 4096
 
 
 class Watch:
-    """Waits for a file to be written to. Where the kernel cannot tell (another system, too many watches), it cannot.
+    """Waits for a write to the log, or for one of a room's files to be removed or renamed.
+
+    Where the kernel cannot tell (another system, too many watches), :attr:`fd` is -1.
 
     Arguments:
-        path: the file, which is there.
+        log: the write-ahead log, which is there.
+        others: the other files.
     """
 
-    def __init__(self, path: str) -> None:
-        self._fd = _watch(path)
+    def __init__(self, log: str, *others: str) -> None:
+        self._fd = _watch(log, *others)
 
     @property
     def fd(self) -> int:
         """The descriptor that is readable after a write; -1 where the kernel cannot tell."""
         return self._fd
 
-    def wait(self, seconds: float, otherwise: float, waker: Waker | None = None) -> bool:
-        """Wait for a write, but no longer than ``seconds``; returns whether there was one.
+    def wait(self, seconds: float, waker: Waker | None = None) -> tuple[bool, bool]:
+        """Wait for a write, but no longer than ``seconds``, or until the waker ends it.
 
-        Where the kernel cannot tell, sleeps for ``otherwise`` seconds, if that is less, and returns False. Several
-        threads may wait at once, and :meth:`forget` what they were woken for. A waker, which is left as it is, ends it.
+        Several threads may wait at once, and :meth:`forget` what they were woken for.
+
+        Returns:
+            Whether there was a write, and whether it was woken, which is forgotten.
         """
-        fd = self._fd  # another thread may close it
-        if fd < 0:
-            time.sleep(max(0.0, min(seconds, otherwise)))
-            return False
+        fd = self._fd
+        if fd < 0:  # another thread has just closed it
+            return True, False
+        if waker is not None:
+            ready = waker.wait(seconds, fd)
+            return fd in ready, waker.fileno() in ready
         poll = new_poller()
         poll.register(fd, select.POLLIN)
-        if waker is not None:
-            poll.register(waker, select.POLLIN)
-        return any(found == fd for found, _ in poll.poll(max(0.0, seconds) * 1000))
+        return bool(poll.poll(max(0.0, seconds) * 1000)), False
 
     def forget(self) -> None:
         """Writes up to now are known: they are no reason to end the next :meth:`wait`."""
@@ -77,13 +83,15 @@ class Watch:
             os.close(fd)
 
 
-def _watch(path: str) -> int:
-    """An inotify descriptor that watches the file, or -1."""
+def _watch(log: str, *others: str) -> int:
+    """An inotify descriptor that watches the files, or -1."""
     if not _CAN_ASK:
         return -1
     libc = ctypes.CDLL(None, use_errno=True)
     fd: int = libc.inotify_init1(_IN_NONBLOCK | _IN_CLOEXEC)
-    if fd >= 0 and libc.inotify_add_watch(fd, os.fsencode(path), _IN_MODIFY) < 0:
+    if fd >= 0 and libc.inotify_add_watch(fd, os.fsencode(log), _IN_MODIFY | _IN_GONE) < 0:
         os.close(fd)
         return -1
+    for path in others if fd >= 0 else ():  # what happens to these would be noticed by looking, too
+        libc.inotify_add_watch(fd, os.fsencode(path), _IN_GONE)
     return fd

@@ -7,6 +7,7 @@ import signal
 import socket
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ import pytest
 from amqp.exceptions import NotAllowed
 from kombu.mixins import ConsumerMixin
 
-from kchat.transports.local import Transport, watch
+from kchat.transports.local import Transport, pace, store, watch
 from kchat.transports.local.options import default_path
+from tests.brokers.wait import Deadline
 from tests.integration.local.conftest import Connect
 from tests.integration.local.drive import drain, listen, own_queue, rest, send
 
@@ -188,7 +190,7 @@ def test_a_subscriber_is_woken_within_milliseconds(
     connect: Connect, monkeypatch: pytest.MonkeyPatch, kernel_tells: bool, interval: float, count: int
 ) -> None:
     if not kernel_tells:  # as on systems without inotify, and where its limits are reached
-        monkeypatch.setattr(watch, "_watch", lambda path: -1)
+        monkeypatch.setattr(watch, "_watch", lambda *paths: -1)
     listener, sender = connect(), connect().channel()
     channel = listener.channel()
     sender.exchange_declare("chat", "fanout")
@@ -226,9 +228,10 @@ def test_a_write_that_has_been_seen_does_not_wake_a_subscriber_later(
     told: list[bool] = []
     wait = watch.Watch.wait
 
-    def waited(self: watch.Watch, *arguments: Any) -> bool:
-        told.append(wait(self, *arguments))
-        return told[-1]
+    def waited(self: watch.Watch, *arguments: Any) -> tuple[bool, bool]:
+        written, woken = wait(self, *arguments)
+        told.append(written)
+        return written, woken
 
     monkeypatch.setattr(watch.Watch, "wait", waited)
     for number in range(1, 4):
@@ -241,6 +244,37 @@ def test_a_write_that_has_been_seen_does_not_wake_a_subscriber_later(
             listener.drain_events(timeout=0.6)
         assert told, "the kernel was never asked"
         assert not any(told), "the kernel told of what had been seen"
+
+
+def test_a_subscriber_that_waits_in_short_steps_looks_no_more_often_than_one_that_waits_for_long(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listener, sender = connect(), connect().channel()
+    sender.exchange_declare("chat", "fanout")
+    arrived = listen(listener.channel(), own_queue(listener.channel(), "chat"), no_ack=True)
+    with pytest.raises(TimeoutError):
+        listener.drain_events(timeout=1)  # until the kernel is asked
+    looks = []
+    changed = store.Store.changed
+
+    def looked(self: store.Store) -> bool:
+        looks.append(self)
+        return changed(self)
+
+    monkeypatch.setattr(store.Store, "changed", looked)
+    began = time.monotonic()
+    for _ in range(50):
+        with pytest.raises(TimeoutError):
+            listener.drain_events(timeout=0.01)
+    assert len(looks) <= (time.monotonic() - began) / pace.ASLEEP + 1
+    # A message is not waited for until the next look.
+    monkeypatch.setattr(pace, "ASLEEP", 1000)
+    send(sender, "hello", exchange="chat")
+    deadline = Deadline(10)
+    while not arrived and not deadline.passed:
+        with suppress(TimeoutError):
+            listener.drain_events(timeout=0.01)
+    assert arrived
 
 
 def test_an_idle_subscriber_leaves_the_core_alone(connect: Connect) -> None:

@@ -8,7 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 from amqp.exceptions import ConnectionForced, NotAllowed, RecoverableConnectionError
 
+from kchat.transports.local import connection, pace
 from tests.brokers.processes import Commands
-from tests.brokers.wait import wait_until
+from tests.brokers.wait import Deadline, wait_until
 from tests.integration.local.conftest import Connect, Work
 from tests.integration.local.drive import drain, listen, own_queue, rest, send
 
@@ -154,6 +155,43 @@ def test_a_log_that_is_removed_in_use_costs_nothing(
     for texts in (subscriber.lines[1:], rest(stopped, arrived), history(connect)):
         assert sorted(text.removesuffix(" 0") for text in texts) == wanted
     assert is_whole(path)
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_an_idle_subscriber_is_told_of_a_removed_log_by_the_kernel(
+    connect: Connect, path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    idle = connect()
+    arrived = listen(fanout(idle), own_queue(idle.channel(), "chat"))
+    with pytest.raises(TimeoutError):
+        idle.drain_events(timeout=1)  # until the kernel is asked
+    for module in (connection, pace):
+        monkeypatch.setattr(module, "ASLEEP", 1000)  # no look by itself
+    openings = idle.connection.store.openings
+    for suffix in PARTS[part]:
+        Path(f"{path}{suffix}").unlink()
+    deadline = Deadline(10)
+    while idle.connection.store.openings == openings and not deadline.passed:
+        with suppress(TimeoutError):
+            idle.drain_events(timeout=0.05)
+    assert idle.connection.store.openings > openings
+    send(fanout(connect()), "hello", exchange="chat")
+    assert drain(idle, arrived, 1) == ["hello"]
+
+
+@pytest.mark.parametrize("way", [Path.unlink, lambda path: path.rename(f"{path}.old")])
+def test_an_idle_subscriber_is_told_of_a_deleted_or_renamed_file_by_the_kernel(
+    connect: Connect, path: Path, monkeypatch: pytest.MonkeyPatch, way: Callable[[Path], object]
+) -> None:
+    idle = connect()
+    listen(fanout(idle), own_queue(idle.channel(), "chat"))
+    with pytest.raises(TimeoutError):
+        idle.drain_events(timeout=1)
+    for module in (connection, pace):
+        monkeypatch.setattr(module, "ASLEEP", 1000)
+    way(path)
+    with pytest.raises(ConnectionForced):
+        idle.drain_events(timeout=10)
 
 
 def test_a_stream_loses_and_doubles_nothing_while_its_log_is_removed_again_and_again(
