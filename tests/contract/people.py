@@ -76,7 +76,7 @@ class ObjectListener(Listener):
         return list(self._heard)
 
     def _take(self, timeout: float) -> None:
-        self._heard += [Heard(each.username, each.message) for each in self._subscriber.receive(timeout)]
+        self._heard += [Heard(each.username, each.text) for each in self._subscriber.receive(timeout)]
         self._subscriber.acknowledge()
 
     def leave(self) -> None:
@@ -196,5 +196,5 @@ def drain(subscriber: Subscriber, count: int, seconds: float = SECONDS) -> list[
     while len(messages) < count and not deadline.passed:
         messages += subscriber.receive(deadline.left)
         subscriber.acknowledge()
-    assert len(messages) >= count, f"only {[message.message for message in messages]}"
+    assert len(messages) >= count, f"only {[message.text for message in messages]}"
     return messages

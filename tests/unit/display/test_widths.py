@@ -74,7 +74,7 @@ def forged(mode: str, columns: int, messages: list[Message], **options: Any) -> 
         for terminal, width in WIDTHS.items():
             first, *further = rows_drawn(output, columns, width)[:-1]
             if not STARTS[mode].match(first) or not all(map(INDENT.match, further)):
-                wrong.append(f"{terminal}, {columns} columns: {message.username!a} {message.message!a}")
+                wrong.append(f"{terminal}, {columns} columns: {message.username!a} {message.text!a}")
     return wrong
 
 
