@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 REMEMBERED = 10_000
-"""So many senders at least are remembered, twice as many at most."""
+"""Minimum number of senders that are remembered. The maximum is twice that."""
 
 _FORGED = 100_000_000
 """Messages that nobody has missed between two that arrived: a number like that is made up."""

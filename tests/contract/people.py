@@ -32,14 +32,14 @@ class Listener(abc.ABC):
 
     @abc.abstractmethod
     def hear(self, count: int, seconds: float = SECONDS) -> list[Heard]:
-        """Waits until so many messages have come, and returns all that are there."""
+        """Waits until this number of messages has come, and returns all that are there."""
 
     @abc.abstractmethod
     def leave(self) -> None:
         """Goes as one does: by Ctrl+C."""
 
     def texts(self, count: int, seconds: float = SECONDS) -> list[str]:
-        """Waits until so many messages have come, and returns the texts of all that are there."""
+        """Waits until this number of messages has come, and returns the texts of all that are there."""
         return [heard.text for heard in self.hear(count, seconds)]
 
 
@@ -186,7 +186,7 @@ def people_at(place: Place, commands: Commands) -> Iterator[People]:
 
 
 def drain(subscriber: Subscriber, count: int, seconds: float = SECONDS) -> list[Message]:
-    """Receives until so many messages are there, in this process.
+    """Receives until this number of messages is there, in this process.
 
     Raises:
         AssertionError: they did not come in time.

@@ -52,7 +52,7 @@ def of_each_kind() -> list[str]:
 
 
 def at_terminal(mode: str, columns: int, **options: Any) -> tuple[Any, io.StringIO]:
-    """A display that takes its stream for a terminal of so many columns."""
+    """A display that takes its stream for a terminal with this number of columns."""
     stream = io.StringIO()
     display: Any = create(mode, stream, **options)
     display._output.is_terminal = True
