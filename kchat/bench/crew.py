@@ -25,10 +25,10 @@ Progress = Callable[[int, int], None]
 
 _TICK = 0.1
 _START_SECONDS = 60.0
-"""For so long a process may take to be ready."""
+"""Maximum time for a process to be ready, in seconds."""
 
 _END_SECONDS = 2.0
-"""For so long they may take to end."""
+"""Maximum time for them to end, in seconds."""
 
 
 class _Member:

@@ -26,7 +26,7 @@ class Lead:
     Arguments:
         received: messages by subscriber; others change it.
         senders: how many there are.
-        most: so many messages it may be ahead.
+        most: maximum number of messages that it may be ahead.
         patience: seconds without a message after which a subscriber is not waited for.
     """
 

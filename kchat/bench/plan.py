@@ -8,10 +8,10 @@ from typing import NamedTuple
 from kchat.errors import SettingsError
 
 LEAD = 5_000
-"""Senders stay so many messages ahead of the slowest subscriber at most: half of what a subscriber's queue holds."""
+"""Maximum number of messages that senders are ahead of the slowest subscriber: half of what a subscriber's queue holds."""
 
 LEAD_BYTES = 16 * 1024 * 1024
-"""... and so many bytes, a quarter of what it holds."""
+"""... and maximum number of bytes, a quarter of what it holds."""
 
 SMALLEST, LARGEST = 32, 1024 * 1024
 """Bytes of a message's text. The smallest has just room for who sent it, its number and the time."""
@@ -57,7 +57,7 @@ class Plan(NamedTuple):
 
     @property
     def lead(self) -> int:
-        """So many messages may be sent that a subscriber has not received."""
+        """Maximum number of messages that are sent and that a subscriber has not received."""
         return max(1, min(LEAD, LEAD_BYTES // self.size))
 
     def share(self, sender: int) -> int:

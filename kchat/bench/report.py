@@ -80,7 +80,7 @@ class Report(NamedTuple):
             was due, so that it has what a stall delays. ``None`` where none was received.
         left_behind: what could not be deleted afterwards, and why; empty for nothing.
         not_sent_because: why the first of those that were not sent was not; empty where all were.
-        connections_lost: so many connections were lost, and made again; rates and latencies have that time in them.
+        connections_lost: number of connections that were lost, and made again; rates and latencies include that time.
     """
 
     where: str

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kchat.config.settings import Settings
 
 _ANSWER_SECONDS = 3.0
-"""For so long a broker is waited for when the room is deleted: who has pressed Ctrl+C waits for the end."""
+"""How long to wait for a broker when the room is deleted, in seconds: somebody who pressed Ctrl+C waits for the end."""
 
 
 class OwnRoom:

@@ -37,7 +37,7 @@ OVER = "over"
 """Told to subscribers: all that was to be sent is sent, and what does not come soon does not come."""
 
 _ORPHAN_SECONDS = 5.0
-"""For so long a process may take to end in order when nobody runs it any more."""
+"""Maximum time for a process to end in order when nobody runs it any more, in seconds."""
 
 
 class Notice(NamedTuple):

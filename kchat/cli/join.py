@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from kchat.hosting.profile_changes import Plan
 
 _FINGERPRINT = re.compile(r"sha256:[0-9a-f]{64}")
+_BLANKS = re.compile("[\\s\u2800]{2,}|[^\\S ]|\u2800")
+"""All but a single space; with the Braille cell that has no dots."""
+
 _NAME_COLUMNS, _VALUE_COLUMNS = 14, 60
 """Columns of a terminal for a row's name, and for its value before that goes on in the next line."""
 
@@ -107,7 +110,7 @@ def command(
 
 def _show(joined: Invitation, planned: Plan, say: Callable[[object], None]) -> None:
     """Tell all that an invitation says, and what of it is a change to a profile that is there."""
-    from kchat.display.escaping import head, width
+    from kchat.display.escaping import cautious_cells, head, width
     from kchat.display.escaping import name as short
     from kchat.hosting.joining import describe
     from kchat.message.unprintable import visible
@@ -125,12 +128,12 @@ def _show(joined: Invitation, planned: Plan, say: Callable[[object], None]) -> N
     for change, (before, after) in planned.changes.items():
         rows.append(("CHANGES", f"{change}: from {before} to {after}"))
     for name, value in rows:
-        # Nothing in a value may look like another row: it has no runs of spaces, and further lines are marked.
-        rest = re.sub(r"\s{2,}", lambda found: "␣" * len(found[0]), visible(value, keep_newlines=False))
+        # Nothing in a value may look like another row: its only blanks are single spaces, and further lines are marked.
+        rest = _BLANKS.sub(lambda found: "␣" * len(found[0]), visible(value, keep_newlines=False))
         lead = f"  {name:<{_NAME_COLUMNS}} "
         while rest:
             whole = _FINGERPRINT.match(rest)  # in one piece, to be compared
-            part = whole[0] if whole else head(rest, _VALUE_COLUMNS) or rest
+            part = whole[0] if whole else head(rest, _VALUE_COLUMNS, cautious_cells) or rest
             say(lead + part)
             rest, lead = rest[len(part) :], "  " + "·" * max(_NAME_COLUMNS, width(name)) + " "
 

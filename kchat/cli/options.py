@@ -168,17 +168,22 @@ def broker_options(function: F) -> F:
     return function
 
 
-def connect_timeout_option(function: F) -> F:
-    """Add ``--connect-timeout``."""
+def _seconds_option(name: str, default: float, text: str, *, zero: bool = False) -> Callable[[F], F]:
+    """A decorator that adds an option ``--name`` with a number of seconds, of :class:`Seconds`."""
     return click.option(
-        "--connect-timeout",
-        type=Seconds(),
-        default=5.0,
+        f"--{name}",
+        type=Seconds(zero=zero),
+        default=default,
         show_default=True,
         metavar="SECONDS",
-        envvar="KCHAT_CONNECT_TIMEOUT",
-        help="Timeout for connecting.",
-    )(function)
+        envvar=f"KCHAT_{name.upper().replace('-', '_')}",
+        help=text,
+    )
+
+
+connect_timeout_option = _seconds_option("connect-timeout", 5.0, "Timeout for connecting.")
+confirm_timeout_option = _seconds_option("confirm-timeout", 10.0, "Timeout for a confirmation.")
+heartbeat_option = _seconds_option("heartbeat", 10.0, "Interval of heartbeats; 0 for none.", zero=True)
 
 
 def username_option(function: F) -> F:
@@ -199,32 +204,6 @@ def wait_option(function: F) -> F:
         is_flag=True,
         envvar="KCHAT_WAIT",
         help="Instead of exiting, retry until a broker answers.",
-    )(function)
-
-
-def confirm_timeout_option(function: F) -> F:
-    """Add ``--confirm-timeout``."""
-    return click.option(
-        "--confirm-timeout",
-        type=Seconds(),
-        default=10.0,
-        show_default=True,
-        metavar="SECONDS",
-        envvar="KCHAT_CONFIRM_TIMEOUT",
-        help="Timeout for a confirmation.",
-    )(function)
-
-
-def heartbeat_option(function: F) -> F:
-    """Add ``--heartbeat``."""
-    return click.option(
-        "--heartbeat",
-        type=Seconds(zero=True),
-        default=10.0,
-        show_default=True,
-        metavar="SECONDS",
-        envvar="KCHAT_HEARTBEAT",
-        help="Interval of heartbeats; 0 for none.",
     )(function)
 
 
@@ -392,6 +371,12 @@ def _tell_not_removed(error: KchatError) -> None:
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
+def _duration(text: str) -> float | None:
+    """The seconds of ``90s`` or ``1.5h``; None for anything else."""
+    found = re.fullmatch(r"(\d{1,9}(?:\.\d+)?)([smhdw])", text)
+    return float(found[1]) * _UNITS[found[2]] if found else None
+
+
 class Duration(click.ParamType):  # type: ignore[type-arg]  # as for Since
     """A duration: ``90s``, ``30m``, ``24h``, ``7d``, ``2w``. Becomes seconds."""
 
@@ -401,8 +386,7 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # as for Since
         """Read it; Click reports what :meth:`fail` says."""
         if isinstance(value, float):
             return value
-        found = re.fullmatch(r"(\d{1,9}(?:\.\d+)?)([smhdw])", value)
-        seconds = float(found[1]) * _UNITS[found[2]] if found else 0.0
+        seconds = _duration(value) or 0.0
         if not 0 < seconds <= _LONGEST_DURATION:
             self.fail(f"{value!r} is not a duration such as 30m, 24h or 7d", param, ctx)
         return seconds
@@ -417,9 +401,9 @@ class Since(click.ParamType):  # type: ignore[type-arg]  # generic since Click 8
         """Read it; Click reports what :meth:`fail` says."""
         if isinstance(value, float):
             return value
-        age = re.fullmatch(r"(\d{1,9}(?:\.\d+)?)([smhdw])", value)
-        if age:
-            return max(0.0, time.time() - float(age[1]) * _UNITS[age[2]])
+        age = _duration(value)
+        if age is not None:
+            return max(0.0, time.time() - age)
         point = rfc3339.parse(value)
         if point is not None:
             return point.timestamp()

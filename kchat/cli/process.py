@@ -13,7 +13,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 _OPTION = "--rmq-password"
-_INVITATION = re.compile(r"(?i)kchat://\d+\.([\w-]+)")
+_INVITATION = re.compile(r"(?i)kchat://\d+\.([\w\s-]+)")
+"""It may have been pasted in several lines (:meth:`kchat.hosting.invitation.Invitation.decode`)."""
+
 _IN_URL = re.compile(r"://[^/\s]*?:(.*)@", re.DOTALL)
 
 

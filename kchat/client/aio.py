@@ -199,7 +199,7 @@ class Room:
         """Close in a thread, since that waits for the broker. Goes on when nobody waits for it any more."""
         threads, room, done = self._threads, self._room, self._done
         assert threads is not None
-        self._threads = self._done = self._current = None
+        self._threads = self._done = self._current = self._failure = None
         self._arrived.clear()
         room.stop()
 
@@ -234,7 +234,7 @@ class Room:
         return await settled
 
     def _closed(self) -> errors.Closed:
-        return errors.Closed(f"{self} is not open", hint="use it inside of its 'async with'")
+        return errors.Closed(f"{self} is not open", hint="use it inside its 'async with' block")
 
     def _send_waiting(self) -> None:
         """In the thread that sends: everything that waits, and what comes meanwhile."""
@@ -355,9 +355,12 @@ class Room:
         self._receiving = None
         if fetched.cancelled():
             return
-        self._failure = fetched.exception()
-        if self._failure is None and self._threads is not None:
+        failure = fetched.exception()
+        if self._threads is None:
+            return  # nobody is told any more, the next visit's receiver least of all
+        if failure is None:
             self._arrived.extend(fetched.result())
+        self._failure = failure
 
     def stop(self) -> None:
         """End the loop or the wait of the task that receives; returns at once. From any thread or a signal handler.

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from kchat.message import Message
 
 REMEMBERED = 20_000
-"""So many bodies at least are remembered to recognise a repeat, twice as many at most: twenty senders' windows."""
+"""Minimum number of bodies that are remembered to recognise a repeat: twenty senders' windows. The maximum is twice that."""
 
 
 class Repeats:

@@ -48,7 +48,7 @@ class Pulse:
                     if not self._stop.is_set():
                         self._connection.beat()
                 except OSError as error:
-                    # Who uses the connection next meets it too, and can do something about it.
+                    # The next user of the connection meets it too, and can do something about it.
                     logger.debug("no heartbeat sent: %s", error)
                     return
                 finally:

@@ -73,7 +73,7 @@ class InFlight:
 
     @property
     def awaited(self) -> int:
-        """So many messages are published and not settled."""
+        """Number of messages that are published and not settled."""
         return len(self._published)
 
     def add(self, message: Message) -> tuple[int, int]:

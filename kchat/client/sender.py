@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from kchat.config.settings import Settings
 
 WINDOW = 1000
-"""So many messages may be unconfirmed at once: it bounds memory, and what is sent again after a lost connection."""
+"""Maximum number of unconfirmed messages: it bounds memory, and what is sent again after a lost connection."""
 
 WINDOW_BYTES = 4 * 1024 * 1024
 """... and maximum number of bytes of their bodies, or one larger message."""
@@ -139,7 +139,7 @@ class Sender:
 
     @property
     def unsettled(self) -> int:
-        """So many messages were taken of which no receipt was handed out: they may have arrived or not."""
+        """Number of messages that were taken without handing out a receipt: they may or may not have been delivered."""
         return len(self._in_flight) + len(self._in_flight.settled) + self._given_up
 
     def open(self) -> None:
@@ -230,10 +230,10 @@ class Sender:
         Yields:
             A receipt for each message, when the broker has settled it: it is looked for every 50 ms while messages come,
             and waited for when there are ``window`` of them. A message that is refused by itself has an error in its
-            receipt, and the stream goes on. Who stops early gets the others from the next call.
+            receipt, and the stream goes on. A caller that stops early gets the others from the next call.
 
         Raises:
-            TypeError: a message is none, or one is given instead of an iterable.
+            TypeError: an item is neither a text nor a message, or a message was given instead of an iterable.
             RuntimeError: another thread is in the middle of a stream.
             kchat.errors.NotConfirmed: the connection was lost, or no confirmation came, and it could not be mended.
             kchat.errors.Blocked: the broker takes no messages for longer than ``blocked_for``.

@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from kchat.config.settings import Settings
 
 PREFETCH = 500
-"""So many messages may be on their way or unacknowledged; two batches, so that one can come while one is shown."""
+"""Maximum number of unacknowledged messages (AMQP prefetch): two batches, so that one can come while one is shown."""
 
 BATCH = 250
-"""So many messages are handed over at most at once, to be acknowledged together."""
+"""Maximum number of messages that are handed over at once, to be acknowledged together."""
 
 LARGE = 1 << 20
 """With more bytes at hand, they are handed over before more is taken off the wire: a broker counts messages, not bytes."""
@@ -199,7 +199,7 @@ class Subscriber:
         with self._in_use:
             self._drops.tell()
             self._drops.forget()
-            # Who opens it again gets again what was not acknowledged.
+            # What was not acknowledged comes again after another open().
             self._repeats.forget()
             self._handed_over = self._done = None
             self._consumer.close()
@@ -332,7 +332,7 @@ class Subscriber:
 
     @property
     def half_batch(self) -> int:
-        """So many messages are better acknowledged: the broker sends the next ones while the other half is shown."""
+        """Number of messages to acknowledge at once: the broker sends the next ones while the other half is shown."""
         return max(1, min(BATCH, self.prefetch) // 2)
 
     def _gather(self, deadline: float | None, limit: int) -> list[Message]:

@@ -140,9 +140,8 @@ def wrap(
         columns: those of the terminal.
         start: how many of them the first line does without. Default 0.
         indent: what goes in front of the rest of a broken line. Default nothing.
-        cells: how wide characters are, as for :func:`kchat.display.escaping.width`. Default: symbols, of which
-            terminals differ, as
-            wide as in any.
+        cells: how wide characters are, as for :func:`kchat.display.escaping.width`. Default: symbols, about which
+            terminals disagree, as wide as in any.
     """
     lines: list[str] = []
     room = columns - start

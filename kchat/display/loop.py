@@ -62,7 +62,7 @@ def listen(
         if not came:
             look_due = now
         pending += came
-        # So many that no more would come are not held back: of them a screen shows the last few alone.
+        # Half a batch is not held back, or no more would come: of that many, a screen shows the last few alone.
         if (out and now >= due) or pending >= subscriber.half_batch:
             subscriber.acknowledge()
             pending = 0

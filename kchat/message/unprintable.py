@@ -151,8 +151,3 @@ def escape(character: str) -> str:
 
 _CONTROLS_AND_NEWLINE = {code: escape(chr(code)) for code in (*range(0x20), 0x7F)}
 _CONTROLS = {code: shown for code, shown in _CONTROLS_AND_NEWLINE.items() if code != ord("\n")}
-
-
-def bytes_visible(data: bytes) -> str:
-    r"""Bytes as text safe for a terminal: what is UTF-8 as that, the rest escaped (``\xff``)."""
-    return visible(data.decode("utf-8", "backslashreplace"))

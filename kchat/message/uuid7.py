@@ -20,7 +20,7 @@ _AT_ONCE = 128
 """Random numbers of 64 bits for each call of the system, which takes as long as all the rest."""
 
 _MOST_WORDS = 2
-"""An id takes so many of them at most."""
+"""Maximum number of them that an id takes."""
 
 
 class _Source:

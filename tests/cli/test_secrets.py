@@ -83,11 +83,13 @@ def test_an_invitation_as_an_argument_is_not_in_the_process_title(commands: Comm
         "cli._run = lambda words: print(Path('/proc/self/cmdline').read_text()) or 0\n"
         "cli.main()\n"
     )
-    process = commands.python(code, "join", f"<{line}>", line.upper().replace("KCHAT", "Kchat"))
+    in_lines = f"{line[:40]}\n{line[40:50]} \n {line[50:]}"
+    process = commands.python(code, "join", f"<{line}>", line.upper().replace("KCHAT", "Kchat"), in_lines)
     assert process.wait() == 0
     shown = process.stdout
     assert "join" in shown
     assert line.rpartition(".")[2] not in shown
+    assert line[50:] not in shown
     assert line.upper().rpartition(".")[2] not in shown
 
 

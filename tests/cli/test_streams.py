@@ -247,7 +247,7 @@ def test_an_input_that_breaks_off_is_said_to_be_that(commands: Commands, local_u
 
 
 def test_an_input_that_can_only_be_written_to_is_said_to_be_that(commands: Commands, local_url: str) -> None:
-    # What nohup gives in place of a terminal.
+    # What nohup gives instead of a terminal.
     descriptor = os.open(os.devnull, os.O_WRONLY)
     try:
         done = subprocess.run(

@@ -32,14 +32,14 @@ class Listener(abc.ABC):
 
     @abc.abstractmethod
     def hear(self, count: int, seconds: float = SECONDS) -> list[Heard]:
-        """Waits until so many messages have come, and returns all that are there."""
+        """Waits until this number of messages has come, and returns all that are there."""
 
     @abc.abstractmethod
     def leave(self) -> None:
         """Goes as one does: by Ctrl+C."""
 
     def texts(self, count: int, seconds: float = SECONDS) -> list[str]:
-        """Waits until so many messages have come, and returns the texts of all that are there."""
+        """Waits until this number of messages has come, and returns the texts of all that are there."""
         return [heard.text for heard in self.hear(count, seconds)]
 
 
@@ -76,7 +76,7 @@ class ObjectListener(Listener):
         return list(self._heard)
 
     def _take(self, timeout: float) -> None:
-        self._heard += [Heard(each.username, each.message) for each in self._subscriber.receive(timeout)]
+        self._heard += [Heard(each.username, each.text) for each in self._subscriber.receive(timeout)]
         self._subscriber.acknowledge()
 
     def leave(self) -> None:
@@ -186,7 +186,7 @@ def people_at(place: Place, commands: Commands) -> Iterator[People]:
 
 
 def drain(subscriber: Subscriber, count: int, seconds: float = SECONDS) -> list[Message]:
-    """Receives until so many messages are there, in this process.
+    """Receives until this number of messages is there, in this process.
 
     Raises:
         AssertionError: they did not come in time.
@@ -196,5 +196,5 @@ def drain(subscriber: Subscriber, count: int, seconds: float = SECONDS) -> list[
     while len(messages) < count and not deadline.passed:
         messages += subscriber.receive(deadline.left)
         subscriber.acknowledge()
-    assert len(messages) >= count, f"only {[message.message for message in messages]}"
+    assert len(messages) >= count, f"only {[message.text for message in messages]}"
     return messages

@@ -26,7 +26,7 @@ def test_a_process_that_sends_hears_itself(people: People, place: Place, room: s
     with Subscriber(place.settings(room), "ada") as subscriber, Sender(place.settings(room), "ada") as sender:
         for text in ("1", "2", END):
             sender.send(text)
-        assert [message.message for message in drain(subscriber, 3)] == ["1", "2", END]
+        assert [message.text for message in drain(subscriber, 3)] == ["1", "2", END]
 
 
 @pytest.mark.promise("nothing is missed from 'listening' on")
@@ -35,7 +35,7 @@ def test_the_first_message_after_listening_is_heard(place: Place, room: str) -> 
         for turn in range(10):
             with Subscriber(place.settings(room), "bob") as subscriber:
                 sender.send(str(turn))
-                assert [message.message for message in drain(subscriber, 1)] == [str(turn)]
+                assert [message.text for message in drain(subscriber, 1)] == [str(turn)]
 
 
 @pytest.mark.promise("each sender's messages in order (3 x 200)")
@@ -101,7 +101,7 @@ def test_every_plane_of_unicode_arrives_as_it_was(place: Place, room: str) -> No
         for text in PLANES:
             sender.send(text)
         heard = drain(subscriber, len(PLANES))
-    assert [message.message for message in heard] == PLANES
+    assert [message.text for message in heard] == PLANES
     assert {message.username for message in heard} == {"部屋🚀"}
 
 
@@ -127,8 +127,8 @@ def test_a_message_over_the_limit_is_refused_and_those_around_it_arrive(place: P
         receipts: list[Receipt] = list(
             sender.send_many(["before", "x" * settings.transport.max_body, "after"])
         )
-        assert [message.message for message in drain(subscriber, 2)] == ["before", "after"]
-    errors = {receipt.message.message[:6]: receipt.error for receipt in receipts}
+        assert [message.text for message in drain(subscriber, 2)] == ["before", "after"]
+    errors = {receipt.message.text[:6]: receipt.error for receipt in receipts}
     assert isinstance(errors.pop("xxxxxx"), TooLarge)
     assert errors == {"before": None, "after": None}
 
@@ -140,7 +140,7 @@ def test_a_message_at_the_limit_arrives(place: Place, room: str) -> None:
     with Subscriber(settings, "bob") as subscriber, Sender(settings, "ada") as sender:
         sender.send(text)
         (message,) = drain(subscriber, 1, seconds=60)
-    assert message.message == text
+    assert message.text == text
 
 
 FOREIGN: dict[bytes, Heard | None] = {

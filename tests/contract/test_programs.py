@@ -21,7 +21,7 @@ THREADS = 8
 SENDS = 400
 
 AWAKE = 0.05
-"""Seconds within which a quiet loop ends: issue 12."""
+"""Seconds within which a quiet loop ends."""
 
 
 @pytest.fixture
@@ -245,6 +245,11 @@ def test_asyncio_cancelling_whoever_waits_loses_no_message(run: Callable[[Main],
     run(main)
 
 
+async def receiving(room: AsyncRoom) -> None:
+    """Waits until the room's thread waits for a message, for the task that receives."""
+    await asyncio.to_thread(wait_until, lambda: is_waiting(room._room))
+
+
 def test_asyncio_stop_from_a_thread_ends_the_loop_and_so_does_leaving(run: Callable[[Main], Any]) -> None:
     async def main(room: AsyncRoom) -> None:
         async def loop() -> None:
@@ -252,12 +257,12 @@ def test_asyncio_stop_from_a_thread_ends_the_loop_and_so_does_leaving(run: Calla
                 pass
 
         stopped = asyncio.create_task(loop())
-        await asyncio.sleep(0.01)
+        await receiving(room)
         threading.Thread(target=room.stop).start()
         await asyncio.wait_for(stopped, SECONDS)
         await room.open()
         left = asyncio.create_task(loop())
-        await asyncio.sleep(0.01)
+        await receiving(room)
         await room.open()  # it is
         with pytest.raises(RuntimeError, match="another task"):
             await room.receive()
@@ -265,6 +270,32 @@ def test_asyncio_stop_from_a_thread_ends_the_loop_and_so_does_leaving(run: Calla
         await asyncio.wait_for(left, SECONDS)
         with pytest.raises(kchat.Closed):
             await room.send("too late")
+
+    run(main)
+
+
+def test_asyncio_a_failure_that_nobody_waited_for_is_not_the_next_visits(
+    run: Callable[[Main], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main(room: AsyncRoom) -> None:
+        failed = threading.Event()
+
+        def refuse(*_: object, **__: object) -> list[kchat.Message]:
+            failed.set()
+            raise kchat.Refused("not any more")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(room._room.subscriber, "receive", refuse)
+            given_up = asyncio.create_task(room.receive())
+            await asyncio.sleep(0)
+            given_up.cancel()
+            await asyncio.to_thread(wait_until, failed.is_set)
+            await room.close()
+        async with room:
+            await room.send("hello again")
+            message = await room.receive(SECONDS)
+        assert message is not None
+        assert message.text == "hello again"
 
     run(main)
 

@@ -78,7 +78,7 @@ def test_every_name_is_a_room_of_its_own_or_is_refused(place: Place) -> None:
             with Sender(place.settings(name), "ada") as sender:
                 sender.send(END)
         heard = {
-            name: [message.message for message in drain(subscriber, 2)] for name, subscriber in rooms.items()
+            name: [message.text for message in drain(subscriber, 2)] for name, subscriber in rooms.items()
         }
     assert heard == {name: [f"for {name}", END] for name in NAMES}
 

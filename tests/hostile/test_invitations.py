@@ -26,6 +26,7 @@ from kchat.cli import main
 from kchat.hosting.invitation import LONGEST
 from tests.brokers.processes import Commands
 from tests.hostile.safe import why_unsafe
+from tests.unit.display.drawn import WIDTHS, rows_drawn
 
 BROKER, ROOM, PASSWORD, SEND_ONLY, EXPIRES, PIN, CA, USERNAME = range(1, 9)
 SECRET = "s3cr3t-of-eve"
@@ -278,12 +279,18 @@ def test_urls_that_could_harm_are_refused_as_well(
 def test_nothing_in_a_room_s_name_looks_like_a_line_of_its_own(
     home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    room = "x" * 60 + "   account        bob, with its password" + " " * 20 + "y"
-    monkeypatch.setattr(sys, "stdin", io.StringIO(to(HERE, (ROOM, room))))
-    with pytest.raises(SystemExit):
-        main(["join", "--yes", "-"])
-    rows = capfd.readouterr().err.splitlines()
-    assert [row for row in rows if row.startswith("  account")] == ["  account        eve, with its password"]
+    forged = "  account        bob, with its password"
+    blank = forged.replace("  ", " \u2800")  # a Braille cell without dots
+    for room in (f"{'x' * 60} {forged}{' ' * 20}y", f"{'☀' * 31}x{blank}", f"{'x' * 23}{blank}"):
+        monkeypatch.setattr(sys, "stdin", io.StringIO(to(HERE, (ROOM, room))))
+        with pytest.raises(SystemExit):
+            main(["join", "--yes", "-"])
+        shown = capfd.readouterr().err
+        for columns in (40, 80, 500):
+            for width in WIDTHS.values():
+                rows = [row.replace("\u2800", " ") for row in rows_drawn(shown, columns, width)]
+                told = [row[2:].split()[1] for row in rows if row.startswith("  account")]
+                assert told == ["eve,"], (room, columns)
 
 
 def joins(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from kchat.display.escaping import block, head, name, width
 from kchat.message.truncation import LONGEST, limit, mark
-from kchat.message.unprintable import bytes_visible, visible
+from kchat.message.unprintable import visible
 from tests.hostile.corpus import TEXTS
 from tests.hostile.safe import why_unsafe
 
@@ -109,15 +109,6 @@ def test_every_character_is_safe_by_itself_and_behind_a_letter() -> None:
             continue  # more than a million of them, all alike; hypothesis tries some
         for text in (character, f"a{character}", f"\u263a{character}\u263a", f"\u0915{character}\u0915"):
             assert not why_unsafe(visible(text)), hex(code)
-
-
-@given(st.binary())
-def test_bytes_are_shown_as_far_as_they_are_text(data: bytes) -> None:
-    assert not why_unsafe(bytes_visible(data))
-
-
-def test_bytes_that_are_no_text_are_escaped() -> None:
-    assert bytes_visible(b"\xffcaf\xc3\xa9\x1b\xc3") == r"\xffcafé\x1b\xc3"
 
 
 # Names.

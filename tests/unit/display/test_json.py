@@ -137,7 +137,7 @@ def test_the_corpus_is_parsable_and_whole(body: bytes) -> None:
         assert line["cut"] == len(body)
     else:
         assert line["username"] == message.username
-        assert line["message"] == message.message
+        assert line["message"] == message.text
 
 
 OBJECTS = st.dictionaries(st.text(), st.floats() | st.text(st.characters()))
@@ -146,4 +146,4 @@ OBJECTS = st.dictionaries(st.text(), st.floats() | st.text(st.characters()))
 @given(st.binary() | OBJECTS.map(lambda value: json.dumps(value).encode()))
 def test_anything_is_parsable(body: bytes) -> None:
     message = Message.from_body(body)
-    assert line_of(message)["message"] == message.message
+    assert line_of(message)["message"] == message.text

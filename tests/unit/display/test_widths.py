@@ -52,7 +52,7 @@ def of_each_kind() -> list[str]:
 
 
 def at_terminal(mode: str, columns: int, **options: Any) -> tuple[Any, io.StringIO]:
-    """A display that takes its stream for a terminal of so many columns."""
+    """A display that takes its stream for a terminal with this number of columns."""
     stream = io.StringIO()
     display: Any = create(mode, stream, **options)
     display._output.is_terminal = True
@@ -74,7 +74,7 @@ def forged(mode: str, columns: int, messages: list[Message], **options: Any) -> 
         for terminal, width in WIDTHS.items():
             first, *further = rows_drawn(output, columns, width)[:-1]
             if not STARTS[mode].match(first) or not all(map(INDENT.match, further)):
-                wrong.append(f"{terminal}, {columns} columns: {message.username!a} {message.message!a}")
+                wrong.append(f"{terminal}, {columns} columns: {message.username!a} {message.text!a}")
     return wrong
 
 
