@@ -18,10 +18,17 @@ def run() -> NoReturn:
     if not sys.warnoptions:
         # What a driver thinks of this Python's age is for its developers; our standard error is for our users.
         warnings.simplefilter("ignore", FutureWarning)
+    heeded = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # not so under nohup
+    if heeded:
+        # Nothing has begun yet that has to be finished.
+        signal.signal(signal.SIGINT, lambda *_: os._exit(130))
     try:
         from kchat.cli import main
         from kchat.cli.say import guard_standard_error
+        from kchat.cli.stop import interrupt
 
+        if heeded:
+            signal.signal(signal.SIGINT, interrupt)
         guard_standard_error()
         main()
     except KeyboardInterrupt:

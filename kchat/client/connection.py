@@ -70,7 +70,7 @@ def connect(
 
     Raises:
         kchat.errors.BrokerError: what went wrong; of several brokers, what the first one said that answered at all, or
-            else with the last one.
+            else the last one.
         kchat.errors.MissingExtra: the transport's driver is not installed.
     """
     settings.transport.require()
@@ -242,6 +242,8 @@ def close(connection: kombu.Connection) -> None:
 
 def drop(connection: kombu.Connection) -> None:
     """Drop a dead connection without sending ``connection.close``; ``release()`` would wait for the answer."""
+    if connection._transport is None:  # noqa: SLF001 - to ask for it would import it
+        return  # the import of its driver failed or was interrupted
     try:
         if hasattr(connection.transport, "_collect"):
             connection.collect()

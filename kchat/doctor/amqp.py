@@ -196,7 +196,7 @@ def _missing_room(walk: Walk) -> Outcome:
         except amqp.exceptions.AccessRefused:
             return wrong(
                 f"there is no exchange {name!r}, and this account may not make it",
-                f"an account that may has to make it: {shlex.join(['kchat', 'send', f'--room={name}', 'Hello'])}",
+                f"create it with an account that may: {shlex.join(['kchat', 'send', f'--room={name}', 'Hello'])}",
             )
         except amqp.exceptions.PreconditionFailed:
             pass

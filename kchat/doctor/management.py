@@ -25,7 +25,11 @@ _ODD, _WRONG = 5.0, 60.0
 """Seconds of difference: from where on times look odd, and from where on something is wrong with a clock."""
 
 _LONGEST_PATTERN = 1000
-_NESTED = re.compile(r"[*+}][^()]*\)+[*+{]").search
+_MOST_STEPS = 50_000_000
+"""Of Python's search for a pattern, which tries every way to match: about a second."""
+
+_NO_CHOICE = re.compile(r"\\.|\(\?")
+_REPEATED_GROUP = re.compile(r"\)[*+{]").search
 
 _LIMITS = {"message-ttl": 60_000, "max-length": 1_000, "max-length-bytes": 1 << 20, "expires": 60_000}
 """Below these (milliseconds, messages, bytes) a policy takes messages away from subscribers that are only a little slow."""
@@ -76,13 +80,21 @@ def _priority(policy: dict[str, Any]) -> int:
 
 
 def _fits(pattern: object, queue: str) -> bool:
-    # A quantified group with a quantifier in it may take for ever, and is hardly ever meant.
-    if not isinstance(pattern, str) or len(pattern) > _LONGEST_PATTERN or _NESTED(pattern):
+    if not isinstance(pattern, str) or len(pattern) > _LONGEST_PATTERN or _takes_long(pattern, queue):
         return False
     try:
         return re.search(pattern, queue) is not None
     except (re.error, RecursionError, OverflowError):  # Erlang's and Python's differ in the rare
         return False
+
+
+def _takes_long(pattern: str, queue: str) -> bool:
+    """Whether looking for a pattern may take for ever; few do, and those are hardly ever meant."""
+    choices = _NO_CHOICE.sub("", pattern)
+    repeats = sum(map(choices.count, "*+{"))
+    either = sum(map(choices.count, "?|"))
+    steps = len(queue) ** (1 + repeats) * 2**either
+    return steps > _MOST_STEPS or _REPEATED_GROUP(choices) is not None
 
 
 def _tight(rules: object) -> list[str]:

@@ -333,3 +333,23 @@ def test_ctrl_c_while_a_command_loads_leaves_no_traceback(commands: Commands, ur
     process = commands.python(script)
     assert process.wait(5) in (0, 130)
     assert "Traceback" not in process.stderr
+
+
+def test_ctrl_c_in_the_middle_of_an_import_ends_a_command_without_a_word(commands: Commands) -> None:
+    """Python loses what is raised in a callback, and stumbles over the half package that an interrupt leaves behind."""
+    for module in ("click", "kombu.connection", "asyncio.streams", "redis.client"):
+        for interrupt in ("end()", "finalize(Mortal(), end)"):
+            script = (
+                "import os, signal, sys\n"
+                "from weakref import finalize\n"
+                "from kchat.__main__ import run\n"
+                "sys.argv = ['kchat', 'send', '--url', 'redis://localhost:1/', 'hello']\n"
+                "class Mortal: pass\n"
+                "def end(): os.kill(os.getpid(), signal.SIGINT)\n"
+                "def heard(event, what):\n"
+                f"    if event == 'import' and what[0] == {module!r}: {interrupt}\n"
+                "sys.addaudithook(heard)\n"
+                "run()\n"
+            )
+            process = commands.python(script)
+            assert (module, process.wait(5), process.stderr.strip()) == (module, 130, "")

@@ -106,12 +106,23 @@ ANSWERS: dict[str, Act] = {
     "a date without a zone": say(answer(b"", "200 OK", "Date: Fri, 02 Jan 2026 10:00:00")),
 }
 
+_POLICY = {"name": "p", "apply-to": "all", "definition": {}}
+
 POLICIES: dict[str, Act] = {
     "policies of numbers": say(answer(b"[1]")),
     "a policy without a pattern": say(answer(b'[{"name": "p", "apply-to": "all"}]')),
-    "a policy with a pattern that takes for ever": say(
-        answer(b'[{"name": "p", "apply-to": "all", "pattern": "^(([a-z.])+.)+[A-Z]$", "definition": {}}]')
-    ),
+    **{
+        f"a policy with a pattern that takes for ever, {pattern[:12]}": say(
+            answer(json.dumps([_POLICY | {"pattern": pattern}]).encode())
+        )
+        for pattern in (
+            "^(([a-z.])+.)+[A-Z]$",
+            "(.|..)+!$",
+            "(.|.)" * 60 + "!",
+            ".?" * 60 + "!",
+            ".*" * 30 + "!",
+        )
+    },
     "a policy with other types": say(
         answer(b'[{"name": [], "apply-to": "all", "pattern": "", "priority": "x", "definition": 7}]')
     ),

@@ -6,9 +6,11 @@ import inspect
 from collections.abc import Callable
 from pathlib import Path
 
+import kombu
 import pytest
 
 import kchat
+from kchat.client import connection
 from kchat.config import profiles
 
 URL = "amqp://rmq:secret@broker.example/"
@@ -116,3 +118,8 @@ def test_a_room_that_is_not_entered_costs_no_connection_and_no_thread() -> None:
     room.close()
     room.close()
     assert list(room) == []
+
+
+def test_dropping_a_connection_that_was_never_made_imports_no_driver() -> None:
+    """Interrupted in that import, `kchat send` imported it again to drop the connection, and ended with a NameError."""
+    connection.drop(kombu.Connection(transport="not_installed:Transport"))

@@ -138,7 +138,7 @@ class Incoming(amqp.Message):
 
     @property
     def number(self) -> tuple[str, int] | None:
-        """Its sender's stream, and its place in that, where the sender gives numbers (:data:`.frames.NUMBER_HEADER`)."""
+        """Its sender's stream, and its place in that, where the sender gives numbers (:data:`.framing.NUMBER_HEADER`)."""
         header = self._header
         if header is None or not header[_PROPERTIES_AT] & _HEADERS_HIGH:
             return None

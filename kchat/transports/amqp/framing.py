@@ -182,7 +182,7 @@ def drain_arrived(connection: Any, timeout: float | None) -> None:
     """Wait for an event, and dispatch with it what else has arrived: a burst costs one wait and one read.
 
     Arguments:
-        connection: of :class:`.alive.AliveConnection`. Where its transport does not keep what arrived, it is one event.
+        connection: of :class:`.connection.AliveConnection`. Where its transport does not keep what arrived, it is one event.
         timeout: in seconds; ``None`` for as long as an answer may take.
 
     Raises:

@@ -202,7 +202,7 @@ class Connection(BoundedConnection, LenientMethods, AliveConnection):
         tls: how to encrypt it. Default not at all, or by py-amqp's ``ssl``.
         server_hostname: the host to connect to, where Kombu says another (127.0.0.1 for ``localhost``); also goes to
             ``tls``. Default the host that Kombu says.
-        more: as of :class:`.AliveConnection`.
+        more: as of :class:`.connection.AliveConnection`.
     """
 
     Channel = Channel

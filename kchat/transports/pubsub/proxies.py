@@ -25,6 +25,8 @@ def way_to(endpoint: str) -> str:
     excepted = next((value for each in _EXCEPTIONS if (value := os.environ.get(each))), "")
     if any(part and host.endswith(part) for part in map(str.strip, excepted.split(","))):
         return ""
-    # What stands in front of the host may be a password.
-    where = urlsplit(os.environ[name]).netloc.rpartition("@")[2] or "not a URL"
-    return f" through the proxy in {name}, {where}"
+    try:
+        where = urlsplit(os.environ[name]).netloc.rpartition("@")[2]  # what stands in front may be a password
+    except ValueError:
+        where = ""
+    return f" through the proxy in {name}, {where or 'not a URL'}"
