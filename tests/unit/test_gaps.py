@@ -44,6 +44,15 @@ def test_a_great_many_senders_cost_no_more_memory() -> None:
     assert len(gaps._recent) + len(gaps._before) <= 2 * REMEMBERED
 
 
+def test_a_sender_is_remembered_beside_as_many_others_as_are_promised() -> None:
+    gaps = Gaps()
+    gaps.note(Number("s", 1), "ada")
+    for number in range(REMEMBERED):
+        gaps.note(Number(str(number), 1), None)
+    gaps.note(Number("s", 5), "ada")
+    assert gaps.missing == 3
+
+
 def read(table: bytes) -> Incoming:
     """A message that arrives with these headers."""
     message = Incoming(spec.Basic.Deliver, b"")
