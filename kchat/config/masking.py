@@ -13,8 +13,8 @@ _SECRETS = re.compile(
     (?! [0-9]{1,5} (?: /(?: (?!%40)[^\s@] )* )? [^\w\s@/]* (?: \s | $ ) )  # a host's port, and words behind it
     .+
     (?P<at> @ | %40 )
-    # An invitation, which has a password in it.
-    | (?P<scheme> kchat:// \d+\. ) [\w-]+
+    # An invitation, which has a password in it; it may be in several lines.
+    | (?P<scheme> kchat:// \d+\. ) [\w-]+ (?: \s+ [\w-]{20,} )*
     """,
     re.VERBOSE | re.IGNORECASE,
 )

@@ -44,34 +44,30 @@ def policy(walk: Walk) -> Outcome:
         return skipped("the account's password goes to the management API only if --management-url names it")
     try:
         api = Management.of(walk.settings, walk.options.management_url)
-        applied = [
-            found
-            for kind in ("policies", "operator-policies")
-            if (found := _applied(api.get_objects(kind, walk.broker.vhost), walk.queue)) is not None
-        ]
+        policies = [api.get_objects(kind, walk.broker.vhost) for kind in ("policies", "operator-policies")]
     except errors.KchatError as error:
         return skipped(f"policies cannot be seen: {str(error).removeprefix(f'{walk.broker}: ')}")
-    if not applied:
-        return ok("none on subscribers' queues")
-    text = f"{' and '.join(repr(each.get('name')) for each in applied)} on subscribers' queues"
+    applied = [found for each in policies if (found := _applied(each, walk.queue)) is not None]
+    unknown = [
+        repr(each.get("name")) for kind in policies for each in kind if _fits(each, walk.queue) is None
+    ]
+    text = f"{' and '.join(repr(each.get('name')) for each in applied) or 'none'} on subscribers' queues"
     tight = [rule for each in applied for rule in _tight(each.get("definition"))]
     if tight:
         return note(
             f"{text}: {', '.join(tight)}", "a subscriber that is slow or away for a moment misses messages"
         )
+    if unknown:
+        return note(
+            f"{text}; not known of {' and '.join(unknown)}, whose pattern was not tried",
+            "give the policy a simpler pattern",
+        )
     return ok(text)
 
 
-def _applied(policies: Any, queue: str) -> dict[str, Any] | None:
+def _applied(policies: list[dict[str, Any]], queue: str) -> dict[str, Any] | None:
     """The one of these policies that holds for a queue: the first by priority whose pattern fits."""
-    fitting = [
-        each
-        for each in (policies if isinstance(policies, list) else ())
-        if isinstance(each, dict)
-        and each.get("apply-to") in ("all", "queues", "classic_queues")
-        and _fits(each.get("pattern"), queue)
-    ]
-    return max(fitting, key=_priority, default=None)
+    return max((each for each in policies if _fits(each, queue)), key=_priority, default=None)
 
 
 def _priority(policy: dict[str, Any]) -> int:
@@ -79,13 +75,17 @@ def _priority(policy: dict[str, Any]) -> int:
     return number if isinstance(number, int) else 0
 
 
-def _fits(pattern: object, queue: str) -> bool:
-    if not isinstance(pattern, str) or len(pattern) > _LONGEST_PATTERN or _takes_long(pattern, queue):
+def _fits(policy: dict[str, Any], queue: str) -> bool | None:
+    """Whether a policy is for a queue of that name; ``None`` where its pattern is not tried, as that may take for ever."""
+    pattern = policy.get("pattern")
+    if policy.get("apply-to") not in ("all", "queues", "classic_queues") or not isinstance(pattern, str):
         return False
+    if len(pattern) > _LONGEST_PATTERN or _takes_long(pattern, queue):
+        return None
     try:
         return re.search(pattern, queue) is not None
     except (re.error, RecursionError, OverflowError):  # Erlang's and Python's differ in the rare
-        return False
+        return None
 
 
 def _takes_long(pattern: str, queue: str) -> bool:

@@ -49,6 +49,8 @@ def test_a_password_is_masked_in_whatever_stands_around_its_url() -> None:
 
 def test_an_invitation_is_masked() -> None:
     assert mask("No such command 'kchat://1.AwEAAg-_x'.") == "No such command 'kchat://1.***'."
+    wrapped = "kchat://1.AwEAAg-_x4\n  bXktc2VjcmV0LXBhc3N3b3Jk\n  aW4tdGhyZWUtbGluZXMtaGVyZQ"
+    assert mask(f"{wrapped} is not one") == "kchat://1.*** is not one"
 
 
 def test_what_has_no_password_stays_as_it_is() -> None:

@@ -197,6 +197,18 @@ def test_a_policy_that_takes_messages_away(doctor: Doctor, rabbitmq: RabbitMQ, v
     assert "message-ttl 100" in found["text"]
 
 
+def test_a_policy_whose_pattern_may_take_for_ever(doctor: Doctor, rabbitmq: RabbitMQ, vhost: str) -> None:
+    rabbitmq.management.request(
+        "PUT",
+        ("policies", vhost, "slow"),
+        {"pattern": "^(k+)+!", "definition": {"message-ttl": 100}, "apply-to": "queues"},
+    )
+    told = doctor("--url", rabbitmq.url_for(vhost), "--management-url", rabbitmq.management_url)
+    found = by_check(told)["policy"]
+    assert found["status"] == "note"
+    assert found["text"] == "none on subscribers' queues; not known of 'slow', whose pattern was not tried"
+
+
 def test_a_clock_that_is_wrong(doctor: Doctor, rabbitmq: RabbitMQ, vhost: str) -> None:
     answer = b"HTTP/1.1 200 OK\r\nDate: Mon, 01 Jan 2024 00:00:00 GMT\r\nContent-Length: 0\r\n\r\n"
     with TlsServer(None, answer) as server:
