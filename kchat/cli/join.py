@@ -158,4 +158,6 @@ def _of_url(url: str, room: str | None) -> Invitation:
     for part in url.split(";"):
         check_joined_url(part.strip())
     settings = Settings.resolve(url=url, room=room, environ={})
+    if len({broker.password for broker in settings.brokers}) > 1:
+        raise errors.SettingsError("the URLs to join have one password, which is stored for all of them")
     return Invitation(settings.brokers, settings.room, settings.broker.password)

@@ -83,6 +83,8 @@ def command(
         raise click.UsageError("Give the message once: as an argument, or by --message.")
     if bot and message == ("-",):
         raise click.UsageError("Give either '-' or --bot: the bot does not read standard input.")
+    if not bot and (bot_authors or bot_count is not None):
+        raise click.UsageError("--bot-authors and --bot-count go with --bot.")
     if not (message or text is not None or bot):
         raise click.UsageError(
             "Missing message: give it as an argument, by --message, or '-' for standard input."

@@ -38,6 +38,7 @@ def check(result: Result, code: int, *words: str) -> None:
         (["send", "hi", "--message", "ho"], ["once"]),
         (["send", "--message", "hi", "hi"], ["once"]),
         (["send", "--bot", "-"], ["either"]),
+        (["send", "--bot-authors", "hi"], ["--bot"]),
         (["send", "--bot", "--bot-wait-s", "9..1"], ["range"]),
         (["nosuch"], ["nosuch"]),
         (["subscribe", "--mode", "nosuch"], ["nosuch", "plain"]),

@@ -259,6 +259,7 @@ def test_urls_that_could_harm_are_refused_as_well(
         "amqp://127.0.0.1:1/",
         "amqp://eve@127.0.0.1:1/",
         "amqps://eve:x@127.0.0.1:1/;amqp://eve:x@127.0.0.1:1/",
+        "amqp://eve:x@127.0.0.1:1/;amqp://eve:y@127.0.0.1:2/",
         "local://",
         "local://~/.bash_login",
         f"local://{tmp_path}/new.db",
