@@ -24,8 +24,8 @@ def run() -> NoReturn:
         signal.signal(signal.SIGINT, lambda *_: os._exit(130))
     try:
         from kchat.cli import main
-        from kchat.cli.say import guard_standard_error
-        from kchat.cli.stop import interrupt
+        from kchat.cli.shutdown import interrupt
+        from kchat.cli.stderr import guard_standard_error
 
         if heeded:
             signal.signal(signal.SIGINT, interrupt)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from kchat.errors import KchatError
 
 
-class Waiting(NamedTuple):
+class Reconnecting(NamedTuple):
     """The broker is unreachable; the next attempt comes after ``seconds``."""
 
     error: KchatError
@@ -24,7 +24,7 @@ class Waiting(NamedTuple):
         return f"{self.error}; trying again in {self.seconds:.1f} s (attempt {self.attempt})"
 
 
-class Lost(NamedTuple):
+class Disconnected(NamedTuple):
     """The connection was lost; kchat reconnects."""
 
     error: KchatError
@@ -33,17 +33,25 @@ class Lost(NamedTuple):
         return f"connection lost: {self.error}"
 
 
-class Back(NamedTuple):
-    """The subscriber is connected again, after ``seconds``. ``lossless``: a durable queue kept the messages meanwhile."""
+class Reconnected(NamedTuple):
+    """It is connected again, after ``seconds``.
+
+    ``durable``, of a subscriber: a durable queue kept the messages meanwhile. ``unconfirmed``, of a sender: the number of
+    messages that it sends again; ``None`` of a subscriber.
+    """
 
     where: str
     seconds: float
-    lossless: bool
+    durable: bool = False
+    unconfirmed: int | None = None
 
     def __str__(self) -> str:
+        if self.unconfirmed is not None:
+            again = f"sending {self.unconfirmed} unconfirmed messages again"
+            return f"connected again to {self.where} after {self.seconds:.1f} s; {again}"
         missed = (
             "its queue kept the messages sent meanwhile"
-            if self.lossless
+            if self.durable
             else "messages sent meanwhile may have been missed"
         )
         return f"listening again on {self.where} after {self.seconds:.1f} s; {missed}"
@@ -75,18 +83,7 @@ class Dropped(NamedTuple):
         return f"{'at least ' if self.at_least else ''}{many}: {slow}"
 
 
-class Resumed(NamedTuple):
-    """A sender is connected again; ``again`` unconfirmed messages are sent again."""
-
-    where: str
-    seconds: float
-    again: int
-
-    def __str__(self) -> str:
-        return f"connected again to {self.where} after {self.seconds:.1f} s; sending {self.again} unconfirmed messages again"
-
-
-class Alone(NamedTuple):
+class WaitingForSubscribers(NamedTuple):
     """A sender is connected again, but the subscribers are not yet: it waits for them."""
 
     seconds: float
@@ -122,7 +119,9 @@ class Unblocked:
         return "the broker accepts messages again"
 
 
-Event = Waiting | Lost | Back | Dropped | Resumed | Alone | Blocked | Unblocked | Notice
+Event = (
+    Reconnecting | Disconnected | Reconnected | Dropped | WaitingForSubscribers | Blocked | Unblocked | Notice
+)
 OnEvent = Callable[[Event], None]
 
 

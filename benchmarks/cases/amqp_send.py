@@ -16,7 +16,7 @@ MANY, SOME = 100_000, 20_000
 
 
 @contextmanager
-def heard(url: str, room: str) -> Iterator[None]:
+def routed(url: str, room: str) -> Iterator[None]:
     """The room as the tutorials declare it, with a queue that keeps the newest thousand messages."""
     connection = pika.BlockingConnection(pika.URLParameters(url + "?heartbeat=0"))
     channel = connection.channel()
@@ -50,7 +50,7 @@ def streamed(bench: Bench, count: int, command: Sequence[str]) -> Side:
 def stream(bench: Bench) -> Iterator[Mapping[str, Side]]:
     """Lines of standard input, a message each."""
     url, room = bench.amqp, bench.new_room()
-    with heard(url, room):
+    with routed(url, room):
         # A round takes half a minute, in which the machine may change: kchat stands amid those that it is held against.
         yield {
             "pika, none": streamed(bench, SOME, bench.peer("pika_stream", url, room, "unconfirmed")),

@@ -133,8 +133,8 @@ class Connections:
 
     def note(self, event: events.Event) -> None:
         """An ``on_event``."""
-        self.lost += isinstance(event, events.Lost)
-        if not isinstance(event, events.Waiting):  # each of its tries
+        self.lost += isinstance(event, events.Disconnected)
+        if not isinstance(event, events.Reconnecting):  # each of its tries
             _tell(self._common, Notice(str(event)))
 
 

@@ -196,7 +196,10 @@ def _help_hint(error: click.ClickException) -> str:
 
 def _complain(text: str, hint: str) -> None:
     from kchat.config.masking import mask
-    from kchat.message.unprintable import visible
+    from kchat.message.unprintable import escape_unprintable
 
-    lines = [mask(" ".join(visible(part, keep_newlines=False).split())) for part in (f"kchat: {text}", hint)]
+    lines = [
+        mask(" ".join(escape_unprintable(part, keep_newlines=False).split()))
+        for part in (f"kchat: {text}", hint)
+    ]
     click.echo(lines[0] + (f"\n  {lines[1]}" if lines[1] else ""), err=True)

@@ -12,8 +12,8 @@ import click
 
 from kchat.cli.help import Command
 from kchat.cli.options import WholeNumber, broker_options, quiet_option, to_settings
-from kchat.cli.say import can_show, speaker
-from kchat.cli.stop import stop_by_signal
+from kchat.cli.shutdown import stop_by_signal
+from kchat.cli.stderr import can_show, speaker
 
 if TYPE_CHECKING:
     from kchat.bench import Latency, Report

@@ -109,19 +109,19 @@ class _Lines:
 
     def show(self, finding: Finding) -> None:
         """Show one."""
-        from kchat.message.unprintable import visible
+        from kchat.message.unprintable import escape_unprintable
 
         if finding.broker != self._broker:
             self._broker = finding.broker
-            click.echo(visible(finding.broker, keep_newlines=False))
+            click.echo(escape_unprintable(finding.broker, keep_newlines=False))
         sign, colour = _SIGNS[finding.status.value]
         label = sign if self._terminal else f"{finding.status.value:<7}"
         if self._terminal and self._coloured and colour is not None:
             label = click.style(sign, fg=colour)
-        text = " ".join(visible(finding.text, keep_newlines=False).split())
+        text = " ".join(escape_unprintable(finding.text, keep_newlines=False).split())
         click.echo(f"  {label} {finding.check:<10}  {text}")
         if finding.hint:
-            hint = " ".join(visible(finding.hint, keep_newlines=False).split())
+            hint = " ".join(escape_unprintable(finding.hint, keep_newlines=False).split())
             click.echo(
                 f"  {' ' if self._terminal else ' ' * 7} {'':<10}  {'→' if self._terminal else '->'} {hint}"
             )

@@ -19,7 +19,7 @@ from kchat.cli.options import (
     to_settings,
     warn_in_clear,
 )
-from kchat.cli.say import can_show, speaker
+from kchat.cli.stderr import can_show, speaker
 
 if TYPE_CHECKING:
     from kchat.config.settings import Settings
@@ -129,7 +129,7 @@ def _account(
     brokers = inviting.guest_brokers(settings, address, name)
     # What could go wrong goes wrong before there is an account.
     inviting.invitation(settings, brokers, None).encode()
-    inviting.make_room(settings)
+    inviting.declare_room(settings)
     password = accounts.create(
         management, settings, name, send_only=send_only, expires=expires, max_connections=max_connections
     )
@@ -186,7 +186,7 @@ def _list(settings: Settings, management_url: str | None) -> None:
     management.require_administrator()
     found = accounts.remove_expired(management, tell_removed)
     # A restart of the broker has taken the room away from guests who may not make it.
-    inviting.make_room(settings)
+    inviting.declare_room(settings)
     say = speaker(quiet=False)
     if accounts.mend_room(management, settings, found):
         say(
@@ -230,7 +230,7 @@ def _grant(settings: Settings, name: str, *, send_only: bool, address: str | Non
     made = inviting.invitation(settings, brokers, granted.password, send_only=send_only)
     line = made.encode()
     if settings.transport.name == "local":
-        inviting.make_room(settings)  # joining makes none
+        inviting.declare_room(settings)  # joining makes none
     if granted.steps and not apply:
         say("run these, or the same with --apply:")
     for step in granted.steps:

@@ -15,7 +15,7 @@ from kchat import errors
 from kchat.cli import terminal
 from kchat.cli.help import Command
 from kchat.cli.options import connect_timeout_option, refuse_misplaced_urls
-from kchat.cli.say import speaker
+from kchat.cli.stderr import speaker
 
 if TYPE_CHECKING:
     from kchat.hosting.invitation import Invitation
@@ -110,10 +110,10 @@ def command(
 
 def _show(joined: Invitation, planned: Plan, say: Callable[[object], None]) -> None:
     """Tell all that an invitation says, and what of it is a change to a profile that is there."""
-    from kchat.display.escaping import cautious_cells, head, width
-    from kchat.display.escaping import name as short
+    from kchat.display.escaping import cautious_cells, take_columns, width
+    from kchat.display.escaping import display_name as short
     from kchat.hosting.joining import describe
-    from kchat.message.unprintable import visible
+    from kchat.message.unprintable import escape_unprintable
 
     # A long name would go on in the terminal's next line, and could look like a row there.
     where = ";".join(map(str, joined.brokers))
@@ -129,11 +129,11 @@ def _show(joined: Invitation, planned: Plan, say: Callable[[object], None]) -> N
         rows.append(("CHANGES", f"{change}: from {before} to {after}"))
     for name, value in rows:
         # Nothing in a value may look like another row: its only blanks are single spaces, and further lines are marked.
-        rest = _BLANKS.sub(lambda found: "␣" * len(found[0]), visible(value, keep_newlines=False))
+        rest = _BLANKS.sub(lambda found: "␣" * len(found[0]), escape_unprintable(value, keep_newlines=False))
         lead = f"  {name:<{_NAME_COLUMNS}} "
         while rest:
             whole = _FINGERPRINT.match(rest)  # in one piece, to be compared
-            part = whole[0] if whole else head(rest, _VALUE_COLUMNS, cautious_cells) or rest
+            part = whole[0] if whole else take_columns(rest, _VALUE_COLUMNS, cautious_cells) or rest
             say(lead + part)
             rest, lead = rest[len(part) :], "  " + "·" * max(_NAME_COLUMNS, width(name)) + " "
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from kchat.cli.say import speaker
+from kchat.cli.stderr import speaker
 from kchat.config import url_options
 from kchat.config.settings import Settings
 from kchat.config.tls import TlsOptions

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kchat.cli.help import Group
-from kchat.cli.say import speaker
+from kchat.cli.stderr import speaker
 
 if TYPE_CHECKING:
     from kchat.config.profiles import Profile

@@ -8,7 +8,7 @@ import click
 
 from kchat.cli.help import Command
 from kchat.cli.options import broker_options, management_option, tell_removed, to_settings, warn_in_clear
-from kchat.cli.say import speaker
+from kchat.cli.stderr import speaker
 
 if TYPE_CHECKING:
     from kchat.hosting.accounts import Ended

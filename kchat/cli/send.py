@@ -22,8 +22,8 @@ from kchat.cli.options import (
     username_option,
     wait_option,
 )
-from kchat.cli.say import speaker
-from kchat.cli.stop import Stop, stop_by_signal
+from kchat.cli.shutdown import Stop, stop_by_signal
+from kchat.cli.stderr import speaker
 from kchat.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def command(
             quotes = posts(words, bot_wait_s, bot_count, stop, as_authors=bot_authors)
             code = _send_all(sender, quotes, stop, quiet, endless=True)
         elif message == ("-",):
-            from kchat.cli.lines import read_lines
+            from kchat.cli.stdin import read_lines
 
             descriptor = _standard_input()
             is_typed = os.isatty(descriptor)
@@ -146,11 +146,11 @@ def _send_one(sender: Sender, text: str, quiet: bool) -> int:
                 "kchat: interrupted before it was confirmed: it may or may not have been delivered"
             )
         raise
-    unheard = ""
-    if receipt.heard is False:
-        kept = ", it is kept in the room's history" if settings.transport.abilities.history else ""
-        unheard = f"; nobody was listening{kept}"
-    speaker(quiet)(f"sent to {settings}{unheard}")
+    unrouted = ""
+    if receipt.routed is False:
+        kept = ", it is kept in the room's history" if settings.transport.capabilities.history else ""
+        unrouted = f"; nobody was listening{kept}"
+    speaker(quiet)(f"sent to {settings}{unrouted}")
     return DONE
 
 
@@ -182,7 +182,7 @@ def _send_all(
     progress = _Progress(
         show=meter and not quiet and not endless and sys.stderr is not None and sys.stderr.isatty()
     )
-    confirmed = failed = unheard = 0
+    confirmed = failed = unrouted = 0
     code = DONE
     try:
         with sender:
@@ -190,7 +190,7 @@ def _send_all(
             for receipt in sender.send_many(takewhile(lambda _: not stop(), messages)):
                 if receipt.error is None:
                     confirmed += 1
-                    unheard += receipt.heard is False
+                    unrouted += receipt.routed is False
                 else:
                     failed += 1
                     progress.clear()
@@ -203,8 +203,8 @@ def _send_all(
     finally:
         progress.clear()
         parts = [f"{confirmed:,} sent to {sender.settings}"]
-        if unheard:
-            parts.append(f"{unheard:,} with nobody listening")
+        if unrouted:
+            parts.append(f"{unrouted:,} with nobody listening")
         if failed:
             parts.append(f"{failed:,} not sent")
         if sender.unsettled:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from kchat.cli.help import Command
+from kchat.cli.job_control import full_screen
 from kchat.cli.options import (
     Seconds,
     Since,
@@ -20,9 +21,8 @@ from kchat.cli.options import (
     username_option,
     wait_option,
 )
-from kchat.cli.say import speaker
-from kchat.cli.stop import stop_by_signal
-from kchat.cli.suspend import full_screen
+from kchat.cli.shutdown import stop_by_signal
+from kchat.cli.stderr import speaker
 from kchat.display import MODES
 from kchat.errors import SettingsError
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from kchat import events
-    from kchat.cli.suspend import Screen
+    from kchat.cli.job_control import Screen
     from kchat.display import FullScreen
 
 
@@ -115,7 +115,7 @@ def command(
         mode,
         sys.stdout,
         # A script's lines stay as they are where nobody's name is ever checked.
-        unchecked=settings.transport.checks_accounts or mode == "rich" or sys.stdout.isatty(),
+        mark_unverified=settings.transport.verifies_accounts or mode == "rich" or sys.stdout.isatty(),
         own=settings.broker.username,
     )
     on_screen = bool(getattr(display, "live", False))

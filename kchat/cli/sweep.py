@@ -9,7 +9,7 @@ import click
 from kchat.cli.help import Command
 from kchat.cli.options import broker_options, to_settings
 from kchat.client.connection import broker_errors
-from kchat.message.unprintable import visible
+from kchat.message.unprintable import escape_unprintable
 
 
 @click.command(name="sweep", cls=Command)
@@ -43,7 +43,7 @@ def command(all_rooms: bool, only_list: bool, yes: bool, **broker: Any) -> int:
         click.echo(f"nothing to sweep in {where}")
         return 0
     for found in stale:
-        click.echo(visible(f"{found.queue}: {found.reason}", keep_newlines=False))
+        click.echo(escape_unprintable(f"{found.queue}: {found.reason}", keep_newlines=False))
     if only_list:
         return 0
     if not yes and not click.confirm(f"Delete {len(stale)} subscriptions?", err=True):

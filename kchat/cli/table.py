@@ -10,9 +10,9 @@ import click
 def write_table(rows: Sequence[Sequence[str]]) -> None:
     """Write rows of cells in columns, the header first."""
     from kchat.display.escaping import width
-    from kchat.message.unprintable import visible
+    from kchat.message.unprintable import escape_unprintable
 
-    shown = [[visible(cell, keep_newlines=False) for cell in row] for row in rows]
+    shown = [[escape_unprintable(cell, keep_newlines=False) for cell in row] for row in rows]
     widths = [max(width(row[column]) for row in shown) for column in range(len(shown[0]))]
     for row in shown:
         cells = (cell + " " * (most - width(cell)) for cell, most in zip(row, widths, strict=True))

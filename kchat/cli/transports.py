@@ -7,9 +7,9 @@ import json
 import click
 
 from kchat.cli.help import Command
-from kchat.transports import TRANSPORTS, Abilities, TransportInfo
+from kchat.transports import TRANSPORTS, Capabilities, TransportInfo
 
-_ABILITIES = [name.replace("_", " ") for name in Abilities._fields]
+_ABILITIES = [name.replace("_", " ") for name in Capabilities._fields]
 
 
 @click.command(name="transports", cls=Command)
@@ -41,7 +41,7 @@ def as_text() -> str:
             each.name,
             each.url_form,
             _usable(each),
-            *_yes_or_no(each.abilities),
+            *_yes_or_no(each.capabilities),
         ]
         for each in TRANSPORTS.values()
     ]
@@ -67,7 +67,7 @@ def as_json() -> list[dict[str, object]]:
             "url": info.url_form,
             "installed": info.installed,
             "install": info.install_command or None,
-            "abilities": dict(info.abilities.items()),
+            "abilities": dict(info.capabilities.items()),
             "note": info.note,
         }
         for info in TRANSPORTS.values()
@@ -82,9 +82,9 @@ def as_markdown() -> str:
     ]
     for info in TRANSPORTS.values():
         install = f"`{info.install_command}`" if info.install_command else "built in"
-        rows.append([f"`{info.name}`", f"`{info.url_form}`", install, *_yes_or_no(info.abilities)])
+        rows.append([f"`{info.name}`", f"`{info.url_form}`", install, *_yes_or_no(info.capabilities)])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def _yes_or_no(abilities: Abilities) -> list[str]:
-    return ["yes" if able else "no" for _, able in abilities.items()]
+def _yes_or_no(capabilities: Capabilities) -> list[str]:
+    return ["yes" if able else "no" for _, able in capabilities.items()]

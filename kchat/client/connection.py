@@ -275,7 +275,7 @@ def keep_trying(
             if isinstance(error, errors.Untrusted):
                 raise
             pause = backoff.fail()
-            on_event(events.Waiting(error, pause, backoff.attempt))
+            on_event(events.Reconnecting(error, pause, backoff.attempt))
             ends = monotonic() + pause
             while not stopped() and (left := ends - monotonic()) > 0:
                 sleep(min(left, _STOP_LOOK))

@@ -14,7 +14,7 @@ import amqp.exceptions
 from kchat import errors, events
 from kchat.client.connection import account, broker_errors, close, connect, drainer, drop
 from kchat.client.durable import bind_again, take_place
-from kchat.client.heartbeat import Pulse
+from kchat.client.heartbeat import Heartbeat
 from kchat.client.topology import durable_queue, subscriber_queue
 
 if TYPE_CHECKING:
@@ -69,12 +69,12 @@ class Consumer:
         """Turns what the methods raise into kchat's errors."""
         self.arrived: deque[Any] = deque()
         """Deliveries that nobody has taken yet, in their order."""
-        self.checked = False
+        self.verifies = False
         """Whether the broker checks that a message's ``user_id`` is its sender's account."""
         self.connected_at = 0.0
         self.alive_at = 0.0
         """When it was last known to work. After a long pause the broker may have closed it."""
-        self.lasts = False
+        self.durable = False
         """Whether what is sent while it is away is kept, a restart of the broker included."""
         self.queue_was_lost = False
         """Whether the durable queue had to be declared anew after a reconnect."""
@@ -89,12 +89,12 @@ class Consumer:
         self._drain_events: Any = None
         self._channel: Any = None
         self._queue: Any = None
-        self._pulse: Pulse | None = None
+        self._heartbeat: Heartbeat | None = None
         self._waker: Any = None
         self._tick = min(_LONGEST_TICK, settings.heartbeat / _TICKS or _LONGEST_TICK)
         self._tick_due = 0.0
         self._bind_due = 0.0
-        self._mends = False
+        self._rebinds = False
         self.take_overtaken: Callable[[], int] | None = None
         """How many messages the room itself has removed before they were read, since the last call; where it can tell."""
         self.was_full = False
@@ -157,11 +157,13 @@ class Consumer:
         self._tick_due = self.connected_at + self._tick
         self._bind_due = self.connected_at + _BIND_AGAIN
         if hasattr(self._connection.connection, "beat") and settings.heartbeat:
-            self._pulse = Pulse(self._connection.connection, self._in_use, settings.heartbeat / _TICKS)
+            self._heartbeat = Heartbeat(
+                self._connection.connection, self._in_use, settings.heartbeat / _TICKS
+            )
 
     def _join(self, last: int | None, since: float | None, *, again: bool) -> None:
         """Declare the room and a queue, and consume from it."""
-        settings, lasts = self._settings, self._durable is not None
+        settings, durable = self._settings, self._durable is not None
         owner = account(self._connection)
         channel = self._connection.channel()
         channel.auto_decode = False
@@ -173,13 +175,13 @@ class Consumer:
         else:
             queues = [subscriber_queue(settings, self._username, account=owner, last=last, since=since)]
         place = take_place(
-            channel, settings, [queue(channel) for queue in queues], lasting=lasts, look=lasts and again
+            channel, settings, [queue(channel) for queue in queues], durable=durable, look=durable and again
         )
         queue = place.queue
-        self.queue_was_lost = lasts and again and not place.found
-        self._mends = place.mends
+        self.queue_was_lost = durable and again and not place.found
+        self._rebinds = place.rebinds
         # An account that may not make the one binding that outlives a restart is not told that nothing was lost.
-        self.lasts = lasts and (place.lasting or settings.transport.name != "amqp")
+        self.durable = durable and (place.durable or settings.transport.name != "amqp")
         channel.basic_qos(0, self._prefetch, False)
         queue.consume(
             consumer_tag=queue.name,
@@ -188,15 +190,15 @@ class Consumer:
         )
         self.take_overtaken = getattr(self._connection.connection, "take_overtaken", None)
         # Of a queue with a name that others know, each reader may get a part.
-        self.counts = hasattr(channel, "number_table") and not lasts
+        self.counts = hasattr(channel, "number_table") and not durable
         limits = queue.queue_arguments or {} if hasattr(channel, "ask_length") else {}
         self._limit = int(limits.get("x-max-length") or 0)
         self._limit_bytes = int(limits.get("x-max-length-bytes") or 0)
-        self._caught_up_at = self._looked_at = 0.0 if lasts else monotonic()
+        self._caught_up_at = self._looked_at = 0.0 if durable else monotonic()
         self._filled = 0.0
         self._seen = self._seen_bytes = 0
         self._queue, self._channel = queue, channel
-        self.checked = getattr(self._connection.connection, "checks_accounts", False)
+        self.verifies = getattr(self._connection.connection, "verifies_accounts", False)
 
     def _on_notice(self, notice: Any) -> None:
         dropped = getattr(notice, "messages", 0)
@@ -245,7 +247,7 @@ class Consumer:
                 raise
             if now >= self._bind_due and self._settings.transport.name == "amqp":
                 self._bind_due = now + _BIND_AGAIN
-                bind_again(self._channel, self._settings, self.queue_name, lasting=self._mends)
+                bind_again(self._channel, self._settings, self.queue_name, durable=self._rebinds)
         self.alive_at = now
 
     def acknowledge(self, tag: Any) -> None:
@@ -297,9 +299,9 @@ class Consumer:
     def _forget(self) -> Any:
         connection, self._connection, self._channel = self._connection, None, None
         self.arrived.clear()
-        if self._pulse is not None:
-            self._pulse.stop()
-            self._pulse = None
+        if self._heartbeat is not None:
+            self._heartbeat.stop()
+            self._heartbeat = None
         if self._waker is not None:
             self._waker.close()
             self._waker = None

@@ -11,7 +11,7 @@ REMEMBERED = 20_000
 """Minimum number of bodies that are remembered to recognise a repeat: twenty senders' windows. The maximum is twice that."""
 
 
-class Repeats:
+class Deduplicator:
     """Recognises a repeat: the same body byte for byte, with an ``id`` in it. Without an id, messages may be alike."""
 
     def __init__(self) -> None:

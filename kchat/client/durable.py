@@ -37,18 +37,18 @@ class Place:
 
     Attributes:
         queue: its queue, as declared.
-        lasting: whether the queue is bound to what outlives a restart.
+        durable: whether the queue is bound to what outlives a restart.
         mends: whether this account may bind that to the room, so that it can be done again.
         found: whether the queue was there before.
     """
 
     queue: Any
-    lasting: bool = False
-    mends: bool = False
+    durable: bool = False
+    rebinds: bool = False
     found: bool = False
 
 
-def lasting_exchange(settings: Settings) -> kombu.Exchange:
+def durable_exchange(settings: Settings) -> kombu.Exchange:
     """The exchange behind the room's."""
     return kombu.Exchange(
         queue_name(settings, DURABLE),
@@ -71,12 +71,12 @@ def open_room(channel: Any, settings: Settings, *, missing: bool = False) -> Non
         kchat.errors.Refused, amqp.exceptions.AMQPError: see :func:`kchat.client.topology.declare_room`.
     """
     exchange = room_exchange(settings)
-    lasts_by_itself = settings.transport.name != "amqp"
-    missing = not lasts_by_itself and (missing or not _exists(channel, exchange))
+    durable_by_itself = settings.transport.name != "amqp"
+    missing = not durable_by_itself and (missing or not _exists(channel, exchange))
     declare_room(channel, exchange)
     if missing:
         try:
-            channel.exchange_bind(lasting_exchange(settings).name, exchange.name)
+            channel.exchange_bind(durable_exchange(settings).name, exchange.name)
         except (amqp.exceptions.NotFound, amqp.exceptions.AccessRefused):
             return  # no durable queue there, or not ours to bind: the channel is open again
 
@@ -90,7 +90,7 @@ def _exists(channel: Any, exchange: kombu.Exchange) -> bool:
 
 
 def take_place(
-    channel: Any, settings: Settings, queues: Sequence[kombu.Queue], *, lasting: bool, look: bool = False
+    channel: Any, settings: Settings, queues: Sequence[kombu.Queue], *, durable: bool, look: bool = False
 ) -> Place:
     """Declare the room, and a queue in it.
 
@@ -101,7 +101,7 @@ def take_place(
         channel: a Kombu channel. Consumers and confirms on it may be gone afterwards.
         settings: the room.
         queues: bound to the channel; the first that this account may declare is taken.
-        lasting: whether it is a durable one.
+        durable: whether it is a durable one.
         look: whether to find out if the queue was there before.
 
     Raises:
@@ -120,13 +120,13 @@ def take_place(
                     raise
         queue.queue_bind()
     except amqp.exceptions.AccessRefused:
-        if not lasting or settings.transport.name != "pubsub":
+        if not durable or settings.transport.name != "pubsub":
             raise
         return Place(queue, found=found)
-    if not lasting or settings.transport.name != "amqp":
+    if not durable or settings.transport.name != "amqp":
         return Place(queue, found=found)
-    bound, mends = _bind_lasting(channel, settings, queue.name)
-    return Place(queue, bound, mends, found)
+    bound, rebinds = _bind_durable(channel, settings, queue.name)
+    return Place(queue, bound, rebinds, found)
 
 
 def _is_there(queue: Any) -> bool:
@@ -140,9 +140,9 @@ def _is_there(queue: Any) -> bool:
     return True
 
 
-def _bind_lasting(channel: Any, settings: Settings, queue: str) -> tuple[bool, bool]:
+def _bind_durable(channel: Any, settings: Settings, queue: str) -> tuple[bool, bool]:
     """Bind a durable queue to what outlives a restart; whether it is bound, and whether that is bound to the room by us."""
-    exchange = lasting_exchange(settings)
+    exchange = durable_exchange(settings)
     try:
         exchange(channel).declare()
         channel.queue_bind(queue, exchange.name)
@@ -161,7 +161,7 @@ def _bind_lasting(channel: Any, settings: Settings, queue: str) -> tuple[bool, b
     return True, False
 
 
-def bind_again(channel: Any, settings: Settings, queue: str, *, lasting: bool) -> None:
+def bind_again(channel: Any, settings: Settings, queue: str, *, durable: bool) -> None:
     """Bind a queue to the room again without waiting for an answer.
 
     AMQP does not tell a consumer when its queue's exchange, and so its binding, is deleted. Where it was, the broker
@@ -171,8 +171,8 @@ def bind_again(channel: Any, settings: Settings, queue: str, *, lasting: bool) -
         channel: a Kombu channel of AMQP.
         settings: the room.
         queue: the queue's name.
-        lasting: whether to bind to the room what outlives a restart, too: :attr:`Place.mends`.
+        durable: whether to bind to the room what outlives a restart, too: :attr:`Place.rebinds`.
     """
     channel.queue_bind(queue, settings.room, nowait=True)
-    if lasting:
-        channel.exchange_bind(lasting_exchange(settings).name, settings.room, nowait=True)
+    if durable:
+        channel.exchange_bind(durable_exchange(settings).name, settings.room, nowait=True)

@@ -19,7 +19,7 @@ _PATIENCE = 1.0
 """Seconds that its end may take; it has nothing to do but to notice."""
 
 
-class Pulse:
+class Heartbeat:
     """A thread that sends a connection's heartbeats while nobody else uses it.
 
     Arguments:

@@ -24,7 +24,7 @@ class Receipt(NamedTuple):
     """
 
     message: Message
-    heard: bool | None = None
+    routed: bool | None = None
     error: errors.SendError | None = None
 
     @property
@@ -45,18 +45,18 @@ class InFlight:
         mandatory: whether an unheard message is an error.
     """
 
-    def __init__(self, where: str, *, tells_unheard: bool, mandatory: bool) -> None:
+    def __init__(self, where: str, *, supports_mandatory: bool, mandatory: bool) -> None:
         self.settled: deque[Receipt] = deque()
         self.bytes = 0
         self.last_settled = 0.0
         self._oldest_since = 0.0
         self._paused = 0.0
-        self.heard: bool | None = None
+        self.routed: bool | None = None
         """Whether somebody was listening to the last message that the broker took; None where that is not known."""
         self.keep_unheard = False
         """Whether a message that nobody was listening to is not settled, but has to be published again."""
         self._where = where
-        self._tells_unheard = tells_unheard
+        self._supports_mandatory = supports_mandatory
         self._mandatory = mandatory
         self._tag = 0
         # In order of their tags: (message, when it was published, its place in what the sender has sent).
@@ -151,21 +151,21 @@ class InFlight:
         if not messages:
             return
         for message, _, place in messages:
-            if not self._tells_unheard:
+            if not self._supports_mandatory:
                 self._settle(Receipt(message))
             elif message.id not in self._unheard:
-                self.heard = True
-                self._settle(Receipt(message, heard=True))
+                self.routed = True
+                self._settle(Receipt(message, routed=True))
             else:
                 returns = self._unheard.pop(message.id)
                 if returns > 1:
                     self._unheard[message.id] = returns - 1
-                self.heard = False
+                self.routed = False
                 if self.keep_unheard:
                     self._again.appendleft((message, place))
                     continue
                 error = errors.Returned(f"nobody is listening on {self._where}") if self._mandatory else None
-                self._settle(Receipt(message, heard=False, error=error))
+                self._settle(Receipt(message, routed=False, error=error))
         self.last_settled = monotonic()
 
     def on_nack(self, tag: int, multiple: bool) -> None:  # noqa: FBT001 - py-amqp's signature

@@ -96,10 +96,10 @@ class Publisher:
             channel.confirm_select()
             channel.events["basic_ack"] = {in_flight.on_ack}
             channel.events["basic_nack"] = {in_flight.on_nack}
-        if self._settings.transport.tells_unheard:
+        if self._settings.transport.supports_mandatory:
             channel.events["basic_return"] = {in_flight.on_return}
 
-    def make_room(self) -> None:
+    def declare_room(self) -> None:
         """Declare the exchange, which the broker says is not there. py-amqp has opened the channel afresh."""
         open_room(self._channel, self._settings, missing=True)
         self._prepare(self._channel)

@@ -105,7 +105,9 @@ class Sender:
         self._rejoin_for = rejoin_for
         self._blocked_for = blocked_for
         self._on_event = on_event
-        self._in_flight = InFlight(str(settings), tells_unheard=transport.tells_unheard, mandatory=mandatory)
+        self._in_flight = InFlight(
+            str(settings), supports_mandatory=transport.supports_mandatory, mandatory=mandatory
+        )
         routing_key = settings.room if transport.routing_key_is_room else ""
         if transport.orders_by_routing_key:
             routing_key = self.username
@@ -424,7 +426,7 @@ class Sender:
                 return
         except _MENDABLE as error:
             cause: errors.KchatError = error
-        rejoin = in_flight.heard is True
+        rejoin = in_flight.routed is True
         self._rejoin_until = monotonic() + self._rejoin_for
         while True:
             self._pause_or_give_up(cause)
@@ -468,7 +470,7 @@ class Sender:
             )
             raise errors.NotConfirmed(f"{text}: {error}", error.hint) from error
         pause = self._backoff.fail()
-        self._on_event(events.Waiting(error, pause, self._backoff.attempt))
+        self._on_event(events.Reconnecting(error, pause, self._backoff.attempt))
         while not self._closing and (left := self._backoff.remaining()) > 0:
             time.sleep(min(left, _PAUSE_TICK))
         if self._closing:
@@ -479,17 +481,17 @@ class Sender:
         """Make the room where that is what is missing, else another connection. One attempt."""
         publisher = self._publisher
         if isinstance(cause, errors.NotFound):
-            publisher.make_room()
+            publisher.declare_room()
             return
         if publisher.connected:
             self._lost_at = monotonic()
-            self._on_event(events.Lost(cause))
+            self._on_event(events.Disconnected(cause))
             publisher.drop()
         publisher.open()
         self._rejoin_until = monotonic() + self._rejoin_for
         if self._lost_at is not None:
             away, self._lost_at = monotonic() - self._lost_at, None
-            self._on_event(events.Resumed(str(publisher.broker), away, len(self._in_flight)))
+            self._on_event(events.Reconnected(str(publisher.broker), away, unconfirmed=len(self._in_flight)))
 
     def _publish_again(self, rejoin: bool) -> None:  # noqa: FBT001 - internal
         """Send again what is not confirmed, in order; where there were listeners, not before there is one again."""
@@ -512,10 +514,10 @@ class Sender:
                 self._publish(*message)
                 while in_flight.awaited:
                     self._drain()
-                if in_flight.heard is not False:
+                if in_flight.routed is not False:
                     return
                 if not told:
-                    self._on_event(events.Alone(max(0.0, self._rejoin_until - monotonic())))
+                    self._on_event(events.WaitingForSubscribers(max(0.0, self._rejoin_until - monotonic())))
                     told = True
                 time.sleep(_REJOIN_TICK)
         finally:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from kchat import errors, events
 from kchat.client.connection import Backoff, keep_trying
 from kchat.client.consumer import Consumer
-from kchat.client.deduplication import Repeats
+from kchat.client.deduplication import Deduplicator
 from kchat.client.drops import Drops
 from kchat.client.durable import DURABLE
 from kchat.client.gaps import Number
@@ -102,8 +102,8 @@ class Subscriber:
         check_username(self.username)
         if durable is not None:
             check_username(durable)
-        abilities = settings.transport.abilities
-        if durable is not None and not abilities.durable:
+        capabilities = settings.transport.capabilities
+        if durable is not None and not capabilities.durable:
             raise errors.SettingsError(f"the {settings.transport.name} transport has no durable queues")
         if durable == DURABLE and settings.transport.name == "amqp":
             # An exchange and a queue of one name have the same permissions, and members may read that exchange.
@@ -111,7 +111,7 @@ class Subscriber:
                 f"the name {durable!r} is used by kchat itself on AMQP",
                 hint="choose another name for the queue",
             )
-        if (last is not None or since is not None) and not abilities.history:
+        if (last is not None or since is not None) and not capabilities.history:
             raise errors.SettingsError(
                 f"a room on {settings.transport.name} keeps no history, so there is nothing to begin with",
                 hint="leave --last and --since out",
@@ -126,7 +126,7 @@ class Subscriber:
         self._handed_over: Any = None
         self._done: Any = None
         self._pending, self._acknowledge_due = 0, 0.0
-        self._repeats = Repeats()
+        self._repeats = Deduplicator()
         self._drops = Drops(self.prefetch + BATCH, on_event)
         self._lost_at: float | None = None
         self._backoff = Backoff()
@@ -350,7 +350,7 @@ class Subscriber:
             self._gather_burst(now + BATCH_SECONDS, limit)
         messages: list[Message] = []
         counts, note_number = self._consumer.counts, self._drops.gaps.note
-        size, checked, is_repeat = 0, self._consumer.checked, self._repeats.has
+        size, verifies, is_repeat = 0, self._consumer.verifies, self._repeats.has
         room = self.settings.room
         while arrived and len(messages) < limit and size <= LARGE:
             delivery = arrived.popleft()
@@ -359,7 +359,7 @@ class Subscriber:
             message = Message.from_body(
                 body if isinstance(body, bytes) else _as_bytes(body),
                 # Where the broker does not check it, anybody can write anything there, and reading it takes time.
-                account=delivery.account(room) if checked else None,
+                account=delivery.account(room) if verifies else None,
                 redelivered=_is_redelivered(delivery),
             )
             if not is_repeat(message):
@@ -407,7 +407,7 @@ class Subscriber:
             self._backoff.fail()
         else:
             self._backoff.reset()
-        self._on_event(events.Lost(error))
+        self._on_event(events.Disconnected(error))
 
     def _come_back(self, deadline: float | None) -> None:
         """Connect again when that is due, everything declared afresh; wait until then, or until the deadline."""
@@ -426,11 +426,13 @@ class Subscriber:
         except errors.Untrusted:
             raise
         except (errors.Unreachable, errors.Closed) as error:
-            self._on_event(events.Waiting(error, self._backoff.fail(), self._backoff.attempt))
+            self._on_event(events.Reconnecting(error, self._backoff.fail(), self._backoff.attempt))
             return
         away, self._lost_at = monotonic() - self._lost_at, None
         self._on_event(
-            events.Back(self.where, away, lossless=self._consumer.lasts and not self._consumer.queue_was_lost)
+            events.Reconnected(
+                self.where, away, durable=self._consumer.durable and not self._consumer.queue_was_lost
+            )
         )
 
 

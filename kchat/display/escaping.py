@@ -10,8 +10,8 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 
-from kchat.message.truncation import LONGEST, limit, mark, size
-from kchat.message.unprintable import escape, visible
+from kchat.message.truncation import LONGEST, truncate, truncation_mark, utf8_size
+from kchat.message.unprintable import escape, escape_unprintable
 
 NAME_WIDTH = 32
 """The most columns of a terminal that a name takes."""
@@ -73,7 +73,7 @@ def width(text: str, cells: Callable[[str], int] = cells) -> int:
     return len(text) if text.isascii() else sum(map(cells, text))
 
 
-def name(username: str | None, columns: int = NAME_WIDTH) -> str:
+def display_name(username: str | None, columns: int = NAME_WIDTH) -> str:
     r"""A name for a row of the display: in one line, short, and not to be mistaken for more than a name.
 
     Arguments:
@@ -93,16 +93,16 @@ def name(username: str | None, columns: int = NAME_WIDTH) -> str:
 @lru_cache(maxsize=1024)
 def _name(username: str, columns: int, cut: bool) -> str:  # noqa: FBT001 - part of the cache's key
     username = username.replace("\u2800", " ")  # a Braille cell without dots
-    shown = " ".join(visible(username, keep_newlines=False).split())
+    shown = " ".join(escape_unprintable(username, keep_newlines=False).split())
     if shown in ("", "?"):
         return r"\x3f" if shown else '""'
     shown = _COLON.sub(lambda found: escape(found.group()), shown)
     if not cut and width(shown, cautious_cells) <= columns:
         return shown
-    return head(shown, columns - 1, cautious_cells) + "…"
+    return take_columns(shown, columns - 1, cautious_cells) + "…"
 
 
-def head(text: str, columns: int, cells: Callable[[str], int] = cells) -> str:
+def take_columns(text: str, columns: int, cells: Callable[[str], int] = cells) -> str:
     """The beginning of safe text, as much as fits the columns, counted as by :func:`width`."""
     if text.isascii():
         return text[: max(0, columns)]
@@ -113,7 +113,7 @@ def head(text: str, columns: int, cells: Callable[[str], int] = cells) -> str:
     return text
 
 
-def block(text: str, indent: str = "", *, total: int | None = None) -> str:
+def indent_block(text: str, indent: str = "", *, total: int | None = None) -> str:
     """A message's text for a display: limited, safe, without newlines at its end, its further lines indented.
 
     Arguments:
@@ -126,15 +126,15 @@ def block(text: str, indent: str = "", *, total: int | None = None) -> str:
     """
     ending = ""
     if len(text) * 4 > LONGEST:
-        total = size(text) if total is None else total
-        cut = limit(text, total=total)
+        total = utf8_size(text) if total is None else total
+        cut = truncate(text, total=total)
         if cut is not text:
             # The mark is safe; what is in front of it may be ASCII, which is quickly seen to be safe.
-            ending = mark(total)
+            ending = truncation_mark(total)
             text = cut.removesuffix(ending)
-    shown = visible(text) + ending
+    shown = escape_unprintable(text) + ending
     if "\n" in shown:
         shown = shown.rstrip("\n").replace("\n", "\n" + indent)
     if len(shown) * 4 > LONGEST:  # escapes are longer than what they stand for
-        shown = limit(shown, total=size(text) if total is None else total)
+        shown = truncate(shown, total=utf8_size(text) if total is None else total)
     return shown

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from kchat.display.lines import Lines
 from kchat.message import rfc3339
-from kchat.message.truncation import limit
+from kchat.message.truncation import truncate
 
 if TYPE_CHECKING:
     from kchat.message import Message
@@ -52,8 +52,8 @@ class Json(Lines):
         if len(message.body) > WHOLE:
             size = len(message.body)
             if message.username is not None:
-                line["username"] = limit(message.username, _LONGEST_NAME)
-            line["message"] = limit(message.text, total=size if message.problem else None)
+                line["username"] = truncate(message.username, _LONGEST_NAME)
+            line["message"] = truncate(message.text, total=size if message.problem else None)
             line["cut"] = size
         elif message.problem and not _is_text(message.body):
             line["body_base64"] = b64encode(message.body).decode()

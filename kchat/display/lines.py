@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TextIO
 from zlib import crc32
 
-from kchat.display.escaping import cautious_cells, head, most_cells, width
+from kchat.display.escaping import cautious_cells, most_cells, take_columns, width
 from kchat.display.output import Output
 
 INDENT = " " * 9 + "| "
@@ -44,15 +44,20 @@ class Lines:
     Arguments:
         stream: where to write.
         color: whether to use colour. Default None: on a terminal, unless ``NO_COLOR`` is set.
-        unchecked: whether a name that nobody vouches for gets a mark (:mod:`kchat.display.names`). Default no.
+        mark_unverified: whether a name that nobody vouches for gets a mark (:mod:`kchat.display.names`). Default no.
         own: the viewer's account. People who share it cannot be told apart, so it is not named.
     """
 
     def __init__(
-        self, stream: TextIO, *, color: bool | None = None, unchecked: bool = False, own: str | None = None
+        self,
+        stream: TextIO,
+        *,
+        color: bool | None = None,
+        mark_unverified: bool = False,
+        own: str | None = None,
     ) -> None:
         self._output = Output(stream)
-        self._unchecked = unchecked
+        self._mark_unverified = mark_unverified
         self._own = own
         self._color = self._output.color if color is None else color
         self._is_dumb = os.environ.get("TERM") == "dumb"
@@ -148,7 +153,7 @@ def wrap(
     for line in text.split("\n"):
         rest, lead = line, ""
         # With at most four marks to a character, this number of characters is wider than the row.
-        while len(piece := head(rest[: 8 * max(room, 1)], room, cells)) < len(rest):
+        while len(piece := take_columns(rest[: 8 * max(room, 1)], room, cells)) < len(rest):
             # A character has to go on each line, however narrow, but on one that begins with something else.
             piece = _to_word(piece, rest) or (rest[0] if lines or not start else "")
             lines.append(lead + piece)

@@ -8,7 +8,7 @@ the broker has checked  the name is            shown
 an account              the account's own      ``ada``
 the looker's own        another                ``ada`` in lines, which scripts read; it is one account for all
 an account              another                ``ada (via guest)``
-nothing                 any                    ``ada ?``, or ``ada`` without ``unchecked``
+nothing                 any                    ``ada ?``, or ``ada`` without ``mark_unverified``
 nothing                 not there              ``?``
 an account whose name   any                    ``ada (via \u0430da)``, ``ada (via ada\x20)``: the account with
 looks like another                             escapes (:mod:`kchat.message.lookalikes`)
@@ -17,10 +17,10 @@ looks like another                             escapes (:mod:`kchat.message.look
 
 from __future__ import annotations
 
-from kchat.display.escaping import NAME_WIDTH, cautious_cells, name, width
+from kchat.display.escaping import NAME_WIDTH, cautious_cells, display_name, width
 from kchat.message.lookalikes import is_own_name, spelled
 
-UNCHECKED = " ?"
+UNVERIFIED = " ?"
 """Behind a name that nobody vouches for."""
 
 _LEAST = 4
@@ -28,31 +28,31 @@ _LEAST = 4
 
 
 def signature(
-    username: str | None, account: str | None, *, unchecked: bool, columns: int = 0
+    username: str | None, account: str | None, *, mark_unverified: bool, columns: int = 0
 ) -> tuple[str, str]:
     """The name and what is behind it, both safe for a terminal; the latter is shown dim where there is colour.
 
     Arguments:
         username: what the sender claims; None for nobody.
         account: what the broker vouches for; None for nothing.
-        unchecked: whether a name that nobody vouches for gets a mark.
+        mark_unverified: whether a name that nobody vouches for gets a mark.
         columns: the most that both may take together; what is behind the name is never cut off. Default: as much as
             two names take.
     """
-    behind = doubt(username, account, unchecked=unchecked)
+    behind = unverified_suffix(username, account, mark_unverified=mark_unverified)
     if not columns:
-        return name(username), behind
+        return display_name(username), behind
     taken = width(behind, cautious_cells)
-    if behind and columns - taken < min(_LEAST, width(name(username), cautious_cells)):
-        behind = UNCHECKED if columns > len(UNCHECKED) else ""
+    if behind and columns - taken < min(_LEAST, width(display_name(username), cautious_cells)):
+        behind = UNVERIFIED if columns > len(UNVERIFIED) else ""
         taken = len(behind)
-    return name(username, max(1, min(NAME_WIDTH, columns - taken))), behind
+    return display_name(username, max(1, min(NAME_WIDTH, columns - taken))), behind
 
 
-def doubt(username: str | None, account: str | None, *, unchecked: bool) -> str:
+def unverified_suffix(username: str | None, account: str | None, *, mark_unverified: bool) -> str:
     """What has to be said behind a name; nothing where the name is the account's own, and nobody takes it for another."""
     if account is None:
-        return UNCHECKED if unchecked and username is not None else ""
+        return UNVERIFIED if mark_unverified and username is not None else ""
     if username is not None and is_own_name(username, account):
         return ""
-    return f" (via {name(spelled(account))})"
+    return f" (via {display_name(spelled(account))})"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, TextIO
 
-from kchat.display.escaping import block, most_cells, width
+from kchat.display.escaping import indent_block, most_cells, width
 from kchat.display.lines import Lines, color_of, local
 from kchat.display.names import signature
 
@@ -45,7 +45,7 @@ class Plain(Lines):
         known = self._names.get((username, account))
         if known is None:
             known = self._meet(username, account)
-        text = block(message.text, self._indent, total=len(message.body) if message.problem else None)
+        text = indent_block(message.text, self._indent, total=len(message.body) if message.problem else None)
         self._write(f"{self._clock}{known[0]}", _TIME + known[1], text)
 
     def _tell(self, second: int) -> None:
@@ -72,7 +72,7 @@ class Plain(Lines):
         """The name and what is behind it; on a terminal in one row with the time, in any that draws it as wide as may be."""
         room = most = max(_NARROWEST_NAME, self._columns - _TIME - len(": ")) if self._columns else 0
         while True:
-            shown, behind = signature(username, account, unchecked=self._unchecked, columns=room)
+            shown, behind = signature(username, account, mark_unverified=self._mark_unverified, columns=room)
             if account is not None and account == self._own:
                 behind = ""
             if room <= _NARROWEST_NAME or width(shown, most_cells) + width(behind, most_cells) <= most:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from kchat.display.escaping import block, name
+from kchat.display.escaping import display_name, indent_block
 from kchat.display.lines import Lines
-from kchat.display.names import doubt
+from kchat.display.names import unverified_suffix
 from kchat.message.truncation import LONGEST
-from kchat.message.unprintable import visible
+from kchat.message.unprintable import escape_unprintable
 
 if TYPE_CHECKING:
     from kchat.message import Message
@@ -30,13 +30,15 @@ class Print(Lines):
         body = message.body
         total = len(body)
         # What is too long is cut in block(), with a mark; together with a character broken by this cut.
-        text = block(body[: LONGEST + 4].decode("utf-8", "backslashreplace"), self._indent, total=total)
+        text = indent_block(
+            body[: LONGEST + 4].decode("utf-8", "backslashreplace"), self._indent, total=total
+        )
         behind = ""
         if message.account is None or message.account != self._own:
-            unchecked = self._unchecked and self._output.is_terminal
-            behind = doubt(message.username, message.account, unchecked=unchecked)
+            mark_unverified = self._mark_unverified and self._output.is_terminal
+            behind = unverified_suffix(message.username, message.account, mark_unverified=mark_unverified)
             if message.account is not None and not behind and not _names(body, message.account):
-                behind = f" (via {name(message.account)})"
+                behind = f" (via {display_name(message.account)})"
         self._write(_RECEIVED, len(_RECEIVED), text, behind)
 
 
@@ -46,7 +48,7 @@ def _names(body: bytes, username: str) -> bool:
     JSON may have a key twice, of which the last counts, and may write any character as an escape.
     """
     quoted = json.dumps(username, ensure_ascii=False)
-    if quoted != f'"{visible(username, keep_newlines=False)}"':
+    if quoted != f'"{escape_unprintable(username, keep_newlines=False)}"':
         return False
     beginnings = tuple(
         f'{{"username":{space}{quoted}'.encode("utf-8", "surrogatepass") for space in ("", " ")

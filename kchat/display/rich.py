@@ -15,13 +15,13 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from kchat.display.escaping import cautious_cells, head, width
+from kchat.display.escaping import cautious_cells, take_columns, width
 from kchat.display.lines import color_of, wrap
 from kchat.display.names import signature
 from kchat.display.output import Output
 from kchat.display.rows import FULL_TIME, Rows, when
-from kchat.message.truncation import mark, size
-from kchat.message.unprintable import visible
+from kchat.message.truncation import truncation_mark, utf8_size
+from kchat.message.unprintable import escape_unprintable
 
 if TYPE_CHECKING:
     from kchat.message import Message
@@ -63,7 +63,7 @@ class Rich:
     Arguments:
         stream: where to write.
         color: whether to use colour. Default None: on a terminal, unless ``NO_COLOR`` is set.
-        unchecked: whether a name that nobody vouches for gets a mark (:mod:`kchat.display.names`). Default no.
+        mark_unverified: whether a name that nobody vouches for gets a mark (:mod:`kchat.display.names`). Default no.
         own: the viewer's account; not used here, where every name is shown.
 
     Attributes:
@@ -76,14 +76,14 @@ class Rich:
         stream: TextIO,
         *,
         color: bool | None = None,
-        unchecked: bool = False,
+        mark_unverified: bool = False,
         own: str | None = None,  # noqa: ARG002 - all displays take it
     ) -> None:
         self._output = Output(stream)
-        self._unchecked = unchecked
+        self._mark_unverified = mark_unverified
         self.live = self._output.is_terminal and os.environ.get("TERM") != "dumb"
         self.hint = "Ctrl+C ends"
-        self._lines = Rows(stream, color=False, unchecked=unchecked)
+        self._lines = Rows(stream, color=False, mark_unverified=mark_unverified)
         self._console = Console(
             file=stream,
             force_terminal=self.live,
@@ -109,7 +109,7 @@ class Rich:
 
     def open(self, title: str) -> None:
         """Take over the screen, and draw the empty table."""
-        self._title = visible(title, keep_newlines=False)
+        self._title = escape_unprintable(title, keep_newlines=False)
         if not self.live:
             self._lines.open(title)
             self._lines.flush()
@@ -140,7 +140,7 @@ class Rich:
             message.account,
             time.time() if sent_at is None else sent_at.timestamp(),
             text[:_KEPT_TEXT],
-            0 if len(text) <= _KEPT_TEXT else len(message.body) if message.problem else size(text),
+            0 if len(text) <= _KEPT_TEXT else len(message.body) if message.problem else utf8_size(text),
         )
         self._count += 1
         self._rows.append(row)
@@ -170,7 +170,7 @@ class Rich:
 
     def status(self, text: str) -> None:
         """Show a line below the table: for ten seconds, and until a message comes."""
-        self._status = visible(text, keep_newlines=False)
+        self._status = escape_unprintable(text, keep_newlines=False)
         self._status_at = time.monotonic()
         self._status_count = self._count
         self._stale = True
@@ -193,7 +193,7 @@ class Rich:
 
     def _last_screenful(self) -> str:
         columns, lines = self._output.size() or (80, 24)
-        rows = [head(self._title, columns, cautious_cells), *self._table(columns, max(1, lines - 2))]
+        rows = [take_columns(self._title, columns, cautious_cells), *self._table(columns, max(1, lines - 2))]
         return "".join(f"{row.rstrip()}\n" for row in rows)
 
     def _measure_rate(self, now: float) -> None:
@@ -208,11 +208,11 @@ class Rich:
 
     def _draw(self, columns: int, lines: int) -> None:
         """Write a frame of exactly this number of lines."""
-        frame = [head(self._title, columns, cautious_cells)] if lines >= 10 else []
+        frame = [take_columns(self._title, columns, cautious_cells)] if lines >= 10 else []
         if lines >= 3:
             frame += self._table(columns, lines - len(frame) - 1)
         frame += [""] * (lines - 1 - len(frame))
-        frame.append(head(self._caption(), columns, cautious_cells))
+        frame.append(take_columns(self._caption(), columns, cautious_cells))
         at = "".join(f"\x1b[{number};1H\x1b[2K{line}" for number, line in enumerate(frame, 1))
         self._output.write(at)
 
@@ -257,17 +257,17 @@ class Rich:
         return sum(width(part, cautious_cells) for part in self._signature(row))
 
     def _signature(self, row: _Row, columns: int = 0) -> tuple[str, str]:
-        return signature(row.username, row.account, unchecked=self._unchecked, columns=columns)
+        return signature(row.username, row.account, mark_unverified=self._mark_unverified, columns=columns)
 
 
 def _fit(row: _Row, columns: int, most: int) -> list[str]:
     """A message's lines, up to this number, the last one with a mark if there are more."""
-    lines = wrap(visible(row.text).rstrip("\n"), columns).split("\n")
+    lines = wrap(escape_unprintable(row.text).rstrip("\n"), columns).split("\n")
     if len(lines) <= most and not row.total:
         return lines
-    ending = mark(row.total or size(row.text))
+    ending = truncation_mark(row.total or utf8_size(row.text))
     if width(ending) > columns:
         ending = "…"[:columns]
     lines = lines[:most]
-    lines[-1] = head(lines[-1], columns - width(ending), cautious_cells) + ending
+    lines[-1] = take_columns(lines[-1], columns - width(ending), cautious_cells) + ending
     return lines

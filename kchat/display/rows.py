@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from kchat.display.escaping import block, most_cells, name, width
+from kchat.display.escaping import display_name, indent_block, most_cells, width
 from kchat.display.lines import Lines, local
-from kchat.display.names import doubt
+from kchat.display.names import unverified_suffix
 
 if TYPE_CHECKING:
     from kchat.message import Message
@@ -29,9 +29,9 @@ class Rows(Lines):
         """Add the message's row or rows."""
         sent_at = message.sent_at
         seconds = time.time() if sent_at is None else sent_at.timestamp()
-        text = block(message.text, self._indent, total=len(message.body) if message.problem else None)
-        shown = name(message.username, _NAME_WIDTH)
-        behind = doubt(message.username, message.account, unchecked=self._unchecked)
+        text = indent_block(message.text, self._indent, total=len(message.body) if message.problem else None)
+        shown = display_name(message.username, _NAME_WIDTH)
+        behind = unverified_suffix(message.username, message.account, mark_unverified=self._mark_unverified)
         lead = f"{shown}{behind}{' ' * (_NAME_WIDTH - width(shown))}{_GAP}{when(seconds, FULL_TIME)}{_GAP}"
         self._write(lead, width(lead, most_cells), text)
 

@@ -18,9 +18,10 @@ import amqp.exceptions
 
 from kchat import errors
 from kchat.client.connection import account, broker_errors, close, connect, drop
-from kchat.client.durable import lasting_exchange
+from kchat.client.durable import durable_exchange
 from kchat.client.topology import queue_prefix, room_exchange, subscriber_queue
-from kchat.doctor import Check, Options, Outcome, management, network, note, ok, skipped, trips, wrong
+from kchat.doctor import Check, Options, Outcome, management, network, note, ok, skipped, wrong
+from kchat.doctor.round_trip import round_trip
 from kchat.hosting.rights import of_queues
 
 if TYPE_CHECKING:
@@ -279,7 +280,7 @@ def listening(walk: Walk) -> Outcome:
         walk.queue = bound.name
         if _is_spoilt(walk):
             return note(
-                f"this account may listen; {lasting_exchange(walk.settings).name!r} is another exchange than kchat makes, "
+                f"this account may listen; {durable_exchange(walk.settings).name!r} is another exchange than kchat makes, "
                 "so durable queues miss what is sent after a restart of the broker",
                 "kchat invite --list, with the host's account, repairs it",
             )
@@ -288,7 +289,7 @@ def listening(walk: Walk) -> Outcome:
 
 def _is_spoilt(walk: Walk) -> bool:
     """Whether another exchange has the name of the one that durable queues survive a restart by."""
-    exchange = lasting_exchange(walk.settings)
+    exchange = durable_exchange(walk.settings)
     try:
         with walk.channel() as channel:
             exchange(channel).declare(passive=True)
@@ -322,5 +323,5 @@ CHECKS = (
     Check("listen", listening, needs=("vhost",)),
     Check("policy", management.policy, needs=("listen",)),
     Check("clock", management.clock, needs=("tcp",)),
-    Check("round trip", trips.round_trip, needs=("room", "alarms", "send", "listen")),
+    Check("round trip", round_trip, needs=("room", "alarms", "send", "listen")),
 )

@@ -16,8 +16,9 @@ from amqp.exceptions import AMQPError
 
 from kchat import errors
 from kchat.client.connection import broker_errors
-from kchat.doctor import Check, Options, Outcome, driver, note, ok, skipped, trips, wrong
+from kchat.doctor import Check, Options, Outcome, driver, note, ok, skipped, wrong
 from kchat.doctor.connected import ConnectedWalk
+from kchat.doctor.round_trip import beside_the_room, in_the_room
 from kchat.transports import local
 from kchat.transports.local import place, untrusted
 
@@ -181,11 +182,11 @@ def schema(walk: Walk) -> Outcome:
 def round_trip(walk: Walk) -> Outcome:
     """A message sent comes back."""
     if walk.options.send_test:
-        return trips.in_the_room(walk.settings)
+        return in_the_room(walk.settings)
     if walk.connection is None:
         return skipped("no file yet")
     try:
-        return trips.beside_the_room(walk.settings, walk.connection)
+        return beside_the_room(walk.settings, walk.connection)
     except errors.Closed as error:
         return wrong(str(error).removeprefix(f"{walk.broker}: "), "is the disk full, or the file gone?")
 

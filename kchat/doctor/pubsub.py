@@ -11,8 +11,9 @@ import amqp.exceptions
 
 from kchat.client.connection import broker_errors
 from kchat.client.topology import room_exchange, subscriber_queue
-from kchat.doctor import Check, Options, Outcome, driver, note, ok, skipped, trips, wrong
+from kchat.doctor import Check, Options, Outcome, driver, note, ok, skipped, wrong
 from kchat.doctor.connected import ConnectedWalk
+from kchat.doctor.round_trip import round_trip
 
 if TYPE_CHECKING:
     from kchat.config.settings import Settings
@@ -153,5 +154,5 @@ CHECKS = (
     Check("topic", topic, needs=("api",)),
     Check("permissions", permissions, needs=("topic",)),
     Check("listen", listening, needs=("topic",)),
-    Check("round trip", trips.round_trip, needs=("topic", "listen", "permissions")),
+    Check("round trip", round_trip, needs=("topic", "listen", "permissions")),
 )

@@ -15,7 +15,8 @@ from redis import exceptions
 
 from kchat import errors
 from kchat.client.connection import broker_errors
-from kchat.doctor import Check, Outcome, network, note, ok, skipped, trips, wrong
+from kchat.doctor import Check, Outcome, network, note, ok, skipped, wrong
+from kchat.doctor.round_trip import round_trip as through_a_room
 
 _ODD, _WRONG = 5.0, 60.0
 """Seconds of difference: from where on times look odd, and from where on something is wrong with a clock."""
@@ -154,7 +155,7 @@ def clock(walk: Walk) -> Outcome:
 def round_trip(walk: Walk) -> Outcome:
     """A message sent comes back."""
     try:
-        return trips.round_trip(walk)
+        return through_a_room(walk)
     except errors.NotAuthorised:
         if walk.options.send_test:
             raise

@@ -134,10 +134,10 @@ def principal(name: str) -> str:
 
 def _open(settings: Settings, durable: str | None) -> None:
     """Make the room, and a durable queue where one is named."""
-    from kchat.hosting.inviting import make_room
+    from kchat.hosting.inviting import declare_room
 
     if durable is None:
-        make_room(settings)
+        declare_room(settings)
         return
     from kchat.client.subscriber import Subscriber
 

@@ -149,7 +149,7 @@ def guest_settings(joined: Invitation, connect_timeout: float) -> Iterator[Setti
         )
 
 
-def make_room(settings: Settings) -> None:
+def declare_room(settings: Settings) -> None:
     """Make the room, so that guests, who may not make it, find it there.
 
     It is not durable, as the clients of RabbitMQ's tutorial declare it: a restart of the broker takes it away, and

@@ -87,9 +87,13 @@ def oddity(name: str) -> str | None:
     if name.isascii() and name.isprintable():
         return _like_a_mark(name)
     # Sending needs neither of the two.
-    from kchat.message.unprintable import visible
+    from kchat.message.unprintable import escape_unprintable
 
-    if visible(name, keep_newlines=False) != name or any(map(_is_hidden, name)) or _has_doubled_mark(name):
+    if (
+        escape_unprintable(name, keep_newlines=False) != name
+        or any(map(_is_hidden, name))
+        or _has_doubled_mark(name)
+    ):
         return "it has characters in it that nobody sees"
     if normalised(name) != name:
         return "it is not in Unicode's normal form C"

@@ -170,16 +170,6 @@ class Message(NamedTuple):
             return cls(None, _text(body), None, sent_at, _NOTHING, body, account, redelivered, str(error))
         return cls(username, text, id, stated or sent_at, extra, body, account, redelivered)
 
-    @classmethod
-    def receive(cls, body: bytes, **more: Any) -> Message:
-        """The former name of :meth:`from_body`."""
-        return cls.from_body(body, **more)
-
-    @property
-    def message(self) -> str:
-        """The text, by its key on the wire; the former name of :attr:`text`."""
-        return self.text
-
     @property
     def verified(self) -> bool:
         """Whether the username is the name of the account that the broker vouches for, so that nobody else can claim it.
@@ -348,9 +338,9 @@ def _text(body: bytes) -> str:
             text = piece.decode("utf-8", "backslashreplace")
     text = text.removeprefix(_BOM)
     if len(body) > _LARGE:
-        from kchat.message.truncation import mark  # senders, in a hurry to start, never need it
+        from kchat.message.truncation import truncation_mark  # senders, in a hurry to start, never need it
 
-        text += mark(len(body))
+        text += truncation_mark(len(body))
     return text
 
 

@@ -6,7 +6,7 @@ LONGEST = 1 << 16
 """The most of a message that is shown, in bytes of UTF-8."""
 
 
-def mark(total: int) -> str:
+def truncation_mark(total: int) -> str:
     """The mark at the end of text that was cut: ``… [cut: 16.0 MiB in all]``. The total is in bytes."""
     for unit, symbol in ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
         if total >= unit:
@@ -14,7 +14,7 @@ def mark(total: int) -> str:
     return f"… [cut: {total} bytes in all]"
 
 
-def limit(text: str, max_bytes: int = LONGEST, *, total: int | None = None) -> str:
+def truncate(text: str, max_bytes: int = LONGEST, *, total: int | None = None) -> str:
     """Cut text that is longer than may be shown.
 
     Arguments:
@@ -24,10 +24,10 @@ def limit(text: str, max_bytes: int = LONGEST, *, total: int | None = None) -> s
     """
     if len(text) * 4 <= max_bytes:
         return text
-    whole = size(text)
+    whole = utf8_size(text)
     if whole <= max_bytes:
         return text
-    ending = mark(whole if total is None else total)
+    ending = truncation_mark(whole if total is None else total)
     data = text[:max_bytes].encode("utf-8", "surrogatepass")
     end = max(0, max_bytes - len(ending.encode()))
     while end and data[end] & 0xC0 == 0x80:  # not through the middle of a character
@@ -35,7 +35,7 @@ def limit(text: str, max_bytes: int = LONGEST, *, total: int | None = None) -> s
     return data[:end].decode("utf-8", "surrogatepass") + ending
 
 
-def size(text: str) -> int:
+def utf8_size(text: str) -> int:
     """The bytes that text takes in UTF-8; counted piece by piece, as all at once could take a lot of memory."""
     if text.isascii():
         return len(text)

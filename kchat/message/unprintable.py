@@ -77,7 +77,7 @@ def _kind(character: str) -> _Kind:
     return _Kind.SEEN
 
 
-def visible(text: str, *, keep_newlines: bool = True) -> str:
+def escape_unprintable(text: str, *, keep_newlines: bool = True) -> str:
     r"""Make text safe for a terminal; this module's description says how.
 
     Arguments:

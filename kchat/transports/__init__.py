@@ -17,7 +17,7 @@ PREDECLARED_FANOUT = "amq.fanout"
 """The one fanout exchange that each broker of AMQP 0-9-1 has (section 3.1.3.1, "the fanout exchange type")."""
 
 
-class Abilities(NamedTuple):
+class Capabilities(NamedTuple):
     """What a transport can do, as ``kchat transports`` shows it."""
 
     confirmed: bool
@@ -71,7 +71,7 @@ class TransportInfo(NamedTuple):
     broker: str
     url_form: str
     schemes: Mapping[str, str]
-    abilities: Abilities
+    capabilities: Capabilities
     note: str
     extra: str = ""
     driver: str = ""
@@ -83,9 +83,9 @@ class TransportInfo(NamedTuple):
     orders_by_routing_key: bool = False
     routing_key_is_room: bool = False
     predeclared_rooms: frozenset[str] = frozenset()
-    tells_unheard: bool = True
+    supports_mandatory: bool = True
     name_separator: str = "."
-    checks_accounts: bool = False
+    verifies_accounts: bool = False
     url_options: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
     @property
@@ -156,7 +156,7 @@ TRANSPORTS: Mapping[str, TransportInfo] = MappingProxyType(
                 broker="none: an SQLite file on this machine",
                 url_form="local:// or local:///path/to/room.db",
                 schemes={"local": "kchat.transports.local:Transport"},
-                abilities=Abilities(
+                capabilities=Capabilities(
                     confirmed=True,
                     ordered=True,
                     history=True,
@@ -176,7 +176,7 @@ TRANSPORTS: Mapping[str, TransportInfo] = MappingProxyType(
                     "amqp": "kchat.transports.amqp:Transport",
                     "amqps": "kchat.transports.amqp:Transport",
                 },
-                abilities=Abilities(
+                capabilities=Capabilities(
                     confirmed=True,
                     ordered=True,
                     history=False,
@@ -187,7 +187,7 @@ TRANSPORTS: Mapping[str, TransportInfo] = MappingProxyType(
                 note="A room keeps no history: subscribers that are away miss messages, unless they have a durable queue.",
                 default_port=5672,
                 url_options={"amqp": _AMQP_OPTIONS, "amqps": _AMQP_OPTIONS},
-                checks_accounts=True,
+                verifies_accounts=True,
                 routing_key_is_room=True,
                 predeclared_rooms=frozenset({PREDECLARED_FANOUT}),
                 # rabbit.max_message_size of RabbitMQ 4.0 and newer (128 MiB before).
@@ -198,7 +198,7 @@ TRANSPORTS: Mapping[str, TransportInfo] = MappingProxyType(
                 broker="Google Cloud Pub/Sub, or its emulator by PUBSUB_EMULATOR_HOST",
                 url_form="pubsub://project",
                 schemes={"pubsub": "kchat.transports.pubsub:Transport"},
-                abilities=Abilities(
+                capabilities=Capabilities(
                     confirmed=True,
                     ordered=True,
                     history=True,
@@ -213,7 +213,7 @@ TRANSPORTS: Mapping[str, TransportInfo] = MappingProxyType(
                 # 10 MB for a message with its attributes: https://cloud.google.com/pubsub/quotas#resource_limits
                 max_body=10_000_000 - 64 * 1024,
                 orders_by_routing_key=True,
-                tells_unheard=False,
+                supports_mandatory=False,
                 name_separator="-",
             ),
             TransportInfo(
@@ -224,7 +224,7 @@ TRANSPORTS: Mapping[str, TransportInfo] = MappingProxyType(
                     "redis": "kchat.transports.redis:Transport",
                     "rediss": "kchat.transports.redis:Transport",
                 },
-                abilities=Abilities(
+                capabilities=Capabilities(
                     confirmed=True,
                     ordered=True,
                     history=False,
@@ -247,7 +247,7 @@ TRANSPORTS: Mapping[str, TransportInfo] = MappingProxyType(
                 broker="none: inside one process, for tests",
                 url_form="memory://",
                 schemes={"memory": "kombu.transport.memory:Transport"},
-                abilities=Abilities(
+                capabilities=Capabilities(
                     confirmed=True,
                     ordered=True,
                     history=False,
@@ -258,7 +258,7 @@ TRANSPORTS: Mapping[str, TransportInfo] = MappingProxyType(
                 note="It is inside one process, and ends with it. Kombu's own, for tests.",
                 declares_in_process=True,
                 acknowledges=False,
-                tells_unheard=False,
+                supports_mandatory=False,
             ),
         )
     }

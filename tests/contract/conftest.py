@@ -85,7 +85,7 @@ def can(request: pytest.FixtureRequest, transport: TransportInfo, commands: Comm
         if ability == "processes":
             able = place_of(transport.name).across_processes
         else:
-            able = dict(transport.abilities.items())[ability]
+            able = dict(transport.capabilities.items())[ability]
         if not able:
             request.node.user_properties.append(("cannot", ability))
             shown = json.loads(commands.run_kchat("transports", "--json").stdout)

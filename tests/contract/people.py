@@ -40,7 +40,7 @@ class Listener(abc.ABC):
 
     def texts(self, count: int, seconds: float = SECONDS) -> list[str]:
         """Waits until this number of messages has come, and returns the texts of all that are there."""
-        return [heard.text for heard in self.hear(count, seconds)]
+        return [routed.text for routed in self.hear(count, seconds)]
 
 
 class ProcessListener(Listener):

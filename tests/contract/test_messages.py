@@ -44,9 +44,11 @@ def test_each_senders_messages_arrive_in_the_order_sent(people: People, room: st
     speeches = {name: [f"{name} {number}" for number in range(200)] for name in ("ada", "eve", "joe")}
     people.say_at_once(room, speeches)
     for listener in listeners:
-        heard = listener.hear(600, seconds=60)
-        assert len(heard) == 600
-        assert {name: [each.text for each in heard if each.username == name] for name in speeches} == speeches
+        routed = listener.hear(600, seconds=60)
+        assert len(routed) == 600
+        assert {
+            name: [each.text for each in routed if each.username == name] for name in speeches
+        } == speeches
 
 
 @pytest.mark.slow
@@ -100,9 +102,9 @@ def test_every_plane_of_unicode_arrives_as_it_was(place: Place, room: str) -> No
     ):
         for text in PLANES:
             sender.send(text)
-        heard = drain(subscriber, len(PLANES))
-    assert [message.text for message in heard] == PLANES
-    assert {message.username for message in heard} == {"部屋🚀"}
+        routed = drain(subscriber, len(PLANES))
+    assert [message.text for message in routed] == PLANES
+    assert {message.username for message in routed} == {"部屋🚀"}
 
 
 @pytest.mark.promise("any Unicode")
@@ -164,12 +166,12 @@ def test_whatever_else_is_published_is_shown_and_ends_nobody(people: People, pla
     # One after the other: Pub/Sub promises no order to what has no ordering key.
     for number, (body, shown) in enumerate(FOREIGN.items(), start=1):
         place.publish(room, body)
-        heard = listener.hear(number)
-        assert len(heard) == number
+        routed = listener.hear(number)
+        assert len(routed) == number
         if shown is not None:
-            assert heard[-1] == shown
+            assert routed[-1] == shown
         else:
-            assert heard[-1].username is None
+            assert routed[-1].username is None
     people.say(room, END)
     assert listener.texts(len(FOREIGN) + 1)[-1] == END
 

@@ -77,10 +77,10 @@ def test_every_name_is_a_room_of_its_own_or_is_refused(place: Place) -> None:
         for name in rooms:
             with Sender(place.settings(name), "ada") as sender:
                 sender.send(END)
-        heard = {
+        routed = {
             name: [message.text for message in drain(subscriber, 2)] for name, subscriber in rooms.items()
         }
-    assert heard == {name: [f"for {name}", END] for name in NAMES}
+    assert routed == {name: [f"for {name}", END] for name in NAMES}
 
 
 @pytest.mark.promise("odd room names: legal, or refused; no collisions")
@@ -122,11 +122,11 @@ def test_a_sender_learns_whether_anybody_was_listening_where_the_broker_tells(
     place: Place, room: str
 ) -> None:
     with Sender(place.settings(room), "ada") as sender:
-        alone = sender.send("hello").heard
+        alone = sender.send("hello").routed
         with Subscriber(place.settings(room), "bob") as subscriber:
-            together = sender.send("hello").heard
+            together = sender.send("hello").routed
             drain(subscriber, 1)
-    if place.info.tells_unheard:
+    if place.info.supports_mandatory:
         assert (alone, together) == (False, True)
     else:
         assert (alone, together) == (None, None)
@@ -141,5 +141,5 @@ def test_it_learns_that_of_each_message_also_where_they_share_an_id(
     with Sender(place.settings(room), "ada") as sender:
         sender.send("the room is there")
         receipts = list(sender.send_many([Message("ada", "hello", message_id, body=body)] * 5))
-    expected = False if place.info.tells_unheard else None
-    assert [receipt.heard for receipt in receipts] == [expected] * 5
+    expected = False if place.info.supports_mandatory else None
+    assert [receipt.routed for receipt in receipts] == [expected] * 5

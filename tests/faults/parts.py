@@ -135,7 +135,7 @@ class Listening(_Running):
     @property
     def texts(self) -> list[str]:
         """What was received, as texts."""
-        return [message.message or "" for message in list(self.messages)]
+        return [message.text or "" for message in list(self.messages)]
 
     def wait_for_count(self, count: int, seconds: float) -> float:
         """Waits for so many messages; returns the time when they were there."""
@@ -144,7 +144,7 @@ class Listening(_Running):
 
     def wait_for_text(self, text: str, seconds: float) -> float:
         """Waits for one message; returns the time when it was there."""
-        self._wait(lambda: any(each.message == text for each in self.messages), seconds, f"message {text!r}")
+        self._wait(lambda: any(each.text == text for each in self.messages), seconds, f"message {text!r}")
         return monotonic()
 
 
@@ -187,10 +187,10 @@ class Sending(_Running):
         return monotonic()
 
     @property
-    def heard(self) -> list[str]:
+    def routed(self) -> list[str]:
         """The texts that were confirmed, and not returned."""
         return [
-            each.message.message or "" for each in self.receipts if each.confirmed and each.heard is not False
+            each.message.text or "" for each in self.receipts if each.confirmed and each.routed is not False
         ]
 
 

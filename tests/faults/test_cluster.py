@@ -48,9 +48,9 @@ def test_a_stream_and_its_subscriber_go_on_with_the_other_node(
             pass
         assert sending.error is None
         listening.wait_for_count(4000, 20)
-        back = moving.wait_for(events.Back, 20)
+        back = moving.wait_for(events.Reconnected, 20)
         with Sender(both, "ada") as sender:
-            assert sender.send("afterwards").heard
+            assert sender.send("afterwards").routed
         moving.wait_for_text("afterwards", 10)
         listening.wait_for_text("afterwards", 10)
     assert f":{second.port}/" in str(back.event)
@@ -59,15 +59,15 @@ def test_a_stream_and_its_subscriber_go_on_with_the_other_node(
     measured(
         "node of a cluster lost",
         "sender of a stream",
-        noticed=sending.wait_for(events.Lost, 0.1).at - killed_at,
-        back=sending.wait_for(events.Resumed, 0.1).at - killed_at,
+        noticed=sending.wait_for(events.Disconnected, 0.1).at - killed_at,
+        back=sending.wait_for(events.Reconnected, 0.1).at - killed_at,
         lost=lost(expected, listening.texts),
         note=f"{repeats(listening.texts)} shown twice by who was on the other node",
     )
     measured(
         "node of a cluster lost",
         "subscriber",
-        noticed=moving.wait_for(events.Lost, 0.1).at - killed_at,
+        noticed=moving.wait_for(events.Disconnected, 0.1).at - killed_at,
         back=back.at - killed_at,
         note="said that it may have missed some",
     )

@@ -89,8 +89,8 @@ def test_a_connection_that_ends_is_closed(
     settings = Settings.resolve(url=rabbitmq.url_for(vhost, host=link.host, port=link.port))
     with Listening(settings) as listening:
         link.cut()
-        told = listening.wait_for(events.Lost, 5)
-        listening.wait_for(events.Back, 10)
+        told = listening.wait_for(events.Disconnected, 5)
+        listening.wait_for(events.Reconnected, 10)
     assert isinstance(told.event.error, errors.Closed)
 
 

@@ -41,11 +41,11 @@ def test_a_subscriber_comes_back_when_a_connection_limit_lets_it(
     with Listening(through, durable=durable) as listening:
         limit("max-connections", 0)
         link.cut()
-        told = listening.wait_for(events.Waiting, 10)
+        told = listening.wait_for(events.Reconnecting, 10)
         assert isinstance(told.event.error, Unavailable)
         assert "connection limit (0) is reached" in str(told.event)
         limit("max-connections", -1)
-        listening.wait_for(events.Back, 15)
+        listening.wait_for(events.Reconnected, 15)
 
 
 def test_a_subscriber_comes_back_when_a_queue_limit_lets_it(
@@ -54,10 +54,10 @@ def test_a_subscriber_comes_back_when_a_queue_limit_lets_it(
     with Listening(through) as listening:
         limit("max-queues", 0)
         link.cut()
-        told = listening.wait_for(events.Waiting, 10)
+        told = listening.wait_for(events.Reconnecting, 10)
         assert "queue limit in vhost" in str(told.event)
         limit("max-queues", -1)
-        listening.wait_for(events.Back, 15)
+        listening.wait_for(events.Reconnected, 15)
 
 
 def test_a_stream_goes_on_when_a_connection_limit_lets_it(
@@ -71,7 +71,7 @@ def test_a_stream_goes_on_when_a_connection_limit_lets_it(
             yield str(number)
 
     with Sending(through, messages()) as sending:  # type: ignore[arg-type]  # a generator
-        sending.wait_for(events.Waiting, 10)
+        sending.wait_for(events.Reconnecting, 10)
         limit("max-connections", -1)
         sending.join(20)
     assert sending.error is None

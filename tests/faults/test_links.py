@@ -53,12 +53,12 @@ def test_a_cut_link_is_noticed_at_once_and_made_again(
         queue = listening.subscriber.queue_name
         cut_at = monotonic()
         link.cut("reset" if how == "reset" else "close")
-        noticed = listening.wait_for(events.Lost, 5).at
-        back = listening.wait_for(events.Back, 10)
+        noticed = listening.wait_for(events.Disconnected, 5).at
+        back = listening.wait_for(events.Reconnected, 10)
         assert listening.subscriber.queue_name != queue
         assert "may have been missed" in str(back.event)
         with Sender(straight, "ada") as sender:
-            assert sender.send("hello").heard
+            assert sender.send("hello").routed
         listening.wait_for_text("hello", 5)
     measured(f"link cut ({how})", "subscriber", noticed=noticed - cut_at, back=back.at - cut_at)
 
@@ -69,14 +69,14 @@ def test_a_silent_link_is_noticed_by_a_quiet_subscriber_within_two_heartbeats(
     with Listening(through) as listening:
         link.black_hole()
         silent_at = monotonic()
-        noticed = listening.wait_for(events.Lost, 4).at - silent_at
+        noticed = listening.wait_for(events.Disconnected, 4).at - silent_at
         assert noticed < 2 * through.heartbeat + 0.7  # the scheduler has its say
-        listening.wait_for(events.Waiting, 5)
+        listening.wait_for(events.Reconnecting, 5)
         link.restore()
         restored_at = monotonic()
-        back = listening.wait_for(events.Back, 15).at - restored_at
+        back = listening.wait_for(events.Reconnected, 15).at - restored_at
         with Sender(straight, "ada") as sender:
-            assert sender.send("hello").heard
+            assert sender.send("hello").routed
         listening.wait_for_text("hello", 5)
     measured("link black-holed (heartbeat 1 s)", "subscriber", noticed=noticed, back=back)
 
@@ -89,11 +89,11 @@ def test_a_silent_link_is_noticed_within_twenty_seconds_unless_told_otherwise(
     with Listening(settings) as listening:
         link.black_hole()
         silent_at = monotonic()
-        noticed = listening.wait_for(events.Lost, 22).at - silent_at
+        noticed = listening.wait_for(events.Disconnected, 22).at - silent_at
         assert noticed < 20.7
         link.restore()
         restored_at = monotonic()
-        back = listening.wait_for(events.Back, 15).at - restored_at
+        back = listening.wait_for(events.Reconnected, 15).at - restored_at
     measured("link black-holed (heartbeat 10 s)", "subscriber", noticed=noticed, back=back)
 
 
@@ -107,10 +107,10 @@ def test_a_durable_subscriber_behind_a_silent_link_loses_nothing_and_sees_nothin
         silent_at = monotonic()
         for number in range(500):
             sender.send(f"during {number}")
-        noticed = listening.wait_for(events.Lost, 10).at
+        noticed = listening.wait_for(events.Disconnected, 10).at
         link.restore()
         restored_at = monotonic()
-        back = listening.wait_for(events.Back, 15)
+        back = listening.wait_for(events.Reconnected, 15)
         sender.send("after")
         listening.wait_for_text("after", 10)
     expected = ["before", *(f"during {number}" for number in range(500)), "after"]
@@ -138,14 +138,14 @@ def test_a_stream_over_a_link_that_goes_silent_arrives_whole_in_order_and_once(
 
     with Listening(straight) as listening:
         with Sending(through, stream(5000, {2500: silence})) as sending:
-            noticed = sending.wait_for(events.Lost, 15).at
+            noticed = sending.wait_for(events.Disconnected, 15).at
             link.restore()
             restored_at = monotonic()
-            back = sending.wait_for(events.Resumed, 15).at
+            back = sending.wait_for(events.Reconnected, 15).at
         assert sending.error is None
         listening.wait_for_count(5000, 30)
     expected = [str(number) for number in range(5000)]
-    assert [each.message.message for each in sending.receipts] == expected
+    assert [each.message.text for each in sending.receipts] == expected
     assert listening.texts == expected
     measured(
         "link black-holed" if direction == "both" else "confirms black-holed",
@@ -250,5 +250,5 @@ def test_the_time_away_counts_from_when_the_connection_last_worked(link: Proxy, 
         link.cut()
         wait_until(lambda: monotonic() - held_at > 1.5, 5)  # busy elsewhere, and does not notice
         listening.go_on()
-        back = listening.wait_for(events.Back, 10)
+        back = listening.wait_for(events.Reconnected, 10)
     assert back.event.seconds > 1.2

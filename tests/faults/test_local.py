@@ -113,9 +113,9 @@ def test_a_file_that_is_gone_is_noticed_and_the_room_begun_again(
             with Sender(settings, "somebody else") as other:
                 other.send("in a new file")
         gone_at = monotonic()
-        noticed = listening.wait_for(events.Lost, 5)
+        noticed = listening.wait_for(events.Disconnected, 5)
         assert "deleted or replaced" in str(noticed.event)
-        back = listening.wait_for(events.Back, 5)
+        back = listening.wait_for(events.Reconnected, 5)
         assert "may have been missed" in str(back.event)
         assert sender.send("after").confirmed
         listening.wait_for_text("after", 5)
@@ -135,7 +135,7 @@ def test_a_deleted_file_ends_neither_a_subscriber_nor_a_sender(
             path.unlink()
             if number % 2:
                 assert sender.send("at once").confirmed
-            listening.wait_for(events.Back, 15)
+            listening.wait_for(events.Reconnected, 15)
             assert sender.send("after").confirmed
             listening.wait_for_text("after", 15)
         whole(path)

@@ -37,13 +37,13 @@ def test_a_room_deleted_in_the_middle_of_a_stream_is_made_again_and_waited_for(
 
     with Listening(settings) as listening:
         with Sending(settings, stream()) as sending:
-            sending.wait_for(events.Alone, 10)
+            sending.wait_for(events.WaitingForSubscribers, 10)
         assert sending.error is None
         back = listening.wait_for_text("1000", 15)
         listening.wait_for_count(2000, 10)
     expected = [str(number) for number in range(2000)]
     assert listening.texts == expected
-    assert all(each.heard for each in sending.receipts)
+    assert all(each.routed for each in sending.receipts)
     measured(
         "exchange deleted",
         "sender of a stream",
@@ -59,10 +59,10 @@ def test_a_quiet_subscriber_finds_out_that_its_room_was_deleted(
     with Listening(settings) as listening:
         rabbitmq.management.delete_exchange(vhost, settings.room)
         deleted_at = monotonic()
-        noticed = listening.wait_for(events.Lost, 8).at
-        back = listening.wait_for(events.Back, 8).at
+        noticed = listening.wait_for(events.Disconnected, 8).at
+        back = listening.wait_for(events.Reconnected, 8).at
         with Sender(settings, "ada") as sender:
-            assert sender.send("hello").heard
+            assert sender.send("hello").routed
         listening.wait_for_text("hello", 5)
     measured("exchange deleted", "subscriber", noticed=noticed - deleted_at, back=back - deleted_at)
 
@@ -75,7 +75,7 @@ def test_a_durable_subscriber_keeps_its_place_when_the_room_is_deleted(
         listening.wait_for_text("before", 5)
         rabbitmq.management.delete_exchange(vhost, settings.room)
         # The sender makes the room again; what lasts is bound to it before anything is published.
-        assert sender.send("after").heard
+        assert sender.send("after").routed
         listening.wait_for_text("after", 5)
     assert listening.texts == ["before", "after"]
     measured("exchange deleted", "durable subscriber", lost=0)
@@ -92,7 +92,7 @@ def test_a_sender_that_may_not_make_the_room_again_waits_for_who_may(
         sender.send("before")
         rabbitmq.management.delete_exchange(vhost, settings.room)
         deleted_at = monotonic()
-        assert sender.send("after").heard
+        assert sender.send("after").routed
         measured("exchange deleted", "sender that may only send", back=monotonic() - deleted_at, lost=0)
         listening.wait_for_text("after", 5)
 
@@ -120,11 +120,11 @@ def test_a_lasting_queue_that_is_deleted_is_declared_again_and_not_called_lossle
     with Listening(settings, durable="archive") as listening, Sender(settings, "ada") as sender:
         rabbitmq.management.delete_queue(vhost, listening.subscriber.queue_name)
         deleted_at = monotonic()
-        noticed = listening.wait_for(events.Lost, 5)
+        noticed = listening.wait_for(events.Disconnected, 5)
         assert "queue was deleted" in str(noticed.event)
-        back = listening.wait_for(events.Back, 10)
-        assert not back.event.lossless
-        assert sender.send("hello").heard
+        back = listening.wait_for(events.Reconnected, 10)
+        assert not back.event.durable
+        assert sender.send("hello").routed
         listening.wait_for_text("hello", 5)
     measured(
         "queue deleted (basic.cancel)",
@@ -143,8 +143,8 @@ def test_a_subscribers_own_queue_that_is_deleted_is_replaced(
         # Exclusive queues are locked for the dashboard, but not for who has a shell there.
         own_rabbitmq.ctl("delete_queue", queue)
         deleted_at = monotonic()
-        noticed = listening.wait_for(events.Lost, 10).at
-        back = listening.wait_for(events.Back, 10).at
+        noticed = listening.wait_for(events.Disconnected, 10).at
+        back = listening.wait_for(events.Reconnected, 10).at
         assert listening.subscriber.queue_name != queue
     measured(
         "queue deleted (basic.cancel)",
@@ -170,8 +170,8 @@ def test_a_connection_that_an_operator_closes_is_made_again(
         wait_until(lambda: len(rabbitmq.management.connections(vhost)) == 2, 15, "both in the dashboard")
         close_all(rabbitmq, vhost)
         closed_at = monotonic()
-        back = listening.wait_for(events.Back, 10).at
-        assert sender.send("after").heard
+        back = listening.wait_for(events.Reconnected, 10).at
+        assert sender.send("after").routed
         listening.wait_for_text("after", 5)
     measured("connection closed (320)", "subscriber", back=max(0.0, back - closed_at))
     measured("connection closed (320)", "sender of one message", lost=0)

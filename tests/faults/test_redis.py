@@ -23,10 +23,10 @@ def test_a_restart_is_survived_by_both_and_told(own_redis: Redis, room: str, mea
         listening.wait_for_text("before", 5)
         killed_at = monotonic()
         own_redis.kill()
-        noticed = listening.wait_for(events.Lost, 5).at
+        noticed = listening.wait_for(events.Disconnected, 5).at
         own_redis.start()
         ready_at = monotonic()
-        back = listening.wait_for(events.Back, 10)
+        back = listening.wait_for(events.Reconnected, 10)
         assert "may have been missed" in str(back.event)
         assert sender.send("after").confirmed
         listening.wait_for_text("after", 5)
@@ -56,7 +56,7 @@ def test_a_stream_goes_on_after_a_restart(own_redis: Redis, room: str, measured:
             listening.wait_for_count(1000, 20)
             own_redis.kill()
             killed.set()
-            sending.wait_for(events.Waiting, 10)
+            sending.wait_for(events.Reconnecting, 10)
             own_redis.start()
         assert sending.error is None
         listening.wait_for_text("1999", 20)
@@ -80,11 +80,11 @@ def test_a_broken_link_is_noticed(
             link.cut()
         else:
             link.black_hole()
-        noticed = listening.wait_for(events.Lost, 5).at
+        noticed = listening.wait_for(events.Disconnected, 5).at
         assert noticed - broken_at < 2.5
         link.restore()
         restored_at = monotonic()
-        back = listening.wait_for(events.Back, 10).at
+        back = listening.wait_for(events.Reconnected, 10).at
         with Sender(straight, "ada") as sender:
             sender.send("hello")
         listening.wait_for_text("hello", 5)

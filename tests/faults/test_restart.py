@@ -76,7 +76,7 @@ def story(module_rabbitmq: RabbitMQ) -> Iterator[Story]:
         rabbitmq.kill()
         rabbitmq.start()
         ready_at = monotonic()
-        passing.wait_for(events.Back, 30)
+        passing.wait_for(events.Reconnected, 30)
         idle_again[0] = True
         sending.join(60)
         idle.join(60)
@@ -103,10 +103,10 @@ def story(module_rabbitmq: RabbitMQ) -> Iterator[Story]:
 
 def test_everything_is_confirmed_in_the_end(story: Story, measured: Callable[..., None]) -> None:
     assert story.sending.error is None
-    assert sorted(each.message.message or "" for each in story.sending.receipts) == sorted(SENT)
+    assert sorted(each.message.text or "" for each in story.sending.receipts) == sorted(SENT)
     assert all(each.confirmed for each in story.sending.receipts)
-    noticed = story.sending.wait_for(events.Lost, 0.1).at
-    back = story.sending.wait_for(events.Resumed, 0.1).at
+    noticed = story.sending.wait_for(events.Disconnected, 0.1).at
+    back = story.sending.wait_for(events.Reconnected, 0.1).at
     measured(
         "broker killed and started",
         "sender of a stream",
@@ -122,13 +122,13 @@ def test_a_durable_subscriber_has_everything_once_and_in_order(
 ) -> None:
     received = [text for text in story.durable.texts if text.isdigit()]
     assert received == SENT
-    back = story.durable.wait_for(events.Back, 0.1)
-    assert back.event.lossless
+    back = story.durable.wait_for(events.Reconnected, 0.1)
+    assert back.event.durable
     assert back.event.seconds > 1
     measured(
         "broker killed and started",
         "durable subscriber",
-        noticed=max(0.0, story.durable.wait_for(events.Lost, 0.1).at - story.killed_at),
+        noticed=max(0.0, story.durable.wait_for(events.Disconnected, 0.1).at - story.killed_at),
         back=back.at - story.ready_at,
         lost=lost(SENT, received),
         note=f"{repeats(received)} shown twice",
@@ -148,8 +148,8 @@ def test_a_passing_subscriber_says_that_it_was_away_and_has_a_new_queue(
 ) -> None:
     first, second = story.passing_queues
     assert first != second
-    back = story.passing.wait_for(events.Back, 0.1)
-    assert not back.event.lossless
+    back = story.passing.wait_for(events.Reconnected, 0.1)
+    assert not back.event.durable
     assert "may have been missed" in str(back.event)
     received = [text for text in story.passing.texts if text.isdigit()]
     assert len(received) == len(set(received))
@@ -157,7 +157,7 @@ def test_a_passing_subscriber_says_that_it_was_away_and_has_a_new_queue(
     measured(
         "broker killed and started",
         "subscriber",
-        noticed=max(0.0, story.passing.wait_for(events.Lost, 0.1).at - story.killed_at),
+        noticed=max(0.0, story.passing.wait_for(events.Disconnected, 0.1).at - story.killed_at),
         back=back.at - story.ready_at,
         lost=lost(SENT, received),
         note="said that it may have missed some",

@@ -22,7 +22,7 @@ import pytest
 
 from kchat import KchatError, Sender, Settings, Subscriber
 from kchat import doctor as doctor_walk
-from kchat.doctor import Options, trips
+from kchat.doctor import Options, round_trip
 from kchat.doctor import management as doctor
 from kchat.hosting import accounts
 from kchat.hosting.management import Management
@@ -145,7 +145,7 @@ def test_no_management_api_brings_invitations_or_the_doctor_down() -> None:
 
 
 def test_no_server_brings_the_doctor_down(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trips, "SECONDS", PATIENCE)
+    monkeypatch.setattr(round_trip, "SECONDS", PATIENCE)
     amqp, redis = list(amqp_servers.corpus())[::5], list(redis_servers.corpus())[::5]
     # Each of the steps may wait for an answer of its own.
     check(run((diagnose,), "amqp", amqp) + run((diagnose,), "redis", redis), 12 * PATIENCE + 2)

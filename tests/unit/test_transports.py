@@ -73,7 +73,7 @@ def test_kchat_transports_shows_each_with_its_url_and_what_it_can_do() -> None:
     for info in TRANSPORTS.values():
         line = next(line for line in result.output.splitlines() if line.startswith(f"{info.name} "))
         assert info.url_form in line
-        assert line.split()[-1] == ("yes" if info.abilities.send_only else "no")
+        assert line.split()[-1] == ("yes" if info.capabilities.send_only else "no")
         assert f"{info.name}: {info.note}" in result.output
 
 

@@ -239,7 +239,7 @@ class Connection(BoundedConnection, LenientMethods, AliveConnection):
             self.on_blocked(reason)
 
     @property
-    def checks_accounts(self) -> bool:
+    def verifies_accounts(self) -> bool:
         """Whether this broker checks that a message's ``user_id`` is its sender's account; AMQP leaves it to the broker.
 
         RabbitMQ does: https://www.rabbitmq.com/docs/validated-user-id.

@@ -167,9 +167,9 @@ class Channel(Declarations):
         tag = consumer_tag or f"amq.ctag-{uuid.uuid4().hex}"
         if tag in self._consumers:
             raise NotAllowed(f"consumer tag {tag!r} is in use")
-        inbox = connection.inboxes.opened(self._queue(queue))
+        inbox = connection.connection_queues.opened(self._queue(queue))
         consumer = Consumer(self, tag, inbox, callback or _ignore, no_ack=no_ack, on_cancel=on_cancel)
-        connection.inboxes.add_consumer(consumer)
+        connection.connection_queues.add_consumer(consumer)
         self._consumers[tag] = consumer
         if no_ack:
             self.no_ack_consumers.add(tag)
@@ -191,7 +191,7 @@ class Channel(Declarations):
         consumer = self._consumers.get(consumer_tag)
         if consumer is not None:
             self.forget_consumer(consumer)
-            self.connection.inboxes.remove_consumer(consumer)
+            self.connection.connection_queues.remove_consumer(consumer)
 
     def forget_consumer(self, consumer: Consumer) -> None:
         """Its queue is gone, or it was cancelled."""
@@ -201,7 +201,7 @@ class Channel(Declarations):
     @takes_turns
     def basic_get(self, queue: str = "", no_ack: bool = False, **_: Any) -> Message | None:
         """The next message of a queue, None where there is none."""
-        inbox = self._open().inboxes.opened(self._queue(queue))
+        inbox = self._open().connection_queues.opened(self._queue(queue))
         found: list[Delivery] = []
         asking = Consumer(self, "", inbox, found.append, no_ack=no_ack)
         prefetch, self.prefetch_count = (

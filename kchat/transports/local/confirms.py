@@ -80,8 +80,8 @@ class Confirms:
         waiting, self._waiting, self._bytes = self._waiting, [], 0
         if not waiting:
             return
-        heard = self._publisher.publish_all([prepared for prepared, _ in waiting])
-        for (prepared, message), somebody in zip(waiting, heard, strict=True):
+        routed = self._publisher.publish_all([prepared for prepared, _ in waiting])
+        for (prepared, message), somebody in zip(waiting, routed, strict=True):
             if message is not None and not somebody:
                 self._returned.append((*prepared[1][2:4], message))
         self._stored = self._taken

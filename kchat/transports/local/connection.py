@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from amqp.exceptions import NotAllowed
 
 from . import errors, sweep
-from .inboxes import Inboxes
+from .connection_queues import ConnectionQueues
 from .pace import ASLEEP, Pace
 from .publisher import Publisher
 from .store import Store
@@ -59,7 +59,7 @@ class Connection:
         self.options = options
         self.store = Store(options)
         self.publisher = Publisher(self.store)
-        self.inboxes = Inboxes(self.store)
+        self.connection_queues = ConnectionQueues(self.store)
         self.channels: dict[int, Channel] = {}
         self._on_notice: Callable[[Notice], object] = _log
         self._pace = Pace()
@@ -118,7 +118,7 @@ class Connection:
             if watch is not None:
                 watch.close()
             try:
-                self.inboxes.close()
+                self.connection_queues.close()
             finally:
                 self.store.close()
 
@@ -161,7 +161,7 @@ class Connection:
             if timeout == 0 or self._pace.wait(now, told=watch is not None) <= 0 or self._wants_more():
                 if self._look(now):
                     continue
-                if self.inboxes.notice_deleted(now):
+                if self.connection_queues.notice_deleted(now):
                     return
                 watch = self._telling()
             wait = ASLEEP if watch is not None else self._pace.wait(now)
@@ -175,7 +175,7 @@ class Connection:
 
     def _wants_more(self) -> bool:
         with self.store.lock:
-            return any(consumer.wants_more() for consumer in self.inboxes.consumers)
+            return any(consumer.wants_more() for consumer in self.connection_queues.consumers)
 
     def take_overtaken(self) -> int:
         """How many messages were pruned since the last call before this connection's own queues had read them."""
@@ -230,7 +230,7 @@ class Connection:
         """Deliver what is fetched, the consumers taking turns; returns whether there was anything."""
         most = self.options.drain_batch
         delivered = 0
-        consumers = self.inboxes.consumers
+        consumers = self.connection_queues.consumers
         for consumer in list(consumers):
             with self.store.lock:
                 if not (consumer.inbox.ready and consumer.active):
@@ -260,11 +260,11 @@ class Connection:
         written = self.store.changed()
         if written:
             self._asked_at = None
-            self.inboxes.unchecked = True
-            for consumer in self.inboxes.consumers:
+            self.connection_queues.version_due = True
+            for consumer in self.connection_queues.consumers:
                 consumer.inbox.more = True
         found = 0
-        for consumer in self.inboxes.consumers:
+        for consumer in self.connection_queues.consumers:
             if consumer.wants_more():
                 self.store.check_file()
                 consumer.inbox.fetch(consumer.room())
@@ -276,5 +276,5 @@ class Connection:
         # Uneven, so that many subscribers do not all look at the same moment.
         self._housekeeping_at = now + _HOUSEKEEPING * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, guards nothing
         self.store.check_file()
-        if self.inboxes.has_shared():
+        if self.connection_queues.has_shared():
             sweep.sweep(self.store)

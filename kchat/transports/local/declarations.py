@@ -121,7 +121,7 @@ class Declarations(base.StdChannel):
         """
         connection = self._open()
         beginning = history.read_beginning(arguments)
-        owner = connection.inboxes.own() if exclusive else connection.inboxes.owner
+        owner = connection.connection_queues.own() if exclusive else connection.connection_queues.owner
 
         def work(db: sqlite3.Connection) -> tuple[QueueRow, bool]:
             name = queue or f"amq.gen-{uuid.uuid4().hex}"
@@ -143,9 +143,9 @@ class Declarations(base.StdChannel):
 
         row, new = self._despite_the_dead(lambda: connection.store.write(work))
         if new:
-            connection.inboxes.created(row, beginning)
+            connection.connection_queues.created(row, beginning)
         self._last_queue = row.name
-        ready, consumers = connection.inboxes.counts(row)
+        ready, consumers = connection.connection_queues.counts(row)
         return queue_declare_ok_t(row.name, ready, consumers)
 
     def _despite_the_dead(self, declare: Callable[[], tuple[QueueRow, bool]]) -> tuple[QueueRow, bool]:
@@ -160,7 +160,7 @@ class Declarations(base.StdChannel):
         """A queue for this connection to use; as in AMQP, no name is the last one declared on this channel."""
         connection = self._open()
         return connection.store.attempt(
-            lambda db: topology.own_queue(db, name or self._last_queue, connection.inboxes.owner)
+            lambda db: topology.own_queue(db, name or self._last_queue, connection.connection_queues.owner)
         )
 
     @takes_turns
@@ -182,7 +182,7 @@ class Declarations(base.StdChannel):
         """
         if not exchange:
             raise AccessRefused("nothing can be bound to the default exchange")
-        self._open().inboxes.bind(self._queue(queue), exchange, routing_key or "")
+        self._open().connection_queues.bind(self._queue(queue), exchange, routing_key or "")
 
     @takes_turns
     def queue_unbind(
@@ -202,12 +202,12 @@ class Declarations(base.StdChannel):
         """
         if not exchange:
             raise AccessRefused("nothing can be unbound from the default exchange")
-        self._open().inboxes.unbind(self._queue(queue), exchange, routing_key or "")
+        self._open().connection_queues.unbind(self._queue(queue), exchange, routing_key or "")
 
     @takes_turns
     def queue_purge(self, queue: str = "", nowait: bool = False, **_: Any) -> int:
         """Remove the messages that are ready; returns how many. Unacknowledged ones stay so."""
-        return self._open().inboxes.opened(self._queue(queue)).purge()
+        return self._open().connection_queues.opened(self._queue(queue)).purge()
 
     def queue_delete(
         self, queue: str = "", if_unused: bool = False, if_empty: bool = False, nowait: bool = False, **_: Any
@@ -224,12 +224,12 @@ class Declarations(base.StdChannel):
                 row = self._queue(queue)
             except NotFound:
                 return 0
-            ready, consumers = connection.inboxes.counts(row)
+            ready, consumers = connection.connection_queues.counts(row)
             if if_unused and consumers:
                 raise PreconditionFailed(f"queue {row.name!r} has consumers")
             if if_empty and ready:
                 raise PreconditionFailed(f"queue {row.name!r} is not empty")
-            orphans = connection.inboxes.delete(row)
+            orphans = connection.connection_queues.delete(row)
         for consumer in orphans:
             if consumer.on_cancel is not None:
                 consumer.on_cancel(consumer.tag)

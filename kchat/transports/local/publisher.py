@@ -97,7 +97,7 @@ class Publisher:
                 prepared = route, row, _ = self.prepare(message, exchange, routing_key)
                 if (route.plain and self._insert_plain(row)) or self._insert_all([prepared]):
                     self._count(len(row[-1]))
-                    return route.heard
+                    return route.routed
                 self._routes.clear()
 
     def _insert_plain(self, row: NewRow) -> bool:
@@ -141,7 +141,7 @@ class Publisher:
             self._routes.clear()
             prepared = [self._again(row, priority) for _, row, priority in prepared]
         self._count(sum(len(row[-1]) for _, row, _ in prepared), len(prepared))
-        return [route.heard for route, _, _ in prepared]
+        return [route.routed for route, _, _ in prepared]
 
     def _insert_all(self, prepared: Sequence[Prepared]) -> bool:
         """Whether they were stored, or need not be; not where a route is stale."""

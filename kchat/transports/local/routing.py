@@ -42,7 +42,7 @@ class Route:
     ceiling: int
     history: bool
     targets: tuple[Target, ...]
-    heard: bool
+    routed: bool
     plain: bool
 
 
@@ -107,6 +107,6 @@ def find_route(db: sqlite3.Connection, exchange: str, routing_key: str) -> Route
         ceiling=ceiling,
         history=history,
         targets=tuple(sorted(targets, key=lambda target: target.queue)),
-        heard=bool(matching),
+        routed=bool(matching),
         plain=history and not targets,
     )

@@ -11,7 +11,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-from . import owners, topology
+from . import process_locks, topology
 
 if TYPE_CHECKING:
     from .store import Store
@@ -25,9 +25,9 @@ def sweep(store: Store) -> int:
     """
     known = store.attempt(_owners)
     file, paths = store.file, (store.path, store.options.path)
-    dead = [number for number, name in known.items() if not owners.is_alive(file, number, name, paths)]
+    dead = [number for number, name in known.items() if not process_locks.is_alive(file, number, name, paths)]
     for number in dead:
-        store.write(partial(bury, owner=number))
+        store.write(partial(release, owner=number))
     now = time.time()
     if store.value(_EXPIRED, now) is not None:
         store.write(lambda db: _expire(db, now))
@@ -66,7 +66,7 @@ def _expire(db: sqlite3.Connection, now: float) -> None:
         topology.delete_queue(db, queue)
 
 
-def bury(db: sqlite3.Connection, owner: object) -> None:
+def release(db: sqlite3.Connection, owner: object) -> None:
     """End what an owner had, in the caller's transaction: the dead's, or one's own when leaving."""
     db.execute("UPDATE queued SET holder = NULL, redelivered = 1 WHERE holder = ?", (owner,))
     consumed = [row[0] for row in db.execute("SELECT DISTINCT queue FROM consumer WHERE owner = ?", (owner,))]

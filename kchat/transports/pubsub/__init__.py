@@ -21,9 +21,9 @@ headers are attributes, so that any Pub/Sub client can read it and write one.
   ``channel.events["basic_ack"]`` is called by ``drain_events``; a refusal is raised there.
 * An exclusive queue is one connection's, refused to all others (405), and deleted with its connection, with ``auto_delete``
   with its last consumer. If that could not be, whoever declares it next takes it over as soon as its owner is known to be
-  dead (:mod:`kchat.transports.pubsub.owners`), :mod:`kchat.transports.pubsub.sweep` finds it, or it expires after a day. A
-  shared queue with ``auto_delete`` is left
-  to expire after a day without consumers: who else consumes from it is not told.
+  dead (:mod:`kchat.transports.pubsub.ownership_labels`), :mod:`kchat.transports.pubsub.sweep` finds it, or it
+  expires after a day. A shared queue with ``auto_delete`` is left to expire after a day without consumers: who else
+  consumes from it is not told.
 * The queue argument ``x-history-since`` (UNIX seconds) begins a new queue with what its topic retains since then.
 * A queue has one binding. Not to be had, and refused: the queue arguments in
   :data:`kchat.transports.pubsub.arguments.LACKS`, bindings between exchanges, unbinding, deleting a queue only if it is

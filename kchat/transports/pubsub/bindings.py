@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from amqp.exceptions import PreconditionFailed
 from google.pubsub_v1 import types
 
-from . import arguments, names, owners
+from . import arguments, names, ownership_labels
 from .arguments import LONGEST_RETENTION, SHORTEST_EXPIRY, SHORTEST_RETENTION, Times
 from .errors import NotSupported
 from .messages import ROUTING_KEY
@@ -137,7 +137,7 @@ def filter_for(routing_key: str) -> str:
 
 
 def new_subscription(
-    queue: Queue, name: str, topic: str, ack_deadline: int, owner: owners.Owner
+    queue: Queue, name: str, topic: str, ack_deadline: int, owner: ownership_labels.Owner
 ) -> types.Subscription:
     """What to create for a queue.
 
@@ -169,9 +169,9 @@ def new_subscription(
     return subscription
 
 
-def labels_of(queue: Queue, owner: owners.Owner) -> dict[str, str]:
+def labels_of(queue: Queue, owner: ownership_labels.Owner) -> dict[str, str]:
     """A subscription's labels, without a lease."""
-    whose = owners.own_labels(owner) if queue.exclusive or queue.owned else owners.APP
+    whose = ownership_labels.own_labels(owner) if queue.exclusive or queue.owned else ownership_labels.APP
     return {**whose, **queue.times.labels()}
 
 

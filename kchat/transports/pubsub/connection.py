@@ -16,7 +16,7 @@ from amqp.exceptions import AMQPError, RecoverableConnectionError
 
 from .channel import Channel
 from .clients import Clients
-from .owners import Owner
+from .ownership_labels import Owner
 from .publisher import Publisher
 from .topology import Topology
 
@@ -78,7 +78,7 @@ class Connection:
         self._failure: AMQPError | None = None
         self._closed = False
         self._closing_until: float | None = None
-        self._hurry = False
+        self._skips_remaining = False
         self._given_back: OrderedDict[str, None] = OrderedDict()
         self._remembering = threading.Lock()
         self._pid = os.getpid()
@@ -163,15 +163,15 @@ class Connection:
 
     def time_to_close(self) -> float:
         """Seconds left for what is said to the service at the end."""
-        if self._hurry:
+        if self._skips_remaining:
             return 0.0
         if self._closing_until is None:
             return self.options.close_timeout
         return max(0.0, self._closing_until - monotonic())
 
-    def hurry(self) -> None:
+    def skip_remaining(self) -> None:
         """Something that was said at the end went unanswered: nothing more is said, the link may be dead."""
-        self._hurry = True
+        self._skips_remaining = True
 
     def delete_own(self, name: str) -> None:
         """Delete a queue that ends with its consumer or with the connection, if there is time for it."""
@@ -183,7 +183,7 @@ class Connection:
         except AMQPError as error:
             # Whatever the reason, the subscription expires by itself.
             logger.debug("%s", error)
-            self.hurry()
+            self.skip_remaining()
 
     def close(self) -> None:
         """Send what waits, settle what was delivered, delete this connection's own queues, and close.

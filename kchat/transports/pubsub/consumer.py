@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .ack_manager import AckManager
     from .bindings import Queue
-    from .leases import Leases
     from .puller import Puller
 
 
@@ -20,13 +20,13 @@ class Unacked:
 
     Attributes:
         ack_id: the service's handle.
-        leases: where it is held.
+        acks: where it is held.
         consumer: who got it; ``None`` for ``basic_get``.
         message_id: the service's id of the message.
     """
 
     ack_id: str
-    leases: Leases
+    acks: AckManager
     consumer: Consumer | None
     message_id: str
 
@@ -41,7 +41,7 @@ class Consumer:
         on_cancel: called with the tag when the queue is gone.
         no_ack: whether a message counts as acknowledged when it is delivered.
         prefetch: so many messages may be unacknowledged at once, 0 for any number.
-        leases: of the queue, on this channel.
+        acks: of the queue, on this channel.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Consumer:
         queue: Queue,
         callback: Callable[[Any], Any],
         on_cancel: Callable[[str], Any] | None,
-        leases: Leases,
+        acks: AckManager,
         *,
         no_ack: bool,
         prefetch: int,
@@ -59,7 +59,7 @@ class Consumer:
         self.queue = queue
         self.callback = callback
         self.on_cancel = on_cancel
-        self.leases = leases
+        self.acks = acks
         self.no_ack = no_ack
         self.unacked = 0
         self.active = True
@@ -79,4 +79,4 @@ class Consumer:
         if self.puller is not None:
             self.puller.stop(politely=politely)
         held, self.held = self.held, deque()
-        self.leases.give_back([received.ack_id for received, _ in held])
+        self.acks.give_back([received.ack_id for received, _ in held])

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from amqp.exceptions import AMQPError, NotFound, PreconditionFailed, RecoverableConnectionError
 from google.pubsub_v1 import types
 
+from .ack_manager import AckManager
 from .arguments import is_expired
 from .consumer import Consumer, Unacked
-from .leases import Leases
 from .messages import ROUTING_KEY, Delivery
 from .puller import Puller
 
@@ -47,7 +47,7 @@ class Deliveries:
         self._connection = connection
         self._clients = connection.clients
         self._consumers: dict[str, Consumer] = {}
-        self._leases: dict[str, Leases] = {}
+        self._acks: dict[str, AckManager] = {}
         self._books = threading.Lock()
         self._unacked: dict[int, Unacked] = {}
         self._given: deque[tuple[int, int]] = deque(maxlen=REMEMBERED)
@@ -70,15 +70,15 @@ class Deliveries:
         prefetch: int,
     ) -> None:
         """Begin a consumer."""
-        leases = self._leases_of(queue.name)
-        consumer = Consumer(tag, queue, callback, on_cancel, leases, no_ack=no_ack, prefetch=prefetch)
+        acks = self._acks_of(queue.name)
+        consumer = Consumer(tag, queue, callback, on_cancel, acks, no_ack=no_ack, prefetch=prefetch)
         self._consumers[tag] = consumer
         report = self._connection.report
         consumer.puller = Puller(
             self._clients,
             self._connection.topology.subscription(queue.name),
             0 if no_ack else prefetch or self._limit,
-            leases,
+            acks,
             lambda received, size: report(lambda: self._arrived(consumer, received, size)),
             lambda error: report(lambda: self._ended(consumer, error)),
         )
@@ -103,25 +103,25 @@ class Deliveries:
         if any(consumer.held for consumer in list(self._consumers.values())):
             self._connection.report(self.deliver_held)
 
-    def _leases_of(self, queue: str) -> Leases:
-        leases = self._leases.get(queue)
-        if leases is None:
+    def _acks_of(self, queue: str) -> AckManager:
+        acks = self._acks.get(queue)
+        if acks is None:
             subscription = self._connection.topology.subscription(queue)
             report = self._connection.report
             topology = self._connection.topology
-            leases = self._leases[queue] = Leases(
+            acks = self._acks[queue] = AckManager(
                 self._clients,
                 subscription,
                 lambda error: report(lambda: self._lost(queue, error)),
                 lambda: topology.renew_lease(queue),
             )
-        return leases
+        return acks
 
     # ---- what Google's threads report
 
     def _arrived(self, consumer: Consumer, received: Any, size: int) -> bool:
         if not consumer.active:
-            consumer.leases.give_back([received.ack_id])
+            consumer.acks.give_back([received.ack_id])
             return False
         if consumer.held or self._is_full(consumer):
             consumer.held.append((received, size))
@@ -140,10 +140,10 @@ class Deliveries:
         if consumer.puller is not None:
             consumer.puller.room.leave(size)
         if not self._is_wanted(consumer.queue, received.message):
-            consumer.leases.acknowledge([received.ack_id])
+            consumer.acks.acknowledge([received.ack_id])
             return False
         delivery = self._delivery(consumer.queue, received, consumer.tag)
-        self._note(delivery, received, consumer.leases, consumer, no_ack=consumer.no_ack)
+        self._note(delivery, received, consumer.acks, consumer, no_ack=consumer.no_ack)
         consumer.callback(delivery)
         return True
 
@@ -178,12 +178,12 @@ class Deliveries:
         return Delivery(self._channel, message.data, attributes, self._tag, info)
 
     def _note(
-        self, delivery: Delivery, received: Any, leases: Leases, consumer: Consumer | None, *, no_ack: bool
+        self, delivery: Delivery, received: Any, acks: AckManager, consumer: Consumer | None, *, no_ack: bool
     ) -> None:
         tag = delivery.delivery_tag
         with self._books:
             if not no_ack:
-                self._unacked[tag] = Unacked(received.ack_id, leases, consumer, received.message.message_id)
+                self._unacked[tag] = Unacked(received.ack_id, acks, consumer, received.message.message_id)
                 if consumer is not None:
                     consumer.unacked += 1
             elif self._given and self._given[-1][1] == tag - 1:
@@ -191,7 +191,7 @@ class Deliveries:
             else:
                 self._given.append((tag, tag))
         if no_ack:
-            leases.acknowledge([received.ack_id])
+            acks.acknowledge([received.ack_id])
 
     def _ended(self, consumer: Consumer, error: AMQPError) -> bool:
         """The stream of a consumer has ended for good."""
@@ -210,7 +210,7 @@ class Deliveries:
 
     def _lost(self, queue: str, error: AMQPError) -> bool:
         """Acknowledging has failed for good."""
-        self._leases.pop(queue, None)
+        self._acks.pop(queue, None)
         if isinstance(error, NotFound):
             return False  # the stream says the same, and there the consumer is told
         if isinstance(error, RecoverableConnectionError):
@@ -221,7 +221,7 @@ class Deliveries:
 
     def acknowledge(self, tag: int, *, multiple: bool) -> None:
         """See :meth:`.channel.Channel.basic_ack`."""
-        self._settle(tag, Leases.acknowledge, multiple=multiple)
+        self._settle(tag, AckManager.acknowledge, multiple=multiple)
 
     def give_back(self, tag: int, *, multiple: bool) -> None:
         """See :meth:`.channel.Channel.basic_reject`."""
@@ -232,11 +232,11 @@ class Deliveries:
         self.give_back(0, multiple=True)
 
     @staticmethod
-    def _return(leases: Leases, ack_ids: list[str]) -> None:
-        leases.give_back(ack_ids)
+    def _return(acks: AckManager, ack_ids: list[str]) -> None:
+        acks.give_back(ack_ids)
 
-    def _settle(self, tag: int, how: Callable[[Leases, list[str]], None], *, multiple: bool) -> None:
-        by_leases: dict[Leases, list[str]] = {}
+    def _settle(self, tag: int, how: Callable[[AckManager, list[str]], None], *, multiple: bool) -> None:
+        by_manager: dict[AckManager, list[str]] = {}
         with self._books:
             if multiple:
                 # In AMQP 0 stands for all of them.
@@ -247,35 +247,35 @@ class Deliveries:
                 raise PreconditionFailed(f"unknown delivery tag {tag}")
             for known in tags:
                 unacked = self._unacked.pop(known)
-                by_leases.setdefault(unacked.leases, []).append(unacked.ack_id)
+                by_manager.setdefault(unacked.acks, []).append(unacked.ack_id)
                 if unacked.consumer is not None:
                     unacked.consumer.unacked -= 1
                 if how is self._return:
                     self._connection.note_given_back(unacked.message_id)
-        for leases, ack_ids in by_leases.items():
-            how(leases, ack_ids)
+        for acks, ack_ids in by_manager.items():
+            how(acks, ack_ids)
         self._wake()
 
     def get(self, queue: Queue, *, no_ack: bool) -> Delivery | None:
         """Pull one message; ``None`` when there is none within the option's ``get_timeout``."""
-        leases = self._leases_of(queue.name)
+        acks = self._acks_of(queue.name)
         for received in self._pull(queue, 1):
-            if not leases.hold([received]):
+            if not acks.hold([received]):
                 continue
             if self._is_wanted(queue, received.message):
                 delivery = self._delivery(queue, received, None)
-                self._note(delivery, received, leases, None, no_ack=no_ack)
+                self._note(delivery, received, acks, None, no_ack=no_ack)
                 return delivery
-            leases.acknowledge([received.ack_id])
+            acks.acknowledge([received.ack_id])
         return None
 
     def purge(self, name: str) -> int:
         """Throw away what is in a queue; returns how many messages that were."""
         queue = self._connection.topology.consumed(name)
-        leases = self._leases_of(name)
+        acks = self._acks_of(name)
         thrown = 0
         for received in self._pull(queue, 1000):
-            leases.acknowledge([received.ack_id])
+            acks.acknowledge([received.ack_id])
             thrown += self._is_for(queue, received.message)
         return thrown
 
@@ -322,29 +322,29 @@ class Deliveries:
             if consumer.queue.name == queue:
                 del self._consumers[tag]
                 consumer.stop(politely=False)
-        leases = self._leases.pop(queue, None)
-        if leases is not None:
-            leases.drop()
+        acks = self._acks.pop(queue, None)
+        if acks is not None:
+            acks.drop()
 
     def close(self) -> None:
         """End all consumers, give back what is unacknowledged, wait for the service to confirm the rest."""
         for tag in list(self._consumers):
             self.cancel(tag)
-        for leases in self._leases.values():
-            leases.finish()
-        for leases in self._leases.values():
-            if not leases.wait(self._connection.time_to_close()):
-                self._connection.hurry()
-        self._leases.clear()
+        for acks in self._acks.values():
+            acks.finish()
+        for acks in self._acks.values():
+            if not acks.wait(self._connection.time_to_close()):
+                self._connection.skip_remaining()
+        self._acks.clear()
 
     def drop(self) -> None:
         """End everything without a word to the service."""
         for consumer in self._consumers.values():
             consumer.stop(politely=False)
         self._consumers.clear()
-        for leases in self._leases.values():
-            leases.drop()
-        self._leases.clear()
+        for acks in self._acks.values():
+            acks.drop()
+        self._acks.clear()
         with self._books:
             self._unacked.clear()
 

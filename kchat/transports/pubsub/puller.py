@@ -20,7 +20,7 @@ from .clients import FIRST_PAUSE, LONGEST_PAUSE, Clients
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .leases import Leases
+    from .ack_manager import AckManager
 
 LAST_WORDS = 0.2
 """Seconds that the service has to end a stream in good order, so that what is under way can be given back."""
@@ -85,7 +85,7 @@ class Puller:
             ``max_messages``. (The emulator does not count, and sends all that there is. What it has sent is read all the
             same, as far as ``max_messages`` go: the deadline of what nobody has read is not extended, and it is sent
             again, here or to somebody else.)
-        leases: told of what arrives, and of what is not wanted any more.
+        acks: told of what arrives, and of what is not wanted any more.
         deliver: takes each message, in order, in this object's thread.
         failed: told once, in this object's thread, why there will be no more messages.
     """
@@ -95,14 +95,14 @@ class Puller:
         clients: Clients,
         subscription: str,
         prefetch: int,
-        leases: Leases,
+        acks: AckManager,
         deliver: Callable[[Any, int], None],
         failed: Callable[[AMQPError], None],
     ) -> None:
         self._clients = clients
         self._subscription = subscription
         self._limit = prefetch or clients.options.max_messages
-        self._leases = leases
+        self._acks = acks
         self._deliver = deliver
         self._failed = failed
         self.room = Room(max(self._limit, clients.options.max_messages), clients.options.max_bytes)
@@ -200,10 +200,10 @@ class Puller:
         return None
 
     def _take(self, received: Any) -> None:
-        received = self._leases.hold(received)
+        received = self._acks.hold(received)
         for position, message in enumerate(received):
             size = len(message.message.data)
             if self._stopped.is_set() or not self.room.enter(size):
-                self._leases.give_back([unwanted.ack_id for unwanted in received[position:]])
+                self._acks.give_back([unwanted.ack_id for unwanted in received[position:]])
                 return
             self._deliver(message, size)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from amqp.exceptions import AccessRefused, AMQPError, NotFound, PreconditionFailed, ResourceLocked
 from google.pubsub_v1 import types
 
-from . import bindings, owners
+from . import bindings, ownership_labels
 from .arguments import SHORTEST_EXPIRY, Times
 from .errors import NotSupported
 
@@ -41,7 +41,7 @@ class Subscriptions:
         owner: of its exclusive queues.
     """
 
-    def __init__(self, clients: Clients, owner: owners.Owner) -> None:
+    def __init__(self, clients: Clients, owner: ownership_labels.Owner) -> None:
         self._clients = clients
         self._owner = owner
 
@@ -105,9 +105,9 @@ class Subscriptions:
 
         A name that a living process uses again and again, as a Celery worker does, would stay locked for a day.
         """
-        if not owners.is_own(found.labels) or owners.is_mine(found.labels, self._owner):
+        if not ownership_labels.is_own(found.labels) or ownership_labels.is_mine(found.labels, self._owner):
             return False
-        reason = owners.why_dead(found.labels)
+        reason = ownership_labels.why_dead(found.labels)
         if not reason:
             return False
         logger.info("queue %s is taken over: %s", queue.name, reason)
@@ -139,8 +139,10 @@ class Subscriptions:
         Raises:
             amqp.exceptions.ResourceLocked: it is.
         """
-        queue.owned = owners.is_own(found.labels) and owners.is_mine(found.labels, self._owner)
-        queue.foreign = owners.is_own(found.labels) and not queue.owned
+        queue.owned = ownership_labels.is_own(found.labels) and ownership_labels.is_mine(
+            found.labels, self._owner
+        )
+        queue.foreign = ownership_labels.is_own(found.labels) and not queue.owned
         if queue.foreign:
             raise ResourceLocked(
                 f"queue {queue.name!r} belongs to another process, or another connection of this one"
@@ -205,7 +207,7 @@ class Subscriptions:
             subscription=types.Subscription(
                 name=self.path(queue.name),
                 topic=topic,
-                labels=owners.with_lease(bindings.labels_of(queue, self._owner)),
+                labels=ownership_labels.with_lease(bindings.labels_of(queue, self._owner)),
             ),
             update_mask={"paths": ["labels"]},
         )
@@ -214,7 +216,7 @@ class Subscriptions:
                 self._clients.subscriber.update_subscription,
                 request,
                 f"renew {queue.name}",
-                owners.RENEWAL_TIMEOUT,
+                ownership_labels.RENEWAL_TIMEOUT,
             )
         except AMQPError as error:
             # Without a lease it is never taken for dead by another host, see owners. Nothing else depends on it.

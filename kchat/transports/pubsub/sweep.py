@@ -1,7 +1,7 @@
 """Finding and deleting the subscriptions that killed subscribers left behind.
 
 They would expire by themselves a day after their end. A subscription whose owner lives, or of which that cannot be told,
-and one that is meant to last, is never taken; :mod:`kchat.transports.pubsub.owners` says how that is known.
+and one that is meant to last, is never taken; :mod:`kchat.transports.pubsub.ownership_labels` says how that is known.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from amqp.exceptions import NotFound
 from google.pubsub_v1 import types
 
-from . import names, owners
+from . import names, ownership_labels
 from .clients import Clients
 from .options import Options
 
@@ -86,7 +86,7 @@ def delete(
                     types.GetSubscriptionRequest(subscription=stale.name),
                     f"look at {stale.queue}",
                 )
-                if not (owners.is_own(found.labels) and owners.why_dead(found.labels)):
+                if not (ownership_labels.is_own(found.labels) and ownership_labels.why_dead(found.labels)):
                     continue
                 clients.call(
                     clients.subscriber.delete_subscription,
@@ -119,9 +119,9 @@ def _stale(clients: Clients, topic: str | None) -> Iterator[StaleSubscription]:
             "list subscriptions",
         )
         for found in answer.subscriptions:
-            if topic not in (None, found.topic) or not owners.is_own(found.labels):
+            if topic not in (None, found.topic) or not ownership_labels.is_own(found.labels):
                 continue
-            if reason := owners.why_dead(found.labels):
+            if reason := ownership_labels.why_dead(found.labels):
                 queue = found.name.rpartition("/")[2]
                 gone = found.topic == _DELETED_TOPIC
                 bound = "" if gone else found.topic.rpartition("/")[2]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from amqp.exceptions import AccessRefused, NotFound, PreconditionFailed, ResourceLocked
 from google.pubsub_v1 import types
 
-from . import bindings, names, owners
+from . import bindings, names, ownership_labels
 from .arguments import Times
 from .bindings import DIRECT, FANOUT, Queue, Route
 from .errors import NotSupported
@@ -37,7 +37,7 @@ class Topology:
         owner: of its exclusive queues.
     """
 
-    def __init__(self, clients: Clients, owner: owners.Owner) -> None:
+    def __init__(self, clients: Clients, owner: ownership_labels.Owner) -> None:
         self._clients = clients
         self._owner = owner
         self._subscriptions = Subscriptions(clients, owner)
@@ -65,7 +65,7 @@ class Topology:
         if passive:
             self._exchanges[name] = self._type_of(topic, name)
             return
-        labels = {**owners.APP, bindings.TYPE_LABEL: kind}
+        labels = {**ownership_labels.APP, bindings.TYPE_LABEL: kind}
         if not self._create_topic(topic, labels, f"declare exchange {name}"):
             with suppress(AccessRefused):  # whoever may not look takes it as it is
                 found = self._type_of(topic, name)
@@ -232,7 +232,7 @@ class Topology:
                 return
             queue.exchange, queue.routing_key = "", queue.name
             try:
-                self._create_topic(self._topic_of(queue), owners.APP, f"declare queue {queue.name}")
+                self._create_topic(self._topic_of(queue), ownership_labels.APP, f"declare queue {queue.name}")
                 self._subscriptions.create(queue, self._topic_of(queue))
             except BaseException:
                 queue.exchange = None
@@ -258,8 +258,8 @@ class Topology:
         return queue
 
     def _adopt(self, queue: Queue, found: types.Subscription) -> None:
-        own = owners.is_own(found.labels)
-        queue.owned = own and owners.is_mine(found.labels, self._owner)
+        own = ownership_labels.is_own(found.labels)
+        queue.owned = own and ownership_labels.is_mine(found.labels, self._owner)
         queue.foreign = own and not queue.owned
         identifier = found.topic.rpartition("/")[2]
         is_default = identifier == names.queue_topic_id(queue.name)

@@ -16,7 +16,7 @@ from kchat.hosting.management import Management
 
 def invite(management: Management, settings: Settings, name: str, **more: Any) -> Settings:
     """The settings of a new guest."""
-    inviting.make_room(settings)
+    inviting.declare_room(settings)
     return guest(settings, name, accounts.create(management, settings, name, **more))
 
 

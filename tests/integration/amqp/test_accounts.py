@@ -64,7 +64,7 @@ def test_a_member_sends_and_listens_in_a_room_of_any_name(
 ) -> None:
     guest = invite(management, in_room(settings, room), name)
     with Subscriber(guest, "odd. user/name") as subscriber, Sender(guest, "ada") as sender:
-        assert sender.send("hello").heard is True
+        assert sender.send("hello").routed is True
         assert one(subscriber).account == name
     with Subscriber(guest, durable="archive.of ada"):
         pass
@@ -83,8 +83,8 @@ def test_a_sender_sends_to_a_room_of_any_name_and_does_nothing_else(
     assert found is not None
     assert (found.room, found.send_only) == (room, True)
     with Subscriber(here, "host") as subscriber, Sender(guest, "ada") as sender:
-        assert sender.send("hello").heard is True
-        assert one(subscriber).message == "hello"
+        assert sender.send("hello").routed is True
+        assert one(subscriber).text == "hello"
         own = subscriber.queue_name
         refused(guest, lambda channel: channel.queue_delete(own))
     with pytest.raises(NotAuthorised, match="not authorised"):
@@ -105,7 +105,7 @@ def test_nobody_gets_into_a_room_that_is_next_door(
 ) -> None:
     neighbours = ["chat2", "xchat", "chat.x", "Chat", "lunch", "chat|lunch", "kchat", "ch.t"]
     for room in neighbours:
-        inviting.make_room(in_room(settings, room))
+        inviting.declare_room(in_room(settings, room))
     member = invite(management, settings, name)
     sender = invite(management, settings, f"{name}-2", send_only=True)
     with Subscriber(in_room(settings, "chat.x"), "host") as next_door:
@@ -307,4 +307,4 @@ def test_a_guest_is_told_when_the_room_went_with_a_restart(
     with pytest.raises(NotFound, match="no room 'chat' now"):
         Subscriber(guest).open()
     with Subscriber(settings, "host"), Sender(guest, "ada") as sender:
-        assert sender.send("there you are").heard is True
+        assert sender.send("there you are").routed is True

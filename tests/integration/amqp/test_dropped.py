@@ -41,7 +41,7 @@ class Slow:
         """Reads up to a message, and a while longer, so that everything is told."""
         ends = monotonic() + 30
         while last not in self.texts and monotonic() < ends:
-            self.texts += [message.message for message in self.subscriber.receive(timeout=1, limit=25)]
+            self.texts += [message.text for message in self.subscriber.receive(timeout=1, limit=25)]
             self.subscriber.acknowledge()
         quiet = monotonic() + 1.5
         while monotonic() < quiet:
@@ -110,7 +110,7 @@ def test_nothing_is_told_where_nothing_was_dropped(amqp_url: str, room: str) -> 
         send_as_pika(amqp_url, room, LIMIT + 49)
         ends = monotonic() + 30
         while len(slow.texts) < 2 * LIMIT + 99 and monotonic() < ends:
-            slow.texts += [message.message for message in slow.subscriber.receive(timeout=1)]
+            slow.texts += [message.text for message in slow.subscriber.receive(timeout=1)]
             slow.subscriber.acknowledge()
     assert slow.told == []
 

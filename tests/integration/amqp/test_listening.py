@@ -49,7 +49,7 @@ def test_two_subscribers_of_one_name_each_get_every_message(amqp_url: str) -> No
         Sender(settings, "ada") as sender,
     ):
         sender.send("hello")
-        assert one(first).message == one(second).message == "hello"
+        assert one(first).text == one(second).text == "hello"
 
 
 @pytest.mark.parametrize("durable", [True, False])
@@ -60,7 +60,7 @@ def test_a_room_that_exists_with_other_flags_is_adopted(
     settings = Settings.resolve(url=rabbitmq.url_for(vhost))
     with Subscriber(settings, "bob") as subscriber, Sender(settings, "ada") as sender:
         sender.send("hello")
-        assert one(subscriber).message == "hello"
+        assert one(subscriber).text == "hello"
 
 
 def test_an_exchange_that_is_no_fanout_is_no_room(rabbitmq: RabbitMQ, vhost: str) -> None:
@@ -91,13 +91,13 @@ def test_what_is_not_acknowledged_stays_with_the_broker(amqp_url: str) -> None:
     settings = Settings.resolve(url=amqp_url)
     with Subscriber(settings, "bob", durable="archive") as subscriber, Sender(settings, "ada") as sender:
         list(sender.send_many(["a", "b", "c"]))
-        assert subscriber.receive(timeout=10, limit=1)[0].message == "a"
+        assert subscriber.receive(timeout=10, limit=1)[0].text == "a"
         subscriber.acknowledge()
-        assert subscriber.receive(timeout=10, limit=1)[0].message == "b"
+        assert subscriber.receive(timeout=10, limit=1)[0].text == "b"
     with Subscriber(settings, "bob", durable="archive") as again:
         received = [one_more for _ in range(2) for one_more in again.receive(timeout=10, limit=1)]
         again.acknowledge()
-    assert [message.message for message in received] == ["b", "c"]
+    assert [message.text for message in received] == ["b", "c"]
     assert received[0].redelivered
 
 
@@ -109,9 +109,9 @@ def test_a_durable_queue_keeps_what_is_sent_while_its_subscriber_is_away(
         name = subscriber.queue_name
     assert queue_of(rabbitmq, vhost, name)["arguments"]["x-queue-type"] == "quorum"
     with Sender(settings, "ada") as sender:
-        assert sender.send("while you were out").heard is True
+        assert sender.send("while you were out").routed is True
     with Subscriber(settings, "bob", durable="archive") as subscriber:
-        assert one(subscriber).message == "while you were out"
+        assert one(subscriber).text == "while you were out"
 
 
 def test_rabbitmq_keeps_no_history_and_says_so(amqp_url: str) -> None:
@@ -134,8 +134,8 @@ def test_a_tutorial_client_and_kchat_talk_both_ways_whoever_comes_first(amqp_url
             channel.basic_publish(
                 "chat", "", json.dumps({"username": "tutor", "message": "from pika"}).encode()
             )
-            heard = one(subscriber)
-            assert (heard.username, heard.message) == ("tutor", "from pika")
+            routed = one(subscriber)
+            assert (routed.username, routed.text) == ("tutor", "from pika")
             sender.send("from kchat")
             told, properties = next(
                 (message, properties)
@@ -152,7 +152,7 @@ def test_text_typed_into_the_dashboard_is_a_message_of_nobody(rabbitmq: RabbitMQ
     with Subscriber(Settings.resolve(url=rabbitmq.url_for(vhost)), "bob") as subscriber:
         assert rabbitmq.management.publish(vhost, "chat", "hello from the dashboard")
         message = one(subscriber)
-    assert (message.username, message.message) == (None, "hello from the dashboard")
+    assert (message.username, message.text) == (None, "hello from the dashboard")
 
 
 def test_a_message_that_says_it_is_compressed_or_pickled_is_neither_inflated_nor_run(amqp_url: str) -> None:
@@ -186,7 +186,7 @@ def test_a_subscriber_whose_queue_an_operator_deletes_listens_again_under_a_new_
         assert subscriber.queue_name != before
         with Sender(settings, "ada") as sender:
             sender.send("hello again")
-        assert one(subscriber).message == "hello again"
+        assert one(subscriber).text == "hello again"
     assert told[0] == "Lost"
 
 
@@ -207,8 +207,8 @@ def test_the_brokers_own_fanout_exchange_is_a_room_that_is_never_declared(
         Subscriber(settings, "bob", durable="archive") as archive,
         Sender(settings, "ada") as sender,
     ):
-        assert sender.send("hello").heard
-        assert one(subscriber).message == one(archive).message == "hello"
+        assert sender.send("hello").routed
+        assert one(subscriber).text == one(archive).text == "hello"
     assert declared
     assert ("amq.fanout", False) not in declared
 
@@ -238,7 +238,7 @@ def test_a_messages_routing_key_is_its_room_so_that_mqtt_clients_get_a_topic(
         method, _, body = wait_until(lambda: _got(channel, queue), what="the message behind amq.topic")
         assert method.routing_key == "lunch"
         assert json.loads(body)["message"] == "hello"
-        assert one(subscriber).message == "hello"
+        assert one(subscriber).text == "hello"
 
 
 def _got(channel: Any, queue: str) -> Any:

@@ -130,10 +130,10 @@ def test_a_members_durable_queue_survives_what_a_restart_takes_away(
     # As a restart does: the room goes, and with it its bindings.
     rabbitmq.management.delete_exchange(settings.broker.vhost, "chat")
     with Sender(settings, "host") as sender:
-        assert sender.send("while nobody was there").heard is True
+        assert sender.send("while nobody was there").routed is True
     with Subscriber(member, durable="archive") as subscriber:
         (message,) = subscriber.receive(timeout=10)
-        assert message.message == "while nobody was there"
+        assert message.text == "while nobody was there"
         subscriber.acknowledge()
         # What keeps the exchange is not the last queue.
     with channel_of(member) as channel:
@@ -156,7 +156,7 @@ def test_a_member_that_comes_back_finds_its_durable_queue_again(
         wait_until(
             lambda: own.receive(timeout=0.1) or any(type(each).__name__ == "Back" for each in told), 20
         )
-        assert told[-1].lossless
+        assert told[-1].durable
         assert own.queue_name == queue_name(member, name, "archive")
 
 
@@ -181,7 +181,7 @@ def test_an_older_members_account_goes_on_working_and_finds_its_durable_queue(
     with Subscriber(member, durable="archive") as subscriber:
         assert subscriber.queue_name == "kchat.chat.archive"
         (message,) = subscriber.receive(timeout=10)
-        assert message.message == "kept"
+        assert message.text == "kept"
     with Subscriber(member):
         pass
     found = accounts.find(management, name)
@@ -353,7 +353,7 @@ def test_a_host_that_goes_by_a_guests_name_keeps_listening(
         accounts.revoke(management, name, vhost=settings.broker.vhost)
         with Sender(settings, "host") as sender:
             sender.send("hello")
-        assert [message.message for message in host.receive(timeout=10)] == ["hello"]
+        assert [message.text for message in host.receive(timeout=10)] == ["hello"]
 
 
 def test_an_account_that_is_more_than_a_guest_is_not_ended(

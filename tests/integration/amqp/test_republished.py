@@ -28,7 +28,7 @@ Way = Callable[[Channel, str], Callable[[], object]]
 def settings(amqp_url: str) -> Settings:
     """The host's, in a room that is open."""
     host = Settings.resolve(url=amqp_url, environ={})
-    inviting.make_room(host)
+    inviting.declare_room(host)
     return host
 
 
@@ -131,7 +131,7 @@ def test_what_comes_from_a_dead_letter_queue_is_not_verified(
         with Subscriber(settings, "late") as late:
             happen()
             replayed = next_message(late)
-    assert (replayed.username, replayed.message) == (bob.username, "I agree")
+    assert (replayed.username, replayed.text) == (bob.username, "I agree")
     assert (replayed.account, replayed.verified) == (None, False)
 
 

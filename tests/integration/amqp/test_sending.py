@@ -56,14 +56,14 @@ def test_a_message_is_confirmed_and_heard(amqp_url: str) -> None:
     with Subscriber(settings, "bob") as subscriber, Sender(settings, "ada") as sender:
         receipt = sender.send("hello")
         assert receipt.confirmed
-        assert receipt.heard is True
+        assert receipt.routed is True
         (message,) = drain(subscriber, 1)
-    assert (message.username, message.message, message.id) == ("ada", "hello", receipt.message.id)
+    assert (message.username, message.text, message.id) == ("ada", "hello", receipt.message.id)
 
 
 def test_the_first_message_makes_the_room(rabbitmq: RabbitMQ, vhost: str) -> None:
     with Sender(Settings.resolve(url=rabbitmq.url_for(vhost), room="new room"), "ada") as sender:
-        assert sender.send("hello").heard is False
+        assert sender.send("hello").routed is False
     exchange = rabbitmq.management.exchange(vhost, "new room")
     assert exchange is not None
     assert (exchange["type"], exchange["durable"], exchange["auto_delete"]) == ("fanout", False, False)
@@ -82,7 +82,7 @@ def test_an_account_that_may_only_write_can_send_to_a_room_that_exists(
         rabbitmq.new_account(vhost, write="^chat$") as account,
         Sender(Settings.resolve(url=account.url), "ada") as sender,
     ):
-        assert sender.send("hello").heard is True
+        assert sender.send("hello").routed is True
         (message,) = drain(subscriber, 1)
     assert message.account == account.username
 
@@ -114,13 +114,13 @@ def test_a_stream_is_confirmed_message_by_message_and_arrives_in_order(amqp_url:
         receipts = list(sender.send_many(str(number) for number in range(3000)))
         messages = drain(subscriber, 3000)
     assert all(receipt.confirmed for receipt in receipts)
-    assert [message.message for message in messages] == [str(number) for number in range(3000)]
+    assert [message.text for message in messages] == [str(number) for number in range(3000)]
 
 
 def test_a_stream_to_a_room_that_does_not_exist_loses_nothing_to_its_making(amqp_url: str) -> None:
     with Sender(Settings.resolve(url=amqp_url), "ada") as sender:
         receipts = list(sender.send_many(["a", "b", "c"]))
-    assert [receipt.message.message for receipt in receipts] == ["a", "b", "c"]
+    assert [receipt.message.text for receipt in receipts] == ["a", "b", "c"]
     assert all(receipt.confirmed for receipt in receipts)
 
 
@@ -128,7 +128,7 @@ def test_a_message_over_the_limit_is_refused_before_it_is_sent_and_the_stream_go
     settings = Settings.resolve(url=amqp_url)
     with Subscriber(settings, "bob") as subscriber, Sender(settings, "ada") as sender:
         receipts: list[Receipt] = list(sender.send_many(["a", "x" * (17 << 20), "b"]))
-        assert [message.message for message in drain(subscriber, 2)] == ["a", "b"]
+        assert [message.text for message in drain(subscriber, 2)] == ["a", "b"]
     refused = [receipt for receipt in receipts if not receipt.confirmed]
     assert len(refused) == 1
     assert isinstance(refused[0].error, TooLarge)
@@ -140,7 +140,7 @@ def test_a_megabyte_of_any_script_goes_through(amqp_url: str) -> None:
     with Subscriber(settings, "bob") as subscriber, Sender(settings, "ada") as sender:
         sender.send(text)
         (message,) = drain(subscriber, 1)
-    assert message.message == text
+    assert message.text == text
 
 
 def test_a_pause_in_the_stream_hands_out_the_receipts_so_far(amqp_url: str) -> None:
@@ -155,7 +155,7 @@ def test_a_pause_in_the_stream_hands_out_the_receipts_so_far(amqp_url: str) -> N
     with Sender(Settings.resolve(url=amqp_url), "ada") as sender:
         for receipt in sender.send_many(lines()):  # type: ignore[arg-type]  # a generator, told apart by what it yields
             seen += [receipt]
-    assert [receipt.message.message for receipt in seen] == ["a", "b"]
+    assert [receipt.message.text for receipt in seen] == ["a", "b"]
 
 
 def test_receipts_come_while_the_stream_goes_on(amqp_url: str) -> None:
@@ -193,7 +193,7 @@ def test_what_is_no_message_is_refused_behind_those_before_it(amqp_url: str) -> 
         receipts, error = receipts_and_error(sender.send_many(["a", 5, "b"]))  # type: ignore[list-item]  # the 5
         assert isinstance(error, TypeError)
         assert sender.send("c").confirmed
-    assert [receipt.message.message for receipt in receipts] == ["a"]
+    assert [receipt.message.text for receipt in receipts] == ["a"]
 
 
 @pytest.mark.parametrize("one", ["hello", Message.compose("ada", "hello")], ids=["text", "message"])
@@ -211,8 +211,8 @@ def test_a_message_that_cannot_be_written_is_not_confirmed_by_the_next_one(amqp_
             list(sender.send_many([unwritable]))
         assert sender.unsettled == 1
         receipts = list(sender.send_many(["second", "third"]))
-        assert [message.message for message in drain(subscriber, 3)] == ["first", "second", "third"]
-    assert [(each.message.message, each.confirmed) for each in receipts] == [
+        assert [message.text for message in drain(subscriber, 3)] == ["first", "second", "third"]
+    assert [(each.message.text, each.confirmed) for each in receipts] == [
         ("second", True),
         ("third", True),
     ]
@@ -231,7 +231,7 @@ def test_receipts_that_have_come_are_handed_out_although_a_later_message_cannot_
         with pytest.raises(struct.error):
             sender.send(unwritable)
         receipts += sender.send_many(["d"])
-    assert [each.message.message for each in receipts] == ["a", "b", "c", "d"]
+    assert [each.message.text for each in receipts] == ["a", "b", "c", "d"]
 
 
 def test_a_message_sent_amid_a_stream_takes_none_of_its_receipts(amqp_url: str) -> None:
@@ -240,8 +240,8 @@ def test_a_message_sent_amid_a_stream_takes_none_of_its_receipts(amqp_url: str) 
         for receipt in sender.send_many(map(str, range(5000))):
             receipts.append(receipt)
             if len(receipts) % 500 == 0:
-                assert sender.send("so far").message.message == "so far"
-    assert [int(receipt.message.message) for receipt in receipts] == list(range(5000))
+                assert sender.send("so far").message.text == "so far"
+    assert [int(receipt.message.text) for receipt in receipts] == list(range(5000))
 
 
 def test_a_message_can_be_sent_again_while_it_is_in_flight(amqp_url: str) -> None:

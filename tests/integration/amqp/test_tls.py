@@ -70,10 +70,10 @@ def test_a_message_goes_both_ways_over_tls(tls_rabbitmq: RabbitMQ, host: str, ro
     with tls_rabbitmq.new_vhost() as vhost:
         there = settings(tls_rabbitmq, url=tls_rabbitmq.url_for(vhost, host=host))
         with Subscriber(there, "bob") as subscriber, Sender(there, "ada") as sender:
-            assert sender.send("hello").heard is True
-            assert sender.send("x" * (1 << 20)).heard is True
+            assert sender.send("hello").routed is True
+            assert sender.send("x" * (1 << 20)).routed is True
             messages = drain(subscriber, 2)
-    assert [len(message.message) for message in messages] == [5, 1 << 20]
+    assert [len(message.text) for message in messages] == [5, 1 << 20]
     assert messages[0].account == tls_rabbitmq.username
 
 
@@ -84,7 +84,7 @@ def test_a_stream_is_confirmed_and_arrives_in_order_over_tls(tls_rabbitmq: Rabbi
             receipts = list(sender.send_many(str(number) for number in range(3000)))
             messages = drain(subscriber, 3000)
     assert all(receipt.confirmed for receipt in receipts)
-    assert [message.message for message in messages] == [str(number) for number in range(3000)]
+    assert [message.text for message in messages] == [str(number) for number in range(3000)]
 
 
 def test_waiting_for_a_message_ends_on_time_over_tls(tls_rabbitmq: RabbitMQ) -> None:
@@ -135,7 +135,7 @@ def test_a_clients_certificate_is_an_account_without_a_password(tls_rabbitmq: Ra
         (message,) = drain(subscriber, 1)
         users = {each["user"] for each in tls_rabbitmq.management.get("connections")}
         accounts = tls_rabbitmq.ctl("list_connections", "user", "auth_mechanism")
-    assert message.message == "hello"
+    assert message.text == "hello"
     assert message.account is None  # only the broker knows it
     assert "EXTERNAL" in accounts
     assert users <= {"ada", tls_rabbitmq.username}

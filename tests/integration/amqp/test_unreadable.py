@@ -98,7 +98,7 @@ def test_a_routing_key_that_is_no_text_does_no_harm(
         monkeypatch.setattr(pika.spec.Basic.Publish, "encode", with_a_bad_key)
         stranger.basic_publish("chat", "key?", b"hello")
         (message,) = subscriber.receive(timeout=10)
-    assert message.message == "hello"
+    assert message.text == "hello"
 
 
 @pytest.mark.parametrize("name", ["é" * 127, "x" + "é" * 127, "xx" + "部" * 84, "xxx" + "🚀" * 63], ids=len)

@@ -38,7 +38,7 @@ def do(what, url, text):
         subscriber = Subscriber(settings, "somebody", last=100)
         subscriber.open()
         kept.append(subscriber)
-        return [message.message for message in subscriber.receive(timeout=1)]
+        return [message.text for message in subscriber.receive(timeout=1)]
     else:
         return [f"{each.check}: {each.text} / {each.hint}" for each in diagnose(settings)
                 if each.status in (Status.WRONG, Status.NOTE)]

@@ -201,4 +201,4 @@ def test_a_subscriber_is_told_by_the_name_of_its_durable_queue(local_url: str) -
     assert (
         str(told[0]) == f"{told[0].count:,} messages were dropped while nobody read the durable queue archive"
     )
-    assert int(messages[0].message) == told[0].count
+    assert int(messages[0].text) == told[0].count

@@ -16,7 +16,7 @@ def test_a_subscriber_is_told_how_much_the_room_has_removed_before_it_was_read(l
             assert sum(receipt.confirmed for receipt in sender.send_many(map(str, range(5000)))) == 5000
         ends = monotonic() + 30
         while "4999" not in texts and monotonic() < ends:
-            texts += [message.message for message in subscriber.receive(timeout=1)]
+            texts += [message.text for message in subscriber.receive(timeout=1)]
             subscriber.acknowledge()
     assert told == [events.Dropped(5000 - len(texts), pruned=True)]
     assert "history is full" in str(told[0])
@@ -31,7 +31,7 @@ def test_nothing_is_told_of_what_was_removed_before_it_came(local_url: str) -> N
             sender.send("the last one")
             ends = monotonic() + 30
             while monotonic() < ends:
-                if "the last one" in [each.message for each in subscriber.receive(timeout=1)]:
+                if "the last one" in [each.text for each in subscriber.receive(timeout=1)]:
                     break
                 subscriber.acknowledge()
     assert told == []

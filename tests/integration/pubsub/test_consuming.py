@@ -316,12 +316,12 @@ def test_nothing_can_be_done_on_a_closed_connection(connect: Connect) -> None:
 def test_another_process_may_not_have_an_exclusive_queue(
     connect: Connect, name: Name, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from kchat.transports.pubsub import owners
+    from kchat.transports.pubsub import ownership_labels
 
     queue = own_queue(connect().channel(), exchange := fanout(name("room")), name("queue"))
     other = connect().channel()
     # The labels are all that tells processes apart.
-    monkeypatch.setattr(owners, "host", lambda: "elsewhere")
+    monkeypatch.setattr(ownership_labels, "host", lambda: "elsewhere")
     with pytest.raises(ResourceLocked, match="another process"):
         own_queue(other, exchange, queue)
     with pytest.raises(ResourceLocked, match="another process"):

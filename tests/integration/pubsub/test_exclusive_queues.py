@@ -10,7 +10,7 @@ import kombu
 import pytest
 from amqp.exceptions import NotFound, PreconditionFailed, ResourceLocked
 
-from kchat.transports.pubsub import owners
+from kchat.transports.pubsub import ownership_labels
 from tests.brokers.processes import Commands
 from tests.brokers.pubsub import Emulator
 from tests.integration.pubsub.driving import (
@@ -125,16 +125,18 @@ def test_an_owner_on_another_host_is_left_alone_until_its_lease_runs_out(
     connect: Connect, name: Name, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exchange, queue = fanout(name("room")), name("queue")
-    own_labels = owners.own_labels
+    own_labels = ownership_labels.own_labels
     with monkeypatch.context() as elsewhere:
         # The labels are all that tells hosts apart; the emulator cannot update them, so they begin with a lease.
-        elsewhere.setattr(owners, "host", lambda: "elsewhere")
-        elsewhere.setattr(owners, "own_labels", lambda owner=None: owners.with_lease(own_labels(owner)))
+        elsewhere.setattr(ownership_labels, "host", lambda: "elsewhere")
+        elsewhere.setattr(
+            ownership_labels, "own_labels", lambda owner=None: ownership_labels.with_lease(own_labels(owner))
+        )
         own_queue(connect().channel(), exchange, queue)
     connection = connect()
     with pytest.raises(ResourceLocked):
         own_queue(connection.channel(), exchange, queue)
-    later = time.time() + owners.LEASE_SECONDS + 1
+    later = time.time() + ownership_labels.LEASE_SECONDS + 1
     monkeypatch.setattr(time, "time", lambda: later)
     arrived = listen(connection.channel(), own_queue(connection.channel(), exchange, queue))
     monkeypatch.undo()

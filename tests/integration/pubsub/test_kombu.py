@@ -12,7 +12,7 @@ from amqp.exceptions import ChannelError, NotFound, PreconditionFailed, Resource
 from kombu.mixins import ConsumerMixin
 from kombu.simple import SimpleQueue
 
-from kchat.transports.pubsub import owners
+from kchat.transports.pubsub import ownership_labels
 from kchat.transports.pubsub.errors import NotSupported
 from tests.integration.pubsub.driving import (
     Connect,
@@ -123,7 +123,7 @@ def test_an_answer_goes_to_another_process_own_queue(
     answering = connect().channel()
     with monkeypatch.context() as elsewhere:
         # The labels are all that tells processes apart.
-        elsewhere.setattr(owners, "host", lambda: "elsewhere")
+        elsewhere.setattr(ownership_labels, "host", lambda: "elsewhere")
         send(answering, "", b"answer", routing_key=queue)
         with pytest.raises(ResourceLocked):
             answering.queue_delete(queue)

@@ -13,7 +13,7 @@ from amqp.exceptions import AccessRefused, AMQPError, RecoverableConnectionError
 from google.protobuf.empty_pb2 import Empty  # type: ignore[import-untyped]  # it has no types
 from google.pubsub_v1 import types
 
-from kchat.transports.pubsub import owners
+from kchat.transports.pubsub import ownership_labels
 from kchat.transports.pubsub.errors import NoCredentials, PublishTimedOut
 from tests.brokers.wait import wait_until
 from tests.integration.pubsub.answering import Answer, Service, answering, no
@@ -197,7 +197,7 @@ def test_an_own_subscription_is_made_as_it_should_be_and_renews_its_lease(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # The emulator cannot update labels.
-    monkeypatch.setattr(owners, "FIRST_RENEWAL_SECONDS", 0.0)
+    monkeypatch.setattr(ownership_labels, "FIRST_RENEWAL_SECONDS", 0.0)
     answers: dict[str, Answer] = {
         "CreateTopic": lambda request: request,
         "CreateSubscription": lambda request: request,
@@ -216,11 +216,11 @@ def test_an_own_subscription_is_made_as_it_should_be_and_renews_its_lease(
     assert created.enable_message_ordering
     assert created.expiration_policy.ttl.days == 1
     assert created.message_retention_duration.seconds == 600
-    assert owners.is_mine(created.labels)
-    assert owners.LEASE not in created.labels
+    assert ownership_labels.is_mine(created.labels)
+    assert ownership_labels.LEASE not in created.labels
     assert list(renewal.update_mask.paths) == ["labels"]
     labels = dict(renewal.subscription.labels)
-    assert int(labels.pop(owners.LEASE)) > time.time() + owners.LEASE_SECONDS - 60
+    assert int(labels.pop(ownership_labels.LEASE)) > time.time() + ownership_labels.LEASE_SECONDS - 60
     assert labels == dict(created.labels)
     assert (
         notes.wait_for("DeleteSubscription").subscription == "projects/project/subscriptions/kchat-room-ada-1"

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 from amqp.exceptions import NotFound
 
-from kchat.transports.pubsub import owners, sweep
+from kchat.transports.pubsub import ownership_labels, sweep
 from tests.brokers.processes import Commands, Process
 from tests.brokers.pubsub import Emulator
 from tests.integration.pubsub.driving import Connect, fanout, lasting_queue, listen, own_queue
@@ -82,7 +82,7 @@ def test_a_subscription_that_came_to_life_again_is_not_deleted(
 @contextmanager
 def on_another_host(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with monkeypatch.context() as patched:
-        patched.setattr(owners, "host", lambda: "another")
+        patched.setattr(ownership_labels, "host", lambda: "another")
         yield
 
 

@@ -27,7 +27,7 @@ from kchat import (
     TooLarge,
     Unreachable,
 )
-from kchat.events import Back, Event, Lost
+from kchat.events import Disconnected, Event, Reconnected
 from tests.brokers.ports import free_port
 from tests.brokers.processes import Commands, Process
 from tests.brokers.proxy import Proxy
@@ -45,7 +45,7 @@ def drain(subscriber: Subscriber, count: int) -> list[Message]:
 
 
 def texts(subscriber: Subscriber, count: int) -> list[str]:
-    return [message.message for message in drain(subscriber, count)]
+    return [message.text for message in drain(subscriber, count)]
 
 
 def channels(server: redis.Redis) -> list[bytes | str]:
@@ -64,13 +64,13 @@ def settings(redis_url: str, room: str) -> Settings:
 def test_the_first_message_after_listening_is_heard(settings: Settings) -> None:
     for turn in range(20):
         with Subscriber(settings, "bob") as subscriber, Sender(settings, "ada") as sender:
-            assert sender.send(str(turn)).heard is True
+            assert sender.send(str(turn)).routed is True
             assert texts(subscriber, 1) == [str(turn)]
 
 
 def test_a_sender_is_told_when_nobody_listens(settings: Settings) -> None:
     with Sender(settings, "ada") as sender:
-        assert sender.send("hello").heard is False
+        assert sender.send("hello").routed is False
     with Sender(settings, "ada", mandatory=True) as sender, pytest.raises(Returned):
         sender.send("hello")
 
@@ -78,7 +78,7 @@ def test_a_sender_is_told_when_nobody_listens(settings: Settings) -> None:
 def test_a_room_is_of_one_database(redis_server: Redis, room: str) -> None:
     here, there = (Settings.resolve(url=redis_server.new_database(), room=room) for _ in range(2))
     with Subscriber(here, "bob"), Sender(there, "ada") as sender:
-        assert sender.send("hello").heard is False
+        assert sender.send("hello").routed is False
 
 
 def test_what_redis_cli_publishes_is_a_message_of_nobody(
@@ -88,8 +88,8 @@ def test_what_redis_cli_publishes_is_a_message_of_nobody(
         server.publish(f"/{database}.{settings.room}", "hi")
         server.publish(f"/{database}.{settings.room}", '{"username":"ada","message":"hello"}')
         plain, ours = drain(subscriber, 2)
-    assert (plain.username, plain.message) == (None, "hi")
-    assert (ours.username, ours.message) == ("ada", "hello")
+    assert (plain.username, plain.text) == (None, "hi")
+    assert (ours.username, ours.text) == ("ada", "hello")
 
 
 def test_a_message_over_the_limit_is_refused_and_one_at_the_limit_arrives(settings: Settings) -> None:
@@ -98,7 +98,7 @@ def test_a_message_over_the_limit_is_refused_and_one_at_the_limit_arrives(settin
             sender.send("x" * settings.transport.max_body)
         sender.send("x" * (settings.transport.max_body - 1000))
         (message,) = drain(subscriber, 1)
-    assert len(message.message) == settings.transport.max_body - 1000
+    assert len(message.text) == settings.transport.max_body - 1000
 
 
 @pytest.mark.parametrize("end", [Process.interrupt, Process.kill])
@@ -131,9 +131,9 @@ def test_a_subscriber_that_the_server_drops_comes_back_and_says_that_it_was_away
             lambda: subscriber.receive(timeout=0.1) == [] and len(told) > 1, what="the subscriber to be back"
         )
         lost, back = told
-        assert isinstance(lost, Lost)
-        assert isinstance(back, Back)
-        assert not back.lossless
+        assert isinstance(lost, Disconnected)
+        assert isinstance(back, Reconnected)
+        assert not back.durable
         sender.send("hello again")
         assert texts(subscriber, 1) == ["hello again"]
 
@@ -155,7 +155,7 @@ def test_a_link_that_is_dead_without_a_word_is_noticed_by_a_subscriber(
         assert time.monotonic() - started < 2
         proxy.restore()
         wait_until(
-            lambda: subscriber.receive(timeout=0.1) == [] and isinstance(told[-1], Back),
+            lambda: subscriber.receive(timeout=0.1) == [] and isinstance(told[-1], Reconnected),
             30,
             "the subscriber to be back",
         )
@@ -177,7 +177,7 @@ def test_a_server_that_restarts_finds_its_subscribers_and_senders_again(own_redi
         wait_until(
             lambda: subscriber.receive(timeout=0.1) == [] and "Back" in told, 30, "the subscriber to be back"
         )
-        assert sender.send("after").heard is True
+        assert sender.send("after").routed is True
         assert texts(subscriber, 1) == ["after"]
 
 
@@ -221,7 +221,9 @@ def test_a_confirmation_that_was_lost_makes_no_second_message(
     with (
         Subscriber(settings, "bob") as subscriber,
         Sender(
-            through, "ada", on_event=lambda event: proxy.restore() if isinstance(event, Lost) else None
+            through,
+            "ada",
+            on_event=lambda event: proxy.restore() if isinstance(event, Disconnected) else None,
         ) as sender,
     ):
         sender.send("before")
@@ -266,7 +268,7 @@ def test_an_account_that_may_only_publish_can_send_and_one_that_may_only_subscri
     listener = Settings.resolve(url=account("+subscribe", "+unsubscribe", f"&/{database}.{room}"), room=room)
     talker = Settings.resolve(url=account("+publish", f"&/{database}.{room}"), room=room)
     with Subscriber(listener, "bob") as subscriber, Sender(talker, "ada") as sender:
-        assert sender.send("hello").heard is True
+        assert sender.send("hello").routed is True
         assert texts(subscriber, 1) == ["hello"]
     with pytest.raises(NotAuthorised):
         Sender(listener, "ada").send("hello")

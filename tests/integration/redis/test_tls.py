@@ -67,7 +67,7 @@ def test_a_message_goes_both_ways_over_tls(server: TlsRedis, trust: str, room: s
         assert sender.send("x" * (1 << 20)).confirmed
         messages = subscriber.receive(timeout=5)
         messages += subscriber.receive(timeout=5) if len(messages) < 2 else []
-    assert [len(message.message) for message in messages] == [5, 1 << 20]
+    assert [len(message.text) for message in messages] == [5, 1 << 20]
 
 
 @pytest.mark.parametrize(
@@ -106,4 +106,4 @@ def test_redis_pys_own_options_may_stand_in_the_url(server: TlsRedis, room: str,
     url = f"rediss://localhost:{server.port}/0?{option.format(ca=server.made.ca)}"
     there = Settings.resolve(url=url, room=room, environ={})
     with Subscriber(there, "bob"), Sender(there, "ada") as sender:
-        assert sender.send("hello").heard is True
+        assert sender.send("hello").routed is True

@@ -16,7 +16,7 @@ from kchat.display import create
 from kchat.display.escaping import cautious_cells, width
 from kchat.display.lines import wrap
 from kchat.message import Message
-from kchat.message.unprintable import visible
+from kchat.message.unprintable import escape_unprintable
 from tests.hostile.corpus import TEXTS
 from tests.hostile.safe import ROW, why_unsafe
 from tests.unit.display.terminal import Terminal
@@ -156,7 +156,7 @@ def test_print_names_the_account_unless_the_body_begins_with_its_name_and_has_no
 def test_print_knows_whose_a_body_is_in_any_order_of_keys_where_the_looker_shares_the_account() -> None:
     body = '{"message":"hello","username":"guest"}'
     stream = io.StringIO()
-    display = create("print", stream, own="guest", unchecked=True)
+    display = create("print", stream, own="guest", mark_unverified=True)
     display.show(Message.from_body(body.encode(), account="guest"))
     display.flush()
     assert stream.getvalue() == f"Received {body}\n"
@@ -227,7 +227,7 @@ def test_a_terminal_that_is_resized_wraps_anew(terminal: Callable[[int, int], Te
     assert tty.rows()[2] == "         | word word word word word word"
 
 
-@given(NASTY.map(visible), st.integers(1, 30), st.integers(0, 30), st.sampled_from(["", "  "]))
+@given(NASTY.map(escape_unprintable), st.integers(1, 30), st.integers(0, 30), st.sampled_from(["", "  "]))
 def test_wrapping_loses_nothing_but_spaces_and_keeps_to_the_columns(
     text: str, columns: int, start: int, indent: str
 ) -> None:

@@ -10,7 +10,7 @@ import pytest
 from kchat import Message
 from kchat.display import create
 from kchat.display.escaping import width
-from kchat.display.names import UNCHECKED, doubt, signature
+from kchat.display.names import UNVERIFIED, signature, unverified_suffix
 
 
 def said(username: str | None, account: str | None) -> Message:
@@ -27,7 +27,7 @@ def line(mode: str, message: Message, **options: object) -> str:
 
 
 @pytest.mark.parametrize(
-    ("username", "account", "unchecked", "shown"),
+    ("username", "account", "mark_unverified", "shown"),
     [
         ("ada", "ada", True, "ada"),
         ("ada", "ada", False, "ada"),
@@ -46,10 +46,10 @@ def line(mode: str, message: Message, **options: object) -> str:
     ],
 )
 def test_a_name_stands_alone_only_where_the_broker_vouches_for_it(
-    username: str | None, account: str | None, unchecked: bool, shown: str
+    username: str | None, account: str | None, mark_unverified: bool, shown: str
 ) -> None:
-    assert "".join(signature(username, account, unchecked=unchecked)) == shown
-    assert line("plain", said(username, account), unchecked=unchecked)[9:] == f"{shown}: hello"
+    assert "".join(signature(username, account, mark_unverified=mark_unverified)) == shown
+    assert line("plain", said(username, account), mark_unverified=mark_unverified)[9:] == f"{shown}: hello"
 
 
 @pytest.mark.parametrize("columns", range(3, 40))
@@ -58,8 +58,8 @@ def test_a_name_stands_alone_only_where_the_broker_vouches_for_it(
 def test_however_narrow_the_column_the_doubt_is_never_cut_off(
     columns: int, username: str, account: str | None
 ) -> None:
-    shown, behind = signature(username, account, unchecked=True, columns=columns)
-    assert behind in (UNCHECKED, doubt(username, account, unchecked=True))
+    shown, behind = signature(username, account, mark_unverified=True, columns=columns)
+    assert behind in (UNVERIFIED, unverified_suffix(username, account, mark_unverified=True))
     assert width(shown) + width(behind) <= columns
 
 
@@ -78,25 +78,25 @@ def test_a_body_cannot_claim_to_be_verified() -> None:
 def test_a_body_is_shown_as_it_came_unless_it_came_from_somebody_elses_account() -> None:
     body = '{"username":"ada","message":"hello"}'
     for account, behind in (("rmq", ""), ("ada", ""), (None, ""), ("guest", " (via guest)")):
-        shown = line("print", said("ada", account), own="rmq", unchecked=True)
+        shown = line("print", said("ada", account), own="rmq", mark_unverified=True)
         assert shown == f"Received {body}{behind}"
 
 
 def test_the_live_table_shows_it_too() -> None:
     for account, shown in (("ada", "ada  "), ("guest", "ada (via guest)"), (None, "ada ?")):
-        row = line("rich", said("ada", account), unchecked=True)
+        row = line("rich", said("ada", account), mark_unverified=True)
         assert row.startswith(shown)
-    assert not line("rich", said("ada", "ada"), unchecked=True).startswith("ada ?")
+    assert not line("rich", said("ada", "ada"), mark_unverified=True).startswith("ada ?")
 
 
 def test_the_doubt_is_dim_where_there_is_colour() -> None:
     assert "\x1b[2m (via guest)\x1b[0m" in line("plain", said("ada", "guest"), color=True)
-    assert "\x1b[2m ?\x1b[0m" in line("plain", said("ada", None), color=True, unchecked=True)
+    assert "\x1b[2m ?\x1b[0m" in line("plain", said("ada", None), color=True, mark_unverified=True)
 
 
 @pytest.mark.parametrize("account", ["rmq", "ada"])
 def test_a_line_does_not_name_the_account_that_everybody_shares(account: str) -> None:
-    assert line("plain", said("ada", account), own="rmq", unchecked=True).endswith(" ada: hello")
+    assert line("plain", said("ada", account), own="rmq", mark_unverified=True).endswith(" ada: hello")
 
 
 @pytest.mark.parametrize("mode", ["plain", "rich", "print", "json"])
@@ -112,18 +112,18 @@ def test_an_account_whose_name_looks_like_anothers_is_spelled_out(mode: str) -> 
     }
     for account, spelling in alike.items():
         for username in (account, "ada"):
-            shown = line(mode, said(username, account), unchecked=True, own="rmq")
+            shown = line(mode, said(username, account), mark_unverified=True, own="rmq")
             if mode == "json":
                 told = json.loads(shown)
                 assert (told["account"], told["verified"]) == (account, False)
             else:
                 assert f"(via {spelling})" in shown, shown
-    assert "via" not in line(mode, said("ada", "ada"), unchecked=True, own="rmq")
+    assert "via" not in line(mode, said("ada", "ada"), mark_unverified=True, own="rmq")
 
 
 @pytest.mark.parametrize("columns", range(1, 30))
 def test_a_spelled_out_account_fits_its_column_or_leaves_the_doubt(columns: int) -> None:
-    shown, behind = signature("\u0430da", "\u0430da", unchecked=True, columns=columns)
-    assert behind in (UNCHECKED, r" (via \u0430da)", "")
+    shown, behind = signature("\u0430da", "\u0430da", mark_unverified=True, columns=columns)
+    assert behind in (UNVERIFIED, r" (via \u0430da)", "")
     assert behind or columns < 3
     assert width(shown) + width(behind) <= max(columns, 1)

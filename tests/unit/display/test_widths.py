@@ -19,7 +19,7 @@ from rich.cells import get_character_cell_size
 from kchat.display import create
 from kchat.display.escaping import cautious_cells, cells, most_cells
 from kchat.message import Message
-from kchat.message.unprintable import visible
+from kchat.message.unprintable import escape_unprintable
 from tests.hostile.corpus import TEXTS
 from tests.unit.display.drawn import WIDTHS, rows_drawn
 from tests.unit.display.terminal import Terminal
@@ -46,7 +46,7 @@ def of_each_kind() -> list[str]:
     for code in range(0x80, sys.maxunicode + 1):
         character = chr(code)
         kind = unicodedata.category(character), unicodedata.east_asian_width(character)
-        if kind not in seen and visible(f"a{character}") == f"a{character}":
+        if kind not in seen and escape_unprintable(f"a{character}") == f"a{character}":
             seen[kind] = character
     return list(seen.values())
 
@@ -115,12 +115,12 @@ def test_no_message_looks_like_two(
     mode: str, text: str, username: str, account: str | None, columns: int, color: bool
 ) -> None:
     messages = [said(username + FORGED, text + FORGED, account), said(username, text + FORGED, account)]
-    assert not forged(mode, columns, messages, color=color, unchecked=True)
+    assert not forged(mode, columns, messages, color=color, mark_unverified=True)
 
 
 @pytest.mark.parametrize("columns", [1, 2, 5, 9, 13])
 def test_on_a_terminal_too_narrow_for_a_name_nothing_wraps_either(columns: int) -> None:
-    display, stream = at_terminal("plain", columns, color=False, unchecked=True)
+    display, stream = at_terminal("plain", columns, color=False, mark_unverified=True)
     display.show(said("漢" * 9 + FORGED, "漢" * 9 + FORGED))
     display.flush()
     for width in WIDTHS.values():
@@ -180,7 +180,7 @@ def test_a_dumb_terminal_is_sent_no_sequences_and_wraps_nothing(monkeypatch: pyt
 def test_the_mark_behind_a_name_is_always_on_the_screen(mode: str, columns: int) -> None:
     for character in (*NEWLY_WIDE[::10], "漢", "я", "a", "é", "…", "\u0e01\u0e34"):
         for account, mark in ((None, " ?"), ("guest", "(via guest)")):
-            display, stream = at_terminal(mode, columns, color=False, unchecked=True)
+            display, stream = at_terminal(mode, columns, color=False, mark_unverified=True)
             display.show(said(character * 40, "hello", account))
             display.flush()
             for terminal, width in WIDTHS.items():
@@ -201,7 +201,7 @@ def test_the_mark_behind_a_name_is_always_in_the_table(
     monkeypatch.setattr("pyte.screens.wcwidth", WIDTHS[terminal_kind])
     tty = terminal(*size)
     for character in ("䷀", "\U0001f1e6", "漢", "я", "☰", "a", "e\u0301"):
-        display = create("rich", tty.stream, unchecked=True)
+        display = create("rich", tty.stream, mark_unverified=True)
         display.show(said(character * 40, "hello"))
         display.open("chat")
         row = next(row for row in tty.rows() if "12:04" in row)
@@ -213,7 +213,7 @@ def test_no_character_is_wider_for_others_than_for_us() -> None:
     wrong = []
     for code in range(0x80, sys.maxunicode + 1):
         character = chr(code)
-        if not character.isprintable() or visible(f"a{character}") != f"a{character}":
+        if not character.isprintable() or escape_unprintable(f"a{character}") != f"a{character}":
             continue
         sizes = get_character_cell_size(character), cells(character), cautious_cells(character)
         if not WIDTHS["Unicode 17"](character) <= cells(character) <= cautious_cells(character) or (
@@ -229,4 +229,4 @@ def test_the_corpus_looks_like_as_many_messages_as_there_are() -> None:
         messages = [said("mallory", text[:500]) for text in TEXTS.values()]
         messages += [said(text[:500], "hello", "guest") for text in TEXTS.values()]
         for columns in (24, 40, 80):
-            assert not forged(mode, columns, messages, unchecked=True)
+            assert not forged(mode, columns, messages, mark_unverified=True)

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from kchat.client.deduplication import REMEMBERED, Repeats
+from kchat.client.deduplication import REMEMBERED, Deduplicator
 from kchat.message import Message
 
 
 def test_a_body_that_comes_again_is_a_repeat() -> None:
-    repeats, message = Repeats(), Message.compose("ada", "hello")
+    repeats, message = Deduplicator(), Message.compose("ada", "hello")
     assert not repeats.has(message)
     assert repeats.has(Message.from_body(message.body))
     assert not repeats.has(Message.compose("ada", "hello"))
 
 
 def test_who_sends_no_id_may_say_a_thing_twice() -> None:
-    repeats, message = Repeats(), Message.from_body(b'{"username":"ada","message":"hello"}')
+    repeats, message = Deduplicator(), Message.from_body(b'{"username":"ada","message":"hello"}')
     assert [repeats.has(message), repeats.has(message)] == [False, False]
 
 
 def test_as_many_are_remembered_as_it_says_and_no_more_than_twice_as_many() -> None:
-    repeats = Repeats()
+    repeats = Deduplicator()
     messages = [Message.compose("ada", str(number)) for number in range(2 * REMEMBERED + 1)]
     for number, message in enumerate(messages):
         assert not repeats.has(message)
@@ -28,7 +28,7 @@ def test_as_many_are_remembered_as_it_says_and_no_more_than_twice_as_many() -> N
 
 
 def test_after_forgetting_nothing_was_here_before() -> None:
-    repeats, message = Repeats(), Message.compose("ada", "hello")
+    repeats, message = Deduplicator(), Message.compose("ada", "hello")
     repeats.has(message)
     repeats.forget()
     assert not repeats.has(message)

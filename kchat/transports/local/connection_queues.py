@@ -9,7 +9,7 @@ from amqp.exceptions import ConsumerCancelled
 
 from . import history, sweep, topology
 from .history import Beginning
-from .owners import Owner
+from .process_locks import Owner
 from .queues import ExclusiveQueue, SharedQueue, Source
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _TOPOLOGY = 0.05
 
 
-class Inboxes:
+class ConnectionQueues:
     """What one connection reads from, and by what right.
 
     Arguments:
@@ -36,7 +36,7 @@ class Inboxes:
         self._version = -1
         self._version_at = 0.0
         #: Somebody wrote since it was last looked whether our queues are still there.
-        self.unchecked = True
+        self.version_due = True
         #: All consumers of the connection, the next to be served first.
         self.consumers: list[Consumer] = []
 
@@ -64,7 +64,7 @@ class Inboxes:
                 for inbox in queues:
                     inbox.settle_done()
                 number = owner.number
-                self._store.write(lambda db: sweep.bury(db, number))
+                self._store.write(lambda db: sweep.release(db, number))
         finally:
             if owner is not None:
                 owner.release()
@@ -204,9 +204,9 @@ class Inboxes:
 
     def _orphans(self, now: float) -> list[Consumer]:
         """The consumers whose queues somebody else has deleted."""
-        if not self.unchecked or now < self._version_at:
+        if not self.version_due or now < self._version_at:
             return []
-        self.unchecked, self._version_at = False, now + _TOPOLOGY
+        self.version_due, self._version_at = False, now + _TOPOLOGY
         version = self._store.value("SELECT version FROM topology")
         if version == self._version:
             return []

@@ -115,9 +115,9 @@ def speaker(quiet: bool) -> Callable[[object], None]:
 
             line = mask(line)
         if not (line.isascii() and line.isprintable()):
-            from kchat.message.unprintable import visible  # takes a while to load
+            from kchat.message.unprintable import escape_unprintable  # takes a while to load
 
-            line = visible(line, keep_newlines=False)
+            line = escape_unprintable(line, keep_newlines=False)
         if sys.stderr is not None:  # closed by the parent process
             sys.stderr.write(line + "\n")
             sys.stderr.flush()

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 from amqp.exceptions import AMQPError, ChannelError, RecoverableConnectionError, ResourceError
 from google.pubsub_v1 import types
 
-from . import owners
+from . import ownership_labels
 from .clients import Clients, chunks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 
-class Leases:
+class AckManager:
     """Holds the messages of one subscription that were delivered to one channel and are not settled.
 
     Acknowledgements go out from a thread of its own, all that have gathered in one request; so do messages that are
@@ -42,7 +42,7 @@ class Leases:
         self._doing = f"acknowledge in {subscription.rpartition('/')[2]}"
         self._failed = failed
         self._renew = renew
-        self._renewal_due = monotonic() + owners.FIRST_RENEWAL_SECONDS
+        self._renewal_due = monotonic() + ownership_labels.FIRST_RENEWAL_SECONDS
         self._changed = threading.Condition()
         self._held: dict[str, float] = {}
         self._handles: dict[str, str] = {}
@@ -56,7 +56,7 @@ class Leases:
         self._stopping = False
         self._dropped = threading.Event()
         self._heard = monotonic()
-        self._thread = threading.Thread(target=self._run, name="pubsub-leases", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="pubsub-acks", daemon=True)
         self._thread.start()
 
     def hold(self, received: Iterable[Any]) -> list[Any]:
@@ -170,7 +170,7 @@ class Leases:
         if heartbeat and monotonic() - self._heard >= heartbeat and not self._stopping:
             self._ask_for_a_sign_of_life(heartbeat)
         if monotonic() >= self._renewal_due and not self._stopping:
-            self._renewal_due = monotonic() + owners.RENEWAL_SECONDS
+            self._renewal_due = monotonic() + ownership_labels.RENEWAL_SECONDS
             self._renew()
 
     def _call(self, method: Callable[..., object], request: Any, timeout: float | None = None) -> None:
