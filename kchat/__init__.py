@@ -46,7 +46,7 @@ if TYPE_CHECKING:
         Untrusted,
     )
     from kchat.message import Message
-    from kchat.transports import TRANSPORTS, TransportInfo
+    from kchat.transports import TRANSPORTS, Transport
 
 __version__ = "0.1.0"
 
@@ -80,7 +80,7 @@ _HOMES = {
     "kchat.config.settings": ("Broker", "Settings"),
     "kchat.client.subscriber": ("Subscriber",),
     "kchat.config.tls": ("TlsOptions",),
-    "kchat.transports": ("TRANSPORTS", "TransportInfo"),
+    "kchat.transports": ("TRANSPORTS", "Transport"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 _MODULES = ("aio", "events")
@@ -111,7 +111,7 @@ __all__ = [
     "Subscriber",
     "TlsOptions",
     "TooLarge",
-    "TransportInfo",
+    "Transport",
     "Unavailable",
     "Unreachable",
     "Untrusted",

@@ -7,7 +7,7 @@ import json
 import click
 
 from kchat.cli.help import Command
-from kchat.transports import TRANSPORTS, Capabilities, TransportInfo
+from kchat.transports import TRANSPORTS, Capabilities, Transport
 
 _ABILITIES = [name.replace("_", " ") for name in Capabilities._fields]
 
@@ -52,7 +52,7 @@ def as_text() -> str:
     return "\n".join([*lines, "", *(f"{info.name}: {info.note}" for info in TRANSPORTS.values())])
 
 
-def _usable(info: TransportInfo) -> str:
+def _usable(info: Transport) -> str:
     if info.lacking:
         return f"no: this Python lacks {', '.join(info.lacking)}"
     return "yes" if info.installed else info.install_command

@@ -17,7 +17,7 @@ from kchat.config import url_options
 from kchat.config.tls import TlsOptions
 from kchat.config.validation import check_room, has_control
 from kchat.errors import SettingsError
-from kchat.transports import TRANSPORTS, TransportInfo, by_scheme
+from kchat.transports import TRANSPORTS, Transport, by_scheme
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -54,7 +54,7 @@ class Broker:
     options: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def transport(self) -> TransportInfo:
+    def transport(self) -> Transport:
         """The registry's line for the scheme."""
         return by_scheme(self.scheme)
 
@@ -222,7 +222,7 @@ class Settings:
         return self.brokers[0]
 
     @property
-    def transport(self) -> TransportInfo:
+    def transport(self) -> Transport:
         """The registry's line for the brokers."""
         return self.broker.transport
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection
 
 from kchat.errors import SettingsError
-from kchat.transports import PREDECLARED_FANOUT
+from kchat.transports.amqp import PREDECLARED_FANOUT
 
 MAX_BYTES = 255
 """AMQP 0-9-1 section 4.2.5.3: an exchange's name is a short string."""

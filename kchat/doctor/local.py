@@ -19,8 +19,8 @@ from kchat.client.connection import broker_errors
 from kchat.doctor import Check, Options, Outcome, driver, note, ok, skipped, wrong
 from kchat.doctor.connected import ConnectedWalk
 from kchat.doctor.round_trip import beside_the_room, in_the_room
-from kchat.transports import local
 from kchat.transports.local import place, untrusted
+from kchat.transports.local.options import Options as UrlOptions
 
 if TYPE_CHECKING:
     from kchat.config.settings import Settings
@@ -152,7 +152,7 @@ def lock(walk: Walk) -> Outcome:
                 f"file:{quote(walk.real)}?mode=rw", uri=True, timeout=seconds, isolation_level=None
             )
         ) as db:
-            watchdog = untrusted.guard(db, local.Options.max_message_bytes)
+            watchdog = untrusted.guard(db, UrlOptions.max_message_bytes)
             db.execute("BEGIN IMMEDIATE")
             db.execute("ROLLBACK")
     except sqlite3.Error as error:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from kchat import TRANSPORTS, TransportInfo
+from kchat import TRANSPORTS, Transport
 from tests.brokers.processes import Commands
 from tests.brokers.pubsub import own_pubsub_emulator
 from tests.contract.people import People, people_at
@@ -48,20 +48,20 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @pytest.fixture(params=[pytest.param(name, id=name) for name in TRANSPORTS])
-def transport(request: pytest.FixtureRequest) -> TransportInfo:
+def transport(request: pytest.FixtureRequest) -> Transport:
     """Each transport of the registry."""
     return TRANSPORTS[request.param]
 
 
 @pytest.fixture
-def place(request: pytest.FixtureRequest, transport: TransportInfo) -> Iterator[Place]:
+def place(request: pytest.FixtureRequest, transport: Transport) -> Iterator[Place]:
     """A broker of that kind in which nobody but the test is."""
     with place_of(transport.name).shared(request) as found:
         yield found
 
 
 @pytest.fixture
-def own_place(request: pytest.FixtureRequest, transport: TransportInfo) -> Iterator[Place]:
+def own_place(request: pytest.FixtureRequest, transport: Transport) -> Iterator[Place]:
     """A broker of that kind that the test may restart."""
     with place_of(transport.name).own(request) as found:
         yield found
@@ -75,7 +75,7 @@ def people(place: Place, commands: Commands) -> Iterator[People]:
 
 
 @pytest.fixture
-def can(request: pytest.FixtureRequest, transport: TransportInfo, commands: Commands) -> Can:
+def can(request: pytest.FixtureRequest, transport: Transport, commands: Commands) -> Can:
     """Asks whether the transport can do something. If not, that is declared, shown, and noted in the table.
 
     It takes the name of an ability of the registry, or ``processes``.

@@ -64,7 +64,7 @@ def test_kombu_gets_what_it_has_put(run: Run, capsys: pytest.CaptureFixture[str]
 
 
 def test_the_redis_example_gets_kchats_transport(run: Run) -> None:
-    from kchat.transports.redis import Transport
+    from kchat.transports.redis.transport import Transport
 
     assert isinstance(run(the("redis:Transport"))["connection"].transport, Transport)
 

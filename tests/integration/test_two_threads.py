@@ -34,7 +34,9 @@ def connection(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
         opened = kombu.Connection(emulator.url(emulator.new_project()))
     else:
         server: Redis = request.getfixturevalue("redis_server")
-        opened = kombu.Connection(server.new_database(), transport="kchat.transports.redis:Transport")
+        opened = kombu.Connection(
+            server.new_database(), transport="kchat.transports.redis.transport:Transport"
+        )
     with opened:
         yield opened
 

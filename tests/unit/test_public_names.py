@@ -39,7 +39,7 @@ NAMES = [
     "Subscriber",
     "TlsOptions",
     "TooLarge",
-    "TransportInfo",
+    "Transport",
     "Unavailable",
     "Unreachable",
     "Untrusted",

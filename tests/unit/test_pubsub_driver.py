@@ -9,7 +9,7 @@ import kombu
 import pytest
 
 from kchat import transports
-from kchat.transports.pubsub import MissingDriver
+from kchat.transports.pubsub.errors import MissingDriver
 
 LOOK = """
 import sys

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from kchat import TRANSPORTS, Settings, TransportInfo
+from kchat import TRANSPORTS, Settings, Transport
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Place(abc.ABC):
         self.way = way
 
     @property
-    def info(self) -> TransportInfo:
+    def info(self) -> Transport:
         """The registry's line."""
         return TRANSPORTS[self.name]
 

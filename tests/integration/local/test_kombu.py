@@ -16,8 +16,9 @@ import pytest
 from amqp.exceptions import NotAllowed
 from kombu.mixins import ConsumerMixin
 
-from kchat.transports.local import Transport, pace, store, watch
+from kchat.transports.local import pace, store, watch
 from kchat.transports.local.options import default_path
+from kchat.transports.local.transport import Transport
 from tests.brokers.wait import Deadline
 from tests.integration.local.conftest import Connect
 from tests.integration.local.drive import drain, listen, own_queue, rest, send
@@ -373,7 +374,7 @@ def test_a_path_can_be_given_without_a_url(tmp_path: Path) -> None:
         kombu.Connection(transport="local", hostname=str(room)),
         kombu.Connection(transport="local", transport_options={"path": str(room)}),
         kombu.Connection("local://", transport_options={"path": str(room)}),
-        kombu.Connection(transport="kchat.transports.local:Transport", hostname=f"local://{room}"),
+        kombu.Connection(transport="kchat.transports.local.transport:Transport", hostname=f"local://{room}"),
     ):
         assert Transport(connection).options().path == str(room)
 

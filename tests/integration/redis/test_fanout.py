@@ -12,7 +12,7 @@ import pytest
 import redis
 from amqp.exceptions import ChannelError
 
-from kchat.transports.redis import Transport
+from kchat.transports.redis.transport import Transport
 from tests.brokers.wait import wait_until
 from tests.integration.redis.conftest import Open
 
