@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Self
 from kchat import errors, events
 from kchat.client.connection import Backoff, keep_trying
 from kchat.client.in_flight import InFlight, Receipt
-from kchat.client.publisher import Publisher
+from kchat.client.sender_connection import SenderConnection
 from kchat.config.validation import check_username, login_name
 from kchat.message import Message
 
@@ -111,7 +111,7 @@ class Sender:
         routing_key = settings.room if transport.routing_key_is_room else ""
         if transport.orders_by_routing_key:
             routing_key = self.username
-        self._publisher = Publisher(settings, self._in_flight, routing_key, on_event)
+        self._connection = SenderConnection(settings, self._in_flight, routing_key, on_event)
         self._backoff = Backoff()
         self._failing_since: float | None = None
         self._given_up = 0
@@ -136,7 +136,7 @@ class Sender:
         with self._in_use:
             if kind is not None and self.unsettled:
                 # Interrupted while the broker owes an answer: it may not answer a goodbye either.
-                self._publisher.drop()
+                self._connection.drop()
             self.close()
 
     @property
@@ -151,16 +151,16 @@ class Sender:
             kchat.errors.BrokerError: see :func:`kchat.client.connection.connect`.
         """
         with self._in_use:
-            if self._publisher.connected:
+            if self._connection.connected:
                 return
             if self._wait:
-                keep_trying(self._publisher.open, self._on_event, lambda: bool(self._closing))
-                if not self._publisher.connected:
+                keep_trying(self._connection.open, self._on_event, lambda: bool(self._closing))
+                if not self._connection.connected:
                     raise errors.Closed(f"the sender to {self.settings} was closed before it was connected")
             else:
-                self._publisher.open()
+                self._connection.open()
             # The broker counts from 1 again; what a stream that was left had in flight before a close() comes first.
-            with self._publisher.errors:
+            with self._connection.errors:
                 self._publish_again(rejoin=False)
 
     def close(self) -> None:
@@ -175,14 +175,14 @@ class Sender:
             with self._in_use:
                 if self._streams and self._streaming != get_ident():
                     self._end_stream()
-                self._publisher.close()
+                self._connection.close()
         finally:
             self._closing.discard(who)
 
     def _end_stream(self) -> None:
         """Wait for what another thread's stream has published, and let it end: it would connect again."""
         try:
-            if self._publisher.connected:
+            if self._connection.connected:
                 self._wait_for_confirms(0, 0)
         except errors.KchatError as error:
             self._give_up(error)
@@ -330,7 +330,7 @@ class Sender:
         """
         with self._in_use:
             if receipts is not None:
-                self._publisher.take_last_confirmations()
+                self._connection.take_last_confirmations()
                 self._in_flight.move_settled(receipts)
             self._given_up = len(self._in_flight)
             if self._given_up:
@@ -338,7 +338,7 @@ class Sender:
                 self._losses += 1
                 self._loss = f"{self._given_up} messages not confirmed: {str(error) or type(error).__name__}"
             self._in_flight.clear()
-            self._publisher.drop()
+            self._connection.drop()
 
     def _until_failure(
         self, messages: Iterable[str | Message | None], failures: list[Exception]
@@ -357,18 +357,18 @@ class Sender:
         size, most = len(message.body), self._max_body
         if size > most:
             text = (
-                f"a message of {size:,} bytes is too large: {self._publisher.broker} takes {most:,} at most"
+                f"a message of {size:,} bytes is too large: {self._connection.broker} takes {most:,} at most"
             )
             self._in_flight.refuse(message, errors.TooLarge(text))
             return
-        if not self._publisher.connected:
+        if not self._connection.connected:
             self.open()
         # First noted, then published: whatever interrupts the publishing finds it among what has to be sent again.
         tag, place = self._in_flight.add(message)
         self._mend(lambda: self._publish(tag, place, message))
 
     def _publish(self, tag: int, place: int, message: Message) -> None:
-        publisher = self._publisher
+        publisher = self._connection
         try:
             publisher.publish(tag, place, message)
         except errors.TooLarge as error:
@@ -400,12 +400,12 @@ class Sender:
 
     def _drain(self, timeout: float = _TICK) -> None:
         with suppress(TimeoutError):
-            self._publisher.drain(timeout)
+            self._connection.drain(timeout)
         # Also when something came: it may be anything but the confirmation.
         self._check_deadlines()
 
     def _check_deadlines(self) -> None:
-        publisher = self._publisher
+        publisher = self._connection
         if publisher.blocked is not None:
             if self._closing or monotonic() - publisher.blocked_at > self._blocked_for:
                 raise publisher.refusal()
@@ -419,7 +419,7 @@ class Sender:
 
     def _mend(self, action: Callable[[], None]) -> None:
         """Do it; if the connection or the room is missing, see to that and send again what was not confirmed."""
-        publisher, in_flight = self._publisher, self._in_flight
+        publisher, in_flight = self._connection, self._in_flight
         try:
             with publisher.errors:
                 action()
@@ -447,7 +447,7 @@ class Sender:
 
         It is not the virtual host; and if this account may not make the room, it waits for one that was there before.
         """
-        if not self._publisher.connected:
+        if not self._connection.connected:
             return False
         return not isinstance(cause, errors.NotFound) or (
             self._in_flight.last_settled > 0 and monotonic() < self._rejoin_until
@@ -479,7 +479,7 @@ class Sender:
 
     def _restore(self, cause: errors.KchatError) -> None:
         """Make the room where that is what is missing, else another connection. One attempt."""
-        publisher = self._publisher
+        publisher = self._connection
         if isinstance(cause, errors.NotFound):
             publisher.declare_room()
             return

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from kchat import errors, events
 from kchat.client.connection import Backoff, keep_trying
-from kchat.client.consumer import Consumer
 from kchat.client.deduplication import Deduplicator
 from kchat.client.drops import Drops
 from kchat.client.durable import DURABLE
 from kchat.client.gaps import Number
+from kchat.client.subscriber_connection import SubscriberConnection
 from kchat.config.validation import check_username, login_name
 from kchat.message import Message
 
@@ -122,7 +122,9 @@ class Subscriber:
         self._wait = wait
         self._on_event = on_event
         self._in_use = RLock()
-        self._consumer = Consumer(settings, self.username, durable, self.prefetch, self._in_use, on_event)
+        self._connection = SubscriberConnection(
+            settings, self.username, durable, self.prefetch, self._in_use, on_event
+        )
         self._handed_over: Any = None
         self._done: Any = None
         self._pending, self._acknowledge_due = 0, 0.0
@@ -144,12 +146,12 @@ class Subscriber:
     @property
     def queue_name(self) -> str:
         """The name of its queue; empty before :meth:`open`."""
-        return self._consumer.queue_name
+        return self._connection.queue_name
 
     @property
     def where(self) -> str:
         """``chat at amqp://rmq:***@localhost:5672/``; safe to show."""
-        return f"{self.settings.room} at {self._consumer.broker}"
+        return f"{self.settings.room} at {self._connection.broker}"
 
     def open(self) -> None:
         """Connect, declare the room and the queue, and start to consume. When it returns, nothing that is sent is missed.
@@ -163,7 +165,7 @@ class Subscriber:
             self._connect()
 
     def _connect(self) -> None:
-        if self._consumer.connected:
+        if self._connection.connected:
             return
         if self._wait and self._lost_at is None:
             keep_trying(self._open, self._on_event, lambda: self._stopped)
@@ -171,7 +173,7 @@ class Subscriber:
             self._open()
 
     def _open(self) -> None:
-        self._consumer.open(last=self._last, since=self._since, again=self._lost_at is not None)
+        self._connection.open(last=self._last, since=self._since, again=self._lost_at is not None)
         # After a reconnect the history was seen already.
         self._last = self._since = None
 
@@ -188,7 +190,7 @@ class Subscriber:
         connection stays until :meth:`close`.
         """
         self._stopped = True
-        self._consumer.wake()
+        self._connection.wake()
 
     def close(self) -> None:
         """Stop listening. What was received and not acknowledged goes back to the broker; its own queue goes away.
@@ -202,7 +204,7 @@ class Subscriber:
             # What was not acknowledged comes again after another open().
             self._repeats.forget()
             self._handed_over = self._done = None
-            self._consumer.close()
+            self._connection.close()
 
     def receive(self, timeout: float | None = None, limit: int = BATCH) -> list[Message]:
         """What has arrived, in order; waits for the first message, then takes what else is there.
@@ -225,7 +227,7 @@ class Subscriber:
             return self._receive(deadline, limit) if my_turn else []
 
     def _receive(self, deadline: float | None, limit: int) -> list[Message]:
-        consumer = self._consumer
+        consumer = self._connection
         while not self._stopped:
             if not consumer.connected:
                 self._come_back(deadline)
@@ -245,12 +247,12 @@ class Subscriber:
     @property
     def position(self) -> Position:
         """Up to where :meth:`receive` has handed over, on which connection; for :meth:`acknowledge`."""
-        return Position(self._consumer.connected_at, self._handed_over)
+        return Position(self._connection.connected_at, self._handed_over)
 
     @property
     def has_arrived(self) -> bool:
         """Whether there is more that need not be waited for."""
-        return bool(self._consumer.arrived)
+        return bool(self._connection.arrived)
 
     def acknowledge(self, upto: Position | None = None) -> None:
         """What :meth:`receive` has handed over is done with; the broker may forget it.
@@ -263,16 +265,16 @@ class Subscriber:
             if upto is None:
                 self._acknowledge(self._handed_over)
                 self._handed_over = None
-            elif upto.connected_at == self._consumer.connected_at:
+            elif upto.connected_at == self._connection.connected_at:
                 self._acknowledge(upto.tag)
 
     def _acknowledge(self, tag: Any) -> None:
         self._done = None
-        if tag is None or not self._consumer.connected:
+        if tag is None or not self._connection.connected:
             return
         try:
-            with self._consumer.errors:
-                self._consumer.acknowledge(tag)
+            with self._connection.errors:
+                self._connection.acknowledge(tag)
         except (errors.Closed, errors.Unreachable, errors.NotFound) as error:
             self._lose(error)
 
@@ -316,7 +318,7 @@ class Subscriber:
         self._done = self._handed_over
         self._pending += 1
         now = monotonic()
-        if not self._consumer.arrived or self._pending >= self.half_batch or now >= self._acknowledge_due:
+        if not self._connection.arrived or self._pending >= self.half_batch or now >= self._acknowledge_due:
             self.acknowledge()
             self._pending, self._acknowledge_due = 0, now + BATCH_SECONDS
 
@@ -336,21 +338,21 @@ class Subscriber:
         return max(1, min(BATCH, self.prefetch) // 2)
 
     def _gather(self, deadline: float | None, limit: int) -> list[Message]:
-        arrived, unsettled = self._consumer.arrived, self._handed_over is not None
+        arrived, unsettled = self._connection.arrived, self._handed_over is not None
         start = monotonic()
         if not arrived:
-            longest = None if self._consumer.wakes else _STOP_LOOK
+            longest = None if self._connection.wakes else _STOP_LOOK
             if deadline is not None:
                 left = max(0.0, deadline - start)
                 longest = left if longest is None else min(longest, left)
-            self._consumer.drain(longest)
+            self._connection.drain(longest)
         now = monotonic()
         # What had to be waited for came alone: to look for more costs as much as to show it.
         if now - start < _BURST_PAUSE:
             self._gather_burst(now + BATCH_SECONDS, limit)
         messages: list[Message] = []
-        counts, note_number = self._consumer.counts, self._drops.gaps.note
-        size, verifies, is_repeat = 0, self._consumer.verifies, self._repeats.has
+        counts, note_number = self._connection.counts, self._drops.gaps.note
+        size, verifies, is_repeat = 0, self._connection.verifies, self._repeats.has
         room = self.settings.room
         while arrived and len(messages) < limit and size <= LARGE:
             delivery = arrived.popleft()
@@ -374,7 +376,7 @@ class Subscriber:
         return messages
 
     def _look_for_drops(self, messages: int, size: int) -> None:
-        consumer = self._consumer
+        consumer = self._connection
         if messages:
             consumer.note_sizes(messages, size)
             if not consumer.counts:
@@ -388,22 +390,22 @@ class Subscriber:
 
     def _gather_burst(self, end: float, limit: int) -> None:
         """Take in what else is there, until the time is over or there is enough of it."""
-        arrived = self._consumer.arrived
+        arrived = self._connection.arrived
         while arrived and len(arrived) < limit and monotonic() < end:
             before = len(arrived)
             if sum(len(each.body) for each in arrived) > LARGE:
                 break
-            self._consumer.drain(0)
+            self._connection.drain(0)
             if len(arrived) == before:
                 break
 
     def _lose(self, error: errors.KchatError) -> None:
         self._drops.tell()
         self._drops.forget()
-        self._consumer.drop()
+        self._connection.drop()
         self._handed_over = self._done = None
-        self._lost_at = self._consumer.alive_at
-        if monotonic() - self._consumer.connected_at < _STEADY:
+        self._lost_at = self._connection.alive_at
+        if monotonic() - self._connection.connected_at < _STEADY:
             self._backoff.fail()
         else:
             self._backoff.reset()
@@ -431,7 +433,7 @@ class Subscriber:
         away, self._lost_at = monotonic() - self._lost_at, None
         self._on_event(
             events.Reconnected(
-                self.where, away, durable=self._consumer.durable and not self._consumer.queue_was_lost
+                self.where, away, durable=self._connection.durable and not self._connection.queue_was_lost
             )
         )
 

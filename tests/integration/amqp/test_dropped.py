@@ -10,7 +10,7 @@ import pika
 import pytest
 
 from kchat import Sender, Settings, Subscriber, events
-from kchat.client import consumer, topology
+from kchat.client import subscriber_connection, topology
 from tests.brokers.processes import Commands
 
 LIMIT = 300
@@ -21,7 +21,7 @@ LIMIT = 300
 def _short_queues(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(topology, "QUEUE_LENGTH", LIMIT)
     # So short a queue is full in no time.
-    monkeypatch.setattr(consumer, "_BEHIND", 0.0)
+    monkeypatch.setattr(subscriber_connection, "_BEHIND", 0.0)
 
 
 class Slow:
@@ -131,7 +131,7 @@ def test_what_is_sent_again_after_a_lost_connection_is_not_counted(amqp_url: str
     with slow.subscriber, Sender(slow.settings, "ada") as sender:
         for number in range(5):
             sender.send(str(number))
-            sender._publisher.drop()
+            sender._connection.drop()
         list(sender.send_many(str(number) for number in range(5, 50)))
         slow.read("49")
     assert slow.texts == [str(number) for number in range(50)]

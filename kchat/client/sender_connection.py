@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from kchat.message import Message
 
 
-class Publisher:
+class SenderConnection:
     """Publishes to a room. The broker's answers go to the messages in flight.
 
     Arguments:

@@ -43,7 +43,7 @@ _BIND_AGAIN = 5.0
 """Seconds of quiet after which the queue is bound to the room again, since nobody says when that binding is deleted."""
 
 
-class Consumer:
+class SubscriberConnection:
     """Consumes from a queue in a room. After an error, it is dropped and opened again.
 
     Arguments:
