@@ -1,59 +1,45 @@
-"""One connection of a subscriber: its place in the room, what arrives there, and acknowledgements.
-
-When to make another one, and what is done with what arrived, is :class:`kchat.client.subscriber.Subscriber`'s affair.
-"""
+"""The connection of a subscriber: its place in the room, what arrives there, and acknowledgements."""
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
+from threading import RLock
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-import amqp.exceptions
-
 from kchat import errors, events
-from kchat.client.connection import account, broker_errors, close, connect, drainer, drop
+from kchat.client.connection import Connection, account
+from kchat.client.drops import QueueLength
 from kchat.client.durable import bind_again, take_place
-from kchat.client.heartbeat import Heartbeat
 from kchat.client.topology import durable_queue, subscriber_queue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from threading import RLock
-
     from kchat.config.settings import Settings
 
-_TICKS = 5
-"""Looks at the heartbeat within one of them."""
+_STEADY = 10.0
+"""Seconds that a connection has to last for the next one to be made without a pause."""
 
-_LONGEST_TICK = 1.0
-"""Seconds between them at the most."""
-
-_BEHIND = 0.11
-"""Seconds in which there was always more to read, so that messages may be waiting at the broker, and it is asked. In less,
-no broker fills a queue; and a quiet subscriber finds nothing to read ten times a second."""
-
-_LOOK = 0.02
-"""Seconds between two such questions, where the answer was that the queue is not half full."""
-
-_FULL = 0.9
-"""Share of a queue's limit in bytes, estimated from the messages that came from it, from which on it counts as full."""
+_WAITED = 0.05
+"""Seconds after which what comes was not there when the wait for it began: the queue was empty then."""
 
 _BIND_AGAIN = 5.0
 """Seconds of quiet after which the queue is bound to the room again, since nobody says when that binding is deleted."""
 
 
-class SubscriberConnection:
-    """Consumes from a queue in a room. After an error, it is dropped and opened again.
+class SubscriberConnection(Connection):
+    """Consumes from a queue in a room.
 
     Arguments:
         settings: the room and its brokers.
         username: stands in its queue's name.
         durable: the name of a durable queue; ``None`` for a temporary one.
         prefetch: maximum number of unacknowledged messages (AMQP prefetch).
-        in_use: the lock that the caller of a method holds.
-        on_event: told what the transport has to say, besides messages and errors.
+        begin: what of the room's history to begin with: the number of messages, and since when, in UNIX seconds.
+        on_event, in_use, stopping, wait: as of :class:`~kchat.client.connection.Connection`.
     """
+
+    purpose, doing = "subscribe", "listen"
 
     def __init__(
         self,
@@ -61,109 +47,65 @@ class SubscriberConnection:
         username: str,
         durable: str | None,
         prefetch: int,
+        begin: tuple[int | None, float | None],
+        on_event: events.OnEvent,
         in_use: RLock,
-        on_event: events.OnEvent = events.ignore,
+        *,
+        stopping: Callable[[], bool],
+        wait: bool,
     ) -> None:
-        self.broker = settings.broker
-        self.errors = broker_errors(self.broker, "listen")
-        """Turns what the methods raise into kchat's errors."""
+        super().__init__(
+            settings, on_event, in_use, stopping=stopping, wait=wait, heartbeat=settings.heartbeat
+        )
         self.arrived: deque[Any] = deque()
         """Deliveries that nobody has taken yet, in their order."""
         self.verifies = False
         """Whether the broker checks that a message's ``user_id`` is its sender's account."""
-        self.connected_at = 0.0
-        self.alive_at = 0.0
-        """When it was last known to work. After a long pause the broker may have closed it."""
-        self.durable = False
-        """Whether what is sent while it is away is kept, a restart of the broker included."""
-        self.queue_was_lost = False
-        """Whether the durable queue had to be declared anew after a reconnect."""
-        self._settings = settings
+        self.take_overtaken: Callable[[], int] | None = None
+        """How many messages the room itself has removed before they were read, since the last call; where it can tell."""
+        self.counts = False
+        """Whether what comes can be counted: from a queue that nobody else reads, and messages that may bear numbers."""
+        self.length = QueueLength()
+        """Knows whether the queue was full: then its broker may have dropped some of it."""
         self._username = username
         self._durable = durable
         self._prefetch = prefetch
-        self._in_use = in_use
-        self._on_event = on_event
+        self._begin = begin
         self._acknowledges = settings.transport.acknowledges
-        self._connection: Any = None
-        self._drain_events: Any = None
-        self._channel: Any = None
         self._queue: Any = None
-        self._heartbeat: Heartbeat | None = None
-        self._waker: Any = None
-        self._tick = min(_LONGEST_TICK, settings.heartbeat / _TICKS or _LONGEST_TICK)
-        self._tick_due = 0.0
-        self._bind_due = 0.0
+        self._keeps = False  # whether what is sent while it is away is kept, a restart of the broker included
         self._rebinds = False
-        self.take_overtaken: Callable[[], int] | None = None
-        """How many messages the room itself has removed before they were read, since the last call; where it can tell."""
-        self.was_full = False
-        """Whether the queue was seen full: then its broker may have dropped some of it. Reading it resets it."""
-        self.counts = False
-        """Whether what comes can be counted: from a queue that nobody else reads, and messages that may bear numbers."""
-        self._limit = self._limit_bytes = 0
-        self._caught_up_at = 0.0
-        self._looked_at = 0.0
-        self._filled = 0.0
-        self._seen = self._seen_bytes = 0
-
-    @property
-    def connected(self) -> bool:
-        """Whether there is a connection, as far as is known."""
-        return self._channel is not None
+        self._bind_due = 0.0
 
     @property
     def queue_name(self) -> str:
         """The name of its queue; empty before :meth:`open`."""
         return "" if self._queue is None else str(self._queue.name)
 
-    def open(self, *, last: int | None = None, since: float | None = None, again: bool = False) -> None:
-        """Connect, declare the room and the queue, and start to consume.
+    # ---- connecting
 
-        Arguments:
-            last: number of messages of the room's history to begin with.
-            since: begin with what the room holds since then, in UNIX seconds.
-            again: it was there before, and so was the room.
-
-        Raises:
-            kchat.errors.Refused: the broker says no, or the room's name is not that of a fanout exchange.
-            kchat.errors.BrokerError: anything else between here and the room.
-        """
-        try:
-            self._open(last, since, again=again)
-        except BaseException:
-            self.drop()
-            raise
-
-    def _open(self, last: int | None, since: float | None, *, again: bool) -> None:
-        settings = self._settings
-        self._connection, self.broker = connect(settings, purpose="subscribe", heartbeat=settings.heartbeat)
-        self.errors = broker_errors(self.broker, "listen")
+    def _join(self, *, again: bool) -> None:
         try:
             with self.errors:
-                self._drain_events = drainer(self._connection)
-                self._join(last, since, again=again)
-                if hasattr(self._connection.connection, "tell"):
-                    self._connection.connection.tell(self._on_notice)
+                self._take_place(again=again)
+                connection = self._connection.connection
+                if hasattr(connection, "tell"):
+                    connection.tell(self._on_notice)
                 # From now on: a declaration that is cut short would read as one that failed.
                 waker = getattr(self._connection.transport, "waker", None)
-                self._waker = None if waker is None else waker(self._connection.connection)
+                self._waker = None if waker is None else waker(connection)
         except errors.NotFound as error:
             if not again:
                 raise
             # The room was there before: an account that may create it will.
             raise errors.Closed(str(error), error.hint) from error
-        self.connected_at = self.alive_at = monotonic()
-        self._tick_due = self.connected_at + self._tick
-        self._bind_due = self.connected_at + _BIND_AGAIN
-        if hasattr(self._connection.connection, "beat") and settings.heartbeat:
-            self._heartbeat = Heartbeat(
-                self._connection.connection, self._in_use, settings.heartbeat / _TICKS
-            )
+        self._begin = None, None  # after a reconnect the history was seen already
+        self._bind_due = monotonic() + _BIND_AGAIN
 
-    def _join(self, last: int | None, since: float | None, *, again: bool) -> None:
+    def _take_place(self, *, again: bool) -> None:
         """Declare the room and a queue, and consume from it."""
         settings, durable = self._settings, self._durable is not None
+        last, since = self._begin
         owner = account(self._connection)
         channel = self._connection.channel()
         channel.auto_decode = False
@@ -178,27 +120,41 @@ class SubscriberConnection:
             channel, settings, [queue(channel) for queue in queues], durable=durable, look=durable and again
         )
         queue = place.queue
-        self.queue_was_lost = durable and again and not place.found
         self._rebinds = place.rebinds
         # An account that may not make the one binding that outlives a restart is not told that nothing was lost.
-        self.durable = durable and (place.durable or settings.transport.name != "amqp")
+        self._keeps = (
+            durable
+            and (place.durable or settings.transport.name != "amqp")
+            and (place.found or not again)  # or the queue itself was lost
+        )
         channel.basic_qos(0, self._prefetch, False)
         queue.consume(
             consumer_tag=queue.name,
             callback=self.arrived.append,
             no_ack=not self._acknowledges,
         )
-        self.take_overtaken = getattr(self._connection.connection, "take_overtaken", None)
+        connection = self._connection.connection
+        self.take_overtaken = getattr(connection, "take_overtaken", None)
+        self.verifies = getattr(connection, "verifies_accounts", False)
         # Of a queue with a name that others know, each reader may get a part.
         self.counts = hasattr(channel, "number_table") and not durable
         limits = queue.queue_arguments or {} if hasattr(channel, "ask_length") else {}
-        self._limit = int(limits.get("x-max-length") or 0)
-        self._limit_bytes = int(limits.get("x-max-length-bytes") or 0)
-        self._caught_up_at = self._looked_at = 0.0 if durable else monotonic()
-        self._filled = 0.0
-        self._seen = self._seen_bytes = 0
+        self.length = QueueLength(
+            int(limits.get("x-max-length") or 0),
+            int(limits.get("x-max-length-bytes") or 0),
+            caught_up=not durable,
+        )
         self._queue, self._channel = queue, channel
-        self.verifies = getattr(self._connection.connection, "verifies_accounts", False)
+
+    def _has_worked(self, since: float) -> bool:  # noqa: ARG002 - a quiet room is no failure
+        return self.connected and monotonic() - self.connected_at >= _STEADY
+
+    def _reconnected(self, seconds: float) -> events.Reconnected:
+        where = f"{self._settings.room} at {self.broker}"
+        return events.Reconnected(where, seconds, durable=self._keeps)
+
+    def _forget(self) -> None:
+        self.arrived.clear()
 
     def _on_notice(self, notice: Any) -> None:
         dropped = getattr(notice, "messages", 0)
@@ -207,102 +163,26 @@ class SubscriberConnection:
         else:
             self._on_event(events.Notice(str(notice)))
 
-    @property
-    def wakes(self) -> bool:
-        """Whether :meth:`wake` ends a wait; where it does not, waits have to be short."""
-        return self._waker is not None
+    # ---- receiving
 
-    def wake(self) -> None:
-        """End the :meth:`drain` that waits, or the next one. From any thread or a signal handler; needs no lock."""
-        waker = self._waker
-        if waker is not None:
-            waker.wake()
-
-    def drain(self, timeout: float | None) -> None:
-        """Wait for something to arrive, but no longer than until the next look at the heartbeats, or until woken.
-
-        Arguments:
-            timeout: in seconds; 0 only looks.
-
-        Raises:
-            OSError, amqp.exceptions.AMQPError: the connection is of no use any more.
-        """
-        wait = self._tick if timeout is None else min(timeout, self._tick)
-        arrived = len(self.arrived)
-        try:
-            self._drain_events(timeout=wait)
-        except TimeoutError:
-            self._caught_up_at = monotonic()
-        now = monotonic()
+    def drain(self, timeout: float | None) -> bool:
+        """As of any connection."""
+        arrived, began = len(self.arrived), monotonic()
+        came = super().drain(timeout)
+        if not came or self._alive_at - began >= _WAITED:
+            self.length.caught_up_at = self._alive_at if not came else began
         if len(self.arrived) != arrived:
+            self._bind_due = self._alive_at + _BIND_AGAIN
+        return came
+
+    def _look(self, now: float) -> None:
+        if now >= self._bind_due and self._settings.transport.name == "amqp":
             self._bind_due = now + _BIND_AGAIN
-        # After the draining: a caller that was busy for long finds the broker's heartbeats there.
-        if now >= self._tick_due:
-            self._tick_due = now + self._tick
-            # Kombu sends none by itself: without this a quiet subscriber on a dead link would wait for ever.
-            try:
-                self._connection.heartbeat_check()
-            except amqp.exceptions.ConnectionForced:
-                self.alive_at = self._connection.connection.heard_at
-                raise
-            if now >= self._bind_due and self._settings.transport.name == "amqp":
-                self._bind_due = now + _BIND_AGAIN
-                bind_again(self._channel, self._settings, self.queue_name, durable=self._rebinds)
-        self.alive_at = now
+            bind_again(self._channel, self._settings, self.queue_name, durable=self._rebinds)
 
     def acknowledge(self, tag: Any) -> None:
         """The broker may forget everything up to a delivery tag. Raises as :meth:`drain`."""
         if self._acknowledges:
-            if self._limit or self._limit_bytes:
-                self._look()
+            if self.length.is_to_be_asked():
+                self._channel.ask_length(self.queue_name, self.length.note)
             self._channel.basic_ack(tag, multiple=True)
-
-    def _look(self) -> None:
-        """Ask how full the queue is, where this reader is so far behind that it may be.
-
-        A queue fills up only when the broker has handed over as much as may be unacknowledged, and stays full
-        until some of that is acknowledged. So a look before each acknowledgement misses no queue that has been full.
-        """
-        now = monotonic()
-        if now - self._caught_up_at < _BEHIND:
-            return
-        if now - self._looked_at < _LOOK and self._filled < 0.5:
-            return
-        self._looked_at = now
-        self._channel.ask_length(self.queue_name, self._on_length)
-
-    def _on_length(self, messages: int) -> None:
-        by_number = messages / self._limit if self._limit else 0.0
-        size = messages * self._seen_bytes / (self._seen or 1)
-        by_size = size / self._limit_bytes if self._limit_bytes else 0.0
-        self._filled = max(by_number, by_size)
-        if by_number >= 1 or by_size >= _FULL:
-            self.was_full = True
-
-    def note_sizes(self, messages: int, size: int) -> None:
-        """Note that messages came from the queue: their number, and their bytes together."""
-        self._seen += messages
-        self._seen_bytes += size
-
-    def close(self) -> None:
-        """Say goodbye, if it is connected: its own queue goes away, and what was not acknowledged back to the broker."""
-        connection = self._forget()
-        if connection is not None:
-            close(connection)
-
-    def drop(self) -> None:
-        """Drop the connection without closing it properly; never blocks, whatever state it is in."""
-        connection = self._forget()
-        if connection is not None:
-            drop(connection)
-
-    def _forget(self) -> Any:
-        connection, self._connection, self._channel = self._connection, None, None
-        self.arrived.clear()
-        if self._heartbeat is not None:
-            self._heartbeat.stop()
-            self._heartbeat = None
-        if self._waker is not None:
-            self._waker.close()
-            self._waker = None
-        return connection

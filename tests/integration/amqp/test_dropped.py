@@ -10,7 +10,7 @@ import pika
 import pytest
 
 from kchat import Sender, Settings, Subscriber, events
-from kchat.client import subscriber_connection, topology
+from kchat.client import drops, topology
 from tests.brokers.processes import Commands
 
 LIMIT = 300
@@ -21,7 +21,7 @@ LIMIT = 300
 def _short_queues(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(topology, "QUEUE_LENGTH", LIMIT)
     # So short a queue is full in no time.
-    monkeypatch.setattr(subscriber_connection, "_BEHIND", 0.0)
+    monkeypatch.setattr(drops, "_BEHIND", 0.0)
 
 
 class Slow:
