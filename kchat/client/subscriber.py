@@ -188,6 +188,7 @@ class Subscriber:
         """
         self.stop()
         with self._in_use:
+            self._acknowledge_done()
             self._drops.tell()
             self._drops.forget()
             # What was not acknowledged comes again after another open().
@@ -260,9 +261,7 @@ class Subscriber:
         """
         with self._in_use:
             self._note_done(upto)
-            if self._done is not None and (
-                self._pending >= self.half_batch or monotonic() >= self._acknowledge_due
-            ):
+            if self._done is not None and (self.holds_back_half_a_batch or self.acknowledgement_is_due):
                 self._acknowledge_done()
 
     @property
@@ -334,9 +333,9 @@ class Subscriber:
                 self._in_use.release()
 
     @property
-    def half_batch(self) -> int:
-        """Number of messages to acknowledge at once: the broker sends the next ones while the other half is shown."""
-        return max(1, min(BATCH, self.prefetch) // 2)
+    def holds_back_half_a_batch(self) -> bool:
+        """Whether it is time to acknowledge: the broker sends the next messages while the other half is shown."""
+        return self._pending >= max(1, min(BATCH, self.prefetch) // 2)
 
     def _gather(self, deadline: float | None, limit: int) -> list[Message]:
         arrived, unsettled = self._connection.arrived, self._handed_over is not None
@@ -413,6 +412,7 @@ class Subscriber:
         self._drops.tell()
         self._drops.forget()
         self._handed_over = self._done = None
+        self._pending = 0
         self._connection.fail(error)
 
 
