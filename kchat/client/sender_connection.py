@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Any
 from amqp.exceptions import ContentTooLarge
 
 from kchat import errors, events
-from kchat.client.connection import Connection, account, broker_errors, connect
-from kchat.client.durable import open_room
+from kchat.client.connection import Connection, broker_errors, connect
 from kchat.client.in_flight import InFlight, Receipt
-from kchat.client.topology import room_exchange
 
 if TYPE_CHECKING:
     from kchat.config.settings import Broker, Settings
     from kchat.message import Message
+    from kchat.transports import protocols
 
 _REJOIN_TICK = 0.25
 """Seconds between looks whether listeners have come back."""
@@ -70,7 +69,7 @@ class SenderConnection(Connection):
         self.in_flight = InFlight(
             str(settings), supports_mandatory=transport.supports_mandatory, mandatory=mandatory
         )
-        self._exchange = room_exchange(settings)
+        self._room = transport.room(settings.room)
         self._routing_key = settings.room if transport.routing_key_is_room else ""
         if transport.orders_by_routing_key:
             self._routing_key = username
@@ -87,7 +86,7 @@ class SenderConnection(Connection):
 
     # ---- connecting
 
-    def _connect(self) -> tuple[Any, Broker]:
+    def _connect(self) -> tuple[protocols.Connection, Broker]:
         return connect(
             self._settings, purpose="send", on_blocked=self._on_blocked, on_unblocked=self._on_unblocked
         )
@@ -96,12 +95,12 @@ class SenderConnection(Connection):
         connection = self._connection
         with broker_errors(self.broker, "connect"):
             # RabbitMQ refuses a message whose user_id is not the connection's account.
-            self._account = account(connection)
+            self._account = self._settings.transport.account(connection)
             self._channel = connection.channel()
             if hasattr(connection.connection, "tell"):
                 connection.connection.tell(lambda notice: self._on_event(events.Notice(str(notice))))
             if self._settings.transport.declares_in_process:
-                self._exchange(self._channel).declare()
+                self._room.open(self._channel)
             self._prepare()
         self._rejoin_until = monotonic() + self._rejoin_for
 
@@ -193,7 +192,7 @@ class SenderConnection(Connection):
             raw.table = self._numbers % place
         try:
             channel.basic_publish(
-                raw, exchange=self._exchange.name, routing_key=self._routing_key, mandatory=True
+                raw, exchange=self._room.name, routing_key=self._routing_key, mandatory=True
             )
         except ContentTooLarge as error:
             # By a limit that only the transport knows. Nothing was sent: it is this message's affair alone.
@@ -305,7 +304,7 @@ class SenderConnection(Connection):
 
     def _declare_room(self) -> None:
         """Declare the exchange, which the broker says is not there. py-amqp has opened the channel afresh."""
-        open_room(self._channel, self._settings, missing=True)
+        self._room.open(self._channel, missing=True)
         self._prepare()
 
     def _publish_again(self, *, rejoin: bool) -> None:

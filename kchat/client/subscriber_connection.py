@@ -9,10 +9,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from kchat import errors, events
-from kchat.client.connection import Connection, account
+from kchat.client.connection import Connection
 from kchat.client.drops import QueueLength
-from kchat.client.durable import bind_again, take_place
-from kchat.client.topology import durable_queue, subscriber_queue
 
 if TYPE_CHECKING:
     from kchat.config.settings import Settings
@@ -67,6 +65,7 @@ class SubscriberConnection(Connection):
         """Whether what comes can be counted: from a queue that nobody else reads, and messages that may bear numbers."""
         self.length = QueueLength()
         """Knows whether the queue was full: then its broker may have dropped some of it."""
+        self._room = settings.transport.room(settings.room)
         self._username = username
         self._durable = durable
         self._prefetch = prefetch
@@ -104,29 +103,22 @@ class SubscriberConnection(Connection):
 
     def _take_place(self, *, again: bool) -> None:
         """Declare the room and a queue, and consume from it."""
-        settings, durable = self._settings, self._durable is not None
-        last, since = self._begin
-        owner = account(self._connection)
+        durable, (last, since) = self._durable is not None, self._begin
         channel = self._connection.channel()
         channel.auto_decode = False
-        if self._durable is not None:
-            # The room's queue where the account may use it, else one of the account's.
-            queues = [durable_queue(settings, self._durable, since=since)]
-            if owner is not None:
-                queues.append(durable_queue(settings, self._durable, account=owner))
-        else:
-            queues = [subscriber_queue(settings, self._username, account=owner, last=last, since=since)]
-        place = take_place(
-            channel, settings, [queue(channel) for queue in queues], durable=durable, look=durable and again
+        place = self._room.take_place(
+            channel,
+            self._username,
+            durable=self._durable,
+            account=self._settings.transport.account(self._connection),
+            last=last,
+            since=since,
+            look=again,
         )
         queue = place.queue
         self._rebinds = place.rebinds
         # An account that may not make the one binding that outlives a restart is not told that nothing was lost.
-        self._keeps = (
-            durable
-            and (place.durable or settings.transport.name != "amqp")
-            and (place.found or not again)  # or the queue itself was lost
-        )
+        self._keeps = place.durable and (place.found or not again)  # or the queue itself was lost
         channel.basic_qos(0, self._prefetch, False)
         queue.consume(
             consumer_tag=queue.name,
@@ -176,9 +168,9 @@ class SubscriberConnection(Connection):
         return came
 
     def _look(self, now: float) -> None:
-        if now >= self._bind_due and self._settings.transport.name == "amqp":
+        if now >= self._bind_due:
             self._bind_due = now + _BIND_AGAIN
-            bind_again(self._channel, self._settings, self.queue_name, durable=self._rebinds)
+            self._room.bind_again(self._channel, self.queue_name, rebinds=self._rebinds)
 
     def acknowledge(self, tag: Any) -> None:
         """The broker may forget everything up to a delivery tag. Raises as :meth:`drain`."""
