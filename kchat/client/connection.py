@@ -329,7 +329,7 @@ class Connection:
             self._drain_events = partial(self._connection.transport.drain_events, self._connection.connection)
             self._join(again=again)
         except BaseException:
-            self._release(drop, State.DISCONNECTED if again else State.CLOSED)
+            self._release(drop, State.DISCONNECTED)
             raise
         self.connected_at = self._alive_at = monotonic()
         self._tick_due = self.connected_at + self._tick
@@ -352,8 +352,8 @@ class Connection:
         """
         now = monotonic()
         was_connected = self.connected
-        worked = self._failing_since is None or self._has_worked(self._failing_since)
-        if worked:
+        worked = self._has_worked(-math.inf if self._failing_since is None else self._failing_since)
+        if worked or self._failing_since is None:
             self._failing_since = now
             self._backoff.reset()
         if was_connected and lost:
@@ -364,7 +364,7 @@ class Connection:
             self.state = State.DISCONNECTED
         if worked and was_connected:
             return
-        if now - (self._failing_since or now) > self._patience:
+        if now - self._failing_since > self._patience:
             raise self._given_up(error) from error
         pause = self._backoff.fail()
         if not (was_connected and lost):
@@ -430,18 +430,20 @@ class Connection:
 
     def close(self) -> None:
         """Say goodbye, if it is connected."""
-        self._release(close, State.CLOSED)
+        self._end(close)
 
     def drop(self) -> None:
         """Drop the connection without closing it properly; never blocks, whatever state it is in."""
-        self._release(drop, State.CLOSED)
+        self._end(drop)
+
+    def _end(self, how: Callable[[protocols.Connection], None]) -> None:
+        self._lost_at = self._failing_since = None
+        self._backoff.reset()
+        self._release(how, State.CLOSED)
 
     def _release(self, how: Callable[[protocols.Connection], None], state: State) -> None:
         connection, self._connection, self._channel = self._connection, None, None
         self.state = state
-        if state is State.CLOSED:
-            self._lost_at = self._failing_since = None
-            self._backoff.reset()
         self._forget()
         if self._beating is not None:
             self._beating.stop()
