@@ -69,6 +69,7 @@ class Rich:
     Attributes:
         live: whether it draws on the whole screen.
         hint: how to end it, for the last line.
+        tick: seconds between looks at the size of the screen and at keys, when nothing comes.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class Rich:
         self._mark_unverified = mark_unverified
         self.live = self._output.is_terminal and os.environ.get("TERM") != "dumb"
         self.hint = "Ctrl+C ends"
+        self.tick = REDRAW if self.live else 1.0
         self._lines = Rows(stream, color=False, mark_unverified=mark_unverified)
         self._console = Console(
             file=stream,
