@@ -82,6 +82,7 @@ class SenderConnection(Connection):
         self._account: str | None = None
         self._pipelined = False
         self._stream = ""
+        self._number_table: protocols.NumberTable | None = None
         self._numbers = b""
 
     # ---- connecting
@@ -91,8 +92,7 @@ class SenderConnection(Connection):
             self._settings, purpose="send", on_blocked=self._on_blocked, on_unblocked=self._on_unblocked
         )
 
-    def _join(self, *, again: bool) -> None:  # noqa: ARG002 - a sender expects no room
-        connection = self._connection
+    def _join(self, connection: protocols.Connection, *, again: bool) -> None:  # noqa: ARG002 - a sender expects no room
         with broker_errors(self.broker, "connect"):
             # RabbitMQ refuses a message whose user_id is not the connection's account.
             self._account = self._settings.transport.account(connection)
@@ -100,16 +100,18 @@ class SenderConnection(Connection):
             if hasattr(connection.connection, "tell"):
                 connection.connection.tell(lambda notice: self._on_event(events.Notice(str(notice))))
             if self._settings.transport.declares_in_process:
-                self._room.open(self._channel)
+                self._room.open(self.channel)
             self._prepare()
         self._rejoin_until = monotonic() + self._rejoin_for
 
     def _prepare(self) -> None:
-        channel, in_flight = self._channel, self.in_flight
-        self._pipelined = hasattr(channel, "confirm_select")
+        channel, in_flight = self.channel, self.in_flight
+        confirm_select = getattr(channel, "confirm_select", None)
+        self._pipelined = confirm_select is not None
+        self._number_table = getattr(channel, "number_table", None)
         channel.auto_decode = False
-        if self._pipelined:
-            channel.confirm_select()
+        if confirm_select is not None:
+            confirm_select()
             channel.events["basic_ack"] = {in_flight.on_ack}
             channel.events["basic_nack"] = {in_flight.on_nack}
         if self._settings.transport.supports_mandatory:
@@ -171,7 +173,7 @@ class SenderConnection(Connection):
             self._publish_again(rejoin=False)
 
     def _publish(self, tag: int, place: int, message: Message) -> None:
-        channel = self._channel
+        channel = self.channel
         raw = channel.prepare_message(
             message.body,
             content_type="application/json",
@@ -187,7 +189,7 @@ class SenderConnection(Connection):
         )
         if self._stream != self.in_flight.stream:
             self._stream = self.in_flight.stream
-            self._numbers = channel.number_table(self._stream) if hasattr(channel, "number_table") else b""
+            self._numbers = b"" if self._number_table is None else self._number_table(self._stream)
         if self._numbers:
             raw.table = self._numbers % place
         try:
@@ -248,7 +250,11 @@ class SenderConnection(Connection):
         """Before it is given up: take the confirmations that have come, if the connection still has them."""
         if self._connection is None:
             return
-        lost = (OSError, *self._connection.connection_errors, *self._connection.channel_errors)
+        lost: tuple[type[Exception], ...] = (
+            OSError,
+            *self._connection.connection_errors,
+            *self._connection.channel_errors,
+        )
         awaited = -1
         while self.in_flight.awaited not in (0, awaited):
             awaited = self.in_flight.awaited
@@ -304,7 +310,7 @@ class SenderConnection(Connection):
 
     def _declare_room(self) -> None:
         """Declare the exchange, which the broker says is not there. py-amqp has opened the channel afresh."""
-        self._room.open(self._channel, missing=True)
+        self._room.open(self.channel, missing=True)
         self._prepare()
 
     def _publish_again(self, *, rejoin: bool) -> None:

@@ -18,7 +18,7 @@ import kombu
 from kchat.errors import NotFound, Refused, SettingsError
 
 if TYPE_CHECKING:
-    from kchat.transports.protocols import Channel
+    from kchat.transports.protocols import Channel, Queue
 
 PREFIX = "kchat"
 """What the names of all queues of kchat's begin with."""
@@ -38,7 +38,7 @@ class Place:
         found: whether the queue was there before.
     """
 
-    queue: Any
+    queue: Queue
     durable: bool = False
     rebinds: bool = False
     found: bool = False
@@ -231,7 +231,7 @@ class RoomPolicy:
             queues.append(self.durable_queue(durable, account=account))
         return self.take_durable_place(channel, [queue(channel) for queue in queues], look=look)
 
-    def take_durable_place(self, channel: Channel, queues: Sequence[Any], *, look: bool) -> Place:
+    def take_durable_place(self, channel: Channel, queues: Sequence[Queue], *, look: bool) -> Place:
         """Declare the room, and the first of these queues that this account may declare; see :meth:`take_place`."""
         self.open(channel)
         queue, found = declare_first(queues, look=look)
@@ -248,7 +248,7 @@ class RoomPolicy:
         """
 
 
-def declare_first(queues: Sequence[Any], *, look: bool) -> tuple[Any, bool]:
+def declare_first(queues: Sequence[Queue], *, look: bool) -> tuple[Queue, bool]:
     """Declare the first queue that this account may declare.
 
     Arguments:
@@ -269,13 +269,13 @@ def declare_first(queues: Sequence[Any], *, look: bool) -> tuple[Any, bool]:
     return _declare(queues[-1], look=look)
 
 
-def _declare(queue: Any, *, look: bool) -> tuple[Any, bool]:
+def _declare(queue: Queue, *, look: bool) -> tuple[Queue, bool]:
     found = look and is_there(queue)
     queue.queue_declare()
     return queue, found
 
 
-def is_there(queue: Any) -> bool:
+def is_there(queue: Queue) -> bool:
     """Whether a queue that is bound to a channel is there; the channel is usable afterwards."""
     try:
         queue.queue_declare(passive=True)

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import amqp.exceptions
 import kombu
@@ -26,7 +26,7 @@ from kchat.transports import room
 from kchat.transports.room import Place, name_part
 
 if TYPE_CHECKING:
-    from kchat.transports.protocols import Channel
+    from kchat.transports.protocols import Channel, Queue
 
 DURABLE = "durable"
 """What stands for the name of a queue in the durable exchange's name."""
@@ -84,7 +84,7 @@ class RoomPolicy(room.RoomPolicy):
             return False
         return True
 
-    def take_durable_place(self, channel: Channel, queues: Sequence[Any], *, look: bool) -> Place:
+    def take_durable_place(self, channel: Channel, queues: Sequence[Queue], *, look: bool) -> Place:
         """And bind the queue to what outlives a restart."""
         place = super().take_durable_place(channel, queues, look=look)
         bound, rebinds = self._bind_durable(channel, place.queue.name)
