@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from threading import RLock
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from amqp.exceptions import ContentTooLarge
 
@@ -82,7 +82,7 @@ class SenderConnection(Connection):
         self._account: str | None = None
         self._pipelined = False
         self._stream = ""
-        self._number_table: protocols.NumberTable | None = None
+        self._numbering: protocols.Numbers | None = None
         self._numbers = b""
 
     # ---- connecting
@@ -106,12 +106,11 @@ class SenderConnection(Connection):
 
     def _prepare(self) -> None:
         channel, in_flight = self.channel, self.in_flight
-        confirm_select = getattr(channel, "confirm_select", None)
-        self._pipelined = confirm_select is not None
-        self._number_table = getattr(channel, "number_table", None)
+        self._pipelined = hasattr(channel, "confirm_select")
+        self._numbering = cast("protocols.Numbers", channel) if hasattr(channel, "number_table") else None
         channel.auto_decode = False
-        if confirm_select is not None:
-            confirm_select()
+        if self._pipelined:
+            cast("protocols.Confirms", channel).confirm_select()
             channel.events["basic_ack"] = {in_flight.on_ack}
             channel.events["basic_nack"] = {in_flight.on_nack}
         if self._settings.transport.supports_mandatory:
@@ -189,7 +188,7 @@ class SenderConnection(Connection):
         )
         if self._stream != self.in_flight.stream:
             self._stream = self.in_flight.stream
-            self._numbers = b"" if self._number_table is None else self._number_table(self._stream)
+            self._numbers = b"" if self._numbering is None else self._numbering.number_table(self._stream)
         if self._numbers:
             raw.table = self._numbers % place
         try:

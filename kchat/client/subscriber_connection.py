@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from threading import RLock
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from kchat import errors, events
 from kchat.client.connection import Connection
@@ -60,7 +60,7 @@ class SubscriberConnection(Connection):
         """Deliveries that nobody has taken yet, in their order."""
         self.verifies = False
         """Whether the broker checks that a message's ``user_id`` is its sender's account."""
-        self.take_overtaken: protocols.TakeOvertaken | None = None
+        self.take_overtaken: Callable[[], int] | None = None
         """How many messages the room itself has removed before they were read, since the last call; where it can tell."""
         self.counts = False
         """Whether what comes can be counted: from a queue that nobody else reads, and messages that may bear numbers."""
@@ -73,7 +73,7 @@ class SubscriberConnection(Connection):
         self._begin = begin
         self._acknowledges = settings.transport.acknowledges
         self._queue: protocols.Queue | None = None
-        self._ask_length: protocols.AskLength | None = None
+        self._asking: protocols.AsksLength | None = None
         self._keeps = False  # whether what is sent while it is away is kept, a restart of the broker included
         self._rebinds = False
         self._bind_due = 0.0
@@ -92,8 +92,8 @@ class SubscriberConnection(Connection):
                 if hasattr(connection.connection, "tell"):
                     connection.connection.tell(self._on_notice)
                 # From now on: a declaration that is cut short would read as one that failed.
-                waker: protocols.MakeWaker | None = getattr(connection.transport, "waker", None)
-                self._waker = None if waker is None else waker(connection.connection)
+                if hasattr(connection.transport, "waker"):
+                    self._waker = cast("protocols.Wakes", connection.transport).waker(connection.connection)
         except errors.NotFound as error:
             if not again:
                 raise
@@ -130,8 +130,8 @@ class SubscriberConnection(Connection):
         self.verifies = getattr(connection.connection, "verifies_accounts", False)
         # Of a queue with a name that others know, each reader may get a part.
         self.counts = hasattr(channel, "number_table") and not durable
-        self._ask_length = getattr(channel, "ask_length", None)
-        limits = {} if self._ask_length is None else queue.queue_arguments or {}
+        self._asking = cast("protocols.AsksLength", channel) if hasattr(channel, "ask_length") else None
+        limits = {} if self._asking is None else queue.queue_arguments or {}
         self.length = QueueLength(
             int(limits.get("x-max-length") or 0),
             int(limits.get("x-max-length-bytes") or 0),
@@ -176,6 +176,6 @@ class SubscriberConnection(Connection):
     def acknowledge(self, tag: Any) -> None:
         """The broker may forget everything up to a delivery tag. Raises as :meth:`drain`."""
         if self._acknowledges:
-            if self._ask_length is not None and self.length.is_to_be_asked():
-                self._ask_length(self.queue_name, self.length.note)
+            if self._asking is not None and self.length.is_to_be_asked():
+                self._asking.ask_length(self.queue_name, self.length.note)
             self.channel.basic_ack(tag, multiple=True)

@@ -1,9 +1,7 @@
 """What kchat uses of a Kombu connection and its channels, and what transports know of a program's settings, as types.
 
-Kombu has no types of its own; a connection of any Kombu transport fits these. kchat looks by name for what only some of them
-have: those at the end; ``Channel.confirm_select``, with which confirmations come later, as ``basic_ack`` and
-``basic_nack``; and of the driver's connection ``verifies_accounts``, and ``tell(callback)``, which calls back with notices
-(``str()`` is their text).
+Kombu has no types of its own; a connection of any Kombu transport fits these. The last ones are abilities that a channel
+or a driver's connection may have: kchat looks for their methods by name.
 """
 
 from __future__ import annotations
@@ -210,27 +208,53 @@ class Waker(Protocol):
         """Close it, when nobody waits any more."""
 
 
-class Beats(Protocol):
-    """A driver's connection that sends heartbeats when told, also from another thread that has the connection's lock.
+# ---- abilities
 
-    One that has no ``beat`` needs none, or sends them by itself.
-    """
+
+class Wakes(Protocol):
+    """A Kombu transport whose waits can be ended; where it is none, waits have to be short."""
+
+    def waker(self, connection: Any) -> Waker | None:
+        """What ends ``drain_events`` of a driver's connection; ``None`` where it has none."""
+
+
+class Confirms(Protocol):
+    """A channel whose confirmations come later (``basic_ack``, ``basic_nack``), so that publishing need not wait."""
+
+    def confirm_select(self) -> object:
+        """Ask for confirmations."""
+
+
+class Numbers(Protocol):
+    """A channel whose messages carry their place in what their sender has sent; its deliveries have ``number``."""
+
+    def number_table(self, stream: str) -> bytes:
+        """A header table for the messages of a stream, with ``%d`` for the place."""
+
+
+class AsksLength(Protocol):
+    """A channel that asks for a queue's length without waiting for the answer."""
+
+    def ask_length(self, queue: str, callback: Callable[[int], None]) -> object:
+        """Ask; the callback gets the number of messages."""
+
+
+class Beats(Protocol):
+    """A driver's connection that sends heartbeats when told, also from another thread that has the connection's lock."""
 
     def beat(self) -> None:
         """Send a heartbeat if one is due. Raises OSError where the link is dead."""
 
 
-# ---- what some of them have
+class Notifies(Protocol):
+    """A driver's connection that has more to say than messages and errors."""
 
-MakeWaker = Callable[[Any], Waker | None]
-"""``KombuTransport.waker(connection)``: what ends ``drain_events`` of a driver's connection. Without it waits are short."""
+    def tell(self, callback: Callable[[Any], None]) -> None:
+        """Call back with each notice: ``str()`` is its text; ``messages`` and ``queue`` tell of dropped ones."""
 
-NumberTable = Callable[[str], bytes]
-"""``Channel.number_table(stream)``: a header table for the messages of a stream, with ``%d`` for the place of one."""
 
-AskLength = Callable[[str, Callable[[int], None]], object]
-"""``Channel.ask_length(queue, callback)``: ask for a queue's length without waiting for the answer, the callback's."""
+class CountsOvertaken(Protocol):
+    """A driver's connection whose room may remove messages before they are read."""
 
-TakeOvertaken = Callable[[], int]
-"""``take_overtaken()`` of a driver's connection: how many messages the room has removed, before they were read, since the
-last call."""
+    def take_overtaken(self) -> int:
+        """How many it has removed since the last call."""

@@ -15,7 +15,7 @@ from urllib.parse import quote
 import amqp.exceptions
 import kombu
 
-from kchat.errors import NotFound, Refused, SettingsError
+from kchat.errors import NotFound, Refused
 
 if TYPE_CHECKING:
     from kchat.transports.protocols import Channel, Queue
@@ -57,8 +57,6 @@ class RoomPolicy:
     """Of a subscriber's own queue."""
     durable_arguments: ClassVar[dict[str, Any]] = {}
     """Of a durable queue."""
-    reserved: ClassVar[frozenset[str]] = frozenset()
-    """Names that no durable queue may have."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -85,11 +83,6 @@ class RoomPolicy:
 
     def check_durable_name(self, name: str) -> None:
         """Raise :class:`kchat.errors.SettingsError` where no durable queue may be called that."""
-        if name in self.reserved:
-            raise SettingsError(
-                f"the name {name!r} is used by kchat itself on AMQP",
-                hint="choose another name for the queue",
-            )
 
     # ---- what is declared
 

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 import amqp.exceptions
 import kombu
 
+from kchat.errors import SettingsError
 from kchat.transports import room
 from kchat.transports.room import Place, name_part
 
@@ -53,8 +54,14 @@ class RoomPolicy(room.RoomPolicy):
     }
     # It survives the loss of a node: https://www.rabbitmq.com/docs/quorum-queues
     durable_arguments = {"x-queue-type": "quorum"}  # noqa: RUF012 - never changed
-    # An exchange and a queue of one name have the same permissions, and members may read that exchange.
-    reserved = frozenset({DURABLE})
+
+    def check_durable_name(self, name: str) -> None:
+        """An exchange and a queue of one name have the same permissions, and members may read the durable exchange."""
+        if name == DURABLE:
+            raise SettingsError(
+                f"the name {name!r} is used by kchat itself on AMQP",
+                hint="choose another name for the queue",
+            )
 
     @property
     def durable_exchange(self) -> kombu.Exchange:
