@@ -19,12 +19,13 @@ from kchat.config.tls import TlsOptions
 from kchat.errors import SettingsError
 from kchat.hosting import expiry
 from kchat.message import rfc3339
-from kchat.transports import TRANSPORTS
+from kchat.transports import ENTRIES
 
 if TYPE_CHECKING:
     from kchat.errors import KchatError
     from kchat.hosting.accounts import Account
     from kchat.hosting.management import Management
+    from kchat.plugins import Registry
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -73,11 +74,28 @@ class WholeNumber(click.IntRange):
         return number
 
 
-class TransportName(click.Choice):  # type: ignore[type-arg]  # generic since Click 8.2 only
-    """A transport's name. A URL given by mistake is not repeated: there may be a password in it."""
+class NameIn(click.ParamType):  # type: ignore[type-arg]  # as for Seconds
+    """A name from a registry. Plug-ins are looked for only where it is not one of kchat's own, or all are listed."""
 
-    def __init__(self) -> None:
-        super().__init__(list(TRANSPORTS))
+    name = "name"
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+
+    def _choice(self) -> Any:
+        return click.Choice(list(self.registry))
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read it; Click reports what :meth:`fail` says."""
+        return value if value in self.registry.built_in else self._choice().convert(value, param, ctx)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> Any:
+        """What the shell may complete it to."""
+        return self._choice().shell_complete(ctx, param, incomplete)
+
+
+class TransportName(NameIn):
+    """A transport's name. A URL given by mistake is not repeated: there may be a password in it."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Read it; Click reports what :meth:`fail` says."""
@@ -127,10 +145,10 @@ _BROKER = (
     click.option("--vhost", metavar="NAME", show_default="/", envvar="KCHAT_VHOST", help="Virtual host."),
     click.option(
         "--transport",
-        type=TransportName(),
+        type=TransportName(ENTRIES),
         metavar="KIND",
         envvar="KCHAT_TRANSPORT",
-        help=f"One of: {', '.join(TRANSPORTS)}.",
+        help=f"One of: {', '.join(ENTRIES.built_in)}.",
     ),
     click.option(
         "--project", metavar="ID", envvar="KCHAT_PROJECT", help="Google Cloud project, for Pub/Sub."

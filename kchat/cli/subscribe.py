@@ -11,6 +11,7 @@ import click
 from kchat.cli.help import Command
 from kchat.cli.job_control import full_screen
 from kchat.cli.options import (
+    NameIn,
     Seconds,
     Since,
     WholeNumber,
@@ -35,13 +36,13 @@ if TYPE_CHECKING:
 
 
 def _modes_help() -> str:
-    return "; ".join(f"{mode.name}: {mode.help}" for mode in MODES.values()) + "."
+    return "; ".join(f"{mode.name}: {mode.help}" for mode in MODES.built_in.values()) + "."
 
 
 @click.command(name="subscribe", cls=Command)
 @click.option(
     "--mode",
-    type=click.Choice(list(MODES)),
+    type=NameIn(MODES),
     metavar="MODE",
     default="plain",
     show_default=True,

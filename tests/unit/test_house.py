@@ -19,7 +19,7 @@ FLOORS = (
     {"client"},
     {"config"},
     {"transports"},
-    {"message"},
+    {"message", "plugins"},
     {"events"},
     {"errors"},
 )
