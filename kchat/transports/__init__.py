@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cache
-from inspect import get_annotations
 
 from kchat.errors import SettingsError
 from kchat.plugins import Entry, Registry
@@ -64,7 +63,7 @@ def _not_usable(entry: Entry, found: object) -> str:
     """Why what a plug-in has is not a transport; empty if it is one."""
     if not isinstance(found, Transport):
         return f"{entry.path} is not an object of a class derived from kchat.transports.Transport"
-    if missing := [name for name in get_annotations(Transport) if not hasattr(found, name)]:
+    if missing := [name for name in Transport.__annotations__ if not hasattr(found, name)]:
         return f"it does not declare {', '.join(missing)}"
     if found.name != entry.name:
         return f"its transport calls itself {found.name!r}"

@@ -43,6 +43,9 @@ class Place(abc.ABC):
     history_options: ClassVar[tuple[str, ...]] = ("--last", "2")
     """Options of ``kchat subscribe`` that begin with the last two messages, or with all."""
 
+    sends: ClassVar[int] = 400
+    """How many messages each of eight threads sends at once: as many as a slow broker takes within seconds."""
+
     def __init__(self, way: Way) -> None:
         self.way = way
 
