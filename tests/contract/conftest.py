@@ -94,7 +94,7 @@ def can(request: pytest.FixtureRequest, transport: Transport, kind: type[Place],
     """
 
     def ask(ability: str) -> bool:
-        able = {**transport.capabilities._asdict(), "processes": kind.across_processes}[ability]
+        able = {**dict(transport.capabilities.items()), "processes": kind.across_processes}[ability]
         if not able:
             request.node.user_properties.append(("cannot", ability))
             shown = json.loads(commands.run_kchat("transports", "--json").stdout)
