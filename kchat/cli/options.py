@@ -13,7 +13,6 @@ import click
 from click.core import ParameterSource
 
 from kchat.cli.stderr import speaker
-from kchat.config import url_options
 from kchat.config.settings import Settings
 from kchat.config.tls import TlsOptions
 from kchat.errors import SettingsError
@@ -322,7 +321,7 @@ def to_settings(
         **more,
     )
     for broker in settings.brokers:
-        by = url_options.lowers_trust(broker) or ("--tls-insecure" if settings.tls.insecure else "")
+        by = broker.transport.urls.lowers_trust(broker) or ("--tls-insecure" if settings.tls.insecure else "")
         if by and broker.encrypted:
             speaker(quiet=False)(
                 f"kchat: warning: whether {broker} is the right server is not checked ({by})"

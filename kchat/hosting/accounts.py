@@ -17,11 +17,11 @@ from time import monotonic, sleep, time
 from typing import TYPE_CHECKING
 
 from kchat import errors
-from kchat.client.topology import QUEUE_PREFIX
 from kchat.config.validation import check_username
 from kchat.hosting import leftovers
 from kchat.hosting.rights import NOTHING, of_guest, of_older_member, room_of
 from kchat.message.lookalikes import looks_like, normalised, oddity, spelled
+from kchat.transports.amqp.room import QUEUE_PREFIX
 
 if TYPE_CHECKING:
     from kchat.config.settings import Broker, Settings

@@ -13,10 +13,9 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kchat import errors
-from kchat.client.topology import queue_name, room_exchange
 
 if TYPE_CHECKING:
     from kchat.config.settings import Settings
@@ -87,7 +86,7 @@ def _pubsub(settings: Settings, name: str, send_only: bool) -> Grant:  # noqa: F
     from kchat.transports.pubsub.names import to_id
 
     member = principal(name)
-    project, topic = settings.broker.host, to_id(room_exchange(settings).name)
+    project, topic = settings.broker.host, to_id(settings.room)
     binding = ["--project", project, "--member", member, "--role"]
     to_send = [
         "gcloud",
@@ -104,7 +103,7 @@ def _pubsub(settings: Settings, name: str, send_only: bool) -> Grant:  # noqa: F
     if send_only:
         opened = Step(shlex.join(["kchat", "send", *make[2:6], "open"]), lambda: _open(settings, None))
         return Grant((opened, _gcloud(to_send)), advice=(f"{member} may send to the room",))
-    subscription = to_id(queue_name(settings, queue))
+    subscription = to_id(settings.transport.room(settings.room).queue_name(queue))
     to_listen = ["gcloud", "pubsub", "subscriptions", "add-iam-policy-binding", subscription]
     steps = (
         Step(shlex.join(make), lambda: _open(settings, queue)),
@@ -207,7 +206,8 @@ def _redis(settings: Settings, name: str, send_only: bool) -> Grant:  # noqa: FB
         connection, broker = connect(settings, purpose="invite")
         try:
             with broker_errors(broker, "make accounts"):
-                client = connection.default_channel.client
+                channel: Any = connection.channel()
+                client = channel.client
                 known = client.acl_users()
                 if name in known:
                     raise errors.Refused(

@@ -18,9 +18,6 @@ import amqp.exceptions
 
 from kchat import errors
 from kchat.client.connection import broker_errors, close, connect
-from kchat.client.durable import open_room
-from kchat.client.topology import room_exchange
-from kchat.config import url_options
 from kchat.config.settings import Broker, Settings
 from kchat.config.tls import TlsOptions
 from kchat.hosting.invitation import Invitation
@@ -103,7 +100,7 @@ def invitation(
     pin = authorities = None
     if any(broker.encrypted for broker in brokers):
         pin = settings.tls.pin
-        file = settings.tls.ca or url_options.tls_files(settings.broker).get("ca")
+        file = settings.tls.ca or settings.transport.urls.files_for_tls(settings.broker).get("ca")
         authorities = None if pin or file is None else _read(file)
     return Invitation(
         brokers=brokers,
@@ -156,12 +153,13 @@ def declare_room(settings: Settings) -> None:
     any account that may make it brings it back by listening or sending.
 
     Raises:
-        kchat.errors.BrokerError: see :func:`kchat.client.connection.connect` and :func:`kchat.client.durable.open_room`.
+        kchat.errors.BrokerError: see :func:`kchat.client.connection.connect` and
+            :meth:`kchat.transports.room.RoomPolicy.open`.
     """
     connection, broker = connect(settings, purpose="invite")
     try:
         with broker_errors(broker, "make the room"):
-            open_room(connection.channel(), settings)
+            settings.transport.room(settings.room).open(connection.channel())
     finally:
         close(connection)
 
@@ -196,7 +194,7 @@ def _find_room(settings: Settings) -> None:
     connection, broker = connect(settings, purpose="join")
     try:
         with broker_errors(broker, "find the room"):
-            room_exchange(settings)(connection.channel()).declare(passive=True)
+            settings.transport.room(settings.room).exchange(connection.channel()).declare(passive=True)
     except errors.NotFound as error:
         raise errors.NotFound(
             f"{broker}: there is no room {settings.room!r}",
@@ -220,7 +218,7 @@ def _try_to_send(settings: Settings, tell: Callable[[str], None]) -> None:
         product = getattr(connection.connection, "server_properties", {}).get("product")
         channel: Any = connection.channel()
         with broker_errors(broker, "send"):
-            exchange = room_exchange(settings)(channel)
+            exchange = settings.transport.room(settings.room).exchange(channel)
             try:
                 if product == "RabbitMQ":
                     raw = channel.prepare_message(b"", properties={"expiration": "not a number"})

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from kchat.config.tls import fingerprint
-from kchat.config.validation import check_username, has_control
+from kchat.config.validation import check_username
 from kchat.errors import SettingsError
 from kchat.hosting.invitation import from_pem
+from kchat.message.control import has_control
 from kchat.message.times import moment
 
 if TYPE_CHECKING:

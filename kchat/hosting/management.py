@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from kchat import errors
-from kchat.config.tls import PinMismatch, TlsOptions
+from kchat.config.tls import TlsOptions
 from kchat.hosting.timed_http import TimedConnection
+from kchat.transports.tls_errors import PinMismatch
 
 if TYPE_CHECKING:
     from kchat.config.settings import Settings

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from kchat.transports import base
+
+if TYPE_CHECKING:
+    from kchat.errors import KchatError
+    from kchat.transports.url import Broker, Urls
 
 _LOCAL_OPTIONS = (
     "busy_timeout",
@@ -36,6 +42,19 @@ class Local(base.Transport):
     note = "Anyone who can write the file can do everything: there are no accounts."
     modules = ("_ssl", "_sqlite3")
     url_options = MappingProxyType({"local": _LOCAL_OPTIONS})
+
+    @cached_property
+    def urls(self) -> Urls:
+        """See :mod:`.url`."""
+        from .url import Urls
+
+        return Urls(self)
+
+    def explain(self, error: Exception, broker: Broker, doing: str) -> KchatError | None:
+        """See :mod:`.errors`."""
+        from .errors import explain
+
+        return explain(error, broker, doing)
 
 
 TRANSPORT = Local()

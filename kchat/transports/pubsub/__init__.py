@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from kchat.transports import base
+
+if TYPE_CHECKING:
+    from kchat.transports.url import Urls
+
+    from .room import RoomPolicy
 
 _PUBSUB_OPTIONS = (
     "ack_deadline",
@@ -39,7 +46,19 @@ class PubSub(base.Transport):
     max_body = 10_000_000 - 64 * 1024
     orders_by_routing_key = True
     supports_mandatory = False
-    name_separator = "-"
+
+    @cached_property
+    def urls(self) -> Urls:
+        """See :mod:`.url`."""
+        from .url import Urls
+
+        return Urls(self)
+
+    def room(self, name: str) -> RoomPolicy:
+        """See :mod:`.room`."""
+        from .room import RoomPolicy
+
+        return RoomPolicy(name)
 
 
 TRANSPORT = PubSub()
