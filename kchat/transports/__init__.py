@@ -34,16 +34,16 @@ class _Transports(Mapping[str, Transport]):
     """
 
     def __init__(self) -> None:
-        self.loaded: dict[str, Transport] = {}
+        self._loaded: dict[str, Transport] = {}
 
     def __getitem__(self, name: str) -> Transport:
-        if name not in self.loaded:
+        if name not in self._loaded:
             entry = ENTRIES[name]
             found = entry.load()
             if entry.distribution and (why := _not_usable(entry, found)):
                 raise entry.unusable(why)
-            self.loaded[name] = found
-        return self.loaded[name]
+            self._loaded[name] = found
+        return self._loaded[name]
 
     def __contains__(self, name: object) -> bool:
         return name in ENTRIES
@@ -55,8 +55,7 @@ class _Transports(Mapping[str, Transport]):
         return len(ENTRIES)
 
 
-_transports = _Transports()
-TRANSPORTS: Mapping[str, Transport] = _transports
+TRANSPORTS: Mapping[str, Transport] = _Transports()
 
 
 def _not_usable(entry: Entry, found: object) -> str:
@@ -116,13 +115,12 @@ def by_scheme(scheme: str) -> Transport:
 
 
 def register() -> None:
-    """Make kchat's own transports known to Kombu, so that ``kombu.Connection("local://...")`` works. Safe to repeat.
+    """Make the transports known to Kombu, so that ``kombu.Connection("local://...")`` works. Safe to repeat.
 
-    Schemes that Kombu knows keep Kombu's transport for everybody but kchat. Of plug-ins it makes those known that are in use
-    (``TRANSPORTS["box"]`` makes one that).
+    Schemes that Kombu knows keep Kombu's transport for everybody but kchat. A plug-in that cannot be used is left out.
     """
     from kombu.transport import TRANSPORT_ALIASES
 
-    for name in {**ENTRIES.built_in, **_transports.loaded}:
-        for scheme, path in TRANSPORTS[name].schemes.items():
+    for each in usable()[0]:
+        for scheme, path in each.schemes.items():
             TRANSPORT_ALIASES.setdefault(scheme, path)
