@@ -38,10 +38,8 @@ def capabilities() -> str:
         for node in syntax(base).body
         if isinstance(node, ast.ClassDef) and node.name == Capabilities.__name__
     )
-    return table(
-        "capability",
-        ((name.replace("_", " "), text) for name, text in documented(body) if name in Capabilities._fields),
-    )
+    told = dict(documented(body))
+    return table("capability", [(name.replace("_", " "), told[name]) for name in Capabilities._fields])
 
 
 def attributes() -> str:
@@ -127,9 +125,10 @@ def documented(body: list[ast.stmt]) -> Iterator[tuple[str, str]]:
                 1:
             ]
             yield node.name if a_property else f"{node.name}({', '.join(names)})", line(text)
-        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-            if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
-                yield node.target.id, line(str(after.value.value))
+        elif isinstance(node, ast.AnnAssign) and isinstance(after, ast.Expr):
+            assert isinstance(node.target, ast.Name)
+            assert isinstance(after.value, ast.Constant)
+            yield node.target.id, line(str(after.value.value))
 
 
 def summary(member: object) -> str:

@@ -28,8 +28,8 @@ def from_parts(transport: str | None, parts: Parts) -> list[Broker]:
     """The brokers that options in place of a URL name.
 
     Arguments:
-        transport: a name of the registry. Default: the first of kchat's own that takes such parts; a project may stand in the
-            environment for good, so it chooses only where nothing else does.
+        transport: a name of the registry. Default: the first of kchat's own that takes such parts; a project may stand in
+            the environment for good, so it chooses only where nothing else does.
         parts: their values.
 
     Raises:

@@ -158,6 +158,19 @@ def test_the_doctor_finds_that_a_plug_in_cannot_be_used(there: Commands) -> None
     assert (result.code, GONE in result.stdout) == (1, True)
 
 
+def test_a_program_on_kombu_alone_uses_it_by_its_scheme(there: Commands, tmp_path: Path) -> None:
+    program = """
+import sys, kombu, kchat.transports
+kchat.transports.register()
+with kombu.Connection(sys.argv[1]) as connection, connection.SimpleQueue("jobs") as jobs:
+    jobs.put("hello")
+    print(connection.transport.driver_type, jobs.get(timeout=5).payload)
+"""
+    process = there.python(program, f"box://{tmp_path}/jobs.db")
+    assert process.wait() == 0, process.stderr
+    assert process.stdout == "box hello\n"
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_its_transport_keeps_the_contract(fresh: Fresh) -> None:
