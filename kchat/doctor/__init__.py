@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from kchat.config.settings import Broker, Settings
 
 _WALKS = {
-    "local": "kchat.doctor.local",
-    "amqp": "kchat.doctor.amqp",
-    "redis": "kchat.doctor.redis",
-    "pubsub": "kchat.doctor.pubsub",
+    "local": "kchat.transports.local.checks",
+    "amqp": "kchat.transports.amqp.checks",
+    "redis": "kchat.transports.redis.checks",
+    "pubsub": "kchat.transports.pubsub.checks",
     "memory": "kchat.doctor.memory",
 }
 

@@ -16,7 +16,7 @@ from kchat import errors
 from kchat.config import tls as kchat_tls
 from kchat.doctor import Check, Options, Outcome, driver, note, ok, skipped, wrong
 from kchat.doctor.connected import ConnectedWalk
-from kchat.transports.amqp import addresses
+from kchat.transports import addresses
 
 if TYPE_CHECKING:
     from kchat.config.settings import Settings

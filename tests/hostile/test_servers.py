@@ -23,9 +23,9 @@ import pytest
 from kchat import KchatError, Sender, Settings, Subscriber
 from kchat import doctor as doctor_walk
 from kchat.doctor import Options, round_trip
-from kchat.doctor import management as doctor
 from kchat.hosting import accounts
 from kchat.hosting.management import Management
+from kchat.transports.amqp import policies as doctor
 from tests.brokers.processes import Commands, Process
 from tests.hostile import amqp_servers, http_servers, redis_servers
 from tests.hostile.peer import Peer, Script, Server

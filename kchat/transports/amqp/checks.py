@@ -20,9 +20,10 @@ from kchat import errors
 from kchat.client.connection import account, broker_errors, close, connect, drop
 from kchat.client.durable import durable_exchange
 from kchat.client.topology import queue_prefix, room_exchange, subscriber_queue
-from kchat.doctor import Check, Options, Outcome, management, network, note, ok, skipped, wrong
+from kchat.doctor import Check, Options, Outcome, network, note, ok, skipped, wrong
 from kchat.doctor.round_trip import round_trip
 from kchat.hosting.rights import of_queues
+from kchat.transports.amqp import policies
 
 if TYPE_CHECKING:
     from kchat.config.settings import Settings
@@ -321,7 +322,7 @@ CHECKS = (
     Check("alarms", alarms, needs=("vhost",)),
     Check("send", sending, needs=("vhost",)),
     Check("listen", listening, needs=("vhost",)),
-    Check("policy", management.policy, needs=("listen",)),
-    Check("clock", management.clock, needs=("tcp",)),
+    Check("policy", policies.policy, needs=("listen",)),
+    Check("clock", policies.clock, needs=("tcp",)),
     Check("round trip", round_trip, needs=("room", "alarms", "send", "listen")),
 )

@@ -16,7 +16,7 @@ from kchat.hosting.management import PORT_OFFSET, Management
 from kchat.hosting.timed_http import TimedConnection
 
 if TYPE_CHECKING:
-    from kchat.doctor.amqp import Walk
+    from kchat.transports.amqp.checks import Walk
 
 _CLOCK_TIMEOUT = 1.0
 """Seconds: the management is seldom reachable from elsewhere, and nobody wants to wait for that."""
