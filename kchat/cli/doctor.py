@@ -78,10 +78,10 @@ def command(
         findings.append(Finding(Status.WRONG, mask(str(error)), mask(error.hint), check="settings"))
         report.show(findings[0])
     else:
-        if management_url is not None and settings.transport.name == "amqp":
+        if management_url is not None:
             from kchat.hosting.management import Management
 
-            with suppress(KchatError):  # the walk tells
+            with suppress(KchatError):  # the findings say why
                 warn_in_clear(Management.of(settings, management_url))
         findings += _walk(settings, Options(only, send_test, management_url), report.show)
     bad = [finding for finding in findings if finding.status is Status.WRONG]

@@ -7,12 +7,15 @@ knows a transport by its name. Importing this module imports no driver and no Ko
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from types import MappingProxyType
-from typing import ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from kchat.errors import MissingExtra
+
+if TYPE_CHECKING:
+    from kchat.transports.checks import Check, Walk
 
 
 class Capabilities(NamedTuple):
@@ -121,6 +124,20 @@ class Transport:
                 f"the {self.name} transport needs a driver that is not installed",
                 hint=f"install it with: {self.install_command}",
             )
+
+    def checks(self, walk: Walk) -> Sequence[Check]:  # noqa: ARG002 - for those that check more
+        """What ``kchat doctor`` checks on the way to a room, in order. They need no driver until they run.
+
+        Arguments:
+            walk: what the doctor offers to them.
+        """
+        from kchat.transports.checks import Check
+
+        return (
+            Check("settings"),
+            Check("connect", ("settings",)),
+            Check("round trip", ("connect",)),
+        )
 
 
 def without(module: str) -> MissingExtra:

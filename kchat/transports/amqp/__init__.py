@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from kchat.transports import base
+
+if TYPE_CHECKING:
+    from kchat.transports.checks import Check, Walk
 
 _MIB = 1024 * 1024
 PREDECLARED_FANOUT = "amq.fanout"
@@ -42,6 +47,12 @@ class Amqp(base.Transport):
     predeclared_rooms = frozenset({PREDECLARED_FANOUT})
     # rabbit.max_message_size of RabbitMQ 4.0 and newer (128 MiB before).
     max_body = 16 * _MIB
+
+    def checks(self, walk: Walk) -> Sequence[Check]:
+        """See :mod:`.checks`."""
+        from .checks import checks
+
+        return checks(walk)
 
 
 TRANSPORT = Amqp()

@@ -1,4 +1,4 @@
-"""The walk to a room on an AMQP 0-9-1 broker.
+"""The doctor's checks of a room on an AMQP 0-9-1 broker.
 
 What an account may do is found by trying, with requests that RabbitMQ answers and that change nothing: it looks at the
 rights before it looks at the rest (https://www.rabbitmq.com/docs/access-control), so that a request with a fault in it
@@ -9,205 +9,284 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from functools import cached_property
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import amqp.exceptions
+from amqp.exceptions import AccessRefused, ChannelError, NotFound, PreconditionFailed
 
 from kchat import errors
-from kchat.client.connection import account, broker_errors, close, connect, drop
-from kchat.client.durable import durable_exchange
-from kchat.client.topology import queue_prefix, room_exchange, subscriber_queue
-from kchat.doctor import Check, Options, Outcome, network, note, ok, skipped, wrong
-from kchat.doctor.round_trip import round_trip
-from kchat.hosting.rights import of_queues
-from kchat.transports.amqp import policies
+from kchat.transports.checks import (
+    NETWORK,
+    Check,
+    Outcome,
+    Walk,
+    compare_clocks,
+    note,
+    ok,
+    skipped,
+    wrong,
+)
 
-if TYPE_CHECKING:
-    from kchat.config.settings import Settings
+from . import policies
 
 _NO_EXPIRATION = "none: a test by kchat doctor"
-"""RabbitMQ refuses a message whose ``expiration`` is no number, after it has looked at the rights."""
+"""RabbitMQ refuses a message whose ``expiration`` is not a number, after it has looked at the rights."""
 
 _NO_ACCOUNT = "nobody: a test by kchat doctor"
 """... and one whose ``user_id`` is not the account's. Either of the two keeps the message from the room."""
 
 
-class Walk(network.NetworkWalk):
-    """A walk to an AMQP broker.
-
-    Arguments:
-        settings: the room and one broker.
-        options: what to look at.
-    """
-
-    def __init__(self, settings: Settings, options: Options) -> None:
-        super().__init__(settings, options)
-        self.room_exists = False
-        self.queue = ""
-        """The name of the queue that it has made to try; it goes with the connection."""
-        self._probed: tuple[int, str, str | None] | None = None
-
-    def failure_at(self, stage: str) -> errors.KchatError | None:
-        """What went wrong when connecting, if it was at that stage: ``amqp``, ``login`` or ``vhost``."""
-        failure = self.failure()
-        return failure if failure is not None and _stage(failure) == stage else None
-
-    @property
-    def product(self) -> str:
-        """``RabbitMQ 3.13.7``, or whatever the broker calls itself."""
-        assert self.connection is not None
-        told = self.connection.connection.server_properties
-        return f"{told.get('product', 'an AMQP broker')} {told.get('version', '')}".strip()
-
-    @property
-    def is_rabbitmq(self) -> bool:
-        """Whether what this module knows of RabbitMQ holds."""
-        return self.product.startswith("RabbitMQ")
-
-    @contextmanager
-    def channel(self) -> Iterator[Any]:
-        """A channel of its own: one that the broker closes is of no use to the next step."""
-        assert self.connection is not None
-        channel = self.connection.channel()
-        channel.auto_decode = False
-        try:
-            yield channel
-        finally:
-            with suppress(amqp.exceptions.AMQPError, OSError):
-                channel.close()
-
-    def probe(self) -> tuple[int, str, str | None]:
-        """Publish to the room what RabbitMQ does not take, on a connection of its own.
-
-        Returns:
-            The reply's code and text, and the reason why the broker takes no messages for now, ``None`` if it does.
-        """
-        if self._probed is None:
-            with broker_errors(self.broker, "send"):
-                self._probed = _probe(self.settings)
-        return self._probed
-
-
-def _stage(error: errors.KchatError) -> str:
-    code = getattr(error.__cause__, "code", None)
-    if code == 530:
-        return "vhost"
-    if isinstance(error, errors.NotAuthorised):
-        return "login"
-    return "amqp"
-
-
-class _Blocked(Exception):
-    """No error: how a callback leaves py-amqp's waiting."""
-
-
-def _probe(settings: Settings) -> tuple[int, str, str | None]:
-    def blocked(reason: str) -> None:
-        raise _Blocked(reason)
-
-    connection, _ = connect(settings, purpose="doctor", on_blocked=blocked)
-    code, text, reason = 0, "", None
-    try:
-        channel = connection.channel()
-        properties = {"expiration": _NO_EXPIRATION, "user_id": _NO_ACCOUNT}
-        channel.basic_publish(channel.prepare_message(b"", properties=properties), exchange=settings.room)
-        ends = monotonic() + settings.confirm_timeout
-        while (left := ends - monotonic()) > 0:
-            connection.drain_events(timeout=left)
-    except _Blocked as error:
-        # Whoever is blocked is not listened to: no goodbye would be answered.
-        reason = str(error)
-        drop(connection)
-    except amqp.exceptions.ChannelError as error:
-        # py-amqp has opened the channel anew by then, and the broker has answered that: so it does not block us.
-        code, text = error.code, str(error.reply_text)
-        close(connection)
-    except BaseException:
-        drop(connection)
-        raise
-    return code, text, reason
-
-
-# ---- the steps
-
-
-def handshake(walk: Walk) -> Outcome:
-    """What answers speaks AMQP 0-9-1."""
-    if failure := walk.failure_at("amqp"):
-        raise failure
-    return ok(walk.product if walk.connection else "AMQP 0-9-1")
-
-
-def login(walk: Walk) -> Outcome:
-    """The account is known, and its password right."""
-    failure = walk.failure_at("login")
-    name = walk.broker.username or "guest"
-    if failure is None:
-        by_certificate = walk.connection is not None and account(walk.connection) is None
-        return ok("by the client's certificate" if by_certificate else f"as {name}")
-    hint = failure.hint
-    if name == "guest" and not walk.loopback:
-        hint = "RabbitMQ lets guest in from its own machine only: name an account with --rmq-username"
-    return wrong(str(failure).removeprefix(f"{walk.broker}: ") + f" ({name})", hint)
-
-
-def vhost(walk: Walk) -> Outcome:
-    """The virtual host exists, and the account may use it."""
-    failure = walk.failure_at("vhost")
-    if failure is None:
-        return ok(walk.broker.vhost)
-    if isinstance(failure, errors.NotFound):
-        return wrong(f"there is no virtual host {walk.broker.vhost!r}", failure.hint)
-    hint = failure.hint or f"the account needs rights on {walk.broker.vhost!r}"
-    return wrong(str(failure).removeprefix(f"{walk.broker}: "), hint)
-
-
-def room(walk: Walk) -> Outcome:
-    """The room exists and is a fanout exchange, or this account may make it."""
-    name = walk.settings.room
-    exchange = room_exchange(walk.settings)
-    with broker_errors(walk.broker, "look at the room"):
-        with walk.channel() as channel:
-            try:
-                exchange(channel).declare(passive=True)
-            except amqp.exceptions.NotFound:
-                return _missing_room(walk)
-        walk.room_exists = True
-        with walk.channel() as channel:
-            # It is there, so this makes nothing; where it is not what a room is, the broker says in what it differs.
-            try:
-                exchange(channel).declare()
-            except amqp.exceptions.AccessRefused:
-                return ok(f"exchange {name!r} exists; of which type, this account cannot see")
-            except amqp.exceptions.PreconditionFailed as error:
-                return _another_exchange(name, str(error.reply_text))
-    return ok(f"exchange {name!r} exists, a fanout exchange")
-
-
-def _missing_room(walk: Walk) -> Outcome:
-    name = walk.settings.room
-    if not walk.is_rabbitmq:
-        return note(f"there is no exchange {name!r} yet; the first message or subscriber makes it")
-    with walk.channel() as channel:
-        try:
-            # Not made either way: the argument has to be a string. The rights come first.
-            channel.exchange_declare(name, "fanout", auto_delete=False, arguments={"alternate-exchange": 0})
-        except amqp.exceptions.AccessRefused:
-            return wrong(
-                f"there is no exchange {name!r}, and this account may not make it",
-                f"create it with an account that may: {shlex.join(['kchat', 'send', f'--room={name}', 'Hello'])}",
-            )
-        except amqp.exceptions.PreconditionFailed:
-            pass
-    return ok(
-        f"there is no exchange {name!r} yet; the first message or subscriber makes it, and this account may"
+def checks(walk: Walk) -> Sequence[Check]:
+    """The checks, in order; arguments as of :meth:`kchat.transports.base.Transport.checks`."""
+    amqp = _Amqp(walk)
+    return (
+        *NETWORK,
+        Check("amqp", ("tcp", "tls"), amqp.handshake),
+        Check("login", ("amqp",), amqp.login),
+        Check("vhost", ("login",), amqp.vhost),
+        Check("room", ("vhost",), amqp.room),
+        Check("alarms", ("vhost",), amqp.alarms),
+        Check("send", ("vhost",), amqp.send, only="send"),
+        Check("listen", ("vhost",), amqp.listen, only="subscribe"),
+        Check("policy", ("listen",), amqp.policy, only="subscribe"),
+        Check("clock", ("tcp",), amqp.clock),
+        Check("round trip", ("room", "alarms", "send", "listen")),
     )
 
 
-def _another_exchange(name: str, text: str) -> Outcome:
+class _Blocked(Exception):
+    """Not an error: how a callback leaves py-amqp's waiting."""
+
+
+def _raise_blocked(reason: str) -> None:
+    raise _Blocked(reason)
+
+
+class _Amqp:
+    def __init__(self, walk: Walk) -> None:
+        self._walk = walk
+        self._room = walk.settings.room
+        self._broker = walk.settings.broker
+        self._room_exists = False
+        self._queue = ""
+
+    @cached_property
+    def _product(self) -> str:
+        """``RabbitMQ 3.13.7``, or whatever the broker calls itself."""
+        told = self._walk.connection.connection.server_properties
+        return f"{told.get('product', 'an AMQP broker')} {told.get('version', '')}".strip()
+
+    @property
+    def _is_rabbitmq(self) -> bool:
+        """Whether what this module knows of RabbitMQ holds."""
+        return self._product.startswith("RabbitMQ")
+
+    @cached_property
+    def _channel(self) -> Any:
+        """One for all checks: py-amqp opens it anew when the broker closes it."""
+        channel = self._walk.connection.channel()
+        channel.auto_decode = False
+        return channel
+
+    def _failure_at(self, stage: str) -> errors.KchatError | None:
+        """Why connecting failed, if it was at that stage: ``amqp``, ``login`` or ``vhost``."""
+        failure = self._walk.failure
+        if getattr(getattr(failure, "__cause__", None), "code", None) == 530:
+            found = "vhost"
+        else:
+            found = "login" if isinstance(failure, errors.NotAuthorised) else "amqp"
+        return failure if found == stage else None
+
+    def handshake(self) -> Outcome:
+        """What answers speaks AMQP 0-9-1."""
+        if failure := self._failure_at("amqp"):
+            raise failure
+        return ok("AMQP 0-9-1" if self._walk.failure else self._product)
+
+    def login(self) -> Outcome:
+        """The account exists, and its password is right."""
+        failure = self._failure_at("login")
+        name = self._broker.username or "guest"
+        if failure is None:
+            by_certificate = self._walk.failure is None and self._walk.account is None
+            return ok("by the client's certificate" if by_certificate else f"as {name}")
+        hint = failure.hint
+        if name == "guest" and not self._walk.loopback:
+            hint = (
+                "RabbitMQ lets guest in from its own machine only: name another account with --rmq-username"
+            )
+        return wrong(f"{self._walk.text_of(failure)} ({name})", hint)
+
+    def vhost(self) -> Outcome:
+        """The virtual host exists, and the account may use it."""
+        failure, name = self._failure_at("vhost"), self._broker.vhost
+        if failure is None:
+            return ok(name)
+        if isinstance(failure, errors.NotFound):
+            return wrong(f"there is no virtual host {name!r}", failure.hint)
+        return wrong(self._walk.text_of(failure), failure.hint or f"the account needs rights on {name!r}")
+
+    def room(self) -> Outcome:
+        """The room exists and is a fanout exchange, or this account may create it."""
+        name, exchange = self._room, self._walk.exchange
+        with self._walk.explained("look at the room"):
+            try:
+                exchange(self._channel).declare(passive=True)
+            except NotFound:
+                return self._missing_room()
+            self._room_exists = True
+            try:
+                # It exists, so this changes nothing; where it is not as a room should be, the broker names a difference.
+                exchange(self._channel).declare()
+            except AccessRefused:
+                return ok(f"exchange {name!r} exists; this account cannot see its type")
+            except PreconditionFailed as error:
+                return _other_exchange(name, str(error.reply_text))
+        return ok(f"exchange {name!r} exists, a fanout exchange")
+
+    def _missing_room(self) -> Outcome:
+        name = self._room
+        text = f"there is no exchange {name!r} yet; the first message or subscriber creates it"
+        if not self._is_rabbitmq:
+            return note(text)
+        try:
+            # Not created either way: the argument has to be a string. The rights come first.
+            self._channel.exchange_declare(
+                name, "fanout", auto_delete=False, arguments={"alternate-exchange": 0}
+            )
+        except AccessRefused:
+            return wrong(
+                f"there is no exchange {name!r}, and this account may not create it",
+                f"create it with another account: {shlex.join(['kchat', 'send', f'--room={name}', 'Hello'])}",
+            )
+        except PreconditionFailed:
+            pass
+        return ok(f"{text}, and this account may")
+
+    @cached_property
+    def _probe(self) -> tuple[int, str, str | None]:
+        """What comes of publishing a message that RabbitMQ refuses: its reply's code and text, and why it blocks us, if so.
+
+        On a connection of its own: the broker reads no more from one that it has blocked.
+        """
+        walk, code, text = self._walk, 0, ""
+        try:
+            with walk.explained("send"), walk.connect(_raise_blocked) as connection:
+                try:
+                    channel = connection.channel()
+                    properties = {"expiration": _NO_EXPIRATION, "user_id": _NO_ACCOUNT}
+                    channel.basic_publish(
+                        channel.prepare_message(b"", properties=properties), exchange=self._room
+                    )
+                    ends = monotonic() + walk.settings.confirm_timeout
+                    while (left := ends - monotonic()) > 0:
+                        connection.drain_events(timeout=left)
+                except ChannelError as error:
+                    # py-amqp has opened the channel anew by then, and the broker has answered that: so it does not block us.
+                    code, text = error.code, str(error.reply_text)
+        except _Blocked as error:
+            return 0, "", str(error)
+        return code, text, None
+
+    def alarms(self) -> Outcome:
+        """The broker accepts messages: no memory or disk alarm."""
+        if not self._is_rabbitmq:
+            return skipped("only possible with RabbitMQ")
+        _, _, reason = self._probe
+        if reason is None:
+            return ok("the broker accepts messages")
+        return wrong(
+            f"the broker accepts no messages at the moment: {reason}",
+            "free memory or disk there; until then nobody on that broker can send (rabbitmq-diagnostics alarms)",
+        )
+
+    def send(self) -> Outcome:
+        """The account may write to the room."""
+        if not self._is_rabbitmq:
+            return skipped("only RabbitMQ can be asked without sending a message; --send-test sends one")
+        code, text, blocked = self._probe
+        name = self._room
+        if blocked is not None:
+            return skipped("unknown while the broker accepts no messages")
+        if code in (404, 406):
+            return ok(f"this account may send to {name!r}")
+        if code == 403:
+            return wrong(
+                f"this account may not send to {name!r}: no write permission",
+                f"it needs write '^{_pattern(name)}$'; kchat invite creates accounts with the rights they need",
+            )
+        return note(f"whether this account may send is unknown: {text or 'no answer'}")
+
+    def listen(self) -> Outcome:
+        """The account may declare a queue of its own, bind it to the room and consume from it."""
+        walk = self._walk
+        queue = walk.queue()
+        self._queue = queue.name
+        prefix = ".".join(queue.name.split(".")[:3]) + "."
+        queues = f"^{_pattern(prefix)}.*"
+        missing = f"configure on its own queue ('{queues}')"
+        with walk.explained("listen"):
+            bound = queue(self._channel)
+            try:
+                bound.queue_declare()
+                if self._room_exists:
+                    missing = f"write on its own queue ('{queues}') or read on the room ('^{_pattern(self._room)}$')"
+                    bound.queue_bind()
+                missing = f"read on its own queue ('{queues}')"
+                # What arrives is a message to the room, for its subscribers.
+                bound.consume(consumer_tag=bound.name, callback=lambda _: None, no_ack=True)
+                bound.cancel(bound.name)  # the queue is deleted with its last consumer
+            except AccessRefused:
+                return wrong(
+                    f"this account may not listen to {self._room!r}: no {missing}",
+                    "kchat invite creates accounts with the rights they need; --only send leaves this out",
+                )
+            if self._durable_exchange_differs():
+                return note(
+                    f"this account may listen; {walk.durable_exchange.name!r} is another exchange than kchat's, "
+                    "so durable queues miss messages after a restart of the broker",
+                    "kchat invite --list, with the host's account, repairs it",
+                )
+        return ok(f"this account may listen, through queues {prefix}...")
+
+    def _durable_exchange_differs(self) -> bool:
+        """Whether the exchange that keeps durable queues bound over a restart exists, and is not as kchat declares it."""
+        exchange = self._walk.durable_exchange(self._channel)
+        try:
+            exchange.declare(passive=True)
+            exchange.declare()  # it exists, so this changes nothing
+        except PreconditionFailed:
+            return True
+        except (NotFound, AccessRefused):
+            return False  # nobody needs it; or this account cannot see
+        return False
+
+    def policy(self) -> Outcome:
+        """No policy takes messages from a subscriber's queue."""
+        try:
+            return policies.check(self._walk.management(), self._broker.vhost, self._queue)
+        except errors.KchatError as error:
+            return skipped(f"policies cannot be seen: {self._walk.text_of(error)}")
+
+    def clock(self) -> Outcome:
+        """The broker's clock, as its management shows it, and this one agree."""
+        url = self._walk.options.management_url or self._management_url()
+        try:
+            return compare_clocks(self._walk.clock_ahead_of(url), "broker")
+        except errors.KchatError as error:
+            return skipped(str(error))
+
+    def _management_url(self) -> str:
+        """Also beside TLS the management is mostly without it, and nothing secret is said."""
+        broker = self._broker
+        host = broker.host or "localhost"
+        port = 15672 if broker.encrypted else min((broker.port or 5672) + 10_000, 65535)
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _other_exchange(name: str, text: str) -> Outcome:
     # inequivalent arg 'type' for exchange 'chat' in vhost '/': received 'fanout' but current is 'direct'
     if "'type'" in text:
         found = re.search(r"current is '?(\w+)", text)
@@ -216,113 +295,9 @@ def _another_exchange(name: str, text: str) -> Outcome:
             f"{name!r} is {kind}, and a room is a fanout exchange",
             "choose another room, or have that exchange deleted",
         )
-    return ok(f"exchange {name!r} exists, a fanout exchange with flags of its own, which kchat adopts")
-
-
-def alarms(walk: Walk) -> Outcome:
-    """The broker takes messages: no memory or disk alarm."""
-    if not walk.is_rabbitmq:
-        return skipped("can be tried with RabbitMQ only")
-    _, _, reason = walk.probe()
-    if reason is None:
-        return ok("the broker takes messages")
-    return wrong(
-        f"the broker takes no messages for now: {reason}",
-        "free memory or disk there; until then nobody on that broker can send (rabbitmq-diagnostics alarms)",
-    )
-
-
-def sending(walk: Walk) -> Outcome:
-    """The account may write to the room."""
-    if walk.options.only == "subscribe":
-        return skipped("not asked for")
-    if not walk.is_rabbitmq:
-        return skipped("can be tried without a message with RabbitMQ only; --send-test sends one")
-    code, text, blocked = walk.probe()
-    name = walk.settings.room
-    if blocked is not None and not code:
-        return skipped("cannot be told while the broker takes no messages")
-    if code in (404, 406):
-        return ok(f"this account may send to {name!r}")
-    if code == 403:
-        return wrong(
-            f"this account may not send to {name!r}: no write permission",
-            f"it needs write '^{_pattern(name)}$'; kchat invite makes accounts that have what they need",
-        )
-    return note(f"whether this account may send cannot be told: {text or 'no answer'}")
-
-
-def listening(walk: Walk) -> Outcome:
-    """The account may make a queue of its own, bind it to the room and consume from it."""
-    if walk.options.only == "send":
-        return skipped("not asked for")
-    assert walk.connection is not None
-    owner = account(walk.connection) or "doctor"
-    queue = subscriber_queue(walk.settings, "doctor", account=owner)
-    queues = of_queues(walk.settings.room, owner)
-    missing = f"configure on its own queue ('{queues}')"
-    with broker_errors(walk.broker, "listen"):
-        # The channel stays open, and the queue with it, for the step that looks at it.
-        channel = walk.connection.channel()
-        channel.auto_decode = False
-        bound = queue(channel)
-        try:
-            bound.queue_declare()
-            if walk.room_exists:
-                missing = f"write on its own queue ('{queues}') or read on the room ('^{_pattern(walk.settings.room)}$')"
-                bound.queue_bind()
-            missing = f"read on its own queue ('{queues}')"
-            bound.consume(consumer_tag=bound.name, callback=_ignore, no_ack=True)
-        except amqp.exceptions.AccessRefused:
-            return wrong(
-                f"this account may not listen to {walk.settings.room!r}: no {missing}",
-                "kchat invite makes accounts that have what they need; --only send leaves this out",
-            )
-        walk.queue = bound.name
-        if _is_spoilt(walk):
-            return note(
-                f"this account may listen; {durable_exchange(walk.settings).name!r} is another exchange than kchat makes, "
-                "so durable queues miss what is sent after a restart of the broker",
-                "kchat invite --list, with the host's account, repairs it",
-            )
-    return ok(f"this account may listen, through queues {queue_prefix(walk.settings, owner)}...")
-
-
-def _is_spoilt(walk: Walk) -> bool:
-    """Whether another exchange has the name of the one that durable queues survive a restart by."""
-    exchange = durable_exchange(walk.settings)
-    try:
-        with walk.channel() as channel:
-            exchange(channel).declare(passive=True)
-        with walk.channel() as channel:
-            # It is there, so this makes nothing.
-            exchange(channel).declare()
-    except amqp.exceptions.PreconditionFailed:
-        return True
-    except (amqp.exceptions.NotFound, amqp.exceptions.AccessRefused):
-        return False  # nobody needs it; or this account cannot see
-    return False
-
-
-def _ignore(_message: Any) -> None:
-    """What arrives is somebody's message to the room, and shown by who listens to it."""
+    return ok(f"exchange {name!r} exists, a fanout exchange with other flags than kchat's, which is fine")
 
 
 def _pattern(name: str) -> str:
     """A name in a permission's pattern."""
     return re.escape(name).replace("\\-", "-").replace("\\ ", " ")
-
-
-CHECKS = (
-    *network.CHECKS,
-    Check("amqp", handshake, needs=("tcp", "tls")),
-    Check("login", login, needs=("amqp",)),
-    Check("vhost", vhost, needs=("login",)),
-    Check("room", room, needs=("vhost",)),
-    Check("alarms", alarms, needs=("vhost",)),
-    Check("send", sending, needs=("vhost",)),
-    Check("listen", listening, needs=("vhost",)),
-    Check("policy", policies.policy, needs=("listen",)),
-    Check("clock", policies.clock, needs=("tcp",)),
-    Check("round trip", round_trip, needs=("room", "alarms", "send", "listen")),
-)

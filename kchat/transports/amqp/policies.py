@@ -1,28 +1,11 @@
-"""What only RabbitMQ's management tells: policies, and the broker's clock. Where it cannot be reached, it is not missed."""
+"""Which of RabbitMQ's policies hold for a queue, and which of them take messages from a subscriber."""
 
 from __future__ import annotations
 
-import http.client
 import re
-from contextlib import closing
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import Any
 
-from kchat import errors
-from kchat.doctor import Outcome, note, ok, skipped, wrong
-from kchat.hosting.management import PORT_OFFSET, Management
-from kchat.hosting.timed_http import TimedConnection
-
-if TYPE_CHECKING:
-    from kchat.transports.amqp.checks import Walk
-
-_CLOCK_TIMEOUT = 1.0
-"""Seconds: the management is seldom reachable from elsewhere, and nobody wants to wait for that."""
-
-_ODD, _WRONG = 5.0, 60.0
-"""Seconds of difference: from where on times look odd, and from where on something is wrong with a clock."""
+from kchat.transports.checks import Management, Outcome, note, ok
 
 _LONGEST_PATTERN = 1000
 _MOST_STEPS = 50_000_000
@@ -32,42 +15,39 @@ _NO_CHOICE = re.compile(r"\\.|\(\?")
 _REPEATED_GROUP = re.compile(r"\)[*+{]").search
 
 _LIMITS = {"message-ttl": 60_000, "max-length": 1_000, "max-length-bytes": 1 << 20, "expires": 60_000}
-"""Below these (milliseconds, messages, bytes) a policy takes messages away from subscribers that are only a little slow."""
+"""Below these (milliseconds, messages, bytes) a policy takes messages from subscribers that are only a little slow."""
 
 
-def policy(walk: Walk) -> Outcome:
-    """No policy takes messages from a subscriber's queue.
+def check(api: Management, vhost: str, queue: str) -> Outcome:
+    """What policies do to a queue.
 
-    The policies are asked for and not the queue: what RabbitMQ tells of a queue is seconds old.
+    The policies are asked for and not the queue: what RabbitMQ says of a queue is seconds old.
+
+    Arguments:
+        api: the management API.
+        vhost: the queue's virtual host.
+        queue: the queue's name.
+
+    Raises:
+        kchat.errors.KchatError: they cannot be read.
     """
-    if walk.options.management_url is None and not walk.loopback:
-        return skipped("the account's password goes to the management API only if --management-url names it")
-    try:
-        api = Management.of(walk.settings, walk.options.management_url)
-        policies = [api.get_objects(kind, walk.broker.vhost) for kind in ("policies", "operator-policies")]
-    except errors.KchatError as error:
-        return skipped(f"policies cannot be seen: {str(error).removeprefix(f'{walk.broker}: ')}")
-    applied = [found for each in policies if (found := _applied(each, walk.queue)) is not None]
-    unknown = [
-        repr(each.get("name")) for kind in policies for each in kind if _fits(each, walk.queue) is None
-    ]
+    applied, untried = [], []
+    for kind in ("policies", "operator-policies"):  # of each kind one at most holds for a queue
+        fitting = [(each, _fits(each, queue)) for each in api.get_objects(kind, vhost)]
+        untried += [repr(each.get("name")) for each, fits in fitting if fits is None]
+        applied += sorted((each for each, fits in fitting if fits), key=_priority, reverse=True)[:1]
     text = f"{' and '.join(repr(each.get('name')) for each in applied) or 'none'} on subscribers' queues"
     tight = [rule for each in applied for rule in _tight(each.get("definition"))]
     if tight:
         return note(
             f"{text}: {', '.join(tight)}", "a subscriber that is slow or away for a moment misses messages"
         )
-    if unknown:
+    if untried:
         return note(
-            f"{text}; not known of {' and '.join(unknown)}, whose pattern was not tried",
+            f"{text}; not known of {' and '.join(untried)}, whose pattern was not tried",
             "give the policy a simpler pattern",
         )
     return ok(text)
-
-
-def _applied(policies: list[dict[str, Any]], queue: str) -> dict[str, Any] | None:
-    """The one of these policies that holds for a queue: the first by priority whose pattern fits."""
-    return max((each for each in policies if _fits(each, queue)), key=_priority, default=None)
 
 
 def _priority(policy: dict[str, Any]) -> int:
@@ -100,42 +80,11 @@ def _takes_long(pattern: str, queue: str) -> bool:
 def _tight(rules: object) -> list[str]:
     if not isinstance(rules, dict):
         return []
-    found = [f"{key} {rules[key]}" for key, least in _LIMITS.items() if _below(rules.get(key), least)]
+    found = [
+        f"{key} {rules[key]}"
+        for key, least in _LIMITS.items()
+        if isinstance(rules.get(key), int) and rules[key] < least
+    ]
     if rules.get("overflow", "drop-head") != "drop-head":
         found.append(f"overflow {rules['overflow']}")
     return found
-
-
-def _below(value: object, least: int) -> bool:
-    return isinstance(value, int) and value < least
-
-
-def clock(walk: Walk) -> Outcome:
-    """The broker's clock and this one agree. The answer's date is asked for without an account."""
-    url = urlsplit(walk.options.management_url or _default_url(walk))
-    tls = walk.settings.tls if url.scheme == "https" else None
-    try:
-        with closing(
-            TimedConnection(url.hostname or "", url.port, tls=tls, timeout=_CLOCK_TIMEOUT)
-        ) as connection:
-            connection.request("HEAD", "/")
-            date = connection.getresponse().getheader("Date")
-            theirs = parsedate_to_datetime(date or "")
-            apart = (datetime.now(UTC) - theirs).total_seconds()
-    except (OSError, http.client.HTTPException, ValueError, TypeError, ArithmeticError):
-        return skipped(f"no date from {url.scheme}://{url.netloc}")
-    text = f"this clock is {abs(apart):.0f} s {'ahead of' if apart > 0 else 'behind'} the broker's"
-    if abs(apart) < _ODD:
-        return ok("the same as the broker's")
-    if abs(apart) < _WRONG:
-        return note(text, "the times of messages look odd")
-    return wrong(
-        text, "set the clock that is wrong: messages bear their sender's time, certificates have dates"
-    )
-
-
-def _default_url(walk: Walk) -> str:
-    host = f"[{walk.host}]" if ":" in walk.host else walk.host
-    # Also beside TLS the management is mostly without it, and nothing secret is said.
-    port = 15672 if walk.broker.encrypted else walk.port + PORT_OFFSET
-    return f"http://{host}:{min(port, 65535)}"

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from kchat.transports import base
+
+if TYPE_CHECKING:
+    from kchat.transports.checks import Check, Walk
 
 _LOCAL_OPTIONS = (
     "busy_timeout",
@@ -36,6 +41,12 @@ class Local(base.Transport):
     note = "Anyone who can write the file can do everything: there are no accounts."
     modules = ("_ssl", "_sqlite3")
     url_options = MappingProxyType({"local": _LOCAL_OPTIONS})
+
+    def checks(self, walk: Walk) -> Sequence[Check]:
+        """See :mod:`.checks`."""
+        from .checks import checks
+
+        return checks(walk)
 
 
 TRANSPORT = Local()

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from kchat.transports import base
+
+if TYPE_CHECKING:
+    from kchat.transports.checks import Check, Walk
 
 _PUBSUB_OPTIONS = (
     "ack_deadline",
@@ -40,6 +45,12 @@ class PubSub(base.Transport):
     orders_by_routing_key = True
     supports_mandatory = False
     name_separator = "-"
+
+    def checks(self, walk: Walk) -> Sequence[Check]:
+        """See :mod:`.checks`."""
+        from .checks import checks
+
+        return checks(walk)
 
 
 TRANSPORT = PubSub()

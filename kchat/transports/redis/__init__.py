@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from kchat.transports import base
+
+if TYPE_CHECKING:
+    from kchat.transports.checks import Check, Walk
 
 _MIB = 1024 * 1024
 
@@ -40,6 +45,12 @@ class Redis(base.Transport):
     max_body = 8 * _MIB
     declares_in_process = True
     acknowledges = False
+
+    def checks(self, walk: Walk) -> Sequence[Check]:
+        """See :mod:`.checks`."""
+        from .checks import checks
+
+        return checks(walk)
 
 
 TRANSPORT = Redis()

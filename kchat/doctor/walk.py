@@ -1,0 +1,134 @@
+"""What the checks of one broker share: the connection, made once, and what went wrong with it."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from kchat import errors
+from kchat.client.connection import account, broker_errors, close, connect, drop
+from kchat.client.durable import durable_exchange
+from kchat.client.topology import room_exchange, subscriber_queue
+from kchat.doctor import round_trip
+
+if TYPE_CHECKING:
+    import kombu
+
+    from kchat.config.settings import Settings
+    from kchat.hosting.management import Management
+    from kchat.transports.checks import Options, Outcome
+
+
+class Walk:
+    """See :class:`kchat.transports.checks.Walk`.
+
+    Arguments:
+        settings: the room and one broker.
+        options: what to check.
+    """
+
+    def __init__(self, settings: Settings, options: Options) -> None:
+        self.settings = settings
+        self.options = options
+        self.broker = settings.broker
+        self.addresses: list[Any] = []
+        """Of the broker's host, as of :func:`socket.getaddrinfo`."""
+
+    @property
+    def loopback(self) -> bool:
+        """Whether the broker is reached on this machine."""
+        try:
+            return all(ipaddress.ip_address(each[4][0]).is_loopback for each in self.addresses)
+        except ValueError:
+            return False
+
+    @cached_property
+    def _attempt(self) -> kombu.Connection | errors.KchatError:
+        try:
+            return connect(self.settings, purpose="doctor")[0]
+        except errors.KchatError as error:
+            return error
+
+    @property
+    def failure(self) -> errors.KchatError | None:
+        """Why no connection could be made."""
+        return self._attempt if isinstance(self._attempt, errors.KchatError) else None
+
+    @property
+    def connection(self) -> kombu.Connection:
+        """The connection of all checks. Raises :attr:`failure`."""
+        if isinstance(self._attempt, errors.KchatError):
+            raise self._attempt
+        return self._attempt
+
+    def close(self) -> None:
+        """Close the connection."""
+        if "_attempt" in self.__dict__ and self.failure is None:
+            close(self.connection)
+
+    @contextmanager
+    def connect(self, on_blocked: Callable[[str], None]) -> Iterator[kombu.Connection]:
+        """A connection for one check."""
+        connection, _ = connect(self.settings, purpose="doctor", on_blocked=on_blocked)
+        try:
+            yield connection
+        except BaseException:
+            drop(connection)
+            raise
+        close(connection)
+
+    @property
+    def account(self) -> str | None:
+        """The broker's account, where this side knows it."""
+        return account(self.connection)
+
+    @property
+    def exchange(self) -> kombu.Exchange:
+        """The room."""
+        return room_exchange(self.settings)
+
+    @property
+    def durable_exchange(self) -> kombu.Exchange:
+        """What binds durable queues to the room."""
+        return durable_exchange(self.settings)
+
+    def queue(self) -> kombu.Queue:
+        """A subscriber's queue with a fresh name."""
+        return subscriber_queue(self.settings, "doctor", account=self.account)
+
+    def explained(self, doing: str) -> AbstractContextManager[None]:
+        """Turn the driver's errors into kchat's."""
+        return broker_errors(self.broker, doing)
+
+    def text_of(self, error: errors.KchatError) -> str:
+        """An error's text without the broker's URL."""
+        return str(error).removeprefix(f"{self.broker}: ")
+
+    def management(self) -> Management:
+        """The management API, if the account's password may be sent there.
+
+        Raises:
+            kchat.errors.SettingsError: it may not, or there is none.
+        """
+        from kchat.hosting.management import Management
+
+        if self.options.management_url is None and not self.loopback:
+            raise errors.SettingsError(
+                "the account's password goes to the management API only if --management-url names it"
+            )
+        return Management.of(self.settings, self.options.management_url)
+
+    def clock_ahead_of(self, url: str) -> float:
+        """How many seconds this machine's clock is ahead of an HTTP server's."""
+        from kchat.hosting.management import clock_ahead_of
+
+        return clock_ahead_of(url, self.settings.tls)
+
+    def round_trip(self) -> Outcome:
+        """Send a message to oneself, or to the room."""
+        if self.options.send_test:
+            return round_trip.in_the_room(self.settings)
+        return round_trip.beside_the_room(self.settings, self.connection)
