@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kchat import errors
 from kchat.cli.help import Command
 from kchat.cli.options import (
     Duration,
@@ -116,7 +115,7 @@ def _account(
     max_connections: int,
 ) -> str:
     """Make the account, and say what it is; returns the invitation's line."""
-    from kchat.hosting import accounts, expiry, inviting
+    from kchat.hosting import accounts, inviting
     from kchat.hosting.management import Management
     from kchat.message.lookalikes import normalised
 
@@ -133,11 +132,6 @@ def _account(
     password = accounts.create(
         management, settings, name, send_only=send_only, expires=expires, max_connections=max_connections
     )
-    if expires is not None:
-        try:
-            expiry.note(settings, management.url, expires)
-        except errors.SettingsError as error:  # the account is there, and its password is known here alone
-            speaker(quiet=False)(f"warning: nothing here will remember when the account ends: {error}")
     made = inviting.invitation(settings, brokers, password, send_only=send_only, expires=expires)
     _tell(made)
     if not send_only and accounts.REPLAYS in management.exchange_types():
@@ -161,8 +155,8 @@ def _tell(made: Invitation) -> None:
     say(f"{made.account} may {_SENDER if made.send_only else _MEMBER} in {made}{until}")
     if made.expires is not None:
         say(
-            "RabbitMQ does not end accounts by itself: the account ends when kchat next runs with your account after "
-            "that time, such as: kchat invite --list"
+            "RabbitMQ does not end accounts by itself: after that time the account ends with your next "
+            "kchat invite, kchat invite --list or kchat revoke"
         )
     if inviting.only_here(made.brokers[0]):
         say(

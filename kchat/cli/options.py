@@ -17,12 +17,10 @@ from kchat.config import url_options
 from kchat.config.settings import Settings
 from kchat.config.tls import TlsOptions
 from kchat.errors import SettingsError
-from kchat.hosting import expiry
 from kchat.message import rfc3339
 from kchat.transports import TRANSPORTS
 
 if TYPE_CHECKING:
-    from kchat.errors import KchatError
     from kchat.hosting.accounts import Account
     from kchat.hosting.management import Management
 
@@ -309,7 +307,6 @@ def to_settings(
             speaker(quiet=False)(
                 f"kchat: warning: whether {broker} is the right server is not checked ({by})"
             )
-    expiry.remove_due(settings, tell_removed, _tell_not_removed)
     return settings
 
 
@@ -352,7 +349,7 @@ def _ask_password() -> str:
         os.close(os.open("/dev/tty", os.O_RDWR))
     except OSError:
         raise SettingsError(
-            "there is no terminal to ask for the password", hint="set KCHAT_RMQ_PASSWORD"
+            "the password cannot be asked for without a terminal", hint="set KCHAT_RMQ_PASSWORD"
         ) from None
     return str(click.prompt("Password", hide_input=True, err=True))
 
@@ -362,10 +359,6 @@ def tell_removed(account: Account) -> None:
     from kchat.message.times import moment
 
     speaker(quiet=False)(f"removed {account.name}, which expired at {moment(account.expires or 0)}")
-
-
-def _tell_not_removed(error: KchatError) -> None:
-    speaker(quiet=False)(f"kchat: warning: while removing accounts that have expired: {error}")
 
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
