@@ -11,14 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from kchat.cli.administrator import management_option, warn_in_clear
 from kchat.cli.help import Command
-from kchat.cli.options import (
-    broker_options,
-    confirm_timeout_option,
-    management_option,
-    to_settings,
-    warn_in_clear,
-)
+from kchat.cli.options import broker_options, confirm_timeout_option, to_settings
 
 if TYPE_CHECKING:
     from kchat.config.settings import Settings
@@ -78,11 +73,9 @@ def command(
         findings.append(Finding(Status.WRONG, mask(str(error)), mask(error.hint), check="settings"))
         report.show(findings[0])
     else:
-        if management_url is not None and settings.transport.name == "amqp":
-            from kchat.hosting.management import Management
-
-            with suppress(KchatError):  # the walk tells
-                warn_in_clear(Management.of(settings, management_url))
+        if management_url is not None:
+            with suppress(KchatError):  # no management there, or the walk tells
+                warn_in_clear(settings.transport.guests.management(settings, management_url))
         findings += _walk(settings, Options(only, send_test, management_url), report.show)
     bad = [finding for finding in findings if finding.status is Status.WRONG]
     report.end(findings, bad)

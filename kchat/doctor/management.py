@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 from kchat import errors
 from kchat.doctor import Outcome, note, ok, skipped, wrong
-from kchat.hosting.management import PORT_OFFSET, Management
-from kchat.hosting.timed_http import TimedConnection
+from kchat.transports.amqp.management import PORT_OFFSET
+from kchat.transports.amqp.timed_http import TimedConnection
 
 if TYPE_CHECKING:
     from kchat.doctor.amqp import Walk
@@ -43,7 +43,7 @@ def policy(walk: Walk) -> Outcome:
     if walk.options.management_url is None and not walk.loopback:
         return skipped("the account's password goes to the management API only if --management-url names it")
     try:
-        api = Management.of(walk.settings, walk.options.management_url)
+        api = walk.settings.transport.guests.management(walk.settings, walk.options.management_url)
         policies = [api.get_objects(kind, walk.broker.vhost) for kind in ("policies", "operator-policies")]
     except errors.KchatError as error:
         return skipped(f"policies cannot be seen: {str(error).removeprefix(f'{walk.broker}: ')}")

@@ -200,7 +200,11 @@ def test_an_expired_guest_is_removed_by_the_list_and_by_no_command_that_is_not_a
     wait_until(lambda: guests.run_kchat("send", "hello?").code == 1, 30, "the guest's own kchat to refuse")
     late = guests.run_kchat("send", "hello?")
     assert (late.code, "ended at" in late.stderr) == (1, True)
-    for command in (["send", "--username", "host", "hello"], ["doctor"], ["subscribe", "--idle-timeout", "0.1"]):
+    for command in (
+        ["send", "--username", "host", "hello"],
+        ["doctor"],
+        ["subscribe", "--idle-timeout", "0.1"],
+    ):
         assert "removed" not in host.run(*command).stderr
     host.run("invite", "--list")
     assert host.broker.management.find("users", name) is None

@@ -25,7 +25,7 @@ from kchat import doctor as doctor_walk
 from kchat.doctor import Options, round_trip
 from kchat.doctor import management as doctor
 from kchat.hosting import accounts
-from kchat.hosting.management import Management
+from kchat.transports.amqp.management import Management
 from tests.brokers.processes import Commands, Process
 from tests.hostile import amqp_servers, http_servers, redis_servers
 from tests.hostile.peer import Peer, Script, Server

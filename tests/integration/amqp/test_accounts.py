@@ -24,7 +24,7 @@ from kchat import (
 )
 from kchat.client.topology import queue_name
 from kchat.hosting import accounts, inviting, rights
-from kchat.hosting.management import Management
+from kchat.transports.amqp.management import Management
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.brokers.wait import wait_until
 from tests.integration.amqp.guests import in_room, invite, refused
@@ -104,7 +104,7 @@ def test_nobody_gets_into_a_room_that_is_next_door(
 ) -> None:
     neighbours = ["chat2", "xchat", "chat.x", "Chat", "lunch", "chat|lunch", "kchat", "ch.t"]
     for room in neighbours:
-        inviting.declare_room(in_room(settings, room))
+        inviting.Host(in_room(settings, room)).declare_room()
     member = invite(management, settings, name)
     sender = invite(management, settings, f"{name}-2", send_only=True)
     with Subscriber(in_room(settings, "chat.x"), "host") as next_door:

@@ -19,11 +19,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from kchat import errors
-from kchat.config.tls import PinMismatch, TlsOptions
-from kchat.hosting.timed_http import TimedConnection
+from kchat.transports.amqp.timed_http import TimedConnection
 
 if TYPE_CHECKING:
-    from kchat.config.settings import Settings
+    from kchat.transports.amqp.timed_http import Tls
 
 PORT_OFFSET = 10_000
 """RabbitMQ's management listens on 15672 beside AMQP's 5672, and on 15671 beside AMQPS' 5671."""
@@ -49,7 +48,7 @@ class _HTTPHandler(urllib.request.HTTPHandler):
 
 
 class _HTTPSHandler(urllib.request.HTTPSHandler):
-    def __init__(self, tls: TlsOptions) -> None:
+    def __init__(self, tls: Tls) -> None:
         super().__init__()
         self._tls = tls
 
@@ -68,7 +67,7 @@ class Management:
         username: an account with the tag ``administrator``.
         password: its password; not shown by anything here.
         timeout: seconds for one request, from the connection to the answer's last byte; default 5.
-        tls: for ``https``. Default: the system's trust.
+        tls: for ``https``: kchat's own handshake. Default: the system's trust, and a timeout for each read.
 
     Raises:
         kchat.errors.SettingsError: it is not an http or https URL, or has an account in it.
@@ -81,7 +80,7 @@ class Management:
         password: str,
         *,
         timeout: float = 5.0,
-        tls: TlsOptions | None = None,
+        tls: Tls | None = None,
     ) -> None:
         self.url = _checked(url)
         self.username = username
@@ -90,7 +89,10 @@ class Management:
         self._headers = {"Authorization": f"Basic {token}", "Content-Type": "application/json"}
         # Like AMQP itself it goes straight to the broker, whatever proxy the environment names.
         self._opener = urllib.request.build_opener(
-            urllib.request.ProxyHandler({}), _NoRedirect(), _HTTPHandler(), _HTTPSHandler(tls or TlsOptions())
+            urllib.request.ProxyHandler({}),
+            _NoRedirect(),
+            _HTTPHandler(),
+            *([] if tls is None else [_HTTPSHandler(tls)]),
         )
 
     @property
@@ -101,37 +103,6 @@ class Management:
 
     def __repr__(self) -> str:
         return f"<Management {self.username} at {self.url}>"
-
-    @classmethod
-    def of(cls, settings: Settings, url: str | None = None) -> Management:
-        """The API of the first broker, with that broker's account.
-
-        Arguments:
-            settings: of an AMQP broker.
-            url: of the API. Default: the broker's host, and its port plus 10,000; ``https`` for ``amqps``.
-
-        Raises:
-            kchat.errors.SettingsError: the broker has no such API, or its settings no account.
-        """
-        broker = settings.broker
-        if broker.transport.name != "amqp":
-            raise errors.SettingsError(f"the {broker.transport.name} transport has no management API")
-        if broker.username is None or broker.password is None:
-            raise errors.SettingsError(
-                "accounts are made with the broker's administrator account, and none is given",
-                hint="name it with --rmq-username and --ask-password, or in the URL",
-            )
-        if url is None:
-            secure = broker.scheme == "amqps"
-            port = (broker.port or (5671 if secure else 5672)) + PORT_OFFSET
-            if port > 65535:
-                raise errors.SettingsError(
-                    f"no management port is known for {broker}", hint="name its URL with --management-url"
-                )
-            host = broker.host or "localhost"
-            host = f"[{host}]" if ":" in host else host
-            url = f"{'https' if secure else 'http'}://{host}:{port}"
-        return cls(url, broker.username, broker.password, timeout=settings.connect_timeout, tls=settings.tls)
 
     # What kchat asks and tells.
 
@@ -383,10 +354,8 @@ class Management:
     def _unreachable(self, reason: object) -> errors.Unreachable:
         if isinstance(reason, ssl.SSLCertVerificationError):
             return errors.Unreachable(f"{self.url}: its certificate is not valid: {reason.verify_message}")
-        if isinstance(reason, PinMismatch):
-            return errors.Unreachable(
-                f"{self.url}: {reason}", hint="another server, a renewed certificate, or somebody in between"
-            )
+        if hint := getattr(reason, "hint", ""):  # not the pinned certificate
+            return errors.Unreachable(f"{self.url}: {reason}", hint=hint)
         if isinstance(reason, TimeoutError):
             text = "no answer in time"
         elif isinstance(reason, ConnectionRefusedError):
