@@ -1,0 +1,291 @@
+"""Requests to RabbitMQ's management HTTP API (https://www.rabbitmq.com/docs/management#http-api).
+
+What a server answers is bounded in size and time. Errors are those of :mod:`kchat.errors`; no text and no ``repr`` has a
+password in it.
+"""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import ipaddress
+import json
+import ssl
+import urllib.error
+import urllib.request
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode, urlsplit
+
+from kchat import errors
+from kchat.transports.amqp.timed_http import TimedConnection
+
+if TYPE_CHECKING:
+    from kchat.transports.amqp.timed_http import Tls
+
+_LARGEST_ANSWER = 4 << 20
+_MOST_VALUES = 300_000
+"""Bytes of an answer, and values in it: the names of some 75,000 accounts. In memory JSON takes many times its size."""
+
+_PAGE = 500
+"""Entries of a page, RabbitMQ's most. A name takes 1.5 kB at most: 255 bytes, each as six characters of JSON."""
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A redirected request would take the administrator's password along, to wherever that is."""
+
+    def redirect_request(self, *_: Any, **__: Any) -> None:
+        """Follow nothing; urllib then raises the redirection as an error."""
+
+
+class _HTTPHandler(urllib.request.HTTPHandler):
+    def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(TimedConnection, req)  # type: ignore[arg-type]  # its timeout is no option
+
+
+class _HTTPSHandler(urllib.request.HTTPSHandler):
+    def __init__(self, tls: Tls) -> None:
+        super().__init__()
+        self._tls = tls
+
+    def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(partial(TimedConnection, tls=self._tls), req)
+
+
+class Requests:
+    """One account's access to the management API.
+
+    Arguments:
+        url: of the API, without ``/api``: ``http://host:15672``.
+        username: an account with the tag ``administrator``.
+        password: its password; not shown by anything here.
+        timeout: seconds for one request, from the connection to the answer's last byte; default 5.
+        tls: for ``https``: kchat's own handshake. Default: the system's trust, and a timeout for each read.
+
+    Raises:
+        kchat.errors.SettingsError: it is not an http or https URL, or has an account in it.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        username: str,
+        password: str,
+        *,
+        timeout: float = 5.0,
+        tls: Tls | None = None,
+    ) -> None:
+        self.url = _checked(url)
+        self.username = username
+        self._timeout = timeout
+        token = base64.b64encode(f"{username}:{password}".encode()).decode()
+        self._headers = {"Authorization": f"Basic {token}", "Content-Type": "application/json"}
+        # Like AMQP itself it goes straight to the broker, whatever proxy the environment names.
+        self._opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}),
+            _NoRedirect(),
+            _HTTPHandler(),
+            *([] if tls is None else [_HTTPSHandler(tls)]),
+        )
+
+    @property
+    def in_clear(self) -> bool:
+        """Whether the password goes over a network without encryption; not so to this machine itself."""
+        parts = urlsplit(self.url)
+        return parts.scheme == "http" and not _is_loopback(parts.hostname or "")
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.username} at {self.url}>"
+
+    def get_object(self, *path: str) -> dict[str, Any]:
+        """An answer that is an object. Raises as :meth:`request`, and Unreachable for another one."""
+        answer = self.request("GET", *path)
+        if not isinstance(answer, dict):
+            raise self._no_api()
+        return answer
+
+    def get_objects(
+        self, *path: str, query: dict[str, str] | None = None, strings: tuple[str, ...] = ()
+    ) -> list[dict[str, Any]]:
+        """An answer that is an array of objects, with strings under these keys. Raises likewise."""
+        answer = self.request("GET", *path, query=query)
+        if not isinstance(answer, list):
+            raise self._no_api()
+        for one in answer:
+            if not isinstance(one, dict) or not all(isinstance(one.get(key), str) for key in strings):
+                raise self._no_api()
+        return answer
+
+    def pages(self, kind: str, vhost: str, *, pattern: str, columns: str) -> list[dict[str, Any]]:
+        """The ``queues`` or ``exchanges`` of a virtual host, however many (https://www.rabbitmq.com/docs/management#http-api).
+
+        Arguments:
+            kind: ``queues`` or ``exchanges``.
+            vhost: the virtual host.
+            pattern: a regular expression that their names match.
+            columns: what to tell of each, ``name`` included; nothing whose size others decide.
+
+        Raises:
+            as :meth:`request`, and Unreachable for another answer.
+        """
+        query = {"name": pattern, "use_regex": "true", "columns": columns, "disable_stats": "true"}
+        found: list[dict[str, Any]] = []
+        page = pages = 1
+        while page <= pages:
+            asked = query | {"page": str(page), "page_size": str(_PAGE)}
+            try:
+                answer = self.request("GET", kind, vhost, query=asked)
+            except errors.Refused:
+                if page == 1:
+                    raise
+                break  # some have gone meanwhile, and with them the last page
+            items = answer.get("items") if isinstance(answer, dict) else None
+            if not isinstance(items, list) or not isinstance(answer.get("page_count"), int):
+                raise self._no_api()
+            if not all(isinstance(one, dict) and isinstance(one.get("name"), str) for one in items):
+                raise self._no_api()
+            found += items
+            page, pages = page + 1, answer["page_count"]
+        return found
+
+    def request(
+        self,
+        method: str,
+        *path: str,
+        body: object = None,
+        headers: dict[str, str] | None = None,
+        query: dict[str, str] | None = None,
+    ) -> Any:
+        """Make one request.
+
+        Arguments:
+            method: ``GET``, ``PUT``, ``POST`` or ``DELETE``.
+            path: the parts after ``/api/``, not quoted.
+            body: sent as JSON unless None.
+            headers: more of them. Default none.
+            query: the URL's, not quoted. Default none.
+
+        Returns:
+            The answer's JSON; None where it is empty.
+
+        Raises:
+            kchat.errors.Unreachable: nothing answers there, or something else does.
+            kchat.errors.NotAuthorised: the account is unknown, its password wrong, or it is not an administrator.
+            kchat.errors.NotFound: there is no such thing.
+            kchat.errors.Refused: any other refusal, with RabbitMQ's reason.
+        """
+        url = f"{self.url}/api/" + "/".join(quote(part, safe="") for part in path)
+        url += f"?{urlencode(query)}" if query else ""
+        data = None if body is None else json.dumps(body).encode()
+        asked = urllib.request.Request(  # noqa: S310 - the scheme is checked in __init__
+            url, data, self._headers | (headers or {}), method=method
+        )
+        try:
+            with self._opener.open(asked, timeout=self._timeout) as answer:
+                raw = answer.read(_LARGEST_ANSWER + 1)
+        except urllib.error.HTTPError as error:
+            with error:
+                raise self._refusal(error.code, self._reason(error), path) from None
+        except urllib.error.URLError as error:
+            raise self._unreachable(error.reason) from error
+        except (OSError, http.client.HTTPException) as error:
+            raise self._unreachable(error) from error
+        if not raw:
+            return None
+        if len(raw) > _LARGEST_ANSWER or sum(map(raw.count, (b",", b"[", b"{"))) > _MOST_VALUES:
+            raise errors.Refused(f"{self.url}: the answer for {'/'.join(path)} is too large to be read")
+        try:
+            return json.loads(raw)
+        except (ValueError, RecursionError):
+            raise self._no_api() from None
+
+    def _reason(self, error: urllib.error.HTTPError) -> str:
+        """What RabbitMQ gives as the reason of a refusal; empty where there is none."""
+        try:
+            answer = json.loads(error.read(1 << 16))
+            return str(answer.get("reason") or answer.get("error") or "")[:1000]
+        except (OSError, http.client.HTTPException, ValueError, AttributeError, RecursionError):
+            return ""
+
+    def _refusal(self, status: int, reason: str, path: tuple[str, ...]) -> errors.KchatError:
+        if status == 401 and path[0] != "whoami" and self._knows_us():
+            return self._no_administrator()
+        if status == 401:
+            # Who may use AMQP and not this API is told apart from a wrong password by the reason alone.
+            if "management user" in reason.lower():
+                return self._no_administrator()
+            return errors.NotAuthorised(
+                f"{self.url}: not authorised: login refused for {self.username!r}",
+                hint="check the account and its password",
+            )
+        if status == 403:
+            return errors.NotAuthorised(f"{self.url}: not authorised: {reason}")
+        if status == 404 and path[0] == "whoami":
+            return self._no_api()
+        if status == 404:
+            return errors.NotFound(f"{self.url}: there is no {'/'.join(path)}")
+        if 300 <= status < 400 or status == 501:
+            return self._no_api()
+        return errors.Refused(f"{self.url}: HTTP {status} for {'/'.join(path)}: {reason}")
+
+    def _knows_us(self) -> bool:
+        try:
+            self.request("GET", "whoami")
+        except errors.NotAuthorised:
+            return False
+        return True
+
+    def _no_administrator(self) -> errors.NotAuthorised:
+        return errors.NotAuthorised(
+            f"{self.url}: the account {self.username!r} is not an administrator of this broker",
+            hint="give the host's own account with --rmq-username, one with the tag administrator",
+        )
+
+    def _no_api(self) -> errors.Unreachable:
+        return errors.Unreachable(
+            f"{self.url}: what answers there is not RabbitMQ's management API",
+            hint="is the plugin rabbitmq_management on? Name its URL with --management-url",
+        )
+
+    def _unreachable(self, reason: object) -> errors.Unreachable:
+        if isinstance(reason, ssl.SSLCertVerificationError):
+            return errors.Unreachable(f"{self.url}: its certificate is not valid: {reason.verify_message}")
+        if hint := getattr(reason, "hint", ""):  # not the pinned certificate
+            return errors.Unreachable(f"{self.url}: {reason}", hint=hint)
+        if isinstance(reason, TimeoutError):
+            text = "no answer in time"
+        elif isinstance(reason, ConnectionRefusedError):
+            text = "nothing listens on that port (connection refused)"
+        elif isinstance(reason, http.client.HTTPException):
+            return self._no_api()
+        else:
+            text = str(getattr(reason, "strerror", None) or reason)
+        return errors.Unreachable(
+            f"{self.url}: {text}",
+            hint="accounts are made by the management API: name its URL with --management-url",
+        )
+
+
+def _checked(url: str) -> str:
+    hint = "for example: http://localhost:15672"
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - raises where it is no port
+    except ValueError:
+        raise errors.SettingsError("the management URL has no valid host and port", hint=hint) from None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise errors.SettingsError("the management URL is not an http or https URL", hint=hint)
+    if parts.username is not None or parts.password is not None:
+        raise errors.SettingsError(
+            "the management URL has an account in it", hint="give the account with --rmq-username"
+        )
+    if parts.query or parts.fragment:
+        raise errors.SettingsError("the management URL has a query in it", hint=hint)
+    return url.rstrip("/").removesuffix("/api")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")  # RFC 6761 section 6.3
