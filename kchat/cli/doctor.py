@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from kchat.cli.administrator import management_option, warn_in_clear
+from kchat.cli.flags import with_flags
 from kchat.cli.help import Command
 from kchat.cli.options import broker_options, confirm_timeout_option, to_settings
 
@@ -70,7 +71,9 @@ def command(
     try:
         settings = to_settings(**broker)
     except SettingsError as error:
-        findings.append(Finding(Status.WRONG, mask(str(error)), mask(error.hint), check="settings"))
+        findings.append(
+            Finding(Status.WRONG, mask(str(error)), mask(with_flags(error.hint)), check="settings")
+        )
         report.show(findings[0])
     else:
         if management_url is not None:
@@ -114,7 +117,7 @@ class _Lines:
         text = " ".join(escape_unprintable(finding.text, keep_newlines=False).split())
         click.echo(f"  {label} {finding.check:<10}  {text}")
         if finding.hint:
-            hint = " ".join(escape_unprintable(finding.hint, keep_newlines=False).split())
+            hint = " ".join(escape_unprintable(with_flags(finding.hint), keep_newlines=False).split())
             click.echo(
                 f"  {' ' if self._terminal else ' ' * 7} {'':<10}  {'→' if self._terminal else '->'} {hint}"
             )
@@ -143,7 +146,7 @@ class _Json:
                 "check": finding.check,
                 "status": finding.status.value,
                 "text": finding.text,
-                "hint": finding.hint,
+                "hint": with_flags(finding.hint),
                 "seconds": finding.seconds,
             }
             for finding in findings

@@ -378,7 +378,7 @@ def check_shareable(room: str) -> None:
     if room.startswith(QUEUE_PREFIX):
         raise errors.SettingsError(
             f"the room {room!r} cannot be shared: names that begin with {QUEUE_PREFIX!r} are those of queues",
-            hint="choose another room with --room",
+            hint="choose another room with {room}",
         )
 
 

@@ -25,13 +25,13 @@ class AmqpGuests(guests.Guests):
         if broker.username is None or broker.password is None:
             raise SettingsError(
                 "accounts are made with the broker's administrator account, and none is given",
-                hint="name it with --rmq-username and --ask-password, or in the URL",
+                hint="name it with {account} and {password}, or in the URL",
             )
         if url is None:
             port = (broker.port or (5671 if broker.encrypted else 5672)) + PORT_OFFSET
             if port > 65535:
                 raise SettingsError(
-                    f"no management port is known for {broker}", hint="name its URL with --management-url"
+                    f"no management port is known for {broker}", hint="name its URL with {management_url}"
                 )
             host = broker.host or "localhost"
             host = f"[{host}]" if ":" in host else host

@@ -238,13 +238,13 @@ class Requests:
     def _no_administrator(self) -> errors.NotAuthorised:
         return errors.NotAuthorised(
             f"{self.url}: the account {self.username!r} is not an administrator of this broker",
-            hint="give the host's own account with --rmq-username, one with the tag administrator",
+            hint="give the host's own account with {account}, one with the tag administrator",
         )
 
     def _no_api(self) -> errors.Unreachable:
         return errors.Unreachable(
             f"{self.url}: what answers there is not RabbitMQ's management API",
-            hint="is the plugin rabbitmq_management on? Name its URL with --management-url",
+            hint="is the plugin rabbitmq_management on? Name its URL with {management_url}",
         )
 
     def _unreachable(self, reason: object) -> errors.Unreachable:
@@ -262,7 +262,7 @@ class Requests:
             text = str(getattr(reason, "strerror", None) or reason)
         return errors.Unreachable(
             f"{self.url}: {text}",
-            hint="accounts are made by the management API: name its URL with --management-url",
+            hint="accounts are made by the management API: name its URL with {management_url}",
         )
 
 
@@ -277,7 +277,7 @@ def _checked(url: str) -> str:
         raise errors.SettingsError("the management URL is not an http or https URL", hint=hint)
     if parts.username is not None or parts.password is not None:
         raise errors.SettingsError(
-            "the management URL has an account in it", hint="give the account with --rmq-username"
+            "the management URL has an account in it", hint="give the account with {account}"
         )
     if parts.query or parts.fragment:
         raise errors.SettingsError("the management URL has a query in it", hint=hint)

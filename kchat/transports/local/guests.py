@@ -21,7 +21,7 @@ _HEADER_BYTES = 100
 class LocalGuests(guests.Guests):
     """See :class:`kchat.transports.guests.Guests`."""
 
-    def admit(self, host: guests.Host, guest: str, *, send_only: bool) -> guests.Access:  # noqa: ARG002 - no accounts
+    def admit(self, host: guests.Host, guest: str, *, send_only: bool) -> guests.Access:
         """A file to share: anyone who can write it can do everything. SQLite gives its log and index the file's mode."""
         if send_only:
             raise SettingsError(
