@@ -11,14 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from kchat.cli.administrator import management_option, warn_in_clear
+from kchat.cli.flags import with_flags
 from kchat.cli.help import Command
-from kchat.cli.options import (
-    broker_options,
-    confirm_timeout_option,
-    management_option,
-    to_settings,
-    warn_in_clear,
-)
+from kchat.cli.options import broker_options, confirm_timeout_option, to_settings
 
 if TYPE_CHECKING:
     from kchat.config.settings import Settings
@@ -75,14 +71,14 @@ def command(
     try:
         settings = to_settings(**broker)
     except SettingsError as error:
-        findings.append(Finding(Status.WRONG, mask(str(error)), mask(error.hint), check="settings"))
+        findings.append(
+            Finding(Status.WRONG, mask(str(error)), mask(with_flags(error.hint)), check="settings")
+        )
         report.show(findings[0])
     else:
         if management_url is not None:
-            from kchat.hosting.management import Management
-
             with suppress(KchatError):  # the findings say why
-                warn_in_clear(Management.of(settings, management_url))
+                warn_in_clear(settings.transport.guests.management(settings, management_url))
         findings += _walk(settings, Options(only, send_test, management_url), report.show)
     bad = [finding for finding in findings if finding.status is Status.WRONG]
     report.end(findings, bad)
@@ -121,7 +117,7 @@ class _Lines:
         text = " ".join(escape_unprintable(finding.text, keep_newlines=False).split())
         click.echo(f"  {label} {finding.check:<10}  {text}")
         if finding.hint:
-            hint = " ".join(escape_unprintable(finding.hint, keep_newlines=False).split())
+            hint = " ".join(escape_unprintable(with_flags(finding.hint), keep_newlines=False).split())
             click.echo(
                 f"  {' ' if self._terminal else ' ' * 7} {'':<10}  {'→' if self._terminal else '->'} {hint}"
             )
@@ -150,7 +146,7 @@ class _Json:
                 "check": finding.check,
                 "status": finding.status.value,
                 "text": finding.text,
-                "hint": finding.hint,
+                "hint": with_flags(finding.hint),
                 "seconds": finding.seconds,
             }
             for finding in findings

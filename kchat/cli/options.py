@@ -3,88 +3,21 @@
 from __future__ import annotations
 
 import os
-import re
-import time
 from collections.abc import Callable
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 from click.core import ParameterSource
 
+from kchat.cli.param_types import SECONDS, SECONDS_OR_ZERO, TransportName
 from kchat.cli.stderr import speaker
 from kchat.config import url_options
 from kchat.config.settings import Settings
 from kchat.config.tls import TlsOptions
 from kchat.errors import SettingsError
-from kchat.hosting import expiry
-from kchat.message import rfc3339
 from kchat.transports import TRANSPORTS
 
-if TYPE_CHECKING:
-    from kchat.errors import KchatError
-    from kchat.hosting.accounts import Account
-    from kchat.hosting.management import Management
-
 F = TypeVar("F", bound=Callable[..., Any])
-
-_LONGEST_DURATION = 100 * 365 * 86400
-"""A hundred years, in seconds."""
-
-
-class Seconds(click.ParamType):  # type: ignore[type-arg]  # generic since Click 8.4 only
-    """A number of seconds: more than 0 and at most a hundred years.
-
-    Arguments:
-        zero: whether 0 is allowed too.
-    """
-
-    name = "seconds"
-
-    def __init__(self, *, zero: bool = False) -> None:
-        self._zero = zero
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Read it; Click reports what :meth:`fail` says."""
-        try:
-            number = float(value)
-        except ValueError:
-            self.fail(f"{value!r} is not a number of seconds", param, ctx)
-        if not 0 <= number <= _LONGEST_DURATION or (number == 0 and not self._zero):
-            allowed = "0 or more" if self._zero else "more than 0"
-            self.fail(f"{value} seconds: it must be {allowed}, and at most 100 years", param, ctx)
-        return number
-
-
-class WholeNumber(click.IntRange):
-    """A whole number in a range; its bounds are in the error message, and not in the help."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Read it; Click reports what :meth:`fail` says."""
-        try:
-            number = int(value)
-        except ValueError:
-            self.fail(f"{value!r} is not a whole number", param, ctx)
-        if number < (self.min or 0) or (self.max is not None and number > self.max):
-            allowed = (
-                f"from {self.min:,} to {self.max:,}" if self.max is not None else f"{self.min:,} or more"
-            )
-            self.fail(f"{number:,} is out of range: it must be {allowed}", param, ctx)
-        return number
-
-
-class TransportName(click.Choice):  # type: ignore[type-arg]  # generic since Click 8.2 only
-    """A transport's name. A URL given by mistake is not repeated: there may be a password in it."""
-
-    def __init__(self) -> None:
-        super().__init__(list(TRANSPORTS))
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Read it; Click reports what :meth:`fail` says."""
-        if "://" in str(value):
-            self.fail("a transport is a name, such as amqp; a URL goes to --url", param, ctx)
-        return super().convert(value, param, ctx)
-
 
 _BROKER = (
     click.option(
@@ -169,10 +102,10 @@ def broker_options(function: F) -> F:
 
 
 def _seconds_option(name: str, default: float, text: str, *, zero: bool = False) -> Callable[[F], F]:
-    """A decorator that adds an option ``--name`` with a number of seconds, of :class:`Seconds`."""
+    """A decorator that adds an option ``--name`` with a number of seconds."""
     return click.option(
         f"--{name}",
-        type=Seconds(zero=zero),
+        type=SECONDS_OR_ZERO if zero else SECONDS,
         default=default,
         show_default=True,
         metavar="SECONDS",
@@ -204,16 +137,6 @@ def wait_option(function: F) -> F:
         is_flag=True,
         envvar="KCHAT_WAIT",
         help="Instead of exiting, retry until a broker answers.",
-    )(function)
-
-
-def management_option(function: F) -> F:
-    """Add ``--management-url``."""
-    return click.option(
-        "--management-url",
-        metavar="URL",
-        envvar="KCHAT_MANAGEMENT_URL",
-        help="RabbitMQ's management API. Default: the broker's host, its port plus 10,000.",
     )(function)
 
 
@@ -270,8 +193,8 @@ def to_settings(
         )
         port = port if source("port") is typed else None
     elif transport is None and source("rmq_username") is typed and not (url or project):
-        # An account typed on the command line means RabbitMQ; one in the environment only fills in.
-        transport = "amqp"
+        # An account typed on the command line means a broker with a host; one in the environment only fills in.
+        host = "localhost" if host is None else host
     if "heartbeat" in more and source("heartbeat") is ParameterSource.DEFAULT:
         del more["heartbeat"]
     if ask_password:
@@ -309,7 +232,6 @@ def to_settings(
             speaker(quiet=False)(
                 f"kchat: warning: whether {broker} is the right server is not checked ({by})"
             )
-    expiry.remove_due(settings, tell_removed, _tell_not_removed)
     return settings
 
 
@@ -337,82 +259,12 @@ def refuse_misplaced_urls() -> None:
             )
 
 
-def warn_in_clear(management: Management) -> None:
-    """Say it where the administrator's password is about to go over a network unencrypted."""
-    if management.in_clear:
-        speaker(quiet=False)(
-            f"kchat: warning: {management.url} is not encrypted: the account's password can be read on its way there; "
-            "use https://, or an SSH tunnel to the broker's machine"
-        )
-
-
 def _ask_password() -> str:
     """The password, typed at the terminal; standard input may be the messages."""
     try:
         os.close(os.open("/dev/tty", os.O_RDWR))
     except OSError:
         raise SettingsError(
-            "there is no terminal to ask for the password", hint="set KCHAT_RMQ_PASSWORD"
+            "the password cannot be asked for without a terminal", hint="set KCHAT_RMQ_PASSWORD"
         ) from None
     return str(click.prompt("Password", hide_input=True, err=True))
-
-
-def tell_removed(account: Account) -> None:
-    """Say that an account was removed."""
-    from kchat.message.times import moment
-
-    speaker(quiet=False)(f"removed {account.name}, which expired at {moment(account.expires or 0)}")
-
-
-def _tell_not_removed(error: KchatError) -> None:
-    speaker(quiet=False)(f"kchat: warning: while removing accounts that have expired: {error}")
-
-
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-
-
-def _duration(text: str) -> float | None:
-    """The seconds of ``90s`` or ``1.5h``; None for anything else."""
-    found = re.fullmatch(r"(\d{1,9}(?:\.\d+)?)([smhdw])", text)
-    return float(found[1]) * _UNITS[found[2]] if found else None
-
-
-class Duration(click.ParamType):  # type: ignore[type-arg]  # as for Since
-    """A duration: ``90s``, ``30m``, ``24h``, ``7d``, ``2w``. Becomes seconds."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Read it; Click reports what :meth:`fail` says."""
-        if isinstance(value, float):
-            return value
-        seconds = _duration(value) or 0.0
-        if not 0 < seconds <= _LONGEST_DURATION:
-            self.fail(f"{value!r} is not a duration such as 30m, 24h or 7d", param, ctx)
-        return seconds
-
-
-class Since(click.ParamType):  # type: ignore[type-arg]  # generic since Click 8.4 only
-    """A point in time: an age (``90s``, ``10m``, ``2h``, ``1d``) or an RFC 3339 date. Becomes UNIX seconds."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Read it; Click reports what :meth:`fail` says."""
-        if isinstance(value, float):
-            return value
-        age = _duration(value)
-        if age is not None:
-            return max(0.0, time.time() - age)
-        point = rfc3339.parse(value)
-        if point is not None:
-            return point.timestamp()
-        try:
-            # Local time, to the minute or as a date alone; what RFC 3339 has not.
-            return datetime.fromisoformat(re.sub(r"[zZ]$", "+00:00", value)).timestamp()
-        except (ValueError, OverflowError, OSError):
-            self.fail(
-                f"{value!r} is neither an age such as 10m or 2h nor a date such as 2026-01-31T12:00:00Z",
-                param,
-                ctx,
-            )

@@ -29,6 +29,8 @@ class PinMismatch(OSError):
         found: the fingerprint of the server's certificate.
     """
 
+    hint = "another server, a renewed certificate, or somebody in between"
+
     def __init__(self, expected: str, found: str) -> None:
         super().__init__(f"its certificate is {found} and not {expected}")
         self.expected = expected

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     import kombu
 
     from kchat.config.settings import Settings
-    from kchat.hosting.management import Management
     from kchat.transports.checks import Options, Outcome
 
 
@@ -106,26 +105,6 @@ class Walk:
     def text_of(self, error: errors.KchatError) -> str:
         """An error's text without the broker's URL."""
         return str(error).removeprefix(f"{self.broker}: ")
-
-    def management(self) -> Management:
-        """The management API, if the account's password may be sent there.
-
-        Raises:
-            kchat.errors.SettingsError: it may not, or there is none.
-        """
-        from kchat.hosting.management import Management
-
-        if self.options.management_url is None and not self.loopback:
-            raise errors.SettingsError(
-                "the account's password goes to the management API only if --management-url names it"
-            )
-        return Management.of(self.settings, self.options.management_url)
-
-    def clock_ahead_of(self, url: str) -> float:
-        """How many seconds this machine's clock is ahead of an HTTP server's."""
-        from kchat.hosting.management import clock_ahead_of
-
-        return clock_ahead_of(url, self.settings.tls)
 
     def round_trip(self) -> Outcome:
         """Send a message to oneself, or to the room."""

@@ -26,7 +26,7 @@ from kchat.message.lookalikes import looks_like, normalised, oddity, spelled
 if TYPE_CHECKING:
     from kchat.config.settings import Broker, Settings
     from kchat.hosting.leftovers import Leftover
-    from kchat.hosting.management import Management
+    from kchat.transports.amqp.management import Management
 
 TAG = "kchat"
 _EXPIRES_TAG = "kchat-expires="
@@ -111,7 +111,7 @@ def create(
     Raises:
         kchat.errors.Refused: there is an account of that name, kchat's or not, or one whose name looks like it.
         kchat.errors.SettingsError: the name or the room is not one to make accounts for.
-        kchat.errors.BrokerError: see :meth:`kchat.hosting.management.Management.request`.
+        kchat.errors.BrokerError: see :meth:`kchat.transports.amqp.management.Management.request`.
     """
     check_account_name(name)
     check_shareable(settings.room)
@@ -316,6 +316,25 @@ def _close_room(management: Management, granted: dict[str, str], ended: Ended) -
         leftovers.release_shared_exchange(management, vhost, room)
 
 
+def warnings(management: Management, name: str, *, send_only: bool) -> list[str]:
+    """What the host should know about an account that was made, a line each.
+
+    Arguments:
+        management: an administrator's access.
+        name: of the account.
+        send_only: whether it may send and nothing else.
+    """
+    found = []
+    if not send_only and REPLAYS in management.exchange_types():
+        found.append(
+            f"warning: this broker has the plug-in for exchanges of type {REPLAYS}, "
+            "with which members can repeat, as verified, what others have said: see docs/share.md"
+        )
+    if name == "guest":
+        found.append("RabbitMQ, as installed, admits an account named guest only from its own machine")
+    return found
+
+
 def check_account_name(name: str) -> None:
     """An account's name is a username, without a colon, which HTTP's basic authentication ends it with (RFC 7617).
 
@@ -359,7 +378,7 @@ def check_shareable(room: str) -> None:
     if room.startswith(QUEUE_PREFIX):
         raise errors.SettingsError(
             f"the room {room!r} cannot be shared: names that begin with {QUEUE_PREFIX!r} are those of queues",
-            hint="choose another room with --room",
+            hint="choose another room with {room}",
         )
 
 

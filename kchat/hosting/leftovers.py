@@ -18,7 +18,7 @@ from kchat.client.durable import DURABLE
 from kchat.client.topology import amqp_name, is_owned
 
 if TYPE_CHECKING:
-    from kchat.hosting.management import Management
+    from kchat.transports.amqp.management import Management
 
 _PLAIN = {"routing_key": "", "arguments": {}}
 _PLAIN_KEY = "~"

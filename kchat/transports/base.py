@@ -8,14 +8,16 @@ knows a transport by its name. Importing this module imports no driver and no Ko
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from importlib.util import find_spec
 from types import MappingProxyType
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
 from kchat.errors import MissingExtra
 
 if TYPE_CHECKING:
     from kchat.transports.checks import Check, Walk
+    from kchat.transports.guests import Guests
 
 
 class Capabilities(NamedTuple):
@@ -37,6 +39,18 @@ class Capabilities(NamedTuple):
     def items(self) -> list[tuple[str, bool]]:
         """``[("confirmed", True), ...]``, in the order of the columns."""
         return list(self._asdict().items())
+
+
+class StaleQueue(Protocol):
+    """A subscriber's queue whose subscriber is gone."""
+
+    @property
+    def queue(self) -> str:
+        """Its name."""
+
+    @property
+    def reason(self) -> str:
+        """How it is known that the subscriber is gone, in words."""
 
 
 class Transport:
@@ -66,6 +80,10 @@ class Transport:
         url_options: URL scheme → what may stand in the URL's query, by name; :mod:`kchat.config.url_options` knows what
             it means.
         checks_accounts: the broker checks that a message's ``user_id`` is its sender's account.
+        embedded: there is no server: a room is a file, the URL's path.
+        in_one_process: a room ends with its process, and no other process can reach it.
+        sweeps: subscribers that were killed can leave queues behind: :meth:`stale_queues`.
+        guests_class: dotted path of the class for :attr:`guests`.
     """
 
     name: ClassVar[str]
@@ -124,6 +142,38 @@ class Transport:
                 f"the {self.name} transport needs a driver that is not installed",
                 hint=f"install it with: {self.install_command}",
             )
+
+    embedded: ClassVar[bool] = False
+    in_one_process: ClassVar[bool] = False
+    sweeps: ClassVar[bool] = False
+    guests_class: ClassVar[str] = "kchat.transports.guests:Guests"
+
+    @property
+    def guests(self) -> Guests:
+        """What it can do for guests."""
+        module, _, name = self.guests_class.partition(":")
+        found: Guests = getattr(import_module(module), name)(self.name)
+        return found
+
+    def stale_queues(self, place: str, room: str | None) -> Sequence[StaleQueue]:  # noqa: ARG002 - for others
+        """The queues that killed subscribers left behind; none where the broker deletes them by itself.
+
+        Arguments:
+            place: the broker's host.
+            room: only those of that room. Default with None: of all rooms.
+
+        Raises:
+            amqp.exceptions.AMQPError: they cannot be listed.
+        """
+        return ()
+
+    def delete_queues(self, place: str, stale: Sequence[StaleQueue]) -> int:  # noqa: ARG002 - for others
+        """Delete queues of :meth:`stale_queues` whose subscribers are still gone; returns how many it deleted.
+
+        Raises:
+            amqp.exceptions.AMQPError: they cannot be deleted.
+        """
+        return 0
 
     def checks(self, walk: Walk) -> Sequence[Check]:  # noqa: ARG002 - for those that check more
         """What ``kchat doctor`` checks on the way to a room, in order. They need no driver until they run.

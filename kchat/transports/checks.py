@@ -99,13 +99,6 @@ NETWORK = (Check("settings"), Check("dns", ("settings",)), Check("tcp", ("dns",)
 """How the checks begin where the broker has a host name and a TCP port."""
 
 
-class Management(Protocol):
-    """A broker's management API; :class:`kchat.hosting.management.Management` is one."""
-
-    def get_objects(self, *path: str) -> list[dict[str, Any]]:
-        """The objects at a path. Raises a :class:`~kchat.errors.KchatError` where there is no such answer."""
-
-
 class Walk(Protocol):
     """What the doctor offers to the checks of one broker."""
 
@@ -142,9 +135,6 @@ class Walk(Protocol):
     def text_of(self, error: KchatError) -> str:
         """An error's text without the broker's URL, which is shown above the findings."""
 
-    def management(self) -> Management:
-        """The broker's management API. Raises SettingsError where the account's password may not be sent there."""
-
     @property
     def exchange(self) -> Any:
         """The room, as a Kombu exchange."""
@@ -155,12 +145,6 @@ class Walk(Protocol):
 
     def queue(self) -> Any:
         """A subscriber's Kombu queue with a fresh name, not declared."""
-
-    def clock_ahead_of(self, url: str) -> float:
-        """How many seconds this machine's clock is ahead of an HTTP server's, which is asked without an account.
-
-        Raises a :class:`~kchat.errors.KchatError` where it does not tell.
-        """
 
     def round_trip(self) -> Outcome:
         """Send a message to oneself, or to the room, by :attr:`Options.send_test`."""

@@ -82,6 +82,12 @@ def test_imports_go_down_and_never_up() -> None:
     assert up == []
 
 
+def test_parsing_options_reaches_no_network_and_no_keyring() -> None:
+    """What ``to_settings`` could do is what its module can import: settings, and no client, host's side or keyring."""
+    rooms = {other for _, other in imports("kchat.cli.options")}
+    assert not [name for name in rooms if name.startswith(("kchat.client", "kchat.config.keyring"))]
+
+
 def test_the_hunt_for_imports_finds_those_within_functions_and_relative_ones() -> None:
     assert "kchat.client.subscriber" in [name for _, name in imports("kchat.cli.subscribe")]
     assert "kchat.transports.local.store" in [

@@ -47,6 +47,7 @@ class Amqp(base.Transport):
     predeclared_rooms = frozenset({PREDECLARED_FANOUT})
     # rabbit.max_message_size of RabbitMQ 4.0 and newer (128 MiB before).
     max_body = 16 * _MIB
+    guests_class = "kchat.transports.amqp.guests:AmqpGuests"
 
     def checks(self, walk: Walk) -> Sequence[Check]:
         """See :mod:`.checks`."""

@@ -30,6 +30,7 @@ from kchat.transports.checks import (
 )
 
 from . import policies
+from .management_requests import clock_ahead_of
 
 _NO_EXPIRATION = "none: a test by kchat doctor"
 """RabbitMQ refuses a message whose ``expiration`` is not a number, after it has looked at the rights."""
@@ -265,8 +266,14 @@ class _Amqp:
 
     def policy(self) -> Outcome:
         """No policy takes messages from a subscriber's queue."""
+        settings, url = self._walk.settings, self._walk.options.management_url
+        if url is None and not self._walk.loopback:
+            return skipped(
+                "the account's password goes to the management API only if --management-url names it"
+            )
         try:
-            return policies.check(self._walk.management(), self._broker.vhost, self._queue)
+            api = self._broker.transport.guests.management(settings, url)
+            return policies.check(api, self._broker.vhost, self._queue)
         except errors.KchatError as error:
             return skipped(f"policies cannot be seen: {self._walk.text_of(error)}")
 
@@ -274,7 +281,7 @@ class _Amqp:
         """The broker's clock, as its management shows it, and this one agree."""
         url = self._walk.options.management_url or self._management_url()
         try:
-            return compare_clocks(self._walk.clock_ahead_of(url), "broker")
+            return compare_clocks(clock_ahead_of(url, self._walk.settings.tls), "broker")
         except errors.KchatError as error:
             return skipped(str(error))
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from kchat.transports.checks import Management, Outcome, note, ok
+from kchat.transports.checks import Outcome, note, ok
+
+if TYPE_CHECKING:
+    from .management_requests import Requests
 
 _LONGEST_PATTERN = 1000
 _MOST_STEPS = 50_000_000
@@ -18,7 +21,7 @@ _LIMITS = {"message-ttl": 60_000, "max-length": 1_000, "max-length-bytes": 1 << 
 """Below these (milliseconds, messages, bytes) a policy takes messages from subscribers that are only a little slow."""
 
 
-def check(api: Management, vhost: str, queue: str) -> Outcome:
+def check(api: Requests, vhost: str, queue: str) -> Outcome:
     """What policies do to a queue.
 
     The policies are asked for and not the queue: what RabbitMQ says of a queue is seconds old.

@@ -41,6 +41,8 @@ class Local(base.Transport):
     note = "Anyone who can write the file can do everything: there are no accounts."
     modules = ("_ssl", "_sqlite3")
     url_options = MappingProxyType({"local": _LOCAL_OPTIONS})
+    embedded = True
+    guests_class = "kchat.transports.local.guests:LocalGuests"
 
     def checks(self, walk: Walk) -> Sequence[Check]:
         """See :mod:`.checks`."""

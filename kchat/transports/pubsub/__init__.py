@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kchat.transports import base
 
@@ -45,6 +45,20 @@ class PubSub(base.Transport):
     orders_by_routing_key = True
     supports_mandatory = False
     name_separator = "-"
+    sweeps = True
+    guests_class = "kchat.transports.pubsub.guests:PubSubGuests"
+
+    def stale_queues(self, place: str, room: str | None) -> Sequence[base.StaleQueue]:
+        """See :meth:`kchat.transports.base.Transport.stale_queues`; the place is the project."""
+        from .sweep import stale_subscriptions
+
+        return stale_subscriptions(place, room)
+
+    def delete_queues(self, place: str, stale: Sequence[Any]) -> int:
+        """See :meth:`kchat.transports.base.Transport.delete_queues`."""
+        from .sweep import delete
+
+        return len(delete(place, stale))
 
     def checks(self, walk: Walk) -> Sequence[Check]:
         """See :mod:`.checks`."""

@@ -45,6 +45,7 @@ class Redis(base.Transport):
     max_body = 8 * _MIB
     declares_in_process = True
     acknowledges = False
+    guests_class = "kchat.transports.redis.guests:RedisGuests"
 
     def checks(self, walk: Walk) -> Sequence[Check]:
         """See :mod:`.checks`."""

@@ -16,7 +16,7 @@ from kchat import NotFound, Refused, Sender, Settings, SettingsError, Subscriber
 from kchat.client.topology import queue_name
 from kchat.hosting import accounts
 from kchat.hosting.leftovers import ownerless
-from kchat.hosting.management import Management
+from kchat.transports.amqp.management import Management
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.brokers.wait import wait_until
 from tests.integration.amqp.guests import invite, make_older, refused

@@ -6,10 +6,14 @@ import http.client
 import io
 import socket
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-if TYPE_CHECKING:
-    from kchat.config.tls import TlsOptions
+
+class Tls(Protocol):
+    """What makes a connected socket an encrypted one, as :class:`kchat.config.tls.TlsOptions` does."""
+
+    def wrap(self, sock: socket.socket, server_hostname: str, timeout: float | None) -> socket.socket:
+        """Do the handshake, within ``timeout`` seconds."""
 
 
 class _TimedReader(io.RawIOBase):
@@ -68,7 +72,7 @@ class TimedConnection(http.client.HTTPConnection):
         host: str,
         port: int | None = None,
         *,
-        tls: TlsOptions | None = None,
+        tls: Tls | None = None,
         timeout: float,
         **more: Any,
     ) -> None:
