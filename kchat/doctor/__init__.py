@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from kchat.doctor import network
 from kchat.doctor.walk import Walk
-from kchat.errors import KchatError
+from kchat.errors import Hint, KchatError
 from kchat.transports.checks import Check, Options, Outcome, Status, ok, skipped, wrong
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def _run(walk: Walk, checks: Sequence[Check]) -> Iterator[Finding]:
             if outcome.status is Status.WRONG:
                 unmet[check.name] = check.name
         seconds = round(monotonic() - started, 3)
-        yield Finding(outcome.status, outcome.text, outcome.hint, check.name, str(walk.broker), seconds)
+        yield Finding(outcome.status, outcome.text, Hint(outcome.hint), check.name, str(walk.broker), seconds)
 
 
 def _settings(walk: Walk) -> Outcome:

@@ -124,7 +124,7 @@ def tls(walk: Walk) -> Outcome:
     details = _details(walk, certificate)
     text = f"{version}; {_description(certificate, details)}"
     if options.insecure:
-        return note(f"{text}; not checked", "leave out --tls-insecure, and pin the server with --tls-pin")
+        return note(f"{text}; not checked", "leave out {tls_insecure}, and pin the server with {tls_pin}")
     left = (_end(details) - datetime.now(UTC)).days if details else _SOON_DAYS
     if left < _SOON_DAYS and not options.pin:
         return note(text, f"the certificate ends in {left} days")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from kchat import errors
@@ -33,6 +32,8 @@ class Walk:
         self.settings = settings
         self.options = options
         self.broker = settings.broker
+        self._connection: kombu.Connection | None = None
+        self._failure: errors.KchatError | None = None
         self.addresses: list[Any] = []
         """Of the broker's host, as of :func:`socket.getaddrinfo`."""
 
@@ -44,29 +45,27 @@ class Walk:
         except ValueError:
             return False
 
-    @cached_property
-    def _attempt(self) -> kombu.Connection | errors.KchatError:
-        try:
-            return connect(self.settings, purpose="doctor")[0]
-        except errors.KchatError as error:
-            return error
-
     @property
     def failure(self) -> errors.KchatError | None:
         """Why no connection could be made."""
-        return self._attempt if isinstance(self._attempt, errors.KchatError) else None
+        if self._connection is None and self._failure is None:
+            try:
+                self._connection, _ = connect(self.settings, purpose="doctor")
+            except errors.KchatError as error:
+                self._failure = error
+        return self._failure
 
     @property
     def connection(self) -> kombu.Connection:
         """The connection of all checks. Raises :attr:`failure`."""
-        if isinstance(self._attempt, errors.KchatError):
-            raise self._attempt
-        return self._attempt
+        if self.failure is not None:
+            raise self.failure
+        return self._connection
 
     def close(self) -> None:
         """Close the connection."""
-        if "_attempt" in self.__dict__ and self.failure is None:
-            close(self.connection)
+        if self._connection is not None:
+            close(self._connection)
 
     @contextmanager
     def connect(self, on_blocked: Callable[[str], None]) -> Iterator[kombu.Connection]:

@@ -37,7 +37,7 @@ class Outcome:
     Attributes:
         status: the result.
         text: one line, without secrets. It may hold text that came from a broker.
-        hint: what to do about it; empty for nothing.
+        hint: what to do about it; empty for nothing. Options in it are written as :class:`kchat.errors.Hint` has them.
     """
 
     status: Status

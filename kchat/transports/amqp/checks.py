@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Sequence
-from functools import cached_property
 from time import monotonic
 from typing import Any
 
@@ -72,8 +71,10 @@ class _Amqp:
         self._broker = walk.settings.broker
         self._room_exists = False
         self._queue = ""
+        self._opened: Any = None
+        self._probed: tuple[int, str, str | None] | None = None
 
-    @cached_property
+    @property
     def _product(self) -> str:
         """``RabbitMQ 3.13.7``, or whatever the broker calls itself."""
         told = self._walk.connection.connection.server_properties
@@ -84,12 +85,13 @@ class _Amqp:
         """Whether what this module knows of RabbitMQ holds."""
         return self._product.startswith("RabbitMQ")
 
-    @cached_property
+    @property
     def _channel(self) -> Any:
         """One for all checks: py-amqp opens it anew when the broker closes it."""
-        channel = self._walk.connection.channel()
-        channel.auto_decode = False
-        return channel
+        if self._opened is None:
+            self._opened = self._walk.connection.channel()
+            self._opened.auto_decode = False
+        return self._opened
 
     def _failure_at(self, stage: str) -> errors.KchatError | None:
         """Why connecting failed, if it was at that stage: ``amqp``, ``login`` or ``vhost``."""
@@ -115,9 +117,7 @@ class _Amqp:
             return ok("by the client's certificate" if by_certificate else f"as {name}")
         hint = failure.hint
         if name == "guest" and not self._walk.loopback:
-            hint = (
-                "RabbitMQ lets guest in from its own machine only: name another account with --rmq-username"
-            )
+            hint = "RabbitMQ lets guest in from its own machine only: name another account with {account}"
         return wrong(f"{self._walk.text_of(failure)} ({name})", hint)
 
     def vhost(self) -> Outcome:
@@ -166,13 +166,14 @@ class _Amqp:
             pass
         return ok(f"{text}, and this account may")
 
-    @cached_property
     def _probe(self) -> tuple[int, str, str | None]:
         """What comes of publishing a message that RabbitMQ refuses: its reply's code and text, and why it blocks us, if so.
 
         On a connection of its own: the broker reads no more from one that it has blocked.
         """
-        walk, code, text = self._walk, 0, ""
+        if self._probed is not None:
+            return self._probed
+        walk, code, text, blocked = self._walk, 0, "", None
         try:
             with walk.explained("send"), walk.connect(_raise_blocked) as connection:
                 try:
@@ -188,14 +189,15 @@ class _Amqp:
                     # py-amqp has opened the channel anew by then, and the broker has answered that: so it does not block us.
                     code, text = error.code, str(error.reply_text)
         except _Blocked as error:
-            return 0, "", str(error)
-        return code, text, None
+            blocked = str(error)
+        self._probed = code, text, blocked
+        return self._probed
 
     def alarms(self) -> Outcome:
         """The broker accepts messages: no memory or disk alarm."""
         if not self._is_rabbitmq:
             return skipped("only possible with RabbitMQ")
-        _, _, reason = self._probe
+        _, _, reason = self._probe()
         if reason is None:
             return ok("the broker accepts messages")
         return wrong(
@@ -207,7 +209,7 @@ class _Amqp:
         """The account may write to the room."""
         if not self._is_rabbitmq:
             return skipped("only RabbitMQ can be asked without sending a message; --send-test sends one")
-        code, text, blocked = self._probe
+        code, text, blocked = self._probe()
         name = self._room
         if blocked is not None:
             return skipped("unknown while the broker accepts no messages")

@@ -26,7 +26,7 @@ _FREE_NOTE, _FREE_WRONG = 100 * 1024 * 1024, 1024 * 1024
 _GROUP = 0o060
 """The bits of a mode by which a group reads and writes."""
 
-_ELSEWHERE = "name another file: --url local:///path/to/room.db"
+_ELSEWHERE = "name another file with {url}: local:///path/to/room.db"
 
 
 def checks(walk: Walk) -> Sequence[Check]:

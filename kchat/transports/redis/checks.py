@@ -63,7 +63,7 @@ class _Redis:
         except errors.Refused as error:
             if "NOAUTH" in str(error) or "Authentication required" in str(error):
                 return wrong(
-                    "not authorised: the server wants a password", "give one: --ask-password, or in the URL"
+                    "not authorised: the server wants a password", "give one with {password}, or in the URL"
                 )
             raise
         return ok(f"as {self._account}")
