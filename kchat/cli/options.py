@@ -11,7 +11,6 @@ from click.core import ParameterSource
 
 from kchat.cli.param_types import SECONDS, SECONDS_OR_ZERO, TransportName
 from kchat.cli.stderr import speaker
-from kchat.config import url_options
 from kchat.config.settings import Settings
 from kchat.config.tls import TlsOptions
 from kchat.errors import SettingsError
@@ -119,7 +118,7 @@ def to_settings(**options: Any) -> Settings:
         **{name: given[name] for name in _TIMES if name in given},
     )
     for broker in settings.brokers:
-        by = url_options.lowers_trust(broker) or ("--tls-insecure" if settings.tls.insecure else "")
+        by = broker.transport.urls.lowers_trust(broker) or ("--tls-insecure" if settings.tls.insecure else "")
         if by and broker.encrypted:
             speaker(quiet=False)(
                 f"kchat: warning: whether {broker} is the right server is not checked ({by})"

@@ -17,12 +17,11 @@ from typing import TYPE_CHECKING, Any
 import amqp.exceptions
 
 from kchat import errors
-from kchat.client.connection import account, broker_errors, close, connect, drop
-from kchat.client.durable import durable_exchange
-from kchat.client.topology import queue_prefix, room_exchange, subscriber_queue
+from kchat.client.connection import broker_errors, close, connect, drop
 from kchat.doctor import Check, Options, Outcome, management, network, note, ok, skipped, wrong
 from kchat.doctor.round_trip import round_trip
 from kchat.hosting.rights import of_queues
+from kchat.transports.amqp.room import RoomPolicy
 
 if TYPE_CHECKING:
     from kchat.config.settings import Settings
@@ -145,7 +144,9 @@ def login(walk: Walk) -> Outcome:
     failure = walk.failure_at("login")
     name = walk.broker.username or "guest"
     if failure is None:
-        by_certificate = walk.connection is not None and account(walk.connection) is None
+        by_certificate = (
+            walk.connection is not None and walk.settings.transport.account(walk.connection) is None
+        )
         return ok("by the client's certificate" if by_certificate else f"as {name}")
     hint = failure.hint
     if name == "guest" and not walk.loopback:
@@ -167,7 +168,7 @@ def vhost(walk: Walk) -> Outcome:
 def room(walk: Walk) -> Outcome:
     """The room exists and is a fanout exchange, or this account may make it."""
     name = walk.settings.room
-    exchange = room_exchange(walk.settings)
+    exchange = RoomPolicy(walk.settings.room).exchange
     with broker_errors(walk.broker, "look at the room"):
         with walk.channel() as channel:
             try:
@@ -256,8 +257,9 @@ def listening(walk: Walk) -> Outcome:
     if walk.options.only == "send":
         return skipped("not asked for")
     assert walk.connection is not None
-    owner = account(walk.connection) or "doctor"
-    queue = subscriber_queue(walk.settings, "doctor", account=owner)
+    owner = walk.settings.transport.account(walk.connection) or "doctor"
+    room = RoomPolicy(walk.settings.room)
+    queue = room.subscriber_queue("doctor", account=owner)
     queues = of_queues(walk.settings.room, owner)
     missing = f"configure on its own queue ('{queues}')"
     with broker_errors(walk.broker, "listen"):
@@ -280,16 +282,16 @@ def listening(walk: Walk) -> Outcome:
         walk.queue = bound.name
         if _is_spoilt(walk):
             return note(
-                f"this account may listen; {durable_exchange(walk.settings).name!r} is another exchange than kchat makes, "
+                f"this account may listen; {room.durable_exchange.name!r} is another exchange than kchat makes, "
                 "so durable queues miss what is sent after a restart of the broker",
                 "kchat invite --list, with the host's account, repairs it",
             )
-    return ok(f"this account may listen, through queues {queue_prefix(walk.settings, owner)}...")
+    return ok(f"this account may listen, through queues {room.queue_prefix(owner)}...")
 
 
 def _is_spoilt(walk: Walk) -> bool:
     """Whether another exchange has the name of the one that durable queues survive a restart by."""
-    exchange = durable_exchange(walk.settings)
+    exchange = RoomPolicy(walk.settings.room).durable_exchange
     try:
         with walk.channel() as channel:
             exchange(channel).declare(passive=True)

@@ -13,9 +13,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from kchat import errors
-from kchat.config import tls as kchat_tls
+from kchat.config.tls import fingerprint
 from kchat.doctor import Check, Options, Outcome, driver, note, ok, skipped, wrong
 from kchat.doctor.connected import ConnectedWalk
+from kchat.transports import tls_errors
 from kchat.transports.amqp import addresses
 
 if TYPE_CHECKING:
@@ -137,8 +138,8 @@ def tls(walk: NetworkWalk) -> Outcome:
         with closing(options.wrap(walk.connect(), walk.host, walk.settings.connect_timeout)) as sock:
             _wait_for_alert(sock)
             version, certificate = sock.version(), sock.getpeercert(binary_form=True) or b""
-    except (ssl.SSLError, kchat_tls.PinMismatch, kchat_tls.NoHandshake) as error:
-        told = kchat_tls.as_kchat_error(error, str(walk.broker), walk.host, "connect")
+    except (ssl.SSLError, tls_errors.PinMismatch, tls_errors.NoHandshake) as error:
+        told = tls_errors.as_kchat_error(error, str(walk.broker), walk.host, "connect")
         text = str(told).removeprefix(f"{walk.broker}: ")
         if isinstance(told, errors.Untrusted):
             text += f"; it is {_describe(walk, _certificate(walk))}"
@@ -201,7 +202,7 @@ def _handshake(walk: NetworkWalk, context: ssl.SSLContext, look: Callable[[ssl.S
 
 def _describe(walk: NetworkWalk, certificate: bytes) -> str:
     details = _details(walk, certificate)
-    pin = kchat_tls.fingerprint(certificate)
+    pin = fingerprint(certificate)
     if not details:
         return f"a certificate with the pin {pin}"
     names = ", ".join(value for _, value in details.get("subjectAltName", ())) or _name(

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import amqp.exceptions
 
 from kchat.client.connection import broker_errors
-from kchat.client.topology import room_exchange, subscriber_queue
 from kchat.doctor import Check, Options, Outcome, driver, note, ok, skipped, wrong
 from kchat.doctor.connected import ConnectedWalk
 from kchat.doctor.round_trip import round_trip
@@ -66,7 +65,7 @@ def topic(walk: Walk) -> Outcome:
     channel = walk.connection.channel()
     with broker_errors(walk.broker, "look at the topic"):
         try:
-            room_exchange(walk.settings)(channel).declare(passive=True)
+            walk.settings.transport.room(walk.settings.room).exchange(channel).declare(passive=True)
         except amqp.exceptions.AccessRefused:
             walk.topic_exists = True
             return note(f"whether topic {name!r} exists, this account may not see")
@@ -129,7 +128,7 @@ def listening(walk: Walk) -> Outcome:
     if not walk.topic_exists:
         return skipped("no topic to subscribe to")
     assert walk.connection is not None
-    queue = subscriber_queue(walk.settings, "doctor")
+    queue = walk.settings.transport.room(walk.settings.room).subscriber_queue("doctor")
     with broker_errors(walk.broker, "listen"):
         channel = walk.connection.channel()
         bound = queue(channel)
