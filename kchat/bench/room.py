@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from kchat import errors
 from kchat.client.connection import broker_errors, close, connect
-from kchat.client.topology import room_exchange
 
 if TYPE_CHECKING:
     from kchat.config.settings import Settings
@@ -76,7 +75,7 @@ def _delete_from_broker(settings: Settings) -> str:
         connection, broker = connect(hurried, purpose="bench")
         try:
             with broker_errors(broker, "delete the room"):
-                room_exchange(hurried)(connection.channel()).delete()
+                hurried.transport.room(hurried.room).exchange(connection.channel()).delete()
         finally:
             close(connection)
     except errors.NotFound:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,17 +13,12 @@ if TYPE_CHECKING:
     from kchat.hosting.accounts import Account
     from kchat.transports.amqp.management import Management
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def management_option(function: F) -> F:
-    """Add ``--management-url``."""
-    return click.option(
-        "--management-url",
-        metavar="URL",
-        envvar="KCHAT_MANAGEMENT_URL",
-        help="RabbitMQ's management API. Default: the broker's host, its port plus 10,000.",
-    )(function)
+management_option = click.option(
+    "--management-url",
+    metavar="URL",
+    envvar="KCHAT_MANAGEMENT_URL",
+    help="RabbitMQ's management API. Default: the broker's host, its port plus 10,000.",
+)
 
 
 def administrator(settings: Settings, management_url: str | None) -> Management:

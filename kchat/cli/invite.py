@@ -110,9 +110,9 @@ def _account(
 ) -> str:
     """Make the account, and say what it is; returns the invitation's line."""
     from kchat.hosting import accounts, inviting
+    from kchat.transports.guests import account_name
 
-    host = inviting.Host(settings)
-    name = host.account_name(name)
+    name, host = account_name(name), inviting.Host(settings)
     management = administrator(settings, management_url)
     accounts.remove_expired(management, tell_removed)
     brokers = inviting.guest_brokers(settings, address, name)

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from kchat import errors
-from kchat.config import tls as kchat_tls
-from kchat.transports import addresses
+from kchat.config.tls import fingerprint
+from kchat.transports import addresses, tls_errors
 from kchat.transports.checks import Outcome, note, ok, skipped, wrong
 
 if TYPE_CHECKING:
@@ -107,8 +107,8 @@ def tls(walk: Walk) -> Outcome:
         with closing(options.wrap(_connect(walk), _host(walk), walk.settings.connect_timeout)) as sock:
             _wait_for_alert(sock)
             version, certificate = sock.version(), sock.getpeercert(binary_form=True) or b""
-    except (ssl.SSLError, kchat_tls.PinMismatch, kchat_tls.NoHandshake) as error:
-        told = kchat_tls.as_kchat_error(error, str(walk.broker), _host(walk), "connect")
+    except (ssl.SSLError, tls_errors.PinMismatch, tls_errors.NoHandshake) as error:
+        told = tls_errors.as_kchat_error(error, str(walk.broker), _host(walk), "connect")
         text = walk.text_of(told)
         if isinstance(told, errors.Untrusted):
             context = ssl.create_default_context()
@@ -175,7 +175,7 @@ def _handshake(walk: Walk, context: ssl.SSLContext, look: Callable[[ssl.SSLSocke
 
 
 def _description(certificate: bytes, details: dict[str, Any]) -> str:
-    pin = kchat_tls.fingerprint(certificate)
+    pin = fingerprint(certificate)
     if not details:
         return f"a certificate with the pin {pin}"
     issuer, subject = _name(details.get("issuer")), _name(details.get("subject"))

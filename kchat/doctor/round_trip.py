@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 import kombu
 
 from kchat import errors
-from kchat.client.connection import account, broker_errors
+from kchat.client.connection import broker_errors
 from kchat.client.sender import Sender
 from kchat.client.subscriber import Subscriber
-from kchat.client.topology import queue_name
 from kchat.transports.checks import Outcome, ok, skipped, wrong
 
 if TYPE_CHECKING:
@@ -50,8 +49,10 @@ def beside_the_room(settings: Settings, connection: kombu.Connection) -> Outcome
     Raises:
         kchat.errors.KchatError: it does not work.
     """
-    owner = account(connection)
-    name = queue_name(settings, *([owner] if owner else []), f"doctor-{secrets.token_hex(4)}")
+    owner = settings.transport.account(connection)
+    name = settings.transport.room(settings.room).queue_name(
+        *([owner] if owner else []), f"doctor-{secrets.token_hex(4)}"
+    )
     exchange = kombu.Exchange(name, type="fanout", durable=False, auto_delete=True)
     queue = kombu.Queue(name, exchange=exchange, durable=False, exclusive=True, auto_delete=True)
     with broker_errors(settings.broker, "make an exchange"):

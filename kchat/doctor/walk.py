@@ -8,9 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from kchat import errors
-from kchat.client.connection import account, broker_errors, close, connect, drop
-from kchat.client.durable import durable_exchange
-from kchat.client.topology import room_exchange, subscriber_queue
+from kchat.client.connection import broker_errors, close, connect, drop
 from kchat.doctor import round_trip
 
 if TYPE_CHECKING:
@@ -77,25 +75,6 @@ class Walk:
             drop(connection)
             raise
         close(connection)
-
-    @property
-    def account(self) -> str | None:
-        """The broker's account, where this side knows it."""
-        return account(self.connection)
-
-    @property
-    def exchange(self) -> kombu.Exchange:
-        """The room."""
-        return room_exchange(self.settings)
-
-    @property
-    def durable_exchange(self) -> kombu.Exchange:
-        """What binds durable queues to the room."""
-        return durable_exchange(self.settings)
-
-    def queue(self) -> kombu.Queue:
-        """A subscriber's queue with a fresh name."""
-        return subscriber_queue(self.settings, "doctor", account=self.account)
 
     def explained(self, doing: str) -> AbstractContextManager[None]:
         """Turn the driver's errors into kchat's."""

@@ -6,7 +6,7 @@ How brokers whose accounts kchat does not make admit a guest, is in :mod:`kchat.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,14 +15,9 @@ from typing import Any
 
 from kchat import errors
 from kchat.client.connection import broker_errors, close, connect
-from kchat.client.durable import open_room
-from kchat.client.topology import queue_name, room_exchange
-from kchat.config import url_options
 from kchat.config.settings import Broker, Settings
 from kchat.config.tls import TlsOptions
-from kchat.hosting import accounts
 from kchat.hosting.invitation import Invitation
-from kchat.message.lookalikes import normalised
 
 
 def guest_brokers(settings: Settings, address: str | None, account: str | None) -> tuple[Broker, ...]:
@@ -99,7 +94,7 @@ def invitation(
     pin = authorities = None
     if any(broker.encrypted for broker in brokers):
         pin = settings.tls.pin
-        file = settings.tls.ca or url_options.tls_files(settings.broker).get("ca")
+        file = settings.tls.ca or settings.transport.urls.files_for_tls(settings.broker).get("ca")
         authorities = None if pin or file is None else _read(file)
     return Invitation(
         brokers=brokers,
@@ -165,25 +160,6 @@ class Host:
         """The room's name."""
         return self.settings.room
 
-    def account_name(self, name: str) -> str:
-        """The name as an account's: :func:`kchat.hosting.accounts.check_account_name`."""
-        name = normalised(name)
-        accounts.check_account_name(name)
-        return name
-
-    def check_new(self, name: str, known: Iterable[str]) -> None:
-        """Refuse a name that is taken, or looks like one that is."""
-        known = list(known)
-        if name in known:
-            raise errors.Refused(
-                f"there is an account {name!r} on {self.broker} already", hint="choose another name"
-            )
-        accounts.check_no_twin(name, known, self.broker)
-
-    def durable_queue(self, name: str) -> str:
-        """The full name of a durable queue of the room."""
-        return queue_name(self.settings, name)
-
     def declare_room(self) -> None:
         """Make the room, so that guests, who may not make it, find it there.
 
@@ -191,10 +167,11 @@ class Host:
         account that may make it brings it back by listening or sending.
 
         Raises:
-            kchat.errors.BrokerError: see :func:`kchat.client.connection.connect` and :func:`kchat.client.durable.open_room`.
+            kchat.errors.BrokerError: see :func:`kchat.client.connection.connect` and
+                :meth:`kchat.transports.room.RoomPolicy.open`.
         """
         with self.channel("make the room") as channel:
-            open_room(channel, self.settings)
+            self.settings.transport.room(self.room).open(channel)
 
     def declare_queue(self, name: str) -> None:
         """Make the room and a durable queue."""
@@ -229,7 +206,7 @@ def try_out(settings: Settings, *, send_only: bool, tell: Callable[[str], None])
     connection, broker = connect(settings, purpose="join")
     try:
         with broker_errors(broker, guests.trying):
-            guests.try_out(connection.channel(), room_exchange(settings), tell)
+            guests.try_out(connection.channel(), settings.transport.room(settings.room).exchange, tell)
     except errors.NotFound as error:  # joining would make it where anyone may make rooms
         raise errors.NotFound(
             f"{broker}: there is no room {settings.room!r}",

@@ -11,9 +11,10 @@ import re
 from typing import TYPE_CHECKING
 
 from kchat.config.tls import fingerprint
-from kchat.config.validation import check_username, has_control
+from kchat.config.validation import check_username
 from kchat.errors import SettingsError
 from kchat.hosting.invitation import from_pem
+from kchat.message.control import has_control
 from kchat.message.times import moment
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def _check_account(joined: Invitation, *, by_url: bool) -> None:
         if joined.password is not None or joined.account is not None:
             raise SettingsError(f"the {info.name} transport has no accounts, and the invitation names one")
         return
-    if by_url and not info.guests.needs_account and joined.account is None and joined.password is None:
+    if by_url and not info.needs_account and joined.account is None and joined.password is None:
         return
     if not joined.account or not joined.password:
         raise SettingsError(
@@ -121,7 +122,7 @@ def describe(joined: Invitation) -> list[tuple[str, str]]:
                 "TLS" if first.encrypted else "none: the password and the messages can be read on their way",
             )
         )
-    if first.transport.guests.needs_account or joined.account is not None:
+    if first.transport.needs_account or joined.account is not None:
         rows.append(("account", f"{joined.account or 'none'}, {_password(joined)}"))
     elif joined.password is not None:
         rows.append(("account", f"the default one, {_password(joined)}"))

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from kchat.errors import KchatError
+    from kchat.transports.protocols import RoomSettings
+    from kchat.transports.url import Broker
 
 _ODD, _WRONG = 5.0, 60.0
 """Seconds between two clocks: from the first on, times look odd; from the second on, a clock is wrong."""
@@ -103,8 +105,12 @@ class Walk(Protocol):
     """What the doctor offers to the checks of one broker."""
 
     @property
-    def settings(self) -> Any:
-        """The room, and this broker alone."""
+    def settings(self) -> RoomSettings:
+        """The room."""
+
+    @property
+    def broker(self) -> Broker:
+        """The broker, of those in the settings."""
 
     @property
     def options(self) -> Options:
@@ -120,31 +126,16 @@ class Walk(Protocol):
 
     @property
     def connection(self) -> Any:
-        """The Kombu connection of all checks. Raises :attr:`failure`."""
-
-    @property
-    def account(self) -> str | None:
-        """The broker's account, where both sides know it by the same name."""
+        """The :class:`kombu.Connection` of all checks. Raises :attr:`failure`."""
 
     def connect(self, on_blocked: Callable[[str], None]) -> AbstractContextManager[Any]:
-        """A Kombu connection for one check; dropped if that fails. The callback gets a blocked broker's reason."""
+        """A :class:`kombu.Connection` for one check; dropped if that fails. The callback gets a blocked broker's reason."""
 
     def explained(self, doing: str) -> AbstractContextManager[None]:
         """Turn the driver's errors into kchat's; ``doing`` is a verb: ``listen``."""
 
     def text_of(self, error: KchatError) -> str:
         """An error's text without the broker's URL, which is shown above the findings."""
-
-    @property
-    def exchange(self) -> Any:
-        """The room, as a Kombu exchange."""
-
-    @property
-    def durable_exchange(self) -> Any:
-        """What binds durable queues to the room, as a Kombu exchange."""
-
-    def queue(self) -> Any:
-        """A subscriber's Kombu queue with a fresh name, not declared."""
 
     def round_trip(self) -> Outcome:
         """Send a message to oneself, or to the room, by :attr:`Options.send_test`."""

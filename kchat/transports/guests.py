@@ -5,52 +5,22 @@ Each transport's own is ``kchat/transports/<t>/guests.py``, imported when it is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from kchat.errors import SettingsError
+from kchat.errors import Refused, SettingsError
+from kchat.message.control import has_control
+from kchat.message.lookalikes import looks_like, normalised, oddity, spelled
 
 if TYPE_CHECKING:
     from kchat.transports.amqp.management import Management
-    from kchat.transports.amqp.timed_http import Tls
+    from kchat.transports.protocols import RoomSettings
+    from kchat.transports.url import Broker
 
-
-class Broker(Protocol):
-    """What is used of a :class:`kchat.config.settings.Broker`."""
-
-    @property
-    def scheme(self) -> str: ...
-    @property
-    def host(self) -> str: ...
-    @property
-    def port(self) -> int | None: ...
-    @property
-    def username(self) -> str | None: ...
-    @property
-    def password(self) -> str | None: ...
-    @property
-    def path(self) -> str: ...
-    @property
-    def vhost(self) -> str: ...
-    @property
-    def encrypted(self) -> bool: ...
-    @property
-    def options(self) -> Mapping[str, str]: ...
-
-
-class Settings(Protocol):
-    """What is used of :class:`kchat.config.settings.Settings`."""
-
-    @property
-    def broker(self) -> Broker: ...
-    @property
-    def room(self) -> str: ...
-    @property
-    def connect_timeout(self) -> float: ...
-    @property
-    def tls(self) -> Tls: ...
+MAX_NAME = 255
+"""Bytes of an account's name; a username has no more."""
 
 
 class Host(Protocol):
@@ -63,15 +33,6 @@ class Host(Protocol):
     @property
     def room(self) -> str:
         """The room's name."""
-
-    def account_name(self, name: str) -> str:
-        """A name as an account's, normalised; raises :class:`kchat.errors.SettingsError` if it cannot be one."""
-
-    def check_new(self, name: str, known: Iterable[str]) -> None:
-        """Raise :class:`kchat.errors.Refused` if an account of that name exists, or one whose name looks like it."""
-
-    def durable_queue(self, name: str) -> str:
-        """The full name of a durable queue of the room."""
 
     def declare_room(self) -> None:
         """Make the room."""
@@ -123,18 +84,16 @@ class Guests:
 
     Attributes:
         has_accounts_of_ours: kchat itself makes, lists and ends the guests' accounts, through :meth:`management`.
-        needs_account: a connection always has an account with a password.
         trying: what :meth:`try_out` does, as a verb for errors.
     """
 
     has_accounts_of_ours: ClassVar[bool] = False
-    needs_account: ClassVar[bool] = False
     trying: ClassVar[str] = "find the room"
 
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def management(self, settings: Settings, url: str | None = None) -> Management:
+    def management(self, settings: RoomSettings, url: str | None = None) -> Management:
         """The administrator's access by which accounts are made.
 
         Arguments:
@@ -182,3 +141,40 @@ class Guests:
             amqp.exceptions.AMQPError: it does not work.
         """
         room(channel).declare(passive=True)
+
+
+def account_name(name: str) -> str:
+    """The name of a new account, normalised: a username that nobody takes for another one.
+
+    It has no colon, which would end it in HTTP's basic authentication (RFC 7617); see also
+    :func:`kchat.message.lookalikes.oddity`.
+
+    Raises:
+        kchat.errors.SettingsError: it cannot be the name of an account.
+    """
+    name = normalised(name)
+    if not name.strip():
+        raise SettingsError("an account needs a name")
+    if has_control(name) or len(name.encode()) > MAX_NAME:
+        raise SettingsError(
+            f"the account's name {name!a} has control characters in it, or is longer than {MAX_NAME} bytes"
+        )
+    if ":" in name:
+        raise SettingsError(f"the account's name {name!r} has a colon in it")
+    if odd := oddity(name):
+        raise SettingsError(f"the account's name {spelled(name)} can be taken for another: {odd}")
+    return name
+
+
+def check_no_twin(name: str, others: Iterable[str], broker: Broker) -> None:
+    """Make sure that a new account's name does not look like that of an account that exists.
+
+    Raises:
+        kchat.errors.Refused: it does.
+    """
+    twin = next((other for other in others if looks_like(name, other)), None)
+    if twin is not None:
+        raise Refused(
+            f"the name {spelled(name)} looks like the account {spelled(twin)} on {broker}",
+            hint="choose a name that nobody can confuse with it",
+        )

@@ -55,21 +55,21 @@ def test_every_option_that_a_hint_may_name_is_a_flag_of_a_command() -> None:
 def test_no_text_of_the_library_has_a_flag_in_it() -> None:
     """Commands in whole, ``kchat invite --list``, are not meant; nor are docstrings."""
     found = [
-        f"{path.relative_to(PACKAGE)}:{node.lineno}: {node.value}"
+        f"{path.relative_to(PACKAGE)}:{line}: {text}"
         for place in CONVERTED
         for path in ((PACKAGE / place).rglob("*.py") if (PACKAGE / place).is_dir() else PACKAGE.glob(place))
-        for node in texts(ast.parse(path.read_text(encoding="utf-8")))
-        if re.search(r"(?<![\w-])--[a-z]", node.value)
-        and not re.search(r"(kchat|pip|gcloud|rabbitmqctl) [\w -]*--[a-z]", node.value)
+        for line, text in texts(ast.parse(path.read_text(encoding="utf-8")))
+        if re.search(r"(?<![\w-])--[a-z]", text)
+        and not re.search(r"(kchat|pip|gcloud|rabbitmqctl) [\w -]*--[a-z]", text)
     ]
     assert found == []
 
 
-def texts(tree: ast.Module) -> list[ast.Constant]:
-    """The strings of a module that are not statements by themselves, as docstrings are."""
+def texts(tree: ast.Module) -> list[tuple[int, str]]:
+    """The strings of a module with their lines, but for those that are statements by themselves, as docstrings are."""
     alone = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     return [
-        node
+        (node.lineno, node.value)
         for node in ast.walk(tree)
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in alone
     ]

@@ -29,7 +29,9 @@ from kchat.transports.checks import (
 )
 
 from . import policies
+from .connect import account
 from .management_requests import clock_ahead_of
+from .room import RoomPolicy
 
 _NO_EXPIRATION = "none: a test by kchat doctor"
 """RabbitMQ refuses a message whose ``expiration`` is not a number, after it has looked at the rights."""
@@ -67,8 +69,9 @@ def _raise_blocked(reason: str) -> None:
 class _Amqp:
     def __init__(self, walk: Walk) -> None:
         self._walk = walk
-        self._room = walk.settings.room
-        self._broker = walk.settings.broker
+        self._name = walk.settings.room
+        self._room = RoomPolicy(self._name)
+        self._broker = walk.broker
         self._room_exists = False
         self._queue = ""
         self._opened: Any = None
@@ -113,7 +116,7 @@ class _Amqp:
         failure = self._failure_at("login")
         name = self._broker.username or "guest"
         if failure is None:
-            by_certificate = self._walk.failure is None and self._walk.account is None
+            by_certificate = self._walk.failure is None and account(self._walk.connection) is None
             return ok("by the client's certificate" if by_certificate else f"as {name}")
         hint = failure.hint
         if name == "guest" and not self._walk.loopback:
@@ -131,7 +134,7 @@ class _Amqp:
 
     def room(self) -> Outcome:
         """The room exists and is a fanout exchange, or this account may create it."""
-        name, exchange = self._room, self._walk.exchange
+        name, exchange = self._name, self._room.exchange
         with self._walk.explained("look at the room"):
             try:
                 exchange(self._channel).declare(passive=True)
@@ -148,7 +151,7 @@ class _Amqp:
         return ok(f"exchange {name!r} exists, a fanout exchange")
 
     def _missing_room(self) -> Outcome:
-        name = self._room
+        name = self._name
         text = f"there is no exchange {name!r} yet; the first message or subscriber creates it"
         if not self._is_rabbitmq:
             return note(text)
@@ -180,7 +183,7 @@ class _Amqp:
                     channel = connection.channel()
                     properties = {"expiration": _NO_EXPIRATION, "user_id": _NO_ACCOUNT}
                     channel.basic_publish(
-                        channel.prepare_message(b"", properties=properties), exchange=self._room
+                        channel.prepare_message(b"", properties=properties), exchange=self._name
                     )
                     ends = monotonic() + walk.settings.confirm_timeout
                     while (left := ends - monotonic()) > 0:
@@ -210,7 +213,7 @@ class _Amqp:
         if not self._is_rabbitmq:
             return skipped("only RabbitMQ can be asked without sending a message; --send-test sends one")
         code, text, blocked = self._probe()
-        name = self._room
+        name = self._name
         if blocked is not None:
             return skipped("unknown while the broker accepts no messages")
         if code in (404, 406):
@@ -225,9 +228,9 @@ class _Amqp:
     def listen(self) -> Outcome:
         """The account may declare a queue of its own, bind it to the room and consume from it."""
         walk = self._walk
-        queue = walk.queue()
-        self._queue = queue.name
-        prefix = ".".join(queue.name.split(".")[:3]) + "."
+        owner = account(walk.connection) or "doctor"
+        queue = self._room.subscriber_queue("doctor", account=owner)
+        self._queue, prefix = queue.name, self._room.queue_prefix(owner)
         queues = f"^{_pattern(prefix)}.*"
         missing = f"configure on its own queue ('{queues}')"
         with walk.explained("listen"):
@@ -235,7 +238,7 @@ class _Amqp:
             try:
                 bound.queue_declare()
                 if self._room_exists:
-                    missing = f"write on its own queue ('{queues}') or read on the room ('^{_pattern(self._room)}$')"
+                    missing = f"write on its own queue ('{queues}') or read on the room ('^{_pattern(self._name)}$')"
                     bound.queue_bind()
                 missing = f"read on its own queue ('{queues}')"
                 # What arrives is a message to the room, for its subscribers.
@@ -243,12 +246,12 @@ class _Amqp:
                 bound.cancel(bound.name)  # the queue is deleted with its last consumer
             except AccessRefused:
                 return wrong(
-                    f"this account may not listen to {self._room!r}: no {missing}",
+                    f"this account may not listen to {self._name!r}: no {missing}",
                     "kchat invite creates accounts with the rights they need; --only send leaves this out",
                 )
             if self._durable_exchange_differs():
                 return note(
-                    f"this account may listen; {walk.durable_exchange.name!r} is another exchange than kchat's, "
+                    f"this account may listen; {self._room.durable_exchange.name!r} is another exchange than kchat's, "
                     "so durable queues miss messages after a restart of the broker",
                     "kchat invite --list, with the host's account, repairs it",
                 )
@@ -256,7 +259,7 @@ class _Amqp:
 
     def _durable_exchange_differs(self) -> bool:
         """Whether the exchange that keeps durable queues bound over a restart exists, and is not as kchat declares it."""
-        exchange = self._walk.durable_exchange(self._channel)
+        exchange = self._room.durable_exchange(self._channel)
         try:
             exchange.declare(passive=True)
             exchange.declare()  # it exists, so this changes nothing

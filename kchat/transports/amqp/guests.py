@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import amqp.exceptions
 
@@ -11,17 +11,20 @@ from kchat.errors import SettingsError
 from kchat.transports import guests
 from kchat.transports.amqp.management import PORT_OFFSET, Management
 
+if TYPE_CHECKING:
+    from kchat.transports.protocols import RoomSettings
+    from kchat.transports.url import Broker
 
-class AmqpGuests(guests.Guests):
+
+class Guests(guests.Guests):
     """See :class:`kchat.transports.guests.Guests`."""
 
     has_accounts_of_ours = True
-    needs_account = True
     trying = "send"
 
-    def management(self, settings: guests.Settings, url: str | None = None) -> Management:
+    def management(self, settings: RoomSettings, url: str | None = None) -> Management:
         """The API at the first broker's host and port plus 10,000, ``https`` for ``amqps``, by that broker's account."""
-        broker = settings.broker
+        broker = settings.brokers[0]
         if broker.username is None or broker.password is None:
             raise SettingsError(
                 "accounts are made with the broker's administrator account, and none is given",
@@ -40,7 +43,7 @@ class AmqpGuests(guests.Guests):
             url, broker.username, broker.password, timeout=settings.connect_timeout, tls=settings.tls
         )
 
-    def describe(self, broker: guests.Broker) -> list[tuple[str, str]]:
+    def describe(self, broker: Broker) -> list[tuple[str, str]]:
         """The virtual host."""
         return [("virtual host", broker.vhost)]
 

@@ -22,9 +22,10 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from kchat import errors
 from kchat.transports.amqp.timed_http import TimedConnection
+from kchat.transports.tls_errors import PinMismatch
 
 if TYPE_CHECKING:
-    from kchat.transports.amqp.timed_http import Tls
+    from kchat.transports.protocols import Tls
 
 _LARGEST_ANSWER = 4 << 20
 _MOST_VALUES = 300_000
@@ -253,8 +254,10 @@ class Requests:
     def _unreachable(self, reason: object) -> errors.Unreachable:
         if isinstance(reason, ssl.SSLCertVerificationError):
             return errors.Unreachable(f"{self.url}: its certificate is not valid: {reason.verify_message}")
-        if hint := getattr(reason, "hint", ""):  # not the pinned certificate
-            return errors.Unreachable(f"{self.url}: {reason}", hint=hint)
+        if isinstance(reason, PinMismatch):
+            return errors.Unreachable(
+                f"{self.url}: {reason}", hint="another server, a renewed certificate, or somebody in between"
+            )
         if isinstance(reason, TimeoutError):
             text = "no answer in time"
         elif isinstance(reason, ConnectionRefusedError):

@@ -6,14 +6,10 @@ import http.client
 import io
 import socket
 from time import monotonic
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-
-class Tls(Protocol):
-    """What makes a connected socket an encrypted one, as :class:`kchat.config.tls.TlsOptions` does."""
-
-    def wrap(self, sock: socket.socket, server_hostname: str, timeout: float | None) -> socket.socket:
-        """Do the handshake, within ``timeout`` seconds."""
+if TYPE_CHECKING:
+    from kchat.transports.protocols import Tls
 
 
 class _TimedReader(io.RawIOBase):

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from kchat.transports import base
 
 if TYPE_CHECKING:
+    from kchat.errors import KchatError
     from kchat.transports.checks import Check, Walk
+    from kchat.transports.url import Broker, Urls
+
+    from .guests import Guests
 
 _LOCAL_OPTIONS = (
     "busy_timeout",
@@ -42,7 +47,26 @@ class Local(base.Transport):
     modules = ("_ssl", "_sqlite3")
     url_options = MappingProxyType({"local": _LOCAL_OPTIONS})
     embedded = True
-    guests_class = "kchat.transports.local.guests:LocalGuests"
+
+    @cached_property
+    def guests(self) -> Guests:
+        """See :mod:`.guests`."""
+        from .guests import Guests
+
+        return Guests(self.name)
+
+    @cached_property
+    def urls(self) -> Urls:
+        """See :mod:`.url`."""
+        from .url import Urls
+
+        return Urls(self)
+
+    def explain(self, error: Exception, broker: Broker, doing: str) -> KchatError | None:
+        """See :mod:`.errors`."""
+        from .errors import explain
+
+        return explain(error, broker, doing)
 
     def checks(self, walk: Walk) -> Sequence[Check]:
         """See :mod:`.checks`."""

@@ -46,7 +46,7 @@ def checks(walk: Walk) -> Sequence[Check]:
 class _Local:
     def __init__(self, walk: Walk) -> None:
         self._walk = walk
-        self._path = Path(walk.settings.broker.path)
+        self._path = Path(walk.broker.path)
         self._real = ""
         """The file that the path leads to, after the check ``file``."""
 

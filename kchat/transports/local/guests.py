@@ -8,17 +8,21 @@ import sqlite3
 import stat
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from kchat.errors import SettingsError
 from kchat.transports import guests
+
+if TYPE_CHECKING:
+    from kchat.transports.url import Broker
 
 _SQLITE = b"SQLite format 3\0"
 _HEADER_BYTES = 100
 """https://www.sqlite.org/fileformat.html section 1.3."""
 
 
-class LocalGuests(guests.Guests):
+class Guests(guests.Guests):
     """See :class:`kchat.transports.guests.Guests`."""
 
     def admit(self, host: guests.Host, guest: str, *, send_only: bool) -> guests.Access:
@@ -37,7 +41,7 @@ class LocalGuests(guests.Guests):
         )
         return guests.Access(advice=advice, needs_room=True)
 
-    def check(self, broker: guests.Broker) -> None:
+    def check(self, broker: Broker) -> None:
         """Its file is a room; nothing is changed: joining makes no file, and writes into no other."""
         file = Path(broker.path)
         if not file.is_absolute() or ".." in file.parts:
@@ -57,7 +61,7 @@ class LocalGuests(guests.Guests):
         if not header.startswith(_SQLITE) or not _is_room(file, header):
             raise SettingsError(f"{file} is not a kchat room")
 
-    def describe(self, broker: guests.Broker) -> list[tuple[str, str]]:
+    def describe(self, broker: Broker) -> list[tuple[str, str]]:
         """The file."""
         return [("file", broker.path)]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,10 @@ from kchat.transports import base
 
 if TYPE_CHECKING:
     from kchat.transports.checks import Check, Walk
+    from kchat.transports.url import Urls
+
+    from .guests import Guests
+    from .room import RoomPolicy
 
 _PUBSUB_OPTIONS = (
     "ack_deadline",
@@ -44,9 +49,29 @@ class PubSub(base.Transport):
     max_body = 10_000_000 - 64 * 1024
     orders_by_routing_key = True
     supports_mandatory = False
+
+    @cached_property
+    def guests(self) -> Guests:
+        """See :mod:`.guests`."""
+        from .guests import Guests
+
+        return Guests(self.name)
+
+    @cached_property
+    def urls(self) -> Urls:
+        """See :mod:`.url`."""
+        from .url import Urls
+
+        return Urls(self)
+
+    def room(self, name: str) -> RoomPolicy:
+        """See :mod:`.room`."""
+        from .room import RoomPolicy
+
+        return RoomPolicy(name)
+
     name_separator = "-"
     sweeps = True
-    guests_class = "kchat.transports.pubsub.guests:PubSubGuests"
 
     def stale_queues(self, place: str, room: str | None) -> Sequence[base.StaleQueue]:
         """See :meth:`kchat.transports.base.Transport.stale_queues`; the place is the project."""

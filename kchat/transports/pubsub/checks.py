@@ -13,6 +13,7 @@ from amqp.exceptions import AccessRefused, AMQPError, NotFound
 from kchat.transports.checks import Check, Outcome, Walk, note, ok, skipped, wrong
 
 from .names import to_id
+from .room import RoomPolicy
 
 _RIGHTS = {
     "send": ("pubsub.topics.publish", "roles/pubsub.publisher"),
@@ -39,7 +40,7 @@ def checks(walk: Walk) -> Sequence[Check]:
 class _PubSub:
     def __init__(self, walk: Walk) -> None:
         self._walk = walk
-        self._room = walk.settings.room
+        self._room = RoomPolicy(walk.settings.room)
         self._topic_exists = False
 
     @property
@@ -62,10 +63,10 @@ class _PubSub:
 
     def topic(self) -> Outcome:
         """The project and the topic exist."""
-        name = self._room
+        name = self._room.name
         with self._walk.explained("look at the topic"):
             try:
-                self._walk.exchange(self._walk.connection.channel()).declare(passive=True)
+                self._room.exchange(self._walk.connection.channel()).declare(passive=True)
             except AccessRefused:
                 self._topic_exists = True
                 return note(f"this account may not see whether topic {name!r} exists")
@@ -73,7 +74,7 @@ class _PubSub:
                 text = str(error.reply_text)
                 if "project" in text.lower() and "topic" not in text.lower():
                     return wrong(
-                        f"project {self._walk.settings.broker.host!r} does not exist, or this account may not use it",
+                        f"project {self._walk.broker.host!r} does not exist, or this account may not use it",
                         "gcloud projects list",
                     )
                 create = shlex.join(["gcloud", "pubsub", "topics", "create", to_id(name)])
@@ -92,7 +93,7 @@ class _PubSub:
 
         only = self._walk.options.only
         wanted = _RIGHTS if only is None else {only: _RIGHTS[only]}
-        topic = to_id(self._room)
+        topic = to_id(self._room.name)
         request = {
             "resource": self._clients.topic(topic),
             "permissions": [permission for permission, _ in wanted.values()],
@@ -120,7 +121,7 @@ class _PubSub:
         if not self._topic_exists:
             return skipped("no topic to subscribe to")
         with self._walk.explained("listen"):
-            queue = self._walk.queue()(self._walk.connection.channel())
+            queue = self._room.subscriber_queue("doctor")(self._walk.connection.channel())
             try:
                 queue.queue_declare()
                 queue.queue_bind()

@@ -9,12 +9,15 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import amqp.exceptions
 
 from kchat.errors import Refused, SettingsError, Unreachable
 from kchat.transports import guests
+
+if TYPE_CHECKING:
+    from kchat.transports.url import Broker
 
 GCLOUD_SECONDS = 120.0
 """How long one ``gcloud`` may take."""
@@ -27,7 +30,7 @@ _PRINCIPAL = re.compile(
 _EMAIL = re.compile(r"[^\s@:/]+@[^\s@:/]+")
 
 
-class PubSubGuests(guests.Guests):
+class Guests(guests.Guests):
     """See :class:`kchat.transports.guests.Guests`."""
 
     def admit(self, host: guests.Host, guest: str, *, send_only: bool) -> guests.Access:
@@ -36,6 +39,7 @@ class PubSubGuests(guests.Guests):
         A guest needs no role on the project: the host makes the subscription, which is the guest's durable queue.
         """
         from .names import to_id
+        from .room import RoomPolicy
 
         member = principal(guest)
         to_send = ["topics", "add-iam-policy-binding", to_id(host.room)]
@@ -49,7 +53,11 @@ class PubSubGuests(guests.Guests):
             return guests.Access((opened, may_send), advice=(f"{member} may send to the room",))
         queue = re.sub(r"[^\w.-]", "-", member.partition(":")[2].partition("@")[0].strip("/")) or "guest"
         make = ["kchat", "subscribe", *place, "--durable", queue, "--idle-timeout", "1"]
-        to_listen = ["subscriptions", "add-iam-policy-binding", to_id(host.durable_queue(queue))]
+        to_listen = [
+            "subscriptions",
+            "add-iam-policy-binding",
+            to_id(RoomPolicy(host.room).queue_name(queue)),
+        ]
         steps = (
             guests.Step(shlex.join(make), lambda host: host.declare_queue(queue)),
             may_send,
@@ -58,12 +66,12 @@ class PubSubGuests(guests.Guests):
         advice = f"{member} may send to the room, and listen with: kchat subscribe --durable={queue}"
         return guests.Access(steps, advice=(advice,))
 
-    def check(self, broker: guests.Broker) -> None:
+    def check(self, broker: Broker) -> None:
         """Its host is a project's id."""
         if not _PROJECT.fullmatch(broker.host):
             raise SettingsError(f"{broker.host!r} is not a valid name of a Google Cloud project")
 
-    def describe(self, broker: guests.Broker) -> list[tuple[str, str]]:
+    def describe(self, broker: Broker) -> list[tuple[str, str]]:
         """The emulator, which the environment names instead of the service."""
         emulator = os.environ.get("PUBSUB_EMULATOR_HOST")
         return [("emulator", f"{emulator}, as PUBSUB_EMULATOR_HOST says")] if emulator else []

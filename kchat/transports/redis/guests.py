@@ -6,18 +6,21 @@ import re
 import secrets
 import shlex
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from kchat.errors import SettingsError
+from kchat.errors import Refused, SettingsError
 from kchat.transports import guests
 
+if TYPE_CHECKING:
+    from kchat.transports.url import Broker
 
-class RedisGuests(guests.Guests):
+
+class Guests(guests.Guests):
     """See :class:`kchat.transports.guests.Guests`."""
 
     def admit(self, host: guests.Host, guest: str, *, send_only: bool) -> guests.Access:
         """An account (https://redis.io/docs/latest/operate/oss_and_stack/management/security/acl/)."""
-        name = host.account_name(guest)
+        name = guests.account_name(guest)
         if name == "default":
             raise SettingsError(
                 "'default' is the account of everyone who gives no name on Redis", hint="choose another name"
@@ -45,7 +48,12 @@ class RedisGuests(guests.Guests):
 
         def run(host: guests.Host) -> None:
             with host.channel("make accounts") as channel:
-                host.check_new(name, channel.client.acl_users())
+                known = channel.client.acl_users()
+                if name in known:
+                    raise Refused(
+                        f"there is an account {name!r} on {host.broker} already", hint="choose another name"
+                    )
+                guests.check_no_twin(name, known, host.broker)
                 channel.client.execute_command(*rule)
 
         advice = (
@@ -54,7 +62,7 @@ class RedisGuests(guests.Guests):
         )
         return guests.Access((guests.Step("redis-cli " + shlex.join(rule), run),), name, password, advice)
 
-    def check(self, broker: guests.Broker) -> None:
+    def check(self, broker: Broker) -> None:
         """Its path is the number of a database."""
         if not re.fullmatch(r"[0-9]{0,5}", broker.path):
             raise SettingsError(f"{broker.path!r} is not the number of a Redis database")

@@ -22,9 +22,9 @@ from kchat import (
     Subscriber,
     Unavailable,
 )
-from kchat.client.topology import queue_name
 from kchat.hosting import accounts, inviting, rights
 from kchat.transports.amqp.management import Management
+from kchat.transports.amqp.room import RoomPolicy
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.brokers.wait import wait_until
 from tests.integration.amqp.guests import in_room, invite, refused
@@ -88,7 +88,7 @@ def test_a_sender_sends_to_a_room_of_any_name_and_does_nothing_else(
         refused(guest, lambda channel: channel.queue_delete(own))
     with pytest.raises(NotAuthorised, match="not authorised"):
         Subscriber(guest).open()
-    mine = queue_name(guest, "mine")
+    mine = RoomPolicy(guest.room).queue_name("mine")
     for do in (
         lambda channel: channel.exchange_delete(room),
         lambda channel: channel.queue_declare(mine, exclusive=True),
