@@ -161,5 +161,5 @@ def no_home() -> SettingsError:
     """The error for a file that is looked for in the home folder, where none is known."""
     return SettingsError(
         "no home folder is known: HOME is not set to one, and this account is not in the password database",
-        hint="set HOME to an absolute path, or name the broker with --url",
+        hint="set HOME to an absolute path, or name the broker with {url}",
     )

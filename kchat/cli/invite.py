@@ -110,9 +110,11 @@ def _account(
 ) -> str:
     """Make the account, and say what it is; returns the invitation's line."""
     from kchat.hosting import accounts, inviting
-    from kchat.transports.guests import account_name
+    from kchat.message.lookalikes import normalised
+    from kchat.transports.guests import check_account_name
 
-    name, host = account_name(name), inviting.Host(settings)
+    name, host = normalised(name), inviting.Host(settings)
+    check_account_name(name)
     management = administrator(settings, management_url)
     accounts.remove_expired(management, tell_removed)
     brokers = inviting.guest_brokers(settings, address, name)

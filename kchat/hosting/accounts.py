@@ -21,7 +21,7 @@ from kchat.hosting import leftovers
 from kchat.hosting.rights import NOTHING, of_guest, of_older_member, room_of
 from kchat.message.lookalikes import normalised, spelled
 from kchat.transports.amqp.room import QUEUE_PREFIX
-from kchat.transports.guests import account_name, check_no_twin
+from kchat.transports.guests import check_account_name, check_no_twin
 
 if TYPE_CHECKING:
     from kchat.config.settings import Settings
@@ -113,7 +113,7 @@ def create(
         kchat.errors.SettingsError: the name or the room is not one to make accounts for.
         kchat.errors.BrokerError: see :meth:`kchat.transports.amqp.management.Management.request`.
     """
-    name = account_name(name)
+    check_account_name(name)
     check_shareable(settings.room)
     known = management.user(name)
     if known is not None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from kchat.errors import Refused, SettingsError
 from kchat.message.control import has_control
-from kchat.message.lookalikes import looks_like, normalised, oddity, spelled
+from kchat.message.lookalikes import looks_like, oddity, spelled
 
 if TYPE_CHECKING:
     from kchat.transports.amqp.management import Management
@@ -143,8 +143,8 @@ class Guests:
         room(channel).declare(passive=True)
 
 
-def account_name(name: str) -> str:
-    """The name of a new account, normalised: a username that nobody takes for another one.
+def check_account_name(name: str) -> None:
+    """A new account's name is a username that nobody takes for another one.
 
     It has no colon, which would end it in HTTP's basic authentication (RFC 7617); see also
     :func:`kchat.message.lookalikes.oddity`.
@@ -152,7 +152,6 @@ def account_name(name: str) -> str:
     Raises:
         kchat.errors.SettingsError: it cannot be the name of an account.
     """
-    name = normalised(name)
     if not name.strip():
         raise SettingsError("an account needs a name")
     if has_control(name) or len(name.encode()) > MAX_NAME:
@@ -163,7 +162,6 @@ def account_name(name: str) -> str:
         raise SettingsError(f"the account's name {name!r} has a colon in it")
     if odd := oddity(name):
         raise SettingsError(f"the account's name {spelled(name)} can be taken for another: {odd}")
-    return name
 
 
 def check_no_twin(name: str, others: Iterable[str], broker: Broker) -> None:

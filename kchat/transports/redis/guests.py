@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from kchat.errors import Refused, SettingsError
+from kchat.message.lookalikes import normalised
 from kchat.transports import guests
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ class Guests(guests.Guests):
 
     def admit(self, host: guests.Host, guest: str, *, send_only: bool) -> guests.Access:
         """An account (https://redis.io/docs/latest/operate/oss_and_stack/management/security/acl/)."""
-        name = guests.account_name(guest)
+        name = normalised(guest)
+        guests.check_account_name(name)
         if name == "default":
             raise SettingsError(
                 "'default' is the account of everyone who gives no name on Redis", hint="choose another name"
