@@ -12,6 +12,7 @@ of a transport                        is
 :mod:`kchat.transports.errors`        ``Transport.explain``: its driver's errors as kchat's
 :mod:`kchat.transports.room`          ``Transport.room``: what a room, its queues and its history are there
 :mod:`kchat.transports.guests`        ``Transport.guests``: how guests are admitted, and what joining tries
+:mod:`kchat.transports.checks`        ``Transport.checks``: what ``kchat doctor`` checks on the way to a room
 :mod:`kchat.transports.protocols`     what kchat uses of a connection, a channel, a delivery, a waker: their types
 ====================================  ========================================================================
 """
@@ -259,11 +260,7 @@ class Transport:
         """
         from kchat.transports.checks import Check
 
-        return (
-            Check("settings"),
-            Check("connect", ("settings",)),
-            Check("round trip", ("connect",)),
-        )
+        return Check("settings"), Check("connect", ("settings",)), Check("round trip", ("connect",))
 
 
 def without(module: str) -> MissingExtra:

@@ -1,9 +1,11 @@
-"""What the doctor says where a driver is not installed, or where it is given a secret in the wrong place."""
+"""What the doctor says without a driver, of a transport that brings no checks, and of a secret in the wrong place."""
 
 from __future__ import annotations
 
 import pytest
 
+from kchat import Settings
+from kchat.doctor import Options, diagnose
 from tests.brokers.ports import free_port
 from tests.brokers.processes import Commands
 from tests.cli.doctor.asking import PASSWORD, Doctor, by_check
@@ -31,3 +33,16 @@ def test_a_password_in_the_management_url_is_not_shown(doctor: Doctor, amqp_url:
     for url in (f"http://ada:{PASSWORD}@127.0.0.1:{free_port()}", f"http://[ada:{PASSWORD}@"):
         told = doctor("--url", amqp_url, "--management-url", url)
         assert by_check(told)["clock"]["status"] == "skipped"
+
+
+def test_a_transport_that_brings_no_checks_is_tried_with_a_message() -> None:
+    def ask(options: Options) -> list[tuple[str, str]]:
+        return [
+            (finding.check, finding.status.value)
+            for finding in diagnose(Settings.resolve(url="memory://"), options)
+        ]
+
+    well = [("settings", "ok"), ("connect", "ok")]
+    assert ask(Options()) == [*well, ("round trip", "ok")]
+    assert ask(Options(only="send")) == [*well, ("round trip", "skipped")]
+    assert ask(Options(only="send", send_test=True)) == [*well, ("round trip", "ok")]
