@@ -11,22 +11,26 @@ of a transport                        is
 :mod:`kchat.transports.connection`    ``Transport.connect``: the Kombu connection for a room and one broker
 :mod:`kchat.transports.errors`        ``Transport.explain``: its driver's errors as kchat's
 :mod:`kchat.transports.room`          ``Transport.room``: what a room, its queues and its history are there
+:mod:`kchat.transports.guests`        ``Transport.guests``: how guests are admitted, and what joining tries
+:mod:`kchat.transports.checks`        ``Transport.checks``: what ``kchat doctor`` checks on the way to a room
 :mod:`kchat.transports.protocols`     what kchat uses of a connection, a channel, a delivery, a waker: their types
 ====================================  ========================================================================
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from importlib.util import find_spec
 from types import MappingProxyType
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
 from kchat.errors import KchatError, MissingExtra
 from kchat.transports.url import Broker, Urls
 
 if TYPE_CHECKING:
+    from kchat.transports.checks import Check, Walk
+    from kchat.transports.guests import Guests
     from kchat.transports.protocols import Connection, RoomSettings
     from kchat.transports.room import RoomPolicy
 
@@ -50,6 +54,18 @@ class Capabilities(NamedTuple):
     def items(self) -> list[tuple[str, bool]]:
         """``[("confirmed", True), ...]``, in the order of the columns."""
         return list(self._asdict().items())
+
+
+class StaleQueue(Protocol):
+    """A subscriber's queue whose subscriber is gone."""
+
+    @property
+    def queue(self) -> str:
+        """Its name."""
+
+    @property
+    def reason(self) -> str:
+        """How it is known that the subscriber is gone, in words."""
 
 
 class Transport:
@@ -79,6 +95,9 @@ class Transport:
         needs_account: without an account its driver would log in with a default of its own.
         url_options: URL scheme → what may stand in the URL's query, by name.
         verifies_accounts: the broker checks that a message's ``user_id`` is its sender's account.
+        embedded: there is no server: a room is a file, the URL's path.
+        in_one_process: a room ends with its process, and no other process can reach it.
+        sweeps: subscribers that were killed can leave queues behind: :meth:`stale_queues`.
     """
 
     name: ClassVar[str]
@@ -201,6 +220,47 @@ class Transport:
         from kchat.transports.room import RoomPolicy
 
         return RoomPolicy(name)
+
+    embedded: ClassVar[bool] = False
+    in_one_process: ClassVar[bool] = False
+    sweeps: ClassVar[bool] = False
+
+    @cached_property
+    def guests(self) -> Guests:
+        """What it can do for guests."""
+        from kchat.transports.guests import Guests
+
+        return Guests(self.name)
+
+    def stale_queues(self, place: str, room: str | None) -> Sequence[StaleQueue]:  # noqa: ARG002 - for others
+        """The queues that killed subscribers left behind; none where the broker deletes them by itself.
+
+        Arguments:
+            place: the broker's host.
+            room: only those of that room. Default with None: of all rooms.
+
+        Raises:
+            amqp.exceptions.AMQPError: they cannot be listed.
+        """
+        return ()
+
+    def delete_queues(self, place: str, stale: Sequence[StaleQueue]) -> int:  # noqa: ARG002 - for others
+        """Delete queues of :meth:`stale_queues` whose subscribers are still gone; returns how many it deleted.
+
+        Raises:
+            amqp.exceptions.AMQPError: they cannot be deleted.
+        """
+        return 0
+
+    def checks(self, walk: Walk) -> Sequence[Check]:  # noqa: ARG002 - for those that check more
+        """What ``kchat doctor`` checks on the way to a room, in order. They need no driver until they run.
+
+        Arguments:
+            walk: what the doctor offers to them.
+        """
+        from kchat.transports.checks import Check
+
+        return Check("settings"), Check("connect", ("settings",)), Check("round trip", ("connect",))
 
 
 def without(module: str) -> MissingExtra:

@@ -15,7 +15,7 @@ import pytest
 from kchat import NotFound, Refused, Sender, Settings, SettingsError, Subscriber
 from kchat.hosting import accounts
 from kchat.hosting.leftovers import ownerless
-from kchat.hosting.management import Management
+from kchat.transports.amqp.management import Management
 from kchat.transports.amqp.room import RoomPolicy
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.brokers.wait import wait_until
@@ -156,7 +156,7 @@ def test_a_member_that_comes_back_finds_its_durable_queue_again(
     ):
         management.close_connections(name, "a test")
         wait_until(
-            lambda: own.receive(timeout=0.1) or any(type(each).__name__ == "Back" for each in told), 20
+            lambda: own.receive(timeout=0.1) or any(type(each).__name__ == "Reconnected" for each in told), 20
         )
         assert told[-1].durable
         assert own.queue_name == RoomPolicy(member.room).queue_name(name, "archive")
