@@ -87,20 +87,20 @@ def people(place: Place, commands: Commands) -> Iterator[People]:
 
 
 @pytest.fixture
-def can(request: pytest.FixtureRequest, transport: Transport, kind: type[Place], commands: Commands) -> Can:
+def can(request: pytest.FixtureRequest, transport: Transport, commands: Commands) -> Can:
     """Asks whether the transport can do something. If not, that is declared, shown, and noted in the table.
 
     It takes the name of an ability of the registry, or ``processes``.
     """
 
     def ask(ability: str) -> bool:
-        able = {**dict(transport.capabilities.items()), "processes": kind.across_processes}[ability]
+        able = {**dict(transport.capabilities.items()), "processes": not transport.in_one_process}[ability]
         if not able:
             request.node.user_properties.append(("cannot", ability))
             shown = json.loads(commands.run_kchat("transports", "--json").stdout)
             (line,) = (each for each in shown if each["transport"] == transport.name)
             if ability == "processes":
-                assert "inside one process" in line["note"]
+                assert "one process" in line["note"]
             else:
                 assert line["abilities"][ability] is False
         return able
