@@ -122,7 +122,7 @@ def _scan() -> tuple[list[tuple[str, Entry]], list[str]]:
             if entries := _entries(distribution):
                 # Of a distribution that is on the path twice, Python imports the first.
                 found.setdefault(re.sub(r"[-_.]+", "-", distribution.name).lower(), entries)
-        except (AttributeError, OSError, TypeError, ValueError) as error:
+        except (AttributeError, LookupError, OSError, TypeError, ValueError) as error:
             where = distribution.locate_file("")
             unreadable.append(f"the metadata of a distribution in {where} cannot be read: {error}")
     return [each for name in sorted(found) for each in found[name]], unreadable

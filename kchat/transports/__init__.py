@@ -61,7 +61,7 @@ TRANSPORTS: Mapping[str, Transport] = _Transports()
 def _not_usable(entry: Entry, found: object) -> str:
     """Why what a plug-in has is not a transport; empty if it is one."""
     if not isinstance(found, Transport):
-        return f"{entry.path} is not an object of a class derived from kchat.transports.Transport"
+        return f"{entry.path} is not an instance of kchat.transports.Transport"
     if missing := [name for name in Transport.__annotations__ if not hasattr(found, name)]:
         return f"it does not declare {', '.join(missing)}"
     if found.name != entry.name:

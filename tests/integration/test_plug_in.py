@@ -28,7 +28,7 @@ GONE = "the plug-in 'gone' of kchat-broken 1.0 cannot be used: ModuleNotFoundErr
 
 PATH = (
     "the plug-in 'path' of kchat-broken 1.0 cannot be used: "
-    "os:path is not an object of a class derived from kchat.transports.Transport"
+    "os:path is not an instance of kchat.transports.Transport"
 )
 
 
