@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from kchat.display.escaping import display_name, indent_block
 from kchat.display.lines import Lines
@@ -24,6 +24,8 @@ class Print(Lines):
     the body does not begin with its name, or names somebody else besides. On a terminal a ``?`` stands there where nothing
     was checked.
     """
+
+    ROW: ClassVar[str] = _RECEIVED
 
     def show(self, message: Message) -> None:
         """Add the body's line or lines."""

@@ -17,7 +17,7 @@ from kchat import errors
 from kchat.transports.amqp.room import RoomPolicy, is_owned
 
 if TYPE_CHECKING:
-    from kchat.hosting.management import Management
+    from kchat.transports.amqp.management import Management
 
 _PLAIN = {"routing_key": "", "arguments": {}}
 _PLAIN_KEY = "~"

@@ -90,7 +90,11 @@ class Delivery(Protocol):
 
 
 class Channel(Protocol):
-    """A channel of Kombu's (``kombu.Connection.channel()``); the methods are AMQP's."""
+    """A channel of Kombu's (``kombu.Connection.channel()``). The methods are AMQP's.
+
+    So are the errors that they raise (``amqp.exceptions``, with AMQP's reply codes); what a driver raises besides is for
+    :meth:`.Transport.explain`.
+    """
 
     auto_decode: bool
     """Whether it decodes bodies by itself; kchat switches that off."""
@@ -107,12 +111,27 @@ class Channel(Protocol):
         content_encoding: str | None = None,
         properties: Mapping[str, object] | None = None,
     ) -> Any:
-        """A message for :meth:`basic_publish`."""
+        """A message for :meth:`basic_publish`. The body travels as it is, and the properties with it."""
 
     def basic_publish(
         self, message: Any, exchange: str, routing_key: str = "", *, mandatory: bool = False
     ) -> object:
-        """Publish. Where the channel has no ``confirm_select``, the broker has the message when it returns."""
+        """Publish. Where the channel has no ``confirm_select``, the broker has the message when it returns.
+
+        Otherwise it raises: ``NotFound`` (404) where the exchange does not exist. With ``mandatory`` and nobody bound,
+        ``events["basic_return"]`` are called, where the broker tells (:attr:`.Transport.supports_mandatory`).
+        """
+
+    def exchange_declare(self, exchange: str, type: str, **arguments: Any) -> object:  # noqa: A002 - Kombu's name
+        """Declare an exchange; kchat uses ``fanout``, neither durable nor deleted by itself."""
+
+    def queue_declare(self, queue: str, **arguments: Any) -> Any:
+        """Declare a queue; kchat uses exclusive ones that end with their connection, and durable ones."""
+
+    def basic_consume(
+        self, queue: str, *, no_ack: bool, callback: Callable[[Delivery], object], consumer_tag: str | None
+    ) -> object:
+        """Consume. The callback gets messages in the order of publication, bodies neither decoded nor decompressed."""
 
     def basic_ack(self, delivery_tag: Any, *, multiple: bool = False) -> object:
         """Acknowledge a delivery, and with ``multiple`` all before it."""
@@ -121,7 +140,7 @@ class Channel(Protocol):
         """Set the maximum number of unacknowledged messages."""
 
     def queue_bind(self, queue: str, exchange: str, *, nowait: bool = False) -> object:
-        """Bind a queue to an exchange."""
+        """Bind a queue to an exchange. What is published after it has returned reaches the queue."""
 
     def exchange_bind(self, destination: str, source: str, *, nowait: bool = False) -> object:
         """Bind an exchange to another one."""
@@ -186,7 +205,10 @@ class Connection(Protocol):
         """Open a channel."""
 
     def drain_events(self, *, timeout: float | None = None) -> object:
-        """Wait for an event, in seconds; raises TimeoutError when none came in time."""
+        """Deliver at least one message or event, or raise TimeoutError when none came within ``timeout`` seconds.
+
+        It raises when the connection is lost, and never connects again by itself.
+        """
 
     def heartbeat_check(self) -> object:
         """Send a heartbeat if one is due, and raise where the broker's are missing."""
@@ -219,7 +241,10 @@ class Wakes(Protocol):
 
 
 class Confirms(Protocol):
-    """A channel whose confirmations come later (``basic_ack``, ``basic_nack``), so that publishing need not wait."""
+    """A channel whose confirmations come later, so that publishing need not wait.
+
+    Publishes are numbered from 1, and ``events["basic_ack"]`` and ``["basic_nack"]`` are called from ``drain_events``.
+    """
 
     def confirm_select(self) -> object:
         """Ask for confirmations."""

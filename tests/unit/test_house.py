@@ -21,7 +21,7 @@ FLOORS = (
     {"client"},
     {"config"},
     {"transports"},
-    {"message"},
+    {"message", "plugins"},
     {"events"},
     {"errors"},
 )
@@ -30,7 +30,7 @@ FLOORS = (
 TRANSPORT_NAMES = {*TRANSPORTS, *(scheme for each in TRANSPORTS.values() for scheme in each.schemes)}
 """What only the folder of a transport may compare with."""
 
-NOT_YET = {"bench", "cli", "doctor", "hosting"}
+NOT_YET = {"bench", "cli", "hosting"}
 """Folders that still compare with a transport's name."""
 
 FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}
@@ -88,6 +88,12 @@ def test_imports_go_down_and_never_up() -> None:
         if room_of(other) != room_of(module) and FLOOR_OF[room_of(other)] <= FLOOR_OF[room_of(module)]
     ]
     assert up == []
+
+
+def test_parsing_options_reaches_no_network_and_no_keyring() -> None:
+    """What ``to_settings`` could do is what its module can import: settings, and no client, host's side or keyring."""
+    rooms = {other for _, other in imports("kchat.cli.options")}
+    assert not [name for name in rooms if name.startswith(("kchat.client", "kchat.config.keyring"))]
 
 
 def test_the_hunt_for_imports_finds_those_within_functions_and_relative_ones() -> None:

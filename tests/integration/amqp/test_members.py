@@ -15,7 +15,7 @@ import pytest
 from kchat import NotFound, Refused, Sender, Settings, SettingsError, Subscriber
 from kchat.hosting import accounts
 from kchat.hosting.leftovers import ownerless
-from kchat.hosting.management import Management
+from kchat.transports.amqp.management import Management
 from kchat.transports.amqp.room import RoomPolicy
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.brokers.wait import wait_until
