@@ -67,13 +67,15 @@ def _run(walk: Walk, checks: Sequence[Check]) -> Iterator[Finding]:
             outcome = skipped("not asked for")
         else:
             try:
-                outcome = STEPS[check.name](walk) if check.run is None else check.run()
+                with walk.explained("do that"):
+                    outcome = STEPS[check.name](walk) if check.run is None else check.run()
             except KchatError as error:
-                outcome = wrong(walk.text_of(error), error.hint)
+                outcome = wrong(str(error), error.hint)
             if outcome.status is Status.WRONG:
                 unmet[check.name] = check.name
+        text = outcome.text.replace(f"{walk.broker}: ", "")  # shown once, above the findings
         seconds = round(monotonic() - started, 3)
-        yield Finding(outcome.status, outcome.text, Hint(outcome.hint), check.name, str(walk.broker), seconds)
+        yield Finding(outcome.status, text, Hint(outcome.hint), check.name, str(walk.broker), seconds)
 
 
 def _settings(walk: Walk) -> Outcome:

@@ -109,7 +109,7 @@ def tls(walk: Walk) -> Outcome:
             version, certificate = sock.version(), sock.getpeercert(binary_form=True) or b""
     except (ssl.SSLError, tls_errors.PinMismatch, tls_errors.NoHandshake) as error:
         told = tls_errors.as_kchat_error(error, str(walk.broker), _host(walk), "connect")
-        text = walk.text_of(told)
+        text = str(told)
         if isinstance(told, errors.Untrusted):
             context = ssl.create_default_context()
             context.check_hostname = False

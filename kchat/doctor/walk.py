@@ -80,10 +80,6 @@ class Walk:
         """Turn the driver's errors into kchat's."""
         return broker_errors(self.broker, doing)
 
-    def text_of(self, error: errors.KchatError) -> str:
-        """An error's text without the broker's URL."""
-        return str(error).removeprefix(f"{self.broker}: ")
-
     def round_trip(self) -> Outcome:
         """Send a message to oneself, or to the room."""
         if self.options.send_test:

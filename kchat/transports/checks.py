@@ -91,7 +91,7 @@ class Check(NamedTuple):
     needs: tuple[str, ...] = ()
     """Checks before it: if one of them is wrong, this one is skipped."""
     run: Callable[[], Outcome] | None = None
-    """Does it; a :class:`~kchat.errors.KchatError` means wrong. Default: the doctor's own check of that name
+    """Does it; an error of kchat's or of the driver's means wrong. Default: the doctor's own check of that name
     (:data:`kchat.doctor.STEPS`)."""
     only: Literal["send", "subscribe"] | None = None
     """The one command that needs it. Default: every command does."""
@@ -133,9 +133,6 @@ class Walk(Protocol):
 
     def explained(self, doing: str) -> AbstractContextManager[None]:
         """Turn the driver's errors into kchat's; ``doing`` is a verb: ``listen``."""
-
-    def text_of(self, error: KchatError) -> str:
-        """An error's text without the broker's URL, which is shown above the findings."""
 
     def round_trip(self) -> Outcome:
         """Send a message to oneself, or to the room, by :attr:`Options.send_test`."""

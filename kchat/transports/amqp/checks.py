@@ -121,7 +121,7 @@ class _Amqp:
         hint = failure.hint
         if name == "guest" and not self._walk.loopback:
             hint = "RabbitMQ lets guest in from its own machine only: name another account with {account}"
-        return wrong(f"{self._walk.text_of(failure)} ({name})", hint)
+        return wrong(f"{failure} ({name})", hint)
 
     def vhost(self) -> Outcome:
         """The virtual host exists, and the account may use it."""
@@ -130,24 +130,23 @@ class _Amqp:
             return ok(name)
         if isinstance(failure, errors.NotFound):
             return wrong(f"there is no virtual host {name!r}", failure.hint)
-        return wrong(self._walk.text_of(failure), failure.hint or f"the account needs rights on {name!r}")
+        return wrong(str(failure), failure.hint or f"the account needs rights on {name!r}")
 
     def room(self) -> Outcome:
         """The room exists and is a fanout exchange, or this account may create it."""
         name, exchange = self._name, self._room.exchange
-        with self._walk.explained("look at the room"):
-            try:
-                exchange(self._channel).declare(passive=True)
-            except NotFound:
-                return self._missing_room()
-            self._room_exists = True
-            try:
-                # It exists, so this changes nothing; where it is not as a room should be, the broker names a difference.
-                exchange(self._channel).declare()
-            except AccessRefused:
-                return ok(f"exchange {name!r} exists; this account cannot see its type")
-            except PreconditionFailed as error:
-                return _other_exchange(name, str(error.reply_text))
+        try:
+            exchange(self._channel).declare(passive=True)
+        except NotFound:
+            return self._missing_room()
+        self._room_exists = True
+        try:
+            # It exists, so this changes nothing; where it is not as a room should be, the broker names a difference.
+            exchange(self._channel).declare()
+        except AccessRefused:
+            return ok(f"exchange {name!r} exists; this account cannot see its type")
+        except PreconditionFailed as error:
+            return _other_exchange(name, str(error.reply_text))
         return ok(f"exchange {name!r} exists, a fanout exchange")
 
     def _missing_room(self) -> Outcome:
@@ -178,7 +177,7 @@ class _Amqp:
             return self._probed
         walk, code, text, blocked = self._walk, 0, "", None
         try:
-            with walk.explained("send"), walk.connect(_raise_blocked) as connection:
+            with walk.connect(_raise_blocked) as connection:
                 try:
                     channel = connection.channel()
                     properties = {"expiration": _NO_EXPIRATION, "user_id": _NO_ACCOUNT}
@@ -233,28 +232,29 @@ class _Amqp:
         self._queue, prefix = queue.name, self._room.queue_prefix(owner)
         queues = f"^{_pattern(prefix)}.*"
         missing = f"configure on its own queue ('{queues}')"
-        with walk.explained("listen"):
-            bound = queue(self._channel)
-            try:
-                bound.queue_declare()
-                if self._room_exists:
-                    missing = f"write on its own queue ('{queues}') or read on the room ('^{_pattern(self._name)}$')"
-                    bound.queue_bind()
-                missing = f"read on its own queue ('{queues}')"
-                # What arrives is a message to the room, for its subscribers.
-                bound.consume(consumer_tag=bound.name, callback=lambda _: None, no_ack=True)
-                bound.cancel(bound.name)  # the queue is deleted with its last consumer
-            except AccessRefused:
-                return wrong(
-                    f"this account may not listen to {self._name!r}: no {missing}",
-                    "kchat invite creates accounts with the rights they need; --only send leaves this out",
+        bound = queue(self._channel)
+        try:
+            bound.queue_declare()
+            if self._room_exists:
+                missing = (
+                    f"write on its own queue ('{queues}') or read on the room ('^{_pattern(self._name)}$')"
                 )
-            if self._durable_exchange_differs():
-                return note(
-                    f"this account may listen; {self._room.durable_exchange.name!r} is another exchange than kchat's, "
-                    "so durable queues miss messages after a restart of the broker",
-                    "kchat invite --list, with the host's account, repairs it",
-                )
+                bound.queue_bind()
+            missing = f"read on its own queue ('{queues}')"
+            # What arrives is a message to the room, for its subscribers.
+            bound.consume(consumer_tag=bound.name, callback=lambda _: None, no_ack=True)
+            bound.cancel(bound.name)  # the queue is deleted with its last consumer
+        except AccessRefused:
+            return wrong(
+                f"this account may not listen to {self._name!r}: no {missing}",
+                "kchat invite creates accounts with the rights they need; --only send leaves this out",
+            )
+        if self._durable_exchange_differs():
+            return note(
+                f"this account may listen; {self._room.durable_exchange.name!r} is another exchange than kchat's, "
+                "so durable queues miss messages after a restart of the broker",
+                "kchat invite --list, with the host's account, repairs it",
+            )
         return ok(f"this account may listen, through queues {prefix}...")
 
     def _durable_exchange_differs(self) -> bool:
@@ -280,7 +280,7 @@ class _Amqp:
             api = self._broker.transport.guests.management(settings, url)
             return policies.check(api, self._broker.vhost, self._queue)
         except errors.KchatError as error:
-            return skipped(f"policies cannot be seen: {self._walk.text_of(error)}")
+            return skipped(f"policies cannot be seen: {error}")
 
     def clock(self) -> Outcome:
         """The broker's clock, as its management shows it, and this one agree."""

@@ -64,24 +64,23 @@ class _PubSub:
     def topic(self) -> Outcome:
         """The project and the topic exist."""
         name = self._room.name
-        with self._walk.explained("look at the topic"):
-            try:
-                self._room.exchange(self._walk.connection.channel()).declare(passive=True)
-            except AccessRefused:
-                self._topic_exists = True
-                return note(f"this account may not see whether topic {name!r} exists")
-            except NotFound as error:
-                text = str(error.reply_text)
-                if "project" in text.lower() and "topic" not in text.lower():
-                    return wrong(
-                        f"project {self._walk.broker.host!r} does not exist, or this account may not use it",
-                        "gcloud projects list",
-                    )
-                create = shlex.join(["gcloud", "pubsub", "topics", "create", to_id(name)])
-                return note(
-                    f"there is no topic {name!r} yet",
-                    f"the first message or subscriber creates it, if its account may; or: {create}",
+        try:
+            self._room.exchange(self._walk.connection.channel()).declare(passive=True)
+        except AccessRefused:
+            self._topic_exists = True
+            return note(f"this account may not see whether topic {name!r} exists")
+        except NotFound as error:
+            text = str(error.reply_text)
+            if "project" in text.lower() and "topic" not in text.lower():
+                return wrong(
+                    f"project {self._walk.broker.host!r} does not exist, or this account may not use it",
+                    "gcloud projects list",
                 )
+            create = shlex.join(["gcloud", "pubsub", "topics", "create", to_id(name)])
+            return note(
+                f"there is no topic {name!r} yet",
+                f"the first message or subscriber creates it, if its account may; or: {create}",
+            )
         self._topic_exists = True
         return ok(f"topic {name!r} exists")
 
@@ -120,17 +119,16 @@ class _PubSub:
         """The account may create a subscription of its own."""
         if not self._topic_exists:
             return skipped("no topic to subscribe to")
-        with self._walk.explained("listen"):
-            queue = self._room.subscriber_queue("doctor")(self._walk.connection.channel())
-            try:
-                queue.queue_declare()
-                queue.queue_bind()
-            except AccessRefused as error:
-                return wrong(
-                    f"this account may not create subscriptions: {error.reply_text}",
-                    "it needs roles/pubsub.editor on the project, or a role with pubsub.subscriptions.create",
-                )
-            finally:
-                with suppress(AMQPError):
-                    queue.delete()
+        queue = self._room.subscriber_queue("doctor")(self._walk.connection.channel())
+        try:
+            queue.queue_declare()
+            queue.queue_bind()
+        except AccessRefused as error:
+            return wrong(
+                f"this account may not create subscriptions: {error.reply_text}",
+                "it needs roles/pubsub.editor on the project, or a role with pubsub.subscriptions.create",
+            )
+        finally:
+            with suppress(AMQPError):
+                queue.delete()
         return ok("this account may create a subscription of its own")

@@ -48,6 +48,10 @@ class _Redis:
     def _channel(self) -> Any:
         return self._walk.connection.default_channel
 
+    def _ask(self, command: str) -> Any:
+        with self._walk.explained("ask"):
+            return getattr(self._channel.client, command)()
+
     def server(self) -> Outcome:
         """What answers speaks Redis."""
         failure = self._walk.failure
@@ -58,8 +62,7 @@ class _Redis:
     def login(self) -> Outcome:
         """The account exists, and its password is right."""
         try:
-            with self._walk.explained("look"):
-                self._channel.client.ping()
+            self._ask("ping")
         except errors.Refused as error:
             if "NOAUTH" in str(error) or "Authentication required" in str(error):
                 return wrong(
@@ -71,8 +74,7 @@ class _Redis:
     def role(self) -> Outcome:
         """The server passes messages to everyone: it is not a replica."""
         try:
-            with self._walk.explained("look"):
-                told = self._channel.client.role()
+            told = self._ask("role")
         except errors.Refused:
             return skipped("this account may not ask")
         name = told[0] if isinstance(told, list | tuple) and told else None
@@ -102,27 +104,25 @@ class _Redis:
 
         room = self._walk.settings.room
         connection = self._channel.pool.connection_class(**self._channel.pool.connection_kwargs)
-        with self._walk.explained("look"):
-            connection.connect()
-            try:
-                for command in commands:
-                    connection.send_command(*command)
-                    connection.read_response()
-            except NoPermissionError as error:
-                rights = "+publish +multi" if doing == "send" else "+subscribe"
-                return wrong(
-                    f"this account may not {doing} to {room!r}: {error}",
-                    f"it needs: ACL SETUSER {self._account} {rights} &{self._topic.decode()}",
-                )
-            finally:
-                connection.disconnect()
+        connection.connect()
+        try:
+            for command in commands:
+                connection.send_command(*command)
+                connection.read_response()
+        except NoPermissionError as error:
+            rights = "+publish +multi" if doing == "send" else "+subscribe"
+            return wrong(
+                f"this account may not {doing} to {room!r}: {error}",
+                f"it needs: ACL SETUSER {self._account} {rights} &{self._topic.decode()}",
+            )
+        finally:
+            connection.disconnect()
         return ok(f"this account may {doing} to {room!r}")
 
     def clock(self) -> Outcome:
         """The server's clock and this one agree."""
         try:
-            with self._walk.explained("look"):
-                seconds, microseconds = self._channel.client.time()
+            seconds, microseconds = self._ask("time")
         except errors.Refused:
             return skipped("this account may not ask")
         except (TypeError, ValueError, LookupError):  # redis-py's, on a reply that is not a time
