@@ -104,7 +104,8 @@ class Registry(Mapping[str, Entry]):
         return self.built_in[name] if name in self.built_in else self.plug_ins[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter((*self.built_in, *self.plug_ins))
+        yield from self.built_in
+        yield from self.plug_ins  # whoever has found what it looks for does without
 
     def __len__(self) -> int:
         return len(self.built_in) + len(self.plug_ins)

@@ -131,8 +131,10 @@ def command(
         try:
             subscriber.open()
             say(f"listening on {subscriber.where} (queue {subscriber.queue_name}; Ctrl+C ends)")
+            stop.wake = subscriber.stop
             stop.gentle = True
             reader = Reader(sys.stdout.fileno())
+            reader.watch(subscriber.stop)
             if on_screen:
                 opened: AbstractContextManager[Screen | None] = full_screen(
                     cast("FullScreen", display), subscriber.where, sys.stdout.fileno()

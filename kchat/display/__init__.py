@@ -40,7 +40,8 @@ class Display(Protocol):
     def flush(self) -> bool:
         """Bring out what was taken; only then is it acknowledged to the broker.
 
-        Called whenever a burst pauses, every 50 ms within one, and about ten times a second while nothing comes.
+        Called before and after messages are shown, every 50 ms while it returns False, and once a second while nothing
+        comes; a display that needs it more often has an attribute ``tick``, in seconds.
 
         Returns:
             Whether all of it is out. False is for a display that draws at its own pace, and is soon called again.

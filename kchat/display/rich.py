@@ -69,6 +69,7 @@ class Rich:
     Attributes:
         live: whether it draws on the whole screen.
         hint: how to end it, for the last line.
+        tick: seconds between looks at the size of the screen and at keys, when nothing comes.
     """
 
     ROW: ClassVar[str] = "(?! |Username).{8,}?  [0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}  "
@@ -85,6 +86,7 @@ class Rich:
         self._mark_unverified = mark_unverified
         self.live = self._output.is_terminal and os.environ.get("TERM") != "dumb"
         self.hint = "Ctrl+C ends"
+        self.tick = REDRAW if self.live else 1.0
         self._lines = Rows(stream, color=False, mark_unverified=mark_unverified)
         self._console = Console(
             file=stream,

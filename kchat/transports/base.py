@@ -26,13 +26,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
 from kchat.errors import KchatError, MissingExtra
-from kchat.transports.url import Broker, Urls
 
 if TYPE_CHECKING:
     from kchat.transports.checks import Check, Walk
     from kchat.transports.guests import Guests
     from kchat.transports.protocols import Connection, RoomSettings
     from kchat.transports.room import RoomPolicy
+    from kchat.transports.url import Broker, Urls
 
 
 class Capabilities(NamedTuple):
@@ -163,6 +163,8 @@ class Transport:
     @cached_property
     def urls(self) -> Urls:
         """Its connection URLs."""
+        from kchat.transports.url import Urls
+
         return Urls(self)
 
     def connect(

@@ -1,13 +1,13 @@
 """What kchat uses of a Kombu connection and its channels, and what transports know of a program's settings, as types.
 
 Kombu has no types of its own; a connection of any Kombu transport fits these. The last ones are abilities that a channel
-or a driver's connection may have: kchat looks for them by ``isinstance``.
+or a driver's connection may have: kchat looks for their methods by name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import socket
@@ -63,10 +63,7 @@ class RoomSettings(Protocol):
 
 
 class Delivery(Protocol):
-    """A message that arrived, as a consumer's callback gets it.
-
-    Besides these it has ``redelivered``, or Kombu's ``delivery_info`` with it.
-    """
+    """A message that arrived, as a consumer's callback gets it. Of ``redelivered`` and ``delivery_info`` one will do."""
 
     @property
     def body(self) -> bytes | str:
@@ -75,6 +72,21 @@ class Delivery(Protocol):
     @property
     def delivery_tag(self) -> Any:
         """What to acknowledge."""
+
+    @property
+    def redelivered(self) -> bool:
+        """Whether it was delivered before."""
+
+    @property
+    def delivery_info(self) -> Mapping[str, Any]:
+        """Kombu's, with ``redelivered``."""
+
+    @property
+    def number(self) -> tuple[str, int] | None:
+        """Its stream and its place in that, if it has one; where the channel has ``number_table``."""
+
+    def account(self, exchange: str) -> str | None:
+        """Whose it is, if it came by that exchange; where the driver's connection verifies accounts."""
 
 
 class Channel(Protocol):
@@ -132,6 +144,27 @@ class Channel(Protocol):
 
     def exchange_bind(self, destination: str, source: str, *, nowait: bool = False) -> object:
         """Bind an exchange to another one."""
+
+
+class Queue(Protocol):
+    """A Kombu queue that is bound to a channel."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def queue_arguments(self) -> Mapping[str, Any] | None:
+        """As it is declared with."""
+
+    def queue_declare(self, *, passive: bool = False) -> object:
+        """Declare it, or with ``passive`` look whether it is there."""
+
+    def queue_bind(self) -> object:
+        """Bind it to its exchange."""
+
+    def consume(self, consumer_tag: str, callback: Callable[[Delivery], object], *, no_ack: bool) -> object:
+        """Have its messages delivered."""
 
 
 class KombuTransport(Protocol):
@@ -200,7 +233,6 @@ class Waker(Protocol):
 # ---- abilities
 
 
-@runtime_checkable
 class Wakes(Protocol):
     """A Kombu transport whose waits can be ended; where it is none, waits have to be short."""
 
@@ -208,7 +240,6 @@ class Wakes(Protocol):
         """What ends ``drain_events`` of a driver's connection; ``None`` where it has none."""
 
 
-@runtime_checkable
 class Confirms(Protocol):
     """A channel whose confirmations come later, so that publishing need not wait.
 
@@ -219,7 +250,6 @@ class Confirms(Protocol):
         """Ask for confirmations."""
 
 
-@runtime_checkable
 class Numbers(Protocol):
     """A channel whose messages carry their place in what their sender has sent; its deliveries have ``number``."""
 
@@ -227,7 +257,6 @@ class Numbers(Protocol):
         """A header table for the messages of a stream, with ``%d`` for the place."""
 
 
-@runtime_checkable
 class AsksLength(Protocol):
     """A channel that asks for a queue's length without waiting for the answer."""
 
@@ -235,18 +264,13 @@ class AsksLength(Protocol):
         """Ask; the callback gets the number of messages."""
 
 
-@runtime_checkable
 class Beats(Protocol):
     """A driver's connection that sends heartbeats when told, also from another thread that has the connection's lock."""
-
-    heard_at: float
-    """When something was last heard from the broker, on the monotonic clock."""
 
     def beat(self) -> None:
         """Send a heartbeat if one is due. Raises OSError where the link is dead."""
 
 
-@runtime_checkable
 class Notifies(Protocol):
     """A driver's connection that has more to say than messages and errors."""
 
@@ -254,7 +278,6 @@ class Notifies(Protocol):
         """Call back with each notice: ``str()`` is its text; ``messages`` and ``queue`` tell of dropped ones."""
 
 
-@runtime_checkable
 class CountsOvertaken(Protocol):
     """A driver's connection whose room may remove messages before they are read."""
 
