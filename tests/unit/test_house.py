@@ -30,7 +30,7 @@ FLOORS = (
 TRANSPORT_NAMES = {*TRANSPORTS, *(scheme for each in TRANSPORTS.values() for scheme in each.schemes)}
 """What only the folder of a transport may compare with."""
 
-NOT_YET = {"bench", "cli", "doctor", "hosting"}
+NOT_YET = {"doctor"}
 """Folders that still compare with a transport's name."""
 
 FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}
