@@ -132,7 +132,7 @@ class Profile:
         if not broker.password:
             raise SettingsError(
                 f"the profile {self.name!r} has no password for {broker}",
-                hint="join the room once more, or type the password: --ask-password",
+                hint="join the room once more, or type the password: {password}",
             )
 
     def check_files(self, brokers: Iterable[Broker]) -> None:

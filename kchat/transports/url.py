@@ -342,7 +342,7 @@ def _host_and_port(text: str, port: int | None) -> tuple[str, int | None]:
         if text.count(":") > 1 and re.fullmatch(r"[0-9a-fA-F:.%]+", text):
             return text, port
         raise SettingsError(
-            f"{without_account(text)!r} is not a valid host name", hint="a whole URL goes to --url"
+            f"{without_account(text)!r} is not a valid host name", hint="a whole URL goes to {url}"
         )
     own = match["v6port"] or match["port"]
     return match["v6"] or match["name"], int(own) if own else port
