@@ -12,6 +12,7 @@ of a transport                        is
 :mod:`kchat.transports.errors`        ``Transport.explain``: its driver's errors as kchat's
 :mod:`kchat.transports.room`          ``Transport.room``: what a room, its queues and its history are there
 :mod:`kchat.transports.guests`        ``Transport.guests``: how guests are admitted, and what joining tries
+:mod:`kchat.transports.checks`        ``Transport.checks``: what ``kchat doctor`` checks on the way to a room
 :mod:`kchat.transports.protocols`     what kchat uses of a connection, a channel, a delivery, a waker: their types
 ====================================  ========================================================================
 """
@@ -28,6 +29,7 @@ from kchat.errors import KchatError, MissingExtra
 from kchat.transports.url import Broker, Urls
 
 if TYPE_CHECKING:
+    from kchat.transports.checks import Check, Walk
     from kchat.transports.guests import Guests
     from kchat.transports.protocols import Connection, RoomSettings
     from kchat.transports.room import RoomPolicy
@@ -249,6 +251,16 @@ class Transport:
             amqp.exceptions.AMQPError: they cannot be deleted.
         """
         return 0
+
+    def checks(self, walk: Walk) -> Sequence[Check]:  # noqa: ARG002 - for those that check more
+        """What ``kchat doctor`` checks on the way to a room, in order. They need no driver until they run.
+
+        Arguments:
+            walk: what the doctor offers to them.
+        """
+        from kchat.transports.checks import Check
+
+        return Check("settings"), Check("connect", ("settings",)), Check("round trip", ("connect",))
 
 
 def without(module: str) -> MissingExtra:

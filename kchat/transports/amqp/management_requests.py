@@ -13,6 +13,9 @@ import json
 import ssl
 import urllib.error
 import urllib.request
+from contextlib import closing
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -292,3 +295,28 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")  # RFC 6761 section 6.3
+
+
+def clock_ahead_of(url: str, tls: Tls, *, timeout: float = 1.0) -> float:
+    """How many seconds this machine's clock is ahead of a management API's, by the date of an answer.
+
+    It is asked without an account. A second is short: it is seldom reachable from elsewhere, and nobody wants to wait.
+
+    Raises:
+        kchat.errors.KchatError: the URL is not valid, or nothing that tells the time answers there.
+    """
+    parts = urlsplit(_checked(url))
+    try:
+        with closing(
+            TimedConnection(
+                parts.hostname or "",
+                parts.port,
+                tls=tls if parts.scheme == "https" else None,
+                timeout=timeout,
+            )
+        ) as connection:
+            connection.request("HEAD", "/")
+            date = connection.getresponse().getheader("Date")
+            return (datetime.now(UTC) - parsedate_to_datetime(date or "")).total_seconds()
+    except (OSError, http.client.HTTPException, ValueError, TypeError, ArithmeticError):
+        raise errors.Unreachable(f"{url} does not tell the time") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from kchat.transports import base
 
 if TYPE_CHECKING:
     from kchat.errors import KchatError
+    from kchat.transports.checks import Check, Walk
     from kchat.transports.url import Broker, Urls
 
     from .guests import Guests
@@ -65,6 +67,12 @@ class Local(base.Transport):
         from .errors import explain
 
         return explain(error, broker, doing)
+
+    def checks(self, walk: Walk) -> Sequence[Check]:
+        """See :mod:`.checks`."""
+        from .checks import checks
+
+        return checks(walk)
 
 
 TRANSPORT = Local()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kchat.transports import base
 
 if TYPE_CHECKING:
+    from kchat.transports.checks import Check, Walk
     from kchat.transports.url import Urls
 
     from .guests import Guests
@@ -83,6 +84,12 @@ class PubSub(base.Transport):
         from .sweep import delete
 
         return len(delete(place, stale))
+
+    def checks(self, walk: Walk) -> Sequence[Check]:
+        """See :mod:`.checks`."""
+        from .checks import checks
+
+        return checks(walk)
 
 
 TRANSPORT = PubSub()
