@@ -82,7 +82,7 @@ def command(
     if show_list == (name is not None):
         raise click.UsageError("Name a guest, or use --list.")
     settings = to_settings(**broker)
-    if not settings.transport.guests.has_accounts_of_ours:
+    if not settings.transport.guests.makes_accounts:
         if name is None or expires is not None:
             raise click.UsageError("Only RabbitMQ's accounts can be listed or have an expiry.")
         line = _grant(settings, name, send_only=send_only, address=address, apply=apply)
@@ -164,7 +164,7 @@ def _list(settings: Settings, management_url: str | None) -> None:
     # A restart of the broker deletes the room, and guests may not make it.
     inviting.Host(settings).declare_room()
     say = speaker(quiet=False)
-    if accounts.mend_room(management, settings, found):
+    if accounts.repair_room(management, settings, found):
         say(
             f"repaired the exchange with which durable queues of {settings.room} survive a restart: another one had its name"
         )

@@ -34,7 +34,7 @@ def command(names: tuple[str, ...], management_url: str | None, **broker: Any) -
     from kchat.message.lookalikes import spelled
 
     settings = to_settings(**broker)
-    if not settings.transport.guests.has_accounts_of_ours:
+    if not settings.transport.guests.makes_accounts:
         raise click.UsageError("kchat can only end accounts on RabbitMQ.")
     management = administrator(settings, management_url)
     say = speaker(quiet=False)

@@ -21,7 +21,7 @@ from kchat.hosting import leftovers
 from kchat.hosting.rights import NOTHING, of_guest, of_older_member, room_of
 from kchat.message.lookalikes import normalised, spelled
 from kchat.transports.amqp.room import QUEUE_PREFIX
-from kchat.transports.guests import check_account_name, check_no_twin
+from kchat.transports.guests import check_account_name, check_no_lookalike
 
 if TYPE_CHECKING:
     from kchat.config.settings import Settings
@@ -122,7 +122,7 @@ def create(
             f"there is an account {name!r} on {settings.broker} already",
             hint=f"end it first with: {command_for('revoke', name)}" if ours else "choose another name",
         )
-    check_no_twin(name, (user["name"] for user in management.users()), settings.broker)
+    check_no_lookalike(name, (user["name"] for user in management.users()), settings.broker)
     password = secrets.token_urlsafe(24)
     tags = (TAG,) if expires is None else (TAG, _EXPIRES_TAG + _stamp(expires))
     allowed = of_guest(settings.room, name, send_only=send_only)
@@ -135,7 +135,7 @@ def create(
         management.limit(name, "max-channels", 2 * max_connections)
         if not send_only:
             with suppress(errors.NotFound):  # the room is not open yet
-                leftovers.mend_shared_exchange(management, settings.broker.vhost, settings.room)
+                leftovers.repair_shared_exchange(management, settings.broker.vhost, settings.room)
     except BaseException:
         # Half an account is useless, and would block its name.
         with suppress(errors.BrokerError):
@@ -177,8 +177,8 @@ def _more_tags(tags: list[str]) -> tuple[str, ...]:
     return tuple(tag for tag in tags if tag and tag != TAG and not tag.startswith(_EXPIRES_TAG))
 
 
-def mend_room(management: Management, settings: Settings, accounts: list[Account]) -> bool:
-    """Repair the exchange that the members of a room share: :func:`kchat.hosting.leftovers.mend_shared_exchange`.
+def repair_room(management: Management, settings: Settings, accounts: list[Account]) -> bool:
+    """Repair the exchange that the members of a room share: :func:`kchat.hosting.leftovers.repair_shared_exchange`.
 
     Arguments:
         management: an administrator's access.
@@ -190,12 +190,12 @@ def mend_room(management: Management, settings: Settings, accounts: list[Account
     """
     vhost, room = settings.broker.vhost, settings.room
     members = _has_members(accounts, vhost, room)
-    if not members and not leftovers.is_spoilt(management, vhost, room):
+    if not members and not leftovers.is_misdeclared(management, vhost, room):
         return False
-    mended = leftovers.mend_shared_exchange(management, vhost, room)
+    repaired = leftovers.repair_shared_exchange(management, vhost, room)
     if not members:
         leftovers.release_shared_exchange(management, vhost, room)
-    return mended
+    return repaired
 
 
 def _has_members(accounts: list[Account], vhost: str, room: str) -> bool:
@@ -310,7 +310,7 @@ def _close_room(management: Management, granted: dict[str, str], ended: Ended) -
     if of_older_member(room).are(granted):
         ended.left.extend(leftovers.ownerless(management, vhost, room))
     with suppress(errors.NotFound):  # the room is not open now, and is made afresh next time
-        leftovers.mend_shared_exchange(management, vhost, room)
+        leftovers.repair_shared_exchange(management, vhost, room)
     if not _has_members(all_accounts(management), vhost, room):
         leftovers.release_shared_exchange(management, vhost, room)
 

@@ -29,7 +29,7 @@ _OURS = r"^kchat\."
 _PASSES = 3
 """How often to look for what an account left: deletions meanwhile move entries to pages that were read already."""
 
-_SPEAKS = "x-dead-letter-exchange"
+_DEAD_LETTERS_TO = "x-dead-letter-exchange"
 """The argument that makes a queue publish messages by itself. No queue of kchat's has it."""
 
 
@@ -40,15 +40,15 @@ class Leftover:
     Attributes:
         kind: ``queue`` or ``exchange``.
         name: of it.
-        speaks: whether it publishes messages by itself.
+        publishes: whether it publishes messages by itself.
     """
 
     kind: str
     name: str
-    speaks: bool = False
+    publishes: bool = False
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.name!r}" + (", which has a dead letter exchange" if self.speaks else "")
+        return f"{self.kind} {self.name!r}" + (", which has a dead letter exchange" if self.publishes else "")
 
 
 def remove_owned(management: Management, vhost: str, account: str) -> list[Leftover]:
@@ -87,7 +87,7 @@ def ownerless(management: Management, vhost: str, room: str) -> list[Leftover]:
     start = RoomPolicy(room).queue_prefix()
     shared = Leftover("exchange", RoomPolicy(room).durable_exchange.name)
     return [
-        replace(each, speaks=each.kind == "queue" and _speaks(management, vhost, each.name))
+        replace(each, publishes=each.kind == "queue" and _publishes(management, vhost, each.name))
         for each in _all(management, vhost)
         if each.name.startswith(start) and "." not in each.name[len(start) :] and each != shared
     ]
@@ -106,16 +106,16 @@ def _all(management: Management, vhost: str) -> list[Leftover]:
     ]
 
 
-def _speaks(management: Management, vhost: str, queue: str) -> bool:
+def _publishes(management: Management, vhost: str, queue: str) -> bool:
     wanted = {"columns": "arguments", "disable_stats": "true"}
     try:
         found = management.request("GET", "queues", vhost, queue, query=wanted)
     except errors.NotFound:
         return False
-    return isinstance(found, dict) and _SPEAKS in (found.get("arguments") or {})
+    return isinstance(found, dict) and _DEAD_LETTERS_TO in (found.get("arguments") or {})
 
 
-def mend_shared_exchange(management: Management, vhost: str, room: str) -> bool:
+def repair_shared_exchange(management: Management, vhost: str, room: str) -> bool:
     """Make the exchange with which durable queues survive a restart, if it is missing or not what it should be.
 
     Members may bind queues to it but not make it, so it has to exist, and to stay when the last queue goes. A binding to
@@ -130,22 +130,22 @@ def mend_shared_exchange(management: Management, vhost: str, room: str) -> bool:
         Whether an exchange of that name was there that nobody could use.
     """
     name = RoomPolicy(room).durable_exchange.name
-    spoilt = is_spoilt(management, vhost, room)
-    if spoilt:
+    misdeclared = is_misdeclared(management, vhost, room)
+    if misdeclared:
         with suppress(errors.NotFound):
             management.request("DELETE", "exchanges", vhost, name)
-    if spoilt is not False:
+    if misdeclared is not False:
         right = {"type": "fanout", "durable": True, "auto_delete": True, "internal": False, "arguments": {}}
         management.request("PUT", "exchanges", vhost, name, body=right)
-    for queue in _durable_queues(management, vhost, room) if spoilt else ():
+    for queue in _durable_queues(management, vhost, room) if misdeclared else ():
         with suppress(errors.NotFound):
             _bind(management, vhost, name, "q", queue)
     _bind(management, vhost, name, "e", name)
     _bind(management, vhost, room, "e", name)
-    return bool(spoilt)
+    return bool(misdeclared)
 
 
-def is_spoilt(management: Management, vhost: str, room: str) -> bool | None:
+def is_misdeclared(management: Management, vhost: str, room: str) -> bool | None:
     """Whether the exchange of that name differs from the one that kchat makes; None if there is none."""
     found = _find(management, "exchanges", vhost, RoomPolicy(room).durable_exchange.name)
     return None if found is None else not _is_right(found)

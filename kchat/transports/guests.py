@@ -83,11 +83,11 @@ class Guests:
         name: of the transport.
 
     Attributes:
-        has_accounts_of_ours: kchat itself makes, lists and ends the guests' accounts, through :meth:`management`.
+        makes_accounts: kchat itself makes, lists and ends the guests' accounts, through :meth:`management`.
         trying: what :meth:`try_out` does, as a verb for errors.
     """
 
-    has_accounts_of_ours: ClassVar[bool] = False
+    makes_accounts: ClassVar[bool] = False
     trying: ClassVar[str] = "find the room"
 
     def __init__(self, name: str) -> None:
@@ -164,7 +164,7 @@ def check_account_name(name: str) -> None:
         raise SettingsError(f"the account's name {spelled(name)} can be taken for another: {odd}")
 
 
-def check_no_twin(name: str, others: Iterable[str], broker: Broker) -> None:
+def check_no_lookalike(name: str, others: Iterable[str], broker: Broker) -> None:
     """Make sure that a new account's name does not look like that of an account that exists.
 
     Raises:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Guests(guests.Guests):
     """See :class:`kchat.transports.guests.Guests`."""
 
-    has_accounts_of_ours = True
+    makes_accounts = True
     trying = "send"
 
     def management(self, settings: RoomSettings, url: str | None = None) -> Management:

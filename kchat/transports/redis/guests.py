@@ -55,7 +55,7 @@ class Guests(guests.Guests):
                     raise Refused(
                         f"there is an account {name!r} on {host.broker} already", hint="choose another name"
                     )
-                guests.check_no_twin(name, known, host.broker)
+                guests.check_no_lookalike(name, known, host.broker)
                 channel.client.execute_command(*rule)
 
         advice = (
