@@ -55,11 +55,10 @@ def beside_the_room(settings: Settings, connection: kombu.Connection) -> Outcome
     )
     exchange = kombu.Exchange(name, type="fanout", durable=False, auto_delete=True)
     queue = kombu.Queue(name, exchange=exchange, durable=False, exclusive=True, auto_delete=True)
-    with broker_errors(settings.broker, "make an exchange"):
-        channel = connection.channel()
-        channel.auto_decode = False
+    channel = connection.channel()
+    channel.auto_decode = False
     try:
-        with broker_errors(settings.broker, "make an exchange"):
+        with broker_errors(settings.broker, "create an exchange"):
             return _there_and_back(connection, channel, exchange, queue)
     except errors.NotAuthorised:
         return skipped(
