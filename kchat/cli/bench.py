@@ -91,7 +91,7 @@ def command(
 ) -> int:
     """Measure a broker: rates, latency, and whether every message arrived once and in order.
 
-    It makes a room of its own, not the one of --room, and deletes it afterwards. At full speed, latency is mostly the time
+    It makes a temporary room, not the one of --room, and deletes it afterwards. At full speed, latency is mostly the time
     that messages wait for each other; use --rate to measure it at a given load, from the moment each message was due.
 
     \b

@@ -24,13 +24,13 @@ _PLAIN_KEY = "~"
 """What the API calls a binding without a routing key and arguments."""
 
 _OURS = r"^kchat\."
-"""What the names of kchat's begin with."""
+"""How the names of kchat's queues and exchanges begin."""
 
 _PASSES = 3
 """How often to look for what an account left: deletions meanwhile move entries to pages that were read already."""
 
 _DEAD_LETTERS_TO = "x-dead-letter-exchange"
-"""The argument that makes a queue publish messages by itself. No queue of kchat's has it."""
+"""The argument that makes a queue publish messages by itself. kchat's own queues never have it."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ def _is_right(exchange: dict[str, Any]) -> bool:
 
 
 def _durable_queues(management: Management, vhost: str, room: str) -> list[str]:
-    """The durable queues of kchat's that are bound to a room."""
+    """kchat's durable queues that are bound to a room."""
     bound = management.get_objects(
         "exchanges",
         vhost,

@@ -109,7 +109,7 @@ class Guests:
         """What it takes to admit a guest, where kchat does not make the accounts itself.
 
         Arguments:
-            host: who invites.
+            host: the person who invites.
             guest: the guest's account, or another name that the broker knows the guest by.
             send_only: whether the guest is to send and not to receive.
 

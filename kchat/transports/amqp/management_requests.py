@@ -149,7 +149,7 @@ class Requests:
         Raises:
             kchat.errors.Unreachable: nothing answers there, or something else does.
             kchat.errors.NotAuthorised: the account is unknown, its password wrong, or it is not an administrator.
-            kchat.errors.NotFound: there is no such thing.
+            kchat.errors.NotFound: it does not exist.
             kchat.errors.Refused: any other refusal, with RabbitMQ's reason.
         """
         target = f"{urlsplit(self.url).path}/api/" + "/".join(quote(part, safe="") for part in path)
@@ -240,7 +240,7 @@ def _checked(url: str) -> str:
     hint = "for example: http://localhost:15672"
     try:
         parts = urlsplit(url)
-        parts.port  # noqa: B018 - raises where it is no port
+        parts.port  # noqa: B018 - raises if it is not a port
     except ValueError:
         raise errors.SettingsError("the management URL has no valid host and port", hint=hint) from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
