@@ -169,7 +169,7 @@ def _is_right(exchange: dict[str, Any]) -> bool:
 
 
 def _durable_queues(management: Management, vhost: str, room: str) -> list[str]:
-    """kchat's durable queues that are bound to a room."""
+    """Queues that are durable, kchat's, and bound to a room."""
     bound = management.get_objects(
         "exchanges",
         vhost,
