@@ -286,8 +286,9 @@ def clock_ahead_of(url: str, tls: Tls, *, timeout: float = 1.0) -> float:
     Raises:
         kchat.errors.KchatError: the URL is not valid, or nothing that tells the time answers there.
     """
+    connection = _connection(_checked(url), tls, timeout)
     try:
-        with closing(_connection(_checked(url), tls, timeout)) as connection:
+        with closing(connection):
             connection.request("HEAD", "/")
             date = connection.getresponse().getheader("Date")
             return (datetime.now(UTC) - parsedate_to_datetime(date or "")).total_seconds()
