@@ -2,8 +2,8 @@
 
     python docs/make_packages_picture.py
 
-The order of the rows is that of `FLOORS` in `tests/unit/test_house.py`. `tests/unit/test_packages_picture.py` fails where the
-picture is out of date.
+The order of the rows is that of `FLOORS` in `tests/unit/test_house.py`. `tests/unit/test_packages_picture.py` fails
+where the picture is out of date.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def rows_and_arrows() -> tuple[list[str], dict[str, set[str]]]:
 
     def place(row: str) -> tuple[int, bool, str]:
         # A transport's folder stands on what all transports share.
-        return floors[row.split("/")[0].removesuffix(".py")], row == "transports/", row
+        return floors[row.partition("/")[0].removesuffix(".py")], row == "transports/", row
 
     return sorted(arrows, key=place), arrows
 
@@ -58,8 +58,7 @@ def picture() -> str:
     color = {row: COLORS[number % len(COLORS)] for number, row in enumerate(sources)}
     width, height = max(lane.values()) + 2 * MARGIN, 2 * MARGIN + ROW * len(rows)
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
-        ' font-family="sans-serif" font-size="14">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" font-family="sans-serif">',
         "<title>The packages of kchat and what each of them imports</title>",
         f'<rect width="{width}" height="{height}" fill="white"/>',
     ]
@@ -83,7 +82,7 @@ def picture() -> str:
             f'<rect x="{MARGIN}" y="{y}" width="{BOX_WIDTH}" height="{BOX_HEIGHT}" rx="4" fill="#f7f7f7"'
             f' stroke="{edge}" stroke-width="1.5"/>'
         )
-        parts.append(f'<text x="{MARGIN + 10}" y="{middle[row] + 5}">{row}</text>')
+        parts.append(f'<text x="{MARGIN + 10}" y="{middle[row] + 5}" font-size="14">{row}</text>')
     return "\n".join([*parts, "</svg>", ""])
 
 

@@ -26,7 +26,7 @@ def test_the_picture_is_up_to_date(maker: dict[str, Any]) -> None:
 
 def test_the_picture_has_a_row_for_every_package_and_none_imports_a_higher_one(maker: dict[str, Any]) -> None:
     rows, arrows = maker["rows_and_arrows"]()
-    assert {row.split("/")[0].removesuffix(".py") for row in rows} == set(FLOOR_OF) - {"__main__"}
+    assert {row.partition("/")[0].removesuffix(".py") for row in rows} == set(FLOOR_OF) - {"__main__"}
     up = [(row, other) for row in rows for other in arrows[row] if rows.index(other) < rows.index(row)]
     assert up == []
 
@@ -35,4 +35,4 @@ def test_the_table_of_docs_architecture_names_every_row(maker: dict[str, Any]) -
     text = (DOCS / "architecture.md").read_text(encoding="utf-8")
     named = {each.rstrip("/") for each in re.findall(r"`kchat/([\w/.]+?)`", text)}
     rows, _ = maker["rows_and_arrows"]()
-    assert {row.split("/")[0] for row in rows} - named == set()
+    assert {row.partition("/")[0] for row in rows} - named == set()
