@@ -6,6 +6,7 @@ import subprocess
 import sys
 from importlib.metadata import distributions
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmarks.bench import ROOT
 
@@ -14,8 +15,20 @@ class NotInstalled(Exception):
     """The earlier kchat cannot be installed: there is no such commit, or pip failed."""
 
 
-def install(commit: str, folder: Path) -> str:
-    """Install the kchat of a commit, and return the path of the interpreter that has it.
+class Earlier(NamedTuple):
+    """An earlier kchat, installed.
+
+    Attributes:
+        commit: what was asked for.
+        python: the path of the interpreter that has it.
+    """
+
+    commit: str
+    python: str
+
+
+def install(commit: str, folder: Path) -> Earlier:
+    """Install the kchat of a commit.
 
     Arguments:
         commit: a commit, tag or branch of this repository.
@@ -34,7 +47,7 @@ def install(commit: str, folder: Path) -> str:
     constraints.write_text("".join(f"{name}=={version}\n" for name, version in _installed()))
     options = ["--quiet", "--disable-pip-version-check", "--constraint", str(constraints)]
     _run(sys.executable, "-m", "pip", "--python", python, "install", *options, f"{source}[pubsub]")
-    return python
+    return Earlier(commit, python)
 
 
 def _installed() -> list[tuple[str, str]]:

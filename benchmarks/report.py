@@ -164,8 +164,8 @@ def machine(bench: Bench) -> dict[str, str]:
         "Python": platform.python_version(),
         "cores": str(os.cpu_count()),
         "CPU": _processor(),
-        "kchat": __version__,  # where it is not installed but run from here
-        **_versions("kombu-chat", "kombu", "amqp", "pika", "google-cloud-pubsub", "click"),
+        "kchat": __version__,
+        **_versions("kombu", "amqp", "pika", "google-cloud-pubsub", "click"),
         **bench.versions,
     }
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import report
+from benchmarks.before import Earlier
 from benchmarks.bench import Bench
 from benchmarks.cases import Case
 from benchmarks.measure import Failed, Side, alternate
@@ -40,7 +41,7 @@ def run(
     *,
     quick: bool = False,
     rounds: int | None = None,
-    before: str | None = None,
+    before: Earlier | None = None,
 ) -> tuple[list[Outcome], int]:
     """Measure cases, show each, and print the table of all bars at the end.
 
@@ -49,8 +50,7 @@ def run(
         json: a file, written anew after each case.
         quick: a tenth of everything, one round, and no bar counts.
         rounds: of each case. Default as each says.
-        before: the interpreter of an environment with an earlier kchat, which is measured in turn with this one. Default
-            none.
+        before: an earlier kchat, which is measured in turn with this one. Default none.
 
     Returns:
         What came out, and the exit status: 0, 1 where a bar is missed or a case has failed or could not be measured, or
@@ -58,7 +58,10 @@ def run(
     """
     outcomes: list[Outcome] = []
     with Bench(quick=quick) as bench:
-        earlier = None if before is None else bench.of(before)
+        earlier = None
+        if before is not None:
+            earlier = bench.of(before.python)
+            bench.versions["before"] = before.commit
         try:
             for case in cases:
                 outcomes.append(measured(bench, case, rounds or (1 if quick else case.rounds), earlier))

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import measure, report
-from benchmarks.before import NotInstalled, install
+from benchmarks.before import Earlier, NotInstalled, install
 from benchmarks.bench import Bench
 from benchmarks.cases import Bar, Case, all_cases
 from benchmarks.cases.amqp_latency import one_way
@@ -143,7 +143,9 @@ def test_an_earlier_kchat_is_measured_in_turn_and_shown_side_by_side(
 
     bars = (Bar("ours", "s", at_most=0.4, against="theirs"), Bar("ours", "lost", at_most=0))
     file = tmp_path / "bench.json"
-    (outcome,), status = run([Case("two", "two", sides, bars, rounds=2)], file, before="earlier")
+    (outcome,), status = run(
+        [Case("two", "two", sides, bars, rounds=2)], file, before=Earlier("v1", "earlier")
+    )
     assert status == 0
     assert turns == [
         *("ours False", "ours True", "theirs False"),
@@ -152,6 +154,7 @@ def test_an_earlier_kchat_is_measured_in_turn_and_shown_side_by_side(
     assert outcome.compared(bars[0]) == (0.5, 0.5)  # it would miss the bar, and took twice as long
     said = capsys.readouterr().out
     assert "| what | measured | before | now ÷ before | bar | |" in said
+    assert ", before v1\n" in said
     assert "| two: ours: s | 0.25 × theirs | 0.5 | 0.5 | ≤ 0.4 × theirs | ok |" in said  # noqa: RUF001 - as told
     assert "| two: ours: lost | 0 lost | 0 | | ≤ 0 lost | ok |" in said
     (case,) = json.loads(file.read_text())["cases"]
