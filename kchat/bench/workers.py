@@ -89,7 +89,7 @@ Job = Callable[[Task], Sent | Received]
 
 def run(job: Job, link: Connection[Any, Any], *rest: Any) -> None:
     """Run a job as a process of its own."""
-    # A terminal sends Ctrl+C and its end to all processes; the parent is who ends us in order.
+    # A terminal sends Ctrl+C and its hang-up to all processes; the parent then ends this one by SIGTERM.
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _end)
@@ -101,11 +101,17 @@ def run(job: Job, link: Connection[Any, Any], *rest: Any) -> None:
         told: tuple[str, object] = "result", job(task)
     except KchatError as error:
         told = "error", error
+    except Exception:
+        # SIGTERM ends the main thread wherever it is, be it in a handshake or an import: what these raise then is no news.
+        if signal.getsignal(signal.SIGTERM) is not signal.SIG_IGN:
+            raise
+        sys.exit(1)
     finally:
         # All is closed: from here on SIGTERM could only disturb the clean-up, or Python at its own end.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         if task.parent.is_gone:
-            delete_room(task.settings)  # each does, so that the last one leaves nothing behind
+            with suppress(Exception):
+                delete_room(task.settings)  # each does, so that the last one leaves nothing behind
     task.parent.tell(*told)
 
 
