@@ -49,7 +49,7 @@ def run(
         kchat.errors.KchatError: the error of one of the processes.
     """
     plan.check()
-    if settings.transport.name == "memory":
+    if settings.transport.in_one_process:
         raise errors.SettingsError("a room in memory belongs to one process, and a benchmark has several")
     room = OwnRoom(settings)
     crew: Crew | None = None
