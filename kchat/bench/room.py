@@ -36,7 +36,7 @@ class OwnRoom:
         Raises:
             kchat.errors.Refused: the folder of an embedded room cannot be made.
         """
-        if self.settings.transport.name == "local":
+        if self.settings.transport.embedded:
             named = Path(self.settings.broker.path)
             beside = named.parent
             try:
@@ -51,14 +51,14 @@ class OwnRoom:
 
     def delete(self) -> str:
         """Delete it; returns what is left behind and why, or nothing."""
-        if self.settings.transport.name == "local" and self._folder is None:
+        if self.settings.transport.embedded and self._folder is None:
             return ""  # it was not made
         return delete_room(self.settings)
 
 
 def delete_room(settings: Settings) -> str:
     """Delete a room that :meth:`OwnRoom.make` has made; returns what is left behind and why, or nothing."""
-    if settings.transport.name != "local":
+    if not settings.transport.embedded:
         return _delete_from_broker(settings)
     folder = Path(settings.broker.path).parent
     shutil.rmtree(folder, ignore_errors=True)

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kchat.cli.administrator import administrator, management_option, tell_removed
 from kchat.cli.help import Command
-from kchat.cli.options import broker_options, management_option, tell_removed, to_settings, warn_in_clear
+from kchat.cli.options import broker_options, to_settings
 from kchat.cli.stderr import speaker
 
 if TYPE_CHECKING:
@@ -30,22 +31,19 @@ def command(names: tuple[str, ...], management_url: str | None, **broker: Any) -
     """
     from kchat.errors import NotAuthorised, NotFound, Refused
     from kchat.hosting import accounts
-    from kchat.hosting.management import Management
     from kchat.message.lookalikes import spelled
 
     settings = to_settings(**broker)
-    if settings.transport.name != "amqp":
-        raise click.UsageError("Only RabbitMQ's accounts can be ended by kchat.")
-    management = Management.of(settings, management_url)
-    warn_in_clear(management)
-    management.require_administrator()
+    if not settings.transport.guests.makes_accounts:
+        raise click.UsageError("kchat can only end accounts on RabbitMQ.")
+    management = administrator(settings, management_url)
     say = speaker(quiet=False)
     failed = None
     for name in names:
         try:
             ended = accounts.revoke(management, name, vhost=settings.broker.vhost)
         except (NotFound, Refused) as error:
-            # The others are not to stay because of one.
+            # One failure does not keep the other accounts.
             if isinstance(error, NotAuthorised):
                 raise
             if failed is not None:
@@ -64,7 +62,7 @@ def command(names: tuple[str, ...], management_url: str | None, **broker: Any) -
 
 
 def _what_else(ended: Ended) -> str:
-    """``, 2 connections closed, 1 queue deleted``; nothing where there was neither."""
+    """``, 2 connections closed, 1 queue deleted``; only what is not zero."""
     counts = {
         "connection": (ended.connections, "closed"),
         "queue": (sum(each.kind == "queue" for each in ended.removed), "deleted"),

@@ -8,7 +8,7 @@ from contextlib import suppress
 from enum import Enum
 from functools import partial
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import amqp.exceptions
 
@@ -221,11 +221,11 @@ class Connection:
         self._alive_at = 0.0  # when it was last known to work
         self._lost_at: float | None = None
         self._failing_since: float | None = None
-        self._connection: Any = None
-        self._channel: Any = None
-        self._drain_events: Any = None
+        self._connection: protocols.Connection | None = None
+        self._channel: protocols.Channel | None = None
+        self._drain_events: Callable[..., None] | None = None
         self._beating: Heartbeat | None = None
-        self._waker: Any = None
+        self._waker: protocols.Waker | None = None
         self._tick = min(_LONGEST_TICK, (heartbeat or 0) / _TICKS or _LONGEST_TICK)
         self._tick_due = 0.0
 
@@ -234,7 +234,7 @@ class Connection:
     _on_blocked: Callable[[str], None] | None = None
     _on_unblocked: Callable[[], None] | None = None
 
-    def _join(self, *, again: bool) -> None:
+    def _join(self, connection: protocols.Connection, *, again: bool) -> None:
         """Open a channel, and prepare what is used on it. ``again``: the room was there before."""
         raise NotImplementedError
 
@@ -262,6 +262,17 @@ class Connection:
     def connected(self) -> bool:
         """Whether there is a connection, as far as is known."""
         return self.state is State.CONNECTED
+
+    @property
+    def channel(self) -> protocols.Channel:
+        """The open channel.
+
+        Raises:
+            amqp.exceptions.RecoverableConnectionError: there is none.
+        """
+        if self._channel is None:
+            raise amqp.exceptions.RecoverableConnectionError("the connection was closed")
+        return self._channel
 
     def open(self, deadline: float | None = None, *, again: bool = False) -> bool:
         """Connect, if it is not connected; if that fails, retry when that is due.
@@ -292,24 +303,25 @@ class Connection:
         self.state = State.CONNECTING
         again = self._lost_at is not None
         try:
-            self._connection, self.broker = connect(
+            connection, self.broker = connect(
                 self._settings,
                 purpose=self.purpose,
                 heartbeat=self._heartbeat or 0,
                 on_blocked=self._on_blocked,
                 on_unblocked=self._on_unblocked,
             )
+            self._connection = connection
             self.errors = broker_errors(self.broker, self.doing)
             # Kombu's own looks each time whether there is a connection, and would make another one without telling.
-            self._drain_events = partial(self._connection.transport.drain_events, self._connection.connection)
-            self._join(again=again)
+            self._drain_events = partial(connection.transport.drain_events, connection.connection)
+            self._join(connection, again=again)
         except BaseException:
             self._release(drop, State.DISCONNECTED)
             raise
         self.connected_at = self._alive_at = monotonic()
         self._tick_due = self.connected_at + self._tick
-        if self._heartbeat and hasattr(self._connection.connection, "beat"):
-            self._beating = Heartbeat(self._connection.connection, self._in_use, self._heartbeat / _TICKS)
+        if self._heartbeat and hasattr(connection.connection, "beat"):
+            self._beating = Heartbeat(connection.connection, self._in_use, self._heartbeat / _TICKS)
         self.state = State.CONNECTED
         if self._lost_at is not None:
             away, self._lost_at = self.connected_at - self._lost_at, None
@@ -370,7 +382,7 @@ class Connection:
         Raises:
             OSError, amqp.exceptions.AMQPError: the connection is of no use any more.
         """
-        if self._connection is None:
+        if self._connection is None or self._drain_events is None:
             raise amqp.exceptions.RecoverableConnectionError("the connection was closed")
         came = True
         try:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from threading import RLock
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from amqp.exceptions import ContentTooLarge
 
@@ -19,6 +19,7 @@ from kchat.client.in_flight import InFlight, Receipt
 if TYPE_CHECKING:
     from kchat.config.settings import Settings
     from kchat.message import Message
+    from kchat.transports import protocols
 
 _REJOIN_TICK = 0.25
 """Seconds between looks whether listeners have come back."""
@@ -81,12 +82,12 @@ class SenderConnection(Connection):
         self._account: str | None = None
         self._pipelined = False
         self._stream = ""
+        self._numbering: protocols.Numbers | None = None
         self._numbers = b""
 
     # ---- connecting
 
-    def _join(self, *, again: bool) -> None:  # noqa: ARG002 - a sender expects no room
-        connection = self._connection
+    def _join(self, connection: protocols.Connection, *, again: bool) -> None:  # noqa: ARG002 - a sender expects no room
         with broker_errors(self.broker, "connect"):
             # RabbitMQ refuses a message whose user_id is not the connection's account.
             self._account = self._settings.transport.account(connection)
@@ -94,16 +95,17 @@ class SenderConnection(Connection):
             if hasattr(connection.connection, "tell"):
                 connection.connection.tell(lambda notice: self._on_event(events.Notice(str(notice))))
             if self._settings.transport.declares_in_process:
-                self._room.open(self._channel)
+                self._room.open(self.channel)
             self._prepare()
         self._rejoin_until = monotonic() + self._rejoin_for
 
     def _prepare(self) -> None:
-        channel, in_flight = self._channel, self.in_flight
+        channel, in_flight = self.channel, self.in_flight
         self._pipelined = hasattr(channel, "confirm_select")
+        self._numbering = cast("protocols.Numbers", channel) if hasattr(channel, "number_table") else None
         channel.auto_decode = False
         if self._pipelined:
-            channel.confirm_select()
+            cast("protocols.Confirms", channel).confirm_select()
             channel.events["basic_ack"] = {in_flight.on_ack}
             channel.events["basic_nack"] = {in_flight.on_nack}
         if self._settings.transport.supports_mandatory:
@@ -165,7 +167,7 @@ class SenderConnection(Connection):
             self._publish_again(rejoin=False)
 
     def _publish(self, tag: int, place: int, message: Message) -> None:
-        channel = self._channel
+        channel = self.channel
         raw = channel.prepare_message(
             message.body,
             content_type="application/json",
@@ -181,7 +183,7 @@ class SenderConnection(Connection):
         )
         if self._stream != self.in_flight.stream:
             self._stream = self.in_flight.stream
-            self._numbers = channel.number_table(self._stream) if hasattr(channel, "number_table") else b""
+            self._numbers = b"" if self._numbering is None else self._numbering.number_table(self._stream)
         if self._numbers:
             raw.table = self._numbers % place
         try:
@@ -242,7 +244,11 @@ class SenderConnection(Connection):
         """Before it is given up: take the confirmations that have come, if the connection still has them."""
         if self._connection is None:
             return
-        lost = (OSError, *self._connection.connection_errors, *self._connection.channel_errors)
+        lost: tuple[type[Exception], ...] = (
+            OSError,
+            *self._connection.connection_errors,
+            *self._connection.channel_errors,
+        )
         awaited = -1
         while self.in_flight.awaited not in (0, awaited):
             awaited = self.in_flight.awaited
@@ -298,7 +304,7 @@ class SenderConnection(Connection):
 
     def _declare_room(self) -> None:
         """Declare the exchange, which the broker says is not there. py-amqp has opened the channel afresh."""
-        self._room.open(self._channel, missing=True)
+        self._room.open(self.channel, missing=True)
         self._prepare()
 
     def _publish_again(self, *, rejoin: bool) -> None:

@@ -26,6 +26,7 @@ from kchat.message import Message
 
 if TYPE_CHECKING:
     from kchat.config.settings import Settings
+    from kchat.transports.protocols import Delivery
 
 PREFETCH = 500
 """Maximum number of unacknowledged messages (AMQP prefetch): two batches, so that one can come while one is shown."""
@@ -103,7 +104,7 @@ class Subscriber:
         if (last is not None or since is not None) and not capabilities.history:
             raise errors.SettingsError(
                 f"a room on {settings.transport.name} keeps no history, so there is nothing to begin with",
-                hint="leave --last and --since out",
+                hint="leave {last} and {since} out",
             )
         self.prefetch = max(1, prefetch)
         self._stopped = False
@@ -410,7 +411,7 @@ class Subscriber:
         self._connection.fail(error)
 
 
-def _is_redelivered(delivery: Any) -> bool:
+def _is_redelivered(delivery: Delivery) -> bool:
     """The deliveries of kchat's own transports say so by themselves, and make no dict of all that they know for it."""
     try:
         return bool(delivery.redelivered)

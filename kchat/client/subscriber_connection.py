@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from threading import RLock
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from kchat import errors, events
 from kchat.client.connection import Connection
@@ -14,6 +14,7 @@ from kchat.client.drops import QueueLength
 
 if TYPE_CHECKING:
     from kchat.config.settings import Settings
+    from kchat.transports import protocols
 
 _STEADY = 10.0
 """Seconds that a connection has to last for the next one to be made without a pause."""
@@ -55,7 +56,7 @@ class SubscriberConnection(Connection):
         super().__init__(
             settings, on_event, in_use, stopping=stopping, wait=wait, heartbeat=settings.heartbeat
         )
-        self.arrived: deque[Any] = deque()
+        self.arrived: deque[protocols.Delivery] = deque()
         """Deliveries that nobody has taken yet, in their order."""
         self.verifies = False
         """Whether the broker checks that a message's ``user_id`` is its sender's account."""
@@ -71,7 +72,8 @@ class SubscriberConnection(Connection):
         self._prefetch = prefetch
         self._begin = begin
         self._acknowledges = settings.transport.acknowledges
-        self._queue: Any = None
+        self._queue: protocols.Queue | None = None
+        self._asking: protocols.AsksLength | None = None
         self._keeps = False  # whether what is sent while it is away is kept, a restart of the broker included
         self._rebinds = False
         self._bind_due = 0.0
@@ -79,20 +81,19 @@ class SubscriberConnection(Connection):
     @property
     def queue_name(self) -> str:
         """The name of its queue; empty before :meth:`open`."""
-        return "" if self._queue is None else str(self._queue.name)
+        return "" if self._queue is None else self._queue.name
 
     # ---- connecting
 
-    def _join(self, *, again: bool) -> None:
+    def _join(self, connection: protocols.Connection, *, again: bool) -> None:
         try:
             with self.errors:
-                self._take_place(again=again)
-                connection = self._connection.connection
-                if hasattr(connection, "tell"):
-                    connection.tell(self._on_notice)
+                self._take_place(connection, again=again)
+                if hasattr(connection.connection, "tell"):
+                    connection.connection.tell(self._on_notice)
                 # From now on: a declaration that is cut short would read as one that failed.
-                waker = getattr(self._connection.transport, "waker", None)
-                self._waker = None if waker is None else waker(connection)
+                if hasattr(connection.transport, "waker"):
+                    self._waker = cast("protocols.Wakes", connection.transport).waker(connection.connection)
         except errors.NotFound as error:
             if not again:
                 raise
@@ -101,16 +102,16 @@ class SubscriberConnection(Connection):
         self._begin = None, None  # after a reconnect the history was seen already
         self._bind_due = monotonic() + _BIND_AGAIN
 
-    def _take_place(self, *, again: bool) -> None:
+    def _take_place(self, connection: protocols.Connection, *, again: bool) -> None:
         """Declare the room and a queue, and consume from it."""
         durable, (last, since) = self._durable is not None, self._begin
-        channel = self._connection.channel()
+        channel = connection.channel()
         channel.auto_decode = False
         place = self._room.take_place(
             channel,
             self._username,
             durable=self._durable,
-            account=self._settings.transport.account(self._connection),
+            account=self._settings.transport.account(connection),
             last=last,
             since=since,
             look=again,
@@ -125,12 +126,12 @@ class SubscriberConnection(Connection):
             callback=self.arrived.append,
             no_ack=not self._acknowledges,
         )
-        connection = self._connection.connection
-        self.take_overtaken = getattr(connection, "take_overtaken", None)
-        self.verifies = getattr(connection, "verifies_accounts", False)
+        self.take_overtaken = getattr(connection.connection, "take_overtaken", None)
+        self.verifies = getattr(connection.connection, "verifies_accounts", False)
         # Of a queue with a name that others know, each reader may get a part.
         self.counts = hasattr(channel, "number_table") and not durable
-        limits = queue.queue_arguments or {} if hasattr(channel, "ask_length") else {}
+        self._asking = cast("protocols.AsksLength", channel) if hasattr(channel, "ask_length") else None
+        limits = {} if self._asking is None else queue.queue_arguments or {}
         self.length = QueueLength(
             int(limits.get("x-max-length") or 0),
             int(limits.get("x-max-length-bytes") or 0),
@@ -170,11 +171,11 @@ class SubscriberConnection(Connection):
     def _look(self, now: float) -> None:
         if now >= self._bind_due:
             self._bind_due = now + _BIND_AGAIN
-            self._room.bind_again(self._channel, self.queue_name, rebinds=self._rebinds)
+            self._room.bind_again(self.channel, self.queue_name, rebinds=self._rebinds)
 
     def acknowledge(self, tag: Any) -> None:
         """The broker may forget everything up to a delivery tag. Raises as :meth:`drain`."""
         if self._acknowledges:
-            if self.length.is_to_be_asked():
-                self._channel.ask_length(self.queue_name, self.length.note)
-            self._channel.basic_ack(tag, multiple=True)
+            if self._asking is not None and self.length.is_to_be_asked():
+                self._asking.ask_length(self.queue_name, self.length.note)
+            self.channel.basic_ack(tag, multiple=True)

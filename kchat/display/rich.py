@@ -6,7 +6,7 @@ import math
 import os
 import time
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple, TextIO
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, TextIO
 
 from rich.box import SIMPLE_HEAD
 from rich.color import Color
@@ -71,6 +71,8 @@ class Rich:
         hint: how to end it, for the last line.
         tick: seconds between looks at the size of the screen and at keys, when nothing comes.
     """
+
+    ROW: ClassVar[str] = "(?! |Username).{8,}?  [0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}  "
 
     def __init__(
         self,

@@ -1,29 +1,23 @@
-"""What a host and a guest do around an invitation: what goes into one, the room that is there, the first try.
+"""What a host and a guest do around an invitation: what it contains, making the room, the first try.
 
-Accounts themselves are in :mod:`kchat.hosting.accounts` (RabbitMQ) and :mod:`kchat.hosting.guest_access` (the other
-brokers).
+How each broker admits a guest is in :mod:`kchat.transports.guests`.
 """
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import TYPE_CHECKING, Any
-
-import amqp.exceptions
+from typing import Any
 
 from kchat import errors
 from kchat.client.connection import broker_errors, close, connect
 from kchat.config.settings import Broker, Settings
 from kchat.config.tls import TlsOptions
 from kchat.hosting.invitation import Invitation
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 def guest_brokers(settings: Settings, address: str | None, account: str | None) -> tuple[Broker, ...]:
@@ -36,10 +30,10 @@ def guest_brokers(settings: Settings, address: str | None, account: str | None) 
         account: the guest's account. Default: none.
 
     Raises:
-        kchat.errors.SettingsError: the address is not one.
+        kchat.errors.SettingsError: the address is not valid.
     """
     if address is None:
-        # The host's own options are not the guests': an invitation with any is refused.
+        # The host's options are left out: an invitation with options is refused.
         return tuple(
             replace(broker, username=account, password=None, options={}) for broker in settings.brokers
         )
@@ -64,7 +58,7 @@ def guest_brokers(settings: Settings, address: str | None, account: str | None) 
 
 
 def only_here(broker: Broker) -> bool:
-    """Whether an address leads to the machine that uses it, whichever that is."""
+    """Whether an address means, on every machine, that machine itself."""
     if broker.transport.default_port is None:
         return False
     try:
@@ -82,15 +76,15 @@ def invitation(
     expires: int | None = None,
     username: str | None = None,
 ) -> Invitation:
-    """An invitation to the host's room, with what the guest needs to recognise a self-signed server.
+    """An invitation to the host's room, with what the guest needs to trust the server.
 
-    That is the host's own pin, or else the certificates of its ``--tls-ca``, or of the CA that its URL names.
+    That is the host's pin, or else the certificates of the CA that the host's options or URL name.
 
     Arguments:
         settings: the host's.
         brokers: as the guest reaches them: :func:`guest_brokers`.
         password: the guest's.
-        send_only: what the account is for.
+        send_only: whether the account may only send.
         expires: when it ends, in UNIX seconds.
         username: the name to go by in the room. Default: the account's.
 
@@ -125,7 +119,7 @@ def _read(file: str) -> str:
 
 @contextmanager
 def guest_settings(joined: Invitation, connect_timeout: float) -> Iterator[Settings]:
-    """The settings of an invitation, before it is stored; what is a file in them is there within the block.
+    """The settings of an invitation before it is stored; files that they name exist within the block.
 
     Arguments:
         joined: the invitation.
@@ -146,22 +140,55 @@ def guest_settings(joined: Invitation, connect_timeout: float) -> Iterator[Setti
         )
 
 
-def declare_room(settings: Settings) -> None:
-    """Make the room, so that guests, who may not make it, find it there.
+@dataclass(frozen=True)
+class Host:
+    """The person who invites: :class:`kchat.transports.guests.Host`.
 
-    It is not durable, as the clients of RabbitMQ's tutorial declare it: a restart of the broker takes it away, and
-    any account that may make it brings it back by listening or sending.
-
-    Raises:
-        kchat.errors.BrokerError: see :func:`kchat.client.connection.connect` and
-            :meth:`kchat.transports.room.RoomPolicy.open`.
+    Attributes:
+        settings: the host's.
     """
-    connection, broker = connect(settings, purpose="invite")
-    try:
-        with broker_errors(broker, "make the room"):
-            settings.transport.room(settings.room).open(connection.channel())
-    finally:
-        close(connection)
+
+    settings: Settings
+
+    @property
+    def broker(self) -> Broker:
+        """The first broker."""
+        return self.settings.broker
+
+    @property
+    def room(self) -> str:
+        """The room's name."""
+        return self.settings.room
+
+    def declare_room(self) -> None:
+        """Make the room, so that guests, who may not make it, find it there.
+
+        It is not durable, as the clients of RabbitMQ's tutorial declare it: a restart of the broker deletes it, and any
+        account that may make it brings it back by listening or sending.
+
+        Raises:
+            kchat.errors.BrokerError: see :func:`kchat.client.connection.connect` and
+                :meth:`kchat.transports.room.RoomPolicy.open`.
+        """
+        with self.channel("make the room") as channel:
+            self.settings.transport.room(self.room).open(channel)
+
+    def declare_queue(self, name: str) -> None:
+        """Make the room and a durable queue."""
+        from kchat.client.subscriber import Subscriber
+
+        with Subscriber(self.settings, durable=name):
+            pass
+
+    @contextmanager
+    def channel(self, doing: str) -> Iterator[Any]:
+        """A channel for one thing, named by a verb."""
+        connection, broker = connect(self.settings, purpose="invite")
+        try:
+            with broker_errors(broker, doing):
+                yield connection.channel()
+        finally:
+            close(connection)
 
 
 def try_out(settings: Settings, *, send_only: bool, tell: Callable[[str], None]) -> None:
@@ -175,61 +202,20 @@ def try_out(settings: Settings, *, send_only: bool, tell: Callable[[str], None])
     Raises:
         kchat.errors.BrokerError: it does not work.
     """
-    if settings.transport.name == "amqp":
-        _try_to_send(settings, tell)
-    elif settings.transport.name in ("local", "pubsub"):
-        _find_room(settings)
+    guests = settings.transport.guests
+    connection, broker = connect(settings, purpose="join")
+    try:
+        with broker_errors(broker, guests.trying):
+            guests.try_out(connection.channel(), settings.transport.room(settings.room).exchange, tell)
+    except errors.NotFound as error:  # joining would make it where anyone may make rooms
+        raise errors.NotFound(
+            f"{broker}: there is no room {settings.room!r}",
+            hint="its host makes it, by sending a first message",
+        ) from error
+    finally:
+        close(connection)
     if not send_only:
         from kchat.client.subscriber import Subscriber
 
         with Subscriber(settings):
             pass
-
-
-def _find_room(settings: Settings) -> None:
-    """Make sure that the room is there: joining would make it where anybody may make rooms.
-
-    On Pub/Sub an account that may send need not have the right to look; then sending and listening tell.
-    """
-    connection, broker = connect(settings, purpose="join")
-    try:
-        with broker_errors(broker, "find the room"):
-            settings.transport.room(settings.room).exchange(connection.channel()).declare(passive=True)
-    except errors.NotFound as error:
-        raise errors.NotFound(
-            f"{broker}: there is no room {settings.room!r}",
-            hint="its host makes it, by sending a first message",
-        ) from error
-    except errors.NotAuthorised:
-        if settings.transport.name != "pubsub":
-            raise
-    finally:
-        close(connection)
-
-
-def _try_to_send(settings: Settings, tell: Callable[[str], None]) -> None:
-    """Publish what RabbitMQ refuses to take from anybody: 403 says that this account may not, 406 that it may.
-
-    RabbitMQ looks at the rights first, then at the exchange, then at the message
-    (https://www.rabbitmq.com/docs/ttl#per-message-ttl-in-publishers: ``expiration`` is a number).
-    """
-    connection, broker = connect(settings, purpose="join")
-    try:
-        product = getattr(connection.connection, "server_properties", {}).get("product")
-        channel: Any = connection.channel()
-        with broker_errors(broker, "send"):
-            exchange = settings.transport.room(settings.room).exchange(channel)
-            try:
-                if product == "RabbitMQ":
-                    raw = channel.prepare_message(b"", properties={"expiration": "not a number"})
-                    channel.basic_publish(raw, exchange=settings.room, routing_key="")
-                exchange.declare(passive=True)
-            except amqp.exceptions.PreconditionFailed:
-                return
-            except amqp.exceptions.NotFound:
-                tell(
-                    f"the room {settings.room} is not open now: a restart of the broker takes it away, "
-                    "and its host brings it back by listening"
-                )
-    finally:
-        close(connection)

@@ -11,45 +11,61 @@ of a transport                        is
 :mod:`kchat.transports.connection`    ``Transport.connect``: the Kombu connection for a room and one broker
 :mod:`kchat.transports.errors`        ``Transport.explain``: its driver's errors as kchat's
 :mod:`kchat.transports.room`          ``Transport.room``: what a room, its queues and its history are there
+:mod:`kchat.transports.guests`        ``Transport.guests``: how guests are admitted, and what joining tries
+:mod:`kchat.transports.checks`        ``Transport.checks``: what ``kchat doctor`` checks on the way to a room
 :mod:`kchat.transports.protocols`     what kchat uses of a connection, a channel, a delivery, a waker: their types
 ====================================  ========================================================================
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from importlib.util import find_spec
 from types import MappingProxyType
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
 from kchat.errors import KchatError, MissingExtra
-from kchat.transports.url import Broker, Urls
 
 if TYPE_CHECKING:
+    from kchat.transports.checks import Check, Walk
+    from kchat.transports.guests import Guests
     from kchat.transports.protocols import Connection, RoomSettings
     from kchat.transports.room import RoomPolicy
+    from kchat.transports.url import Broker, Urls
 
 
 class Capabilities(NamedTuple):
     """What a transport can do, as ``kchat transports`` shows it."""
 
     confirmed: bool
-    """``send`` returns only when the broker has the message."""
+    """``kchat send`` returns only when the broker has the message; otherwise it fails."""
     ordered: bool
     """Each sender's messages arrive in the order sent."""
     history: bool
-    """``--last`` and/or ``--since`` begin with what the room already holds."""
+    """``--last`` or ``--since`` begin with what the room already holds."""
     durable: bool
     """``--durable NAME`` keeps messages while its subscriber is away."""
     survives_restart: bool
-    """A subscriber comes back by itself after the broker restarted or the network was cut."""
+    """A subscriber reconnects by itself after the broker restarted or the network was cut, and says that it was away."""
     send_only: bool
-    """A sender with the right to send and no other can send to a room that exists."""
+    """An account with the right to send, and no other, can send to a room that exists."""
 
     def items(self) -> list[tuple[str, bool]]:
         """``[("confirmed", True), ...]``, in the order of the columns."""
         return list(self._asdict().items())
+
+
+class StaleQueue(Protocol):
+    """A subscriber's queue whose subscriber is gone."""
+
+    @property
+    def queue(self) -> str:
+        """Its name."""
+
+    @property
+    def reason(self) -> str:
+        """How it is known that the subscriber is gone, in words."""
 
 
 class Transport:
@@ -60,7 +76,7 @@ class Transport:
         broker: what it talks to, for people.
         url_form: the connection URL to type.
         schemes: URL scheme → dotted path of the Kombu transport class.
-        abilities: what it can do.
+        capabilities: what it can do.
         note: what its users should know, one sentence.
         extra: the extra of the ``kombu-chat`` distribution that brings its driver; empty if built in.
         driver: the module whose presence shows that the driver is installed; empty if built in.
@@ -74,11 +90,14 @@ class Transport:
         routing_key_is_room: a message's routing key is the room's name. A fanout exchange ignores it; those behind a binding
             to another exchange, such as MQTT clients, see it as the message's topic.
         predeclared_rooms: fanout exchanges that the broker has from the start, and that nobody may declare.
-        tells_unheard: the broker says so when nobody is listening (``basic.return``).
+        supports_mandatory: the broker says so when nobody is listening (``basic.return``).
         tls_schemes: URL scheme → the one that means the same with TLS.
         needs_account: without an account its driver would log in with a default of its own.
         url_options: URL scheme → what may stand in the URL's query, by name.
-        checks_accounts: the broker checks that a message's ``user_id`` is its sender's account.
+        verifies_accounts: the broker checks that a message's ``user_id`` is its sender's account.
+        embedded: there is no server: a room is a file, the URL's path.
+        in_one_process: a room ends with its process, and no other process can reach it.
+        sweeps: subscribers that were killed can leave queues behind: :meth:`stale_queues`.
     """
 
     name: ClassVar[str]
@@ -144,6 +163,8 @@ class Transport:
     @cached_property
     def urls(self) -> Urls:
         """Its connection URLs."""
+        from kchat.transports.url import Urls
+
         return Urls(self)
 
     def connect(
@@ -201,6 +222,47 @@ class Transport:
         from kchat.transports.room import RoomPolicy
 
         return RoomPolicy(name)
+
+    embedded: ClassVar[bool] = False
+    in_one_process: ClassVar[bool] = False
+    sweeps: ClassVar[bool] = False
+
+    @cached_property
+    def guests(self) -> Guests:
+        """What it can do for guests."""
+        from kchat.transports.guests import Guests
+
+        return Guests(self.name)
+
+    def stale_queues(self, place: str, room: str | None) -> Sequence[StaleQueue]:  # noqa: ARG002 - for others
+        """The queues that killed subscribers left behind; none where the broker deletes them by itself.
+
+        Arguments:
+            place: the broker's host.
+            room: only those of that room. Default with None: of all rooms.
+
+        Raises:
+            amqp.exceptions.AMQPError: they cannot be listed.
+        """
+        return ()
+
+    def delete_queues(self, place: str, stale: Sequence[StaleQueue]) -> int:  # noqa: ARG002 - for others
+        """Delete queues of :meth:`stale_queues` whose subscribers are still gone; returns how many it deleted.
+
+        Raises:
+            amqp.exceptions.AMQPError: they cannot be deleted.
+        """
+        return 0
+
+    def checks(self, walk: Walk) -> Sequence[Check]:  # noqa: ARG002 - for those that check more
+        """What ``kchat doctor`` checks on the way to a room, in order. They need no driver until they run.
+
+        Arguments:
+            walk: what the doctor offers to them.
+        """
+        from kchat.transports.checks import Check
+
+        return Check("settings"), Check("connect", ("settings",)), Check("round trip", ("connect",))
 
 
 def without(module: str) -> MissingExtra:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -10,7 +11,10 @@ from kchat.transports import base
 
 if TYPE_CHECKING:
     from kchat.errors import KchatError
+    from kchat.transports.checks import Check, Walk
     from kchat.transports.url import Broker, Urls
+
+    from .guests import Guests
 
 _LOCAL_OPTIONS = (
     "busy_timeout",
@@ -42,6 +46,14 @@ class Local(base.Transport):
     note = "Anyone who can write the file can do everything: there are no accounts."
     modules = ("_ssl", "_sqlite3")
     url_options = MappingProxyType({"local": _LOCAL_OPTIONS})
+    embedded = True
+
+    @cached_property
+    def guests(self) -> Guests:
+        """See :mod:`.guests`."""
+        from .guests import Guests
+
+        return Guests(self.name)
 
     @cached_property
     def urls(self) -> Urls:
@@ -55,6 +67,12 @@ class Local(base.Transport):
         from .errors import explain
 
         return explain(error, broker, doing)
+
+    def checks(self, walk: Walk) -> Sequence[Check]:
+        """See :mod:`.checks`."""
+        from .checks import checks
+
+        return checks(walk)
 
 
 TRANSPORT = Local()

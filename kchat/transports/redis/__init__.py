@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -12,8 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kchat.errors import KchatError
+    from kchat.transports.checks import Check, Walk
     from kchat.transports.protocols import Connection, RoomSettings
     from kchat.transports.url import Broker, Urls
+
+    from .guests import Guests
 
 _MIB = 1024 * 1024
 
@@ -52,6 +56,13 @@ class Redis(base.Transport):
     acknowledges = False
 
     @cached_property
+    def guests(self) -> Guests:
+        """See :mod:`.guests`."""
+        from .guests import Guests
+
+        return Guests(self.name)
+
+    @cached_property
     def urls(self) -> Urls:
         """See :mod:`.url`."""
         from .url import Urls
@@ -77,6 +88,12 @@ class Redis(base.Transport):
         from .errors import explain
 
         return explain(error, broker, doing)
+
+    def checks(self, walk: Walk) -> Sequence[Check]:
+        """See :mod:`.checks`."""
+        from .checks import checks
+
+        return checks(walk)
 
 
 TRANSPORT = Redis()
