@@ -18,7 +18,7 @@ from kchat.cli.options import (
     username_option,
     wait_option,
 )
-from kchat.cli.param_types import SECONDS, SINCE, whole_number
+from kchat.cli.param_types import SECONDS, SINCE, NameIn, whole_number
 from kchat.cli.shutdown import stop_by_signal
 from kchat.cli.stderr import speaker
 from kchat.display import MODES
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
 
 
 def _modes_help() -> str:
-    return "; ".join(f"{mode.name}: {mode.help}" for mode in MODES.values()) + "."
+    return "; ".join(f"{mode.name}: {mode.help}" for mode in MODES.built_in.values()) + "."
 
 
 @click.command(name="subscribe", cls=Command)
 @click.option(
     "--mode",
-    type=click.Choice(list(MODES)),
+    type=NameIn(MODES),
     metavar="MODE",
     default="plain",
     show_default=True,
@@ -131,8 +131,10 @@ def command(
         try:
             subscriber.open()
             say(f"listening on {subscriber.where} (queue {subscriber.queue_name}; Ctrl+C ends)")
+            stop.wake = subscriber.stop
             stop.gentle = True
             reader = Reader(sys.stdout.fileno())
+            reader.watch(subscriber.stop)
             if on_screen:
                 opened: AbstractContextManager[Screen | None] = full_screen(
                     cast("FullScreen", display), subscriber.where, sys.stdout.fileno()

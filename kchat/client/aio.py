@@ -16,67 +16,37 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from inspect import signature
 from queue import SimpleQueue
 from threading import Thread
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from kchat import errors, events
 from kchat.client import room as blocking
-from kchat.client.subscriber import BATCH, BATCH_SECONDS, LARGE
+from kchat.client.subscriber import BATCH, LARGE, Position
 from kchat.message import Message
 
 if TYPE_CHECKING:
     from kchat.client.in_flight import Receipt
-    from kchat.client.subscriber import Position
     from kchat.config.settings import Settings
-    from kchat.config.tls import TlsOptions
 
 
-def connect(
-    url: str | None = None,
-    *,
-    room: str | None = None,
-    username: str | None = None,
-    account: str | None = None,
-    password: str | None = None,
-    tls: TlsOptions | None = None,
-    profile: str | None = None,
-    durable: str | None = None,
-    last: int | None = None,
-    since: float | None = None,
-    connect_timeout: float | None = None,
-    confirm_timeout: float = 10.0,
-    heartbeat: float | None = None,
-    mandatory: bool = False,
-    wait: bool = False,
-    on_event: events.OnEvent = events.ignore,
-) -> Room:
-    """A room on a broker, for ``async with``. Arguments and errors as of :func:`kchat.client.room.connect`.
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
-    ``on_event`` is called in the event loop's thread.
-    """
-    settings = blocking.settings_of(
-        url,
-        room=room,
-        account=account,
-        password=password,
-        tls=tls,
-        profile=profile,
-        connect_timeout=connect_timeout,
-        confirm_timeout=confirm_timeout,
-        heartbeat=heartbeat,
-    )
-    return Room(
-        settings,
-        username,
-        durable=durable,
-        last=last,
-        since=since,
-        mandatory=mandatory,
-        wait=wait,
-        on_event=on_event,
-    )
+_NOTHING = Position(-1.0, None)
+"""Acknowledged up to here, nothing more is than what was finished before."""
+
+
+def _as(other: Callable[_P, object]) -> Callable[[Callable[..., _R]], Callable[_P, _R]]:
+    """Give a function the signature of another one."""
+
+    def decorate(function: Callable[..., _R]) -> Callable[_P, _R]:
+        function.__signature__ = signature(other)  # type: ignore[attr-defined] # inspect looks there
+        return function
+
+    return decorate
 
 
 class Room:
@@ -92,40 +62,24 @@ class Room:
     :meth:`send` that is cancelled is not sent if that has not begun; else it is.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        username: str | None = None,
-        *,
-        durable: str | None = None,
-        last: int | None = None,
-        since: float | None = None,
-        mandatory: bool = False,
-        wait: bool = False,
-        on_event: events.OnEvent = events.ignore,
-    ) -> None:
-        self._on_event = on_event
-        self._room = blocking.Room(
-            settings,
-            username,
-            durable=durable,
-            last=last,
-            since=since,
-            mandatory=mandatory,
-            wait=wait,
-            on_event=self._tell,
-        )
+    @_as(blocking.Room.__init__)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # type: ignore[misc] # self is a room of the other kind there
+        self._use(blocking.Room(*args, **kwargs))
+
+    def _use(self, room: blocking.Room) -> None:
+        self._room = room
+        self._on_event, room.on_event = room.on_event, self._tell
         self._loop: asyncio.AbstractEventLoop | None = None
         self._threads: _Threads | None = None
         self._arrived: deque[tuple[Message, Position]] = deque()
         self._failure: BaseException | None = None  # of receiving, for the next receiver
         self._receiving: asyncio.Future[Any] | None = None
+        self._finishing: asyncio.Future[None] | None = None
         self._waiting = False
         self._current: Position | None = None  # the message that was handed out last: with the task
         self._done: Position | None = (
-            None  # up to here they are done with, and that is not said to the broker yet
+            None  # up to here they are done with, which the subscriber does not know
         )
-        self._acknowledge_due = 0.0
         self._outgoing: deque[tuple[Message, asyncio.Future[Receipt]]] = deque()
 
     def __repr__(self) -> str:
@@ -206,7 +160,7 @@ class Room:
         def leave() -> None:
             try:
                 if done is not None:
-                    room.subscriber.acknowledge(done)
+                    room.subscriber.finish(done)  # it is acknowledged when that is closed
             finally:
                 room.close()
                 threads.end()
@@ -292,7 +246,8 @@ class Room:
     async def _next(self, timeout: float | None) -> Message | None:  # noqa: ASYNC109 - likewise
         clock = asyncio.get_running_loop().time
         ends = None if timeout is None else clock() + timeout
-        self._finish(clock())
+        self._finish()
+        self._tell_done()
         while not self.stopped:
             if self._arrived:
                 message, self._current = self._arrived.popleft()
@@ -307,25 +262,27 @@ class Room:
                 break
         return None
 
-    def _finish(self, now: float) -> None:
-        """What was handed out is done with; while more is here already, that is said to the broker once in a while."""
+    def _finish(self) -> None:
+        """What was handed out is done with."""
         if self._current is not None:
             self._done, self._current = self._current, None
-        if self._done is not None and self._arrived and now >= self._acknowledge_due:
-            self._acknowledge_due = now + BATCH_SECONDS
-            self._start_acknowledging()
 
     async def acknowledge(self) -> None:
         """All messages that were received are done with: none of them comes again."""
-        if self._current is not None:
-            self._done, self._current = self._current, None
-        if self._done is not None and self._threads is not None:
-            await self._start_acknowledging()
+        self._finish()
+        done, self._done = self._done or _NOTHING, None
+        if self._threads is not None:
+            await self._threads.receiving.submit(lambda: self._room.subscriber.acknowledge(done))
 
-    def _start_acknowledging(self) -> asyncio.Future[None]:
-        assert self._threads is not None
-        done, self._done = self._done, None
-        return self._threads.receiving.submit(lambda: self._room.subscriber.acknowledge(done))
+    def _tell_done(self) -> None:
+        """In a burst, the receiving thread is asked for nothing: it is told once in a while what is done with."""
+        subscriber = self._room.subscriber
+        if self._done is None or not self._arrived or not subscriber.acknowledgement_is_due:
+            return
+        if self._finishing is None or self._finishing.done():
+            assert self._threads is not None
+            done, self._done = self._done, None
+            self._finishing = self._threads.receiving.submit(lambda: subscriber.finish(done))
 
     def _fetch(self) -> asyncio.Future[Any]:
         """What has something when messages have arrived: one that is waited for already, or a new one."""
@@ -340,7 +297,7 @@ class Room:
         """In the thread that receives: wait for a message, and take what else is here."""
         subscriber = self._room.subscriber
         if done is not None:
-            subscriber.acknowledge(done)
+            subscriber.finish(done)
         taken = [(message, subscriber.position) for message in subscriber.receive(limit=1)]
         size = 0
         while taken and subscriber.has_arrived and len(taken) < BATCH and size < LARGE:
@@ -372,6 +329,17 @@ class Room:
     def _tell(self, event: events.Event) -> None:
         if self._loop is not None:
             _call(self._loop, self._on_event, event)
+
+
+@_as(blocking.connect)
+def connect(*args: Any, **kwargs: Any) -> Room:
+    """A room on a broker, for ``async with``. Arguments and errors as of :func:`kchat.client.room.connect`.
+
+    ``on_event`` is called in the event loop's thread.
+    """
+    room = Room.__new__(Room)
+    room._use(blocking.connect(*args, **kwargs))  # noqa: SLF001 - a constructor with other arguments
+    return room
 
 
 class _Threads:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kchat import Sender, Settings, Subscriber
-from kchat.client.consumer import Consumer
 from kchat.client.subscriber import BATCH, LARGE
+from kchat.client.subscriber_connection import SubscriberConnection
 from kchat.display.loop import listen
 from kchat.message import Message
 from tests.brokers.wait import Deadline
@@ -24,13 +24,13 @@ def settings(request: pytest.FixtureRequest) -> Settings:
 def acknowledged(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """The tags of all acknowledgements from now on."""
     tags: list[object] = []
-    acknowledge = Consumer.acknowledge
+    acknowledge = SubscriberConnection.acknowledge
 
-    def noted(self: Consumer, tag: object) -> None:
+    def noted(self: SubscriberConnection, tag: object) -> None:
         tags.append(tag)
         acknowledge(self, tag)
 
-    monkeypatch.setattr(Consumer, "acknowledge", noted)
+    monkeypatch.setattr(SubscriberConnection, "acknowledge", noted)
     return tags
 
 
@@ -122,7 +122,7 @@ def test_a_loop_acknowledges_what_it_has_seen_before_it_waits(settings: Settings
         next(loop)
         sender.send("another")
         next(loop)  # acknowledges the first one
-        subscriber._consumer.drop()  # as if it were killed here
+        subscriber._connection.drop()  # as if it were killed here
     assert left(settings) == ["another"]
 
 
@@ -202,7 +202,7 @@ def test_of_large_messages_no_more_is_taken_in_than_is_handed_over_at_once(setti
     with archive(settings) as subscriber:
         while came < 200:
             came += len(subscriber.receive(timeout=deadline.left))
-            held.append(sum(len(each.body) for each in subscriber._consumer.arrived))
+            held.append(sum(len(each.body) for each in subscriber._connection.arrived))
             subscriber.acknowledge()
     # What one look brings in comes on top of it.
     assert max(held) <= 3 * LARGE

@@ -98,7 +98,7 @@ def test_closing_a_sender_ends_another_threads_stream_with_what_is_sent_confirme
         wait_until(lambda: ended, SECONDS)
         assert isinstance(ended[0], kchat.NotConfirmed)
         assert "closed" in str(ended[0])
-        assert not sender._publisher.connected
+        assert not sender._connection.connected
 
 
 def test_stop_over_tls_ends_a_quiet_loop(tls_rabbitmq: RabbitMQ, room: str) -> None:

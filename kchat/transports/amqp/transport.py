@@ -19,7 +19,7 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import amqp.transport
 from amqp import spec
@@ -36,6 +36,9 @@ from .framing import BufferedReads, QuickWriting, deadline, drain_arrived, left
 from .lenient_decoding import LenientMethods
 from .queue_length import QueueLength
 
+if TYPE_CHECKING:
+    from kchat.transports.protocols import Tls
+
 _GREETING = 7
 """Bytes of a frame's header (AMQP 0-9-1 section 4.2.3): type, channel, size."""
 
@@ -47,13 +50,6 @@ _RECORD = 0.02
 
 _CONNECTION_START = b"\x01\x00\x00"
 """A method frame on channel 0: what a broker begins with."""
-
-
-class Tls(Protocol):
-    """What the transport option ``tls`` has to be; :class:`kchat.config.tls.TlsOptions` is one."""
-
-    def wrap(self, sock: socket.socket, server_hostname: str, timeout: float | None) -> ssl.SSLSocket:
-        """Make a connected socket an encrypted one, or raise an ``OSError``."""
 
 
 class NotAmqp(UnexpectedFrame):

@@ -13,35 +13,8 @@ from kchat.errors import SettingsError
 from kchat.message import Message
 
 
-def test_plain_is_the_default_and_every_mode_has_one_line_of_help() -> None:
+def test_plain_is_the_default() -> None:
     assert next(iter(MODES)) == "plain"
-    for name, mode in MODES.items():
-        assert mode.name == name
-        assert mode.help
-        assert "\n" not in mode.help
-
-
-@pytest.mark.parametrize("mode", MODES)
-def test_every_mode_can_be_made_used_and_closed_twice(mode: str) -> None:
-    stream = io.StringIO()
-    display = create(mode, stream)
-    display.open("chat on local://")
-    display.status("connection lost")
-    display.flush()
-    before = stream.getvalue()
-    display.show(Message.compose("ada", "hello"))
-    display.flush()
-    assert "hello" in stream.getvalue()[len(before) :]
-    assert "connection lost" not in stream.getvalue()
-    display.close()
-    display.close()
-
-
-@pytest.mark.parametrize("mode", MODES)
-def test_a_display_that_was_never_opened_can_be_closed(mode: str) -> None:
-    stream = io.StringIO()
-    create(mode, stream).close()
-    assert stream.getvalue() == ""
 
 
 def test_simple_is_print() -> None:
