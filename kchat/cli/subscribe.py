@@ -120,7 +120,9 @@ def command(
 
     def tell(event: events.Event) -> None:
         display.status(str(event))
-        if not on_screen:
+        if on_screen:
+            display.flush()  # the attempt to connect again, which comes next, may take a while
+        else:
             speaker(quiet=False)(event)
 
     shown, ended = 0, False
@@ -150,6 +152,8 @@ def command(
                     return ended
 
                 shown = listen(subscriber, display, limit=limit, idle_timeout=idle_timeout, stop=enough)
+        except BrokenPipeError:  # as in "kchat subscribe | head -3"; Click would end with 1
+            ended = True
         finally:
             display.close()
             subscriber.close()

@@ -15,15 +15,13 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from inspect import signature
-from queue import SimpleQueue
-from threading import Thread
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from kchat import errors, events
 from kchat.client import room as blocking
+from kchat.client.background import RoomThreads, call_in, settle
 from kchat.client.subscriber import BATCH, LARGE, Position
 from kchat.message import Message
 
@@ -70,7 +68,7 @@ class Room:
         self._room = room
         self._on_event, room.on_event = room.on_event, self._tell
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._threads: _Threads | None = None
+        self._threads: RoomThreads | None = None
         self._arrived: deque[tuple[Message, Position]] = deque()
         self._failure: BaseException | None = None  # of receiving, for the next receiver
         self._receiving: asyncio.Future[Any] | None = None
@@ -130,7 +128,7 @@ class Room:
         """
         if self._threads is None:
             self._loop = asyncio.get_running_loop()
-            self._threads = _Threads()
+            self._threads = RoomThreads()
         elif not self.stopped:
             return  # nor wait for the task that is receiving
         try:
@@ -198,13 +196,13 @@ class Room:
                 # Of another thread there may be some, which has the blocking room, too.
                 for settled in unsettled.get(id(receipt.message), [])[:1]:
                     unsettled[id(receipt.message)].remove(settled)
-                    _settle(settled, receipt, receipt.error)
+                    settle(settled, receipt, receipt.error)
         except BaseException as error:  # noqa: BLE001 - raised where it is waited for
             for settled in (each for waiting in unsettled.values() for each in waiting):
-                _settle(settled, None, error)
+                settle(settled, None, error)
         if self._room.closed:
             while self._outgoing:
-                _settle(self._outgoing.popleft()[1], None, self._closed())
+                settle(self._outgoing.popleft()[1], None, self._closed())
 
     def _next_outgoing(self, unsettled: dict[int, list[asyncio.Future[Receipt]]]) -> Iterator[Message]:
         while self._outgoing and not self._room.closed:
@@ -328,7 +326,7 @@ class Room:
 
     def _tell(self, event: events.Event) -> None:
         if self._loop is not None:
-            _call(self._loop, self._on_event, event)
+            call_in(self._loop, self._on_event, event)
 
 
 @_as(blocking.connect)
@@ -340,88 +338,3 @@ def connect(*args: Any, **kwargs: Any) -> Room:
     room = Room.__new__(Room)
     room._use(blocking.connect(*args, **kwargs))  # noqa: SLF001 - a constructor with other arguments
     return room
-
-
-class _Threads:
-    """The threads of an open room, each started when it has something to do; they end together."""
-
-    def __init__(self) -> None:
-        self.opening = self.receiving = _Worker("kchat receive")
-        self.sending = _Worker("kchat send")
-        self.closing = _Worker("kchat close")
-
-    def end(self) -> None:
-        """Wait until all have done what they had begun. In the thread that closes, which ends then."""
-        workers = (self.receiving, self.sending)
-        for worker in (*workers, self.closing):
-            worker.end()
-        for worker in workers:
-            worker.join()
-
-
-class _Worker:
-    """A thread that does one job after the other.
-
-    A daemon: the interpreter would wait at its end for one of :mod:`concurrent.futures` that waits for a broker.
-    """
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._jobs: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
-        self._thread: Thread | None = None
-
-    def start(self, job: Callable[[], object]) -> None:
-        """Have it done; it raises nothing."""
-        if self._thread is None:
-            self._thread = Thread(target=self._run, name=self._name, daemon=True)
-            self._thread.start()
-        self._jobs.put(job)
-
-    def submit(self, job: Callable[[], Any]) -> asyncio.Future[Any]:
-        """Have it done; the future, of the running loop, gets what it returns or raises."""
-        settled = asyncio.get_running_loop().create_future()
-
-        def noted() -> None:
-            try:
-                result = job()
-            except BaseException as error:  # noqa: BLE001 - raised where it is waited for
-                _settle(settled, None, error)
-            else:
-                _settle(settled, result)
-
-        self.start(noted)
-        return settled
-
-    def end(self) -> None:
-        """No more jobs: it ends after those that it has."""
-        self._jobs.put(None)
-
-    def join(self) -> None:
-        """Wait until it has ended."""
-        if self._thread is not None:
-            self._thread.join()
-
-    def _run(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            job()
-            del job  # it holds on to a room
-
-
-def _settle(future: asyncio.Future[Any], result: object, error: BaseException | None = None) -> None:
-    """From any thread: give a future what it waits for, if anybody still does."""
-
-    def settle() -> None:
-        if future.done():
-            return
-        if error is None:
-            future.set_result(result)
-        else:
-            future.set_exception(error)
-
-    _call(future.get_loop(), settle)
-
-
-def _call(loop: asyncio.AbstractEventLoop, function: Callable[..., object], *arguments: object) -> None:
-    """From any thread: have the loop call it, unless it is closed."""
-    with suppress(RuntimeError):
-        loop.call_soon_threadsafe(function, *arguments)

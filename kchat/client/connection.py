@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import random
 from contextlib import suppress
 from enum import Enum
 from functools import partial
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 import amqp.exceptions
 
 from kchat import errors, events
+from kchat.client.backoff import Backoff
 from kchat.client.heartbeat import Heartbeat
 
 if TYPE_CHECKING:
@@ -150,37 +150,6 @@ def drop(connection: protocols.Connection) -> None:
             connection.release()
     except lost as error:
         logger.debug("while dropping: %s", error)
-
-
-class Backoff:
-    """Pauses between attempts to connect: doubling, with full jitter, so that a room does not come back in step.
-
-    Arguments:
-        first: upper bound of the first pause, in seconds.
-        most: upper bound of all.
-    """
-
-    def __init__(self, first: float = 0.25, most: float = 5.0) -> None:
-        self._first = first
-        self._most = most
-        self.reset()
-
-    def reset(self) -> None:
-        """Start over, after a success."""
-        self.attempt = 0
-        self.due = monotonic()
-
-    def fail(self) -> float:
-        """Note a failed attempt; returns the seconds until the next one is due."""
-        bound = min(self._most, self._first * 2.0**self.attempt)
-        self.attempt += 1
-        pause = bound / 2 + random.uniform(0, bound / 2)  # noqa: S311 - spreads load, guards nothing
-        self.due = monotonic() + pause
-        return pause
-
-    def remaining(self) -> float:
-        """Seconds until the next attempt is due; 0 when it is."""
-        return max(0.0, self.due - monotonic())
 
 
 class State(Enum):
@@ -341,7 +310,7 @@ class Connection:
             self._drain_events = partial(connection.transport.drain_events, connection.connection)
             self._join(connection, again=again)
         except BaseException:
-            self._release(drop, State.DISCONNECTED if again else State.CLOSED)
+            self._release(drop, State.DISCONNECTED)
             raise
         self.connected_at = self._alive_at = monotonic()
         self._tick_due = self.connected_at + self._tick
@@ -364,8 +333,8 @@ class Connection:
         """
         now = monotonic()
         was_connected = self.connected
-        worked = self._failing_since is None or self._has_worked(self._failing_since)
-        if worked:
+        worked = self._has_worked(-math.inf if self._failing_since is None else self._failing_since)
+        if worked or self._failing_since is None:
             self._failing_since = now
             self._backoff.reset()
         if was_connected and lost:
@@ -376,7 +345,7 @@ class Connection:
             self.state = State.DISCONNECTED
         if worked and was_connected:
             return
-        if now - (self._failing_since or now) > self._patience:
+        if now - self._failing_since > self._patience:
             raise self._given_up(error) from error
         pause = self._backoff.fail()
         if not (was_connected and lost):
@@ -442,18 +411,20 @@ class Connection:
 
     def close(self) -> None:
         """Say goodbye, if it is connected."""
-        self._release(close, State.CLOSED)
+        self._end(close)
 
     def drop(self) -> None:
         """Drop the connection without closing it properly; never blocks, whatever state it is in."""
-        self._release(drop, State.CLOSED)
+        self._end(drop)
+
+    def _end(self, how: Callable[[protocols.Connection], None]) -> None:
+        self._lost_at = self._failing_since = None
+        self._backoff.reset()
+        self._release(how, State.CLOSED)
 
     def _release(self, how: Callable[[protocols.Connection], None], state: State) -> None:
         connection, self._connection, self._channel = self._connection, None, None
         self.state = state
-        if state is State.CLOSED:
-            self._lost_at = self._failing_since = None
-            self._backoff.reset()
         self._forget()
         if self._beating is not None:
             self._beating.stop()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kchat import Sender, Settings, Subscriber
+from kchat import Closed, Sender, Settings, Subscriber
 from kchat.client.subscriber import BATCH, LARGE
 from kchat.client.subscriber_connection import SubscriberConnection
 from kchat.display.loop import listen
@@ -124,6 +124,28 @@ def test_a_loop_acknowledges_what_it_has_seen_before_it_waits(settings: Settings
         next(loop)  # acknowledges the first one
         subscriber._connection.drop()  # as if it were killed here
     assert left(settings) == ["another"]
+
+
+def test_a_position_on_a_lost_connection_acknowledges_nothing_on_the_next_one(settings: Settings) -> None:
+    fill(settings, 2)
+    with archive(settings) as subscriber:
+        assert some(subscriber, 1) == ["0"]
+        before = subscriber.position
+        subscriber._connection.fail(Closed("cut"))
+        assert some(subscriber, 1) == ["1"]  # the first one comes again, and is known
+        subscriber.acknowledge(before._replace(tag=subscriber.position.tag))
+        subscriber.finish(before._replace(tag=subscriber.position.tag))
+    assert "1" in left(settings)
+
+
+def test_what_is_done_with_is_acknowledged_when_a_subscriber_is_closed(settings: Settings) -> None:
+    texts = fill(settings, 5)
+    with archive(settings) as subscriber:
+        for text in texts:
+            message = subscriber.receive_one(timeout=20)
+            assert message is not None
+            assert message.text == text
+    assert left(settings) == texts[-1:]
 
 
 class Quiet:
