@@ -19,7 +19,7 @@ from kchat.client.connection import broker_errors
 from kchat.doctor import Check, Options, Outcome, driver, note, ok, skipped, wrong
 from kchat.doctor.connected import ConnectedWalk
 from kchat.doctor.round_trip import beside_the_room, in_the_room
-from kchat.transports.local import place, untrusted
+from kchat.transports.local import file_checks, untrusted
 from kchat.transports.local.options import Options as UrlOptions
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def file(walk: Walk) -> Outcome:
     """The file is there, or there is a place for it."""
     path = walk.path
     try:
-        real = walk.real = place.resolve(str(path))
+        real = walk.real = file_checks.resolve(str(path))
         status = Path(real).stat()
     except FileNotFoundError:
         folder = next((parent for parent in path.absolute().parents if parent.exists()), Path("/"))
@@ -65,9 +65,9 @@ def file(walk: Walk) -> Outcome:
     if not stat.S_ISREG(status.st_mode):
         return wrong(f"{path} is not a regular file", "name another one: --url local:///path/to/room.db")
     try:
-        place.check_kind(real)
-        place.check_beside(real)
-        place.check_mount(real)
+        file_checks.check_kind(real)
+        file_checks.check_beside(real)
+        file_checks.check_mount(real)
     except AMQPError as error:
         if status.st_size:
             return wrong(error.reply_text)
@@ -90,7 +90,7 @@ def rights(walk: Walk) -> Outcome:
             )
         return ok("yours to read and write")
     # SQLite has its log and the log's index beside the file, and makes them there.
-    refused = place.refusal(real)
+    refused = file_checks.refusal(real)
     if refused is not None:
         each = refused.reply_text.partition(": ")[0]
         return wrong(refused.reply_text, f"its owner can change that: {_how_to_allow(each)}")
@@ -120,7 +120,7 @@ def _left_out(path: str) -> str | None:
     folder = Path(path).parent.stat()
     if folder.st_mode & 0o003 != 0o003 and (folder.st_gid != group or folder.st_mode & 0o030 != 0o030):
         return str(Path(path).parent)
-    for each in (path + place.LOG, path + place.INDEX):
+    for each in (path + file_checks.LOG, path + file_checks.INDEX):
         if os.path.lexists(each):
             status = os.lstat(each)
             if status.st_gid != group or status.st_mode & _GROUP != _GROUP:
@@ -143,7 +143,7 @@ def lock(walk: Walk) -> Outcome:
     if not walk.path.exists():
         return skipped("no file yet")
     seconds = walk.settings.connect_timeout
-    if not place.is_room(walk.real):
+    if not file_checks.is_room(walk.real):
         return skipped("not a room of kchat's, see below")
     watchdog = untrusted.Watchdog()
     try:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from amqp.exceptions import AMQPNotImplementedError, NotAllowed, PreconditionFailed
 
 from . import errors
+from .channel_consumer import Consumer
 from .confirms import Confirms, give_back
-from .consumer import Consumer
 from .declarations import Declarations
 from .messages import Delivery, Message, Outgoing
 from .threads import takes_turns

@@ -15,7 +15,7 @@ from amqp.exceptions import ChannelError
 
 if TYPE_CHECKING:
     from .messages import Outgoing
-    from .publisher import Prepared, Publisher
+    from .publishing import Prepared, Publisher
 
 #: AMQP's reply code for a message that no queue gets.
 _NO_ROUTE = 312

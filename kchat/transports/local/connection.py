@@ -12,8 +12,8 @@ from amqp.exceptions import NotAllowed
 
 from . import errors, sweep
 from .connection_queues import ConnectionQueues
-from .pace import ASLEEP, Pace
-from .publisher import Publisher
+from .polling import ASLEEP, Pace
+from .publishing import Publisher
 from .store import Store
 
 if TYPE_CHECKING:

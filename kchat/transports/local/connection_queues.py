@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 from amqp.exceptions import ConsumerCancelled
 
-from . import history, sweep, topology
+from . import definitions, history, sweep
 from .history import Beginning
 from .process_locks import Owner
 from .queues import ExclusiveQueue, SharedQueue, Source
 
 if TYPE_CHECKING:
-    from .consumer import Consumer
+    from .channel_consumer import Consumer
+    from .definitions import QueueRow
     from .store import Store
-    from .topology import QueueRow
 
 #: Seconds between two looks whether the topology changed, while others write.
 _TOPOLOGY = 0.05
@@ -99,8 +99,8 @@ class ConnectionQueues:
         beginning = self._beginnings.get(queue.id)
 
         def work(db: sqlite3.Connection) -> Source | None:
-            number, kind = topology.find_exchange(db, exchange)
-            new = topology.bind(db, number, queue.id, routing_key)
+            number, kind = definitions.find_exchange(db, exchange)
+            new = definitions.bind(db, number, queue.id, routing_key)
             if kind != "fanout" or not new:
                 return None
             if isinstance(inbox, ExclusiveQueue):
@@ -119,8 +119,8 @@ class ConnectionQueues:
         inbox = self._queues.get(queue.name)
 
         def work(db: sqlite3.Connection) -> tuple[int, int] | None:
-            number, _ = topology.find_exchange(db, exchange)
-            if topology.unbind(db, number, queue.id, routing_key):
+            number, _ = definitions.find_exchange(db, exchange)
+            if definitions.unbind(db, number, queue.id, routing_key):
                 return None
             return number, history.newest(db, number)
 
@@ -130,7 +130,7 @@ class ConnectionQueues:
 
     def delete(self, queue: QueueRow) -> list[Consumer]:
         """Delete a queue; returns the consumers of this connection that had it."""
-        self._store.write(lambda db: topology.delete_queue(db, queue.id))
+        self._store.write(lambda db: definitions.delete_queue(db, queue.id))
         return self._gone(queue.name)
 
     def _gone(self, name: str) -> list[Consumer]:
@@ -173,7 +173,7 @@ class ConnectionQueues:
             entry = (inbox.id, self.own(), _entry(consumer))
             self._store.write(lambda db: _end_consumer(db, entry))
         elif last and inbox.auto_delete:
-            self._store.write(lambda db: topology.delete_queue(db, inbox.id))
+            self._store.write(lambda db: definitions.delete_queue(db, inbox.id))
             self._gone(inbox.name)
 
     def _consumers_at(self, inbox: SharedQueue) -> int:

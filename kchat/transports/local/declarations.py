@@ -19,12 +19,12 @@ from amqp.exceptions import (
 from amqp.protocol import queue_declare_ok_t
 from kombu.transport import base
 
-from . import errors, history, sweep, topology
+from . import definitions, errors, history, sweep
 from .threads import takes_turns
 
 if TYPE_CHECKING:
     from .connection import Connection
-    from .topology import QueueRow
+    from .definitions import QueueRow
 
 
 class Declarations(base.StdChannel):
@@ -57,9 +57,9 @@ class Declarations(base.StdChannel):
         passive: bool = False,
         **_: Any,
     ) -> None:
-        """Create an exchange, or make sure that it is there as asked for; see :func:`.topology.declare_exchange`."""
+        """Create an exchange, or make sure that it is there as asked for; see :func:`.definitions.declare_exchange`."""
         self._open().store.write(
-            lambda db: topology.declare_exchange(
+            lambda db: definitions.declare_exchange(
                 db,
                 exchange,
                 type or "direct",
@@ -71,8 +71,8 @@ class Declarations(base.StdChannel):
         )
 
     def exchange_delete(self, exchange: str, if_unused: bool = False, nowait: bool = False, **_: Any) -> None:
-        """Delete an exchange with its bindings and history; see :func:`.topology.delete_exchange`."""
-        self._open().store.write(lambda db: topology.delete_exchange(db, exchange, if_unused=if_unused))
+        """Delete an exchange with its bindings and history; see :func:`.definitions.delete_exchange`."""
+        self._open().store.write(lambda db: definitions.delete_exchange(db, exchange, if_unused=if_unused))
 
     def exchange_bind(self, *_: Any, **__: Any) -> None:
         """Not supported: bindings between exchanges.
@@ -125,20 +125,20 @@ class Declarations(base.StdChannel):
 
         def work(db: sqlite3.Connection) -> tuple[QueueRow, bool]:
             name = queue or f"amq.gen-{uuid.uuid4().hex}"
-            there = topology.find_queue(db, name)
+            there = definitions.find_queue(db, name)
             if there is None and not passive:
                 if queue.startswith("amq."):
                     raise AccessRefused(f"queue {queue!r}: the name is reserved")
                 own = owner if exclusive else None
-                return topology.create_queue(
+                return definitions.create_queue(
                     db, name, durable=durable, auto_delete=auto_delete, owner=own, arguments=arguments
                 ), True
-            there = topology.own_queue(db, name, owner)
+            there = definitions.own_queue(db, name, owner)
             if not passive:
-                topology.check_same(
+                definitions.check_same(
                     there, durable=durable, exclusive=exclusive, auto_delete=auto_delete, arguments=arguments
                 )
-                topology.touch(db, there)
+                definitions.touch(db, there)
             return there, False
 
         row, new = self._despite_the_dead(lambda: connection.store.write(work))
@@ -160,7 +160,7 @@ class Declarations(base.StdChannel):
         """A queue for this connection to use; as in AMQP, no name is the last one declared on this channel."""
         connection = self._open()
         return connection.store.attempt(
-            lambda db: topology.own_queue(db, name or self._last_queue, connection.connection_queues.owner)
+            lambda db: definitions.own_queue(db, name or self._last_queue, connection.connection_queues.owner)
         )
 
     @takes_turns

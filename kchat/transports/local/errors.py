@@ -32,7 +32,7 @@ from amqp.exceptions import (
     ResourceError,
 )
 
-from . import place
+from . import file_checks
 
 
 class NotOpened(RecoverableConnectionError):
@@ -149,10 +149,10 @@ def translate(exc: sqlite3.Error | OSError, path: str) -> AMQPError:
         if exc.errno in _NO_SPACE:
             return ResourceError(f"{path}: no space left ({reason})")
         if exc.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            return place.refusal(path) or AccessRefused(f"{path}: {reason}")
+            return file_checks.refusal(path) or AccessRefused(f"{path}: {reason}")
         return NotAllowed(f"{path}: {reason}")
     text = str(exc)
-    if text.startswith(_REFUSED) and (refused := place.refusal(path)) is not None:
+    if text.startswith(_REFUSED) and (refused := file_checks.refusal(path)) is not None:
         return refused  # it says which file
     if text == "disk I/O error":
         # Beyond a file size limit (EFBIG) SQLite reports an I/O error; a removed directory looks the same.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from amqp.exceptions import AMQPError
 
-from .pace import ASLEEP, LONGEST
+from .polling import ASLEEP, LONGEST
 from .watch import Watch
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from amqp.exceptions import PreconditionFailed
 
 from . import clock, marks, schema
-from .topology import MOST
+from .definitions import MOST
 
 if TYPE_CHECKING:
+    from .definitions import QueueRow
     from .limits import Limits
-    from .topology import QueueRow
 
 #: Messages, and bytes of their bodies, that one step removes at most: a step is a pause for the publisher.
 STEP_MESSAGES = 512

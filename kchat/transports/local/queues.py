@@ -16,8 +16,8 @@ from .messages import BODY, COLUMNS, EXPIRES_AT, Row, is_sound, sound
 from .notices import Dropped
 
 if TYPE_CHECKING:
+    from .definitions import QueueRow
     from .store import Store
-    from .topology import QueueRow
 
 #: Messages, and bytes of bodies, that are fetched at a time: enough to make a statement's cost small, little
 #: enough for memory and for competing consumers.

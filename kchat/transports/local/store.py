@@ -15,11 +15,11 @@ from urllib.parse import quote
 
 from amqp.exceptions import AMQPError, NotAllowed
 
-from . import clock, errors, forks, limits, place, schema, untrusted
+from . import clock, errors, file_checks, forks, limits, schema, untrusted
+from .file_checks import Identity, Place
 from .limits import Limits
 from .locks import RoomFile, log_mark, log_number, mark_of, open_file, order_of
 from .notices import Ignored, Notice
-from .place import Identity, Place
 
 if TYPE_CHECKING:
     from .options import Options
@@ -58,7 +58,7 @@ class Store:
 
     def __init__(self, options: Options) -> None:
         self.options = options
-        self.path = place.resolve(options.path)
+        self.path = file_checks.resolve(options.path)
         #: Seconds to wait for a turn.
         self.patience = options.busy_timeout
         #: Held by a thread while it works on what is known about the room here: queues, consumers, what is
@@ -124,9 +124,9 @@ class Store:
         given, before = self.options.path, self._file
         if Path(given).is_symlink():
             Path(given).stat()  # the system may have reasons not to follow it
-        self.path = place.resolve(given)
-        place.make(self.path)
-        place.check(self.path)
+        self.path = file_checks.resolve(given)
+        file_checks.make(self.path)
+        file_checks.check(self.path)
         file = self._file = open_file(self.path)
         if before is not None:
             before.release()
@@ -150,10 +150,10 @@ class Store:
     def _open_in_turn(self, file: RoomFile, order: int | None = None) -> bool:
         """Whether it is open; ``order`` is the place of a log that does not exist yet, after others were copied."""
         path = self.path
-        place.check(path)
-        place.check_beside(path)
-        place.check_mount(path)
-        place.check_header(path, file.fd)
+        file_checks.check(path)
+        file_checks.check_beside(path)
+        file_checks.check_mount(path)
+        file_checks.check_header(path, file.fd)
         self._place = Place(self.options.path, path)
         here = self._mark_now()
         for store in file.members():
@@ -214,7 +214,7 @@ class Store:
         deadline = time.monotonic() + self.patience
         while True:
             # Without a log nobody is writing to the file, and it can be read without making one.
-            how = "mode=ro" if place.has_log(self.path) else "mode=ro&immutable=1"
+            how = "mode=ro" if file_checks.has_log(self.path) else "mode=ro&immutable=1"
             watchdog = untrusted.Watchdog()
             try:
                 with self.turn, closing(self._connect(how)) as db:
@@ -224,7 +224,7 @@ class Store:
             except sqlite3.Error as exc:
                 watchdog.reraise()
                 if not errors.is_busy(exc) or time.monotonic() >= deadline:
-                    raise place.not_opened(self.path, str(exc)) from exc
+                    raise file_checks.not_opened(self.path, str(exc)) from exc
             time.sleep(_LOG_PAUSE)
 
     def _connect(self, how: str) -> sqlite3.Connection:

@@ -11,7 +11,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-from . import process_locks, topology
+from . import definitions, process_locks
 
 if TYPE_CHECKING:
     from .store import Store
@@ -63,7 +63,7 @@ _EXPIRED = (
 
 def _expire(db: sqlite3.Connection, now: float) -> None:
     for (queue,) in db.execute(_EXPIRED, (now,)).fetchall():
-        topology.delete_queue(db, queue)
+        definitions.delete_queue(db, queue)
 
 
 def release(db: sqlite3.Connection, owner: object) -> None:
@@ -72,7 +72,7 @@ def release(db: sqlite3.Connection, owner: object) -> None:
     consumed = [row[0] for row in db.execute("SELECT DISTINCT queue FROM consumer WHERE owner = ?", (owner,))]
     db.execute("DELETE FROM consumer WHERE owner = ?", (owner,))
     for (queue,) in db.execute("SELECT id FROM queue WHERE owner = ?", (owner,)).fetchall():
-        topology.delete_queue(db, queue)
+        definitions.delete_queue(db, queue)
     for queue in consumed:
         left_by_consumer(db, queue)
     db.execute("DELETE FROM owner WHERE id = ?", (owner,))
@@ -83,6 +83,6 @@ def left_by_consumer(db: sqlite3.Connection, queue: int) -> None:
     if db.execute("SELECT 1 FROM consumer WHERE queue = ?", (queue,)).fetchone():
         return
     if db.execute("SELECT 1 FROM queue WHERE id = ? AND auto_delete", (queue,)).fetchone():
-        topology.delete_queue(db, queue)
+        definitions.delete_queue(db, queue)
     else:
         db.execute("UPDATE queue SET used_at = ? WHERE id = ?", (time.time(), queue))

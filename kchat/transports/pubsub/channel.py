@@ -77,7 +77,7 @@ class Channel(StdChannel):
         arguments: Mapping[str, Any] | None = None,  # none is known
         **_: Any,
     ) -> None:
-        """Make sure that an exchange is there: see :meth:`.topology.Topology.declare_exchange`."""
+        """Make sure that an exchange is there: see :meth:`.definitions.Topology.declare_exchange`."""
         self._check().topology.declare_exchange(exchange, type, passive=passive)
 
     def exchange_delete(self, exchange: str, if_unused: bool = False, **_: Any) -> None:
@@ -107,7 +107,7 @@ class Channel(StdChannel):
         arguments: Mapping[str, Any] | None = None,
         **_: Any,
     ) -> queue_declare_ok_t:
-        """Declare a queue. Its subscription is created when it is bound or used, see :class:`.topology.Topology`.
+        """Declare a queue. Its subscription is created when it is bound or used, see :class:`.definitions.Topology`.
 
         Returns:
             Its name, and 0 and 0: Pub/Sub tells neither the messages nor the consumers of a subscription.

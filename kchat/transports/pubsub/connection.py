@@ -16,9 +16,9 @@ from amqp.exceptions import AMQPError, RecoverableConnectionError
 
 from .channel import Channel
 from .clients import Clients
+from .definitions import Topology
 from .ownership_labels import Owner
-from .publisher import Publisher
-from .topology import Topology
+from .publishing import Publisher
 
 if TYPE_CHECKING:
     from .options import Options

@@ -12,7 +12,7 @@ from google.pubsub_v1 import types
 
 from .ack_manager import AckManager
 from .arguments import is_expired
-from .consumer import Consumer, Unacked
+from .channel_consumer import Consumer, Unacked
 from .messages import ROUTING_KEY, Delivery
 from .puller import Puller
 

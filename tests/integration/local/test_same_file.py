@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from amqp.exceptions import ConnectionForced, NotAllowed, RecoverableConnectionError
 
-from kchat.transports.local import connection, pace
+from kchat.transports.local import connection, polling
 from tests.brokers.processes import Commands
 from tests.brokers.wait import Deadline, wait_until
 from tests.integration.local.conftest import Connect, Work
@@ -165,7 +165,7 @@ def test_an_idle_subscriber_is_told_of_a_removed_log_by_the_kernel(
     arrived = listen(fanout(idle), own_queue(idle.channel(), "chat"))
     with pytest.raises(TimeoutError):
         idle.drain_events(timeout=1)  # until the kernel is asked
-    for module in (connection, pace):
+    for module in (connection, polling):
         monkeypatch.setattr(module, "ASLEEP", 1000)  # no look by itself
     openings = idle.connection.store.openings
     for suffix in PARTS[part]:
@@ -187,7 +187,7 @@ def test_an_idle_subscriber_is_told_of_a_deleted_or_renamed_file_by_the_kernel(
     listen(fanout(idle), own_queue(idle.channel(), "chat"))
     with pytest.raises(TimeoutError):
         idle.drain_events(timeout=1)
-    for module in (connection, pace):
+    for module in (connection, polling):
         monkeypatch.setattr(module, "ASLEEP", 1000)
     way(path)
     with pytest.raises(ConnectionForced):

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from amqp.exceptions import ContentTooLarge, NotFound, PreconditionFailed
 
 from . import backlog, history, limits, marks, sweep
+from .definitions import check_name
 from .messages import Encoder, Outgoing
 from .routing import Route, Target, find_route
-from .topology import check_name
 
 if TYPE_CHECKING:
     from .store import Store
