@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from amqp.exceptions import AMQPError, ChannelError, RecoverableConnectionError, ResourceError
 from google.pubsub_v1 import types
 
-from . import ownership_labels
 from .clients import Clients, chunks
 
 if TYPE_CHECKING:
@@ -27,22 +26,13 @@ class AckManager:
         clients: of the connection.
         subscription: its full name.
         failed: told once, in this object's thread, when the service refuses or cannot be reached.
-        renew: called in this object's thread soon after the start and then now and again, for as long as it holds.
     """
 
-    def __init__(
-        self,
-        clients: Clients,
-        subscription: str,
-        failed: Callable[[AMQPError], None],
-        renew: Callable[[], None],
-    ) -> None:
+    def __init__(self, clients: Clients, subscription: str, failed: Callable[[AMQPError], None]) -> None:
         self._clients = clients
         self._subscription = subscription
         self._doing = f"acknowledge in {subscription.rpartition('/')[2]}"
         self._failed = failed
-        self._renew = renew
-        self._renewal_due = monotonic() + ownership_labels.FIRST_RENEWAL_SECONDS
         self._changed = threading.Condition()
         self._held: dict[str, float] = {}
         self._handles: dict[str, str] = {}
@@ -140,12 +130,9 @@ class AckManager:
         return bool(self._acked or self._returned or self._stopping)
 
     def _pause(self) -> float:
-        now = monotonic()
-        pause = min(self._clients.options.ack_deadline / 3, self._renewal_due - now)
+        pause = self._clients.options.ack_deadline / 3
         heartbeat = self._clients.options.heartbeat
-        if heartbeat:
-            pause = min(pause, self._heard + heartbeat - now)
-        return max(0.0, pause)
+        return max(0.0, min(pause, self._heard + heartbeat - monotonic())) if heartbeat else pause
 
     def _due(self) -> list[str]:
         """Those whose deadline is to be extended, noted as if it had been."""
@@ -169,9 +156,6 @@ class AckManager:
         heartbeat = self._clients.options.heartbeat
         if heartbeat and monotonic() - self._heard >= heartbeat and not self._stopping:
             self._ask_for_a_sign_of_life(heartbeat)
-        if monotonic() >= self._renewal_due and not self._stopping:
-            self._renewal_due = monotonic() + ownership_labels.RENEWAL_SECONDS
-            self._renew()
 
     def _call(self, method: Callable[..., object], request: Any, timeout: float | None = None) -> None:
         limit = self._clients.options.confirm_timeout if timeout is None else timeout

@@ -160,19 +160,16 @@ def new_subscription(
         ack_deadline_seconds=ack_deadline,
         enable_message_ordering=queue.ordered,
         filter=queue.filter,
-        labels=labels_of(queue, owner),
+        labels={
+            **(ownership_labels.own_labels(owner) if own else ownership_labels.APP),
+            **queue.times.labels(),
+        },
         # A policy without a time: it never expires. Without a policy, it would after 31 days.
         expiration_policy=types.ExpirationPolicy(ttl=ttl) if ttl else types.ExpirationPolicy(),
     )
     if keeps is not None:
         subscription.message_retention_duration = min(max(keeps, SHORTEST_RETENTION), LONGEST_RETENTION)
     return subscription
-
-
-def labels_of(queue: Queue, owner: ownership_labels.Owner) -> dict[str, str]:
-    """A subscription's labels, without a lease."""
-    whose = ownership_labels.own_labels(owner) if queue.exclusive or queue.owned else ownership_labels.APP
-    return {**whose, **queue.times.labels()}
 
 
 def _time(milliseconds: int | None) -> timedelta | None:

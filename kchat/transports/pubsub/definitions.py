@@ -327,9 +327,3 @@ class Topology:
     def own_queues(self) -> list[str]:
         """The names of the queues that are this connection's own, and end with it."""
         return [queue.name for queue in list(self._queues.values()) if queue.owned]
-
-    def renew_lease(self, name: str) -> None:
-        """Say that a queue of our own is alive, where this account may say so; the emulator has no words for it."""
-        queue = self._queues.get(name)
-        if queue is not None and queue.owned:
-            self._subscriptions.renew_lease(queue, self._topic_of(queue))

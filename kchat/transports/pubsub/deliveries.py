@@ -108,12 +108,8 @@ class Deliveries:
         if acks is None:
             subscription = self._connection.topology.subscription(queue)
             report = self._connection.report
-            topology = self._connection.topology
             acks = self._acks[queue] = AckManager(
-                self._clients,
-                subscription,
-                lambda error: report(lambda: self._lost(queue, error)),
-                lambda: topology.renew_lease(queue),
+                self._clients, subscription, lambda error: report(lambda: self._lost(queue, error))
             )
         return acks
 

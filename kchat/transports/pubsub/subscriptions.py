@@ -1,4 +1,4 @@
-"""Queues as subscriptions: created, compared with what is there, taken over from the dead, kept alive."""
+"""Queues as subscriptions: created, compared with what exists, taken over from dead owners."""
 
 from __future__ import annotations
 
@@ -200,24 +200,3 @@ class Subscriptions:
             with suppress(AMQPError):
                 self._clients.call(self._clients.subscriber.delete_subscription, gone, f"delete {queue.name}")
             raise
-
-    def renew_lease(self, queue: Queue, topic: str) -> None:
-        """Say that a queue of our own is alive, where this account may say so; the emulator has no words for it."""
-        request = types.UpdateSubscriptionRequest(
-            subscription=types.Subscription(
-                name=self.path(queue.name),
-                topic=topic,
-                labels=ownership_labels.with_lease(bindings.labels_of(queue, self._owner)),
-            ),
-            update_mask={"paths": ["labels"]},
-        )
-        try:
-            self._clients.call(
-                self._clients.subscriber.update_subscription,
-                request,
-                f"renew {queue.name}",
-                ownership_labels.RENEWAL_TIMEOUT,
-            )
-        except AMQPError as error:
-            # Without a lease it is never taken for dead by another host, see owners. Nothing else depends on it.
-            logger.debug("%s", error)
