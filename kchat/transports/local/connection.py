@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 #: Seconds between two looks, while waiting, whether the file is still there and who is alive.
 _HOUSEKEEPING = 1.0
 
-#: Seconds to wait for a turn to write when closing.
-_LAST_PATIENCE = 1.0
+#: Seconds to wait for other processes' locks when closing.
+_CLOSE_TIMEOUT = 1.0
 
 #: Seconds between two looks, while waiting, whether the file and its log are still those that are open.
 _FILE_CHECK = 0.1
@@ -99,7 +99,7 @@ class Connection:
 
         Waits no longer than a second for its turn: what cannot be given up is swept by others.
         """
-        self.store.patience = min(self.store.patience, _LAST_PATIENCE)
+        self.store.busy_timeout = min(self.store.busy_timeout, _CLOSE_TIMEOUT)
         with self.store.lock:
             self._close()
 
@@ -202,7 +202,7 @@ class Connection:
             from .watch import Watch  # only who waits for long needs it, and it loads ctypes
 
             self._watched = self.store.openings
-            self._watch = Watch(*self.store.places)
+            self._watch = Watch(*self.store.paths)
         else:
             self._watch.forget()
         self._asked_at = time.monotonic()

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from amqp.exceptions import ConsumerCancelled
 
-from . import definitions, history, sweep
+from . import definitions, errors, history, sweep
 from .history import Beginning
-from .process_locks import Owner
 from .queues import ExclusiveQueue, SharedQueue, Source
 
 if TYPE_CHECKING:
     from .channel_consumer import Consumer
     from .definitions import QueueRow
+    from .locks import RoomFile
     from .store import Store
 
 #: Seconds between two looks whether the topology changed, while others write.
@@ -30,7 +30,8 @@ class ConnectionQueues:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._owner: Owner | None = None
+        self._owner: int | None = None
+        self._file: RoomFile | None = None
         self._queues: dict[str, SharedQueue] = {}
         self._beginnings: dict[int, Beginning] = {}
         self._version = -1
@@ -45,13 +46,21 @@ class ConnectionQueues:
     @property
     def owner(self) -> int | None:
         """This connection's number among the owners; None as long as it owns nothing."""
-        return None if self._owner is None else self._owner.number
+        return self._owner
 
     def own(self) -> int:
-        """Become an owner, if it is not one yet; returns the number."""
+        """Become an owner, if it is not one yet; returns the number.
+
+        Raises:
+            amqp.exceptions.AMQPError: the file system has no locks.
+        """
         if self._owner is None:
-            self._owner = Owner(self._store.file, self._store.path)
-        return self._owner.number
+            self._file = self._store.file
+            try:
+                self._owner = self._file.claim_owner()
+            except OSError as exc:
+                raise errors.translate(exc, self._store.path) from exc
+        return self._owner
 
     def close(self) -> None:
         """Give up everything; what cannot be, since the file is lost, is swept by others."""
@@ -63,11 +72,10 @@ class ConnectionQueues:
             if owner is not None and self._store.is_open:
                 for inbox in queues:
                     inbox.settle_done()
-                number = owner.number
-                self._store.write(lambda db: sweep.release(db, number))
+                self._store.write(lambda db: sweep.release(db, owner))
         finally:
-            if owner is not None:
-                owner.release()
+            if owner is not None and self._file is not None:
+                self._file.release_owner(owner)
 
     # -- queues
 

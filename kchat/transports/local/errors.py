@@ -57,8 +57,8 @@ _NOT_OPENED: dict[type[AMQPError], type[NotOpened]] = {
     InternalError: OpeningFailed,
 }
 
-#: What SQLite says while somebody else is at it. By text: Python 3.10 does not tell the result code.
-_BUSY = ("database is locked", "database table is locked", "locking protocol", "database schema is locked")
+#: SQLite's primary result codes while another connection has the file locked.
+_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
 
 #: What SQLite says, and what that is in AMQP's words.
 _TEXTS: tuple[tuple[str, type[AMQPError], str], ...] = (
@@ -93,8 +93,8 @@ def no_folder(path: str) -> AMQPError:
 
 
 def is_busy(exc: BaseException) -> bool:
-    """Whether SQLite only says that it is somebody else's turn: try again."""
-    return isinstance(exc, sqlite3.OperationalError) and str(exc).startswith(_BUSY)
+    """Whether SQLite only says that another connection has the file locked: try again."""
+    return isinstance(exc, sqlite3.OperationalError) and getattr(exc, "sqlite_errorcode", 0) & 0xFF in _BUSY
 
 
 def locked(path: str, seconds: float) -> AMQPError:

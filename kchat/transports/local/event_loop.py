@@ -40,7 +40,7 @@ class Registration:
 
     def _watch_log(self) -> None:
         self._watched = self._connection.store.openings
-        self._watch = Watch(*self._connection.store.places)
+        self._watch = Watch(*self._connection.store.paths)
         if self._watch.fd >= 0:
             self._loop.add_reader(self._watch.fd, self._woken)
 

@@ -103,7 +103,7 @@ class Publisher:
     def _insert_plain(self, row: NewRow) -> bool:
         """The common case without detours: they would cost as much as all the rest around the statement."""
         try:
-            with self._store.turn:
+            with self._store.statement_lock:
                 self._store.execute(_INSERT, row)
         except sqlite3.Error:
             return False  # most of the time it is somebody else's turn; the patient way will tell
@@ -174,7 +174,7 @@ class Publisher:
     def _check(self, now: float) -> None:
         """What is due between messages."""
         self._checked_at, self._check_at = now, now + _LOG_CHECK
-        self._store.tend_log()
+        self._store.checkpoint_if_due()
         if not self._kept_house_at <= now < self._kept_house_at + _HOUSEKEEPING:
             self._kept_house_at, self._unpruned = now, _PRUNE_BYTES + 1
             sweep.sweep(self._store)
@@ -188,7 +188,7 @@ class Publisher:
         check_name(routing_key, "routing key")
         route = self._store.read(lambda db: find_route(db, exchange, routing_key))
         if route is not None and route.version < 0:  # what would be committed by it is not copied
-            self._store.leave_log()
+            self._store.leave_closed_log()
             return self._find(exchange, routing_key)
         if route is None:
             raise NotFound(f"no exchange {exchange!r}")

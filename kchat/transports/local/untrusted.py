@@ -30,14 +30,14 @@ _SQL_BYTES, _OBJECTS = 100_000, 200
 #: Bytes of a row besides a message's body.
 _ROW_BYTES = 4 * 1024 * 1024
 
-#: SQLite's limits by Python's names (3.11), all but the one of the length.
+#: SQLite's limits, all but the one of the length.
 _LIMITS = {
-    "SQLITE_LIMIT_SQL_LENGTH": _SQL_BYTES,
-    "SQLITE_LIMIT_ATTACHED": 0,
-    "SQLITE_LIMIT_COLUMN": 100,
-    "SQLITE_LIMIT_COMPOUND_SELECT": 20,
-    "SQLITE_LIMIT_FUNCTION_ARG": 16,
-    "SQLITE_LIMIT_TRIGGER_DEPTH": 4,
+    sqlite3.SQLITE_LIMIT_SQL_LENGTH: _SQL_BYTES,
+    sqlite3.SQLITE_LIMIT_ATTACHED: 0,
+    sqlite3.SQLITE_LIMIT_COLUMN: 100,
+    sqlite3.SQLITE_LIMIT_COMPOUND_SELECT: 20,
+    sqlite3.SQLITE_LIMIT_FUNCTION_ARG: 16,
+    sqlite3.SQLITE_LIMIT_TRIGGER_DEPTH: 4,
 }
 
 #: Bytes that a value can have in SQLite, as it is built.
@@ -160,14 +160,12 @@ def guard(db: sqlite3.Connection, max_message_bytes: int) -> Watchdog:
     """
     watchdog = Watchdog()
     db.set_progress_handler(watchdog, _STEPS)
-    if hasattr(db, "setlimit"):  # Python 3.11
-        for name, value in _LIMITS.items():
-            db.setlimit(getattr(sqlite3, name), value)
-        length = min(max_message_bytes + _ROW_BYTES, _SQLITE_BYTES)
-        db.setlimit(getattr(sqlite3, "SQLITE_LIMIT_LENGTH"), length)  # noqa: B009 - not in Python 3.10
+    for limit, value in _LIMITS.items():
+        db.setlimit(limit, value)
+    db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, min(max_message_bytes + _ROW_BYTES, _SQLITE_BYTES))
     if hasattr(db, "setconfig"):  # Python 3.12
-        for name, value in _SWITCHES.items():
-            db.setconfig(getattr(sqlite3, name), value)
+        for name, switch in _SWITCHES.items():
+            db.setconfig(getattr(sqlite3, name), switch)
     db.execute("PRAGMA trusted_schema = OFF")
     db.execute("PRAGMA cell_size_check = ON")
     return watchdog

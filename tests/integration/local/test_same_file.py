@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import shutil
 import sqlite3
 import subprocess
 from collections import Counter
@@ -297,28 +295,3 @@ def test_the_log_of_a_deleted_file_is_not_the_next_ones(connect: Connect, path: 
         new.connection.close()
         assert is_whole(path)
         path.unlink()
-
-
-# ---- earlier releases
-
-
-def test_an_earlier_releases_owner_is_swept_when_its_lock_is_gone(connect: Connect, path: Path) -> None:
-    connection = connect()
-    channel = connection.channel()
-    channel.queue_declare("theirs")
-    folder = Path(f"{path}-owners")
-    folder.mkdir()
-    name = "0123456789abcdef"
-    fd = os.open(folder / name, os.O_RDWR | os.O_CREAT)
-    fcntl.flock(fd, fcntl.LOCK_EX)
-    store = connection.connection.store
-    store.write(lambda db: db.execute("INSERT INTO owner (name) VALUES (?)", (name,)))
-    store.write(lambda db: db.execute("UPDATE queue SET owner = (SELECT id FROM owner)"))
-    send(connect().channel(), "x", routing_key="nobody")
-    assert store.value("SELECT count(*) FROM queue") == 1
-    os.close(fd)
-    send(connect().channel(), "x", routing_key="nobody")
-    assert store.value("SELECT count(*) FROM queue") == 0
-    assert store.value("SELECT count(*) FROM owner") == 0
-    assert (folder / name).exists()
-    shutil.rmtree(folder)
