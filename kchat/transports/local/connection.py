@@ -12,7 +12,7 @@ from amqp.exceptions import NotAllowed
 
 from . import errors, sweep
 from .connection_queues import ConnectionQueues
-from .polling import ASLEEP, Pace
+from .polling import ASLEEP, PollingInterval
 from .publishing import Publisher
 from .store import Store
 
@@ -62,11 +62,11 @@ class Connection:
         self.connection_queues = ConnectionQueues(self.store)
         self.channels: dict[int, Channel] = {}
         self._on_notice: Callable[[Notice], object] = _log
-        self._pace = Pace()
+        self._interval = PollingInterval()
         self._watch: Watch | None = None
         self._watched = 0
         #: When the kernel was asked to tell of writes; None if it was not.
-        self._asked_at: float | None = None
+        self._watching_since: float | None = None
         self._housekeeping_at = self._check_at = 0.0
         self._registration: Registration | None = None
         self.waker: Waker | None = None
@@ -133,9 +133,9 @@ class Connection:
     def tell(self, on_notice: Callable[[Notice], object]) -> None:
         """Have what there is to tell, besides messages, told to ``on_notice``: now, and from ``drain_events``."""
         self._on_notice = on_notice
-        self._tell()
+        self._report_notices()
 
-    def _tell(self) -> None:
+    def _report_notices(self) -> None:
         notices = self.store.notices
         while notices:
             self._on_notice(notices.pop(0))
@@ -157,14 +157,14 @@ class Connection:
         deadline = None if timeout is None else time.monotonic() + timeout
         while not self._deliver():
             now = time.monotonic()
-            watch = self._telling()
-            if timeout == 0 or self._pace.wait(now, told=watch is not None) <= 0 or self._wants_more():
+            watch = self._active_watch()
+            if timeout == 0 or self._interval.wait(now, told=watch is not None) <= 0 or self._wants_more():
                 if self._look(now):
                     continue
                 if self.connection_queues.notice_deleted(now):
                     return
-                watch = self._telling()
-            wait = ASLEEP if watch is not None else self._pace.wait(now)
+                watch = self._active_watch()
+            wait = ASLEEP if watch is not None else self._interval.wait(now)
             if deadline is not None:
                 now = time.monotonic()
                 if now >= deadline:
@@ -183,17 +183,21 @@ class Connection:
             count, self.store.overtaken = self.store.overtaken, 0
         return count
 
-    def _telling(self) -> Watch | None:
+    def _active_watch(self) -> Watch | None:
         """The watch, if the kernel tells of every write since the last look."""
         with self.store.lock:
-            if self._asked_at is None or self._asked_at >= self._pace.looked_at or not self.connected:
+            if (
+                self._watching_since is None
+                or self._watching_since >= self._interval.looked_at
+                or not self.connected
+            ):
                 return None
             same_log = self._watched == self.store.openings
             return self._watch if same_log and self._watch is not None and self._watch.fd >= 0 else None
 
-    def _ask(self) -> None:
+    def _start_watch(self) -> None:
         """Have the kernel tell of writes from now on, once nobody writes."""
-        if self._asked_at is not None or not self._pace.is_quiet() or not self.connected:
+        if self._watching_since is not None or not self._interval.is_quiet() or not self.connected:
             return
         if self._watch is not None and self._watched != self.store.openings:  # another log
             self._watch.close()
@@ -205,7 +209,7 @@ class Connection:
             self._watch = Watch(*self.store.paths)
         else:
             self._watch.forget()
-        self._asked_at = time.monotonic()
+        self._watching_since = time.monotonic()
         self._check_at = 0.0  # a file may have been removed before
 
     def _was_woken(self, watch: Watch | None, seconds: float) -> bool:
@@ -214,16 +218,16 @@ class Connection:
             if self.waker is not None and self.waker.take():
                 return True
             with self.store.lock:
-                self._ask()
+                self._start_watch()
             time.sleep(max(0.0, seconds))
             return False
         written, woken = watch.wait(seconds, self.waker)
         if written:
             with self.store.lock:
                 watch.forget()
-                self._asked_at = None
+                self._watching_since = None
                 self._check_at = 0.0  # a file may have been removed
-                self._pace.woken(time.monotonic())
+                self._interval.woken(time.monotonic())
         return woken
 
     def _deliver(self) -> bool:
@@ -233,7 +237,7 @@ class Connection:
         consumers = self.connection_queues.consumers
         for consumer in list(consumers):
             with self.store.lock:
-                if not (consumer.inbox.ready and consumer.active):
+                if not (consumer.queue.ready and consumer.active):
                     continue
                 # To the end of the line before the callback, which may do anything.
                 consumers.remove(consumer)
@@ -248,7 +252,7 @@ class Connection:
         with self.store.lock:
             found = self._fetch(now)
         if self.store.notices:
-            self._tell()
+            self._report_notices()
         return found
 
     def _fetch(self, now: float) -> bool:
@@ -259,17 +263,17 @@ class Connection:
             self.store.check_file()
         written = self.store.changed()
         if written:
-            self._asked_at = None
+            self._watching_since = None
             self.connection_queues.version_due = True
             for consumer in self.connection_queues.consumers:
-                consumer.inbox.more = True
+                consumer.queue.more = True
         found = 0
         for consumer in self.connection_queues.consumers:
             if consumer.wants_more():
                 self.store.check_file()
-                consumer.inbox.fetch(consumer.room())
-                found += len(consumer.inbox.ready)
-        self._pace.looked(now, found, written=written)
+                consumer.queue.fetch(consumer.prefetch_left())
+                found += len(consumer.queue.ready)
+        self._interval.looked(now, found, written=written)
         return found > 0
 
     def _keep_house(self, now: float) -> None:

@@ -27,7 +27,7 @@ DENSE_LONGEST = 0.004
 ASLEEP = 0.25
 
 
-class Pace:
+class PollingInterval:
     """Says when to look next. Starts as if there had just been news."""
 
     def __init__(self) -> None:

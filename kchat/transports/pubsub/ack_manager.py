@@ -42,10 +42,10 @@ class AckManager:
         self._copies: dict[str, list[str]] = {}
         """Handles of the same message, sent again while it is held, by its first one."""
         self._acked: list[str] = []
-        self._returned: list[str] = []
+        self._requeued: list[str] = []
         self._stopping = False
         self._dropped = threading.Event()
-        self._heard = monotonic()
+        self._answered_at = monotonic()
         self._thread = threading.Thread(target=self._run, name="pubsub-acks", daemon=True)
         self._thread.start()
 
@@ -59,7 +59,7 @@ class AckManager:
         now = monotonic()
         new = []
         with self._changed:
-            self._heard = now
+            self._answered_at = now
             for message in received:
                 ack_id, message_id = message.ack_id, message.message.message_id
                 first = self._handles.setdefault(message_id, ack_id) if message_id else ack_id
@@ -75,9 +75,9 @@ class AckManager:
         """These are done with."""
         self._settle(ack_ids, self._acked)
 
-    def give_back(self, ack_ids: list[str]) -> None:
+    def requeue(self, ack_ids: list[str]) -> None:
         """These are somebody else's; or ours again, later."""
-        self._settle(ack_ids, self._returned)
+        self._settle(ack_ids, self._requeued)
 
     def _settle(self, ack_ids: list[str], into: list[str]) -> None:
         with self._changed:
@@ -91,7 +91,7 @@ class AckManager:
     def finish(self) -> None:
         """Take nothing more: settle what was settled, give back all else."""
         with self._changed:
-            self._returned.extend(self._held)
+            self._requeued.extend(self._held)
             self._held.clear()
             self._stopping = True
             self._changed.notify_all()
@@ -104,7 +104,7 @@ class AckManager:
     def drop(self) -> None:
         """End without a word to the service."""
         with self._changed:
-            for ids in (self._held, self._acked, self._returned):
+            for ids in (self._held, self._acked, self._requeued):
                 ids.clear()
             self._stopping = True
             self._dropped.set()
@@ -115,7 +115,7 @@ class AckManager:
             with self._changed:
                 self._changed.wait_for(self._is_needed, self._pause())
                 acked, self._acked[:] = list(self._acked), []
-                returned, self._returned[:] = list(self._returned), []
+                returned, self._requeued[:] = list(self._requeued), []
                 if self._stopping and not acked and not returned:
                     return
                 extended = self._due()
@@ -127,12 +127,12 @@ class AckManager:
                 return
 
     def _is_needed(self) -> bool:
-        return bool(self._acked or self._returned or self._stopping)
+        return bool(self._acked or self._requeued or self._stopping)
 
     def _pause(self) -> float:
         pause = self._clients.options.ack_deadline / 3
         heartbeat = self._clients.options.heartbeat
-        return max(0.0, min(pause, self._heard + heartbeat - monotonic())) if heartbeat else pause
+        return max(0.0, min(pause, self._answered_at + heartbeat - monotonic())) if heartbeat else pause
 
     def _due(self) -> list[str]:
         """Those whose deadline is to be extended, noted as if it had been."""
@@ -154,21 +154,23 @@ class AckManager:
                 )
                 self._call(self._clients.subscriber.modify_ack_deadline, change)
         heartbeat = self._clients.options.heartbeat
-        if heartbeat and monotonic() - self._heard >= heartbeat and not self._stopping:
-            self._ask_for_a_sign_of_life(heartbeat)
+        if heartbeat and monotonic() - self._answered_at >= heartbeat and not self._stopping:
+            self._send_heartbeat(heartbeat)
 
     def _call(self, method: Callable[..., object], request: Any, timeout: float | None = None) -> None:
         limit = self._clients.options.confirm_timeout if timeout is None else timeout
         self._clients.call(method, request, self._doing, limit, give_up=self._dropped)
-        self._heard = monotonic()
+        self._answered_at = monotonic()
 
-    def _ask_for_a_sign_of_life(self, timeout: float) -> None:
+    def _send_heartbeat(self, timeout: float) -> None:
         """A request that asks for nothing needs no other right than to consume, and is answered by a refusal."""
         request = types.AcknowledgeRequest(subscription=self._subscription, ack_ids=[])
         try:
             self._call(self._clients.subscriber.acknowledge, request, timeout)
         except (ChannelError, ResourceError):
-            self._heard = monotonic()  # whatever it says, it is there; the stream has the say about the rest
+            self._answered_at = (
+                monotonic()
+            )  # whatever it says, it is there; the stream has the say about the rest
         except RecoverableConnectionError as exc:
             raise RecoverableConnectionError(
                 f"no sign of life from {self._clients.endpoint} within {timeout:g} s"

@@ -15,10 +15,10 @@ from google.pubsub_v1 import types
 from kombu.transport.base import StdChannel, to_rabbitmq_queue_arguments
 
 from .bindings import FANOUT, Queue
-from .confirms import Stream
 from .deliveries import Deliveries
 from .errors import NotSupported
 from .messages import ROUTING_KEY, Delivery, Outgoing, check_ordering_key, to_attributes
+from .publishing import Stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -77,12 +77,12 @@ class Channel(StdChannel):
         arguments: Mapping[str, Any] | None = None,  # none is known
         **_: Any,
     ) -> None:
-        """Make sure that an exchange is there: see :meth:`.definitions.Topology.declare_exchange`."""
-        self._check().topology.declare_exchange(exchange, type, passive=passive)
+        """Make sure that an exchange is there: see :meth:`.definitions.Definitions.declare_exchange`."""
+        self._check().definitions.declare_exchange(exchange, type, passive=passive)
 
     def exchange_delete(self, exchange: str, if_unused: bool = False, **_: Any) -> None:
         """Delete an exchange, and so its topic."""
-        self._check().topology.delete_exchange(exchange, if_unused=if_unused)
+        self._check().definitions.delete_exchange(exchange, if_unused=if_unused)
 
     def exchange_bind(self, destination: str, source: str = "", *_: Any, **__: Any) -> None:
         """Not to be had, always ``NotSupported``: a topic takes its messages from publishers only."""
@@ -107,7 +107,7 @@ class Channel(StdChannel):
         arguments: Mapping[str, Any] | None = None,
         **_: Any,
     ) -> queue_declare_ok_t:
-        """Declare a queue. Its subscription is created when it is bound or used, see :class:`.definitions.Topology`.
+        """Declare a queue. Its subscription is created when it is bound or used, see :class:`.definitions.Definitions`.
 
         Returns:
             Its name, and 0 and 0: Pub/Sub tells neither the messages nor the consumers of a subscription.
@@ -117,12 +117,12 @@ class Channel(StdChannel):
         """
         name = queue or f"amq.gen-{uuid.uuid4().hex}"
         declared = Queue(name, durable, exclusive, auto_delete, dict(arguments or {}))
-        self._check().topology.declare_queue(declared, passive=passive)
+        self._check().definitions.declare_queue(declared, passive=passive)
         return queue_declare_ok_t(name, 0, 0)
 
     def queue_bind(self, queue: str, exchange: str = "", routing_key: str = "", **_: Any) -> None:
         """Bind a queue to an exchange, once for all its life."""
-        self._check().topology.bind(queue, exchange, routing_key)
+        self._check().definitions.bind(queue, exchange, routing_key)
 
     def queue_unbind(self, queue: str, exchange: str = "", *_: Any, **__: Any) -> None:
         """Not to be had, always ``NotSupported``: a subscription has its topic for all its life."""
@@ -145,7 +145,7 @@ class Channel(StdChannel):
         connection = self._check()
         for channel in list(connection.channels.values()):
             channel.forget_queue(queue)
-        connection.topology.delete_queue(queue)
+        connection.definitions.delete_queue(queue)
 
     def queue_purge(self, queue: str, **_: Any) -> int:
         """Throw away what is in a queue and not delivered; returns how many messages that were."""
@@ -214,8 +214,8 @@ class Channel(StdChannel):
             amqp.exceptions.AMQPError: see :mod:`kchat.transports.pubsub.errors`.
         """
         connection = self._check()
-        connection.topology.settle()
-        topic, kind, routing_key = connection.topology.route(exchange, routing_key)
+        connection.definitions.create_unbound()
+        topic, kind, routing_key = connection.definitions.route(exchange, routing_key)
         attributes = message.attributes
         if routing_key and kind != FANOUT:
             attributes = {**attributes, ROUTING_KEY: routing_key}
@@ -316,7 +316,7 @@ class Channel(StdChannel):
         tag = consumer_tag or f"ctag-{uuid.uuid4().hex}"
         if self._deliveries.has(tag):
             raise NotAllowed(f"consumer tag {tag!r} is in use")
-        found = connection.topology.consumed(queue)
+        found = connection.definitions.consumed(queue)
         self._deliveries.consume(
             tag, found, callback or _ignore, on_cancel, no_ack=no_ack, prefetch=self._prefetch
         )
@@ -333,7 +333,7 @@ class Channel(StdChannel):
     def basic_get(self, queue: str, no_ack: bool = False, **_: Any) -> Delivery | None:
         """The next message of a queue; ``None`` when there is none within the option's ``get_timeout``."""
         connection = self._check()
-        return self._deliveries.get(connection.topology.consumed(queue), no_ack=no_ack)
+        return self._deliveries.get(connection.definitions.consumed(queue), no_ack=no_ack)
 
     def basic_ack(self, delivery_tag: int, multiple: bool = False, **_: Any) -> None:
         """This message, or with ``multiple`` all up to it in the order of delivery, are done with.
@@ -353,7 +353,7 @@ class Channel(StdChannel):
         """
         self._check()
         if requeue:
-            self._deliveries.give_back(delivery_tag, multiple=multiple)
+            self._deliveries.requeue(delivery_tag, multiple=multiple)
         else:
             self._deliveries.acknowledge(delivery_tag, multiple=multiple)
 
@@ -364,7 +364,7 @@ class Channel(StdChannel):
     def basic_recover(self, requeue: bool = True, **_: Any) -> None:
         """Give back everything that is not acknowledged."""
         self._check()
-        self._deliveries.give_back_all()
+        self._deliveries.requeue_all()
 
     def message_to_python(self, raw_message: Delivery) -> Message:
         """A delivery as Kombu's consumers know it."""

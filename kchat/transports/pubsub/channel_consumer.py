@@ -27,11 +27,11 @@ class Unacked:
 
     ack_id: str
     acks: AckManager
-    consumer: Consumer | None
+    consumer: ChannelConsumer | None
     message_id: str
 
 
-class Consumer:
+class ChannelConsumer:
     """A consumer of a channel.
 
     Arguments:
@@ -79,4 +79,4 @@ class Consumer:
         if self.puller is not None:
             self.puller.stop(politely=politely)
         held, self.held = self.held, deque()
-        self.acks.give_back([received.ack_id for received, _ in held])
+        self.acks.requeue([received.ack_id for received, _ in held])

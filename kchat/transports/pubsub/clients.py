@@ -64,7 +64,7 @@ class Clients:
         self._subscriber: SubscriberClient | None = None
         try:
             self.project = project or self._default_project()
-            self._greet(options.connect_timeout)
+            self._probe(options.connect_timeout)
         except BaseException:
             self.close()
             raise
@@ -163,8 +163,8 @@ class Clients:
         self.channel.close()
 
     @property
-    def _way(self) -> str:
-        return "" if self.emulator else proxies.way_to(self.endpoint)
+    def _proxy(self) -> str:
+        return "" if self.emulator else proxies.note(self.endpoint)
 
     def _default_project(self) -> str:
         project = os.environ.get("GOOGLE_CLOUD_PROJECT") or os.environ.get("PUBSUB_PROJECT_ID")
@@ -176,7 +176,7 @@ class Clients:
             raise InvalidPath("no Google Cloud project is named: pubsub://PROJECT, or GOOGLE_CLOUD_PROJECT")
         return str(project)
 
-    def _greet(self, timeout: float) -> None:
+    def _probe(self, timeout: float) -> None:
         """See that somebody answers, and that the credentials are good for a token.
 
         A publish of nothing to nowhere needs no right, does nothing, and is answered by a refusal. (gRPC's own watch on the
@@ -187,10 +187,10 @@ class Clients:
         except Exception as exc:
             if errors.timed_out(exc):
                 raise RecoverableConnectionError(
-                    f"no answer from {self.endpoint} within {timeout:g} s{self._way}"
+                    f"no answer from {self.endpoint} within {timeout:g} s{self._proxy}"
                 ) from exc
             if not errors.is_answer(exc):
-                raise errors.translate(exc, f"connect to {self.endpoint}{self._way}") from exc
+                raise errors.translate(exc, f"connect to {self.endpoint}{self._proxy}") from exc
 
 
 def chunks(items: Sequence[str], size: int = 1000) -> list[Sequence[str]]:

@@ -16,7 +16,7 @@ from amqp.exceptions import AMQPError, RecoverableConnectionError
 
 from .channel import Channel
 from .clients import Clients
-from .definitions import Topology
+from .definitions import Definitions
 from .ownership_labels import Owner
 from .publishing import Publisher
 
@@ -71,7 +71,7 @@ class Connection:
         self.clients = Clients(project, options)
         self.publisher = Publisher(self.clients)
         self._owner = Owner()
-        self.topology = Topology(self.clients, self._owner)
+        self.definitions = Definitions(self.clients, self._owner)
         self.channels: dict[int, Channel] = {}
         self._ids = itertools.count(1)
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
@@ -79,7 +79,7 @@ class Connection:
         self._closed = False
         self._closing_until: float | None = None
         self._skips_remaining = False
-        self._given_back: OrderedDict[str, None] = OrderedDict()
+        self._requeued: OrderedDict[str, None] = OrderedDict()
         self._remembering = threading.Lock()
         self._pid = os.getpid()
 
@@ -115,7 +115,7 @@ class Connection:
     def failed(self, error: AMQPError) -> None:
         """The connection is of no use any more."""
         self._failure = self._failure or error
-        self._owner.leave()
+        self._owner.release()
 
     def drain_events(self, timeout: float | None = None, **_: Any) -> None:
         """Wait for the next message, confirm or failure, and tell the application.
@@ -128,7 +128,7 @@ class Connection:
             amqp.exceptions.AMQPError: what went wrong with a publish, a consumer or the connection.
         """
         self.check()
-        self.topology.settle()
+        self.definitions.create_unbound()
         for channel in list(self.channels.values()):
             if channel.deliver_held():
                 return
@@ -146,16 +146,16 @@ class Connection:
             if event():
                 return
 
-    def note_given_back(self, message_id: str) -> None:
+    def note_requeued(self, message_id: str) -> None:
         """A message goes back to its queue: when it comes again, it is redelivered."""
         with self._remembering:
-            self._given_back[message_id] = None
-            if len(self._given_back) > REMEMBERED:
-                self._given_back.popitem(last=False)
+            self._requeued[message_id] = None
+            if len(self._requeued) > REMEMBERED:
+                self._requeued.popitem(last=False)
 
-    def was_given_back(self, message_id: str) -> bool:
+    def was_requeued(self, message_id: str) -> bool:
         """Whether this connection has had that message before."""
-        return message_id in self._given_back
+        return message_id in self._requeued
 
     def is_consumed(self, queue: str) -> bool:
         """Whether a consumer of this connection is on that queue."""
@@ -179,7 +179,7 @@ class Connection:
         if left <= 0:
             return
         try:
-            self.topology.delete_queue(name, left)
+            self.definitions.delete_queue(name, left)
         except AMQPError as error:
             # Whatever the reason, the subscription expires by itself.
             logger.debug("%s", error)
@@ -198,7 +198,7 @@ class Connection:
             self.publisher.stop(self.time_to_close())
             for channel in list(self.channels.values()):
                 channel.close()
-            for name in self.topology.own_queues():
+            for name in self.definitions.own_queues():
                 self.delete_own(name)
         self.collect()
 
@@ -209,6 +209,6 @@ class Connection:
             channel.collect()
         self.channels.clear()
         if self._pid == os.getpid():
-            self._owner.leave()
+            self._owner.release()
             self.publisher.stop(0)
             self.clients.close()

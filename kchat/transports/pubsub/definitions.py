@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from .clients import Clients
 
 
-class Topology:
+class Definitions:
     """What this connection knows of exchanges and queues, and how it makes them.
 
     A queue becomes a subscription when it is bound, since a subscription has its topic from the start. Whatever else
-    happens first shows that it was meant for the default exchange: see :meth:`settle`.
+    happens first shows that it was meant for the default exchange: see :meth:`create_unbound`.
 
     From any thread: a lock is held while something is declared. A queue is bound by the thread that declared it, so that
     what another thread does meanwhile settles nothing.
@@ -147,9 +147,9 @@ class Topology:
             kchat.transports.pubsub.errors.NotSupported: see :func:`kchat.transports.pubsub.bindings.check_queue`.
         """
         with self._lock:
-            self.settle()
+            self.create_unbound()
             if passive:
-                self.settle(queue.name)
+                self.create_unbound(queue.name)
                 self._check_access(self._look_up(queue.name, self._queues.get(queue.name)))
                 return
             bindings.check_queue(queue)
@@ -170,11 +170,11 @@ class Topology:
             kchat.transports.pubsub.errors.NotSupported: it has another binding already.
         """
         if not exchange:
-            return  # every queue is bound to the default exchange, unless to another: see settle
+            return  # every queue is bound to the default exchange, unless to another: see create_unbound
         with self._lock:
             unbound = self._unbound.get(get_ident())
             if unbound is not None and unbound.name != name:
-                self.settle()
+                self.create_unbound()
             self._bind(name, exchange, routing_key)
 
     def _bind(self, name: str, exchange: str, routing_key: str) -> None:
@@ -205,7 +205,7 @@ class Topology:
     def _note_bound(self, queue: Queue) -> None:
         self._unbound = {thread: each for thread, each in self._unbound.items() if each is not queue}
 
-    def settle(self, name: str | None = None) -> None:
+    def create_unbound(self, name: str | None = None) -> None:
         """A queue that was declared and not bound is one of the default exchange, unless it exists already.
 
         Arguments:
@@ -225,7 +225,7 @@ class Topology:
                 found = self._subscriptions.get(queue.name)
             except (NotFound, AccessRefused):
                 found = None
-            if found is not None and not self._subscriptions.took_over(queue, found):
+            if found is not None and not self._subscriptions.take_over(queue, found):
                 self._subscriptions.check_owner(queue, found)
                 self._subscriptions.check_times(queue, found)
                 self._adopt(queue, found)
@@ -240,7 +240,7 @@ class Topology:
 
     def _known(self, name: str) -> Queue | None:
         """What this connection knows of a queue that is there; ``None`` if it has to be looked up."""
-        self.settle(name)
+        self.create_unbound(name)
         queue = self._queues.get(name)
         # Another connection's own may have ended with it, and be somebody else's now.
         return None if queue is None or queue.exchange is None or queue.foreign else queue
@@ -279,7 +279,7 @@ class Topology:
             amqp.exceptions.NotFound: there is none of that name.
             amqp.exceptions.ResourceLocked: it is another process's own.
         """
-        self.settle()
+        self.create_unbound()
         queue = self._known(name)
         if queue is None:
             try:

@@ -45,7 +45,7 @@ class Owner:
         self.name = uuid.uuid4().hex
         _open[self.name] = self
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """The connection is closed or lost: what it owned may be taken over. Safe to repeat."""
         _open.pop(self.name, None)
 

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
     from .ack_manager import AckManager
 
-LAST_WORDS = 0.2
+STREAM_CLOSE_TIMEOUT = 0.2
 """Seconds that the service has to end a stream in good order, so that what is under way can be given back."""
 
 
-class Room:
+class FlowControl:
     """Bounds what is here and not yet with the application, in messages and bytes.
 
     Arguments:
@@ -41,7 +41,7 @@ class Room:
         self._open = True
         self._limit = messages
 
-    def enter(self, size: int) -> bool:
+    def acquire(self, size: int) -> bool:
         """Wait for room, and take it. False when nobody will make room any more."""
         with self._changed:
             self._changed.wait_for(
@@ -53,7 +53,7 @@ class Room:
             self._bytes -= size
             return self._open
 
-    def leave(self, size: int) -> None:
+    def release(self, size: int) -> None:
         """One that had entered is with the application now."""
         with self._changed:
             self._free += 1
@@ -105,7 +105,9 @@ class Puller:
         self._acks = acks
         self._deliver = deliver
         self._failed = failed
-        self.room = Room(max(self._limit, clients.options.max_messages), clients.options.max_bytes)
+        self.flow_control = FlowControl(
+            max(self._limit, clients.options.max_messages), clients.options.max_bytes
+        )
         self._stopped = threading.Event()
         self._requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._call: Any = None
@@ -117,13 +119,13 @@ class Puller:
         """Take no more messages. What was received and not delivered is given back.
 
         Arguments:
-            politely: let the service end the stream, for :data:`LAST_WORDS` at most; else break it off.
+            politely: let the service end the stream, for :data:`STREAM_CLOSE_TIMEOUT` at most; else break it off.
         """
         self._stopped.set()
-        self.room.close()
+        self.flow_control.close()
         self._requests.put(None)
         if politely:
-            self._thread.join(LAST_WORDS)
+            self._thread.join(STREAM_CLOSE_TIMEOUT)
         if self._call is not None:
             self._call.cancel()
 
@@ -137,7 +139,7 @@ class Puller:
         if self._clients.emulator or wanted <= self._limit:
             return
         self._limit = max(wanted, self._limit * 3 // 2)
-        self.room.widen(self._limit)
+        self.flow_control.widen(self._limit)
         self._requests.put(None)
 
     def _run(self) -> None:
@@ -203,7 +205,7 @@ class Puller:
         received = self._acks.hold(received)
         for position, message in enumerate(received):
             size = len(message.message.data)
-            if self._stopped.is_set() or not self.room.enter(size):
-                self._acks.give_back([unwanted.ack_id for unwanted in received[position:]])
+            if self._stopped.is_set() or not self.flow_control.acquire(size):
+                self._acks.requeue([unwanted.ack_id for unwanted in received[position:]])
                 return
             self._deliver(message, size)

@@ -90,7 +90,7 @@ class Subscriptions:
                         f"queue {queue.name!r} exists, and is not this connection's"
                     ) from None
                 return  # whoever may not look takes it as it is
-            if not self.took_over(queue, found):
+            if not self.take_over(queue, found):
                 self._compare(queue, found, topic)
                 return
         else:
@@ -98,9 +98,9 @@ class Subscriptions:
         queue.owned, queue.foreign = queue.exclusive, False
         if since is not None:
             self._seek(queue, float(since))
-        self._tell_of_rounding(queue)
+        self._log_rounding(queue)
 
-    def took_over(self, queue: Queue, found: types.Subscription) -> bool:
+    def take_over(self, queue: Queue, found: types.Subscription) -> bool:
         """Delete what a dead owner has left under this name: with its owner, an exclusive queue ends.
 
         A name that a living process uses again and again, as a Celery worker does, would stay locked for a day.
@@ -170,7 +170,7 @@ class Subscriptions:
                 )
 
     @staticmethod
-    def _tell_of_rounding(queue: Queue) -> None:
+    def _log_rounding(queue: Queue) -> None:
         expires = queue.times.expires
         if expires is not None and expires < SHORTEST_EXPIRY.total_seconds() * 1000:
             logger.info(
