@@ -88,5 +88,5 @@ def dropped(db: sqlite3.Connection, queue: int) -> int:
 
 
 def was_told(db: sqlite3.Connection, queue: int, count: int) -> None:
-    """A reader was told of so many, in the caller's transaction."""
+    """A reader was told of ``count`` of them, in the caller's transaction."""
     db.execute("UPDATE queue SET dropped = max(0, dropped - ?) WHERE id = ?", (count, queue))

@@ -90,7 +90,7 @@ class Channel(Declarations):
         gets the message. A fanout exchange keeps such a message in its history all the same.
 
         Raises:
-            amqp.exceptions.NotFound: there is no such exchange.
+            amqp.exceptions.NotFound: the exchange does not exist.
             amqp.exceptions.ContentTooLarge: the body is over ``max_message_bytes``.
             amqp.exceptions.AMQPError: see :mod:`.errors`; nothing was stored.
         """
@@ -159,7 +159,7 @@ class Channel(Declarations):
             str: the tag.
 
         Raises:
-            amqp.exceptions.NotFound: there is no such queue.
+            amqp.exceptions.NotFound: the queue does not exist.
             amqp.exceptions.ResourceLocked: it is exclusive to another connection.
             amqp.exceptions.NotAllowed: the tag is in use on this channel.
         """

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .options import Options
     from .watch import Watch
 
-#: Seconds between two looks, while waiting, whether the file is still there and who is alive.
+#: Seconds between two looks, while waiting, whether the file is still there, and which owners are alive.
 _HOUSEKEEPING = 1.0
 
 #: Seconds to wait for other processes' locks when closing.
@@ -123,7 +123,7 @@ class Connection:
                 self.store.close()
 
     def register(self, loop: Any) -> None:
-        """Have an event loop of Kombu's deliver messages in place of ``drain_events``."""
+        """Have an event loop of Kombu's deliver messages instead of ``drain_events``."""
         from .event_loop import Registration  # only Celery's workers need it, and it loads ctypes
 
         if self._registration is not None:
@@ -203,7 +203,7 @@ class Connection:
             self._watch.close()
             self._watch = None
         if self._watch is None:
-            from .watch import Watch  # only who waits for long needs it, and it loads ctypes
+            from .watch import Watch  # only a long wait needs it, and it loads ctypes
 
             self._watched = self.store.openings
             self._watch = Watch(*self.store.paths)

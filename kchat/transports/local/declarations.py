@@ -176,7 +176,7 @@ class Declarations(base.StdChannel):
         """Bind a queue to an exchange.
 
         Raises:
-            amqp.exceptions.NotFound: there is no such queue or exchange.
+            amqp.exceptions.NotFound: the queue or exchange does not exist.
             amqp.exceptions.ResourceLocked: the queue is exclusive to another connection.
             amqp.exceptions.AccessRefused: the default exchange, to which nothing can be bound.
         """
@@ -197,7 +197,7 @@ class Declarations(base.StdChannel):
         """Take a binding away, if it is there. What came by it and waits in the queue stays.
 
         Raises:
-            amqp.exceptions.NotFound: there is no such queue or exchange.
+            amqp.exceptions.NotFound: the queue or exchange does not exist.
             amqp.exceptions.AccessRefused: the default exchange.
         """
         if not exchange:
@@ -212,7 +212,7 @@ class Declarations(base.StdChannel):
     def queue_delete(
         self, queue: str = "", if_unused: bool = False, if_empty: bool = False, nowait: bool = False, **_: Any
     ) -> int:
-        """Delete a queue; returns how many messages were ready in it, 0 where there is no such queue.
+        """Delete a queue; returns how many messages were ready in it, 0 if the queue does not exist.
 
         Raises:
             amqp.exceptions.PreconditionFailed: ``if_unused`` and it has consumers, ``if_empty`` and it is not.

@@ -7,7 +7,7 @@ somebody keeps the file locked      ``RecoverableConnectionError``        yes
 the file went away, was replaced    ``ConnectionForced`` 320              yes: connect again
 no space left, over a quota         ``ResourceError`` 506                 yes
 no permission, a read-only file     ``AccessRefused`` 403                 no
-no room there: not a database, ...  ``NotAllowed`` 530                    no
+not a room: not a database, ...  ``NotAllowed`` 530                    no
 a damaged file                      ``InternalError`` 541                 no
 anything else                       ``RecoverableConnectionError``        perhaps
 ==================================  ====================================  ==========================
@@ -44,7 +44,7 @@ class OpeningRefused(AccessRefused, NotOpened):
 
 
 class OpeningNotAllowed(NotAllowed, NotOpened):
-    """There is no room, and there can be none."""
+    """The path cannot be a room."""
 
 
 class OpeningFailed(InternalError, NotOpened):
@@ -89,7 +89,7 @@ def not_opened(exc: AMQPError) -> AMQPError:
 
 def no_folder(path: str) -> AMQPError:
     """The error for a file in a folder that is not there, where none is made."""
-    return OpeningNotAllowed(f"{path}: there is no folder {Path(path).parent}")
+    return OpeningNotAllowed(f"{path}: the folder {Path(path).parent} does not exist")
 
 
 def is_busy(exc: BaseException) -> bool:

@@ -52,18 +52,18 @@ def resolve(path: str) -> str:
 
 
 def make(path: str) -> None:
-    """Make the file if it is not there, and its folder. What a deleted file has left beside it is removed before.
+    """Create the file and its folder if they do not exist. What a deleted file has left beside it is removed first.
 
     Raises:
-        OSError: it cannot be made.
-        amqp.exceptions.NotAllowed: something else is in its place, or in that of its log.
+        OSError: it cannot be created.
+        amqp.exceptions.NotAllowed: something else is at its name, or at that of its log.
     """
     folder = Path(path).parent
     if not folder.is_dir():
         folder.mkdir(0o700, parents=True, exist_ok=True)
     if os.path.lexists(path):
         return
-    # Those who make it at the same time do it one after the other: else one removes another's log as an old one.
+    # Processes that create it at the same time take turns: else one removes another's log as an old one.
     with _locked(folder):
         if os.path.lexists(path):
             return
@@ -76,7 +76,7 @@ def make(path: str) -> None:
 def _locked(folder: Path) -> Iterator[None]:
     try:
         fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError:  # one that may be written to but not be read: as well as it goes
+    except OSError:  # one that may be written to but not be read: without a lock
         yield
         return
     try:
@@ -96,7 +96,7 @@ def _remove_leftover(path: str, suffix: str) -> None:
     """Remove the log of a file that is gone; SQLite would take it for the new one's.
 
     Raises:
-        amqp.exceptions.NotAllowed: it is something else, which only its owner may judge.
+        amqp.exceptions.NotAllowed: it is something else, which only its owner can judge.
     """
     try:
         status = os.lstat(path)
@@ -127,7 +127,7 @@ def check(path: str) -> None:
 
     Raises:
         OSError: the file is not there.
-        amqp.exceptions.NotAllowed: it is no regular file, or has several names.
+        amqp.exceptions.NotAllowed: it is not a regular file, or has several names.
         amqp.exceptions.AccessRefused: this account may not use one of them.
     """
     check_kind(path)
@@ -154,7 +154,7 @@ def check_beside(path: str) -> None:
     """Look at the files beside it.
 
     Raises:
-        amqp.exceptions.NotAllowed: one of them is no regular file, or has several names, or is a rollback journal.
+        amqp.exceptions.NotAllowed: one of them is not a regular file, or has several names, or is a rollback journal.
     """
     for suffix in (LOG, INDEX, JOURNAL):
         _check_one_beside(path + suffix, suffix)

@@ -69,14 +69,14 @@ def read(db: sqlite3.Connection) -> Limits:
 
 
 def change(room: Store, **wanted: Any) -> Limits:
-    """Set some of a room's limits, larger or smaller: for its host, who says so explicitly.
+    """Set some of a room's limits, larger or smaller: for its host, explicitly.
 
     Arguments:
         room: the open file.
         wanted: limits by name.
 
     Returns:
-        Limits: all that it has from now on. Whoever has the room open heeds them within a second.
+        Limits: all that it has from now on. Everyone who has the room open follows them within a second.
     """
     room.limits = replace(room.limits, **wanted)
     room.write(lambda db: store(db, room.limits))

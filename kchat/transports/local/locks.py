@@ -7,7 +7,7 @@ nothing else. Where the system has no such locks, POSIX locks are used, as far a
 
 An owner is a connection with exclusive queues, consumers or unacknowledged messages. It has a number, and a lock on the
 byte that the number stands for. The lock goes with its process and stays while the process is merely stopped, so
-whoever finds it gone knows that the owner is dead: no clock is involved.
+a lock that is gone means that the owner is dead: no clock is involved.
 
 Closing *any* descriptor of a file drops all POSIX locks that the process has on it, SQLite's among them. So there is
 one descriptor for each file and process, and it is closed only after the last SQLite connection to that file.

@@ -1,7 +1,7 @@
 """Marks in a room's history, a few hundred for all of it, by which it is measured without being read.
 
-A mark says of its exchange: all messages up to this ``seq`` take so many bytes, none of them has a later time, and they
-were there when the room's clock showed so much. Publishers make one now and then; a message costs nothing for it.
+A mark says of its exchange how many bytes all messages up to this ``seq`` take, their latest time, and what the room's
+clock showed by then. Publishers make one now and then; a message costs nothing for it.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ COLUMNS = (
 #: turned, of which an acknowledgement has nothing to remove.
 Row = tuple[int, int, str, str, str, "float | None", bytes]
 
-#: Stands for a body that is over the limit of who reads it, or that is no bytes: nobody misses a message untold.
+#: Replaces a body that is over the reader's limit, or is not bytes: no message is missed silently.
 _UNREADABLE = b"(kchat: a message whose body is too large to be read here, or damaged)"
 
 EXPIRES_AT: Final = 5

@@ -46,11 +46,11 @@ class PollingInterval:
         return self.looked_at + (ASLEEP if told else self.pause) - now
 
     def is_quiet(self) -> bool:
-        """Whether nobody has written for so long that the kernel may be left to wake us."""
+        """Whether nobody has written for :data:`LIVELY` seconds, so that the kernel can be left to wake us."""
         return self.pause >= LONGEST and self.looked_at - self._written_at > LIVELY
 
     def looked(self, now: float, found: int, *, written: bool) -> None:
-        """There was a look: it found so many messages, and perhaps that somebody wrote anything at all."""
+        """Note a look: how many messages it found, and whether anybody wrote anything at all."""
         self.looked_at = now
         if written:
             self._written_at = now
@@ -59,7 +59,7 @@ class PollingInterval:
             dense = min(max(self.pause * 1.5, SHORTEST), DENSE_LONGEST)
             self.pause = dense if found >= DENSE else SHORTEST
         elif now - self._news_at > LIVELY:
-            # Others may be writing to each other all the time, which is no reason to look more often.
+            # Others may be writing to each other all the time, which does not make looking more often worthwhile.
             self.pause = min(max(self.pause * 1.5, SHORTEST), LONGEST)
         else:
             self.pause = SHORTEST

@@ -43,13 +43,13 @@ _ROUTES = 4096
 #: Seconds between two looks at the write-ahead log.
 _LOG_CHECK = 0.005
 
-#: Seconds between two looks at who is alive, and at history.
+#: Seconds between two checks of owners and history.
 _HOUSEKEEPING = 1.0
 
 #: Seconds after which pruning is left for the next time.
 _PRUNE_SECONDS = 0.01
 
-#: After so many bytes of messages history is pruned: an eighth of what one step removes. A message counts with
+#: Bytes of messages after which history is pruned: an eighth of what one step removes. A message counts with
 #: about what it takes in the file besides its body.
 _PRUNE_BYTES = 512 * 1024
 _OVERHEAD = 200
@@ -88,7 +88,7 @@ class Publisher:
             bool: whether any queue is bound that gets it.
 
         Raises:
-            amqp.exceptions.NotFound: there is no such exchange.
+            amqp.exceptions.NotFound: the exchange does not exist.
             amqp.exceptions.ContentTooLarge: the body is over ``max_message_bytes``; nothing was stored.
             amqp.exceptions.AMQPError: see :mod:`.errors`; nothing was stored.
         """

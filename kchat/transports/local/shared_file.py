@@ -1,6 +1,6 @@
 """A room's file as it is shared with other processes: opened by one at a time, and left when its log was removed.
 
-SQLite finds its log by name. Where somebody has removed it (``rm room.db-wal``), those who have it open would go on
+SQLite finds its log by name. If it is removed (``rm room.db-wal``), connections that have it open would go on
 writing into a file that nobody else sees. So each connection compares what is open with what is at the names, and moves:
 what is in the removed log is copied into the file before anybody opens a new one.
 """
@@ -166,7 +166,7 @@ class SharedFile(Database):
         self._identity = self._files.now()
         mark = log_mark(self._identity[2:4], self._identity[4:6])
         # Nothing is written into a log that SQLite has created just now because the one that was here was removed:
-        # those who still use that would take it for a stranger's.
+        # connections that still use that would take it for a stranger's.
         if here in (-1, mark):
             if self.attempt(is_closed):
                 self.attempt(opening.open_log, "BEGIN IMMEDIATE")

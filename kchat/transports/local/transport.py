@@ -59,7 +59,7 @@ Transport Options
   These four are the room's and not the connection's: they are written into its file where it is made. Afterwards a
   URL can make them larger, for everybody, but not smaller: that is ignored, and told.
 * ``max_message_bytes``: the largest body. Default 67108864 (64 MiB). Of a larger one in the file, which was sent with
-  another limit, a reader is told in its place.
+  another limit, a reader gets a notice instead.
 * ``drain_batch``: messages that one ``drain_events`` may deliver. Default 1; some hundred are several times faster.
 """
 
@@ -165,7 +165,7 @@ class Transport(base.Transport):
         connection.register(loop)
 
     def waker(self, connection: Connection) -> Waker:
-        """What ends :meth:`drain_events` early, from any thread. Whoever closes the connection closes it."""
+        """What ends :meth:`drain_events` early, from any thread. Close it with the connection."""
         connection.waker = Waker()
         return connection.waker
 

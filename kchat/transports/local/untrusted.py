@@ -1,6 +1,6 @@
-"""What is in a room's file is whoever's who wrote it: bounds for SQLite, and a look at the schema before it is used.
+"""A room's file may be a stranger's: limits for SQLite, and a check of the schema before it is used.
 
-A file that looks like a room may hold a view in place of a table, a trigger, an expression that SQLite would run, or a
+A file that looks like a room may hold a view instead of a table, a trigger, an expression that SQLite would run, or a
 tree of pages that never ends. So a file has to have exactly the tables that kchat makes, with the kinds of values that
 it writes; and SQLite's work is interrupted by signals, and when it takes too long.
 See "Defense Against The Dark Arts", https://www.sqlite.org/security.html.

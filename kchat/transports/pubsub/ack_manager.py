@@ -19,7 +19,7 @@ class AckManager:
     """Holds the messages of one subscription that were delivered to one channel and are not settled.
 
     Acknowledgements go out from a thread of its own, all that have gathered in one request; so do messages that are
-    given back, and extensions of the others' deadlines. It also asks for a sign of life when all is quiet: a link that
+    given back, and extensions of the others' deadlines. It also sends a heartbeat when all is quiet: a link that
     drops packets ends no stream (the stream's own pings are left to gRPC's defaults, which servers limit).
 
     Arguments:
@@ -38,7 +38,7 @@ class AckManager:
         self._handles: dict[str, str] = {}
         """The handle (``ack_id``) of each message that is held, by message id."""
         self._messages: dict[str, str] = {}
-        """The other way round."""
+        """The message id of each handle."""
         self._copies: dict[str, list[str]] = {}
         """Handles of the same message, sent again while it is held, by its first one."""
         self._acked: list[str] = []
@@ -50,10 +50,10 @@ class AckManager:
         self._thread.start()
 
     def hold(self, received: Iterable[Any]) -> list[Any]:
-        """These have arrived.
+        """Hold messages that have arrived.
 
         Returns:
-            Those that were not here already: a message whose deadline was missed is sent again, under another handle. It is
+            Those that were not held already: a message whose deadline was missed is sent again, under another handle. It is
             one message all the same, and settled under all its handles.
         """
         now = monotonic()
@@ -72,11 +72,11 @@ class AckManager:
         return new
 
     def acknowledge(self, ack_ids: list[str]) -> None:
-        """These are done with."""
+        """Acknowledge these."""
         self._settle(ack_ids, self._acked)
 
     def requeue(self, ack_ids: list[str]) -> None:
-        """These are somebody else's; or ours again, later."""
+        """Return these to the queue, for any consumer."""
         self._settle(ack_ids, self._requeued)
 
     def _settle(self, ack_ids: list[str], into: list[str]) -> None:
@@ -97,12 +97,12 @@ class AckManager:
             self._changed.notify_all()
 
     def wait(self, timeout: float) -> bool:
-        """After :meth:`finish`: whether the service has confirmed everything within so many seconds."""
+        """After :meth:`finish`: whether the service has confirmed everything within ``timeout`` seconds."""
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
     def drop(self) -> None:
-        """End without a word to the service."""
+        """End without telling the service."""
         with self._changed:
             for ids in (self._held, self._acked, self._requeued):
                 ids.clear()
@@ -163,15 +163,13 @@ class AckManager:
         self._answered_at = monotonic()
 
     def _send_heartbeat(self, timeout: float) -> None:
-        """A request that asks for nothing needs no other right than to consume, and is answered by a refusal."""
+        """A request for nothing needs only the right to consume, and is answered by a refusal."""
         request = types.AcknowledgeRequest(subscription=self._subscription, ack_ids=[])
         try:
             self._call(self._clients.subscriber.acknowledge, request, timeout)
         except (ChannelError, ResourceError):
-            self._answered_at = (
-                monotonic()
-            )  # whatever it says, it is there; the stream has the say about the rest
+            self._answered_at = monotonic()  # any answer proves that it is alive; the stream tells the rest
         except RecoverableConnectionError as exc:
             raise RecoverableConnectionError(
-                f"no sign of life from {self._clients.endpoint} within {timeout:g} s"
+                f"no answer to a heartbeat from {self._clients.endpoint} within {timeout:g} s"
             ) from exc

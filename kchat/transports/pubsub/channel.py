@@ -35,7 +35,7 @@ class Channel(StdChannel):
     """AMQP's methods, as py-amqp's channel and Kombu's virtual channel have them.
 
     Arguments:
-        connection: whose it is.
+        connection: that it belongs to.
         channel_id: its number there.
 
     Attributes:
@@ -77,7 +77,7 @@ class Channel(StdChannel):
         arguments: Mapping[str, Any] | None = None,  # none is known
         **_: Any,
     ) -> None:
-        """Make sure that an exchange is there: see :meth:`.definitions.Definitions.declare_exchange`."""
+        """Make sure that an exchange exists: see :meth:`.definitions.Definitions.declare_exchange`."""
         self._check().definitions.declare_exchange(exchange, type, passive=passive)
 
     def exchange_delete(self, exchange: str, if_unused: bool = False, **_: Any) -> None:
@@ -85,7 +85,7 @@ class Channel(StdChannel):
         self._check().definitions.delete_exchange(exchange, if_unused=if_unused)
 
     def exchange_bind(self, destination: str, source: str = "", *_: Any, **__: Any) -> None:
-        """Not to be had, always ``NotSupported``: a topic takes its messages from publishers only."""
+        """Not supported, always ``NotSupported``: a topic takes its messages from publishers only."""
         raise NotSupported(f"Pub/Sub cannot bind exchange {destination!r} to exchange {source!r}")
 
     exchange_unbind = exchange_bind
@@ -125,7 +125,7 @@ class Channel(StdChannel):
         self._check().definitions.bind(queue, exchange, routing_key)
 
     def queue_unbind(self, queue: str, exchange: str = "", *_: Any, **__: Any) -> None:
-        """Not to be had, always ``NotSupported``: a subscription has its topic for all its life."""
+        """Not supported, always ``NotSupported``: a subscription never changes its topic."""
         raise NotSupported(f"Pub/Sub cannot unbind queue {queue!r} from {exchange!r}: delete the queue")
 
     def queue_delete(
@@ -148,12 +148,12 @@ class Channel(StdChannel):
         connection.definitions.delete_queue(queue)
 
     def queue_purge(self, queue: str, **_: Any) -> int:
-        """Throw away what is in a queue and not delivered; returns how many messages that were."""
+        """Remove what is in a queue and not delivered; returns the number of messages."""
         self._check()
         return self._deliveries.purge(queue)
 
     def forget_queue(self, queue: str) -> None:
-        """A queue is about to be deleted by this connection: its consumers end without being told."""
+        """End the consumers of a queue that this connection is about to delete, without telling them."""
         self._deliveries.forget(queue)
 
     # ---- publishing
@@ -174,8 +174,8 @@ class Channel(StdChannel):
             priority: travels, and means nothing to Pub/Sub.
             content_type: as in AMQP.
             content_encoding: as in AMQP.
-            headers: application headers; a value that is no text has to be fit for JSON.
-            properties: AMQP's basic properties; and ``ordering_key``, Pub/Sub's own, in place of the one that the
+            headers: application headers; a value other than text has to be fit for JSON.
+            properties: AMQP's basic properties; and ``ordering_key``, Pub/Sub's own, instead of the one that the
                 exchange would give.
 
         Raises:
@@ -268,7 +268,7 @@ class Channel(StdChannel):
     def basic_qos(
         self, prefetch_size: int = 0, prefetch_count: int = 0, a_global: bool = False, **_: Any
     ) -> None:
-        """Bound how many messages may be unacknowledged; 0 for any number.
+        """Limit the number of unacknowledged messages; 0 for no limit.
 
         As on RabbitMQ (https://www.rabbitmq.com/docs/consumer-prefetch#overview): of each consumer that follows, or with
         ``a_global`` of all consumers of this channel together, from now on.
@@ -297,7 +297,7 @@ class Channel(StdChannel):
             consumer_tag: default a new one.
             no_local: without effect.
             no_ack: messages count as acknowledged when they are delivered.
-            exclusive: not to be had.
+            exclusive: not supported.
             callback: called with each :class:`~kchat.transports.pubsub.messages.Delivery`.
             on_cancel: called with the tag when somebody else has deleted the queue. Without it, ``drain_events`` raises
                 ``NotFound``.
@@ -307,12 +307,12 @@ class Channel(StdChannel):
             The consumer's tag.
 
         Raises:
-            amqp.exceptions.NotFound: there is no such queue.
-            kchat.transports.pubsub.errors.NotSupported: exclusively: Pub/Sub lets everybody pull who may.
+            amqp.exceptions.NotFound: the queue does not exist.
+            kchat.transports.pubsub.errors.NotSupported: exclusively: Pub/Sub has no exclusive consumers.
         """
         connection = self._check()
         if exclusive:
-            raise NotSupported(f"consume from {queue!r} exclusively: Pub/Sub does not tell who else does")
+            raise NotSupported(f"consume from {queue!r} exclusively: Pub/Sub has no exclusive consumers")
         tag = consumer_tag or f"ctag-{uuid.uuid4().hex}"
         if self._deliveries.has(tag):
             raise NotAllowed(f"consumer tag {tag!r} is in use")
@@ -336,20 +336,20 @@ class Channel(StdChannel):
         return self._deliveries.get(connection.definitions.consumed(queue), no_ack=no_ack)
 
     def basic_ack(self, delivery_tag: int, multiple: bool = False, **_: Any) -> None:
-        """This message, or with ``multiple`` all up to it in the order of delivery, are done with.
+        """Acknowledge a message, or with ``multiple`` all up to it in the order of delivery.
 
         Raises:
-            amqp.exceptions.PreconditionFailed: there is no such unacknowledged message. (One that needs no
+            amqp.exceptions.PreconditionFailed: no such message is unacknowledged. (One that needs no
                 acknowledgement may be acknowledged.)
         """
         self._check()
         self._deliveries.acknowledge(delivery_tag, multiple=multiple)
 
     def basic_reject(self, delivery_tag: int, requeue: bool = True, multiple: bool = False, **_: Any) -> None:
-        """Give a message back to its queue, or throw it away.
+        """Return a message to its queue, or drop it.
 
         Raises:
-            amqp.exceptions.PreconditionFailed: there is no such unacknowledged message.
+            amqp.exceptions.PreconditionFailed: no such message is unacknowledged.
         """
         self._check()
         if requeue:
@@ -362,7 +362,7 @@ class Channel(StdChannel):
         self.basic_reject(delivery_tag, requeue=requeue, multiple=multiple)
 
     def basic_recover(self, requeue: bool = True, **_: Any) -> None:
-        """Give back everything that is not acknowledged."""
+        """Return everything that is not acknowledged."""
         self._check()
         self._deliveries.requeue_all()
 
@@ -371,7 +371,7 @@ class Channel(StdChannel):
         return raw_message.to_kombu()
 
     def deliver_held(self) -> bool:
-        """Deliver one message that waited for room among the unacknowledged; False when there is none."""
+        """Deliver one message that waited because of the prefetch count; False when there is none."""
         return self._deliveries.deliver_held()
 
     def consumes(self, queue: str) -> bool:
@@ -381,7 +381,7 @@ class Channel(StdChannel):
     # ---- the end
 
     def close(self, **_: Any) -> None:
-        """End consumers, give back what is unacknowledged, and wait until the service has every acknowledgement.
+        """End consumers, requeue what is unacknowledged, and wait until the service has every acknowledgement.
 
         That takes the option's ``close_timeout`` at most.
         """
@@ -393,7 +393,7 @@ class Channel(StdChannel):
         self.collect()
 
     def collect(self) -> None:
-        """Drop everything without a word to the service."""
+        """Drop everything without telling the service."""
         self.is_open = False
         self._deliveries.drop()
         connection: Connection | None = self.connection

@@ -45,7 +45,7 @@ class Clients:
         options: the transport options.
 
     Raises:
-        kchat.transports.pubsub.errors.NoCredentials: there are no Application Default Credentials.
+        kchat.transports.pubsub.errors.NoCredentials: Application Default Credentials are missing.
         amqp.exceptions.RecoverableConnectionError: nothing answers there within the connect timeout.
         amqp.exceptions.InvalidPath: no project is named anywhere.
     """
@@ -124,10 +124,10 @@ class Clients:
         Arguments:
             method: of one of the two clients.
             request: its request.
-            doing: what for; stands in errors.
+            doing: what for; appears in errors.
             timeout: seconds, default the connect timeout. A service that cannot be reached is not tried for longer
                 than the connect timeout.
-            give_up: when set, there is no further try.
+            give_up: when set, the call is not tried again.
 
         Raises:
             amqp.exceptions.AMQPError: see :mod:`kchat.transports.pubsub.errors`.
@@ -177,7 +177,7 @@ class Clients:
         return str(project)
 
     def _probe(self, timeout: float) -> None:
-        """See that somebody answers, and that the credentials are good for a token.
+        """Make sure that the service answers, and that the credentials are good for a token.
 
         A publish of nothing to nowhere needs no right, does nothing, and is answered by a refusal. (gRPC's own watch on the
         channel's state can hang the interpreter's exit: its thread may hold a lock that the exit waits for.)

@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 REMEMBERED = 1000
-"""So many messages that were given back are known again when they come back."""
+"""Maximum number of requeued messages that are recognised when they come again."""
 
 Event = Callable[[], bool]
 """What Google's threads report, run by :meth:`Connection.drain_events`; returns whether it reached the application."""
 
 
 class Waker:
-    """Ends the wait of whoever drains events, or the next one. As :class:`kchat.transports.waker.Waker`."""
+    """Ends the wait in ``drain_events``, or the next one. As :class:`kchat.transports.waker.Waker`."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection: Connection | None = connection
@@ -109,11 +109,11 @@ class Connection:
         return channel
 
     def report(self, event: Event) -> None:
-        """Have something done by whoever drains events. From any thread."""
+        """Have something done by the thread that drains events. From any thread."""
         self._events.put(event)
 
     def failed(self, error: AMQPError) -> None:
-        """The connection is of no use any more."""
+        """The connection is lost."""
         self._failure = self._failure or error
         self._owner.release()
 
@@ -147,7 +147,7 @@ class Connection:
                 return
 
     def note_requeued(self, message_id: str) -> None:
-        """A message goes back to its queue: when it comes again, it is redelivered."""
+        """Note that a message goes back to its queue: when it comes again, it is redelivered."""
         with self._remembering:
             self._requeued[message_id] = None
             if len(self._requeued) > REMEMBERED:
@@ -162,7 +162,7 @@ class Connection:
         return any(channel.consumes(queue) for channel in self.channels.values())
 
     def time_to_close(self) -> float:
-        """Seconds left for what is said to the service at the end."""
+        """Seconds left for the requests to the service at the end."""
         if self._skips_remaining:
             return 0.0
         if self._closing_until is None:
@@ -170,7 +170,7 @@ class Connection:
         return max(0.0, self._closing_until - monotonic())
 
     def skip_remaining(self) -> None:
-        """Something that was said at the end went unanswered: nothing more is said, the link may be dead."""
+        """A request at the end went unanswered: no more are sent, the link may be dead."""
         self._skips_remaining = True
 
     def delete_own(self, name: str) -> None:
@@ -203,7 +203,7 @@ class Connection:
         self.collect()
 
     def collect(self) -> None:
-        """Drop everything without a word to the service."""
+        """Drop everything without telling the service."""
         self._closed = True
         for channel in list(self.channels.values()):
             channel.collect()

@@ -50,7 +50,7 @@ class Definitions:
     # ---- exchanges
 
     def declare_exchange(self, name: str, kind: str, *, passive: bool) -> None:
-        """Make sure that a topic is there for an exchange.
+        """Make sure that the topic of an exchange exists.
 
         Raises:
             amqp.exceptions.NotFound: it is not, and the declaration is passive.
@@ -67,7 +67,7 @@ class Definitions:
             return
         labels = {**ownership_labels.APP, bindings.TYPE_LABEL: kind}
         if not self._create_topic(topic, labels, f"declare exchange {name}"):
-            with suppress(AccessRefused):  # whoever may not look takes it as it is
+            with suppress(AccessRefused):  # without the right to look, it is taken as it is
                 found = self._type_of(topic, name)
                 if found != kind:
                     raise PreconditionFailed(
@@ -88,7 +88,7 @@ class Definitions:
         return str(found.labels.get(bindings.TYPE_LABEL, FANOUT))
 
     def delete_exchange(self, name: str, *, if_unused: bool) -> None:
-        """Delete an exchange's topic. Queues that were bound to it get nothing any more.
+        """Delete an exchange's topic. Queues that were bound to it get no more messages.
 
         Raises:
             amqp.exceptions.PreconditionFailed: it is in use, and that matters.
@@ -112,11 +112,11 @@ class Definitions:
     def route(self, exchange: str, routing_key: str) -> Route:
         """Where a message goes that is published so.
 
-        The default exchange delivers to the queue that the routing key names, whoever declared it. Of a queue that is bound
+        The default exchange delivers to the queue that the routing key names. For a queue that is bound
         to a direct exchange, the way leads through that one: other queues with the same binding get the message too.
 
         Raises:
-            amqp.exceptions.NotFound: there is no such queue.
+            amqp.exceptions.NotFound: the queue does not exist.
             kchat.transports.pubsub.errors.NotSupported: that queue is bound to a fanout exchange.
         """
         if exchange:
@@ -155,7 +155,7 @@ class Definitions:
             bindings.check_queue(queue)
             known = self._queues.get(queue.name)
             if known is None or (known.exclusive, known.times) != (queue.exclusive, queue.times):
-                # Also where it was only found, or declared otherwise: what is there is compared when it is bound.
+                # Also where it was only found, or declared otherwise: what exists is compared when it is bound.
                 known = self._queues[queue.name] = queue
             if not known.exchange:
                 self._unbound[get_ident()] = known
@@ -164,8 +164,8 @@ class Definitions:
         """Bind a queue, which creates its subscription.
 
         Raises:
-            amqp.exceptions.NotFound: there is no such queue or exchange.
-            amqp.exceptions.ResourceLocked: it is another connection's own.
+            amqp.exceptions.NotFound: the queue or exchange does not exist.
+            amqp.exceptions.ResourceLocked: it belongs to another connection.
             amqp.exceptions.PreconditionFailed: it is there, and is another one.
             kchat.transports.pubsub.errors.NotSupported: it has another binding already.
         """
@@ -239,10 +239,10 @@ class Definitions:
                 raise
 
     def _known(self, name: str) -> Queue | None:
-        """What this connection knows of a queue that is there; ``None`` if it has to be looked up."""
+        """What this connection knows of a queue that exists; ``None`` if it has to be looked up."""
         self.create_unbound(name)
         queue = self._queues.get(name)
-        # Another connection's own may have ended with it, and be somebody else's now.
+        # A queue of another connection may have ended with it, and belong to a third one now.
         return None if queue is None or queue.exchange is None or queue.foreign else queue
 
     def _topic_of(self, queue: Queue) -> str:
@@ -273,11 +273,11 @@ class Definitions:
         return self._subscriptions.path(name)
 
     def consumed(self, name: str) -> Queue:
-        """The queue that somebody wants to consume from.
+        """The queue to consume from.
 
         Raises:
             amqp.exceptions.NotFound: there is none of that name.
-            amqp.exceptions.ResourceLocked: it is another process's own.
+            amqp.exceptions.ResourceLocked: it belongs to another connection.
         """
         self.create_unbound()
         queue = self._known(name)
@@ -325,5 +325,5 @@ class Definitions:
                 self._clients.call(self._clients.publisher.delete_topic, topic, doing, timeout)
 
     def own_queues(self) -> list[str]:
-        """The names of the queues that are this connection's own, and end with it."""
+        """The names of the queues that belong to this connection, and end with it."""
         return [queue.name for queue in list(self._queues.values()) if queue.owned]

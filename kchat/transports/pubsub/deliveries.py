@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 
 
 POLL_SECONDS = 0.05
-"""``basic_get`` and ``queue_purge`` ask an empty queue so often, as long as they wait."""
+"""Seconds between two requests of ``basic_get`` and ``queue_purge`` to an empty queue."""
 
 
 REMEMBERED = 1000
-"""So many runs of delivery tags without acknowledgement are known as such; a consumer alone makes a single one."""
+"""Maximum number of runs of delivery tags without acknowledgement; one consumer alone makes a single one."""
 
 
 class Deliveries:
     """Consumers and unacknowledged messages of one channel.
 
-    One thread drains events, and any other may acknowledge meanwhile, as Celery's result handler does. A lock is held over
-    the books, never over a callback or a request.
+    One thread drains events, and any other may acknowledge meanwhile, as Celery's result handler does. A lock is held while
+    the tables change, never during a callback or a request.
 
     Arguments:
         channel: stands in the deliveries.
@@ -99,7 +99,7 @@ class Deliveries:
             )
 
     def _wake(self) -> None:
-        """Have what waited for room delivered by whoever drains events, who may be asleep."""
+        """Have what waited for an acknowledgement delivered by the thread that drains events, which may be asleep."""
         if any(consumer.held for consumer in list(self._consumers.values())):
             self._connection.report(self.deliver_held)
 
@@ -125,7 +125,7 @@ class Deliveries:
         return self._deliver(consumer, received, size)
 
     def deliver_held(self) -> bool:
-        """Deliver one message that waited for room among the unacknowledged; False when there is none."""
+        """Deliver one message that waited because of the prefetch count; False when there is none."""
         for consumer in list(self._consumers.values()):
             while consumer.held and not self._is_full(consumer):
                 if self._deliver(consumer, *consumer.held.popleft()):
@@ -267,7 +267,7 @@ class Deliveries:
         return None
 
     def purge(self, name: str) -> int:
-        """Throw away what is in a queue; returns how many messages that were."""
+        """Remove what is in a queue; returns the number of messages."""
         queue = self._connection.definitions.consumed(name)
         acks = self._acks_of(name)
         thrown = 0
@@ -279,7 +279,7 @@ class Deliveries:
     def _pull(self, queue: Queue, at_most: int) -> Iterator[Any]:
         """Messages, until there is none for ``get_timeout`` seconds."""
         subscription = self._connection.definitions.subscription(queue.name)
-        # A pull that waits, and is given up here, may still take messages there: they would be gone for a while.
+        # A pull that waits, and is cancelled here, may still take messages there: they would be gone for a while.
         request = types.PullRequest(subscription=subscription, max_messages=at_most, return_immediately=True)
         deadline = monotonic() + self._clients.options.get_timeout
         while True:
@@ -314,7 +314,7 @@ class Deliveries:
         return any(consumer.queue.name == queue for consumer in self._consumers.values())
 
     def forget(self, queue: str) -> None:
-        """The queue is being deleted: end what belongs to it, without a word to the service."""
+        """The queue is being deleted: end what belongs to it, without telling the service."""
         for tag, consumer in list(self._consumers.items()):
             if consumer.queue.name == queue:
                 del self._consumers[tag]
@@ -335,7 +335,7 @@ class Deliveries:
         self._acks.clear()
 
     def drop(self) -> None:
-        """End everything without a word to the service."""
+        """End everything without telling the service."""
         for consumer in self._consumers.values():
             consumer.stop(politely=False)
         self._consumers.clear()

@@ -1,6 +1,6 @@
 """Labels on a subscription that say which connection owns it, so that the kernel can tell whether the owner is alive.
 
-Pub/Sub does not tell who pulls. So the subscription of an exclusive queue carries
+Pub/Sub does not tell which clients pull. So the subscription of an exclusive queue carries
 
 * ``kchat-host``: a hash of the machine, its boot, and the process's PID namespace (so of the container);
 * ``kchat-process``: the PID and when that process was started, so that a reused PID is told apart;
@@ -38,7 +38,7 @@ class Owner:
     """One connection, as the owner of its exclusive queues.
 
     Attributes:
-        name: no other connection's, of this process or another.
+        name: unique to this connection.
     """
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class Owner:
         _open[self.name] = self
 
     def release(self) -> None:
-        """The connection is closed or lost: what it owned may be taken over. Safe to repeat."""
+        """The connection is closed or lost: others may take over what it owned. Safe to repeat."""
         _open.pop(self.name, None)
 
 
@@ -65,7 +65,7 @@ def own_labels(owner: Owner | None = None) -> dict[str, str]:
 
 
 def is_own(labels: Mapping[str, str]) -> bool:
-    """Whether these labels are of a subscription that belongs to one process, whoever's."""
+    """Whether these labels are of an exclusive queue's subscription, of any process."""
     return all(labels.get(key) == value for key, value in APP.items()) and PROCESS in labels
 
 

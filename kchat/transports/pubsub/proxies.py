@@ -1,4 +1,4 @@
-"""The proxy through which gRPC goes, for errors: who set it, for the web, may not think of it here.
+"""The proxy that gRPC goes through, for errors: it may have been set for the web alone.
 
 https://github.com/grpc/grpc/blob/master/doc/environment_variables.md
 """

@@ -1,4 +1,4 @@
-"""Streaming pull: the service's messages, one after the other, as fast as somebody takes them."""
+"""Streaming pull: the service's messages, one after the other, as fast as they are taken."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ STREAM_CLOSE_TIMEOUT = 0.2
 
 
 class FlowControl:
-    """Bounds what is here and not yet with the application, in messages and bytes.
+    """Limits what was received and is not yet with the application, in messages and bytes.
 
     Arguments:
-        messages: at most so many.
-        size: at most so many bytes; one message may be larger.
+        messages: maximum number.
+        size: maximum of bytes; one message may be larger.
     """
 
     def __init__(self, messages: int, size: int) -> None:
@@ -42,7 +42,7 @@ class FlowControl:
         self._limit = messages
 
     def acquire(self, size: int) -> bool:
-        """Wait for room, and take it. False when nobody will make room any more."""
+        """Wait until a message of this size fits; False once closed."""
         with self._changed:
             self._changed.wait_for(
                 lambda: (
@@ -54,14 +54,14 @@ class FlowControl:
             return self._open
 
     def release(self, size: int) -> None:
-        """One that had entered is with the application now."""
+        """A message of this size is with the application now."""
         with self._changed:
             self._free += 1
             self._bytes += size
             self._changed.notify_all()
 
     def widen(self, messages: int) -> None:
-        """Let so many messages in at least."""
+        """Let in at least this many messages."""
         with self._changed:
             more = max(0, messages - self._limit)
             self._free += more
@@ -69,7 +69,7 @@ class FlowControl:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Let nobody wait any more."""
+        """End all waits."""
         with self._changed:
             self._open = False
             self._changed.notify_all()
@@ -81,13 +81,13 @@ class Puller:
     Arguments:
         clients: of the connection.
         subscription: its full name.
-        prefetch: the service shall send no more than so many that are not acknowledged; 0 for the option's
+        prefetch: maximum number of unacknowledged messages that the service shall send; 0 for the option's
             ``max_messages``. (The emulator does not count, and sends all that there is. What it has sent is read all the
             same, as far as ``max_messages`` go: the deadline of what nobody has read is not extended, and it is sent
             again, here or to somebody else.)
-        acks: told of what arrives, and of what is not wanted any more.
+        acks: told of what arrives, and of what is no longer wanted.
         deliver: takes each message, in order, in this object's thread.
-        failed: told once, in this object's thread, why there will be no more messages.
+        failed: told once, in this object's thread, why no more messages will come.
     """
 
     def __init__(
@@ -130,7 +130,7 @@ class Puller:
             self._call.cancel()
 
     def widen(self, prefetch: int) -> None:
-        """The service shall send so many; a stream's limit is for all its life, so there has to be another one.
+        """Let the service send this many; a stream's limit never changes, so this opens another one.
 
         Never narrower, and wider by half at least, so that a limit that grows by one again and again opens few streams. The
         emulator does not count, and does not notice that a stream was ended.
@@ -158,7 +158,7 @@ class Puller:
                 continue
             failing_since = failing_since or now
             # The emulator ends no stream by itself, and does not notice that one was cut: it goes on delivering to it.
-            # Only a new subscription gets anything then, and whoever drains events is told to see to that.
+            # Only a new subscription gets anything then, and the thread that drains events is told to see to that.
             patience = 0.0 if self._clients.emulator else self._clients.options.connect_timeout
             if not errors.is_transient(error) or now - failing_since >= patience:
                 self._failed(errors.translate(error, f"receive from {self._subscription.rpartition('/')[2]}"))
@@ -195,7 +195,7 @@ class Puller:
         except ValueError as exc:
             lost: Exception = RecoverableConnectionError(str(exc))  # the gRPC channel was closed
             return lost
-        except Exception as exc:  # noqa: BLE001 - told to the application, who would otherwise wait for ever
+        except Exception as exc:  # noqa: BLE001 - told to the application, which would otherwise wait for ever
             return exc
         finally:
             requests.put(None)

@@ -154,7 +154,7 @@ def test_a_member_that_comes_back_finds_its_durable_queue_again(
     ):
         management.close_connections(name, "a test")
         wait_until(
-            lambda: own.receive(timeout=0.1) or any(type(each).__name__ == "Back" for each in told), 20
+            lambda: own.receive(timeout=0.1) or any(type(each).__name__ == "Reconnected" for each in told), 20
         )
         assert told[-1].durable
         assert own.queue_name == queue_name(member, name, "archive")
