@@ -128,18 +128,8 @@ class Channel(StdChannel):
         """Not supported, always ``NotSupported``: a subscription never changes its topic."""
         raise NotSupported(f"Pub/Sub cannot unbind queue {queue!r} from {exchange!r}: delete the queue")
 
-    def queue_delete(
-        self,
-        queue: str,
-        if_unused: bool = False,
-        if_empty: bool = False,
-        **_: Any,
-    ) -> None:
-        """Delete a queue, and so its subscription.
-
-        Raises:
-            kchat.transports.pubsub.errors.NotSupported: only if unused or empty: Pub/Sub does not tell.
-        """
+    def queue_delete(self, queue: str, if_unused: bool = False, if_empty: bool = False, **_: Any) -> None:
+        """Delete a queue, and so its subscription. Pub/Sub does not tell whether it is unused or empty: ``NotSupported``."""
         if if_unused or if_empty:
             raise NotSupported(f"delete queue {queue!r}: Pub/Sub does not tell whether it is unused or empty")
         connection = self._check()
@@ -290,7 +280,7 @@ class Channel(StdChannel):
         on_cancel: Callable[[str], Any] | None = None,
         **_: Any,
     ) -> str:
-        """Have a queue's messages delivered by ``drain_events``.
+        """Deliver a queue's messages by ``drain_events``.
 
         Arguments:
             queue: its name; any process may have declared it.
