@@ -113,7 +113,7 @@ class Channel(Declarations):
         self._confirms = Confirms(self.connection.publisher, self.events)
 
     def confirm(self) -> bool:
-        """Commit what waits, and confirm; returns whether there was anything. ``drain_events`` does it."""
+        """Commit what waits, and confirm; returns whether anything was due. ``drain_events`` does it."""
         return self._confirms is not None and self._confirms.confirm()
 
     # -- consuming
@@ -153,7 +153,7 @@ class Channel(Declarations):
             consumer_tag: a name for the consumer; empty for a new one.
             arguments: ignored.
             nowait: no difference here.
-            on_cancel: called with the tag if the queue is deleted by somebody; without it ``drain_events`` raises.
+            on_cancel: called with the tag if the queue is deleted; without it ``drain_events`` raises.
 
         Returns:
             str: the tag.
@@ -249,7 +249,7 @@ class Channel(Declarations):
 
     @takes_turns
     def basic_recover(self, requeue: bool = False, **_: Any) -> None:
-        """Have all unacknowledged messages of this channel delivered again, to anybody.
+        """Have all unacknowledged messages of this channel delivered again, to any consumer.
 
         Raises:
             amqp.exceptions.AMQPNotImplementedError: without ``requeue``, as on RabbitMQ.

@@ -22,7 +22,7 @@ class ChannelConsumer:
         queue: the queue.
         callback: called with each :class:`.Delivery`.
         no_ack: a message is done with once the callback has seen it.
-        on_cancel: called with the tag when somebody else ends this consumer.
+        on_cancel: called with the tag when the queue is deleted.
     """
 
     __slots__ = (
@@ -59,7 +59,7 @@ class ChannelConsumer:
         self.delivering = 0
 
     def prefetch_left(self) -> int:
-        """How many messages it may be given now."""
+        """How many messages it can get now."""
         prefetch = self.channel.prefetch_count
         if not prefetch or self.no_ack:
             return BATCH_MESSAGES

@@ -75,7 +75,7 @@ class Confirms:
         """Commit what waits.
 
         Raises:
-            amqp.exceptions.AMQPError: it could not be; none of it was stored, nor will be confirmed.
+            amqp.exceptions.AMQPError: nothing of it was stored, or will be confirmed.
         """
         waiting, self._waiting, self._bytes = self._waiting, [], 0
         if not waiting:

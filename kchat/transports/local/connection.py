@@ -65,7 +65,7 @@ class Connection:
         self._interval = PollingInterval()
         self._watch: Watch | None = None
         self._watched = 0
-        #: When the kernel was asked to tell of writes; None if it was not.
+        #: Since when the kernel reports writes; None if it does not.
         self._watching_since: float | None = None
         self._housekeeping_at = self._check_at = 0.0
         self._registration: Registration | None = None
@@ -131,7 +131,7 @@ class Connection:
         self._registration = Registration(self, loop)
 
     def tell(self, on_notice: Callable[[Notice], object]) -> None:
-        """Have what there is to tell, besides messages, told to ``on_notice``: now, and from ``drain_events``."""
+        """Pass notices to ``on_notice``: now, and from ``drain_events``."""
         self._on_notice = on_notice
         self._report_notices()
 
@@ -184,7 +184,7 @@ class Connection:
         return count
 
     def _active_watch(self) -> Watch | None:
-        """The watch, if the kernel tells of every write since the last look."""
+        """The watch, if the kernel has reported all writes since the last look."""
         with self.store.lock:
             if (
                 self._watching_since is None
@@ -196,7 +196,7 @@ class Connection:
             return self._watch if same_log and self._watch is not None and self._watch.fd >= 0 else None
 
     def _start_watch(self) -> None:
-        """Have the kernel tell of writes from now on, once nobody writes."""
+        """Let the kernel report writes from now on, if the room is quiet."""
         if self._watching_since is not None or not self._interval.is_quiet() or not self.connected:
             return
         if self._watch is not None and self._watched != self.store.openings:  # another log
@@ -213,7 +213,7 @@ class Connection:
         self._check_at = 0.0  # a file may have been removed before
 
     def _was_woken(self, watch: Watch | None, seconds: float) -> bool:
-        """Wait, with a watch until somebody writes; returns whether the waker ended the wait."""
+        """Wait, with a watch until the next write; returns whether the waker ended the wait."""
         if watch is None:
             if self.waker is not None and self.waker.take():
                 return True
@@ -231,7 +231,7 @@ class Connection:
         return woken
 
     def _deliver(self) -> bool:
-        """Deliver what is fetched, the consumers taking turns; returns whether there was anything."""
+        """Deliver what is fetched, the consumers taking turns; returns whether there was any."""
         most = self.options.drain_batch
         delivered = 0
         consumers = self.connection_queues.consumers
@@ -248,7 +248,7 @@ class Connection:
         return delivered > 0
 
     def _look(self, now: float) -> bool:
-        """Fetch what there is for our consumers; returns whether there was anything."""
+        """Fetch messages for our consumers; returns whether there were any."""
         with self.store.lock:
             found = self._fetch(now)
         if self.store.notices:

@@ -1,4 +1,4 @@
-"""The queues that a connection uses, its consumers at them, and its standing as their owner."""
+"""The queues that a connection uses, their consumers, and its ownership."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TOPOLOGY = 0.05
 
 
 class ConnectionQueues:
-    """What one connection reads from, and by what right.
+    """The queues and consumers of one connection.
 
     Arguments:
         store: the file.
@@ -192,7 +192,7 @@ class ConnectionQueues:
         return any(not isinstance(queue, ExclusiveQueue) for queue in self._queues.values())
 
     def notice_deleted(self, now: float) -> bool:
-        """Notice queues that somebody else deleted; their consumers are told.
+        """Notice queues that others deleted, and tell their consumers.
 
         Returns:
             bool: whether any consumer was.
@@ -211,7 +211,7 @@ class ConnectionQueues:
         return bool(orphans)
 
     def _orphans(self, now: float) -> list[ChannelConsumer]:
-        """The consumers whose queues somebody else has deleted."""
+        """The consumers whose queues others have deleted."""
         if not self.version_due or now < self._version_at:
             return []
         self.version_due, self._version_at = False, now + _TOPOLOGY

@@ -57,7 +57,7 @@ class Declarations(base.StdChannel):
         passive: bool = False,
         **_: Any,
     ) -> None:
-        """Create an exchange, or make sure that it is there as asked for; see :func:`.definitions.declare_exchange`."""
+        """Create an exchange, or make sure that it exists as asked for; see :func:`.definitions.declare_exchange`."""
         self._open().store.write(
             lambda db: definitions.declare_exchange(
                 db,
@@ -98,14 +98,14 @@ class Declarations(base.StdChannel):
         nowait: bool = False,
         **_: Any,
     ) -> queue_declare_ok_t:
-        """Create a queue, or make sure that it is there as asked for.
+        """Create a queue, or make sure that it exists as asked for.
 
         Arguments:
             queue: its name; empty for a new name, which is returned.
-            passive: only make sure that there is one of that name.
+            passive: only make sure that it exists.
             durable: kept for comparison; every queue here survives a restart.
-            exclusive: this connection's alone; it goes with the connection.
-            auto_delete: it goes with its last consumer.
+            exclusive: for this connection alone; deleted with it.
+            auto_delete: deleted with its last consumer.
             arguments: ``x-max-length``, ``x-max-priority`` (0 to 255), ``x-message-ttl``, ``x-expires`` (the times in
                 milliseconds), and for a new queue ``x-history-last`` (messages) and ``x-history-since`` (UNIX seconds).
             nowait: no difference here.
@@ -114,9 +114,9 @@ class Declarations(base.StdChannel):
             tuple: its name, how many messages are ready, how many consumers it has.
 
         Raises:
-            amqp.exceptions.NotFound: passive, and there is none.
+            amqp.exceptions.NotFound: passive, and it does not exist.
             amqp.exceptions.ResourceLocked: it is exclusive to another connection.
-            amqp.exceptions.PreconditionFailed: it is there, but different.
+            amqp.exceptions.PreconditionFailed: it exists, but differs.
             amqp.exceptions.AccessRefused: the name is reserved.
         """
         connection = self._open()
@@ -194,7 +194,7 @@ class Declarations(base.StdChannel):
         nowait: bool = False,
         **_: Any,
     ) -> None:
-        """Take a binding away, if it is there. What came by it and waits in the queue stays.
+        """Remove a binding, if it exists. What came by it and waits in the queue stays.
 
         Raises:
             amqp.exceptions.NotFound: the queue or exchange does not exist.

@@ -1,9 +1,9 @@
-"""The one place where what SQLite or the file system raises becomes an AMQP error.
+"""The one place where errors of SQLite and the file system become AMQP errors.
 
 ==================================  ====================================  ==========================
 what happened                       raised                                can it pass by itself?
 ==================================  ====================================  ==========================
-somebody keeps the file locked      ``RecoverableConnectionError``        yes
+others keep the file locked         ``RecoverableConnectionError``        yes
 the file went away, was replaced    ``ConnectionForced`` 320              yes: connect again
 no space left, over a quota         ``ResourceError`` 506                 yes
 no permission, a read-only file     ``AccessRefused`` 403                 no
@@ -88,7 +88,7 @@ def not_opened(exc: AMQPError) -> AMQPError:
 
 
 def no_folder(path: str) -> AMQPError:
-    """The error for a file in a folder that is not there, where none is made."""
+    """The error for a file in a folder that does not exist and is not created."""
     return OpeningNotAllowed(f"{path}: the folder {Path(path).parent} does not exist")
 
 
@@ -98,7 +98,7 @@ def is_busy(exc: BaseException) -> bool:
 
 
 def locked(path: str, seconds: float) -> AMQPError:
-    """The error for a file on which it was never our turn for ``seconds``."""
+    """The error for a file that others had locked for ``seconds``."""
     return RecoverableConnectionError(f"{path}: others have kept it locked for {seconds:g} s")
 
 

@@ -1,4 +1,4 @@
-"""A connection in Kombu's event loop, as Celery's workers run one: the loop waits, and delivers when somebody writes."""
+"""A connection in Kombu's event loop, as Celery's workers run one: the loop waits, and delivers after each write."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Registration:
         self._process = os.getpid()
         self._ended = False
         self._watch_log()
-        # Also where the kernel tells: a consumer may have room again without anybody's writing.
+        # Also where the kernel reports writes: an acknowledgement may let a consumer have more.
         self._timer = loop.call_repeatedly(ASLEEP if self._watch.fd >= 0 else LONGEST, self._look)
         loop.call_soon(self._look)
 

@@ -47,7 +47,7 @@ class FileSet:
         """The file at the path as it was given.
 
         Raises:
-            OSError: there is none.
+            OSError: it does not exist.
         """
         status = os.stat(self._given)  # noqa: PTH116
         return status.st_dev, status.st_ino

@@ -59,7 +59,7 @@ def read(db: sqlite3.Connection) -> Limits:
     """A room's limits.
 
     Raises:
-        ValueError: they are none; anybody may have written them.
+        ValueError: they are not valid; anybody may have written them.
     """
     limits = Limits(*db.execute(f"SELECT {_COLUMNS} FROM limits").fetchone())  # noqa: S608 - constants
     if not all(type(value) in (int, float) and value >= 0 for value in astuple(limits)):

@@ -188,7 +188,7 @@ class RoomFile:
             return number in self._owners or self._is_taken(_OWNERS + number)
 
     def share(self, log: int) -> None:
-        """Use a log: see :func:`log_number`. From now on nobody can think that the file has no readers."""
+        """Use a log: see :func:`log_number`. From now on SQLite sees that the file has readers."""
         with forks.innermost:
             self._shared[log] = self._shared.get(log, 0) + 1
             self._set(fcntl.F_RDLCK, _LOGS + log)

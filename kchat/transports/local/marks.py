@@ -51,7 +51,7 @@ def last(db: sqlite3.Connection, exchange: int, where: str = "1", value: float =
     """The last mark of an exchange, of those for which ``where`` holds, a condition with ``value`` for its ``?``.
 
     Raises:
-        ValueError: it is none that kchat has made.
+        ValueError: kchat has not made it.
     """
     row = db.execute(
         f"SELECT {_COLUMNS} FROM mark WHERE seq BETWEEN ? AND ? AND {where} ORDER BY seq DESC LIMIT 1",  # noqa: S608

@@ -112,7 +112,7 @@ def _path_of(url: str) -> str:
         return host + path
     if host == "~" and path.strip("/"):
         return _in_home(host + path)
-    raise NotAllowed(f"{url}: no file is named there; use local:///directory/room.db or local://./room.db")
+    raise NotAllowed(f"{url}: this URL names no file; use local:///directory/room.db or local://./room.db")
 
 
 def read_options(url: str | None, virtual_host: str | None, settings: Mapping[str, Any]) -> Options:

@@ -4,7 +4,7 @@ Looking costs about 2 µs, waking up for it ten times that and more. The pauses 
 nothing comes, so that the next message is seen within 10 ms. Once nobody has written for a while the kernel is asked
 to wake us, see :mod:`.watch`: in a room where people talk, most of the time is spent so. Where it cannot, an idle
 subscriber looks 140 times a second. A dense stream is read in larger portions: looking a thousand times a second gains
-nobody anything there.
+nothing there.
 """
 
 from __future__ import annotations
@@ -65,6 +65,6 @@ class PollingInterval:
             self.pause = SHORTEST
 
     def woken(self, now: float) -> None:
-        """The kernel says that somebody writes: what that is will be visible in a moment."""
+        """The kernel reports a write: what was written will be visible in a moment."""
         self._written_at = now
         self.pause = 0.0

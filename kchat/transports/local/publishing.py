@@ -101,12 +101,12 @@ class Publisher:
                 self._routes.clear()
 
     def _insert_plain(self, row: NewRow) -> bool:
-        """The common case without detours: they would cost as much as all the rest around the statement."""
+        """The common case: one statement, without retries, which would double the cost."""
         try:
             with self._store.statement_lock:
                 self._store.execute(_INSERT, row)
         except sqlite3.Error:
-            return False  # most of the time it is somebody else's turn; the patient way will tell
+            return False  # most often the file is locked; the other way retries, or raises
         self._store.check_file()
         return True
 
@@ -115,7 +115,7 @@ class Publisher:
         body = message.body
         if len(body) > self._max_bytes:
             raise ContentTooLarge(
-                f"{self._store.path}: a body of {len(body)} bytes; {self._max_bytes} is the most"
+                f"{self._store.path}: the body has {len(body)} bytes; the limit is {self._max_bytes}"
             )
         now = time.time()
         if not self._checked_at <= now < self._check_at:
@@ -172,7 +172,7 @@ class Publisher:
             self._check_at = 0.0  # before the next one: should pruning fail, this one is published
 
     def _check(self, now: float) -> None:
-        """What is due between messages."""
+        """Housekeeping between messages."""
         self._checked_at, self._check_at = now, now + _LOG_CHECK
         self._store.checkpoint_if_due()
         if not self._kept_house_at <= now < self._kept_house_at + _HOUSEKEEPING:
@@ -205,7 +205,7 @@ class Publisher:
             self._store.write(lambda db: marks.add(db, self._store.limits, due))
 
     def _prune(self) -> None:
-        """Remove what is beyond the room's bounds, step by step: for as long as a pause may be, or as much as came."""
+        """Remove what is beyond the room's limits, step by step: as long as a pause may take, or as much as came."""
         store, bounds = self._store, self._store.limits
         end = time.monotonic() + _PRUNE_SECONDS
         while due := store.read(lambda db: marks.missing(db, bounds)):
@@ -238,7 +238,7 @@ def _insert_each(prepared: Sequence[Prepared], db: sqlite3.Connection) -> bool:
     for route, row, priority in prepared:
         if route.version != version:
             return False
-        if route.history or route.targets:  # else nobody needs it
+        if route.history or route.targets:  # else no queue needs it
             _insert_queued(route, row, priority, db)
     return True
 

@@ -1,4 +1,4 @@
-"""Queues as a connection reads them: what it has fetched, and what it owes the file for that."""
+"""Queues as a connection reads them: what it has fetched, and what it has to settle in the file."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ class SharedQueue:
                 self.settle(rows)
 
     def put_back(self, rows: Sequence[Row], *, redelivered: bool) -> None:
-        """Messages go back to where they were, for anybody; ``redelivered`` if a consumer has seen them.
+        """Return messages to where they were, for any consumer; ``redelivered`` if a consumer has seen them.
 
         What was fetched and not delivered goes back too, since it may come after them.
         """

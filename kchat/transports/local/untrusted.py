@@ -127,7 +127,7 @@ class Watchdog:
         self.barked = False
 
     def begin(self) -> None:
-        """New work begins. Raises what a signal's handler has raised and nobody was told."""
+        """New work begins. Raises what a signal's handler has raised since."""
         self.reraise()
         self._until = 0.0
         self.barked = False
@@ -232,5 +232,5 @@ def _is_wrong(column: str, kinds: list[str]) -> str:
 
 
 def not_a_room(path: str, why: str) -> NotAllowed:
-    """The error for a file that is none of kchat's."""
+    """The error for a file that is not a room."""
     return NotAllowed(f"{path}: this is not a kchat room: {why}")

@@ -1,4 +1,4 @@
-"""Being woken by the kernel when somebody writes, where it does that: Linux's ``inotify(7)``.
+"""Being woken by the kernel at a write, by Linux's ``inotify(7)``.
 
 It makes waiting cost nothing. It does not replace looking: the kernel tells of the write to the log, and the
 commit is visible a moment later; so a woken connection goes on looking for a while.

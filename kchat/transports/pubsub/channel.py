@@ -289,7 +289,7 @@ class Channel(StdChannel):
             no_ack: messages count as acknowledged when they are delivered.
             exclusive: not supported.
             callback: called with each :class:`~kchat.transports.pubsub.messages.Delivery`.
-            on_cancel: called with the tag when somebody else has deleted the queue. Without it, ``drain_events`` raises
+            on_cancel: called with the tag when others have deleted the queue. Without it, ``drain_events`` raises
                 ``NotFound``.
             arguments: without effect.
 

@@ -173,7 +173,9 @@ class Clients:
 
             project = google.auth.default()[1]
         if not project:
-            raise InvalidPath("no Google Cloud project is named: pubsub://PROJECT, or GOOGLE_CLOUD_PROJECT")
+            raise InvalidPath(
+                "the Google Cloud project is missing: give pubsub://PROJECT, or set GOOGLE_CLOUD_PROJECT"
+            )
         return str(project)
 
     def _probe(self, timeout: float) -> None:

@@ -45,7 +45,7 @@ class Waker:
             connection.report(_nothing)
 
     def close(self) -> None:
-        """Wake nobody any more."""
+        """End no more waits."""
         self._connection = None
 
 

@@ -192,7 +192,7 @@ class Definitions:
             raise NotSupported(
                 f"queue {name!r} is bound to {queue.exchange!r} already: on Pub/Sub a queue has one binding"
             )
-        # Also where it is bound so already: somebody may have deleted it.
+        # Also if it is bound so already: others may have deleted it.
         queue.exchange, queue.routing_key = wanted
         queue.ordered = kind == FANOUT
         self._note_bound(queue)
@@ -276,7 +276,7 @@ class Definitions:
         """The queue to consume from.
 
         Raises:
-            amqp.exceptions.NotFound: there is none of that name.
+            amqp.exceptions.NotFound: it does not exist.
             amqp.exceptions.ResourceLocked: it belongs to another connection.
         """
         self.create_unbound()

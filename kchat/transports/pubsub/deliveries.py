@@ -277,7 +277,7 @@ class Deliveries:
         return thrown
 
     def _pull(self, queue: Queue, at_most: int) -> Iterator[Any]:
-        """Messages, until there is none for ``get_timeout`` seconds."""
+        """Messages, until none came for ``get_timeout`` seconds."""
         subscription = self._connection.definitions.subscription(queue.name)
         # A pull that waits, and is cancelled here, may still take messages there: they would be gone for a while.
         request = types.PullRequest(subscription=subscription, max_messages=at_most, return_immediately=True)

@@ -44,7 +44,7 @@ class Options:
 
     @classmethod
     def read(cls, given: Mapping[str, Any], **preferred: float | None) -> Options:
-        """Take what is known out of Kombu's ``transport_options``; what is not known belongs to somebody else.
+        """Take the options of this transport out of Kombu's ``transport_options``, and ignore the others.
 
         Arguments:
             given: the options; text, as in a URL's query, is converted.

@@ -84,7 +84,7 @@ class Puller:
         prefetch: maximum number of unacknowledged messages that the service shall send; 0 for the option's
             ``max_messages``. (The emulator does not count, and sends all that there is. What it has sent is read all the
             same, as far as ``max_messages`` go: the deadline of what nobody has read is not extended, and it is sent
-            again, here or to somebody else.)
+            again, here or to another client.)
         acks: told of what arrives, and of what is no longer wanted.
         deliver: takes each message, in order, in this object's thread.
         failed: told once, in this object's thread, why no more messages will come.
