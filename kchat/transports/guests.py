@@ -15,7 +15,6 @@ from kchat.message.control import has_control
 from kchat.message.lookalikes import looks_like, oddity, spelled
 
 if TYPE_CHECKING:
-    from kchat.transports.amqp.management import Management
     from kchat.transports.protocols import RoomSettings
     from kchat.transports.url import Broker
 
@@ -42,6 +41,21 @@ class Host(Protocol):
 
     def channel(self, doing: str) -> AbstractContextManager[Any]:
         """A Kombu channel for one thing, named by a verb; the driver's errors become kchat's."""
+
+
+class Administration(Protocol):
+    """An administrator's access to a broker, as the command line sees it; the rest is between a transport and its host."""
+
+    @property
+    def url(self) -> str:
+        """The address of the API."""
+
+    @property
+    def in_clear(self) -> bool:
+        """Whether the password goes over a network without encryption."""
+
+    def require_administrator(self) -> None:
+        """Make sure that the account is an administrator."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +107,7 @@ class Guests:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def management(self, settings: RoomSettings, url: str | None = None) -> Management:
+    def management(self, settings: RoomSettings, url: str | None = None) -> Administration:
         """The administrator's access by which accounts are made.
 
         Arguments:

@@ -87,7 +87,7 @@ class Broker:
         if not colon:
             raise SettingsError(
                 f"{without_account(url)!r} is not a valid connection URL",
-                hint="for example: amqp://user:password@host:5672/",
+                hint="for example: amqp://ada@broker.example:5672/",
             )
         transport = by_scheme(scheme.lower())
         if has_control(url):
