@@ -144,7 +144,9 @@ def line(text: str) -> str:
 
 def table(title: str, rows: Iterator[tuple[str, str]] | list[tuple[str, str]]) -> str:
     """A table of two columns."""
-    return "\n".join([f"| {title} | means |", "|---|---|", *(f"| {name} | {text} |" for name, text in rows)])
+    return "\n".join(
+        [f"| {title} | meaning |", "|---|---|", *(f"| {name} | {text} |" for name, text in rows)]
+    )
 
 
 if __name__ == "__main__":

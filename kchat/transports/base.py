@@ -43,11 +43,11 @@ class Capabilities(NamedTuple):
     ordered: bool
     """Each sender's messages arrive in the order sent."""
     history: bool
-    """``--last`` or ``--since`` begin with what the room already holds."""
+    """``--last`` or ``--since`` begin with the messages that the room already holds."""
     durable: bool
     """``--durable NAME`` keeps messages while its subscriber is away."""
     survives_restart: bool
-    """A subscriber reconnects by itself after the broker restarted or the network was cut, and says that it was away."""
+    """A subscriber reconnects after a restart of the broker or a cut in the network, and says that it was away."""
     send_only: bool
     """An account with the right to send, and no other, can send to a room that exists."""
 

@@ -1,4 +1,4 @@
-"""TLS for redis-py by whoever gives Kombu ``ssl={"tls": ...}``: as for AMQP, see :mod:`kchat.transports.amqp.transport`."""
+"""TLS for redis-py by the object in Kombu's ``ssl={"tls": ...}``, as for AMQP: :mod:`kchat.transports.amqp.transport`."""
 
 from __future__ import annotations
 

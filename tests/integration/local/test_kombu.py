@@ -16,7 +16,7 @@ import pytest
 from amqp.exceptions import NotAllowed
 from kombu.mixins import ConsumerMixin
 
-from kchat.transports.local import pace, store, watch
+from kchat.transports.local import polling, store, watch
 from kchat.transports.local.options import default_path
 from kchat.transports.local.transport import Transport
 from tests.brokers.processes import Commands
@@ -268,9 +268,9 @@ def test_a_subscriber_that_waits_in_short_steps_looks_no_more_often_than_one_tha
     for _ in range(50):
         with pytest.raises(TimeoutError):
             listener.drain_events(timeout=0.01)
-    assert len(looks) <= (time.monotonic() - began) / pace.ASLEEP + 1
+    assert len(looks) <= (time.monotonic() - began) / polling.ASLEEP + 1
     # A message is not waited for until the next look.
-    monkeypatch.setattr(pace, "ASLEEP", 1000)
+    monkeypatch.setattr(polling, "ASLEEP", 1000)
     send(sender, "hello", exchange="chat")
     deadline = Deadline(10)
     while not arrived and not deadline.passed:
@@ -301,7 +301,7 @@ def test_an_idle_subscriber_is_rarely_woken(commands: Commands, local_url: str) 
     process = commands.python(script)
     assert process.wait() == 0, process.stderr
     # One look in each pause; twice as many, as the kernel has reasons of its own. Without it there are 140 a second.
-    assert int(process.stdout) <= 2 * (2 / pace.ASLEEP + 1)
+    assert int(process.stdout) <= 2 * (2 / polling.ASLEEP + 1)
 
 
 def test_two_connections_of_one_process_do_not_disturb_each_other(connect: Connect, tmp_path: Path) -> None:
