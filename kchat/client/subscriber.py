@@ -107,6 +107,7 @@ class Subscriber:
                 hint="leave {last} and {since} out",
             )
         self.prefetch = max(1, prefetch)
+        self._half_batch = max(1, min(BATCH, self.prefetch) // 2)
         self._stopped = False
         self._in_use = RLock()
         self._connection = SubscriberConnection(
@@ -256,8 +257,11 @@ class Subscriber:
         """
         with self._in_use:
             self._note_done(upto)
-            if self._done is not None and (self.holds_back_half_a_batch or self.acknowledgement_is_due):
-                self._acknowledge_done()
+            self._acknowledge_if_due()
+
+    def _acknowledge_if_due(self) -> None:
+        if self._done is not None and (self.acknowledgement_is_due or self.holds_back_half_a_batch):
+            self._acknowledge_done()
 
     @property
     def acknowledgement_is_due(self) -> bool:
@@ -313,7 +317,9 @@ class Subscriber:
         with self._taking_turns(timeout) as my_turn:
             if not my_turn:
                 return None
-            self.finish()
+            if self._handed_over is not None:
+                self._done, self._handed_over = self._handed_over, None
+                self._acknowledge_if_due()
             messages = self._receive(deadline, 1)
             return messages[0] if messages else None
 
@@ -330,7 +336,7 @@ class Subscriber:
     @property
     def holds_back_half_a_batch(self) -> bool:
         """Whether it is time to acknowledge: the broker sends the next messages while the other half is shown."""
-        return self._pending >= max(1, min(BATCH, self.prefetch) // 2)
+        return self._pending >= self._half_batch
 
     def _gather(self, deadline: float | None, limit: int) -> list[Message]:
         arrived, unsettled = self._connection.arrived, self._handed_over is not None
@@ -345,10 +351,10 @@ class Subscriber:
         counts, note_number = self._connection.counts, self._drops.gaps.note
         size, verifies, is_repeat = 0, self._connection.verifies, self._repeats.has
         room = self.settings.room
+        before = len(arrived)
         while arrived and len(messages) < limit and size <= LARGE:
             delivery = arrived.popleft()
             self._handed_over = delivery.delivery_tag
-            self._pending += 1
             body = delivery.body
             message = Message.from_body(
                 body if isinstance(body, bytes) else _as_bytes(body),
@@ -362,6 +368,7 @@ class Subscriber:
             if counts:
                 number = delivery.number
                 note_number(None if number is None else Number(*number), message.account)
+        self._pending += before - len(arrived)
         self._look_for_drops(len(messages), size)
         if not messages and not unsettled:
             self.acknowledge()  # nothing, or repeats, which nobody is shown
