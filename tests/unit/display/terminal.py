@@ -53,7 +53,9 @@ class Terminal:
         return [line.rstrip() for line in self.screen.display]
 
     def close(self) -> None:
-        """Close both ends."""
+        """Close both ends. May be called twice."""
+        if self.stream.closed:
+            return
         self.stream.close()
         self._reader.join(10)
         os.close(self._master)

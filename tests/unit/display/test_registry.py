@@ -11,6 +11,7 @@ import pytest
 from kchat.display import MODES, create
 from kchat.errors import SettingsError
 from kchat.message import Message
+from tests.unit.display.modes import DISPLAYS
 
 
 def test_plain_is_the_default_and_every_mode_has_one_line_of_help() -> None:
@@ -21,7 +22,7 @@ def test_plain_is_the_default_and_every_mode_has_one_line_of_help() -> None:
         assert "\n" not in mode.help
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", DISPLAYS)
 def test_every_mode_can_be_made_used_and_closed_twice(mode: str) -> None:
     stream = io.StringIO()
     display = create(mode, stream)
@@ -37,7 +38,7 @@ def test_every_mode_can_be_made_used_and_closed_twice(mode: str) -> None:
     display.close()
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", DISPLAYS)
 def test_a_display_that_was_never_opened_can_be_closed(mode: str) -> None:
     stream = io.StringIO()
     create(mode, stream).close()
@@ -69,7 +70,11 @@ def test_standard_output_is_the_default(capsys: pytest.CaptureFixture[str]) -> N
     assert capsys.readouterr().out == "Received hello\n"
 
 
-@pytest.mark.parametrize("mode", ["plain", "print", "json"])
-def test_rich_is_imported_for_the_rich_display_alone(mode: str) -> None:
-    code = f"import sys; from kchat.display import create; create({mode!r}); sys.exit('rich' in sys.modules)"
+def test_rich_is_imported_for_the_rich_display_alone() -> None:
+    others = [mode for mode in DISPLAYS if mode != "rich"]
+    code = (
+        "import sys; from kchat.display import create\n"
+        f"for mode in {others}: create(mode)\n"
+        "sys.exit('rich' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -46,7 +46,11 @@ def of_each_kind() -> list[str]:
     for code in range(0x80, sys.maxunicode + 1):
         character = chr(code)
         kind = unicodedata.category(character), unicodedata.east_asian_width(character)
-        if kind not in seen and escape_unprintable(f"a{character}") == f"a{character}":
+        if (
+            kind[0] not in ("Cn", "Co", "Cs")
+            and kind not in seen
+            and escape_unprintable(f"a{character}") == f"a{character}"
+        ):
             seen[kind] = character
     return list(seen.values())
 
