@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import ast
 import inspect
-from pathlib import Path
 
 import pytest
 
 import kchat
 from kchat import errors
 from tests.cases import check_each
-
-PACKAGE = Path(kchat.__file__).parent
+from tests.unit.sources import PACKAGE, trees
 
 NAMES = [
     "TRANSPORTS",
@@ -79,9 +77,9 @@ def error_classes() -> list[str]:
 
 def test_every_error_is_raised_somewhere() -> None:
     made: set[str] = set()
-    for path in PACKAGE.rglob("*.py"):
-        if path.name != "errors.py" or path.parent != PACKAGE:
-            for node in ast.walk(ast.parse(path.read_text())):
+    for path, tree in trees().items():
+        if path != PACKAGE / "errors.py":
+            for node in ast.walk(tree):
                 if isinstance(node, ast.Call):
                     made |= {getattr(node.func, "id", ""), getattr(node.func, "attr", "")}
     assert set(error_classes()) <= made
