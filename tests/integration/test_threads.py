@@ -14,7 +14,7 @@ import kombu
 import pytest
 
 from kchat import TRANSPORTS, transports
-from tests.brokers.wait import Deadline
+from tests.brokers.wait import Deadline, soon
 
 MESSAGES = 1000
 FEWER = 400
@@ -67,7 +67,7 @@ def drain_until(
     connection: kombu.Connection, enough: Callable[[], bool], failures: list[BaseException]
 ) -> None:
     """Deliver what comes, until that is enough, a thread has failed, or it takes too long."""
-    deadline = Deadline(60)
+    deadline = Deadline(soon(60))
     while not enough() and not failures and not deadline.passed:
         with suppress(TimeoutError):
             connection.drain_events(timeout=0.2)

@@ -18,7 +18,7 @@ import pytest
 from kchat import transports
 from tests.brokers.pubsub import Emulator
 from tests.brokers.redis import Redis
-from tests.brokers.wait import Deadline
+from tests.brokers.wait import Deadline, soon
 
 COUNT = 500
 Open = Callable[[], kombu.Connection]
@@ -63,7 +63,7 @@ def thread(what: Callable[[], None]) -> Iterator[None]:
 
 def drain(connection: kombu.Connection, done: Callable[[], bool]) -> None:
     """Drains until something is so, waiting for each message as long as Celery does: two seconds."""
-    deadline = Deadline(60)
+    deadline = Deadline(soon(60))
     while not done():
         assert not deadline.passed
         try:

@@ -17,7 +17,7 @@ from kchat.client.topology import queue_name
 from kchat.hosting import inviting
 from tests.brokers.management import ManagementError
 from tests.brokers.rabbitmq import Account, RabbitMQ
-from tests.brokers.wait import Deadline, wait_until
+from tests.brokers.wait import Deadline, soon, wait_until
 
 Channel = Any
 Way = Callable[[Channel, str], Callable[[], object]]
@@ -57,7 +57,7 @@ def as_account(account: Account) -> Settings:
 
 def next_message(subscriber: Subscriber, seconds: float = 20) -> Message:
     """The next one; an empty list on the way is no end of waiting."""
-    deadline = Deadline(seconds)
+    deadline = Deadline(soon(seconds))
     while not deadline.passed:
         for message in subscriber.receive(timeout=deadline.left, limit=1):
             subscriber.acknowledge()

@@ -13,7 +13,7 @@ import pytest
 from amqp.exceptions import RecoverableConnectionError
 
 from tests.brokers.processes import Commands
-from tests.brokers.wait import Deadline
+from tests.brokers.wait import Deadline, soon
 from tests.integration.local.conftest import Connect
 from tests.integration.local.drive import drain, listen, own_queue, send
 
@@ -63,7 +63,7 @@ def test_a_callback_may_wait_for_another_thread_that_uses_the_connection(connect
 
     channel.basic_consume("q", callback=answer)
     send(other, "a", "b", routing_key="q")
-    deadline = Deadline(30)
+    deadline = Deadline(soon(30))
     while len(answers) < 2:
         connection.drain_events(timeout=deadline.left)
     assert answers == [b"a", b"b"]
@@ -204,7 +204,7 @@ def test_threads_lose_and_double_nothing_while_the_log_is_removed_under_several_
         newcomer.release()
 
     def remove() -> None:
-        enough, deadline = min(count, len(got) + 100), Deadline(10)
+        enough, deadline = min(count, len(got) + 100), Deadline(soon(10))
         for suffix in ("-wal", "-shm"):
             Path(f"{path}{suffix}").unlink(missing_ok=True)
         while len(got) < enough and not crowd.done.wait(min(0.01, deadline.left)):

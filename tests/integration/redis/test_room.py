@@ -32,7 +32,7 @@ from tests.brokers.ports import free_port
 from tests.brokers.processes import Commands, Process
 from tests.brokers.proxy import Proxy
 from tests.brokers.redis import Redis
-from tests.brokers.wait import wait_until
+from tests.brokers.wait import soon, wait_until
 
 
 def drain(subscriber: Subscriber, count: int) -> list[Message]:
@@ -144,7 +144,7 @@ def test_a_link_that_is_dead_without_a_word_is_noticed_by_a_subscriber(
     proxy = proxy_to(redis_server.port)
     told: list[Event] = []
     through = replace(
-        settings, brokers=(replace(settings.broker, port=proxy.port),), heartbeat=0.2, connect_timeout=0.5
+        settings, brokers=(replace(settings.broker, port=proxy.port),), heartbeat=1, connect_timeout=2
     )
     with Subscriber(through, "bob", on_event=told.append) as subscriber:
         assert subscriber.receive(timeout=1) == []  # answered PINGs are no messages
@@ -152,7 +152,7 @@ def test_a_link_that_is_dead_without_a_word_is_noticed_by_a_subscriber(
         proxy.black_hole()
         started = time.monotonic()
         wait_until(lambda: subscriber.receive(timeout=0.05) == [] and told, 5, "the loss to be noticed")
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < soon(2)
         proxy.restore()
         wait_until(
             lambda: subscriber.receive(timeout=0.1) == [] and isinstance(told[-1], Reconnected),
@@ -175,7 +175,7 @@ def test_a_server_that_restarts_finds_its_subscribers_and_senders_again(own_redi
         assert texts(subscriber, 1) == ["before"]
         own_redis.restart()
         wait_until(
-            lambda: subscriber.receive(timeout=0.1) == [] and "Back" in told, 30, "the subscriber to be back"
+            lambda: subscriber.receive(timeout=0.1) == [] and "Reconnected" in told, 30, "the subscriber to be back"
         )
         assert sender.send("after").routed is True
         assert texts(subscriber, 1) == ["after"]
@@ -189,7 +189,7 @@ def test_sending_while_the_server_is_down_fails_in_time(own_redis: Redis) -> Non
         started = time.monotonic()
         with pytest.raises(NotConfirmed):
             sender.send("hello")
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < soon(5)
 
 
 def test_a_server_that_does_not_answer_confirms_nothing(
@@ -199,8 +199,8 @@ def test_a_server_that_does_not_answer_confirms_nothing(
     through = replace(
         settings,
         brokers=(replace(settings.broker, port=proxy.port),),
-        confirm_timeout=0.5,
-        connect_timeout=0.5,
+        confirm_timeout=2,
+        connect_timeout=2,
     )
     with Subscriber(settings, "bob") as subscriber, Sender(through, "ada", reconnect_for=0.5) as sender:
         sender.send("before")
@@ -209,7 +209,7 @@ def test_a_server_that_does_not_answer_confirms_nothing(
         started = time.monotonic()
         with pytest.raises(SendError):
             sender.send("published, and never confirmed")
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < soon(5)
         assert texts(subscriber, 1) == ["published, and never confirmed"]
 
 
@@ -217,7 +217,7 @@ def test_a_confirmation_that_was_lost_makes_no_second_message(
     settings: Settings, redis_server: Redis, proxy_to: Callable[[int], Proxy]
 ) -> None:
     proxy = proxy_to(redis_server.port)
-    through = replace(settings, brokers=(replace(settings.broker, port=proxy.port),), confirm_timeout=0.5)
+    through = replace(settings, brokers=(replace(settings.broker, port=proxy.port),), confirm_timeout=2)
     with (
         Subscriber(settings, "bob") as subscriber,
         Sender(
