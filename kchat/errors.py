@@ -21,11 +21,55 @@
         ├── Returned          nobody was listening, and the message was mandatory
         └── TooLarge          larger than the broker's limit
 
-Each carries a ``hint``: what to do about it, in half a line; may be empty.
+Each carries a ``hint``: what to do about it, in half a line; may be empty. A hint that an option helps names it as the
+argument of :func:`kchat.connect` and the like (``room=``); the command line shows the flag (:meth:`Hint.shown`).
 Exit codes belong to the command line (:mod:`kchat.cli`).
 """
 
 from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Self
+
+_NAMES = (
+    *("account", "durable", "host", "last", "management_url", "password", "profile", "project"),
+    *("renew", "room", "since", "url", "username", "vhost"),
+)
+ARGUMENTS = {name: f"{name}=" for name in _NAMES} | {
+    f"tls_{name}": f"TlsOptions({name}=)" for name in ("ca", "cert", "key", "pin", "insecure")
+}
+"""The options that a hint may name, ``{room}``, and what each is called in a program."""
+
+_OPTION = re.compile("{(" + "|".join(ARGUMENTS) + ")}")
+
+
+class Hint(str):
+    """What to do about an error. Its text names options as arguments, ``choose another room with room=``.
+
+    Arguments:
+        template: the text, with placeholders for options: ``choose another room with {room}``.
+    """
+
+    __slots__ = ("_template",)
+
+    _template: str
+
+    def __new__(cls, template: str) -> Self:
+        """Keep a hint that is one, with its placeholders."""
+        if isinstance(template, cls):
+            return template
+        hint = super().__new__(cls, _OPTION.sub(lambda found: ARGUMENTS[found[1]], template))
+        hint._template = template
+        return hint
+
+    def shown(self, option: Callable[[str], str]) -> str:
+        """The text with the options in other words.
+
+        Arguments:
+            option: from an option's name in :data:`ARGUMENTS` to what is shown for it.
+        """
+        return _OPTION.sub(lambda found: option(found[1]), self._template)
 
 
 class KchatError(Exception):
@@ -33,12 +77,12 @@ class KchatError(Exception):
 
     Arguments:
         text: what failed and where, one line, without secrets.
-        hint: what to do about it; shown on a second line. Default none.
+        hint: what to do about it; shown on a second line. Default none. Options in it are written as :class:`Hint` has them.
     """
 
     def __init__(self, text: str, hint: str = "") -> None:
         super().__init__(text)
-        self.hint = hint
+        self.hint: str = Hint(hint)
 
 
 class SettingsError(KchatError, ValueError):
@@ -111,3 +155,11 @@ class Returned(SendError):
 
 class TooLarge(SendError):
     """The message is larger than the broker's limit. Nothing was sent."""
+
+
+def no_home() -> SettingsError:
+    """The error for a file that is looked for in the home folder, where none is known."""
+    return SettingsError(
+        "no home folder is known: HOME is not set to one, and this account is not in the password database",
+        hint="set HOME to an absolute path, or name the broker with {url}",
+    )

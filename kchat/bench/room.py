@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from kchat import errors
 from kchat.client.connection import broker_errors, close, connect
-from kchat.client.topology import room_exchange
 
 if TYPE_CHECKING:
     from kchat.config.settings import Settings
@@ -37,7 +36,7 @@ class OwnRoom:
         Raises:
             kchat.errors.Refused: the folder of an embedded room cannot be made.
         """
-        if self.settings.transport.name == "local":
+        if self.settings.transport.embedded:
             named = Path(self.settings.broker.path)
             beside = named.parent
             try:
@@ -52,14 +51,14 @@ class OwnRoom:
 
     def delete(self) -> str:
         """Delete it; returns what is left behind and why, or nothing."""
-        if self.settings.transport.name == "local" and self._folder is None:
+        if self.settings.transport.embedded and self._folder is None:
             return ""  # it was not made
         return delete_room(self.settings)
 
 
 def delete_room(settings: Settings) -> str:
     """Delete a room that :meth:`OwnRoom.make` has made; returns what is left behind and why, or nothing."""
-    if settings.transport.name != "local":
+    if not settings.transport.embedded:
         return _delete_from_broker(settings)
     folder = Path(settings.broker.path).parent
     shutil.rmtree(folder, ignore_errors=True)
@@ -76,7 +75,7 @@ def _delete_from_broker(settings: Settings) -> str:
         connection, broker = connect(hurried, purpose="bench")
         try:
             with broker_errors(broker, "delete the room"):
-                room_exchange(hurried)(connection.channel()).delete()
+                hurried.transport.room(hurried.room).exchange(connection.channel()).delete()
         finally:
             close(connection)
     except errors.NotFound:

@@ -48,7 +48,7 @@ def run(
         kchat.errors.KchatError: what went wrong in one of the processes.
     """
     plan.check()
-    if settings.transport.name == "memory":
+    if settings.transport.in_one_process:
         raise errors.SettingsError("a room in memory belongs to one process, and a benchmark has several")
     room = OwnRoom(settings)
     crew: Crew | None = None

@@ -90,17 +90,10 @@ def _told(common: Common, work: Callable[[Common], Sent | Received]) -> None:
         result: Any = work(common)
     except KchatError as error:
         result = type(error).__name__, str(error), error.hint
-    except Exception:
-        # The end comes wherever the main thread happens to be: in the middle of a driver's handshake or of an import.
-        # What those raise because of it tells nothing, and nobody is there to read it.
-        if not (_is_ending() or _is_orphaned()):
-            raise
-        sys.exit(1)
     finally:
         if _is_orphaned():  # nobody else is left to do it; the last of us leaves nothing
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
-            with suppress(Exception):
-                delete_room(common.settings)
+            delete_room(common.settings)
     # All is closed. A signal now would only disturb Python at its own end.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     _tell(common, result)
@@ -109,10 +102,6 @@ def _told(common: Common, work: Callable[[Common], Sent | Received]) -> None:
 def _end(*_: object) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     sys.exit(1)
-
-
-def _is_ending() -> bool:
-    return signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
 
 
 def _is_orphaned() -> bool:

@@ -180,7 +180,9 @@ def _with_advice(error: KchatError, words: Sequence[str]) -> str:
     further = advice(error, words)
     if not further:
         return error.hint
-    return f"{error.hint}; or run: {further}" if error.hint else f"run: {further}"
+    from kchat.cli.flags import with_flags
+
+    return f"{with_flags(error.hint)}; or run: {further}" if error.hint else f"run: {further}"
 
 
 def _help_hint(error: click.ClickException) -> str:
@@ -195,11 +197,12 @@ def _help_hint(error: click.ClickException) -> str:
 
 
 def _complain(text: str, hint: str) -> None:
+    from kchat.cli.flags import with_flags
     from kchat.config.masking import mask
     from kchat.message.unprintable import escape_unprintable
 
     lines = [
         mask(" ".join(escape_unprintable(part, keep_newlines=False).split()))
-        for part in (f"kchat: {text}", hint)
+        for part in (f"kchat: {text}", with_flags(hint))
     ]
     click.echo(lines[0] + (f"\n  {lines[1]}" if lines[1] else ""), err=True)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kchat.cli.help import Command
-from kchat.cli.options import WholeNumber, broker_options, quiet_option, to_settings
+from kchat.cli.options import broker_options, quiet_option, to_settings
+from kchat.cli.param_types import Read, whole_number
 from kchat.cli.shutdown import stop_by_signal
 from kchat.cli.stderr import can_show, speaker
 
@@ -24,27 +25,22 @@ _NO_BLOCKS = " .:-=+*%#"
 """Where the terminal's encoding has no blocks."""
 
 
-class Rate(click.ParamType):  # type: ignore[type-arg]  # generic since Click 8.4 only
+def _rate(text: str) -> float:
     """A number of messages per second, more than 0."""
-
-    name = "rate"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Read it; Click reports what :meth:`fail` says."""
-        try:
-            rate = float(value)
-        except ValueError:
-            rate = 0.0
-        if not 0 < rate < float("inf"):
-            self.fail(f"{value!r} is not a number of messages per second above 0", param, ctx)
-        return rate
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if not 0 < rate < float("inf"):
+        raise ValueError(f"{text!r} is not a number of messages per second above 0")
+    return rate
 
 
 @click.command(name="bench", cls=Command)
 @click.option(
     "--messages",
     "-n",
-    type=WholeNumber(1, 100_000_000),
+    type=whole_number(1, 100_000_000),
     metavar="N",
     default=20_000,
     show_default=True,
@@ -52,7 +48,7 @@ class Rate(click.ParamType):  # type: ignore[type-arg]  # generic since Click 8.
 )
 @click.option(
     "--size",
-    type=WholeNumber(32, 1024 * 1024),
+    type=whole_number(32, 1024 * 1024),
     metavar="BYTES",
     default=128,
     show_default=True,
@@ -60,7 +56,7 @@ class Rate(click.ParamType):  # type: ignore[type-arg]  # generic since Click 8.
 )
 @click.option(
     "--senders",
-    type=WholeNumber(1, 100),
+    type=whole_number(1, 100),
     metavar="N",
     default=1,
     show_default=True,
@@ -68,7 +64,7 @@ class Rate(click.ParamType):  # type: ignore[type-arg]  # generic since Click 8.
 )
 @click.option(
     "--subscribers",
-    type=WholeNumber(0, 100),
+    type=whole_number(0, 100),
     metavar="N",
     default=1,
     show_default=True,
@@ -76,7 +72,7 @@ class Rate(click.ParamType):  # type: ignore[type-arg]  # generic since Click 8.
 )
 @click.option(
     "--rate",
-    type=Rate(),
+    type=Read("rate", _rate),
     metavar="N",
     help="Messages per second. Default: as fast as the broker and the slowest subscriber.",
 )

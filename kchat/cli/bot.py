@@ -5,11 +5,9 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import click
-
-from kchat.cli.options import Seconds
+from kchat.cli.param_types import Read, read_seconds
 
 if TYPE_CHECKING:
     from kchat.message import Message
@@ -28,21 +26,16 @@ class Pause(NamedTuple):
         return f"{self.least:g}" if self.least == self.most else f"{self.least:g} to {self.most:g}"
 
 
-class PauseType(click.ParamType):  # type: ignore[type-arg]  # generic since Click 8.4 only
-    """Seconds, ``5``, or a range of them, ``1..10``."""
+def _pause(text: str) -> Pause:
+    least, dots, most = text.partition("..")
+    pause = Pause(read_seconds(least, zero=True), read_seconds(most if dots else least, zero=True))
+    if pause.least > pause.most:
+        raise ValueError(f"{text!r} is not a range from the shorter pause to the longer one")
+    return pause
 
-    name = "pause"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Pause:
-        """Read it; Click reports what :meth:`fail` says."""
-        if isinstance(value, Pause):
-            return value
-        least, dots, most = str(value).partition("..")
-        seconds = Seconds(zero=True)
-        pause = Pause(*(seconds.convert(part, param, ctx) for part in (least, most if dots else least)))
-        if pause.least > pause.most:
-            self.fail(f"{value!r} is not a range from the shorter pause to the longer one", param, ctx)
-        return pause
+PAUSE = Read("pause", _pause)
+"""Seconds, ``5``, or a range of them, ``1..10``."""
 
 
 def posts(

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from kchat.cli.help import Command
-from kchat.cli.options import WholeNumber
+from kchat.cli.param_types import whole_number
 
 
 @click.command(name="certify", cls=Command)
@@ -28,7 +28,7 @@ from kchat.cli.options import WholeNumber
 )
 @click.option(
     "--days",
-    type=WholeNumber(1, 3650),
+    type=whole_number(1, 3650),
     metavar="N",
     default=825,
     show_default=True,

@@ -5,23 +5,18 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from kchat.cli.administrator import management_option, warn_in_clear
+from kchat.cli.flags import with_flags
 from kchat.cli.help import Command
-from kchat.cli.options import (
-    broker_options,
-    confirm_timeout_option,
-    management_option,
-    to_settings,
-    warn_in_clear,
-)
+from kchat.cli.options import broker_options, confirm_timeout_option, to_settings
 
 if TYPE_CHECKING:
-    from kchat.config.settings import Settings
     from kchat.doctor import Finding, Options
 
 _SIGNS = {
@@ -66,37 +61,41 @@ def command(
       kchat doctor --json | jq .first
     """
     from kchat.cli import DONE, FAILED
-    from kchat.config.masking import mask
-    from kchat.doctor import Finding, Options, Status
-    from kchat.errors import KchatError, SettingsError
+    from kchat.doctor import Options, Status
 
-    report = _Json() if as_json else _Lines()
-    findings: list[Finding] = []
-    try:
-        settings = to_settings(**broker)
-    except SettingsError as error:
-        findings.append(Finding(Status.WRONG, mask(str(error)), mask(error.hint), check="settings"))
-        report.show(findings[0])
-    else:
-        if management_url is not None and settings.transport.name == "amqp":
-            from kchat.hosting.management import Management
-
-            with suppress(KchatError):  # the walk tells
-                warn_in_clear(Management.of(settings, management_url))
-        findings += _walk(settings, Options(only, send_test, management_url), report.show)
+    lines = _Lines()
+    findings = []
+    for finding in _findings(broker, Options(only, send_test, management_url)):
+        findings.append(finding)
+        if not as_json:
+            lines.show(finding)
     bad = [finding for finding in findings if finding.status is Status.WRONG]
-    report.end(findings, bad)
+    if as_json:
+        first = _as_json(bad[0]) if bad else None
+        click.echo(json.dumps({"ok": not bad, "first": first, "findings": [*map(_as_json, findings)]}))
+    elif bad:
+        click.echo(f"wrong: {', '.join(dict.fromkeys(finding.check for finding in bad))}")
+    elif any(finding.check == "round trip" and finding.status is Status.OK for finding in findings):
+        click.echo("all is well: a message made the round trip")
+    else:
+        click.echo("nothing wrong was found")
     return FAILED if bad else DONE
 
 
-def _walk(settings: Settings, options: Options, show: Callable[[Finding], None]) -> list[Finding]:
-    from kchat.doctor import diagnose
+def _findings(broker: dict[str, Any], options: Options) -> Iterator[Finding]:
+    from kchat.config.masking import mask
+    from kchat.doctor import Finding, Status, diagnose
+    from kchat.errors import KchatError, SettingsError
 
-    findings = []
-    for finding in diagnose(settings, options):
-        show(finding)
-        findings.append(finding)
-    return findings
+    try:
+        settings = to_settings(**broker)
+    except SettingsError as error:
+        yield Finding(Status.WRONG, mask(str(error)), mask(with_flags(error.hint)), check="settings")
+        return
+    if options.management_url is not None:
+        with suppress(KchatError):  # the findings say why
+            warn_in_clear(settings.transport.guests.management(settings, options.management_url))
+    yield from diagnose(settings, options)
 
 
 class _Lines:
@@ -104,56 +103,30 @@ class _Lines:
 
     def __init__(self) -> None:
         self._terminal = sys.stdout.isatty() and (sys.stdout.encoding or "").lower().startswith("utf")
-        self._coloured = not os.environ.get("NO_COLOR")
+        self._coloured = self._terminal and not os.environ.get("NO_COLOR")
         self._broker = ""
 
     def show(self, finding: Finding) -> None:
-        """Show one."""
-        from kchat.message.unprintable import escape_unprintable
-
+        """Show one, and the broker above its first."""
         if finding.broker != self._broker:
             self._broker = finding.broker
-            click.echo(escape_unprintable(finding.broker, keep_newlines=False))
+            click.echo(_one_line(finding.broker))
         sign, colour = _SIGNS[finding.status.value]
         label = sign if self._terminal else f"{finding.status.value:<7}"
-        if self._terminal and self._coloured and colour is not None:
+        indent, arrow = (" ", "→") if self._terminal else (" " * 7, "->")
+        if self._coloured and colour is not None:
             label = click.style(sign, fg=colour)
-        text = " ".join(escape_unprintable(finding.text, keep_newlines=False).split())
-        click.echo(f"  {label} {finding.check:<10}  {text}")
+        click.echo(f"  {label} {finding.check:<10}  {_one_line(finding.text)}")
         if finding.hint:
-            hint = " ".join(escape_unprintable(finding.hint, keep_newlines=False).split())
-            click.echo(
-                f"  {' ' if self._terminal else ' ' * 7} {'':<10}  {'→' if self._terminal else '->'} {hint}"
-            )
-
-    def end(self, findings: list[Finding], bad: list[Finding]) -> None:
-        """Sum up."""
-        if bad:
-            click.echo(f"wrong: {', '.join(dict.fromkeys(finding.check for finding in bad))}")
-        elif any(finding.check == "round trip" and finding.status.value == "ok" for finding in findings):
-            click.echo("all is well: a message made the round trip")
-        else:
-            click.echo("nothing wrong was found")
+            click.echo(f"  {indent} {'':<10}  {arrow} {_one_line(with_flags(finding.hint))}")
 
 
-class _Json:
-    """One JSON object at the end."""
+def _one_line(text: str) -> str:
+    from kchat.message.unprintable import escape_unprintable
 
-    def show(self, finding: Finding) -> None:
-        """Nothing yet."""
+    return " ".join(escape_unprintable(text, keep_newlines=False).split())
 
-    def end(self, findings: list[Finding], bad: list[Finding]) -> None:
-        """Write it: ``ok``, ``first`` (what is wrong, or null) and ``findings``."""
-        rows = [
-            {
-                "broker": finding.broker,
-                "check": finding.check,
-                "status": finding.status.value,
-                "text": finding.text,
-                "hint": finding.hint,
-                "seconds": finding.seconds,
-            }
-            for finding in findings
-        ]
-        first = rows[findings.index(bad[0])] if bad else None
-        click.echo(json.dumps({"ok": not bad, "first": first, "findings": rows}))
+
+def _as_json(finding: Finding) -> dict[str, str | float]:
+    names = ("broker", "check", "status", "text", "hint", "seconds")
+    return {name: getattr(finding, name) for name in names} | {"hint": with_flags(finding.hint)}

@@ -8,24 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kchat import errors
+from kchat.cli.administrator import administrator, management_option, tell_removed
 from kchat.cli.help import Command
-from kchat.cli.options import (
-    Duration,
-    WholeNumber,
-    broker_options,
-    management_option,
-    tell_removed,
-    to_settings,
-    warn_in_clear,
-)
+from kchat.cli.options import broker_options, to_settings
+from kchat.cli.param_types import DURATION, whole_number
 from kchat.cli.stderr import can_show, speaker
 
 if TYPE_CHECKING:
     from kchat.config.settings import Settings
     from kchat.hosting.accounts import Account
     from kchat.hosting.invitation import Invitation
-    from kchat.hosting.management import Management
+    from kchat.transports.amqp.management import Management
 
 _MEMBER, _SENDER = "send and listen", "send only"
 
@@ -35,7 +28,7 @@ _MEMBER, _SENDER = "send and listen", "send only"
 @click.option("--send-only", is_flag=True, help="The guest can send, but not receive.")
 @click.option(
     "--expires",
-    type=Duration(),
+    type=DURATION,
     metavar="TIME",
     help="Delete the account after 30m, 24h, 7d (RabbitMQ). Default: never.",
 )
@@ -50,7 +43,7 @@ _MEMBER, _SENDER = "send and listen", "send only"
 @click.option("--apply", is_flag=True, help="Run the commands for Pub/Sub or Redis instead of printing them.")
 @click.option(
     "--max-connections",
-    type=WholeNumber(min=1),
+    type=whole_number(1),
     default=20,
     show_default=True,
     metavar="N",
@@ -89,7 +82,7 @@ def command(
     if show_list == (name is not None):
         raise click.UsageError("Name a guest, or --list those that there are.")
     settings = to_settings(**broker)
-    if settings.transport.name != "amqp":
+    if not settings.transport.guests.has_accounts_of_ours:
         if name is None or expires is not None:
             raise click.UsageError("Only RabbitMQ's accounts can be listed, or be given an end.")
         line = _grant(settings, name, send_only=send_only, address=address, apply=apply)
@@ -116,39 +109,25 @@ def _account(
     max_connections: int,
 ) -> str:
     """Make the account, and say what it is; returns the invitation's line."""
-    from kchat.hosting import accounts, expiry, inviting
-    from kchat.hosting.management import Management
+    from kchat.hosting import accounts, inviting
     from kchat.message.lookalikes import normalised
+    from kchat.transports.guests import check_account_name
 
-    name = normalised(name)
-    accounts.check_account_name(name)
-    management = Management.of(settings, management_url)
-    warn_in_clear(management)
-    management.require_administrator()
+    name, host = normalised(name), inviting.Host(settings)
+    check_account_name(name)
+    management = administrator(settings, management_url)
     accounts.remove_expired(management, tell_removed)
     brokers = inviting.guest_brokers(settings, address, name)
     # What could go wrong goes wrong before there is an account.
     inviting.invitation(settings, brokers, None).encode()
-    inviting.declare_room(settings)
+    host.declare_room()
     password = accounts.create(
         management, settings, name, send_only=send_only, expires=expires, max_connections=max_connections
     )
-    if expires is not None:
-        try:
-            expiry.note(settings, management.url, expires)
-        except errors.SettingsError as error:  # the account is there, and its password is known here alone
-            speaker(quiet=False)(f"warning: nothing here will remember when the account ends: {error}")
     made = inviting.invitation(settings, brokers, password, send_only=send_only, expires=expires)
     _tell(made)
-    if not send_only and accounts.REPLAYS in management.exchange_types():
-        speaker(quiet=False)(
-            f"warning: this broker has the plug-in for exchanges of type {accounts.REPLAYS}, "
-            "by which members can repeat as verified what others have said: see docs/share.md"
-        )
-    if name == "guest":
-        speaker(quiet=False)(
-            "RabbitMQ, as installed, lets an account named guest in from its own machine only"
-        )
+    for warning in accounts.warnings(management, name, send_only=send_only):
+        speaker(quiet=False)(warning)
     return made.encode()
 
 
@@ -161,8 +140,8 @@ def _tell(made: Invitation) -> None:
     say(f"{made.account} may {_SENDER if made.send_only else _MEMBER} in {made}{until}")
     if made.expires is not None:
         say(
-            "RabbitMQ does not end accounts by itself: the account ends when kchat next runs with your account after "
-            "that time, such as: kchat invite --list"
+            "RabbitMQ does not end accounts by itself: after that time the account ends with your next "
+            "kchat invite, kchat invite --list or kchat revoke"
         )
     if inviting.only_here(made.brokers[0]):
         say(
@@ -179,14 +158,11 @@ def _tell(made: Invitation) -> None:
 def _list(settings: Settings, management_url: str | None) -> None:
     from kchat.cli.table import write_table
     from kchat.hosting import accounts, inviting
-    from kchat.hosting.management import Management
 
-    management = Management.of(settings, management_url)
-    warn_in_clear(management)
-    management.require_administrator()
+    management = administrator(settings, management_url)
     found = accounts.remove_expired(management, tell_removed)
     # A restart of the broker has taken the room away from guests who may not make it.
-    inviting.declare_room(settings)
+    inviting.Host(settings).declare_room()
     say = speaker(quiet=False)
     if accounts.mend_room(management, settings, found):
         say(
@@ -222,20 +198,21 @@ def _row(account: Account, management: Management) -> list[str]:
 
 def _grant(settings: Settings, name: str, *, send_only: bool, address: str | None, apply: bool) -> str:
     """Show or run what lets a guest in on other brokers; returns the invitation's line."""
-    from kchat.hosting import guest_access, inviting
+    from kchat.hosting import inviting
 
     say = speaker(quiet=False)
-    granted = guest_access.grant(settings, name, send_only=send_only)
+    host = inviting.Host(settings)
+    granted = settings.transport.guests.admit(host, name, send_only=send_only)
     brokers = inviting.guest_brokers(settings, address, granted.account)
     made = inviting.invitation(settings, brokers, granted.password, send_only=send_only)
     line = made.encode()
-    if settings.transport.name == "local":
-        inviting.declare_room(settings)  # joining makes none
+    if granted.needs_room:
+        host.declare_room()
     if granted.steps and not apply:
         say("run these, or the same with --apply:")
     for step in granted.steps:
         if apply:
-            step.run()
+            step.run(host)
             say(
                 "done: "
                 + (step.text if granted.password is None else step.text.replace(granted.password, "***"))

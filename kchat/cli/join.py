@@ -142,7 +142,7 @@ def _from_standard_input() -> str:
     from kchat.hosting.invitation import LONGEST
 
     if sys.stdin is None:  # closed by the parent process
-        raise errors.SettingsError("standard input is closed, so there is no invitation to read")
+        raise errors.SettingsError("standard input is closed, so the invitation cannot be read")
     if sys.stdin.isatty():
         return str(click.prompt("Invitation", hide_input=True, err=True))
     try:

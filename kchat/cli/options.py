@@ -3,322 +3,140 @@
 from __future__ import annotations
 
 import os
-import re
-import time
 from collections.abc import Callable
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 from click.core import ParameterSource
 
+from kchat.cli.param_types import SECONDS, SECONDS_OR_ZERO, TransportName
 from kchat.cli.stderr import speaker
-from kchat.config import url_options
 from kchat.config.settings import Settings
 from kchat.config.tls import TlsOptions
 from kchat.errors import SettingsError
-from kchat.hosting import expiry
-from kchat.message import rfc3339
 from kchat.transports import TRANSPORTS
-
-if TYPE_CHECKING:
-    from kchat.errors import KchatError
-    from kchat.hosting.accounts import Account
-    from kchat.hosting.management import Management
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_LONGEST_DURATION = 100 * 365 * 86400
-"""A hundred years, in seconds."""
+
+def _option(name: str, metavar: str | None, text: str, **more: Any) -> Callable[[F], F]:
+    """A decorator that adds ``--name``, which ``KCHAT_NAME`` sets too; without a metavar it is a switch."""
+    value = {"is_flag": True} if metavar is None else {"metavar": metavar}
+    variable = f"KCHAT_{name.upper().replace('-', '_')}"
+    return click.option(f"--{name}", help=text, **{"envvar": variable, **value, **more})
 
 
-class Seconds(click.ParamType):  # type: ignore[type-arg]  # generic since Click 8.4 only
-    """A number of seconds: more than 0 and at most a hundred years.
-
-    Arguments:
-        zero: whether 0 is allowed too.
-    """
-
-    name = "seconds"
-
-    def __init__(self, *, zero: bool = False) -> None:
-        self._zero = zero
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Read it; Click reports what :meth:`fail` says."""
-        try:
-            number = float(value)
-        except ValueError:
-            self.fail(f"{value!r} is not a number of seconds", param, ctx)
-        if not 0 <= number <= _LONGEST_DURATION or (number == 0 and not self._zero):
-            allowed = "0 or more" if self._zero else "more than 0"
-            self.fail(f"{value} seconds: it must be {allowed}, and at most 100 years", param, ctx)
-        return number
+def _seconds(name: str, default: float, text: str, **more: Any) -> Callable[[F], F]:
+    return _option(
+        name, "SECONDS", text, **{"type": SECONDS, "default": default, "show_default": True, **more}
+    )
 
 
-class WholeNumber(click.IntRange):
-    """A whole number in a range; its bounds are in the error message, and not in the help."""
+connect_timeout_option = _seconds("connect-timeout", 5.0, "Timeout for connecting.")
+confirm_timeout_option = _seconds("confirm-timeout", 10.0, "Timeout for a confirmation.")
+heartbeat_option = _seconds("heartbeat", 10.0, "Interval of heartbeats; 0 for none.", type=SECONDS_OR_ZERO)
+username_option = _option("username", "NAME", "Your name.", show_default="profile's, else login name")
+wait_option = _option("wait", None, "Instead of exiting, retry until a broker answers.")
+quiet_option = click.option("--quiet", "-q", is_flag=True, help="Print only errors on standard error.")
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Read it; Click reports what :meth:`fail` says."""
-        try:
-            number = int(value)
-        except ValueError:
-            self.fail(f"{value!r} is not a whole number", param, ctx)
-        if number < (self.min or 0) or (self.max is not None and number > self.max):
-            allowed = (
-                f"from {self.min:,} to {self.max:,}" if self.max is not None else f"{self.min:,} or more"
-            )
-            self.fail(f"{number:,} is out of range: it must be {allowed}", param, ctx)
-        return number
+_PLACE = ("transport", "host", "port", "vhost", "project")
+"""Options that name a broker by its parts."""
 
-
-class TransportName(click.Choice):  # type: ignore[type-arg]  # generic since Click 8.2 only
-    """A transport's name. A URL given by mistake is not repeated: there may be a password in it."""
-
-    def __init__(self) -> None:
-        super().__init__(list(TRANSPORTS))
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Read it; Click reports what :meth:`fail` says."""
-        if "://" in str(value):
-            self.fail("a transport is a name, such as amqp; a URL goes to --url", param, ctx)
-        return super().convert(value, param, ctx)
-
+_TIMES = ("connect_timeout", "confirm_timeout", "heartbeat")
 
 _BROKER = (
-    click.option(
-        "--room",
-        metavar="NAME",
-        show_default="profile's, else chat",
-        envvar="KCHAT_ROOM",
-        help="The room.",
-    ),
-    # No `envvar` for these two: settings read KCHAT_PROFILE and KCHAT_URL themselves, each at its own rank.
-    click.option(
-        "--profile",
-        metavar="NAME",
-        show_default="the one in use",
-        help="Use a profile.",
-    ),
-    click.option(
-        "--url",
-        metavar="URL",
+    _option("room", "NAME", "The room.", show_default="profile's, else chat"),
+    # Settings read KCHAT_PROFILE and KCHAT_URL themselves, each at its own rank.
+    _option("profile", "NAME", "Use a profile.", show_default="the one in use", envvar=None),
+    _option(
+        "url",
+        "URL",
+        "Such as amqp://user@host:5672/vhost; ';' joins several.",
         show_default="profile's, else local://",
-        help="Such as amqp://user@host:5672/vhost; ';' joins several.",
+        envvar=None,
     ),
-    click.option("--host", metavar="HOST", envvar="KCHAT_HOST", help="Host; ',' joins several."),
-    click.option(
-        "--rmq-username",
-        metavar="ACCOUNT",
-        envvar="KCHAT_RMQ_USERNAME",
-        help="Account on the broker, not your name in the room.",
-    ),
+    _option("host", "HOST", "Host; ',' joins several."),
+    _option("rmq-username", "ACCOUNT", "Account on the broker, not your name in the room."),
     click.option("--ask-password", "-W", is_flag=True, help="Ask for its password."),
-    click.option(
-        "--rmq-password",
-        metavar="PASSWORD",
-        envvar="KCHAT_RMQ_PASSWORD",
-        help="Its password; better in the environment.",
-    ),
-    click.option(
-        "--port", type=int, metavar="N", show_default="5672 on AMQP", envvar="KCHAT_PORT", help="Port."
-    ),
-    click.option("--vhost", metavar="NAME", show_default="/", envvar="KCHAT_VHOST", help="Virtual host."),
-    click.option(
-        "--transport",
-        type=TransportName(),
-        metavar="KIND",
-        envvar="KCHAT_TRANSPORT",
-        help=f"One of: {', '.join(TRANSPORTS)}.",
-    ),
-    click.option(
-        "--project", metavar="ID", envvar="KCHAT_PROJECT", help="Google Cloud project, for Pub/Sub."
-    ),
-    click.option("--tls", is_flag=True, envvar="KCHAT_TLS", help="Encrypt the connection."),
-    click.option(
-        "--tls-ca",
-        metavar="FILE",
-        envvar="KCHAT_TLS_CA",
-        help="CAs to trust instead of the system's (PEM).",
-    ),
-    click.option("--tls-cert", metavar="FILE", envvar="KCHAT_TLS_CERT", help="Your certificate (PEM)."),
-    click.option(
-        "--tls-key", metavar="FILE", envvar="KCHAT_TLS_KEY", help="Its private key, if in another file."
-    ),
-    click.option(
-        "--tls-pin",
-        metavar="sha256:HEX",
-        envvar="KCHAT_TLS_PIN",
-        help="Trust only this server certificate (SHA-256).",
-    ),
-    click.option(
-        "--tls-insecure",
-        is_flag=True,
-        envvar="KCHAT_TLS_INSECURE",
-        help="Do not check the server's certificate (unsafe).",
-    ),
+    _option("rmq-password", "PASSWORD", "Its password; better in the environment."),
+    _option("port", "N", "Port.", type=int, show_default="5672 on AMQP"),
+    _option("vhost", "NAME", "Virtual host.", show_default="/"),
+    _option("transport", "KIND", f"One of: {', '.join(TRANSPORTS)}.", type=TransportName()),
+    _option("project", "ID", "Google Cloud project, for Pub/Sub."),
+    _option("tls", None, "Encrypt the connection."),
+    _option("tls-ca", "FILE", "CAs to trust instead of the system's (PEM)."),
+    _option("tls-cert", "FILE", "Your certificate (PEM)."),
+    _option("tls-key", "FILE", "Its private key, if in another file."),
+    _option("tls-pin", "sha256:HEX", "Trust only this server certificate (SHA-256)."),
+    _option("tls-insecure", None, "Do not check the server's certificate (unsafe)."),
+    connect_timeout_option,
 )
 
 
 def broker_options(function: F) -> F:
     """Add the options that name a room and its broker. Click hands them over as keyword arguments."""
-    for option in reversed((*_BROKER, connect_timeout_option)):
+    for option in reversed(_BROKER):
         function = option(function)
     return function
 
 
-def _seconds_option(name: str, default: float, text: str, *, zero: bool = False) -> Callable[[F], F]:
-    """A decorator that adds an option ``--name`` with a number of seconds, of :class:`Seconds`."""
-    return click.option(
-        f"--{name}",
-        type=Seconds(zero=zero),
-        default=default,
-        show_default=True,
-        metavar="SECONDS",
-        envvar=f"KCHAT_{name.upper().replace('-', '_')}",
-        help=text,
-    )
-
-
-connect_timeout_option = _seconds_option("connect-timeout", 5.0, "Timeout for connecting.")
-confirm_timeout_option = _seconds_option("confirm-timeout", 10.0, "Timeout for a confirmation.")
-heartbeat_option = _seconds_option("heartbeat", 10.0, "Interval of heartbeats; 0 for none.", zero=True)
-
-
-def username_option(function: F) -> F:
-    """Add ``--username``."""
-    return click.option(
-        "--username",
-        metavar="NAME",
-        envvar="KCHAT_USERNAME",
-        show_default="profile's, else login name",
-        help="Your name.",
-    )(function)
-
-
-def wait_option(function: F) -> F:
-    """Add ``--wait``."""
-    return click.option(
-        "--wait",
-        is_flag=True,
-        envvar="KCHAT_WAIT",
-        help="Instead of exiting, retry until a broker answers.",
-    )(function)
-
-
-def management_option(function: F) -> F:
-    """Add ``--management-url``."""
-    return click.option(
-        "--management-url",
-        metavar="URL",
-        envvar="KCHAT_MANAGEMENT_URL",
-        help="RabbitMQ's management API. Default: the broker's host, its port plus 10,000.",
-    )(function)
-
-
-def quiet_option(function: F) -> F:
-    """Add ``--quiet``."""
-    return click.option("--quiet", "-q", is_flag=True, help="Print only errors on standard error.")(function)
-
-
-def to_settings(
-    *,
-    room: str | None,
-    profile: str | None,
-    url: str | None,
-    transport: str | None,
-    host: str | None,
-    port: int | None,
-    vhost: str | None,
-    project: str | None,
-    rmq_username: str | None,
-    rmq_password: str | None,
-    ask_password: bool,
-    tls: bool,
-    tls_ca: str | None,
-    tls_cert: str | None,
-    tls_key: str | None,
-    tls_pin: str | None,
-    tls_insecure: bool,
-    connect_timeout: float,
-    **more: Any,
-) -> Settings:
-    """The typed value of :func:`broker_options`. ``more`` goes to :meth:`~kchat.config.settings.Settings.resolve`.
+def to_settings(**options: Any) -> Settings:
+    """The typed value of :func:`broker_options`, and of the timeouts that a command has besides. Nothing is contacted.
 
     Raises:
         kchat.errors.SettingsError: they make no sense.
     """
     refuse_misplaced_urls()
     source = click.get_current_context().get_parameter_source
-    typed = ParameterSource.COMMANDLINE
-    if profile is not None:
-        # What is typed beats what stands in the environment; two of them typed contradict each other.
-        if source("rmq_username") is typed:
-            raise SettingsError(
-                f"the profile {profile!r} names the account, and so does --rmq-username",
-                hint="leave one of them out",
-            )
-        transport, host, vhost, project = (
-            value if source(name) is typed else None
-            for name, value in (
-                ("transport", transport),
-                ("host", host),
-                ("vhost", vhost),
-                ("project", project),
-            )
+    given = {name: value for name, value in options.items() if source(name) is not ParameterSource.DEFAULT}
+    typed = {name: value for name, value in given.items() if source(name) is ParameterSource.COMMANDLINE}
+    profile = given.get("profile")
+    if profile is not None and "rmq_username" in typed:
+        raise SettingsError(
+            f"the profile {profile!r} names the account, and so does --rmq-username",
+            hint="leave one of them out",
         )
-        port = port if source("port") is typed else None
-    elif transport is None and source("rmq_username") is typed and not (url or project):
-        # An account typed on the command line means RabbitMQ; one in the environment only fills in.
-        transport = "amqp"
-    if "heartbeat" in more and source("heartbeat") is ParameterSource.DEFAULT:
-        del more["heartbeat"]
-    if ask_password:
-        rmq_password = _ask_password()
-    options = TlsOptions(ca=tls_ca, cert=tls_cert, key=tls_key, pin=tls_pin, insecure=tls_insecure)
-    # Of the environment, a profile takes nothing but the wish for TLS.
-    for_profile = TlsOptions(
-        ca=tls_ca if source("tls_ca") is typed else None,
-        cert=tls_cert if source("tls_cert") is typed else None,
-        key=tls_key if source("tls_key") is typed else None,
-        pin=tls_pin if source("tls_pin") is typed else None,
-        insecure=tls_insecure and source("tls_insecure") is typed,
-    )
+    # What is typed has priority over the environment, of which a profile takes nothing but the wish for TLS.
+    place: dict[str, Any] = {name: (given if profile is None else typed).get(name) for name in _PLACE}
+    if "rmq_username" in typed and not any(map(given.get, ("profile", "transport", "url", "project"))):
+        # An account typed on the command line means a broker with a host; one in the environment only fills in.
+        place["host"] = given.get("host", "localhost")
+    asked = given.get("ask_password", False)
+    password = _ask_password() if asked else given.get("rmq_password")
+    tls, profile_tls = _tls(given), _tls(typed)
     settings = Settings.resolve(
-        url=url,
-        transport=transport,
-        host=host,
-        port=port,
-        vhost=vhost,
-        username=rmq_username,
-        password=rmq_password,
-        project=project,
+        url=given.get("url"),
+        **place,
+        username=given.get("rmq_username"),
+        password=password,
         profile=profile,
-        profile_password=rmq_password if ask_password or source("rmq_password") is typed else None,
-        profile_tls=for_profile if tls or for_profile else None,
-        room=room,
+        profile_password=password if asked or "rmq_password" in typed else None,
+        profile_tls=profile_tls if given.get("tls") or profile_tls else None,
+        room=given.get("room"),
+        tls=tls if given.get("tls") or tls else None,
         # What is typed or in the environment comes before the URL's, and that before the default.
-        connect_timeout=connect_timeout if source("connect_timeout") is not ParameterSource.DEFAULT else None,
-        tls=options if tls or options else None,
-        **more,
+        **{name: given[name] for name in _TIMES if name in given},
     )
     for broker in settings.brokers:
-        by = url_options.lowers_trust(broker) or ("--tls-insecure" if settings.tls.insecure else "")
+        by = broker.transport.urls.lowers_trust(broker) or ("--tls-insecure" if settings.tls.insecure else "")
         if by and broker.encrypted:
             speaker(quiet=False)(
                 f"kchat: warning: whether {broker} is the right server is not checked ({by})"
             )
-    expiry.remove_due(settings, tell_removed, _tell_not_removed)
     return settings
 
 
+def _tls(options: dict[str, Any]) -> TlsOptions:
+    files = {name: options.get(f"tls_{name}") for name in ("ca", "cert", "key", "pin")}
+    return TlsOptions(**files, insecure=options.get("tls_insecure", False))
+
+
 _URL_OPTIONS = {"url", "management_url", "address", "text", "rmq_password"}
-"""Options whose values may be URLs with an account, or are not names that are shown."""
+"""Options whose values may be URLs with an account, or are not shown as names."""
 
 
 def refuse_misplaced_urls() -> None:
-    """Refuse a URL with a password where a name belongs: a room's name, say, is shown to everybody.
+    """Refuse a URL with a password where a name belongs: everyone sees a room's name, for example.
 
     Raises:
         kchat.errors.SettingsError: there is one.
@@ -337,82 +155,12 @@ def refuse_misplaced_urls() -> None:
             )
 
 
-def warn_in_clear(management: Management) -> None:
-    """Say it where the administrator's password is about to go over a network unencrypted."""
-    if management.in_clear:
-        speaker(quiet=False)(
-            f"kchat: warning: {management.url} is not encrypted: the account's password can be read on its way there; "
-            "use https://, or an SSH tunnel to the broker's machine"
-        )
-
-
 def _ask_password() -> str:
     """The password, typed at the terminal; standard input may be the messages."""
     try:
         os.close(os.open("/dev/tty", os.O_RDWR))
     except OSError:
         raise SettingsError(
-            "there is no terminal to ask for the password", hint="set KCHAT_RMQ_PASSWORD"
+            "the password cannot be asked for without a terminal", hint="set KCHAT_RMQ_PASSWORD"
         ) from None
     return str(click.prompt("Password", hide_input=True, err=True))
-
-
-def tell_removed(account: Account) -> None:
-    """Say that an account was removed."""
-    from kchat.message.times import moment
-
-    speaker(quiet=False)(f"removed {account.name}, which expired at {moment(account.expires or 0)}")
-
-
-def _tell_not_removed(error: KchatError) -> None:
-    speaker(quiet=False)(f"kchat: warning: while removing accounts that have expired: {error}")
-
-
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-
-
-def _duration(text: str) -> float | None:
-    """The seconds of ``90s`` or ``1.5h``; None for anything else."""
-    found = re.fullmatch(r"(\d{1,9}(?:\.\d+)?)([smhdw])", text)
-    return float(found[1]) * _UNITS[found[2]] if found else None
-
-
-class Duration(click.ParamType):  # type: ignore[type-arg]  # as for Since
-    """A duration: ``90s``, ``30m``, ``24h``, ``7d``, ``2w``. Becomes seconds."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Read it; Click reports what :meth:`fail` says."""
-        if isinstance(value, float):
-            return value
-        seconds = _duration(value) or 0.0
-        if not 0 < seconds <= _LONGEST_DURATION:
-            self.fail(f"{value!r} is not a duration such as 30m, 24h or 7d", param, ctx)
-        return seconds
-
-
-class Since(click.ParamType):  # type: ignore[type-arg]  # generic since Click 8.4 only
-    """A point in time: an age (``90s``, ``10m``, ``2h``, ``1d``) or an RFC 3339 date. Becomes UNIX seconds."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Read it; Click reports what :meth:`fail` says."""
-        if isinstance(value, float):
-            return value
-        age = _duration(value)
-        if age is not None:
-            return max(0.0, time.time() - age)
-        point = rfc3339.parse(value)
-        if point is not None:
-            return point.timestamp()
-        try:
-            # Local time, to the minute or as a date alone; what RFC 3339 has not.
-            return datetime.fromisoformat(re.sub(r"[zZ]$", "+00:00", value)).timestamp()
-        except (ValueError, OverflowError, OSError):
-            self.fail(
-                f"{value!r} is neither an age such as 10m or 2h nor a date such as 2026-01-31T12:00:00Z",
-                param,
-                ctx,
-            )

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kchat.cli.administrator import administrator, management_option, tell_removed
 from kchat.cli.help import Command
-from kchat.cli.options import broker_options, management_option, tell_removed, to_settings, warn_in_clear
+from kchat.cli.options import broker_options, to_settings
 from kchat.cli.stderr import speaker
 
 if TYPE_CHECKING:
@@ -30,15 +31,12 @@ def command(names: tuple[str, ...], management_url: str | None, **broker: Any) -
     """
     from kchat.errors import NotAuthorised, NotFound, Refused
     from kchat.hosting import accounts
-    from kchat.hosting.management import Management
     from kchat.message.lookalikes import spelled
 
     settings = to_settings(**broker)
-    if settings.transport.name != "amqp":
+    if not settings.transport.guests.has_accounts_of_ours:
         raise click.UsageError("Only RabbitMQ's accounts can be ended by kchat.")
-    management = Management.of(settings, management_url)
-    warn_in_clear(management)
-    management.require_administrator()
+    management = administrator(settings, management_url)
     say = speaker(quiet=False)
     failed = None
     for name in names:

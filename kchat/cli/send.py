@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kchat.cli.bot import Pause, PauseType, posts
+from kchat.cli.bot import PAUSE, Pause, posts
 from kchat.cli.help import Command
 from kchat.cli.options import (
-    WholeNumber,
     broker_options,
     confirm_timeout_option,
     quiet_option,
@@ -22,6 +21,7 @@ from kchat.cli.options import (
     username_option,
     wait_option,
 )
+from kchat.cli.param_types import whole_number
 from kchat.cli.shutdown import Stop, stop_by_signal
 from kchat.cli.stderr import speaker
 from kchat.errors import SettingsError
@@ -44,13 +44,13 @@ _PROGRESS_SECONDS = 0.1
 @click.option("--bot", is_flag=True, help="Send quotes until Ctrl+C, after MESSAGE if given.")
 @click.option(
     "--bot-wait-s",
-    type=PauseType(),
+    type=PAUSE,
     default="5",
     show_default=True,
     metavar="N|MIN..MAX",
     help="Pause, in seconds; 1..10: random.",
 )
-@click.option("--bot-count", type=WholeNumber(min=1), metavar="N", help="Exit after N quotes.")
+@click.option("--bot-count", type=whole_number(1), metavar="N", help="Exit after N quotes.")
 @click.option("--bot-authors", is_flag=True, help="Send each quote under its author's name.")
 @quiet_option
 def command(
@@ -90,9 +90,9 @@ def command(
             "Missing message: give it as an argument, by --message, or '-' for standard input."
         )
     settings = to_settings(confirm_timeout=confirm_timeout, **broker)
-    if settings.transport.name == "memory":
+    if settings.transport.in_one_process:
         raise SettingsError(
-            "a memory:// room ends with this process, so nobody can receive the message",
+            f"a {settings.broker.scheme}:// room ends with this process, so nobody can receive the message",
             hint="it is for tests",
         )
     from kchat.cli import INTERRUPTED

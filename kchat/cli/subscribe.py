@@ -11,9 +11,6 @@ import click
 from kchat.cli.help import Command
 from kchat.cli.job_control import full_screen
 from kchat.cli.options import (
-    Seconds,
-    Since,
-    WholeNumber,
     broker_options,
     heartbeat_option,
     quiet_option,
@@ -21,6 +18,7 @@ from kchat.cli.options import (
     username_option,
     wait_option,
 )
+from kchat.cli.param_types import SECONDS, SINCE, whole_number
 from kchat.cli.shutdown import stop_by_signal
 from kchat.cli.stderr import speaker
 from kchat.display import MODES
@@ -50,22 +48,22 @@ def _modes_help() -> str:
 )
 @username_option
 @broker_options
-@click.option("--limit", type=WholeNumber(min=1), metavar="N", help="Exit after N messages.")
+@click.option("--limit", type=whole_number(1), metavar="N", help="Exit after N messages.")
 @click.option(
     "--idle-timeout",
-    type=Seconds(),
+    type=SECONDS,
     metavar="SECONDS",
     help="Exit after this time without a message.",
 )
 @click.option(
     "--last",
-    type=WholeNumber(min=0, max=1_000_000_000),
+    type=whole_number(0, 1_000_000_000),
     metavar="N",
     help="Begin with the last N messages of the history.",
 )
 @click.option(
     "--since",
-    type=Since(),
+    type=SINCE,
     metavar="AGE|DATE",
     help="Begin at that time: 10m, 2h, 2026-01-31T12:00Z.",
 )

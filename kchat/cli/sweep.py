@@ -29,15 +29,13 @@ def command(all_rooms: bool, only_list: bool, yes: bool, **broker: Any) -> int:
       kchat sweep --project my-project --all-rooms --list
     """
     settings = to_settings(**broker)
-    if settings.transport.name != "pubsub":
-        click.echo(f"nothing to sweep: {settings.transport.name} takes a subscriber's queue away by itself")
+    transport, project = settings.transport, settings.broker.host
+    if not transport.sweeps:
+        click.echo(f"nothing to sweep: {transport.name} deletes a subscriber's queue by itself")
         return 0
-    settings.transport.require()
-    from kchat.transports.pubsub import sweep
-
-    project = settings.broker.host
+    transport.require()
     with broker_errors(settings.broker, "sweep"):
-        stale = sweep.stale_subscriptions(project, None if all_rooms else settings.room)
+        stale = transport.stale_queues(project, None if all_rooms else settings.room)
     where = f"project {project}" if all_rooms else str(settings)
     if not stale:
         click.echo(f"nothing to sweep in {where}")
@@ -49,6 +47,6 @@ def command(all_rooms: bool, only_list: bool, yes: bool, **broker: Any) -> int:
     if not yes and not click.confirm(f"Delete {len(stale)} subscriptions?", err=True):
         return 1
     with broker_errors(settings.broker, "sweep"):
-        deleted = sweep.delete(project, stale)
-    click.echo(f"{len(deleted)} of {len(stale)} deleted in {where}")
+        deleted = transport.delete_queues(project, stale)
+    click.echo(f"{deleted} of {len(stale)} deleted in {where}")
     return 0

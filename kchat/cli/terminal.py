@@ -25,8 +25,8 @@ def confirm(question: str, *, otherwise: str) -> bool:
         descriptor = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError:
         raise SettingsError(
-            "nothing was done, as there is no terminal to ask at",
-            hint=f"look at what is shown above, and agree to it with {otherwise}",
+            "nothing was changed: without a terminal the question cannot be asked",
+            hint=f"read what is shown above, and agree to it with {otherwise}",
         ) from None
     with os.fdopen(descriptor, "r+b", buffering=0) as terminal:
         import termios

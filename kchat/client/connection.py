@@ -1,36 +1,24 @@
-"""From :class:`~kchat.config.settings.Settings` to a connected Kombu connection, and how one is let go of.
-
-Drivers' errors become kchat's in :mod:`kchat.client.driver_errors`.
-"""
+"""From :class:`~kchat.config.settings.Settings` to a connected Kombu connection, and how one is let go of."""
 
 from __future__ import annotations
 
 import logging
-import math
 import random
-import socket
 from contextlib import suppress
 from functools import partial
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
+from typing import TYPE_CHECKING
 
-import kombu
-import kombu.exceptions
-
-from kchat import errors, events, transports
-from kchat.client.driver_errors import broker_errors as broker_errors  # noqa: PLC0414 - to be had from here as well
-from kchat.config import url_options
+from kchat import errors, events
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import TracebackType
 
     from kchat.config.settings import Broker, Settings
+    from kchat.transports.protocols import Connection
 
 logger = logging.getLogger(__name__)
-
-_USER_TIMEOUT_MS = 60_000
-"""Milliseconds after which TCP drops a connection whose peer takes nothing; a sender waits less for a blocked broker."""
 
 _STOP_LOOK = 0.02
 """Seconds between looks whether to stop, while it waits for the next attempt."""
@@ -39,13 +27,31 @@ CLOSE_TIMEOUT = 1.0
 """Seconds that a polite goodbye may take; after that the socket is dropped."""
 
 
-class _Connection(kombu.Connection):  # type: ignore[misc]  # Kombu has no types
-    """Kombu's, but once lost it stays lost: Kombu's connects again by itself when it is next used, and tells nobody."""
+class broker_errors:  # noqa: N801 - a context, used as contextlib's are
+    """A context that turns what a driver raises into kchat's errors. It holds no state: one will do for many times.
 
-    @property
-    def connection(self) -> Any:
-        """The driver's connection; ``None`` before it is made."""
-        return self._connection
+    Arguments:
+        broker: whom the driver talks to.
+        doing: a verb: ``connect``, ``send``, ``listen``.
+    """
+
+    __slots__ = ("_broker", "_doing")
+
+    def __init__(self, broker: Broker, doing: str) -> None:
+        self._broker = broker
+        self._doing = doing
+
+    def __enter__(self) -> None:
+        """Nothing: a class costs a subscriber's single message less than a generator does."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Raise the error of ours that a driver's error is."""
+        if isinstance(error, Exception) and not isinstance(error, errors.KchatError):
+            mapped = self._broker.transport.explain(error, self._broker, self._doing)
+            if mapped is not None:
+                raise mapped from error
 
 
 def connect(
@@ -55,7 +61,7 @@ def connect(
     heartbeat: float = 0,
     on_blocked: Callable[[str], None] | None = None,
     on_unblocked: Callable[[], None] | None = None,
-) -> tuple[kombu.Connection, Broker]:
+) -> tuple[Connection, Broker]:
     """Connect to the first broker that answers.
 
     Arguments:
@@ -76,7 +82,9 @@ def connect(
     settings.transport.require()
     failure: errors.KchatError | None = None
     for broker in settings.brokers:
-        connection = kombu_connection(settings, broker, purpose, heartbeat, on_blocked, on_unblocked)
+        connection = settings.transport.connect(
+            settings, broker, purpose, heartbeat, on_blocked, on_unblocked
+        )
         try:
             with broker_errors(broker, "connect"):
                 # Kombu's connect() would try a second time, 2 s later.
@@ -95,114 +103,7 @@ def connect(
     raise failure
 
 
-def kombu_connection(
-    settings: Settings,
-    broker: Broker,
-    purpose: str,
-    heartbeat: float = 0,
-    on_blocked: Callable[[str], None] | None = None,
-    on_unblocked: Callable[[], None] | None = None,
-) -> kombu.Connection:
-    """A Kombu connection to one broker, not connected yet. Arguments as of :func:`connect`."""
-    transports.register()
-    if broker.encrypted:
-        settings.tls.check_files()
-    name = broker.transport.name
-    if name == "redis":
-        return _redis_connection(settings, broker, purpose, heartbeat)
-    if name != "amqp":
-        return _Connection(
-            broker.url() + (f"?{urlencode(broker.options)}" if broker.options and name == "local" else ""),
-            connect_timeout=settings.connect_timeout,
-            heartbeat=heartbeat,
-            transport_options={
-                **({} if name == "local" else broker.options),
-                "confirm_timeout": settings.confirm_timeout,
-                "connect_timeout": settings.connect_timeout,
-                "drain_batch": 250,
-            },
-        )
-    return _Connection(
-        hostname=broker.host or "localhost",
-        port=broker.port,
-        userid=broker.username,
-        password=broker.password,
-        virtual_host=broker.vhost,
-        transport=broker.transport.schemes[broker.scheme],
-        ssl=broker.encrypted,
-        login_method="EXTERNAL" if _by_certificate(settings, broker) else None,
-        connect_timeout=settings.connect_timeout,
-        # It travels in whole seconds, and 0 would switch it off.
-        heartbeat=math.ceil(heartbeat),
-        transport_options={
-            "client_properties": {
-                "connection_name": f"kchat {purpose} {settings.room}",
-                "product": "kchat",
-                "capabilities": {"connection.blocked": True, "consumer_cancel_notify": True},
-            },
-            "tls": settings.tls if broker.encrypted else None,
-            # Kombu would connect to 127.0.0.1 when it is told localhost, whatever that is here.
-            "server_hostname": broker.host or "localhost",
-            "on_blocked": on_blocked,
-            "on_unblocked": on_unblocked,
-            # py-amqp's default of 1 s drops the connection whenever the broker holds the sender back for that long.
-            "socket_settings": {socket.TCP_USER_TIMEOUT: _USER_TIMEOUT_MS}
-            if hasattr(socket, "TCP_USER_TIMEOUT")
-            else {},
-            # A write without progress for this time is stuck: the link is dead, or the broker does not read.
-            "write_timeout": settings.confirm_timeout,
-            # py-amqp would wait for ever for the answer to a declaration.
-            "answer_timeout": max(settings.connect_timeout, settings.confirm_timeout),
-        },
-    )
-
-
-def _redis_connection(settings: Settings, broker: Broker, purpose: str, heartbeat: float) -> kombu.Connection:
-    if not (broker.path or "0").isdecimal():
-        raise errors.SettingsError(
-            f"{broker.path!r} is not the number of a Redis database",
-            hint="for example: redis://localhost:6379/0",
-        )
-    return _Connection(
-        hostname=broker.host or "localhost",
-        port=broker.port,
-        userid=broker.username,
-        password=broker.password,
-        virtual_host=broker.path or "0",
-        # By its path: Kombu's own keeps the alias.
-        transport=broker.transport.schemes[broker.scheme],
-        ssl=_redis_tls(settings, broker),
-        transport_options={
-            "socket_connect_timeout": settings.connect_timeout,
-            # The answer to PUBLISH is the confirmation.
-            "socket_timeout": settings.confirm_timeout if purpose == "send" else settings.connect_timeout,
-            "socket_keepalive": True,
-            "health_check_interval": heartbeat,
-        },
-    )
-
-
-def _redis_tls(settings: Settings, broker: Broker) -> dict[str, Any] | None:
-    """redis-py's ``ssl_*`` options, which may stand in the URL; Kombu would verify nothing."""
-    url_options.check(broker)
-    if broker.scheme != "rediss":
-        return None
-    if not broker.options:
-        return {"tls": settings.tls}
-    if settings.tls:
-        raise errors.SettingsError("options for TLS stand in the URL and beside it: use those beside it")
-    verify = broker.options.get("ssl_cert_reqs", "required").lower().removeprefix("cert_")
-    if verify not in ("none", "optional", "required"):
-        raise errors.SettingsError("ssl_cert_reqs is one of none, optional and required")
-    return {**broker.options, "ssl_cert_reqs": verify, "ssl_check_hostname": verify == "required"}
-
-
-def _by_certificate(settings: Settings, broker: Broker) -> bool:
-    """Whether a client's certificate is the account (SASL's EXTERNAL mechanism, RFC 4422 appendix A)."""
-    return broker.encrypted and settings.tls.cert is not None and broker.username is None
-
-
-def drainer(connection: kombu.Connection) -> Callable[..., None]:
+def drainer(connection: Connection) -> Callable[..., None]:
     """The connection's ``drain_events``, without Kombu's looks, each time, whether there is a connection.
 
     Arguments:
@@ -211,20 +112,7 @@ def drainer(connection: kombu.Connection) -> Callable[..., None]:
     return partial(connection.transport.drain_events, connection.connection)
 
 
-def account(connection: kombu.Connection) -> str | None:
-    """The account that the broker checks ``user_id`` against, where this side knows it.
-
-    With a client's certificate it does not: the broker derives it from the certificate by its own rules.
-
-    Arguments:
-        connection: connected, of :func:`connect`.
-    """
-    if connection.transport.driver_type != "amqp" or connection.login_method == "EXTERNAL":
-        return None
-    return str(connection.userid)
-
-
-def close(connection: kombu.Connection) -> None:
+def close(connection: Connection) -> None:
     """Say goodbye, but not for longer than :data:`CLOSE_TIMEOUT`."""
     sock = getattr(connection.connection, "sock", None) if connection.connected else None
     if sock is not None:
@@ -240,17 +128,23 @@ def close(connection: kombu.Connection) -> None:
         drop(connection)
 
 
-def drop(connection: kombu.Connection) -> None:
+def drop(connection: Connection) -> None:
     """Drop a dead connection without sending ``connection.close``; ``release()`` would wait for the answer."""
-    if connection._transport is None:  # noqa: SLF001 - to ask for it would import it
+    if getattr(connection, "_transport", None) is None:  # to ask for `transport` would import it
         return  # the import of its driver failed or was interrupted
+    lost: tuple[type[Exception], ...] = (
+        OSError,
+        AttributeError,
+        *connection.connection_errors,
+        *connection.channel_errors,
+    )
     try:
         if hasattr(connection.transport, "_collect"):
             connection.collect()
         else:
             # Here collect() would close it too, and change the default timeout of all sockets of all threads for that.
             connection.release()
-    except (OSError, AttributeError, *connection.connection_errors, *connection.channel_errors) as error:
+    except lost as error:
         logger.debug("while dropping: %s", error)
 
 

@@ -12,10 +12,8 @@ from typing import TYPE_CHECKING, Any
 import amqp.exceptions
 
 from kchat import errors, events
-from kchat.client.connection import account, broker_errors, close, connect, drainer, drop
-from kchat.client.durable import bind_again, take_place
+from kchat.client.connection import broker_errors, close, connect, drainer, drop
 from kchat.client.heartbeat import Heartbeat
-from kchat.client.topology import durable_queue, subscriber_queue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,6 +77,7 @@ class Consumer:
         self.queue_was_lost = False
         """Whether the durable queue had to be declared anew after a reconnect."""
         self._settings = settings
+        self._room = settings.transport.room(settings.room)
         self._username = username
         self._durable = durable
         self._prefetch = prefetch
@@ -164,24 +163,22 @@ class Consumer:
     def _join(self, last: int | None, since: float | None, *, again: bool) -> None:
         """Declare the room and a queue, and consume from it."""
         settings, durable = self._settings, self._durable is not None
-        owner = account(self._connection)
         channel = self._connection.channel()
         channel.auto_decode = False
-        if self._durable is not None:
-            # The room's queue where the account may use it, else one of the account's.
-            queues = [durable_queue(settings, self._durable, since=since)]
-            if owner is not None:
-                queues.append(durable_queue(settings, self._durable, account=owner))
-        else:
-            queues = [subscriber_queue(settings, self._username, account=owner, last=last, since=since)]
-        place = take_place(
-            channel, settings, [queue(channel) for queue in queues], durable=durable, look=durable and again
+        place = self._room.take_place(
+            channel,
+            self._username,
+            durable=self._durable,
+            account=settings.transport.account(self._connection),
+            last=last,
+            since=since,
+            look=again,
         )
         queue = place.queue
         self.queue_was_lost = durable and again and not place.found
         self._rebinds = place.rebinds
         # An account that may not make the one binding that outlives a restart is not told that nothing was lost.
-        self.durable = durable and (place.durable or settings.transport.name != "amqp")
+        self.durable = place.durable
         channel.basic_qos(0, self._prefetch, False)
         queue.consume(
             consumer_tag=queue.name,
@@ -245,9 +242,9 @@ class Consumer:
             except amqp.exceptions.ConnectionForced:
                 self.alive_at = self._connection.connection.heard_at
                 raise
-            if now >= self._bind_due and self._settings.transport.name == "amqp":
+            if now >= self._bind_due:
                 self._bind_due = now + _BIND_AGAIN
-                bind_again(self._channel, self._settings, self.queue_name, durable=self._rebinds)
+                self._room.bind_again(self._channel, self.queue_name, rebinds=self._rebinds)
         self.alive_at = now
 
     def acknowledge(self, tag: Any) -> None:

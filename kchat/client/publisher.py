@@ -13,9 +13,7 @@ from typing import TYPE_CHECKING, Any
 from amqp.exceptions import ContentTooLarge, RecoverableConnectionError
 
 from kchat import errors, events
-from kchat.client.connection import account, broker_errors, close, connect, drainer, drop
-from kchat.client.durable import open_room
-from kchat.client.topology import room_exchange
+from kchat.client.connection import broker_errors, close, connect, drainer, drop
 
 if TYPE_CHECKING:
     from kchat.client.in_flight import InFlight
@@ -43,7 +41,7 @@ class Publisher:
         """The broker's reason for taking no messages now; ``None`` while it takes them."""
         self.blocked_at = 0.0
         self._settings = settings
-        self._exchange = room_exchange(settings)
+        self._room = settings.transport.room(settings.room)
         self._routing_key = routing_key
         self._in_flight = in_flight
         self._on_event = on_event
@@ -74,12 +72,12 @@ class Publisher:
         try:
             with broker_errors(self.broker, "connect"):
                 # RabbitMQ refuses a message whose user_id is not the connection's account.
-                self._account = account(connection)
+                self._account = self._settings.transport.account(connection)
                 channel = connection.channel()
                 if hasattr(connection.connection, "tell"):
                     connection.connection.tell(lambda notice: self._on_event(events.Notice(str(notice))))
                 if self._settings.transport.declares_in_process:
-                    self._exchange(channel).declare()
+                    self._room.open(channel)
                 self._prepare(channel)
         except BaseException:
             drop(connection)
@@ -101,7 +99,7 @@ class Publisher:
 
     def declare_room(self) -> None:
         """Declare the exchange, which the broker says is not there. py-amqp has opened the channel afresh."""
-        open_room(self._channel, self._settings, missing=True)
+        self._room.open(self._channel, missing=True)
         self._prepare(self._channel)
 
     def publish(self, tag: int, place: int, message: Message) -> None:
@@ -137,7 +135,7 @@ class Publisher:
             raw.table = self._numbers % place
         try:
             channel.basic_publish(
-                raw, exchange=self._exchange.name, routing_key=self._routing_key, mandatory=True
+                raw, exchange=self._room.name, routing_key=self._routing_key, mandatory=True
             )
         except ContentTooLarge as error:  # said by the transport itself, before anything is sent
             raise errors.TooLarge(f"{self.broker}: too large: {error.reply_text or error}") from error

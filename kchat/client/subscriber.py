@@ -20,7 +20,6 @@ from kchat.client.connection import Backoff, keep_trying
 from kchat.client.consumer import Consumer
 from kchat.client.deduplication import Deduplicator
 from kchat.client.drops import Drops
-from kchat.client.durable import DURABLE
 from kchat.client.gaps import Number
 from kchat.config.validation import check_username, login_name
 from kchat.message import Message
@@ -100,17 +99,12 @@ class Subscriber:
         self.settings = settings
         self.username = (settings.username or login_name()) if username is None else username
         check_username(self.username)
+        capabilities = settings.transport.capabilities
         if durable is not None:
             check_username(durable)
-        capabilities = settings.transport.capabilities
-        if durable is not None and not capabilities.durable:
-            raise errors.SettingsError(f"the {settings.transport.name} transport has no durable queues")
-        if durable == DURABLE and settings.transport.name == "amqp":
-            # An exchange and a queue of one name have the same permissions, and members may read that exchange.
-            raise errors.SettingsError(
-                f"the name {durable!r} is used by kchat itself on AMQP",
-                hint="choose another name for the queue",
-            )
+            if not capabilities.durable:
+                raise errors.SettingsError(f"the {settings.transport.name} transport has no durable queues")
+            settings.transport.room(settings.room).check_durable_name(durable)
         if (last is not None or since is not None) and not capabilities.history:
             raise errors.SettingsError(
                 f"a room on {settings.transport.name} keeps no history, so there is nothing to begin with",

@@ -11,7 +11,7 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Literal
 
-from kchat.errors import SettingsError
+from kchat.errors import SettingsError, no_home
 
 LOCK_SECONDS = 30.0
 """How long to wait for another process that changes the same file. A change takes milliseconds."""
@@ -40,14 +40,6 @@ def user_folder(kind: Literal["config", "state"]) -> Path:
     if not folder.is_absolute():
         raise no_home()
     return folder
-
-
-def no_home() -> SettingsError:
-    """The error for a file that is looked for in the home folder, where none is known."""
-    return SettingsError(
-        "no home folder is known: HOME is not set to one, and this account is not in the password database",
-        hint="set HOME to an absolute path, or name the broker with --url",
-    )
 
 
 def check_ours(file: Path, status: os.stat_result | None = None, *, secret: bool = False) -> None:

@@ -29,14 +29,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from kchat import errors
-from kchat.config import url_options
 from kchat.config.private_files import check_ours, check_ours_if_there, user_folder
 from kchat.config.tls import TlsOptions
-from kchat.config.validation import has_control
 from kchat.errors import SettingsError
+from kchat.message.control import has_control
 
 if TYPE_CHECKING:
-    from kchat.config.settings import Broker
+    from kchat.transports.url import Broker
 
 TABLE = "profile"
 """The table that the profiles are in."""
@@ -116,19 +115,19 @@ class Profile:
         return self.tls or typed
 
     def check_account(self, broker: Broker, tls: TlsOptions | None) -> None:
-        """Make sure that there is an account: without one, AMQP's driver would log in with its default, ``guest``.
+        """Make sure that there is an account: without one, a driver may log in with its default, such as ``guest``.
 
         Raises:
             SettingsError: there is none, or no password for it.
         """
-        if broker.transport.name != "amqp":
+        if not broker.transport.needs_account:
             return
         if not broker.username:  # an empty one is none to the driver
             if broker.encrypted and tls is not None and tls.cert is not None:
                 return  # the certificate is the account
             raise SettingsError(
                 f"the profile {self.name!r} has no account for {broker}",
-                hint="join the room once more, or write the account into the profile's url: amqp://NAME@...",
+                hint=f"join the room once more, or write the account into the profile's url: {broker.scheme}://NAME@...",
             )
         if not broker.password:
             raise SettingsError(
@@ -147,7 +146,7 @@ class Profile:
         """
         given = {"ca": self.tls.ca, "cert": self.tls.cert, "key": self.tls.key}
         own = {name: value for name, value in given.items() if value is not None}
-        for files in (own, *map(url_options.tls_files, brokers)):
+        for files in (own, *(broker.transport.urls.files_for_tls(broker) for broker in brokers)):
             key = files.get("key", files.get("cert"))
             for file in {*files.values()}:
                 named = Path(file)

@@ -7,36 +7,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, fields
-from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from kchat import errors
 from kchat.errors import SettingsError
+from kchat.transports.tls_errors import NoHandshake, PinMismatch
 
 if TYPE_CHECKING:
     import socket
     import ssl
 
 PIN_PREFIX = "sha256:"
-
-
-class PinMismatch(OSError):
-    """The server has another certificate than the pinned one: another server, a renewed certificate, or somebody in between.
-
-    Arguments:
-        expected: the pin.
-        found: the fingerprint of the server's certificate.
-    """
-
-    def __init__(self, expected: str, found: str) -> None:
-        super().__init__(f"its certificate is {found} and not {expected}")
-        self.expected = expected
-        self.found = found
-
-
-class NoHandshake(TimeoutError):
-    """The server said nothing to the TLS handshake, as one without TLS may that waits for the end of a line."""
 
 
 _FILES = {
@@ -196,102 +177,3 @@ def _chain_fault(error: ssl.SSLError, cert: str, key: str) -> str:
         return f"{key} is not the key of the certificate in {cert}"
     files = cert if key == cert else f"{cert} and {key}"
     return f"{files}: no certificate and private key (PEM) for TLS"
-
-
-def as_kchat_error(error: OSError, where: str, host: str, doing: str) -> errors.BrokerError:
-    """What a failed TLS connection means.
-
-    Arguments:
-        error: an :class:`ssl.SSLError`, a :class:`PinMismatch` or a :class:`NoHandshake`.
-        where: the broker, to show.
-        host: the name or address that was asked for.
-        doing: a verb; ``connect`` for the handshake.
-    """
-    import ssl
-
-    if isinstance(error, NoHandshake):
-        return errors.Unreachable(f"{where}: {error}", hint="is TLS on at that port?")
-    if isinstance(error, PinMismatch):
-        return errors.Untrusted(
-            f"{where}: not the pinned certificate but {error.found}: somebody may be in between; nothing was sent",
-            hint="if its owner has renewed it, ask the owner for the new pin, by another way than this one",
-        )
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return _untrusted(error, where, host)
-    reason = str(getattr(error, "reason", None) or "")
-    _, alert, told = reason.partition("ALERT_")
-    if alert and told in _ABOUT_CLIENT:
-        return errors.NotAuthorised(f"{where}: {_ABOUT_CLIENT[told]}", hint="see --tls-cert and --tls-key")
-    if doing != "connect":
-        return errors.Closed(f"{where}: the TLS connection broke: {reason or error}")
-    if reason in _NO_TLS:
-        return errors.Unreachable(
-            f"{where}: the server does not speak TLS",
-            hint="without TLS the URL begins with amqp:// or redis://; TLS is usually at another port (5671)",
-        )
-    if told == "PROTOCOL_VERSION" or reason == "UNSUPPORTED_PROTOCOL":
-        return errors.Unreachable(f"{where}: the server does not support TLS 1.2 or newer")
-    if isinstance(error, ssl.SSLEOFError) or told == "HANDSHAKE_FAILURE":
-        return errors.Unreachable(
-            f"{where}: the server aborted the TLS handshake",
-            hint="is TLS on at that port, and does it want a client's certificate (--tls-cert)?",
-        )
-    return errors.Unreachable(f"{where}: no TLS connection: {reason or error}")
-
-
-_NO_TLS = {
-    "WRONG_VERSION_NUMBER",
-    "PACKET_LENGTH_TOO_LONG",
-    "UNKNOWN_PROTOCOL",
-    "HTTP_REQUEST",
-    "RECORD_LAYER_FAILURE",
-    "INVALID_RECORD",
-}
-"""OpenSSL's words for bytes that are not TLS; they differ from release to release."""
-
-_ABOUT_CLIENT = {
-    "CERTIFICATE_REQUIRED": "the server wants a client's certificate",
-    "UNKNOWN_CA": "the server does not know the CA of the client's certificate",
-    "BAD_CERTIFICATE": "the server refuses the client's certificate",
-    "UNSUPPORTED_CERTIFICATE": "the server refuses the client's certificate: not that kind",
-    "CERTIFICATE_REVOKED": "the client's certificate is revoked",
-    "CERTIFICATE_EXPIRED": "the client's certificate has expired",
-    "CERTIFICATE_UNKNOWN": "the server refuses the client's certificate",
-    "ACCESS_DENIED": "the server refuses the client's certificate",
-    "DECRYPT_ERROR": "the server refuses the client's certificate",
-}
-"""Alerts (RFC 8446 section 6.2) that a server sends about the client's certificate."""
-
-_OTHER_NAME = {62, 64}
-_EXPIRED, _NOT_YET = 10, 9
-_UNKNOWN_CA = {18, 19, 20, 21}
-"""``X509_V_ERR_...`` of OpenSSL's x509_vfy.h: the peer's name, the dates, the chain."""
-
-
-def _untrusted(error: ssl.SSLCertVerificationError, where: str, host: str) -> errors.Untrusted:
-    code = error.verify_code
-    if code in _OTHER_NAME:
-        return errors.Untrusted(
-            f"{where}: its certificate is for other names than {host}",
-            hint="use a name that the certificate bears, or pin it with --tls-pin",
-        )
-    if code == _EXPIRED:
-        return errors.Untrusted(
-            f"{where}: its certificate has expired", hint=f"have it renewed; or is {_today()} not today?"
-        )
-    if code == _NOT_YET:
-        return errors.Untrusted(
-            f"{where}: its certificate is not valid yet", hint=f"is the clock right? It says {_today()}"
-        )
-    if code in _UNKNOWN_CA:
-        return errors.Untrusted(
-            f"{where}: its certificate comes from a CA that is not trusted here",
-            hint="name the CA's certificate with --tls-ca, or pin the server's with --tls-pin",
-        )
-    return errors.Untrusted(f"{where}: its certificate is not valid: {error.verify_message}")
-
-
-def _today() -> str:
-    from datetime import datetime
-
-    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")

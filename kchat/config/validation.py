@@ -3,26 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Collection
 
 from kchat.errors import SettingsError
-from kchat.transports.amqp import PREDECLARED_FANOUT
+from kchat.message.control import has_control
+from kchat.transports import TRANSPORTS
 
 MAX_BYTES = 255
 """AMQP 0-9-1 section 4.2.5.3: an exchange's name is a short string."""
-
-_CONTROL = (
-    r"[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff"
-    r"\ufff9-\ufffb\U000e0000-\U000e007f]"
-)
-"""Characters that do something, or hide something, when they are shown."""
-
-
-def has_control(text: str) -> bool:
-    """Whether there are characters in it that do something, or hide something, when they are shown."""
-    # None of them is printable, and a look at that needs no expression compiled.
-    return not text.isprintable() and re.search(_CONTROL, text) is not None
 
 
 def check_room(room: str, *, predeclared: Collection[str] = ()) -> None:
@@ -44,9 +32,10 @@ def check_room(room: str, *, predeclared: Collection[str] = ()) -> None:
     if size > MAX_BYTES:
         raise SettingsError(f"the room's name is too long: {size} bytes of UTF-8, at most {MAX_BYTES}")
     if room.startswith("amq.") and room not in predeclared:
+        there = [name for name in TRANSPORTS if room in TRANSPORTS[name].predeclared_rooms]
         raise SettingsError(
             f"{room!r}: names that start with 'amq.' are the broker's own",
-            hint=f"on AMQP {PREDECLARED_FANOUT!r} is a room" if room == PREDECLARED_FANOUT else "",
+            hint=f"on {' and '.join(there).upper()} {room!r} is a room" if there else "",
         )
 
 

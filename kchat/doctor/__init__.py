@@ -1,87 +1,35 @@
-"""What stands between here and a room: a walk from the settings to a message's round trip, step by step.
+"""What stands between here and a room: a walk from the settings to a message's round trip, one check after the other.
 
-Each transport has a module with a class ``Walk``, which holds what the steps have in common, and ``CHECKS``, the steps
-in order. Nothing that a step does is seen in the room, unless :attr:`Options.send_test` asks for it, and nothing is left
-behind.
+The checks are the transports' (:mod:`kchat.transports.checks`); those that transports share are :data:`STEPS`. Nothing that
+a check does is seen in the room, unless :attr:`Options.send_test` asks for it, and nothing is left behind.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
-from importlib import import_module
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING
 
-from kchat.errors import KchatError
+from kchat.doctor import network
+from kchat.doctor.walk import Walk
+from kchat.errors import Hint, KchatError
+from kchat.transports.checks import Check, Options, Outcome, Status, ok, skipped, wrong
 
 if TYPE_CHECKING:
-    from kchat.config.settings import Broker, Settings
+    from kchat.config.settings import Settings
 
-_WALKS = {
-    "local": "kchat.doctor.local",
-    "amqp": "kchat.doctor.amqp",
-    "redis": "kchat.doctor.redis",
-    "pubsub": "kchat.doctor.pubsub",
-    "memory": "kchat.doctor.memory",
-}
-
-
-class Status(StrEnum):
-    """How a step went."""
-
-    OK = "ok"
-    NOTE = "note"
-    """Works, and there is something that one should know."""
-    WRONG = "wrong"
-    SKIPPED = "skipped"
-    """Not looked at: it does not apply, it cannot be seen from here, or an earlier step is wrong."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a step found.
-
-    Attributes:
-        status: how it went.
-        text: what was found, one line, without secrets. It may hold text that came from a broker.
-        hint: what to do about it; empty for nothing.
-    """
-
-    status: Status
-    text: str
-    hint: str = ""
-
-
-def ok(text: str) -> Outcome:
-    """All is well."""
-    return Outcome(Status.OK, text)
-
-
-def note(text: str, hint: str = "") -> Outcome:
-    """Works, but."""
-    return Outcome(Status.NOTE, text, hint)
-
-
-def wrong(text: str, hint: str = "") -> Outcome:
-    """Does not work."""
-    return Outcome(Status.WRONG, text, hint)
-
-
-def skipped(text: str) -> Outcome:
-    """Not looked at, and why."""
-    return Outcome(Status.SKIPPED, text)
+__all__ = ["STEPS", "Finding", "Options", "Outcome", "Status", "diagnose"]
 
 
 @dataclass(frozen=True)
 class Finding(Outcome):
-    """An outcome, with the step that it is of.
+    """An outcome, and the check that it belongs to.
 
     Attributes:
-        check: the step's name, such as ``tcp``.
+        check: the check's name, such as ``tcp``.
         broker: the broker, safe to show.
-        seconds: how long the step took.
+        seconds: how long the check took.
     """
 
     check: str = ""
@@ -89,77 +37,25 @@ class Finding(Outcome):
     seconds: float = 0.0
 
 
-@dataclass(frozen=True)
-class Options:
-    """What to look at.
-
-    Attributes:
-        only: what the account is there for; ``send`` or ``subscribe`` leaves the rights for the other out.
-        send_test: make the round trip in the room itself, where everybody sees the message.
-        management_url: of RabbitMQ's management API. Default: where it usually is, but the account's password is sent there
-            only on this machine.
-    """
-
-    only: Literal["send", "subscribe"] | None = None
-    send_test: bool = False
-    management_url: str | None = None
-
-
-class Walk(Protocol):
-    """What the steps of one transport have in common."""
-
-    def __init__(self, settings: Settings, options: Options) -> None:
-        """For one broker: the settings name no other."""
-
-    def close(self) -> None:
-        """Close what the steps have opened."""
-
-
-@dataclass(frozen=True)
-class Check:
-    """One step.
-
-    Attributes:
-        name: one word.
-        run: does it; a :class:`~kchat.errors.KchatError` is something that is wrong.
-        needs: the steps without which this one says nothing.
-    """
-
-    name: str
-    run: Callable[[Any], Outcome]
-    needs: tuple[str, ...] = ()
-
-
 def diagnose(settings: Settings, options: Options | None = None) -> Iterator[Finding]:
-    """Walk to the room, on each of the brokers in turn.
+    """Check the way to the room, on each of its brokers in turn.
 
     Arguments:
         settings: the room and its brokers.
-        options: what to look at. Default :class:`Options`.
+        options: what to check. Default :class:`Options`.
 
     Yields:
-        A finding for each step, as it is made.
+        A finding for each check, as it is made.
     """
     for broker in settings.brokers:
-        module = import_module(_WALKS[broker.transport.name])
-        walk = module.Walk(replace(settings, brokers=(broker,)), options or Options())
+        walk = Walk(replace(settings, brokers=(broker,)), options or Options())
         try:
-            yield from _take(walk, module.CHECKS, broker)
+            yield from _run(walk, broker.transport.checks(walk))
         finally:
             walk.close()
 
 
-def driver(walk: Any) -> Outcome:
-    """The first step of all: the settings make sense, and the transport's driver is installed."""
-    settings: Settings = walk.settings
-    settings.transport.require()
-    if settings.broker.encrypted:
-        settings.tls.check_files()
-    return ok(str(settings))
-
-
-def _take(walk: Walk, checks: Sequence[Check], broker: Broker) -> Iterator[Finding]:
-    where = str(broker)
+def _run(walk: Walk, checks: Sequence[Check]) -> Iterator[Finding]:
     unmet: dict[str, str] = {}
     for check in checks:
         started = monotonic()
@@ -167,13 +63,49 @@ def _take(walk: Walk, checks: Sequence[Check], broker: Broker) -> Iterator[Findi
         if missing is not None:
             unmet[check.name] = missing
             outcome = skipped(f"not reached: {missing} comes first")
+        elif check.only is not None and walk.options.only not in (None, check.only):
+            outcome = skipped("not asked for")
         else:
             try:
-                outcome = check.run(walk)
+                with walk.explained("do that"):
+                    outcome = STEPS[check.name](walk) if check.run is None else check.run()
             except KchatError as error:
-                outcome = wrong(str(error).removeprefix(f"{where}: "), error.hint)
+                outcome = wrong(str(error), error.hint)
             if outcome.status is Status.WRONG:
                 unmet[check.name] = check.name
-        yield Finding(
-            outcome.status, outcome.text, outcome.hint, check.name, where, round(monotonic() - started, 3)
-        )
+        text = outcome.text.replace(f"{walk.broker}: ", "")  # shown once, above the findings
+        seconds = round(monotonic() - started, 3)
+        yield Finding(outcome.status, text, Hint(outcome.hint), check.name, str(walk.broker), seconds)
+
+
+def _settings(walk: Walk) -> Outcome:
+    """The settings make sense, and the transport's driver is installed."""
+    walk.settings.transport.require()
+    if walk.broker.encrypted:
+        walk.settings.tls.check_files()
+    return ok(str(walk.settings))
+
+
+def _connect(walk: Walk) -> Outcome:
+    """The broker can be reached."""
+    if walk.failure is not None:
+        raise walk.failure
+    return ok("connected")
+
+
+def _round_trip(walk: Walk) -> Outcome:
+    """A message sent comes back; an account for one of the two cannot do that."""
+    if walk.options.only is not None and not walk.options.send_test:
+        return skipped("not asked for")
+    return walk.round_trip()
+
+
+STEPS: Mapping[str, Callable[[Walk], Outcome]] = {
+    "settings": _settings,
+    "dns": network.dns,
+    "tcp": network.tcp,
+    "tls": network.tls,
+    "connect": _connect,
+    "round trip": _round_trip,
+}
+"""The checks that a transport names without having them."""

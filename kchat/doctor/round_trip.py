@@ -7,19 +7,16 @@ from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-import amqp.exceptions
 import kombu
 
 from kchat import errors
-from kchat.client.connection import account, broker_errors
+from kchat.client.connection import broker_errors
 from kchat.client.sender import Sender
 from kchat.client.subscriber import Subscriber
-from kchat.client.topology import queue_name
-from kchat.doctor import Outcome, ok, skipped, wrong
+from kchat.transports.checks import Outcome, ok, skipped, wrong
 
 if TYPE_CHECKING:
     from kchat.config.settings import Settings
-    from kchat.doctor.connected import ConnectedWalk
 
 SECONDS = 10.0
 """How long a message may take."""
@@ -28,22 +25,8 @@ _USERNAME = "kchat doctor"
 _TEXT = "a test message of kchat doctor; nothing to do"
 
 
-def round_trip(walk: ConnectedWalk) -> Outcome:
-    """The last step: a message sent comes back.
-
-    Raises:
-        kchat.errors.KchatError: it does not work.
-    """
-    if walk.options.send_test:
-        return in_the_room(walk.settings)
-    if walk.options.only is not None:
-        return skipped("not asked for")
-    assert walk.connection is not None
-    return beside_the_room(walk.settings, walk.connection)
-
-
 def in_the_room(settings: Settings) -> Outcome:
-    """Send a message that everybody sees, and receive it.
+    """Send a message that everyone sees, and receive it.
 
     Raises:
         kchat.errors.KchatError: it does not work.
@@ -66,24 +49,26 @@ def beside_the_room(settings: Settings, connection: kombu.Connection) -> Outcome
     Raises:
         kchat.errors.KchatError: it does not work.
     """
-    owner = account(connection)
-    name = queue_name(settings, *([owner] if owner else []), f"doctor-{secrets.token_hex(4)}")
+    owner = settings.transport.account(connection)
+    name = settings.transport.room(settings.room).queue_name(
+        *([owner] if owner else []), f"doctor-{secrets.token_hex(4)}"
+    )
     exchange = kombu.Exchange(name, type="fanout", durable=False, auto_delete=True)
     queue = kombu.Queue(name, exchange=exchange, durable=False, exclusive=True, auto_delete=True)
-    with broker_errors(settings.broker, "make an exchange"):
-        channel = connection.channel()
-        channel.auto_decode = False
-        try:
+    channel = connection.channel()
+    channel.auto_decode = False
+    try:
+        with broker_errors(settings.broker, "create an exchange"):
             return _there_and_back(connection, channel, exchange, queue)
-        except amqp.exceptions.AccessRefused:
-            return skipped(
-                "this account may make no exchange of its own to try it; --send-test tries it in the room"
-            )
-        finally:
-            for delete in (channel.queue_delete, channel.exchange_delete):
-                # A replica of Redis that has lost its primary refuses that, and took the message there and back.
-                with suppress(errors.KchatError), broker_errors(settings.broker, "delete"):
-                    delete(name)
+    except errors.NotAuthorised:
+        return skipped(
+            "this account may not create a second room to try it in; --send-test tries it in the room itself"
+        )
+    finally:
+        for delete in (channel.queue_delete, channel.exchange_delete):
+            # A replica of Redis that has lost its primary refuses that, and took the message there and back.
+            with suppress(errors.KchatError), broker_errors(settings.broker, "delete"):
+                delete(name)
 
 
 def _there_and_back(connection: Any, channel: Any, exchange: kombu.Exchange, queue: kombu.Queue) -> Outcome:

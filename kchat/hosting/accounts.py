@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 import shlex
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,16 +17,16 @@ from time import monotonic, sleep, time
 from typing import TYPE_CHECKING
 
 from kchat import errors
-from kchat.client.topology import QUEUE_PREFIX
-from kchat.config.validation import check_username
 from kchat.hosting import leftovers
 from kchat.hosting.rights import NOTHING, of_guest, of_older_member, room_of
-from kchat.message.lookalikes import looks_like, normalised, oddity, spelled
+from kchat.message.lookalikes import normalised, spelled
+from kchat.transports.amqp.room import QUEUE_PREFIX
+from kchat.transports.guests import check_account_name, check_no_twin
 
 if TYPE_CHECKING:
-    from kchat.config.settings import Broker, Settings
+    from kchat.config.settings import Settings
     from kchat.hosting.leftovers import Leftover
-    from kchat.hosting.management import Management
+    from kchat.transports.amqp.management import Management
 
 TAG = "kchat"
 _EXPIRES_TAG = "kchat-expires="
@@ -111,7 +111,7 @@ def create(
     Raises:
         kchat.errors.Refused: there is an account of that name, kchat's or not, or one whose name looks like it.
         kchat.errors.SettingsError: the name or the room is not one to make accounts for.
-        kchat.errors.BrokerError: see :meth:`kchat.hosting.management.Management.request`.
+        kchat.errors.BrokerError: see :meth:`kchat.transports.amqp.management.Management.request`.
     """
     check_account_name(name)
     check_shareable(settings.room)
@@ -316,33 +316,23 @@ def _close_room(management: Management, granted: dict[str, str], ended: Ended) -
         leftovers.release_shared_exchange(management, vhost, room)
 
 
-def check_account_name(name: str) -> None:
-    """An account's name is a username, without a colon, which HTTP's basic authentication ends it with (RFC 7617).
+def warnings(management: Management, name: str, *, send_only: bool) -> list[str]:
+    """What the host should know about an account that was made, a line each.
 
-    And nobody takes it for another: see :func:`kchat.message.lookalikes.oddity`.
-
-    Raises:
-        kchat.errors.SettingsError: it is not one.
+    Arguments:
+        management: an administrator's access.
+        name: of the account.
+        send_only: whether it may send and nothing else.
     """
-    check_username(name)
-    if ":" in name:
-        raise errors.SettingsError(f"the account's name {name!r} has a colon in it")
-    if odd := oddity(name):
-        raise errors.SettingsError(f"the account's name {spelled(name)} can be taken for another: {odd}")
-
-
-def check_no_twin(name: str, others: Iterable[str], broker: Broker) -> None:
-    """Make sure that a new account's name does not look like that of one that is there.
-
-    Raises:
-        kchat.errors.Refused: it does.
-    """
-    twin = next((other for other in others if looks_like(name, other)), None)
-    if twin is not None:
-        raise errors.Refused(
-            f"the name {spelled(name)} looks like the account {spelled(twin)} on {broker}",
-            hint="choose a name that nobody takes for the other one",
+    found = []
+    if not send_only and REPLAYS in management.exchange_types():
+        found.append(
+            f"warning: this broker has the plug-in for exchanges of type {REPLAYS}, "
+            "with which members can repeat, as verified, what others have said: see docs/share.md"
         )
+    if name == "guest":
+        found.append("RabbitMQ, as installed, admits an account named guest only from its own machine")
+    return found
 
 
 def command_for(verb: str, name: str) -> str:
@@ -359,7 +349,7 @@ def check_shareable(room: str) -> None:
     if room.startswith(QUEUE_PREFIX):
         raise errors.SettingsError(
             f"the room {room!r} cannot be shared: names that begin with {QUEUE_PREFIX!r} are those of queues",
-            hint="choose another room with --room",
+            hint="choose another room with {room}",
         )
 
 

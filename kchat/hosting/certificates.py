@@ -73,7 +73,7 @@ def make_server(folder: Path, hosts: Iterable[str], *, days: int = DAYS, renew: 
     alternatives = [_general_name(name) for name in names]
     if (folder / "server.pem").exists() and not renew:
         raise SettingsError(
-            f"{folder / 'server.pem'} is there already", hint="--renew makes another one, with another pin"
+            f"{folder / 'server.pem'} is there already", hint="{renew} makes another one, with another pin"
         )
     return _make(folder, "server", names, alternatives, ExtendedKeyUsageOID.SERVER_AUTH, days)
 
@@ -99,7 +99,7 @@ def make_client(folder: Path, name: str, *, days: int = DAYS, renew: bool = Fals
         )
     if (folder / f"client-{name}.pem").exists() and not renew:
         raise SettingsError(
-            f"{folder / f'client-{name}.pem'} is there already", hint="--renew makes another one"
+            f"{folder / f'client-{name}.pem'} is there already", hint="{renew} makes another one"
         )
     return _make(folder, f"client-{name}", (name,), [], ExtendedKeyUsageOID.CLIENT_AUTH, days)
 

@@ -20,7 +20,8 @@ import struct
 import time
 from dataclasses import dataclass, field, replace
 
-from kchat.config.settings import DEFAULT_ROOM, Broker, url_without_password
+from kchat.config.broker_url import url_without_password
+from kchat.config.settings import DEFAULT_ROOM, Broker
 from kchat.config.tls import PIN_PREFIX
 from kchat.config.validation import check_room
 from kchat.errors import SettingsError

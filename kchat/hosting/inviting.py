@@ -1,32 +1,23 @@
-"""What a host and a guest do around an invitation: what goes into one, the room that is there, the first try.
+"""What a host and a guest do around an invitation: what it contains, making the room, the first try.
 
-Accounts themselves are in :mod:`kchat.hosting.accounts` (RabbitMQ) and :mod:`kchat.hosting.guest_access` (the other
-brokers).
+How brokers whose accounts kchat does not make admit a guest, is in :mod:`kchat.transports.guests`.
 """
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import TYPE_CHECKING, Any
-
-import amqp.exceptions
+from typing import Any
 
 from kchat import errors
 from kchat.client.connection import broker_errors, close, connect
-from kchat.client.durable import open_room
-from kchat.client.topology import room_exchange
-from kchat.config import url_options
 from kchat.config.settings import Broker, Settings
 from kchat.config.tls import TlsOptions
 from kchat.hosting.invitation import Invitation
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 def guest_brokers(settings: Settings, address: str | None, account: str | None) -> tuple[Broker, ...]:
@@ -103,7 +94,7 @@ def invitation(
     pin = authorities = None
     if any(broker.encrypted for broker in brokers):
         pin = settings.tls.pin
-        file = settings.tls.ca or url_options.tls_files(settings.broker).get("ca")
+        file = settings.tls.ca or settings.transport.urls.files_for_tls(settings.broker).get("ca")
         authorities = None if pin or file is None else _read(file)
     return Invitation(
         brokers=brokers,
@@ -149,21 +140,55 @@ def guest_settings(joined: Invitation, connect_timeout: float) -> Iterator[Setti
         )
 
 
-def declare_room(settings: Settings) -> None:
-    """Make the room, so that guests, who may not make it, find it there.
+@dataclass(frozen=True)
+class Host:
+    """The person who invites: :class:`kchat.transports.guests.Host`.
 
-    It is not durable, as the clients of RabbitMQ's tutorial declare it: a restart of the broker takes it away, and
-    any account that may make it brings it back by listening or sending.
-
-    Raises:
-        kchat.errors.BrokerError: see :func:`kchat.client.connection.connect` and :func:`kchat.client.durable.open_room`.
+    Attributes:
+        settings: the host's.
     """
-    connection, broker = connect(settings, purpose="invite")
-    try:
-        with broker_errors(broker, "make the room"):
-            open_room(connection.channel(), settings)
-    finally:
-        close(connection)
+
+    settings: Settings
+
+    @property
+    def broker(self) -> Broker:
+        """The first broker."""
+        return self.settings.broker
+
+    @property
+    def room(self) -> str:
+        """The room's name."""
+        return self.settings.room
+
+    def declare_room(self) -> None:
+        """Make the room, so that guests, who may not make it, find it there.
+
+        It is not durable, as the clients of RabbitMQ's tutorial declare it: a restart of the broker deletes it, and any
+        account that may make it brings it back by listening or sending.
+
+        Raises:
+            kchat.errors.BrokerError: see :func:`kchat.client.connection.connect` and
+                :meth:`kchat.transports.room.RoomPolicy.open`.
+        """
+        with self.channel("make the room") as channel:
+            self.settings.transport.room(self.room).open(channel)
+
+    def declare_queue(self, name: str) -> None:
+        """Make the room and a durable queue."""
+        from kchat.client.subscriber import Subscriber
+
+        with Subscriber(self.settings, durable=name):
+            pass
+
+    @contextmanager
+    def channel(self, doing: str) -> Iterator[Any]:
+        """A channel for one thing, named by a verb."""
+        connection, broker = connect(self.settings, purpose="invite")
+        try:
+            with broker_errors(broker, doing):
+                yield connection.channel()
+        finally:
+            close(connection)
 
 
 def try_out(settings: Settings, *, send_only: bool, tell: Callable[[str], None]) -> None:
@@ -177,61 +202,20 @@ def try_out(settings: Settings, *, send_only: bool, tell: Callable[[str], None])
     Raises:
         kchat.errors.BrokerError: it does not work.
     """
-    if settings.transport.name == "amqp":
-        _try_to_send(settings, tell)
-    elif settings.transport.name in ("local", "pubsub"):
-        _find_room(settings)
+    guests = settings.transport.guests
+    connection, broker = connect(settings, purpose="join")
+    try:
+        with broker_errors(broker, guests.trying):
+            guests.try_out(connection.channel(), settings.transport.room(settings.room).exchange, tell)
+    except errors.NotFound as error:  # joining would make it where anyone may make rooms
+        raise errors.NotFound(
+            f"{broker}: there is no room {settings.room!r}",
+            hint="its host makes it, by sending a first message",
+        ) from error
+    finally:
+        close(connection)
     if not send_only:
         from kchat.client.subscriber import Subscriber
 
         with Subscriber(settings):
             pass
-
-
-def _find_room(settings: Settings) -> None:
-    """Make sure that the room is there: joining would make it where anybody may make rooms.
-
-    On Pub/Sub an account that may send need not have the right to look; then sending and listening tell.
-    """
-    connection, broker = connect(settings, purpose="join")
-    try:
-        with broker_errors(broker, "find the room"):
-            room_exchange(settings)(connection.channel()).declare(passive=True)
-    except errors.NotFound as error:
-        raise errors.NotFound(
-            f"{broker}: there is no room {settings.room!r}",
-            hint="its host makes it, by sending a first message",
-        ) from error
-    except errors.NotAuthorised:
-        if settings.transport.name != "pubsub":
-            raise
-    finally:
-        close(connection)
-
-
-def _try_to_send(settings: Settings, tell: Callable[[str], None]) -> None:
-    """Publish what RabbitMQ refuses to take from anybody: 403 says that this account may not, 406 that it may.
-
-    RabbitMQ looks at the rights first, then at the exchange, then at the message
-    (https://www.rabbitmq.com/docs/ttl#per-message-ttl-in-publishers: ``expiration`` is a number).
-    """
-    connection, broker = connect(settings, purpose="join")
-    try:
-        product = getattr(connection.connection, "server_properties", {}).get("product")
-        channel: Any = connection.channel()
-        with broker_errors(broker, "send"):
-            exchange = room_exchange(settings)(channel)
-            try:
-                if product == "RabbitMQ":
-                    raw = channel.prepare_message(b"", properties={"expiration": "not a number"})
-                    channel.basic_publish(raw, exchange=settings.room, routing_key="")
-                exchange.declare(passive=True)
-            except amqp.exceptions.PreconditionFailed:
-                return
-            except amqp.exceptions.NotFound:
-                tell(
-                    f"the room {settings.room} is not open now: a restart of the broker takes it away, "
-                    "and its host brings it back by listening"
-                )
-    finally:
-        close(connection)

@@ -7,19 +7,14 @@ to be shown and agreed to.
 from __future__ import annotations
 
 import ipaddress
-import os
 import re
-import sqlite3
-import stat
-from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from kchat.config.tls import fingerprint
-from kchat.config.validation import check_username, has_control
+from kchat.config.validation import check_username
 from kchat.errors import SettingsError
 from kchat.hosting.invitation import from_pem
+from kchat.message.control import has_control
 from kchat.message.times import moment
 
 if TYPE_CHECKING:
@@ -32,12 +27,7 @@ MAX_BROKERS = 16
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,253}[A-Za-z0-9])?\.?")
 """RFC 1123 section 2.1, and the underscore of container networks. Other scripts are written in Punycode (RFC 3492)."""
 
-_PROJECT = re.compile(r"([A-Za-z0-9][A-Za-z0-9.-]*:)?[A-Za-z0-9][A-Za-z0-9_-]*")
-"""With the domain of an organisation in front, as in ``example.com:project``."""
 _MAX_PATH = 4096
-_SQLITE = b"SQLite format 3\0"
-_HEADER_BYTES = 100
-"""https://www.sqlite.org/fileformat.html section 1.3."""
 
 
 def check(joined: Invitation, *, by_url: bool = False) -> None:
@@ -71,20 +61,17 @@ def check(joined: Invitation, *, by_url: bool = False) -> None:
         raise SettingsError("the password has control characters in it")
     _check_account(joined, by_url=by_url)
     _certificates(joined.tls_ca)
-    if first.transport.name == "local":
-        check_room_file(Path(first.path))
+    for broker in joined.brokers:
+        broker.transport.guests.check(broker)
 
 
 def _check_broker(broker: Broker) -> None:
-    name = broker.transport.name
-    if name == "memory":
-        raise SettingsError("a memory:// room is inside one process: nobody else can join it")
+    if broker.transport.in_one_process:
+        raise SettingsError(f"a {broker.scheme}:// room is inside one process: nobody else can join it")
     if broker.options:
         raise SettingsError(f"a URL to join has no options, and this one has: {', '.join(broker.options)}")
     if has_control(broker.path) or "\ufffd" in broker.path or len(broker.path.encode()) > _MAX_PATH:
         raise SettingsError("the URL to join has characters in it that do not belong into one")
-    if name == "pubsub" and not _PROJECT.fullmatch(broker.host):
-        raise SettingsError(f"{broker.host!r} is not the name of a Google Cloud project")
     if broker.transport.default_port is None:
         return
     if broker.port is not None and not 0 < broker.port < 65536:
@@ -94,8 +81,6 @@ def _check_broker(broker: Broker) -> None:
             f"{broker.host!r} is not the name or the address of a host",
             hint="names in other scripts are written in Punycode: xn--...",
         )
-    if name == "redis" and not re.fullmatch(r"[0-9]{0,5}", broker.path):
-        raise SettingsError(f"{broker.path!r} is not the number of a Redis database")
 
 
 def _is_address(host: str) -> bool:
@@ -113,51 +98,13 @@ def _check_account(joined: Invitation, *, by_url: bool) -> None:
         if joined.password is not None or joined.account is not None:
             raise SettingsError(f"the {info.name} transport has no accounts, and the invitation names one")
         return
-    if by_url and info.name == "redis" and joined.account is None and joined.password is None:
+    if by_url and not info.needs_account and joined.account is None and joined.password is None:
         return
     if not joined.account or not joined.password:
         raise SettingsError(
             f"the {'URL' if by_url else 'invitation'} has no account with a password for {joined.brokers[0]}",
             hint="ask the room's host for a whole one, made by kchat invite",
         )
-
-
-def check_room_file(file: Path) -> None:
-    """Make sure that a file is a room, without changing anything: joining makes no file, and writes into no other.
-
-    Raises:
-        SettingsError: it is not there, or is something else.
-    """
-    if not file.is_absolute() or ".." in file.parts:
-        raise SettingsError("a room in a file is joined by its absolute path: local:///path/to/room.db")
-    try:
-        # Without waiting: the other end of a named pipe may never come.
-        descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-        with os.fdopen(descriptor, "rb", buffering=0) as opened:
-            regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
-            header = opened.read(_HEADER_BYTES) if regular else b""
-    except FileNotFoundError:
-        raise SettingsError(
-            f"there is no room at {file}", hint="its host makes it, by sending a first message"
-        ) from None
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"{file} cannot be opened: {getattr(error, 'strerror', error)}") from error
-    if not header.startswith(_SQLITE) or not _is_room(file, header):
-        raise SettingsError(f"{file} is not a kchat room")
-
-
-def _is_room(file: Path, header: bytes) -> bool:
-    """By the application's id, which for a young room is in the log beside it and not yet in its header."""
-    from kchat.transports.local.schema import APPLICATION_ID
-
-    found = int.from_bytes(header[68:72], "big")
-    if found or not file.with_name(file.name + "-wal").exists():
-        return found == APPLICATION_ID
-    try:
-        with closing(sqlite3.connect(f"file:{quote(str(file))}?mode=ro", uri=True, timeout=1)) as db:
-            return bool(db.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,))
-    except sqlite3.Error:
-        return False
 
 
 def describe(joined: Invitation) -> list[tuple[str, str]]:
@@ -167,12 +114,7 @@ def describe(joined: Invitation) -> list[tuple[str, str]]:
     rows += [("broker", str(broker)) for broker in joined.brokers]
     if first.transport.default_port is not None:
         rows.append(("host", ", ".join(broker.host for broker in joined.brokers)))
-    if first.transport.name == "amqp":
-        rows.append(("virtual host", first.vhost))
-    if first.transport.name == "local":
-        rows.append(("file", first.path))
-    if first.transport.name == "pubsub" and (emulator := os.environ.get("PUBSUB_EMULATOR_HOST")):
-        rows.append(("emulator", f"{emulator}, as PUBSUB_EMULATOR_HOST says"))
+    rows += first.transport.guests.describe(first)
     if first.transport.default_port is not None:
         rows.append(
             (
@@ -180,7 +122,7 @@ def describe(joined: Invitation) -> list[tuple[str, str]]:
                 "TLS" if first.encrypted else "none: the password and the messages can be read on their way",
             )
         )
-    if first.transport.name == "amqp" or joined.account is not None:
+    if first.transport.needs_account or joined.account is not None:
         rows.append(("account", f"{joined.account or 'none'}, {_password(joined)}"))
     elif joined.password is not None:
         rows.append(("account", f"the default one, {_password(joined)}"))

@@ -14,11 +14,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from kchat import errors
-from kchat.client.durable import DURABLE
-from kchat.client.topology import amqp_name, is_owned
+from kchat.transports.amqp.room import RoomPolicy, is_owned
 
 if TYPE_CHECKING:
-    from kchat.hosting.management import Management
+    from kchat.transports.amqp.management import Management
 
 _PLAIN = {"routing_key": "", "arguments": {}}
 _PLAIN_KEY = "~"
@@ -85,8 +84,8 @@ def ownerless(management: Management, vhost: str, room: str) -> list[Leftover]:
         vhost: the virtual host.
         room: by name.
     """
-    start = amqp_name(room) + "."
-    shared = Leftover("exchange", amqp_name(room, DURABLE))
+    start = RoomPolicy(room).queue_prefix()
+    shared = Leftover("exchange", RoomPolicy(room).durable_exchange.name)
     return [
         replace(each, speaks=each.kind == "queue" and _speaks(management, vhost, each.name))
         for each in _all(management, vhost)
@@ -130,7 +129,7 @@ def mend_shared_exchange(management: Management, vhost: str, room: str) -> bool:
     Returns:
         Whether there was another exchange of that name, which nobody could use.
     """
-    name = amqp_name(room, DURABLE)
+    name = RoomPolicy(room).durable_exchange.name
     spoilt = is_spoilt(management, vhost, room)
     if spoilt:
         with suppress(errors.NotFound):
@@ -148,13 +147,13 @@ def mend_shared_exchange(management: Management, vhost: str, room: str) -> bool:
 
 def is_spoilt(management: Management, vhost: str, room: str) -> bool | None:
     """Whether the exchange of that name is another than kchat makes; None where there is none."""
-    found = _find(management, "exchanges", vhost, amqp_name(room, DURABLE))
+    found = _find(management, "exchanges", vhost, RoomPolicy(room).durable_exchange.name)
     return None if found is None else not _is_right(found)
 
 
 def release_shared_exchange(management: Management, vhost: str, room: str) -> None:
     """Let that exchange go when no queue needs it, once the room has no members any more."""
-    name = amqp_name(room, DURABLE)
+    name = RoomPolicy(room).durable_exchange.name
     with suppress(errors.NotFound):
         management.request("DELETE", "bindings", vhost, "e", name, "e", name, _PLAIN_KEY)
 
@@ -183,7 +182,7 @@ def _durable_queues(management: Management, vhost: str, room: str) -> list[str]:
     durable = {
         queue["name"]
         for queue in management.pages("queues", vhost, pattern=_OURS, columns="name,durable")
-        if queue.get("durable") and queue["name"].startswith(amqp_name(room) + ".")
+        if queue.get("durable") and queue["name"].startswith(RoomPolicy(room).queue_prefix())
     }
     found = {each["destination"] for each in bound if each["destination_type"] == "queue"}
     return sorted(found & durable)

@@ -108,7 +108,7 @@ def _stored_password(profile: Profile) -> str | None:
 
 
 def _shown(url: str) -> str:
-    from kchat.config.settings import url_without_password
+    from kchat.config.broker_url import url_without_password
 
     try:
         return ";".join(map(url_without_password, Broker.parse_all(url)))

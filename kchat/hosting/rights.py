@@ -9,9 +9,10 @@ read       ``^$``             as write, and ``^kchat\.chat\.durable$``
 =========  =================  ======================================
 
 ``kchat.chat.ada.`` is what the names of the queues of ada's subscribers begin with
-(:func:`kchat.client.topology.queue_prefix`), and those of no other account: a dot within a name is escaped. So members
-cannot touch each other's queues, and what an account leaves can be told (:mod:`kchat.hosting.leftovers`).
-``kchat.chat.durable`` is the exchange that durable queues are bound to (:mod:`kchat.client.durable`); a member who could
+(:meth:`kchat.transports.amqp.room.RoomPolicy.queue_prefix`), and those of no other account: a dot within a name is
+escaped. So members cannot touch each other's queues, and what an account leaves can be told
+(:mod:`kchat.hosting.leftovers`). ``kchat.chat.durable`` is the exchange that durable queues are bound to
+(:mod:`kchat.transports.amqp.room`); a member who could
 make it could make another of that name. At first members had ``^kchat\.chat\..*`` instead of all that; such accounts go on
 working, and :attr:`kchat.hosting.accounts.Account.reaches_others` tells them.
 
@@ -23,8 +24,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from kchat.client.durable import DURABLE
-from kchat.client.topology import amqp_name
+from kchat.transports.amqp.room import DURABLE, RoomPolicy
 
 NOTHING = "^$"
 
@@ -56,7 +56,7 @@ def of_guest(room: str, account: str, *, send_only: bool) -> Rights:
     if send_only:
         return Rights(NOTHING, to_room, NOTHING)
     own = of_queues(room, account)
-    shared = f"^{_escape(amqp_name(room, DURABLE))}$"
+    shared = f"^{_escape(RoomPolicy(room).queue_name(DURABLE))}$"
     return Rights(own, f"{to_room}|{own}", f"{to_room}|{shared}|{own}")
 
 
@@ -69,7 +69,7 @@ def of_older_member(room: str) -> Rights:
 
 def of_queues(room: str, account: str | None = None) -> str:
     """The queues of a room, or an account's own in it."""
-    return f"^{_escape(amqp_name(room, *([account] if account is not None else [])))}\\..*"
+    return f"^{_escape(RoomPolicy(room).queue_name(*([account] if account is not None else [])))}\\..*"
 
 
 def room_of(write: str) -> tuple[str, bool] | None:

@@ -2,17 +2,37 @@
 
 A transport is one folder under ``kchat/transports/``, or a distribution of somebody else's with an entry point in the
 group ``kchat.transports``: an object of a class that is derived from :class:`Transport`. Nothing outside such a folder
-knows a transport by its name. Importing this module imports no driver and no Kombu.
+knows a transport by its name. Importing this module imports no driver and no Kombu; the hooks import theirs when called.
+
+====================================  ========================================================================
+of a transport                        is
+====================================  ========================================================================
+:mod:`kchat.transports.url`           ``Transport.urls``: how its URLs are read and written; their options
+:mod:`kchat.transports.connection`    ``Transport.connect``: the Kombu connection for a room and one broker
+:mod:`kchat.transports.errors`        ``Transport.explain``: its driver's errors as kchat's
+:mod:`kchat.transports.room`          ``Transport.room``: what a room, its queues and its history are there
+:mod:`kchat.transports.guests`        ``Transport.guests``: how guests are admitted, and what joining tries
+:mod:`kchat.transports.checks`        ``Transport.checks``: what ``kchat doctor`` checks on the way to a room
+:mod:`kchat.transports.protocols`     what kchat uses of a connection, a channel, a delivery, a waker: their types
+====================================  ========================================================================
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from importlib.util import find_spec
 from types import MappingProxyType
-from typing import ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
-from kchat.errors import MissingExtra
+from kchat.errors import KchatError, MissingExtra
+from kchat.transports.url import Broker, Urls
+
+if TYPE_CHECKING:
+    from kchat.transports.checks import Check, Walk
+    from kchat.transports.guests import Guests
+    from kchat.transports.protocols import Connection, RoomSettings
+    from kchat.transports.room import RoomPolicy
 
 
 class Capabilities(NamedTuple):
@@ -34,6 +54,18 @@ class Capabilities(NamedTuple):
     def items(self) -> list[tuple[str, bool]]:
         """``[("confirmed", True), ...]``, in the order of the columns."""
         return list(self._asdict().items())
+
+
+class StaleQueue(Protocol):
+    """A subscriber's queue whose subscriber is gone."""
+
+    @property
+    def queue(self) -> str:
+        """Its name."""
+
+    @property
+    def reason(self) -> str:
+        """How it is known that the subscriber is gone, in words."""
 
 
 class Transport:
@@ -59,10 +91,13 @@ class Transport:
             to another exchange, such as MQTT clients, see it as the message's topic.
         predeclared_rooms: fanout exchanges that the broker has from the start, and that nobody may declare.
         tells_unheard: the broker says so when nobody is listening (``basic.return``).
-        name_separator: joins the parts of a queue's name.
-        url_options: URL scheme → what may stand in the URL's query, by name; :mod:`kchat.config.url_options` knows what
-            it means.
+        tls_schemes: URL scheme → the one that means the same with TLS.
+        needs_account: without an account its driver would log in with a default of its own.
+        url_options: URL scheme → what may stand in the URL's query, by name.
         checks_accounts: the broker checks that a message's ``user_id`` is its sender's account.
+        embedded: there is no server: a room is a file, the URL's path.
+        in_one_process: a room ends with its process, and no other process can reach it.
+        sweeps: subscribers that were killed can leave queues behind: :meth:`stale_queues`.
     """
 
     name: ClassVar[str]
@@ -82,7 +117,8 @@ class Transport:
     routing_key_is_room: ClassVar[bool] = False
     predeclared_rooms: ClassVar[frozenset[str]] = frozenset()
     supports_mandatory: ClassVar[bool] = True
-    name_separator: ClassVar[str] = "."
+    tls_schemes: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    needs_account: ClassVar[bool] = False
     verifies_accounts: ClassVar[bool] = False
     url_options: ClassVar[Mapping[str, tuple[str, ...]]] = MappingProxyType({})
 
@@ -121,6 +157,110 @@ class Transport:
                 f"the {self.name} transport needs a driver that is not installed",
                 hint=f"install it with: {self.install_command}",
             )
+
+    # ---- hooks
+
+    @cached_property
+    def urls(self) -> Urls:
+        """Its connection URLs."""
+        return Urls(self)
+
+    def connect(
+        self,
+        settings: RoomSettings,
+        broker: Broker,
+        purpose: str,  # noqa: ARG002 - for those brokers that show it
+        heartbeat: float = 0,
+        on_blocked: Callable[[str], None] | None = None,  # noqa: ARG002 - for those brokers that block
+        on_unblocked: Callable[[], None] | None = None,  # noqa: ARG002
+    ) -> Connection:
+        """A Kombu connection to one broker, not connected yet.
+
+        Arguments:
+            settings: the room, the timeouts and what to trust.
+            broker: which of its brokers.
+            purpose: what the connection is for, for the broker's list of connections; ``send`` for one that publishes.
+            heartbeat: seconds between heartbeats, 0 for none.
+            on_blocked: called with the broker's reason when it stops taking messages, where it says so.
+            on_unblocked: called when it takes them again.
+
+        Raises:
+            SettingsError: the URL's options make no sense, or a file for TLS cannot be read.
+        """
+        from kchat.transports.connection import connect
+
+        return connect(settings, broker, heartbeat)
+
+    def account(self, connection: Connection) -> str | None:  # noqa: ARG002 - for those that have accounts
+        """The account that the broker checks a message's ``user_id`` against, where this side knows it.
+
+        Arguments:
+            connection: of :meth:`connect`, connected.
+        """
+        return None
+
+    def explain(self, error: Exception, broker: Broker, doing: str) -> KchatError | None:
+        """The error of kchat's that a driver's error is; ``None`` for one that is a fault in the program.
+
+        Arguments:
+            error: what was raised.
+            broker: whom the driver talks to.
+            doing: a verb: ``connect``, ``send``, ``listen``.
+        """
+        from kchat.transports.errors import explain
+
+        return explain(error, broker, doing)
+
+    def room(self, name: str) -> RoomPolicy:
+        """What a room is there.
+
+        Arguments:
+            name: of the room.
+        """
+        from kchat.transports.room import RoomPolicy
+
+        return RoomPolicy(name)
+
+    embedded: ClassVar[bool] = False
+    in_one_process: ClassVar[bool] = False
+    sweeps: ClassVar[bool] = False
+
+    @cached_property
+    def guests(self) -> Guests:
+        """What it can do for guests."""
+        from kchat.transports.guests import Guests
+
+        return Guests(self.name)
+
+    def stale_queues(self, place: str, room: str | None) -> Sequence[StaleQueue]:  # noqa: ARG002 - for others
+        """The queues that killed subscribers left behind; none where the broker deletes them by itself.
+
+        Arguments:
+            place: the broker's host.
+            room: only those of that room. Default with None: of all rooms.
+
+        Raises:
+            amqp.exceptions.AMQPError: they cannot be listed.
+        """
+        return ()
+
+    def delete_queues(self, place: str, stale: Sequence[StaleQueue]) -> int:  # noqa: ARG002 - for others
+        """Delete queues of :meth:`stale_queues` whose subscribers are still gone; returns how many it deleted.
+
+        Raises:
+            amqp.exceptions.AMQPError: they cannot be deleted.
+        """
+        return 0
+
+    def checks(self, walk: Walk) -> Sequence[Check]:  # noqa: ARG002 - for those that check more
+        """What ``kchat doctor`` checks on the way to a room, in order. They need no driver until they run.
+
+        Arguments:
+            walk: what the doctor offers to them.
+        """
+        from kchat.transports.checks import Check
+
+        return Check("settings"), Check("connect", ("settings",)), Check("round trip", ("connect",))
 
 
 def without(module: str) -> MissingExtra:

@@ -26,6 +26,7 @@ class Memory(base.Transport):
     declares_in_process = True
     acknowledges = False
     supports_mandatory = False
+    in_one_process = True
 
 
 TRANSPORT = Memory()

@@ -7,11 +7,11 @@ from itertools import islice, pairwise
 import click
 import pytest
 
-from kchat.cli.bot import Pause, PauseType, posts
+from kchat.cli.bot import PAUSE, Pause, posts
 
 
 def test_a_pause_is_a_number_of_seconds_or_a_range() -> None:
-    convert = PauseType().convert
+    convert = PAUSE.convert
     assert convert("5", None, None) == Pause(5, 5)
     assert convert("0.5..10", None, None) == Pause(0.5, 10)
     for wrong in ("10..5", "..", "1..", "-1..2", "nan", "a", "1...2", "1..inf", ""):

@@ -132,7 +132,7 @@ def test_a_password_is_asked_for_at_a_terminal_or_not_at_all(commands: Commands)
     asking = commands.start(["setsid", *KCHAT, "send", "--host", "h", "-W", "-"], stdin=True)
     asking.write(f"{PASSWORD}\nto be sent\n")
     code = asking.wait()
-    check(Result(code, asking.stdout, asking.stderr), 2, "no terminal", "KCHAT_RMQ_PASSWORD")
+    check(Result(code, asking.stdout, asking.stderr), 2, "without a terminal", "KCHAT_RMQ_PASSWORD")
 
 
 @pytest.mark.parametrize(

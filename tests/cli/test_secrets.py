@@ -12,7 +12,7 @@ import pytest
 
 from kchat.config.settings import Broker
 from kchat.hosting.invitation import Invitation
-from kchat.hosting.management import Management
+from kchat.transports.amqp.management import Management
 from tests.brokers.processes import Commands
 from tests.brokers.rabbitmq import RabbitMQ
 

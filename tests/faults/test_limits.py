@@ -7,7 +7,6 @@ from collections.abc import Callable
 import pytest
 
 from kchat import NotAuthorised, Sender, Settings, Subscriber, Unavailable, errors, events
-from kchat.client.driver_errors import as_kchat_error
 from tests.brokers.processes import Commands
 from tests.brokers.proxy import Proxy
 from tests.brokers.rabbitmq import RabbitMQ
@@ -168,11 +167,11 @@ def test_replies_that_tell_of_a_state_are_told_from_those_about_rights(doing: st
 
     broker = Settings.resolve(url="amqp://a@localhost/").broker
     for code, text in STATES:
-        mapped = as_kchat_error(error_for_code(code, text, (0, 0), ChannelError), broker, doing)
+        mapped = broker.transport.explain(error_for_code(code, text, (0, 0), ChannelError), broker, doing)
         assert isinstance(mapped, Unavailable), text
         assert mapped.hint
     for code, text, kind in RIGHTS:
-        mapped = as_kchat_error(error_for_code(code, text, (0, 0), ChannelError), broker, doing)
+        mapped = broker.transport.explain(error_for_code(code, text, (0, 0), ChannelError), broker, doing)
         assert type(mapped) is kind, text
 
 
@@ -184,9 +183,9 @@ def test_redis_errors_that_tell_of_a_state_are_passing(doing: str) -> None:
 
     broker = Settings.resolve(url="redis://localhost/").broker
     for text in REDIS_STATES:
-        mapped = as_kchat_error(parse(text), broker, doing)
+        mapped = broker.transport.explain(parse(text), broker, doing)
         assert isinstance(mapped, Unavailable), text
         assert text.partition(" ")[2] in str(mapped)
         assert mapped.hint
     for text in ("NOPERM this user has no permissions to run the 'publish' command", "WRONGPASS invalid"):
-        assert isinstance(as_kchat_error(parse(text), broker, doing), NotAuthorised)
+        assert isinstance(broker.transport.explain(parse(text), broker, doing), NotAuthorised)

@@ -9,7 +9,7 @@ from time import monotonic
 import pytest
 
 from kchat import Sender, Settings
-from kchat.client.topology import QUEUE_LENGTH
+from kchat.transports.amqp.room import QUEUE_LENGTH
 from tests.brokers.processes import Commands
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.brokers.wait import soon

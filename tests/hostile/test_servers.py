@@ -15,17 +15,17 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple
 
 import pytest
 
 from kchat import KchatError, Sender, Settings, Subscriber
 from kchat import doctor as doctor_walk
-from kchat.doctor import Options, round_trip
-from kchat.doctor import management as doctor
+from kchat.doctor import round_trip
 from kchat.hosting import accounts
-from kchat.hosting.management import Management
+from kchat.transports.amqp import policies
+from kchat.transports.amqp.management import Management
+from kchat.transports.amqp.management_requests import clock_ahead_of
 from tests.brokers.processes import Commands, Process
 from tests.hostile import amqp_servers, http_servers, redis_servers
 from tests.hostile.peer import Peer, Script, Server
@@ -77,15 +77,11 @@ def manage(url: str) -> None:
 
 def look(url: str) -> None:
     settings = Settings.resolve(url="amqp://host:secret@127.0.0.1/", connect_timeout=PATIENCE)
-    walk = SimpleNamespace(
-        options=Options(management_url=url),
-        loopback=True,
-        settings=settings,
-        broker=settings.broker,
-        queue="kchat.chat.doctor.0123456789abcdef",
-    )
-    doctor.policy(cast("Any", walk))
-    doctor.clock(cast("Any", walk))
+    with suppress(KchatError):
+        api = settings.transport.guests.management(settings, url)
+        policies.check(api, "/", "kchat.chat.doctor.0123456789abcdef")
+    with suppress(KchatError):
+        clock_ahead_of(url, settings.tls)
 
 
 def diagnose(url: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kchat.transports.amqp import addresses
+from kchat.transports import addresses
 from tests.brokers.ports import free_port
 
 LOOPBACK = "127.0.0.1"

@@ -6,6 +6,8 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+from kchat.transports import TRANSPORTS
+
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "kchat"
 
@@ -24,6 +26,12 @@ FLOORS = (
     {"errors"},
 )
 """From the top to the bottom; what stands on one floor does not import each other."""
+
+TRANSPORT_NAMES = {*TRANSPORTS, *(scheme for each in TRANSPORTS.values() for scheme in each.schemes)}
+"""What only the folder of a transport may compare with."""
+
+NOT_YET = {"bench", "cli", "hosting"}
+"""Folders that still compare with a transport's name."""
 
 FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}
 
@@ -82,6 +90,12 @@ def test_imports_go_down_and_never_up() -> None:
     assert up == []
 
 
+def test_parsing_options_reaches_no_network_and_no_keyring() -> None:
+    """What ``to_settings`` could do is what its module can import: settings, and no client, host's side or keyring."""
+    rooms = {other for _, other in imports("kchat.cli.options")}
+    assert not [name for name in rooms if name.startswith(("kchat.client", "kchat.config.keyring"))]
+
+
 def test_the_hunt_for_imports_finds_those_within_functions_and_relative_ones() -> None:
     assert "kchat.client.subscriber" in [name for _, name in imports("kchat.cli.subscribe")]
     assert "kchat.transports.local.store" in [
@@ -101,3 +115,70 @@ def test_transports_import_each_other_only_where_they_share_something() -> None:
         and other.split(".")[2] != module.split(".")[2]
     ]
     assert crossing == []
+
+
+def is_transport_name(node: ast.AST | None) -> bool:
+    """Whether it is the name of a transport or of a URL's scheme, as a text: ``"amqp"``, ``"amqp:"``, ``"amqp://"``."""
+    return (
+        isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and node.value.removesuffix("//").removesuffix(":") in TRANSPORT_NAMES
+    )
+
+
+def compared(node: ast.AST) -> Iterator[ast.AST | None]:
+    """What a node of the syntax tree compares something with, or looks up."""
+    match node:
+        case ast.Compare():
+            for side in (node.left, *node.comparators):
+                yield from side.elts if isinstance(side, ast.Tuple | ast.List | ast.Set) else [side]
+        case ast.MatchValue():
+            yield node.value
+        case ast.Dict():
+            yield from node.keys
+        case ast.Set():
+            yield from node.elts
+        case ast.Subscript():
+            yield node.slice
+        case ast.Call(func=ast.Attribute(attr="startswith" | "endswith" | "removeprefix" | "get")):
+            for given in node.args[:1]:
+                yield from given.elts if isinstance(given, ast.Tuple) else [given]
+
+
+def comparisons(source: str) -> list[int]:
+    """The lines that branch on the name of a transport or of a scheme."""
+    return [
+        found.lineno
+        for node in ast.walk(ast.parse(source))
+        for found in compared(node)
+        if isinstance(found, ast.Constant) and is_transport_name(found)
+    ]
+
+
+def test_nothing_outside_the_transports_branches_on_a_transports_name() -> None:
+    branches = [
+        f"{module}:{line}"
+        for module, path in MODULES.items()
+        if module != "kchat" and room_of(module) not in {"transports", *NOT_YET}
+        for line in comparisons(path.read_text(encoding="utf-8"))
+    ]
+    assert branches == []
+
+
+def test_the_hunt_for_branches_finds_each_kind_and_nothing_else() -> None:
+    for source in (
+        'name == "amqp"',
+        '"redis" != name',
+        'name in ("local", "pubsub")',
+        'if broker.scheme in {"amqps", other}: pass',
+        '{"memory": 1}[name]',
+        'makers["local"]',
+        'makers.get("local")',
+        'url.startswith("amqp://")',
+        'url.startswith(("kchat://", "rediss:"))',
+        'match name:\n    case "pubsub": pass',
+        '_SERVERLESS = {"local", "memory"}',
+    ):
+        assert comparisons(source), source
+    for source in ('DEFAULT = "local://"', 'run(["gcloud", "pubsub"])', "name == other", '"memory" + name'):
+        assert not comparisons(source), source

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import cached_property
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from kchat.transports import base
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kchat.errors import KchatError
+    from kchat.transports.checks import Check, Walk
+    from kchat.transports.protocols import Connection, RoomSettings
+    from kchat.transports.url import Broker, Urls
+
+    from .guests import Guests
+    from .room import RoomPolicy
 
 _MIB = 1024 * 1024
 PREDECLARED_FANOUT = "amq.fanout"
@@ -36,12 +50,66 @@ class Amqp(base.Transport):
         "A room keeps no history: subscribers that are away miss messages, unless they have a durable queue."
     )
     default_port = 5672
+    tls_schemes = MappingProxyType({"amqp": "amqps"})
+    needs_account = True  # py-amqp's is guest
     url_options = MappingProxyType({"amqp": _AMQP_OPTIONS, "amqps": _AMQP_OPTIONS})
     verifies_accounts = True
     routing_key_is_room = True
     predeclared_rooms = frozenset({PREDECLARED_FANOUT})
     # rabbit.max_message_size of RabbitMQ 4.0 and newer (128 MiB before).
     max_body = 16 * _MIB
+
+    @cached_property
+    def guests(self) -> Guests:
+        """See :mod:`.guests`."""
+        from .guests import Guests
+
+        return Guests(self.name)
+
+    @cached_property
+    def urls(self) -> Urls:
+        """See :mod:`.url`."""
+        from .url import Urls
+
+        return Urls(self)
+
+    def connect(
+        self,
+        settings: RoomSettings,
+        broker: Broker,
+        purpose: str,
+        heartbeat: float = 0,
+        on_blocked: Callable[[str], None] | None = None,
+        on_unblocked: Callable[[], None] | None = None,
+    ) -> Connection:
+        """See :mod:`.connect`."""
+        from .connect import connect
+
+        return connect(settings, broker, purpose, heartbeat, on_blocked, on_unblocked)
+
+    def account(self, connection: Connection) -> str | None:
+        """Not with a client's certificate: the broker derives the account from it by its own rules."""
+        from .connect import account
+
+        return account(connection)
+
+    def room(self, name: str) -> RoomPolicy:
+        """See :mod:`.room`."""
+        from .room import RoomPolicy
+
+        return RoomPolicy(name)
+
+    def explain(self, error: Exception, broker: Broker, doing: str) -> KchatError | None:
+        """See :mod:`.errors`."""
+        from .errors import explain
+
+        return explain(error, broker, doing)
+
+    def checks(self, walk: Walk) -> Sequence[Check]:
+        """See :mod:`.checks`."""
+        from .checks import checks
+
+        return checks(walk)
 
 
 TRANSPORT = Amqp()

@@ -26,9 +26,9 @@ from amqp import spec
 from amqp.exceptions import UnexpectedFrame
 from kombu.transport import pyamqp
 
+from kchat.transports import addresses
 from kchat.transports.waker import Waker
 
-from . import addresses
 from .bounds import BoundedChannel, BoundedConnection
 from .connection import AliveConnection, TimedAnswers
 from .delivery import QuickDelivery, incoming_frames

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import cached_property
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from kchat.transports import base
+
+if TYPE_CHECKING:
+    from kchat.errors import KchatError
+    from kchat.transports.checks import Check, Walk
+    from kchat.transports.url import Broker, Urls
+
+    from .guests import Guests
 
 _LOCAL_OPTIONS = (
     "busy_timeout",
@@ -36,6 +46,33 @@ class Local(base.Transport):
     note = "Anyone who can write the file can do everything: there are no accounts."
     modules = ("_ssl", "_sqlite3")
     url_options = MappingProxyType({"local": _LOCAL_OPTIONS})
+    embedded = True
+
+    @cached_property
+    def guests(self) -> Guests:
+        """See :mod:`.guests`."""
+        from .guests import Guests
+
+        return Guests(self.name)
+
+    @cached_property
+    def urls(self) -> Urls:
+        """See :mod:`.url`."""
+        from .url import Urls
+
+        return Urls(self)
+
+    def explain(self, error: Exception, broker: Broker, doing: str) -> KchatError | None:
+        """See :mod:`.errors`."""
+        from .errors import explain
+
+        return explain(error, broker, doing)
+
+    def checks(self, walk: Walk) -> Sequence[Check]:
+        """See :mod:`.checks`."""
+        from .checks import checks
+
+        return checks(walk)
 
 
 TRANSPORT = Local()

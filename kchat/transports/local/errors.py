@@ -21,18 +21,26 @@ from __future__ import annotations
 import errno
 import sqlite3
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from amqp.exceptions import (
     AccessRefused,
     AMQPError,
     ConnectionForced,
+    ConsumerCancelled,
     InternalError,
     NotAllowed,
     RecoverableConnectionError,
     ResourceError,
 )
 
+from kchat import errors
+from kchat.transports import errors as common
+
 from . import place
+
+if TYPE_CHECKING:
+    from kchat.transports.url import Broker
 
 
 class NotOpened(RecoverableConnectionError):
@@ -163,3 +171,26 @@ def translate(exc: sqlite3.Error | OSError, path: str) -> AMQPError:
         if text.startswith(beginning):
             return error(f"{path}: {meaning} ({text})")
     return RecoverableConnectionError(f"{path}: {text}")
+
+
+def explain(error: Exception, broker: Broker, doing: str) -> errors.KchatError | None:
+    """The error of ours that a driver's error is; see :meth:`kchat.transports.base.Transport.explain`."""
+    special = _from_file(error) if isinstance(error, AMQPError) else None
+    return special or common.explain(error, broker, doing)
+
+
+def _from_file(error: AMQPError) -> errors.KchatError | None:
+    """What is special about a file: no accounts and no virtual hosts, but a disk that is full and others that write."""
+    text = common.reply_text(error)
+    if error.code == 403:
+        return errors.NotAuthorised(text)
+    if error.code == 530:
+        # The options of the URL name themselves; the rest is about the file that was found.
+        return errors.SettingsError(text) if text.startswith("local:") else errors.Refused(text)
+    if error.code == 506:
+        return errors.Blocked(text, hint="free some space there")
+    if "kept it locked" in text:
+        return errors.Blocked(text, hint="another process is writing there and does not finish")
+    if isinstance(error, ConsumerCancelled):
+        return errors.Closed(f"{text}: the queue was deleted")
+    return None

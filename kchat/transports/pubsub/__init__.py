@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import cached_property
 from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from kchat.transports import base
+
+if TYPE_CHECKING:
+    from kchat.transports.checks import Check, Walk
+    from kchat.transports.url import Urls
+
+    from .guests import Guests
+    from .room import RoomPolicy
 
 _PUBSUB_OPTIONS = (
     "ack_deadline",
@@ -39,7 +49,47 @@ class PubSub(base.Transport):
     max_body = 10_000_000 - 64 * 1024
     orders_by_routing_key = True
     supports_mandatory = False
+
+    @cached_property
+    def guests(self) -> Guests:
+        """See :mod:`.guests`."""
+        from .guests import Guests
+
+        return Guests(self.name)
+
+    @cached_property
+    def urls(self) -> Urls:
+        """See :mod:`.url`."""
+        from .url import Urls
+
+        return Urls(self)
+
+    def room(self, name: str) -> RoomPolicy:
+        """See :mod:`.room`."""
+        from .room import RoomPolicy
+
+        return RoomPolicy(name)
+
     name_separator = "-"
+    sweeps = True
+
+    def stale_queues(self, place: str, room: str | None) -> Sequence[base.StaleQueue]:
+        """See :meth:`kchat.transports.base.Transport.stale_queues`; the place is the project."""
+        from .sweep import stale_subscriptions
+
+        return stale_subscriptions(place, room)
+
+    def delete_queues(self, place: str, stale: Sequence[Any]) -> int:
+        """See :meth:`kchat.transports.base.Transport.delete_queues`."""
+        from .sweep import delete
+
+        return len(delete(place, stale))
+
+    def checks(self, walk: Walk) -> Sequence[Check]:
+        """See :mod:`.checks`."""
+        from .checks import checks
+
+        return checks(walk)
 
 
 TRANSPORT = PubSub()

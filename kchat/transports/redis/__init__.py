@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import cached_property
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from kchat.transports import base
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kchat.errors import KchatError
+    from kchat.transports.checks import Check, Walk
+    from kchat.transports.protocols import Connection, RoomSettings
+    from kchat.transports.url import Broker, Urls
+
+    from .guests import Guests
 
 _MIB = 1024 * 1024
 
@@ -36,10 +49,51 @@ class Redis(base.Transport):
         {"rediss": ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs")}
     )
     default_port = 6379
+    tls_schemes = MappingProxyType({"redis": "rediss"})
     # The server drops a subscriber that is 32 MB behind (client-output-buffer-limit). Base64 makes 11 of 8.
     max_body = 8 * _MIB
     declares_in_process = True
     acknowledges = False
+
+    @cached_property
+    def guests(self) -> Guests:
+        """See :mod:`.guests`."""
+        from .guests import Guests
+
+        return Guests(self.name)
+
+    @cached_property
+    def urls(self) -> Urls:
+        """See :mod:`.url`."""
+        from .url import Urls
+
+        return Urls(self)
+
+    def connect(
+        self,
+        settings: RoomSettings,
+        broker: Broker,
+        purpose: str,
+        heartbeat: float = 0,
+        on_blocked: Callable[[str], None] | None = None,  # noqa: ARG002 - Redis never says so
+        on_unblocked: Callable[[], None] | None = None,  # noqa: ARG002
+    ) -> Connection:
+        """See :mod:`.connect`."""
+        from .connect import connect
+
+        return connect(settings, broker, purpose, heartbeat)
+
+    def explain(self, error: Exception, broker: Broker, doing: str) -> KchatError | None:
+        """See :mod:`.errors`."""
+        from .errors import explain
+
+        return explain(error, broker, doing)
+
+    def checks(self, walk: Walk) -> Sequence[Check]:
+        """See :mod:`.checks`."""
+        from .checks import checks
+
+        return checks(walk)
 
 
 TRANSPORT = Redis()

@@ -20,7 +20,7 @@ from redis.exceptions import BusyLoadingError, InvalidResponse, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from kchat.transports.passing import still_answers
+from .errors import still_answers
 
 KEPT = 24 * 1024 * 1024
 """Bytes of a text that are kept: a body of 16 MiB in Kombu's envelope, which makes four bytes of three."""

@@ -12,7 +12,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import InvalidResponse, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from kchat.transports.passing import still_answers
+from .errors import still_answers
 
 _MOST_EARLIER = 10_000
 _MOST_EARLIER_BYTES = 16 * 1024 * 1024

@@ -172,7 +172,7 @@ def test_a_room_that_is_missing_and_that_this_account_may_not_make(
     with rabbitmq.new_account(vhost, **MEMBER) as account:
         check, text = doctor.first("--url", account.url)
     assert check == "room"
-    assert "may not make it" in text
+    assert "may not create it" in text
     assert rabbitmq.management.exchange(vhost, "chat") is None
 
 

@@ -33,7 +33,7 @@ def local_room(url: str) -> Path:
     return Path(settings.broker.path)
 
 
-def test_a_file_that_is_no_room(doctor: Doctor, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_room(doctor: Doctor, tmp_path: Path) -> None:
     (tmp_path / "text.db").write_text("not a database, but a text of some length\n" * 100)
     check, text = doctor.first("--url", f"local://{tmp_path}/text.db")
     assert check == "schema"

@@ -48,7 +48,7 @@ def test_a_redis_account_that_may_not_send_or_not_listen(doctor: Doctor, redis_s
     assert "&/0.chat" in text
 
 
-def test_a_redis_that_is_none(doctor: Doctor, rabbitmq: RabbitMQ) -> None:
+def test_a_port_at_which_a_broker_of_another_kind_is(doctor: Doctor, rabbitmq: RabbitMQ) -> None:
     assert doctor.first("--url", f"redis://127.0.0.1:{rabbitmq.port}/0")[0] == "redis"
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from kchat import Settings
-from kchat.hosting.management import Management
+from kchat.transports.amqp.management import Management
 from tests.brokers.rabbitmq import RabbitMQ
 
 
@@ -21,7 +21,7 @@ def settings(rabbitmq: RabbitMQ, vhost: str) -> Settings:
 @pytest.fixture
 def management(rabbitmq: RabbitMQ, settings: Settings) -> Iterator[Management]:
     """The host's access; accounts of kchat's that a test leaves behind on its vhost are deleted."""
-    access = Management.of(settings, rabbitmq.management_url)
+    access = settings.transport.guests.management(settings, rabbitmq.management_url)
     yield access
     ours = {user["name"] for user in access.users() if "kchat" in user["tags"]}
     for name, granted in access.all_permissions().items():

@@ -11,12 +11,12 @@ import pytest
 
 from kchat import Settings
 from kchat.hosting import accounts, inviting, rights
-from kchat.hosting.management import Management
+from kchat.transports.amqp.management import Management
 
 
 def invite(management: Management, settings: Settings, name: str, **more: Any) -> Settings:
     """The settings of a new guest."""
-    inviting.declare_room(settings)
+    inviting.Host(settings).declare_room()
     return guest(settings, name, accounts.create(management, settings, name, **more))
 
 

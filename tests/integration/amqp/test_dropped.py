@@ -10,7 +10,8 @@ import pika
 import pytest
 
 from kchat import Sender, Settings, Subscriber, events
-from kchat.client import consumer, topology
+from kchat.client import consumer
+from kchat.transports.amqp.room import RoomPolicy
 from tests.brokers.processes import Commands
 
 LIMIT = 300
@@ -19,7 +20,7 @@ LIMIT = 300
 
 @pytest.fixture(autouse=True)
 def _short_queues(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(topology, "QUEUE_LENGTH", LIMIT)
+    monkeypatch.setitem(RoomPolicy.queue_arguments, "x-max-length", LIMIT)
     # So short a queue is full in no time.
     monkeypatch.setattr(consumer, "_BEHIND", 0.0)
 
@@ -118,7 +119,7 @@ def test_nothing_is_told_where_nothing_was_dropped(amqp_url: str, room: str) -> 
 def test_a_queue_that_is_full_of_bytes_is_noticed(
     amqp_url: str, room: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(topology, "QUEUE_BYTES", 1_000_000)
+    monkeypatch.setitem(RoomPolicy.queue_arguments, "x-max-length-bytes", 1_000_000)
     slow = Slow(amqp_url, room)
     with slow.subscriber:
         send_as_pika(amqp_url, room, 200, padding="x" * 20_000)

@@ -182,12 +182,12 @@ def test_a_subscriber_whose_queue_an_operator_deletes_listens_again_under_a_new_
             lambda: rabbitmq.management.connections(vhost), what="the connection in the dashboard"
         )
         rabbitmq.management.close_connection(connection["name"])
-        wait_until(lambda: subscriber.receive(timeout=0.1) == [] and "Back" in told, 30)
+        wait_until(lambda: subscriber.receive(timeout=0.1) == [] and "Reconnected" in told, 30)
         assert subscriber.queue_name != before
         with Sender(settings, "ada") as sender:
             sender.send("hello again")
         assert one(subscriber).text == "hello again"
-    assert told[0] == "Lost"
+    assert told[0] == "Disconnected"
 
 
 def test_the_brokers_own_fanout_exchange_is_a_room_that_is_never_declared(

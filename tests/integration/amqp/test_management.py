@@ -15,7 +15,7 @@ import pytest
 
 from kchat import NotAuthorised, SettingsError, Unreachable
 from kchat.config.tls import TlsOptions, fingerprint
-from kchat.hosting.management import Management
+from kchat.transports.amqp.management import Management
 from tests.brokers.ports import free_port
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.brokers.tls_server import Authority

@@ -13,10 +13,10 @@ import pika.exceptions
 import pytest
 
 from kchat import NotFound, Refused, Sender, Settings, SettingsError, Subscriber
-from kchat.client.topology import queue_name
 from kchat.hosting import accounts
 from kchat.hosting.leftovers import ownerless
-from kchat.hosting.management import Management
+from kchat.transports.amqp.management import Management
+from kchat.transports.amqp.room import RoomPolicy
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.brokers.wait import wait_until
 from tests.integration.amqp.guests import invite, make_older, refused
@@ -111,9 +111,11 @@ def test_a_member_of_any_name_listens_through_queues_of_its_own(
         Subscriber(member, durable="archive") as durable,
         Sender(member, account) as sender,
     ):
-        assert subscriber.queue_name.startswith(queue_name(settings, account, "another name") + ".")
-        assert own.queue_name.rpartition(".")[0] == queue_name(settings, account)
-        assert durable.queue_name == queue_name(settings, account, "archive")
+        assert subscriber.queue_name.startswith(
+            RoomPolicy(settings.room).queue_name(account, "another name") + "."
+        )
+        assert own.queue_name.rpartition(".")[0] == RoomPolicy(settings.room).queue_name(account)
+        assert durable.queue_name == RoomPolicy(settings.room).queue_name(account, "archive")
         sender.send("hello")
         for each in (subscriber, own, durable):
             (message,) = each.receive(timeout=10)
@@ -137,7 +139,7 @@ def test_a_members_durable_queue_survives_what_a_restart_takes_away(
         subscriber.acknowledge()
         # What keeps the exchange is not the last queue.
     with channel_of(member) as channel:
-        channel.queue_delete(queue_name(member, name, "archive"))
+        channel.queue_delete(RoomPolicy(member.room).queue_name(name, "archive"))
     assert rabbitmq.management.exchange(settings.broker.vhost, "kchat.chat.durable") is not None
     accounts.revoke(management, name)
     assert names(rabbitmq, settings) == set(), "nothing is left once there are no members"
@@ -154,10 +156,10 @@ def test_a_member_that_comes_back_finds_its_durable_queue_again(
     ):
         management.close_connections(name, "a test")
         wait_until(
-            lambda: own.receive(timeout=0.1) or any(type(each).__name__ == "Back" for each in told), 20
+            lambda: own.receive(timeout=0.1) or any(type(each).__name__ == "Reconnected" for each in told), 20
         )
         assert told[-1].durable
-        assert own.queue_name == queue_name(member, name, "archive")
+        assert own.queue_name == RoomPolicy(member.room).queue_name(name, "archive")
 
 
 def test_the_name_of_the_exchange_that_members_read_is_not_a_queues(settings: Settings) -> None:
@@ -217,7 +219,7 @@ def test_an_exchange_that_a_member_has_put_in_the_way_locks_nobody_out_and_is_re
     assert exchange is not None
     assert (exchange["type"], exchange["durable"], exchange["auto_delete"]) == ("fanout", True, True)
     bound = {each["destination"] for each in rabbitmq.management.bindings(vhost, "kchat.chat.durable")}
-    archives = {"kchat.chat.archive", queue_name(settings, f"{name}-honest", "archive")}
+    archives = {"kchat.chat.archive", RoomPolicy(settings.room).queue_name(f"{name}-honest", "archive")}
     assert bound == {"kchat.chat.durable", *archives}
     assert "kchat.chat.durable" in {
         each["destination"] for each in rabbitmq.management.bindings(vhost, "chat")
@@ -320,7 +322,7 @@ def test_a_revocation_that_was_interrupted_is_finished_by_the_next_one(
         pass
     management.delete_user(name)
     ended = accounts.revoke(management, name, vhost=settings.broker.vhost)
-    assert [each.name for each in ended.removed] == [queue_name(settings, name, "archive")]
+    assert [each.name for each in ended.removed] == [RoomPolicy(settings.room).queue_name(name, "archive")]
     with pytest.raises(NotFound, match="no account"):
         accounts.revoke(management, name, vhost=settings.broker.vhost)
 

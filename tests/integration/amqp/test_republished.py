@@ -13,8 +13,8 @@ import pika
 import pytest
 
 from kchat import Message, Sender, Settings, Subscriber
-from kchat.client.topology import queue_name
 from kchat.hosting import inviting
+from kchat.transports.amqp.room import RoomPolicy
 from tests.brokers.management import ManagementError
 from tests.brokers.rabbitmq import Account, RabbitMQ
 from tests.brokers.wait import Deadline, soon, wait_until
@@ -28,7 +28,7 @@ Way = Callable[[Channel, str], Callable[[], object]]
 def settings(amqp_url: str) -> Settings:
     """The host's, in a room that is open."""
     host = Settings.resolve(url=amqp_url, environ={})
-    inviting.declare_room(host)
+    inviting.Host(host).declare_room()
     return host
 
 
@@ -283,4 +283,4 @@ def test_what_comes_from_a_federated_room_is_not_verified(
 
 def test_the_queue_of_a_test_is_one_that_an_older_account_may_have() -> None:
     room = Settings.resolve(url="amqp://localhost", environ={})
-    assert queue_name(room, "mallory", "replays") == "kchat.chat.mallory.replays"
+    assert RoomPolicy(room.room).queue_name("mallory", "replays") == "kchat.chat.mallory.replays"

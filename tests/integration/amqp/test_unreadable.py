@@ -13,7 +13,6 @@ import pytest
 
 from kchat import BrokerError, Message, NotFound, Refused, Settings, Subscriber
 from kchat.client.connection import broker_errors, close, connect
-from kchat.client.topology import room_exchange
 from kchat.transports.amqp.lenient_decoding import readable
 from tests.brokers.rabbitmq import RabbitMQ
 
@@ -109,7 +108,7 @@ def test_a_reply_that_rabbitmq_cut_within_a_character_is_read(
     connection, broker = connect(there, purpose="test")
     try:
         with pytest.raises(BrokerError) as caught, broker_errors(broker, "look"):
-            room_exchange(there)(connection.channel()).declare(passive=True)
+            there.transport.room(there.room).exchange(connection.channel()).declare(passive=True)
     finally:
         close(connection)
     if rabbitmq.version < (4,):  # newer ones do not cut it, and close the connection over it without a word

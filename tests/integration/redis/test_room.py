@@ -175,7 +175,9 @@ def test_a_server_that_restarts_finds_its_subscribers_and_senders_again(own_redi
         assert texts(subscriber, 1) == ["before"]
         own_redis.restart()
         wait_until(
-            lambda: subscriber.receive(timeout=0.1) == [] and "Reconnected" in told, 30, "the subscriber to be back"
+            lambda: subscriber.receive(timeout=0.1) == [] and "Reconnected" in told,
+            30,
+            "the subscriber to be back",
         )
         assert sender.send("after").routed is True
         assert texts(subscriber, 1) == ["after"]

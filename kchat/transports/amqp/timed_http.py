@@ -9,7 +9,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kchat.config.tls import TlsOptions
+    from kchat.transports.protocols import Tls
 
 
 class _TimedReader(io.RawIOBase):
@@ -68,7 +68,7 @@ class TimedConnection(http.client.HTTPConnection):
         host: str,
         port: int | None = None,
         *,
-        tls: TlsOptions | None = None,
+        tls: Tls | None = None,
         timeout: float,
         **more: Any,
     ) -> None:

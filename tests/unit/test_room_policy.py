@@ -6,24 +6,18 @@ import re
 
 import pytest
 
-from kchat.client.topology import (
-    durable_queue,
-    is_owned,
-    queue_name,
-    queue_prefix,
-    room_exchange,
-    subscriber_queue,
-)
-from kchat.config.settings import Settings
 from kchat.hosting.rights import of_queues
+from kchat.transports import TRANSPORTS
+from kchat.transports.amqp.room import is_owned
+from kchat.transports.room import RoomPolicy
 
 
-def settings(room: str = "chat", url: str = "amqp://localhost/") -> Settings:
-    return Settings.resolve(url=url, room=room, environ={})
+def room(name: str = "chat", transport: str = "amqp") -> RoomPolicy:
+    return TRANSPORTS[transport].room(name)
 
 
 def test_the_exchange_is_what_the_tutorial_clients_declare() -> None:
-    exchange = room_exchange(settings())
+    exchange = room().exchange
     assert (exchange.name, exchange.type, exchange.durable, exchange.auto_delete) == (
         "chat",
         "fanout",
@@ -33,7 +27,7 @@ def test_the_exchange_is_what_the_tutorial_clients_declare() -> None:
 
 
 def test_a_subscribers_queue_is_transient_and_exclusive_as_rabbitmq_4_3_demands() -> None:
-    queue = subscriber_queue(settings(), "ada")
+    queue = room().subscriber_queue("ada")
     assert (queue.durable, queue.exclusive, queue.auto_delete) == (False, True, True)
     assert queue.queue_arguments["x-overflow"] == "drop-head"
     assert queue.queue_arguments["x-max-length"] > 0
@@ -41,28 +35,28 @@ def test_a_subscribers_queue_is_transient_and_exclusive_as_rabbitmq_4_3_demands(
 
 
 def test_a_lasting_queue_is_a_quorum_queue_of_nobodys() -> None:
-    queue = durable_queue(settings(), "archive")
+    queue = room().durable_queue("archive")
     assert (queue.durable, queue.exclusive, queue.auto_delete) == (True, False, False)
     assert queue.queue_arguments == {"x-queue-type": "quorum"}
     assert queue.name == "kchat.chat.archive"
 
 
 def test_two_subscribers_of_one_name_have_two_queues() -> None:
-    first, second = (subscriber_queue(settings(), "ada").name for _ in range(2))
+    first, second = (room().subscriber_queue("ada").name for _ in range(2))
     assert first != second
     assert re.fullmatch(r"kchat\.chat\.ada\.[0-9a-f]{8}", first)
 
 
 def test_an_accounts_queues_bear_its_name_and_those_of_no_other_account_do() -> None:
-    own = subscriber_queue(settings(), "ada", account="ada").name
+    own = room().subscriber_queue("ada", account="ada").name
     assert re.fullmatch(r"kchat\.chat\.ada\.[0-9a-f]{8}", own)
-    other = subscriber_queue(settings(), "bob", account="ada").name
+    other = room().subscriber_queue("bob", account="ada").name
     assert re.fullmatch(r"kchat\.chat\.ada\.bob\.[0-9a-f]{8}", other)
-    assert durable_queue(settings(), "archive", account="ada").name == "kchat.chat.ada.archive"
+    assert room().durable_queue("archive", account="ada").name == "kchat.chat.ada.archive"
     accounts = ["ada", "ada.b", "ada%2Eb", "b", "x" * 200, "x" * 201, "\u00e9" * 100, "durable", "a b", "~"]
-    accounts.append(queue_name(settings(), "x" * 200).removeprefix("kchat.chat."))  # as the long one's is cut
+    accounts.append(room().queue_name("x" * 200).removeprefix("kchat.chat."))  # as the long one's is cut
     for account in accounts:
-        name = durable_queue(settings("a.room"), "an.archive", account=account).name
+        name = room("a.room").durable_queue("an.archive", account=account).name
         assert [each for each in accounts if is_owned(name, each)] == [account]
         assert re.match(of_queues("a.room", account), name)
         assert [each for each in accounts if re.match(of_queues("a.room", each), name)] == [account]
@@ -82,16 +76,16 @@ def test_an_accounts_queues_bear_its_name_and_those_of_no_other_account_do() -> 
     "pair", [("chat", "chat.x"), ("a b", "a%20b"), ("x" * 200, "x" * 201), ("é" * 100, "é" * 99)]
 )
 def test_no_room_has_the_queue_names_of_another(pair: tuple[str, str]) -> None:
-    first, second = (queue_prefix(settings(room)) for room in pair)
+    first, second = (room(name).queue_prefix() for name in pair)
     assert not first.startswith(second)
     assert not second.startswith(first)
 
 
-@pytest.mark.parametrize("room", ["chat", "a/b c", "部屋" * 40, "🚀" * 60, "x" * 255])
-@pytest.mark.parametrize("url", ["amqp://localhost/", "pubsub://project"])
-def test_the_longest_names_fit_the_broker(room: str, url: str) -> None:
-    name = queue_name(settings(room, url), "ü" * 127, "01234567")
-    assert len(name.encode()) <= 255
-    if url.startswith("pubsub"):
+@pytest.mark.parametrize("name", ["chat", "a/b c", "部屋" * 40, "🚀" * 60, "x" * 255])
+@pytest.mark.parametrize("transport", ["amqp", "pubsub"])
+def test_the_longest_names_fit_the_broker(name: str, transport: str) -> None:
+    queue = room(name, transport).queue_name("ü" * 127, "01234567")
+    assert len(queue.encode()) <= 255
+    if transport == "pubsub":
         # https://cloud.google.com/pubsub/docs/pubsub-basics#resource_names
-        assert re.fullmatch(r"[A-Za-z][A-Za-z0-9\-_.~+%]{2,254}", name)
+        assert re.fullmatch(r"[A-Za-z][A-Za-z0-9\-_.~+%]{2,254}", queue)

@@ -1,7 +1,7 @@
-"""RabbitMQ's management HTTP API, as far as kchat needs it: accounts, their rights, limits and connections.
+"""Requests to RabbitMQ's management HTTP API (https://www.rabbitmq.com/docs/management#http-api).
 
-https://www.rabbitmq.com/docs/management#http-api. Errors are those of :mod:`kchat.errors`; no text and no ``repr`` has
-a password in it.
+What a server answers is bounded in size and time. Errors are those of :mod:`kchat.errors`; no text and no ``repr`` has a
+password in it.
 """
 
 from __future__ import annotations
@@ -13,20 +13,19 @@ import json
 import ssl
 import urllib.error
 import urllib.request
-from contextlib import suppress
+from contextlib import closing
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from kchat import errors
-from kchat.config.tls import PinMismatch, TlsOptions
-from kchat.hosting.timed_http import TimedConnection
+from kchat.transports.amqp.timed_http import TimedConnection
+from kchat.transports.tls_errors import PinMismatch
 
 if TYPE_CHECKING:
-    from kchat.config.settings import Settings
-
-PORT_OFFSET = 10_000
-"""RabbitMQ's management listens on 15672 beside AMQP's 5672, and on 15671 beside AMQPS' 5671."""
+    from kchat.transports.protocols import Tls
 
 _LARGEST_ANSWER = 4 << 20
 _MOST_VALUES = 300_000
@@ -49,7 +48,7 @@ class _HTTPHandler(urllib.request.HTTPHandler):
 
 
 class _HTTPSHandler(urllib.request.HTTPSHandler):
-    def __init__(self, tls: TlsOptions) -> None:
+    def __init__(self, tls: Tls) -> None:
         super().__init__()
         self._tls = tls
 
@@ -57,18 +56,15 @@ class _HTTPSHandler(urllib.request.HTTPSHandler):
         return self.do_open(partial(TimedConnection, tls=self._tls), req)
 
 
-_RIGHTS = ("vhost", "configure", "write", "read")
-
-
-class Management:
-    """One administrator's access to the management API.
+class Requests:
+    """One account's access to the management API.
 
     Arguments:
         url: of the API, without ``/api``: ``http://host:15672``.
         username: an account with the tag ``administrator``.
         password: its password; not shown by anything here.
         timeout: seconds for one request, from the connection to the answer's last byte; default 5.
-        tls: for ``https``. Default: the system's trust.
+        tls: for ``https``: kchat's own handshake. Default: the system's trust, and a timeout for each read.
 
     Raises:
         kchat.errors.SettingsError: it is not an http or https URL, or has an account in it.
@@ -81,7 +77,7 @@ class Management:
         password: str,
         *,
         timeout: float = 5.0,
-        tls: TlsOptions | None = None,
+        tls: Tls | None = None,
     ) -> None:
         self.url = _checked(url)
         self.username = username
@@ -90,7 +86,10 @@ class Management:
         self._headers = {"Authorization": f"Basic {token}", "Content-Type": "application/json"}
         # Like AMQP itself it goes straight to the broker, whatever proxy the environment names.
         self._opener = urllib.request.build_opener(
-            urllib.request.ProxyHandler({}), _NoRedirect(), _HTTPHandler(), _HTTPSHandler(tls or TlsOptions())
+            urllib.request.ProxyHandler({}),
+            _NoRedirect(),
+            _HTTPHandler(),
+            *([] if tls is None else [_HTTPSHandler(tls)]),
         )
 
     @property
@@ -100,135 +99,7 @@ class Management:
         return parts.scheme == "http" and not _is_loopback(parts.hostname or "")
 
     def __repr__(self) -> str:
-        return f"<Management {self.username} at {self.url}>"
-
-    @classmethod
-    def of(cls, settings: Settings, url: str | None = None) -> Management:
-        """The API of the first broker, with that broker's account.
-
-        Arguments:
-            settings: of an AMQP broker.
-            url: of the API. Default: the broker's host, and its port plus 10,000; ``https`` for ``amqps``.
-
-        Raises:
-            kchat.errors.SettingsError: the broker has no such API, or its settings no account.
-        """
-        broker = settings.broker
-        if broker.transport.name != "amqp":
-            raise errors.SettingsError(f"the {broker.transport.name} transport has no management API")
-        if broker.username is None or broker.password is None:
-            raise errors.SettingsError(
-                "accounts are made with the broker's administrator account, and none is given",
-                hint="name it with --rmq-username and --ask-password, or in the URL",
-            )
-        if url is None:
-            secure = broker.scheme == "amqps"
-            port = (broker.port or (5671 if secure else 5672)) + PORT_OFFSET
-            if port > 65535:
-                raise errors.SettingsError(
-                    f"no management port is known for {broker}", hint="name its URL with --management-url"
-                )
-            host = broker.host or "localhost"
-            host = f"[{host}]" if ":" in host else host
-            url = f"{'https' if secure else 'http'}://{host}:{port}"
-        return cls(url, broker.username, broker.password, timeout=settings.connect_timeout, tls=settings.tls)
-
-    # What kchat asks and tells.
-
-    def require_administrator(self) -> None:
-        """Make sure that the account may make others.
-
-        Raises:
-            kchat.errors.NotAuthorised: it may not.
-        """
-        tags = _tags(self.get_object("whoami").get("tags"))
-        if "administrator" not in tags:
-            raise self._no_administrator()
-
-    def users(self) -> list[dict[str, Any]]:
-        """All accounts, each with ``name`` and ``tags``, a list of strings."""
-        found = self.get_objects("users", query={"columns": "name,tags"}, strings=("name",))
-        return [dict(user, tags=_tags(user.get("tags"))) for user in found]
-
-    def user(self, name: str) -> dict[str, Any] | None:
-        """One account, or None where there is none of that name."""
-        try:
-            user = self.get_object("users", name)
-        except errors.NotFound:
-            return None
-        return dict(user, name=name, tags=_tags(user.get("tags")))
-
-    def put_user(self, name: str, password: str, tags: tuple[str, ...]) -> None:
-        """Make an account, or change its password and tags."""
-        # A comma list, as older brokers take no other.
-        self.request("PUT", "users", name, body={"password": password, "tags": ",".join(tags)})
-
-    def delete_user(self, name: str) -> None:
-        """Delete an account with its rights. RabbitMQ closes its connections, a moment later.
-
-        Raises:
-            kchat.errors.NotFound: there is none of that name.
-        """
-        self.request("DELETE", "users", name)
-
-    def permissions(self, name: str) -> list[dict[str, str]]:
-        """An account's rights: ``vhost``, ``configure``, ``write`` and ``read`` for each virtual host that it may use."""
-        return self.get_objects("users", name, "permissions", strings=_RIGHTS)
-
-    def all_permissions(self) -> dict[str, list[dict[str, str]]]:
-        """As :meth:`permissions`, of all accounts that have any, by their names."""
-        found: dict[str, list[dict[str, str]]] = {}
-        for granted in self.get_objects("permissions", strings=("user", *_RIGHTS)):
-            found.setdefault(granted["user"], []).append(granted)
-        return found
-
-    def put_permissions(self, vhost: str, name: str, *, configure: str, write: str, read: str) -> None:
-        """Set an account's rights on one virtual host, as regular expressions."""
-        rights = {"configure": configure, "write": write, "read": read}
-        self.request("PUT", "permissions", vhost, name, body=rights)
-
-    def limit(self, name: str, limit: str, value: int) -> bool:
-        """Set ``max-connections`` or ``max-channels`` of an account; False where the broker knows no such limits.
-
-        https://www.rabbitmq.com/docs/user-limits; they came with RabbitMQ 3.8.10.
-        """
-        try:
-            self.request("PUT", "user-limits", name, limit, body={"value": value})
-        except errors.Refused as error:
-            if isinstance(error, errors.NotAuthorised):
-                raise
-            return False
-        return True
-
-    def connections(self, name: str) -> list[str]:
-        """The names of an account's open connections, the newest included."""
-        try:
-            found = self.get_objects("connections", "username", name, strings=("name",))
-        except errors.NotFound:  # an older broker, whose list is up to five seconds old
-            listed = self.get_objects("connections", query={"columns": "name,user"}, strings=("name",))
-            found = [one for one in listed if one.get("user") == name]
-        return [one["name"] for one in found]
-
-    def close_connections(self, name: str, reason: str) -> None:
-        """Close an account's open connections, the newest included. The clients get 320 with the reason."""
-        headers = {"X-Reason": reason}
-        try:
-            self.request("DELETE", "connections", "username", name, headers=headers)
-        except errors.NotAuthorised:
-            raise
-        except errors.Refused:  # an older broker: one by one, those that it knows of by now
-            for connection in self.connections(name):
-                with suppress(errors.NotFound):
-                    self.request("DELETE", "connections", connection, headers=headers)
-
-    def exchange_types(self) -> set[str]:
-        """The types of exchanges that the broker knows, those of its plug-ins included."""
-        kinds = self.get_object("overview").get("exchange_types")
-        if not isinstance(kinds, list):
-            raise self._no_api()
-        return {str(kind.get("name")) for kind in kinds if isinstance(kind, dict)}
-
-    # The requests themselves.
+        return f"<{type(self).__name__} {self.username} at {self.url}>"
 
     def get_object(self, *path: str) -> dict[str, Any]:
         """An answer that is an object. Raises as :meth:`request`, and Unreachable for another one."""
@@ -371,13 +242,13 @@ class Management:
     def _no_administrator(self) -> errors.NotAuthorised:
         return errors.NotAuthorised(
             f"{self.url}: the account {self.username!r} is not an administrator of this broker",
-            hint="give the host's own account with --rmq-username, one with the tag administrator",
+            hint="give the host's own account with {account}, one with the tag administrator",
         )
 
     def _no_api(self) -> errors.Unreachable:
         return errors.Unreachable(
             f"{self.url}: what answers there is not RabbitMQ's management API",
-            hint="is the plugin rabbitmq_management on? Name its URL with --management-url",
+            hint="is the plugin rabbitmq_management on? Name its URL with {management_url}",
         )
 
     def _unreachable(self, reason: object) -> errors.Unreachable:
@@ -397,7 +268,7 @@ class Management:
             text = str(getattr(reason, "strerror", None) or reason)
         return errors.Unreachable(
             f"{self.url}: {text}",
-            hint="accounts are made by the management API: name its URL with --management-url",
+            hint="accounts are made by the management API: name its URL with {management_url}",
         )
 
 
@@ -412,7 +283,7 @@ def _checked(url: str) -> str:
         raise errors.SettingsError("the management URL is not an http or https URL", hint=hint)
     if parts.username is not None or parts.password is not None:
         raise errors.SettingsError(
-            "the management URL has an account in it", hint="give the account with --rmq-username"
+            "the management URL has an account in it", hint="give the account with {account}"
         )
     if parts.query or parts.fragment:
         raise errors.SettingsError("the management URL has a query in it", hint=hint)
@@ -426,8 +297,26 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")  # RFC 6761 section 6.3
 
 
-def _tags(tags: object) -> list[str]:
-    """A list since RabbitMQ 3.9, a comma list before."""
-    if isinstance(tags, str):
-        return tags.split(",")
-    return [str(tag) for tag in tags] if isinstance(tags, list) else []
+def clock_ahead_of(url: str, tls: Tls, *, timeout: float = 1.0) -> float:
+    """How many seconds this machine's clock is ahead of a management API's, by the date of an answer.
+
+    It is asked without an account. A second is short: it is seldom reachable from elsewhere, and nobody wants to wait.
+
+    Raises:
+        kchat.errors.KchatError: the URL is not valid, or nothing that tells the time answers there.
+    """
+    parts = urlsplit(_checked(url))
+    try:
+        with closing(
+            TimedConnection(
+                parts.hostname or "",
+                parts.port,
+                tls=tls if parts.scheme == "https" else None,
+                timeout=timeout,
+            )
+        ) as connection:
+            connection.request("HEAD", "/")
+            date = connection.getresponse().getheader("Date")
+            return (datetime.now(UTC) - parsedate_to_datetime(date or "")).total_seconds()
+    except (OSError, http.client.HTTPException, ValueError, TypeError, ArithmeticError):
+        raise errors.Unreachable(f"{url} does not tell the time") from None

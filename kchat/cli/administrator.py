@@ -1,0 +1,50 @@
+"""The host's administrator account, by which guests' accounts are made, listed and ended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from kchat.cli.stderr import speaker
+
+if TYPE_CHECKING:
+    from kchat.config.settings import Settings
+    from kchat.hosting.accounts import Account
+    from kchat.transports.amqp.management import Management
+
+management_option = click.option(
+    "--management-url",
+    metavar="URL",
+    envvar="KCHAT_MANAGEMENT_URL",
+    help="RabbitMQ's management API. Default: the broker's host, its port plus 10,000.",
+)
+
+
+def administrator(settings: Settings, management_url: str | None) -> Management:
+    """The administrator's access.
+
+    Raises:
+        kchat.errors.NotAuthorised: the account is not an administrator.
+        kchat.errors.SettingsError: the broker has no such API, or the settings name no account.
+    """
+    management = settings.transport.guests.management(settings, management_url)
+    warn_in_clear(management)
+    management.require_administrator()
+    return management
+
+
+def warn_in_clear(management: Management) -> None:
+    """Warn if the administrator's password is about to go over a network unencrypted."""
+    if management.in_clear:
+        speaker(quiet=False)(
+            f"kchat: warning: {management.url} is not encrypted: the account's password can be read on its way there; "
+            "use https://, or an SSH tunnel to the broker's machine"
+        )
+
+
+def tell_removed(account: Account) -> None:
+    """Say that an account was removed."""
+    from kchat.message.times import moment
+
+    speaker(quiet=False)(f"removed {account.name}, which expired at {moment(account.expires or 0)}")

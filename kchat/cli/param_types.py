@@ -1,0 +1,121 @@
+"""The types of options' values: from the text that was typed to a value, or an error that says what is allowed."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import click
+
+from kchat.message import rfc3339
+from kchat.transports import TRANSPORTS
+
+_LONGEST_DURATION = 100 * 365 * 86400
+"""A hundred years, in seconds."""
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+class Read(click.ParamType):  # type: ignore[type-arg]  # generic since Click 8.4 only
+    """A type by the function that reads it.
+
+    Arguments:
+        name: of the type.
+        read: from the text to the value; raises ValueError with what is wrong.
+    """
+
+    def __init__(self, name: str, read: Callable[[str], Any]) -> None:
+        self.name = name
+        self._read = read
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read it; Click reports what :meth:`fail` says. A default is read already, or is text."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return self._read(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+def read_seconds(text: str, *, zero: bool = False) -> float:
+    """A number of seconds: more than 0, or with ``zero`` 0 or more, and at most a hundred years."""
+    number = _number(float, text, "a number of seconds")
+    if not 0 <= number <= _LONGEST_DURATION or (number == 0 and not zero):
+        allowed = "0 or more" if zero else "more than 0"
+        raise ValueError(f"{text} seconds: it must be {allowed}, and at most 100 years")
+    return float(number)
+
+
+def _number(kind: Callable[[str], Any], text: str, what: str) -> Any:
+    try:
+        return kind(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not {what}") from None
+
+
+def whole_number(least: int, most: int | None = None) -> Read:
+    """A whole number in a range; its bounds are in the error message, and not in the help."""
+
+    def read(text: str) -> int:
+        number = _number(int, text, "a whole number")
+        if number < least or (most is not None and number > most):
+            allowed = f"from {least:,} to {most:,}" if most is not None else f"{least:,} or more"
+            raise ValueError(f"{number:,} is out of range: it must be {allowed}")
+        return int(number)
+
+    return Read("integer", read)
+
+
+def _age(text: str) -> float | None:
+    """The seconds of ``90s`` or ``1.5h``; None for anything else."""
+    found = re.fullmatch(r"(\d{1,9}(?:\.\d+)?)([smhdw])", text)
+    return float(found[1]) * _UNITS[found[2]] if found else None
+
+
+def _duration(text: str) -> float:
+    seconds = _age(text) or 0.0
+    if not 0 < seconds <= _LONGEST_DURATION:
+        raise ValueError(f"{text!r} is not a duration such as 30m, 24h or 7d")
+    return seconds
+
+
+def _since(text: str) -> float:
+    age = _age(text)
+    if age is not None:
+        return max(0.0, time.time() - age)
+    point = rfc3339.parse(text)
+    if point is not None:
+        return point.timestamp()
+    try:
+        # Local time, to the minute or as a date alone, which RFC 3339 does not have.
+        return datetime.fromisoformat(re.sub(r"[zZ]$", "+00:00", text)).timestamp()
+    except (ValueError, OverflowError, OSError):
+        raise ValueError(
+            f"{text!r} is neither an age such as 10m or 2h nor a date such as 2026-01-31T12:00:00Z"
+        ) from None
+
+
+SECONDS = Read("seconds", read_seconds)
+"""A number of seconds, more than 0."""
+SECONDS_OR_ZERO = Read("seconds", lambda text: read_seconds(text, zero=True))
+DURATION = Read("duration", _duration)
+"""``90s``, ``30m``, ``24h``, ``7d``, ``2w``. Becomes seconds."""
+SINCE = Read("time", _since)
+"""A point in time: an age (``90s``, ``10m``, ``2h``, ``1d``) or an RFC 3339 date. Becomes UNIX seconds."""
+
+
+class TransportName(click.Choice):  # type: ignore[type-arg]  # generic since Click 8.2 only
+    """A transport's name. A URL given by mistake is not repeated: there may be a password in it."""
+
+    def __init__(self) -> None:
+        super().__init__(list(TRANSPORTS))
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read it; Click reports what :meth:`fail` says."""
+        if "://" in str(value):
+            self.fail("a transport is a name, such as amqp; a URL goes to --url", param, ctx)
+        return super().convert(value, param, ctx)

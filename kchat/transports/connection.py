@@ -1,0 +1,48 @@
+"""From settings to a Kombu connection that is not connected yet."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import kombu
+
+from kchat.transports import errors as errors  # noqa: PLC0414 - loaded while files can be opened
+
+if TYPE_CHECKING:
+    from kchat.transports import protocols
+    from kchat.transports.protocols import RoomSettings
+    from kchat.transports.url import Broker
+
+_DRAIN_BATCH = 250
+"""Deliveries in one ``drain_events``, where the transport can deliver several."""
+
+
+class Connection(kombu.Connection):
+    """Kombu's, but once lost it stays lost: Kombu's connects again by itself when it is next used, and tells nobody."""
+
+    @property
+    def connection(self) -> Any:
+        """The driver's connection; ``None`` before it is made."""
+        return self._connection
+
+
+def connect(settings: RoomSettings, broker: Broker, heartbeat: float) -> protocols.Connection:
+    """A connection by the broker's URL; the options of the URL go to the Kombu transport.
+
+    Arguments as of :meth:`kchat.transports.base.Transport.connect`.
+    """
+    broker.transport.urls.check(broker)
+    connection: protocols.Connection = Connection(
+        broker.url(),
+        # By its path: Kombu may have another transport for the scheme.
+        transport=broker.transport.schemes[broker.scheme],
+        connect_timeout=settings.connect_timeout,
+        heartbeat=heartbeat,
+        transport_options={
+            "drain_batch": _DRAIN_BATCH,
+            **broker.options,
+            "confirm_timeout": settings.confirm_timeout,
+            "connect_timeout": settings.connect_timeout,
+        },
+    )
+    return connection

@@ -1,0 +1,237 @@
+"""What kchat uses of a Kombu connection and its channels, and what transports know of a program's settings, as types.
+
+Kombu has no types of its own; a connection of any Kombu transport fits these. The last ones are abilities that a channel
+or a driver's connection may have: kchat looks for them by ``isinstance``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import socket
+    import ssl
+
+    from kchat.transports.url import Broker
+
+# ---- what a transport is given
+
+
+class Tls(Protocol):
+    """What to trust and whom to be; :class:`kchat.config.tls.TlsOptions` is one."""
+
+    @property
+    def cert(self) -> str | None:
+        """File with the client's own certificate."""
+
+    def __bool__(self) -> bool:
+        """Whether anything is asked for."""
+
+    def check_files(self) -> None:
+        """Raise :class:`kchat.errors.SettingsError` where one of its files cannot be read."""
+
+    def wrap(self, sock: socket.socket, server_hostname: str, timeout: float | None) -> ssl.SSLSocket:
+        """Make a connected socket an encrypted one, or raise an ``OSError``."""
+
+
+class RoomSettings(Protocol):
+    """A room, and how to reach it; :class:`kchat.config.settings.Settings` is one. Times are in seconds."""
+
+    @property
+    def brokers(self) -> Sequence[Broker]:
+        """The places to try."""
+
+    @property
+    def room(self) -> str:
+        """The room's name."""
+
+    @property
+    def connect_timeout(self) -> float:
+        """For one attempt to connect."""
+
+    @property
+    def confirm_timeout(self) -> float:
+        """To wait for the broker's confirmation of a message."""
+
+    @property
+    def tls(self) -> Tls:
+        """What to trust and whom to be, where the connection is encrypted."""
+
+
+# ---- what a transport gives
+
+
+class Delivery(Protocol):
+    """A message that arrived, as a consumer's callback gets it.
+
+    Besides these it has ``redelivered``, or Kombu's ``delivery_info`` with it.
+    """
+
+    @property
+    def body(self) -> bytes | str:
+        """As it came; text from those of Kombu's virtual transports that decode."""
+
+    @property
+    def delivery_tag(self) -> Any:
+        """What to acknowledge."""
+
+
+class Channel(Protocol):
+    """A channel of Kombu's (``kombu.Connection.channel()``); the methods are AMQP's."""
+
+    auto_decode: bool
+    """Whether it decodes bodies by itself; kchat switches that off."""
+
+    @property
+    def events(self) -> dict[str, set[Callable[..., object]]]:
+        """Callbacks of ``basic_ack``, ``basic_nack`` and ``basic_return``."""
+
+    def prepare_message(
+        self,
+        body: bytes,
+        *,
+        content_type: str | None = None,
+        content_encoding: str | None = None,
+        properties: Mapping[str, object] | None = None,
+    ) -> Any:
+        """A message for :meth:`basic_publish`."""
+
+    def basic_publish(
+        self, message: Any, exchange: str, routing_key: str = "", *, mandatory: bool = False
+    ) -> object:
+        """Publish. Where the channel has no ``confirm_select``, the broker has the message when it returns."""
+
+    def basic_ack(self, delivery_tag: Any, *, multiple: bool = False) -> object:
+        """Acknowledge a delivery, and with ``multiple`` all before it."""
+
+    def basic_qos(self, prefetch_size: int, prefetch_count: int, a_global: bool, /) -> object:  # noqa: FBT001 - AMQP's
+        """Set the maximum number of unacknowledged messages."""
+
+    def queue_bind(self, queue: str, exchange: str, *, nowait: bool = False) -> object:
+        """Bind a queue to an exchange."""
+
+    def exchange_bind(self, destination: str, source: str, *, nowait: bool = False) -> object:
+        """Bind an exchange to another one."""
+
+
+class KombuTransport(Protocol):
+    """The transport within a Kombu connection (``kombu.Connection.transport``)."""
+
+    @property
+    def drain_events(self) -> Callable[..., None]:
+        """Wait for an event: ``drain_events(connection, timeout=seconds)``; raises TimeoutError when none came in time."""
+
+
+class Connection(Protocol):
+    """A Kombu connection to one broker; :meth:`kchat.transports.base.Transport.connect` makes it."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether it is, as far as it knows."""
+
+    @property
+    def connection(self) -> Any:
+        """The driver's connection; ``None`` before it is made."""
+
+    @property
+    def transport(self) -> KombuTransport:
+        """Kombu's transport, with the driver loaded."""
+
+    @property
+    def connection_errors(self) -> tuple[type[Exception], ...]:
+        """What its driver raises when the connection is lost."""
+
+    @property
+    def channel_errors(self) -> tuple[type[Exception], ...]:
+        """What its driver raises when a channel is closed."""
+
+    def ensure_connection(self, *, max_retries: int, reraise_as_library_errors: bool) -> object:
+        """Connect."""
+
+    def channel(self) -> Channel:
+        """Open a channel."""
+
+    def drain_events(self, *, timeout: float | None = None) -> object:
+        """Wait for an event, in seconds; raises TimeoutError when none came in time."""
+
+    def heartbeat_check(self) -> object:
+        """Send a heartbeat if one is due, and raise where the broker's are missing."""
+
+    def release(self) -> object:
+        """Close it; waits for the broker's answer."""
+
+    def collect(self) -> object:
+        """Drop it without closing it."""
+
+
+class Waker(Protocol):
+    """Ends a wait in ``drain_events``, or the next one."""
+
+    def wake(self) -> None:
+        """End the wait; from any thread or a signal handler."""
+
+    def close(self) -> None:
+        """Close it, when nobody waits any more."""
+
+
+# ---- abilities
+
+
+@runtime_checkable
+class Wakes(Protocol):
+    """A Kombu transport whose waits can be ended; where it is none, waits have to be short."""
+
+    def waker(self, connection: Any) -> Waker | None:
+        """What ends ``drain_events`` of a driver's connection; ``None`` where it has none."""
+
+
+@runtime_checkable
+class Confirms(Protocol):
+    """A channel whose confirmations come later (``basic_ack``, ``basic_nack``), so that publishing need not wait."""
+
+    def confirm_select(self) -> object:
+        """Ask for confirmations."""
+
+
+@runtime_checkable
+class Numbers(Protocol):
+    """A channel whose messages carry their place in what their sender has sent; its deliveries have ``number``."""
+
+    def number_table(self, stream: str) -> bytes:
+        """A header table for the messages of a stream, with ``%d`` for the place."""
+
+
+@runtime_checkable
+class AsksLength(Protocol):
+    """A channel that asks for a queue's length without waiting for the answer."""
+
+    def ask_length(self, queue: str, callback: Callable[[int], None]) -> object:
+        """Ask; the callback gets the number of messages."""
+
+
+@runtime_checkable
+class Beats(Protocol):
+    """A driver's connection that sends heartbeats when told, also from another thread that has the connection's lock."""
+
+    heard_at: float
+    """When something was last heard from the broker, on the monotonic clock."""
+
+    def beat(self) -> None:
+        """Send a heartbeat if one is due. Raises OSError where the link is dead."""
+
+
+@runtime_checkable
+class Notifies(Protocol):
+    """A driver's connection that has more to say than messages and errors."""
+
+    def tell(self, callback: Callable[[Any], None]) -> None:
+        """Call back with each notice: ``str()`` is its text; ``messages`` and ``queue`` tell of dropped ones."""
+
+
+@runtime_checkable
+class CountsOvertaken(Protocol):
+    """A driver's connection whose room may remove messages before they are read."""
+
+    def take_overtaken(self) -> int:
+        """How many it has removed since the last call."""

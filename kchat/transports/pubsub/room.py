@@ -1,0 +1,28 @@
+"""A room on Pub/Sub, whose roles for reading a queue and for making one are apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from amqp.exceptions import AccessRefused
+
+from kchat.transports import room
+from kchat.transports.room import Place, is_there
+
+if TYPE_CHECKING:
+    from kchat.transports.protocols import Channel
+
+
+class RoomPolicy(room.RoomPolicy):
+    """See :class:`kchat.transports.room.RoomPolicy`."""
+
+    separator = "-"
+
+    def take_durable_place(self, channel: Channel, queues: Sequence[Any], *, look: bool) -> Place:
+        """A durable queue that somebody else has made may be all that an account can use."""
+        try:
+            return super().take_durable_place(channel, queues, look=look)
+        except AccessRefused:
+            queue = queues[-1]
+            return Place(queue, durable=True, found=look and is_there(queue))

@@ -1,0 +1,73 @@
+"""Guests on Redis: accounts by ``ACL SETUSER``, which the host runs or lets kchat run."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shlex
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from kchat.errors import Refused, SettingsError
+from kchat.message.lookalikes import normalised
+from kchat.transports import guests
+
+if TYPE_CHECKING:
+    from kchat.transports.url import Broker
+
+
+class Guests(guests.Guests):
+    """See :class:`kchat.transports.guests.Guests`."""
+
+    def admit(self, host: guests.Host, guest: str, *, send_only: bool) -> guests.Access:
+        """An account (https://redis.io/docs/latest/operate/oss_and_stack/management/security/acl/)."""
+        name = normalised(guest)
+        guests.check_account_name(name)
+        if name == "default":
+            raise SettingsError(
+                "'default' is the account of everyone who gives no name on Redis", hint="choose another name"
+            )
+        if re.search(r"\s", name):
+            raise SettingsError(f"an account on Redis has no spaces in its name: {name!r}")
+        channel = f"/{host.broker.path or '0'}.{host.room}"
+        if re.search(r"\s", channel):
+            raise SettingsError("Redis takes no rights on a channel with spaces in its name")
+        # What means something in a pattern stands for itself here.
+        pattern = re.sub(r"([*?\[\]\\])", r"\\\1", channel)
+        password = secrets.token_urlsafe(24)
+        commands = ["+publish", "+ping", "+select", *([] if send_only else ["+subscribe", "+unsubscribe"])]
+        rule = [
+            "ACL",
+            "SETUSER",
+            name,
+            "reset",
+            "on",
+            f">{password}",
+            "resetchannels",
+            f"&{pattern}",
+            *commands,
+        ]
+
+        def run(host: guests.Host) -> None:
+            with host.channel("make accounts") as channel:
+                known = channel.client.acl_users()
+                if name in known:
+                    raise Refused(
+                        f"there is an account {name!r} on {host.broker} already", hint="choose another name"
+                    )
+                guests.check_no_twin(name, known, host.broker)
+                channel.client.execute_command(*rule)
+
+        advice = (
+            "end the account with: redis-cli ACL DELUSER " + shlex.quote(name),
+            "what it says is not checked: anyone can claim any name on Redis",
+        )
+        return guests.Access((guests.Step("redis-cli " + shlex.join(rule), run),), name, password, advice)
+
+    def check(self, broker: Broker) -> None:
+        """Its path is the number of a database."""
+        if not re.fullmatch(r"[0-9]{0,5}", broker.path):
+            raise SettingsError(f"{broker.path!r} is not the number of a Redis database")
+
+    def try_out(self, channel: Any, room: Any, tell: Callable[[str], None]) -> None:
+        """A channel exists as soon as somebody uses it: that the account could log in is all that can be tried."""
