@@ -226,7 +226,7 @@ class Process:
         """Kills it if it runs, and closes its pipes."""
         self.kill()
         for reader in self._readers:
-            reader.join(5)
+            reader.join(30)
         for pipe in (self._popen.stdin, self._popen.stdout, self._popen.stderr):
             if pipe is not None:
                 pipe.close()

@@ -308,10 +308,10 @@ def test_what_was_received_and_not_acknowledged_is_the_brokers(rabbitmq: RabbitM
     settings = Settings.resolve(url=rabbitmq.url_for(vhost))
     with Subscriber(settings, "bob", durable="archive") as subscriber, Sender(settings, "ada") as sender:
         sender.send("shown to nobody")
-        assert len(subscriber.receive(timeout=5)) == 1
+        assert len(subscriber.receive(timeout=30)) == 1
         subscriber.close()
         subscriber.open()
-        assert [each.text for each in subscriber.receive(timeout=5)] == ["shown to nobody"]
+        assert [each.text for each in subscriber.receive(timeout=30)] == ["shown to nobody"]
 
 
 @pytest.mark.parametrize("step", range(12))

@@ -182,7 +182,7 @@ def test_a_stopped_subscriber_goes_on_when_it_is_opened_again(local_url: str) ->
         subscriber.stop()
         assert subscriber.receive(timeout=1) == []
         subscriber.open()
-        assert [each.text for each in subscriber.receive(timeout=10)] == ["one"]
+        assert [each.text for each in subscriber.receive(timeout=30)] == ["one"]
 
 
 class _Nowhere:

@@ -76,7 +76,7 @@ class Ends:
             with ThreadPoolExecutor() as threads:  # it takes two to shake hands
                 handshake = threads.submit(self.transport._setup_transport)
                 self.broker = authority.context("localhost").wrap_socket(self.broker, server_side=True)
-                handshake.result(10)
+                handshake.result(30)
         self.transport.connected = True
 
     def read(self, timeout: float | None = 5) -> tuple[int, int, bytes]:

@@ -215,7 +215,7 @@ def test_what_a_durable_subscriber_gets_after_a_while_or_again_is_verified_as_ev
     with Sender(as_account(bob), bob.username) as sender:
         sender.send("kept")
     with Subscriber(settings, durable="archive") as first:
-        (message,) = first.receive(timeout=10)
+        (message,) = first.receive(timeout=30)
         assert message.verified
     with Subscriber(settings, durable="archive") as second:
         again = next_message(second)

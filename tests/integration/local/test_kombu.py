@@ -30,13 +30,13 @@ def test_a_simple_queue_is_first_in_first_out(connect: Connect) -> None:
         for number in range(5):
             queue.put({"number": number})
         assert queue.qsize() == 5
-        first = queue.get(timeout=5)
+        first = queue.get(timeout=30)
         assert first.payload == {"number": 0}
         first.ack()
-        again = queue.get(timeout=5)
+        again = queue.get(timeout=30)
         again.requeue()
         for expected in (1, 2, 3, 4):
-            message = queue.get(timeout=5)
+            message = queue.get(timeout=30)
             assert message.payload == {"number": expected}
             message.ack()
         with pytest.raises(queue.Empty):
@@ -48,7 +48,7 @@ def test_a_simple_queue_is_first_in_first_out(connect: Connect) -> None:
 def test_a_simple_buffer_needs_no_acknowledgement(connect: Connect) -> None:
     with connect().SimpleBuffer("buffer") as buffer:
         buffer.put("hello")
-        assert buffer.get(timeout=5).payload == "hello"
+        assert buffer.get(timeout=30).payload == "hello"
         assert len(buffer) == 0
 
 
@@ -62,7 +62,7 @@ def test_a_consumer_and_a_producer(connect: Connect) -> None:
         {"héllo": [1, 2]}, exchange=exchange, routing_key="lib.x", declare=[queue], compression="zlib"
     )
     with connection.Consumer(queue, callbacks=[lambda body, message: arrived.append((body, message))]):
-        connection.drain_events(timeout=5)
+        connection.drain_events(timeout=30)
     body, message = arrived[0]
     assert body == {"héllo": [1, 2]}
     assert message.properties["delivery_mode"] == 2
@@ -78,7 +78,7 @@ def test_no_ack_messages_can_be_acknowledged_as_kombu_does_it(connect: Connect) 
     arrived: list[Any] = []
     with connection.Consumer(queue, no_ack=True, callbacks=[lambda _, message: arrived.append(message)]):
         connection.Producer().publish("x", exchange="e", routing_key="q")
-        connection.drain_events(timeout=5)
+        connection.drain_events(timeout=30)
         arrived[0].ack()
 
 
@@ -140,7 +140,7 @@ def test_one_drain_delivers_one_message_unless_asked_for_more(connect: Connect, 
         send(channel, *"abc", exchange="chat")
         seen = []
         for _ in portions:
-            connection.drain_events(timeout=5)
+            connection.drain_events(timeout=30)
             seen.append(len(arrived))
         assert seen == portions
 

@@ -339,7 +339,7 @@ PEAK = """
 import re, sys
 from kchat import Settings, Subscriber
 with Subscriber(Settings.resolve(url=sys.argv[1]), "bob", last=10) as subscriber:
-    messages = subscriber.receive(timeout=5)
+    messages = subscriber.receive(timeout=30)
 print(len(messages), *re.findall(r"VmHWM: *[^0-9]*([0-9]+)", open("/proc/self/status").read()))
 """
 

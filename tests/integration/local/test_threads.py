@@ -41,7 +41,7 @@ def test_closing_ends_another_threads_drain(connect: Connect, quiet: bool) -> No
     send(connect().channel(), "hello", exchange="chat")
     assert first.wait(10)
     driver.close()
-    thread.join(10)
+    thread.join(30)
     assert [type(each) for each in ended] == [RecoverableConnectionError], ended
 
 
@@ -59,7 +59,7 @@ def test_a_callback_may_wait_for_another_thread_that_uses_the_connection(connect
 
         thread = threading.Thread(target=work, daemon=True)
         thread.start()
-        thread.join(10)
+        thread.join(30)
 
     channel.basic_consume("q", callback=answer)
     send(other, "a", "b", routing_key="q")
@@ -83,7 +83,7 @@ def test_what_needs_no_acknowledgement_and_was_delivered_does_not_come_back_afte
             connection.connection.close()
 
     connection.channel().basic_consume("q", no_ack=True, callback=take)
-    connection.drain_events(timeout=10)
+    connection.drain_events(timeout=30)
     assert seen == [b"a", b"b"]
     arrived = listen(other.channel(), "q")
     assert drain(other, arrived, 1) == ["c"]

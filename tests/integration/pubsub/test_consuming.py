@@ -343,7 +343,7 @@ def test_what_the_emulator_sends_beyond_the_prefetch_count_is_held_and_comes_onc
     drain_for(connection, 13.0)  # longer than a deadline
     while len(arrived) < 150:
         channel.basic_ack(arrived[-1].delivery_tag)
-        connection.drain_events(timeout=10)
+        connection.drain_events(timeout=30)
     channel.basic_ack(arrived[-1].delivery_tag)
     drain_for(connection, 0.3)
     assert sorted(map(int, bodies(arrived))) == list(range(150))

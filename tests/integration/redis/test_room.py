@@ -38,7 +38,7 @@ from tests.brokers.wait import soon, wait_until
 def drain(subscriber: Subscriber, count: int) -> list[Message]:
     """Receives until so many messages are there, or none comes for 5 s."""
     messages: list[Message] = []
-    while len(messages) < count and (batch := subscriber.receive(timeout=5)):
+    while len(messages) < count and (batch := subscriber.receive(timeout=30)):
         messages += batch
         subscriber.acknowledge()
     return messages
@@ -323,7 +323,7 @@ def test_a_server_of_another_kind_is_told_apart() -> None:
             Sender(Settings.resolve(url=f"redis://127.0.0.1:{listener.getsockname()[1]}"), "ada").send(
                 "hello"
             )
-        thread.join(5)
+        thread.join(30)
 
 
 def test_redis_keeps_no_history_and_has_no_durable_queues(settings: Settings) -> None:

@@ -57,7 +57,7 @@ class Terminal:
         if self.stream.closed:
             return
         self.stream.close()
-        self._reader.join(10)
+        self._reader.join(30)
         os.close(self._master)
 
     def _set_size(self, columns: int, lines: int) -> None:
