@@ -151,7 +151,7 @@ def coverage(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS[-1])
 def bench(session: nox.Session) -> None:
-    """Measures kchat beside what people would use instead; fails where a bar is missed. See `-- --help`."""
+    """Measures kchat beside its peers; fails where a bar is missed. `-- --before COMMIT` adds an earlier kchat."""
     brokers_of_debian(session)
     session.install(f"{build(session, Path(session.create_tmp()))}[pubsub]", *group("bench"))
     session.run("python", "-m", "benchmarks", *session.posargs)

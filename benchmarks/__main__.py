@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+import tempfile
 from pathlib import Path
 
 from benchmarks import charts
+from benchmarks.before import NotInstalled, install
 from benchmarks.bench import ROOT
 from benchmarks.cases import all_cases
 from benchmarks.run import INTERRUPTED, chosen, run
@@ -35,7 +37,12 @@ def main() -> int:
         "--quick", action="store_true", help="a tenth of everything, one round: does it work?"
     )
     parser.add_argument(
-        "--rounds", type=_rounds, metavar="N", help="rounds of each case; default as each says"
+        "--rounds", type=_rounds, metavar="N", help="rounds of each case; default: as many as each case says"
+    )
+    parser.add_argument(
+        "--before",
+        metavar="COMMIT",
+        help="measure the kchat of this commit in turn with this one, side by side in one table",
     )
     parser.add_argument(
         "--json", type=Path, default=OUTPUT / "bench.json", metavar="FILE", help="default %(default)s"
@@ -56,7 +63,16 @@ def main() -> int:
         parser.error(f"cannot write {error.filename}: {error.strerror}")
     for number in (signal.SIGINT, signal.SIGTERM):  # brokers and processes are ended in order
         signal.signal(number, signal.default_int_handler)
-    outcomes, status = run(cases, arguments.json, quick=arguments.quick, rounds=arguments.rounds)
+    with tempfile.TemporaryDirectory(prefix="kchat-before-") as folder:
+        try:
+            before = install(arguments.before, Path(folder)) if arguments.before else None
+        except NotInstalled as error:
+            parser.error(f"--before: {error}")
+        except KeyboardInterrupt:
+            return INTERRUPTED
+        outcomes, status = run(
+            cases, arguments.json, quick=arguments.quick, rounds=arguments.rounds, before=before
+        )
     if status != INTERRUPTED:
         charts.draw(arguments.pictures, outcomes)
     return status

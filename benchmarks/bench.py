@@ -19,12 +19,11 @@ from tests.brokers.pubsub import Emulator, find_pubsub
 from tests.brokers.rabbitmq import RabbitMQ, find_rabbitmq
 
 ROOT = Path(__file__).parents[1]
-SCRIPT = Path(sys.executable).with_name("kchat")
 LINE = "line {:07d} of a log that somebody follows, of a usual length for one of its kind"
 USERNAME = "ada"
 
 _SETTLE = 10.0
-"""Seconds that a broker which has just started is left alone: it is busy with itself."""
+"""How long a broker that has just started is left alone, in seconds: it is busy with itself."""
 
 # kchat's own settings, and what would keep Python from keeping compiled modules, are left out.
 _KEPT = ("PATH", "LD_LIBRARY_PATH", "TMPDIR")
@@ -35,10 +34,13 @@ class Bench:
 
     Arguments:
         quick: a tenth of everything, to see that it works.
+        python: the interpreter of the environment whose kchat is measured. Default: this one.
     """
 
-    def __init__(self, *, quick: bool = False) -> None:
+    def __init__(self, *, quick: bool = False, python: str = sys.executable) -> None:
         self.quick = quick
+        self._python = python
+        self._brokers = self
         self.versions: dict[str, str] = {}
         """Of the brokers that were found."""
         self._stack = ExitStack()
@@ -50,8 +52,14 @@ class Bench:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
+    def of(self, python: str) -> Bench:
+        """The same run for the kchat of another environment: the same brokers and files."""
+        other = Bench(quick=self.quick, python=python)
+        other.folder, other._brokers, other._stack = self.folder, self, self._stack
+        return other
+
     def count(self, number: int) -> int:
-        """So many, or a tenth of it in a quick run."""
+        """The number, or a tenth of it in a quick run."""
         return max(1, number // 10) if self.quick else number
 
     # ---- brokers, on this machine
@@ -59,6 +67,8 @@ class Bench:
     @cached_property
     def rabbitmq(self) -> RabbitMQ:
         """A RabbitMQ, found as the tests find one."""
+        if self._brokers is not self:
+            return self._brokers.rabbitmq
         found = self._stack.enter_context(find_rabbitmq(self.new_folder("rabbitmq")))
         self.versions["RabbitMQ"] = ".".join(map(str, found.version))
         if not self.quick:
@@ -73,6 +83,8 @@ class Bench:
     @cached_property
     def emulator(self) -> Emulator:
         """A Pub/Sub emulator, found as the tests find one."""
+        if self._brokers is not self:
+            return self._brokers.emulator
         return self._stack.enter_context(find_pubsub(self.new_folder("pubsub")))
 
     # ---- names and files
@@ -86,7 +98,7 @@ class Bench:
         return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.folder))
 
     def lines(self, count: int, size: int | None = None) -> Path:
-        """A file of so many lines, of 82 bytes each or of ``size``."""
+        """A file with that number of lines, of 82 bytes each or of ``size``."""
         path = self.folder / f"{count}x{size}.txt"
         if not path.exists():
             with path.open("w") as file:
@@ -99,18 +111,26 @@ class Bench:
 
     @property
     def environment(self) -> dict[str, str]:
-        """All that a measured process gets of it."""
+        """The whole environment of a measured process."""
         kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
         home = str(self.folder)
         if "emulator" in self.__dict__:  # other cases need none
             kept["PUBSUB_EMULATOR_HOST"] = self.emulator.address
-        if not SCRIPT.exists():
+        if not self._script.exists():
             kept["PYTHONPATH"] = str(ROOT)  # not installed, but run from here
         return {**kept, "HOME": home, "XDG_STATE_HOME": home, "LANG": "C.UTF-8", "LOGNAME": USERNAME}
 
     def kchat(self, *arguments: str) -> list[str]:
         """A command line of kchat's, as it is installed."""
-        return [*([str(SCRIPT)] if SCRIPT.exists() else [sys.executable, "-m", "kchat"]), *arguments]
+        return [*([str(self._script)] if self._script.exists() else self.python("-m", "kchat")), *arguments]
+
+    def python(self, *arguments: str) -> list[str]:
+        """A command line of the interpreter whose kchat is measured."""
+        return [self._python, *arguments]
+
+    @property
+    def _script(self) -> Path:
+        return Path(self._python).with_name("kchat")
 
     def peer(self, name: str, *arguments: str) -> list[str]:
         """A command line of one of the peers."""
@@ -118,7 +138,7 @@ class Bench:
 
     def drive(self, name: str, *arguments: object) -> list[str]:
         """A command line of one of the drivers."""
-        return [sys.executable, str(ROOT / "benchmarks/drive" / f"{name}.py"), *map(str, arguments)]
+        return self.python(str(ROOT / "benchmarks/drive" / f"{name}.py"), *map(str, arguments))
 
     def whole(self, command: Sequence[str], **options: Any) -> measure.Whole:
         """Run a command to its end and measure all of it; options as of :func:`benchmarks.measure.whole`."""
@@ -126,7 +146,7 @@ class Bench:
 
     @contextmanager
     def running(self, command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[bytes]]:
-        """A command that runs meanwhile, ended afterwards. Options as of :class:`subprocess.Popen`."""
+        """A command that runs within the block, and is ended afterwards. Options as of :class:`subprocess.Popen`."""
         process = subprocess.Popen(command, env=self.environment, cwd=self.folder, **options)
         try:
             yield process
@@ -139,7 +159,7 @@ class Bench:
 
     @contextmanager
     def listening(self, command: Sequence[str], stdout: int) -> Iterator[subprocess.Popen[bytes]]:
-        """A subscriber that runs meanwhile, from when it says that it is listening.
+        """A subscriber that is listening, and is ended after the block.
 
         Raises:
             measure.Failed: it ended without that.

@@ -8,6 +8,7 @@ import platform
 import time
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
+from math import isnan, nan
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +16,21 @@ from benchmarks.bench import Bench
 from benchmarks.cases import Bar, Case
 from benchmarks.measure import Results
 from kchat import __version__
+
+BEFORE = "before: "
+"""Begins the names of the earlier kchat's sides while they are measured."""
+
+
+class Compared(NamedTuple):
+    """A bar's value, and the earlier kchat's.
+
+    Attributes:
+        before: the earlier kchat's value of the same bar.
+        ratio: the figure itself, now to before, as the median over the rounds; ``nan`` where it was 0.
+    """
+
+    before: float
+    ratio: float
 
 
 class Outcome(NamedTuple):
@@ -24,11 +40,30 @@ class Outcome(NamedTuple):
         case: the case.
         results: of its sides. Empty where there is a failure.
         failure: ``failed: why`` or ``not measured: why``.
+        before: of the earlier kchat's sides. Default: there is none.
     """
 
     case: Case
     results: Results
     failure: str = ""
+    before: Results | None = None
+
+    @classmethod
+    def of(cls, case: Case, results: Results) -> Outcome:
+        """From the results of all sides, the earlier kchat's among them."""
+        before = {name: results[BEFORE + name] for name in results if BEFORE + name in results}
+        now = {name: figures for name, figures in results.items() if not name.startswith(BEFORE)}
+        return cls(case, now, before=before or None)
+
+    def compared(self, bar: Bar) -> Compared | None:
+        """A bar as the earlier kchat has it; ``None`` where there is none."""
+        if self.before is None:
+            return None
+        pair = {"now": self.results[bar.side], "before": self.before[bar.side]}
+        ratio = nan
+        if all(pair["before"][bar.figure].values):
+            ratio = Bar("now", bar.figure, against="before").value(pair)
+        return Compared(bar.value({**self.results, **self.before}), ratio)
 
     @property
     def bars(self) -> list[tuple[Bar, float, bool]]:
@@ -53,20 +88,34 @@ def show(outcome: Outcome, seconds: float) -> None:
         ]
         print(f"  {side.ljust(width)}  {'; '.join(told)}")
     for bar, value, held in outcome.bars:
-        print(f"  {'ok    ' if held else 'MISSED'}  {bar.side}, {bar.figure}: {number(value)}, bar {bar}")
+        compared = outcome.compared(bar)
+        before = "" if compared is None else f"; before: {number(compared.before)}"
+        print(
+            f"  {'ok    ' if held else 'MISSED'}  {bar.side}, {bar.figure}: {number(value)}, bar {bar}{before}"
+        )
 
 
 def summary(outcomes: list[Outcome], where: dict[str, str]) -> None:
-    """Print the table of bars, in Markdown."""
+    """Print the table of bars, in Markdown; with an earlier kchat, its values and the ratio of both beside them."""
     print("\n" + ", ".join(f"{name} {value}" for name, value in where.items()))
-    print("\n| what | measured | bar | |\n|---|---|---|---|")
+    compares = any(outcome.before for outcome in outcomes)
+    titles = ["what", "measured", *(["before", "now ÷ before"] if compares else []), "bar", ""]
+    print("\n" + _row(titles) + "\n" + "|---" * len(titles) + "|")
     for outcome in outcomes:
         for bar, value, held in outcome.bars:
             unit = f" × {bar.against}" if bar.against else f" {bar.unit}"
-            what = f"{outcome.case.what}: {bar.side}: {bar.figure}"
-            print(f"| {what} | {number(value)}{unit} | {bar} | {'ok' if held else 'missed'} |")
+            cells = [f"{outcome.case.what}: {bar.side}: {bar.figure}", f"{number(value)}{unit}"]
+            if compares:
+                before, ratio = outcome.compared(bar) or (nan, nan)
+                cells += ["" if isnan(each) else number(each) for each in (before, ratio)]
+            print(_row([*cells, str(bar), "ok" if held else "missed"]))
         if outcome.failure:
-            print(f"| {outcome.case.what} | {_in_short(outcome.failure)} | | |")
+            cells = [outcome.case.what, _in_short(outcome.failure)]
+            print(_row([*cells, *[""] * (len(titles) - len(cells))]))
+
+
+def _row(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |".replace("|  |", "| |")
 
 
 def _in_short(failure: str) -> str:
@@ -82,13 +131,8 @@ def write_json(path: Path, outcomes: list[Outcome], where: dict[str, str]) -> No
             "name": outcome.case.name,
             "what": outcome.case.what,
             "failure": outcome.failure,
-            "sides": {
-                side: {
-                    name: {"median": s.median, "min": s.least, "max": s.most, "rounds": s.values}
-                    for name, s in figures.items()
-                }
-                for side, figures in outcome.results.items()
-            },
+            "sides": _figures(outcome.results),
+            **({"before": _figures(outcome.before)} if outcome.before else {}),
             "bars": [
                 {"side": bar.side, "figure": bar.figure, "bar": str(bar), "value": value, "held": held}
                 for bar, value, held in outcome.bars
@@ -103,6 +147,16 @@ def write_json(path: Path, outcomes: list[Outcome], where: dict[str, str]) -> No
     whole.replace(path)
 
 
+def _figures(results: Results) -> dict[str, Any]:
+    return {
+        side: {
+            name: {"median": s.median, "min": s.least, "max": s.most, "rounds": s.values}
+            for name, s in figures.items()
+        }
+        for side, figures in results.items()
+    }
+
+
 def machine(bench: Bench) -> dict[str, str]:
     """What it was measured on."""
     return {
@@ -110,8 +164,8 @@ def machine(bench: Bench) -> dict[str, str]:
         "Python": platform.python_version(),
         "cores": str(os.cpu_count()),
         "CPU": _processor(),
-        "kchat": __version__,  # where it is not installed but run from here
-        **_versions("kchat", "kombu", "amqp", "pika", "google-cloud-pubsub", "click"),
+        "kchat": __version__,
+        **_versions("kombu", "amqp", "pika", "google-cloud-pubsub", "click"),
         **bench.versions,
     }
 

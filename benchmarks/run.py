@@ -5,17 +5,19 @@ from __future__ import annotations
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from benchmarks import report
+from benchmarks.before import Earlier
 from benchmarks.bench import Bench
 from benchmarks.cases import Case
-from benchmarks.measure import Failed, alternate
-from benchmarks.report import Outcome
+from benchmarks.measure import Failed, Side, alternate
+from benchmarks.report import BEFORE, Outcome
 
 INTERRUPTED = 130
 """The status of a command that Ctrl+C has ended, as shells have it."""
@@ -34,7 +36,12 @@ def chosen(cases: Sequence[Case], words: Sequence[str]) -> list[Case]:
 
 
 def run(
-    cases: Sequence[Case], json: Path, *, quick: bool = False, rounds: int | None = None
+    cases: Sequence[Case],
+    json: Path,
+    *,
+    quick: bool = False,
+    rounds: int | None = None,
+    before: Earlier | None = None,
 ) -> tuple[list[Outcome], int]:
     """Measure cases, show each, and print the table of all bars at the end.
 
@@ -43,6 +50,7 @@ def run(
         json: a file, written anew after each case.
         quick: a tenth of everything, one round, and no bar counts.
         rounds: of each case. Default as each says.
+        before: an earlier kchat, which is measured in turn with this one. Default none.
 
     Returns:
         What came out, and the exit status: 0, 1 where a bar is missed or a case has failed or could not be measured, or
@@ -50,9 +58,13 @@ def run(
     """
     outcomes: list[Outcome] = []
     with Bench(quick=quick) as bench:
+        earlier = None
+        if before is not None:
+            earlier = bench.of(before.python)
+            bench.versions["before"] = before.commit
         try:
             for case in cases:
-                outcomes.append(measured(bench, case, rounds or (1 if quick else case.rounds)))
+                outcomes.append(measured(bench, case, rounds or (1 if quick else case.rounds), earlier))
                 report.write_json(json, outcomes, report.machine(bench))
         except KeyboardInterrupt:
             left = ", ".join(case.name for case in cases[len(outcomes) :])
@@ -64,12 +76,16 @@ def run(
     return outcomes, int(not all(not each.failure if quick else each.good for each in outcomes))
 
 
-def measured(bench: Bench, case: Case, rounds: int) -> Outcome:
+def measured(bench: Bench, case: Case, rounds: int, earlier: Bench | None = None) -> Outcome:
     """Measure one case and show it. Whatever it raises is a failure of this case alone."""
     start = time.monotonic()
     try:
-        with case.sides(bench) as sides:
-            outcome = Outcome(case, alternate(sides, rounds, partial(_say, case.name)))
+        with ExitStack() as stack:
+            sides = stack.enter_context(case.sides(bench))
+            if earlier is not None:
+                sides = _side_by_side(case, sides, stack.enter_context(case.sides(earlier)))
+            results = alternate(sides, rounds, partial(_say, case.name))
+        outcome = Outcome.of(case, results)
         _say()
         report.show(outcome, time.monotonic() - start)
         return outcome
@@ -90,8 +106,18 @@ def measured(bench: Bench, case: Case, rounds: int) -> Outcome:
     return Outcome(case, {}, failure)
 
 
+def _side_by_side(case: Case, now: Mapping[str, Side], before: Mapping[str, Side]) -> dict[str, Side]:
+    """All sides of this kchat, each of kchat's own followed by the same of the earlier one."""
+    sides: dict[str, Side] = {}
+    for name, side in now.items():
+        sides[name] = side
+        if name in case.ours:
+            sides[BEFORE + name] = before[name]
+    return sides
+
+
 def _say(*text: str) -> None:
-    """What is going on, on one line of a terminal."""
+    """Show the progress on one line of a terminal."""
     if sys.stderr.isatty():
         sys.stderr.write(f"\r\x1b[2K{': '.join(text)}")
         sys.stderr.flush()

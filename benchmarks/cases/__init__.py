@@ -1,4 +1,4 @@
-"""What is measured: a case has sides, and bars that its sides are held to. A module holds those that belong together."""
+"""What is measured: a case has sides, and bars that its sides are held to. Each module holds cases of one kind."""
 
 from __future__ import annotations
 
@@ -66,8 +66,10 @@ class Case(NamedTuple):
         what: for the table.
         sides: a context in which its sides can be run, by name.
         bars: what they are held to.
-        rounds: how often each is run.
+        rounds: how many times each side is run.
         by: what the sides are a scale of, where they are one, as in a plot. Default nothing.
+        alone: all of its sides are kchat's, so that an earlier version is held against itself. Default: only those that
+            bars name first are.
     """
 
     name: str
@@ -76,9 +78,25 @@ class Case(NamedTuple):
     bars: tuple[Bar, ...] = ()
     rounds: int = 5
     by: str = ""
+    alone: bool = False
+
+    @property
+    def ours(self) -> set[str]:
+        """The sides with bars that are kchat's: an earlier version is measured in these."""
+        return {side for bar in self.bars for side in (bar.side, bar.against if self.alone else None) if side}
 
 
-MODULES = ("start", "amqp_send", "amqp_receive", "amqp_latency", "crowd", "local", "pubsub", "growth")
+MODULES = (
+    "start",
+    "imports",
+    "amqp_send",
+    "amqp_receive",
+    "amqp_latency",
+    "crowd",
+    "local",
+    "pubsub",
+    "growth",
+)
 
 
 def all_cases() -> list[Case]:

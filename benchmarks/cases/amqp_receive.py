@@ -22,7 +22,7 @@ PLAIN, RICH = "plain, on a terminal", "rich, on a terminal"
 
 
 class Queue:
-    """The lasting queue of ``kchat subscribe --durable``, which peers read too."""
+    """The durable queue of ``kchat subscribe --durable``, which peers read too."""
 
     def __init__(self, bench: Bench) -> None:
         self.url, self.room = bench.amqp, bench.new_room()
@@ -184,5 +184,6 @@ CASES = [
             Bar(RICH, "last fifth ÷ first", at_least=0.8),
         ),
         rounds=9,
+        alone=True,
     ),
 ]

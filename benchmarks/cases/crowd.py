@@ -48,5 +48,6 @@ CASES = [
         ),
         rounds=3,
         by="subscribers",
+        alone=True,
     )
 ]

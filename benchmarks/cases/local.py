@@ -175,6 +175,7 @@ CASES = [
         "the last 10 messages of an embedded room, in a process that has read it before",
         history,
         (Bar(LOTS, "ms", at_most=50), Bar(LOTS, "ms", at_most=1.5, against=FEW)),
+        alone=True,
     ),
     Case(
         "local-latency",
@@ -197,5 +198,6 @@ CASES = [
         ),
         rounds=3,
         by="subscribers",
+        alone=True,
     ),
 ]

@@ -9,9 +9,7 @@ import sys
 import time
 
 from kchat import Settings, Subscriber
-from kchat.client.connection import connect  # all that is loaded later is loaded now
 
-assert callable(connect)
 settings = Settings.resolve(url=sys.argv[1], room=sys.argv[2])
 with Subscriber(settings, "warm", last=1) as subscriber:
     subscriber.receive(timeout=5)

@@ -1,4 +1,4 @@
-"""How fast a room is: senders and subscribers as processes, in a room of its own that goes with them.
+"""How fast a broker is: senders and subscribers as processes, in a temporary room.
 
 >>> from kchat.bench import Plan, run
 >>> report = run(Settings.resolve(url="amqp://rmq:secret@localhost/"), Plan(messages=20_000, subscribers=3))

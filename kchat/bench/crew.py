@@ -1,4 +1,4 @@
-"""The processes of a benchmark: started together, watched until each has told what it has to tell, and ended."""
+"""The processes of a benchmark, seen from the process that runs them."""
 
 from __future__ import annotations
 
@@ -21,173 +21,136 @@ if TYPE_CHECKING:
     from kchat.config.settings import Settings
 
 Progress = Callable[[int, int], None]
-"""Told ten times a second: messages confirmed so far, and messages that the slowest subscriber has."""
+"""Called ten times a second with the number of confirmed messages, and of those that the slowest subscriber has received."""
 
 _TICK = 0.1
-_START_SECONDS = 60.0
-"""Maximum time for a process to be ready, in seconds."""
-
 _END_SECONDS = 2.0
-"""Maximum time for them to end, in seconds."""
+"""How long the processes may take to end, in seconds; then they are killed."""
+
+# Not forked: a driver's threads (gRPC) do not survive that. And no semaphores, locks or events: they have names in the
+# system that somebody has to delete.
+_SPAWN = multiprocessing.get_context("spawn")
 
 
-class _Member:
-    """A process and what it has told.
+class _Worker:
+    """One process, started, and what it has told.
 
     Attributes:
-        kind: what its errors call it.
-        process: not started yet.
         link: our end of the pipe to it.
-        ready: whether it has told so.
-        result: what it has told last; ``None`` before that.
+        ready: whether it is connected to the room.
+        result: what it has measured; ``None`` until it is done.
     """
 
-    def __init__(self, kind: str, process: Any, link: Any, far_end: Any) -> None:
-        self.kind = kind
-        self.process = process
-        self.link = link
+    def __init__(self, job: workers.Job, number: int, *shared: Any) -> None:
+        self.link, far_end = _SPAWN.Pipe()
         self.ready = False
         self.result: Any = None
-        self._far_end = far_end
+        self._kind = "sender" if job is workers.send else "subscriber"
+        self.process = _SPAWN.Process(target=workers.run, args=(job, far_end, number, *shared), daemon=True)
+        self.process.start()
+        far_end.close()  # so that the pipe ends with the process
 
-    def start(self) -> None:
-        """Start it. From now on the end of the process is the end of the pipe."""
-        with held_back():
-            self.process.start()
-        self._far_end.close()
-
-    def hear(self) -> str:
-        """Take in what it tells; returns what is to be passed on, or nothing.
+    def read(self) -> str:
+        """Read one thing that it tells. Returns a notice for the user, or nothing.
 
         Raises:
-            kchat.errors.KchatError: it has ended without a result, or tells of an error.
+            kchat.errors.KchatError: its error, or that it ended without a result.
         """
         try:
-            told = self.link.recv()
+            kind, value = self.link.recv()
         except (EOFError, OSError):
             self.process.join(_END_SECONDS)
             code = self.process.exitcode
             how = signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"
-            raise errors.KchatError(f"a {self.kind}'s process has ended by itself ({how})") from None
-        if type(told) is tuple:
-            kind, text, hint = told
-            raise getattr(errors, kind)(text, hint)
-        if isinstance(told, workers.Notice):
-            return told.text
-        if told == workers.READY:
-            self.ready = True
-        else:
-            self.result = told
+            raise errors.KchatError(f"a {self._kind}'s process has ended by itself ({how})") from None
+        if kind == "error":
+            raise value
+        if kind == "notice":
+            return str(value)
+        setattr(self, kind, value)
         return ""
 
-    def close(self) -> None:
-        """Close the pipe: by itself it would be closed at some moment when a signal may come in between."""
-        self.link.close()
-        self._far_end.close()
-
-    def say(self, word: str) -> None:
-        """Tell it to go on. One that cannot hear it any more is found out about by :meth:`hear`."""
+    def go_on(self) -> None:
+        """Let it go on to its next part. :meth:`read` finds out about a process that is gone."""
         with suppress(OSError):
-            self.link.send(word)
+            self.link.send(None)
 
 
 class Crew:
-    """Senders and subscribers, each a process.
+    """Senders and subscribers, one process each.
 
     Arguments:
         settings: the room.
-        plan: what is measured.
-        on_notice: told what becomes of connections; once of what many of them have to tell.
+        plan: what to measure.
+        on_notice: called with each line about a connection, once where several processes tell the same.
+        progress: called with how far it is.
     """
 
-    def __init__(self, settings: Settings, plan: Plan, on_notice: Callable[[str], object]) -> None:
-        # Not forked: a driver's threads (gRPC) do not survive that. And no semaphores, locks or events: they have names
-        # that somebody has to delete.
-        spawn = multiprocessing.get_context("spawn")
+    def __init__(
+        self, settings: Settings, plan: Plan, on_notice: Callable[[str], object], progress: Progress
+    ) -> None:
+        self._plan = plan
         self._on_notice = on_notice
+        self._progress = progress
         self._noticed = ""
-        self._sent = spawn.RawArray("q", plan.senders)
-        self._received = spawn.RawArray("q", plan.subscribers)
-
-        def members(kind: str, count: int, work: Callable[[workers.Common], None]) -> list[_Member]:
-            made = []
-            for number in range(count):
-                link, far_end = spawn.Pipe()
-                common = workers.Common(settings, plan, number, self._sent, self._received, far_end)
-                made.append(
-                    _Member(kind, spawn.Process(target=work, args=(common,), daemon=True), link, far_end)
-                )
-            return made
-
-        self._subscribers = members("subscriber", plan.subscribers, workers.receive)
-        self._senders = members("sender", plan.senders, workers.send)
+        self._sent = _SPAWN.RawArray("q", plan.senders)
+        self._received = _SPAWN.RawArray("q", plan.subscribers)
+        self._shared = settings, plan, self._sent, self._received
+        self._workers: list[_Worker] = []
 
     @property
     def was_there(self) -> bool:
-        """Whether one of them has got into the room."""
-        return any(member.ready for member in self._all)
+        """Whether one of them has been connected to the room."""
+        return any(worker.ready for worker in self._workers)
 
-    @property
-    def _all(self) -> list[_Member]:
-        return [*self._subscribers, *self._senders]
-
-    def work(self, progress: Progress) -> tuple[list[Sent], list[Received]]:
-        """Do it all; returns what senders and subscribers have to tell.
+    def work(self) -> tuple[list[Sent], list[Received]]:
+        """Measure, and return what senders and subscribers have measured.
 
         Raises:
-            kchat.errors.KchatError: one of them told of an error, or ended without a word.
+            kchat.errors.KchatError: the error of a process, or that it ended without a result.
         """
-
-        def tick() -> None:
-            progress(sum(self._sent), min(self._received, default=0))
-
-        # With it Python unblocks signals, and it is to be done before we block them.
+        # It unblocks signals when it starts, so it has to run before `held_back` blocks them.
         resource_tracker.ensure_running()
-        # Subscribers come first: on some transports nothing is kept for those who are not there.
-        for members in (self._subscribers, self._senders):
-            for member in members:
-                member.start()
-            self._hear(members, "ready", lambda: None, _START_SECONDS)
-        for member in self._senders:
-            member.say(workers.GO)
-        self._hear(self._senders, "result", tick)
-        for member in self._subscribers:
-            member.say(workers.OVER)
-        self._hear(self._subscribers, "result", tick)
-        tick()
-        return [member.result for member in self._senders], [member.result for member in self._subscribers]
+        # Subscribers come first: some transports keep nothing for those who are not there.
+        subscribers = self._start(workers.receive, self._plan.subscribers)
+        senders = self._start(workers.send, self._plan.senders)
+        return self._finish(senders), self._finish(subscribers)
 
-    def _hear(
-        self, members: list[_Member], what: str, tick: Callable[[], None], seconds: float = float("inf")
-    ) -> None:
-        """Wait until these have told something, and hear all of them meanwhile."""
-        end = monotonic() + seconds
-        while missing := sum(not getattr(member, what) for member in members):
-            at_work = {
-                member.link: member
-                for member in self._all
-                if member.process.pid is not None and member.result is None
-            }
+    def _start(self, job: workers.Job, count: int) -> list[_Worker]:
+        """Start processes, and wait until they are connected to the room."""
+        for number in range(count):
+            with held_back():  # `end` knows of each that has been started
+                self._workers.append(_Worker(job, number, *self._shared))
+        started = self._workers[len(self._workers) - count :]
+        self._wait(lambda: all(worker.ready for worker in started))
+        return started
+
+    def _finish(self, group: list[_Worker]) -> list[Any]:
+        """Let processes go on to their end, and return their results."""
+        for worker in group:
+            worker.go_on()
+        self._wait(lambda: all(worker.result is not None for worker in group))
+        return [worker.result for worker in group]
+
+    def _wait(self, done: Callable[[], bool]) -> None:
+        """Read what all processes tell, until it is done."""
+        while not done():
+            at_work: dict[Any, _Worker] = {each.link: each for each in self._workers if each.result is None}
             for link in wait(list(at_work), timeout=_TICK):
-                notice = at_work[link].hear()
+                notice = at_work[link].read()
                 if notice and notice != self._noticed:
                     self._noticed = notice
                     self._on_notice(notice)
-            tick()
-            if monotonic() > end:
-                raise errors.Unreachable(f"{missing} processes were not ready within {seconds:g} s")
+            self._progress(sum(self._sent), min(self._received, default=0))
 
     def end(self) -> None:
-        """End those that run, in order where they let us, and return when all are gone."""
-        started = [member for member in self._all if member.process.pid is not None]
-        for member in started:
-            if member.result is None:  # the others end by themselves
-                member.process.terminate()
+        """End those that still run, and return when all are gone."""
         deadline = monotonic() + _END_SECONDS
-        for member in started:
-            member.process.join(max(0.0, deadline - monotonic()))
-            if member.process.exitcode is None:
-                member.process.kill()
-                member.process.join()
-        for member in self._all:
-            member.close()
+        for worker in self._workers:
+            if worker.result is None:  # the others end by themselves
+                worker.process.terminate()
+        for worker in self._workers:
+            worker.process.join(max(0.0, deadline - monotonic()))
+            worker.process.kill()
+            worker.process.join()
+            worker.link.close()

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from time import monotonic, sleep
 
 PAUSE = 0.001
-"""Seconds that a sender waits when it is too far ahead, and that it may be late at a given rate."""
+"""How long a sender waits when it is too far ahead, and how late it may be at a given rate, in seconds."""
 
 
 def wait_until(due: float) -> Iterator[None]:
-    """Yields until it is time, by the monotonic clock."""
+    """Yield until the given time of the monotonic clock."""
     while (early := due - monotonic()) > 0:
         yield None
         sleep(min(early, PAUSE))
@@ -19,15 +19,15 @@ def wait_until(due: float) -> Iterator[None]:
 class Lead:
     """How far one sender is ahead of the subscribers.
 
-    It takes what a subscriber has received as coming from all senders alike. What is lost on the way never comes: a
-    subscriber that has received nothing for too long is not waited for until it does again, and what it is behind by
-    then counts as lost.
+    It assumes that what a subscriber has received came from all senders alike. Lost messages never arrive: a subscriber
+    that has received nothing for too long is not waited for until it receives again, and the messages that it lacks by
+    then count as lost.
 
     Arguments:
-        received: messages by subscriber; others change it.
-        senders: how many there are.
-        most: maximum number of messages that it may be ahead.
-        patience: seconds without a message after which a subscriber is not waited for.
+        received: number of messages by subscriber; other processes change it.
+        senders: number of senders.
+        most: maximum number of messages that the sender may be ahead.
+        patience: how long to wait for a subscriber that receives nothing, in seconds.
     """
 
     def __init__(self, received: Sequence[int], senders: int, most: int, patience: float) -> None:
@@ -40,10 +40,10 @@ class Lead:
         self._lost = [0] * len(self._before)
 
     def wait(self, count: int) -> Iterator[None]:
-        """Yields until the sender may go on.
+        """Yield until the sender may go on.
 
         Arguments:
-            count: messages that it has sent.
+            count: number of messages that it has sent.
         """
         while self._is_too_far(count):
             yield None
@@ -56,7 +56,7 @@ class Lead:
             if came != self._before[number]:
                 self._before[number], self._moved_at[number] = came, now
             behind = count - came // self._senders
-            # Some of what was given up has come after all.
+            # Some messages that counted as lost have arrived after all.
             self._lost[number] = min(self._lost[number], max(0, behind))
             if behind - self._lost[number] <= self._most:
                 continue

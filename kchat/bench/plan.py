@@ -1,4 +1,4 @@
-"""What is to be measured, and what the processes that do it have in common."""
+"""What to measure, and the text of the messages."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ LEAD = 5_000
 """Maximum number of messages that senders are ahead of the slowest subscriber: half of what a subscriber's queue holds."""
 
 LEAD_BYTES = 16 * 1024 * 1024
-"""... and maximum number of bytes, a quarter of what it holds."""
+"""The same in bytes: a quarter of what such a queue holds."""
 
 SMALLEST, LARGEST = 32, 1024 * 1024
-"""Bytes of a message's text. The smallest has just room for who sent it, its number and the time."""
+"""Size of a message's text in bytes. The smallest has just room for the sender, the number and the time."""
 
 MOST = 100_000_000
-"""Messages. Each subscriber has a byte of memory for each of them."""
+"""Maximum number of messages. Each subscriber uses a byte of memory for each."""
 
 
 class Plan(NamedTuple):
     """What to measure.
 
     Attributes:
-        messages: how many, from all senders together.
-        size: bytes of each message's text.
-        senders: processes that send.
-        subscribers: processes that listen. With none, only sending is measured.
-        rate: messages a second, from all senders together. Default: as fast as the room takes them, while the slowest
-            subscriber is at most :data:`LEAD` messages behind.
-        patience: seconds to wait for messages that do not come, after which they are lost.
+        messages: number of messages, from all senders together.
+        size: size of each message's text in bytes.
+        senders: number of processes that send.
+        subscribers: number of processes that receive. With 0, only sending is measured.
+        rate: messages per second, from all senders together. Default: as fast as the broker confirms them, with the
+            slowest subscriber at most :data:`LEAD` messages behind.
+        patience: how long to wait for messages that do not arrive, in seconds; then they count as lost.
     """
 
     messages: int = 20_000
@@ -41,42 +41,42 @@ class Plan(NamedTuple):
     patience: float = 5.0
 
     def check(self) -> None:
-        """Make sure that it can be done.
+        """Check the figures.
 
         Raises:
-            SettingsError: it cannot.
+            SettingsError: one of them is not valid.
         """
         if self.messages < 1 or self.senders < 1 or self.subscribers < 0:
-            raise SettingsError("a benchmark has one message and one sender at least")
+            raise SettingsError("a benchmark needs at least one message and one sender")
         if self.messages > MOST:
-            raise SettingsError(f"a benchmark has {MOST:,} messages at most")
+            raise SettingsError(f"a benchmark has at most {MOST:,} messages")
         if not SMALLEST <= self.size <= LARGEST:
             raise SettingsError(f"a message has {SMALLEST} to {LARGEST:,} bytes, not {self.size:,}")
         if self.rate is not None and not 0 < self.rate < math.inf:  # NaN is neither
-            raise SettingsError("a rate is a number of messages a second, more than 0")
+            raise SettingsError("a rate is a number of messages per second above 0")
 
     @property
     def lead(self) -> int:
-        """Maximum number of messages that are sent and that a subscriber has not received."""
+        """Maximum number of messages that are sent and not yet received by a subscriber."""
         return max(1, min(LEAD, LEAD_BYTES // self.size))
 
     def share(self, sender: int) -> int:
-        """How many of the messages a sender sends, by its number from 0 on."""
+        """The number of messages that a sender sends. Senders are numbered from 0."""
         return self.messages // self.senders + (sender < self.messages % self.senders)
 
     def due(self, sender: int, count: int) -> float:
-        """At a rate: when a sender's message is due, by the number that it has sent before, in seconds from the start."""
+        """When a sender's message is due, in seconds from the start, by the number of messages that it has sent before."""
         assert self.rate is not None
         return (count * self.senders + sender) / self.rate  # they take turns
 
 
 def text_of(sender: int, number: int, now: int, size: int) -> str:
-    """A message's text: who sent it, its number, the time in nanoseconds of the monotonic clock, and filling."""
+    """A message's text: its sender, its number, the time in nanoseconds of the monotonic clock, and padding."""
     return f"{sender} {number} {now} ".ljust(size, ".")[:size]
 
 
 def read_text(text: str) -> tuple[int, int, int] | None:
-    """What :func:`text_of` has put in; ``None`` for somebody else's text."""
+    """Sender, number and time of a text of :func:`text_of`; ``None`` for any other text."""
     parts = text.split(" ", 3)
     try:
         sender, number, now = map(int, parts[:3])

@@ -1,4 +1,4 @@
-"""What came out of a benchmark."""
+"""The result of a benchmark."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 _STEPS = 50
-"""Latencies are counted in classes that are 2 % wide, so that a million of them take no memory to speak of."""
+"""Latencies are counted in classes 2 % wide: a million of them take hardly any memory."""
 
 
 def class_of(nanoseconds: int) -> int:
@@ -21,7 +21,7 @@ def _milliseconds(number: float) -> float:
 
 
 class Latency(NamedTuple):
-    """How old messages were when they were received, in milliseconds, to 1 %.
+    """How old messages were when they were received, in milliseconds, accurate to 1 %.
 
     Attributes:
         p50_ms: half of them were no older.
@@ -60,27 +60,27 @@ class Latency(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What came out.
+    """The result.
 
     Attributes:
-        where: the room and its broker; safe to show.
-        messages: how many were to be sent.
-        size: bytes of each message's text.
-        senders: how many there were.
-        subscribers: how many there were.
-        sent: messages that the broker has confirmed.
-        not_sent: messages that it has not taken.
-        received: messages that subscribers have received, each counted for each of them.
-        lost: messages that were confirmed and not received, each counted for each subscriber.
-        out_of_order: messages that came after a later one of the same sender.
-        repeated: messages that came again.
-        send_seconds: from the first message to the last confirmation.
-        receive_seconds: from the first message sent to the last one received; 0 without subscribers.
-        latency: from handing a message to the sender until the subscriber has it; with a rate, from when the message
-            was due, so that it has what a stall delays. ``None`` where none was received.
-        left_behind: what could not be deleted afterwards, and why; empty for nothing.
-        not_sent_because: why the first of those that were not sent was not; empty where all were.
-        connections_lost: number of connections that were lost, and made again; rates and latencies include that time.
+        where: the room and its broker, without password.
+        messages: number of messages to send.
+        size: size of each message's text in bytes.
+        senders: number of senders.
+        subscribers: number of subscribers.
+        sent: number of messages that the broker has confirmed.
+        not_sent: number of messages that it has not confirmed.
+        received: number of messages received, summed over all subscribers.
+        lost: number of messages that were confirmed and not received, summed over all subscribers.
+        out_of_order: number of messages that arrived after a later one of the same sender.
+        repeated: number of messages that arrived again.
+        send_seconds: time from the first message to the last confirmation, in seconds.
+        receive_seconds: time from the first message sent to the last one received, in seconds; 0 without subscribers.
+        latency: from handing a message to the sender until the subscriber has it; with a rate, from the time when the
+            message was due, so that it includes the delay of a stall. ``None`` if no message was received.
+        left_behind: what could not be deleted afterwards, and why; empty if everything was.
+        not_sent_because: the first reason why a message was not sent; empty if all were.
+        connections_lost: number of times that a connection was lost and made again; rates and latencies include it.
     """
 
     where: str
@@ -103,23 +103,23 @@ class Report(NamedTuple):
 
     @property
     def sent_per_second(self) -> float:
-        """Confirmed messages a second, all senders together."""
+        """Confirmed messages per second, all senders together."""
         return self.sent / self.send_seconds if self.send_seconds else 0.0
 
     @property
     def received_per_second(self) -> float:
-        """Messages a second that each subscriber has received, on average."""
+        """Messages per second that a subscriber has received, on average."""
         if not self.subscribers or not self.receive_seconds:
             return 0.0
         return self.received / self.subscribers / self.receive_seconds
 
     @property
     def good(self) -> bool:
-        """Whether everything arrived at everybody, once and in order."""
+        """Whether every subscriber received every message, once and in order."""
         return not (self.not_sent or self.lost or self.out_of_order or self.repeated)
 
     def as_json(self) -> dict[str, object]:
-        """For ``--json``: all of it, with the rates; what JSON has types for."""
+        """For ``--json``: all attributes and the rates."""
         told: dict[str, object] = self._asdict()
         told["latency"] = None if self.latency is None else self.latency._asdict()
         return {
@@ -130,7 +130,7 @@ class Report(NamedTuple):
 
 
 class Sent(NamedTuple):
-    """What one sender has to tell. Times are of the monotonic clock, in nanoseconds."""
+    """What one sender has measured. Times are of the monotonic clock, in nanoseconds."""
 
     confirmed: int
     refused: int
@@ -141,7 +141,7 @@ class Sent(NamedTuple):
 
 
 class Received(NamedTuple):
-    """What one subscriber has to tell. Times are of the monotonic clock, in nanoseconds."""
+    """What one subscriber has measured. Times are of the monotonic clock, in nanoseconds."""
 
     messages: int
     out_of_order: int
@@ -152,7 +152,7 @@ class Received(NamedTuple):
 
 
 def summed(ages: Iterable[Mapping[int, int]]) -> Counter[int]:
-    """The subscribers' latencies as one."""
+    """The latencies of all subscribers together."""
     total: Counter[int] = Counter()
     for each in ages:
         total.update(each)

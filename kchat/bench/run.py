@@ -1,4 +1,4 @@
-"""Running a plan: the room, the processes, and an end that leaves nothing behind."""
+"""Running a plan: the room, the processes, and cleaning up."""
 
 from __future__ import annotations
 
@@ -28,24 +28,25 @@ def run(
 ) -> Report:
     """Measure a room on the given broker. It has a name of its own, and is deleted afterwards.
 
-    Senders and subscribers are processes: threads would measure how Python shares itself among them. They are spawned,
-    so that a program that calls this needs ``if __name__ == "__main__":`` around what it does
-    (https://docs.python.org/3/library/multiprocessing.html#the-spawn-and-forkserver-start-methods). On an embedded room
-    the file is one of its own too, beside the one that is named.
+    Senders and subscribers are processes: with threads, Python's own lock would be measured. They are spawned, so a
+    program that calls this needs ``if __name__ == "__main__":`` around what it does
+    (https://docs.python.org/3/library/multiprocessing.html#the-spawn-and-forkserver-start-methods). With an embedded
+    room, the file is a temporary one beside the one that the settings name.
 
-    Whatever ends it, an error or Ctrl+C, it cleans up first, for a few seconds at most; signals wait for that.
+    Whatever ends it, be it an error or Ctrl+C, it cleans up first, for a few seconds at most; signals wait for that.
 
     Arguments:
         settings: the broker; the room's name is not used.
         plan: what to measure.
-        progress: told how far it is.
-        on_left_behind: told what could not be deleted afterwards, also where there is no report to say so. Default: a
-            warning in the log.
-        on_notice: told when connections are lost, and when they are back. Default: a warning in the log.
+        progress: called ten times a second with the number of confirmed messages, and of those that the slowest
+            subscriber has received.
+        on_left_behind: called with what could not be deleted, even where an error leaves no report. Default: a warning
+            in the log.
+        on_notice: called when a connection is lost, and when it is made again. Default: a warning in the log.
 
     Raises:
-        kchat.errors.SettingsError: the plan makes no sense, or the transport lives in one process.
-        kchat.errors.KchatError: what went wrong in one of the processes.
+        kchat.errors.SettingsError: the plan is not valid, or the transport lives in one process.
+        kchat.errors.KchatError: the error of one of the processes.
     """
     plan.check()
     if settings.transport.in_one_process:
@@ -53,14 +54,14 @@ def run(
     room = OwnRoom(settings)
     crew: Crew | None = None
     try:
-        crew = Crew(room.make(), plan, on_notice)
-        sent, received = crew.work(progress)
+        crew = Crew(room.make(), plan, on_notice, progress)
+        sent, received = crew.work()
     finally:
         with held_back():
             if crew is not None:
                 crew.end()
             left_behind = room.delete()
-            # Where nobody got into the room there is none, and what is in the way has been said.
+            # If nobody has been connected, the room was not made, and the error has been told.
             if left_behind and crew is not None and crew.was_there:
                 on_left_behind(left_behind)
     return _report(settings, plan, sent, received, left_behind)

@@ -1,4 +1,4 @@
-"""What must not be interrupted half way: starting a process, and cleaning up."""
+"""Holds signals back while a process is started, and while the benchmark cleans up."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from contextlib import contextmanager
 from threading import current_thread, main_thread
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""What people and terminals end a command with."""
+"""The signals that people and terminals end a command with."""
 
 
 @contextmanager
 def held_back() -> Iterator[None]:
-    """Signals that come within the block are delivered when it has ended.
+    """Signals that arrive within the block are delivered at its end.
 
-    A process that is started within has them blocked until it says otherwise: Python is not fit for Ctrl+C while it
-    starts, and the terminal sends that to all.
+    A process that is started within the block starts with them blocked: the terminal sends Ctrl+C to all processes, and
+    Python prints a traceback when it is interrupted while it starts.
     """
     came: list[int] = []
-    # Other threads, such as a progress bar's, may have theirs unblocked: the mask alone would keep nothing from us.
+    # The mask is the main thread's alone: the signal goes to another thread, such as a progress bar's, if there is one.
     numbers = ENDING if current_thread() is main_thread() else ()
     before = [(number, signal.signal(number, lambda each, _: came.append(each))) for number in numbers]
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)

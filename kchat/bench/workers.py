@@ -1,4 +1,4 @@
-"""What the processes do: send a share of the messages, or receive them all. They count into memory that all share."""
+"""What each process does: send its share of the messages, or receive all of them. They count in memory that all share."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ import sys
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from multiprocessing import parent_process
-from multiprocessing.connection import Connection, wait
-from threading import Thread, main_thread
+from multiprocessing.connection import Connection
+from threading import Event, Thread, main_thread
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kchat import events
@@ -27,76 +26,93 @@ from kchat.errors import KchatError
 if TYPE_CHECKING:
     from kchat.config.settings import Settings
 
-READY = "ready"
-"""Told by a process that has got into the room."""
-
-GO = "go"
-"""Told to senders: all are there."""
-
-OVER = "over"
-"""Told to subscribers: all that was to be sent is sent, and what does not come soon does not come."""
-
-_ORPHAN_SECONDS = 5.0
-"""Maximum time for a process to end in order when nobody runs it any more, in seconds."""
+_ORPHAN_SECONDS = 8.0
+"""How long a process may take to clean up when the one that ran it is gone, in seconds."""
 
 
-class Notice(NamedTuple):
-    """Told by a process of which a connection is lost, or back."""
+class Parent:
+    """The process that runs this one, at the other end of a pipe.
 
-    text: str
-
-
-class Common(NamedTuple):
-    """What a process is given.
+    A thread reads the pipe. When the pipe ends, the parent is gone, and the thread ends this process: in order, and after
+    :data:`_ORPHAN_SECONDS` in any case.
 
     Attributes:
-        settings: the room.
-        plan: what is measured.
-        number: which one of its kind it is, from 0 on.
-        sent: confirmed messages, by sender.
-        received: received messages, by subscriber.
-        link: takes :data:`READY`, then the result or the error; gives :data:`GO` or :data:`OVER`.
+        let_go_on: set when a sender may begin; when all is sent and a subscriber waits for late messages only.
+        is_gone: whether there is nobody else left to clean up.
     """
 
+    def __init__(self, link: Connection[Any, Any]) -> None:
+        self.let_go_on = Event()
+        self.is_gone = False
+        self._link = link
+        Thread(target=self._listen, daemon=True).start()
+
+    def tell(self, kind: str, value: object) -> None:
+        """Tell it that this process is ``ready``, a ``notice`` for the user, the ``result``, or an ``error``."""
+        with suppress(OSError):  # it is gone
+            self._link.send((kind, value))
+
+    def _listen(self) -> None:
+        with suppress(EOFError, OSError):
+            while True:
+                self._link.recv()
+                self.let_go_on.set()
+        self.is_gone = True
+        signal.pthread_kill(main_thread().ident or 0, signal.SIGTERM)  # the main thread closes what is open
+        time.sleep(_ORPHAN_SECONDS)
+        os._exit(1)
+
+
+class Task(NamedTuple):
+    """What a process is to do.
+
+    Attributes:
+        parent: who is told how it goes.
+        number: which one of its kind it is, from 0 on.
+        settings: the room.
+        plan: what to measure.
+        sent: confirmed messages, by sender; shared by all processes.
+        received: received messages, by subscriber; shared by all processes.
+    """
+
+    parent: Parent
+    number: int
     settings: Settings
     plan: Plan
-    number: int
-    sent: Sequence[int]
-    received: Sequence[int]
-    link: Connection[Any, Any]
+    sent: Any
+    received: Any
 
 
-def send(common: Common) -> None:
-    """Be a sender."""
-    _told(common, _send)
+Job = Callable[[Task], Sent | Received]
+""":func:`send` or :func:`receive`."""
 
 
-def receive(common: Common) -> None:
-    """Be a subscriber."""
-    _told(common, _receive)
-
-
-def _told(common: Common, work: Callable[[Common], Sent | Received]) -> None:
-    """Do it, and tell what came out. An error of kchat's is told by its name, since its class may not survive the way."""
-    # Ctrl+C and a closed terminal are for who runs us, who then ends us in order.
+def run(job: Job, link: Connection[Any, Any], *rest: Any) -> None:
+    """Run a job as a process of its own."""
+    # A terminal sends Ctrl+C and its hang-up to all processes; the parent then ends this one by SIGTERM.
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _end)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    if not sys.warnoptions:  # as in kchat/__main__.py, which a process that is spawned does not go through
+    if not sys.warnoptions:  # as in kchat/__main__.py, which a spawned process does not go through
         warnings.simplefilter("ignore", FutureWarning)
-    Thread(target=_end_when_orphaned, daemon=True).start()
+    task = Task(Parent(link), *rest)
     try:
-        result: Any = work(common)
+        told: tuple[str, object] = "result", job(task)
     except KchatError as error:
-        result = type(error).__name__, str(error), error.hint
+        told = "error", error
+    except Exception:
+        # SIGTERM ends the main thread wherever it is, be it in a handshake or an import: what these raise then is no news.
+        if signal.getsignal(signal.SIGTERM) is not signal.SIG_IGN:
+            raise
+        sys.exit(1)
     finally:
-        if _is_orphaned():  # nobody else is left to do it; the last of us leaves nothing
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
-            delete_room(common.settings)
-    # All is closed. A signal now would only disturb Python at its own end.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    _tell(common, result)
+        # All is closed: from here on SIGTERM could only disturb the clean-up, or Python at its own end.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if task.parent.is_gone:
+            with suppress(Exception):
+                delete_room(task.settings)  # each does, so that the last one leaves nothing behind
+    task.parent.tell(*told)
 
 
 def _end(*_: object) -> None:
@@ -104,66 +120,43 @@ def _end(*_: object) -> None:
     sys.exit(1)
 
 
-def _is_orphaned() -> bool:
-    parent = parent_process()
-    return parent is not None and not parent.is_alive()
-
-
-def _end_when_orphaned() -> None:
-    parent = parent_process()
-    assert parent is not None
-    wait([parent.sentinel])
-    # By the main thread, which closes what is open.
-    signal.pthread_kill(main_thread().ident or 0, signal.SIGTERM)
-    time.sleep(_ORPHAN_SECONDS)
-    os._exit(1)
-
-
-def _tell(common: Common, word: object) -> None:
-    with suppress(OSError):  # whoever wanted to hear it is gone, and so are we soon
-        common.link.send(word)
-
-
 class Connections:
-    """Counts what is lost of them, and tells of it at once: until one is back, nothing else is heard of its process."""
+    """Counts lost connections, and tells of each at once: the process tells nothing else until it is connected again."""
 
-    def __init__(self, common: Common) -> None:
+    def __init__(self, parent: Parent) -> None:
         self.lost = 0
-        self._common = common
+        self._parent = parent
 
     def note(self, event: events.Event) -> None:
         """An ``on_event``."""
         self.lost += isinstance(event, events.Disconnected)
-        if not isinstance(event, events.Reconnecting):  # each of its tries
-            _tell(self._common, Notice(str(event)))
+        if not isinstance(event, events.Reconnecting):  # one for each attempt
+            self._parent.tell("notice", str(event))
 
 
-def _send(common: Common) -> Sent:
-    counted: Any = common.sent
-    number = common.number
+def send(task: Task) -> Sent:
+    """Send this sender's share of the messages, when the parent says so."""
+    number = task.number
     refused, why = 0, ""
-    connections = Connections(common)
-    with Sender(common.settings, f"sender {number}", on_event=connections.note) as sender:
-        _tell(common, READY)
-        try:
-            common.link.recv()
-        except (EOFError, OSError):  # nobody is there to say it
-            _end()
+    connections = Connections(task.parent)
+    with Sender(task.settings, f"sender {number}", on_event=connections.note) as sender:
+        task.parent.tell("ready", True)
+        task.parent.let_go_on.wait()
         first_at = time.monotonic_ns()
-        for receipt in sender.send_many(_texts(common)):
-            counted[number] += receipt.confirmed
+        for receipt in sender.send_many(_texts(task)):
+            task.sent[number] += receipt.confirmed
             if receipt.error is not None:
                 refused += 1
                 why = why or str(receipt.error)
-        return Sent(counted[number], refused, why, first_at, time.monotonic_ns(), connections.lost)
+        return Sent(task.sent[number], refused, why, first_at, time.monotonic_ns(), connections.lost)
 
 
-def _texts(common: Common) -> Iterator[str | None]:
+def _texts(task: Task) -> Iterator[str | None]:
     """The messages at their pace; ``None`` while it is too early for the next one."""
-    plan, number = common.plan, common.number
+    plan, number = task.plan, task.number
     start = time.monotonic()
     most = max(1, plan.lead // plan.senders)
-    lead = Lead(common.received, plan.senders, most, plan.patience)
+    lead = Lead(task.received, plan.senders, most, plan.patience)
     look = max(1, min(50, most // 4))
     for count in range(plan.share(number)):
         if plan.rate is not None:
@@ -178,19 +171,19 @@ def _texts(common: Common) -> Iterator[str | None]:
         yield text_of(number, count, at, plan.size)
 
 
-def _receive(common: Common) -> Received:
-    plan = common.plan
-    counted: Any = common.received
+def receive(task: Task) -> Received:
+    """Receive all messages, or those that come until none has come for the plan's patience."""
+    plan = task.plan
     seen = [bytearray(plan.share(sender)) for sender in range(plan.senders)]
     newest = [-1] * plan.senders
     ages: Counter[int] = Counter()
     messages = out_of_order = repeated = 0
     last_at = 0
-    connections = Connections(common)
-    name = f"subscriber {common.number}"
-    with Subscriber(common.settings, name, on_event=connections.note) as subscriber:
-        _tell(common, READY)
-        alone_since = time.monotonic()
+    connections = Connections(task.parent)
+    name = f"subscriber {task.number}"
+    with Subscriber(task.settings, name, on_event=connections.note) as subscriber:
+        task.parent.tell("ready", True)
+        quiet_since = time.monotonic()
         while messages < plan.messages:
             batch = subscriber.receive(timeout=0.1)
             now = time.monotonic_ns()
@@ -209,9 +202,9 @@ def _receive(common: Common) -> Received:
                 ages[class_of(now - sent_at)] += 1
                 last_at = now
             subscriber.acknowledge()
-            counted[common.number] = messages
-            if batch or not common.link.poll():
-                alone_since = time.monotonic()
-            elif time.monotonic() - alone_since > plan.patience:
+            task.received[task.number] = messages
+            if batch or not task.parent.let_go_on.is_set():
+                quiet_since = time.monotonic()
+            elif time.monotonic() - quiet_since > plan.patience:
                 break
     return Received(messages, out_of_order, repeated, last_at, dict(ages), connections.lost)

@@ -23,7 +23,7 @@ COMMANDS = {
     "send": "Send messages to a room.",
     "subscribe": "Show the messages of a room.",
     "invite": "Invite somebody to a room.",
-    "revoke": "Take back an invitation.",
+    "revoke": "Revoke an invitation.",
     "join": "Accept an invitation.",
     "profile": "List and choose the rooms that you have joined.",
     "doctor": "Find out why a room is unreachable.",
@@ -109,11 +109,11 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     except (click.Abort, KeyboardInterrupt):
         code = INTERRUPTED
     except BrokenPipeError:
-        # The reader of our output is gone, as in "kchat subscribe | head -3".
+        # The reader of the output is gone, as in "kchat subscribe | head -3".
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = DONE
     except ImportError as error:
-        # A Python that was built without a part of itself; everything else that is missing is our own fault.
+        # A Python built without one of its modules; anything else missing is a bug.
         if debug or error.name not in sys.stdlib_module_names:
             raise
         code = _lacking(error.name)
@@ -128,7 +128,7 @@ def _failure(error: OSError | KchatError, words: list[str]) -> int:
     if isinstance(error, KchatError):
         _complain(str(error), _with_advice(error, words))
         return USAGE if isinstance(error, SettingsError) else FAILED
-    # Errors of brokers have become ours by now; what is left is where the messages are written to.
+    # Brokers' errors are KchatErrors by now; what remains is writing the output.
     _complain(f"cannot write the output: {error.strerror or error}", "")
     return FAILED
 
@@ -142,7 +142,7 @@ def _lacking(module: str) -> int:
 
 
 def _run(words: list[str]) -> int:
-    """Do what Click makes of the words; wrong ones are said here."""
+    """Run what Click makes of the words; report wrong usage."""
     try:
         result = group.main(args=words, prog_name="kchat", standalone_mode=False)
     except click.exceptions.Exit as error:
@@ -158,7 +158,7 @@ def _may_be_secret(word: str) -> bool:
 
 
 def _show_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """What Python does with an error that nobody catches, but without the passwords in its text."""
+    """Show an uncaught error as Python does, but without passwords."""
     import traceback
 
     from kchat.config.masking import mask
@@ -168,7 +168,7 @@ def _show_traceback(kind: type[BaseException], error: BaseException, trace: Trac
 
 
 def _is_on(value: str) -> bool:
-    """Whether an environment variable switches something on; by Click's words for it."""
+    """Whether an environment variable's value means yes to Click."""
     return value.strip().lower() in ("1", "true", "t", "yes", "y", "on")
 
 

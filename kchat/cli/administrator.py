@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import click
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from kchat.config.settings import Settings
     from kchat.hosting.accounts import Account
     from kchat.transports.amqp.management import Management
+    from kchat.transports.guests import Administration
 
 management_option = click.option(
     "--management-url",
@@ -31,10 +32,10 @@ def administrator(settings: Settings, management_url: str | None) -> Management:
     management = settings.transport.guests.management(settings, management_url)
     warn_in_clear(management)
     management.require_administrator()
-    return management
+    return cast("Management", management)  # of the only transport that has one
 
 
-def warn_in_clear(management: Management) -> None:
+def warn_in_clear(management: Administration) -> None:
     """Warn if the administrator's password is about to go over a network unencrypted."""
     if management.in_clear:
         speaker(quiet=False)(

@@ -17,10 +17,10 @@ _SECRET = "rmq_password"  # noqa: S105 - the name of the option
 
 
 def advice(error: KchatError, words: Sequence[str]) -> str:
-    """``kchat doctor ...`` where that helps, otherwise nothing.
+    """``kchat doctor ...`` if that helps, otherwise nothing.
 
     Arguments:
-        error: what a command ended with.
+        error: the error that ended a command.
         words: the command line, without the program's name.
     """
     if not isinstance(error, BrokerError | NotConfirmed):
@@ -30,7 +30,7 @@ def advice(error: KchatError, words: Sequence[str]) -> str:
 
 
 def _options(words: Sequence[str]) -> list[str] | None:
-    """The options by which the command line names a room, without passwords; None where the command has none."""
+    """The options with which the command line names a room, without passwords; None if the command has no such options."""
     from kchat.cli import COMMANDS
 
     name = next((word for word in words if not word.startswith("-")), "")
@@ -70,7 +70,7 @@ def _naming_options() -> set[str]:
     @click.command()
     @broker_options
     def command(**_: object) -> None:
-        """Has these options and no other."""
+        """A command with only these options."""
 
     return {str(option.name) for option in command.params}
 

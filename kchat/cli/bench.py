@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _NO_BLOCKS = " .:-=+*%#"
-"""Where the terminal's encoding has no blocks."""
+"""If the terminal's encoding has no blocks."""
 
 
 def _rate(text: str) -> float:
@@ -91,7 +91,7 @@ def command(
 ) -> int:
     """Measure a broker: rates, latency, and whether every message arrived once and in order.
 
-    It makes a room of its own, not the one of --room, and deletes it afterwards. At full speed, latency is mostly the time
+    It makes a temporary room, not the one of --room, and deletes it afterwards. At full speed, latency is mostly the time
     that messages wait for each other; use --rate to measure it at a given load, from the moment each message was due.
 
     \b
@@ -138,7 +138,7 @@ def table(report: Report) -> str:
         rows.append(("not sent", f"{report.not_sent:,}: {report.not_sent_because}"))
     if report.connections_lost:
         rows.append(
-            ("connections lost", f"{report.connections_lost:,}; the time that it took is in the rates")
+            ("connections lost", f"{report.connections_lost:,}; the rates include the time that this took")
         )
     if report.subscribers:
         rows += [
@@ -180,7 +180,7 @@ def _ms(milliseconds: float) -> str:
 
 @contextmanager
 def _progress(total: int, *, show: bool, listened: bool) -> Iterator[Progress]:
-    """Bars on standard error, where somebody sees them."""
+    """Progress bars on standard error, if it is a terminal."""
     if not show:
         yield lambda _sent, _received: None
         return

@@ -1,4 +1,4 @@
-"""The bot of ``kchat send --bot``: quotes from the list that comes with the package, with pauses, until it is stopped."""
+"""The bot of ``kchat send --bot``: quotes from the package's list, with pauses, until it is stopped."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from kchat.message import Message
 
 _LOOK = 0.1
-"""Seconds between looks whether it is to stop, in a pause."""
+"""Seconds between two checks, in a pause, whether to stop."""
 
 
 class Pause(NamedTuple):
@@ -41,13 +41,13 @@ PAUSE = Read("pause", _pause)
 def posts(
     first: str | None, pause: Pause, count: int | None, stop: Callable[[], bool], *, as_authors: bool = False
 ) -> Iterator[str | Message | None]:
-    """What the bot sends: the quotes in random order, over and over.
+    """What the bot sends: the quotes in random order, again and again.
 
     Arguments:
         first: a message to begin with; None for none.
         pause: between two messages.
         count: number of quotes after which it ends. None for never.
-        stop: asked ten times a second; true ends a pause.
+        stop: called ten times a second; true ends a pause.
         as_authors: whether a quote's author is the sender of its message, instead of a name in its text.
 
     Yields:

@@ -1,11 +1,11 @@
-"""Hints of library errors as the command line shows them: with the flag in place of the argument."""
+"""Hints of library errors as the command line shows them: with flags instead of arguments."""
 
 from __future__ import annotations
 
 from kchat.errors import Hint
 
 _OTHERWISE = {"account": "--rmq-username", "password": "--ask-password"}
-"""What the library calls otherwise than the command line does; every other flag is the argument's name."""
+"""Flags that are not named like the argument."""
 
 
 def flag(option: str) -> str:

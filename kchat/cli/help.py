@@ -1,7 +1,7 @@
 """How a command's help looks: options in groups, and the environment variables.
 
-Click writes all options as one list, and the bounds of numbers with them. A command of kchat has thirty options, most of
-which name the broker; :data:`GROUPS` sorts them, and those that people use first come first.
+Click writes all options as one list, with the bounds of numbers. A command of kchat has thirty options, most of which name
+the broker; :data:`GROUPS` sorts them, the most used ones first.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ GROUPS = {
     "TLS": ("tls", "tls_ca", "tls_cert", "tls_key", "tls_pin", "tls_insecure"),
     "Behaviour": ("wait", "connect_timeout", "confirm_timeout", "heartbeat", "quiet", "help"),
 }
-"""The options that commands share, by the names of their parameters, in the order to show. A command's other options
-stand before them, in a group "Options"."""
+"""The options that commands share, by parameter names, in the order to show. A command's other options come before them,
+in a group "Options"."""
 
 _OTHERS = "Options"
 
 _READ_BY_SETTINGS = {"url": "KCHAT_URL", "profile": "KCHAT_PROFILE"}
-"""Variables that are not Click's to read: the settings give each its own rank."""
+"""Variables that Click does not read: settings do, each at its own rank."""
 
 _NAMES_WIDTH = 27
-"""Columns of the longest ``--option METAVAR`` that has its help beside it, and not below."""
+"""Columns of the longest ``--option METAVAR`` whose help stays on the same line."""
 
 
 def by_group(command: click.Command, context: click.Context) -> dict[str, list[click.Option]]:
@@ -52,19 +52,19 @@ def by_group(command: click.Command, context: click.Context) -> dict[str, list[c
 
 
 def _key(option: click.Option) -> str:
-    """An option's name in :data:`GROUPS`. That of ``--help`` is Click's own affair, and differs between releases."""
+    """An option's name in :data:`GROUPS`. Click's own name for ``--help`` differs between releases."""
     return "help" if "--help" in option.opts else str(option.name)
 
 
 def names(option: click.Option, context: click.Context) -> str:
-    """``-m, --message TEXT``: how an option is written."""
+    """``-m, --message TEXT``: how to write an option."""
     record = option.get_help_record(context)
     assert record is not None, f"{option.name} is hidden"
     return record[0]
 
 
 def default(option: click.Option) -> str:
-    """An option's default in words; empty where there is none to show."""
+    """An option's default in words; empty if there is none to show."""
     if isinstance(option.show_default, str):
         return option.show_default
     if not option.show_default or option.default is None:
@@ -73,14 +73,14 @@ def default(option: click.Option) -> str:
 
 
 def variable(option: click.Option) -> str:
-    """The environment variable that sets an option; empty where there is none."""
+    """The environment variable that sets an option; empty if there is none."""
     if isinstance(option.envvar, str):
         return option.envvar
     return _READ_BY_SETTINGS.get(str(option.name), "")
 
 
 class Command(click.Command):
-    """A command whose help has the options in groups, all with one left margin, and its environment variables."""
+    """A command whose help shows options in groups with one left margin, and environment variables."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the groups, and then the environment."""
@@ -103,6 +103,6 @@ def _row(option: click.Option, context: click.Context) -> tuple[str, str]:
 
 
 class Group(click.Group):
-    """A command with commands of its own, whose help looks like that of other commands."""
+    """A command with subcommands, whose help looks like that of other commands."""
 
     command_class = Command

@@ -80,11 +80,11 @@ def command(
       kchat invite ada@example.com --project my-project --apply
     """
     if show_list == (name is not None):
-        raise click.UsageError("Name a guest, or --list those that there are.")
+        raise click.UsageError("Name a guest, or use --list.")
     settings = to_settings(**broker)
-    if not settings.transport.guests.has_accounts_of_ours:
+    if not settings.transport.guests.makes_accounts:
         if name is None or expires is not None:
-            raise click.UsageError("Only RabbitMQ's accounts can be listed, or be given an end.")
+            raise click.UsageError("Only RabbitMQ's accounts can be listed or have an expiry.")
         line = _grant(settings, name, send_only=send_only, address=address, apply=apply)
     elif name is None:
         return _list(settings, management_url)
@@ -95,7 +95,7 @@ def command(
     if qr and can_show("▀▄█", sys.stderr):
         click.echo(_picture(line), err=True)
     elif qr:
-        speaker(quiet=False)("no QR code: the encoding of this terminal has nothing to draw it with")
+        speaker(quiet=False)("no QR code: this terminal's encoding lacks the characters for it")
     return None
 
 
@@ -118,7 +118,7 @@ def _account(
     management = administrator(settings, management_url)
     accounts.remove_expired(management, tell_removed)
     brokers = inviting.guest_brokers(settings, address, name)
-    # What could go wrong goes wrong before there is an account.
+    # Errors are found before there is an account.
     inviting.invitation(settings, brokers, None).encode()
     host.declare_room()
     password = accounts.create(
@@ -145,14 +145,14 @@ def _tell(made: Invitation) -> None:
         )
     if inviting.only_here(made.brokers[0]):
         say(
-            f"warning: {made.brokers[0].host or 'localhost'} is every machine's own name for itself: "
+            f"warning: {made.brokers[0].host or 'localhost'} means, on every machine, that machine itself: "
             "name the broker's address with --address"
         )
     elif not made.brokers[0].encrypted:
         say(
-            "warning: the connection is not encrypted, and the password can be read on its way: see docs/tls.md"
+            "warning: the connection is not encrypted, and others on the way can read the password: see docs/tls.md"
         )
-    say("the invitation, with its password, is shown this once; the guest runs: kchat join -")
+    say("the invitation contains the password and is shown only once; the guest runs: kchat join -")
 
 
 def _list(settings: Settings, management_url: str | None) -> None:
@@ -161,17 +161,17 @@ def _list(settings: Settings, management_url: str | None) -> None:
 
     management = administrator(settings, management_url)
     found = accounts.remove_expired(management, tell_removed)
-    # A restart of the broker has taken the room away from guests who may not make it.
+    # A restart of the broker deletes the room, and guests may not make it.
     inviting.Host(settings).declare_room()
     say = speaker(quiet=False)
-    if accounts.mend_room(management, settings, found):
+    if accounts.repair_room(management, settings, found):
         say(
-            f"repaired what keeps durable queues of {settings.room} over a restart: another exchange had its name"
+            f"repaired the exchange with which durable queues of {settings.room} survive a restart: another one had its name"
         )
     for account in found:
         if account.reaches_others:
             say(
-                f"{account.name} has the rights of an older kchat, and reaches other members' queues: "
+                f"{account.name} has the rights of an older kchat, and can use other members' queues: "
                 f"replace it with {accounts.command_for('revoke', account.name)} "
                 f"and {accounts.command_for('invite', account.name)}"
             )
@@ -190,14 +190,14 @@ def _row(account: Account, management: Management) -> list[str]:
         spelled(account.name),
         account.room or "?",
         account.vhost or "none",
-        "what somebody set by hand" if account.room is None else may,
+        "set by hand" if account.room is None else may,
         "" if account.expires is None else moment(account.expires),
         str(len(management.connections(account.name))),
     ]
 
 
 def _grant(settings: Settings, name: str, *, send_only: bool, address: str | None, apply: bool) -> str:
-    """Show or run what lets a guest in on other brokers; returns the invitation's line."""
+    """Show or run the commands that admit a guest; returns the invitation's line."""
     from kchat.hosting import inviting
 
     say = speaker(quiet=False)
@@ -209,7 +209,7 @@ def _grant(settings: Settings, name: str, *, send_only: bool, address: str | Non
     if granted.needs_room:
         host.declare_room()
     if granted.steps and not apply:
-        say("run these, or the same with --apply:")
+        say("run these commands, or let --apply run them:")
     for step in granted.steps:
         if apply:
             step.run(host)
@@ -228,7 +228,7 @@ def _grant(settings: Settings, name: str, *, send_only: bool, address: str | Non
 
 
 def _picture(line: str) -> str:
-    """The QR code for a terminal, two rows of modules in a line, light on dark whatever the terminal's own colours are."""
+    """The QR code for a terminal, two rows of modules in a line, always light on dark."""
     import io
     import os
 

@@ -1,4 +1,4 @@
-"""A display that has the whole screen: its keys, and the screen given back while it is stopped and when it is killed."""
+"""A full-screen display: its keys, and restoring the screen while the process is stopped and when it is killed."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _REDRAW, _END = b"\x0c", b"q"  # Ctrl+L
 
 
 class Screen:
-    """Holds a terminal for a display: takes keys, and gives all back when the process stops or ends.
+    """Holds a terminal for a display: takes keys, and restores everything when the process stops or ends.
 
     Arguments:
-        display: has the screen.
+        display: draws on the screen.
         title: as for :meth:`kchat.display.Display.open`.
         descriptor: an open file on the terminal.
     """
@@ -34,20 +34,20 @@ class Screen:
         self._continued = False
 
     def open(self) -> None:
-        """Take the keyboard, then the screen: in the background the first of them stops the process."""
+        """Take the keyboard, then the screen. In the background, taking the keyboard stops the process."""
         if self._keyboard.take():
             self._display.hint = "q ends"
         self._display.open(self._title)
 
     def close(self) -> None:
-        """Give both back; the keyboard first, since that does not wait for a terminal that is stopped."""
+        """Give both back; the keyboard first, because that does not block on a stopped terminal."""
         self._keyboard.close()
         self._display.close()
 
     def ended(self) -> bool:
-        """Do what signals and keys asked for since the last time; returns whether one of them was to end it.
+        """Do what signals and keys have asked for since the last call; returns whether one of them was to end it.
 
-        Called from the loop, so that the display is not in the middle of something.
+        Called from the loop, between two things that the display does.
         """
         if self._stop_asked:
             self._stop_asked = False
@@ -78,7 +78,7 @@ class Screen:
 
 @contextmanager
 def full_screen(display: FullScreen, title: str, descriptor: int) -> Iterator[Screen]:
-    """Open a display on a terminal, and close it at the end of the block, whatever ends that."""
+    """Open a display on a terminal, and close it at the end of the block, also after an error."""
     screen = Screen(display, title, descriptor)
     numbers = [signal.SIGTSTP, signal.SIGCONT, signal.SIGQUIT, signal.SIGHUP]
     ours = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]  # as nohup has it

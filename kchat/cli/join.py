@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _FINGERPRINT = re.compile(r"sha256:[0-9a-f]{64}")
 _BLANKS = re.compile("[\\s\u2800]{2,}|[^\\S ]|\u2800")
-"""All but a single space; with the Braille cell that has no dots."""
+"""Everything blank but a single space, the Braille cell without dots included."""
 
 _NAME_COLUMNS, _VALUE_COLUMNS = 14, 60
 """Columns of a terminal for a row's name, and for its value before that goes on in the next line."""
@@ -74,7 +74,7 @@ def command(
     text = _from_standard_input() if invitation == "-" else invitation
     if text.strip().strip("<>\"'`").lower().startswith(SCHEME) or "://" not in text:
         if room is not None:
-            raise click.UsageError("An invitation names its room; --room goes with a connection URL.")
+            raise click.UsageError("An invitation names its room; --room is for connection URLs.")
         joined = Invitation.decode(text)
         joining.check(joined)
     else:
@@ -92,13 +92,13 @@ def command(
             "not authorised: the invitation has expired", hint="ask the room's host for a new one"
         )
     if not yes and not terminal.confirm("Join this room?", otherwise="--yes"):
-        say("not joined; nothing is stored")
+        say("not joined, and nothing was saved")
         return 1
     with inviting.guest_settings(joined, connect_timeout) as settings:
         inviting.try_out(settings, send_only=joined.send_only, tell=say)
     profile, kept = profile_changes.join(joined, name, shown=planned)
-    say(f"it works. Stored as profile {profile.name}" + (f", the password {kept}" if kept else ""))
-    Settings.resolve(profile=profile.name)  # what was stored can be read
+    say(f"it works: saved as profile {profile.name}" + (f", the password {kept}" if kept else ""))
+    Settings.resolve(profile=profile.name)  # the saved profile can be read
     overruling = [variable for variable in _OVERRULING if os.environ.get(variable)]
     if overruling:
         use = shlex.join(["kchat", "send", f"--profile={profile.name}"])
@@ -109,13 +109,13 @@ def command(
 
 
 def _show(joined: Invitation, planned: Plan, say: Callable[[object], None]) -> None:
-    """Tell all that an invitation says, and what of it is a change to a profile that is there."""
+    """Say all that an invitation says, and what it changes in an existing profile."""
     from kchat.display.escaping import cautious_cells, take_columns, width
     from kchat.display.escaping import display_name as short
     from kchat.hosting.joining import describe
     from kchat.message.unprintable import escape_unprintable
 
-    # A long name would go on in the terminal's next line, and could look like a row there.
+    # A long name would wrap, and its second line could look like a row.
     where = ";".join(map(str, joined.brokers))
     say(
         f"joining {short(joined.room, _VALUE_COLUMNS)} at {where}"
@@ -128,11 +128,11 @@ def _show(joined: Invitation, planned: Plan, say: Callable[[object], None]) -> N
     for change, (before, after) in planned.changes.items():
         rows.append(("CHANGES", f"{change}: from {before} to {after}"))
     for name, value in rows:
-        # Nothing in a value may look like another row: its only blanks are single spaces, and further lines are marked.
+        # A value must not look like another row: its only blanks are single spaces, and further lines are marked.
         rest = _BLANKS.sub(lambda found: "␣" * len(found[0]), escape_unprintable(value, keep_newlines=False))
         lead = f"  {name:<{_NAME_COLUMNS}} "
         while rest:
-            whole = _FINGERPRINT.match(rest)  # in one piece, to be compared
+            whole = _FINGERPRINT.match(rest)  # kept in one piece, for comparing
             part = whole[0] if whole else take_columns(rest, _VALUE_COLUMNS, cautious_cells) or rest
             say(lead + part)
             rest, lead = rest[len(part) :], "  " + "·" * max(_NAME_COLUMNS, width(name)) + " "
@@ -148,7 +148,7 @@ def _from_standard_input() -> str:
     try:
         return sys.stdin.read(2 * LONGEST)
     except UnicodeDecodeError:
-        return ""  # not an invitation, as bytes that are not text are not
+        return ""  # bytes that are not text are not an invitation either
 
 
 def _of_url(url: str, room: str | None) -> Invitation:
@@ -159,5 +159,5 @@ def _of_url(url: str, room: str | None) -> Invitation:
         check_joined_url(part.strip())
     settings = Settings.resolve(url=url, room=room, environ={})
     if len({broker.password for broker in settings.brokers}) > 1:
-        raise errors.SettingsError("the URLs to join have one password, which is stored for all of them")
+        raise errors.SettingsError("the URLs to join must have the same password")
     return Invitation(settings.brokers, settings.room, settings.broker.password)

@@ -1,4 +1,4 @@
-"""The keyboard of a terminal whose screen a display has: what is typed is not echoed there, and some keys do something."""
+"""The keyboard of a terminal with a full-screen display: keys are not echoed, and some of them have a meaning."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _SEQUENCE = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|O.|[^\[O]|$)", re.DOTALL)
 
 
 class Keyboard:
-    """Takes the keys of the terminal behind a file descriptor. Without a terminal there are none.
+    """Takes the keys of the terminal behind a file descriptor. Without a terminal it returns none.
 
-    Ctrl+C, Ctrl+Z and Ctrl+S go on doing what they do.
+    Ctrl+C, Ctrl+Z and Ctrl+S keep their meaning.
 
     Arguments:
         descriptor: an open file on the terminal.
@@ -27,13 +27,13 @@ class Keyboard:
         self._before: list[Any] | None = None
         # A separate file, so that nobody else's reads become non-blocking.
         flags = os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC
-        with suppress(OSError):  # no terminal, or one that this process may write to but not open
+        with suppress(OSError):  # not a terminal, or one that this process may write to but not open
             self._terminal = os.open(os.ttyname(descriptor), flags)
 
     def take(self) -> bool:
         """Stop the echo, and get keys as they are typed; returns whether that worked.
 
-        In the background this stops the process until it is in the foreground, as SIGTTOU does with every such program.
+        In the background this stops the process until it is in the foreground: SIGTTOU.
         """
         if self._terminal is None:
             return False
@@ -50,7 +50,7 @@ class Keyboard:
         return True
 
     def give_back(self) -> None:
-        """Leave the terminal as it was before :meth:`take`. May be called twice, and does not wait for anything."""
+        """Restore the terminal as it was before :meth:`take`. May be called twice, and does not block."""
         before, self._before = self._before, None
         if self._terminal is None or before is None or self._is_background():
             return
@@ -58,11 +58,11 @@ class Keyboard:
             termios.tcsetattr(self._terminal, termios.TCSANOW, before)
 
     def _is_background(self) -> bool:
-        """Whether somebody else has the terminal now, whose settings are none of ours."""
+        """Whether another process has the terminal now, so that its settings must stay."""
         assert self._terminal is not None
         try:
             return os.tcgetpgrp(self._terminal) != os.getpgrp()
-        except OSError:  # it is not our controlling terminal, and so nobody's foreground
+        except OSError:  # not the controlling terminal, so it has no foreground process
             return False
 
     def keys(self) -> bytes:

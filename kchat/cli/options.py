@@ -84,7 +84,7 @@ def to_settings(**options: Any) -> Settings:
     """The typed value of :func:`broker_options`, and of the timeouts that a command has besides. Nothing is contacted.
 
     Raises:
-        kchat.errors.SettingsError: they make no sense.
+        kchat.errors.SettingsError: they are not valid, or contradict each other.
     """
     refuse_misplaced_urls()
     source = click.get_current_context().get_parameter_source

@@ -1,8 +1,8 @@
-"""Passwords typed on the command line, hidden from ``ps`` as soon as they are read.
+"""Passwords typed on the command line, hidden from ``ps`` as soon as possible.
 
-Everybody on the machine can read the words that a process was started with. On Linux they are those in the process's
-memory, which may be written over (proc(5): ``arg_start`` and ``arg_end`` in ``/proc/pid/stat``); other systems keep a copy
-that cannot. For the moment before, and for the shell's history, there are ``--ask-password`` and the environment.
+Everyone on the machine can read a process's arguments. On Linux they are in the process's memory, which it can overwrite
+(proc(5): ``arg_start`` and ``arg_end`` in ``/proc/pid/stat``); other systems keep a copy. Until then they are visible, and
+the shell's history keeps them: ``--ask-password`` and the environment avoid both.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _IN_URL = re.compile(r"://[^/\s]*?:(.*)@", re.DOTALL)
 
 
 def hide_passwords(words: Iterable[str]) -> None:
-    """Write asterisks over the passwords of a command line, where the system lets a process do that.
+    """Overwrite the passwords in this process's arguments with asterisks, if the system allows it.
 
     Arguments:
         words: of the command line.
@@ -39,7 +39,7 @@ def _passwords(words: Iterable[str]) -> Iterator[str]:
         elif equals and name == _OPTION:
             yield value
         yield from _INVITATION.findall(word)
-        # Several URLs may stand in one word.
+        # One word may have several URLs in it.
         for part in word.split(";"):
             if found := _IN_URL.search(part):
                 yield found[1]
@@ -53,10 +53,10 @@ def _write_over(secrets: list[bytes]) -> None:
         start, end = int(fields[45]), int(fields[46])
         shown = Path("/proc/self/cmdline").read_bytes()
         if not start or end - start != len(shown):
-            return  # not told, or not where it is said to be
+            return  # unknown, or not where the kernel says
         for secret in secrets:
             shown = shown.replace(secret, b"*" * len(secret))
-        # proc(5). By ctypes it could be done as well, and takes two milliseconds to load.
+        # proc(5). ctypes could do it too, but takes two milliseconds to load.
         with Path("/proc/self/mem").open("r+b", buffering=0) as memory:
             memory.seek(start)
             memory.write(shown)

@@ -50,7 +50,7 @@ def list_() -> None:
 
     loaded = profiles.load()
     if not loaded.profiles:
-        speaker(quiet=False)(f"no profiles in {profiles.path()}; kchat join makes one")
+        speaker(quiet=False)(f"no profiles in {profiles.path()}: kchat join makes one")
         return
     rows = [["", "profile", "room", "broker", "until"]]
     for profile in loaded.profiles.values():
@@ -133,7 +133,7 @@ def remove(name: str) -> None:
 
 
 def _masked(profile: Profile) -> str:
-    """The URL, safe to show also where somebody wrote a password into it by hand."""
+    """The URL, safe to show even if somebody wrote a password into it by hand."""
     from kchat.config.settings import Broker
 
     return ";".join(map(str, Broker.parse_all(profile.url)))

@@ -34,8 +34,8 @@ def command(names: tuple[str, ...], management_url: str | None, **broker: Any) -
     from kchat.message.lookalikes import spelled
 
     settings = to_settings(**broker)
-    if not settings.transport.guests.has_accounts_of_ours:
-        raise click.UsageError("Only RabbitMQ's accounts can be ended by kchat.")
+    if not settings.transport.guests.makes_accounts:
+        raise click.UsageError("kchat can only end accounts on RabbitMQ.")
     management = administrator(settings, management_url)
     say = speaker(quiet=False)
     failed = None
@@ -43,7 +43,7 @@ def command(names: tuple[str, ...], management_url: str | None, **broker: Any) -
         try:
             ended = accounts.revoke(management, name, vhost=settings.broker.vhost)
         except (NotFound, Refused) as error:
-            # The others are not to stay because of one.
+            # One failure does not keep the other accounts.
             if isinstance(error, NotAuthorised):
                 raise
             if failed is not None:
@@ -62,7 +62,7 @@ def command(names: tuple[str, ...], management_url: str | None, **broker: Any) -
 
 
 def _what_else(ended: Ended) -> str:
-    """``, 2 connections closed, 1 queue deleted``; nothing where there was neither."""
+    """``, 2 connections closed, 1 queue deleted``; only what is not zero."""
     counts = {
         "connection": (ended.connections, "closed"),
         "queue": (sum(each.kind == "queue" for each in ended.removed), "deleted"),

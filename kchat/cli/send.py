@@ -129,7 +129,7 @@ def _standard_input() -> int:
 
 
 def _typed(text: str) -> str:
-    """An argument's text; bytes that are not UTF-8 become visible escapes, as those of standard input do."""
+    """An argument's text; bytes that are not UTF-8 become visible escapes, as in standard input."""
     return os.fsencode(text).decode("utf-8", "backslashreplace")
 
 
@@ -163,18 +163,17 @@ def _send_all(
     endless: bool = False,
     meter: bool = True,
 ) -> int:
-    """Send a stream; tell what was refused as it happens, and the sum at the end. Returns the exit code.
+    """Send a stream; report each refusal as it happens, and the totals at the end. Returns the exit code.
 
-    Asked to stop, it takes no more messages, and waits for the confirmations of those that it has for as long as a
-    signal allows.
+    When asked to stop, it takes no more messages, and waits for outstanding confirmations as long as the signal allows.
 
     Arguments:
         sender: the sender, not open yet.
         messages: the stream.
         stop: whether a signal has asked to stop.
-        quiet: whether to tell only what was refused.
-        endless: whether nobody waits for its end.
-        meter: whether a count may be shown meanwhile, where somebody watches: not beside what somebody types.
+        quiet: whether to report only refusals.
+        endless: whether the stream has no end, so that stopping it is success.
+        meter: whether to show a count on a terminal; not while a person types there.
     """
     from kchat.cli import DONE, FAILED, INTERRUPTED
 

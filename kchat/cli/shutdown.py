@@ -1,4 +1,4 @@
-"""Ending by a signal: at once when it is safe, at the next pause otherwise, by force when that takes too long."""
+"""Ending by a signal: at once when safe, else at the next pause, and by force when that takes too long."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from functools import partial
 from types import FrameType
 
 GRACE = 1.0
-"""Seconds to come to an end in order after the first signal."""
+"""Seconds for an orderly end after the first signal."""
 
 _IMPORTING = "<frozen importlib._bootstrap>"
-"""What Python calls the file of the code that imports."""
+"""The file name of Python's import code."""
 
 
 def _postpone(number: int, frame: FrameType | None) -> bool:
-    """Whether a signal came in the middle of an import; it is raised again as soon as that is over.
+    """Whether a signal came during an import; if so, it is raised again when the import is done.
 
-    An import that is interrupted leaves half a package behind, over which the next one stumbles; and what is raised in
-    Python's own callbacks there is lost, with a traceback. A second signal does not wait.
+    An interrupted import leaves half a package behind, which breaks the next one; and an exception raised in Python's own
+    callbacks there is lost, with a traceback. A second signal does not wait.
 
     Arguments:
         number: the signal's.
-        frame: what it has interrupted.
+        frame: the code that it interrupted.
     """
     importer = None
     while frame is not None:
@@ -45,24 +45,24 @@ def _raise_again(number: int, frame: FrameType, _event: str, _what: object) -> N
 
 
 def _trace_nothing(_frame: FrameType, _event: str, _what: object) -> None:
-    """Nothing: without a function for new frames Python does not look at those of frames that run."""
+    """Nothing: Python only calls the trace functions of running frames if there is one for new frames."""
 
 
 def interrupt(number: int, frame: FrameType | None) -> None:
     """The handler of SIGINT outside of :func:`stop_by_signal`.
 
     Raises:
-        KeyboardInterrupt: at once, or when an import that is going on is over.
+        KeyboardInterrupt: at once, or at the end of an import.
     """
     if not _postpone(number, frame):
         raise KeyboardInterrupt
 
 
 class Stop:
-    """Whether a signal has asked to stop; called, it answers.
+    """Whether a signal has asked to stop; call it to ask.
 
     Arguments:
-        once: only the first signal counts: what it interrupts then cleans up, and is not interrupted in that.
+        once: only the first signal counts, so that the cleanup after it is not interrupted.
     """
 
     def __init__(self, *, once: bool = False) -> None:
@@ -78,7 +78,7 @@ class Stop:
         """The signal handler.
 
         Raises:
-            KeyboardInterrupt: nothing is going on that has to be finished, or it has had its time.
+            KeyboardInterrupt: nothing has to be finished, or its time is over.
         """
         if (self.asked and self._once) or _postpone(number, frame):
             return
@@ -86,19 +86,19 @@ class Stop:
             self.asked = True
             raise KeyboardInterrupt
         self.asked = True
-        # What is blocked by then, in a pipe that nobody reads or a connect that nobody answers, is not waited for.
+        # After that, nothing is waited for: neither a pipe that nobody reads nor a connect that nobody answers.
         signal.setitimer(signal.ITIMER_REAL, GRACE)
 
 
 @contextmanager
 def stop_by_signal(*, cleans_up: bool = False) -> Iterator[Stop]:
-    """Let SIGINT and SIGTERM end the block. Within it, set ``gentle`` where there is something to be finished first.
+    """Let SIGINT and SIGTERM end the block. Within it, set ``gentle`` when something has to be finished first.
 
-    Ends without an error where the signals ask for it.
+    A block that is ended by these signals raises no error.
 
     Arguments:
-        cleans_up: the block leaves something behind unless it cleans up: a terminal that is closed (SIGHUP) ends it as
-            the others do, and no further signal interrupts it.
+        cleans_up: the block has to clean up: closing the terminal (SIGHUP) ends it as well, and no further signal
+            interrupts it.
     """
     stop = Stop(once=cleans_up)
     numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGALRM]

@@ -1,8 +1,7 @@
 """Lines on standard error, made safe: they may hold text that came from a broker.
 
-What is said there never decides about messages. :func:`guard_standard_error` puts a stream in front of it that cannot
-fail: a reader that is gone, a full disk, a terminal that has vanished or a pipe that nobody empties cost the lines that
-could not be written, and nothing else.
+It never affects messages: :func:`guard_standard_error` puts a stream in front of it that cannot fail. If the reader is
+gone, the disk full, the terminal closed or a pipe not emptied, lines are lost, and nothing else.
 """
 
 from __future__ import annotations
@@ -18,14 +17,14 @@ from typing import TextIO
 from kchat.transports.poller import new_poller
 
 PATIENCE = 1.0
-"""Seconds to wait for a standard error that takes nothing now; after that what it does not take is dropped."""
+"""Seconds to wait for a standard error that is blocked; after that, lines are dropped."""
 
 _PIECE = getattr(select, "PIPE_BUF", 512)
-"""Bytes that a pipe which says that it takes more takes without blocking (POSIX, ``write``)."""
+"""Bytes that a pipe reported as writable accepts without blocking (POSIX, ``write``)."""
 
 
 class _NeverFails(io.RawIOBase):
-    """A file descriptor to write to, whatever has become of it.
+    """A file descriptor to write to, in whatever state it is.
 
     Arguments:
         descriptor: of standard error.
@@ -48,7 +47,7 @@ class _NeverFails(io.RawIOBase):
         return os.isatty(self._descriptor)
 
     def write(self, data: bytes | bytearray | memoryview) -> int:  # type: ignore[override]  # the buffers that io gives
-        """Write what it takes; returns the size of all, as if it had taken all."""
+        """Write what can be written; returns the size of all data, as if all had been written."""
         rest = memoryview(data).cast("B")
         size = len(rest)
         try:
@@ -56,23 +55,23 @@ class _NeverFails(io.RawIOBase):
             while rest and self._takes_more(ends):
                 try:
                     rest = rest[os.write(self._descriptor, rest[:_PIECE]) :]
-                except BlockingIOError:  # another process took the room that there was
+                except BlockingIOError:  # another process filled the pipe first
                     continue
-            # A reader that did not read for that long is not waited for again until it reads.
+            # A reader that did not read in that time is only waited for again after it has read.
             self._patience = 0.0 if rest else PATIENCE
         except OSError:
             pass
         return size
 
     def _takes_more(self, ends: float) -> bool:
-        """Whether it takes a piece before that moment."""
+        """Whether it becomes writable before that moment."""
         waiting = new_poller()
         waiting.register(self._descriptor, select.POLLOUT)
         return bool(waiting.poll(int(max(0.0, ends - monotonic()) * 1000)))
 
 
 def guard_standard_error() -> None:
-    """From now on nothing that this process says on standard error can fail, block for long, or end up in another file.
+    """From now on nothing that is written to standard error can fail, block for long, or end up in another file.
 
     Called once, before anything is opened.
     """
@@ -80,13 +79,13 @@ def guard_standard_error() -> None:
         try:
             os.fstat(descriptor)
         except OSError:
-            # Closed by the parent process. The next file to be opened, a room's maybe, would be written to as this one.
+            # Closed by the parent process. The next file to be opened, maybe a room's, would get its number.
             os.open(os.devnull, os.O_RDWR)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(
                 errors="backslashreplace"
-            )  # what the terminal's encoding does not have is escaped
+            )  # characters that the terminal's encoding lacks are escaped
     if sys.stderr is not None and os.name != "nt":
         sys.stderr = io.TextIOWrapper(
             _NeverFails(sys.stderr.fileno()),
@@ -97,7 +96,7 @@ def guard_standard_error() -> None:
 
 
 def can_show(text: str, stream: TextIO | None) -> bool:
-    """Whether a stream's encoding has these characters, so that they come out as themselves."""
+    """Whether a stream's encoding has these characters."""
     try:
         text.encode(getattr(stream, "encoding", None) or "utf-8")
     except (UnicodeEncodeError, LookupError):

@@ -11,34 +11,34 @@ from kchat.errors import KchatError
 _CHUNK = 256 * 1024
 
 _LONGEST = 64 * 1024 * 1024
-"""Bytes of a line that are kept; no broker takes a message as large, so the rest need not be read to refuse it."""
+"""Maximum bytes of a line that are kept: no broker accepts a message that large, so the rest does not matter."""
 
 
 def read_lines(descriptor: int, *, pause: float = 0.2) -> Iterator[str | None]:
-    """The lines of a file descriptor as they come, without their line ends; the last one may lack its own.
+    """The lines of a file descriptor as they arrive, without line ends; the last one may lack its own.
 
     Bytes that are not UTF-8 become visible escapes (backslash, x, ff), so that nothing is lost.
 
     Arguments:
         descriptor: where to read.
-        pause: seconds without input after which ``None`` is yielded, so that the consumer gets to do other things.
+        pause: seconds without input after which ``None`` is yielded, so that the consumer can do other things.
 
     Yields:
         Lines, and ``None`` at pauses.
 
     Raises:
-        kchat.errors.KchatError: it cannot be read, or not to its end. Half a line before that is not a message.
+        kchat.errors.KchatError: it cannot be read to its end. Half a line before the failure is not a message.
     """
     rest = bytearray()
     while True:
-        # Confirmations are collected whenever input is not there at once, and every pause after that.
+        # Confirmations are collected whenever input is not available at once, and then after each pause.
         wait = 0.0
         while not select.select([descriptor], [], [], wait)[0]:
             yield None
             wait = pause
         try:
             chunk = os.read(descriptor, _CHUNK)
-        except BlockingIOError:  # somebody else with the same input was faster
+        except BlockingIOError:  # another process that reads the same input was faster
             continue
         except OSError as error:
             raise _unreadable(error, rest) from error
@@ -59,7 +59,7 @@ def read_lines(descriptor: int, *, pause: float = 0.2) -> Iterator[str | None]:
 
 def _unreadable(error: OSError, rest: bytearray) -> KchatError:
     half = "; half a line was not sent" if rest else ""
-    # EBADF: nohup, for one, opens an input that can only be written to.
+    # EBADF: nohup, for example, opens standard input for writing only.
     return KchatError(f"standard input cannot be read: {error.strerror or error}{half}")
 
 

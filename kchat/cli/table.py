@@ -1,4 +1,4 @@
-"""A table on standard output, its text made safe: it may have come from a broker."""
+"""A table on standard output, made safe to show: its text may come from a broker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Questions at the terminal, whatever standard input and output are."""
+"""Questions at the terminal, even if standard input and output are something else."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from kchat.errors import SettingsError
 
 
 def confirm(question: str, *, otherwise: str) -> bool:
-    """Ask a question that is answered with yes or no, at the terminal itself: standard input may be a file or a pipe.
+    """Ask a yes-or-no question at the terminal itself: standard input may be a file or a pipe.
 
     Arguments:
         question: the question.
-        otherwise: the option that answers it where there is no terminal.
+        otherwise: the option that answers it without a terminal.
 
     Returns:
         Whether the answer was yes; Enter alone, or the end of input, means no.
 
     Raises:
-        SettingsError: there is no terminal.
+        SettingsError: no terminal is available.
         KeyboardInterrupt: Ctrl+C.
     """
     try:
@@ -31,7 +31,7 @@ def confirm(question: str, *, otherwise: str) -> bool:
     with os.fdopen(descriptor, "r+b", buffering=0) as terminal:
         import termios
 
-        # What was pasted along with the invitation answers nothing.
+        # Text pasted after the invitation must not answer the question.
         termios.tcflush(descriptor, termios.TCIFLUSH)
         terminal.write(f"{question} [y/N] ".encode())
         return bytes(terminal.read(1024)).strip().lower() in (b"y", b"yes")

@@ -108,7 +108,7 @@ class Subscriber:
         if (last is not None or since is not None) and not capabilities.history:
             raise errors.SettingsError(
                 f"a room on {settings.transport.name} keeps no history, so there is nothing to begin with",
-                hint="leave --last and --since out",
+                hint="leave {last} and {since} out",
             )
         self.prefetch = max(1, prefetch)
         self._last = last

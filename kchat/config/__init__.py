@@ -1,1 +1,1 @@
-"""Which room on which broker: URLs, settings, TLS options, profiles, secrets."""
+"""The choice of room and broker: URLs, settings, TLS options, profiles, secrets."""

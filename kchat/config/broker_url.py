@@ -91,6 +91,6 @@ def tls_of(found: UrlOptions, beside: TlsOptions | None) -> TlsOptions | None:
     if own is not None and beside:
         raise SettingsError(
             "options for TLS stand in the URL and beside it",
-            hint="use those beside it: --tls-ca and such",
+            hint="use those beside it: {tls_ca} and the like",
         )
     return beside if own is None else own

@@ -1,7 +1,6 @@
 """Secrets in the system's keyring, where the ``keyring`` library is installed and finds one that works.
 
-``pip install "kombu-chat[keyring]"`` brings it. What it does, and which one it takes, is its own affair:
-https://keyring.readthedocs.io.
+``pip install "kombu-chat[keyring]"`` installs it. The library chooses the keyring: https://keyring.readthedocs.io.
 """
 
 from __future__ import annotations
@@ -15,21 +14,21 @@ if TYPE_CHECKING:
     from keyring.backend import KeyringBackend
 
 SERVICE = "kchat"
-"""What the secrets' owner is called in the keyring."""
+"""The service name of the secrets in the keyring."""
 
 _RECOMMENDED = 1
-"""Below this priority a backend is a stopgap that keeps secrets in the clear, or none at all."""
+"""A backend with a lower priority stores secrets in plain text, or not at all."""
 
 
 def put(name: str, secret: str) -> str | None:
     """Store a secret.
 
     Arguments:
-        name: by which it is found again.
+        name: the name of the secret.
         secret: the secret.
 
     Returns:
-        What the keyring is called; None where there is none, or it does not give the secret back.
+        The name of the keyring; None if there is no keyring, or it does not return the secret.
     """
     backend = _backend()
     if backend is None:
@@ -45,10 +44,10 @@ def put(name: str, secret: str) -> str | None:
 
 
 def get(name: str) -> str:
-    """A secret that was stored.
+    """Read a stored secret.
 
     Raises:
-        SettingsError: it is not there, or the keyring does not give it.
+        SettingsError: it is missing, or the keyring does not return it.
     """
     backend = _backend()
     if backend is None:
@@ -72,7 +71,7 @@ def get(name: str) -> str:
 
 
 def delete(name: str) -> None:
-    """Forget a secret; nothing happens where it is not there.
+    """Delete a secret, if it is stored.
 
     Raises:
         SettingsError: the keyring refuses.
@@ -91,7 +90,7 @@ def delete(name: str) -> None:
 
 
 def _backend() -> KeyringBackend | None:
-    """The keyring that the library chose, if it is one to rely on."""
+    """The keyring that the library chose, if it is a reliable one."""
     if find_spec("keyring") is None:
         return None
     import keyring

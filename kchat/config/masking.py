@@ -1,4 +1,4 @@
-"""Passwords kept out of what is shown, wherever they were typed: one mechanism for every error and every line."""
+"""Masks passwords in everything that is shown, wherever they were typed: one mechanism for every error and line."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _SECRETS = re.compile(
 
 
 def mask(text: str) -> str:
-    """Text with the passwords of its URLs, and what its invitations hold, replaced by ``***``.
+    """Replace the passwords of URLs, and the contents of invitations, by ``***``.
 
     Arguments:
-        text: anything that is about to be shown; each line by itself.
+        text: any text to show; each line is masked separately.
 
     Returns:
-        The text; where a URL was mistyped, rather too little of it than its password.
+        The text; of a mistyped URL, rather too little than its password.
     """
     if "//" not in text and ":/" not in text and "%2f%2f" not in text.lower():
         return text
@@ -35,7 +35,7 @@ def mask(text: str) -> str:
 
 
 def holds_password(text: str) -> bool:
-    """Whether there is a password in it that :func:`mask` hides."""
+    """Whether the text has a password that :func:`mask` hides."""
     return mask(text) != text
 
 

@@ -1,4 +1,4 @@
-"""Profiles: brokers and rooms under a name, in a TOML file of the user's, so that commands need no options.
+"""Profiles: brokers and rooms with a name, in a TOML file of the user, so that commands need no options.
 
 ::
 
@@ -13,7 +13,7 @@
     expires = 2026-05-01T12:00:00Z                    # when the account ends
     tls_pin = "sha256:..."                            # and tls_ca, tls_cert, tls_key: files (PEM)
 
-``url`` alone has to be there. The file may be edited by hand: comments stay, and a key that is not known is an error.
+Only ``url`` is required. The file may be edited by hand: comments are kept, and an unknown key is an error.
 """
 
 from __future__ import annotations
@@ -64,10 +64,10 @@ class Profile:
 
     Attributes:
         name: of the profile.
-        url: the connection URL, or several joined by ``;``; the account's password stands elsewhere.
+        url: the connection URL, or several joined by ``;``, without the account's password.
         room: the room; None for the default.
         username: the name to go by in the room; None for the login name.
-        password: the account's, where it stands in the file; never shown.
+        password: the account's, if it is in the file; never shown.
         keyring: whether the password is in the system's keyring.
         send_only: whether the account may send and nothing else.
         expires: when the account ends, in UNIX seconds; None for never, or not known.
@@ -85,7 +85,7 @@ class Profile:
     tls: TlsOptions = field(default_factory=TlsOptions)
 
     def secret(self) -> str | None:
-        """The account's password, wherever it is; None for an account without one.
+        """The account's password, from the file or the keyring; None for an account without one.
 
         Raises:
             SettingsError: the keyring does not give it.
@@ -98,7 +98,7 @@ class Profile:
 
     @property
     def holds_secret(self) -> bool:
-        """Whether a password stands in the file, in its place or, by hand, in the URL."""
+        """Whether the file has a password, as ``password`` or, added by hand, in the URL."""
         return self.password is not None or re.search(r"://[^/]*:[^/]*@", self.url) is not None
 
     def tls_with(self, typed: TlsOptions | None) -> TlsOptions | None:
@@ -132,7 +132,7 @@ class Profile:
         if not broker.password:
             raise SettingsError(
                 f"the profile {self.name!r} has no password for {broker}",
-                hint="join the room once more, or type the password: --ask-password",
+                hint="join the room once more, or type the password: {password}",
             )
 
     def check_files(self, brokers: Iterable[Broker]) -> None:
@@ -168,7 +168,7 @@ class Profile:
 
     @property
     def key(self) -> str:
-        """What its password is called in the keyring; another URL has another one."""
+        """The name of its password in the keyring; another URL has another one."""
         return f"profile {self.name}, {self.url}"
 
 
@@ -207,10 +207,10 @@ def path() -> Path:
 
 
 def load() -> Profiles:
-    """Read the file. One that is not there is empty; finding that out costs one look.
+    """Read the file. A missing file is empty.
 
     Raises:
-        SettingsError: it cannot be read, holds what makes no sense, or others can change it, or read a password in it.
+        SettingsError: it cannot be read or is not valid, or others can change it, or read a password in it.
     """
     file = path()
     try:
@@ -278,10 +278,10 @@ def _seconds(point: datetime, where: str) -> int:
 
 
 def chosen(environ: Mapping[str, str]) -> Profile | None:
-    """The profile of a command that names no broker: ``KCHAT_PROFILE``, else the one in use, else None.
+    """The profile of a command without a broker: ``KCHAT_PROFILE``, else the one in use, else None.
 
     Raises:
-        SettingsError: there is no such profile, or the file makes no sense.
+        SettingsError: the profile does not exist, or the file is not valid.
     """
     named = environ.get("KCHAT_PROFILE")
     if not named and not _has_home():

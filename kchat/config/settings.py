@@ -188,7 +188,7 @@ def _check_not_empty(**options: object) -> None:
     """An empty value, such as of a variable that is not set, names nothing, and must not come to mean another room."""
     for option, value in options.items():
         if value is not None and not value:
-            raise SettingsError(f"the {option} is empty", hint=f"give it a value, or leave --{option} out")
+            raise SettingsError(f"the {option} is empty", hint=f"give it a value, or leave {{{option}}} out")
 
 
 def _first(*values: float | None) -> float:

@@ -55,11 +55,11 @@ class TlsOptions:
         if self.pin is not None:
             object.__setattr__(self, "pin", _normal_pin(self.pin))
         if self.key is not None and self.cert is None:
-            raise SettingsError("a TLS key needs its certificate", hint="add --tls-cert")
+            raise SettingsError("a TLS key needs its certificate", hint="add {tls_cert}")
         if self.insecure and (self.pin or self.ca):
             raise SettingsError(
                 "either the server's certificate is checked or it is not",
-                hint="leave out --tls-insecure, or --tls-ca and --tls-pin",
+                hint="leave out {tls_insecure}, or {tls_ca} and {tls_pin}",
             )
 
     def __bool__(self) -> bool:

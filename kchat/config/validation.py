@@ -46,7 +46,7 @@ def check_username(username: str) -> None:
         SettingsError: it is empty, too long or has control characters.
     """
     if not username or not username.strip():
-        raise SettingsError("a sender needs a username", hint="name one with --username")
+        raise SettingsError("a sender needs a username", hint="name one with {username}")
     if has_control(username):
         raise SettingsError(f"the username {username!a} has control characters in it")
     if len(username.encode()) > MAX_BYTES:

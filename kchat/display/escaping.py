@@ -1,7 +1,6 @@
 """Text for the rows of a terminal: how wide it is, names, and blocks of several lines.
 
-What is unsafe in it is escaped by :mod:`kchat.message.unprintable`, what is too long is cut by
-:mod:`kchat.message.truncation`.
+:mod:`kchat.message.unprintable` escapes what is unsafe, :mod:`kchat.message.truncation` truncates what is too long.
 """
 
 from __future__ import annotations
@@ -14,9 +13,9 @@ from kchat.message.truncation import LONGEST, truncate, truncation_mark, utf8_si
 from kchat.message.unprintable import escape, escape_unprintable
 
 NAME_WIDTH = 32
-"""The most columns of a terminal that a name takes."""
+"""Maximum width of a name in columns of a terminal."""
 
-# A colon, or what looks like one, before a space ends the name for a reader: of "bob: I quit", for instance.
+# To a reader, a colon (or a character that looks like one) before a space ends the name, as in "bob: I quit".
 _COLON = re.compile(
     "[:\u02d0\u02f8\u0589\u05c3\u0703\u0704\u1361\u16ec\u1803\u1809\u205a\u2236\u2982\ua789\ufe13\ufe55\uff1a](?= |$)"
 )
@@ -37,7 +36,7 @@ def cells(character: str) -> int:
     from unicodedata import category, east_asian_width
 
     if character == "\ufe0f":
-        return 1  # it may make the symbol in front wide
+        return 1  # it may make the preceding symbol wide
     if category(character) in ("Mn", "Me", "Cf"):
         return 0
     return 2 if east_asian_width(character) in "WF" or _WIDE.match(character) else 1
@@ -55,7 +54,7 @@ def cautious_cells(character: str) -> int:
 
 @lru_cache(maxsize=4096)
 def most_cells(character: str) -> int:
-    """The most columns that any terminal gives a character: some draw Greek and Cyrillic wide, or marks by themselves."""
+    """Maximum width of a character in any terminal: some draw Greek and Cyrillic wide, or marks separately."""
     from unicodedata import category
 
     if character.isascii():
@@ -64,7 +63,7 @@ def most_cells(character: str) -> int:
 
 
 def width(text: str, cells: Callable[[str], int] = cells) -> int:
-    """How many columns text from :func:`visible` takes in a terminal; sequences of emoji may take less.
+    """Width of safe text in columns of a terminal; sequences of emoji may be narrower.
 
     Arguments:
         text: safe text.
@@ -74,19 +73,19 @@ def width(text: str, cells: Callable[[str], int] = cells) -> int:
 
 
 def display_name(username: str | None, columns: int = NAME_WIDTH) -> str:
-    r"""A name for a row of the display: in one line, short, and not to be mistaken for more than a name.
+    r"""A name for a row of the display: on one line, short, and nothing that a reader could mistake for text.
 
     Arguments:
-        username: what the sender claims; None for nobody, who is ``?``.
-        columns: the most columns that it may take; a longer one ends in ``…``. Default :data:`NAME_WIDTH`.
+        username: the name that the sender gave; None for no name, shown as ``?``.
+        columns: maximum width in columns; a longer name ends in ``…``. Default :data:`NAME_WIDTH`.
 
     Returns:
-        The name, safe for a terminal, with single spaces, and with a colon that could be taken for its end
-        escaped (``bob\x3a hello``). Empty names are ``""``, and somebody who claims to be ``?`` is ``\x3f``.
+        The name, safe for a terminal, with single spaces, and with a colon that looks like its end
+        escaped (``bob\x3a hello``). An empty name is ``""``, and the name ``?`` is ``\x3f``.
     """
     if username is None:
         return "?"
-    # No name of this width is longer, with all the marks that it may have; and the cache holds no long ones.
+    # A name of this width is not longer, with all possible marks; and the cache holds no long names.
     return _name(username[: 8 * columns], columns, len(username) > 8 * columns)
 
 
@@ -103,7 +102,7 @@ def _name(username: str, columns: int, cut: bool) -> str:  # noqa: FBT001 - part
 
 
 def take_columns(text: str, columns: int, cells: Callable[[str], int] = cells) -> str:
-    """The beginning of safe text, as much as fits the columns, counted as by :func:`width`."""
+    """The beginning of safe text that fits the columns, counted as by :func:`width`."""
     if text.isascii():
         return text[: max(0, columns)]
     for end, character in enumerate(text):
@@ -114,12 +113,12 @@ def take_columns(text: str, columns: int, cells: Callable[[str], int] = cells) -
 
 
 def indent_block(text: str, indent: str = "", *, total: int | None = None) -> str:
-    """A message's text for a display: limited, safe, without newlines at its end, its further lines indented.
+    """A message's text for a display: truncated, safe, without newlines at its end, all lines but the first indented.
 
     Arguments:
-        text: the text as it came.
-        indent: what each line but the first begins with. Default nothing.
-        total: as for :func:`limit`.
+        text: the text as received.
+        indent: put before each line but the first. Default nothing.
+        total: as for :func:`kchat.message.truncation.truncate`.
 
     Returns:
         Text of at most :data:`LONGEST` bytes.
@@ -129,12 +128,12 @@ def indent_block(text: str, indent: str = "", *, total: int | None = None) -> st
         total = utf8_size(text) if total is None else total
         cut = truncate(text, total=total)
         if cut is not text:
-            # The mark is safe; what is in front of it may be ASCII, which is quickly seen to be safe.
+            # The mark is safe; the text before it may be ASCII, which is quick to check.
             ending = truncation_mark(total)
             text = cut.removesuffix(ending)
     shown = escape_unprintable(text) + ending
     if "\n" in shown:
         shown = shown.rstrip("\n").replace("\n", "\n" + indent)
-    if len(shown) * 4 > LONGEST:  # escapes are longer than what they stand for
+    if len(shown) * 4 > LONGEST:  # escapes are longer than the characters that they replace
         shown = truncate(shown, total=utf8_size(text) if total is None else total)
     return shown

@@ -1,4 +1,4 @@
-"""The mode ``json``: one JSON object a line, in ASCII, for programs."""
+"""The mode ``json``: one JSON object per line, in ASCII, for programs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from kchat.message import Message
 
 WHOLE = 2 << 20
-"""The largest body, in bytes, that is written whole. Of a larger one the line has what the other modes show."""
+"""Maximum size of a body that is written whole, in bytes. Of a larger one the line has what the other modes show."""
 
 _LONGEST_NAME = 1024
 _encode = json.JSONEncoder(separators=(",", ":")).encode
@@ -25,12 +25,12 @@ class Json(Lines):
 
     - ``username``, ``message``, ``id``, ``sent_at`` as in :class:`kchat.Message`, the time as on the wire;
     - ``received_at``: when kchat showed it, by this machine's clock, in the same form;
-    - ``account``: the authenticated account that the broker vouches for, or null;
-    - ``verified``: true when ``username`` is that account's own name;
-    - ``redelivered``: true when the broker had delivered the message before;
+    - ``account``: the authenticated account, if the broker has checked it, or null;
+    - ``verified``: true if ``username`` is the name of that account;
+    - ``redelivered``: true if the broker has delivered the message before;
     - ``problem``: why the body is not a kchat message, or null;
-    - ``body_base64``: the body, where it is not text;
-    - ``cut``: the body's bytes, where ``message`` was cut and other keys were left out, since they are over 2 MiB;
+    - ``body_base64``: the body, if it is not text;
+    - ``cut``: the body's size in bytes, if it is over 2 MiB: ``message`` is truncated, and other keys are left out;
     - the body's other keys. Those with a name from this list are in an object ``extra``, so that a sender can
       neither claim an account nor hide a problem.
     """  # noqa: D415 - ends in a list

@@ -1,4 +1,4 @@
-"""What the displays have in common that write a line, or a few, for each message."""
+"""The common part of displays that write one or more lines per message."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from kchat.display.escaping import cautious_cells, most_cells, take_columns, wid
 from kchat.display.output import Output
 
 INDENT = " " * 9 + "| "
-"""In front of a message's further lines: none of them can pass for the beginning of another message."""
+"""Put before all lines of a message but the first, so that none of them looks like another message."""
 
 _SHORT_INDENT = "| "
 _NARROWEST = 20  # a column of text that is narrower than this gets the short indent
 
-# DEC private mode 7, wrapping at the right margin. Without it what a terminal draws wider than is usual is cut off, and
-# cannot begin a line.
+# DEC private mode 7, wrapping at the right margin. Without it, text that a terminal draws wider than usual is cut off
+# instead of beginning a line.
 _NO_WRAP = "\x1b[?7l"
 _WRAP = "\x1b[?7h"
 
-# There Greek, Cyrillic and much else may be wide, as it was in these scripts' own character sets (UAX 11, ambiguous).
+# In these locales Greek, Cyrillic and other scripts may be wide, as in their own character sets (UAX 11, ambiguous).
 _WIDE_LOCALES = ("zh", "ja", "ko")
 _COLORS = (
     6,
@@ -44,8 +44,9 @@ class Lines:
     Arguments:
         stream: where to write.
         color: whether to use colour. Default None: on a terminal, unless ``NO_COLOR`` is set.
-        mark_unverified: whether a name that nobody vouches for gets a mark (:mod:`kchat.display.names`). Default no.
-        own: the viewer's account. People who share it cannot be told apart, so it is not named.
+        mark_unverified: whether a name that the broker has not checked gets a mark (:mod:`kchat.display.names`). Default
+            no.
+        own: the viewer's account. It is not shown, since people who share it cannot be told apart.
     """
 
     def __init__(
@@ -81,17 +82,17 @@ class Lines:
         """Nothing: standard output is for messages, and may be read by a program."""
 
     def close(self) -> None:
-        """Forget what was not flushed: it was not acknowledged either, and belongs to the next reader."""
+        """Discard unflushed messages: they are not acknowledged either, and go to the next reader."""
         self._output.discard()
 
     def _write(self, lead: str, columns: int, text: str, behind: str = "") -> None:
-        """Write a message's line or lines. Nothing of it stands at a terminal's left margin but the lead and the indent.
+        """Write a message's lines. On a terminal only the lead and the indent are at the left margin.
 
         Arguments:
-            lead: what is in front of the text.
-            columns: the most that the lead takes in any terminal.
+            lead: the text before the message's.
+            columns: maximum width of the lead in any terminal.
             text: as from :func:`kchat.display.escaping.block` with the indent of this display.
-            behind: what follows the text; dim where there is colour.
+            behind: the text after the message's; dim on terminals with colour.
         """
         room = self._columns
         if not room or ("\n" not in text and text.isascii() and columns + len(text) + len(behind) <= room):
@@ -137,16 +138,16 @@ def wrap(
 ) -> str:
     """Break lines where a terminal would, or after the word before.
 
-    So what follows can be indented: otherwise a message of the right length has a second line on the screen that
+    So the rest can be indented: otherwise a message of the right length could have a second row on the screen that
     looks like another message.
 
     Arguments:
         text: safe text.
-        columns: those of the terminal.
-        start: how many of them the first line does without. Default 0.
-        indent: what goes in front of the rest of a broken line. Default nothing.
-        cells: how wide characters are, as for :func:`kchat.display.escaping.width`. Default: symbols, about which
-            terminals disagree, as wide as in any.
+        columns: width of the terminal.
+        start: columns that are already used in the first line. Default 0.
+        indent: put before the rest of a broken line. Default nothing.
+        cells: the width of a character, as for :func:`kchat.display.escaping.width`. Default: symbols, about which
+            terminals disagree, have their maximum width.
     """
     lines: list[str] = []
     room = columns - start
@@ -154,7 +155,7 @@ def wrap(
         rest, lead = line, ""
         # With at most four marks to a character, this number of characters is wider than the row.
         while len(piece := take_columns(rest[: 8 * max(room, 1)], room, cells)) < len(rest):
-            # A character has to go on each line, however narrow, but on one that begins with something else.
+            # Each line has at least one character, however narrow, except one that begins with something else.
             piece = _to_word(piece, rest) or (rest[0] if lines or not start else "")
             lines.append(lead + piece)
             rest = rest[len(piece) :].lstrip(" ")
@@ -176,7 +177,7 @@ def _to_word(piece: str, rest: str) -> str:
 
 
 def color_of(shown: str) -> int:
-    """The colour of a name, as a number from 0 to 15 of a terminal's palette; the same for it everywhere."""
+    """The colour of a name, as a number from 0 to 15 of a terminal's palette; always the same for the same name."""
     return _COLORS[crc32(shown.encode()) % len(_COLORS)]
 
 

@@ -1,12 +1,12 @@
-r"""Who said it, for people: the one rule by which a display tells what the broker vouches for.
+r"""The sender of a message, as displays show it: the one rule for verified and unverified names.
 
-Anybody can claim any username in a body; the account is what the broker has checked.
+Anybody can write any username into a body; the account is what the broker has checked.
 
 ======================  =====================  ========================================
 the broker has checked  the name is            shown
 ======================  =====================  ========================================
 an account              the account's own      ``ada``
-the looker's own        another                ``ada`` in lines, which scripts read; it is one account for all
+the viewer's own        another                ``ada`` in lines, which scripts read; all share one account
 an account              another                ``ada (via guest)``
 nothing                 any                    ``ada ?``, or ``ada`` without ``mark_unverified``
 nothing                 not there              ``?``
@@ -21,23 +21,22 @@ from kchat.display.escaping import NAME_WIDTH, cautious_cells, display_name, wid
 from kchat.message.lookalikes import is_own_name, spelled
 
 UNVERIFIED = " ?"
-"""Behind a name that nobody vouches for."""
+"""Follows a name that is not verified."""
 
 _LEAST = 4
-"""Columns that a shortened name keeps beside the account; with less room there is only the doubt."""
+"""Columns that a shortened name keeps beside the account; with less room only the mark is shown."""
 
 
 def signature(
     username: str | None, account: str | None, *, mark_unverified: bool, columns: int = 0
 ) -> tuple[str, str]:
-    """The name and what is behind it, both safe for a terminal; the latter is shown dim where there is colour.
+    """The name and its mark, both safe for a terminal; the mark is dim on terminals with colour.
 
     Arguments:
-        username: what the sender claims; None for nobody.
-        account: what the broker vouches for; None for nothing.
-        mark_unverified: whether a name that nobody vouches for gets a mark.
-        columns: the most that both may take together; what is behind the name is never cut off. Default: as much as
-            two names take.
+        username: the name that the sender gave; None for no name.
+        account: the account that the broker has checked; None for none.
+        mark_unverified: whether a name that the broker has not checked gets a mark.
+        columns: maximum width of both together; the mark is never truncated. Default: the width of two names.
     """
     behind = unverified_suffix(username, account, mark_unverified=mark_unverified)
     if not columns:
@@ -50,7 +49,7 @@ def signature(
 
 
 def unverified_suffix(username: str | None, account: str | None, *, mark_unverified: bool) -> str:
-    """What has to be said behind a name; nothing where the name is the account's own, and nobody takes it for another."""
+    """The mark of a name; empty if the name is the account's own, and nobody mistakes it for another."""
     if account is None:
         return UNVERIFIED if mark_unverified and username is not None else ""
     if username is not None and is_own_name(username, account):

@@ -13,10 +13,10 @@ from kchat.transports.poller import new_poller
 
 
 class Output:
-    """Holds back what is written until :meth:`flush`, and then writes whole lines.
+    """Buffers text until :meth:`flush`, and then writes whole lines.
 
-    A file, pipe or terminal is written to directly, so that a process which is killed leaves no half line: to a
-    pipe in pieces of whole lines that POSIX promises to write at once (``PIPE_BUF``; longer lines have to go in
+    A file, pipe or terminal is written to directly, so that a killed process leaves no half line: to a
+    pipe in pieces of whole lines that POSIX writes atomically (``PIPE_BUF``; longer lines go in
     parts). Characters that the stream's encoding does not have are escaped.
 
     Arguments:
@@ -28,7 +28,7 @@ class Output:
         self._encoding = getattr(stream, "encoding", None) or "utf-8"
         self._held: list[str] = []
         self.write = self._held.append
-        """Hold back a piece of text; pieces are joined as they are."""
+        """Buffer a piece of text; pieces are joined as they are."""
         self.descriptor = _descriptor(stream)
         self.is_terminal = self.descriptor is not None and os.isatty(self.descriptor)
         is_pipe = self.descriptor is not None and stat.S_ISFIFO(os.fstat(self.descriptor).st_mode)
@@ -36,11 +36,11 @@ class Output:
 
     @property
     def color(self) -> bool:
-        """Whether colour is welcome: on a terminal that has it, unless ``NO_COLOR`` is set."""
+        """Whether to use colour: on a terminal with colour, unless ``NO_COLOR`` is set."""
         return self.is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
     def size(self) -> tuple[int, int] | None:
-        """Columns and lines of the terminal now; None when it is none, or does not say."""
+        """Columns and lines of the terminal now; None if it is not a terminal, or its size is unknown."""
         if not self.is_terminal or self.descriptor is None:
             return None
         try:
@@ -50,11 +50,11 @@ class Output:
         return (columns, lines) if columns and lines else None
 
     def flush(self) -> None:
-        """Write what was held back, all of it, however long that takes.
+        """Write all buffered text, however long that takes.
 
         Raises:
-            BrokenPipeError: nobody reads any more.
-            OSError: a full disk, and what else writing may meet. What was held back is gone then.
+            BrokenPipeError: the reader is gone.
+            OSError: a full disk, or another error of writing. The buffered text is lost then.
         """
         if not self._held:
             return
@@ -64,7 +64,7 @@ class Output:
             self._stream.write(data.decode(self._encoding))
             self._stream.flush()
             return
-        self._stream.flush()  # what others wrote comes first
+        self._stream.flush()  # text that others have written comes first
         start = 0
         while start < len(data):
             end = len(data)
@@ -74,7 +74,7 @@ class Output:
             start = end
 
     def discard(self) -> None:
-        """Forget what was held back."""
+        """Discard the buffered text."""
         self._held.clear()
 
 
@@ -98,7 +98,7 @@ def _write_all(descriptor: int, data: memoryview) -> None:
 
 
 class Reader:
-    """The reader of a descriptor; it can be gone without anything being written.
+    """The reader of a descriptor: whether it is gone, without writing anything.
 
     A pipe and a terminal say so themselves, and so does a socket that the other end has closed. A TCP socket may only know
     that nothing more comes from there, which is all that TCP tells of a closed one. Of a socket on this machine
@@ -127,7 +127,7 @@ class Reader:
         if self._socket is None:
             return False
         try:
-            # Nothing is sent. Linux says here, and nowhere else, that the other end takes nothing more.
+            # Nothing is sent. Only here, Linux reports that the other end accepts nothing more.
             self._socket.send(b"", getattr(socket, "MSG_DONTWAIT", 0) | getattr(socket, "MSG_NOSIGNAL", 0))
         except (BrokenPipeError, ConnectionError):
             return True

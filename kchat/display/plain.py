@@ -1,4 +1,4 @@
-"""The default mode: ``12:04:05 ada: hello``, a line for each message."""
+"""The default mode: ``12:04:05 ada: hello``, a line per message."""
 
 from __future__ import annotations
 
@@ -20,9 +20,8 @@ _NARROWEST_NAME = 4  # columns, with what is behind it
 class Plain(Lines):
     """The local time when the message was sent (or arrived, if it does not say), its username, its text.
 
-    Further lines of a message are indented: ``         | further``. On a terminal so is what does not fit a line.
-    With colour each name has its own, and the time is dim. What stands behind a name says what the broker does not
-    vouch for: see :mod:`kchat.display.names`.
+    Lines after the first are indented: ``         | further``; on a terminal, so are rows after the first.
+    With colour, each name has its own, and the time is dim. :mod:`kchat.display.names` explains the marks of names.
     """
 
     def __init__(self, stream: TextIO, **options: Any) -> None:
@@ -69,7 +68,7 @@ class Plain(Lines):
         return known
 
     def _sign(self, username: str | None, account: str | None) -> tuple[str, str]:
-        """The name and what is behind it; on a terminal in one row with the time, in any that draws it as wide as may be."""
+        """The name and its mark; on a terminal short enough for one row with the time, however wide it is drawn."""
         room = most = max(_NARROWEST_NAME, self._columns - _TIME - len(": ")) if self._columns else 0
         while True:
             shown, behind = signature(username, account, mark_unverified=self._mark_unverified, columns=room)

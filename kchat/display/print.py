@@ -18,11 +18,10 @@ _RECEIVED = "Received "
 
 
 class Print(Lines):
-    r"""The body as it came, made safe for a terminal: what is not text is shown as ``\xff``.
+    r"""The body as received, made safe for a terminal: bytes that are not text are shown as ``\xff``.
 
-    Behind it stands the account, as in ``Received {...} (via guest)``, where it is not the viewer's account and
-    the body does not begin with its name, or names somebody else besides. On a terminal a ``?`` stands there where nothing
-    was checked.
+    The account follows, as in ``Received {...} (via guest)``, if it is not the viewer's and the body does not begin
+    with its name, or has another name as well. On a terminal, a ``?`` follows if the broker has checked no account.
     """
 
     def show(self, message: Message) -> None:
@@ -43,7 +42,7 @@ class Print(Lines):
 
 
 def _names(body: bytes, username: str) -> bool:
-    """Whether a reader of the body sees this username where a program does: at its beginning, and nowhere another.
+    """Whether a reader of the body sees the same username as a program: at its beginning, and no other.
 
     JSON may have a key twice, of which the last counts, and may write any character as an escape.
     """

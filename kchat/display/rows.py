@@ -1,4 +1,4 @@
-"""The rows of the mode ``rich`` where there is no screen to draw on: as they come, the newest last."""
+"""The rows of the mode ``rich`` without a screen to draw on: in the order of arrival, the newest last."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MARK = "| "
 
 
 class Rows(Lines):
-    """Columns for the name, the time and the message. On a terminal that cannot be drawn on, nothing wraps by itself."""
+    """Columns for the name, the time and the message. On a terminal that cannot be drawn on, kchat breaks the rows."""
 
     def open(self, title: str) -> None:  # noqa: ARG002 - there is no place for it
         """Write the header."""
@@ -40,7 +40,7 @@ class Rows(Lines):
 
 
 def when(seconds: float, columns: int) -> str:
-    """Date and time, or as much of it as there is room for."""
+    """Date and time, or the part that fits."""
     return time.strftime(
         {FULL_TIME: "%Y-%m-%d %H:%M:%S", 8: "%H:%M:%S"}.get(columns, "%H:%M"), local(seconds)
     )

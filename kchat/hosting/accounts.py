@@ -1,8 +1,8 @@
 """Accounts on RabbitMQ for the guests of one room: made, listed, ended.
 
-An account of kchat's has the tag ``kchat``. What it may do, and where, stands in its permissions, from which it is read
-back; when it ends stands in a second tag, ``kchat-expires=2026-05-01T12:00:00Z``. RabbitMQ gives tags that it does not know
-no meaning. Accounts without the tag are not touched.
+An account that kchat made has the tag ``kchat``. What it may do, and where, is read back from its permissions; a second tag
+says when it ends, ``kchat-expires=2026-05-01T12:00:00Z``. RabbitMQ ignores tags that it does not know. kchat changes no
+account without its tag.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from kchat.hosting import leftovers
 from kchat.hosting.rights import NOTHING, of_guest, of_older_member, room_of
 from kchat.message.lookalikes import normalised, spelled
 from kchat.transports.amqp.room import QUEUE_PREFIX
-from kchat.transports.guests import check_account_name, check_no_twin
+from kchat.transports.guests import check_account_name, check_no_lookalike
 
 if TYPE_CHECKING:
     from kchat.config.settings import Settings
@@ -40,21 +40,21 @@ CLOSE_SECONDS = 10.0
 """How long closing an account's connections may take. A second is usual."""
 
 REPLAYS = "x-recent-history"
-"""A type of exchange, of a plug-in of RabbitMQ's, that publishes old messages again, as they were."""
+"""A type of exchange, from a RabbitMQ plug-in, that publishes old messages again, unchanged."""
 
 
 @dataclass(frozen=True)
 class Account:
-    """An account of kchat's, as it stands on the broker.
+    """An account that kchat made, as the broker has it.
 
     Attributes:
         name: of the account.
         vhost: the virtual host that it may use; empty if none.
-        room: the room; None where its rights are not kchat's, or not any more.
+        room: the room; None if somebody has changed its rights by hand.
         send_only: whether it may send and nothing else.
         expires: when it ends, in UNIX seconds; None for never.
-        reaches_others: whether it has the rights of an older kchat, by which it reaches the queues of other members.
-        more_tags: those that kchat does not give. They make it more than a guest, and kchat does not end it.
+        reaches_others: whether it has the rights that an older kchat gave, with which it can use other members' queues.
+        more_tags: tags that kchat does not give. They make it more than a guest, so kchat does not end it.
     """
 
     name: str
@@ -77,8 +77,8 @@ class Ended:
 
     Attributes:
         connections: how many it had.
-        removed: its own queues and exchanges, which are deleted.
-        left: queues and exchanges that may be its own, and may be others'.
+        removed: its queues and exchanges, which were deleted.
+        left: queues and exchanges that may be this account's or others'.
     """
 
     connections: int
@@ -103,14 +103,14 @@ def create(
         name: of the account.
         send_only: whether it may send and nothing else. Default: it may listen too.
         expires: when it ends, in UNIX seconds. Default: never.
-        max_connections: maximum number of its connections; of channels it may have twice as many.
+        max_connections: maximum number of its connections; the maximum of channels is twice that.
 
     Returns:
         Its password, 192 random bits.
 
     Raises:
-        kchat.errors.Refused: there is an account of that name, kchat's or not, or one whose name looks like it.
-        kchat.errors.SettingsError: the name or the room is not one to make accounts for.
+        kchat.errors.Refused: an account of that name exists, or one whose name looks like it.
+        kchat.errors.SettingsError: the name or the room is not valid for accounts.
         kchat.errors.BrokerError: see :meth:`kchat.transports.amqp.management.Management.request`.
     """
     check_account_name(name)
@@ -122,7 +122,7 @@ def create(
             f"there is an account {name!r} on {settings.broker} already",
             hint=f"end it first with: {command_for('revoke', name)}" if ours else "choose another name",
         )
-    check_no_twin(name, (user["name"] for user in management.users()), settings.broker)
+    check_no_lookalike(name, (user["name"] for user in management.users()), settings.broker)
     password = secrets.token_urlsafe(24)
     tags = (TAG,) if expires is None else (TAG, _EXPIRES_TAG + _stamp(expires))
     allowed = of_guest(settings.room, name, send_only=send_only)
@@ -135,9 +135,9 @@ def create(
         management.limit(name, "max-channels", 2 * max_connections)
         if not send_only:
             with suppress(errors.NotFound):  # the room is not open yet
-                leftovers.mend_shared_exchange(management, settings.broker.vhost, settings.room)
+                leftovers.repair_shared_exchange(management, settings.broker.vhost, settings.room)
     except BaseException:
-        # Half an account is of no use, and its name would be taken.
+        # Half an account is useless, and would block its name.
         with suppress(errors.BrokerError):
             management.delete_user(name)
         raise
@@ -145,7 +145,7 @@ def create(
 
 
 def find(management: Management, name: str) -> Account | None:
-    """An account of kchat's, or None where there is none of that name, or one that kchat did not make."""
+    """The account of that name, or None if there is none that kchat made."""
     user = management.user(name)
     if user is None or TAG not in user["tags"]:
         return None
@@ -153,7 +153,7 @@ def find(management: Management, name: str) -> Account | None:
 
 
 def all_accounts(management: Management) -> list[Account]:
-    """All accounts of kchat's on the broker, in all rooms, by their names."""
+    """All accounts on the broker that kchat made, in all rooms, sorted by name."""
     ours = [user for user in management.users() if TAG in user["tags"]]
     granted = management.all_permissions()
     found = [_account(user["name"], user["tags"], granted.get(user["name"], [])) for user in ours]
@@ -177,8 +177,8 @@ def _more_tags(tags: list[str]) -> tuple[str, ...]:
     return tuple(tag for tag in tags if tag and tag != TAG and not tag.startswith(_EXPIRES_TAG))
 
 
-def mend_room(management: Management, settings: Settings, accounts: list[Account]) -> bool:
-    """See to what the members of a room share: :func:`kchat.hosting.leftovers.mend_shared_exchange`.
+def repair_room(management: Management, settings: Settings, accounts: list[Account]) -> bool:
+    """Repair the exchange that the members of a room share: :func:`kchat.hosting.leftovers.repair_shared_exchange`.
 
     Arguments:
         management: an administrator's access.
@@ -186,16 +186,16 @@ def mend_room(management: Management, settings: Settings, accounts: list[Account
         accounts: of :func:`all_accounts`.
 
     Returns:
-        Whether it was of no use.
+        Whether an unusable one was replaced.
     """
     vhost, room = settings.broker.vhost, settings.room
     members = _has_members(accounts, vhost, room)
-    if not members and not leftovers.is_spoilt(management, vhost, room):
+    if not members and not leftovers.is_misdeclared(management, vhost, room):
         return False
-    mended = leftovers.mend_shared_exchange(management, vhost, room)
+    repaired = leftovers.repair_shared_exchange(management, vhost, room)
     if not members:
         leftovers.release_shared_exchange(management, vhost, room)
-    return mended
+    return repaired
 
 
 def _has_members(accounts: list[Account], vhost: str, room: str) -> bool:
@@ -207,19 +207,18 @@ def revoke(
 ) -> Ended:
     """End an account, close its connections, and delete its own queues and exchanges.
 
-    An account that is gone already, but not what it left, is dealt with too: so a revocation that was interrupted can be
-    repeated.
+    It also cleans up after an account that is already deleted, so an interrupted revocation can be repeated.
 
     Arguments:
         management: an administrator's access.
         name: of the account.
-        vhost: a virtual host to look at, beside those that the account may use. Default: none.
+        vhost: a virtual host to clean up, besides those that the account may use. Default: none.
         seconds: how long closing its connections may take.
 
     Raises:
-        kchat.errors.NotFound: there is no such account, and nothing that it left.
+        kchat.errors.NotFound: there is no such account, and it left nothing.
         kchat.errors.Refused: kchat did not make it; it is more than a guest; or its connections are still open after
-            so long.
+            that time.
     """
     user = management.user(name)
     if user is None and name != normalised(name):
@@ -234,17 +233,17 @@ def revoke(
             return gone
         raise errors.NotFound(
             f"{management.url}: there is no account {spelled(name)}",
-            hint="kchat invite --list shows those that there are",
+            hint="kchat invite --list shows the accounts that kchat made",
         )
     if TAG not in user["tags"]:
         raise errors.Refused(
             f"{management.url}: kchat did not make the account {spelled(name)}, and leaves it alone",
-            hint="kchat invite --list shows those of kchat's",
+            hint="kchat invite --list shows the accounts that kchat made",
         )
     if more := _more_tags(user["tags"]):
         raise errors.Refused(
             f"{management.url}: the account {spelled(name)} is more than a guest (tag {', '.join(more)}): not ended",
-            hint="take the tag away, or delete the account, in RabbitMQ's dashboard",
+            hint="remove the tag, or delete the account, in RabbitMQ's dashboard",
         )
     return _end(management, name, "the invitation was revoked", seconds, vhost)
 
@@ -252,14 +251,14 @@ def revoke(
 def remove_expired(
     management: Management, on_removed: Callable[[Account], None] | None = None
 ) -> list[Account]:
-    """Remove the accounts of kchat's whose time is over, as :func:`revoke` does.
+    """Remove the accounts that have expired, as :func:`revoke` does.
 
     Arguments:
         management: an administrator's access.
-        on_removed: told of each one.
+        on_removed: called with each one.
 
     Returns:
-        Those that are left; those that are more than guests are among them.
+        The accounts that remain, including those that are more than guests.
     """
     left = []
     for account in all_accounts(management):
@@ -279,7 +278,7 @@ def _end(management: Management, name: str, reason: str, seconds: float, vhost: 
         permissions = management.permissions(name)
     except errors.NotFound:
         permissions = []
-    # First the account: a client whose connection is closed comes back at once.
+    # The account first: a client whose connection is closed reconnects at once.
     with suppress(errors.NotFound):
         management.delete_user(name)
     deadline = monotonic() + seconds
@@ -288,14 +287,14 @@ def _end(management: Management, name: str, reason: str, seconds: float, vhost: 
         management.close_connections(name, reason)
         if monotonic() > deadline:
             raise errors.Refused(
-                f"{management.url}: the account {name!r} is gone, and {len(open_still)} of its connections still open",
+                f"{management.url}: {name!r} is deleted, but {len(open_still)} of its connections are still open",
                 hint="close them in RabbitMQ's dashboard",
             )
         sleep(0.1)
-    # Then what it left: with an open connection it could make it again.
+    # Then its queues: with an open connection it could make them again.
     ended = Ended(len(seen))
     for place in {granted["vhost"] for granted in permissions} | ({vhost} if vhost is not None else set()):
-        with suppress(errors.NotFound):  # there is no such virtual host any more
+        with suppress(errors.NotFound):  # the virtual host is gone
             ended.removed.extend(leftovers.remove_owned(management, place, name))
     for granted in permissions:
         _close_room(management, granted, ended)
@@ -303,21 +302,21 @@ def _end(management: Management, name: str, reason: str, seconds: float, vhost: 
 
 
 def _close_room(management: Management, granted: dict[str, str], ended: Ended) -> None:
-    """See to what the members of a room share, after one of them has gone."""
+    """Repair what the members of a room share, after one of them has gone."""
     vhost, found = granted["vhost"], room_of(granted["write"])
     if found is None or found[1]:
         return
     room = found[0]
     if of_older_member(room).are(granted):
         ended.left.extend(leftovers.ownerless(management, vhost, room))
-    with suppress(errors.NotFound):  # the room is not open now: who opens it next finds nothing spoilt in it
-        leftovers.mend_shared_exchange(management, vhost, room)
+    with suppress(errors.NotFound):  # the room is not open now, and is made afresh next time
+        leftovers.repair_shared_exchange(management, vhost, room)
     if not _has_members(all_accounts(management), vhost, room):
         leftovers.release_shared_exchange(management, vhost, room)
 
 
 def warnings(management: Management, name: str, *, send_only: bool) -> list[str]:
-    """What the host should know about an account that was made, a line each.
+    """What the host should know about a new account, a line each.
 
     Arguments:
         management: an administrator's access.
@@ -341,14 +340,14 @@ def command_for(verb: str, name: str) -> str:
 
 
 def check_shareable(room: str) -> None:
-    """A room whose exchange could pass for a queue of another room's would be open to that room's members.
+    """A room whose exchange is named like another room's queue would be open to that room's members.
 
     Raises:
         kchat.errors.SettingsError: it is such a room.
     """
     if room.startswith(QUEUE_PREFIX):
         raise errors.SettingsError(
-            f"the room {room!r} cannot be shared: names that begin with {QUEUE_PREFIX!r} are those of queues",
+            f"the room {room!r} cannot be shared: names that begin with {QUEUE_PREFIX!r} belong to queues",
             hint="choose another room with {room}",
         )
 

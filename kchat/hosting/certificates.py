@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
 CA_DAYS = 3650
-"""The CA outlives many of the certificates that it signs."""
+"""Days that the CA is valid: longer than the certificates that it signs."""
 
 DAYS = 825
-"""Days that a certificate is valid by default: what clients that are strict about it take at most."""
+"""Days that a certificate is valid by default: the most that strict clients accept."""
 
 ALWAYS = ("localhost", "127.0.0.1", "::1")
-"""Names that a server's certificate bears in any case: its own machine talks to it too."""
+"""Names in every server's certificate, for clients on its own machine."""
 
 _BACKDATED = timedelta(hours=1)
 """For clients whose clock is behind."""
@@ -38,12 +38,12 @@ class Made:
     """What :func:`make_server` and :func:`make_client` have written.
 
     Attributes:
-        ca: the CA's certificate; public, what clients trust (``--tls-ca``).
+        ca: the CA's certificate; public, what clients trust (``tls_ca``).
         certificate: the certificate, PEM.
         key: its private key, PEM, readable by its owner alone.
-        pin: the certificate's fingerprint, for ``--tls-pin``.
+        pin: the certificate's fingerprint, for clients to pin.
         names: the host names and addresses in it, or the client's name.
-        until: the end of its validity.
+        until: when it expires.
     """
 
     ca: Path
@@ -55,16 +55,16 @@ class Made:
 
 
 def make_server(folder: Path, hosts: Iterable[str], *, days: int = DAYS, renew: bool = False) -> Made:
-    """Write ``server.pem`` and ``server-key.pem``, and ``ca.pem`` and ``ca-key.pem`` where there are none yet.
+    """Write ``server.pem`` and ``server-key.pem``, and ``ca.pem`` and ``ca-key.pem`` if they are missing.
 
     Arguments:
         folder: where to; made with mode 0700 if it is missing.
         hosts: names and addresses that clients use, besides :data:`ALWAYS`.
         days: how long the certificate is valid, default 825.
-        renew: replace the server's certificate that is there. Its pin becomes another one.
+        renew: replace an existing certificate. The pin changes.
 
     Raises:
-        SettingsError: there is one already; a name is not a host name; the folder cannot be written.
+        SettingsError: it exists already; a name is not a host name; the folder cannot be written.
         MissingExtra: cryptography is not installed.
     """
     from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -73,7 +73,7 @@ def make_server(folder: Path, hosts: Iterable[str], *, days: int = DAYS, renew: 
     alternatives = [_general_name(name) for name in names]
     if (folder / "server.pem").exists() and not renew:
         raise SettingsError(
-            f"{folder / 'server.pem'} is there already", hint="{renew} makes another one, with another pin"
+            f"{folder / 'server.pem'} exists already", hint="{renew} replaces it, and changes the pin"
         )
     return _make(folder, "server", names, alternatives, ExtendedKeyUsageOID.SERVER_AUTH, days)
 
@@ -85,22 +85,20 @@ def make_client(folder: Path, name: str, *, days: int = DAYS, renew: bool = Fals
         folder: of the CA, see :func:`make_server`.
         name: the account, up to 64 characters (RFC 5280 appendix A.1); letters, digits, ``.``, ``_``, ``-`` and ``@``.
         days: how long the certificate is valid, default 825.
-        renew: replace one that is there.
+        renew: replace an existing one.
 
     Raises:
-        SettingsError: there is one already; the name will not do; the folder cannot be written.
+        SettingsError: it exists already; the name is not valid; the folder cannot be written.
         MissingExtra: cryptography is not installed.
     """
     from cryptography.x509.oid import ExtendedKeyUsageOID
 
     if not re.fullmatch(r"[A-Za-z0-9_@][A-Za-z0-9._@-]{0,63}", name):
         raise SettingsError(
-            f"{name!r} is not a name for a client's certificate: it may have letters, digits, '.', '_', '-' and '@'"
+            f"{name!r} is not a valid name for a client's certificate: use letters, digits, '.', '_', '-' and '@'"
         )
     if (folder / f"client-{name}.pem").exists() and not renew:
-        raise SettingsError(
-            f"{folder / f'client-{name}.pem'} is there already", hint="{renew} makes another one"
-        )
+        raise SettingsError(f"{folder / f'client-{name}.pem'} exists already", hint="{renew} replaces it")
     return _make(folder, f"client-{name}", (name,), [], ExtendedKeyUsageOID.CLIENT_AUTH, days)
 
 
@@ -114,7 +112,7 @@ def require() -> None:
         import cryptography  # noqa: F401 - to see whether it is there
     except ModuleNotFoundError as error:
         raise MissingExtra(
-            "certificates are made by a library that is not installed",
+            "making certificates needs a library that is not installed",
             hint='install it with: pip install "kombu-chat[tls]"',
         ) from error
 
@@ -155,7 +153,7 @@ def _make(
         if alternatives:
             builder = builder.add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
         certificate = builder.sign(ca_key, hashes.SHA256())
-        # The key first: a certificate without its key would be of no use, and in the way.
+        # The key first: a certificate without its key would be useless, and block the next attempt.
         _write(folder / f"{stem}-key.pem", _pem(key), 0o600)
         _write(folder / f"{stem}.pem", certificate.public_bytes(Encoding.PEM), 0o644)
     except OSError as error:
@@ -171,7 +169,7 @@ def _make(
 
 
 def _authority(folder: Path) -> tuple[Certificate, Any]:
-    """The CA of the folder, made now where there is none."""
+    """The CA of the folder, made now if it is missing."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
@@ -180,7 +178,7 @@ def _authority(folder: Path) -> tuple[Certificate, Any]:
     if certificate_file.exists() != key_file.exists():
         missing = key_file if certificate_file.exists() else certificate_file
         raise SettingsError(
-            f"{missing} is missing: without it nothing more can be signed", hint="take an empty folder"
+            f"{missing} is missing, and nothing can be signed without it", hint="use an empty folder"
         )
     if certificate_file.exists():
         try:
@@ -239,7 +237,7 @@ def _key_usage(*, ca: bool) -> Any:
 
 
 def _new_key() -> Any:
-    """ECDSA on P-256: taken by every TLS 1.2 and 1.3, fast, and short."""
+    """ECDSA on P-256: every TLS 1.2 and 1.3 accepts it, and it is fast and short."""
     from cryptography.hazmat.primitives.asymmetric import ec
 
     return ec.generate_private_key(ec.SECP256R1())
@@ -254,7 +252,7 @@ def _pem(key: Any) -> bytes:
 
 
 def _write(path: Path, data: bytes, mode: int) -> None:
-    """Whole or not at all, and never readable by others for a moment."""
+    """All or nothing, and at no moment readable by others."""
     draft = path.with_name(f".{path.name}.new")
     draft.unlink(missing_ok=True)
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:

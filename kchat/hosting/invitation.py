@@ -4,10 +4,10 @@
 
     kchat://1.<base64url>
 
-``1`` is the version. What is behind the dot is a row of fields, each a byte for its kind, its length (two bytes, network
-order) and its value, and at the end the first four bytes of the SHA-256 of the version and the row. It has only
-characters that no shell, mail or chat program touches, and is short enough for a QR code. The checksum is there to
-recognise a mangled paste; it does not keep anybody from making invitations.
+``1`` is the version. After the dot come the fields, each a byte for its kind, its length (two bytes, network order) and its
+value, and at the end the first four bytes of the SHA-256 of the version and the fields. No shell, mail or chat program
+changes its characters, and it is short enough for a QR code. The checksum recognises a mangled paste; it does not stop
+anyone from making invitations.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from kchat.message.times import LATEST
 SCHEME = "kchat://"
 VERSION = "1"
 LONGEST = 64 * 1024
-"""Characters of an invitation: enough for a chain of certificates, and nothing to fear."""
+"""Maximum characters of an invitation: enough for a chain of certificates."""
 
 _CHECKSUM = 4
 _TIME_BYTES = 8
@@ -45,7 +45,7 @@ class Invitation:
     """What a guest is given.
 
     Attributes:
-        brokers: where the room is, with the guest's account; the passwords in them are not used.
+        brokers: where the room is, with the guest's account; passwords in them are ignored.
         room: its name.
         password: of the account; never shown. None where the transport has no accounts.
         send_only: whether the account may send and nothing else.
@@ -89,15 +89,15 @@ class Invitation:
         return self.expires is not None and self.expires <= time.time()
 
     def __str__(self) -> str:
-        """What it is, for people; without the password."""
+        """The room and where it is, for people; without the password."""
         where = ";".join(str(broker) for broker in self.brokers)
         return f"{self.room} at {where}"
 
     def encode(self) -> str:
-        """The line to hand over. It has the password in it.
+        """The line to hand over. It contains the password.
 
         Raises:
-            SettingsError: it would be too long, which takes more certificates than a server needs.
+            SettingsError: it would be too long, with more certificates than a server needs.
         """
         fields = [(_BROKER, url_without_password(broker).encode()) for broker in self.brokers]
         if self.room != DEFAULT_ROOM:
@@ -125,10 +125,10 @@ class Invitation:
 
     @classmethod
     def decode(cls, text: str) -> Invitation:
-        """Read an invitation as it was pasted: broken into lines, in quotes or ``<>``, or among other words.
+        """Read an invitation as pasted: broken into lines, in quotes or ``<>``, or among other words.
 
         Raises:
-            SettingsError: it is not one, is mangled, or is of a newer kchat. The text never quotes it.
+            SettingsError: it is not an invitation, is mangled, or comes from a newer kchat. The error never quotes it.
         """
         whole = re.sub(r"\s+", "", text).strip("<>\"'`")
         try:
@@ -182,23 +182,23 @@ class Invitation:
 
 
 def check_joined_url(url: str) -> None:
-    """A URL to join names a place and an account, and nothing else: what a stranger wrote sets no options.
+    """A URL to join names a place and an account, and nothing else: a stranger's text must not set options.
 
     Options could lower what is trusted (``ssl_cert_reqs``), send credentials elsewhere (``api_endpoint``), or throw
     history away (``history_max_bytes``).
 
     Raises:
-        SettingsError: it has options, a fragment, or characters that URLs do not have.
+        SettingsError: it has options, a fragment, or characters that are not allowed in URLs.
     """
     place, mark, options = url.partition("?")
     if mark:
         names = ", ".join(sorted({part.partition("=")[0] for part in options.split("&")}))
         raise SettingsError(
             f"a URL to join has no options, and this one has: {names}",
-            hint="if you want them, write the profile into the file that kchat profile show names",
+            hint="if you want options, write the profile into the file that kchat profile show names",
         )
     if not place.isprintable() or re.search(r"[#\\\s]", place):
-        raise SettingsError("the URL to join has characters in it that do not belong into one")
+        raise SettingsError("the URL to join has characters that do not belong in a URL")
 
 
 def _checksum(row: bytes) -> bytes:
@@ -234,7 +234,7 @@ def _fields(row: bytes) -> dict[int, list[bytes]]:
 
 
 def _check_fields(fields: dict[int, list[bytes]]) -> None:
-    """Every field is one that kchat shows to the guest, and stands there once; brokers and certificates may be several."""
+    """Every field is one that kchat shows to the guest, and occurs once; there may be several brokers and certificates."""
     unknown = sorted(fields.keys() - set(range(_BROKER, _USERNAME + 1)))
     if unknown:
         raise SettingsError(
@@ -242,7 +242,7 @@ def _check_fields(fields: dict[int, list[bytes]]) -> None:
             hint="update kchat: pip install --upgrade kombu-chat",
         )
     if any(len(values) > 1 for kind, values in fields.items() if kind not in (_BROKER, _CA)):
-        raise SettingsError("the invitation contradicts itself: a field stands there twice", hint=_ASK_HOST)
+        raise SettingsError("the invitation contradicts itself: it has a field twice", hint=_ASK_HOST)
     right = (
         all(len(pin) == hashlib.sha256().digest_size for pin in fields.get(_PIN, ()))
         and all(flag == b"" for flag in fields.get(_SEND_ONLY, ()))
@@ -254,7 +254,7 @@ def _check_fields(fields: dict[int, list[bytes]]) -> None:
 
 def _mangled() -> SettingsError:
     return SettingsError(
-        "the invitation is damaged: something is missing or was changed on its way",
+        "the invitation is damaged: part of it is missing or was changed",
         hint="copy it once more, all of it",
     )
 

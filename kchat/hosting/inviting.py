@@ -1,6 +1,6 @@
 """What a host and a guest do around an invitation: what it contains, making the room, the first try.
 
-How brokers whose accounts kchat does not make admit a guest, is in :mod:`kchat.transports.guests`.
+How each broker admits a guest is in :mod:`kchat.transports.guests`.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ def guest_brokers(settings: Settings, address: str | None, account: str | None) 
         account: the guest's account. Default: none.
 
     Raises:
-        kchat.errors.SettingsError: the address is not one.
+        kchat.errors.SettingsError: the address is not valid.
     """
     if address is None:
-        # The host's own options are not the guests': an invitation with any is refused.
+        # The host's options are left out: an invitation with options is refused.
         return tuple(
             replace(broker, username=account, password=None, options={}) for broker in settings.brokers
         )
@@ -58,7 +58,7 @@ def guest_brokers(settings: Settings, address: str | None, account: str | None) 
 
 
 def only_here(broker: Broker) -> bool:
-    """Whether an address leads to the machine that uses it, whichever that is."""
+    """Whether an address means, on every machine, that machine itself."""
     if broker.transport.default_port is None:
         return False
     try:
@@ -76,15 +76,15 @@ def invitation(
     expires: int | None = None,
     username: str | None = None,
 ) -> Invitation:
-    """An invitation to the host's room, with what the guest needs to recognise a self-signed server.
+    """An invitation to the host's room, with what the guest needs to trust the server.
 
-    That is the host's own pin, or else the certificates of its ``--tls-ca``, or of the CA that its URL names.
+    That is the host's pin, or else the certificates of the CA that the host's options or URL name.
 
     Arguments:
         settings: the host's.
         brokers: as the guest reaches them: :func:`guest_brokers`.
         password: the guest's.
-        send_only: what the account is for.
+        send_only: whether the account may only send.
         expires: when it ends, in UNIX seconds.
         username: the name to go by in the room. Default: the account's.
 
@@ -119,7 +119,7 @@ def _read(file: str) -> str:
 
 @contextmanager
 def guest_settings(joined: Invitation, connect_timeout: float) -> Iterator[Settings]:
-    """The settings of an invitation, before it is stored; what is a file in them is there within the block.
+    """The settings of an invitation before it is stored; files that they name exist within the block.
 
     Arguments:
         joined: the invitation.

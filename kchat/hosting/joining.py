@@ -1,7 +1,7 @@
-"""What a guest does with an invitation before it is obeyed: a stranger may have made it.
+"""Checking an invitation before using it: a stranger may have made it.
 
-:func:`check` refuses what no host's ``kchat invite`` makes and what could harm, :func:`describe` tells all that is left,
-to be shown and agreed to.
+:func:`check` refuses what ``kchat invite`` never makes and what could harm; :func:`describe` says everything else in it, for
+the guest to read and agree to.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ _MAX_PATH = 4096
 
 
 def check(joined: Invitation, *, by_url: bool = False) -> None:
-    """Refuse an invitation that leads to no room of somebody else's, or to one in a way that could harm.
+    """Refuse an invitation that does not lead to another person's room, or could harm on the way.
 
     Arguments:
         joined: the invitation, its fields read.
-        by_url: whether it is a connection URL that was typed, which may be of a Redis without accounts.
+        by_url: whether it is a connection URL that was typed, which may be of a broker without accounts.
 
     Raises:
-        SettingsError: it is such an invitation. The text quotes no password.
+        SettingsError: it is such an invitation. The error never contains a password.
     """
     if len(joined.brokers) > MAX_BROKERS:
         raise SettingsError(f"an invitation names at most {MAX_BROKERS} brokers")
@@ -46,11 +46,13 @@ def check(joined: Invitation, *, by_url: bool = False) -> None:
     for broker in joined.brokers:
         # A second broker without TLS would get the password in clear as soon as the first is unreachable.
         if (broker.scheme, broker.username) != (first.scheme, first.username):
-            raise SettingsError("the brokers of an invitation have one account and one kind of connection")
+            raise SettingsError(
+                "the brokers of an invitation must have one account and one kind of connection"
+            )
         _check_broker(broker)
     if "://" in joined.room:
-        # What is shown before it is asked would read as the name of a broker.
-        raise SettingsError("the room to join has the name of a URL")
+        # In the line shown before the question it would look like a broker.
+        raise SettingsError("the name of the room to join is a URL")
     if (joined.tls_pin or joined.tls_ca) and not first.encrypted:
         raise SettingsError("the invitation names a certificate for a connection without TLS")
     if first.username is not None:
@@ -71,7 +73,7 @@ def _check_broker(broker: Broker) -> None:
     if broker.options:
         raise SettingsError(f"a URL to join has no options, and this one has: {', '.join(broker.options)}")
     if has_control(broker.path) or "\ufffd" in broker.path or len(broker.path.encode()) > _MAX_PATH:
-        raise SettingsError("the URL to join has characters in it that do not belong into one")
+        raise SettingsError("the URL to join has characters that do not belong in a URL")
     if broker.transport.default_port is None:
         return
     if broker.port is not None and not 0 < broker.port < 65536:
@@ -84,7 +86,7 @@ def _check_broker(broker: Broker) -> None:
 
 
 def _is_address(host: str) -> bool:
-    """An IP address without a zone (``fe80::1%eth0``), which has a meaning on its own machine alone."""
+    """An IP address without a zone (``fe80::1%eth0``), which only means something on its own machine."""
     try:
         return "%" not in host and bool(ipaddress.ip_address(host))
     except ValueError:
@@ -92,7 +94,7 @@ def _is_address(host: str) -> bool:
 
 
 def _check_account(joined: Invitation, *, by_url: bool) -> None:
-    """Without an account of its own a profile would log in with another's, or with the broker's default one."""
+    """A profile without an account would log in with another profile's, or with the broker's default one."""
     info = joined.brokers[0].transport
     if info.default_port is None:
         if joined.password is not None or joined.account is not None:
@@ -103,12 +105,12 @@ def _check_account(joined: Invitation, *, by_url: bool) -> None:
     if not joined.account or not joined.password:
         raise SettingsError(
             f"the {'URL' if by_url else 'invitation'} has no account with a password for {joined.brokers[0]}",
-            hint="ask the room's host for a whole one, made by kchat invite",
+            hint="ask the room's host for one made by kchat invite",
         )
 
 
 def describe(joined: Invitation) -> list[tuple[str, str]]:
-    """All that an invitation says, as pairs of a name and a value in words; of the password only that there is one."""
+    """All that an invitation says, as pairs of a name and a value in words; the password itself is left out."""
     first = joined.brokers[0]
     rows = [("room", joined.room)]
     rows += [("broker", str(broker)) for broker in joined.brokers]
@@ -119,7 +121,9 @@ def describe(joined: Invitation) -> list[tuple[str, str]]:
         rows.append(
             (
                 "encryption",
-                "TLS" if first.encrypted else "none: the password and the messages can be read on their way",
+                "TLS"
+                if first.encrypted
+                else "none: others on the way can read the password and the messages",
             )
         )
     if first.transport.needs_account or joined.account is not None:
@@ -156,11 +160,11 @@ def _certificates(pem: str | None) -> list[str]:
     try:
         ssl.create_default_context(cadata=pem)
     except (ssl.SSLError, ValueError) as error:
-        raise SettingsError("what the invitation has as a CA's certificate is not one") from error
+        raise SettingsError("the CA's certificate in the invitation is not a certificate") from error
     found = from_pem(pem)
     if any(_der_size(each) != len(each) for each in found):
-        # OpenSSL ignores what stands behind it, and the fingerprint that is shown would be of another certificate.
-        raise SettingsError("what the invitation has as a CA's certificate is not one")
+        # OpenSSL ignores what follows it, and the fingerprint shown would be that of another certificate.
+        raise SettingsError("the CA's certificate in the invitation is not a certificate")
     return [fingerprint(each) for each in found]
 
 

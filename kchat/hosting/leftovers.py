@@ -1,8 +1,8 @@
-"""What outlives a guest on RabbitMQ: an account's own queues and exchanges, and the exchange that a room's members share.
+"""What outlives a guest on RabbitMQ: the account's queues and exchanges, and the exchange that a room's members share.
 
-Queues and exchanges do not go with the account that has made them, and a queue goes on speaking: its dead letters, which
-may be due in a day, go wherever it was told. RabbitMQ does not say who has made a queue; its name does, where an account
-may make none but those under its own name: ``kchat.<room>.<account>.<more>`` (:mod:`kchat.hosting.accounts`).
+Deleting an account does not delete its queues and exchanges, and a queue can publish long after: its dead letters, which
+may be due in a day, go where its arguments say. RabbitMQ does not record who made a queue; its name shows that, because an
+account can only make queues under its own name: ``kchat.<room>.<account>.<more>`` (:mod:`kchat.hosting.accounts`).
 
 All of it is done through the management API, as an administrator.
 """
@@ -24,13 +24,13 @@ _PLAIN_KEY = "~"
 """What the API calls a binding without a routing key and arguments."""
 
 _OURS = r"^kchat\."
-"""What the names of kchat's begin with."""
+"""How the names of kchat's queues and exchanges begin."""
 
 _PASSES = 3
-"""How often to look for what an account left: what goes while the pages of a list are read hides what moves up in it."""
+"""How often to look for what an account left: deletions meanwhile move entries to pages that were read already."""
 
-_SPEAKS = "x-dead-letter-exchange"
-"""The argument by which a queue publishes messages by itself. No queue of kchat's has it."""
+_DEAD_LETTERS_TO = "x-dead-letter-exchange"
+"""The argument that makes a queue publish messages by itself. kchat's own queues never have it."""
 
 
 @dataclass(frozen=True)
@@ -40,24 +40,24 @@ class Leftover:
     Attributes:
         kind: ``queue`` or ``exchange``.
         name: of it.
-        speaks: whether messages come out of it by themselves.
+        publishes: whether it publishes messages by itself.
     """
 
     kind: str
     name: str
-    speaks: bool = False
+    publishes: bool = False
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.name!r}" + (", which has a dead letter exchange" if self.speaks else "")
+        return f"{self.kind} {self.name!r}" + (", which has a dead letter exchange" if self.publishes else "")
 
 
 def remove_owned(management: Management, vhost: str, account: str) -> list[Leftover]:
-    """Delete an account's own queues and exchanges, and with them their bindings.
+    """Delete an account's queues and exchanges, and with them their bindings.
 
     Arguments:
         management: an administrator's access.
         vhost: the virtual host.
-        account: by name; it need not be there any more.
+        account: by name; it may be deleted already.
 
     Returns:
         What was deleted.
@@ -75,9 +75,9 @@ def remove_owned(management: Management, vhost: str, account: str) -> list[Lefto
 
 
 def ownerless(management: Management, vhost: str, room: str) -> list[Leftover]:
-    """Queues and exchanges of a room that bear no account's name, as an account with an older kchat's rights may make them.
+    """Queues and exchanges of a room without an account's name, which an account with an older kchat's rights may make.
 
-    Whose they are cannot be told: the host's durable queues are among them.
+    Their owners are unknown: the host's durable queues are among them.
 
     Arguments:
         management: an administrator's access.
@@ -87,16 +87,16 @@ def ownerless(management: Management, vhost: str, room: str) -> list[Leftover]:
     start = RoomPolicy(room).queue_prefix()
     shared = Leftover("exchange", RoomPolicy(room).durable_exchange.name)
     return [
-        replace(each, speaks=each.kind == "queue" and _speaks(management, vhost, each.name))
+        replace(each, publishes=each.kind == "queue" and _publishes(management, vhost, each.name))
         for each in _all(management, vhost)
         if each.name.startswith(start) and "." not in each.name[len(start) :] and each != shared
     ]
 
 
 def _all(management: Management, vhost: str) -> list[Leftover]:
-    """Queues and exchanges that begin as kchat's do. Exclusive queues are left out: they go with their connections.
+    """Queues and exchanges that begin as kchat's do. Exclusive queues are left out: they end with their connections.
 
-    Names alone, and in pages: arguments have any size, and names any number, which would make one answer too large.
+    Names alone, and in pages: neither the size of arguments nor the number of names is bounded.
     """
     return [
         Leftover(kind, each["name"])
@@ -106,20 +106,20 @@ def _all(management: Management, vhost: str) -> list[Leftover]:
     ]
 
 
-def _speaks(management: Management, vhost: str, queue: str) -> bool:
+def _publishes(management: Management, vhost: str, queue: str) -> bool:
     wanted = {"columns": "arguments", "disable_stats": "true"}
     try:
         found = management.request("GET", "queues", vhost, queue, query=wanted)
     except errors.NotFound:
         return False
-    return isinstance(found, dict) and _SPEAKS in (found.get("arguments") or {})
+    return isinstance(found, dict) and _DEAD_LETTERS_TO in (found.get("arguments") or {})
 
 
-def mend_shared_exchange(management: Management, vhost: str, room: str) -> bool:
-    """Make the exchange that durable queues survive a restart by, where it is not there, or is not what it should be.
+def repair_shared_exchange(management: Management, vhost: str, room: str) -> bool:
+    """Make the exchange with which durable queues survive a restart, if it is missing or not what it should be.
 
-    Members may bind queues to it and may not make it: so it has to be there, and to stay when the last queue goes. A
-    binding to itself does that, by which RabbitMQ delivers nothing twice.
+    Members may bind queues to it but not make it, so it has to exist, and to stay when the last queue goes. A binding to
+    itself keeps it; RabbitMQ delivers nothing twice because of it.
 
     Arguments:
         management: an administrator's access.
@@ -127,32 +127,32 @@ def mend_shared_exchange(management: Management, vhost: str, room: str) -> bool:
         room: by name; it exists.
 
     Returns:
-        Whether there was another exchange of that name, which nobody could use.
+        Whether an exchange of that name was there that nobody could use.
     """
     name = RoomPolicy(room).durable_exchange.name
-    spoilt = is_spoilt(management, vhost, room)
-    if spoilt:
+    misdeclared = is_misdeclared(management, vhost, room)
+    if misdeclared:
         with suppress(errors.NotFound):
             management.request("DELETE", "exchanges", vhost, name)
-    if spoilt is not False:
+    if misdeclared is not False:
         right = {"type": "fanout", "durable": True, "auto_delete": True, "internal": False, "arguments": {}}
         management.request("PUT", "exchanges", vhost, name, body=right)
-    for queue in _durable_queues(management, vhost, room) if spoilt else ():
+    for queue in _durable_queues(management, vhost, room) if misdeclared else ():
         with suppress(errors.NotFound):
             _bind(management, vhost, name, "q", queue)
     _bind(management, vhost, name, "e", name)
     _bind(management, vhost, room, "e", name)
-    return bool(spoilt)
+    return bool(misdeclared)
 
 
-def is_spoilt(management: Management, vhost: str, room: str) -> bool | None:
-    """Whether the exchange of that name is another than kchat makes; None where there is none."""
+def is_misdeclared(management: Management, vhost: str, room: str) -> bool | None:
+    """Whether the exchange of that name differs from the one that kchat makes; None if there is none."""
     found = _find(management, "exchanges", vhost, RoomPolicy(room).durable_exchange.name)
     return None if found is None else not _is_right(found)
 
 
 def release_shared_exchange(management: Management, vhost: str, room: str) -> None:
-    """Let that exchange go when no queue needs it, once the room has no members any more."""
+    """Let the broker delete that exchange when no queue needs it; for a room without members."""
     name = RoomPolicy(room).durable_exchange.name
     with suppress(errors.NotFound):
         management.request("DELETE", "bindings", vhost, "e", name, "e", name, _PLAIN_KEY)
@@ -169,7 +169,7 @@ def _is_right(exchange: dict[str, Any]) -> bool:
 
 
 def _durable_queues(management: Management, vhost: str, room: str) -> list[str]:
-    """The durable queues of kchat's that are bound to a room."""
+    """Queues that are durable, kchat's, and bound to a room."""
     bound = management.get_objects(
         "exchanges",
         vhost,

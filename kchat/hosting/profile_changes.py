@@ -1,6 +1,6 @@
 """Changes to the file of profiles: joining a room, choosing a profile, removing one.
 
-One process at a time changes the file (:func:`kchat.config.private_files.locked`), whose comments stay.
+One process at a time changes the file (:func:`kchat.config.private_files.locked`). Its comments stay.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Plan:
         name: of the profile.
         replaces: the profile of that name; None where there is none.
         in_use: the profile that is in use until then; None for none.
-        changes: what differs from the profile that is replaced: by its name, what it was and what it will be, in words.
+        changes: what differs from the profile that is replaced: for each name the old and the new value, in words.
     """
 
     name: str
@@ -56,20 +56,20 @@ def plan(invitation: Invitation, name: str | None = None) -> Plan:
         name: as for :func:`join`.
 
     Raises:
-        SettingsError: the file makes no sense, or the name is not one.
+        SettingsError: the file or the name is not valid.
     """
-    check_ours_if_there(path())  # its folder is looked at before there is a file in it
+    check_ours_if_there(path())  # checked before the file exists
     profiles = load()
     if name is None:
         name = _free_name(invitation.room, invitation.url, profiles)
     elif not name.strip() or not name.isprintable() or "://" in name or len(name.encode()) > MAX_BYTES:
-        raise SettingsError("a profile needs a name that people can read, of 255 bytes at most and not a URL")
+        raise SettingsError("a profile needs a readable name of at most 255 bytes, and not a URL")
     old = profiles.profiles.get(name)
     return Plan(name, old, profiles.use, {} if old is None else _changes(old, invitation))
 
 
 def _changes(old: Profile, new: Invitation) -> dict[str, tuple[str, str]]:
-    """What differs, in words, and of a password only that it does."""
+    """What differs, in words; passwords are not shown."""
     from kchat.message.times import moment
 
     def when(expires: int | None) -> str:
@@ -100,7 +100,7 @@ def _changes(old: Profile, new: Invitation) -> dict[str, tuple[str, str]]:
 
 
 def _stored_password(profile: Profile) -> str | None:
-    """The password, or None where the keyring does not give it, which then counts as a change."""
+    """The password, or None if the keyring does not give it, which then counts as a change."""
     try:
         return profile.secret()
     except SettingsError:
@@ -125,20 +125,20 @@ def join(
         invitation: the invitation.
         name: of the profile; one of that name is replaced. Default: the room's name, with a number where a profile of
             that name leads somewhere else.
-        shown: what the user was shown and agreed to. Default: nobody was asked.
+        shown: what the user saw and agreed to. Default: nobody was asked.
 
     Returns:
-        The profile, and where its password is, in words; empty for no password.
+        The profile, and where its password is, in words; empty if it has none.
 
     Raises:
-        SettingsError: the file makes no sense, or cannot be written; or the profile that would be replaced is not the
-            one that was shown.
+        SettingsError: the file is not valid, or cannot be written; or the profile to be replaced has changed since it
+            was shown.
     """
     with _changing():
         planned = plan(invitation, name)
         old = planned.replaces
         if shown is not None and planned.changes and old != shown.replaces:
-            raise SettingsError(f"the profile {planned.name!r} has changed meanwhile", hint="join once more")
+            raise SettingsError(f"the profile {planned.name!r} has changed meanwhile", hint="join again")
         profile, kept = _store(invitation, planned.name)
         if old is not None:
             _forget(old, keep=profile)
@@ -168,7 +168,7 @@ def _store(invitation: Invitation, name: str) -> tuple[Profile, str]:
 
 
 def use(name: str | None) -> None:
-    """Use a profile from now on, or with None none.
+    """Use a profile from now on; with None, use none.
 
     Raises:
         SettingsError: there is no such profile.
@@ -210,11 +210,11 @@ def remove(name: str) -> Profile:
 
 
 def _forget(old: Profile, keep: Profile | None) -> None:
-    """Remove what only a profile had that is not in the file any more: its CA, and a replaced one's password."""
+    """Remove what only a removed or replaced profile used: its CA, and its password."""
     if keep is not None and old.keyring and not (keep.keyring and keep.key == old.key):
         from kchat.config import keyring
 
-        with suppress(SettingsError):  # of no use to anybody; the new profile works
+        with suppress(SettingsError):  # it is no longer used, and the new profile works
             keyring.delete(old.key)
     if old.tls.ca is None or old.tls.ca in {each.tls.ca for each in load().profiles.values()}:
         return
@@ -225,7 +225,7 @@ def _forget(old: Profile, keep: Profile | None) -> None:
 
 
 def _free_name(room: str, url: str, profiles: Profiles) -> str:
-    """The room's name, or that with a number, of which there is no profile that leads elsewhere."""
+    """The room's name, with a number if a profile of that name leads somewhere else."""
     number = 1
     while True:
         name = room if number == 1 else f"{room}-{number}"
@@ -248,7 +248,7 @@ def _put(document: Any, name: str, values: Mapping[str, Any]) -> None:
 
 @contextmanager
 def _changing() -> Iterator[None]:
-    """One process at a time changes the file; reading needs no lock, as it is there as a whole at any time."""
+    """One process at a time changes the file. Reading needs no lock: the file is always complete."""
     file = path().resolve()
     try:
         with locked(file):
@@ -258,7 +258,7 @@ def _changing() -> Iterator[None]:
 
 
 def _change(change: Callable[[Any], None]) -> None:
-    """Read the file, change it and write it, its comments kept, so that it is there as a whole at any time."""
+    """Read the file, change it and write it in one step, with its comments."""
     import tomlkit
     from tomlkit.exceptions import TOMLKitError
 
@@ -276,7 +276,7 @@ def _change(change: Callable[[Any], None]) -> None:
 
 
 def _write(file: Path, data: bytes) -> None:
-    """Put a file that nobody else may read in the place of another."""
+    """Replace a file by one that nobody else can read."""
     try:
         write_private(file, data)
     except OSError as error:
@@ -284,7 +284,7 @@ def _write(file: Path, data: bytes) -> None:
 
 
 def _keep_ca(certificates: str) -> Path:
-    """The file of a CA's certificates, named by what is in it: no other CA can come to stand in it."""
+    """The file of a CA's certificates, named by their digest, so that it never holds another CA."""
     file = _ca_file(certificates)
     _write(file, certificates.encode())
     return file

@@ -1,4 +1,4 @@
-r"""What the accounts of a room's guests may do on RabbitMQ, as its permissions have it: regular expressions of names.
+r"""What the accounts of a room's guests may do on RabbitMQ: its permissions are regular expressions of names.
 
 =========  =================  ======================================
 room chat  send-only          the member ada
@@ -13,8 +13,8 @@ read       ``^$``             as write, and ``^kchat\.chat\.durable$``
 escaped. So members cannot touch each other's queues, and what an account leaves can be told
 (:mod:`kchat.hosting.leftovers`). ``kchat.chat.durable`` is the exchange that durable queues are bound to
 (:mod:`kchat.transports.amqp.room`); a member who could
-make it could make another of that name. At first members had ``^kchat\.chat\..*`` instead of all that; such accounts go on
-working, and :attr:`kchat.hosting.accounts.Account.reaches_others` tells them.
+make it could make another of that name. At first members had ``^kchat\.chat\..*`` instead; such accounts still work, and
+:attr:`kchat.hosting.accounts.Account.reaches_others` marks them.
 
 See https://www.rabbitmq.com/docs/access-control.
 """
@@ -61,19 +61,19 @@ def of_guest(room: str, account: str, *, send_only: bool) -> Rights:
 
 
 def of_older_member(room: str) -> Rights:
-    """What a member had at first, without its own name in it."""
+    """What an older kchat gave a member, without the account's name in it."""
     queues = of_queues(room)
     both = f"^{_escape(room)}$|{queues}"
     return Rights(queues, both, both)
 
 
 def of_queues(room: str, account: str | None = None) -> str:
-    """The queues of a room, or an account's own in it."""
+    """The queues of a room, or those of one account in it."""
     return f"^{_escape(RoomPolicy(room).queue_name(*([account] if account is not None else [])))}\\..*"
 
 
 def room_of(write: str) -> tuple[str, bool] | None:
-    """The room in a pattern of :func:`of_guest`, and whether that is all that it allows."""
+    """The room in a pattern of :func:`of_guest`, and whether it allows nothing else."""
     found = re.fullmatch(r"\^((?:\\.|[^\\$|])*)\$(\|.*)?", write, re.DOTALL)
     return (re.sub(r"\\(.)", r"\1", found[1]), found[2] is None) if found else None
 

@@ -1,4 +1,4 @@
-"""What is said: the message, its id, its times, what is safe to show of it and how much."""
+"""The message, its id, its times, and what is safe to show of it."""
 
 from __future__ import annotations
 

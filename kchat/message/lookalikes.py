@@ -1,6 +1,6 @@
 """Names that a person takes for another's: ``ada`` and ``"ada "``, or ``ada`` with a Cyrillic letter.
 
-A broker compares names byte by byte, and people do not. So ``kchat invite`` makes no account with such a name
+A broker compares names byte by byte, and people do not. So ``kchat invite`` refuses such names
 (:func:`oddity`, :func:`looks_like`), and displays do not show as verified the name of one that somebody else has made:
 :func:`is_plain`, :func:`spelled`.
 
@@ -63,7 +63,7 @@ def normalised(name: str) -> str:
 
 
 def is_own_name(username: str, account: str) -> bool:
-    """Whether a username is an account's own name, and nobody takes it for another's.
+    """Whether a username is an account's own name, and nobody mistakes it for another.
 
     They may be in different normal forms: what an account's owner types looks the same in each.
     """
@@ -71,13 +71,13 @@ def is_own_name(username: str, account: str) -> bool:
 
 
 def is_plain(name: str) -> bool:
-    """Whether a person takes a name for what it is: :func:`oddity`."""
+    """Whether nobody mistakes a name for another one: :func:`oddity`."""
     return oddity(name) is None
 
 
 @lru_cache(maxsize=1024)
 def oddity(name: str) -> str | None:
-    """Why a person may take a name for another one; None where it is as plain as it looks.
+    """Why somebody may mistake a name for another one; None if nobody would.
 
     Arguments:
         name: of an account.
@@ -106,7 +106,7 @@ def oddity(name: str) -> str | None:
 
 
 def spelled(name: str) -> str:
-    r"""A name as people can tell it from others: as it is, or with escapes for what is not ASCII: ``\u0430da``."""
+    r"""A name in a form that nobody mistakes for another: unchanged, or with all but ASCII escaped, ``\u0430da``."""
     if is_plain(name):
         return name
     text = ascii(name)[1:-1]
@@ -122,7 +122,7 @@ def looks_like(name: str, other: str) -> bool:
 
 
 def _like_a_mark(name: str) -> str | None:
-    """What displays put behind a name (:mod:`kchat.display.names`) is not part of one."""
+    """Whether it looks like a mark that displays put after a name (:mod:`kchat.display.names`)."""
     return "it ends as if nobody had checked it" if name.endswith("?") or "(via " in name else None
 
 
@@ -146,7 +146,7 @@ def _is_hidden(character: str) -> bool:
 
 
 def _has_doubled_mark(name: str) -> bool:
-    """Whether a mark stands twice on one letter, where the second is drawn over the first (UTS #39, section 5.4)."""
+    """Whether a letter has the same mark twice, of which the second is drawn over the first (UTS #39, section 5.4)."""
     from unicodedata import category
 
     apart = _normalise("NFD", name)

@@ -1,31 +1,31 @@
-r"""What travels through a room: :class:`Message`, with the only encoder and the only decoder.
+r"""A message of a room: :class:`Message`, with the only encoder and the only decoder.
 
 The body on the wire is a JSON object in UTF-8 (RFC 8259)::
 
     {"username":"ada","message":"Hello","id":"0196...","sent_at":"2026-05-01T12:04:05.123Z"}
 
-``username`` and ``message`` are strings and always there; ``id`` and ``sent_at`` are always written and never
+``username`` and ``message`` are strings and required; ``id`` and ``sent_at`` are always written and never
 required. Any other key is kept in :attr:`Message.extra`.
 
-A body that is no such object is *refused*: :meth:`Message.decode` raises. For :meth:`Message.from_body` it is
+A body that is not such an object is *refused*: :meth:`Message.decode` raises. For :meth:`Message.from_body` it is
 still a message: its text is in :attr:`Message.text`, ``username`` is None, and ``problem`` says what is wrong.
 
 =================================================  =========================================================
-body                                               what becomes of it
+body                                               result
 =================================================  =========================================================
-no JSON, or no object                              refused
-``username`` or ``message`` missing or no string   refused
+not JSON, or not an object                         refused
+``username`` or ``message`` missing or not string  refused
 ``NaN``, ``Infinity``, a number beyond a double,   refused: JSON has no NaN, and numbers that other readers
 such as one of 5,000 digits                        cannot hold (RFC 8259 section 6) are slow to convert
 nested deeper than 100 levels                      refused: not every Python could write it again
 more than 20 MiB as Python text                    refused, and its text cut: see :data:`LARGEST`
 over 1 MiB with more than 100,000 values           refused, and its text cut: ``[]`` takes 25 times its size
-no UTF-8                                           refused; in its text, what is no UTF-8 is written ``\xff``
-a byte order mark in front                         read without it (Windows editors write one)
-a key twice                                        the last one counts, as for most readers of JSON
+not UTF-8                                          refused; in its text, bytes that are not UTF-8 are ``\xff``
+a byte order mark at the beginning                 read without it (Windows editors write one)
+a key twice                                        the last one is used, as by most readers of JSON
 a lone surrogate, ``\ud800``                       becomes U+FFFD, so that every text can be written as UTF-8
-``id`` no string of 1 to 255 bytes of UTF-8        as if it were not there, but kept in ``extra``
-``sent_at`` no RFC 3339 time from 1970 to 2999     as if it were not there, but kept in ``extra``
+``id`` not a string of 1 to 255 bytes of UTF-8     treated as missing, but kept in ``extra``
+``sent_at`` not an RFC 3339 time, 1970 to 2999     treated as missing, but kept in ``extra``
 =================================================  =========================================================
 """
 
@@ -63,20 +63,20 @@ _NOTHING: Mapping[str, object] = MappingProxyType({})
 
 
 class Message(NamedTuple):
-    """One message, as sent or as it came. Made by :meth:`compose`, :meth:`decode` and :meth:`from_body`.
+    """One message, as sent or as received. Made by :meth:`compose`, :meth:`decode` and :meth:`from_body`.
 
     A named tuple, since one is made for each message: a frozen dataclass of as many fields takes four times as long.
 
     Attributes:
-        username: who the sender says they are; None when the body named nobody.
-        text: what is said, the body's ``message``; as sent, so not safe for a terminal: see :mod:`kchat.display.escaping`.
-        id: what the sender called the message, from kchat a UUIDv7; None when not given.
-        sent_at: when the message was sent, in UTC, as the sender says; None when not said.
+        username: the name that the sender gave; None if the body has none.
+        text: the body's ``message``, as sent, so not safe for a terminal: see :mod:`kchat.display.escaping`.
+        id: the sender's id of the message, from kchat a UUIDv7; None if there is none.
+        sent_at: when the message was sent, in UTC, by the sender's clock; None if there is no time.
         extra: the body's other keys with their JSON values; read only.
         body: the bytes on the wire.
-        account: the authenticated account that the broker vouches for (AMQP ``user_id``), or None.
-        redelivered: whether the broker had delivered it before, and got no acknowledgement.
-        problem: why the body is no kchat message; None when it is one.
+        account: the authenticated account, if the broker has checked it (AMQP ``user_id``), or None.
+        redelivered: whether the broker has delivered it before, without an acknowledgement.
+        problem: why the body is not a kchat message; None if it is one.
     """
 
     username: str | None
@@ -104,8 +104,8 @@ class Message(NamedTuple):
         Lone surrogates, such as Python makes of undecodable bytes on a command line, become U+FFFD.
 
         Arguments:
-            username: who says it.
-            text: what is said.
+            username: the sender's name.
+            text: the text.
             id: 1 to 255 bytes of UTF-8. Default a new UUIDv7.
             sent_at: an aware time from 1970 to 2999, kept to the millisecond. Default now.
             extra: more keys for the body, with values that JSON has. Default none.
@@ -141,7 +141,7 @@ class Message(NamedTuple):
         """Read a body that has to be a kchat message.
 
         Raises:
-            DecodeError: it is none; the error carries the body, and says what is wrong with it.
+            DecodeError: it is not; the error carries the body, and says what is wrong with it.
         """
         return cls(*_parse(body), body)
 
@@ -154,11 +154,11 @@ class Message(NamedTuple):
         redelivered: bool = False,
         sent_at: datetime | None = None,
     ) -> Message:
-        """Make a message of whatever arrived. Nothing in a body makes this raise.
+        """Make a message of any body. Nothing in a body makes this raise.
 
         Arguments:
             body: the bytes as the broker delivered them, or the text that a transport made of them.
-            account: the authenticated account, where the broker vouches for one. Default None.
+            account: the authenticated account, if the broker has checked one. Default None.
             redelivered: the broker's flag of that name. Default False.
             sent_at: an aware time from the broker (AMQP ``timestamp``), for a body without one. Default None.
         """
@@ -174,7 +174,7 @@ class Message(NamedTuple):
     def verified(self) -> bool:
         """Whether the username is the name of the account that the broker vouches for, so that nobody else can claim it.
 
-        A name that people take for another one is none: :func:`kchat.message.lookalikes.is_own_name`.
+        Not so for a name that people mistake for another one: :func:`kchat.message.lookalikes.is_own_name`.
         """
         return (
             self.account is not None
@@ -327,7 +327,7 @@ def _depth(body: bytes) -> int:
 
 
 def _text(body: bytes) -> str:
-    """The text of a body that is no kchat message: all of it up to 1 MiB."""
+    """The text of a body that is not a kchat message: all of it up to 1 MiB."""
     piece = body[:_LARGE]
     try:
         text = piece.decode()
@@ -393,7 +393,7 @@ def _more(extra: Mapping[str, object]) -> str:
         if not isinstance(key, str):
             raise TypeError(f"an extra key is a string, not {type(key).__name__}")
         if key in _KEYS:
-            raise ValueError(f"{key} is no extra key")
+            raise ValueError(f"{key} is not a valid extra key")
     return "," + _dumps(dict(extra))[1:-1]
 
 

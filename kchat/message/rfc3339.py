@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 FIRST_YEAR, LAST_YEAR = 1970, 2999
-"""A message from before or after counts as one without a time. Every platform can show these in local time."""
+"""A message with an earlier or later time is treated as one without a time. Every platform can show these in local time."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _END_MS = (datetime(LAST_YEAR + 1, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
@@ -54,7 +54,7 @@ def milliseconds(moment: object) -> int:
     """Milliseconds since 1970 of an aware time that :func:`parse` would take.
 
     Raises:
-        TypeError: no datetime.
+        TypeError: not a datetime.
         ValueError: a naive time, or one out of range.
     """
     if not isinstance(moment, datetime):

@@ -9,6 +9,6 @@ LATEST = 253_402_300_799
 
 
 def moment(seconds: float) -> str:
-    """A UNIX time for people: ``2026-05-01 12:04 UTC``, the seconds where there are any."""
+    """A UNIX time for people: ``2026-05-01 12:04 UTC``, with seconds unless they are 0."""
     point = datetime.fromtimestamp(seconds, UTC)
     return point.strftime("%Y-%m-%d %H:%M:%S UTC" if point.second else "%Y-%m-%d %H:%M UTC")

@@ -1,13 +1,13 @@
-"""Text and bodies that are longer than may be shown: cut at a character, with a mark that tells how much there was."""
+"""Truncates text and bodies that are too long to show, between characters, with a mark that has the whole size."""
 
 from __future__ import annotations
 
 LONGEST = 1 << 16
-"""The most of a message that is shown, in bytes of UTF-8."""
+"""Maximum size of a message's text that is shown, in bytes of UTF-8."""
 
 
 def truncation_mark(total: int) -> str:
-    """The mark at the end of text that was cut: ``… [cut: 16.0 MiB in all]``. The total is in bytes."""
+    """The mark at the end of truncated text: ``… [cut: 16.0 MiB in all]``. The total is in bytes."""
     for unit, symbol in ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
         if total >= unit:
             return f"… [cut: {total / unit:.1f} {symbol} in all]"
@@ -15,12 +15,12 @@ def truncation_mark(total: int) -> str:
 
 
 def truncate(text: str, max_bytes: int = LONGEST, *, total: int | None = None) -> str:
-    """Cut text that is longer than may be shown.
+    """Truncate text that is too long.
 
     Arguments:
         text: the text.
-        max_bytes: the most bytes of UTF-8 that the result has, its mark included. Default :data:`LONGEST`.
-        total: the size to name in the mark, in bytes, where the text is a part of something. Default the text's.
+        max_bytes: maximum size of the result in bytes of UTF-8, including the mark. Default :data:`LONGEST`.
+        total: the size for the mark, in bytes, if the text is a part of something. Default the text's.
     """
     if len(text) * 4 <= max_bytes:
         return text
@@ -36,7 +36,7 @@ def truncate(text: str, max_bytes: int = LONGEST, *, total: int | None = None) -
 
 
 def utf8_size(text: str) -> int:
-    """The bytes that text takes in UTF-8; counted piece by piece, as all at once could take a lot of memory."""
+    """Size of text in bytes of UTF-8; counted piece by piece, since encoding all at once could take a lot of memory."""
     if text.isascii():
         return len(text)
     return sum(

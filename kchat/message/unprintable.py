@@ -1,15 +1,15 @@
-r"""Text that strangers sent, made safe for a terminal.
+r"""Makes text from strangers safe for a terminal.
 
-A terminal obeys what is in the text that it shows: escape sequences move the cursor, write to the clipboard,
+A terminal obeys the text that it shows: escape sequences move the cursor, write to the clipboard,
 rename the window; a carriage return hides what was there; bidirectional controls and invisible characters make
-a text read as another. :func:`visible` leaves characters that one can see, spaces and newlines. The others are
+a text look like another. :func:`escape_unprintable` keeps visible characters, spaces and newlines. The others are
 shown as Python writes them: ``\x1b``, ``\u202e``, ``\U000e0041``. A backslash stays as it is.
 
-Honest text needs some characters that cannot be seen by themselves. These stay:
+Honest text needs some characters that are invisible alone. These stay:
 
-- combining marks (accents, vowel signs), up to four behind a character; more become ``…``. With nothing but a
-  space or an escape in front they are escaped, as they would change what stands there;
-- one variation selector behind a character that has variants: an emoji, a digit (keycaps), a Han or Mongolian one;
+- combining marks (accents, vowel signs), up to four after a character; more become ``…``. With nothing before them but
+  a space or an escape they are escaped, since they would change that;
+- one variation selector after a character that has variants: an emoji, a digit (keycaps), a Han or Mongolian one;
 - a joiner (U+200C, U+200D) between letters of Arabic and of the scripts of South and South East Asia, and U+200D
   between two emoji: families, professions.
 
@@ -25,14 +25,14 @@ from functools import lru_cache
 
 _MOST_MARKS = 4
 
-# What str.isprintable() lets pass though nobody sees it (Unicode's Default_Ignorable_Code_Point), or though it has
-# no width: the second and third part of a Hangul syllable count as letters.
+# Printable to str.isprintable(), but invisible (Unicode's Default_Ignorable_Code_Point) or without width: the second
+# and third part of a Hangul syllable count as letters.
 _FILLERS = "\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0"
 _SELECTORS = "\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef"
 _HANGUL_PARTS = "\u1161-\u11ff\ud7b0-\ud7ff"
 
-# Printable text with one of these gets a closer look: the above; what could be a mark, being neither letter nor
-# digit, with nothing in front to combine with; and a crowd of such.
+# Printable text with one of these is looked at character by character: the above; a possible mark, neither letter nor
+# digit, with nothing before it to combine with; and many of these in a row.
 _MAYBE_MARK = r"[^\w\x00-\x7f]"
 _LOOK = re.compile(
     rf"[{_FILLERS}{_SELECTORS}{_HANGUL_PARTS}]|(?:^|(?<= )){_MAYBE_MARK}|{_MAYBE_MARK}{{{_MOST_MARKS + 1}}}"
@@ -85,7 +85,7 @@ def escape_unprintable(text: str, *, keep_newlines: bool = True) -> str:
         keep_newlines: whether newlines stay. Default yes; otherwise they are shown as ``\n``.
 
     Returns:
-        Text of characters that one can see, spaces and newlines, that a second call leaves as it is.
+        Text of visible characters, spaces and newlines. A second call does not change it.
     """
     if text.isprintable():
         if text.isascii() or _LOOK.search(text) is None:
@@ -99,10 +99,10 @@ def escape_unprintable(text: str, *, keep_newlines: bool = True) -> str:
 
 
 def _escaped(text: str, *, keep_newlines: bool) -> str:
-    """The long way, character by character."""
+    """Escape text character by character."""
     shown: list[str] = []
-    base = ""  # what a mark would combine with; empty where there is nothing
-    behind = 0  # marks and selectors behind it so far
+    base = ""  # the character that a mark would combine with, if any
+    behind = 0  # number of marks and selectors after it so far
     for following, character in enumerate(text, 1):
         kind = _kind(character)
         if kind is _Kind.SEEN:

@@ -15,7 +15,6 @@ from kchat.message.control import has_control
 from kchat.message.lookalikes import looks_like, oddity, spelled
 
 if TYPE_CHECKING:
-    from kchat.transports.amqp.management import Management
     from kchat.transports.protocols import RoomSettings
     from kchat.transports.url import Broker
 
@@ -42,6 +41,21 @@ class Host(Protocol):
 
     def channel(self, doing: str) -> AbstractContextManager[Any]:
         """A Kombu channel for one thing, named by a verb; the driver's errors become kchat's."""
+
+
+class Administration(Protocol):
+    """An administrator's access to a broker, as the command line sees it; the rest is between a transport and its host."""
+
+    @property
+    def url(self) -> str:
+        """The address of the API."""
+
+    @property
+    def in_clear(self) -> bool:
+        """Whether the password goes over a network without encryption."""
+
+    def require_administrator(self) -> None:
+        """Make sure that the account is an administrator."""
 
 
 @dataclass(frozen=True)
@@ -83,17 +97,17 @@ class Guests:
         name: of the transport.
 
     Attributes:
-        has_accounts_of_ours: kchat itself makes, lists and ends the guests' accounts, through :meth:`management`.
+        makes_accounts: kchat itself makes, lists and ends the guests' accounts, through :meth:`management`.
         trying: what :meth:`try_out` does, as a verb for errors.
     """
 
-    has_accounts_of_ours: ClassVar[bool] = False
+    makes_accounts: ClassVar[bool] = False
     trying: ClassVar[str] = "find the room"
 
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def management(self, settings: RoomSettings, url: str | None = None) -> Management:
+    def management(self, settings: RoomSettings, url: str | None = None) -> Administration:
         """The administrator's access by which accounts are made.
 
         Arguments:
@@ -109,7 +123,7 @@ class Guests:
         """What it takes to admit a guest, where kchat does not make the accounts itself.
 
         Arguments:
-            host: who invites.
+            host: the person who invites.
             guest: the guest's account, or another name that the broker knows the guest by.
             send_only: whether the guest is to send and not to receive.
 
@@ -164,7 +178,7 @@ def check_account_name(name: str) -> None:
         raise SettingsError(f"the account's name {spelled(name)} can be taken for another: {odd}")
 
 
-def check_no_twin(name: str, others: Iterable[str], broker: Broker) -> None:
+def check_no_lookalike(name: str, others: Iterable[str], broker: Broker) -> None:
     """Make sure that a new account's name does not look like that of an account that exists.
 
     Raises:

@@ -181,7 +181,7 @@ class RoomPolicy:
             if "'type'" in str(error):
                 raise Refused(
                     f"{exchange.name!r} exists there and is not a fanout exchange, so it cannot be a room",
-                    hint="choose another name with --room",
+                    hint="choose another name with {room}",
                 ) from error
             exchange(channel).declare(passive=True)
         except amqp.exceptions.AccessRefused as refusal:

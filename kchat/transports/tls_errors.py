@@ -51,7 +51,7 @@ def as_kchat_error(error: OSError, where: str, host: str, doing: str) -> errors.
     reason = str(getattr(error, "reason", None) or "")
     _, alert, told = reason.partition("ALERT_")
     if alert and told in _ABOUT_CLIENT:
-        return errors.NotAuthorised(f"{where}: {_ABOUT_CLIENT[told]}", hint="see --tls-cert and --tls-key")
+        return errors.NotAuthorised(f"{where}: {_ABOUT_CLIENT[told]}", hint="see {tls_cert} and {tls_key}")
     if doing != "connect":
         return errors.Closed(f"{where}: the TLS connection broke: {reason or error}")
     if reason in _NO_TLS:
@@ -64,7 +64,7 @@ def as_kchat_error(error: OSError, where: str, host: str, doing: str) -> errors.
     if isinstance(error, ssl.SSLEOFError) or told == "HANDSHAKE_FAILURE":
         return errors.Unreachable(
             f"{where}: the server aborted the TLS handshake",
-            hint="is TLS on at that port, and does it want a client's certificate (--tls-cert)?",
+            hint="is TLS on at that port, and does it want a client's certificate ({tls_cert})?",
         )
     return errors.Unreachable(f"{where}: no TLS connection: {reason or error}")
 
@@ -103,7 +103,7 @@ def _untrusted(error: ssl.SSLCertVerificationError, where: str, host: str) -> er
     if code in _OTHER_NAME:
         return errors.Untrusted(
             f"{where}: its certificate is for other names than {host}",
-            hint="use a name that the certificate bears, or pin it with --tls-pin",
+            hint="use a name that the certificate bears, or pin it with {tls_pin}",
         )
     if code == _EXPIRED:
         return errors.Untrusted(
@@ -116,7 +116,7 @@ def _untrusted(error: ssl.SSLCertVerificationError, where: str, host: str) -> er
     if code in _UNKNOWN_CA:
         return errors.Untrusted(
             f"{where}: its certificate comes from a CA that is not trusted here",
-            hint="name the CA's certificate with --tls-ca, or pin the server's with --tls-pin",
+            hint="name the CA's certificate with {tls_ca}, or pin the server's with {tls_pin}",
         )
     return errors.Untrusted(f"{where}: its certificate is not valid: {error.verify_message}")
 

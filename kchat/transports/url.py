@@ -87,7 +87,7 @@ class Broker:
         if not colon:
             raise SettingsError(
                 f"{without_account(url)!r} is not a valid connection URL",
-                hint="for example: amqp://user:password@host:5672/",
+                hint="for example: amqp://ada@broker.example:5672/",
             )
         transport = by_scheme(scheme.lower())
         if has_control(url):
@@ -342,7 +342,7 @@ def _host_and_port(text: str, port: int | None) -> tuple[str, int | None]:
         if text.count(":") > 1 and re.fullmatch(r"[0-9a-fA-F:.%]+", text):
             return text, port
         raise SettingsError(
-            f"{without_account(text)!r} is not a valid host name", hint="a whole URL goes to --url"
+            f"{without_account(text)!r} is not a valid host name", hint="a whole URL goes to {url}"
         )
     own = match["v6port"] or match["port"]
     return match["v6"] or match["name"], int(own) if own else port

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from kchat import Settings, Subscriber
+from kchat.transports.amqp.guests import Guests
 from kchat.transports.amqp.management import Management
 from tests.brokers.processes import Commands, Result
 from tests.brokers.rabbitmq import RabbitMQ
@@ -89,7 +90,7 @@ def test_a_name_is_written_in_unicodes_normal_form(
 @pytest.fixture
 def management_of(rabbitmq: RabbitMQ, settings: Settings) -> Management:
     """An administrator's access."""
-    return settings.transport.guests.management(settings, rabbitmq.management_url)
+    return Guests("amqp").management(settings, rabbitmq.management_url)
 
 
 def test_the_list_tells_accounts_of_an_older_kchat_and_repairs_what_they_spoilt(

@@ -24,6 +24,7 @@ from kchat import doctor as doctor_walk
 from kchat.doctor import round_trip
 from kchat.hosting import accounts
 from kchat.transports.amqp import policies
+from kchat.transports.amqp.guests import Guests
 from kchat.transports.amqp.management import Management
 from kchat.transports.amqp.management_requests import clock_ahead_of
 from tests.brokers.processes import Commands, Process
@@ -78,7 +79,7 @@ def manage(url: str) -> None:
 def look(url: str) -> None:
     settings = Settings.resolve(url="amqp://host:secret@127.0.0.1/", connect_timeout=PATIENCE)
     with suppress(KchatError):
-        api = settings.transport.guests.management(settings, url)
+        api = Guests("amqp").management(settings, url)
         policies.check(api, "/", "kchat.chat.doctor.0123456789abcdef")
     with suppress(KchatError):
         clock_ahead_of(url, settings.tls)

@@ -66,7 +66,7 @@ def test_kombu_gets_what_it_has_put(run: Run, capsys: pytest.CaptureFixture[str]
 def test_the_redis_example_gets_kchats_transport(run: Run) -> None:
     from kchat.transports.redis.transport import Transport
 
-    assert isinstance(run(the("redis:Transport"))["connection"].transport, Transport)
+    assert isinstance(run(the("redis.transport:Transport"))["connection"].transport, Transport)
 
 
 @pytest.mark.parametrize("broker", ["local", "pubsub"])

@@ -83,7 +83,7 @@ def test_without_a_known_address_the_description_leads_nowhere_that_is_not_there
     urls, text = description(sdist)
     assert urls == []
     assert "# kchat" in text
-    assert "docs/wire.md: what is on the wire" in text
+    assert "docs/wire.md: the messages on the wire" in text
     assert not re.search(r"\]\((?!https?://)", text)
 
 

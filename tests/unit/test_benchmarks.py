@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks import report
+from benchmarks.before import Earlier, NotInstalled, install
 from benchmarks.bench import Bench
 from benchmarks.cases import Bar, Case, all_cases
+from benchmarks.cases.imports import figures_of
 from benchmarks.margins import margins
 from benchmarks.measure import Failed, Figures, Results, Samples, Side, alternate
 from benchmarks.report import Outcome
@@ -75,6 +77,65 @@ def case_of(name: str, side: Callable[[], Figures], *bars: Bar) -> Case:
         yield {"ours": side}
 
     return Case(name, f"what {name} is", sides, bars, rounds=1)
+
+
+def test_an_earlier_kchat_is_measured_in_turn_and_shown_side_by_side(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    turns: list[str] = []
+
+    @contextmanager
+    def sides(bench: Bench) -> Iterator[Mapping[str, Side]]:
+        (python,) = bench.python()
+        seconds = 2.0 if python == "earlier" else 1.0
+
+        def side(name: str) -> Figures:
+            turns.append(f"{name} {python == 'earlier'}")
+            return {"s": {"theirs": 4.0}.get(name, seconds), "lost": 0.0}
+
+        yield {name: lambda name=name: side(name) for name in ("ours", "theirs")}  # type: ignore[misc]
+
+    bars = (Bar("ours", "s", at_most=0.4, against="theirs"), Bar("ours", "lost", at_most=0))
+    file = tmp_path / "bench.json"
+    (outcome,), status = run(
+        [Case("two", "two", sides, bars, rounds=2)], file, before=Earlier("v1", "earlier")
+    )
+    assert status == 0
+    assert turns == [
+        *("ours False", "ours True", "theirs False"),
+        *("theirs False", "ours True", "ours False"),
+    ]
+    assert outcome.compared(bars[0]) == (0.5, 0.5)  # it would miss the bar, and took twice as long
+    said = capsys.readouterr().out
+    assert "| what | measured | before | now ÷ before | bar | |" in said
+    assert ", before v1\n" in said
+    assert "| two: ours: s | 0.25 × theirs | 0.5 | 0.5 | ≤ 0.4 × theirs | ok |" in said  # noqa: RUF001 - as told
+    assert "| two: ours: lost | 0 lost | 0 | | ≤ 0 lost | ok |" in said
+    (case,) = json.loads(file.read_text())["cases"]
+    assert case["before"]["ours"]["s"]["rounds"] == [2.0, 2.0]
+    assert "before: ours" not in case["sides"]
+
+
+def test_a_case_of_kchats_own_sides_is_held_against_itself() -> None:
+    bar = Bar("50", "s", at_most=1.5, against="1")
+    case = case_of("crowd", broken, bar)
+    assert case.ours == {"50"}
+    assert case._replace(alone=True).ours == {"50", "1"}
+
+
+def test_a_commit_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(NotInstalled, match="no-such-commit"):
+        install("no-such-commit", tmp_path)
+
+
+def test_the_imports_of_a_command_are_counted_without_the_line_of_titles() -> None:
+    told = (
+        "import time: self [us] | cumulative | imported package\nimport time:       250 |       1250 | zlib\n"
+    )
+    assert figures_of(told + "something else\nimport time:      1000 |       1000 |   site\n") == {
+        "import ms": 1.25,
+        "modules": 2,
+    }
 
 
 def broken() -> Figures:

@@ -30,9 +30,6 @@ FLOORS = (
 TRANSPORT_NAMES = {*TRANSPORTS, *(scheme for each in TRANSPORTS.values() for scheme in each.schemes)}
 """What only the folder of a transport may compare with."""
 
-NOT_YET = {"bench", "cli", "hosting"}
-"""Folders that still compare with a transport's name."""
-
 FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}
 
 
@@ -159,7 +156,7 @@ def test_nothing_outside_the_transports_branches_on_a_transports_name() -> None:
     branches = [
         f"{module}:{line}"
         for module, path in MODULES.items()
-        if module != "kchat" and room_of(module) not in {"transports", *NOT_YET}
+        if module != "kchat" and room_of(module) != "transports"
         for line in comparisons(path.read_text(encoding="utf-8"))
     ]
     assert branches == []

@@ -70,7 +70,9 @@ def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
 def error_classes() -> list[str]:
     """The leaves of the tree of errors, the bases left out."""
     classes = [
-        each for _, each in inspect.getmembers(errors, inspect.isclass) if each.__module__ == errors.__name__
+        each
+        for _, each in inspect.getmembers(errors, inspect.isclass)
+        if each.__module__ == errors.__name__ and issubclass(each, errors.KchatError)
     ]
     return [each.__name__ for each in classes if not each.__subclasses__()]
 

@@ -30,6 +30,7 @@ from kchat.transports.checks import (
 
 from . import policies
 from .connect import account
+from .guests import Guests
 from .management_requests import clock_ahead_of
 from .room import RoomPolicy
 
@@ -277,7 +278,7 @@ class _Amqp:
                 "the account's password goes to the management API only if --management-url names it"
             )
         try:
-            api = self._broker.transport.guests.management(settings, url)
+            api = Guests(self._broker.transport.name).management(settings, url)
             return policies.check(api, self._broker.vhost, self._queue)
         except errors.KchatError as error:
             return skipped(f"policies cannot be seen: {error}")

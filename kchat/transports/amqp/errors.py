@@ -65,7 +65,7 @@ def _from_reply(error: amqp.exceptions.AMQPError, where: str, doing: str) -> err
         return login_refused(where, hint="the broker has no account of the client certificate's name")
     if code == 530 and "not found" in text:
         return errors.NotFound(
-            f"{where}: no such virtual host", hint="name it with --vhost; the default is /"
+            f"{where}: no such virtual host", hint="name it with {vhost}; the default is /"
         )
     return _from_handshake(error, where, text) if doing == "connect" else None
 
@@ -74,7 +74,7 @@ def _from_handshake(error: amqp.exceptions.AMQPError, where: str, text: str) -> 
     """What ends a connection before it is one; without a reply code."""
     if "auth mechanism" in text:
         offers = text.partition("available: ")[2].rstrip(")")
-        hint = "name an account with --rmq-username" if "offer: EXTERNAL" in text else ""
+        hint = "name an account with {account}" if "offer: EXTERNAL" in text else ""
         return errors.NotAuthorised(
             f"{where}: no common way to log in; the broker offers {offers}", hint=hint
         )
@@ -85,7 +85,7 @@ def _from_handshake(error: amqp.exceptions.AMQPError, where: str, text: str) -> 
     greeting = getattr(error, "greeting", b"")
     if greeting.startswith(b"\x15\x03"):  # an alert: RFC 8446 section 6
         return errors.Unreachable(
-            f"{where}: TLS is on at that port", hint="name it with an amqps:// URL, or --tls"
+            f"{where}: TLS is on at that port", hint="name it with an amqps:// URL, or {tls}"
         )
     if greeting.startswith(b"AMQP"):  # AMQP 0-9-1 section 2.2.4: the version that it would speak
         version = "-".join(map(str, greeting[4:]))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Guests(guests.Guests):
     """See :class:`kchat.transports.guests.Guests`."""
 
-    has_accounts_of_ours = True
+    makes_accounts = True
     trying = "send"
 
     def management(self, settings: RoomSettings, url: str | None = None) -> Management:
@@ -48,7 +48,7 @@ class Guests(guests.Guests):
         return [("virtual host", broker.vhost)]
 
     def try_out(self, channel: Any, room: Any, tell: Callable[[str], None]) -> None:
-        """Publish what RabbitMQ refuses to take from anybody: 403 says that this account may not, 406 that it may.
+        """Publish what RabbitMQ refuses from everyone: 403 says that this account may not, 406 that it may.
 
         RabbitMQ looks at the rights first, then at the exchange, then at the message
         (https://www.rabbitmq.com/docs/ttl#per-message-ttl-in-publishers: ``expiration`` is a number).

@@ -11,12 +11,9 @@ import http.client
 import ipaddress
 import json
 import ssl
-import urllib.error
-import urllib.request
 from contextlib import closing
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -35,27 +32,6 @@ _PAGE = 500
 """Entries of a page, RabbitMQ's most. A name takes 1.5 kB at most: 255 bytes, each as six characters of JSON."""
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirected request would take the administrator's password along, to wherever that is."""
-
-    def redirect_request(self, *_: Any, **__: Any) -> None:
-        """Follow nothing; urllib then raises the redirection as an error."""
-
-
-class _HTTPHandler(urllib.request.HTTPHandler):
-    def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(TimedConnection, req)  # type: ignore[arg-type]  # its timeout is no option
-
-
-class _HTTPSHandler(urllib.request.HTTPSHandler):
-    def __init__(self, tls: Tls) -> None:
-        super().__init__()
-        self._tls = tls
-
-    def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(partial(TimedConnection, tls=self._tls), req)
-
-
 class Requests:
     """One account's access to the management API.
 
@@ -64,7 +40,7 @@ class Requests:
         username: an account with the tag ``administrator``.
         password: its password; not shown by anything here.
         timeout: seconds for one request, from the connection to the answer's last byte; default 5.
-        tls: for ``https``: kchat's own handshake. Default: the system's trust, and a timeout for each read.
+        tls: what to trust; an ``https`` URL needs it.
 
     Raises:
         kchat.errors.SettingsError: it is not an http or https URL, or has an account in it.
@@ -83,14 +59,12 @@ class Requests:
         self.username = username
         self._timeout = timeout
         token = base64.b64encode(f"{username}:{password}".encode()).decode()
-        self._headers = {"Authorization": f"Basic {token}", "Content-Type": "application/json"}
-        # Like AMQP itself it goes straight to the broker, whatever proxy the environment names.
-        self._opener = urllib.request.build_opener(
-            urllib.request.ProxyHandler({}),
-            _NoRedirect(),
-            _HTTPHandler(),
-            *([] if tls is None else [_HTTPSHandler(tls)]),
-        )
+        self._headers = {
+            "Authorization": f"Basic {token}",
+            "Content-Type": "application/json",
+            "Connection": "close",
+        }
+        self._tls = tls
 
     @property
     def in_clear(self) -> bool:
@@ -175,25 +149,23 @@ class Requests:
         Raises:
             kchat.errors.Unreachable: nothing answers there, or something else does.
             kchat.errors.NotAuthorised: the account is unknown, its password wrong, or it is not an administrator.
-            kchat.errors.NotFound: there is no such thing.
+            kchat.errors.NotFound: it does not exist.
             kchat.errors.Refused: any other refusal, with RabbitMQ's reason.
         """
-        url = f"{self.url}/api/" + "/".join(quote(part, safe="") for part in path)
-        url += f"?{urlencode(query)}" if query else ""
+        target = f"{urlsplit(self.url).path}/api/" + "/".join(quote(part, safe="") for part in path)
+        target += f"?{urlencode(query)}" if query else ""
         data = None if body is None else json.dumps(body).encode()
-        asked = urllib.request.Request(  # noqa: S310 - the scheme is checked in __init__
-            url, data, self._headers | (headers or {}), method=method
-        )
         try:
-            with self._opener.open(asked, timeout=self._timeout) as answer:
+            # Like AMQP it goes straight to the broker, whatever proxy the environment names. No redirection is followed:
+            # the administrator's password would go along.
+            with closing(_connection(self.url, self._tls, self._timeout)) as connection:
+                connection.request(method, target, data, self._headers | (headers or {}))
+                answer = connection.getresponse()
                 raw = answer.read(_LARGEST_ANSWER + 1)
-        except urllib.error.HTTPError as error:
-            with error:
-                raise self._refusal(error.code, self._reason(error), path) from None
-        except urllib.error.URLError as error:
-            raise self._unreachable(error.reason) from error
         except (OSError, http.client.HTTPException) as error:
             raise self._unreachable(error) from error
+        if not 200 <= answer.status < 300:
+            raise self._refusal(answer.status, _reason(raw), path)
         if not raw:
             return None
         if len(raw) > _LARGEST_ANSWER or sum(map(raw.count, (b",", b"[", b"{"))) > _MOST_VALUES:
@@ -202,14 +174,6 @@ class Requests:
             return json.loads(raw)
         except (ValueError, RecursionError):
             raise self._no_api() from None
-
-    def _reason(self, error: urllib.error.HTTPError) -> str:
-        """What RabbitMQ gives as the reason of a refusal; empty where there is none."""
-        try:
-            answer = json.loads(error.read(1 << 16))
-            return str(answer.get("reason") or answer.get("error") or "")[:1000]
-        except (OSError, http.client.HTTPException, ValueError, AttributeError, RecursionError):
-            return ""
 
     def _refusal(self, status: int, reason: str, path: tuple[str, ...]) -> errors.KchatError:
         if status == 401 and path[0] != "whoami" and self._knows_us():
@@ -276,7 +240,7 @@ def _checked(url: str) -> str:
     hint = "for example: http://localhost:15672"
     try:
         parts = urlsplit(url)
-        parts.port  # noqa: B018 - raises where it is no port
+        parts.port  # noqa: B018 - raises if it is not a port
     except ValueError:
         raise errors.SettingsError("the management URL has no valid host and port", hint=hint) from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -288,6 +252,23 @@ def _checked(url: str) -> str:
     if parts.query or parts.fragment:
         raise errors.SettingsError("the management URL has a query in it", hint=hint)
     return url.rstrip("/").removesuffix("/api")
+
+
+def _connection(url: str, tls: Tls | None, timeout: float) -> TimedConnection:
+    parts = urlsplit(url)
+    secure = parts.scheme == "https"
+    if secure and tls is None:
+        raise errors.SettingsError(f"{url} is encrypted, and nothing says what to trust")
+    return TimedConnection(parts.hostname or "", parts.port, tls=tls if secure else None, timeout=timeout)
+
+
+def _reason(raw: bytes) -> str:
+    """What RabbitMQ gives as the reason of a refusal; empty if it gives none."""
+    try:
+        answer = json.loads(raw[: 1 << 16])
+        return str(answer.get("reason") or answer.get("error") or "")[:1000]
+    except (ValueError, AttributeError, RecursionError):
+        return ""
 
 
 def _is_loopback(host: str) -> bool:
@@ -305,16 +286,9 @@ def clock_ahead_of(url: str, tls: Tls, *, timeout: float = 1.0) -> float:
     Raises:
         kchat.errors.KchatError: the URL is not valid, or nothing that tells the time answers there.
     """
-    parts = urlsplit(_checked(url))
+    connection = _connection(_checked(url), tls, timeout)
     try:
-        with closing(
-            TimedConnection(
-                parts.hostname or "",
-                parts.port,
-                tls=tls if parts.scheme == "https" else None,
-                timeout=timeout,
-            )
-        ) as connection:
+        with closing(connection):
             connection.request("HEAD", "/")
             date = connection.getresponse().getheader("Date")
             return (datetime.now(UTC) - parsedate_to_datetime(date or "")).total_seconds()

@@ -28,7 +28,7 @@ class Urls(url.Urls):
     def from_parts(self, parts: Parts) -> list[Broker]:
         """A project is all that there is."""
         if not parts.project:
-            raise SettingsError("Pub/Sub needs a project", hint="name it with --project or KCHAT_PROJECT")
+            raise SettingsError("Pub/Sub needs a project", hint="name it with {project} or KCHAT_PROJECT")
         return [Broker(next(iter(self.transport.schemes)), host=parts.project)]
 
     def check(self, broker: Broker) -> None:

@@ -32,7 +32,7 @@ class Guests(guests.Guests):
         channel = f"/{host.broker.path or '0'}.{host.room}"
         if re.search(r"\s", channel):
             raise SettingsError("Redis takes no rights on a channel with spaces in its name")
-        # What means something in a pattern stands for itself here.
+        # Escape what has a meaning in a pattern.
         pattern = re.sub(r"([*?\[\]\\])", r"\\\1", channel)
         password = secrets.token_urlsafe(24)
         commands = ["+publish", "+ping", "+select", *([] if send_only else ["+subscribe", "+unsubscribe"])]
@@ -55,7 +55,7 @@ class Guests(guests.Guests):
                     raise Refused(
                         f"there is an account {name!r} on {host.broker} already", hint="choose another name"
                     )
-                guests.check_no_twin(name, known, host.broker)
+                guests.check_no_lookalike(name, known, host.broker)
                 channel.client.execute_command(*rule)
 
         advice = (

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from kchat import Settings
+from kchat.transports.amqp.guests import Guests
 from kchat.transports.amqp.management import Management
 from tests.brokers.rabbitmq import RabbitMQ
 
@@ -21,7 +22,7 @@ def settings(rabbitmq: RabbitMQ, vhost: str) -> Settings:
 @pytest.fixture
 def management(rabbitmq: RabbitMQ, settings: Settings) -> Iterator[Management]:
     """The host's access; accounts of kchat's that a test leaves behind on its vhost are deleted."""
-    access = settings.transport.guests.management(settings, rabbitmq.management_url)
+    access = Guests("amqp").management(settings, rabbitmq.management_url)
     yield access
     ours = {user["name"] for user in access.users() if "kchat" in user["tags"]}
     for name, granted in access.all_permissions().items():

@@ -1,4 +1,4 @@
-"""Members of one room on a real RabbitMQ are walled off from each other, and leave nothing behind that speaks."""
+"""Members of one room on a real RabbitMQ are walled off from each other, and leave nothing behind that publishes."""
 
 from __future__ import annotations
 
@@ -211,8 +211,8 @@ def test_an_exchange_that_a_member_has_put_in_the_way_locks_nobody_out_and_is_re
             with Subscriber(anybody, durable="archive") as subscriber, Sender(settings, "host") as sender:
                 sent = sender.send("hello").message
                 wait_until(partial(got, subscriber, sent.id), 10)
-        assert accounts.mend_room(management, settings, accounts.all_accounts(management))
-        assert not accounts.mend_room(management, settings, accounts.all_accounts(management))
+        assert accounts.repair_room(management, settings, accounts.all_accounts(management))
+        assert not accounts.repair_room(management, settings, accounts.all_accounts(management))
     spoil(older, "topic")
     accounts.revoke(management, name)
     exchange = rabbitmq.management.exchange(vhost, "kchat.chat.durable")
@@ -232,7 +232,7 @@ def test_an_exchange_in_the_way_is_replaced_in_a_room_without_members_too(
     with Subscriber(settings, durable="archive"):
         pass
     spoil(settings)
-    assert accounts.mend_room(management, settings, [])
+    assert accounts.repair_room(management, settings, [])
     vhost = settings.broker.vhost
     bound = {each["destination"] for each in rabbitmq.management.bindings(vhost, "kchat.chat.durable")}
     assert bound == {"kchat.chat.archive"}
@@ -305,7 +305,7 @@ def test_what_may_be_an_older_members_is_named_and_not_deleted(
         channel.queue_declare(f"kchat.chat.{name}.z")
     ended = accounts.revoke(management, name)
     assert [each.name for each in ended.removed] == [f"kchat.chat.{name}.z"]
-    assert {each.name: each.speaks for each in ended.left} == {
+    assert {each.name: each.publishes for each in ended.left} == {
         "kchat.chat.archive": False,
         "kchat.chat.x": True,
         "kchat.chat.y": False,
