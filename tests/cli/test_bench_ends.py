@@ -319,10 +319,7 @@ def test_senders_whose_parent_is_killed_before_they_may_begin_end_by_themselves(
 # ---- nothing else on standard error
 
 
-@pytest.mark.parametrize("_time", range(3))
-def test_a_wrong_password_is_said_in_two_lines(
-    commands: Commands, rabbitmq: RabbitMQ, vhost: str, _time: int
-) -> None:
+def test_a_wrong_password_is_said_in_two_lines(commands: Commands, rabbitmq: RabbitMQ, vhost: str) -> None:
     url = rabbitmq.url_for(vhost, password="wrong")
     result = commands.run_kchat("bench", "--url", url, "--subscribers", "3", seconds=60)
     assert result.code == 1
@@ -333,8 +330,7 @@ def test_a_wrong_password_is_said_in_two_lines(
     assert len(said) == 3
 
 
-@pytest.mark.parametrize("_time", range(3))
-def test_when_all_is_well_nothing_is_said(commands: Commands, amqp_url: str, _time: int) -> None:
+def test_when_all_is_well_nothing_is_said(commands: Commands, amqp_url: str) -> None:
     arguments = ("--messages", "300", "--senders", "2", "--subscribers", "3")
     result = commands.run_kchat("bench", "--url", amqp_url, *arguments, seconds=60)
     assert result.code == 0
