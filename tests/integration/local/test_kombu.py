@@ -222,7 +222,7 @@ def test_a_subscriber_is_woken_by_the_kernel_or_looks_often(
         stop.set()
         speaker.join()
     # How many milliseconds it takes is for benchmarks/ to say.
-    assert kernel_tells or 0 < max(pauses) <= pace.LONGEST
+    assert kernel_tells or 0 < max(pauses) < 1.1 * pace.LONGEST
 
 
 def test_a_write_that_has_been_seen_does_not_wake_a_subscriber_later(
