@@ -301,7 +301,7 @@ def test_an_idle_subscriber_is_rarely_woken(commands: Commands, local_url: str) 
     process = commands.python(script)
     assert process.wait() == 0, process.stderr
     # One look in each pause; twice as many, as the kernel has reasons of its own. Without it there are 140 a second.
-    assert int(process.stdout) <= 2 * (2 / pace.ASLEEP + 1)
+    assert int(process.stdout) <= 2 * (2 / polling.ASLEEP + 1)
 
 
 def test_two_connections_of_one_process_do_not_disturb_each_other(connect: Connect, tmp_path: Path) -> None:
