@@ -231,8 +231,8 @@ class Connection:
 
     # ---- what a sender and a subscriber do each in its own way
 
-    def _connect(self) -> tuple[protocols.Connection, Broker]:
-        return connect(self._settings, purpose=self.purpose, heartbeat=self._heartbeat or 0)
+    _on_blocked: Callable[[str], None] | None = None
+    _on_unblocked: Callable[[], None] | None = None
 
     def _join(self, connection: protocols.Connection, *, again: bool) -> None:
         """Open a channel, and prepare what is used on it. ``again``: the room was there before."""
@@ -303,7 +303,13 @@ class Connection:
         self.state = State.CONNECTING
         again = self._lost_at is not None
         try:
-            connection, self.broker = self._connect()
+            connection, self.broker = connect(
+                self._settings,
+                purpose=self.purpose,
+                heartbeat=self._heartbeat or 0,
+                on_blocked=self._on_blocked,
+                on_unblocked=self._on_unblocked,
+            )
             self._connection = connection
             self.errors = broker_errors(self.broker, self.doing)
             # Kombu's own looks each time whether there is a connection, and would make another one without telling.

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, cast
 from amqp.exceptions import ContentTooLarge
 
 from kchat import errors, events
-from kchat.client.connection import Connection, broker_errors, connect
+from kchat.client.connection import Connection, broker_errors
 from kchat.client.in_flight import InFlight, Receipt
 
 if TYPE_CHECKING:
-    from kchat.config.settings import Broker, Settings
+    from kchat.config.settings import Settings
     from kchat.message import Message
     from kchat.transports import protocols
 
@@ -86,11 +86,6 @@ class SenderConnection(Connection):
         self._numbers = b""
 
     # ---- connecting
-
-    def _connect(self) -> tuple[protocols.Connection, Broker]:
-        return connect(
-            self._settings, purpose="send", on_blocked=self._on_blocked, on_unblocked=self._on_unblocked
-        )
 
     def _join(self, connection: protocols.Connection, *, again: bool) -> None:  # noqa: ARG002 - a sender expects no room
         with broker_errors(self.broker, "connect"):
