@@ -39,6 +39,16 @@ hypothesis.settings.register_profile("kchat", deadline=None)
 hypothesis.settings.load_profile("kchat")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds the option that runs the contract on somebody else's transport."""
+    parser.addoption(
+        "--place",
+        action="append",
+        metavar="MODULE:CLASS",
+        help="run tests/contract on the transport of this place (tests.contract.places.Place) instead of kchat's own",
+    )
+
+
 def pytest_configure() -> None:
     """Lets Ctrl+C be heard by the commands that tests start: a shell's background jobs have it ignored, and pass that on."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

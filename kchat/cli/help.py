@@ -6,7 +6,12 @@ the broker; :data:`GROUPS` sorts them, the most used ones first.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
+
+if TYPE_CHECKING:
+    from kchat.plugins import Registry
 
 GROUPS = {
     "Messages": ("text", "mandatory", "mode", "last", "since", "limit", "idle_timeout"),
@@ -99,7 +104,17 @@ class Command(click.Command):
 
 def _row(option: click.Option, context: click.Context) -> tuple[str, str]:
     shown = default(option)
-    return names(option, context), f"{option.help} [default: {shown}]" if shown else str(option.help)
+    text = [str(option.help), *_plug_ins(option), *([f"[default: {shown}]"] if shown else [])]
+    return names(option, context), " ".join(text)
+
+
+def _plug_ins(option: click.Option) -> list[str]:
+    """What an option takes besides, from other distributions; nothing where there are none."""
+    registry: Registry | None = getattr(option.type, "registry", None)
+    if registry is None:
+        return []
+    listed = ", ".join(f"{entry.name} ({entry.distribution})" for entry in registry.plug_ins.values())
+    return ([f"Plug-ins: {listed}."] if listed else []) + [f"{each}." for each in registry.ignored]
 
 
 class Group(click.Group):

@@ -6,12 +6,14 @@ import re
 import time
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from kchat.message import rfc3339
-from kchat.transports import TRANSPORTS
+
+if TYPE_CHECKING:
+    from kchat.plugins import Registry
 
 _LONGEST_DURATION = 100 * 365 * 86400
 """A hundred years, in seconds."""
@@ -108,11 +110,28 @@ SINCE = Read("time", _since)
 """A point in time: an age (``90s``, ``10m``, ``2h``, ``1d``) or an RFC 3339 date. Becomes UNIX seconds."""
 
 
-class TransportName(click.Choice):  # type: ignore[type-arg]  # generic since Click 8.2 only
-    """A transport's name. A URL given by mistake is not repeated: there may be a password in it."""
+class NameIn(click.ParamType):  # type: ignore[type-arg]  # as for Read
+    """A name from a registry. Plug-ins are looked for only where it is not one of kchat's own, or all are listed."""
 
-    def __init__(self) -> None:
-        super().__init__(list(TRANSPORTS))
+    name = "name"
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+
+    def _choice(self) -> Any:
+        return click.Choice(list(self.registry))
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read it; Click reports what :meth:`fail` says."""
+        return value if value in self.registry.built_in else self._choice().convert(value, param, ctx)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> Any:
+        """What the shell may complete it to."""
+        return self._choice().shell_complete(ctx, param, incomplete)
+
+
+class TransportName(NameIn):
+    """A transport's name. A URL given by mistake is not repeated: there may be a password in it."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Read it; Click reports what :meth:`fail` says."""

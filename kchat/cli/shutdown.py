@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from types import FrameType
@@ -68,6 +68,8 @@ class Stop:
     def __init__(self, *, once: bool = False) -> None:
         self.asked = False
         self.gentle = False
+        self.wake: Callable[[], object] = lambda: None
+        """Called by the first signal where it is ``gentle``: ends a wait, so that nobody has to look again and again."""
         self._once = once
 
     def __call__(self) -> bool:
@@ -88,6 +90,7 @@ class Stop:
         self.asked = True
         # After that, nothing is waited for: neither a pipe that nobody reads nor a connect that nobody answers.
         signal.setitimer(signal.ITIMER_REAL, GRACE)
+        self.wake()
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from kchat.cli.options import (
     username_option,
     wait_option,
 )
-from kchat.cli.param_types import SECONDS, SINCE, whole_number
+from kchat.cli.param_types import SECONDS, SINCE, NameIn, whole_number
 from kchat.cli.shutdown import stop_by_signal
 from kchat.cli.stderr import speaker
 from kchat.display import MODES
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
 
 
 def _modes_help() -> str:
-    return "; ".join(f"{mode.name}: {mode.help}" for mode in MODES.values()) + "."
+    return "; ".join(f"{mode.name}: {mode.help}" for mode in MODES.built_in.values()) + "."
 
 
 @click.command(name="subscribe", cls=Command)
 @click.option(
     "--mode",
-    type=click.Choice(list(MODES)),
+    type=NameIn(MODES),
     metavar="MODE",
     default="plain",
     show_default=True,
@@ -120,7 +120,9 @@ def command(
 
     def tell(event: events.Event) -> None:
         display.status(str(event))
-        if not on_screen:
+        if on_screen:
+            display.flush()  # the attempt to connect again, which comes next, may take a while
+        else:
             speaker(quiet=False)(event)
 
     shown, ended = 0, False
@@ -131,8 +133,10 @@ def command(
         try:
             subscriber.open()
             say(f"listening on {subscriber.where} (queue {subscriber.queue_name}; Ctrl+C ends)")
+            stop.wake = subscriber.stop
             stop.gentle = True
             reader = Reader(sys.stdout.fileno())
+            reader.watch(subscriber.stop)
             if on_screen:
                 opened: AbstractContextManager[Screen | None] = full_screen(
                     cast("FullScreen", display), subscriber.where, sys.stdout.fileno()
@@ -148,6 +152,8 @@ def command(
                     return ended
 
                 shown = listen(subscriber, display, limit=limit, idle_timeout=idle_timeout, stop=enough)
+        except BrokenPipeError:  # as in "kchat subscribe | head -3"; Click would end with 1
+            ended = True
         finally:
             display.close()
             subscriber.close()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 import click
 
 from kchat.cli.help import Command
-from kchat.transports import TRANSPORTS, Capabilities, Transport
+from kchat.cli.stderr import speaker
+from kchat.transports import ENTRIES, TRANSPORTS, Capabilities, Transport, usable
 
 _ABILITIES = [name.replace("_", " ") for name in Capabilities._fields]
 
@@ -25,15 +27,16 @@ def command(form: str | None) -> None:
       kchat transports
       kchat transports --json
     """
-    if form == "json":
-        click.echo(json.dumps(as_json(), indent=2))
-    elif form == "markdown":
+    if form == "markdown":
         click.echo(as_markdown())
-    else:
-        click.echo(as_text())
+        return
+    found, problems = usable()
+    click.echo(json.dumps(as_json(found), indent=2) if form == "json" else as_text(found))
+    for problem in problems:
+        speaker(quiet=False)(f"kchat: warning: {problem}")
 
 
-def as_text() -> str:
+def as_text(found: Sequence[Transport]) -> str:
     """The registry as a table for a terminal, and below it what users should know of each transport."""
     rows = [["transport", "URL", "installed", *_ABILITIES]]
     rows += [
@@ -43,13 +46,13 @@ def as_text() -> str:
             _usable(each),
             *_yes_or_no(each.capabilities),
         ]
-        for each in TRANSPORTS.values()
+        for each in found
     ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     ]
-    return "\n".join([*lines, "", *(f"{info.name}: {info.note}" for info in TRANSPORTS.values())])
+    return "\n".join([*lines, "", *(f"{info.name}: {info.note}" for info in found)])
 
 
 def _usable(info: Transport) -> str:
@@ -58,7 +61,7 @@ def _usable(info: Transport) -> str:
     return "yes" if info.installed else info.install_command
 
 
-def as_json() -> list[dict[str, object]]:
+def as_json(found: Sequence[Transport]) -> list[dict[str, object]]:
     """The registry as JSON objects."""
     return [
         {
@@ -70,17 +73,17 @@ def as_json() -> list[dict[str, object]]:
             "abilities": dict(info.capabilities.items()),
             "note": info.note,
         }
-        for info in TRANSPORTS.values()
+        for info in found
     ]
 
 
 def as_markdown() -> str:
-    """The registry as a table in Markdown; says nothing of this machine."""
+    """Kchat's own transports as a table in Markdown; says nothing of this machine."""
     rows = [
         ["transport", "URL", "installed by", *_ABILITIES],
         ["---"] * (3 + len(_ABILITIES)),
     ]
-    for info in TRANSPORTS.values():
+    for info in map(TRANSPORTS.__getitem__, ENTRIES.built_in):
         install = f"`{info.install_command}`" if info.install_command else "built in"
         rows.append([f"`{info.name}`", f"`{info.url_form}`", install, *_yes_or_no(info.capabilities)])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)

@@ -15,68 +15,36 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from queue import SimpleQueue
-from threading import Thread
+from inspect import signature
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from kchat import errors, events
 from kchat.client import room as blocking
-from kchat.client.subscriber import BATCH, BATCH_SECONDS, LARGE
+from kchat.client.background import RoomThreads, call_in, settle
+from kchat.client.subscriber import BATCH, LARGE, Position
 from kchat.message import Message
 
 if TYPE_CHECKING:
     from kchat.client.in_flight import Receipt
-    from kchat.client.subscriber import Position
     from kchat.config.settings import Settings
-    from kchat.config.tls import TlsOptions
 
 
-def connect(
-    url: str | None = None,
-    *,
-    room: str | None = None,
-    username: str | None = None,
-    account: str | None = None,
-    password: str | None = None,
-    tls: TlsOptions | None = None,
-    profile: str | None = None,
-    durable: str | None = None,
-    last: int | None = None,
-    since: float | None = None,
-    connect_timeout: float | None = None,
-    confirm_timeout: float = 10.0,
-    heartbeat: float | None = None,
-    mandatory: bool = False,
-    wait: bool = False,
-    on_event: events.OnEvent = events.ignore,
-) -> Room:
-    """A room on a broker, for ``async with``. Arguments and errors as of :func:`kchat.client.room.connect`.
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
-    ``on_event`` is called in the event loop's thread.
-    """
-    settings = blocking.settings_of(
-        url,
-        room=room,
-        account=account,
-        password=password,
-        tls=tls,
-        profile=profile,
-        connect_timeout=connect_timeout,
-        confirm_timeout=confirm_timeout,
-        heartbeat=heartbeat,
-    )
-    return Room(
-        settings,
-        username,
-        durable=durable,
-        last=last,
-        since=since,
-        mandatory=mandatory,
-        wait=wait,
-        on_event=on_event,
-    )
+_NOTHING = Position(-1.0, None)
+"""Acknowledged up to here, nothing more is than what was finished before."""
+
+
+def _as(other: Callable[_P, object]) -> Callable[[Callable[..., _R]], Callable[_P, _R]]:
+    """Give a function the signature of another one."""
+
+    def decorate(function: Callable[..., _R]) -> Callable[_P, _R]:
+        function.__signature__ = signature(other)  # type: ignore[attr-defined] # inspect looks there
+        return function
+
+    return decorate
 
 
 class Room:
@@ -92,40 +60,24 @@ class Room:
     :meth:`send` that is cancelled is not sent if that has not begun; else it is.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        username: str | None = None,
-        *,
-        durable: str | None = None,
-        last: int | None = None,
-        since: float | None = None,
-        mandatory: bool = False,
-        wait: bool = False,
-        on_event: events.OnEvent = events.ignore,
-    ) -> None:
-        self._on_event = on_event
-        self._room = blocking.Room(
-            settings,
-            username,
-            durable=durable,
-            last=last,
-            since=since,
-            mandatory=mandatory,
-            wait=wait,
-            on_event=self._tell,
-        )
+    @_as(blocking.Room.__init__)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # type: ignore[misc] # self is a room of the other kind there
+        self._use(blocking.Room(*args, **kwargs))
+
+    def _use(self, room: blocking.Room) -> None:
+        self._room = room
+        self._on_event, room.on_event = room.on_event, self._tell
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._threads: _Threads | None = None
+        self._threads: RoomThreads | None = None
         self._arrived: deque[tuple[Message, Position]] = deque()
         self._failure: BaseException | None = None  # of receiving, for the next receiver
         self._receiving: asyncio.Future[Any] | None = None
+        self._finishing: asyncio.Future[None] | None = None
         self._waiting = False
         self._current: Position | None = None  # the message that was handed out last: with the task
         self._done: Position | None = (
-            None  # up to here they are done with, and that is not said to the broker yet
+            None  # up to here they are done with, which the subscriber does not know
         )
-        self._acknowledge_due = 0.0
         self._outgoing: deque[tuple[Message, asyncio.Future[Receipt]]] = deque()
 
     def __repr__(self) -> str:
@@ -176,7 +128,7 @@ class Room:
         """
         if self._threads is None:
             self._loop = asyncio.get_running_loop()
-            self._threads = _Threads()
+            self._threads = RoomThreads()
         elif not self.stopped:
             return  # nor wait for the task that is receiving
         try:
@@ -206,7 +158,7 @@ class Room:
         def leave() -> None:
             try:
                 if done is not None:
-                    room.subscriber.acknowledge(done)
+                    room.subscriber.finish(done)  # it is acknowledged when that is closed
             finally:
                 room.close()
                 threads.end()
@@ -244,13 +196,13 @@ class Room:
                 # Of another thread there may be some, which has the blocking room, too.
                 for settled in unsettled.get(id(receipt.message), [])[:1]:
                     unsettled[id(receipt.message)].remove(settled)
-                    _settle(settled, receipt, receipt.error)
+                    settle(settled, receipt, receipt.error)
         except BaseException as error:  # noqa: BLE001 - raised where it is waited for
             for settled in (each for waiting in unsettled.values() for each in waiting):
-                _settle(settled, None, error)
+                settle(settled, None, error)
         if self._room.closed:
             while self._outgoing:
-                _settle(self._outgoing.popleft()[1], None, self._closed())
+                settle(self._outgoing.popleft()[1], None, self._closed())
 
     def _next_outgoing(self, unsettled: dict[int, list[asyncio.Future[Receipt]]]) -> Iterator[Message]:
         while self._outgoing and not self._room.closed:
@@ -292,7 +244,8 @@ class Room:
     async def _next(self, timeout: float | None) -> Message | None:  # noqa: ASYNC109 - likewise
         clock = asyncio.get_running_loop().time
         ends = None if timeout is None else clock() + timeout
-        self._finish(clock())
+        self._finish()
+        self._tell_done()
         while not self.stopped:
             if self._arrived:
                 message, self._current = self._arrived.popleft()
@@ -307,25 +260,27 @@ class Room:
                 break
         return None
 
-    def _finish(self, now: float) -> None:
-        """What was handed out is done with; while more is here already, that is said to the broker once in a while."""
+    def _finish(self) -> None:
+        """What was handed out is done with."""
         if self._current is not None:
             self._done, self._current = self._current, None
-        if self._done is not None and self._arrived and now >= self._acknowledge_due:
-            self._acknowledge_due = now + BATCH_SECONDS
-            self._start_acknowledging()
 
     async def acknowledge(self) -> None:
         """All messages that were received are done with: none of them comes again."""
-        if self._current is not None:
-            self._done, self._current = self._current, None
-        if self._done is not None and self._threads is not None:
-            await self._start_acknowledging()
+        self._finish()
+        done, self._done = self._done or _NOTHING, None
+        if self._threads is not None:
+            await self._threads.receiving.submit(lambda: self._room.subscriber.acknowledge(done))
 
-    def _start_acknowledging(self) -> asyncio.Future[None]:
-        assert self._threads is not None
-        done, self._done = self._done, None
-        return self._threads.receiving.submit(lambda: self._room.subscriber.acknowledge(done))
+    def _tell_done(self) -> None:
+        """In a burst, the receiving thread is asked for nothing: it is told once in a while what is done with."""
+        subscriber = self._room.subscriber
+        if self._done is None or not self._arrived or not subscriber.acknowledgement_is_due:
+            return
+        if self._finishing is None or self._finishing.done():
+            assert self._threads is not None
+            done, self._done = self._done, None
+            self._finishing = self._threads.receiving.submit(lambda: subscriber.finish(done))
 
     def _fetch(self) -> asyncio.Future[Any]:
         """What has something when messages have arrived: one that is waited for already, or a new one."""
@@ -340,7 +295,7 @@ class Room:
         """In the thread that receives: wait for a message, and take what else is here."""
         subscriber = self._room.subscriber
         if done is not None:
-            subscriber.acknowledge(done)
+            subscriber.finish(done)
         taken = [(message, subscriber.position) for message in subscriber.receive(limit=1)]
         size = 0
         while taken and subscriber.has_arrived and len(taken) < BATCH and size < LARGE:
@@ -371,89 +326,15 @@ class Room:
 
     def _tell(self, event: events.Event) -> None:
         if self._loop is not None:
-            _call(self._loop, self._on_event, event)
+            call_in(self._loop, self._on_event, event)
 
 
-class _Threads:
-    """The threads of an open room, each started when it has something to do; they end together."""
+@_as(blocking.connect)
+def connect(*args: Any, **kwargs: Any) -> Room:
+    """A room on a broker, for ``async with``. Arguments and errors as of :func:`kchat.client.room.connect`.
 
-    def __init__(self) -> None:
-        self.opening = self.receiving = _Worker("kchat receive")
-        self.sending = _Worker("kchat send")
-        self.closing = _Worker("kchat close")
-
-    def end(self) -> None:
-        """Wait until all have done what they had begun. In the thread that closes, which ends then."""
-        workers = (self.receiving, self.sending)
-        for worker in (*workers, self.closing):
-            worker.end()
-        for worker in workers:
-            worker.join()
-
-
-class _Worker:
-    """A thread that does one job after the other.
-
-    A daemon: the interpreter would wait at its end for one of :mod:`concurrent.futures` that waits for a broker.
+    ``on_event`` is called in the event loop's thread.
     """
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._jobs: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
-        self._thread: Thread | None = None
-
-    def start(self, job: Callable[[], object]) -> None:
-        """Have it done; it raises nothing."""
-        if self._thread is None:
-            self._thread = Thread(target=self._run, name=self._name, daemon=True)
-            self._thread.start()
-        self._jobs.put(job)
-
-    def submit(self, job: Callable[[], Any]) -> asyncio.Future[Any]:
-        """Have it done; the future, of the running loop, gets what it returns or raises."""
-        settled = asyncio.get_running_loop().create_future()
-
-        def noted() -> None:
-            try:
-                result = job()
-            except BaseException as error:  # noqa: BLE001 - raised where it is waited for
-                _settle(settled, None, error)
-            else:
-                _settle(settled, result)
-
-        self.start(noted)
-        return settled
-
-    def end(self) -> None:
-        """No more jobs: it ends after those that it has."""
-        self._jobs.put(None)
-
-    def join(self) -> None:
-        """Wait until it has ended."""
-        if self._thread is not None:
-            self._thread.join()
-
-    def _run(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            job()
-            del job  # it holds on to a room
-
-
-def _settle(future: asyncio.Future[Any], result: object, error: BaseException | None = None) -> None:
-    """From any thread: give a future what it waits for, if anybody still does."""
-
-    def settle() -> None:
-        if future.done():
-            return
-        if error is None:
-            future.set_result(result)
-        else:
-            future.set_exception(error)
-
-    _call(future.get_loop(), settle)
-
-
-def _call(loop: asyncio.AbstractEventLoop, function: Callable[..., object], *arguments: object) -> None:
-    """From any thread: have the loop call it, unless it is closed."""
-    with suppress(RuntimeError):
-        loop.call_soon_threadsafe(function, *arguments)
+    room = Room.__new__(Room)
+    room._use(blocking.connect(*args, **kwargs))  # noqa: SLF001 - a constructor with other arguments
+    return room

@@ -1,27 +1,40 @@
-"""From :class:`~kchat.config.settings.Settings` to a connected Kombu connection, and how one is let go of."""
+"""From :class:`~kchat.config.settings.Settings` to a connected Kombu connection; and :class:`Connection`, which survives."""
 
 from __future__ import annotations
 
 import logging
-import random
+import math
 from contextlib import suppress
+from enum import Enum
 from functools import partial
 from time import monotonic, sleep
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
+
+import amqp.exceptions
 
 from kchat import errors, events
+from kchat.client.backoff import Backoff
+from kchat.client.heartbeat import Heartbeat
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from threading import RLock
     from types import TracebackType
 
     from kchat.config.settings import Broker, Settings
-    from kchat.transports.protocols import Connection
+    from kchat.transports import protocols
 
 logger = logging.getLogger(__name__)
 
-_STOP_LOOK = 0.02
-"""Seconds between looks whether to stop, while it waits for the next attempt."""
+STOP_LOOK = 0.02
+"""Seconds within which a wish to stop is noticed where nothing wakes the thread: in a pause before the next attempt to
+connect, and on a transport that cannot be woken."""
+
+_TICKS = 5
+"""Looks at the heartbeat within one of them."""
+
+_LONGEST_TICK = 1.0
+"""Seconds between them at the most."""
 
 CLOSE_TIMEOUT = 1.0
 """Seconds that a polite goodbye may take; after that the socket is dropped."""
@@ -61,7 +74,7 @@ def connect(
     heartbeat: float = 0,
     on_blocked: Callable[[str], None] | None = None,
     on_unblocked: Callable[[], None] | None = None,
-) -> tuple[Connection, Broker]:
+) -> tuple[protocols.Connection, Broker]:
     """Connect to the first broker that answers.
 
     Arguments:
@@ -103,16 +116,7 @@ def connect(
     raise failure
 
 
-def drainer(connection: Connection) -> Callable[..., None]:
-    """The connection's ``drain_events``, without Kombu's looks, each time, whether there is a connection.
-
-    Arguments:
-        connection: connected, of :func:`connect`. With it the result is of no use any more.
-    """
-    return partial(connection.transport.drain_events, connection.connection)
-
-
-def close(connection: Connection) -> None:
+def close(connection: protocols.Connection) -> None:
     """Say goodbye, but not for longer than :data:`CLOSE_TIMEOUT`."""
     sock = getattr(connection.connection, "sock", None) if connection.connected else None
     if sock is not None:
@@ -128,7 +132,7 @@ def close(connection: Connection) -> None:
         drop(connection)
 
 
-def drop(connection: Connection) -> None:
+def drop(connection: protocols.Connection) -> None:
     """Drop a dead connection without sending ``connection.close``; ``release()`` would wait for the answer."""
     if getattr(connection, "_transport", None) is None:  # to ask for `transport` would import it
         return  # the import of its driver failed or was interrupted
@@ -148,61 +152,291 @@ def drop(connection: Connection) -> None:
         logger.debug("while dropping: %s", error)
 
 
-def keep_trying(
-    attempt: Callable[[], object], on_event: events.OnEvent, stopped: Callable[[], bool] = lambda: False
-) -> None:
-    """Do it until the broker can be reached, with pauses in between.
+class State(Enum):
+    """Of a :class:`Connection`."""
+
+    CLOSED = "closed"
+    CONNECTING = "connecting"
+    CONNECTED = "connected"
+    DISCONNECTED = "disconnected"
+
+
+class Connection:
+    """The connection of a sender or a subscriber to its room: made, watched, lost, and made again.
+
+    ::
+
+        CLOSED ───────▶ CONNECTING ───────▶ CONNECTED
+           ▲             │      ▲               │
+           │       fails │      │ is due        │ is lost
+           │             ▼      │               │
+           └───────── DISCONNECTED ◀────────────┘
+         close(), drop()
+
+    The first attempt fails fast, unless it should ``wait``. After that, a connection that has worked is made again at once,
+    one that has not after a pause; everything is declared afresh, and ``on_event`` is told.
+
+    Threads: whoever calls a method holds ``in_use``. :meth:`wake` may be called from any thread or a signal handler, and
+    needs no lock.
 
     Arguments:
-        attempt: connects, or raises.
-        on_event: told of each pause.
-        stopped: asked fifty times a second; true ends it. Default: never.
-
-    Raises:
-        kchat.errors.KchatError: what ``attempt`` raised that waiting does not mend.
+        settings: the room and its brokers.
+        on_event: told what happens to it, see :mod:`kchat.events`.
+        in_use: the lock; heartbeats are sent by a second thread while nobody holds it.
+        stopping: true ends a pause before the next attempt.
+        wait: retry for ever when no broker can be reached at the start.
+        patience: seconds without success after which to give up a connection that worked before.
+        heartbeat: seconds between heartbeats, 0 for none; ``None``: nobody watches it.
     """
-    backoff = Backoff()
-    while not stopped():
+
+    purpose: ClassVar[str]
+    """What the connection is for, as :func:`connect` takes it."""
+    doing: ClassVar[str]
+    """The verb for errors."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        on_event: events.OnEvent,
+        in_use: RLock,
+        *,
+        stopping: Callable[[], bool],
+        wait: bool,
+        patience: float = math.inf,
+        heartbeat: float | None = None,
+    ) -> None:
+        self.state = State.CLOSED
+        self.broker = settings.broker
+        self.errors = broker_errors(self.broker, self.doing)
+        """Turns what the methods raise into kchat's errors."""
+        self.connected_at = 0.0
+        self._settings = settings
+        self._on_event = on_event
+        self._in_use = in_use
+        self._stopping = stopping
+        self._wait = wait
+        self._patience = patience
+        self._heartbeat = heartbeat
+        self._backoff = Backoff()
+        self._alive_at = 0.0  # when it was last known to work
+        self._lost_at: float | None = None
+        self._failing_since: float | None = None
+        self._connection: protocols.Connection | None = None
+        self._channel: protocols.Channel | None = None
+        self._drain_events: Callable[..., None] | None = None
+        self._beating: Heartbeat | None = None
+        self._waker: protocols.Waker | None = None
+        self._tick = min(_LONGEST_TICK, (heartbeat or 0) / _TICKS or _LONGEST_TICK)
+        self._tick_due = 0.0
+
+    # ---- what a sender and a subscriber do each in its own way
+
+    _on_blocked: Callable[[str], None] | None = None
+    _on_unblocked: Callable[[], None] | None = None
+
+    def _join(self, connection: protocols.Connection, *, again: bool) -> None:
+        """Open a channel, and prepare what is used on it. ``again``: the room was there before."""
+        raise NotImplementedError
+
+    def _has_worked(self, since: float) -> bool:
+        """Whether it has done since then what it is for, so that one failure is worth an attempt at once."""
+        raise NotImplementedError
+
+    def _reconnected(self, seconds: float) -> events.Reconnected:
+        """What to tell when it is connected again."""
+        raise NotImplementedError
+
+    def _given_up(self, error: errors.KchatError) -> errors.KchatError:
+        """What to raise when it did not work for as long as there is patience for."""
+        return error
+
+    def _look(self, now: float) -> None:
+        """Called five times in a heartbeat, at least once a second, while somebody waits."""
+
+    def _forget(self) -> None:
+        """It is gone, and what was known of it with it."""
+
+    # ---- what both share
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection, as far as is known."""
+        return self.state is State.CONNECTED
+
+    @property
+    def channel(self) -> protocols.Channel:
+        """The open channel.
+
+        Raises:
+            amqp.exceptions.RecoverableConnectionError: there is none.
+        """
+        if self._channel is None:
+            raise amqp.exceptions.RecoverableConnectionError("the connection was closed")
+        return self._channel
+
+    def open(self, deadline: float | None = None, *, again: bool = False) -> bool:
+        """Connect, if it is not connected; if that fails, retry when that is due.
+
+        Arguments:
+            deadline: when to stop waiting for that, by the monotonic clock. Default: never.
+            again: retry where it was lost. Default: fail, unless it should ``wait``.
+
+        Returns:
+            Whether it is connected: not when the time is over, or it was asked to stop.
+
+        Raises:
+            kchat.errors.BrokerError: what another attempt does not change; the first one's failure; or it is given up.
+        """
+        while self.state is not State.CONNECTED:
+            retry = self._wait or (again and self._lost_at is not None)
+            if retry and not self.pause(deadline):
+                return False
+            try:
+                self._attempt()
+            except (errors.Unreachable, errors.Closed) as error:
+                if not retry or isinstance(error, errors.Untrusted):
+                    raise
+                self.fail(error)
+        return True
+
+    def _attempt(self) -> None:
+        self.state = State.CONNECTING
+        again = self._lost_at is not None
         try:
-            attempt()
-        except (errors.Unreachable, errors.Closed) as error:
-            if isinstance(error, errors.Untrusted):
-                raise
-            pause = backoff.fail()
-            on_event(events.Reconnecting(error, pause, backoff.attempt))
-            ends = monotonic() + pause
-            while not stopped() and (left := ends - monotonic()) > 0:
-                sleep(min(left, _STOP_LOOK))
-        else:
+            connection, self.broker = connect(
+                self._settings,
+                purpose=self.purpose,
+                heartbeat=self._heartbeat or 0,
+                on_blocked=self._on_blocked,
+                on_unblocked=self._on_unblocked,
+            )
+            self._connection = connection
+            self.errors = broker_errors(self.broker, self.doing)
+            # Kombu's own looks each time whether there is a connection, and would make another one without telling.
+            self._drain_events = partial(connection.transport.drain_events, connection.connection)
+            self._join(connection, again=again)
+        except BaseException:
+            self._release(drop, State.DISCONNECTED)
+            raise
+        self.connected_at = self._alive_at = monotonic()
+        self._tick_due = self.connected_at + self._tick
+        if self._heartbeat and hasattr(connection.connection, "beat"):
+            self._beating = Heartbeat(connection.connection, self._in_use, self._heartbeat / _TICKS)
+        self.state = State.CONNECTED
+        if self._lost_at is not None:
+            away, self._lost_at = self.connected_at - self._lost_at, None
+            self._on_event(self._reconnected(away))
+
+    def fail(self, error: errors.KchatError, *, lost: bool = True) -> None:
+        """Note that it does not work, tell, and decide when the next attempt is due.
+
+        Arguments:
+            error: what happened.
+            lost: the connection itself is of no use any more. Default: it is.
+
+        Raises:
+            kchat.errors.KchatError: there was no success for as long as there is patience for.
+        """
+        now = monotonic()
+        was_connected = self.connected
+        worked = self._has_worked(-math.inf if self._failing_since is None else self._failing_since)
+        if worked or self._failing_since is None:
+            self._failing_since = now
+            self._backoff.reset()
+        if was_connected and lost:
+            self._lost_at = self._last_alive()
+            self._release(drop, State.DISCONNECTED)
+            self._on_event(events.Disconnected(error))
+        elif not was_connected:
+            self.state = State.DISCONNECTED
+        if worked and was_connected:
             return
+        if now - self._failing_since > self._patience:
+            raise self._given_up(error) from error
+        pause = self._backoff.fail()
+        if not (was_connected and lost):
+            self._on_event(events.Reconnecting(error, pause, self._backoff.attempt))
 
+    def pause(self, deadline: float | None = None) -> bool:
+        """Wait until the next attempt is due; returns whether it is: not at the deadline, or when asked to stop."""
+        while (left := self._backoff.remaining()) > 0:
+            if deadline is not None:
+                left = min(left, deadline - monotonic())
+            if left <= 0 or self._stopping():
+                return False
+            sleep(min(left, STOP_LOOK))
+        return True
 
-class Backoff:
-    """Pauses between attempts to connect: doubling, with full jitter, so that a room does not come back in step.
+    def _last_alive(self) -> float:
+        return self._alive_at
 
-    Arguments:
-        first: upper bound of the first pause, in seconds.
-        most: upper bound of all.
-    """
+    def drain(self, timeout: float | None) -> bool:
+        """Wait for something to arrive, but no longer than until the next look at the heartbeats, or until woken.
 
-    def __init__(self, first: float = 0.25, most: float = 5.0) -> None:
-        self._first = first
-        self._most = most
-        self.reset()
+        Arguments:
+            timeout: in seconds; 0 only looks.
 
-    def reset(self) -> None:
-        """Start over, after a success."""
-        self.attempt = 0
-        self.due = monotonic()
+        Returns:
+            Whether something came; it may be anything.
 
-    def fail(self) -> float:
-        """Note a failed attempt; returns the seconds until the next one is due."""
-        bound = min(self._most, self._first * 2.0**self.attempt)
-        self.attempt += 1
-        pause = bound / 2 + random.uniform(0, bound / 2)  # noqa: S311 - spreads load, guards nothing
-        self.due = monotonic() + pause
-        return pause
+        Raises:
+            OSError, amqp.exceptions.AMQPError: the connection is of no use any more.
+        """
+        if self._connection is None or self._drain_events is None:
+            raise amqp.exceptions.RecoverableConnectionError("the connection was closed")
+        came = True
+        try:
+            self._drain_events(timeout=self._tick if timeout is None else min(timeout, self._tick))
+        except TimeoutError:
+            came = False
+        now = monotonic()
+        # After the draining: a caller that was busy for long finds the broker's heartbeats there.
+        if now >= self._tick_due:
+            self._tick_due = now + self._tick
+            if self._heartbeat is not None:
+                # Kombu sends none by itself: without this a quiet subscriber on a dead link would wait for ever.
+                try:
+                    self._connection.heartbeat_check()
+                except amqp.exceptions.ConnectionForced:
+                    self._alive_at = self._connection.connection.heard_at
+                    raise
+            self._look(now)
+        self._alive_at = now
+        return came
 
-    def remaining(self) -> float:
-        """Seconds until the next attempt is due; 0 when it is."""
-        return max(0.0, self.due - monotonic())
+    @property
+    def wakes(self) -> bool:
+        """Whether :meth:`wake` ends a wait; where it does not, waits have to be short."""
+        return self._waker is not None
+
+    def wake(self) -> None:
+        """End the :meth:`drain` that waits, or the next one. From any thread or a signal handler; needs no lock."""
+        waker = self._waker
+        if waker is not None:
+            waker.wake()
+
+    def close(self) -> None:
+        """Say goodbye, if it is connected."""
+        self._end(close)
+
+    def drop(self) -> None:
+        """Drop the connection without closing it properly; never blocks, whatever state it is in."""
+        self._end(drop)
+
+    def _end(self, how: Callable[[protocols.Connection], None]) -> None:
+        self._lost_at = self._failing_since = None
+        self._backoff.reset()
+        self._release(how, State.CLOSED)
+
+    def _release(self, how: Callable[[protocols.Connection], None], state: State) -> None:
+        connection, self._connection, self._channel = self._connection, None, None
+        self.state = state
+        self._forget()
+        if self._beating is not None:
+            self._beating.stop()
+            self._beating = None
+        if self._waker is not None:
+            self._waker.close()
+            self._waker = None
+        if connection is not None:
+            how(connection)

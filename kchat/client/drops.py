@@ -14,8 +14,65 @@ if TYPE_CHECKING:
 _COLLECT = 1.0
 """Seconds from the first gap until it is told: those of other senders follow it."""
 
+_BEHIND = 0.11
+"""Seconds in which there was always more to read, so that messages may be waiting at the broker, and it is asked. In less,
+no broker fills a queue; and a quiet subscriber has nothing to read at least once a second."""
+
+_LOOK = 0.02
+"""Seconds between two such questions, where the answer was that the queue is not half full."""
+
+_FULL = 0.9
+"""Share of a queue's limit in bytes, estimated from the messages that came from it, from which on it counts as full."""
+
 _PAUSE = 5.0
 """Seconds between two tellings, where more and more is dropped."""
+
+
+class QueueLength:
+    """Knows when to ask how full a queue is, and whether it was full.
+
+    A queue fills up only when the broker has handed over as much as may be unacknowledged, and stays full until some of that
+    is acknowledged. So a look before each acknowledgement misses no queue that has been full.
+
+    Arguments:
+        messages: the queue's limit, 0 for none.
+        size: its limit in bytes, 0 for none.
+        caught_up: whether nothing was in it at first.
+    """
+
+    def __init__(self, messages: int = 0, size: int = 0, *, caught_up: bool = True) -> None:
+        self.was_full = False
+        """Whether it was seen full. Reading it resets it."""
+        self.caught_up_at = monotonic() if caught_up else 0.0
+        """When there was nothing more to read."""
+        self._limit, self._limit_bytes = messages, size
+        self._asked_at = self.caught_up_at
+        self._filled = 0.0
+        self._seen = self._seen_bytes = 0
+
+    def is_to_be_asked(self) -> bool:
+        """Whether the reader is so far behind that the queue may be full; the question is then asked."""
+        if not self._limit and not self._limit_bytes:
+            return False
+        now = monotonic()
+        if now - self.caught_up_at < _BEHIND or (now - self._asked_at < _LOOK and self._filled < 0.5):
+            return False
+        self._asked_at = now
+        return True
+
+    def note(self, messages: int) -> None:
+        """The answer: the number of messages that wait in it."""
+        by_number = messages / self._limit if self._limit else 0.0
+        size = messages * self._seen_bytes / (self._seen or 1)
+        by_size = size / self._limit_bytes if self._limit_bytes else 0.0
+        self._filled = max(by_number, by_size)
+        if by_number >= 1 or by_size >= _FULL:
+            self.was_full = True
+
+    def note_sizes(self, messages: int, size: int) -> None:
+        """Messages came from it: their number, and their bytes together."""
+        self._seen += messages
+        self._seen_bytes += size
 
 
 class Drops:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import logging
 from threading import Event, Thread
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from threading import RLock
+
+    from kchat.transports.protocols import Beats
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +30,7 @@ class Heartbeat:
         pause: seconds between looks whether one is due.
     """
 
-    def __init__(self, connection: Any, in_use: RLock, pause: float) -> None:
+    def __init__(self, connection: Beats, in_use: RLock, pause: float) -> None:
         self._connection = connection
         self._in_use = in_use
         self._pause = pause

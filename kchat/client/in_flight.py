@@ -6,7 +6,7 @@ import os
 from collections import deque
 from itertools import takewhile
 from time import monotonic
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from kchat import errors
 
@@ -19,7 +19,7 @@ class Receipt(NamedTuple):
 
     Attributes:
         message: the message.
-        heard: whether anybody was listening; ``None`` where the broker does not say.
+        routed: whether anybody was listening; ``None`` where the broker does not say.
         error: why it was not sent; ``None`` when the broker has confirmed it.
     """
 
@@ -33,6 +33,10 @@ class Receipt(NamedTuple):
         return self.error is None
 
 
+_Published: TypeAlias = "tuple[Message, float, int, deque[Receipt]]"
+"""A message, when it was published, its place in what the sender has sent, and who gets its receipt."""
+
+
 class InFlight:
     """Messages from when they are handed in until the broker settles them, in their order.
 
@@ -41,12 +45,11 @@ class InFlight:
 
     Arguments:
         where: the room and broker, for errors.
-        tells_unheard: whether the broker returns what nobody was listening to; it does so before it confirms.
+        supports_mandatory: whether the broker returns what nobody was listening to; it does so before it confirms.
         mandatory: whether an unheard message is an error.
     """
 
     def __init__(self, where: str, *, supports_mandatory: bool, mandatory: bool) -> None:
-        self.settled: deque[Receipt] = deque()
         self.bytes = 0
         self.last_settled = 0.0
         self._oldest_since = 0.0
@@ -59,9 +62,8 @@ class InFlight:
         self._supports_mandatory = supports_mandatory
         self._mandatory = mandatory
         self._tag = 0
-        # In order of their tags: (message, when it was published, its place in what the sender has sent).
-        self._published: dict[int, tuple[Message, float, int]] = {}
-        self._again: deque[tuple[Message, int]] = deque()
+        self._published: dict[int, _Published] = {}  # in order of their tags
+        self._again: deque[_Published] = deque()
         self._place = 0
         self.stream = _new_stream()
         """Names what is sent from when it began, or has given a message up, on."""
@@ -76,15 +78,25 @@ class InFlight:
         """Number of messages that are published and not settled."""
         return len(self._published)
 
-    def add(self, message: Message) -> tuple[int, int]:
-        """Note a message that is about to be published; returns its delivery tag, and its place in the stream."""
+    def add(self, message: Message, receipts: deque[Receipt]) -> tuple[int, int]:
+        """Note a message that is about to be published.
+
+        Arguments:
+            message: it.
+            receipts: gets its receipt.
+
+        Returns:
+            Its delivery tag, and its place in the stream.
+        """
         self.bytes += len(message.body)
         self._place += 1
-        return self._number(message, self._place), self._place
+        self._tag += 1
+        self._published[self._tag] = message, monotonic(), self._place, receipts
+        return self._tag, self._place
 
     def restart(self) -> None:
         """There is a new channel: all messages have to be published again, under tags that begin anew."""
-        self._again.extendleft((message, place) for message, _, place in reversed(self._published.values()))
+        self._again.extendleft(reversed(self._published.values()))
         self._published.clear()
         self._paused = 0.0
         self._unheard.clear()
@@ -94,13 +106,10 @@ class InFlight:
         """The first message to be published again: its new tag, its place, and itself; ``None`` if there is none left."""
         if not self._again:
             return None
-        message, place = self._again.popleft()
-        return self._number(message, place), place, message
-
-    def _number(self, message: Message, place: int) -> int:
+        message, _, place, receipts = self._again.popleft()
         self._tag += 1
-        self._published[self._tag] = message, monotonic(), place
-        return self._tag
+        self._published[self._tag] = message, monotonic(), place, receipts
+        return self._tag, place, message
 
     def clear(self) -> None:
         """Forget everything that is not settled."""
@@ -129,50 +138,41 @@ class InFlight:
         """Leave out this time, in which no confirmation could come."""
         self._paused += seconds
 
-    def move_settled(self, receipts: deque[Receipt]) -> None:
-        """Append what is settled to these receipts."""
-        receipts.extend(self.settled)
-        self.settled.clear()
-
-    def withdraw(self, tag: int) -> None:
+    def refuse(self, tag: int, error: errors.SendError) -> None:
         """The newest message was not published after all, and its delivery tag is the next one's."""
-        message, _, _ = self._published.pop(tag)
-        self.bytes -= len(message.body)
+        self._settle(self._published.pop(tag), error=error)
         self._tag -= 1
         self._place -= 1
 
-    def refuse(self, message: Message, error: errors.SendError) -> None:
-        """Settle a message that is not published at all."""
-        self.settled.append(Receipt(message, error=error))
-
     def on_ack(self, tag: int, multiple: bool) -> None:  # noqa: FBT001 - py-amqp's signature
         """The broker has these messages. A tag that is none of ours confirms nothing."""
-        messages = self._take(tag, multiple)
-        if not messages:
+        taken = self._take(tag, multiple)
+        if not taken:
             return
-        for message, _, place in messages:
+        for published in taken:
             if not self._supports_mandatory:
-                self._settle(Receipt(message))
-            elif message.id not in self._unheard:
-                self.routed = True
-                self._settle(Receipt(message, routed=True))
-            else:
-                returns = self._unheard.pop(message.id)
-                if returns > 1:
-                    self._unheard[message.id] = returns - 1
-                self.routed = False
+                self._settle(published)
+                continue
+            message_id = published[0].id
+            self.routed = message_id not in self._unheard
+            error = None
+            if not self.routed:
+                self._unheard[message_id] -= 1
+                if not self._unheard[message_id]:
+                    del self._unheard[message_id]
                 if self.keep_unheard:
-                    self._again.appendleft((message, place))
+                    self._again.appendleft(published)
                     continue
-                error = errors.Returned(f"nobody is listening on {self._where}") if self._mandatory else None
-                self._settle(Receipt(message, routed=False, error=error))
+                if self._mandatory:
+                    error = errors.Returned(f"nobody is listening on {self._where}")
+            self._settle(published, routed=self.routed, error=error)
         self.last_settled = monotonic()
 
     def on_nack(self, tag: int, multiple: bool) -> None:  # noqa: FBT001 - py-amqp's signature
         """The broker could not take these messages."""
-        for message, _, _ in self._take(tag, multiple):
-            text = f"{self._where}: the broker gave the message back (basic.nack)"
-            self._settle(Receipt(message, error=errors.Rejected(text)))
+        text = f"{self._where}: the broker gave the message back (basic.nack)"
+        for published in self._take(tag, multiple):
+            self._settle(published, error=errors.Rejected(text))
         self.last_settled = monotonic()
 
     def on_return(self, _error: Exception, _exchange: str, _routing_key: str, message: Any) -> None:
@@ -186,11 +186,14 @@ class InFlight:
             message_id = properties.get("message_id")
         self._unheard[message_id] = self._unheard.get(message_id, 0) + 1
 
-    def _settle(self, receipt: Receipt) -> None:
-        self.settled.append(receipt)
-        self.bytes -= len(receipt.message.body)
+    def _settle(
+        self, published: _Published, *, routed: bool | None = None, error: errors.SendError | None = None
+    ) -> None:
+        message, _, _, receipts = published
+        self.bytes -= len(message.body)
+        receipts.append(Receipt(message, routed, error))
 
-    def _take(self, tag: int, multiple: bool) -> list[tuple[Message, float, int]]:  # noqa: FBT001 - as above
+    def _take(self, tag: int, multiple: bool) -> list[_Published]:  # noqa: FBT001 - as above
         tags = list(takewhile(tag.__ge__, self._published)) if multiple else self._published.keys() & {tag}
         if tags and next(iter(self._published)) in tags:
             self._oldest_since, self._paused = monotonic(), 0.0

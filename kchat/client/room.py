@@ -84,52 +84,12 @@ def connect(
         kchat.errors.SettingsError: it makes no sense, or the transport cannot do what is asked.
         kchat.errors.NotAuthorised: the profile's account has ended.
     """
-    settings = settings_of(
-        url,
-        room=room,
-        account=account,
-        password=password,
-        tls=tls,
-        profile=profile,
-        connect_timeout=connect_timeout,
-        confirm_timeout=confirm_timeout,
-        heartbeat=heartbeat,
-    )
-    return Room(
-        settings,
-        username,
-        durable=durable,
-        last=last,
-        since=since,
-        mandatory=mandatory,
-        wait=wait,
-        on_event=on_event,
-    )
-
-
-def settings_of(
-    url: str | None,
-    *,
-    room: str | None,
-    account: str | None,
-    password: str | None,
-    tls: TlsOptions | None,
-    profile: str | None,
-    connect_timeout: float | None,
-    confirm_timeout: float,
-    heartbeat: float | None,
-) -> Settings:
-    """The settings for :func:`connect`, whose arguments these are.
-
-    Raises:
-        kchat.errors.SettingsError, kchat.errors.NotAuthorised: as there.
-    """
     if profile is None:
         url = (os.environ.get("KCHAT_URL") or DEFAULT_URL) if url is None else url
         _check_account(url, account, password)
     elif account is not None:
         raise errors.SettingsError(f"the profile {profile!r} names the account", hint="leave account out")
-    return Settings.resolve(
+    settings = Settings.resolve(
         url=url,
         profile=profile,
         room=room,
@@ -143,6 +103,16 @@ def settings_of(
         heartbeat=heartbeat,
         # An account that only fills in for a host, and a profile that is in use, are the commands' affair.
         environ={},
+    )
+    return Room(
+        settings,
+        username,
+        durable=durable,
+        last=last,
+        since=since,
+        mandatory=mandatory,
+        wait=wait,
+        on_event=on_event,
     )
 
 
@@ -195,6 +165,7 @@ class Room:
         settings: the room and its brokers.
         sender: the half that sends, for its ``send_many``.
         subscriber: the half that receives, for receiving many at once.
+        on_event: called with what happens to the connections.
 
     Raises:
         kchat.errors.SettingsError: the username is not valid, or the transport cannot do what is asked.
@@ -213,7 +184,8 @@ class Room:
         on_event: events.OnEvent = events.ignore,
     ) -> None:
         self.settings = settings
-        self.sender = Sender(settings, username, mandatory=mandatory, wait=wait, on_event=on_event)
+        self.on_event = on_event
+        self.sender = Sender(settings, username, mandatory=mandatory, wait=wait, on_event=self._tell)
         self.subscriber = Subscriber(
             settings,
             self.sender.username,
@@ -221,11 +193,14 @@ class Room:
             last=last,
             since=since,
             wait=wait,
-            on_event=on_event,
+            on_event=self._tell,
         )
         self._state = _NEW
         self._changing = RLock()  # held while it is opened or closed
         self._closes = 0
+
+    def _tell(self, event: events.Event) -> None:
+        self.on_event(event)
 
     def __enter__(self) -> Self:
         if self._state == _OPEN:

@@ -7,23 +7,20 @@ again on the next one, under the same ``id``, by which subscribers recognise a r
 
 from __future__ import annotations
 
-import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
 from threading import RLock, get_ident
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from kchat import errors, events
-from kchat.client.connection import Backoff, keep_trying
-from kchat.client.in_flight import InFlight, Receipt
-from kchat.client.publisher import Publisher
+from kchat.client.sender_connection import SenderConnection
 from kchat.config.validation import check_username, login_name
 from kchat.message import Message
 
 if TYPE_CHECKING:
+    from kchat.client.in_flight import Receipt
     from kchat.config.settings import Settings
 
 WINDOW = 1000
@@ -35,19 +32,8 @@ WINDOW_BYTES = 4 * 1024 * 1024
 REJOIN = 15.0
 """Seconds to wait for listeners to come back to a room that had some. A subscriber tries every 5 s at the least."""
 
-_REJOIN_TICK = 0.25
-"""Seconds between looks whether they have."""
-
-_PAUSE_TICK = 0.02
-"""Seconds between looks whether it is closed, while it waits for the next attempt to connect."""
-
-_TICK = 0.5
-"""Seconds between looks at the clock while confirmations are waited for."""
-
 _LOOK = 0.05
 """Seconds between looks for confirmations while messages come."""
-
-_MENDABLE = (errors.NotFound, errors.Closed, errors.Unreachable, errors.NotConfirmed)
 
 
 class Sender:
@@ -97,34 +83,30 @@ class Sender:
         self.settings = settings
         self.username = (settings.username or login_name()) if username is None else username
         check_username(self.username)
-        transport = settings.transport
-        self._max_body = transport.max_body
         self._window = max(1, window)
-        self._wait = wait
-        self._reconnect_for = float("inf") if wait else reconnect_for
-        self._rejoin_for = rejoin_for
-        self._blocked_for = blocked_for
-        self._on_event = on_event
-        self._in_flight = InFlight(
-            str(settings), supports_mandatory=transport.supports_mandatory, mandatory=mandatory
-        )
-        routing_key = settings.room if transport.routing_key_is_room else ""
-        if transport.orders_by_routing_key:
-            routing_key = self.username
-        self._publisher = Publisher(settings, self._in_flight, routing_key, on_event)
-        self._backoff = Backoff()
-        self._failing_since: float | None = None
-        self._given_up = 0
-        self._lost_at: float | None = None
-        self._rejoin_until = 0.0
         # Held while the connection or what is in flight is used; never while somebody else's code runs.
         self._in_use = RLock()
+        self._closing: set[object] = set()  # one for each thread that wants to close it
+        self._connection = SenderConnection(
+            settings,
+            self.username,
+            on_event,
+            self._in_use,
+            stopping=lambda: bool(self._closing),
+            wait=wait,
+            mandatory=mandatory,
+            reconnect_for=reconnect_for,
+            rejoin_for=rejoin_for,
+            blocked_for=blocked_for,
+        )
+        self._in_flight = self._connection.in_flight
+        self._settled: deque[Receipt] = deque()  # of streams, and not handed out yet
+        self._given_up = 0
         self._streaming: int | None = None  # the thread that runs a stream
         self._streams = 0
         self._look_due = 0.0
         self._losses = 0  # how often messages were given up, and the last time's words
         self._loss = ""
-        self._closing: set[object] = set()  # one for each thread that wants to close it
 
     def __enter__(self) -> Self:
         self.open()
@@ -136,32 +118,23 @@ class Sender:
         with self._in_use:
             if kind is not None and self.unsettled:
                 # Interrupted while the broker owes an answer: it may not answer a goodbye either.
-                self._publisher.drop()
+                self._connection.drop()
             self.close()
 
     @property
     def unsettled(self) -> int:
         """Number of messages that were taken without handing out a receipt: they may or may not have been delivered."""
-        return len(self._in_flight) + len(self._in_flight.settled) + self._given_up
+        return len(self._in_flight) + len(self._settled) + self._given_up
 
     def open(self) -> None:
         """Connect, if it is not connected.
 
         Raises:
             kchat.errors.BrokerError: see :func:`kchat.client.connection.connect`.
+            kchat.errors.Closed: another thread has closed it meanwhile.
         """
         with self._in_use:
-            if self._publisher.connected:
-                return
-            if self._wait:
-                keep_trying(self._publisher.open, self._on_event, lambda: bool(self._closing))
-                if not self._publisher.connected:
-                    raise errors.Closed(f"the sender to {self.settings} was closed before it was connected")
-            else:
-                self._publisher.open()
-            # The broker counts from 1 again; what a stream that was left had in flight before a close() comes first.
-            with self._publisher.errors:
-                self._publish_again(rejoin=False)
+            self._connection.start()
 
     def close(self) -> None:
         """Close the connection; from another thread, after what that one is sending is confirmed.
@@ -175,14 +148,14 @@ class Sender:
             with self._in_use:
                 if self._streams and self._streaming != get_ident():
                     self._end_stream()
-                self._publisher.close()
+                self._connection.close()
         finally:
             self._closing.discard(who)
 
     def _end_stream(self) -> None:
         """Wait for what another thread's stream has published, and let it end: it would connect again."""
         try:
-            if self._publisher.connected:
+            if self._connection.connected:
                 self._wait_for_confirms(0, 0)
         except errors.KchatError as error:
             self._give_up(error)
@@ -206,20 +179,26 @@ class Sender:
         """
         if not isinstance(message, Message):
             message = Message.compose(self.username, message)
-        # What was in flight before is settled with it: those receipts are for its own caller.
-        receipts: list[Receipt] = []
+        # What was in flight before may be settled meanwhile: those receipts go to its own caller.
+        receipts: deque[Receipt] = deque()
+        connection = self._connection
         with self._in_use:
+            self._given_up = 0
             try:
-                for receipt in self._stream((message,)):
-                    receipts.append(receipt)  # noqa: PERF402 - they are kept if it raises
-                # It was the last to be published, but the same message may have been in flight already.
-                own = next(each for each in reversed(receipts) if each.message is message)
-                receipts = [each for each in receipts if each is not own]
-            finally:
-                self._in_flight.settled.extendleft(reversed(receipts))
-        if own.error is not None:
-            raise own.error
-        return own
+                connection.submit(message, receipts)
+                while not receipts:
+                    connection.confirm()
+            except errors.KchatError as error:
+                self._give_up(error, look=True)
+                if not receipts:
+                    raise
+            except BaseException as error:
+                self._give_up(error)
+                raise
+        receipt = receipts[0]
+        if receipt.error is not None:
+            raise receipt.error
+        return receipt
 
     def send_many(self, messages: Iterable[str | Message | None]) -> Iterator[Receipt]:
         """Send a stream of messages, many of them in flight.
@@ -260,22 +239,21 @@ class Sender:
     def _stream(self, messages: Iterable[str | Message | None]) -> Iterator[Receipt]:
         """See :meth:`send_many`. Between two steps, and while the iterable is asked, other threads may send."""
         failures: list[Exception] = []
-        receipts: deque[Receipt] = deque()  # taken from what is settled, and not handed out yet
+        settled, losses = self._settled, self._losses
         self._given_up = 0
         self._look_due = monotonic() + _LOOK
-        losses = self._losses
         try:
             for message in self._until_failure(messages, failures):
-                self._step(message, losses, receipts)
-                while receipts:
-                    yield receipts.popleft()
-            while self._settle_more(losses, receipts):
-                while receipts:
-                    yield receipts.popleft()
+                self._step(message, losses)
+                while settled:
+                    yield settled.popleft()
+            while self._settle_more(losses):
+                while settled:
+                    yield settled.popleft()
         except errors.KchatError as error:
-            self._give_up(error, receipts)
-            while receipts:
-                yield receipts.popleft()
+            self._give_up(error, look=True)
+            while settled:
+                yield settled.popleft()
             raise
         except GeneratorExit:  # between two messages
             raise
@@ -283,62 +261,55 @@ class Sender:
             # An interrupt, or what cannot be written: maybe in the middle of a frame.
             self._give_up(error)
             raise
-        finally:
-            with self._in_use:
-                self._in_flight.settled.extendleft(reversed(receipts))
         if failures:
             raise failures[0]
 
-    def _step(self, message: Message | None, losses: int, receipts: deque[Receipt]) -> None:
-        """Publish a message, if there is one, and take the receipts that have come, once in a while."""
+    def _step(self, message: Message | None, losses: int) -> None:
+        """Publish a message, if there is one, and take the confirmations that have come, once in a while."""
         in_flight = self._in_flight
         with self._in_use:
             if losses != self._losses:
                 self._check_losses(losses)
             if message is not None:
-                self._submit(message)
+                self._connection.submit(message, self._settled)
                 if len(in_flight) >= self._window or in_flight.bytes >= WINDOW_BYTES:
                     # Down to half: one confirmation settles many, and meanwhile the broker has the other half to do.
                     self._wait_for_confirms(self._window // 2, WINDOW_BYTES // 2)
             if message is None or monotonic() >= self._look_due:
                 self._collect_confirms()
                 self._look_due = monotonic() + _LOOK
-            if in_flight.settled:
-                in_flight.move_settled(receipts)
 
-    def _settle_more(self, losses: int, receipts: deque[Receipt]) -> bool:
+    def _settle_more(self, losses: int) -> bool:
         """Wait for receipts, if any are still to come; returns whether there are some."""
         in_flight = self._in_flight
         with self._in_use:
             self._check_losses(losses)
-            while in_flight and not in_flight.settled:
+            while in_flight and not self._settled:
                 self._wait_for_confirms(len(in_flight) - 1, in_flight.bytes)
-            in_flight.move_settled(receipts)
-        return bool(receipts)
+        return bool(self._settled)
 
     def _check_losses(self, losses: int) -> None:
         """Raises NotConfirmed where another call has given up messages that may be this one's."""
         if losses != self._losses:
             raise errors.NotConfirmed(self._loss)
 
-    def _give_up(self, error: BaseException, receipts: deque[Receipt] | None = None) -> None:
+    def _give_up(self, error: BaseException, *, look: bool = False) -> None:
         """What is not confirmed is not sent by a later call, and a connection in doubt is not used again.
 
         Arguments:
             error: why.
-            receipts: gets the last ones, if the connection is looked at for them.
+            look: take the last confirmations first.
         """
         with self._in_use:
-            if receipts is not None:
-                self._publisher.take_last_confirmations()
-                self._in_flight.move_settled(receipts)
+            if look:
+                self._connection.take_last_confirmations()
             self._given_up = len(self._in_flight)
             if self._given_up:
                 # Some of it may be another thread's, whose stream has to be told.
                 self._losses += 1
                 self._loss = f"{self._given_up} messages not confirmed: {str(error) or type(error).__name__}"
             self._in_flight.clear()
-            self._publisher.drop()
+            self._connection.drop()
 
     def _until_failure(
         self, messages: Iterable[str | Message | None], failures: list[Exception]
@@ -353,172 +324,15 @@ class Sender:
         except Exception as error:  # noqa: BLE001 - whatever it is, it is raised when all before it is settled
             failures.append(error)
 
-    def _submit(self, message: Message) -> None:
-        size, most = len(message.body), self._max_body
-        if size > most:
-            text = (
-                f"a message of {size:,} bytes is too large: {self._publisher.broker} takes {most:,} at most"
-            )
-            self._in_flight.refuse(message, errors.TooLarge(text))
-            return
-        if not self._publisher.connected:
-            self.open()
-        # First noted, then published: whatever interrupts the publishing finds it among what has to be sent again.
-        tag, place = self._in_flight.add(message)
-        self._mend(lambda: self._publish(tag, place, message))
-
-    def _publish(self, tag: int, place: int, message: Message) -> None:
-        publisher = self._publisher
-        try:
-            publisher.publish(tag, place, message)
-        except errors.TooLarge as error:
-            # By a limit that only the transport knows. Nothing was sent: it is this message's affair alone.
-            self._in_flight.withdraw(tag)
-            self._in_flight.refuse(message, error)
-        except BlockingIOError:
-            # The write got stuck. Did the broker say why?
-            ends = monotonic() + self.settings.confirm_timeout
-            with suppress(TimeoutError):
-                while publisher.blocked is None and monotonic() < ends:
-                    publisher.drain(0.1)
-            while publisher.blocked is not None:
-                self._drain()
-            raise  # half a frame may be out: not on this connection
-
     def _wait_for_confirms(self, messages: int, size: int) -> None:
         """Wait until the unconfirmed messages and bytes are within these limits; reconnect if that is needed."""
         in_flight = self._in_flight
         while in_flight and (len(in_flight) > messages or in_flight.bytes > size):
-            self._mend(self._drain)
+            self._connection.confirm()
 
     def _collect_confirms(self) -> None:
         """Take the confirmations that are there, without waiting."""
         before = -1
         while self._in_flight and before != len(self._in_flight):
             before = len(self._in_flight)
-            self._mend(lambda: self._drain(0))
-
-    def _drain(self, timeout: float = _TICK) -> None:
-        with suppress(TimeoutError):
-            self._publisher.drain(timeout)
-        # Also when something came: it may be anything but the confirmation.
-        self._check_deadlines()
-
-    def _check_deadlines(self) -> None:
-        publisher = self._publisher
-        if publisher.blocked is not None:
-            if self._closing or monotonic() - publisher.blocked_at > self._blocked_for:
-                raise publisher.refusal()
-        elif (
-            self._in_flight.waiting_for() > self.settings.confirm_timeout
-            # Blocked and unblocked in turns, it has had all the time that there is.
-            or self._in_flight.waiting_for(pauses=True) > self.settings.confirm_timeout + self._blocked_for
-        ):
-            text = f"{publisher.broker}: no confirmation within {self.settings.confirm_timeout:g} s"
-            raise errors.NotConfirmed(text)
-
-    def _mend(self, action: Callable[[], None]) -> None:
-        """Do it; if the connection or the room is missing, see to that and send again what was not confirmed."""
-        publisher, in_flight = self._publisher, self._in_flight
-        try:
-            with publisher.errors:
-                action()
-                return
-        except _MENDABLE as error:
-            cause: errors.KchatError = error
-        rejoin = in_flight.routed is True
-        self._rejoin_until = monotonic() + self._rejoin_for
-        while True:
-            self._pause_or_give_up(cause)
-            try:
-                with publisher.errors:
-                    self._restore(cause)
-                    self._publish_again(rejoin)
-                    return
-            except _MENDABLE as error:
-                if isinstance(error, errors.Untrusted):
-                    raise
-                if isinstance(error, errors.NotFound) and not self._others_may_mend(cause):
-                    raise
-                cause = error
-
-    def _others_may_mend(self, cause: errors.KchatError) -> bool:
-        """Whether to wait for somebody else to make what is not there.
-
-        It is not the virtual host; and if this account may not make the room, it waits for one that was there before.
-        """
-        if not self._publisher.connected:
-            return False
-        return not isinstance(cause, errors.NotFound) or (
-            self._in_flight.last_settled > 0 and monotonic() < self._rejoin_until
-        )
-
-    def _pause_or_give_up(self, error: errors.KchatError) -> None:
-        """The first failure since a confirmation is mended at once, those after it with a pause before each try.
-
-        Raises:
-            kchat.errors.NotConfirmed: there was no progress for ``reconnect_for`` seconds.
-        """
-        now = monotonic()
-        if self._failing_since is None or self._in_flight.last_settled > self._failing_since:
-            self._failing_since = now
-            self._backoff.reset()
-            return
-        if now - self._failing_since > self._reconnect_for:
-            text = (
-                f"{len(self._in_flight)} messages not confirmed, and given up after {self._reconnect_for:g} s"
-            )
-            raise errors.NotConfirmed(f"{text}: {error}", error.hint) from error
-        pause = self._backoff.fail()
-        self._on_event(events.Reconnecting(error, pause, self._backoff.attempt))
-        while not self._closing and (left := self._backoff.remaining()) > 0:
-            time.sleep(min(left, _PAUSE_TICK))
-        if self._closing:
-            text = f"{len(self._in_flight)} messages not confirmed: the sender was closed meanwhile"
-            raise errors.NotConfirmed(f"{text}: {error}", error.hint) from error
-
-    def _restore(self, cause: errors.KchatError) -> None:
-        """Make the room where that is what is missing, else another connection. One attempt."""
-        publisher = self._publisher
-        if isinstance(cause, errors.NotFound):
-            publisher.declare_room()
-            return
-        if publisher.connected:
-            self._lost_at = monotonic()
-            self._on_event(events.Disconnected(cause))
-            publisher.drop()
-        publisher.open()
-        self._rejoin_until = monotonic() + self._rejoin_for
-        if self._lost_at is not None:
-            away, self._lost_at = monotonic() - self._lost_at, None
-            self._on_event(events.Reconnected(str(publisher.broker), away, unconfirmed=len(self._in_flight)))
-
-    def _publish_again(self, rejoin: bool) -> None:  # noqa: FBT001 - internal
-        """Send again what is not confirmed, in order; where there were listeners, not before there is one again."""
-        in_flight = self._in_flight
-        in_flight.restart()
-        if rejoin:
-            self._wait_for_listeners()
-        while (message := in_flight.next_again()) is not None:
-            self._publish(*message)
-
-    def _may_rejoin(self) -> bool:
-        return not self._closing and monotonic() < self._rejoin_until
-
-    def _wait_for_listeners(self) -> None:
-        """Try with the first message until it is heard, or until it has been long enough."""
-        in_flight, told = self._in_flight, False
-        in_flight.keep_unheard = True
-        try:
-            while self._may_rejoin() and (message := in_flight.next_again()) is not None:
-                self._publish(*message)
-                while in_flight.awaited:
-                    self._drain()
-                if in_flight.routed is not False:
-                    return
-                if not told:
-                    self._on_event(events.WaitingForSubscribers(max(0.0, self._rejoin_until - monotonic())))
-                    told = True
-                time.sleep(_REJOIN_TICK)
-        finally:
-            in_flight.keep_unheard = False
+            self._connection.confirm(0)

@@ -11,21 +11,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import RLock
-from time import monotonic, sleep
+from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from kchat import errors, events
-from kchat.client.connection import Backoff, keep_trying
-from kchat.client.consumer import Consumer
+from kchat.client.connection import STOP_LOOK
 from kchat.client.deduplication import Deduplicator
 from kchat.client.drops import Drops
 from kchat.client.gaps import Number
+from kchat.client.subscriber_connection import SubscriberConnection
 from kchat.config.validation import check_username, login_name
 from kchat.message import Message
 
 if TYPE_CHECKING:
     from kchat.config.settings import Settings
+    from kchat.transports.protocols import Delivery
 
 PREFETCH = 500
 """Maximum number of unacknowledged messages (AMQP prefetch): two batches, so that one can come while one is shown."""
@@ -42,12 +43,7 @@ BATCH_SECONDS = 0.05
 _BURST_PAUSE = 0.002
 """Seconds between two messages that end a burst."""
 
-_STOP_LOOK = 0.02
-"""Seconds within which a subscriber notices that it was stopped where nothing wakes it: a transport that cannot be woken, a
-pause before the next attempt to connect."""
-
-_STEADY = 10.0
-"""Seconds that a connection has to last for the next one to be made without a pause."""
+_LOST = (errors.Closed, errors.Unreachable, errors.NotFound)
 
 
 class Position(NamedTuple):
@@ -111,20 +107,29 @@ class Subscriber:
                 hint="leave {last} and {since} out",
             )
         self.prefetch = max(1, prefetch)
-        self._last = last
-        self._since = since
-        self._wait = wait
-        self._on_event = on_event
+        self._stopped = False
         self._in_use = RLock()
-        self._consumer = Consumer(settings, self.username, durable, self.prefetch, self._in_use, on_event)
-        self._handed_over: Any = None
-        self._done: Any = None
-        self._pending, self._acknowledge_due = 0, 0.0
+        self._connection = SubscriberConnection(
+            settings,
+            self.username,
+            durable,
+            self.prefetch,
+            (last, since),
+            on_event,
+            self._in_use,
+            stopping=lambda: self._stopped,
+            wait=wait,
+        )
+        self._handed_over: Any = (
+            None  # up to this delivery tag it is somebody's, who has not said that it is done with
+        )
+        self._done: Any = None  # up to this one it is done with, and that is not acknowledged yet
+        self._pending, self._acknowledge_due = (
+            0,
+            0.0,
+        )  # messages since the last acknowledgement, and when the next is due
         self._repeats = Deduplicator()
         self._drops = Drops(self.prefetch + BATCH, on_event)
-        self._lost_at: float | None = None
-        self._backoff = Backoff()
-        self._stopped = False
 
     def __enter__(self) -> Self:
         self.open()
@@ -138,12 +143,12 @@ class Subscriber:
     @property
     def queue_name(self) -> str:
         """The name of its queue; empty before :meth:`open`."""
-        return self._consumer.queue_name
+        return self._connection.queue_name
 
     @property
     def where(self) -> str:
         """``chat at amqp://rmq:***@localhost:5672/``; safe to show."""
-        return f"{self.settings.room} at {self._consumer.broker}"
+        return f"{self.settings.room} at {self._connection.broker}"
 
     def open(self) -> None:
         """Connect, declare the room and the queue, and start to consume. When it returns, nothing that is sent is missed.
@@ -154,20 +159,7 @@ class Subscriber:
         """
         with self._in_use:
             self._stopped = False
-            self._connect()
-
-    def _connect(self) -> None:
-        if self._consumer.connected:
-            return
-        if self._wait and self._lost_at is None:
-            keep_trying(self._open, self._on_event, lambda: self._stopped)
-        else:
-            self._open()
-
-    def _open(self) -> None:
-        self._consumer.open(last=self._last, since=self._since, again=self._lost_at is not None)
-        # After a reconnect the history was seen already.
-        self._last = self._since = None
+            self._connection.open()
 
     @property
     def stopped(self) -> bool:
@@ -182,7 +174,7 @@ class Subscriber:
         connection stays until :meth:`close`.
         """
         self._stopped = True
-        self._consumer.wake()
+        self._connection.wake()
 
     def close(self) -> None:
         """Stop listening. What was received and not acknowledged goes back to the broker; its own queue goes away.
@@ -191,12 +183,13 @@ class Subscriber:
         """
         self.stop()
         with self._in_use:
+            self._acknowledge_done()
             self._drops.tell()
             self._drops.forget()
             # What was not acknowledged comes again after another open().
             self._repeats.forget()
             self._handed_over = self._done = None
-            self._consumer.close()
+            self._connection.close()
 
     def receive(self, timeout: float | None = None, limit: int = BATCH) -> list[Message]:
         """What has arrived, in order; waits for the first message, then takes what else is there.
@@ -219,70 +212,90 @@ class Subscriber:
             return self._receive(deadline, limit) if my_turn else []
 
     def _receive(self, deadline: float | None, limit: int) -> list[Message]:
-        consumer = self._consumer
+        connection = self._connection
         while not self._stopped:
-            if not consumer.connected:
-                self._come_back(deadline)
-            if consumer.connected:
+            if connection.connected or connection.open(deadline, again=True):
                 try:
-                    with consumer.errors:
+                    with connection.errors:
                         messages = self._gather(deadline, limit)
-                except (errors.Closed, errors.Unreachable, errors.NotFound) as error:
+                except _LOST as error:
                     self._lose(error)
                 else:
                     if messages:
                         return messages
             if deadline is not None and monotonic() >= deadline:
                 break
+        self._acknowledge_done()
         return []
 
     @property
     def position(self) -> Position:
         """Up to where :meth:`receive` has handed over, on which connection; for :meth:`acknowledge`."""
-        return Position(self._consumer.connected_at, self._handed_over)
+        return Position(self._connection.connected_at, self._handed_over)
 
     @property
     def has_arrived(self) -> bool:
         """Whether there is more that need not be waited for."""
-        return bool(self._consumer.arrived)
+        return bool(self._connection.arrived)
 
     def acknowledge(self, upto: Position | None = None) -> None:
-        """What :meth:`receive` has handed over is done with; the broker may forget it.
+        """What :meth:`receive` has handed over is done with; the broker may forget it at once.
 
         Arguments:
-            upto: what was handed over up to there, given once. Of a connection that is lost, it has no effect.
-                Default: all of it.
+            upto: what was handed over up to there. Of a connection that is lost, it has no effect. Default: all of it.
         """
         with self._in_use:
-            if upto is None:
-                self._acknowledge(self._handed_over)
-                self._handed_over = None
-            elif upto.connected_at == self._consumer.connected_at:
-                self._acknowledge(upto.tag)
+            self._note_done(upto)
+            self._acknowledge_done()
 
-    def _acknowledge(self, tag: Any) -> None:
-        self._done = None
-        if tag is None or not self._consumer.connected:
+    def finish(self, upto: Position | None = None) -> None:
+        """As :meth:`acknowledge`, but within a burst that is put off, as each is a packet for the broker.
+
+        It is acknowledged at once after a pause; else after 50 ms, or with half a batch, or else no more would come.
+        :meth:`receive` sees to it while it waits, and before it returns without a message.
+        """
+        with self._in_use:
+            self._note_done(upto)
+            if self._done is not None and (self.holds_back_half_a_batch or self.acknowledgement_is_due):
+                self._acknowledge_done()
+
+    @property
+    def acknowledgement_is_due(self) -> bool:
+        """Whether :meth:`finish` would acknowledge at once."""
+        return monotonic() >= self._acknowledge_due
+
+    def _note_done(self, upto: Position | None) -> None:
+        if upto is None:
+            if self._handed_over is not None:
+                self._done, self._handed_over = self._handed_over, None
+        elif upto.connected_at == self._connection.connected_at:
+            self._done = upto.tag
+            if upto.tag == self._handed_over:
+                self._handed_over = None
+
+    def _acknowledge_done(self) -> None:
+        tag, self._done = self._done, None
+        if tag is None or not self._connection.connected:
             return
+        self._pending, self._acknowledge_due = 0, monotonic() + BATCH_SECONDS
         try:
-            with self._consumer.errors:
-                self._consumer.acknowledge(tag)
-        except (errors.Closed, errors.Unreachable, errors.NotFound) as error:
+            with self._connection.errors:
+                self._connection.acknowledge(tag)
+        except _LOST as error:
             self._lose(error)
 
     def __iter__(self) -> Iterator[Message]:
         """Every message, until it is stopped. Asking for the next message acknowledges the previous ones.
 
-        They are acknowledged before the wait for the next one, and every 50 ms within a burst, as in
-        :mod:`kchat.display.loop`. A program that leaves the loop gets the message again at which it left a durable queue;
-        a killed one, some of those before it, too.
+        They are acknowledged as :meth:`finish` does it. A program that leaves the loop gets the message again at which it
+        left a durable queue; a killed one, some of those before it, too.
         """
         try:
             while (message := self.receive_one()) is not None:
                 yield message
         finally:
             with self._in_use:
-                self._acknowledge(self._done)
+                self._acknowledge_done()
 
     def receive_one(self, timeout: float | None = None) -> Message | None:
         """The next message. Asking for it acknowledges the previous ones, as in iteration.
@@ -300,19 +313,9 @@ class Subscriber:
         with self._taking_turns(timeout) as my_turn:
             if not my_turn:
                 return None
-            if self._handed_over is not None:
-                self._finish()
+            self.finish()
             messages = self._receive(deadline, 1)
             return messages[0] if messages else None
-
-    def _finish(self) -> None:
-        """Acknowledge what was handed over; while more is here already, together with that."""
-        self._done = self._handed_over
-        self._pending += 1
-        now = monotonic()
-        if not self._consumer.arrived or self._pending >= self.half_batch or now >= self._acknowledge_due:
-            self.acknowledge()
-            self._pending, self._acknowledge_due = 0, now + BATCH_SECONDS
 
     @contextmanager
     def _taking_turns(self, timeout: float | None) -> Iterator[bool]:
@@ -325,30 +328,27 @@ class Subscriber:
                 self._in_use.release()
 
     @property
-    def half_batch(self) -> int:
-        """Number of messages to acknowledge at once: the broker sends the next ones while the other half is shown."""
-        return max(1, min(BATCH, self.prefetch) // 2)
+    def holds_back_half_a_batch(self) -> bool:
+        """Whether it is time to acknowledge: the broker sends the next messages while the other half is shown."""
+        return self._pending >= max(1, min(BATCH, self.prefetch) // 2)
 
     def _gather(self, deadline: float | None, limit: int) -> list[Message]:
-        arrived, unsettled = self._consumer.arrived, self._handed_over is not None
+        arrived, unsettled = self._connection.arrived, self._handed_over is not None
         start = monotonic()
         if not arrived:
-            longest = None if self._consumer.wakes else _STOP_LOOK
-            if deadline is not None:
-                left = max(0.0, deadline - start)
-                longest = left if longest is None else min(longest, left)
-            self._consumer.drain(longest)
+            self._wait(start, deadline)
         now = monotonic()
         # What had to be waited for came alone: to look for more costs as much as to show it.
         if now - start < _BURST_PAUSE:
             self._gather_burst(now + BATCH_SECONDS, limit)
         messages: list[Message] = []
-        counts, note_number = self._consumer.counts, self._drops.gaps.note
-        size, verifies, is_repeat = 0, self._consumer.verifies, self._repeats.has
+        counts, note_number = self._connection.counts, self._drops.gaps.note
+        size, verifies, is_repeat = 0, self._connection.verifies, self._repeats.has
         room = self.settings.room
         while arrived and len(messages) < limit and size <= LARGE:
             delivery = arrived.popleft()
             self._handed_over = delivery.delivery_tag
+            self._pending += 1
             body = delivery.body
             message = Message.from_body(
                 body if isinstance(body, bytes) else _as_bytes(body),
@@ -367,70 +367,51 @@ class Subscriber:
             self.acknowledge()  # nothing, or repeats, which nobody is shown
         return messages
 
+    def _wait(self, now: float, deadline: float | None) -> None:
+        """Wait for something to arrive; what is done with is acknowledged meanwhile, when that is due."""
+        limits = [] if self._connection.wakes else [STOP_LOOK]
+        if deadline is not None:
+            limits.append(deadline - now)
+        if self._done is not None:
+            limits.append(self._acknowledge_due - now)
+        self._connection.drain(max(0.0, min(limits)) if limits else None)
+        if self._done is not None and not self._connection.arrived and self.acknowledgement_is_due:
+            self._acknowledge_done()
+            self._acknowledge_due = 0.0  # after a pause, the next one is not put off
+
     def _look_for_drops(self, messages: int, size: int) -> None:
-        consumer = self._consumer
+        connection, drops = self._connection, self._drops
         if messages:
-            consumer.note_sizes(messages, size)
-            if not consumer.counts:
-                self._drops.gaps.uncounted = True
-        if consumer.was_full:
-            consumer.was_full = False
-            self._drops.suspect()
-        if messages and consumer.take_overtaken is not None:
-            self._drops.note_overtaken(consumer.take_overtaken())
-        self._drops.look(messages)
+            connection.length.note_sizes(messages, size)
+            if not connection.counts:
+                drops.gaps.uncounted = True
+            if connection.take_overtaken is not None:
+                drops.note_overtaken(connection.take_overtaken())
+        if connection.length.was_full:
+            connection.length.was_full = False
+            drops.suspect()
+        drops.look(messages)
 
     def _gather_burst(self, end: float, limit: int) -> None:
         """Take in what else is there, until the time is over or there is enough of it."""
-        arrived = self._consumer.arrived
+        arrived = self._connection.arrived
         while arrived and len(arrived) < limit and monotonic() < end:
             before = len(arrived)
             if sum(len(each.body) for each in arrived) > LARGE:
                 break
-            self._consumer.drain(0)
+            self._connection.drain(0)
             if len(arrived) == before:
                 break
 
     def _lose(self, error: errors.KchatError) -> None:
         self._drops.tell()
         self._drops.forget()
-        self._consumer.drop()
         self._handed_over = self._done = None
-        self._lost_at = self._consumer.alive_at
-        if monotonic() - self._consumer.connected_at < _STEADY:
-            self._backoff.fail()
-        else:
-            self._backoff.reset()
-        self._on_event(events.Disconnected(error))
-
-    def _come_back(self, deadline: float | None) -> None:
-        """Connect again when that is due, everything declared afresh; wait until then, or until the deadline."""
-        if self._lost_at is None:
-            self._connect()
-            return
-        pause = self._backoff.remaining()
-        if deadline is not None:
-            pause = min(pause, max(0.0, deadline - monotonic()))
-        if pause:
-            sleep(min(pause, _STOP_LOOK))
-        if self._backoff.remaining():
-            return
-        try:
-            self._connect()
-        except errors.Untrusted:
-            raise
-        except (errors.Unreachable, errors.Closed) as error:
-            self._on_event(events.Reconnecting(error, self._backoff.fail(), self._backoff.attempt))
-            return
-        away, self._lost_at = monotonic() - self._lost_at, None
-        self._on_event(
-            events.Reconnected(
-                self.where, away, durable=self._consumer.durable and not self._consumer.queue_was_lost
-            )
-        )
+        self._pending = 0
+        self._connection.fail(error)
 
 
-def _is_redelivered(delivery: Any) -> bool:
+def _is_redelivered(delivery: Delivery) -> bool:
     """The deliveries of kchat's own transports say so by themselves, and make no dict of all that they know for it."""
     try:
         return bool(delivery.redelivered)

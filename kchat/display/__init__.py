@@ -1,19 +1,17 @@
 """What a subscriber does with the messages that it receives: the display modes, and what each of them has to do.
 
-A new mode is one new module and one line in :data:`MODES`. A module is imported when its mode is used: ``rich``
+A new mode is one new module and one line in :data:`MODES`; other distributions add theirs by an entry point in the group
+``kchat.displays``: the class, which is called as :func:`create` says. A module is imported when its mode is used: ``rich``
 takes as long to import as everything else together.
 """
 
 from __future__ import annotations
 
-import importlib
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, TextIO, cast
 
 from kchat.errors import SettingsError
+from kchat.plugins import Entry, Registry
 
 if TYPE_CHECKING:
     from kchat.message import Message
@@ -25,6 +23,12 @@ class Display(Protocol):
     Whatever a message holds, nothing of it may reach a terminal as a control character or as markup
     (:mod:`kchat.display.escaping`), and no message may look like two of them. Errors of the output, such as BrokenPipeError
     when the reader of a pipe is gone, are raised by :meth:`show`, :meth:`flush` and :meth:`open`.
+
+    The class of a mode also has these attributes, by which ``tests/unit/display/test_every_display.py`` holds it to that:
+
+    - ``ROW``: a regular expression for the beginning of a message, where the output is not a terminal. A message's
+      further lines begin with two spaces or more;
+    - ``LONGEST``: the most bytes that it makes of a message. Default: 64 KiB and 200 bytes.
     """
 
     def open(self, title: str) -> None:
@@ -36,7 +40,8 @@ class Display(Protocol):
     def flush(self) -> bool:
         """Bring out what was taken; only then is it acknowledged to the broker.
 
-        Called whenever a burst pauses, every 50 ms within one, and about ten times a second while nothing comes.
+        Called before and after messages are shown, every 50 ms while it returns False, and once a second while nothing
+        comes; a display that needs it more often has an attribute ``tick``, in seconds.
 
         Returns:
             Whether all of it is out. False is for a display that draws at its own pace, and is soon called again.
@@ -67,32 +72,13 @@ class FullScreen(Display, Protocol):
         """Give the screen back until :meth:`open` is called again."""
 
 
-@dataclass(frozen=True)
-class Mode:
-    """A line of the registry.
-
-    Attributes:
-        name: what ``--mode`` takes.
-        path: the class of the display, as ``module:Class``.
-        help: what it shows, in one line.
-    """
-
-    name: str
-    path: str
-    help: str
-
-
-MODES: Mapping[str, Mode] = MappingProxyType(
-    {
-        mode.name: mode
-        for mode in (
-            Mode("plain", "kchat.display.plain:Plain", "a line per message"),
-            Mode("print", "kchat.display.print:Print", "the body as received"),
-            Mode("simple", "kchat.display.print:Print", "same as print"),
-            Mode("json", "kchat.display.json:Json", "an object per line"),
-            Mode("rich", "kchat.display.rich:Rich", "a live table"),
-        )
-    }
+MODES = Registry(
+    "kchat.displays",
+    Entry("plain", "kchat.display.plain:Plain", "a line per message"),
+    Entry("print", "kchat.display.print:Print", "the body as received"),
+    Entry("simple", "kchat.display.print:Print", "same as print"),
+    Entry("json", "kchat.display.json:Json", "an object per line"),
+    Entry("rich", "kchat.display.rich:Rich", "a live table"),
 )
 """Display modes by name. The first is the default."""
 
@@ -111,6 +97,5 @@ def create(mode: str, stream: TextIO | None = None, **options: Any) -> Display:
     """
     if mode not in MODES:
         raise SettingsError(f"no display mode {mode!r}", f"the modes are: {', '.join(MODES)}")
-    module, _, name = MODES[mode].path.partition(":")
-    make = getattr(importlib.import_module(module), name)
+    make = MODES[mode].load()
     return cast("Display", make(sys.stdout if stream is None else stream, **options))

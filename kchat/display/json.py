@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from kchat.display.lines import Lines
 from kchat.message import rfc3339
@@ -34,6 +34,9 @@ class Json(Lines):
     - the body's other keys. Those with a name from this list are in an object ``extra``, so that a sender can
       neither claim an account nor hide a problem.
     """  # noqa: D415 - ends in a list
+
+    ROW: ClassVar[str] = r"\{"
+    LONGEST: ClassVar[int] = 6 * WHOLE + 8192  # an escape such as \u00e4 has six bytes
 
     def show(self, message: Message) -> None:
         """Add the message's line."""

@@ -13,12 +13,14 @@ if TYPE_CHECKING:
     from kchat.display import Display
     from kchat.message import Message
 
-TICK = 0.1
-"""Seconds between looks at the clock, the terminal's size and the wish to stop, when nothing arrives."""
+TICK = 1.0
+"""Seconds between looks at the clock and the wish to stop, when nothing arrives and the display asks for no others."""
 
-ACKNOWLEDGE = 0.05
-"""Seconds from one acknowledgement to the next, unless many messages came meanwhile: each is a packet for the broker, and
-costs as much as all else that a single message does."""
+_LATE = 0.05
+"""Seconds until a display that has not brought out everything yet is asked again."""
+
+_LOOK = 0.05
+"""Seconds between looks whether to stop while messages come: one costs as much as to show a message."""
 
 _PAUSE = 0.01  # seconds between looks whether a display has drawn the last messages
 
@@ -33,14 +35,15 @@ def listen(
 ) -> int:
     """Show what arrives. A message is acknowledged after the display has it: what was not shown stays with the broker.
 
-    After a pause it is acknowledged at once, in a burst with those around it, no later than the burst's next pause.
+    When that is done is the subscriber's affair: :meth:`kchat.client.subscriber.Subscriber.finish`.
 
     Arguments:
-        subscriber: where messages come from.
-        display: where they go; it is opened by the caller, and closed by the caller.
+        subscriber: where messages come from. Its :meth:`~kchat.client.subscriber.Subscriber.stop` ends this at once.
+        display: where they go; it is opened by the caller, and closed by the caller. Its ``tick``, if it has one, is the
+            time in seconds after which it is flushed again when nothing comes.
         limit: number of messages after which to end. Default: never.
         idle_timeout: seconds without a message after which to end. Default: never.
-        stop: asked at least ten times a second; true ends it.
+        stop: asked at least once in each tick; true ends it.
 
     Returns:
         The number of messages shown.
@@ -48,29 +51,29 @@ def listen(
     Raises:
         kchat.errors.BrokerError: see :meth:`kchat.client.subscriber.Subscriber.receive`.
     """
-    shown = pending = 0
-    now = last_arrival = due = look_due = monotonic()
+    tick: float = getattr(display, "tick", TICK)
+    shown, out = 0, True
+    last_arrival = look_due = monotonic()
     while limit is None or shown < limit:
-        # To look costs as much as to show a message: between two of them there need not be a look.
+        now = monotonic()
         if now >= look_due:
             if stop() or subscriber.stopped:
                 break
-            look_due = now + TICK / 2
+            look_due = now + _LOOK
+        timeout = tick if out else _LATE
+        if idle_timeout is not None:
+            timeout = min(timeout, max(0.0, last_arrival + idle_timeout - now))
         wanted = BATCH if limit is None else min(BATCH, limit - shown)
-        came, out = _show(display, subscriber.receive(timeout=ACKNOWLEDGE if pending else TICK, limit=wanted))
-        now = monotonic()
-        if not came:
-            look_due = now
-        pending += came
+        came, out = _show(display, subscriber.receive(timeout, wanted))
         # Half a batch is not held back, or no more would come: of that many, a screen shows the last few alone.
-        if (out and now >= due) or pending >= subscriber.half_batch:
-            subscriber.acknowledge()
-            pending = 0
-            due = now + ACKNOWLEDGE if came else now
+        if out or subscriber.holds_back_half_a_batch:
+            subscriber.finish()
         if came:
             shown += came
-            last_arrival = now
-        elif idle_timeout is not None and now - last_arrival >= idle_timeout:
+            last_arrival = monotonic()
+            continue
+        look_due = 0.0
+        if idle_timeout is not None and monotonic() - last_arrival >= idle_timeout:
             break
     while display.flush() is False:
         sleep(_PAUSE)
@@ -83,6 +86,8 @@ def _show(display: Display, messages: list[Message]) -> tuple[int, bool]:
 
     None is held on to while the next are received.
     """
-    for message in messages:
-        display.show(message)
+    if messages:
+        display.flush()  # it looks how wide its terminal is, and the last time may be long ago
+        for message in messages:
+            display.show(message)
     return len(messages), display.flush() is not False

@@ -7,7 +7,9 @@ import os
 import select
 import socket
 import stat
-from typing import TextIO
+from collections.abc import Callable
+from threading import Thread
+from typing import Any, TextIO
 
 from kchat.transports.poller import new_poller
 
@@ -117,8 +119,18 @@ class Reader:
                 self._socket = found
             if found.family in (socket.AF_INET, socket.AF_INET6):
                 self._gone |= getattr(select, "POLLRDHUP", 0)  # Linux
-        self._poll = new_poller()
-        self._poll.register(descriptor, self._gone & ~(select.POLLERR | select.POLLHUP))
+        self._descriptor = descriptor
+        self._poll = self._poller()
+
+    def _poller(self) -> Any:
+        poll = new_poller()
+        poll.register(self._descriptor, self._gone & ~(select.POLLERR | select.POLLHUP))
+        return poll
+
+    def watch(self, gone: Callable[[], object]) -> None:
+        """Call this when nobody can read any more, as far as the system says so by itself; in a thread of its own."""
+        poll = self._poller()
+        Thread(target=lambda: poll.poll() and gone(), name="kchat reader", daemon=True).start()
 
     def is_gone(self) -> bool:
         """Whether nobody can read any more; asks the system, and does not wait."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, ClassVar, TextIO
 
 from kchat.display.escaping import indent_block, most_cells, width
 from kchat.display.lines import Lines, color_of, local
@@ -23,6 +23,8 @@ class Plain(Lines):
     Lines after the first are indented: ``         | further``; on a terminal, so are rows after the first.
     With colour, each name has its own, and the time is dim. :mod:`kchat.display.names` explains the marks of names.
     """
+
+    ROW: ClassVar[str] = "[0-9]{2}:[0-9]{2}:[0-9]{2} "
 
     def __init__(self, stream: TextIO, **options: Any) -> None:
         super().__init__(stream, **options)

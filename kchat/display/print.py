@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from kchat.display.escaping import display_name, indent_block
 from kchat.display.lines import Lines
@@ -23,6 +23,8 @@ class Print(Lines):
     The account follows, as in ``Received {...} (via guest)``, if it is not the viewer's and the body does not begin
     with its name, or has another name as well. On a terminal, a ``?`` follows if the broker has checked no account.
     """
+
+    ROW: ClassVar[str] = _RECEIVED
 
     def show(self, message: Message) -> None:
         """Add the body's line or lines."""

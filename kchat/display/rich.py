@@ -6,7 +6,7 @@ import math
 import os
 import time
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple, TextIO
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, TextIO
 
 from rich.box import SIMPLE_HEAD
 from rich.color import Color
@@ -69,7 +69,10 @@ class Rich:
     Attributes:
         live: whether it draws on the whole screen.
         hint: how to end it, for the last line.
+        tick: seconds between looks at the size of the screen and at keys, when nothing comes.
     """
+
+    ROW: ClassVar[str] = "(?! |Username).{8,}?  [0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}  "
 
     def __init__(
         self,
@@ -83,6 +86,7 @@ class Rich:
         self._mark_unverified = mark_unverified
         self.live = self._output.is_terminal and os.environ.get("TERM") != "dumb"
         self.hint = "Ctrl+C ends"
+        self.tick = REDRAW if self.live else 1.0
         self._lines = Rows(stream, color=False, mark_unverified=mark_unverified)
         self._console = Console(
             file=stream,

@@ -1,66 +1,126 @@
 """The transports: the one list of them. Their line is a folder; what such a folder holds says :mod:`kchat.transports.base`.
 
-Command-line choices, help texts, ``kchat transports``, ``docs/transports.md`` and the contract tests read it. Importing it
-imports no driver and no Kombu, and a transport only when it is asked for.
+Other distributions add theirs by an entry point in the group ``kchat.transports``: an object of a class that is derived
+from :class:`Transport`, under the name that it has itself. Command-line choices, help texts, ``kchat transports``,
+``docs/transports.md`` and the contract tests read the list. Importing it imports no driver and no Kombu, and a transport
+only when it is asked for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from importlib import import_module
+from functools import cache
 
 from kchat.errors import SettingsError
+from kchat.plugins import Entry, Registry
 from kchat.transports.base import Capabilities, Transport, without
 
-__all__ = ["TRANSPORTS", "Capabilities", "Transport", "by_scheme", "register", "without"]
+__all__ = ["ENTRIES", "TRANSPORTS", "Capabilities", "Transport", "by_scheme", "register", "usable", "without"]
 
-_BUILT_IN = {
-    "local": "kchat.transports.local",
-    "amqp": "kchat.transports.amqp",
-    "pubsub": "kchat.transports.pubsub",
-    "redis": "kchat.transports.redis",
-    "memory": "kchat.transports.memory",
-}
+ENTRIES = Registry(
+    "kchat.transports",
+    Entry("local", "kchat.transports.local:TRANSPORT"),
+    Entry("amqp", "kchat.transports.amqp:TRANSPORT"),
+    Entry("pubsub", "kchat.transports.pubsub:TRANSPORT"),
+    Entry("redis", "kchat.transports.redis:TRANSPORT"),
+    Entry("memory", "kchat.transports.memory:TRANSPORT"),
+)
 
 
-class _Registry(Mapping[str, Transport]):
-    """Transports by their names, each imported when it is first asked for."""
+class _Transports(Mapping[str, Transport]):
+    """Transports by their names, each imported when it is first asked for.
+
+    A plug-in that cannot be used is listed, and raises :class:`~kchat.errors.SettingsError` when it is asked for.
+    """
+
+    def __init__(self) -> None:
+        self._loaded: dict[str, Transport] = {}
 
     def __getitem__(self, name: str) -> Transport:
-        found: Transport = import_module(_BUILT_IN[name]).TRANSPORT
-        return found
+        if name not in self._loaded:
+            entry = ENTRIES[name]
+            found = entry.load()
+            if entry.distribution and (why := _not_usable(entry, found)):
+                raise entry.unusable(why)
+            self._loaded[name] = found
+        return self._loaded[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in ENTRIES
 
     def __iter__(self) -> Iterator[str]:
-        return iter(_BUILT_IN)
+        return iter(ENTRIES)
 
     def __len__(self) -> int:
-        return len(_BUILT_IN)
+        return len(ENTRIES)
 
 
-TRANSPORTS: Mapping[str, Transport] = _Registry()
+TRANSPORTS: Mapping[str, Transport] = _Transports()
 
 
+def _not_usable(entry: Entry, found: object) -> str:
+    """Why what a plug-in has is not a transport; empty if it is one."""
+    if not isinstance(found, Transport):
+        return f"{entry.path} is not an instance of kchat.transports.Transport"
+    if missing := [name for name in Transport.__annotations__ if not hasattr(found, name)]:
+        return f"it does not declare {', '.join(missing)}"
+    if found.name != entry.name:
+        return f"its transport calls itself {found.name!r}"
+    own = {scheme for name in ENTRIES.built_in for scheme in TRANSPORTS[name].schemes}
+    if taken := sorted(own & set(found.schemes)):
+        return f"{taken[0]}:// URLs are kchat's own"
+    return ""
+
+
+def usable() -> tuple[list[Transport], list[str]]:
+    """Every transport that can be loaded, and of the other plug-ins why they cannot, or are ignored.
+
+    Whether a transport's driver is there is another matter: :attr:`Transport.installed`.
+    """
+    found, problems = [], list(ENTRIES.ignored)
+    for name in ENTRIES:
+        try:
+            found.append(TRANSPORTS[name])
+        except SettingsError as error:
+            problems.append(str(error))
+    return found, problems
+
+
+@cache
 def by_scheme(scheme: str) -> Transport:
     """The transport that a URL scheme names.
 
     Raises:
-        SettingsError: no transport has that scheme.
+        SettingsError: no transport has that scheme, two plug-ins have it, or the plug-in of that name cannot be used.
     """
     likely = scheme.removesuffix("s")  # amqps, rediss
-    for name in sorted(TRANSPORTS, key=lambda name: name != likely):
+    for name in sorted(ENTRIES.built_in, key=lambda name: name != likely):
         if scheme in TRANSPORTS[name].schemes:
             return TRANSPORTS[name]
-    known = ", ".join(scheme for info in TRANSPORTS.values() for scheme in info.schemes)
-    raise SettingsError(f"no transport for {scheme!r} URLs", hint=f"the schemes are: {known}")
+    if scheme in ENTRIES.plug_ins:
+        _ = TRANSPORTS[scheme]  # says why it cannot be used
+    every, problems = usable()
+    found = [each for each in every if scheme in each.schemes]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        names = " and ".join(each.name for each in found)
+        raise SettingsError(
+            f"{scheme}:// URLs belong to several plug-ins: {names}", hint="uninstall all but one"
+        )
+    known = ", ".join(known for each in every for known in each.schemes)
+    raise SettingsError(
+        f"no transport for {scheme!r} URLs", hint="; ".join([f"the schemes are: {known}", *problems])
+    )
 
 
 def register() -> None:
-    """Make kchat's own transports known to Kombu, so that ``kombu.Connection("local://...")`` works. Safe to repeat.
+    """Make the transports known to Kombu, so that ``kombu.Connection("local://...")`` works. Safe to repeat.
 
-    Schemes that Kombu knows keep Kombu's transport for everybody but kchat.
+    Schemes that Kombu knows keep Kombu's transport for everybody but kchat. A plug-in that cannot be used is left out.
     """
     from kombu.transport import TRANSPORT_ALIASES
 
-    for info in TRANSPORTS.values():
-        for scheme, path in info.schemes.items():
+    for each in usable()[0]:
+        for scheme, path in each.schemes.items():
             TRANSPORT_ALIASES.setdefault(scheme, path)

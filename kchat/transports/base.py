@@ -26,30 +26,30 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
 from kchat.errors import KchatError, MissingExtra
-from kchat.transports.url import Broker, Urls
 
 if TYPE_CHECKING:
     from kchat.transports.checks import Check, Walk
     from kchat.transports.guests import Guests
     from kchat.transports.protocols import Connection, RoomSettings
     from kchat.transports.room import RoomPolicy
+    from kchat.transports.url import Broker, Urls
 
 
 class Capabilities(NamedTuple):
     """What a transport can do, as ``kchat transports`` shows it."""
 
     confirmed: bool
-    """``send`` returns only when the broker has the message."""
+    """``kchat send`` returns only when the broker has the message; otherwise it fails."""
     ordered: bool
     """Each sender's messages arrive in the order sent."""
     history: bool
-    """``--last`` and/or ``--since`` begin with what the room already holds."""
+    """``--last`` or ``--since`` begin with the messages that the room already holds."""
     durable: bool
     """``--durable NAME`` keeps messages while its subscriber is away."""
     survives_restart: bool
-    """A subscriber comes back by itself after the broker restarted or the network was cut."""
+    """A subscriber reconnects after a restart of the broker or a cut in the network, and says that it was away."""
     send_only: bool
-    """A sender with the right to send and no other can send to a room that exists."""
+    """An account with the right to send, and no other, can send to a room that exists."""
 
     def items(self) -> list[tuple[str, bool]]:
         """``[("confirmed", True), ...]``, in the order of the columns."""
@@ -76,7 +76,7 @@ class Transport:
         broker: what it talks to, for people.
         url_form: the connection URL to type.
         schemes: URL scheme → dotted path of the Kombu transport class.
-        abilities: what it can do.
+        capabilities: what it can do.
         note: what its users should know, one sentence.
         extra: the extra of the ``kombu-chat`` distribution that brings its driver; empty if built in.
         driver: the module whose presence shows that the driver is installed; empty if built in.
@@ -90,11 +90,11 @@ class Transport:
         routing_key_is_room: a message's routing key is the room's name. A fanout exchange ignores it; those behind a binding
             to another exchange, such as MQTT clients, see it as the message's topic.
         predeclared_rooms: fanout exchanges that the broker has from the start, and that nobody may declare.
-        tells_unheard: the broker says so when nobody is listening (``basic.return``).
+        supports_mandatory: the broker says so when nobody is listening (``basic.return``).
         tls_schemes: URL scheme → the one that means the same with TLS.
         needs_account: without an account its driver would log in with a default of its own.
         url_options: URL scheme → what may stand in the URL's query, by name.
-        checks_accounts: the broker checks that a message's ``user_id`` is its sender's account.
+        verifies_accounts: the broker checks that a message's ``user_id`` is its sender's account.
         embedded: there is no server: a room is a file, the URL's path.
         in_one_process: a room ends with its process, and no other process can reach it.
         sweeps: subscribers that were killed can leave queues behind: :meth:`stale_queues`.
@@ -163,6 +163,8 @@ class Transport:
     @cached_property
     def urls(self) -> Urls:
         """Its connection URLs."""
+        from kchat.transports.url import Urls
+
         return Urls(self)
 
     def connect(

@@ -1,13 +1,13 @@
 """What kchat uses of a Kombu connection and its channels, and what transports know of a program's settings, as types.
 
 Kombu has no types of its own; a connection of any Kombu transport fits these. The last ones are abilities that a channel
-or a driver's connection may have: kchat looks for them by ``isinstance``.
+or a driver's connection may have: kchat looks for their methods by name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import socket
@@ -63,10 +63,7 @@ class RoomSettings(Protocol):
 
 
 class Delivery(Protocol):
-    """A message that arrived, as a consumer's callback gets it.
-
-    Besides these it has ``redelivered``, or Kombu's ``delivery_info`` with it.
-    """
+    """A message that arrived, as a consumer's callback gets it. Of ``redelivered`` and ``delivery_info`` one will do."""
 
     @property
     def body(self) -> bytes | str:
@@ -76,9 +73,28 @@ class Delivery(Protocol):
     def delivery_tag(self) -> Any:
         """What to acknowledge."""
 
+    @property
+    def redelivered(self) -> bool:
+        """Whether it was delivered before."""
+
+    @property
+    def delivery_info(self) -> Mapping[str, Any]:
+        """Kombu's, with ``redelivered``."""
+
+    @property
+    def number(self) -> tuple[str, int] | None:
+        """Its stream and its place in that, if it has one; where the channel has ``number_table``."""
+
+    def account(self, exchange: str) -> str | None:
+        """Whose it is, if it came by that exchange; where the driver's connection verifies accounts."""
+
 
 class Channel(Protocol):
-    """A channel of Kombu's (``kombu.Connection.channel()``); the methods are AMQP's."""
+    """A channel of Kombu's (``kombu.Connection.channel()``). The methods are AMQP's.
+
+    So are the errors that they raise (``amqp.exceptions``, with AMQP's reply codes); what a driver raises besides is for
+    :meth:`.Transport.explain`.
+    """
 
     auto_decode: bool
     """Whether it decodes bodies by itself; kchat switches that off."""
@@ -95,12 +111,27 @@ class Channel(Protocol):
         content_encoding: str | None = None,
         properties: Mapping[str, object] | None = None,
     ) -> Any:
-        """A message for :meth:`basic_publish`."""
+        """A message for :meth:`basic_publish`. The body travels as it is, and the properties with it."""
 
     def basic_publish(
         self, message: Any, exchange: str, routing_key: str = "", *, mandatory: bool = False
     ) -> object:
-        """Publish. Where the channel has no ``confirm_select``, the broker has the message when it returns."""
+        """Publish. Where the channel has no ``confirm_select``, the broker has the message when it returns.
+
+        Otherwise it raises: ``NotFound`` (404) where the exchange does not exist. With ``mandatory`` and nobody bound,
+        ``events["basic_return"]`` are called, where the broker tells (:attr:`.Transport.supports_mandatory`).
+        """
+
+    def exchange_declare(self, exchange: str, type: str, **arguments: Any) -> object:  # noqa: A002 - Kombu's name
+        """Declare an exchange; kchat uses ``fanout``, neither durable nor deleted by itself."""
+
+    def queue_declare(self, queue: str, **arguments: Any) -> Any:
+        """Declare a queue; kchat uses exclusive ones that end with their connection, and durable ones."""
+
+    def basic_consume(
+        self, queue: str, *, no_ack: bool, callback: Callable[[Delivery], object], consumer_tag: str | None
+    ) -> object:
+        """Consume. The callback gets messages in the order of publication, bodies neither decoded nor decompressed."""
 
     def basic_ack(self, delivery_tag: Any, *, multiple: bool = False) -> object:
         """Acknowledge a delivery, and with ``multiple`` all before it."""
@@ -109,10 +140,31 @@ class Channel(Protocol):
         """Set the maximum number of unacknowledged messages."""
 
     def queue_bind(self, queue: str, exchange: str, *, nowait: bool = False) -> object:
-        """Bind a queue to an exchange."""
+        """Bind a queue to an exchange. What is published after it has returned reaches the queue."""
 
     def exchange_bind(self, destination: str, source: str, *, nowait: bool = False) -> object:
         """Bind an exchange to another one."""
+
+
+class Queue(Protocol):
+    """A Kombu queue that is bound to a channel."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def queue_arguments(self) -> Mapping[str, Any] | None:
+        """As it is declared with."""
+
+    def queue_declare(self, *, passive: bool = False) -> object:
+        """Declare it, or with ``passive`` look whether it is there."""
+
+    def queue_bind(self) -> object:
+        """Bind it to its exchange."""
+
+    def consume(self, consumer_tag: str, callback: Callable[[Delivery], object], *, no_ack: bool) -> object:
+        """Have its messages delivered."""
 
 
 class KombuTransport(Protocol):
@@ -153,7 +205,10 @@ class Connection(Protocol):
         """Open a channel."""
 
     def drain_events(self, *, timeout: float | None = None) -> object:
-        """Wait for an event, in seconds; raises TimeoutError when none came in time."""
+        """Deliver at least one message or event, or raise TimeoutError when none came within ``timeout`` seconds.
+
+        It raises when the connection is lost, and never connects again by itself.
+        """
 
     def heartbeat_check(self) -> object:
         """Send a heartbeat if one is due, and raise where the broker's are missing."""
@@ -178,7 +233,6 @@ class Waker(Protocol):
 # ---- abilities
 
 
-@runtime_checkable
 class Wakes(Protocol):
     """A Kombu transport whose waits can be ended; where it is none, waits have to be short."""
 
@@ -186,15 +240,16 @@ class Wakes(Protocol):
         """What ends ``drain_events`` of a driver's connection; ``None`` where it has none."""
 
 
-@runtime_checkable
 class Confirms(Protocol):
-    """A channel whose confirmations come later (``basic_ack``, ``basic_nack``), so that publishing need not wait."""
+    """A channel whose confirmations come later, so that publishing need not wait.
+
+    Publishes are numbered from 1, and ``events["basic_ack"]`` and ``["basic_nack"]`` are called from ``drain_events``.
+    """
 
     def confirm_select(self) -> object:
         """Ask for confirmations."""
 
 
-@runtime_checkable
 class Numbers(Protocol):
     """A channel whose messages carry their place in what their sender has sent; its deliveries have ``number``."""
 
@@ -202,7 +257,6 @@ class Numbers(Protocol):
         """A header table for the messages of a stream, with ``%d`` for the place."""
 
 
-@runtime_checkable
 class AsksLength(Protocol):
     """A channel that asks for a queue's length without waiting for the answer."""
 
@@ -210,18 +264,13 @@ class AsksLength(Protocol):
         """Ask; the callback gets the number of messages."""
 
 
-@runtime_checkable
 class Beats(Protocol):
     """A driver's connection that sends heartbeats when told, also from another thread that has the connection's lock."""
-
-    heard_at: float
-    """When something was last heard from the broker, on the monotonic clock."""
 
     def beat(self) -> None:
         """Send a heartbeat if one is due. Raises OSError where the link is dead."""
 
 
-@runtime_checkable
 class Notifies(Protocol):
     """A driver's connection that has more to say than messages and errors."""
 
@@ -229,7 +278,6 @@ class Notifies(Protocol):
         """Call back with each notice: ``str()`` is its text; ``messages`` and ``queue`` tell of dropped ones."""
 
 
-@runtime_checkable
 class CountsOvertaken(Protocol):
     """A driver's connection whose room may remove messages before they are read."""
 

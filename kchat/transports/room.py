@@ -15,10 +15,10 @@ from urllib.parse import quote
 import amqp.exceptions
 import kombu
 
-from kchat.errors import NotFound, Refused, SettingsError
+from kchat.errors import NotFound, Refused
 
 if TYPE_CHECKING:
-    from kchat.transports.protocols import Channel
+    from kchat.transports.protocols import Channel, Queue
 
 PREFIX = "kchat"
 """What the names of all queues of kchat's begin with."""
@@ -38,7 +38,7 @@ class Place:
         found: whether the queue was there before.
     """
 
-    queue: Any
+    queue: Queue
     durable: bool = False
     rebinds: bool = False
     found: bool = False
@@ -57,8 +57,6 @@ class RoomPolicy:
     """Of a subscriber's own queue."""
     durable_arguments: ClassVar[dict[str, Any]] = {}
     """Of a durable queue."""
-    reserved: ClassVar[frozenset[str]] = frozenset()
-    """Names that no durable queue may have."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -85,11 +83,6 @@ class RoomPolicy:
 
     def check_durable_name(self, name: str) -> None:
         """Raise :class:`kchat.errors.SettingsError` where no durable queue may be called that."""
-        if name in self.reserved:
-            raise SettingsError(
-                f"the name {name!r} is used by kchat itself on AMQP",
-                hint="choose another name for the queue",
-            )
 
     # ---- what is declared
 
@@ -231,7 +224,7 @@ class RoomPolicy:
             queues.append(self.durable_queue(durable, account=account))
         return self.take_durable_place(channel, [queue(channel) for queue in queues], look=look)
 
-    def take_durable_place(self, channel: Channel, queues: Sequence[Any], *, look: bool) -> Place:
+    def take_durable_place(self, channel: Channel, queues: Sequence[Queue], *, look: bool) -> Place:
         """Declare the room, and the first of these queues that this account may declare; see :meth:`take_place`."""
         self.open(channel)
         queue, found = declare_first(queues, look=look)
@@ -248,7 +241,7 @@ class RoomPolicy:
         """
 
 
-def declare_first(queues: Sequence[Any], *, look: bool) -> tuple[Any, bool]:
+def declare_first(queues: Sequence[Queue], *, look: bool) -> tuple[Queue, bool]:
     """Declare the first queue that this account may declare.
 
     Arguments:
@@ -269,13 +262,13 @@ def declare_first(queues: Sequence[Any], *, look: bool) -> tuple[Any, bool]:
     return _declare(queues[-1], look=look)
 
 
-def _declare(queue: Any, *, look: bool) -> tuple[Any, bool]:
+def _declare(queue: Queue, *, look: bool) -> tuple[Queue, bool]:
     found = look and is_there(queue)
     queue.queue_declare()
     return queue, found
 
 
-def is_there(queue: Any) -> bool:
+def is_there(queue: Queue) -> bool:
     """Whether a queue that is bound to a channel is there; the channel is usable afterwards."""
     try:
         queue.queue_declare(passive=True)

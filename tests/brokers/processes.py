@@ -238,10 +238,14 @@ class Commands:
     Arguments:
         home: an empty folder: ``HOME``, the XDG folders and the working directory are in it.
         environment: added to every command's environment. Default none.
+        interpreter: the Python for them. Default the tests' own.
     """
 
-    def __init__(self, home: Path, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, home: Path, environment: Mapping[str, str] | None = None, interpreter: str = sys.executable
+    ) -> None:
         self.home = home
+        self.interpreter = interpreter
         self.environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
         self.environment |= {
             "HOME": str(home),
@@ -259,12 +263,12 @@ class Commands:
 
     def kchat(self, *arguments: str, stdin: bool = False, env: Mapping[str, str] | None = None) -> Process:
         """Starts ``python -m kchat`` with these arguments and returns the running process."""
-        return self.start([sys.executable, "-m", "kchat", *arguments], stdin=stdin, env=env)
+        return self.start([self.interpreter, "-m", "kchat", *arguments], stdin=stdin, env=env)
 
     def python(self, script: str | Path, *arguments: str, env: Mapping[str, str] | None = None) -> Process:
-        """Starts a Python script, a file or the text of one, with the tests' interpreter."""
+        """Starts a Python script, a file or the text of one, with the same interpreter."""
         given = [str(script)] if isinstance(script, Path) else ["-c", script]
-        return self.start([sys.executable, *given, *arguments], env=env)
+        return self.start([self.interpreter, *given, *arguments], env=env)
 
     def start(
         self, command: Sequence[str], *, stdin: bool = False, env: Mapping[str, str] | None = None

@@ -8,11 +8,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
+from time import monotonic
 
 import pytest
 
 from kchat.config.settings import Broker
-from kchat.display import MODES
 from tests.brokers.processes import Commands, Process
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.brokers.wait import wait_until
@@ -35,7 +36,8 @@ def listening(commands: Commands, *arguments: str) -> Process:
 
 def test_what_is_sent_is_shown_in_every_mode_for_lines(commands: Commands, url: str) -> None:
     subscribers = {
-        mode: listening(commands, "--url", url, "--mode", mode) for mode in MODES if mode != "rich"
+        mode: listening(commands, "--url", url, "--mode", mode)
+        for mode in ("plain", "print", "simple", "json")
     }
     result = commands.run_kchat("send", "--url", url, "--username", "ada", "hello")
     assert (result.code, result.stdout) == (0, "")
@@ -276,3 +278,26 @@ def test_a_flood_into_a_slow_pipe_does_not_keep_a_subscriber_from_ending(
     finally:
         blocked.kill()
         blocked.communicate()
+
+
+def test_a_quiet_subscriber_is_rarely_woken(commands: Commands, amqp_url: str) -> None:
+    """Counted by the kernel, for all of its threads; it used to look around ten times a second."""
+    process = commands.kchat("subscribe", "--url", amqp_url)
+    process.wait_for("listening")
+    tasks = Path(f"/proc/{process.pid}/task")
+    if not tasks.exists():
+        pytest.skip("only Linux tells it")
+
+    def woken() -> int:
+        counts = (
+            re.search(r"^voluntary_ctxt_switches:\s*(\d+)", each.read_text(), re.MULTILINE)
+            for each in tasks.glob("*/status")
+        )
+        return sum(int(found[1]) for found in counts if found)
+
+    settled = monotonic() + 1  # the first message would come at once; what loads has loaded
+    wait_until(lambda: monotonic() > settled)
+    before, began = woken(), monotonic()
+    wait_until(lambda: monotonic() - began > 3, 10)
+    # Once a second; the heartbeats' thread every two. Twice as many, as the kernel has reasons of its own.
+    assert woken() - before <= 2 * (monotonic() - began) * 1.5 + 2

@@ -1,4 +1,4 @@
-"""The contract: each test runs on every transport of the registry, and a table tells what each keeps.
+"""The contract: each test runs on every transport of kchat's, or on that of `--place`, and a table tells what each keeps.
 
 A test belongs to a promise, ``@pytest.mark.promise("...")``. Where a transport declares that it cannot do something, its
 test asks `can`, sees to it that the refusal is clear, and stands in the table as "cannot". What the transport could, but
@@ -16,7 +16,7 @@ from kchat import TRANSPORTS, Transport
 from tests.brokers.processes import Commands
 from tests.brokers.pubsub import own_pubsub_emulator
 from tests.contract.people import People, people_at
-from tests.contract.places import Place, place_of
+from tests.contract.places import Place, places_of
 from tests.contract.table import rows
 
 __all__ = ["own_pubsub_emulator"]  # a fixture
@@ -40,30 +40,42 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Prints the table: a row for each promise, a column for each transport."""
-    lines = rows(terminalreporter)
+    lines = rows(terminalreporter, list(places_of(terminalreporter.config)))
     if lines:
         terminalreporter.section("the contract")
         for line in lines:
             terminalreporter.write_line(line)
 
 
-@pytest.fixture(params=[pytest.param(name, id=name) for name in TRANSPORTS])
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Runs what needs a transport on each."""
+    if "transport" in metafunc.fixturenames:
+        metafunc.parametrize("transport", places_of(metafunc.config), indirect=True)
+
+
+@pytest.fixture
 def transport(request: pytest.FixtureRequest) -> Transport:
-    """Each transport of the registry."""
+    """Each transport."""
     return TRANSPORTS[request.param]
 
 
 @pytest.fixture
-def place(request: pytest.FixtureRequest, transport: Transport) -> Iterator[Place]:
+def kind(request: pytest.FixtureRequest, transport: Transport) -> type[Place]:
+    """Its place, to be made."""
+    return places_of(request.config)[transport.name]
+
+
+@pytest.fixture
+def place(request: pytest.FixtureRequest, kind: type[Place]) -> Iterator[Place]:
     """A broker of that kind in which nobody but the test is."""
-    with place_of(transport.name).shared(request) as found:
+    with kind.shared(request) as found:
         yield found
 
 
 @pytest.fixture
-def own_place(request: pytest.FixtureRequest, transport: Transport) -> Iterator[Place]:
+def own_place(request: pytest.FixtureRequest, kind: type[Place]) -> Iterator[Place]:
     """A broker of that kind that the test may restart."""
-    with place_of(transport.name).own(request) as found:
+    with kind.own(request) as found:
         yield found
 
 
@@ -82,16 +94,13 @@ def can(request: pytest.FixtureRequest, transport: Transport, commands: Commands
     """
 
     def ask(ability: str) -> bool:
-        if ability == "processes":
-            able = place_of(transport.name).across_processes
-        else:
-            able = dict(transport.capabilities.items())[ability]
+        able = {**dict(transport.capabilities.items()), "processes": not transport.in_one_process}[ability]
         if not able:
             request.node.user_properties.append(("cannot", ability))
             shown = json.loads(commands.run_kchat("transports", "--json").stdout)
             (line,) = (each for each in shown if each["transport"] == transport.name)
             if ability == "processes":
-                assert "inside one process" in line["note"]
+                assert "one process" in line["note"]
             else:
                 assert line["abilities"][ability] is False
         return able

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-
-from kchat import TRANSPORTS
 
 WORST = ("FAILED", "skipped", "not here", "cannot", "ok")
 """What a cell can say. Where several tests keep one promise, the first of these that applies."""
@@ -25,8 +23,13 @@ class Cell:
         return next((each for each in WORST if each in self.outcomes), "-")
 
 
-def rows(reporter: pytest.TerminalReporter) -> list[str]:
-    """Returns the table's lines, what needs a reason below; nothing where no test of the contract ran."""
+def rows(reporter: pytest.TerminalReporter, transports: Sequence[str]) -> list[str]:
+    """Returns the table's lines, what needs a reason below; nothing where no test of the contract ran.
+
+    Arguments:
+        reporter: has the reports.
+        transports: the names over the columns.
+    """
     cells: dict[str, dict[str, Cell]] = {}
     for report, outcome in _reports(reporter):
         properties: dict[str, Any] = dict(report.user_properties)
@@ -40,7 +43,7 @@ def rows(reporter: pytest.TerminalReporter) -> list[str]:
             cell.reasons.add(f"skipped: {_reason(report)}")
         elif declared == "not here":
             cell.reasons.add(f"not here: {transport}: {properties['not here']}")
-    return _lines(cells) if cells else []
+    return _lines(cells, transports) if cells else []
 
 
 def _reports(reporter: pytest.TerminalReporter) -> Iterator[tuple[pytest.TestReport, str]]:
@@ -61,11 +64,11 @@ def _reason(report: pytest.TestReport) -> str:
     return str(report.longrepr)
 
 
-def _lines(cells: dict[str, dict[str, Cell]]) -> list[str]:
+def _lines(cells: dict[str, dict[str, Cell]], transports: Sequence[str]) -> list[str]:
     width = max(map(len, cells))
-    lines = ["  ".join([" " * width, *(f"{name:8}" for name in TRANSPORTS)]).rstrip()]
+    lines = ["  ".join([" " * width, *(f"{name:8}" for name in transports)]).rstrip()]
     lines += [
-        "  ".join([f"{promise:{width}}", *(f"{row.get(name, Cell())!s:8}" for name in TRANSPORTS)]).rstrip()
+        "  ".join([f"{promise:{width}}", *(f"{row.get(name, Cell())!s:8}" for name in transports)]).rstrip()
         for promise, row in cells.items()
     ]
     reasons = {reason for row in cells.values() for cell in row.values() for reason in cell.reasons}

@@ -18,7 +18,6 @@ from tests.contract.people import SECONDS
 from tests.contract.places import Place
 
 THREADS = 8
-SENDS = 400
 
 AWAKE = 0.05
 """Seconds within which a quiet loop ends."""
@@ -147,7 +146,7 @@ def test_an_exception_in_the_body_is_raised_and_the_room_is_left(place: Place, r
 
 
 def test_threads_share_a_room(place: Place, joined: kchat.Room) -> None:
-    sends = SENDS if place.name != "pubsub" else 20  # the emulator takes about 160 a second
+    sends = place.sends
     failures: list[BaseException] = []
     confirmed: list[bool] = []
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kchat import NotConfirmed, Sender, Settings, Subscriber, Unreachable, events
-from kchat.client.consumer import Consumer
+from kchat.client.subscriber_connection import SubscriberConnection
 from tests.brokers.proxy import Proxy
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.brokers.wait import soon, wait_until
@@ -184,13 +184,13 @@ def test_a_link_that_goes_silent_while_everything_is_declared_is_given_up(
     url = rabbitmq.url_for(vhost, host=link.host, port=link.port)
     settings = Settings.resolve(url=url, room=room, connect_timeout=1, confirm_timeout=1)
     # The silence comes between the handshake and the first declaration: where a join begins.
-    join = Consumer._join
+    join = SubscriberConnection._join
 
-    def unlucky(self: Consumer, *arguments: Any, **options: Any) -> None:
+    def unlucky(self: SubscriberConnection, *arguments: Any, **options: Any) -> None:
         link.black_hole()
         join(self, *arguments, **options)
 
-    monkeypatch.setattr(Consumer, "_join", unlucky)
+    monkeypatch.setattr(SubscriberConnection, "_join", unlucky)
     began = monotonic()
     with pytest.raises(Unreachable, match="no answer in time"):
         Subscriber(settings, "bob").open()

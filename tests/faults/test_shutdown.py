@@ -278,7 +278,11 @@ def test_a_stream_that_is_interrupted_on_a_silent_link_says_what_is_not_known(
         took = ends(process, end, 130)
         assert monotonic() - began < soon(SECONDS)
         link.restore()
-    assert "300 sent to" in process.stderr
+    # What has arrived need not be confirmed yet, and the link may have held the last confirmations back.
+    found = re.search(r"^(\d+) sent to [^,]*(?:, (\d+) not confirmed)?", process.stderr, re.MULTILINE)
+    assert found
+    sent, unknown = int(found[1]), int(found[2] or 0)
+    assert sent <= 300 <= sent + unknown <= 302
     measured(f"{end.__name__} on a silent link", "kchat send -", noticed=took)
 
 

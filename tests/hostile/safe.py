@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from functools import cache
-
-ROW = re.compile(r"[0-9]{2}:[0-9]{2}:[0-9]{2} ")
-"""How a row of the mode ``plain`` begins."""
 
 _JOINERS = "\u200c\u200d"
 _FILLERS = "\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0"

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
+from tests.displays import EVERY
 from tests.hostile.corpus import count
-from tests.unit.display.modes import DISPLAYS
 
 CHILD = """
 import io, os, sys
@@ -28,7 +28,7 @@ print(next(line for line in open("/proc/self/status") if line.startswith("VmHWM"
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-@pytest.mark.parametrize("mode", DISPLAYS)
+@pytest.mark.parametrize("mode", EVERY)
 def test_memory_stays_under_150_mb_through_the_corpus(mode: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", CHILD, mode], capture_output=True, text=True, timeout=100, check=True

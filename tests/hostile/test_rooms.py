@@ -13,9 +13,9 @@ import pika
 import pytest
 
 import kchat.transports
-from kchat.display import MODES
 from tests.brokers.processes import Commands, Process
 from tests.brokers.redis import Redis
+from tests.displays import BUILT_IN, row_of
 from tests.hostile.corpus import BODIES, HEADERS, LARGE_BODIES, PROPERTIES, TEXTS
 from tests.hostile.safe import why_unsafe
 
@@ -64,15 +64,10 @@ def shown(process: Process) -> list[str]:
 def check(process: Process, mode: str, count: int) -> None:
     """A row for each message, and for the one at the end."""
     lines = shown(process)
-    if mode == "json":
-        rows = [line for line in lines if isinstance(json.loads(line), dict)]
-    elif mode == "plain":
-        rows = [line for line in lines if re.match(r"\d\d:\d\d:\d\d ", line)]
-    elif mode == "rich":
-        rows = [line for line in lines[1:] if not line.startswith(" ")]
-    else:
-        rows = [line for line in lines if line.startswith("Received ")]
+    rows = [line for line in lines if row_of(mode).match(line)]
     assert len(rows) == count + 1
+    if mode == "json":
+        assert all(isinstance(json.loads(line), dict) for line in lines)
 
 
 @pytest.fixture
@@ -105,7 +100,7 @@ def to_redis(redis_server: Redis, redis_url: str) -> tuple[str, Publish]:
     return redis_url, publish
 
 
-@pytest.mark.parametrize("mode", [mode for mode in MODES if mode != "simple"])
+@pytest.mark.parametrize("mode", BUILT_IN)
 @pytest.mark.parametrize("place", ["to_rabbitmq", "to_local", "to_redis"])
 def test_every_hostile_body_and_text_is_one_safe_row(
     request: pytest.FixtureRequest, commands: Commands, place: str, mode: str

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from kchat import Sender, Settings, Subscriber
-from kchat.client.consumer import Consumer
+from kchat import Closed, Sender, Settings, Subscriber
 from kchat.client.subscriber import BATCH, LARGE
+from kchat.client.subscriber_connection import SubscriberConnection
 from kchat.display.loop import listen
 from kchat.message import Message
 from tests.brokers.wait import Deadline, soon
@@ -24,13 +24,13 @@ def settings(request: pytest.FixtureRequest) -> Settings:
 def acknowledged(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """The tags of all acknowledgements from now on."""
     tags: list[object] = []
-    acknowledge = Consumer.acknowledge
+    acknowledge = SubscriberConnection.acknowledge
 
-    def noted(self: Consumer, tag: object) -> None:
+    def noted(self: SubscriberConnection, tag: object) -> None:
         tags.append(tag)
         acknowledge(self, tag)
 
-    monkeypatch.setattr(Consumer, "acknowledge", noted)
+    monkeypatch.setattr(SubscriberConnection, "acknowledge", noted)
     return tags
 
 
@@ -122,8 +122,30 @@ def test_a_loop_acknowledges_what_it_has_seen_before_it_waits(settings: Settings
         next(loop)
         sender.send("another")
         next(loop)  # acknowledges the first one
-        subscriber._consumer.drop()  # as if it were killed here
+        subscriber._connection.drop()  # as if it were killed here
     assert left(settings) == ["another"]
+
+
+def test_a_position_on_a_lost_connection_acknowledges_nothing_on_the_next_one(settings: Settings) -> None:
+    fill(settings, 2)
+    with archive(settings) as subscriber:
+        assert some(subscriber, 1) == ["0"]
+        before = subscriber.position
+        subscriber._connection.fail(Closed("cut"))
+        assert some(subscriber, 1) == ["1"]  # the first one comes again, and is known
+        subscriber.acknowledge(before._replace(tag=subscriber.position.tag))
+        subscriber.finish(before._replace(tag=subscriber.position.tag))
+    assert "1" in left(settings)
+
+
+def test_what_is_done_with_is_acknowledged_when_a_subscriber_is_closed(settings: Settings) -> None:
+    texts = fill(settings, 5)
+    with archive(settings) as subscriber:
+        for text in texts:
+            message = subscriber.receive_one(timeout=20)
+            assert message is not None
+            assert message.text == text
+    assert left(settings) == texts[-1:]
 
 
 class Quiet:
@@ -202,7 +224,7 @@ def test_of_large_messages_no_more_is_taken_in_than_is_handed_over_at_once(setti
     with archive(settings) as subscriber:
         while came < 200:
             came += len(subscriber.receive(timeout=deadline.left))
-            held.append(sum(len(each.body) for each in subscriber._consumer.arrived))
+            held.append(sum(len(each.body) for each in subscriber._connection.arrived))
             subscriber.acknowledge()
     # What one look brings in comes on top of it.
     assert max(held) <= 3 * LARGE

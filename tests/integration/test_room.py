@@ -98,7 +98,22 @@ def test_closing_a_sender_ends_another_threads_stream_with_what_is_sent_confirme
         wait_until(lambda: ended, SECONDS)
         assert isinstance(ended[0], kchat.NotConfirmed)
         assert "closed" in str(ended[0])
-        assert not sender._publisher.connected
+        assert not sender._connection.connected
+
+
+def test_a_send_that_began_before_the_room_was_closed_leaves_no_connection(
+    local_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with kchat.connect(local_url) as joined:
+        send = joined.sender.send
+
+        def late(message: str | kchat.Message) -> kchat.Receipt:
+            joined.close()
+            return send(message)
+
+        monkeypatch.setattr(joined.sender, "send", late)
+        assert joined.send("in the last moment").confirmed
+        assert not joined.sender._connection.connected
 
 
 def test_stop_over_tls_ends_a_quiet_loop(tls_rabbitmq: RabbitMQ, room: str) -> None:
@@ -227,6 +242,23 @@ def test_asyncio_the_message_at_which_a_loop_is_left_comes_again_and_those_befor
     assert asyncio.run(main(acknowledge=True)) == "4"
     assert asyncio.run(main(acknowledge=False)) == "7"
     assert rest(durable_url, room) == TEXTS[7:]
+
+
+def test_asyncio_asking_for_the_next_message_acknowledges_the_previous_one(
+    durable_url: str, room: str
+) -> None:
+    spoken(durable_url, room)
+
+    async def main() -> None:
+        async with kchat.aio.connect(durable_url, room=room, durable="archive") as joined:
+            for text in TEXTS:
+                message = await joined.receive(SECONDS)
+                assert message is not None
+                assert message.text == text
+            assert await joined.receive(0.2) is None
+
+    asyncio.run(main())
+    assert rest(durable_url, room) == []
 
 
 # ---- asyncio, and a connection that comes and goes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from threading import Event, Thread
 from time import monotonic
@@ -126,14 +126,14 @@ def test_a_stream_is_told_that_another_thread_gave_its_messages_up(
         def fail() -> None:
             assert asked.wait(SECONDS)
             # As a lost connection that is not to be mended does it, with what is in flight.
-            monkeypatch.setattr(sender, "_submit", broken)
+            monkeypatch.setattr(sender._connection, "submit", broken)
             with pytest.raises(errors.NotConfirmed):
                 sender.send("three")
             monkeypatch.undo()
             answered.set()
 
-        def broken(message: Message) -> None:
-            sender._in_flight.add(message)
+        def broken(message: Message, receipts: deque[Receipt]) -> None:
+            sender._in_flight.add(message, receipts)
             raise errors.NotConfirmed("gone")
 
         in_threads(stream, fail)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from amqp import spec
 
+from kchat import events
+from kchat.client.drops import Drops
 from kchat.client.gaps import REMEMBERED, Gaps, Number
 from kchat.transports.amqp.delivery import Incoming
 from kchat.transports.amqp.framing import PropertyWriter, number_table
@@ -87,3 +89,18 @@ def test_one_that_was_dead_lettered_does_not_count() -> None:
     table = number_table("s") % 17
     size = int.from_bytes(table[:4], "big") + len(key)
     assert read(size.to_bytes(4, "big") + key + table[4:]).number is None
+
+
+def test_a_full_queue_that_no_new_sender_follows_is_not_told_of() -> None:
+    """A sender that was heard before, from its middle on, is no sign that the queue has dropped something since."""
+    told: list[events.Dropped] = []
+    drops = Drops(10, told.append)
+    drops.gaps.note(Number("heard", 5), None)
+    drops.suspect()
+    drops.gaps.note(Number("heard", 6), None)
+    drops.tell()
+    assert told == []
+    drops.suspect()
+    drops.gaps.note(Number("new", 5), None)
+    drops.tell()
+    assert told == [events.Dropped(None)]

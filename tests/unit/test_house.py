@@ -21,7 +21,7 @@ FLOORS = (
     {"client"},
     {"config"},
     {"transports"},
-    {"message"},
+    {"message", "plugins"},
     {"events"},
     {"errors"},
 )

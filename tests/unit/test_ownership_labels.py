@@ -5,13 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 
 from kchat.transports.pubsub import ownership_labels
-
-NOW = 1_800_000_000
 
 
 @pytest.fixture
@@ -23,7 +20,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 
 def test_labels_are_legal() -> None:
-    for key, value in ownership_labels.with_lease(ownership_labels.own_labels()).items():
+    for key, value in ownership_labels.own_labels().items():
         for text in (key, value):
             assert len(text) <= 63
             assert text.replace("-", "").replace("_", "").isalnum()
@@ -52,19 +49,14 @@ def test_another_process_under_the_same_pid_is_not_it() -> None:
     )
 
 
-def test_on_another_host_the_lease_counts(elsewhere: dict[str, str]) -> None:
+def test_a_process_on_another_host_is_never_dead(elsewhere: dict[str, str]) -> None:
     assert not ownership_labels.is_mine(elsewhere)
-    assert not ownership_labels.why_dead(ownership_labels.with_lease(elsewhere))
-    assert "ran out 2 minutes ago" in ownership_labels.why_dead(
-        elsewhere | {ownership_labels.LEASE: str(int(time.time()) - 130)}
-    )
+    assert not ownership_labels.why_dead(elsewhere)
 
 
-@pytest.mark.parametrize("change", [{}, {ownership_labels.LEASE: "soon"}, {ownership_labels.LEASE: ""}])
-def test_without_a_lease_another_hosts_process_is_never_dead(
-    elsewhere: dict[str, str], change: dict[str, str]
-) -> None:
-    assert not ownership_labels.why_dead(elsewhere | change)
+def test_a_lease_of_an_older_kchat_counts_for_nothing(elsewhere: dict[str, str]) -> None:
+    assert not ownership_labels.why_dead({**elsewhere, "kchat-lease": "1"})
+    assert not ownership_labels.why_dead({**ownership_labels.own_labels(), "kchat-lease": "1"})
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,17 @@ def test_an_account_that_is_named_is_not_mixed_with_the_one_of_the_environment()
     assert (broker.username, broker.password) == ("ada", "hers")
 
 
+@pytest.mark.parametrize("place", [{"url": "redis://h"}, {"transport": "redis", "host": "h"}])
+def test_an_account_beside_a_redis_url_keeps_its_password(place: dict[str, Any]) -> None:
+    broker = resolve(username="ada", password="hers", **place).broker
+    assert (broker.username, broker.password) == ("ada", "hers")
+
+
+def test_a_password_beside_the_url_of_another_account_is_not_that_accounts() -> None:
+    broker = resolve(url="redis://ada@h", username="bob", password="his").broker
+    assert (broker.username, broker.password) == ("ada", None)
+
+
 @pytest.mark.parametrize(
     ("url", "vhost"),
     [

@@ -1,6 +1,6 @@
 """How much a broker may send at once over AMQP, and what it may say, for :mod:`kchat.transports.amqp.transport`.
 
-Whoever answers at the port is believed in nothing before the password is checked, and in little after: a frame's size is
+Nothing is believed of what answers at the port before the password is checked, and little after: a frame's size is
 four bytes that anybody can write. AMQP 0-9-1 sections 4.2.3 (frames) and 1.4.2.6 (``connection.tune``).
 """
 
@@ -25,7 +25,7 @@ LARGEST_BODY = 512 * 1024 * 1024
 """Bytes of the largest message that RabbitMQ can be told to take (https://www.rabbitmq.com/docs/configure#config-items)."""
 
 KEPT_BODY = 16 * 1024 * 1024
-"""Bytes of a body that are kept, which is what RabbitMQ takes as installed. Of more nobody is shown anything."""
+"""Bytes of a body that are kept, which is what RabbitMQ takes as installed. Nothing is shown of a larger one."""
 
 UNREADABLE = (
     ValueError,
@@ -36,7 +36,7 @@ UNREADABLE = (
     RecursionError,
     struct.error,
 )
-"""What taking apart raises on what is not what it says."""
+"""What parsing raises on a malformed method."""
 
 _OTHERS = (spec.Connection.Blocked, spec.Connection.Unblocked, spec.Connection.Close)
 """Methods whose errors are the program's, or the broker's: what they raise is passed on."""
@@ -54,7 +54,7 @@ class BoundedConnection:
         """Hand a method to its channel; py-amqp calls it.
 
         Raises:
-            amqp.exceptions.UnexpectedFrame: there is no such channel.
+            amqp.exceptions.UnexpectedFrame: the channel does not exist.
         """
         if self.channels is not None and channel_id not in self.channels:
             raise UnexpectedFrame(f"a method on channel {channel_id}, which is not open")
@@ -64,7 +64,7 @@ class BoundedConnection:
         """Take a method of the connection's own apart and act on it; py-amqp calls it.
 
         Raises:
-            amqp.exceptions.FrameSyntaxError: it is not what it says.
+            amqp.exceptions.FrameSyntaxError: it is malformed.
         """
         try:
             super().dispatch_method(method_sig, payload, content)  # type: ignore[misc]  # py-amqp's
@@ -85,7 +85,7 @@ class BoundedConnection:
 
 
 class BoundedChannel:
-    """For a py-amqp channel: a method that is not what it says ends the connection, with an error of AMQP's."""
+    """For a py-amqp channel: a malformed method ends the connection, with an error of AMQP's."""
 
     _METHODS: Any
 
@@ -93,7 +93,7 @@ class BoundedChannel:
         """Hand a method over; py-amqp calls it.
 
         Raises:
-            amqp.exceptions.FrameSyntaxError: it is not what it says.
+            amqp.exceptions.FrameSyntaxError: it is malformed.
         """
         try:
             super().dispatch_method(method_sig, payload, content)  # type: ignore[misc]  # py-amqp's

@@ -58,7 +58,7 @@ class AliveConnection(TimedAnswers, pyamqp.Connection):
 
     @contextmanager
     def within(self, seconds: float | None) -> Iterator[None]:
-        """A block whose waits are over after so many seconds, all together; ``None`` for no limit of its own."""
+        """A block that limits the seconds of all its waits together; ``None`` for no limit of its own."""
         before = self._ends
         if seconds is not None:
             ends = monotonic() + seconds
@@ -91,12 +91,12 @@ class AliveConnection(TimedAnswers, pyamqp.Connection):
             with self.within(self.connect_timeout):
                 return super().connect(callback)
         except BaseException:
-            # py-amqp leaves the socket open where the broker, and not the system, refuses.
+            # py-amqp leaves the socket open if the broker refuses, rather than the system.
             self.collect()
             raise
 
     def close(self, *args: Any, **more: Any) -> Any:
-        """Say goodbye. Whatever the broker answers, the socket is closed afterwards; py-amqp may leave it open."""
+        """Close the connection. Whatever the broker answers, the socket is closed afterwards; py-amqp may leave it open."""
         try:
             return super().close(*args, **more)
         except BaseException:

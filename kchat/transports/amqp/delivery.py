@@ -2,7 +2,7 @@
 
 py-amqp reads all of a message's properties, and goes through a method's arguments one by one, before anybody can look at it.
 A subscriber wants a delivery tag, an account and a body: what else there is stays as it came until somebody asks. And what
-cannot be read ends nothing: properties and routing keys of any bytes can be sent by whoever may publish.
+cannot be read ends nothing: anyone who can publish can send properties and routing keys of any bytes.
 
 Frames: AMQP 0-9-1 section 4.2.3; a content's header: 4.2.6.1; ``basic.deliver``: 1.8.3.9.
 """
@@ -99,7 +99,7 @@ class Incoming(amqp.Message):
             payload: the frame's.
 
         Raises:
-            amqp.exceptions.UnexpectedFrame: it is none of a content, or another comes first.
+            amqp.exceptions.UnexpectedFrame: it is not a frame of a content, or another comes first.
             amqp.exceptions.FrameSyntaxError: the body has a size that no broker takes, or goes on beyond it.
         """
         if kind == _BODY and self._header is not None:

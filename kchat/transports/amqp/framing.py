@@ -33,7 +33,7 @@ _CHUNK = 64 * 1024
 """Bytes to ask the system for at once. A frame of RabbitMQ's has 128 KiB at most."""
 
 _BURST = 500
-"""So many frames are dispatched at most before whoever asked for events gets to look."""
+"""Maximum number of frames that are dispatched before the caller gets to look."""
 
 _AROUND = 8
 """Bytes of a frame around its payload: seven in front, one behind (AMQP 0-9-1 section 4.2.3)."""
@@ -51,7 +51,7 @@ _ack = struct.Struct(">BHIHHQ?B").pack
 
 
 class BufferedReads:
-    """For a py-amqp transport: reads what is there at once. Without TLS it waits without changing the socket."""
+    """For a py-amqp transport: reads all that has arrived at once. Without TLS it waits without changing the socket."""
 
     sock: Any
     connected: bool
@@ -71,7 +71,7 @@ class BufferedReads:
         self._poll.register(self.sock, select.POLLIN)
 
     def having_timeout(self, timeout: float | None) -> BufferedReads:
-        """A context in which reads wait no longer than so many seconds; ``None`` for as long as the socket does."""
+        """A context that limits how long reads wait, in seconds; ``None`` for as long as the socket does."""
         self._patience = timeout
         return self
 
@@ -148,7 +148,7 @@ class BufferedReads:
         return came
 
     def _wait_and_receive(self, most: int, timeout: float | None, waker: Waker | None = None) -> bytes:
-        """What there is, up to so many bytes; nothing at the end. Raises TimeoutError where nothing came in time."""
+        """What has arrived, up to this many bytes; nothing at the end. Raises TimeoutError if nothing came in time."""
         if timeout is not None:
             milliseconds = math.ceil(timeout * 1000)
             if waker is None or not milliseconds:
@@ -203,7 +203,7 @@ def drain_arrived(connection: Any, timeout: float | None) -> None:
                 return
         if seen:
             return
-        # Heartbeats and parts of a frame are no event, and put nothing off.
+        # Heartbeats and parts of a frame are not events, and postpone nothing.
         if looked and ends is not None and monotonic() >= ends:
             raise TimeoutError("timed out")
         transport.fill(left(ends), transport.waker)
@@ -234,7 +234,7 @@ def number_table(stream: str) -> bytes:
 
 
 class Outgoing:
-    """A message to publish, in place of :class:`amqp.Message`, which costs as much to make as to write.
+    """A message to publish, instead of :class:`amqp.Message`, which costs as much to make as to write.
 
     Arguments:
         body: its bytes.
@@ -242,7 +242,7 @@ class Outgoing:
         writer: writes them.
 
     Attributes:
-        table: the headers, written already, in place of those among the properties. Default none.
+        table: the headers, written already, instead of those among the properties. Default none.
     """
 
     __slots__ = ("body", "properties", "table", "writer")
@@ -346,7 +346,7 @@ class QuickWriting:
         """Write the message to the socket; AMQP 0-9-1 section 1.8.3.7, ``basic.publish``.
 
         Raises:
-            amqp.exceptions.RecoverableConnectionError: there is no connection any more.
+            amqp.exceptions.RecoverableConnectionError: the connection is closed.
         """
         if self.connection is None:
             raise RecoverableConnectionError("the connection is closed")

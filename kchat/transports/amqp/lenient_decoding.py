@@ -12,11 +12,11 @@ _IDS = 4
 """Bytes in front of a method's arguments: its class and its number."""
 
 _FIXED = {"B": 2, "o": 1, "l": 4, "L": 8, "T": 8}
-"""Bytes of the arguments that are no text, by py-amqp's letters for them."""
+"""Bytes of the arguments other than texts, by py-amqp's letters for them."""
 
 
 class LenientMethods:
-    """For a py-amqp channel or connection: reads a method's arguments also where a text in them is no UTF-8."""
+    """For a py-amqp channel or connection: reads a method's arguments even if a text in them is not UTF-8."""
 
     _METHODS: Any
 
@@ -25,14 +25,14 @@ class LenientMethods:
         try:
             super().dispatch_method(method_sig, payload, content)  # type: ignore[misc]  # py-amqp's
         except UnicodeDecodeError:
-            mended = readable(self._METHODS[method_sig].args or "", payload)
-            if mended == payload:  # it was not this text
+            readable_payload = readable(self._METHODS[method_sig].args or "", payload)
+            if readable_payload == payload:  # it was not this text
                 raise
-            super().dispatch_method(method_sig, mended, content)  # type: ignore[misc]  # py-amqp's
+            super().dispatch_method(method_sig, readable_payload, content)  # type: ignore[misc]  # py-amqp's
 
 
 def readable(arguments: str, payload: bytes) -> bytes:
-    """A method's payload with what is no UTF-8 in its short strings replaced by ``?``.
+    """A method's payload with everything in its short strings that is not UTF-8 replaced by ``?``.
 
     Arguments:
         arguments: the arguments' kinds, in py-amqp's letters.

@@ -29,7 +29,7 @@ class QueueLength:
             answer: gets the number.
 
         Raises:
-            amqp.exceptions.RecoverableConnectionError: there is no connection any more.
+            amqp.exceptions.RecoverableConnectionError: the connection is closed.
         """
         self._callbacks[spec.Queue.DeclareOk] = lambda _queue, messages, _consumers: answer(messages)
         self.send_method(spec.Queue.Declare, "BsbbbbbF", (0, queue, True, False, False, False, False, {}))

@@ -17,16 +17,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import amqp.exceptions
 import kombu
 
+from kchat.errors import SettingsError
 from kchat.transports import room
 from kchat.transports.room import Place, name_part
 
 if TYPE_CHECKING:
-    from kchat.transports.protocols import Channel
+    from kchat.transports.protocols import Channel, Queue
 
 DURABLE = "durable"
 """What stands for the name of a queue in the durable exchange's name."""
@@ -53,8 +54,14 @@ class RoomPolicy(room.RoomPolicy):
     }
     # It survives the loss of a node: https://www.rabbitmq.com/docs/quorum-queues
     durable_arguments = {"x-queue-type": "quorum"}  # noqa: RUF012 - never changed
-    # An exchange and a queue of one name have the same permissions, and members may read that exchange.
-    reserved = frozenset({DURABLE})
+
+    def check_durable_name(self, name: str) -> None:
+        """An exchange and a queue of one name have the same permissions, and members may read the durable exchange."""
+        if name == DURABLE:
+            raise SettingsError(
+                f"the name {name!r} is used by kchat itself on AMQP",
+                hint="choose another name for the queue",
+            )
 
     @property
     def durable_exchange(self) -> kombu.Exchange:
@@ -84,7 +91,7 @@ class RoomPolicy(room.RoomPolicy):
             return False
         return True
 
-    def take_durable_place(self, channel: Channel, queues: Sequence[Any], *, look: bool) -> Place:
+    def take_durable_place(self, channel: Channel, queues: Sequence[Queue], *, look: bool) -> Place:
         """And bind the queue to what outlives a restart."""
         place = super().take_durable_place(channel, queues, look=look)
         bound, rebinds = self._bind_durable(channel, place.queue.name)

@@ -4,14 +4,14 @@
   https://www.rabbitmq.com/docs/connection-blocked), which py-amqp drops.
 - Publishing that only publishes, and reading that reads all there is: :mod:`.framing`. py-amqp's publishing looks for
   events each time, which takes as long as the publishing; kchat's sender looks for them when it needs to.
-- TLS by whoever gives the transport option ``tls``: the socket is wrapped, and the server known to be the right one,
+- TLS by the object in the transport option ``tls``: the socket is wrapped, and the server known to be the right one,
   before a byte of AMQP is written. Without that option TLS is py-amqp's own.
 - What answers is looked at before it is taken for AMQP: a TLS port addressed without TLS, a web server.
 - Heartbeats, and waits for answers that end: :mod:`.connection`.
 - Bounds of what a broker may send and say: :mod:`.bounds`.
 - Messages of which no more is read than is asked for: :mod:`.delivery`.
 - The length of a queue, without waiting for it: :mod:`.queue_length`.
-- Replies whose texts are none: :mod:`.lenient_decoding`.
+- Replies whose texts are not UTF-8: :mod:`.lenient_decoding`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import amqp.transport
 from amqp import spec
@@ -36,24 +36,20 @@ from .framing import BufferedReads, QuickWriting, deadline, drain_arrived, left
 from .lenient_decoding import LenientMethods
 from .queue_length import QueueLength
 
+if TYPE_CHECKING:
+    from kchat.transports.protocols import Tls
+
 _GREETING = 7
 """Bytes of a frame's header (AMQP 0-9-1 section 4.2.3): type, channel, size."""
 
 _AT_ONCE = 0.001
-"""Seconds; a timeout of 0 would mean a socket that does not wait at all, and is no timeout to TLS."""
+"""Seconds; a timeout of 0 would mean a socket that does not wait at all, which is not a timeout to TLS."""
 
 _RECORD = 0.02
 """Seconds to wait for the rest of a TLS record where the wait may be ended; after that both are waited for again."""
 
 _CONNECTION_START = b"\x01\x00\x00"
 """A method frame on channel 0: what a broker begins with."""
-
-
-class Tls(Protocol):
-    """What the transport option ``tls`` has to be; :class:`kchat.config.tls.TlsOptions` is one."""
-
-    def wrap(self, sock: socket.socket, server_hostname: str, timeout: float | None) -> ssl.SSLSocket:
-        """Make a connected socket an encrypted one, or raise an ``OSError``."""
 
 
 class NotAmqp(UnexpectedFrame):
@@ -80,7 +76,7 @@ class _Beginning:
         """Connect, and look at the broker's first bytes.
 
         Raises:
-            NotAmqp: it is no AMQP 0-9-1 broker.
+            NotAmqp: it is not an AMQP 0-9-1 broker.
         """
         if self.connected:
             return
@@ -268,7 +264,7 @@ class Transport(pyamqp.Transport):
         """What ends :meth:`drain_events` early, from any thread; ``None`` where py-amqp's own transport waits.
 
         Arguments:
-            connection: of this transport, connected. Whoever closes it closes the waker.
+            connection: of this transport, connected. Close the waker with it.
         """
         if not isinstance(connection.transport, BufferedReads):
             return None

@@ -1,6 +1,6 @@
 """Shared queues that nobody reads: what waits in them is bounded, and what was dropped is told to their next reader.
 
-A queue that several may share has a row for each message of its fanout exchanges, until somebody acknowledges it. A
+A queue that several may share has a row for each message of its fanout exchanges, until it is acknowledged. A
 subscriber that was durable once and never came back would fill the disk. So the oldest rows of such a queue go, and
 those of no other queue, nor any history. Queues of direct and topic exchanges hold tasks and are not bounded here, but
 by ``x-max-length``, as on RabbitMQ.
@@ -88,5 +88,5 @@ def dropped(db: sqlite3.Connection, queue: int) -> int:
 
 
 def was_told(db: sqlite3.Connection, queue: int, count: int) -> None:
-    """A reader was told of so many, in the caller's transaction."""
+    """A reader was told of ``count`` of them, in the caller's transaction."""
     db.execute("UPDATE queue SET dropped = max(0, dropped - ?) WHERE id = ?", (count, queue))

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from amqp.exceptions import AMQPNotImplementedError, NotAllowed, PreconditionFailed
 
 from . import errors
-from .confirms import Confirms, give_back
-from .consumer import Consumer
+from .channel_consumer import ChannelConsumer
+from .confirms import Confirms, call_basic_return
 from .declarations import Declarations
 from .messages import Delivery, Message, Outgoing
 from .threads import takes_turns
@@ -45,7 +45,7 @@ class Channel(Declarations):
         self.unacked: dict[int, Delivery] = {}
         self.last_tag = 0
         self.prefetch_count = 0
-        self._consumers: dict[str, Consumer] = {}
+        self._consumers: dict[str, ChannelConsumer] = {}
         self._publish = connection.publisher.publish
         self._confirms: Confirms | None = None
 
@@ -90,7 +90,7 @@ class Channel(Declarations):
         gets the message. A fanout exchange keeps such a message in its history all the same.
 
         Raises:
-            amqp.exceptions.NotFound: there is no such exchange.
+            amqp.exceptions.NotFound: the exchange does not exist.
             amqp.exceptions.ContentTooLarge: the body is over ``max_message_bytes``.
             amqp.exceptions.AMQPError: see :mod:`.errors`; nothing was stored.
         """
@@ -99,7 +99,7 @@ class Channel(Declarations):
         if self._confirms is not None:
             self._confirms.publish(message, exchange, routing_key, mandatory=mandatory)
         elif not self._publish(message, exchange, routing_key) and mandatory:
-            give_back(self.events, exchange, routing_key, message)
+            call_basic_return(self.events, exchange, routing_key, message)
 
     @takes_turns
     def confirm_select(self, nowait: bool = False) -> None:
@@ -113,7 +113,7 @@ class Channel(Declarations):
         self._confirms = Confirms(self.connection.publisher, self.events)
 
     def confirm(self) -> bool:
-        """Commit what waits, and confirm; returns whether there was anything. ``drain_events`` does it."""
+        """Commit what waits, and confirm; returns whether anything was due. ``drain_events`` does it."""
         return self._confirms is not None and self._confirms.confirm()
 
     # -- consuming
@@ -153,13 +153,13 @@ class Channel(Declarations):
             consumer_tag: a name for the consumer; empty for a new one.
             arguments: ignored.
             nowait: no difference here.
-            on_cancel: called with the tag if the queue is deleted by somebody; without it ``drain_events`` raises.
+            on_cancel: called with the tag if the queue is deleted; without it ``drain_events`` raises.
 
         Returns:
             str: the tag.
 
         Raises:
-            amqp.exceptions.NotFound: there is no such queue.
+            amqp.exceptions.NotFound: the queue does not exist.
             amqp.exceptions.ResourceLocked: it is exclusive to another connection.
             amqp.exceptions.NotAllowed: the tag is in use on this channel.
         """
@@ -167,8 +167,8 @@ class Channel(Declarations):
         tag = consumer_tag or f"amq.ctag-{uuid.uuid4().hex}"
         if tag in self._consumers:
             raise NotAllowed(f"consumer tag {tag!r} is in use")
-        inbox = connection.connection_queues.opened(self._queue(queue))
-        consumer = Consumer(self, tag, inbox, callback or _ignore, no_ack=no_ack, on_cancel=on_cancel)
+        opened = connection.connection_queues.opened(self._queue(queue))
+        consumer = ChannelConsumer(self, tag, opened, callback or _ignore, no_ack=no_ack, on_cancel=on_cancel)
         connection.connection_queues.add_consumer(consumer)
         self._consumers[tag] = consumer
         if no_ack:
@@ -183,7 +183,7 @@ class Channel(Declarations):
         """
         consumer = self._consumers.get(consumer_tag)
         if consumer is not None and consumer.delivered and not consumer.delivering:
-            consumer.deliver(len(consumer.inbox.ready))
+            consumer.deliver(len(consumer.queue.ready))
         self._cancel(consumer_tag)
 
     @takes_turns
@@ -193,7 +193,7 @@ class Channel(Declarations):
             self.forget_consumer(consumer)
             self.connection.connection_queues.remove_consumer(consumer)
 
-    def forget_consumer(self, consumer: Consumer) -> None:
+    def forget_consumer(self, consumer: ChannelConsumer) -> None:
         """Its queue is gone, or it was cancelled."""
         self._consumers.pop(consumer.tag, None)
         self.no_ack_consumers.discard(consumer.tag)
@@ -201,18 +201,18 @@ class Channel(Declarations):
     @takes_turns
     def basic_get(self, queue: str = "", no_ack: bool = False, **_: Any) -> Message | None:
         """The next message of a queue, None where there is none."""
-        inbox = self._open().connection_queues.opened(self._queue(queue))
+        opened = self._open().connection_queues.opened(self._queue(queue))
         found: list[Delivery] = []
-        asking = Consumer(self, "", inbox, found.append, no_ack=no_ack)
+        asking = ChannelConsumer(self, "", opened, found.append, no_ack=no_ack)
         prefetch, self.prefetch_count = (
             self.prefetch_count,
             0,
         )  # AMQP: no limit on what is asked for one by one
         try:
             while not found:  # what is fetched may have expired
-                if not inbox.ready:
-                    inbox.fetch(1)
-                if not inbox.ready and not inbox.more:
+                if not opened.ready:
+                    opened.fetch(1)
+                if not opened.ready and not opened.more:
                     break
                 asking.deliver(1)
         finally:
@@ -230,8 +230,8 @@ class Channel(Declarations):
         Raises:
             amqp.exceptions.PreconditionFailed: no such message is unacknowledged on this channel.
         """
-        for inbox, deliveries in self._settled(delivery_tag, multiple):
-            inbox.settle([delivery.row for delivery in deliveries])
+        for queue, deliveries in self._settled(delivery_tag, multiple):
+            queue.settle([delivery.row for delivery in deliveries])
 
     def basic_reject(self, delivery_tag: int, requeue: bool = False, **_: Any) -> None:
         """Refuse a message: with ``requeue`` it is delivered again, otherwise it is dropped."""
@@ -240,16 +240,16 @@ class Channel(Declarations):
     @takes_turns
     def basic_nack(self, delivery_tag: int, multiple: bool = False, requeue: bool = True, **_: Any) -> None:
         """As :meth:`basic_reject`; with ``multiple`` all up to and including it."""
-        for inbox, deliveries in self._settled(delivery_tag, multiple):
+        for queue, deliveries in self._settled(delivery_tag, multiple):
             rows = [delivery.row for delivery in deliveries]
             if requeue:
-                inbox.put_back(rows, redelivered=True)
+                queue.put_back(rows, redelivered=True)
             else:
-                inbox.settle(rows)
+                queue.settle(rows)
 
     @takes_turns
     def basic_recover(self, requeue: bool = False, **_: Any) -> None:
-        """Have all unacknowledged messages of this channel delivered again, to anybody.
+        """Have all unacknowledged messages of this channel delivered again, to any consumer.
 
         Raises:
             amqp.exceptions.AMQPNotImplementedError: without ``requeue``, as on RabbitMQ.
@@ -262,8 +262,8 @@ class Channel(Declarations):
     def _put_back_unacked(self) -> None:
         deliveries = list(self.unacked.values())
         self.unacked.clear()
-        for inbox, those in _by_queue(deliveries):
-            inbox.put_back([delivery.row for delivery in those], redelivered=True)
+        for queue, those in _by_queue(deliveries):
+            queue.put_back([delivery.row for delivery in those], redelivered=True)
 
     def _settled(self, delivery_tag: int, multiple: bool) -> Iterable[tuple[SharedQueue, list[Delivery]]]:
         """Take deliveries from the unacknowledged; by queue."""

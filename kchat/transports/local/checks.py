@@ -17,7 +17,7 @@ from amqp.exceptions import AMQPError
 from kchat import errors
 from kchat.transports.checks import Check, Outcome, Walk, note, ok, skipped, wrong
 
-from . import place, untrusted
+from . import file_checks, untrusted
 from .options import Options
 
 _FREE_NOTE, _FREE_WRONG = 100 * 1024 * 1024, 1024 * 1024
@@ -59,7 +59,7 @@ class _Local:
         """The file exists, or can be created."""
         path = self._path
         try:
-            real = self._real = place.resolve(str(path))
+            real = self._real = file_checks.resolve(str(path))
             status = Path(real).stat()
         except FileNotFoundError:
             if not self._folder.is_dir():
@@ -72,9 +72,9 @@ class _Local:
         if not stat.S_ISREG(status.st_mode):
             return wrong(f"{path} is not a regular file", _ELSEWHERE)
         try:
-            place.check_kind(real)
-            place.check_beside(real)
-            place.check_mount(real)
+            file_checks.check_kind(real)
+            file_checks.check_beside(real)
+            file_checks.check_mount(real)
         except AMQPError as error:
             if status.st_size:
                 return wrong(error.reply_text)
@@ -93,7 +93,7 @@ class _Local:
                 )
             return ok("yours to read and write")
         # SQLite has its log and the log's index beside the file, and creates them there.
-        if (refused := place.refusal(real)) is not None:
+        if (refused := file_checks.refusal(real)) is not None:
             each = refused.reply_text.partition(": ")[0]
             return wrong(refused.reply_text, f"its owner can change that: {_how_to_allow(each)}")
         mode = Path(real).stat().st_mode
@@ -120,7 +120,7 @@ class _Local:
         """It is our turn to write within the time to connect. Nothing is written."""
         if not self._path.exists():
             return skipped("no file yet")
-        if not place.is_room(self._real):
+        if not file_checks.is_room(self._real):
             return skipped("not a kchat room, see below")
         seconds = self._walk.settings.connect_timeout
         uri = f"file:{quote(self._real)}?mode=rw"
@@ -173,7 +173,7 @@ def _left_out(path: str) -> str | None:
     folder = Path(path).parent.stat()
     if folder.st_mode & 0o003 != 0o003 and (folder.st_gid != group or folder.st_mode & 0o030 != 0o030):
         return str(Path(path).parent)
-    for each in (path + place.LOG, path + place.INDEX):
+    for each in (path + file_checks.LOG, path + file_checks.INDEX):
         if os.path.lexists(each):
             status = os.lstat(each)
             if status.st_gid != group or status.st_mode & _GROUP != _GROUP:

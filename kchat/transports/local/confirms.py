@@ -15,7 +15,7 @@ from amqp.exceptions import ChannelError
 
 if TYPE_CHECKING:
     from .messages import Outgoing
-    from .publisher import Prepared, Publisher
+    from .publishing import Prepared, Publisher
 
 #: AMQP's reply code for a message that no queue gets.
 _NO_ROUTE = 312
@@ -75,14 +75,14 @@ class Confirms:
         """Commit what waits.
 
         Raises:
-            amqp.exceptions.AMQPError: it could not be; none of it was stored, nor will be confirmed.
+            amqp.exceptions.AMQPError: nothing of it was stored, or will be confirmed.
         """
         waiting, self._waiting, self._bytes = self._waiting, [], 0
         if not waiting:
             return
         routed = self._publisher.publish_all([prepared for prepared, _ in waiting])
-        for (prepared, message), somebody in zip(waiting, routed, strict=True):
-            if message is not None and not somebody:
+        for (prepared, message), is_routed in zip(waiting, routed, strict=True):
+            if message is not None and not is_routed:
                 self._returned.append((*prepared[1][2:4], message))
         self._stored = self._taken
 
@@ -95,13 +95,13 @@ class Confirms:
             returned, self._returned = self._returned, []
             confirmed = self._confirmed = self._stored
         for each in returned:
-            give_back(self._events, *each)
+            call_basic_return(self._events, *each)
         for callback in list(self._events["basic_ack"]):
             callback(confirmed, True)
         return True
 
 
-def give_back(events: dict[str, Any], exchange: str, routing_key: str, message: Outgoing) -> None:
+def call_basic_return(events: dict[str, Any], exchange: str, routing_key: str, message: Outgoing) -> None:
     """Call the ``basic_return`` callbacks."""
     error = ChannelError("no queue is bound that gets it", reply_code=_NO_ROUTE)
     for callback in list(events["basic_return"]):

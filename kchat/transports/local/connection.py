@@ -12,8 +12,8 @@ from amqp.exceptions import NotAllowed
 
 from . import errors, sweep
 from .connection_queues import ConnectionQueues
-from .pace import ASLEEP, Pace
-from .publisher import Publisher
+from .polling import ASLEEP, PollingInterval
+from .publishing import Publisher
 from .store import Store
 
 if TYPE_CHECKING:
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from .options import Options
     from .watch import Watch
 
-#: Seconds between two looks, while waiting, whether the file is still there and who is alive.
+#: Seconds between two looks, while waiting, whether the file is still there, and which owners are alive.
 _HOUSEKEEPING = 1.0
 
-#: Seconds to wait for a turn to write when closing.
-_LAST_PATIENCE = 1.0
+#: Seconds to wait for other processes' locks when closing.
+_CLOSE_TIMEOUT = 1.0
 
 #: Seconds between two looks, while waiting, whether the file and its log are still those that are open.
 _FILE_CHECK = 0.1
@@ -62,11 +62,11 @@ class Connection:
         self.connection_queues = ConnectionQueues(self.store)
         self.channels: dict[int, Channel] = {}
         self._on_notice: Callable[[Notice], object] = _log
-        self._pace = Pace()
+        self._interval = PollingInterval()
         self._watch: Watch | None = None
         self._watched = 0
-        #: When the kernel was asked to tell of writes; None if it was not.
-        self._asked_at: float | None = None
+        #: Since when the kernel reports writes; None if it does not.
+        self._watching_since: float | None = None
         self._housekeeping_at = self._check_at = 0.0
         self._registration: Registration | None = None
         self.waker: Waker | None = None
@@ -99,7 +99,7 @@ class Connection:
 
         Waits no longer than a second for its turn: what cannot be given up is swept by others.
         """
-        self.store.patience = min(self.store.patience, _LAST_PATIENCE)
+        self.store.busy_timeout = min(self.store.busy_timeout, _CLOSE_TIMEOUT)
         with self.store.lock:
             self._close()
 
@@ -123,7 +123,7 @@ class Connection:
                 self.store.close()
 
     def register(self, loop: Any) -> None:
-        """Have an event loop of Kombu's deliver messages in place of ``drain_events``."""
+        """Have an event loop of Kombu's deliver messages instead of ``drain_events``."""
         from .event_loop import Registration  # only Celery's workers need it, and it loads ctypes
 
         if self._registration is not None:
@@ -131,11 +131,11 @@ class Connection:
         self._registration = Registration(self, loop)
 
     def tell(self, on_notice: Callable[[Notice], object]) -> None:
-        """Have what there is to tell, besides messages, told to ``on_notice``: now, and from ``drain_events``."""
+        """Pass notices to ``on_notice``: now, and from ``drain_events``."""
         self._on_notice = on_notice
-        self._tell()
+        self._report_notices()
 
-    def _tell(self) -> None:
+    def _report_notices(self) -> None:
         notices = self.store.notices
         while notices:
             self._on_notice(notices.pop(0))
@@ -157,14 +157,14 @@ class Connection:
         deadline = None if timeout is None else time.monotonic() + timeout
         while not self._deliver():
             now = time.monotonic()
-            watch = self._telling()
-            if timeout == 0 or self._pace.wait(now, told=watch is not None) <= 0 or self._wants_more():
+            watch = self._active_watch()
+            if timeout == 0 or self._interval.wait(now, told=watch is not None) <= 0 or self._wants_more():
                 if self._look(now):
                     continue
                 if self.connection_queues.notice_deleted(now):
                     return
-                watch = self._telling()
-            wait = ASLEEP if watch is not None else self._pace.wait(now)
+                watch = self._active_watch()
+            wait = ASLEEP if watch is not None else self._interval.wait(now)
             if deadline is not None:
                 now = time.monotonic()
                 if now >= deadline:
@@ -183,57 +183,61 @@ class Connection:
             count, self.store.overtaken = self.store.overtaken, 0
         return count
 
-    def _telling(self) -> Watch | None:
-        """The watch, if the kernel tells of every write since the last look."""
+    def _active_watch(self) -> Watch | None:
+        """The watch, if the kernel has reported all writes since the last look."""
         with self.store.lock:
-            if self._asked_at is None or self._asked_at >= self._pace.looked_at or not self.connected:
+            if (
+                self._watching_since is None
+                or self._watching_since >= self._interval.looked_at
+                or not self.connected
+            ):
                 return None
             same_log = self._watched == self.store.openings
             return self._watch if same_log and self._watch is not None and self._watch.fd >= 0 else None
 
-    def _ask(self) -> None:
-        """Have the kernel tell of writes from now on, once nobody writes."""
-        if self._asked_at is not None or not self._pace.is_quiet() or not self.connected:
+    def _start_watch(self) -> None:
+        """Let the kernel report writes from now on, if the room is quiet."""
+        if self._watching_since is not None or not self._interval.is_quiet() or not self.connected:
             return
         if self._watch is not None and self._watched != self.store.openings:  # another log
             self._watch.close()
             self._watch = None
         if self._watch is None:
-            from .watch import Watch  # only who waits for long needs it, and it loads ctypes
+            from .watch import Watch  # only a long wait needs it, and it loads ctypes
 
             self._watched = self.store.openings
-            self._watch = Watch(*self.store.places)
+            self._watch = Watch(*self.store.paths)
         else:
             self._watch.forget()
-        self._asked_at = time.monotonic()
+        self._watching_since = time.monotonic()
         self._check_at = 0.0  # a file may have been removed before
 
     def _was_woken(self, watch: Watch | None, seconds: float) -> bool:
-        """Wait, with a watch until somebody writes; returns whether the waker ended the wait."""
+        """Wait, with a watch until the next write; returns whether the waker ended the wait."""
         if watch is None:
             if self.waker is not None and self.waker.take():
                 return True
             with self.store.lock:
-                self._ask()
+                self._start_watch()
             time.sleep(max(0.0, seconds))
             return False
         written, woken = watch.wait(seconds, self.waker)
         if written:
             with self.store.lock:
                 watch.forget()
-                self._asked_at = None
+                self._watching_since = None
                 self._check_at = 0.0  # a file may have been removed
-                self._pace.woken(time.monotonic())
+                self._interval.woken(time.monotonic())
         return woken
 
     def _deliver(self) -> bool:
-        """Deliver what is fetched, the consumers taking turns; returns whether there was anything."""
+        """Deliver what is fetched, the consumers taking turns; returns whether there was any."""
         most = self.options.drain_batch
         delivered = 0
         consumers = self.connection_queues.consumers
         for consumer in list(consumers):
             with self.store.lock:
-                if not (consumer.inbox.ready and consumer.active):
+                if not (consumer.queue.ready and consumer.active):
                     continue
                 # To the end of the line before the callback, which may do anything.
                 consumers.remove(consumer)
@@ -244,11 +248,11 @@ class Connection:
         return delivered > 0
 
     def _look(self, now: float) -> bool:
-        """Fetch what there is for our consumers; returns whether there was anything."""
+        """Fetch messages for our consumers; returns whether there were any."""
         with self.store.lock:
             found = self._fetch(now)
         if self.store.notices:
-            self._tell()
+            self._report_notices()
         return found
 
     def _fetch(self, now: float) -> bool:
@@ -259,17 +263,17 @@ class Connection:
             self.store.check_file()
         written = self.store.changed()
         if written:
-            self._asked_at = None
+            self._watching_since = None
             self.connection_queues.version_due = True
             for consumer in self.connection_queues.consumers:
-                consumer.inbox.more = True
+                consumer.queue.more = True
         found = 0
         for consumer in self.connection_queues.consumers:
             if consumer.wants_more():
                 self.store.check_file()
-                consumer.inbox.fetch(consumer.room())
-                found += len(consumer.inbox.ready)
-        self._pace.looked(now, found, written=written)
+                consumer.queue.fetch(consumer.prefetch_left())
+                found += len(consumer.queue.ready)
+        self._interval.looked(now, found, written=written)
         return found > 0
 
     def _keep_house(self, now: float) -> None:

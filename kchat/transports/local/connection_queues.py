@@ -1,4 +1,4 @@
-"""The queues that a connection uses, its consumers at them, and its standing as their owner."""
+"""The queues that a connection uses, their consumers, and its ownership."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING
 
 from amqp.exceptions import ConsumerCancelled
 
-from . import history, sweep, topology
+from . import definitions, errors, history, sweep
 from .history import Beginning
-from .process_locks import Owner
 from .queues import ExclusiveQueue, SharedQueue, Source
 
 if TYPE_CHECKING:
-    from .consumer import Consumer
+    from .channel_consumer import ChannelConsumer
+    from .definitions import QueueRow
+    from .locks import RoomFile
     from .store import Store
-    from .topology import QueueRow
 
 #: Seconds between two looks whether the topology changed, while others write.
 _TOPOLOGY = 0.05
 
 
 class ConnectionQueues:
-    """What one connection reads from, and by what right.
+    """The queues and consumers of one connection.
 
     Arguments:
         store: the file.
@@ -30,7 +30,8 @@ class ConnectionQueues:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._owner: Owner | None = None
+        self._owner: int | None = None
+        self._file: RoomFile | None = None
         self._queues: dict[str, SharedQueue] = {}
         self._beginnings: dict[int, Beginning] = {}
         self._version = -1
@@ -38,20 +39,28 @@ class ConnectionQueues:
         #: Somebody wrote since it was last looked whether our queues are still there.
         self.version_due = True
         #: All consumers of the connection, the next to be served first.
-        self.consumers: list[Consumer] = []
+        self.consumers: list[ChannelConsumer] = []
 
     # -- ownership
 
     @property
     def owner(self) -> int | None:
         """This connection's number among the owners; None as long as it owns nothing."""
-        return None if self._owner is None else self._owner.number
+        return self._owner
 
     def own(self) -> int:
-        """Become an owner, if it is not one yet; returns the number."""
+        """Become an owner, if it is not one yet; returns the number.
+
+        Raises:
+            amqp.exceptions.AMQPError: the file system has no locks.
+        """
         if self._owner is None:
-            self._owner = Owner(self._store.file, self._store.path)
-        return self._owner.number
+            self._file = self._store.file
+            try:
+                self._owner = self._file.claim_owner()
+            except OSError as exc:
+                raise errors.translate(exc, self._store.path) from exc
+        return self._owner
 
     def close(self) -> None:
         """Give up everything; what cannot be, since the file is lost, is swept by others."""
@@ -61,86 +70,85 @@ class ConnectionQueues:
         self.consumers.clear()
         try:
             if owner is not None and self._store.is_open:
-                for inbox in queues:
-                    inbox.settle_done()
-                number = owner.number
-                self._store.write(lambda db: sweep.release(db, number))
+                for queue in queues:
+                    queue.settle_done()
+                self._store.write(lambda db: sweep.release(db, owner))
         finally:
-            if owner is not None:
-                owner.release()
+            if owner is not None and self._file is not None:
+                self._file.release_owner(owner)
 
     # -- queues
 
-    def created(self, queue: QueueRow, beginning: Beginning) -> None:
+    def created(self, row: QueueRow, beginning: Beginning) -> None:
         """This connection made the queue: it begins with that much history of each exchange it is bound to."""
-        if queue.owner is not None and queue.max_priority is None:
-            self._queues[queue.name] = ExclusiveQueue(self._store, queue, self.own(), beginning)
+        if row.owner is not None and row.max_priority is None:
+            self._queues[row.name] = ExclusiveQueue(self._store, row, self.own(), beginning)
         elif beginning != Beginning():
-            self._beginnings[queue.id] = beginning
+            self._beginnings[row.id] = beginning
 
-    def opened(self, queue: QueueRow) -> SharedQueue:
+    def opened(self, row: QueueRow) -> SharedQueue:
         """The queue as this connection reads it."""
-        inbox = self._queues.get(queue.name)
-        if inbox is None or inbox.id != queue.id:
-            inbox = self._queues[queue.name] = SharedQueue(self._store, queue, self.own())
-        return inbox
+        queue = self._queues.get(row.name)
+        if queue is None or queue.id != row.id:
+            queue = self._queues[row.name] = SharedQueue(self._store, row, self.own())
+        return queue
 
-    def counts(self, queue: QueueRow) -> tuple[int, int]:
+    def counts(self, row: QueueRow) -> tuple[int, int]:
         """How many messages are ready in a queue, and how many consumers it has."""
-        inbox = self._queues.get(queue.name)
-        if isinstance(inbox, ExclusiveQueue):
-            return inbox.size(), self._consumers_at(inbox)
-        ready = inbox.size() if inbox is not None else SharedQueue(self._store, queue, 0).size()
-        return ready, int(self._store.value("SELECT count(*) FROM consumer WHERE queue = ?", queue.id))
+        queue = self._queues.get(row.name)
+        if isinstance(queue, ExclusiveQueue):
+            return queue.size(), self._consumers_at(queue)
+        ready = queue.size() if queue is not None else SharedQueue(self._store, row, 0).size()
+        return ready, int(self._store.value("SELECT count(*) FROM consumer WHERE queue = ?", row.id))
 
-    def bind(self, queue: QueueRow, exchange: str, routing_key: str) -> None:
+    def bind(self, row: QueueRow, exchange: str, routing_key: str) -> None:
         """Bind a queue; this connection's own follows a fanout exchange's history from here on."""
-        inbox = self._queues.get(queue.name)
-        beginning = self._beginnings.get(queue.id)
+        queue = self._queues.get(row.name)
+        beginning = self._beginnings.get(row.id)
 
         def work(db: sqlite3.Connection) -> Source | None:
-            number, kind = topology.find_exchange(db, exchange)
-            new = topology.bind(db, number, queue.id, routing_key)
+            number, kind = definitions.find_exchange(db, exchange)
+            new = definitions.bind(db, number, row.id, routing_key)
             if kind != "fanout" or not new:
                 return None
-            if isinstance(inbox, ExclusiveQueue):
-                return inbox.follow(db, number)
+            if isinstance(queue, ExclusiveQueue):
+                return queue.follow(db, number)
             if beginning is not None:
-                history.copy_into(db, number, queue, beginning)
+                history.copy_into(db, number, row, beginning)
             return None
 
         source = self._store.write(work)
-        if source is not None and isinstance(inbox, ExclusiveQueue):
-            inbox.sources.append(source)
-            inbox.more = True
+        if source is not None and isinstance(queue, ExclusiveQueue):
+            queue.sources.append(source)
+            queue.more = True
 
-    def unbind(self, queue: QueueRow, exchange: str, routing_key: str) -> None:
+    def unbind(self, row: QueueRow, exchange: str, routing_key: str) -> None:
         """Take a binding away; what was published before still is in the queue."""
-        inbox = self._queues.get(queue.name)
+        queue = self._queues.get(row.name)
 
         def work(db: sqlite3.Connection) -> tuple[int, int] | None:
-            number, _ = topology.find_exchange(db, exchange)
-            if topology.unbind(db, number, queue.id, routing_key):
+            number, _ = definitions.find_exchange(db, exchange)
+            if definitions.unbind(db, number, row.id, routing_key):
                 return None
             return number, history.newest(db, number)
 
         ended = self._store.write(work)
-        if ended is not None and isinstance(inbox, ExclusiveQueue):
-            inbox.leave(*ended)
+        if ended is not None and isinstance(queue, ExclusiveQueue):
+            queue.leave(*ended)
 
-    def delete(self, queue: QueueRow) -> list[Consumer]:
+    def delete(self, row: QueueRow) -> list[ChannelConsumer]:
         """Delete a queue; returns the consumers of this connection that had it."""
-        self._store.write(lambda db: topology.delete_queue(db, queue.id))
-        return self._gone(queue.name)
+        self._store.write(lambda db: definitions.delete_queue(db, row.id))
+        return self._gone(row.name)
 
-    def _gone(self, name: str) -> list[Consumer]:
+    def _gone(self, name: str) -> list[ChannelConsumer]:
         """The queue was deleted; returns the consumers that had it."""
-        inbox = self._queues.pop(name, None)
-        if inbox is None:
+        queue = self._queues.pop(name, None)
+        if queue is None:
             return []
-        self._beginnings.pop(inbox.id, None)
-        inbox.ready.clear()
-        orphans = [consumer for consumer in self.consumers if consumer.inbox is inbox]
+        self._beginnings.pop(queue.id, None)
+        queue.ready.clear()
+        orphans = [consumer for consumer in self.consumers if consumer.queue is queue]
         for consumer in orphans:
             consumer.active = False
             self.consumers.remove(consumer)
@@ -149,42 +157,42 @@ class ConnectionQueues:
 
     # -- consumers
 
-    def add_consumer(self, consumer: Consumer) -> None:
+    def add_consumer(self, consumer: ChannelConsumer) -> None:
         """Deliver to it from now on."""
-        inbox = consumer.inbox
-        if not isinstance(inbox, ExclusiveQueue):
-            entry = (inbox.id, self.own(), _entry(consumer))
+        queue = consumer.queue
+        if not isinstance(queue, ExclusiveQueue):
+            entry = (queue.id, self.own(), _entry(consumer))
             self._store.write(lambda db: db.execute("INSERT INTO consumer VALUES (?, ?, ?)", entry))
-        self._beginnings.pop(inbox.id, None)
-        inbox.more = True
+        self._beginnings.pop(queue.id, None)
+        queue.more = True
         self.consumers.append(consumer)
 
-    def remove_consumer(self, consumer: Consumer) -> None:
+    def remove_consumer(self, consumer: ChannelConsumer) -> None:
         """Deliver nothing more to it. What was fetched for it alone goes back; an auto-delete queue may go."""
-        inbox = consumer.inbox
+        queue = consumer.queue
         consumer.active = False
         if consumer not in self.consumers:
             return
         self.consumers.remove(consumer)
-        last = not self._consumers_at(inbox)
+        last = not self._consumers_at(queue)
         if last:
-            inbox.give_up_ready()
-        if not isinstance(inbox, ExclusiveQueue):
-            entry = (inbox.id, self.own(), _entry(consumer))
+            queue.give_up_ready()
+        if not isinstance(queue, ExclusiveQueue):
+            entry = (queue.id, self.own(), _entry(consumer))
             self._store.write(lambda db: _end_consumer(db, entry))
-        elif last and inbox.auto_delete:
-            self._store.write(lambda db: topology.delete_queue(db, inbox.id))
-            self._gone(inbox.name)
+        elif last and queue.auto_delete:
+            self._store.write(lambda db: definitions.delete_queue(db, queue.id))
+            self._gone(queue.name)
 
-    def _consumers_at(self, inbox: SharedQueue) -> int:
-        return sum(1 for consumer in self.consumers if consumer.inbox is inbox)
+    def _consumers_at(self, queue: SharedQueue) -> int:
+        return sum(1 for consumer in self.consumers if consumer.queue is queue)
 
     def has_shared(self) -> bool:
         """Whether any of the queues is one that others use too."""
-        return any(not isinstance(inbox, ExclusiveQueue) for inbox in self._queues.values())
+        return any(not isinstance(queue, ExclusiveQueue) for queue in self._queues.values())
 
     def notice_deleted(self, now: float) -> bool:
-        """Notice queues that somebody else deleted; their consumers are told.
+        """Notice queues that others deleted, and tell their consumers.
 
         Returns:
             bool: whether any consumer was.
@@ -197,13 +205,13 @@ class ConnectionQueues:
         for consumer in orphans:
             if consumer.on_cancel is None:
                 raise ConsumerCancelled(
-                    f"consumer {consumer.tag!r}: queue {consumer.inbox.name!r} was deleted"
+                    f"consumer {consumer.tag!r}: queue {consumer.queue.name!r} was deleted"
                 )
             consumer.on_cancel(consumer.tag)
         return bool(orphans)
 
-    def _orphans(self, now: float) -> list[Consumer]:
-        """The consumers whose queues somebody else has deleted."""
+    def _orphans(self, now: float) -> list[ChannelConsumer]:
+        """The consumers whose queues others have deleted."""
         if not self.version_due or now < self._version_at:
             return []
         self.version_due, self._version_at = False, now + _TOPOLOGY
@@ -211,14 +219,14 @@ class ConnectionQueues:
         if version == self._version:
             return []
         self._version = version
-        orphans: list[Consumer] = []
-        for name, inbox in list(self._queues.items()):
-            if self._store.value("SELECT 1 FROM queue WHERE id = ?", inbox.id) is None:
+        orphans: list[ChannelConsumer] = []
+        for name, queue in list(self._queues.items()):
+            if self._store.value("SELECT 1 FROM queue WHERE id = ?", queue.id) is None:
                 orphans += self._gone(name)
         return orphans
 
 
-def _entry(consumer: Consumer) -> str:
+def _entry(consumer: ChannelConsumer) -> str:
     """A consumer's name in the file: tags need only be unique on a channel."""
     return f"{consumer.channel.channel_id}:{consumer.tag}"
 

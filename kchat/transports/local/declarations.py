@@ -19,12 +19,12 @@ from amqp.exceptions import (
 from amqp.protocol import queue_declare_ok_t
 from kombu.transport import base
 
-from . import errors, history, sweep, topology
+from . import definitions, errors, history, sweep
 from .threads import takes_turns
 
 if TYPE_CHECKING:
     from .connection import Connection
-    from .topology import QueueRow
+    from .definitions import QueueRow
 
 
 class Declarations(base.StdChannel):
@@ -57,9 +57,9 @@ class Declarations(base.StdChannel):
         passive: bool = False,
         **_: Any,
     ) -> None:
-        """Create an exchange, or make sure that it is there as asked for; see :func:`.topology.declare_exchange`."""
+        """Create an exchange, or make sure that it exists as asked for; see :func:`.definitions.declare_exchange`."""
         self._open().store.write(
-            lambda db: topology.declare_exchange(
+            lambda db: definitions.declare_exchange(
                 db,
                 exchange,
                 type or "direct",
@@ -71,8 +71,8 @@ class Declarations(base.StdChannel):
         )
 
     def exchange_delete(self, exchange: str, if_unused: bool = False, nowait: bool = False, **_: Any) -> None:
-        """Delete an exchange with its bindings and history; see :func:`.topology.delete_exchange`."""
-        self._open().store.write(lambda db: topology.delete_exchange(db, exchange, if_unused=if_unused))
+        """Delete an exchange with its bindings and history; see :func:`.definitions.delete_exchange`."""
+        self._open().store.write(lambda db: definitions.delete_exchange(db, exchange, if_unused=if_unused))
 
     def exchange_bind(self, *_: Any, **__: Any) -> None:
         """Not supported: bindings between exchanges.
@@ -98,14 +98,14 @@ class Declarations(base.StdChannel):
         nowait: bool = False,
         **_: Any,
     ) -> queue_declare_ok_t:
-        """Create a queue, or make sure that it is there as asked for.
+        """Create a queue, or make sure that it exists as asked for.
 
         Arguments:
             queue: its name; empty for a new name, which is returned.
-            passive: only make sure that there is one of that name.
+            passive: only make sure that it exists.
             durable: kept for comparison; every queue here survives a restart.
-            exclusive: this connection's alone; it goes with the connection.
-            auto_delete: it goes with its last consumer.
+            exclusive: for this connection alone; deleted with it.
+            auto_delete: deleted with its last consumer.
             arguments: ``x-max-length``, ``x-max-priority`` (0 to 255), ``x-message-ttl``, ``x-expires`` (the times in
                 milliseconds), and for a new queue ``x-history-last`` (messages) and ``x-history-since`` (UNIX seconds).
             nowait: no difference here.
@@ -114,9 +114,9 @@ class Declarations(base.StdChannel):
             tuple: its name, how many messages are ready, how many consumers it has.
 
         Raises:
-            amqp.exceptions.NotFound: passive, and there is none.
+            amqp.exceptions.NotFound: passive, and it does not exist.
             amqp.exceptions.ResourceLocked: it is exclusive to another connection.
-            amqp.exceptions.PreconditionFailed: it is there, but different.
+            amqp.exceptions.PreconditionFailed: it exists, but differs.
             amqp.exceptions.AccessRefused: the name is reserved.
         """
         connection = self._open()
@@ -125,20 +125,20 @@ class Declarations(base.StdChannel):
 
         def work(db: sqlite3.Connection) -> tuple[QueueRow, bool]:
             name = queue or f"amq.gen-{uuid.uuid4().hex}"
-            there = topology.find_queue(db, name)
+            there = definitions.find_queue(db, name)
             if there is None and not passive:
                 if queue.startswith("amq."):
                     raise AccessRefused(f"queue {queue!r}: the name is reserved")
                 own = owner if exclusive else None
-                return topology.create_queue(
+                return definitions.create_queue(
                     db, name, durable=durable, auto_delete=auto_delete, owner=own, arguments=arguments
                 ), True
-            there = topology.own_queue(db, name, owner)
+            there = definitions.own_queue(db, name, owner)
             if not passive:
-                topology.check_same(
+                definitions.check_same(
                     there, durable=durable, exclusive=exclusive, auto_delete=auto_delete, arguments=arguments
                 )
-                topology.touch(db, there)
+                definitions.touch(db, there)
             return there, False
 
         row, new = self._despite_the_dead(lambda: connection.store.write(work))
@@ -160,7 +160,7 @@ class Declarations(base.StdChannel):
         """A queue for this connection to use; as in AMQP, no name is the last one declared on this channel."""
         connection = self._open()
         return connection.store.attempt(
-            lambda db: topology.own_queue(db, name or self._last_queue, connection.connection_queues.owner)
+            lambda db: definitions.own_queue(db, name or self._last_queue, connection.connection_queues.owner)
         )
 
     @takes_turns
@@ -176,7 +176,7 @@ class Declarations(base.StdChannel):
         """Bind a queue to an exchange.
 
         Raises:
-            amqp.exceptions.NotFound: there is no such queue or exchange.
+            amqp.exceptions.NotFound: the queue or exchange does not exist.
             amqp.exceptions.ResourceLocked: the queue is exclusive to another connection.
             amqp.exceptions.AccessRefused: the default exchange, to which nothing can be bound.
         """
@@ -194,10 +194,10 @@ class Declarations(base.StdChannel):
         nowait: bool = False,
         **_: Any,
     ) -> None:
-        """Take a binding away, if it is there. What came by it and waits in the queue stays.
+        """Remove a binding, if it exists. What came by it and waits in the queue stays.
 
         Raises:
-            amqp.exceptions.NotFound: there is no such queue or exchange.
+            amqp.exceptions.NotFound: the queue or exchange does not exist.
             amqp.exceptions.AccessRefused: the default exchange.
         """
         if not exchange:
@@ -212,7 +212,7 @@ class Declarations(base.StdChannel):
     def queue_delete(
         self, queue: str = "", if_unused: bool = False, if_empty: bool = False, nowait: bool = False, **_: Any
     ) -> int:
-        """Delete a queue; returns how many messages were ready in it, 0 where there is no such queue.
+        """Delete a queue; returns how many messages were ready in it, 0 if the queue does not exist.
 
         Raises:
             amqp.exceptions.PreconditionFailed: ``if_unused`` and it has consumers, ``if_empty`` and it is not.

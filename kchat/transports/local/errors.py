@@ -1,13 +1,13 @@
-"""The one place where what SQLite or the file system raises becomes an AMQP error.
+"""The one place where errors of SQLite and the file system become AMQP errors.
 
 ==================================  ====================================  ==========================
 what happened                       raised                                can it pass by itself?
 ==================================  ====================================  ==========================
-somebody keeps the file locked      ``RecoverableConnectionError``        yes
+others keep the file locked         ``RecoverableConnectionError``        yes
 the file went away, was replaced    ``ConnectionForced`` 320              yes: connect again
 no space left, over a quota         ``ResourceError`` 506                 yes
 no permission, a read-only file     ``AccessRefused`` 403                 no
-no room there: not a database, ...  ``NotAllowed`` 530                    no
+not a room: not a database, ...     ``NotAllowed`` 530                    no
 a damaged file                      ``InternalError`` 541                 no
 anything else                       ``RecoverableConnectionError``        perhaps
 ==================================  ====================================  ==========================
@@ -37,7 +37,7 @@ from amqp.exceptions import (
 from kchat import errors
 from kchat.transports import errors as common
 
-from . import place
+from . import file_checks
 
 if TYPE_CHECKING:
     from kchat.transports.url import Broker
@@ -52,7 +52,7 @@ class OpeningRefused(AccessRefused, NotOpened):
 
 
 class OpeningNotAllowed(NotAllowed, NotOpened):
-    """There is no room, and there can be none."""
+    """The path cannot be a room."""
 
 
 class OpeningFailed(InternalError, NotOpened):
@@ -65,8 +65,8 @@ _NOT_OPENED: dict[type[AMQPError], type[NotOpened]] = {
     InternalError: OpeningFailed,
 }
 
-#: What SQLite says while somebody else is at it. By text: Python 3.10 does not tell the result code.
-_BUSY = ("database is locked", "database table is locked", "locking protocol", "database schema is locked")
+#: SQLite's primary result codes while another connection has the file locked.
+_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
 
 #: What SQLite says, and what that is in AMQP's words.
 _TEXTS: tuple[tuple[str, type[AMQPError], str], ...] = (
@@ -96,17 +96,17 @@ def not_opened(exc: AMQPError) -> AMQPError:
 
 
 def no_folder(path: str) -> AMQPError:
-    """The error for a file in a folder that is not there, where none is made."""
-    return OpeningNotAllowed(f"{path}: there is no folder {Path(path).parent}")
+    """The error for a file in a folder that does not exist and is not created."""
+    return OpeningNotAllowed(f"{path}: the folder {Path(path).parent} does not exist")
 
 
 def is_busy(exc: BaseException) -> bool:
-    """Whether SQLite only says that it is somebody else's turn: try again."""
-    return isinstance(exc, sqlite3.OperationalError) and str(exc).startswith(_BUSY)
+    """Whether SQLite only says that another connection has the file locked: try again."""
+    return isinstance(exc, sqlite3.OperationalError) and getattr(exc, "sqlite_errorcode", 0) & 0xFF in _BUSY
 
 
 def locked(path: str, seconds: float) -> AMQPError:
-    """The error for a file on which it was never our turn for ``seconds``."""
+    """The error for a file that others had locked for ``seconds``."""
     return RecoverableConnectionError(f"{path}: others have kept it locked for {seconds:g} s")
 
 
@@ -157,10 +157,10 @@ def translate(exc: sqlite3.Error | OSError, path: str) -> AMQPError:
         if exc.errno in _NO_SPACE:
             return ResourceError(f"{path}: no space left ({reason})")
         if exc.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            return place.refusal(path) or AccessRefused(f"{path}: {reason}")
+            return file_checks.refusal(path) or AccessRefused(f"{path}: {reason}")
         return NotAllowed(f"{path}: {reason}")
     text = str(exc)
-    if text.startswith(_REFUSED) and (refused := place.refusal(path)) is not None:
+    if text.startswith(_REFUSED) and (refused := file_checks.refusal(path)) is not None:
         return refused  # it says which file
     if text == "disk I/O error":
         # Beyond a file size limit (EFBIG) SQLite reports an I/O error; a removed directory looks the same.

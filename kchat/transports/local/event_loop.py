@@ -1,4 +1,4 @@
-"""A connection in Kombu's event loop, as Celery's workers run one: the loop waits, and delivers when somebody writes."""
+"""A connection in Kombu's event loop, as Celery's workers run one: the loop waits, and delivers after each write."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from amqp.exceptions import AMQPError
 
-from .pace import ASLEEP, LONGEST
+from .polling import ASLEEP, LONGEST
 from .watch import Watch
 
 if TYPE_CHECKING:
@@ -34,13 +34,13 @@ class Registration:
         self._process = os.getpid()
         self._ended = False
         self._watch_log()
-        # Also where the kernel tells: a consumer may have room again without anybody's writing.
+        # Also where the kernel reports writes: an acknowledgement may let a consumer have more.
         self._timer = loop.call_repeatedly(ASLEEP if self._watch.fd >= 0 else LONGEST, self._look)
         loop.call_soon(self._look)
 
     def _watch_log(self) -> None:
         self._watched = self._connection.store.openings
-        self._watch = Watch(*self._connection.store.places)
+        self._watch = Watch(*self._connection.store.paths)
         if self._watch.fd >= 0:
             self._loop.add_reader(self._watch.fd, self._woken)
 

@@ -1,4 +1,4 @@
-"""What a forked child must let go of.
+"""What a forked child must not share with its parent.
 
 SQLite's connections and a held lock must not be used, nor closed, on both sides of a fork: the child would drop
 the parent's file locks or keep a dead parent's lock alive. So the child forgets its parent's, without closing.
@@ -27,8 +27,8 @@ class Guarded(Protocol):
     """Something that no thread may be in the middle of when the process forks."""
 
     @property
-    def turn(self) -> threading.RLock:
-        """Held by whoever is in the middle of it, for a moment only."""
+    def statement_lock(self) -> threading.RLock:
+        """Held by a thread that is in the middle of it, for a moment only."""
 
 
 _guarded: weakref.WeakSet[Guarded] = weakref.WeakSet()
@@ -36,7 +36,7 @@ _guarded: weakref.WeakSet[Guarded] = weakref.WeakSet()
 #: Two threads that fork at once take the locks one after the other.
 _forking = threading.RLock()
 
-#: Held for a moment by who changes what this process knows of files, for all of it. Taken after every ``turn``.
+#: Held for a moment to change what this process knows of files, for all of it. Taken after every ``statement_lock``.
 innermost = threading.RLock()
 
 #: Seconds that a fork waits for each lock: a disk that hangs must not hang the fork, too.
@@ -51,7 +51,7 @@ def track(thing: Forkable) -> None:
 
 
 def guard(thing: Guarded) -> None:
-    """Let no fork happen while ``thing.turn`` is held by another thread.
+    """Let no fork happen while ``thing.statement_lock`` is held by another thread.
 
     SQLite has locks of its own, some for the whole process. A child that is forked while another thread holds one
     of them would wait for it for ever.
@@ -61,9 +61,9 @@ def guard(thing: Guarded) -> None:
 
 def _hold_all() -> None:
     _forking.acquire()
-    # In the order of who takes several of them, see Store.
-    turns = [*(thing.turn for thing in sorted(_guarded, key=id)), innermost]
-    _held.extend(turn for turn in turns if turn.acquire(timeout=_LONGEST))
+    # In the same order as everywhere, see SharedFile.
+    locks = [*(thing.statement_lock for thing in sorted(_guarded, key=id)), innermost]
+    _held.extend(lock for lock in locks if lock.acquire(timeout=_LONGEST))
 
 
 def _release_all() -> None:

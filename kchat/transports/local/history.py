@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from amqp.exceptions import PreconditionFailed
 
 from . import clock, marks, schema
-from .topology import MOST
+from .definitions import MOST
 
 if TYPE_CHECKING:
+    from .definitions import QueueRow
     from .limits import Limits
-    from .topology import QueueRow
 
 #: Messages, and bytes of their bodies, that one step removes at most: a step is a pause for the publisher.
 STEP_MESSAGES = 512
@@ -100,7 +100,7 @@ def copy_into(db: sqlite3.Connection, exchange: int, queue: QueueRow, beginning:
 
 
 def used_bytes(db: sqlite3.Connection) -> int:
-    """Bytes that the histories in the file take, as of their last marks. What only queues hold is no history."""
+    """Bytes that the histories in the file take, as of their last marks. What only queues hold does not count."""
     used = 0
     for exchange, floor_total in db.execute(
         "SELECT id, floor_total FROM exchange WHERE type = 'fanout' AND name NOT NULL"

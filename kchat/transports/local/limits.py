@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .options import Options
-    from .store import Store
 
 #: Bytes that a shared queue may hold at least, however small the history is.
 _LEAST_BACKLOG = 4 * 1024 * 1024
@@ -51,7 +50,7 @@ def asked(options: Options) -> dict[str, Any]:
 
 
 def store(db: sqlite3.Connection, limits: Limits) -> None:
-    """Set a room's limits, in the caller's transaction: where it is made, and where its host wishes so."""
+    """Set a room's limits, in the caller's transaction."""
     db.execute("DELETE FROM limits")
     db.execute(f"INSERT INTO limits ({_COLUMNS}) VALUES (?, ?, ?, ?)", astuple(limits))  # noqa: S608 - constants
 
@@ -60,27 +59,12 @@ def read(db: sqlite3.Connection) -> Limits:
     """A room's limits.
 
     Raises:
-        ValueError: they are none; anybody may have written them.
+        ValueError: they are not valid; anybody may have written them.
     """
     limits = Limits(*db.execute(f"SELECT {_COLUMNS} FROM limits").fetchone())  # noqa: S608 - constants
     if not all(type(value) in (int, float) and value >= 0 for value in astuple(limits)):
         raise ValueError(f"limits {astuple(limits)!r:.80}")
     return limits
-
-
-def change(room: Store, **wanted: Any) -> Limits:
-    """Set some of a room's limits, larger or smaller: for its host, who says so explicitly.
-
-    Arguments:
-        room: the open file.
-        wanted: limits by name.
-
-    Returns:
-        Limits: all that it has from now on. Whoever has the room open heeds them within a second.
-    """
-    room.limits = replace(room.limits, **wanted)
-    room.write(lambda db: store(db, room.limits))
-    return room.limits
 
 
 def raised(limits: Limits, given: Mapping[str, Any]) -> Limits:

@@ -1,9 +1,13 @@
-"""Locks on bytes of a room's own file, beside SQLite's: who is alive, and which log is in use.
+"""Locks on bytes of a room's own file, beside SQLite's: which connections are alive, and which log is in use.
 
 The kernel keeps them and ends them with their process, however that ends. They are "open file description" locks
 (Linux, ``fcntl(2)``) on bytes far beyond any size that a file can have and beyond SQLite's own lock bytes, so nothing
-is made beside the file, and a name or number that a stranger has written into the file leads to a byte of that file
-and to nothing else. Where the system has no such locks, POSIX locks stand in, as far as they can.
+is created beside the file, and a number that a stranger has written into the file leads to a byte of that file and to
+nothing else. Where the system has no such locks, POSIX locks are used, as far as they can.
+
+An owner is a connection with exclusive queues, consumers or unacknowledged messages. It has a number, and a lock on the
+byte that the number stands for. The lock goes with its process and stays while the process is merely stopped, so
+a lock that is gone means that the owner is dead: no clock is involved.
 
 Closing *any* descriptor of a file drops all POSIX locks that the process has on it, SQLite's among them. So there is
 one descriptor for each file and process, and it is closed only after the last SQLite connection to that file.
@@ -26,7 +30,7 @@ from typing import TYPE_CHECKING
 from . import forks
 
 if TYPE_CHECKING:
-    from .store import Store
+    from .shared_file import SharedFile
 
 #: ``struct flock`` of 64-bit Linux: type, whence, start, length, process id.
 _FLOCK = struct.Struct("hhqqi0q")
@@ -34,12 +38,12 @@ _FLOCK = struct.Struct("hhqqi0q")
 _OFD_SETLK = getattr(fcntl, "F_OFD_SETLK", None)
 _OFD_GETLK = getattr(fcntl, "F_OFD_GETLK", None)
 
-#: SQLite's bytes for readers (``os.h``: ``SHARED_FIRST``, ``SHARED_SIZE``). Who has them keeps others from removing the
-#: log when they close.
+#: SQLite's bytes for readers (``os.h``: ``SHARED_FIRST``, ``SHARED_SIZE``). A lock on them keeps others from removing
+#: the log when they close.
 _SHARED_FIRST, _SHARED_SIZE = 0x40000002, 510
 
-#: The byte for whoever opens the file or moves to another log.
-_TURN = 1 << 60
+#: The byte to lock for opening the file or moving to another log.
+_OPENING = 1 << 60
 
 #: Where the bytes that stand for a log begin, and how many there are: its place in the order, and what tells it apart.
 _LOGS, _LOGS_SIZE = 1 << 61, 1 << 60
@@ -48,10 +52,10 @@ _ORDER_BITS = 40
 #: Where the bytes that stand for owners begin: an owner's byte is this and its number.
 _OWNERS = 1 << 62
 
-#: Owners' numbers. Smaller ones are those of releases that had a file for each owner.
-FIRST_OWNER, LAST_OWNER = 1 << 32, (1 << 52) - 1
+#: Owners' numbers.
+_FIRST_OWNER, _LAST_OWNER = 1 << 32, (1 << 52) - 1
 
-#: Seconds between two attempts to take :data:`_TURN`.
+#: Seconds between two attempts to lock :data:`_OPENING`.
 _PAUSE = 0.002
 
 #: What identifies a file: device and inode.
@@ -76,31 +80,31 @@ class RoomFile:
         self._shared: dict[int, int] = {}
         self._owners: set[int] = set()
         self._ofd = _OFD_SETLK is not None
-        self._turn = threading.RLock()
-        self._stores: weakref.WeakSet[Store] = weakref.WeakSet()
+        self._opening_lock = threading.RLock()
+        self._stores: weakref.WeakSet[SharedFile] = weakref.WeakSet()
         forks.track(self)
 
-    # -- those who use it
+    # -- the stores that use it
 
-    def members(self) -> list[Store]:
-        """Those who have it open in this process. SQLite has one index for them all, so they move together."""
+    def members(self) -> list[SharedFile]:
+        """The stores that have it open in this process. SQLite has one index for them all, so they move together."""
         with forks.innermost:
             return list(self._stores)
 
-    def join(self, store: Store) -> None:
-        """Be one of them."""
+    def join(self, store: SharedFile) -> None:
+        """Add one."""
         with forks.innermost:
             self._stores.add(store)
 
-    def part(self, store: Store) -> None:
-        """Be none of them; harmless to repeat."""
+    def part(self, store: SharedFile) -> None:
+        """Remove one; harmless to repeat."""
         with forks.innermost:
             self._stores.discard(store)
 
     # -- the descriptor
 
     def release(self) -> None:
-        """One user less; the last one closes it. The user's SQLite connection has to be closed by then."""
+        """End one use; the last one closes it. The user's SQLite connection has to be closed by then."""
         with forks.innermost:
             self.users -= 1
             if self.users == 0:
@@ -124,7 +128,7 @@ class RoomFile:
     # -- locks
 
     def _set(self, kind: int, start: int, length: int = 1) -> bool:
-        """Take or give back a lock without waiting; returns whether it is so."""
+        """Take or release a lock without waiting; returns whether that was possible."""
         if self._ofd:
             try:
                 assert _OFD_SETLK is not None
@@ -163,7 +167,7 @@ class RoomFile:
     def claim_owner(self) -> int:
         """Become an owner; returns its number. The claim lasts as long as the process, or until it is given up."""
         while True:
-            number = random.SystemRandom().randint(FIRST_OWNER, LAST_OWNER)
+            number = random.SystemRandom().randint(_FIRST_OWNER, _LAST_OWNER)
             with forks.innermost:
                 if number not in self._owners and self._set(fcntl.F_WRLCK, _OWNERS + number):
                     self._owners.add(number)
@@ -176,13 +180,15 @@ class RoomFile:
                 self._owners.discard(number)
                 self._set(fcntl.F_UNLCK, _OWNERS + number)
 
-    def is_alive(self, number: int) -> bool:
-        """Whether the owner of that number, ``FIRST_OWNER`` to ``LAST_OWNER``, still has its claim."""
+    def is_alive(self, number: object) -> bool:
+        """Whether the owner of that number, as the file has it, still has its claim."""
+        if not isinstance(number, int) or not _FIRST_OWNER <= number <= _LAST_OWNER:
+            return False
         with forks.innermost:
             return number in self._owners or self._is_taken(_OWNERS + number)
 
     def share(self, log: int) -> None:
-        """Use a log: see :func:`log_number`. Nobody may take the file's readers for gone from now on."""
+        """Use a log: see :func:`log_number`. From now on SQLite sees that the file has readers."""
         with forks.innermost:
             self._shared[log] = self._shared.get(log, 0) + 1
             self._set(fcntl.F_RDLCK, _LOGS + log)
@@ -190,7 +196,7 @@ class RoomFile:
                 self._set(fcntl.F_RDLCK, _SHARED_FIRST, _SHARED_SIZE)
 
     def unshare(self, log: int) -> None:
-        """Use a log no more."""
+        """Stop using a log."""
         with forks.innermost:
             left = self._shared.get(log, 0) - 1
             if left > 0:
@@ -228,26 +234,26 @@ class RoomFile:
         self._find(last, end, found)
 
     @contextmanager
-    def turn(self, seconds: float) -> Iterator[bool]:
-        """Nobody else opens the file or moves to another log meanwhile. Yields whether it is our turn.
+    def exclusively(self, seconds: float) -> Iterator[bool]:
+        """Nobody else opens the file or moves to another log meanwhile. Yields whether the lock was to be had.
 
         Arguments:
             seconds: to wait for it.
         """
         deadline = time.monotonic() + seconds
-        if not self._turn.acquire(timeout=seconds):
+        if not self._opening_lock.acquire(timeout=seconds):
             yield False
             return
         try:
-            while not (mine := self._set(fcntl.F_WRLCK, _TURN)) and time.monotonic() < deadline:
+            while not (locked := self._set(fcntl.F_WRLCK, _OPENING)) and time.monotonic() < deadline:
                 time.sleep(_PAUSE * random.uniform(0.5, 1.5))  # noqa: S311 - spreads load, guards nothing
             try:
-                yield mine
+                yield locked
             finally:
-                if mine and self.fd >= 0:
-                    self._set(fcntl.F_UNLCK, _TURN)
+                if locked and self.fd >= 0:
+                    self._set(fcntl.F_UNLCK, _OPENING)
         finally:
-            self._turn.release()
+            self._opening_lock.release()
 
 
 def open_file(path: str) -> RoomFile:

@@ -1,7 +1,7 @@
 """Marks in a room's history, a few hundred for all of it, by which it is measured without being read.
 
-A mark says of its exchange: all messages up to this ``seq`` take so many bytes, none of them has a later time, and they
-were there when the room's clock showed so much. Publishers make one now and then; a message costs nothing for it.
+A mark says of its exchange how many bytes all messages up to this ``seq`` take, their latest time, and what the room's
+clock showed by then. Publishers make one now and then; a message costs nothing for it.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def last(db: sqlite3.Connection, exchange: int, where: str = "1", value: float =
     """The last mark of an exchange, of those for which ``where`` holds, a condition with ``value`` for its ``?``.
 
     Raises:
-        ValueError: it is none that kchat has made.
+        ValueError: kchat has not made it.
     """
     row = db.execute(
         f"SELECT {_COLUMNS} FROM mark WHERE seq BETWEEN ? AND ? AND {where} ORDER BY seq DESC LIMIT 1",  # noqa: S608

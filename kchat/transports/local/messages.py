@@ -26,7 +26,7 @@ COLUMNS = (
 #: turned, of which an acknowledgement has nothing to remove.
 Row = tuple[int, int, str, str, str, "float | None", bytes]
 
-#: Stands for a body that is over the limit of who reads it, or that is no bytes: nobody misses a message untold.
+#: Replaces a body that is over the reader's limit, or is not bytes: no message is missed silently.
 _UNREADABLE = b"(kchat: a message whose body is too large to be read here, or damaged)"
 
 EXPIRES_AT: Final = 5
@@ -119,7 +119,7 @@ def _dump(properties: dict[str, Any]) -> str:
 
 
 def _load(text: str) -> dict[str, Any]:
-    """The properties; none where the text, which anybody may have written, makes no sense."""
+    """The properties; empty if the text, which anybody may have written, is not valid."""
     try:
         loaded = load_any(text[len(_KOMBU_JSON) :]) if text.startswith(_KOMBU_JSON) else json.loads(text)
         properties = dict(loaded)
@@ -131,7 +131,7 @@ def _load(text: str) -> dict[str, Any]:
 
 
 def sound(row: tuple[Any, ...]) -> Row:
-    """A row with values of other kinds than kchat writes, with harmless ones in their place."""
+    """A row whose values of other kinds than kchat writes are replaced by harmless ones."""
     held, redelivered, exchange, routing_key, properties, expires_at, body = row
     return (
         held,

@@ -1,6 +1,6 @@
-"""What the transport has to say to whoever uses a connection, besides messages and errors.
+"""What the transport tells the user of a connection, besides messages and errors.
 
-Whoever sets a callback by :meth:`.Connection.tell` is told; otherwise it is logged as a warning.
+A callback that was set by :meth:`.Connection.tell` gets it; without one it is logged as a warning.
 """
 
 from __future__ import annotations

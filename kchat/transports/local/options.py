@@ -27,11 +27,16 @@ class Options:
     Arguments:
         path: the SQLite file.
         busy_timeout: seconds to wait for a turn to write before giving up. Default 10.
-        history_max_age: seconds that a fanout exchange's messages are kept, where this makes the room.
-        history_max_bytes: size of the history from which on the oldest goes, likewise.
-        backlog_max_bytes: what a shared queue may hold of a fanout exchange's messages, likewise.
-        backlog_max_messages: how many of them, likewise. For these four see :class:`.limits.Limits`.
-        max_message_bytes: the largest body that is taken. Default 64 MiB.
+        history_max_age: seconds that a fanout exchange's messages are kept. Default 604800 (7 days).
+        history_max_bytes: size of all history from which on the oldest goes. Default 268435456 (256 MiB).
+        backlog_max_bytes: what a queue that others may share holds of a fanout exchange's messages, apart from its
+            history, while nobody reads it. Beyond that the oldest go, and its next reader is told how many, see
+            :meth:`.Connection.tell`. Default: as much as the history, but at least 4194304 (4 MiB).
+        backlog_max_messages: how many of them. Default 1000000.
+            These four belong to the room: they are written into its file when it is created. Afterwards a URL can make
+            them larger, for everybody, but not smaller: that is ignored, with a notice.
+        max_message_bytes: the largest body. Default 67108864 (64 MiB). For a larger one in the file, which was sent with
+            another limit, a reader gets a notice instead.
         drain_batch: how many messages one ``drain_events`` may deliver. Default 1, as Kombu's users expect;
             more is faster.
     """
@@ -107,7 +112,7 @@ def _path_of(url: str) -> str:
         return host + path
     if host == "~" and path.strip("/"):
         return _in_home(host + path)
-    raise NotAllowed(f"{url}: no file is named there; use local:///directory/room.db or local://./room.db")
+    raise NotAllowed(f"{url}: this URL names no file; use local:///directory/room.db or local://./room.db")
 
 
 def read_options(url: str | None, virtual_host: str | None, settings: Mapping[str, Any]) -> Options:

@@ -1,4 +1,4 @@
-"""Queues as a connection reads them: what it has fetched, and what it owes the file for that."""
+"""Queues as a connection reads them: what it has fetched, and what it has to settle in the file."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from .messages import BODY, COLUMNS, EXPIRES_AT, Row, is_sound, sound
 from .notices import Dropped
 
 if TYPE_CHECKING:
+    from .definitions import QueueRow
     from .store import Store
-    from .topology import QueueRow
 
 #: Messages, and bytes of bodies, that are fetched at a time: enough to make a statement's cost small, little
 #: enough for memory and for competing consumers.
@@ -60,7 +60,7 @@ def _collect(rows: sqlite3.Cursor, into: list[Row]) -> bool:
 
 
 class SharedQueue:
-    """A queue whose messages have a row each, which whoever takes them marks as held.
+    """A queue whose messages have a row each, which is marked as held by the connection that takes them.
 
     Arguments:
         store: the file.
@@ -88,7 +88,7 @@ class SharedQueue:
         self.ready: deque[Row] = deque()
         #: Delivered where no acknowledgement is needed, or expired, and not settled yet.
         self.done: list[Row] = []
-        #: How many dropped messages our user was told of, and the file does not know of yet.
+        #: How many dropped messages the reader was told of, which is not in the file yet.
         self._told = 0
         #: There may be more to fetch, even if nobody writes.
         self.more = True
@@ -102,7 +102,7 @@ class SharedQueue:
         rows, dropped = self.store.write(lambda db: (self._take(db, limit), backlog.dropped(db, self.id)))
         self.ready.extend(rows)
         if dropped > self._told:
-            # The file is told with the first acknowledgement: who is killed before that is told again.
+            # Stored with the first acknowledgement: a reader that is killed before that is told again.
             self.store.notices.append(Dropped(self.name, dropped - self._told))
             self._told = dropped
 
@@ -131,7 +131,7 @@ class SharedQueue:
         return rows
 
     def _fair_share(self, db: sqlite3.Connection, limit: int) -> int:
-        """With others at the same queue, take only one's part of what is there."""
+        """With other consumers at the same queue, take only this one's share of what is ready."""
         (consumers,) = db.execute("SELECT count(*) FROM consumer WHERE queue = ?", (self.id,)).fetchone()
         if consumers < 2 or limit < 2:
             return limit
@@ -142,7 +142,7 @@ class SharedQueue:
         return min(limit, max(1, -(-int(there) // int(consumers))))
 
     def settle(self, rows: Sequence[Row]) -> None:
-        """Messages are done with: acknowledged, rejected, expired."""
+        """Remove messages that were acknowledged, rejected, or have expired."""
         held = [(row[0], self.id, self.owner) for row in rows if row[0] > 0]
         if not held:
             return
@@ -163,7 +163,7 @@ class SharedQueue:
                 self.settle(rows)
 
     def put_back(self, rows: Sequence[Row], *, redelivered: bool) -> None:
-        """Messages go back to where they were, for anybody; ``redelivered`` if a consumer has seen them.
+        """Return messages to where they were, for any consumer; ``redelivered`` if a consumer has seen them.
 
         What was fetched and not delivered goes back too, since it may come after them.
         """

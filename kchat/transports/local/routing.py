@@ -33,7 +33,7 @@ class Route:
         ceiling: the highest that one of its messages can have.
         history: the exchange keeps its messages; exclusive queues read them there.
         targets: the queues that get a row.
-        heard: somebody is bound: ``mandatory`` is satisfied.
+        routed: some queue is bound: ``mandatory`` is satisfied.
         plain: all there is to do is to add to the history.
     """
 
@@ -66,7 +66,7 @@ def matches_topic(pattern: str, routing_key: str) -> bool:
 
 
 def find_route(db: sqlite3.Connection, exchange: str, routing_key: str) -> Route | None:
-    """The route as the file has it now, in the caller's transaction; None where there is no such exchange."""
+    """The route as the file has it now, in the caller's transaction; None if the exchange does not exist."""
     (version,) = db.execute("SELECT version FROM topology").fetchone()
     if not exchange:
         number, kind = schema.DEFAULT_EXCHANGE, "direct"

@@ -1,7 +1,7 @@
-"""Clearing away after the dead: their exclusive queues, their consumers, what they had not acknowledged.
+"""Sweeping what dead connections have left: exclusive queues, consumers, unacknowledged messages.
 
-Nobody is in charge of that; whoever comes next does it: publishers and consumers at intervals, and whoever
-declares a queue that a dead connection still seems to own.
+No process is in charge of that. Publishers and consumers do it at intervals, and so does a declaration of a queue that a
+dead connection still seems to own.
 """
 
 from __future__ import annotations
@@ -11,21 +11,19 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-from . import process_locks, topology
+from . import definitions
 
 if TYPE_CHECKING:
     from .store import Store
 
 
 def sweep(store: Store) -> int:
-    """Bury every dead owner and delete queues that were unused for too long (``x-expires``).
+    """Release what dead owners had, and delete queues that were unused for too long (``x-expires``).
 
     Returns:
-        int: how many owners were buried.
+        int: how many owners were dead.
     """
-    known = store.attempt(_owners)
-    file, paths = store.file, (store.path, store.options.path)
-    dead = [number for number, name in known.items() if not process_locks.is_alive(file, number, name, paths)]
+    dead = [number for number in store.attempt(_owners) if not store.file.is_alive(number)]
     for number in dead:
         store.write(partial(release, owner=number))
     now = time.time()
@@ -34,25 +32,24 @@ def sweep(store: Store) -> int:
     return len(dead)
 
 
-#: Owners that are looked at in one pass: more than a room has, and few enough to be done at once.
+#: Owners that are checked in one pass: more than a room has, and few enough for one step.
 _OWNERS = 10_000
 
 _OWNING = (
-    "SELECT DISTINCT owner, NULL FROM queue WHERE owner IS NOT NULL LIMIT ?",
-    "SELECT DISTINCT owner, NULL FROM consumer LIMIT ?",
+    "SELECT DISTINCT owner FROM queue WHERE owner IS NOT NULL LIMIT ?",
+    "SELECT DISTINCT owner FROM consumer LIMIT ?",
     # From one to the next by the index: they may hold very many messages.
     (
         "WITH RECURSIVE held (holder) AS (SELECT min(holder) FROM queued WHERE holder IS NOT NULL UNION ALL"
         " SELECT (SELECT min(holder) FROM queued WHERE holder > held.holder) FROM held WHERE held.holder IS NOT NULL)"
-        " SELECT holder, NULL FROM held WHERE holder IS NOT NULL LIMIT ?"
+        " SELECT holder FROM held WHERE holder IS NOT NULL LIMIT ?"
     ),
-    "SELECT id, name FROM owner LIMIT ?",  # of earlier releases
 )
 
 
-def _owners(db: sqlite3.Connection) -> dict[object, object]:
-    """The numbers of all owners; with the names of those of earlier releases."""
-    return {number: name for sql in _OWNING for number, name in db.execute(sql, (_OWNERS,))}
+def _owners(db: sqlite3.Connection) -> set[object]:
+    """The numbers of all owners, as the file has them."""
+    return {number for sql in _OWNING for (number,) in db.execute(sql, (_OWNERS,))}
 
 
 _EXPIRED = (
@@ -63,19 +60,18 @@ _EXPIRED = (
 
 def _expire(db: sqlite3.Connection, now: float) -> None:
     for (queue,) in db.execute(_EXPIRED, (now,)).fetchall():
-        topology.delete_queue(db, queue)
+        definitions.delete_queue(db, queue)
 
 
 def release(db: sqlite3.Connection, owner: object) -> None:
-    """End what an owner had, in the caller's transaction: the dead's, or one's own when leaving."""
+    """End what an owner had, in the caller's transaction: when it closes, or after its death."""
     db.execute("UPDATE queued SET holder = NULL, redelivered = 1 WHERE holder = ?", (owner,))
     consumed = [row[0] for row in db.execute("SELECT DISTINCT queue FROM consumer WHERE owner = ?", (owner,))]
     db.execute("DELETE FROM consumer WHERE owner = ?", (owner,))
     for (queue,) in db.execute("SELECT id FROM queue WHERE owner = ?", (owner,)).fetchall():
-        topology.delete_queue(db, queue)
+        definitions.delete_queue(db, queue)
     for queue in consumed:
         left_by_consumer(db, queue)
-    db.execute("DELETE FROM owner WHERE id = ?", (owner,))
 
 
 def left_by_consumer(db: sqlite3.Connection, queue: int) -> None:
@@ -83,6 +79,6 @@ def left_by_consumer(db: sqlite3.Connection, queue: int) -> None:
     if db.execute("SELECT 1 FROM consumer WHERE queue = ?", (queue,)).fetchone():
         return
     if db.execute("SELECT 1 FROM queue WHERE id = ? AND auto_delete", (queue,)).fetchone():
-        topology.delete_queue(db, queue)
+        definitions.delete_queue(db, queue)
     else:
         db.execute("UPDATE queue SET used_at = ? WHERE id = ?", (time.time(), queue))

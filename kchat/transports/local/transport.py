@@ -1,6 +1,6 @@
 """Embedded transport for Kombu: a room in one SQLite file, no server.
 
-Every process of a user that opens the same file shares its exchanges, queues and messages.
+All processes that open the same file share its exchanges, queues and messages.
 
 Features
 ========
@@ -43,24 +43,7 @@ Kombu learns the scheme from ``kchat.transports.register()``, to be called once;
     local:///path/room.db?history_max_age=3600
 
 Without a path it is ``kchat/room.db`` in the user's state directory. Percent-encode what a URL cannot hold, and a
-semicolon, which for Kombu parts several URLs. The query takes the transport options.
-
-Transport Options
-=================
-
-* ``path``: the file, where the URL names none.
-* ``busy_timeout``: seconds to wait for a turn to write. Default 10.
-* ``history_max_age``: seconds that a fanout exchange keeps messages. Default 604800 (7 days).
-* ``history_max_bytes``: size of all history from which on the oldest goes. Default 268435456 (256 MiB).
-* ``backlog_max_bytes``: what a queue that others may share holds of a fanout exchange's messages, apart from its
-  history, while nobody reads it. Beyond that the oldest go, and its next reader is told how many, see
-  :meth:`.Connection.tell`. Default: as much as the history, but not below 4194304 (4 MiB).
-* ``backlog_max_messages``: how many of them. Default 1000000.
-  These four are the room's and not the connection's: they are written into its file where it is made. Afterwards a
-  URL can make them larger, for everybody, but not smaller: that is ignored, and told.
-* ``max_message_bytes``: the largest body. Default 67108864 (64 MiB). Of a larger one in the file, which was sent with
-  another limit, a reader is told in its place.
-* ``drain_batch``: messages that one ``drain_events`` may deliver. Default 1; some hundred are several times faster.
+semicolon, which for Kombu parts several URLs. The query takes the transport options, see :class:`.options.Options`.
 """
 
 # ruff: noqa: ARG002, FBT001, FBT002 - the methods that Kombu calls, with the arguments that it gives them
@@ -165,7 +148,7 @@ class Transport(base.Transport):
         connection.register(loop)
 
     def waker(self, connection: Connection) -> Waker:
-        """What ends :meth:`drain_events` early, from any thread. Whoever closes the connection closes it."""
+        """What ends :meth:`drain_events` early, from any thread. Close it with the connection."""
         connection.waker = Waker()
         return connection.waker
 

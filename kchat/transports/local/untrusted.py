@@ -1,6 +1,6 @@
-"""What is in a room's file is whoever's who wrote it: bounds for SQLite, and a look at the schema before it is used.
+"""A room's file may be a stranger's: limits for SQLite, and a check of the schema before it is used.
 
-A file that looks like a room may hold a view in place of a table, a trigger, an expression that SQLite would run, or a
+A file that looks like a room may hold a view instead of a table, a trigger, an expression that SQLite would run, or a
 tree of pages that never ends. So a file has to have exactly the tables that kchat makes, with the kinds of values that
 it writes; and SQLite's work is interrupted by signals, and when it takes too long.
 See "Defense Against The Dark Arts", https://www.sqlite.org/security.html.
@@ -30,14 +30,14 @@ _SQL_BYTES, _OBJECTS = 100_000, 200
 #: Bytes of a row besides a message's body.
 _ROW_BYTES = 4 * 1024 * 1024
 
-#: SQLite's limits by Python's names (3.11), all but the one of the length.
+#: SQLite's limits, all but the one of the length.
 _LIMITS = {
-    "SQLITE_LIMIT_SQL_LENGTH": _SQL_BYTES,
-    "SQLITE_LIMIT_ATTACHED": 0,
-    "SQLITE_LIMIT_COLUMN": 100,
-    "SQLITE_LIMIT_COMPOUND_SELECT": 20,
-    "SQLITE_LIMIT_FUNCTION_ARG": 16,
-    "SQLITE_LIMIT_TRIGGER_DEPTH": 4,
+    sqlite3.SQLITE_LIMIT_SQL_LENGTH: _SQL_BYTES,
+    sqlite3.SQLITE_LIMIT_ATTACHED: 0,
+    sqlite3.SQLITE_LIMIT_COLUMN: 100,
+    sqlite3.SQLITE_LIMIT_COMPOUND_SELECT: 20,
+    sqlite3.SQLITE_LIMIT_FUNCTION_ARG: 16,
+    sqlite3.SQLITE_LIMIT_TRIGGER_DEPTH: 4,
 }
 
 #: Bytes that a value can have in SQLite, as it is built.
@@ -127,7 +127,7 @@ class Watchdog:
         self.barked = False
 
     def begin(self) -> None:
-        """New work begins. Raises what a signal's handler has raised and nobody was told."""
+        """New work begins. Raises what a signal's handler has raised since."""
         self.reraise()
         self._until = 0.0
         self.barked = False
@@ -160,14 +160,12 @@ def guard(db: sqlite3.Connection, max_message_bytes: int) -> Watchdog:
     """
     watchdog = Watchdog()
     db.set_progress_handler(watchdog, _STEPS)
-    if hasattr(db, "setlimit"):  # Python 3.11
-        for name, value in _LIMITS.items():
-            db.setlimit(getattr(sqlite3, name), value)
-        length = min(max_message_bytes + _ROW_BYTES, _SQLITE_BYTES)
-        db.setlimit(getattr(sqlite3, "SQLITE_LIMIT_LENGTH"), length)  # noqa: B009 - not in Python 3.10
+    for limit, value in _LIMITS.items():
+        db.setlimit(limit, value)
+    db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, min(max_message_bytes + _ROW_BYTES, _SQLITE_BYTES))
     if hasattr(db, "setconfig"):  # Python 3.12
-        for name, value in _SWITCHES.items():
-            db.setconfig(getattr(sqlite3, name), value)
+        for name, switch in _SWITCHES.items():
+            db.setconfig(getattr(sqlite3, name), switch)
     db.execute("PRAGMA trusted_schema = OFF")
     db.execute("PRAGMA cell_size_check = ON")
     return watchdog
@@ -234,5 +232,5 @@ def _is_wrong(column: str, kinds: list[str]) -> str:
 
 
 def not_a_room(path: str, why: str) -> NotAllowed:
-    """The error for a file that is none of kchat's."""
+    """The error for a file that is not a room."""
     return NotAllowed(f"{path}: this is not a kchat room: {why}")

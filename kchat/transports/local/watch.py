@@ -1,7 +1,7 @@
-"""Being woken by the kernel when somebody writes, where it does that: Linux's ``inotify(7)``.
+"""Being woken by the kernel at a write, by Linux's ``inotify(7)``.
 
 It makes waiting cost nothing. It does not replace looking: the kernel tells of the write to the log, and the
-commit is visible a moment later; so whoever was woken goes on looking for a while.
+commit is visible a moment later; so a woken connection goes on looking for a while.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Watch:
         return bool(poll.poll(max(0.0, seconds) * 1000)), False
 
     def forget(self) -> None:
-        """Writes up to now are known: they are no reason to end the next :meth:`wait`."""
+        """Ignore writes up to now: they do not end the next :meth:`wait`."""
         with suppress(BlockingIOError):
             while self._fd >= 0 and len(os.read(self._fd, _EVENTS)) == _EVENTS:
                 pass

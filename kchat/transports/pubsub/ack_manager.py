@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from amqp.exceptions import AMQPError, ChannelError, RecoverableConnectionError, ResourceError
 from google.pubsub_v1 import types
 
-from . import ownership_labels
 from .clients import Clients, chunks
 
 if TYPE_CHECKING:
@@ -20,56 +19,47 @@ class AckManager:
     """Holds the messages of one subscription that were delivered to one channel and are not settled.
 
     Acknowledgements go out from a thread of its own, all that have gathered in one request; so do messages that are
-    given back, and extensions of the others' deadlines. It also asks for a sign of life when all is quiet: a link that
+    given back, and extensions of the others' deadlines. It also sends a heartbeat when all is quiet: a link that
     drops packets ends no stream (the stream's own pings are left to gRPC's defaults, which servers limit).
 
     Arguments:
         clients: of the connection.
         subscription: its full name.
         failed: told once, in this object's thread, when the service refuses or cannot be reached.
-        renew: called in this object's thread soon after the start and then now and again, for as long as it holds.
     """
 
-    def __init__(
-        self,
-        clients: Clients,
-        subscription: str,
-        failed: Callable[[AMQPError], None],
-        renew: Callable[[], None],
-    ) -> None:
+    def __init__(self, clients: Clients, subscription: str, failed: Callable[[AMQPError], None]) -> None:
         self._clients = clients
         self._subscription = subscription
         self._doing = f"acknowledge in {subscription.rpartition('/')[2]}"
         self._failed = failed
-        self._renew = renew
-        self._renewal_due = monotonic() + ownership_labels.FIRST_RENEWAL_SECONDS
         self._changed = threading.Condition()
         self._held: dict[str, float] = {}
         self._handles: dict[str, str] = {}
         """The handle (``ack_id``) of each message that is held, by message id."""
         self._messages: dict[str, str] = {}
-        """The other way round."""
+        """The message id of each handle."""
         self._copies: dict[str, list[str]] = {}
         """Handles of the same message, sent again while it is held, by its first one."""
         self._acked: list[str] = []
-        self._returned: list[str] = []
+        self._requeued: list[str] = []
         self._stopping = False
         self._dropped = threading.Event()
-        self._heard = monotonic()
+        self._answered_at = monotonic()
         self._thread = threading.Thread(target=self._run, name="pubsub-acks", daemon=True)
         self._thread.start()
 
     def hold(self, received: Iterable[Any]) -> list[Any]:
-        """These have arrived.
+        """Hold messages that have arrived.
 
         Returns:
-            Those that were not here already: a message whose deadline was missed is sent again, under another handle. It is
+            Those that were not held already: a message whose deadline was missed is sent again, under another handle. It is
             one message all the same, and settled under all its handles.
         """
         now = monotonic()
         new = []
         with self._changed:
-            self._heard = now
+            self._answered_at = now
             for message in received:
                 ack_id, message_id = message.ack_id, message.message.message_id
                 first = self._handles.setdefault(message_id, ack_id) if message_id else ack_id
@@ -82,12 +72,12 @@ class AckManager:
         return new
 
     def acknowledge(self, ack_ids: list[str]) -> None:
-        """These are done with."""
+        """Acknowledge these."""
         self._settle(ack_ids, self._acked)
 
-    def give_back(self, ack_ids: list[str]) -> None:
-        """These are somebody else's; or ours again, later."""
-        self._settle(ack_ids, self._returned)
+    def requeue(self, ack_ids: list[str]) -> None:
+        """Return these to the queue, for any consumer."""
+        self._settle(ack_ids, self._requeued)
 
     def _settle(self, ack_ids: list[str], into: list[str]) -> None:
         with self._changed:
@@ -101,20 +91,20 @@ class AckManager:
     def finish(self) -> None:
         """Take nothing more: settle what was settled, give back all else."""
         with self._changed:
-            self._returned.extend(self._held)
+            self._requeued.extend(self._held)
             self._held.clear()
             self._stopping = True
             self._changed.notify_all()
 
     def wait(self, timeout: float) -> bool:
-        """After :meth:`finish`: whether the service has confirmed everything within so many seconds."""
+        """After :meth:`finish`: whether the service has confirmed everything within ``timeout`` seconds."""
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
     def drop(self) -> None:
-        """End without a word to the service."""
+        """End without telling the service."""
         with self._changed:
-            for ids in (self._held, self._acked, self._returned):
+            for ids in (self._held, self._acked, self._requeued):
                 ids.clear()
             self._stopping = True
             self._dropped.set()
@@ -125,7 +115,7 @@ class AckManager:
             with self._changed:
                 self._changed.wait_for(self._is_needed, self._pause())
                 acked, self._acked[:] = list(self._acked), []
-                returned, self._returned[:] = list(self._returned), []
+                returned, self._requeued[:] = list(self._requeued), []
                 if self._stopping and not acked and not returned:
                     return
                 extended = self._due()
@@ -137,15 +127,12 @@ class AckManager:
                 return
 
     def _is_needed(self) -> bool:
-        return bool(self._acked or self._returned or self._stopping)
+        return bool(self._acked or self._requeued or self._stopping)
 
     def _pause(self) -> float:
-        now = monotonic()
-        pause = min(self._clients.options.ack_deadline / 3, self._renewal_due - now)
+        pause = self._clients.options.ack_deadline / 3
         heartbeat = self._clients.options.heartbeat
-        if heartbeat:
-            pause = min(pause, self._heard + heartbeat - now)
-        return max(0.0, pause)
+        return max(0.0, min(pause, self._answered_at + heartbeat - monotonic())) if heartbeat else pause
 
     def _due(self) -> list[str]:
         """Those whose deadline is to be extended, noted as if it had been."""
@@ -167,25 +154,22 @@ class AckManager:
                 )
                 self._call(self._clients.subscriber.modify_ack_deadline, change)
         heartbeat = self._clients.options.heartbeat
-        if heartbeat and monotonic() - self._heard >= heartbeat and not self._stopping:
-            self._ask_for_a_sign_of_life(heartbeat)
-        if monotonic() >= self._renewal_due and not self._stopping:
-            self._renewal_due = monotonic() + ownership_labels.RENEWAL_SECONDS
-            self._renew()
+        if heartbeat and monotonic() - self._answered_at >= heartbeat and not self._stopping:
+            self._send_heartbeat(heartbeat)
 
     def _call(self, method: Callable[..., object], request: Any, timeout: float | None = None) -> None:
         limit = self._clients.options.confirm_timeout if timeout is None else timeout
         self._clients.call(method, request, self._doing, limit, give_up=self._dropped)
-        self._heard = monotonic()
+        self._answered_at = monotonic()
 
-    def _ask_for_a_sign_of_life(self, timeout: float) -> None:
-        """A request that asks for nothing needs no other right than to consume, and is answered by a refusal."""
+    def _send_heartbeat(self, timeout: float) -> None:
+        """A request for nothing needs only the right to consume, and is answered by a refusal."""
         request = types.AcknowledgeRequest(subscription=self._subscription, ack_ids=[])
         try:
             self._call(self._clients.subscriber.acknowledge, request, timeout)
         except (ChannelError, ResourceError):
-            self._heard = monotonic()  # whatever it says, it is there; the stream has the say about the rest
+            self._answered_at = monotonic()  # any answer proves that it is alive; the stream tells the rest
         except RecoverableConnectionError as exc:
             raise RecoverableConnectionError(
-                f"no sign of life from {self._clients.endpoint} within {timeout:g} s"
+                f"no answer to a heartbeat from {self._clients.endpoint} within {timeout:g} s"
             ) from exc

@@ -44,7 +44,7 @@ LACKS: Final[Mapping[str, str]] = {
     "x-dead-letter-exchange": "moves no message to another exchange",
     "x-dead-letter-routing-key": "moves no message to another exchange",
     "x-delivery-limit": "does not count deliveries",
-    "x-single-active-consumer": "lets everybody pull who may",
+    "x-single-active-consumer": "has no exclusive consumers",
     "x-history-last": "cannot begin with the last messages by their number, only by time",
 }
 

@@ -52,8 +52,8 @@ class Queue:
         exchange: what it is bound to; ``""`` is the default exchange, ``None`` says not yet.
         routing_key: of the binding.
         ordered: whether the exchange is fanout.
-        foreign: whether it is another connection's own.
-        owned: whether it is this connection's own, so that it is deleted with it. Said only when its subscription is there.
+        foreign: whether it belongs to another connection.
+        owned: whether it belongs to this connection, and is deleted with it. True only while its subscription exists.
     """
 
     name: str
@@ -89,23 +89,23 @@ class Route(NamedTuple):
 
 
 def check_exchange(name: str, kind: str) -> None:
-    """Refuse an exchange that no topic can be.
+    """Refuse an exchange that cannot be a topic.
 
     Raises:
         kchat.transports.pubsub.errors.NotSupported: of another type than fanout or direct.
-        amqp.exceptions.PreconditionFailed: its name is no text.
+        amqp.exceptions.PreconditionFailed: its name is not valid Unicode.
     """
     if kind not in (FANOUT, DIRECT):
-        raise NotSupported(f"exchange {name!r}: Pub/Sub has fanout and direct exchanges, no {kind} exchange")
+        raise NotSupported(f"exchange {name!r}: Pub/Sub has fanout and direct exchanges, not {kind}")
     to_id(name)
 
 
 def check_queue(queue: Queue) -> None:
-    """Refuse a queue that no subscription can be, and note what its arguments say about time.
+    """Refuse a queue that cannot be a subscription, and note what its arguments say about time.
 
     Raises:
         kchat.transports.pubsub.errors.NotSupported: see :mod:`kchat.transports.pubsub.arguments`.
-        amqp.exceptions.PreconditionFailed: its name is no text, or an argument makes no sense.
+        amqp.exceptions.PreconditionFailed: its name is not valid Unicode, or an argument makes no sense.
     """
     to_id(queue.name)
     queue.times = arguments.read(queue.name, queue.arguments)
@@ -116,7 +116,7 @@ def to_id(name: str) -> str:
     try:
         return names.to_id(name)
     except ValueError as exc:
-        raise PreconditionFailed(f"{name!r} is no name: {exc}") from exc
+        raise PreconditionFailed(f"{name!r} is not a valid name: {exc}") from exc
 
 
 def filter_for(routing_key: str) -> str:
@@ -160,19 +160,16 @@ def new_subscription(
         ack_deadline_seconds=ack_deadline,
         enable_message_ordering=queue.ordered,
         filter=queue.filter,
-        labels=labels_of(queue, owner),
+        labels={
+            **(ownership_labels.own_labels(owner) if own else ownership_labels.APP),
+            **queue.times.labels(),
+        },
         # A policy without a time: it never expires. Without a policy, it would after 31 days.
         expiration_policy=types.ExpirationPolicy(ttl=ttl) if ttl else types.ExpirationPolicy(),
     )
     if keeps is not None:
         subscription.message_retention_duration = min(max(keeps, SHORTEST_RETENTION), LONGEST_RETENTION)
     return subscription
-
-
-def labels_of(queue: Queue, owner: ownership_labels.Owner) -> dict[str, str]:
-    """A subscription's labels, without a lease."""
-    whose = ownership_labels.own_labels(owner) if queue.exclusive or queue.owned else ownership_labels.APP
-    return {**whose, **queue.times.labels()}
 
 
 def _time(milliseconds: int | None) -> timedelta | None:

@@ -15,10 +15,10 @@ from google.pubsub_v1 import types
 from kombu.transport.base import StdChannel, to_rabbitmq_queue_arguments
 
 from .bindings import FANOUT, Queue
-from .confirms import Stream
 from .deliveries import Deliveries
 from .errors import NotSupported
 from .messages import ROUTING_KEY, Delivery, Outgoing, check_ordering_key, to_attributes
+from .publishing import Stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,7 +35,7 @@ class Channel(StdChannel):
     """AMQP's methods, as py-amqp's channel and Kombu's virtual channel have them.
 
     Arguments:
-        connection: whose it is.
+        connection: that it belongs to.
         channel_id: its number there.
 
     Attributes:
@@ -77,15 +77,15 @@ class Channel(StdChannel):
         arguments: Mapping[str, Any] | None = None,  # none is known
         **_: Any,
     ) -> None:
-        """Make sure that an exchange is there: see :meth:`.topology.Topology.declare_exchange`."""
-        self._check().topology.declare_exchange(exchange, type, passive=passive)
+        """Make sure that an exchange exists: see :meth:`.definitions.Definitions.declare_exchange`."""
+        self._check().definitions.declare_exchange(exchange, type, passive=passive)
 
     def exchange_delete(self, exchange: str, if_unused: bool = False, **_: Any) -> None:
         """Delete an exchange, and so its topic."""
-        self._check().topology.delete_exchange(exchange, if_unused=if_unused)
+        self._check().definitions.delete_exchange(exchange, if_unused=if_unused)
 
     def exchange_bind(self, destination: str, source: str = "", *_: Any, **__: Any) -> None:
-        """Not to be had, always ``NotSupported``: a topic takes its messages from publishers only."""
+        """Not supported, always ``NotSupported``: a topic takes its messages from publishers only."""
         raise NotSupported(f"Pub/Sub cannot bind exchange {destination!r} to exchange {source!r}")
 
     exchange_unbind = exchange_bind
@@ -107,7 +107,7 @@ class Channel(StdChannel):
         arguments: Mapping[str, Any] | None = None,
         **_: Any,
     ) -> queue_declare_ok_t:
-        """Declare a queue. Its subscription is created when it is bound or used, see :class:`.topology.Topology`.
+        """Declare a queue. Its subscription is created when it is bound or used, see :class:`.definitions.Definitions`.
 
         Returns:
             Its name, and 0 and 0: Pub/Sub tells neither the messages nor the consumers of a subscription.
@@ -117,43 +117,33 @@ class Channel(StdChannel):
         """
         name = queue or f"amq.gen-{uuid.uuid4().hex}"
         declared = Queue(name, durable, exclusive, auto_delete, dict(arguments or {}))
-        self._check().topology.declare_queue(declared, passive=passive)
+        self._check().definitions.declare_queue(declared, passive=passive)
         return queue_declare_ok_t(name, 0, 0)
 
     def queue_bind(self, queue: str, exchange: str = "", routing_key: str = "", **_: Any) -> None:
         """Bind a queue to an exchange, once for all its life."""
-        self._check().topology.bind(queue, exchange, routing_key)
+        self._check().definitions.bind(queue, exchange, routing_key)
 
     def queue_unbind(self, queue: str, exchange: str = "", *_: Any, **__: Any) -> None:
-        """Not to be had, always ``NotSupported``: a subscription has its topic for all its life."""
+        """Not supported, always ``NotSupported``: a subscription never changes its topic."""
         raise NotSupported(f"Pub/Sub cannot unbind queue {queue!r} from {exchange!r}: delete the queue")
 
-    def queue_delete(
-        self,
-        queue: str,
-        if_unused: bool = False,
-        if_empty: bool = False,
-        **_: Any,
-    ) -> None:
-        """Delete a queue, and so its subscription.
-
-        Raises:
-            kchat.transports.pubsub.errors.NotSupported: only if unused or empty: Pub/Sub does not tell.
-        """
+    def queue_delete(self, queue: str, if_unused: bool = False, if_empty: bool = False, **_: Any) -> None:
+        """Delete a queue, and so its subscription. Pub/Sub does not tell whether it is unused or empty: ``NotSupported``."""
         if if_unused or if_empty:
             raise NotSupported(f"delete queue {queue!r}: Pub/Sub does not tell whether it is unused or empty")
         connection = self._check()
         for channel in list(connection.channels.values()):
             channel.forget_queue(queue)
-        connection.topology.delete_queue(queue)
+        connection.definitions.delete_queue(queue)
 
     def queue_purge(self, queue: str, **_: Any) -> int:
-        """Throw away what is in a queue and not delivered; returns how many messages that were."""
+        """Remove what is in a queue and not delivered; returns the number of messages."""
         self._check()
         return self._deliveries.purge(queue)
 
     def forget_queue(self, queue: str) -> None:
-        """A queue is about to be deleted by this connection: its consumers end without being told."""
+        """End the consumers of a queue that this connection is about to delete, without telling them."""
         self._deliveries.forget(queue)
 
     # ---- publishing
@@ -174,8 +164,8 @@ class Channel(StdChannel):
             priority: travels, and means nothing to Pub/Sub.
             content_type: as in AMQP.
             content_encoding: as in AMQP.
-            headers: application headers; a value that is no text has to be fit for JSON.
-            properties: AMQP's basic properties; and ``ordering_key``, Pub/Sub's own, in place of the one that the
+            headers: application headers; a value other than text has to be fit for JSON.
+            properties: AMQP's basic properties; and ``ordering_key``, Pub/Sub's own, instead of the one that the
                 exchange would give.
 
         Raises:
@@ -214,8 +204,8 @@ class Channel(StdChannel):
             amqp.exceptions.AMQPError: see :mod:`kchat.transports.pubsub.errors`.
         """
         connection = self._check()
-        connection.topology.settle()
-        topic, kind, routing_key = connection.topology.route(exchange, routing_key)
+        connection.definitions.create_unbound()
+        topic, kind, routing_key = connection.definitions.route(exchange, routing_key)
         attributes = message.attributes
         if routing_key and kind != FANOUT:
             attributes = {**attributes, ROUTING_KEY: routing_key}
@@ -268,7 +258,7 @@ class Channel(StdChannel):
     def basic_qos(
         self, prefetch_size: int = 0, prefetch_count: int = 0, a_global: bool = False, **_: Any
     ) -> None:
-        """Bound how many messages may be unacknowledged; 0 for any number.
+        """Limit the number of unacknowledged messages; 0 for no limit.
 
         As on RabbitMQ (https://www.rabbitmq.com/docs/consumer-prefetch#overview): of each consumer that follows, or with
         ``a_global`` of all consumers of this channel together, from now on.
@@ -290,16 +280,16 @@ class Channel(StdChannel):
         on_cancel: Callable[[str], Any] | None = None,
         **_: Any,
     ) -> str:
-        """Have a queue's messages delivered by ``drain_events``.
+        """Deliver a queue's messages by ``drain_events``.
 
         Arguments:
             queue: its name; any process may have declared it.
             consumer_tag: default a new one.
             no_local: without effect.
             no_ack: messages count as acknowledged when they are delivered.
-            exclusive: not to be had.
+            exclusive: not supported.
             callback: called with each :class:`~kchat.transports.pubsub.messages.Delivery`.
-            on_cancel: called with the tag when somebody else has deleted the queue. Without it, ``drain_events`` raises
+            on_cancel: called with the tag when others have deleted the queue. Without it, ``drain_events`` raises
                 ``NotFound``.
             arguments: without effect.
 
@@ -307,16 +297,16 @@ class Channel(StdChannel):
             The consumer's tag.
 
         Raises:
-            amqp.exceptions.NotFound: there is no such queue.
-            kchat.transports.pubsub.errors.NotSupported: exclusively: Pub/Sub lets everybody pull who may.
+            amqp.exceptions.NotFound: the queue does not exist.
+            kchat.transports.pubsub.errors.NotSupported: exclusively: Pub/Sub has no exclusive consumers.
         """
         connection = self._check()
         if exclusive:
-            raise NotSupported(f"consume from {queue!r} exclusively: Pub/Sub does not tell who else does")
+            raise NotSupported(f"consume from {queue!r} exclusively: Pub/Sub has no exclusive consumers")
         tag = consumer_tag or f"ctag-{uuid.uuid4().hex}"
         if self._deliveries.has(tag):
             raise NotAllowed(f"consumer tag {tag!r} is in use")
-        found = connection.topology.consumed(queue)
+        found = connection.definitions.consumed(queue)
         self._deliveries.consume(
             tag, found, callback or _ignore, on_cancel, no_ack=no_ack, prefetch=self._prefetch
         )
@@ -333,27 +323,27 @@ class Channel(StdChannel):
     def basic_get(self, queue: str, no_ack: bool = False, **_: Any) -> Delivery | None:
         """The next message of a queue; ``None`` when there is none within the option's ``get_timeout``."""
         connection = self._check()
-        return self._deliveries.get(connection.topology.consumed(queue), no_ack=no_ack)
+        return self._deliveries.get(connection.definitions.consumed(queue), no_ack=no_ack)
 
     def basic_ack(self, delivery_tag: int, multiple: bool = False, **_: Any) -> None:
-        """This message, or with ``multiple`` all up to it in the order of delivery, are done with.
+        """Acknowledge a message, or with ``multiple`` all up to it in the order of delivery.
 
         Raises:
-            amqp.exceptions.PreconditionFailed: there is no such unacknowledged message. (One that needs no
+            amqp.exceptions.PreconditionFailed: no such message is unacknowledged. (One that needs no
                 acknowledgement may be acknowledged.)
         """
         self._check()
         self._deliveries.acknowledge(delivery_tag, multiple=multiple)
 
     def basic_reject(self, delivery_tag: int, requeue: bool = True, multiple: bool = False, **_: Any) -> None:
-        """Give a message back to its queue, or throw it away.
+        """Return a message to its queue, or drop it.
 
         Raises:
-            amqp.exceptions.PreconditionFailed: there is no such unacknowledged message.
+            amqp.exceptions.PreconditionFailed: no such message is unacknowledged.
         """
         self._check()
         if requeue:
-            self._deliveries.give_back(delivery_tag, multiple=multiple)
+            self._deliveries.requeue(delivery_tag, multiple=multiple)
         else:
             self._deliveries.acknowledge(delivery_tag, multiple=multiple)
 
@@ -362,16 +352,16 @@ class Channel(StdChannel):
         self.basic_reject(delivery_tag, requeue=requeue, multiple=multiple)
 
     def basic_recover(self, requeue: bool = True, **_: Any) -> None:
-        """Give back everything that is not acknowledged."""
+        """Return everything that is not acknowledged."""
         self._check()
-        self._deliveries.give_back_all()
+        self._deliveries.requeue_all()
 
     def message_to_python(self, raw_message: Delivery) -> Message:
         """A delivery as Kombu's consumers know it."""
         return raw_message.to_kombu()
 
     def deliver_held(self) -> bool:
-        """Deliver one message that waited for room among the unacknowledged; False when there is none."""
+        """Deliver one message that waited because of the prefetch count; False when there is none."""
         return self._deliveries.deliver_held()
 
     def consumes(self, queue: str) -> bool:
@@ -381,7 +371,7 @@ class Channel(StdChannel):
     # ---- the end
 
     def close(self, **_: Any) -> None:
-        """End consumers, give back what is unacknowledged, and wait until the service has every acknowledgement.
+        """End consumers, requeue what is unacknowledged, and wait until the service has every acknowledgement.
 
         That takes the option's ``close_timeout`` at most.
         """
@@ -393,7 +383,7 @@ class Channel(StdChannel):
         self.collect()
 
     def collect(self) -> None:
-        """Drop everything without a word to the service."""
+        """Drop everything without telling the service."""
         self.is_open = False
         self._deliveries.drop()
         connection: Connection | None = self.connection

@@ -45,7 +45,7 @@ class Clients:
         options: the transport options.
 
     Raises:
-        kchat.transports.pubsub.errors.NoCredentials: there are no Application Default Credentials.
+        kchat.transports.pubsub.errors.NoCredentials: Application Default Credentials are missing.
         amqp.exceptions.RecoverableConnectionError: nothing answers there within the connect timeout.
         amqp.exceptions.InvalidPath: no project is named anywhere.
     """
@@ -64,7 +64,7 @@ class Clients:
         self._subscriber: SubscriberClient | None = None
         try:
             self.project = project or self._default_project()
-            self._greet(options.connect_timeout)
+            self._probe(options.connect_timeout)
         except BaseException:
             self.close()
             raise
@@ -124,10 +124,10 @@ class Clients:
         Arguments:
             method: of one of the two clients.
             request: its request.
-            doing: what for; stands in errors.
+            doing: what for; appears in errors.
             timeout: seconds, default the connect timeout. A service that cannot be reached is not tried for longer
                 than the connect timeout.
-            give_up: when set, there is no further try.
+            give_up: when set, the call is not tried again.
 
         Raises:
             amqp.exceptions.AMQPError: see :mod:`kchat.transports.pubsub.errors`.
@@ -163,8 +163,8 @@ class Clients:
         self.channel.close()
 
     @property
-    def _way(self) -> str:
-        return "" if self.emulator else proxies.way_to(self.endpoint)
+    def _proxy(self) -> str:
+        return "" if self.emulator else proxies.note(self.endpoint)
 
     def _default_project(self) -> str:
         project = os.environ.get("GOOGLE_CLOUD_PROJECT") or os.environ.get("PUBSUB_PROJECT_ID")
@@ -173,11 +173,13 @@ class Clients:
 
             project = google.auth.default()[1]
         if not project:
-            raise InvalidPath("no Google Cloud project is named: pubsub://PROJECT, or GOOGLE_CLOUD_PROJECT")
+            raise InvalidPath(
+                "the Google Cloud project is missing: give pubsub://PROJECT, or set GOOGLE_CLOUD_PROJECT"
+            )
         return str(project)
 
-    def _greet(self, timeout: float) -> None:
-        """See that somebody answers, and that the credentials are good for a token.
+    def _probe(self, timeout: float) -> None:
+        """Make sure that the service answers, and that the credentials are good for a token.
 
         A publish of nothing to nowhere needs no right, does nothing, and is answered by a refusal. (gRPC's own watch on the
         channel's state can hang the interpreter's exit: its thread may hold a lock that the exit waits for.)
@@ -187,10 +189,10 @@ class Clients:
         except Exception as exc:
             if errors.timed_out(exc):
                 raise RecoverableConnectionError(
-                    f"no answer from {self.endpoint} within {timeout:g} s{self._way}"
+                    f"no answer from {self.endpoint} within {timeout:g} s{self._proxy}"
                 ) from exc
             if not errors.is_answer(exc):
-                raise errors.translate(exc, f"connect to {self.endpoint}{self._way}") from exc
+                raise errors.translate(exc, f"connect to {self.endpoint}{self._proxy}") from exc
 
 
 def chunks(items: Sequence[str], size: int = 1000) -> list[Sequence[str]]:

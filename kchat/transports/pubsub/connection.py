@@ -16,9 +16,9 @@ from amqp.exceptions import AMQPError, RecoverableConnectionError
 
 from .channel import Channel
 from .clients import Clients
+from .definitions import Definitions
 from .ownership_labels import Owner
-from .publisher import Publisher
-from .topology import Topology
+from .publishing import Publisher
 
 if TYPE_CHECKING:
     from .options import Options
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 REMEMBERED = 1000
-"""So many messages that were given back are known again when they come back."""
+"""Maximum number of requeued messages that are recognised when they come again."""
 
 Event = Callable[[], bool]
 """What Google's threads report, run by :meth:`Connection.drain_events`; returns whether it reached the application."""
 
 
 class Waker:
-    """Ends the wait of whoever drains events, or the next one. As :class:`kchat.transports.waker.Waker`."""
+    """Ends the wait in ``drain_events``, or the next one. As :class:`kchat.transports.waker.Waker`."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection: Connection | None = connection
@@ -45,7 +45,7 @@ class Waker:
             connection.report(_nothing)
 
     def close(self) -> None:
-        """Wake nobody any more."""
+        """End no more waits."""
         self._connection = None
 
 
@@ -71,7 +71,7 @@ class Connection:
         self.clients = Clients(project, options)
         self.publisher = Publisher(self.clients)
         self._owner = Owner()
-        self.topology = Topology(self.clients, self._owner)
+        self.definitions = Definitions(self.clients, self._owner)
         self.channels: dict[int, Channel] = {}
         self._ids = itertools.count(1)
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
@@ -79,7 +79,7 @@ class Connection:
         self._closed = False
         self._closing_until: float | None = None
         self._skips_remaining = False
-        self._given_back: OrderedDict[str, None] = OrderedDict()
+        self._requeued: OrderedDict[str, None] = OrderedDict()
         self._remembering = threading.Lock()
         self._pid = os.getpid()
 
@@ -109,13 +109,13 @@ class Connection:
         return channel
 
     def report(self, event: Event) -> None:
-        """Have something done by whoever drains events. From any thread."""
+        """Have something done by the thread that drains events. From any thread."""
         self._events.put(event)
 
     def failed(self, error: AMQPError) -> None:
-        """The connection is of no use any more."""
+        """The connection is lost."""
         self._failure = self._failure or error
-        self._owner.leave()
+        self._owner.release()
 
     def drain_events(self, timeout: float | None = None, **_: Any) -> None:
         """Wait for the next message, confirm or failure, and tell the application.
@@ -128,7 +128,7 @@ class Connection:
             amqp.exceptions.AMQPError: what went wrong with a publish, a consumer or the connection.
         """
         self.check()
-        self.topology.settle()
+        self.definitions.create_unbound()
         for channel in list(self.channels.values()):
             if channel.deliver_held():
                 return
@@ -146,23 +146,23 @@ class Connection:
             if event():
                 return
 
-    def note_given_back(self, message_id: str) -> None:
-        """A message goes back to its queue: when it comes again, it is redelivered."""
+    def note_requeued(self, message_id: str) -> None:
+        """Note that a message goes back to its queue: when it comes again, it is redelivered."""
         with self._remembering:
-            self._given_back[message_id] = None
-            if len(self._given_back) > REMEMBERED:
-                self._given_back.popitem(last=False)
+            self._requeued[message_id] = None
+            if len(self._requeued) > REMEMBERED:
+                self._requeued.popitem(last=False)
 
-    def was_given_back(self, message_id: str) -> bool:
+    def was_requeued(self, message_id: str) -> bool:
         """Whether this connection has had that message before."""
-        return message_id in self._given_back
+        return message_id in self._requeued
 
     def is_consumed(self, queue: str) -> bool:
         """Whether a consumer of this connection is on that queue."""
         return any(channel.consumes(queue) for channel in self.channels.values())
 
     def time_to_close(self) -> float:
-        """Seconds left for what is said to the service at the end."""
+        """Seconds left for the requests to the service at the end."""
         if self._skips_remaining:
             return 0.0
         if self._closing_until is None:
@@ -170,7 +170,7 @@ class Connection:
         return max(0.0, self._closing_until - monotonic())
 
     def skip_remaining(self) -> None:
-        """Something that was said at the end went unanswered: nothing more is said, the link may be dead."""
+        """A request at the end went unanswered: no more are sent, the link may be dead."""
         self._skips_remaining = True
 
     def delete_own(self, name: str) -> None:
@@ -179,7 +179,7 @@ class Connection:
         if left <= 0:
             return
         try:
-            self.topology.delete_queue(name, left)
+            self.definitions.delete_queue(name, left)
         except AMQPError as error:
             # Whatever the reason, the subscription expires by itself.
             logger.debug("%s", error)
@@ -198,17 +198,17 @@ class Connection:
             self.publisher.stop(self.time_to_close())
             for channel in list(self.channels.values()):
                 channel.close()
-            for name in self.topology.own_queues():
+            for name in self.definitions.own_queues():
                 self.delete_own(name)
         self.collect()
 
     def collect(self) -> None:
-        """Drop everything without a word to the service."""
+        """Drop everything without telling the service."""
         self._closed = True
         for channel in list(self.channels.values()):
             channel.collect()
         self.channels.clear()
         if self._pid == os.getpid():
-            self._owner.leave()
+            self._owner.release()
             self.publisher.stop(0)
             self.clients.close()

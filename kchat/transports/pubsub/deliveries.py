@@ -12,7 +12,7 @@ from google.pubsub_v1 import types
 
 from .ack_manager import AckManager
 from .arguments import is_expired
-from .consumer import Consumer, Unacked
+from .channel_consumer import ChannelConsumer, Unacked
 from .messages import ROUTING_KEY, Delivery
 from .puller import Puller
 
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 
 
 POLL_SECONDS = 0.05
-"""``basic_get`` and ``queue_purge`` ask an empty queue so often, as long as they wait."""
+"""Seconds between two requests of ``basic_get`` and ``queue_purge`` to an empty queue."""
 
 
 REMEMBERED = 1000
-"""So many runs of delivery tags without acknowledgement are known as such; a consumer alone makes a single one."""
+"""Maximum number of runs of delivery tags without acknowledgement; one consumer alone makes a single one."""
 
 
 class Deliveries:
     """Consumers and unacknowledged messages of one channel.
 
-    One thread drains events, and any other may acknowledge meanwhile, as Celery's result handler does. A lock is held over
-    the books, never over a callback or a request.
+    One thread drains events, and any other may acknowledge meanwhile, as Celery's result handler does. A lock is held while
+    the tables change, never during a callback or a request.
 
     Arguments:
         channel: stands in the deliveries.
@@ -46,11 +46,11 @@ class Deliveries:
         self._channel = channel
         self._connection = connection
         self._clients = connection.clients
-        self._consumers: dict[str, Consumer] = {}
+        self._consumers: dict[str, ChannelConsumer] = {}
         self._acks: dict[str, AckManager] = {}
-        self._books = threading.Lock()
+        self._lock = threading.Lock()
         self._unacked: dict[int, Unacked] = {}
-        self._given: deque[tuple[int, int]] = deque(maxlen=REMEMBERED)
+        self._no_ack_tags: deque[tuple[int, int]] = deque(maxlen=REMEMBERED)
         """The tags that needed no acknowledgement: the first and last of each run."""
         self._tag = 0
         self._limit = 0
@@ -71,12 +71,12 @@ class Deliveries:
     ) -> None:
         """Begin a consumer."""
         acks = self._acks_of(queue.name)
-        consumer = Consumer(tag, queue, callback, on_cancel, acks, no_ack=no_ack, prefetch=prefetch)
+        consumer = ChannelConsumer(tag, queue, callback, on_cancel, acks, no_ack=no_ack, prefetch=prefetch)
         self._consumers[tag] = consumer
         report = self._connection.report
         consumer.puller = Puller(
             self._clients,
-            self._connection.topology.subscription(queue.name),
+            self._connection.definitions.subscription(queue.name),
             0 if no_ack else prefetch or self._limit,
             acks,
             lambda received, size: report(lambda: self._arrived(consumer, received, size)),
@@ -91,37 +91,33 @@ class Deliveries:
                 consumer.puller.widen(count)
         self._wake()
 
-    def _is_full(self, consumer: Consumer) -> bool:
+    def _is_full(self, consumer: ChannelConsumer) -> bool:
         """Whether it gets nothing before something is acknowledged."""
-        with self._books:
+        with self._lock:
             return consumer.is_full or (
                 bool(self._limit) and not consumer.no_ack and len(self._unacked) >= self._limit
             )
 
     def _wake(self) -> None:
-        """Have what waited for room delivered by whoever drains events, who may be asleep."""
+        """Have what waited for an acknowledgement delivered by the thread that drains events, which may be asleep."""
         if any(consumer.held for consumer in list(self._consumers.values())):
             self._connection.report(self.deliver_held)
 
     def _acks_of(self, queue: str) -> AckManager:
         acks = self._acks.get(queue)
         if acks is None:
-            subscription = self._connection.topology.subscription(queue)
+            subscription = self._connection.definitions.subscription(queue)
             report = self._connection.report
-            topology = self._connection.topology
             acks = self._acks[queue] = AckManager(
-                self._clients,
-                subscription,
-                lambda error: report(lambda: self._lost(queue, error)),
-                lambda: topology.renew_lease(queue),
+                self._clients, subscription, lambda error: report(lambda: self._lost(queue, error))
             )
         return acks
 
     # ---- what Google's threads report
 
-    def _arrived(self, consumer: Consumer, received: Any, size: int) -> bool:
+    def _arrived(self, consumer: ChannelConsumer, received: Any, size: int) -> bool:
         if not consumer.active:
-            consumer.acks.give_back([received.ack_id])
+            consumer.acks.requeue([received.ack_id])
             return False
         if consumer.held or self._is_full(consumer):
             consumer.held.append((received, size))
@@ -129,16 +125,16 @@ class Deliveries:
         return self._deliver(consumer, received, size)
 
     def deliver_held(self) -> bool:
-        """Deliver one message that waited for room among the unacknowledged; False when there is none."""
+        """Deliver one message that waited because of the prefetch count; False when there is none."""
         for consumer in list(self._consumers.values()):
             while consumer.held and not self._is_full(consumer):
                 if self._deliver(consumer, *consumer.held.popleft()):
                     return True
         return False
 
-    def _deliver(self, consumer: Consumer, received: Any, size: int) -> bool:
+    def _deliver(self, consumer: ChannelConsumer, received: Any, size: int) -> bool:
         if consumer.puller is not None:
-            consumer.puller.room.leave(size)
+            consumer.puller.flow_control.release(size)
         if not self._is_wanted(consumer.queue, received.message):
             consumer.acks.acknowledge([received.ack_id])
             return False
@@ -160,15 +156,14 @@ class Deliveries:
 
     def _delivery(self, queue: Queue, received: Any, consumer_tag: str | None) -> Delivery:
         message = received.message
-        with self._books:
+        with self._lock:
             self._tag += 1
         attributes = dict(message.attributes)
         info = {
             "exchange": queue.exchange or "",
             "routing_key": attributes.get(ROUTING_KEY) or message.ordering_key or queue.routing_key,
             "delivery_tag": self._tag,
-            "redelivered": received.delivery_attempt > 1
-            or self._connection.was_given_back(message.message_id),
+            "redelivered": received.delivery_attempt > 1 or self._connection.was_requeued(message.message_id),
             "ordering_key": message.ordering_key,
             # Set by the service, also for those that carry no timestamp of their own.
             "publish_time": _published(message),
@@ -178,22 +173,28 @@ class Deliveries:
         return Delivery(self._channel, message.data, attributes, self._tag, info)
 
     def _note(
-        self, delivery: Delivery, received: Any, acks: AckManager, consumer: Consumer | None, *, no_ack: bool
+        self,
+        delivery: Delivery,
+        received: Any,
+        acks: AckManager,
+        consumer: ChannelConsumer | None,
+        *,
+        no_ack: bool,
     ) -> None:
         tag = delivery.delivery_tag
-        with self._books:
+        with self._lock:
             if not no_ack:
                 self._unacked[tag] = Unacked(received.ack_id, acks, consumer, received.message.message_id)
                 if consumer is not None:
                     consumer.unacked += 1
-            elif self._given and self._given[-1][1] == tag - 1:
-                self._given[-1] = (self._given[-1][0], tag)
+            elif self._no_ack_tags and self._no_ack_tags[-1][1] == tag - 1:
+                self._no_ack_tags[-1] = (self._no_ack_tags[-1][0], tag)
             else:
-                self._given.append((tag, tag))
+                self._no_ack_tags.append((tag, tag))
         if no_ack:
             acks.acknowledge([received.ack_id])
 
-    def _ended(self, consumer: Consumer, error: AMQPError) -> bool:
+    def _ended(self, consumer: ChannelConsumer, error: AMQPError) -> bool:
         """The stream of a consumer has ended for good."""
         if not consumer.active:
             return False
@@ -223,35 +224,31 @@ class Deliveries:
         """See :meth:`.channel.Channel.basic_ack`."""
         self._settle(tag, AckManager.acknowledge, multiple=multiple)
 
-    def give_back(self, tag: int, *, multiple: bool) -> None:
+    def requeue(self, tag: int, *, multiple: bool) -> None:
         """See :meth:`.channel.Channel.basic_reject`."""
-        self._settle(tag, self._return, multiple=multiple)
+        self._settle(tag, AckManager.requeue, multiple=multiple)
 
-    def give_back_all(self) -> None:
+    def requeue_all(self) -> None:
         """Give back everything that is not acknowledged."""
-        self.give_back(0, multiple=True)
-
-    @staticmethod
-    def _return(acks: AckManager, ack_ids: list[str]) -> None:
-        acks.give_back(ack_ids)
+        self.requeue(0, multiple=True)
 
     def _settle(self, tag: int, how: Callable[[AckManager, list[str]], None], *, multiple: bool) -> None:
         by_manager: dict[AckManager, list[str]] = {}
-        with self._books:
+        with self._lock:
             if multiple:
                 # In AMQP 0 stands for all of them.
                 tags = [known for known in self._unacked if known <= tag or not tag]
             else:
                 tags = [tag] if tag in self._unacked else []
-            if not tags and tag and not any(first <= tag <= last for first, last in self._given):
+            if not tags and tag and not any(first <= tag <= last for first, last in self._no_ack_tags):
                 raise PreconditionFailed(f"unknown delivery tag {tag}")
             for known in tags:
                 unacked = self._unacked.pop(known)
                 by_manager.setdefault(unacked.acks, []).append(unacked.ack_id)
                 if unacked.consumer is not None:
                     unacked.consumer.unacked -= 1
-                if how is self._return:
-                    self._connection.note_given_back(unacked.message_id)
+                if how is AckManager.requeue:
+                    self._connection.note_requeued(unacked.message_id)
         for acks, ack_ids in by_manager.items():
             how(acks, ack_ids)
         self._wake()
@@ -270,8 +267,8 @@ class Deliveries:
         return None
 
     def purge(self, name: str) -> int:
-        """Throw away what is in a queue; returns how many messages that were."""
-        queue = self._connection.topology.consumed(name)
+        """Remove what is in a queue; returns the number of messages."""
+        queue = self._connection.definitions.consumed(name)
         acks = self._acks_of(name)
         thrown = 0
         for received in self._pull(queue, 1000):
@@ -280,9 +277,9 @@ class Deliveries:
         return thrown
 
     def _pull(self, queue: Queue, at_most: int) -> Iterator[Any]:
-        """Messages, until there is none for ``get_timeout`` seconds."""
-        subscription = self._connection.topology.subscription(queue.name)
-        # A pull that waits, and is given up here, may still take messages there: they would be gone for a while.
+        """Messages, until none came for ``get_timeout`` seconds."""
+        subscription = self._connection.definitions.subscription(queue.name)
+        # A pull that waits, and is cancelled here, may still take messages there: they would be gone for a while.
         request = types.PullRequest(subscription=subscription, max_messages=at_most, return_immediately=True)
         deadline = monotonic() + self._clients.options.get_timeout
         while True:
@@ -304,7 +301,7 @@ class Deliveries:
         if consumer is not None:
             self._leave(consumer)
 
-    def _leave(self, consumer: Consumer) -> None:
+    def _leave(self, consumer: ChannelConsumer) -> None:
         queue = consumer.queue
         goes = queue.exclusive and queue.auto_delete and not self._connection.is_consumed(queue.name)
         consumer.stop(politely=not goes)
@@ -317,7 +314,7 @@ class Deliveries:
         return any(consumer.queue.name == queue for consumer in self._consumers.values())
 
     def forget(self, queue: str) -> None:
-        """The queue is being deleted: end what belongs to it, without a word to the service."""
+        """The queue is being deleted: end what belongs to it, without telling the service."""
         for tag, consumer in list(self._consumers.items()):
             if consumer.queue.name == queue:
                 del self._consumers[tag]
@@ -338,14 +335,14 @@ class Deliveries:
         self._acks.clear()
 
     def drop(self) -> None:
-        """End everything without a word to the service."""
+        """End everything without telling the service."""
         for consumer in self._consumers.values():
             consumer.stop(politely=False)
         self._consumers.clear()
         for acks in self._acks.values():
             acks.drop()
         self._acks.clear()
-        with self._books:
+        with self._lock:
             self._unacked.clear()
 
 

@@ -95,7 +95,7 @@ def is_unreachable(exc: BaseException) -> bool:
 
 
 def is_answer(exc: BaseException) -> bool:
-    """Whether the service itself said this, to somebody whom it knows."""
+    """Whether the service itself said this, to an account that it knows."""
     from google.api_core import exceptions as google
 
     if isinstance(exc, (google.DeadlineExceeded, google.Unauthenticated)) or is_unreachable(exc):

@@ -1,7 +1,7 @@
 """AMQP messages as Pub/Sub messages, and back.
 
 The data of a Pub/Sub message is the body itself. AMQP's basic properties (AMQP 0-9-1 section 1.8) are attributes of the
-same names; application headers are attributes of theirs. A header whose value is no text is JSON under
+same names; application headers are attributes of theirs. A header whose value is not text is JSON under
 ``<name>;json``. A header that would be taken for something else (``content_type``, ``goog...``) stands behind
 ``header.``. One that is longer than an attribute may be (Celery's ``argsrepr`` is) is in parts, ``<name>;1of3`` and so on.
 A message that something else published comes out as it is: known attributes are properties, all others
@@ -176,7 +176,7 @@ def _size(text: str) -> int:
 
 
 def from_attributes(attributes: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Attributes as properties and headers, whoever wrote them; nothing in them is an error."""
+    """Attributes as properties and headers. Anyone may have written them: nothing in them is an error."""
     properties: dict[str, Any] = {}
     headers: dict[str, Any] = {}
     for key, text in _joined(attributes).items():

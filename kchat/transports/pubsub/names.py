@@ -58,7 +58,7 @@ def from_id(identifier: str) -> str | None:
 def queue_topic_id(queue: str) -> str:
     """The id of the topic that stands for the default exchange's binding to ``queue``.
 
-    It is none that an exchange can have, so an exchange and a queue of one name do not meet.
+    No exchange can have it, so an exchange and a queue of one name do not meet.
 
     Raises:
         ValueError: as :func:`to_id`.

@@ -18,15 +18,15 @@ class Options:
             ``connect_timeout`` comes before it.
         confirm_timeout: for the answer to a publish, all tries together. Google's client tries for 600 s.
         close_timeout: for everything that is said to the service at the end, together.
-        heartbeat: a consumer asks the service for a sign of life when it has heard nothing for so long; 0 for never.
+        heartbeat: silence after which a consumer sends the service a request to see whether it is alive; 0 for never.
             Kombu's own ``heartbeat`` comes before it.
-        ack_deadline: for so long a delivered message is ours before the service gives it to somebody else; it is
+        ack_deadline: how long a delivered message is ours before the service delivers it to another client; it is
             extended while we hold it. After a cut connection it is what the rest of an ordering key may have to wait
             for. 10 to 600 (https://cloud.google.com/pubsub/docs/lease-management).
-        get_timeout: ``basic_get`` waits so long for a message before it says that there is none.
+        get_timeout: how long ``basic_get`` waits for a message before it returns ``None``.
         max_messages: messages that a consumer without a prefetch limit holds before the application has them.
         max_bytes: bytes of the same.
-        topic_retention: topics that this connection creates keep their messages for so long, 0 or 600 to 2,678,400;
+        topic_retention: how long topics that this connection creates keep their messages, 0 or 600 to 2,678,400;
             Google charges for it (https://cloud.google.com/pubsub/docs/topic-properties#message_retention).
         api_endpoint: a regional endpoint such as ``europe-west1-pubsub.googleapis.com:443``. Default: the global one.
     """
@@ -44,14 +44,14 @@ class Options:
 
     @classmethod
     def read(cls, given: Mapping[str, Any], **preferred: float | None) -> Options:
-        """Take what is known out of Kombu's ``transport_options``; what is not known belongs to somebody else.
+        """Take the options of this transport out of Kombu's ``transport_options``, and ignore the others.
 
         Arguments:
             given: the options; text, as in a URL's query, is converted.
             preferred: values that come before those; ``None`` and 0 mean none.
 
         Raises:
-            ValueError: a value is no number, or out of its range.
+            ValueError: a value is not a number, or out of its range.
         """
         values: dict[str, Any] = {}
         for field in fields(cls):
@@ -62,9 +62,11 @@ class Options:
             try:
                 values[field.name] = kind(value)  # type: ignore[misc]  # all have defaults
             except (TypeError, ValueError) as exc:
-                raise ValueError(f"transport option {field.name}: {value!r} is no {kind.__name__}") from exc
+                raise ValueError(
+                    f"transport option {field.name}: {value!r} is not a valid {kind.__name__}"
+                ) from exc
             if kind is not str and not 0 <= values[field.name] < float("inf"):
-                raise ValueError(f"transport option {field.name}: {value!r} is negative, or no number")
+                raise ValueError(f"transport option {field.name}: {value!r} is negative, or not a number")
         if not 10 <= values.get("ack_deadline", cls.ack_deadline) <= 600:
             raise ValueError("transport option ack_deadline: 10 to 600 seconds")
         return cls(**values)

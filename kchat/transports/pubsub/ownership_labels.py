@@ -1,16 +1,13 @@
-"""Whose a subscription is, and whether that process still lives: labels on the subscription.
+"""Labels on a subscription that say which connection owns it, so that the kernel can tell whether the owner is alive.
 
-Pub/Sub does not tell who pulls. So a subscription that is one process's own carries
+Pub/Sub does not tell which clients pull. So the subscription of an exclusive queue carries
 
 * ``kchat-host``: a hash of the machine, its boot, and the process's PID namespace (so of the container);
 * ``kchat-process``: the PID and when that process was started, so that a reused PID is told apart;
-* ``kchat-connection``: which connection of that process, since an exclusive queue is one connection's (AMQP 0-9-1
-  section 1.7.2.1, ``exclusive``);
-* ``kchat-lease``: until when it is to be taken for alive, in UNIX seconds, renewed by its live owner.
+* ``kchat-connection``: which connection of that process, since an exclusive queue belongs to one connection (AMQP 0-9-1
+  section 1.7.2.1, ``exclusive``).
 
-On the same host, the kernel tells whether the process lives. Elsewhere the lease does. The lease is not there before
-a renewal has succeeded: whoever may create subscriptions but not update them has none, and is never taken for dead by
-another host. The same is so on the emulator, which cannot update labels.
+An owner on another host, or in another container, is never taken for dead: its subscription expires after a day.
 
 Labels take lower case letters, digits, ``-`` and ``_``, up to 63
 (https://cloud.google.com/pubsub/docs/create-topic#properties_of_a_topic).
@@ -21,7 +18,6 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-import time
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,40 +29,24 @@ if TYPE_CHECKING:
 APP = {"app": "kchat"}
 """The label of everything that this transport creates."""
 
-LEASE_SECONDS = 600
-"""How long a subscription counts as alive after its owner's last renewal, in seconds.
-
-Pub/Sub keeps an own subscription's messages for ten minutes, so an owner that was away for longer has missed some anyway.
-"""
-
-RENEWAL_SECONDS = 180
-"""Seconds between two renewals: two may fail, and the lease still holds."""
-
-RENEWAL_TIMEOUT = 1.0
-"""Seconds for the answer. Whoever renews also looks after the heartbeat, which cannot wait for longer."""
-
-FIRST_RENEWAL_SECONDS = 1.0
-"""The lease is first set so long after the start, off the path of whoever waits for the subscriber."""
-
 HOST = "kchat-host"
 PROCESS = "kchat-process"
 CONNECTION = "kchat-connection"
-LEASE = "kchat-lease"
 
 
 class Owner:
     """One connection, as the owner of its exclusive queues.
 
     Attributes:
-        name: no other connection's, of this process or another.
+        name: unique to this connection.
     """
 
     def __init__(self) -> None:
         self.name = uuid.uuid4().hex
         _open[self.name] = self
 
-    def leave(self) -> None:
-        """The connection is closed or lost: what it owned may be taken over. Safe to repeat."""
+    def release(self) -> None:
+        """The connection is closed or lost: others may take over what it owned. Safe to repeat."""
         _open.pop(self.name, None)
 
 
@@ -75,7 +55,7 @@ _open: WeakValueDictionary[str, Owner] = WeakValueDictionary()
 
 
 def own_labels(owner: Owner | None = None) -> dict[str, str]:
-    """The labels of this process's own subscription, still without a lease.
+    """The labels of an exclusive queue's subscription.
 
     Arguments:
         owner: the connection that it belongs to. Default: none in particular.
@@ -84,13 +64,8 @@ def own_labels(owner: Owner | None = None) -> dict[str, str]:
     return labels if owner is None else {**labels, CONNECTION: owner.name}
 
 
-def with_lease(labels: Mapping[str, str]) -> dict[str, str]:
-    """The same labels with a lease that begins now."""
-    return {**labels, LEASE: str(int(time.time()) + LEASE_SECONDS)}
-
-
 def is_own(labels: Mapping[str, str]) -> bool:
-    """Whether these labels are of a subscription that belongs to one process, whoever's."""
+    """Whether these labels are of an exclusive queue's subscription, of any process."""
     return all(labels.get(key) == value for key, value in APP.items()) and PROCESS in labels
 
 
@@ -101,21 +76,15 @@ def is_mine(labels: Mapping[str, str], owner: Owner | None = None) -> bool:
 
 
 def why_dead(labels: Mapping[str, str]) -> str:
-    """Why the owner is known to be gone; empty while it lives, or while that cannot be told."""
+    """Why the owner is known to be gone; empty while it is alive, or while that cannot be known."""
     pid, _, started = labels.get(PROCESS, "").partition("-")
-    if not pid.isdigit() or not started.isdigit():
+    if not pid.isdigit() or not started.isdigit() or labels.get(HOST) != host():
         return ""
-    if labels.get(HOST) == host():
-        if not _lives(int(pid), int(started)):
-            return f"its process {pid} on this host has ended"
-        connection = labels.get(CONNECTION)
-        if int(pid) == os.getpid() and connection is not None and connection not in _open:
-            return "its connection, of this process, is closed"
-        return ""
-    lease = labels.get(LEASE, "")
-    if lease.isdigit() and int(lease) < time.time():
-        ago = int(time.time()) - int(lease)
-        return f"its lease, on another host, ran out {ago // 60} minutes ago"
+    if not _is_alive(int(pid), int(started)):
+        return f"its process {pid} on this host has ended"
+    connection = labels.get(CONNECTION)
+    if int(pid) == os.getpid() and connection is not None and connection not in _open:
+        return "its connection, of this process, is closed"
     return ""
 
 
@@ -144,7 +113,7 @@ def _started(pid: int) -> int | None:
     return None if fields[0] in {"Z", "X"} else int(fields[19])
 
 
-def _lives(pid: int, started: int) -> bool:
+def _is_alive(pid: int, started: int) -> bool:
     if platform.system() == "Linux":
         now = _started(pid)
         return now is not None and (not started or now == started)

@@ -1,4 +1,4 @@
-"""The proxy through which gRPC goes, for errors: who set it, for the web, may not think of it here.
+"""The proxy that gRPC goes through, for errors: it may have been set for the web alone.
 
 https://github.com/grpc/grpc/blob/master/doc/environment_variables.md
 """
@@ -12,7 +12,7 @@ _PROXIES = ("grpc_proxy", "https_proxy", "http_proxy")
 _EXCEPTIONS = ("no_grpc_proxy", "no_proxy")
 
 
-def way_to(endpoint: str) -> str:
+def note(endpoint: str) -> str:
     """`` through the proxy in https_proxy, proxy.example:3128``, or nothing where gRPC goes straight there.
 
     Arguments:

@@ -1,4 +1,4 @@
-"""Streaming pull: the service's messages, one after the other, as fast as somebody takes them."""
+"""Streaming pull: the service's messages, one after the other, as fast as they are taken."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
     from .ack_manager import AckManager
 
-LAST_WORDS = 0.2
+STREAM_CLOSE_TIMEOUT = 0.2
 """Seconds that the service has to end a stream in good order, so that what is under way can be given back."""
 
 
-class Room:
-    """Bounds what is here and not yet with the application, in messages and bytes.
+class FlowControl:
+    """Limits what was received and is not yet with the application, in messages and bytes.
 
     Arguments:
-        messages: at most so many.
-        size: at most so many bytes; one message may be larger.
+        messages: maximum number.
+        size: maximum of bytes; one message may be larger.
     """
 
     def __init__(self, messages: int, size: int) -> None:
@@ -41,8 +41,8 @@ class Room:
         self._open = True
         self._limit = messages
 
-    def enter(self, size: int) -> bool:
-        """Wait for room, and take it. False when nobody will make room any more."""
+    def acquire(self, size: int) -> bool:
+        """Wait until a message of this size fits; False once closed."""
         with self._changed:
             self._changed.wait_for(
                 lambda: (
@@ -53,15 +53,15 @@ class Room:
             self._bytes -= size
             return self._open
 
-    def leave(self, size: int) -> None:
-        """One that had entered is with the application now."""
+    def release(self, size: int) -> None:
+        """A message of this size is with the application now."""
         with self._changed:
             self._free += 1
             self._bytes += size
             self._changed.notify_all()
 
     def widen(self, messages: int) -> None:
-        """Let so many messages in at least."""
+        """Let in at least this many messages."""
         with self._changed:
             more = max(0, messages - self._limit)
             self._free += more
@@ -69,7 +69,7 @@ class Room:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Let nobody wait any more."""
+        """End all waits."""
         with self._changed:
             self._open = False
             self._changed.notify_all()
@@ -81,13 +81,13 @@ class Puller:
     Arguments:
         clients: of the connection.
         subscription: its full name.
-        prefetch: the service shall send no more than so many that are not acknowledged; 0 for the option's
+        prefetch: maximum number of unacknowledged messages that the service shall send; 0 for the option's
             ``max_messages``. (The emulator does not count, and sends all that there is. What it has sent is read all the
             same, as far as ``max_messages`` go: the deadline of what nobody has read is not extended, and it is sent
-            again, here or to somebody else.)
-        acks: told of what arrives, and of what is not wanted any more.
+            again, here or to another client.)
+        acks: told of what arrives, and of what is no longer wanted.
         deliver: takes each message, in order, in this object's thread.
-        failed: told once, in this object's thread, why there will be no more messages.
+        failed: told once, in this object's thread, why no more messages will come.
     """
 
     def __init__(
@@ -105,7 +105,9 @@ class Puller:
         self._acks = acks
         self._deliver = deliver
         self._failed = failed
-        self.room = Room(max(self._limit, clients.options.max_messages), clients.options.max_bytes)
+        self.flow_control = FlowControl(
+            max(self._limit, clients.options.max_messages), clients.options.max_bytes
+        )
         self._stopped = threading.Event()
         self._requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._call: Any = None
@@ -117,18 +119,18 @@ class Puller:
         """Take no more messages. What was received and not delivered is given back.
 
         Arguments:
-            politely: let the service end the stream, for :data:`LAST_WORDS` at most; else break it off.
+            politely: let the service end the stream, for :data:`STREAM_CLOSE_TIMEOUT` at most; else break it off.
         """
         self._stopped.set()
-        self.room.close()
+        self.flow_control.close()
         self._requests.put(None)
         if politely:
-            self._thread.join(LAST_WORDS)
+            self._thread.join(STREAM_CLOSE_TIMEOUT)
         if self._call is not None:
             self._call.cancel()
 
     def widen(self, prefetch: int) -> None:
-        """The service shall send so many; a stream's limit is for all its life, so there has to be another one.
+        """Let the service send this many; a stream's limit never changes, so this opens another one.
 
         Never narrower, and wider by half at least, so that a limit that grows by one again and again opens few streams. The
         emulator does not count, and does not notice that a stream was ended.
@@ -137,7 +139,7 @@ class Puller:
         if self._clients.emulator or wanted <= self._limit:
             return
         self._limit = max(wanted, self._limit * 3 // 2)
-        self.room.widen(self._limit)
+        self.flow_control.widen(self._limit)
         self._requests.put(None)
 
     def _run(self) -> None:
@@ -156,7 +158,7 @@ class Puller:
                 continue
             failing_since = failing_since or now
             # The emulator ends no stream by itself, and does not notice that one was cut: it goes on delivering to it.
-            # Only a new subscription gets anything then, and whoever drains events is told to see to that.
+            # Only a new subscription gets anything then, and the thread that drains events is told to see to that.
             patience = 0.0 if self._clients.emulator else self._clients.options.connect_timeout
             if not errors.is_transient(error) or now - failing_since >= patience:
                 self._failed(errors.translate(error, f"receive from {self._subscription.rpartition('/')[2]}"))
@@ -193,7 +195,7 @@ class Puller:
         except ValueError as exc:
             lost: Exception = RecoverableConnectionError(str(exc))  # the gRPC channel was closed
             return lost
-        except Exception as exc:  # noqa: BLE001 - told to the application, who would otherwise wait for ever
+        except Exception as exc:  # noqa: BLE001 - told to the application, which would otherwise wait for ever
             return exc
         finally:
             requests.put(None)
@@ -203,7 +205,7 @@ class Puller:
         received = self._acks.hold(received)
         for position, message in enumerate(received):
             size = len(message.message.data)
-            if self._stopped.is_set() or not self.room.enter(size):
-                self._acks.give_back([unwanted.ack_id for unwanted in received[position:]])
+            if self._stopped.is_set() or not self.flow_control.acquire(size):
+                self._acks.requeue([unwanted.ack_id for unwanted in received[position:]])
                 return
             self._deliver(message, size)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from amqp.exceptions import AccessRefused
 
@@ -11,7 +11,7 @@ from kchat.transports import room
 from kchat.transports.room import Place, is_there
 
 if TYPE_CHECKING:
-    from kchat.transports.protocols import Channel
+    from kchat.transports.protocols import Channel, Queue
 
 
 class RoomPolicy(room.RoomPolicy):
@@ -19,7 +19,7 @@ class RoomPolicy(room.RoomPolicy):
 
     separator = "-"
 
-    def take_durable_place(self, channel: Channel, queues: Sequence[Any], *, look: bool) -> Place:
+    def take_durable_place(self, channel: Channel, queues: Sequence[Queue], *, look: bool) -> Place:
         """A durable queue that somebody else has made may be all that an account can use."""
         try:
             return super().take_durable_place(channel, queues, look=look)

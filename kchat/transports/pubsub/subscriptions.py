@@ -1,4 +1,4 @@
-"""Queues as subscriptions: created, compared with what is there, taken over from the dead, kept alive."""
+"""Queues as subscriptions: created, compared with what exists, taken over from dead owners."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ logger = logging.getLogger(__name__)
 _DELETED_TOPIC = "_deleted-topic_"
 
 _TRIES = 5
-"""How often a subscription is created that others delete in between, before it is theirs."""
+"""Maximum number of attempts to create a subscription that others keep deleting."""
 
 
 EMULATOR_FORGETS = 1.0
-"""Seconds until the emulator has ended the streams of a deleted subscription.
+"""Seconds in which the emulator ends the streams of a deleted subscription.
 
 A new one of the same name is served to the dead owner's stream before that: with no pause, 7 of 8 got nothing within 3 s.
 """
@@ -50,16 +50,16 @@ class Subscriptions:
         return self._clients.subscription(bindings.to_id(name))
 
     def get(self, name: str) -> types.Subscription:
-        """What is there under a queue's name.
+        """The subscription of a queue.
 
         Raises:
-            amqp.exceptions.NotFound: nothing.
+            amqp.exceptions.NotFound: it does not exist.
         """
         request = types.GetSubscriptionRequest(subscription=self.path(name))
         return self._clients.call(self._clients.subscriber.get_subscription, request, f"find queue {name}")
 
     def create(self, queue: Queue, topic: str) -> None:
-        """Create a queue's subscription, unless it is there.
+        """Create a queue's subscription, unless it exists.
 
         Arguments:
             queue: as declared and bound.
@@ -87,23 +87,23 @@ class Subscriptions:
             except AccessRefused:
                 if queue.exclusive:
                     raise ResourceLocked(
-                        f"queue {queue.name!r} exists, and is not this connection's"
+                        f"queue {queue.name!r} exists, and does not belong to this connection"
                     ) from None
-                return  # whoever may not look takes it as it is
-            if not self.took_over(queue, found):
+                return  # without the right to look, it is taken as it is
+            if not self.take_over(queue, found):
                 self._compare(queue, found, topic)
                 return
         else:
-            raise ResourceLocked(f"queue {queue.name!r} is created and deleted by somebody else all the time")
+            raise ResourceLocked(f"queue {queue.name!r} is created and deleted by others all the time")
         queue.owned, queue.foreign = queue.exclusive, False
         if since is not None:
             self._seek(queue, float(since))
-        self._tell_of_rounding(queue)
+        self._log_rounding(queue)
 
-    def took_over(self, queue: Queue, found: types.Subscription) -> bool:
-        """Delete what a dead owner has left under this name: with its owner, an exclusive queue ends.
+    def take_over(self, queue: Queue, found: types.Subscription) -> bool:
+        """Delete what a dead owner has left under this name: an exclusive queue ends with its owner.
 
-        A name that a living process uses again and again, as a Celery worker does, would stay locked for a day.
+        A name that is used again and again, as by a Celery worker, would stay locked for a day.
         """
         if not ownership_labels.is_own(found.labels) or ownership_labels.is_mine(found.labels, self._owner):
             return False
@@ -124,7 +124,7 @@ class Subscriptions:
         self.check_owner(queue, found)
         if found.topic == _DELETED_TOPIC:
             raise PreconditionFailed(
-                f"queue {queue.name!r} belongs to an exchange that was deleted, and gets nothing any more: delete it"
+                f"queue {queue.name!r} belongs to an exchange that was deleted, and gets no more messages: delete it"
             )
         if found.topic != topic or (found.filter or "") != queue.filter:
             raise PreconditionFailed(
@@ -170,7 +170,7 @@ class Subscriptions:
                 )
 
     @staticmethod
-    def _tell_of_rounding(queue: Queue) -> None:
+    def _log_rounding(queue: Queue) -> None:
         expires = queue.times.expires
         if expires is not None and expires < SHORTEST_EXPIRY.total_seconds() * 1000:
             logger.info(
@@ -185,9 +185,7 @@ class Subscriptions:
                 self._clients.publisher.get_topic, types.GetTopicRequest(topic=topic), f"find {topic}"
             )
             if not found.message_retention_duration:
-                raise NotSupported(
-                    f"{queue.exchange} keeps no messages for those who come later: its topic has no message retention"
-                )
+                raise NotSupported(f"{queue.exchange} has no history: its topic has no message retention")
 
     def _seek(self, queue: Queue, since: float) -> None:
         moment = datetime.fromtimestamp(since, UTC)
@@ -200,24 +198,3 @@ class Subscriptions:
             with suppress(AMQPError):
                 self._clients.call(self._clients.subscriber.delete_subscription, gone, f"delete {queue.name}")
             raise
-
-    def renew_lease(self, queue: Queue, topic: str) -> None:
-        """Say that a queue of our own is alive, where this account may say so; the emulator has no words for it."""
-        request = types.UpdateSubscriptionRequest(
-            subscription=types.Subscription(
-                name=self.path(queue.name),
-                topic=topic,
-                labels=ownership_labels.with_lease(bindings.labels_of(queue, self._owner)),
-            ),
-            update_mask={"paths": ["labels"]},
-        )
-        try:
-            self._clients.call(
-                self._clients.subscriber.update_subscription,
-                request,
-                f"renew {queue.name}",
-                ownership_labels.RENEWAL_TIMEOUT,
-            )
-        except AMQPError as error:
-            # Without a lease it is never taken for dead by another host, see owners. Nothing else depends on it.
-            logger.debug("%s", error)

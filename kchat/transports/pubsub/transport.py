@@ -19,13 +19,13 @@ headers are attributes, so that any Pub/Sub client can read it and write one.
   its messages. The property ``ordering_key`` sets an ordering key of your own.
 * ``basic_publish`` returns when the service has the message. After ``confirm_select`` it returns at once, and
   ``channel.events["basic_ack"]`` is called by ``drain_events``; a refusal is raised there.
-* An exclusive queue is one connection's, refused to all others (405), and deleted with its connection, with ``auto_delete``
-  with its last consumer. If that could not be, whoever declares it next takes it over as soon as its owner is known to be
-  dead (:mod:`kchat.transports.pubsub.ownership_labels`), :mod:`kchat.transports.pubsub.sweep` finds it, or it
-  expires after a day. A shared queue with ``auto_delete`` is left to expire after a day without consumers: who else
-  consumes from it is not told.
+* An exclusive queue belongs to one connection, is refused to all others (405), and is deleted with its connection, with
+  ``auto_delete`` with its last consumer. If that failed, the next connection to declare it takes it over as soon as its
+  owner is known to be dead (:mod:`kchat.transports.pubsub.ownership_labels`), :mod:`kchat.transports.pubsub.sweep`
+  finds it, or it expires after a day. A shared queue with ``auto_delete`` is left to expire after a day without
+  consumers: Pub/Sub does not tell who else consumes from it.
 * The queue argument ``x-history-since`` (UNIX seconds) begins a new queue with what its topic retains since then.
-* A queue has one binding. Not to be had, and refused: the queue arguments in
+* A queue has one binding. Not supported, and refused: the queue arguments in
   :data:`kchat.transports.pubsub.arguments.LACKS`, bindings between exchanges, unbinding, deleting a queue only if it is
   empty or unused, exclusive consumers.
 * One thread may drain events while others acknowledge, publish and declare on the same connection.
@@ -75,7 +75,7 @@ class Transport(BaseTransport):
     """The transport; see this module's documentation."""
 
     default_port = None
-    # Kombu's name for this kind of broker. Celery goes by it: its events take a fanout exchange in place of a topic one.
+    # Kombu's name for this kind of broker. Celery goes by it: its events use a fanout exchange instead of a topic one.
     driver_type = "gcpubsub"
     driver_name = "google-cloud-pubsub"
 
@@ -100,7 +100,7 @@ class Transport(BaseTransport):
 
         Raises:
             kchat.transports.pubsub.errors.MissingDriver: google-cloud-pubsub is not installed.
-            kchat.transports.pubsub.errors.NoCredentials: there are no Application Default Credentials.
+            kchat.transports.pubsub.errors.NoCredentials: Application Default Credentials are missing.
             amqp.exceptions.RecoverableConnectionError: nothing answers there within the connect timeout.
             amqp.exceptions.InvalidPath: no project is named anywhere.
         """

@@ -87,7 +87,7 @@ class Channel(kombu_redis.Channel):
         mandatory: bool = False,
         **_: Any,
     ) -> None:
-        """Publish, and return when the server has counted who got it.
+        """Publish, and return when the server has counted the receivers.
 
         Raises:
             redis.exceptions.TimeoutError: no answer within ``socket_timeout``; it may have been published.
@@ -102,7 +102,7 @@ class Channel(kombu_redis.Channel):
         finally:
             self._answer_by = None
         if not isinstance(receivers, int):
-            raise InvalidResponse("its answer to PUBLISH is no number")
+            raise InvalidResponse("its answer to PUBLISH is not a number")
         if mandatory and not receivers:
             error = ChannelError("nobody listens to it", reply_code=_NO_ROUTE)
             for callback in list(self.events["basic_return"]):
@@ -120,7 +120,7 @@ class Channel(kombu_redis.Channel):
     ) -> Any:
         """Declare a queue. See Kombu's.
 
-        An exclusive one is nobody else's, so there is nothing to count in the server; who may only subscribe may not.
+        Nobody else uses an exclusive one, so there is nothing to count in the server, which takes another right.
         """
         if not (exclusive and queue and not passive):
             return super().queue_declare(queue, passive=passive, exclusive=exclusive, **kwargs)

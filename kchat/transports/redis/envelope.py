@@ -19,8 +19,8 @@ _NOT_ITS_TYPE: Final = (ValueError, TypeError, LookupError, AttributeError, Arit
 
 _LARGE: Final = 1 << 20
 _MOST_VALUES: Final = 100_000
-"""Over so many bytes JSON is looked at before it is read: values take many times their size, and an emoji makes all of a
-text four times as large. Kombu's envelopes are ASCII, with a handful of values; bodies are in base 64."""
+"""Above this size, in bytes, JSON is checked before it is parsed: values take many times their size, and an emoji makes all
+of a text four times as large. Kombu's envelopes are ASCII, with a handful of values; bodies are in base 64."""
 
 
 def unwrap(data: bytes) -> dict[str, Any]:
@@ -94,7 +94,7 @@ class Message(virtual.Message):
         self.headers = payload.get("headers") or {}
 
     def _decode(self) -> Any:
-        # Who asks for the decoded payload wants it decompressed as well.
+        # A caller that asks for the decoded payload wants it decompressed as well.
         compression = self.headers.get("compression")
         body = decompress(self.body, compression) if compression else self.body
         return decode(body, self.content_type, self.content_encoding, accept=self.accept)

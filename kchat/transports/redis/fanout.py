@@ -1,4 +1,4 @@
-"""The queues of one connection that are bound to fanout exchanges: what has arrived for them, and who gets it."""
+"""The queues of one connection that are bound to fanout exchanges: what has arrived for them, and their consumers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class FanoutQueue:
 
     Arguments:
         name: of the queue.
-        options: it keeps so many messages at most, the newest.
+        options: the maximum number of messages that it keeps, the newest.
     """
 
     __slots__ = ("arrived", "auto_delete", "consumers", "name", "topics")
@@ -180,7 +180,7 @@ class Fanout:
         with self._lock:
             for queue in list(self._queues.values()):
                 if any(each.channel is channel for each in queue.consumers):
-                    with suppress(RedisError):  # whoever drains is told of a lost subscription
+                    with suppress(RedisError):  # the draining thread is told of a lost subscription
                         self._end(queue, lambda each: each.channel is channel)
 
     def _end(self, queue: FanoutQueue, whose: Callable[[Consumer], bool]) -> None:
@@ -234,7 +234,7 @@ class Fanout:
 
     def _sort_in(self, topic: Topic, data: bytes) -> None:
         for queue in self._bound.get(topic, ()):
-            # Opened for each: who gets it may change it.
+            # Unwrapped for each queue: a consumer may change it.
             queue.arrived.append(envelope.unwrap(data))
 
     # ---- waiting

@@ -44,7 +44,7 @@ Until = Callable[[], "float | None"]
 
 
 class Buffer:
-    """What has come from the server and was not taken yet, in place of redis-py's ``SocketBuffer``.
+    """What has come from the server and was not taken yet, instead of redis-py's ``SocketBuffer``.
 
     Arguments:
         sock: connected.
@@ -63,7 +63,7 @@ class Buffer:
         self._ends: float | None = None
 
     def begin(self, timeout: float | None) -> None:
-        """The next reply may take so many seconds, and what a slow link needs for its bytes."""
+        """Limit the time for the next reply: this many seconds, and what a slow link needs for its bytes."""
         self._ends = None if timeout is None else monotonic() + timeout
 
     def can_read(self, timeout: float = 0) -> bool:
@@ -90,7 +90,7 @@ class Buffer:
         return line
 
     def text(self, size: int) -> bytes:
-        """A text of so many bytes, or the first :data:`KEPT` of them, without what ends it."""
+        """A text of this many bytes, or the first :data:`KEPT` of them, without its end."""
         kept, missing = bytearray(), size + 2
         while missing:
             if self._at == len(self._data):
@@ -151,7 +151,7 @@ class Parser(_RESP2Parser):
 
     @contextmanager
     def within(self, seconds: float | None) -> Iterator[None]:
-        """A block in which all replies together may take so many seconds; ``None`` for no limit of its own."""
+        """A block that limits the seconds that all its replies together may take; ``None`` for no limit of its own."""
         before = self._within
         if seconds is not None:
             ends = monotonic() + seconds

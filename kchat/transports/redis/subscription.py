@@ -19,7 +19,7 @@ _MOST_EARLIER_BYTES = 16 * 1024 * 1024
 """Messages of earlier subscriptions, and their bytes, that may come before a new one is confirmed."""
 
 _LOOKS = 100
-"""Replies that are no messages, at most, before whoever asks for one gets to look at the clock."""
+"""Maximum number of replies other than messages before the caller looks at the clock again."""
 
 
 class Topic(NamedTuple):
@@ -34,7 +34,7 @@ class Subscription:
 
     Arguments:
         connection: of redis-py, with ``protocol=2``, not connected yet.
-        silence: seconds without a word from the server after which it is asked for one; after as many again the
+        silence: seconds of silence after which the server is sent a PING; after as many again the
             connection is lost. 0 for never.
 
     Raises:
@@ -54,7 +54,7 @@ class Subscription:
 
     def _socket(self) -> Any:
         # redis-py would connect again, to a server that knows of no subscriptions, and say nothing.
-        sock = self._connection._sock  # noqa: SLF001 - there is no public way to it, nor to ask whether it is there
+        sock = self._connection._sock  # noqa: SLF001 - redis-py has no public way to it, nor to learn whether it exists
         if sock is None:
             raise RedisConnectionError("the subscription is lost")
         return sock
@@ -124,7 +124,7 @@ class Subscription:
         return since + self._silence - monotonic()
 
     def close(self) -> None:
-        """Hang up, without a word."""
+        """Close the connection without telling the server."""
         self._connection.disconnect()
 
     def _send(self, *words: str | bytes) -> None:

@@ -1,12 +1,15 @@
-"""TLS for redis-py by whoever gives Kombu ``ssl={"tls": ...}``: as for AMQP, see :mod:`kchat.transports.amqp.transport`."""
+"""TLS for redis-py by the object in Kombu's ``ssl={"tls": ...}``, as for AMQP: :mod:`kchat.transports.amqp.transport`."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from redis.connection import Connection, SSLConnection
 
 from .replies import Bounded
+
+if TYPE_CHECKING:
+    from kchat.transports.protocols import Tls
 
 
 class PlainConnection(Bounded, Connection):
@@ -17,12 +20,12 @@ class TlsConnection(Bounded, SSLConnection):
     """redis-py's connection with TLS, the TLS itself left to ``tls`` where that is given.
 
     Arguments:
-        tls: has a method ``wrap(socket, server_hostname, timeout)``; :class:`kchat.config.tls.TlsOptions` is one. Default:
+        tls: what to trust and whom to be. Default:
             redis-py's own ``ssl_...`` options.
         more: as of :class:`redis.connection.SSLConnection`.
     """
 
-    def __init__(self, *, tls: Any = None, **more: Any) -> None:
+    def __init__(self, *, tls: Tls | None = None, **more: Any) -> None:
         super().__init__(**more)
         self._tls = tls
 

@@ -8,7 +8,7 @@ are Kombu's own code. Fanout, which is Redis's publish and subscribe, differs in
 * A queue belongs to the connection: what one of its channels has declared, another may consume from.
 * All queues that are bound to an exchange get all its messages, also those of one channel; Kombu's last one takes them.
 * A lost subscription raises out of ``drain_events``. Kombu subscribes again and says nothing, though what was
-  published meanwhile is gone. A link that is dead without a word is noticed by ``PING``.
+  published meanwhile is gone. A link that died silently is noticed by ``PING``.
 * Anything that is published is a message. What Kombu has not wrapped arrives as its bare bytes, with no properties;
   Kombu drops it, or raises.
 * With ``mandatory``, ``basic_return`` callbacks are told when ``PUBLISH`` reached nobody.
@@ -22,7 +22,7 @@ Features
 * Type: Virtual
 * Supports Direct: Yes
 * Supports Topic: Yes
-* Supports Fanout: Yes (not stored: who does not listen misses it)
+* Supports Fanout: Yes (not stored: clients that are away miss it)
 * Supports Priority: Yes, but not on fanout queues; 0 is the highest, as with Kombu's
 * Supports TTL: *No*, neither of a message (``expiration``) nor of a queue's messages (``message_ttl``): both are ignored,
   as Kombu's transport does. ``expires`` of a queue is honoured, but not of a fanout queue.
@@ -49,8 +49,8 @@ Those of Kombu's transport. These have another meaning or default:
 * ``health_check_interval``: seconds of silence after which a subscription is checked; after as many again without an
   answer it is lost. Default 25; 0 for never.
 * ``socket_timeout``: seconds to wait for the server's answer. Default 10; Kombu waits for ever.
-* ``max_unread``: so many messages are kept for a fanout queue that nobody reads, the newest. Default 10,000, or the
-  queue's own ``x-max-length``.
+* ``max_unread``: maximum number of messages that are kept for a fanout queue that nobody reads, the newest. Default
+  10,000, or the queue's own ``x-max-length``.
 """
 
 
@@ -76,7 +76,7 @@ from .channel import Channel
 from .fanout import Fanout
 
 _LONGEST_WAIT = 1.0
-"""Seconds of one wait in C, so that who waits for ever can still be interrupted on every system."""
+"""Seconds of one wait in C, so that an endless wait can still be interrupted on every system."""
 
 
 class _Channels(set[Any]):
@@ -144,7 +144,7 @@ class Transport(kombu_redis.Transport):
                 raise TimeoutError("woken")
 
     def waker(self, connection: Any) -> Waker:
-        """What ends :meth:`drain_events` early, from any thread. Whoever closes the connection closes it."""
+        """What ends :meth:`drain_events` early, from any thread. Close it with the connection."""
         self._waker = Waker()
         return self._waker
 

@@ -31,9 +31,6 @@ class Place(abc.ABC):
     name: ClassVar[str]
     """Of the transport, as in the registry."""
 
-    across_processes: ClassVar[bool] = True
-    """Whether processes can meet there. Where not, one process plays all the parts."""
-
     no_history: ClassVar[str] = ""
     """Why this broker, unlike others that its transport reaches, keeps no history. A declared ability alone is not asked."""
 
@@ -43,6 +40,9 @@ class Place(abc.ABC):
     history_options: ClassVar[tuple[str, ...]] = ("--last", "2")
     """Options of ``kchat subscribe`` that begin with the last two messages, or with all."""
 
+    sends: ClassVar[int] = 400
+    """How many messages each of eight threads sends at once: as many as a slow broker takes within seconds."""
+
     def __init__(self, way: Way) -> None:
         self.way = way
 
@@ -50,6 +50,11 @@ class Place(abc.ABC):
     def info(self) -> Transport:
         """The registry's line."""
         return TRANSPORTS[self.name]
+
+    @property
+    def across_processes(self) -> bool:
+        """Whether processes can meet there. Where not, one process plays all the parts."""
+        return not self.info.in_one_process
 
     def settings(self, room: str, **more: Any) -> Settings:
         """Returns settings for one room, whatever the environment says."""

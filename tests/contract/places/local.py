@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import kombu
 import pytest
 
-from kchat import transports
 from tests.brokers.processes import Commands
 from tests.contract.places import base
 from tests.contract.places.base import Way
@@ -22,7 +21,7 @@ class Place(base.Place):
     name: ClassVar[str] = "local"
 
     def __init__(self, folder: Path, commands: Commands) -> None:
-        super().__init__(Way(f"local://{folder}/room.db"))
+        super().__init__(Way(f"{self.name}://{folder}/room.db"))
         self._folder = folder
         self._commands = commands
 
@@ -37,15 +36,17 @@ class Place(base.Place):
         with cls.shared(request) as place:
             yield place
 
+    def _connection(self) -> Any:
+        return kombu.Connection(self.way.url, transport=self.info.schemes[self.name])
+
     def publish(self, room: str, body: bytes) -> None:
-        transports.register()
-        with kombu.Connection(self.way.url) as connection, connection.channel() as channel:
+        with self._connection() as connection, connection.channel() as channel:
             channel.basic_publish(channel.prepare_message(body), exchange=room)
 
     def leftovers(self, room: str) -> list[str]:
         # Whoever comes next clears away after the dead; whoever publishes is one.
         self.publish("", b"")
-        with kombu.Connection(self.way.url) as connection:
+        with self._connection() as connection:
             return [
                 each["destination"] for each in connection.manager.get_bindings() if each["source"] == room
             ]
@@ -55,7 +56,7 @@ class Place(base.Place):
         writer = self._commands.kchat(
             *("send", "--url", self.way.url, "--room", "elsewhere", "--bot", "--bot-wait-s", "0")
         )
-        with kombu.Connection(self.way.url) as connection:
+        with self._connection() as connection:
             listener = connection.SimpleBuffer(
                 kombu.Queue("", kombu.Exchange("elsewhere", "fanout", durable=False), exclusive=True)
             )
@@ -71,4 +72,4 @@ class Place(base.Place):
     def nowhere(self) -> Way:
         file = self._folder / "no room.db"
         file.write_bytes(b"this is no database" * 100)
-        return Way(f"local://{file}".replace(" ", "%20"))
+        return Way(f"{self.name}://{file}".replace(" ", "%20"))

@@ -17,7 +17,6 @@ class Place(base.Place):
     """This process. What is said to another cannot be heard, so there is nothing that kills, restarts or is refused."""
 
     name: ClassVar[str] = "memory"
-    across_processes: ClassVar[bool] = False
 
     @classmethod
     @contextmanager

@@ -28,6 +28,7 @@ class Place(base.Place):
     """A project of the test's own."""
 
     name: ClassVar[str] = "pubsub"
+    sends: ClassVar[int] = 20  # the emulator takes about 160 a second
     no_history: ClassVar[str] = "the emulator cannot seek"
     # Seen with Google's own client as well: another subscriber gets nothing for a minute and more.
     kills_unnoticed: ClassVar[str] = "the emulator sends to the stream of a killed process for minutes"

@@ -10,7 +10,7 @@ import pika
 import pytest
 
 from kchat import Sender, Settings, Subscriber, events
-from kchat.client import consumer
+from kchat.client import drops
 from kchat.transports.amqp.room import RoomPolicy
 from tests.brokers.processes import Commands
 
@@ -22,7 +22,7 @@ LIMIT = 300
 def _short_queues(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(RoomPolicy.queue_arguments, "x-max-length", LIMIT)
     # So short a queue is full in no time.
-    monkeypatch.setattr(consumer, "_BEHIND", 0.0)
+    monkeypatch.setattr(drops, "_BEHIND", 0.0)
 
 
 class Slow:
@@ -132,7 +132,7 @@ def test_what_is_sent_again_after_a_lost_connection_is_not_counted(amqp_url: str
     with slow.subscriber, Sender(slow.settings, "ada") as sender:
         for number in range(5):
             sender.send(str(number))
-            sender._publisher.drop()
+            sender._connection.drop()
         list(sender.send_many(str(number) for number in range(5, 50)))
         slow.read("49")
     assert slow.texts == [str(number) for number in range(50)]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+from kchat.transports.local import limits
 from tests.brokers.wait import Deadline, soon
 
 
@@ -58,3 +60,9 @@ def get_all(channel: Any, queue: str) -> list[str]:
     while message := channel.basic_get(queue, no_ack=True):
         texts.append(message.body.decode())
     return texts
+
+
+def change_limits(store: Any, **wanted: Any) -> None:
+    """Set some of a room's limits, larger or smaller, as no URL can."""
+    store.limits = replace(store.limits, **wanted)
+    store.write(lambda db: limits.store(db, store.limits))

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from kchat.transports.local import clock, limits
+from kchat.transports.local import clock
 from kchat.transports.local.clock import Reading
 from tests.integration.local.conftest import Connect
-from tests.integration.local.drive import get_all, listen, own_queue, rest, send
+from tests.integration.local.drive import change_limits, get_all, listen, own_queue, rest, send
 
 DAY = 86400.0
 
@@ -127,7 +127,7 @@ def test_a_sender_whose_clock_is_ahead_deletes_nothing_and_one_in_2090_stops_no_
 def test_history_goes_after_its_time_has_passed_and_not_before(
     connect: Connect, say: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    limits.change(connect().connection.store, history_max_age=100.0)
+    change_limits(connect().connection.store, history_max_age=100.0)
     kernel = clock._kernel
     for seconds, texts in ((0, "a"), (40, "b"), (80, "c"), (120, "d"), (160, "e")):
         monkeypatch.setattr(clock, "_kernel", lambda seconds=seconds: kernel() + seconds)

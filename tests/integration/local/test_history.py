@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from kchat.transports.local import history, limits, marks
+from kchat.transports.local import history, marks
 from tests.brokers.wait import wait_until
 from tests.integration.local.conftest import Connect
-from tests.integration.local.drive import drain, get_all, listen, own_queue, rest, send
+from tests.integration.local.drive import change_limits, drain, get_all, listen, own_queue, rest, send
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def store_of(channel: Any) -> Any:
 
 
 def test_history_that_is_too_old_goes(connect: Connect, filled: Any) -> None:
-    limits.change(store_of(filled), history_max_age=0.05)
+    change_limits(store_of(filled), history_max_age=0.05)
 
     def gone() -> bool:
         with connect() as other:
@@ -89,7 +89,7 @@ def test_history_that_is_too_old_goes(connect: Connect, filled: Any) -> None:
 
 def test_numbers_never_go_back(connect: Connect, filled: Any) -> None:
     channel = connect().channel()
-    limits.change(store_of(channel), history_max_age=0.0, history_max_bytes=0)
+    change_limits(store_of(channel), history_max_age=0.0, history_max_bytes=0)
     for _ in range(3):
         highest = store_of(channel).value("SELECT max(seq) FROM message")
         channel.connection.publisher._prune()
@@ -140,7 +140,7 @@ def test_a_smaller_bound_is_reached_step_by_step(connect: Connect) -> None:
     channel.exchange_declare("chat", "fanout")
     send(channel, *(str(n) * 1000 for n in range(3000)), exchange="chat")
     small = connect().channel()
-    limits.change(store_of(small), history_max_bytes=500_000)
+    change_limits(store_of(small), history_max_bytes=500_000)
 
     def used() -> int:
         return int(store_of(small).read(history.used_bytes))

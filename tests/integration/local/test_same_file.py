@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import shutil
 import sqlite3
 import subprocess
 from collections import Counter
@@ -16,7 +14,7 @@ from typing import Any
 import pytest
 from amqp.exceptions import ConnectionForced, NotAllowed, RecoverableConnectionError
 
-from kchat.transports.local import connection, pace
+from kchat.transports.local import connection, polling
 from tests.brokers.processes import Commands
 from tests.brokers.wait import Deadline, soon, wait_until
 from tests.integration.local.conftest import Connect, Work
@@ -165,7 +163,7 @@ def test_an_idle_subscriber_is_told_of_a_removed_log_by_the_kernel(
     arrived = listen(fanout(idle), own_queue(idle.channel(), "chat"))
     with pytest.raises(TimeoutError):
         idle.drain_events(timeout=1)  # until the kernel is asked
-    for module in (connection, pace):
+    for module in (connection, polling):
         monkeypatch.setattr(module, "ASLEEP", 1000)  # no look by itself
     openings = idle.connection.store.openings
     for suffix in PARTS[part]:
@@ -187,7 +185,7 @@ def test_an_idle_subscriber_is_told_of_a_deleted_or_renamed_file_by_the_kernel(
     listen(fanout(idle), own_queue(idle.channel(), "chat"))
     with pytest.raises(TimeoutError):
         idle.drain_events(timeout=1)
-    for module in (connection, pace):
+    for module in (connection, polling):
         monkeypatch.setattr(module, "ASLEEP", 1000)
     way(path)
     with pytest.raises(ConnectionForced):
@@ -297,28 +295,3 @@ def test_the_log_of_a_deleted_file_is_not_the_next_ones(connect: Connect, path: 
         new.connection.close()
         assert is_whole(path)
         path.unlink()
-
-
-# ---- earlier releases
-
-
-def test_an_earlier_releases_owner_is_swept_when_its_lock_is_gone(connect: Connect, path: Path) -> None:
-    connection = connect()
-    channel = connection.channel()
-    channel.queue_declare("theirs")
-    folder = Path(f"{path}-owners")
-    folder.mkdir()
-    name = "0123456789abcdef"
-    fd = os.open(folder / name, os.O_RDWR | os.O_CREAT)
-    fcntl.flock(fd, fcntl.LOCK_EX)
-    store = connection.connection.store
-    store.write(lambda db: db.execute("INSERT INTO owner (name) VALUES (?)", (name,)))
-    store.write(lambda db: db.execute("UPDATE queue SET owner = (SELECT id FROM owner)"))
-    send(connect().channel(), "x", routing_key="nobody")
-    assert store.value("SELECT count(*) FROM queue") == 1
-    os.close(fd)
-    send(connect().channel(), "x", routing_key="nobody")
-    assert store.value("SELECT count(*) FROM queue") == 0
-    assert store.value("SELECT count(*) FROM owner") == 0
-    assert (folder / name).exists()
-    shutil.rmtree(folder)

@@ -155,7 +155,7 @@ def test_a_black_hole_is_noticed_within_two_heartbeats(proxy: Proxy, connect: Co
     drain_for(connection, 1.5)
     proxy.black_hole()
     began = time.monotonic()
-    with pytest.raises(RecoverableConnectionError, match=r"no sign of life from .* within 1 s"):
+    with pytest.raises(RecoverableConnectionError, match=r"no answer to a heartbeat from .* within 1 s"):
         drain(connection, lambda: False)
     assert time.monotonic() - began < soon(2.5)
     began = time.monotonic()

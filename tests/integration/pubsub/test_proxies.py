@@ -29,10 +29,10 @@ def test_the_error_names_the_proxy_and_no_password(monkeypatch: pytest.MonkeyPat
     for name in (*VARIABLES, "no_proxy", "no_grpc_proxy"):
         monkeypatch.delenv(name, raising=False)
     service = "pubsub.googleapis.com:443"
-    assert proxies.way_to(service) == ""
+    assert proxies.note(service) == ""
     monkeypatch.setenv("https_proxy", "http://ada:s3cret@proxy.example:3128")
-    assert proxies.way_to(service) == " through the proxy in https_proxy, proxy.example:3128"
+    assert proxies.note(service) == " through the proxy in https_proxy, proxy.example:3128"
     monkeypatch.setenv("https_proxy", "http://[proxy:3128")
-    assert proxies.way_to(service) == " through the proxy in https_proxy, not a URL"
+    assert proxies.note(service) == " through the proxy in https_proxy, not a URL"
     monkeypatch.setenv("no_proxy", "localhost, googleapis.com")
-    assert proxies.way_to(service) == ""
+    assert proxies.note(service) == ""

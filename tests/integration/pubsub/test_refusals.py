@@ -193,15 +193,10 @@ def test_a_history_is_sought_before_anything_is_received(monkeypatch: pytest.Mon
     assert request.time.timestamp() == 1e9 + 0.5
 
 
-def test_an_own_subscription_is_made_as_it_should_be_and_renews_its_lease(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    # The emulator cannot update labels.
-    monkeypatch.setattr(ownership_labels, "FIRST_RENEWAL_SECONDS", 0.0)
+def test_an_exclusive_queues_subscription_expires_and_is_labelled(monkeypatch: pytest.MonkeyPatch) -> None:
     answers: dict[str, Answer] = {
         "CreateTopic": lambda request: request,
         "CreateSubscription": lambda request: request,
-        "UpdateSubscription": lambda request: request.subscription,
         "StreamingPull": lambda _: types.StreamingPullResponse(),
         "DeleteSubscription": lambda _: Empty(),
     }
@@ -211,17 +206,11 @@ def test_an_own_subscription_is_made_as_it_should_be_and_renews_its_lease(
             channel
         ).declare()
         listen(channel, "kchat-room-ada-1")
-        renewal = notes.wait_for("UpdateSubscription")
     created = notes.wait_for("CreateSubscription")
     assert created.enable_message_ordering
     assert created.expiration_policy.ttl.days == 1
     assert created.message_retention_duration.seconds == 600
     assert ownership_labels.is_mine(created.labels)
-    assert ownership_labels.LEASE not in created.labels
-    assert list(renewal.update_mask.paths) == ["labels"]
-    labels = dict(renewal.subscription.labels)
-    assert int(labels.pop(ownership_labels.LEASE)) > time.time() + ownership_labels.LEASE_SECONDS - 60
-    assert labels == dict(created.labels)
     assert (
         notes.wait_for("DeleteSubscription").subscription == "projects/project/subscriptions/kchat-room-ada-1"
     )

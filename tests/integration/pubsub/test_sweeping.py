@@ -86,10 +86,9 @@ def on_another_host(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-def test_another_hosts_subscription_is_left_alone_while_it_has_no_lease(
+def test_another_hosts_subscription_is_left_alone(
     connect: Connect, project: str, name: Name, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The emulator cannot update labels, so there is no lease on it: test_refusals has one that is renewed.
     channel = connect().channel()
     listen(channel, own_queue(channel, fanout(name("room")), name("queue")))
     with on_another_host(monkeypatch):

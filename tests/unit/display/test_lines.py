@@ -17,8 +17,9 @@ from kchat.display.escaping import cautious_cells, width
 from kchat.display.lines import wrap
 from kchat.message import Message
 from kchat.message.unprintable import escape_unprintable
+from tests.displays import row_of
 from tests.hostile.corpus import TEXTS
-from tests.hostile.safe import ROW, why_unsafe
+from tests.hostile.safe import why_unsafe
 from tests.unit.display.terminal import Terminal
 
 NOON = datetime(2026, 5, 1, 12, 4, 5, tzinfo=UTC)
@@ -177,7 +178,7 @@ def test_a_message_is_cut_at_64_kib_with_its_size(mode: str) -> None:
 
 def rows_of(mode: str, output: str) -> int:
     """How many lines a reader would take for the beginning of a message; the others must be marked."""
-    begins = re.compile("Received ") if mode == "print" else ROW
+    begins = row_of(mode)
     lines = output.split("\n")
     assert lines.pop() == ""
     assert all(begins.match(line) or line.startswith("         | ") for line in lines)

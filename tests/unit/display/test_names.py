@@ -13,7 +13,7 @@ from kchat.display import create
 from kchat.display.escaping import width
 from kchat.display.names import UNVERIFIED, signature, unverified_suffix
 from tests.cases import check_each
-from tests.unit.display.modes import DISPLAYS
+from tests.displays import BUILT_IN
 
 
 def said(username: str | None, account: str | None) -> Message:
@@ -102,7 +102,7 @@ def test_a_line_does_not_name_the_account_that_everybody_shares(account: str) ->
     assert line("plain", said("ada", account), own="rmq", mark_unverified=True).endswith(" ada: hello")
 
 
-@pytest.mark.parametrize("mode", DISPLAYS)
+@pytest.mark.parametrize("mode", BUILT_IN)
 def test_an_account_whose_name_looks_like_anothers_is_spelled_out(mode: str) -> None:
     alike = {
         "ada ": r"ada\x20",

@@ -11,38 +11,11 @@ import pytest
 from kchat.display import MODES, create
 from kchat.errors import SettingsError
 from kchat.message import Message
-from tests.unit.display.modes import DISPLAYS
+from tests.displays import BUILT_IN
 
 
-def test_plain_is_the_default_and_every_mode_has_one_line_of_help() -> None:
+def test_plain_is_the_default() -> None:
     assert next(iter(MODES)) == "plain"
-    for name, mode in MODES.items():
-        assert mode.name == name
-        assert mode.help
-        assert "\n" not in mode.help
-
-
-@pytest.mark.parametrize("mode", DISPLAYS)
-def test_every_mode_can_be_made_used_and_closed_twice(mode: str) -> None:
-    stream = io.StringIO()
-    display = create(mode, stream)
-    display.open("chat on local://")
-    display.status("connection lost")
-    display.flush()
-    before = stream.getvalue()
-    display.show(Message.compose("ada", "hello"))
-    display.flush()
-    assert "hello" in stream.getvalue()[len(before) :]
-    assert "connection lost" not in stream.getvalue()
-    display.close()
-    display.close()
-
-
-@pytest.mark.parametrize("mode", DISPLAYS)
-def test_a_display_that_was_never_opened_can_be_closed(mode: str) -> None:
-    stream = io.StringIO()
-    create(mode, stream).close()
-    assert stream.getvalue() == ""
 
 
 def test_simple_is_print() -> None:
@@ -71,7 +44,7 @@ def test_standard_output_is_the_default(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_rich_is_imported_for_the_rich_display_alone() -> None:
-    others = [mode for mode in DISPLAYS if mode != "rich"]
+    others = [mode for mode in BUILT_IN if mode != "rich"]
     code = (
         "import sys; from kchat.display import create\n"
         f"for mode in {others}: create(mode)\n"

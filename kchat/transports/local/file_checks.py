@@ -11,7 +11,7 @@ import os
 import stat
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from amqp.exceptions import AccessRefused, AMQPError, NotAllowed
@@ -31,9 +31,6 @@ _MAGIC, _SMALLEST = b"SQLite format 3\0", 512
 
 #: The index grows by this many bytes.
 _INDEX_BYTES = 32 * 1024
-
-#: Seconds that a rollback journal may be there, which is so while a room is made.
-_JOURNAL_SECONDS = 0.3
 
 #: Seconds to wait for the folder while others make the file.
 _FOLDER_SECONDS = 5.0
@@ -55,18 +52,18 @@ def resolve(path: str) -> str:
 
 
 def make(path: str) -> None:
-    """Make the file if it is not there, and its folder. What a deleted file has left beside it is removed before.
+    """Create the file and its folder if they do not exist. What a deleted file has left beside it is removed first.
 
     Raises:
-        OSError: it cannot be made.
-        amqp.exceptions.NotAllowed: something else is in its place, or in that of its log.
+        OSError: it cannot be created.
+        amqp.exceptions.NotAllowed: something else is at its name, or at that of its log.
     """
     folder = Path(path).parent
     if not folder.is_dir():
         folder.mkdir(0o700, parents=True, exist_ok=True)
     if os.path.lexists(path):
         return
-    # Those who make it at the same time do it one after the other: else one removes another's log as an old one.
+    # Processes that create it at the same time take turns: else one removes another's log as an old one.
     with _locked(folder):
         if os.path.lexists(path):
             return
@@ -79,7 +76,7 @@ def make(path: str) -> None:
 def _locked(folder: Path) -> Iterator[None]:
     try:
         fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError:  # one that may be written to but not be read: as well as it goes
+    except OSError:  # one that may be written to but not be read: without a lock
         yield
         return
     try:
@@ -99,7 +96,7 @@ def _remove_leftover(path: str, suffix: str) -> None:
     """Remove the log of a file that is gone; SQLite would take it for the new one's.
 
     Raises:
-        amqp.exceptions.NotAllowed: it is something else, which only its owner may judge.
+        amqp.exceptions.NotAllowed: it is something else, which only its owner can judge.
     """
     try:
         status = os.lstat(path)
@@ -130,7 +127,7 @@ def check(path: str) -> None:
 
     Raises:
         OSError: the file is not there.
-        amqp.exceptions.NotAllowed: it is no regular file, or has several names.
+        amqp.exceptions.NotAllowed: it is not a regular file, or has several names.
         amqp.exceptions.AccessRefused: this account may not use one of them.
     """
     check_kind(path)
@@ -154,21 +151,13 @@ def check_kind(path: str) -> None:
 
 
 def check_beside(path: str) -> None:
-    """Look at the files beside it. While somebody else makes the file they need not be as they should.
+    """Look at the files beside it.
 
     Raises:
-        amqp.exceptions.NotAllowed: one of them is no regular file, or has several names, or is a rollback journal.
+        amqp.exceptions.NotAllowed: one of them is not a regular file, or has several names, or is a rollback journal.
     """
     for suffix in (LOG, INDEX, JOURNAL):
-        deadline = time.monotonic() + _JOURNAL_SECONDS
-        while True:
-            try:
-                _check_one_beside(path + suffix, suffix)
-                break
-            except NotAllowed:
-                if suffix != JOURNAL or time.monotonic() >= deadline:
-                    raise
-            time.sleep(0.01)  # an earlier release may be making the file
+        _check_one_beside(path + suffix, suffix)
 
 
 def _check_one_beside(path: str, suffix: str) -> None:
@@ -284,88 +273,3 @@ def _no_access(path: str, what: str) -> AMQPError:
 def not_opened(path: str, why: str) -> AMQPError:
     """The error for what SQLite cannot open although the content is not known yet."""
     return refusal(path) or not_a_room(path, why)
-
-
-def _give(path: str, status: os.stat_result, like: os.stat_result) -> None:
-    """Give a file the group and mode of another, unless something else was put at its name meanwhile."""
-    if not hasattr(os, "O_PATH"):
-        os.chown(path, -1, like.st_gid, follow_symlinks=False)
-        Path(path).chmod(stat.S_IMODE(like.st_mode) & 0o777, follow_symlinks=False)
-        return
-    # By a descriptor that is none: closing another kind would end SQLite's locks on the file.
-    fd = os.open(path, os.O_PATH | os.O_NOFOLLOW)
-    try:
-        there = os.fstat(fd)
-        if (there.st_dev, there.st_ino, there.st_nlink) == (status.st_dev, status.st_ino, 1):
-            os.chown(f"/proc/self/fd/{fd}", -1, like.st_gid)
-            Path(f"/proc/self/fd/{fd}").chmod(stat.S_IMODE(like.st_mode) & 0o777)
-    finally:
-        os.close(fd)
-
-
-# -- is it still the same
-
-#: Device and inode of the file, its log and its index.
-Identity = tuple[int, int, int, int, int, int]
-
-
-class Place:
-    """What stands at the three names, compared with what is open.
-
-    Arguments:
-        given: the path as it was given; a symbolic link may lead elsewhere later.
-        path: the file that it leads to now.
-    """
-
-    def __init__(self, given: str, path: str) -> None:
-        self._given = given
-        self.path = path
-        self.log = path + LOG
-        self.index = path + INDEX
-        #: Bytes in the log when it was last looked at.
-        self.log_bytes = 0
-        self._aligned: tuple[int, ...] = ()
-
-    def now(self) -> Identity:
-        """What stands there now.
-
-        Raises:
-            OSError: one of them is not there.
-        """
-        # A Path costs more, and this is asked for each commit.
-        file, log, index = os.stat(self._given), os.stat(self.log), os.stat(self.index)  # noqa: PTH116
-        self.log_bytes = log.st_size
-        if file.st_mode != log.st_mode or file.st_gid != log.st_gid or file.st_gid != index.st_gid:
-            self._align(file, {self.log: log, self.index: index})
-        return file.st_dev, file.st_ino, log.st_dev, log.st_ino, index.st_dev, index.st_ino
-
-    def file_now(self) -> tuple[int, int]:
-        """What file stands at the path as it was given.
-
-        Raises:
-            OSError: none.
-        """
-        status = os.stat(self._given)  # noqa: PTH116
-        return status.st_dev, status.st_ino
-
-    def _align(self, file: os.stat_result, beside: dict[str, os.stat_result]) -> None:
-        """The log and its index have the group and the mode of the file: SQLite gives them the mode, and no group.
-
-        Root leaves them alone: SQLite gives them the file's owner when root makes them.
-        """
-        wanted = (file.st_mode, file.st_gid, *(status.st_ino for status in beside.values()))
-        if wanted == self._aligned:
-            return  # it was tried
-        self._aligned = wanted
-        for path, status in beside.items():
-            if status.st_uid == os.geteuid() != 0:
-                with suppress(OSError):
-                    _give(path, status, file)
-
-    def remove_own(self, identity: Identity) -> None:
-        """Remove the log and index of that identity, if they still stand at their names."""
-        for path, inode in ((self.log, identity[2:4]), (self.index, identity[4:6])):
-            with suppress(OSError):
-                status = os.lstat(path)
-                if (status.st_dev, status.st_ino) == inode:
-                    Path(path).unlink()

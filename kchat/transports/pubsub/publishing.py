@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from amqp.exceptions import AMQPError, RecoverableConnectionError
 from google.pubsub_v1 import types
@@ -13,6 +13,7 @@ from . import errors
 from .messages import MAX_REQUEST, check_size
 
 if TYPE_CHECKING:
+    from .channel import Channel
     from .clients import Clients
 
 MAX_BATCH = 1000
@@ -24,14 +25,23 @@ MAX_WAITING_BYTES = 2 * MAX_REQUEST
 _Request = types.PublishRequest.pb()
 
 
-class Confirms(Protocol):
-    """Whoever wants to know what became of numbered messages. Called in the publisher's thread."""
+class Stream:
+    """The messages that a channel publishes in confirm mode, numbered from 1, until one of them is refused.
+
+    Its methods are called in the publisher's thread, and report to the thread that drains the connection's events.
+    """
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self.published = 0
 
     def confirmed(self, tag: int) -> None:
         """The service has all messages up to this one."""
+        self._channel.connection.report(lambda: self._channel.on_confirmed(self, tag))
 
     def refused(self, error: AMQPError) -> None:
-        """The service has none of those after the last confirmed one, as far as is known."""
+        """The service did not take the next one."""
+        self._channel.connection.report(lambda: self._channel.on_refused(self, error))
 
 
 class Publisher:
@@ -47,10 +57,10 @@ class Publisher:
     def __init__(self, clients: Clients) -> None:
         self._clients = clients
         self._changed = threading.Condition()
-        self._waiting: deque[tuple[Confirms, int, str, Any, int]] = deque()
+        self._waiting: deque[tuple[Stream, int, str, Any, int]] = deque()
         self._bytes = 0
         self._sending = False
-        self._failed: set[Confirms] = set()
+        self._failed: set[Stream] = set()
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
 
@@ -69,8 +79,8 @@ class Publisher:
         check_size(message.ByteSize(), len(topic))
         self._send(topic, [message], timeout)
 
-    def submit(self, confirms: Confirms, tag: int, topic: str, message: Any) -> None:
-        """Hand over one message of a stream; ``confirms`` is told what became of it.
+    def submit(self, stream: Stream, tag: int, topic: str, message: Any) -> None:
+        """Hand over one message of a stream; ``stream`` is told what became of it.
 
         Raises:
             amqp.exceptions.ContentTooLarge: nothing was sent.
@@ -86,7 +96,7 @@ class Publisher:
                 self._changed.wait()
             if self._stop.is_set():
                 raise RecoverableConnectionError("the connection is closed")
-            self._waiting.append((confirms, tag, topic, message, size))
+            self._waiting.append((stream, tag, topic, message, size))
             self._bytes += size
             if not self._sending:
                 self._changed.notify_all()
@@ -115,32 +125,32 @@ class Publisher:
                     self._changed.wait()
                 if self._stop.is_set():
                     return
-                confirms, tag, topic, messages = self._take()
+                stream, tag, topic, messages = self._take()
                 self._sending = True
                 self._changed.notify_all()
-                skip = confirms in self._failed
+                skip = stream in self._failed
             if skip:
                 continue
-            self._settle(confirms, tag, self._try(topic, messages))
+            self._settle(stream, tag, self._try(topic, messages))
 
-    def _take(self) -> tuple[Confirms, int, str, list[Any]]:
+    def _take(self) -> tuple[Stream, int, str, list[Any]]:
         """The next messages that fit into one request: of one topic, of one channel."""
         waiting = self._waiting
-        confirms, tag, topic, message, size = waiting.popleft()
+        stream, tag, topic, message, size = waiting.popleft()
         messages = [message]
         total = size
         while waiting and len(messages) < MAX_BATCH:
             other, number, where, message, size = waiting[0]
             # Eight bytes frame a message of that size in the request.
             fits = total + size + 8 * (len(messages) + 1) + len(topic) + 8 <= MAX_REQUEST
-            if other is not confirms or where != topic or not fits:
+            if other is not stream or where != topic or not fits:
                 break
             waiting.popleft()
             messages.append(message)
             total += size
             tag = number
         self._bytes -= total
-        return confirms, tag, topic, messages
+        return stream, tag, topic, messages
 
     def _try(self, topic: str, messages: list[Any]) -> AMQPError | None:
         try:
@@ -149,21 +159,21 @@ class Publisher:
             return error
         return None
 
-    def _settle(self, confirms: Confirms, tag: int, error: AMQPError | None) -> None:
+    def _settle(self, stream: Stream, tag: int, error: AMQPError | None) -> None:
         if error is None:
-            confirms.confirmed(tag)
+            stream.confirmed(tag)
             return
         with self._changed:
-            self._failed.add(confirms)
-        confirms.refused(error)
+            self._failed.add(stream)
+        stream.refused(error)
 
-    def forget(self, confirms: Confirms) -> None:
-        """Nobody publishes under these confirms any more; what still waits is dropped."""
+    def forget(self, stream: Stream) -> None:
+        """A stream has ended; what still waits of it is dropped."""
         with self._changed:
-            kept = [entry for entry in self._waiting if entry[0] is not confirms]
-            self._bytes -= sum(entry[4] for entry in self._waiting if entry[0] is confirms)
+            kept = [entry for entry in self._waiting if entry[0] is not stream]
+            self._bytes -= sum(entry[4] for entry in self._waiting if entry[0] is stream)
             self._waiting = deque(kept)
-            self._failed.discard(confirms)
+            self._failed.discard(stream)
             self._changed.notify_all()
 
     def _send(self, topic: str, messages: list[Any], timeout: float | None) -> None:

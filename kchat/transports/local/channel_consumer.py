@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     from .channel import Channel
 
 
-class Consumer:
+class ChannelConsumer:
     """Delivers a queue's messages to a callback, until :attr:`active` is taken away.
 
     Arguments:
         channel: whose prefetch limit and delivery tags count.
         tag: its name, unique on the connection.
-        inbox: the queue.
+        queue: the queue.
         callback: called with each :class:`.Delivery`.
         no_ack: a message is done with once the callback has seen it.
-        on_cancel: called with the tag when somebody else ends this consumer.
+        on_cancel: called with the tag when the queue is deleted.
     """
 
     __slots__ = (
@@ -31,9 +31,9 @@ class Consumer:
         "channel",
         "delivered",
         "delivering",
-        "inbox",
         "no_ack",
         "on_cancel",
+        "queue",
         "tag",
     )
 
@@ -41,7 +41,7 @@ class Consumer:
         self,
         channel: Channel,
         tag: str,
-        inbox: SharedQueue,
+        queue: SharedQueue,
         callback: Callable[[Delivery], object],
         *,
         no_ack: bool,
@@ -49,7 +49,7 @@ class Consumer:
     ) -> None:
         self.channel = channel
         self.tag = tag
-        self.inbox = inbox
+        self.queue = queue
         self.callback = callback
         self.no_ack = no_ack
         self.on_cancel = on_cancel
@@ -58,8 +58,8 @@ class Consumer:
         self.delivered = False
         self.delivering = 0
 
-    def room(self) -> int:
-        """How many messages it may be given now."""
+    def prefetch_left(self) -> int:
+        """How many messages it can get now."""
         prefetch = self.channel.prefetch_count
         if not prefetch or self.no_ack:
             return BATCH_MESSAGES
@@ -67,13 +67,13 @@ class Consumer:
 
     def wants_more(self) -> bool:
         """Whether it is worth fetching for it."""
-        return self.inbox.more and not self.inbox.ready and self.active and self.room() > 0
+        return self.queue.more and not self.queue.ready and self.active and self.prefetch_left() > 0
 
     def deliver(self, most: int) -> int:
         """Give the callback up to ``most`` of the messages that are ready; returns how many it got."""
-        channel, inbox, ready, no_ack = self.channel, self.inbox, self.inbox.ready, self.no_ack
+        channel, queue, ready, no_ack = self.channel, self.queue, self.queue.ready, self.no_ack
         unacked, callback = channel.unacked, self.callback
-        done, store = inbox.done, inbox.store
+        done, store = queue.done, queue.store
         count = 0
         try:
             # Each time round, since the callback may acknowledge, cancel, change the limit, fork or close everything,
@@ -90,7 +90,7 @@ class Consumer:
                         done.append(row)
                         continue
                     channel.last_tag += 1
-                    delivery = Delivery(channel, channel.last_tag, self.tag, inbox, row)
+                    delivery = Delivery(channel, channel.last_tag, self.tag, queue, row)
                     if no_ack:
                         done.append(row)
                     else:
@@ -105,5 +105,5 @@ class Consumer:
                     self.delivering -= 1
         finally:
             if done and store.is_open:
-                inbox.settle_done()
+                queue.settle_done()
         return count

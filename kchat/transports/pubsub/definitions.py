@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from .clients import Clients
 
 
-class Topology:
+class Definitions:
     """What this connection knows of exchanges and queues, and how it makes them.
 
     A queue becomes a subscription when it is bound, since a subscription has its topic from the start. Whatever else
-    happens first shows that it was meant for the default exchange: see :meth:`settle`.
+    happens first shows that it was meant for the default exchange: see :meth:`create_unbound`.
 
     From any thread: a lock is held while something is declared. A queue is bound by the thread that declared it, so that
     what another thread does meanwhile settles nothing.
@@ -50,7 +50,7 @@ class Topology:
     # ---- exchanges
 
     def declare_exchange(self, name: str, kind: str, *, passive: bool) -> None:
-        """Make sure that a topic is there for an exchange.
+        """Make sure that the topic of an exchange exists.
 
         Raises:
             amqp.exceptions.NotFound: it is not, and the declaration is passive.
@@ -67,7 +67,7 @@ class Topology:
             return
         labels = {**ownership_labels.APP, bindings.TYPE_LABEL: kind}
         if not self._create_topic(topic, labels, f"declare exchange {name}"):
-            with suppress(AccessRefused):  # whoever may not look takes it as it is
+            with suppress(AccessRefused):  # without the right to look, it is taken as it is
                 found = self._type_of(topic, name)
                 if found != kind:
                     raise PreconditionFailed(
@@ -88,7 +88,7 @@ class Topology:
         return str(found.labels.get(bindings.TYPE_LABEL, FANOUT))
 
     def delete_exchange(self, name: str, *, if_unused: bool) -> None:
-        """Delete an exchange's topic. Queues that were bound to it get nothing any more.
+        """Delete an exchange's topic. Queues that were bound to it get no more messages.
 
         Raises:
             amqp.exceptions.PreconditionFailed: it is in use, and that matters.
@@ -112,11 +112,11 @@ class Topology:
     def route(self, exchange: str, routing_key: str) -> Route:
         """Where a message goes that is published so.
 
-        The default exchange delivers to the queue that the routing key names, whoever declared it. Of a queue that is bound
+        The default exchange delivers to the queue that the routing key names. For a queue that is bound
         to a direct exchange, the way leads through that one: other queues with the same binding get the message too.
 
         Raises:
-            amqp.exceptions.NotFound: there is no such queue.
+            amqp.exceptions.NotFound: the queue does not exist.
             kchat.transports.pubsub.errors.NotSupported: that queue is bound to a fanout exchange.
         """
         if exchange:
@@ -147,15 +147,15 @@ class Topology:
             kchat.transports.pubsub.errors.NotSupported: see :func:`kchat.transports.pubsub.bindings.check_queue`.
         """
         with self._lock:
-            self.settle()
+            self.create_unbound()
             if passive:
-                self.settle(queue.name)
+                self.create_unbound(queue.name)
                 self._check_access(self._look_up(queue.name, self._queues.get(queue.name)))
                 return
             bindings.check_queue(queue)
             known = self._queues.get(queue.name)
             if known is None or (known.exclusive, known.times) != (queue.exclusive, queue.times):
-                # Also where it was only found, or declared otherwise: what is there is compared when it is bound.
+                # Also where it was only found, or declared otherwise: what exists is compared when it is bound.
                 known = self._queues[queue.name] = queue
             if not known.exchange:
                 self._unbound[get_ident()] = known
@@ -164,17 +164,17 @@ class Topology:
         """Bind a queue, which creates its subscription.
 
         Raises:
-            amqp.exceptions.NotFound: there is no such queue or exchange.
-            amqp.exceptions.ResourceLocked: it is another connection's own.
+            amqp.exceptions.NotFound: the queue or exchange does not exist.
+            amqp.exceptions.ResourceLocked: it belongs to another connection.
             amqp.exceptions.PreconditionFailed: it is there, and is another one.
             kchat.transports.pubsub.errors.NotSupported: it has another binding already.
         """
         if not exchange:
-            return  # every queue is bound to the default exchange, unless to another: see settle
+            return  # every queue is bound to the default exchange, unless to another: see create_unbound
         with self._lock:
             unbound = self._unbound.get(get_ident())
             if unbound is not None and unbound.name != name:
-                self.settle()
+                self.create_unbound()
             self._bind(name, exchange, routing_key)
 
     def _bind(self, name: str, exchange: str, routing_key: str) -> None:
@@ -192,7 +192,7 @@ class Topology:
             raise NotSupported(
                 f"queue {name!r} is bound to {queue.exchange!r} already: on Pub/Sub a queue has one binding"
             )
-        # Also where it is bound so already: somebody may have deleted it.
+        # Also if it is bound so already: others may have deleted it.
         queue.exchange, queue.routing_key = wanted
         queue.ordered = kind == FANOUT
         self._note_bound(queue)
@@ -205,7 +205,7 @@ class Topology:
     def _note_bound(self, queue: Queue) -> None:
         self._unbound = {thread: each for thread, each in self._unbound.items() if each is not queue}
 
-    def settle(self, name: str | None = None) -> None:
+    def create_unbound(self, name: str | None = None) -> None:
         """A queue that was declared and not bound is one of the default exchange, unless it exists already.
 
         Arguments:
@@ -225,7 +225,7 @@ class Topology:
                 found = self._subscriptions.get(queue.name)
             except (NotFound, AccessRefused):
                 found = None
-            if found is not None and not self._subscriptions.took_over(queue, found):
+            if found is not None and not self._subscriptions.take_over(queue, found):
                 self._subscriptions.check_owner(queue, found)
                 self._subscriptions.check_times(queue, found)
                 self._adopt(queue, found)
@@ -239,10 +239,10 @@ class Topology:
                 raise
 
     def _known(self, name: str) -> Queue | None:
-        """What this connection knows of a queue that is there; ``None`` if it has to be looked up."""
-        self.settle(name)
+        """What this connection knows of a queue that exists; ``None`` if it has to be looked up."""
+        self.create_unbound(name)
         queue = self._queues.get(name)
-        # Another connection's own may have ended with it, and be somebody else's now.
+        # A queue of another connection may have ended with it, and belong to a third one now.
         return None if queue is None or queue.exchange is None or queue.foreign else queue
 
     def _topic_of(self, queue: Queue) -> str:
@@ -273,13 +273,13 @@ class Topology:
         return self._subscriptions.path(name)
 
     def consumed(self, name: str) -> Queue:
-        """The queue that somebody wants to consume from.
+        """The queue to consume from.
 
         Raises:
-            amqp.exceptions.NotFound: there is none of that name.
-            amqp.exceptions.ResourceLocked: it is another process's own.
+            amqp.exceptions.NotFound: it does not exist.
+            amqp.exceptions.ResourceLocked: it belongs to another connection.
         """
-        self.settle()
+        self.create_unbound()
         queue = self._known(name)
         if queue is None:
             try:
@@ -325,11 +325,5 @@ class Topology:
                 self._clients.call(self._clients.publisher.delete_topic, topic, doing, timeout)
 
     def own_queues(self) -> list[str]:
-        """The names of the queues that are this connection's own, and end with it."""
+        """The names of the queues that belong to this connection, and end with it."""
         return [queue.name for queue in list(self._queues.values()) if queue.owned]
-
-    def renew_lease(self, name: str) -> None:
-        """Say that a queue of our own is alive, where this account may say so; the emulator has no words for it."""
-        queue = self._queues.get(name)
-        if queue is not None and queue.owned:
-            self._subscriptions.renew_lease(queue, self._topic_of(queue))

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from amqp.exceptions import ContentTooLarge, NotFound, PreconditionFailed
 
 from . import backlog, history, limits, marks, sweep
+from .definitions import check_name
 from .messages import Encoder, Outgoing
 from .routing import Route, Target, find_route
-from .topology import check_name
 
 if TYPE_CHECKING:
     from .store import Store
@@ -43,13 +43,13 @@ _ROUTES = 4096
 #: Seconds between two looks at the write-ahead log.
 _LOG_CHECK = 0.005
 
-#: Seconds between two looks at who is alive, and at history.
+#: Seconds between two checks of owners and history.
 _HOUSEKEEPING = 1.0
 
 #: Seconds after which pruning is left for the next time.
 _PRUNE_SECONDS = 0.01
 
-#: After so many bytes of messages history is pruned: an eighth of what one step removes. A message counts with
+#: Bytes of messages after which history is pruned: an eighth of what one step removes. A message counts with
 #: about what it takes in the file besides its body.
 _PRUNE_BYTES = 512 * 1024
 _OVERHEAD = 200
@@ -88,7 +88,7 @@ class Publisher:
             bool: whether any queue is bound that gets it.
 
         Raises:
-            amqp.exceptions.NotFound: there is no such exchange.
+            amqp.exceptions.NotFound: the exchange does not exist.
             amqp.exceptions.ContentTooLarge: the body is over ``max_message_bytes``; nothing was stored.
             amqp.exceptions.AMQPError: see :mod:`.errors`; nothing was stored.
         """
@@ -101,12 +101,12 @@ class Publisher:
                 self._routes.clear()
 
     def _insert_plain(self, row: NewRow) -> bool:
-        """The common case without detours: they would cost as much as all the rest around the statement."""
+        """The common case: one statement, without retries, which would double the cost."""
         try:
-            with self._store.turn:
+            with self._store.statement_lock:
                 self._store.execute(_INSERT, row)
         except sqlite3.Error:
-            return False  # most of the time it is somebody else's turn; the patient way will tell
+            return False  # most often the file is locked; the other way retries, or raises
         self._store.check_file()
         return True
 
@@ -115,7 +115,7 @@ class Publisher:
         body = message.body
         if len(body) > self._max_bytes:
             raise ContentTooLarge(
-                f"{self._store.path}: a body of {len(body)} bytes; {self._max_bytes} is the most"
+                f"{self._store.path}: the body has {len(body)} bytes; the limit is {self._max_bytes}"
             )
         now = time.time()
         if not self._checked_at <= now < self._check_at:
@@ -172,9 +172,9 @@ class Publisher:
             self._check_at = 0.0  # before the next one: should pruning fail, this one is published
 
     def _check(self, now: float) -> None:
-        """What is due between messages."""
+        """Housekeeping between messages."""
         self._checked_at, self._check_at = now, now + _LOG_CHECK
-        self._store.tend_log()
+        self._store.checkpoint_if_due()
         if not self._kept_house_at <= now < self._kept_house_at + _HOUSEKEEPING:
             self._kept_house_at, self._unpruned = now, _PRUNE_BYTES + 1
             sweep.sweep(self._store)
@@ -188,7 +188,7 @@ class Publisher:
         check_name(routing_key, "routing key")
         route = self._store.read(lambda db: find_route(db, exchange, routing_key))
         if route is not None and route.version < 0:  # what would be committed by it is not copied
-            self._store.leave_log()
+            self._store.leave_closed_log()
             return self._find(exchange, routing_key)
         if route is None:
             raise NotFound(f"no exchange {exchange!r}")
@@ -205,7 +205,7 @@ class Publisher:
             self._store.write(lambda db: marks.add(db, self._store.limits, due))
 
     def _prune(self) -> None:
-        """Remove what is beyond the room's bounds, step by step: for as long as a pause may be, or as much as came."""
+        """Remove what is beyond the room's limits, step by step: as long as a pause may take, or as much as came."""
         store, bounds = self._store, self._store.limits
         end = time.monotonic() + _PRUNE_SECONDS
         while due := store.read(lambda db: marks.missing(db, bounds)):
@@ -238,7 +238,7 @@ def _insert_each(prepared: Sequence[Prepared], db: sqlite3.Connection) -> bool:
     for route, row, priority in prepared:
         if route.version != version:
             return False
-        if route.history or route.targets:  # else nobody needs it
+        if route.history or route.targets:  # else no queue needs it
             _insert_queued(route, row, priority, db)
     return True
 

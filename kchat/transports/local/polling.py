@@ -4,7 +4,7 @@ Looking costs about 2 µs, waking up for it ten times that and more. The pauses 
 nothing comes, so that the next message is seen within 10 ms. Once nobody has written for a while the kernel is asked
 to wake us, see :mod:`.watch`: in a room where people talk, most of the time is spent so. Where it cannot, an idle
 subscriber looks 140 times a second. A dense stream is read in larger portions: looking a thousand times a second gains
-nobody anything there.
+nothing there.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ DENSE_LONGEST = 0.004
 ASLEEP = 0.25
 
 
-class Pace:
+class PollingInterval:
     """Says when to look next. Starts as if there had just been news."""
 
     def __init__(self) -> None:
@@ -46,11 +46,11 @@ class Pace:
         return self.looked_at + (ASLEEP if told else self.pause) - now
 
     def is_quiet(self) -> bool:
-        """Whether nobody has written for so long that the kernel may be left to wake us."""
+        """Whether nobody has written for :data:`LIVELY` seconds, so that the kernel can be left to wake us."""
         return self.pause >= LONGEST and self.looked_at - self._written_at > LIVELY
 
     def looked(self, now: float, found: int, *, written: bool) -> None:
-        """There was a look: it found so many messages, and perhaps that somebody wrote anything at all."""
+        """Note a look: how many messages it found, and whether anybody wrote anything at all."""
         self.looked_at = now
         if written:
             self._written_at = now
@@ -59,12 +59,12 @@ class Pace:
             dense = min(max(self.pause * 1.5, SHORTEST), DENSE_LONGEST)
             self.pause = dense if found >= DENSE else SHORTEST
         elif now - self._news_at > LIVELY:
-            # Others may be writing to each other all the time, which is no reason to look more often.
+            # Others may be writing to each other all the time, which does not make looking more often worthwhile.
             self.pause = min(max(self.pause * 1.5, SHORTEST), LONGEST)
         else:
             self.pause = SHORTEST
 
     def woken(self, now: float) -> None:
-        """The kernel says that somebody writes: what that is will be visible in a moment."""
+        """The kernel reports a write: what was written will be visible in a moment."""
         self._written_at = now
         self.pause = 0.0

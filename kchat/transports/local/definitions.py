@@ -17,7 +17,7 @@ from amqp.exceptions import AccessRefused, NotFound, PreconditionFailed, Resourc
 
 from . import schema
 
-#: Queue arguments that say how a new queue begins and are no property of it.
+#: Queue arguments that only say how a new queue begins.
 HISTORY_ARGUMENTS = ("x-history-last", "x-history-since")
 
 #: The largest number that an argument may be: one that a float holds exactly, too.
@@ -50,18 +50,18 @@ def check_name(name: str, what: str) -> None:
     """Refuse a name that AMQP could not carry.
 
     Raises:
-        amqp.exceptions.PreconditionFailed: over 255 bytes of UTF-8, or no text at all.
+        amqp.exceptions.PreconditionFailed: over 255 bytes of UTF-8, or not valid Unicode.
     """
     try:
         size = len(name.encode())
     except UnicodeEncodeError:
         raise PreconditionFailed(f"the {what} {name!r} is not valid Unicode") from None
     if size > _NAME_BYTES:
-        raise PreconditionFailed(f"the {what} is {size} bytes long; {_NAME_BYTES} is the most")
+        raise PreconditionFailed(f"the {what} is {size} bytes long; at most {_NAME_BYTES} are allowed")
 
 
 def moved(db: sqlite3.Connection) -> None:
-    """Tell everybody that exchanges, queues or bindings changed."""
+    """Note for everybody that exchanges, queues or bindings changed."""
     db.execute("UPDATE topology SET version = version + 1")
 
 
@@ -80,11 +80,11 @@ def declare_exchange(
     arguments: Mapping[str, Any] | None,
     passive: bool,
 ) -> None:
-    """Create an exchange, or make sure that the one there is the same; ``passive`` only that there is one.
+    """Create an exchange, or make sure that the existing one is the same; ``passive``: only that it exists.
 
     Raises:
-        amqp.exceptions.NotFound: passive, and there is none.
-        amqp.exceptions.PreconditionFailed: there is another one, or the type is unknown.
+        amqp.exceptions.NotFound: passive, and it does not exist.
+        amqp.exceptions.PreconditionFailed: it exists with other properties, or the type is unknown.
         amqp.exceptions.AccessRefused: the name is reserved.
     """
     check_name(name, "exchange name")
@@ -96,7 +96,9 @@ def declare_exchange(
     if passive:
         return
     if kind not in schema.EXCHANGE_TYPES:
-        raise PreconditionFailed(f"exchange {name!r}: no type {kind!r} here, only direct, fanout and topic")
+        raise PreconditionFailed(
+            f"exchange {name!r}: type {kind!r} is not supported, only direct, fanout and topic"
+        )
     wanted = (kind, int(durable), int(auto_delete), _canonical(arguments))
     if row is None:
         if not name or name.startswith("amq."):
@@ -118,7 +120,7 @@ def delete_exchange(db: sqlite3.Connection, name: str, *, if_unused: bool) -> No
     """Delete an exchange and its bindings. Its history goes bit by bit, see :mod:`.history`.
 
     Raises:
-        amqp.exceptions.NotFound: there is none.
+        amqp.exceptions.NotFound: it does not exist.
         amqp.exceptions.PreconditionFailed: ``if_unused``, and queues are bound.
         amqp.exceptions.AccessRefused: the name is reserved.
     """
@@ -143,7 +145,7 @@ def find_exchange(db: sqlite3.Connection, name: str) -> tuple[int, str]:
     """Id and type of an exchange.
 
     Raises:
-        amqp.exceptions.NotFound: there is none.
+        amqp.exceptions.NotFound: it does not exist.
     """
     check_name(name, "exchange name")
     row = db.execute("SELECT id, type FROM exchange WHERE name = ?", (name,)).fetchone()
@@ -167,8 +169,8 @@ def own_queue(db: sqlite3.Connection, name: str, owner: int | None) -> QueueRow:
     """The queue of that name, for the connection ``owner`` to use.
 
     Raises:
-        amqp.exceptions.NotFound: there is none.
-        amqp.exceptions.ResourceLocked: it is another connection's own.
+        amqp.exceptions.NotFound: it does not exist.
+        amqp.exceptions.ResourceLocked: it belongs to another connection.
     """
     queue = find_queue(db, name)
     if queue is None:
@@ -203,10 +205,10 @@ def create_queue(
     owner: int | None,
     arguments: Mapping[str, Any] | None,
 ) -> QueueRow:
-    """Create a queue that is not there yet; with an ``owner`` an exclusive one.
+    """Create a queue that does not exist yet; with an ``owner`` an exclusive one.
 
     Raises:
-        amqp.exceptions.PreconditionFailed: a name or argument that cannot be.
+        amqp.exceptions.PreconditionFailed: a name or argument is not allowed.
     """
     given = arguments or {}
     if given.get("x-overflow", "drop-head") != "drop-head":
@@ -234,7 +236,7 @@ def create_queue(
 def check_same(
     queue: QueueRow, *, durable: bool, exclusive: bool, auto_delete: bool, arguments: Mapping[str, Any] | None
 ) -> None:
-    """Hold a declaration against the queue that is there.
+    """Compare a declaration with the queue that exists.
 
     Raises:
         amqp.exceptions.PreconditionFailed: they differ.
@@ -249,7 +251,7 @@ def check_same(
 
 
 def touch(db: sqlite3.Connection, queue: QueueRow) -> None:
-    """A queue that goes when it is not used was used."""
+    """Note that a queue with ``x-expires`` was used."""
     if queue.expires is not None:
         db.execute("UPDATE queue SET used_at = ? WHERE id = ?", (time.time(), queue.id))
 
@@ -289,7 +291,7 @@ def bind(db: sqlite3.Connection, exchange: int, queue: int, routing_key: str) ->
 
 
 def unbind(db: sqlite3.Connection, exchange: int, queue: int, routing_key: str) -> bool:
-    """Take a binding away, if it is there; returns whether the queue is still bound to the exchange."""
+    """Remove a binding, if it exists; returns whether the queue is still bound to the exchange."""
     cursor = db.execute(
         "DELETE FROM binding WHERE exchange = ? AND queue = ? AND routing_key = ?",
         (exchange, queue, routing_key),

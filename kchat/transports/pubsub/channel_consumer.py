@@ -1,4 +1,4 @@
-"""A consumer: who gets the messages of a queue, and how many at once."""
+"""A channel's consumer, and its unacknowledged messages."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ class Unacked:
     Attributes:
         ack_id: the service's handle.
         acks: where it is held.
-        consumer: who got it; ``None`` for ``basic_get``.
+        consumer: that got it; ``None`` for ``basic_get``.
         message_id: the service's id of the message.
     """
 
     ack_id: str
     acks: AckManager
-    consumer: Consumer | None
+    consumer: ChannelConsumer | None
     message_id: str
 
 
-class Consumer:
+class ChannelConsumer:
     """A consumer of a channel.
 
     Arguments:
@@ -40,7 +40,7 @@ class Consumer:
         callback: called with each :class:`~kchat.transports.pubsub.messages.Delivery`.
         on_cancel: called with the tag when the queue is gone.
         no_ack: whether a message counts as acknowledged when it is delivered.
-        prefetch: so many messages may be unacknowledged at once, 0 for any number.
+        prefetch: maximum number of unacknowledged messages, 0 for no limit.
         acks: of the queue, on this channel.
     """
 
@@ -63,20 +63,20 @@ class Consumer:
         self.no_ack = no_ack
         self.unacked = 0
         self.active = True
-        # What has come, while the application has as many unacknowledged as it wants.
+        # What has arrived while the prefetch count was reached.
         self.held: deque[tuple[Any, int]] = deque()
         self.puller: Puller | None = None
         self._prefetch = prefetch
 
     @property
     def is_full(self) -> bool:
-        """Whether it gets nothing before something is acknowledged."""
+        """Whether it has reached its prefetch count."""
         return bool(self._prefetch) and not self.no_ack and self.unacked >= self._prefetch
 
     def stop(self, *, politely: bool) -> None:
-        """Take no more messages, and give back what was not delivered."""
+        """Take no more messages, and requeue what was not delivered."""
         self.active = False
         if self.puller is not None:
             self.puller.stop(politely=politely)
         held, self.held = self.held, deque()
-        self.acks.give_back([received.ack_id for received, _ in held])
+        self.acks.requeue([received.ack_id for received, _ in held])

@@ -1,0 +1,338 @@
+"""The connection of a sender: what is published through it and not confirmed yet, and what is done when it breaks."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from threading import RLock
+from time import monotonic
+from typing import TYPE_CHECKING, Any, cast
+
+from amqp.exceptions import ContentTooLarge
+
+from kchat import errors, events
+from kchat.client.connection import Connection, broker_errors
+from kchat.client.in_flight import InFlight, Receipt
+
+if TYPE_CHECKING:
+    from kchat.config.settings import Settings
+    from kchat.message import Message
+    from kchat.transports import protocols
+
+_REJOIN_TICK = 0.25
+"""Seconds between looks whether listeners have come back."""
+
+_TICK = 0.5
+"""Seconds between looks at the clock while confirmations are waited for."""
+
+_RETRYABLE = (errors.NotFound, errors.Closed, errors.Unreachable, errors.NotConfirmed)
+
+
+class SenderConnection(Connection):
+    """Publishes to a room. The broker's answers go to the messages in flight.
+
+    A lost connection is made again, and what was not confirmed is published again, in order. Where somebody was listening
+    before, that waits until somebody is again: after a restart of the broker a sender is often there first, and would
+    talk to an empty room.
+
+    Arguments:
+        settings: the room and its brokers.
+        username: the sender's, by which some transports keep the order.
+        on_event, in_use, stopping, wait: as of :class:`~kchat.client.connection.Connection`.
+        mandatory: a message that nobody was listening to counts as an error.
+        reconnect_for: seconds without a confirmation after which a lost connection is given up.
+        rejoin_for: seconds to wait for listeners to come back.
+        blocked_for: seconds to wait while the broker refuses messages.
+    """
+
+    purpose = doing = "send"
+
+    def __init__(
+        self,
+        settings: Settings,
+        username: str,
+        on_event: events.OnEvent,
+        in_use: RLock,
+        *,
+        stopping: Callable[[], bool],
+        wait: bool,
+        mandatory: bool,
+        reconnect_for: float,
+        rejoin_for: float,
+        blocked_for: float,
+    ) -> None:
+        transport = settings.transport
+        patience = float("inf") if wait else reconnect_for
+        super().__init__(settings, on_event, in_use, stopping=stopping, wait=wait, patience=patience)
+        self.in_flight = InFlight(
+            str(settings), supports_mandatory=transport.supports_mandatory, mandatory=mandatory
+        )
+        self._room = transport.room(settings.room)
+        self._routing_key = settings.room if transport.routing_key_is_room else ""
+        if transport.orders_by_routing_key:
+            self._routing_key = username
+        self._max_body = transport.max_body
+        self._rejoin_for = rejoin_for
+        self._rejoin_until = 0.0
+        self._blocked_for = blocked_for
+        self._blocked: str | None = None  # the broker's reason for taking no messages now
+        self._blocked_at = 0.0
+        self._account: str | None = None
+        self._pipelined = False
+        self._stream = ""
+        self._numbering: protocols.Numbers | None = None
+        self._numbers = b""
+
+    # ---- connecting
+
+    def _join(self, connection: protocols.Connection, *, again: bool) -> None:  # noqa: ARG002 - a sender expects no room
+        with broker_errors(self.broker, "connect"):
+            # RabbitMQ refuses a message whose user_id is not the connection's account.
+            self._account = self._settings.transport.account(connection)
+            self._channel = connection.channel()
+            if hasattr(connection.connection, "tell"):
+                connection.connection.tell(lambda notice: self._on_event(events.Notice(str(notice))))
+            if self._settings.transport.declares_in_process:
+                self._room.open(self.channel)
+            self._prepare()
+        self._rejoin_until = monotonic() + self._rejoin_for
+
+    def _prepare(self) -> None:
+        channel, in_flight = self.channel, self.in_flight
+        self._pipelined = hasattr(channel, "confirm_select")
+        self._numbering = cast("protocols.Numbers", channel) if hasattr(channel, "number_table") else None
+        channel.auto_decode = False
+        if self._pipelined:
+            cast("protocols.Confirms", channel).confirm_select()
+            channel.events["basic_ack"] = {in_flight.on_ack}
+            channel.events["basic_nack"] = {in_flight.on_nack}
+        if self._settings.transport.supports_mandatory:
+            channel.events["basic_return"] = {in_flight.on_return}
+
+    def _has_worked(self, since: float) -> bool:
+        return self.in_flight.last_settled > since
+
+    def _reconnected(self, seconds: float) -> events.Reconnected:
+        return events.Reconnected(str(self.broker), seconds, unconfirmed=len(self.in_flight))
+
+    def _given_up(self, error: errors.KchatError) -> errors.KchatError:
+        return self._unconfirmed(f", and given up after {self._patience:g} s: {error}", error)
+
+    def _unconfirmed(self, why: str, error: errors.KchatError) -> errors.NotConfirmed:
+        return errors.NotConfirmed(f"{len(self.in_flight)} messages not confirmed{why}", error.hint)
+
+    def _last_alive(self) -> float:
+        return monotonic()  # nobody watches it: it is lost when that is found out
+
+    def _forget(self) -> None:
+        self._blocked = None
+
+    # ---- publishing
+
+    def submit(self, message: Message, receipts: deque[Receipt]) -> None:
+        """Publish, and return without waiting for the confirmation where the transport can.
+
+        Arguments:
+            message: the message.
+            receipts: gets its receipt, when it is settled.
+
+        Raises:
+            kchat.errors.KchatError: as of :meth:`_retrying`.
+        """
+        size, most = len(message.body), self._max_body
+        if size > most:
+            text = f"a message of {size:,} bytes is too large: {self.broker} takes {most:,} at most"
+            receipts.append(Receipt(message, error=errors.TooLarge(text)))
+            return
+        if not self.connected:
+            self.start()
+        # First noted, then published: whatever interrupts the publishing finds it among what has to be sent again.
+        tag, place = self.in_flight.add(message, receipts)
+        self._retrying(self._publish, tag, place, message)
+
+    def start(self) -> None:
+        """Connect, if it is not connected, and publish what a stream that was left had in flight before a close.
+
+        Raises:
+            kchat.errors.BrokerError: see :func:`kchat.client.connection.connect`.
+            kchat.errors.Closed: it was closed meanwhile.
+        """
+        if self.connected:
+            return
+        if not self.open():
+            raise errors.Closed(f"the sender to {self._settings} was closed before it was connected")
+        with self.errors:
+            self._publish_again(rejoin=False)
+
+    def _publish(self, tag: int, place: int, message: Message) -> None:
+        channel = self.channel
+        raw = channel.prepare_message(
+            message.body,
+            content_type="application/json",
+            content_encoding="utf-8",
+            properties={
+                "message_id": message.id,
+                "timestamp": int(time.time() if message.sent_at is None else message.sent_at.timestamp()),
+                "app_id": "kchat",
+                # RabbitMQ checks it against the account: https://www.rabbitmq.com/docs/validated-user-id
+                "user_id": self._account,
+                "delivery_mode": 1,
+            },
+        )
+        if self._stream != self.in_flight.stream:
+            self._stream = self.in_flight.stream
+            self._numbers = b"" if self._numbering is None else self._numbering.number_table(self._stream)
+        if self._numbers:
+            raw.table = self._numbers % place
+        try:
+            channel.basic_publish(
+                raw, exchange=self._room.name, routing_key=self._routing_key, mandatory=True
+            )
+        except ContentTooLarge as error:
+            # By a limit that only the transport knows. Nothing was sent: it is this message's affair alone.
+            text = f"{self.broker}: too large: {error.reply_text or error}"
+            self.in_flight.refuse(tag, errors.TooLarge(text))
+        except BlockingIOError:
+            # The write got stuck. Did the broker say why?
+            ends = monotonic() + self._settings.confirm_timeout
+            while self._blocked is None and monotonic() < ends and self.drain(0.1):
+                pass
+            while self._blocked is not None:
+                self._await_answer()
+            raise  # half a frame may be out: not on this connection
+        else:
+            if not self._pipelined:
+                self.in_flight.on_ack(tag, multiple=False)
+
+    # ---- confirmations
+
+    def drain(self, timeout: float | None) -> bool:
+        """As of any connection; where nothing is confirmed later, nothing comes."""
+        return (self._pipelined or not self.connected) and super().drain(timeout)
+
+    def confirm(self, timeout: float = _TICK) -> None:
+        """Wait for the broker's next words, if there are any in time. They may be anything but a confirmation.
+
+        Raises:
+            kchat.errors.Blocked: it has refused messages for too long.
+            kchat.errors.KchatError: as of :meth:`_retrying`.
+        """
+        if not self.connected:
+            self.start()
+        self._retrying(self._await_answer, timeout)
+
+    def _await_answer(self, timeout: float = _TICK) -> None:
+        self.drain(timeout)
+        settings, in_flight = self._settings, self.in_flight
+        if self._blocked is not None:
+            if self._stopping() or monotonic() - self._blocked_at > self._blocked_for:
+                raise errors.Blocked(
+                    f"{self.broker} refuses messages: {self._blocked}; "
+                    f"{len(in_flight)} not confirmed, and they may still arrive",
+                    hint="the broker is short of memory or disk: free some there",
+                )
+        elif (
+            in_flight.waiting_for() > settings.confirm_timeout
+            # Blocked and unblocked in turns, it has had all the time that there is.
+            or in_flight.waiting_for(pauses=True) > settings.confirm_timeout + self._blocked_for
+        ):
+            raise errors.NotConfirmed(f"{self.broker}: no confirmation within {settings.confirm_timeout:g} s")
+
+    def take_last_confirmations(self) -> None:
+        """Before it is given up: take the confirmations that have come, if the connection still has them."""
+        if self._connection is None:
+            return
+        lost: tuple[type[Exception], ...] = (
+            OSError,
+            *self._connection.connection_errors,
+            *self._connection.channel_errors,
+        )
+        awaited = -1
+        while self.in_flight.awaited not in (0, awaited):
+            awaited = self.in_flight.awaited
+            with suppress(*lost):
+                self.drain(0)
+
+    def _on_blocked(self, reason: str) -> None:
+        if self._blocked is None:
+            self._blocked_at = monotonic()
+        self._blocked = reason
+        self._on_event(events.Blocked(reason))
+
+    def _on_unblocked(self) -> None:
+        if self._blocked is not None:
+            self.in_flight.pause_clock(monotonic() - self._blocked_at)
+        self._blocked = None
+        self._on_event(events.Unblocked())
+
+    # ---- when something breaks
+
+    def _retrying(self, action: Callable[..., None], *arguments: Any) -> None:
+        """Do it; if the connection or the room is missing, see to that, and publish again what was not confirmed.
+
+        Raises:
+            kchat.errors.NotConfirmed: that could not be done.
+            kchat.errors.BrokerError: the broker refuses.
+        """
+        try:
+            with self.errors:
+                action(*arguments)
+                return
+        except _RETRYABLE as error:
+            cause: errors.KchatError = error
+        rejoin = self.in_flight.routed is True
+        self._rejoin_until = monotonic() + self._rejoin_for
+        while True:
+            missing = isinstance(cause, errors.NotFound)
+            self.fail(cause, lost=not missing)
+            if not (self.pause() if missing else self.open(again=True)):
+                raise self._unconfirmed(f": the sender was closed meanwhile: {cause}", cause) from cause
+            try:
+                with self.errors:
+                    if missing:
+                        self._declare_room()
+                    self._publish_again(rejoin=rejoin)
+                    return
+            except _RETRYABLE as error:
+                # Where this account may not make the room, it waits for somebody else to do it, if it was there before.
+                waits = self.in_flight.last_settled > 0 and monotonic() < self._rejoin_until
+                if missing and isinstance(error, errors.NotFound) and not waits:
+                    raise
+                cause = error
+
+    def _declare_room(self) -> None:
+        """Declare the exchange, which the broker says is not there. py-amqp has opened the channel afresh."""
+        self._room.open(self.channel, missing=True)
+        self._prepare()
+
+    def _publish_again(self, *, rejoin: bool) -> None:
+        """Publish what is not confirmed, in order; where there were listeners, not before there is one again."""
+        self.in_flight.restart()
+        if rejoin:
+            self._wait_for_listeners()
+        while (message := self.in_flight.next_again()) is not None:
+            self._publish(*message)
+
+    def _wait_for_listeners(self) -> None:
+        """Try with the first message until it is heard, or until it has been long enough."""
+        in_flight, told = self.in_flight, False
+        in_flight.keep_unheard = True
+        try:
+            while (
+                not self._stopping()
+                and monotonic() < self._rejoin_until
+                and (message := in_flight.next_again()) is not None
+            ):
+                self._publish(*message)
+                while in_flight.awaited:
+                    self._await_answer()
+                if in_flight.routed is not False:
+                    return
+                if not told:
+                    self._on_event(events.WaitingForSubscribers(max(0.0, self._rejoin_until - monotonic())))
+                    told = True
+                time.sleep(_REJOIN_TICK)
+        finally:
+            in_flight.keep_unheard = False

@@ -1,0 +1,181 @@
+"""The connection of a subscriber: its place in the room, what arrives there, and acknowledgements."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from threading import RLock
+from time import monotonic
+from typing import TYPE_CHECKING, Any, cast
+
+from kchat import errors, events
+from kchat.client.connection import Connection
+from kchat.client.drops import QueueLength
+
+if TYPE_CHECKING:
+    from kchat.config.settings import Settings
+    from kchat.transports import protocols
+
+_STEADY = 10.0
+"""Seconds that a connection has to last for the next one to be made without a pause."""
+
+_WAITED = 0.05
+"""Seconds after which what comes was not there when the wait for it began: the queue was empty then."""
+
+_BIND_AGAIN = 5.0
+"""Seconds of quiet after which the queue is bound to the room again, since nobody says when that binding is deleted."""
+
+
+class SubscriberConnection(Connection):
+    """Consumes from a queue in a room.
+
+    Arguments:
+        settings: the room and its brokers.
+        username: stands in its queue's name.
+        durable: the name of a durable queue; ``None`` for a temporary one.
+        prefetch: maximum number of unacknowledged messages (AMQP prefetch).
+        begin: what of the room's history to begin with: the number of messages, and since when, in UNIX seconds.
+        on_event, in_use, stopping, wait: as of :class:`~kchat.client.connection.Connection`.
+    """
+
+    purpose, doing = "subscribe", "listen"
+
+    def __init__(
+        self,
+        settings: Settings,
+        username: str,
+        durable: str | None,
+        prefetch: int,
+        begin: tuple[int | None, float | None],
+        on_event: events.OnEvent,
+        in_use: RLock,
+        *,
+        stopping: Callable[[], bool],
+        wait: bool,
+    ) -> None:
+        super().__init__(
+            settings, on_event, in_use, stopping=stopping, wait=wait, heartbeat=settings.heartbeat
+        )
+        self.arrived: deque[protocols.Delivery] = deque()
+        """Deliveries that nobody has taken yet, in their order."""
+        self.verifies = False
+        """Whether the broker checks that a message's ``user_id`` is its sender's account."""
+        self.take_overtaken: Callable[[], int] | None = None
+        """How many messages the room itself has removed before they were read, since the last call; where it can tell."""
+        self.counts = False
+        """Whether what comes can be counted: from a queue that nobody else reads, and messages that may bear numbers."""
+        self.length = QueueLength()
+        """Knows whether the queue was full: then its broker may have dropped some of it."""
+        self._room = settings.transport.room(settings.room)
+        self._username = username
+        self._durable = durable
+        self._prefetch = prefetch
+        self._begin = begin
+        self._acknowledges = settings.transport.acknowledges
+        self._queue: protocols.Queue | None = None
+        self._asking: protocols.AsksLength | None = None
+        self._keeps = False  # whether what is sent while it is away is kept, a restart of the broker included
+        self._rebinds = False
+        self._bind_due = 0.0
+
+    @property
+    def queue_name(self) -> str:
+        """The name of its queue; empty before :meth:`open`."""
+        return "" if self._queue is None else self._queue.name
+
+    # ---- connecting
+
+    def _join(self, connection: protocols.Connection, *, again: bool) -> None:
+        try:
+            with self.errors:
+                self._take_place(connection, again=again)
+                if hasattr(connection.connection, "tell"):
+                    connection.connection.tell(self._on_notice)
+                # From now on: a declaration that is cut short would read as one that failed.
+                if hasattr(connection.transport, "waker"):
+                    self._waker = cast("protocols.Wakes", connection.transport).waker(connection.connection)
+        except errors.NotFound as error:
+            if not again:
+                raise
+            # The room was there before: an account that may create it will.
+            raise errors.Closed(str(error), error.hint) from error
+        self._begin = None, None  # after a reconnect the history was seen already
+        self._bind_due = monotonic() + _BIND_AGAIN
+
+    def _take_place(self, connection: protocols.Connection, *, again: bool) -> None:
+        """Declare the room and a queue, and consume from it."""
+        durable, (last, since) = self._durable is not None, self._begin
+        channel = connection.channel()
+        channel.auto_decode = False
+        place = self._room.take_place(
+            channel,
+            self._username,
+            durable=self._durable,
+            account=self._settings.transport.account(connection),
+            last=last,
+            since=since,
+            look=again,
+        )
+        queue = place.queue
+        self._rebinds = place.rebinds
+        # An account that may not make the one binding that outlives a restart is not told that nothing was lost.
+        self._keeps = place.durable and (place.found or not again)  # or the queue itself was lost
+        channel.basic_qos(0, self._prefetch, False)
+        queue.consume(
+            consumer_tag=queue.name,
+            callback=self.arrived.append,
+            no_ack=not self._acknowledges,
+        )
+        self.take_overtaken = getattr(connection.connection, "take_overtaken", None)
+        self.verifies = getattr(connection.connection, "verifies_accounts", False)
+        # Of a queue with a name that others know, each reader may get a part.
+        self.counts = hasattr(channel, "number_table") and not durable
+        self._asking = cast("protocols.AsksLength", channel) if hasattr(channel, "ask_length") else None
+        limits = {} if self._asking is None else queue.queue_arguments or {}
+        self.length = QueueLength(
+            int(limits.get("x-max-length") or 0),
+            int(limits.get("x-max-length-bytes") or 0),
+            caught_up=not durable,
+        )
+        self._queue, self._channel = queue, channel
+
+    def _has_worked(self, since: float) -> bool:  # noqa: ARG002 - a quiet room is no failure
+        return self.connected and monotonic() - self.connected_at >= _STEADY
+
+    def _reconnected(self, seconds: float) -> events.Reconnected:
+        where = f"{self._settings.room} at {self.broker}"
+        return events.Reconnected(where, seconds, durable=self._keeps)
+
+    def _forget(self) -> None:
+        self.arrived.clear()
+
+    def _on_notice(self, notice: Any) -> None:
+        dropped = getattr(notice, "messages", 0)
+        if dropped:
+            self._on_event(events.Dropped(dropped, queue=self._durable or notice.queue))
+        else:
+            self._on_event(events.Notice(str(notice)))
+
+    # ---- receiving
+
+    def drain(self, timeout: float | None) -> bool:
+        """As of any connection."""
+        arrived, began = len(self.arrived), monotonic()
+        came = super().drain(timeout)
+        if not came or self._alive_at - began >= _WAITED:
+            self.length.caught_up_at = self._alive_at if not came else began
+        if len(self.arrived) != arrived:
+            self._bind_due = self._alive_at + _BIND_AGAIN
+        return came
+
+    def _look(self, now: float) -> None:
+        if now >= self._bind_due:
+            self._bind_due = now + _BIND_AGAIN
+            self._room.bind_again(self.channel, self.queue_name, rebinds=self._rebinds)
+
+    def acknowledge(self, tag: Any) -> None:
+        """The broker may forget everything up to a delivery tag. Raises as :meth:`drain`."""
+        if self._acknowledges:
+            if self._asking is not None and self.length.is_to_be_asked():
+                self._asking.ask_length(self.queue_name, self.length.note)
+            self.channel.basic_ack(tag, multiple=True)

@@ -1,0 +1,128 @@
+"""What is wrong with a plug-in is told, one line for each, and keeps no other from being used."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import kchat
+from tests.brokers.processes import Commands
+
+MODULE = """
+from kchat.transports import Transport, memory
+from kchat.transports.memory import Memory
+
+def made(name, *schemes):
+    return type(name.title(), (Memory,), {"name": name, "schemes": {each: "x:y" for each in schemes}})()
+
+good, twin, other = made("good", "good"), made("twin", "shared"), made("other", "shared")
+called_otherwise, ours = made("somebody", "some"), made("ours", "ours", "amqps")
+not_an_object = Memory
+bare = type("Bare", (Transport,), {"name": "bare"})()
+"""
+
+ENDS = "import sys; sys.exit('this Python is too old')"
+
+LOOK = """
+import json
+from kchat.errors import SettingsError
+from kchat.transports import TRANSPORTS, by_scheme, usable
+
+def tried(find, name):
+    try:
+        return find(name).name
+    except SettingsError as error:
+        return f"{error} | {error.hint}"
+
+found, problems = usable()
+names = [each.name for each in found if each.name not in ("local", "amqp", "pubsub", "redis", "memory")]
+schemes = {name: tried(by_scheme, name) for name in ("good", "shared", "amqps", "nobody")}
+print(json.dumps({"names": names, "problems": problems, "schemes": schemes, "listed": list(TRANSPORTS)}))
+"""
+
+Look = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def look(commands: Commands, tmp_path: Path) -> Look:
+    """Puts distributions on the path, with the text of their entry points, and looks at what becomes of them."""
+
+    def look(**distributions: str) -> dict[str, Any]:
+        (tmp_path / "plug_in.py").write_text(MODULE)
+        (tmp_path / "plug_in_that_ends.py").write_text(ENDS)
+        for name, entry_points in distributions.items():
+            declare(tmp_path, name, entry_points)
+        path = f"{Path(kchat.__file__).parents[1]}:{tmp_path}"
+        process = commands.python(LOOK, env={"PYTHONPATH": path})
+        assert process.wait() == 0, process.stderr
+        told: dict[str, Any] = json.loads(process.stdout)
+        return told
+
+    return look
+
+
+def declare(folder: Path, name: str, entry_points: str, metadata: str | None = None) -> None:
+    info = folder / f"{name}-1.0.dist-info"
+    info.mkdir(parents=True)
+    if metadata is None:
+        metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n"
+    if metadata:
+        (info / "METADATA").write_text(metadata)
+    (info / "entry_points.txt").write_text(f"[kchat.transports]\n{entry_points}\n")
+
+
+def test_each_that_is_not_a_transport_is_told_and_the_good_one_is_used(look: Look) -> None:
+    told = look(
+        first="good = plug_in:good\nends = plug_in_that_ends:x\nnowhere = plug_in:nowhere\nkind = plug_in:not_an_object",
+        second="bare = plug_in:bare\nnamed = plug_in:called_otherwise\nours = plug_in:ours",
+    )
+    assert told["names"] == ["good"]
+    assert told["problems"] == [
+        f"the plug-in {why}"
+        for why in (
+            "'ends' of first 1.0 cannot be used: SystemExit: this Python is too old",
+            "'nowhere' of first 1.0 cannot be used: AttributeError: module 'plug_in' has no attribute 'nowhere'",
+            "'kind' of first 1.0 cannot be used: plug_in:not_an_object is not an instance of kchat.transports.Transport",
+            "'bare' of second 1.0 cannot be used: it does not declare broker, url_form, schemes, capabilities, note",
+            "'named' of second 1.0 cannot be used: its transport calls itself 'somebody'",
+            "'ours' of second 1.0 cannot be used: amqps:// URLs are kchat's own",
+        )
+    ]
+    assert told["schemes"]["good"] == "good"
+    assert told["schemes"]["amqps"] == "amqp"
+    assert all(problem in told["schemes"]["nobody"] for problem in told["problems"])
+
+
+def test_of_two_plug_ins_with_one_name_the_first_is_used(look: Look) -> None:
+    told = look(b="good = plug_in:nowhere", a="good = plug_in:good\namqp = plug_in:good")
+    assert told["listed"][5:] == ["good"]
+    assert told["names"] == ["good"]
+    assert told["problems"] == [
+        "the plug-in 'amqp' of a 1.0 is ignored: kchat itself has that name",
+        "the plug-in 'good' of b 1.0 is ignored: a 1.0 has that name",
+    ]
+
+
+def test_a_scheme_of_two_plug_ins_is_refused_until_one_is_gone(look: Look) -> None:
+    told = look(a="twin = plug_in:twin", b="other = plug_in:other")
+    assert told["names"] == ["twin", "other"]
+    assert told["schemes"]["shared"] == (
+        "shared:// URLs belong to several plug-ins: twin and other | uninstall all but one"
+    )
+
+
+def test_metadata_that_cannot_be_read_is_told_and_the_other_plug_ins_are_used(
+    look: Look, tmp_path: Path
+) -> None:
+    declare(tmp_path, "no_metadata", "lost = plug_in:good", metadata="")
+    told = look(a="good = plug_in:good", malformed="this is not an entry point")
+    assert told["names"] == ["good"]
+    assert len(told["problems"]) == 2
+    assert all(
+        problem.startswith(f"the metadata of a distribution in {tmp_path} cannot be read: ")
+        for problem in told["problems"]
+    )
