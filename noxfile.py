@@ -164,7 +164,9 @@ def faults(session: nox.Session) -> None:
     session.install("--editable", ".[all]", *group("test"))
     # One after the other: the limits of time are those that the documentation promises.
     exact = {"KCHAT_TEST_FAULTS": "all", "KCHAT_TEST_EXACT": "1"}
-    session.run("pytest", *(session.posargs or ["tests/faults", "tests/contract/test_programs.py"]), env=exact)
+    session.run(
+        "pytest", *(session.posargs or ["tests/faults", "tests/contract/test_programs.py"]), env=exact
+    )
 
 
 @nox.session(python=PYTHONS[0])
