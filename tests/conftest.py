@@ -63,16 +63,30 @@ def pytest_sessionfinish() -> None:
     leave_run()
 
 
-OWN_FOR_A_MODULE = {"module_rabbitmq", "rabbitmq_cluster", "tls_rabbitmq", "own_pubsub_emulator"}
-"""Fixtures that start a broker which takes seconds to start: tests of one file that use them stay in one process."""
+IN_ONE_PROCESS = ("breakable_rabbitmq", "tls_rabbitmq")
+"""Fixtures that start a broker for all tests that use them: it takes seconds to start, and processor time. Those that one
+process breaks or talks over cannot be used by another meanwhile."""
+
+OF_ONE_FILE = ("rabbitmq_cluster", "own_pubsub_emulator")
+"""Likewise, for the tests of one file."""
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keeps what shares a broker of its own together, for `pytest -n 4 --dist loadgroup`; the rest goes anywhere."""
     for item in items:
-        if OWN_FOR_A_MODULE & set(getattr(item, "fixturenames", ())):
-            item.add_marker(pytest.mark.xdist_group(item.path.name))
+        names = set(getattr(item, "fixturenames", ()))
+        if (
+            "own_place" in names and "[amqp" in item.name
+        ):  # of the contract, which asks for its broker by name
+            names.add("breakable_rabbitmq")
+        for name in IN_ONE_PROCESS:
+            if name in names:
+                item.add_marker(pytest.mark.xdist_group(name))
+                break
+        else:
+            if names & set(OF_ONE_FILE):
+                item.add_marker(pytest.mark.xdist_group(item.path.name))
 
 
 def pytest_report_header() -> str:
@@ -104,22 +118,22 @@ def amqp_url(rabbitmq: RabbitMQ, vhost: str) -> str:
     return rabbitmq.url_for(vhost)
 
 
-@pytest.fixture(scope="module")
-def module_rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
-    """A RabbitMQ of the module's own, in whatever state the last test left it: see `own_rabbitmq`."""
+@pytest.fixture(scope="session")
+def breakable_rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
+    """A RabbitMQ for all tests that break it, in whatever state the last one left it: see `own_rabbitmq`."""
     with start_rabbitmq(tmp_path_factory.mktemp("own-rabbitmq")) as node:
         yield node
 
 
 @pytest.fixture
-def own_rabbitmq(module_rabbitmq: RabbitMQ) -> RabbitMQ:
+def own_rabbitmq(breakable_rabbitmq: RabbitMQ) -> RabbitMQ:
     """A running RabbitMQ that the test may stop, kill, restart and put under an alarm.
 
-    One per module: it is started again where the test before left it dead.
+    One for all of them: it is started again where the test before left it dead.
     """
-    if not module_rabbitmq.running:
-        module_rabbitmq.start()
-    return module_rabbitmq
+    if not breakable_rabbitmq.running:
+        breakable_rabbitmq.start()
+    return breakable_rabbitmq
 
 
 @pytest.fixture(scope="module")

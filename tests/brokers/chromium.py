@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tests.brokers.wait import Deadline, wait_until
+from tests.brokers.wait import Deadline, soon, wait_until
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 SECONDS = 30.0
@@ -116,7 +116,7 @@ class Page:
         if self._session:
             request["sessionId"] = self._session
         os.write(self._out, json.dumps(request).encode() + b"\0")
-        deadline = Deadline(SECONDS)
+        deadline = Deadline(soon(SECONDS))
         while True:
             answer = self._next(deadline)
             if answer.get("id") == self._number:

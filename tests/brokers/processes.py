@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Literal
 
 import kchat
-from tests.brokers.wait import Deadline
+from tests.brokers.wait import Deadline, soon
 
 Stream = Literal["stdout", "stderr"]
 
@@ -138,7 +138,7 @@ class Process:
         return line
 
     def _wait(self, seen: Callable[[], bool], what: str, seconds: float) -> None:
-        deadline = Deadline(seconds)
+        deadline = Deadline(soon(seconds))
         with self._came:
             while not seen():
                 if not self._open:
@@ -212,7 +212,7 @@ class Process:
         Raises:
             AssertionError: it still runs after so many seconds.
         """
-        deadline = Deadline(seconds)
+        deadline = Deadline(soon(seconds))
         try:
             code = self._popen.wait(deadline.left)
         except subprocess.TimeoutExpired:
@@ -226,7 +226,7 @@ class Process:
         """Kills it if it runs, and closes its pipes."""
         self.kill()
         for reader in self._readers:
-            reader.join(5)
+            reader.join(30)
         for pipe in (self._popen.stdin, self._popen.stdout, self._popen.stderr):
             if pipe is not None:
                 pipe.close()

@@ -142,7 +142,7 @@ class Proxy:
 
         if self._thread.is_alive():
             self._order(do)
-            self._thread.join(10)
+            self._thread.join(30)
         for sock in (self._wake, self._woken):
             sock.close()
         self._selector.close()

@@ -190,7 +190,7 @@ class MachineRabbitMQ(RabbitMQ):
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=60,
+            timeout=180,
             check=False,
         )
         if done.returncode:

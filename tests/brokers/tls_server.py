@@ -68,7 +68,7 @@ class TlsServer:
     ) -> None:
         # shutdown() and not close(): that alone would not wake the thread.
         self._listener.shutdown(socket.SHUT_RDWR)
-        self._thread.join(10)
+        self._thread.join(30)
         self._listener.close()
 
     def wait_until_ended(self, connections: int = 1) -> None:

@@ -280,7 +280,7 @@ def test_processes_whose_parent_is_killed_end_by_themselves_and_leave_nothing_be
     wait_until(lambda: sum(map(is_at_work, workers(process))) >= number, 30, "processes to start")
     orphans = workers(process)
     process.kill()
-    wait_until(lambda: all(map(has_ended, orphans)), 10, "them to end")
+    wait_until(lambda: all(map(has_ended, orphans)), 30, "them to end")
     process.wait()
     assert process.stderr.splitlines() == [first_line(amqp_url)]
     gone(rabbitmq, vhost)
@@ -294,7 +294,7 @@ def test_the_file_of_an_embedded_room_goes_although_the_parent_is_killed(
     process = commands.kchat("bench", "--url", f"local://{folder}/chat.db", *ENDLESS)
     wait_until(lambda: any(file.stat().st_size > 100_000 for file in folder.glob(".*/*")), 30, "messages")
     process.kill()
-    wait_until(lambda: not list(folder.iterdir()), 10, "all to be gone")
+    wait_until(lambda: not list(folder.iterdir()), 30, "all to be gone")
 
 
 def test_senders_whose_parent_is_killed_before_they_may_begin_end_by_themselves(
@@ -307,11 +307,11 @@ def test_senders_whose_parent_is_killed_before_they_may_begin_end_by_themselves(
     try:
         proxy.wait_for_connections(2, 30)
         process.kill()
-        wait_until(lambda: all(map(has_ended, orphans[:2])), 10, "them to end")
+        wait_until(lambda: all(map(has_ended, orphans[:2])), 30, "them to end")
     finally:
         with suppress(ProcessLookupError):
             os.kill(orphans[2], signal.SIGCONT)
-    wait_until(lambda: has_ended(orphans[2]), 20, "the last one to end")
+    wait_until(lambda: has_ended(orphans[2]), 30, "the last one to end")
     process.wait()
     assert process.stderr.splitlines() == [first_line(proxied_url)]
 
@@ -319,10 +319,7 @@ def test_senders_whose_parent_is_killed_before_they_may_begin_end_by_themselves(
 # ---- nothing else on standard error
 
 
-@pytest.mark.parametrize("_time", range(3))
-def test_a_wrong_password_is_said_in_two_lines(
-    commands: Commands, rabbitmq: RabbitMQ, vhost: str, _time: int
-) -> None:
+def test_a_wrong_password_is_said_in_two_lines(commands: Commands, rabbitmq: RabbitMQ, vhost: str) -> None:
     url = rabbitmq.url_for(vhost, password="wrong")
     result = commands.run_kchat("bench", "--url", url, "--subscribers", "3", seconds=60)
     assert result.code == 1
@@ -333,8 +330,7 @@ def test_a_wrong_password_is_said_in_two_lines(
     assert len(said) == 3
 
 
-@pytest.mark.parametrize("_time", range(3))
-def test_when_all_is_well_nothing_is_said(commands: Commands, amqp_url: str, _time: int) -> None:
+def test_when_all_is_well_nothing_is_said(commands: Commands, amqp_url: str) -> None:
     arguments = ("--messages", "300", "--senders", "2", "--subscribers", "3")
     result = commands.run_kchat("bench", "--url", amqp_url, *arguments, seconds=60)
     assert result.code == 0

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from kchat import Message, Sender, Subscriber
 from tests.brokers.processes import Commands, Process
-from tests.brokers.wait import Deadline
+from tests.brokers.wait import Deadline, soon
 from tests.contract.places import Place, Way
 
 SECONDS = 30.0
@@ -68,7 +68,7 @@ class ObjectListener(Listener):
         subscriber.open()
 
     def hear(self, count: int, seconds: float = SECONDS) -> list[Heard]:
-        deadline = Deadline(seconds)
+        deadline = Deadline(soon(seconds))
         while len(self._heard) < count and not deadline.passed:
             self._take(deadline.left)
         self._take(0)
@@ -191,7 +191,7 @@ def drain(subscriber: Subscriber, count: int, seconds: float = SECONDS) -> list[
     Raises:
         AssertionError: they did not come in time.
     """
-    deadline = Deadline(seconds)
+    deadline = Deadline(soon(seconds))
     messages: list[Message] = []
     while len(messages) < count and not deadline.passed:
         messages += subscriber.receive(deadline.left)

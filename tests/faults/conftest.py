@@ -1,16 +1,15 @@
-"""Fixtures for the tests of faults: what they measure, and one RabbitMQ for all of them to break."""
+"""Fixtures for the tests of faults: what they measure."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.brokers.rabbitmq import RabbitMQ, start_rabbitmq
 from tests.faults.table import PROPERTY, Row, lines
 
 
@@ -47,10 +46,3 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         terminalreporter.section("faults, as measured")
         for line in lines(rows):
             terminalreporter.write_line(line)
-
-
-@pytest.fixture(scope="session")
-def module_rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
-    """One RabbitMQ for all of these tests to break, in place of one for each module."""
-    with start_rabbitmq(tmp_path_factory.mktemp("broken-rabbitmq")) as node:
-        yield node

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from kchat import KchatError, Message, Receipt, Sender, Settings, Subscriber, events
-from tests.brokers.wait import Deadline
+from tests.brokers.wait import Deadline, soon
 
 E = TypeVar("E", bound=events.Event)
 
@@ -68,7 +68,7 @@ class _Running:
         return found[count - 1]
 
     def _wait(self, seen: Any, seconds: float, what: str) -> None:
-        deadline = Deadline(seconds)
+        deadline = Deadline(soon(seconds))
         with self._changed:
             while not seen():
                 assert not deadline.passed, f"no {what} within {seconds:g} s: {self.state()}"

@@ -13,7 +13,7 @@ from kchat import NotConfirmed, Sender, Settings, Subscriber, Unreachable, event
 from kchat.client.subscriber_connection import SubscriberConnection
 from tests.brokers.proxy import Proxy
 from tests.brokers.rabbitmq import RabbitMQ
-from tests.brokers.wait import wait_until
+from tests.brokers.wait import soon, wait_until
 from tests.faults.parts import Listening, Sending, lost, repeats
 
 Measured = Callable[..., None]
@@ -70,7 +70,7 @@ def test_a_silent_link_is_noticed_by_a_quiet_subscriber_within_two_heartbeats(
         link.black_hole()
         silent_at = monotonic()
         noticed = listening.wait_for(events.Disconnected, 4).at - silent_at
-        assert noticed < 2 * through.heartbeat + 0.7  # the scheduler has its say
+        assert noticed < soon(2 * through.heartbeat + 0.7)  # the scheduler has its say
         listening.wait_for(events.Reconnecting, 5)
         link.restore()
         restored_at = monotonic()
@@ -90,7 +90,7 @@ def test_a_silent_link_is_noticed_within_twenty_seconds_unless_told_otherwise(
         link.black_hole()
         silent_at = monotonic()
         noticed = listening.wait_for(events.Disconnected, 22).at - silent_at
-        assert noticed < 20.7
+        assert noticed < soon(20.7)
         link.restore()
         restored_at = monotonic()
         back = listening.wait_for(events.Reconnected, 15).at - restored_at
@@ -195,7 +195,7 @@ def test_a_link_that_goes_silent_while_everything_is_declared_is_given_up(
     with pytest.raises(Unreachable, match="no answer in time"):
         Subscriber(settings, "bob").open()
     took = monotonic() - began
-    assert took < 3
+    assert took < soon(3)
     measured("link black-holed while joining", "subscriber", noticed=took, note="Unreachable")
 
 
@@ -240,7 +240,7 @@ def test_letting_go_of_a_dead_link_takes_no_time(link: Proxy, through: Settings)
     for each in (subscriber, sender):
         began = monotonic()
         each.close()
-        assert monotonic() - began < 1.5
+        assert monotonic() - began < soon(1.5)
 
 
 def test_the_time_away_counts_from_when_the_connection_last_worked(link: Proxy, through: Settings) -> None:

@@ -37,9 +37,9 @@ class Story:
 
 
 @pytest.fixture(scope="module")
-def story(module_rabbitmq: RabbitMQ) -> Iterator[Story]:
+def story(breakable_rabbitmq: RabbitMQ) -> Iterator[Story]:
     """Two subscribers, a sender of a stream, and one that is idle; another subscriber has left a lasting queue."""
-    rabbitmq = module_rabbitmq
+    rabbitmq = breakable_rabbitmq
     if not rabbitmq.running:
         rabbitmq.start()
     settings = Settings.resolve(url=rabbitmq.url, room=ROOM)

@@ -9,6 +9,14 @@ _JOINERS = "\u200c\u200d"
 _FILLERS = "\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0"
 
 
+_MANY = ("CJK UNIFIED IDEOGRAPH", "HANGUL SYLLABLE", "TANGUT IDEOGRAPH")
+
+
+def is_one_of_many(character: str) -> bool:
+    """Whether it is one of a hundred thousand letters that Unicode tells apart by nothing but their numbers."""
+    return unicodedata.category(character) == "Lo" and unicodedata.name(character, "").startswith(_MANY)
+
+
 @cache
 def _is_selector(character: str) -> bool:
     return unicodedata.name(character, "").startswith(("VARIATION SELECTOR", "MONGOLIAN FREE VARIATION"))

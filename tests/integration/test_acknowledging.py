@@ -9,7 +9,7 @@ from kchat.client.subscriber import BATCH, LARGE
 from kchat.client.subscriber_connection import SubscriberConnection
 from kchat.display.loop import listen
 from kchat.message import Message
-from tests.brokers.wait import Deadline
+from tests.brokers.wait import Deadline, soon
 
 ROOMS = ["local", "amqp"]
 
@@ -50,7 +50,7 @@ def fill(settings: Settings, count: int) -> list[str]:
 def some(subscriber: Subscriber, count: int) -> list[str]:
     """Receive so many messages."""
     texts: list[str] = []
-    deadline = Deadline(20)
+    deadline = Deadline(soon(20))
     while len(texts) < count:
         texts += [each.text for each in subscriber.receive(timeout=deadline.left, limit=count - len(texts))]
     return texts
@@ -220,7 +220,7 @@ def test_of_large_messages_no_more_is_taken_in_than_is_handed_over_at_once(setti
     fill(settings, 0)
     with Sender(settings, "ada") as sender:
         assert all(receipt.confirmed for receipt in sender.send_many("x" * (128 << 10) for _ in range(200)))
-    held, came, deadline = [], 0, Deadline(30)
+    held, came, deadline = [], 0, Deadline(soon(30))
     with archive(settings) as subscriber:
         while came < 200:
             came += len(subscriber.receive(timeout=deadline.left))

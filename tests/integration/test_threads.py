@@ -14,7 +14,7 @@ import kombu
 import pytest
 
 from kchat import TRANSPORTS, transports
-from tests.brokers.wait import Deadline
+from tests.brokers.wait import Deadline, soon
 
 MESSAGES = 1000
 FEWER = 400
@@ -67,7 +67,7 @@ def drain_until(
     connection: kombu.Connection, enough: Callable[[], bool], failures: list[BaseException]
 ) -> None:
     """Deliver what comes, until that is enough, a thread has failed, or it takes too long."""
-    deadline = Deadline(60)
+    deadline = Deadline(soon(60))
     while not enough() and not failures and not deadline.passed:
         with suppress(TimeoutError):
             connection.drain_events(timeout=0.2)
@@ -96,7 +96,7 @@ def test_one_thread_drains_while_another_one_acknowledges(connect: Connect, boun
     thread = in_thread(acknowledge, failures)
     with kombu.Consumer(channel, [bound], callbacks=[take], prefetch_count=50):
         drain_until(connection, lambda: len(acknowledged) == MESSAGES, failures)
-        thread.join(10)
+        thread.join(30)
     assert not failures
     assert len(seen) == MESSAGES
     assert set(seen.values()) == {1}
@@ -125,7 +125,7 @@ def test_threads_publish_on_channels_of_their_own_while_another_one_drains(
         threads = [in_thread(lambda index=index: publish(index), failures) for index in range(4)]  # type: ignore[misc] # the default binds it
         drain_until(connection, lambda: len(seen) == FEWER, failures)
         for thread in threads:
-            thread.join(10)
+            thread.join(30)
     assert not failures
     assert sorted(seen) == list(range(FEWER))
     assert set(seen.values()) == {1}

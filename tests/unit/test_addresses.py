@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import socket
-from time import monotonic
 from typing import Any
 
 import pytest
@@ -57,10 +56,9 @@ def test_an_address_that_does_not_answer_takes_its_share_of_the_time(
             each.setblocking(False)
             each.connect_ex(("127.0.0.2", port))
         names(monkeypatch, "127.0.0.2", LOOPBACK)
-        began = monotonic()
-        with addresses.connect("broker.example", port, 2) as sock:
+        # Were all of the second spent on the first address, there would be none left for the next one.
+        with addresses.connect("broker.example", port, 1) as sock:
             assert sock.getpeername()[0] == LOOPBACK
-        assert monotonic() - began < 2
         for each in waiting:
             each.close()
 

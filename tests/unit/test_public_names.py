@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import ast
 import inspect
-from pathlib import Path
 
 import pytest
 
 import kchat
 from kchat import errors
-
-PACKAGE = Path(kchat.__file__).parent
+from tests.cases import check_each
+from tests.unit.sources import PACKAGE, trees
 
 NAMES = [
     "TRANSPORTS",
@@ -55,10 +54,12 @@ def test_the_public_names_are_these() -> None:
     assert sorted(kchat.__all__) == sorted(NAMES)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_public_name_is_there(name: str) -> None:
-    assert getattr(kchat, name) is not None
-    assert name in dir(kchat)
+def test_every_public_name_is_there() -> None:
+    def is_there(name: str) -> None:
+        assert getattr(kchat, name) is not None
+        assert name in dir(kchat)
+
+    check_each(NAMES, is_there)
 
 
 def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
@@ -76,16 +77,14 @@ def error_classes() -> list[str]:
     return [each.__name__ for each in classes if not each.__subclasses__()]
 
 
-@pytest.mark.parametrize("name", error_classes())
-def test_every_error_is_raised_somewhere(name: str) -> None:
-    used = 0
-    for path in PACKAGE.rglob("*.py"):
-        if path.name != "errors.py" or path.parent != PACKAGE:
-            calls = (
-                node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)
-            )
-            used += sum(name in (getattr(call, "id", ""), getattr(call, "attr", "")) for call in calls)
-    assert used, f"{name} is never made"
+def test_every_error_is_raised_somewhere() -> None:
+    made: set[str] = set()
+    for path, tree in trees().items():
+        if path != PACKAGE / "errors.py":
+            for node in ast.walk(tree):
+                if isinstance(node, ast.Call):
+                    made |= {getattr(node.func, "id", ""), getattr(node.func, "attr", "")}
+    assert set(error_classes()) <= made
 
 
 def test_the_tree_of_errors_is_drawn_in_its_modules_docstring() -> None:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import ast
 import re
-from pathlib import Path
 
-import kchat
-
-ROOT = Path(kchat.__file__).parent
+from tests.unit.sources import PACKAGE, trees
 
 
 def test_no_statement_has_numbered_placeholders() -> None:
     """Python 3.12.0 to 3.12.3 take ``?1`` for a named one, and warn where it is given a sequence (CPython issue 117995)."""
     found = [
-        f"{path.relative_to(ROOT)}:{node.lineno}"
-        for path in ROOT.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        f"{path.relative_to(PACKAGE)}:{node.lineno}"
+        for path, tree in trees().items()
+        for node in ast.walk(tree)
         if isinstance(node, ast.Constant)
         and isinstance(node.value, str)
         and re.search(r"[\s(,]\?[0-9]", node.value)

@@ -3,7 +3,6 @@ r"""Text from strangers, made safe: what stays, what is escaped, and that nothin
 from __future__ import annotations
 
 import sys
-import time
 import unicodedata
 
 import pytest
@@ -13,8 +12,9 @@ from hypothesis import strategies as st
 from kchat.display.escaping import display_name, indent_block, take_columns, width
 from kchat.message.truncation import LONGEST, truncate, truncation_mark
 from kchat.message.unprintable import escape_unprintable
+from tests.cases import check_each
 from tests.hostile.corpus import TEXTS
-from tests.hostile.safe import why_unsafe
+from tests.hostile.safe import is_one_of_many, why_unsafe
 
 # Any characters, with those that do harm more often than by chance.
 NASTY = st.sampled_from(sorted(set("".join(text[:300] for text in TEXTS.values()))))
@@ -95,11 +95,13 @@ def test_nothing_unsafe_gets_through(text: str) -> None:
     shown.encode()
 
 
-@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
-def test_nothing_unsafe_gets_through_from_the_corpus(text: str) -> None:
-    assert not why_unsafe(escape_unprintable(text))
-    assert not why_unsafe(indent_block(text, " | "))
-    assert not why_unsafe(display_name(text), newlines=False)
+def test_nothing_unsafe_gets_through_from_the_corpus() -> None:
+    def is_safe(text: str) -> None:
+        assert not why_unsafe(escape_unprintable(text))
+        assert not why_unsafe(indent_block(text, " | "))
+        assert not why_unsafe(display_name(text), newlines=False)
+
+    check_each(TEXTS, is_safe)
 
 
 def test_every_character_is_safe_by_itself_and_behind_a_letter() -> None:
@@ -107,6 +109,8 @@ def test_every_character_is_safe_by_itself_and_behind_a_letter() -> None:
         character = chr(code)
         if unicodedata.category(character) in ("Cn", "Co", "Cs"):
             continue  # more than a million of them, all alike; hypothesis tries some
+        if code % 11 and is_one_of_many(character):
+            continue
         for text in (character, f"a{character}", f"\u263a{character}\u263a", f"\u0915{character}\u0915"):
             assert not why_unsafe(escape_unprintable(text)), hex(code)
 
@@ -154,12 +158,13 @@ def test_a_name_is_never_more_than_a_name(username: str, columns: int) -> None:
     assert shown != "?"
 
 
+@pytest.mark.timeout(
+    60
+)  # it takes a twentieth of a second; one look at all of the name, and it takes minutes
 def test_a_long_name_costs_no_more_than_a_short_one() -> None:
-    huge = "x" * 10_000_000
-    start = time.perf_counter()
-    for _ in range(1000):
+    huge = "x" * 50_000_000
+    for _ in range(20_000):
         assert display_name(huge) == "x" * 31 + "…"
-    assert time.perf_counter() - start < 1
 
 
 # Limits.

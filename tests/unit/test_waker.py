@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import select
 import threading
-from time import monotonic
 
 import pytest
 
@@ -21,10 +20,8 @@ def waker(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Wa
 
 
 def test_a_wait_is_ended_from_another_thread(waker: Waker) -> None:
-    began = monotonic()
     threading.Timer(0.05, waker.wake).start()
     assert waker.wait(30) == [waker.fileno()]
-    assert monotonic() - began < 20
 
 
 def test_the_next_wait_is_ended_if_nobody_waits_now_and_only_that_one(waker: Waker) -> None:

@@ -70,7 +70,6 @@ class PubSub(base.Transport):
 
         return RoomPolicy(name)
 
-    name_separator = "-"
     sweeps = True
 
     def stale_queues(self, place: str, room: str | None) -> Sequence[base.StaleQueue]:

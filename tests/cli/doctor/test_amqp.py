@@ -54,7 +54,7 @@ def test_a_test_message_is_sent_when_it_is_asked_for(doctor: Doctor, rabbitmq: R
     url = rabbitmq.url_for(vhost)
     with Subscriber(Settings.resolve(url=url), "bob") as subscriber:
         assert doctor("--url", url, "--send-test")["ok"]
-        (message,) = subscriber.receive(timeout=5)
+        (message,) = subscriber.receive(timeout=30)
     assert message.username == "kchat doctor"
 
 

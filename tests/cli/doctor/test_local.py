@@ -21,7 +21,7 @@ def test_an_embedded_room_on_which_all_is_well(doctor: Doctor, local_url: str) -
     with Subscriber(settings, "bob", last=10) as subscriber:
         told = doctor("--url", local_url)
         assert told["ok"], told
-        assert [message.text for message in subscriber.receive(timeout=5)] == ["hello"]
+        assert [message.text for message in subscriber.receive(timeout=30)] == ["hello"]
         assert subscriber.receive(timeout=0.2) == []
     assert by_check(told)["round trip"]["status"] == "ok"
 

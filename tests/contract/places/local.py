@@ -60,7 +60,7 @@ class Place(base.Place):
             listener = connection.SimpleBuffer(
                 kombu.Queue("", kombu.Exchange("elsewhere", "fanout", durable=False), exclusive=True)
             )
-            listener.get(timeout=10)
+            listener.get(timeout=30)
             writer.kill()
             listener.close()
         return False

@@ -26,7 +26,7 @@ from kchat.hosting import accounts, inviting, rights
 from kchat.transports.amqp.management import Management
 from kchat.transports.amqp.room import RoomPolicy
 from tests.brokers.rabbitmq import RabbitMQ
-from tests.brokers.wait import wait_until
+from tests.brokers.wait import soon, wait_until
 from tests.integration.amqp.guests import in_room, invite, refused
 
 ROOMS = [
@@ -42,7 +42,7 @@ ROOMS = [
 
 
 def one(subscriber: Subscriber) -> Message:
-    (message,) = subscriber.receive(timeout=10)
+    (message,) = subscriber.receive(timeout=30)
     subscriber.acknowledge()
     return message
 
@@ -174,8 +174,8 @@ def test_a_revoked_guest_is_out_within_seconds_and_stays_out(
     started = time.monotonic()
     assert accounts.revoke(management, name).connections == 1
     with pytest.raises(NotAuthorised, match="not authorised"):
-        subscriber.receive(timeout=10)
-    assert time.monotonic() - started < 5
+        subscriber.receive(timeout=30)
+    assert time.monotonic() - started < soon(5)
     with pytest.raises(NotAuthorised, match="not authorised"):
         Sender(guest, "ada").send("hello?")
     assert accounts.find(management, name) is None
@@ -193,7 +193,7 @@ def test_an_expired_guest_is_removed_and_the_others_are_not(
     wait_until(lambda: accounts.remove_expired(management, removed.append) and removed, 10)
     assert [account.name for account in removed] == [f"{name}-soon"]
     with pytest.raises(NotAuthorised):
-        subscriber.receive(timeout=10)
+        subscriber.receive(timeout=30)
     left = {account.name: account for account in accounts.all_accounts(management)}
     assert f"{name}-soon" not in left
     assert left[f"{name}-never"].expires is None

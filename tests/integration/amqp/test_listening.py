@@ -17,7 +17,7 @@ from tests.brokers.wait import wait_until
 
 def one(subscriber: Subscriber) -> Message:
     """The one message that is there."""
-    (message,) = subscriber.receive(timeout=10)
+    (message,) = subscriber.receive(timeout=30)
     subscriber.acknowledge()
     return message
 

@@ -77,7 +77,7 @@ class TlsFront:
     def __exit__(self, *_: object) -> None:
         self._server.shutdown()
         self._server.server_close()
-        self._thread.join(10)
+        self._thread.join(30)
 
 
 def test_the_management_api_over_tls_is_checked_as_the_broker_is(rabbitmq: RabbitMQ, tmp_path: Path) -> None:

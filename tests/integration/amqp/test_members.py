@@ -118,7 +118,7 @@ def test_a_member_of_any_name_listens_through_queues_of_its_own(
         assert durable.queue_name == RoomPolicy(settings.room).queue_name(account, "archive")
         sender.send("hello")
         for each in (subscriber, own, durable):
-            (message,) = each.receive(timeout=10)
+            (message,) = each.receive(timeout=30)
             assert message.verified
             each.acknowledge()
 
@@ -134,7 +134,7 @@ def test_a_members_durable_queue_survives_what_a_restart_takes_away(
     with Sender(settings, "host") as sender:
         assert sender.send("while nobody was there").routed is True
     with Subscriber(member, durable="archive") as subscriber:
-        (message,) = subscriber.receive(timeout=10)
+        (message,) = subscriber.receive(timeout=30)
         assert message.text == "while nobody was there"
         subscriber.acknowledge()
         # What keeps the exchange is not the last queue.
@@ -182,7 +182,7 @@ def test_an_older_members_account_goes_on_working_and_finds_its_durable_queue(
         sender.send("kept")
     with Subscriber(member, durable="archive") as subscriber:
         assert subscriber.queue_name == "kchat.chat.archive"
-        (message,) = subscriber.receive(timeout=10)
+        (message,) = subscriber.receive(timeout=30)
         assert message.text == "kept"
     with Subscriber(member):
         pass
@@ -355,7 +355,7 @@ def test_a_host_that_goes_by_a_guests_name_keeps_listening(
         accounts.revoke(management, name, vhost=settings.broker.vhost)
         with Sender(settings, "host") as sender:
             sender.send("hello")
-        assert [message.text for message in host.receive(timeout=10)] == ["hello"]
+        assert [message.text for message in host.receive(timeout=30)] == ["hello"]
 
 
 def test_an_account_that_is_more_than_a_guest_is_not_ended(

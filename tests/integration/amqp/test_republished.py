@@ -17,7 +17,7 @@ from kchat.hosting import inviting
 from kchat.transports.amqp.room import RoomPolicy
 from tests.brokers.management import ManagementError
 from tests.brokers.rabbitmq import Account, RabbitMQ
-from tests.brokers.wait import Deadline, wait_until
+from tests.brokers.wait import Deadline, soon, wait_until
 
 Channel = Any
 Way = Callable[[Channel, str], Callable[[], object]]
@@ -57,7 +57,7 @@ def as_account(account: Account) -> Settings:
 
 def next_message(subscriber: Subscriber, seconds: float = 20) -> Message:
     """The next one; an empty list on the way is no end of waiting."""
-    deadline = Deadline(seconds)
+    deadline = Deadline(soon(seconds))
     while not deadline.passed:
         for message in subscriber.receive(timeout=deadline.left, limit=1):
             subscriber.acknowledge()
@@ -215,7 +215,7 @@ def test_what_a_durable_subscriber_gets_after_a_while_or_again_is_verified_as_ev
     with Sender(as_account(bob), bob.username) as sender:
         sender.send("kept")
     with Subscriber(settings, durable="archive") as first:
-        (message,) = first.receive(timeout=10)
+        (message,) = first.receive(timeout=30)
         assert message.verified
     with Subscriber(settings, durable="archive") as second:
         again = next_message(second)

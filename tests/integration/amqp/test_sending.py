@@ -29,7 +29,7 @@ from tests.brokers.wait import wait_until
 def drain(subscriber: Subscriber, count: int) -> list[Message]:
     """Receives until so many messages are there, or none comes for 5 s."""
     messages: list[Message] = []
-    while len(messages) < count and (batch := subscriber.receive(timeout=5)):
+    while len(messages) < count and (batch := subscriber.receive(timeout=30)):
         messages += batch
         subscriber.acknowledge()
     return messages

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
@@ -27,6 +26,7 @@ from tests.brokers.processes import Commands
 from tests.brokers.proxy import Proxy
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.brokers.tls_server import Authority, TlsServer
+from tests.brokers.wait import soon
 from tests.integration.amqp.test_sending import drain
 
 PASSWORD = "s3cr3t-of-ada"
@@ -106,7 +106,7 @@ def test_a_write_that_gets_stuck_is_given_up_over_tls(
         started = monotonic()
         with pytest.raises((NotConfirmed, Closed)):
             list(sender.send_many("x" * (1 << 20) for _ in range(100)))
-    assert monotonic() - started < 15
+    assert monotonic() - started < soon(15)
 
 
 def test_with_its_pin_a_server_needs_no_trusted_ca(tls_rabbitmq: RabbitMQ) -> None:
@@ -325,21 +325,6 @@ def lock(key: Path, locked: Path) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"key": "k.pem"},
-        {"pin": "sha256:1234"},
-        {"pin": "md5:" + "ab" * 32},
-        {"pin": OTHER_PIN, "insecure": True},
-        {"ca": "ca.pem", "insecure": True},
-    ],
-)
-def test_options_that_contradict_each_other_are_refused(options: dict[str, Any]) -> None:
-    with pytest.raises(SettingsError):
-        TlsOptions(**options)
-
-
 # ---- the commands
 
 
@@ -367,37 +352,3 @@ def test_a_wrong_file_is_wrong_usage(commands: Commands) -> None:
     result = commands.run_kchat("send", "--host", "127.0.0.1", "--tls-ca", "missing.pem", "hi")
     assert (result.code, "missing.pem" in result.stderr) == (2, True)
     assert len(result.stderr.splitlines()) == 1
-
-
-def test_certify_makes_what_the_broker_needs_and_keeps_the_keys_private(
-    commands: Commands, tmp_path: Path
-) -> None:
-    folder = tmp_path / "tls"
-    result = commands.run_kchat("certify", str(folder), "--host", "broker.example", "--client", "ada")
-    assert result.code == 0, result
-    assert pin_of(folder / "server.pem") in result.stdout
-    modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()}
-    keys = {"ca-key.pem", "server-key.pem", "client-ada-key.pem"}
-    assert modes.keys() == keys | {"ca.pem", "server.pem", "client-ada.pem"}
-    assert {modes[name] for name in keys} == {0o600}
-    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-
-
-def test_certify_replaces_nothing_unless_told_to(commands: Commands, tmp_path: Path) -> None:
-    folder = tmp_path / "tls"
-    assert commands.run_kchat("certify", str(folder)).code == 0
-    pin, ca = pin_of(folder / "server.pem"), (folder / "ca.pem").read_text()
-    refused = commands.run_kchat("certify", str(folder), "--host", "broker.example")
-    assert (refused.code, "--renew" in refused.stderr) == (2, True)
-    assert pin_of(folder / "server.pem") == pin
-    assert commands.run_kchat("certify", str(folder), "--client", "bob").code == 0
-    assert pin_of(folder / "server.pem") == pin
-    assert commands.run_kchat("certify", str(folder), "--renew").code == 0
-    assert pin_of(folder / "server.pem") != pin
-    assert (folder / "ca.pem").read_text() == ca
-
-
-@pytest.mark.parametrize("host", ["a b", "-a", "a/b", "http://a", ""])
-def test_certify_takes_host_names_and_addresses_only(commands: Commands, tmp_path: Path, host: str) -> None:
-    result = commands.run_kchat("certify", str(tmp_path / "tls"), "--host", host)
-    assert (result.code, "host name" in result.stderr) == (2, True)

@@ -61,7 +61,7 @@ def test_a_message_with_properties_that_cannot_be_read_is_a_message(
         stranger.basic_publish("chat", "", b"after it")
         messages: list[Message] = []
         while len(messages) < 2:
-            batch = subscriber.receive(timeout=10)
+            batch = subscriber.receive(timeout=30)
             assert batch, "it did not arrive"
             messages += batch
             subscriber.acknowledge()
@@ -77,7 +77,7 @@ def test_the_account_that_the_broker_has_checked_is_told_beside_properties_that_
     )
     with Subscriber(settings, "bob") as subscriber:
         stranger.basic_publish("chat", "", b'{"username":"ada","message":"hello"}', properties)
-        (message,) = subscriber.receive(timeout=10)
+        (message,) = subscriber.receive(timeout=30)
     assert message.account == settings.broker.username
 
 
@@ -96,7 +96,7 @@ def test_a_routing_key_that_is_no_text_does_no_harm(
 
         monkeypatch.setattr(pika.spec.Basic.Publish, "encode", with_a_bad_key)
         stranger.basic_publish("chat", "key?", b"hello")
-        (message,) = subscriber.receive(timeout=10)
+        (message,) = subscriber.receive(timeout=30)
     assert message.text == "hello"
 
 

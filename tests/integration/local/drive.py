@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from kchat.transports.local import limits
-from tests.brokers.wait import Deadline
+from tests.brokers.wait import Deadline, soon
 
 
 def send(channel: Any, *bodies: str, exchange: str = "", routing_key: str = "", **properties: Any) -> None:
@@ -34,7 +34,7 @@ def own_queue(channel: Any, *exchanges: str, routing_key: str = "", **arguments:
 
 def drain(connection: Any, arrived: list[Any], count: int, seconds: float = 10.0) -> list[str]:
     """Wait for so many deliveries; returns all their bodies."""
-    deadline = Deadline(seconds)
+    deadline = Deadline(soon(seconds))
     while len(arrived) < count:
         connection.drain_events(timeout=deadline.left)
     return bodies(arrived)

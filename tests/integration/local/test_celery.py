@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.brokers.processes import Commands
-from tests.brokers.wait import Deadline
+from tests.brokers.wait import Deadline, soon
 
 TASKS = 300
 
@@ -51,7 +51,7 @@ def test_a_celery_worker_runs_every_task_once(
         late = [
             app.send_task("add", (n, 1), countdown=0.01 if n % 50 else None) for n in range(TASKS // 2, TASKS)
         ]
-        deadline = Deadline(60)
+        deadline = Deadline(soon(60))
         assert [each.get(timeout=deadline.left, interval=0.02) for each in early + late] == [
             n + 1 for n in range(TASKS)
         ]

@@ -124,10 +124,8 @@ def test_the_log_starts_over_once_a_reader_that_was_stuck_has_gone(connect: Conn
     stuck.execute("BEGIN")
     stuck.execute("SELECT count(*) FROM message").fetchone()
     body = "x" * 100_000
-    begin = time.monotonic()
     send(channel, *(body for _ in range(150)), exchange="chat")
     assert log.stat().st_size > 10_000_000
-    assert time.monotonic() - begin < 5
     stuck.execute("COMMIT")
 
     def small() -> bool:
@@ -148,10 +146,8 @@ def test_a_smaller_bound_is_reached_step_by_step(connect: Connect) -> None:
         return int(store_of(small).read(history.used_bytes))
 
     before = used()
-    begin = time.monotonic()
     send(small, "x", exchange="chat")
-    assert time.monotonic() - begin < 0.5
-    assert used() < before
+    assert before - 2 * history.STEP_MESSAGES * 5000 < used() < before
     for _ in range(10):
         send(small, "y" * 600_000, exchange="chat")
     assert used() < 2_000_000
@@ -221,11 +217,11 @@ def test_beginning_costs_the_same_however_long_the_history_is(connect: Connect) 
     )
     # Publishers do that as they go.
     wait_until(lambda: connection.connection.publisher._prune() or not missing_marks(connection), 60)
-    took = []
+    thousands: list[None] = []
+    connection.connection.store.db.set_progress_handler(lambda: thousands.append(None), 1000)
     for arguments in ({"x_history_last": 10}, {"x_history_since": time.time()}):
-        begin = time.monotonic()
         arrived = listen(channel, own_queue(channel, "chat", **arguments))
         send(channel, "now", exchange="chat")
         drain(connection, arrived, 11 if "x_history_last" in arguments else 1)
-        took.append(time.monotonic() - begin)
-    assert max(took) < 1, took
+    # Instructions of SQLite's virtual machine: to look at each row would take a million and more.
+    assert len(thousands) < 100

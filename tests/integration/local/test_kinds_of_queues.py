@@ -188,7 +188,7 @@ def test_a_consumer_is_told_when_its_queue_is_deleted(connect: Connect) -> None:
     operator.queue_declare("jobs")
     channel.basic_consume("jobs", callback=print, consumer_tag="t", on_cancel=told.append)
     operator.queue_delete("jobs")
-    consumer.drain_events(timeout=5)
+    consumer.drain_events(timeout=30)
     assert told == ["t"]
     with pytest.raises(TimeoutError):
         consumer.drain_events(timeout=0)

@@ -16,11 +16,12 @@ import pytest
 from amqp.exceptions import NotAllowed
 from kombu.mixins import ConsumerMixin
 
+from kchat.transports.local import connection as local_connection
 from kchat.transports.local import polling, store, watch
 from kchat.transports.local.options import default_path
 from kchat.transports.local.transport import Transport
 from tests.brokers.processes import Commands
-from tests.brokers.wait import Deadline
+from tests.brokers.wait import Deadline, soon
 from tests.integration.local.conftest import Connect
 from tests.integration.local.drive import drain, listen, own_queue, rest, send
 
@@ -30,13 +31,13 @@ def test_a_simple_queue_is_first_in_first_out(connect: Connect) -> None:
         for number in range(5):
             queue.put({"number": number})
         assert queue.qsize() == 5
-        first = queue.get(timeout=5)
+        first = queue.get(timeout=30)
         assert first.payload == {"number": 0}
         first.ack()
-        again = queue.get(timeout=5)
+        again = queue.get(timeout=30)
         again.requeue()
         for expected in (1, 2, 3, 4):
-            message = queue.get(timeout=5)
+            message = queue.get(timeout=30)
             assert message.payload == {"number": expected}
             message.ack()
         with pytest.raises(queue.Empty):
@@ -48,7 +49,7 @@ def test_a_simple_queue_is_first_in_first_out(connect: Connect) -> None:
 def test_a_simple_buffer_needs_no_acknowledgement(connect: Connect) -> None:
     with connect().SimpleBuffer("buffer") as buffer:
         buffer.put("hello")
-        assert buffer.get(timeout=5).payload == "hello"
+        assert buffer.get(timeout=30).payload == "hello"
         assert len(buffer) == 0
 
 
@@ -62,7 +63,7 @@ def test_a_consumer_and_a_producer(connect: Connect) -> None:
         {"héllo": [1, 2]}, exchange=exchange, routing_key="lib.x", declare=[queue], compression="zlib"
     )
     with connection.Consumer(queue, callbacks=[lambda body, message: arrived.append((body, message))]):
-        connection.drain_events(timeout=5)
+        connection.drain_events(timeout=30)
     body, message = arrived[0]
     assert body == {"héllo": [1, 2]}
     assert message.properties["delivery_mode"] == 2
@@ -78,7 +79,7 @@ def test_no_ack_messages_can_be_acknowledged_as_kombu_does_it(connect: Connect) 
     arrived: list[Any] = []
     with connection.Consumer(queue, no_ack=True, callbacks=[lambda _, message: arrived.append(message)]):
         connection.Producer().publish("x", exchange="e", routing_key="q")
-        connection.drain_events(timeout=5)
+        connection.drain_events(timeout=30)
         arrived[0].ack()
 
 
@@ -125,11 +126,11 @@ def test_drain_events_times_out_on_time(connect: Connect) -> None:
         begin = time.monotonic()
         with pytest.raises(socket.timeout):
             connection.drain_events(timeout=timeout)
-        assert timeout <= time.monotonic() - begin < timeout + 0.25
+        assert timeout <= time.monotonic() - begin < soon(timeout + 0.25)
     begin = time.monotonic()
     with pytest.raises(socket.timeout):
         connection.drain_events(timeout=0)
-    assert time.monotonic() - begin < 0.1
+    assert time.monotonic() - begin < soon(0.1)
 
 
 def test_one_drain_delivers_one_message_unless_asked_for_more(connect: Connect, local_url: str) -> None:
@@ -140,7 +141,7 @@ def test_one_drain_delivers_one_message_unless_asked_for_more(connect: Connect, 
         send(channel, *"abc", exchange="chat")
         seen = []
         for _ in portions:
-            connection.drain_events(timeout=5)
+            connection.drain_events(timeout=30)
             seen.append(len(arrived))
         assert seen == portions
 
@@ -188,36 +189,41 @@ def test_a_signal_handler_runs_while_waiting(connect: Connect) -> None:
 
 @pytest.mark.parametrize("kernel_tells", [True, False])
 @pytest.mark.parametrize(("interval", "count"), [(0.02, 50), (0.7, 8)])
-def test_a_subscriber_is_woken_within_milliseconds(
+def test_a_subscriber_is_woken_by_the_kernel_or_looks_often(
     connect: Connect, monkeypatch: pytest.MonkeyPatch, kernel_tells: bool, interval: float, count: int
 ) -> None:
-    if not kernel_tells:  # as on systems without inotify, and where its limits are reached
+    pauses: list[float] = []
+    wait = polling.PollingInterval.wait
+
+    def waited(self: polling.PollingInterval, now: float, *, told: bool = False) -> float:
+        pauses.append(wait(self, now, told=told))
+        return pauses[-1]
+
+    if kernel_tells:
+        for module in (local_connection, polling):
+            monkeypatch.setattr(module, "ASLEEP", 1000)  # no look by itself
+    else:  # as on systems without inotify, and where its limits are reached
         monkeypatch.setattr(watch, "_watch", lambda *paths: -1)
+        monkeypatch.setattr(polling.PollingInterval, "wait", waited)
     listener, sender = connect(), connect().channel()
     channel = listener.channel()
     sender.exchange_declare("chat", "fanout")
-    took: list[float] = []
-    channel.basic_consume(
-        own_queue(channel, "chat"),
-        no_ack=True,
-        callback=lambda delivery: took.append(time.monotonic() - float(delivery.body)),
-    )
+    arrived = listen(channel, own_queue(channel, "chat"), no_ack=True)
     stop = threading.Event()
 
     def speak() -> None:
         while not stop.wait(interval):
-            send(sender, repr(time.monotonic()), exchange="chat")
+            send(sender, "hello", exchange="chat")
 
     speaker = threading.Thread(target=speak)
     speaker.start()
     try:
-        while len(took) < count:
-            listener.drain_events(timeout=5)
+        drain(listener, arrived, count)
     finally:
         stop.set()
         speaker.join()
-    # Not woken, it would take up to 250 ms. How many milliseconds it does take is for benchmarks/ to say.
-    assert sorted(took)[count // 2] < 0.05, sorted(took)
+    # How many milliseconds it takes is for benchmarks/ to say.
+    assert kernel_tells or 0 < max(pauses) < 1.1 * polling.LONGEST
 
 
 def test_a_write_that_has_been_seen_does_not_wake_a_subscriber_later(
@@ -272,7 +278,7 @@ def test_a_subscriber_that_waits_in_short_steps_looks_no_more_often_than_one_tha
     # A message is not waited for until the next look.
     monkeypatch.setattr(polling, "ASLEEP", 1000)
     send(sender, "hello", exchange="chat")
-    deadline = Deadline(10)
+    deadline = Deadline(soon(10))
     while not arrived and not deadline.passed:
         with suppress(TimeoutError):
             listener.drain_events(timeout=0.01)

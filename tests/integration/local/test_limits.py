@@ -195,7 +195,7 @@ def test_a_subscriber_is_told_by_the_name_of_its_durable_queue(local_url: str) -
         sender.send("the last one")
     told: list[events.Event] = []
     with Subscriber(settings, "bob", durable="archive", on_event=told.append) as subscriber:
-        messages = subscriber.receive(timeout=10)
+        messages = subscriber.receive(timeout=30)
     assert len(told) == 1
     assert isinstance(told[0], events.Dropped)
     assert (

@@ -159,7 +159,7 @@ def test_what_was_on_its_way_is_delivered_before_a_consumer_ends_from_outside(
     fill(channel, *"abcde")
     channel.basic_qos(0, 3, False)
     arrived = listen(channel, "q", consumer_tag="t")
-    connection.drain_events(timeout=10)
+    connection.drain_events(timeout=30)
     channel.basic_cancel("t")
     assert bodies(arrived) == ["a", "b", "c"]
     fill(channel, "f")
@@ -278,7 +278,7 @@ def test_bodies_of_any_size(channel: Any, connection: Any, size: int) -> None:
     arrived = listen(channel, "q")
     body = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
     channel.basic_publish(channel.prepare_message(body), exchange="in")
-    connection.drain_events(timeout=10)
+    connection.drain_events(timeout=30)
     assert arrived[0].body == body
 
 
@@ -318,7 +318,7 @@ def test_consumers_of_one_connection_take_turns(channel: Any, connection: Any) -
     fill(channel, *map(str, range(20)))
     everything = first + second
     while len(everything) < 20:
-        connection.drain_events(timeout=10)
+        connection.drain_events(timeout=30)
         everything = first + second
     assert len(first) == len(second) == 10
     assert sorted(bodies(everything), key=int) == [str(n) for n in range(20)]

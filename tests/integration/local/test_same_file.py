@@ -16,7 +16,7 @@ from amqp.exceptions import ConnectionForced, NotAllowed, RecoverableConnectionE
 
 from kchat.transports.local import connection, polling
 from tests.brokers.processes import Commands
-from tests.brokers.wait import Deadline, wait_until
+from tests.brokers.wait import Deadline, soon, wait_until
 from tests.integration.local.conftest import Connect, Work
 from tests.integration.local.drive import drain, listen, own_queue, rest, send
 
@@ -168,7 +168,7 @@ def test_an_idle_subscriber_is_told_of_a_removed_log_by_the_kernel(
     openings = idle.connection.store.openings
     for suffix in PARTS[part]:
         Path(f"{path}{suffix}").unlink()
-    deadline = Deadline(10)
+    deadline = Deadline(soon(10))
     while idle.connection.store.openings == openings and not deadline.passed:
         with suppress(TimeoutError):
             idle.drain_events(timeout=0.05)

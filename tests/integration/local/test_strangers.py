@@ -18,6 +18,7 @@ from amqp.exceptions import AMQPError, InternalError
 
 from kchat.transports.local import schema, untrusted
 from tests.brokers.processes import Commands
+from tests.brokers.wait import Deadline, soon, wait_until
 from tests.integration.local.conftest import Connect
 from tests.integration.local.drive import drain, listen, own_queue, send
 
@@ -244,7 +245,7 @@ def test_nothing_in_an_earlier_releases_folder_is_followed_opened_or_removed(
         before = sorted(each.name for each in (*mine.iterdir(), *folder.iterdir()))
         begin = time.monotonic()
         assert attempt(path) == ""
-        assert time.monotonic() - begin < 5
+        assert time.monotonic() - begin < soon(5)
         assert sorted(each.name for each in (*mine.iterdir(), *folder.iterdir())) == before
         folder.unlink() if linked else None
     assert (mine / "diary").read_text() == "dear diary"
@@ -336,7 +337,7 @@ PEAK = """
 import re, sys
 from kchat import Settings, Subscriber
 with Subscriber(Settings.resolve(url=sys.argv[1]), "bob", last=10) as subscriber:
-    messages = subscriber.receive(timeout=5)
+    messages = subscriber.receive(timeout=30)
 print(len(messages), *re.findall(r"VmHWM: *[^0-9]*([0-9]+)", open("/proc/self/status").read()))
 """
 
@@ -374,8 +375,9 @@ def test_ctrl_c_ends_what_a_strangers_file_keeps_busy(
     changed()
     tangled(path)
     subscriber = commands.kchat("subscribe", "--url", f"local://{path}", "--durable", "jobs")
-    with pytest.raises(AssertionError, match="end"):
-        subscriber.wait(3)  # it counts what is in the queue
+    busy = Deadline(3)
+    wait_until(lambda: busy.passed or not subscriber.running)
+    assert subscriber.running, subscriber.stderr  # it counts what is in the queue
     os.kill(subscriber.pid, signal.SIGINT)
     subscriber.wait(3)
     assert "Traceback" not in subscriber.stderr

@@ -13,7 +13,7 @@ import pytest
 from amqp.exceptions import RecoverableConnectionError
 
 from tests.brokers.processes import Commands
-from tests.brokers.wait import Deadline
+from tests.brokers.wait import Deadline, soon
 from tests.integration.local.conftest import Connect
 from tests.integration.local.drive import drain, listen, own_queue, send
 
@@ -41,7 +41,7 @@ def test_closing_ends_another_threads_drain(connect: Connect, quiet: bool) -> No
     send(connect().channel(), "hello", exchange="chat")
     assert first.wait(10)
     driver.close()
-    thread.join(10)
+    thread.join(30)
     assert [type(each) for each in ended] == [RecoverableConnectionError], ended
 
 
@@ -59,11 +59,11 @@ def test_a_callback_may_wait_for_another_thread_that_uses_the_connection(connect
 
         thread = threading.Thread(target=work, daemon=True)
         thread.start()
-        thread.join(10)
+        thread.join(30)
 
     channel.basic_consume("q", callback=answer)
     send(other, "a", "b", routing_key="q")
-    deadline = Deadline(30)
+    deadline = Deadline(soon(30))
     while len(answers) < 2:
         connection.drain_events(timeout=deadline.left)
     assert answers == [b"a", b"b"]
@@ -83,7 +83,7 @@ def test_what_needs_no_acknowledgement_and_was_delivered_does_not_come_back_afte
             connection.connection.close()
 
     connection.channel().basic_consume("q", no_ack=True, callback=take)
-    connection.drain_events(timeout=10)
+    connection.drain_events(timeout=30)
     assert seen == [b"a", b"b"]
     arrived = listen(other.channel(), "q")
     assert drain(other, arrived, 1) == ["c"]
@@ -204,7 +204,7 @@ def test_threads_lose_and_double_nothing_while_the_log_is_removed_under_several_
         newcomer.release()
 
     def remove() -> None:
-        enough, deadline = min(count, len(got) + 100), Deadline(10)
+        enough, deadline = min(count, len(got) + 100), Deadline(soon(10))
         for suffix in ("-wal", "-shm"):
             Path(f"{path}{suffix}").unlink(missing_ok=True)
         while len(got) < enough and not crowd.done.wait(min(0.01, deadline.left)):

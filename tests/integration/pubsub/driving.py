@@ -8,7 +8,7 @@ from typing import Any
 
 import kombu
 
-from tests.brokers.wait import Deadline
+from tests.brokers.wait import Deadline, soon
 
 Connect = Callable[..., kombu.Connection]
 
@@ -52,7 +52,7 @@ def drain(connection: kombu.Connection, done: Callable[[], bool], seconds: float
     Raises:
         TimeoutError: it is not within so many seconds.
     """
-    deadline = Deadline(seconds)
+    deadline = Deadline(soon(seconds))
     while not done():
         connection.drain_events(timeout=deadline.left)
 

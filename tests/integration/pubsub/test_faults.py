@@ -13,6 +13,7 @@ from kchat.transports.pubsub.errors import NoCredentials, PublishTimedOut
 from tests.brokers.ports import free_port
 from tests.brokers.proxy import Proxy
 from tests.brokers.pubsub import Emulator
+from tests.brokers.wait import soon
 from tests.integration.pubsub.driving import (
     Connect,
     bodies,
@@ -47,7 +48,7 @@ def test_nobody_there_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.raises(RecoverableConnectionError, match="Connection refused"),
     ):
         connection.ensure_connection(max_retries=0, reraise_as_library_errors=False)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < soon(5)
 
 
 def test_no_answer_is_said_within_the_connect_timeout(proxy: Proxy) -> None:
@@ -58,7 +59,7 @@ def test_no_answer_is_said_within_the_connect_timeout(proxy: Proxy) -> None:
         pytest.raises(RecoverableConnectionError, match=r"no answer from .* within 1 s"),
     ):
         connection.ensure_connection(max_retries=0, reraise_as_library_errors=False)
-    assert 1 <= time.monotonic() - began < 2.5
+    assert 1 <= time.monotonic() - began < soon(2.5)
 
 
 def test_missing_credentials_come_with_the_command_to_run(
@@ -90,7 +91,7 @@ def test_a_cut_connection_is_said_at_once_and_a_new_one_goes_on(
     began = time.monotonic()
     with pytest.raises(RecoverableConnectionError, match="receive from"):
         drain(connection, lambda: False)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < soon(2)
     connection.collect()
     again = connect()
     channel = again.channel()
@@ -138,13 +139,13 @@ def test_a_service_that_went_away_ends_consumers_and_streams(
     began = time.monotonic()
     with pytest.raises(RecoverableConnectionError, match="receive from"):
         drain(connection, lambda: False)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < soon(2)
     assert not connection.connected
     with pytest.raises(RecoverableConnectionError):
         send(channel, exchange.name, b"x")
     began = time.monotonic()
     connection.release()
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < soon(2)
 
 
 def test_a_black_hole_is_noticed_within_two_heartbeats(proxy: Proxy, connect: Connect, name: Name) -> None:
@@ -156,10 +157,10 @@ def test_a_black_hole_is_noticed_within_two_heartbeats(proxy: Proxy, connect: Co
     began = time.monotonic()
     with pytest.raises(RecoverableConnectionError, match=r"no answer to a heartbeat from .* within 1 s"):
         drain(connection, lambda: False)
-    assert time.monotonic() - began < 2.5
+    assert time.monotonic() - began < soon(2.5)
     began = time.monotonic()
     connection.release()
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < soon(2)
 
 
 def test_a_quiet_consumer_lives_through_many_heartbeats(connect: Connect, name: Name) -> None:
@@ -183,7 +184,7 @@ def test_a_publish_into_a_black_hole_times_out(proxy: Proxy, connect: Connect, n
     send(channel, exchange.name, b"x")
     with pytest.raises(PublishTimedOut, match="no answer within 1 s"):
         drain(connection, lambda: False)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < soon(2)
 
 
 def test_leaving_through_a_black_hole_takes_less_than_two_seconds(
@@ -200,7 +201,7 @@ def test_leaving_through_a_black_hole_takes_less_than_two_seconds(
     channel.basic_ack(0, multiple=True)
     began = time.monotonic()
     connection.release()
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < soon(2)
 
 
 def test_after_a_restart_both_sides_are_told_and_go_on(

@@ -135,7 +135,7 @@ def test_a_simple_queue_puts_and_gets(connect: Connect, name: Name) -> None:
     with SimpleQueue(connection, name("jobs")) as jobs:
         for number in range(3):
             jobs.put({"number": number})
-        got = [jobs.get(timeout=10) for _ in range(3)]
+        got = [jobs.get(timeout=30) for _ in range(3)]
         assert [message.payload["number"] for message in got] == [0, 1, 2]
         for message in got:
             message.ack()

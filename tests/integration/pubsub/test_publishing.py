@@ -10,7 +10,7 @@ from amqp.exceptions import ContentTooLarge, NotFound, PreconditionFailed
 
 from tests.brokers.processes import Commands
 from tests.brokers.pubsub import Emulator
-from tests.brokers.wait import Deadline
+from tests.brokers.wait import Deadline, soon
 from tests.integration.pubsub.driving import (
     Connect,
     bodies,
@@ -218,7 +218,7 @@ channel.basic_consume(sys.argv[2], callback=print)
 channel.confirm_select()
 channel.basic_publish(channel.prepare_message(b"x"), exchange=sys.argv[2], routing_key="ada")
 """
-    deadline = Deadline(30)
+    deadline = Deadline(soon(30))
     for _ in range(3):
         process = commands.python(
             script, f"pubsub://{project}", name("room"), env=pubsub_emulator.environment

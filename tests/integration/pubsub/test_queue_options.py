@@ -156,7 +156,7 @@ def test_a_message_is_dropped_when_its_own_time_is_over(
         jobs.put("not yet", expiration=90)
         jobs.put("never")
         later(60)
-        assert [jobs.get(timeout=10).payload for _ in range(2)] == ["not yet", "never"]
+        assert [jobs.get(timeout=30).payload for _ in range(2)] == ["not yet", "never"]
         with pytest.raises(Empty):
             jobs.get(timeout=0.3)
 
@@ -165,7 +165,7 @@ def test_a_message_that_needs_no_acknowledgement_may_be_acknowledged(connect: Co
     connection = connect()
     with SimpleBuffer(connection, name("buffer")) as buffer:
         buffer.put("x")
-        buffer.get(timeout=10).ack()
+        buffer.get(timeout=30).ack()
     channel, exchange = connection.channel(), fanout(name("room"))
     queue = lasting_queue(channel, exchange, name("queue"))
     arrived = listen(channel, queue, no_ack=True)
@@ -186,7 +186,7 @@ def test_a_header_longer_than_an_attribute_arrives(connect: Connect, name: Name)
     headers = {"argsrepr": "(" + "é" * 5000 + ")", "stamps": {"list": ["x" * 900] * 3}, "task": "add"}
     with SimpleQueue(connection, name("jobs")) as jobs:
         jobs.put({}, headers=headers)
-        message = jobs.get(timeout=10)
+        message = jobs.get(timeout=30)
         assert message.headers == headers
         message.ack()
         with pytest.raises(PreconditionFailed, match="100 attributes"):

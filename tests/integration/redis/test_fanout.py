@@ -13,7 +13,7 @@ import redis
 from amqp.exceptions import ChannelError
 
 from kchat.transports.redis.transport import Transport
-from tests.brokers.wait import wait_until
+from tests.brokers.wait import soon, wait_until
 from tests.integration.redis.conftest import Open
 
 ROOM = kombu.Exchange("chat", "fanout", durable=False)
@@ -44,7 +44,7 @@ def bodies(connection: kombu.Connection, queues: list[kombu.Queue], count: int) 
     for queue in queues:
         queue.consume(callback=lambda message, name=queue.name: got[name].append(message.body), no_ack=True)
     while sum(map(len, got.values())) < count:
-        connection.drain_events(timeout=5)
+        connection.drain_events(timeout=30)
     return got
 
 
@@ -79,7 +79,7 @@ def test_a_queue_is_the_connections_whichever_channel_declared_it(ours: Open) ->
         with kombu.Consumer(
             connection, [queue], callbacks=[lambda body, _, got=got: got.append(body)], no_ack=True
         ):
-            connection.drain_events(timeout=5)
+            connection.drain_events(timeout=30)
         assert got == ["hello"]
 
 
@@ -92,7 +92,7 @@ def test_consumers_of_one_queue_share_its_messages(ours: Open) -> None:
         queue.consume(callback=lambda message, arrived=arrived: arrived.append(message.body), no_ack=True)
     publish(ours(), "1", "2", "3", "4")
     for _ in range(4):
-        connection.drain_events(timeout=5)
+        connection.drain_events(timeout=30)
     assert got == {"one": [b"1", b"3"], "other": [b"2", b"4"]}
 
 
@@ -200,7 +200,7 @@ def test_kombus_own_clients_hear_and_are_heard(
             producer.publish({"text": "hellö"}, declare=[ROOM])
             producer.publish({"text": "much " * 1000}, compression="gzip")
         while len(got) < 2:
-            hears.drain_events(timeout=5)
+            hears.drain_events(timeout=30)
     assert got == [{"text": "hellö"}, {"text": "much " * 1000}]
 
 
@@ -288,7 +288,7 @@ def test_draining_ends_on_time(ours: Open) -> None:
         started = time.monotonic()
         with pytest.raises(TimeoutError):
             connection.drain_events(timeout=timeout)
-        assert timeout <= time.monotonic() - started < timeout + 0.2
+        assert timeout <= time.monotonic() - started < soon(timeout + 0.2)
 
 
 def test_one_drain_delivers_one_message(ours: Open) -> None:
@@ -297,7 +297,7 @@ def test_one_drain_delivers_one_message(ours: Open) -> None:
     (queue,) = bound(connection.channel(), "a")
     queue.consume(callback=lambda message: got.append(message.body), no_ack=True)
     publish(ours(), "1", "2")
-    connection.drain_events(timeout=5)
+    connection.drain_events(timeout=30)
     assert got == [b"1"]
 
 
@@ -314,7 +314,7 @@ def test_lists_and_fanout_take_turns_on_one_connection(ours: Open) -> None:
         for body in "123":
             producer.publish(body, exchange="work", routing_key="work", declare=[work])
     while len(got) < 6:
-        connection.drain_events(timeout=5)
+        connection.drain_events(timeout=30)
     assert sorted(got) == ["fanout"] * 3 + ["list"] * 3
     assert got != sorted(got)
 
@@ -324,10 +324,10 @@ def test_a_list_is_kombus_get_ack_reject_requeue_purge_delete(ours: Open, server
     with connection.SimpleQueue("work") as queue:
         for number in range(4):
             queue.put({"number": number}, compression="zlib")
-        first = queue.get(timeout=5)
+        first = queue.get(timeout=30)
         assert first.payload == {"number": 0}
         first.requeue()
-        again = [queue.get(timeout=5) for _ in range(4)]
+        again = [queue.get(timeout=30) for _ in range(4)]
         assert sorted(message.payload["number"] for message in again) == [0, 1, 2, 3]
         again[0].ack()
         for message in again[1:]:
@@ -353,9 +353,9 @@ def test_a_simple_queue_on_a_fanout_exchange_works_like_any(ours: Open) -> None:
     connection = ours()
     with connection.SimpleBuffer(kombu.Queue("a", ROOM, exclusive=True)) as queue:
         publish(ours(), "1", "2")
-        assert queue.get(timeout=5).body == b"1"
+        assert queue.get(timeout=30).body == b"1"
         assert queue.qsize() == 0  # what has not been read yet is not counted
-        assert queue.get(timeout=5).body == b"2"
+        assert queue.get(timeout=30).body == b"2"
         with pytest.raises(queue.Empty):
             queue.get(block=False)
 

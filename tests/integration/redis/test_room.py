@@ -32,13 +32,13 @@ from tests.brokers.ports import free_port
 from tests.brokers.processes import Commands, Process
 from tests.brokers.proxy import Proxy
 from tests.brokers.redis import Redis
-from tests.brokers.wait import wait_until
+from tests.brokers.wait import soon, wait_until
 
 
 def drain(subscriber: Subscriber, count: int) -> list[Message]:
     """Receives until so many messages are there, or none comes for 5 s."""
     messages: list[Message] = []
-    while len(messages) < count and (batch := subscriber.receive(timeout=5)):
+    while len(messages) < count and (batch := subscriber.receive(timeout=30)):
         messages += batch
         subscriber.acknowledge()
     return messages
@@ -144,7 +144,7 @@ def test_a_link_that_is_dead_without_a_word_is_noticed_by_a_subscriber(
     proxy = proxy_to(redis_server.port)
     told: list[Event] = []
     through = replace(
-        settings, brokers=(replace(settings.broker, port=proxy.port),), heartbeat=0.2, connect_timeout=0.5
+        settings, brokers=(replace(settings.broker, port=proxy.port),), heartbeat=1, connect_timeout=2
     )
     with Subscriber(through, "bob", on_event=told.append) as subscriber:
         assert subscriber.receive(timeout=1) == []  # answered PINGs are no messages
@@ -152,7 +152,7 @@ def test_a_link_that_is_dead_without_a_word_is_noticed_by_a_subscriber(
         proxy.black_hole()
         started = time.monotonic()
         wait_until(lambda: subscriber.receive(timeout=0.05) == [] and told, 5, "the loss to be noticed")
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < soon(2)
         proxy.restore()
         wait_until(
             lambda: subscriber.receive(timeout=0.1) == [] and isinstance(told[-1], Reconnected),
@@ -191,7 +191,7 @@ def test_sending_while_the_server_is_down_fails_in_time(own_redis: Redis) -> Non
         started = time.monotonic()
         with pytest.raises(NotConfirmed):
             sender.send("hello")
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < soon(5)
 
 
 def test_a_server_that_does_not_answer_confirms_nothing(
@@ -201,8 +201,8 @@ def test_a_server_that_does_not_answer_confirms_nothing(
     through = replace(
         settings,
         brokers=(replace(settings.broker, port=proxy.port),),
-        confirm_timeout=0.5,
-        connect_timeout=0.5,
+        confirm_timeout=2,
+        connect_timeout=2,
     )
     with Subscriber(settings, "bob") as subscriber, Sender(through, "ada", reconnect_for=0.5) as sender:
         sender.send("before")
@@ -211,7 +211,7 @@ def test_a_server_that_does_not_answer_confirms_nothing(
         started = time.monotonic()
         with pytest.raises(SendError):
             sender.send("published, and never confirmed")
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < soon(5)
         assert texts(subscriber, 1) == ["published, and never confirmed"]
 
 
@@ -219,7 +219,7 @@ def test_a_confirmation_that_was_lost_makes_no_second_message(
     settings: Settings, redis_server: Redis, proxy_to: Callable[[int], Proxy]
 ) -> None:
     proxy = proxy_to(redis_server.port)
-    through = replace(settings, brokers=(replace(settings.broker, port=proxy.port),), confirm_timeout=0.5)
+    through = replace(settings, brokers=(replace(settings.broker, port=proxy.port),), confirm_timeout=2)
     with (
         Subscriber(settings, "bob") as subscriber,
         Sender(
@@ -323,7 +323,7 @@ def test_a_server_of_another_kind_is_told_apart() -> None:
             Sender(Settings.resolve(url=f"redis://127.0.0.1:{listener.getsockname()[1]}"), "ada").send(
                 "hello"
             )
-        thread.join(5)
+        thread.join(30)
 
 
 def test_redis_keeps_no_history_and_has_no_durable_queues(settings: Settings) -> None:

@@ -53,9 +53,11 @@ class Terminal:
         return [line.rstrip() for line in self.screen.display]
 
     def close(self) -> None:
-        """Close both ends."""
+        """Close both ends. May be called twice."""
+        if self.stream.closed:
+            return
         self.stream.close()
-        self._reader.join(10)
+        self._reader.join(30)
         os.close(self._master)
 
     def _set_size(self, columns: int, lines: int) -> None:

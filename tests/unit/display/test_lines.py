@@ -240,8 +240,7 @@ def test_wrapping_loses_nothing_but_spaces_and_keeps_to_the_columns(
         assert width(line, cautious_cells) <= max(room, width(indent) + 2 if number or not start else 0)
 
 
+@pytest.mark.timeout(60)  # it takes half a second; more than linear time would be minutes
 def test_wrapping_a_very_long_message_does_not_take_long() -> None:
-    start = time.process_time()
-    wrap("漢" * 20_000 + "e\u0301" * 20_000, 80, 20, "  ")
-    wrap("x" * 65_000, 20, 2, "  ")
-    assert time.process_time() - start < 2
+    wrap("漢" * 100_000 + "e\u0301" * 100_000, 80, 20, "  ")
+    wrap("x" * 300_000, 20, 2, "  ")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from itertools import product
 
 import pytest
 
@@ -11,6 +12,8 @@ from kchat import Message
 from kchat.display import create
 from kchat.display.escaping import width
 from kchat.display.names import UNVERIFIED, signature, unverified_suffix
+from tests.cases import check_each
+from tests.displays import BUILT_IN
 
 
 def said(username: str | None, account: str | None) -> Message:
@@ -52,15 +55,15 @@ def test_a_name_stands_alone_only_where_the_broker_vouches_for_it(
     assert line("plain", said(username, account), mark_unverified=mark_unverified)[9:] == f"{shown}: hello"
 
 
-@pytest.mark.parametrize("columns", range(3, 40))
-@pytest.mark.parametrize("username", ["ada", "somebody-with-a-name-as-long-as-a-line"])
 @pytest.mark.parametrize("account", [None, "guest", "an-account-with-a-long-name"])
-def test_however_narrow_the_column_the_doubt_is_never_cut_off(
-    columns: int, username: str, account: str | None
-) -> None:
-    shown, behind = signature(username, account, mark_unverified=True, columns=columns)
-    assert behind in (UNVERIFIED, unverified_suffix(username, account, mark_unverified=True))
-    assert width(shown) + width(behind) <= columns
+def test_however_narrow_the_column_the_doubt_is_never_cut_off(account: str | None) -> None:
+    def is_not_cut_off(case: tuple[str, int]) -> None:
+        username, columns = case
+        shown, behind = signature(username, account, mark_unverified=True, columns=columns)
+        assert behind in (UNVERIFIED, unverified_suffix(username, account, mark_unverified=True))
+        assert width(shown) + width(behind) <= columns
+
+    check_each(product(["ada", "somebody-with-a-name-as-long-as-a-line"], range(3, 40)), is_not_cut_off)
 
 
 def test_json_has_the_account_and_whether_the_name_is_its_own() -> None:
@@ -99,7 +102,7 @@ def test_a_line_does_not_name_the_account_that_everybody_shares(account: str) ->
     assert line("plain", said("ada", account), own="rmq", mark_unverified=True).endswith(" ada: hello")
 
 
-@pytest.mark.parametrize("mode", ["plain", "rich", "print", "json"])
+@pytest.mark.parametrize("mode", BUILT_IN)
 def test_an_account_whose_name_looks_like_anothers_is_spelled_out(mode: str) -> None:
     alike = {
         "ada ": r"ada\x20",
@@ -121,9 +124,11 @@ def test_an_account_whose_name_looks_like_anothers_is_spelled_out(mode: str) -> 
     assert "via" not in line(mode, said("ada", "ada"), mark_unverified=True, own="rmq")
 
 
-@pytest.mark.parametrize("columns", range(1, 30))
-def test_a_spelled_out_account_fits_its_column_or_leaves_the_doubt(columns: int) -> None:
-    shown, behind = signature("\u0430da", "\u0430da", mark_unverified=True, columns=columns)
-    assert behind in (UNVERIFIED, r" (via \u0430da)", "")
-    assert behind or columns < 3
-    assert width(shown) + width(behind) <= max(columns, 1)
+def test_a_spelled_out_account_fits_its_column_or_leaves_the_doubt() -> None:
+    def fits(columns: int) -> None:
+        shown, behind = signature("\u0430da", "\u0430da", mark_unverified=True, columns=columns)
+        assert behind in (UNVERIFIED, r" (via \u0430da)", "")
+        assert behind or columns < 3
+        assert width(shown) + width(behind) <= max(columns, 1)
+
+    check_each(range(1, 30), fits)

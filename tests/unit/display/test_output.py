@@ -61,7 +61,7 @@ def test_a_pipe_gets_whole_lines_in_pieces_that_are_written_at_once() -> None:
         for line in lines:
             output.write(line)
         output.flush()
-    reader.join(10)
+    reader.join(30)
     os.close(reading)
     assert b"".join(pieces).decode() == "".join(lines)
     assert sum(written) == len(lines)
@@ -81,7 +81,7 @@ def test_a_full_pipe_that_does_not_block_is_waited_for() -> None:
         received = 0
         while received < 2_000_000:
             received += len(os.read(reading, 65536))
-        writer.join(10)
+        writer.join(30)
         assert not writer.is_alive()
     os.close(reading)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import re
 import sys
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -13,7 +12,7 @@ import pytest
 
 from kchat.display.rich import REDRAW, Rich
 from kchat.message import Message
-from tests.brokers.wait import wait_until
+from tests.cases import check_each
 from tests.hostile.corpus import TEXTS
 from tests.unit.display.terminal import Terminal
 
@@ -26,15 +25,32 @@ def say(text: str, username: str = "ada") -> Message:
     return Message.compose(username, text, sent_at=NOON)
 
 
+class Clock:
+    """Stands still until a test moves it on."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def time(self) -> float:
+        return NOON.timestamp() + self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock of the displays."""
+    clock = Clock()
+    monkeypatch.setattr("kchat.display.rich.time", clock)
+    return clock
+
+
 def draw(display: Rich) -> None:
-    """Flush until the table was drawn: it keeps to ten times a second."""
-    drawn_at = display._drawn_at
-
-    def is_drawn() -> bool:
-        display.flush()
-        return display._drawn_at != drawn_at
-
-    wait_until(is_drawn, 5)
+    """Flush, as if the table had been drawn last so long ago that it may be drawn again."""
+    drawn_at = display._drawn_at = display._drawn_at - 60
+    display.flush()
+    assert display._drawn_at != drawn_at
 
 
 def table(tty: Terminal, *messages: Message) -> list[str]:
@@ -86,20 +102,18 @@ def test_further_lines_of_a_message_stay_in_their_column(terminal: NewTerminal) 
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
-@pytest.mark.parametrize(
-    "text", ["漢字" * 300, "\U0001f600" * 300, "e\u0301" * 900, "x" * 3000, "a b " * 900]
-)
-def test_it_never_gets_taller_than_the_screen(
-    size: tuple[int, int], text: str, terminal: NewTerminal
-) -> None:
-    tty = terminal(*size)
-    rows = table(tty, *(say(f"{n}{text[n * 10 :]}", text[:n]) for n in range(60)))
-    assert rows[-1].startswith("60 messages"[: size[0]])
-    raw = tty.raw().decode()
-    lines = {int(line) for line, _ in re.findall(r"\x1b\[(\d+);(\d+)H", raw)}
-    assert lines == set(range(1, size[1] + 1))
-    assert "\n" not in raw
-    assert "\r" not in raw
+def test_it_never_gets_taller_than_the_screen(size: tuple[int, int], terminal: NewTerminal) -> None:
+    def fits(text: str) -> None:
+        tty = terminal(*size)
+        rows = table(tty, *(say(f"{n}{text[n * 10 :]}", text[:n]) for n in range(60)))
+        assert rows[-1].startswith("60 messages"[: size[0]])
+        raw = tty.raw().decode()
+        lines = {int(line) for line, _ in re.findall(r"\x1b\[(\d+);(\d+)H", raw)}
+        assert lines == set(range(1, size[1] + 1))
+        assert "\n" not in raw
+        assert "\r" not in raw
+
+    check_each(["漢字" * 300, "\U0001f600" * 300, "e\u0301" * 900, "x" * 3000, "a b " * 900], fits)
 
 
 @pytest.mark.parametrize("size", [(80, 24), (200, 50), (40, 10)], ids=str)
@@ -132,26 +146,26 @@ def test_it_follows_a_resize(terminal: NewTerminal) -> None:
     display.close()
 
 
-def test_it_is_drawn_at_most_ten_times_a_second(terminal: NewTerminal) -> None:
+def test_it_is_drawn_at_most_ten_times_a_second(terminal: NewTerminal, clock: Clock) -> None:
     tty = terminal(80, 24)
     display = Rich(tty.stream)
-    start = time.monotonic()
     display.open("chat")
-    while time.monotonic() - start < 1:
+    for _ in range(1000):
+        clock.now += REDRAW / 100
         display.show(say("hello"))
         display.flush()
-    took = time.monotonic() - start
-    assert 3 <= tty.raw().count(b"\x1b[1;1H") <= took / REDRAW + 1
+    # Once when it was opened, and then once in each tenth of a second, as far as floating point goes.
+    assert 10 <= tty.raw().count(b"\x1b[1;1H") <= 11
     display.close()
 
 
-def test_nothing_is_drawn_while_nothing_changes(terminal: NewTerminal) -> None:
+def test_nothing_is_drawn_while_nothing_changes(terminal: NewTerminal, clock: Clock) -> None:
     tty = terminal(80, 24)
     display = Rich(tty.stream)
     display.open("chat")
     before = tty.raw().count(b"\x1b[1;1H")
-    start = time.monotonic()
-    while time.monotonic() - start < 3 * REDRAW:
+    for _ in range(100):
+        clock.now += REDRAW
         display.flush()
     assert tty.raw().count(b"\x1b[1;1H") == before
     display.close()
@@ -166,48 +180,54 @@ def test_what_it_remembers_is_bounded() -> None:
     assert sum(sys.getsizeof(row.text) + sys.getsizeof(row.username) for row in display._rows) < 10_000_000
 
 
-def test_a_status_is_shown_below_and_gives_way(
-    terminal: NewTerminal, monkeypatch: pytest.MonkeyPatch
+def test_a_status_is_shown_below_for_ten_seconds_and_gives_way_to_a_message(
+    terminal: NewTerminal, clock: Clock
 ) -> None:
-    monkeypatch.setattr("kchat.display.rich._STATUS", 0.0)
     tty = terminal(80, 24)
     display = Rich(tty.stream)
     display.open("chat")
     display.status("connection lost: \x1b[31mreset\nby peer")
     draw(display)
     assert r"connection lost: \x1b[31mreset\nby peer" in tty.rows()[23]
+    clock.now += 60
+    display.flush()
+    assert "connection lost" in tty.rows()[23]
+    display.status("connection lost")
     display.show(say("hello"))
-
-    def has_given_way() -> bool:
-        display.flush()
-        return "connection lost" not in tty.rows()[23]
-
-    wait_until(has_given_way, 5)
+    clock.now += 9
+    display.flush()
+    assert "connection lost" in tty.rows()[23]
+    clock.now += 2
+    display.flush()
+    assert "connection lost" not in tty.rows()[23]
     assert tty.rows()[23].startswith("1 message")
     display.close()
 
 
-@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
-def test_text_is_never_more_than_text(text: str, terminal: NewTerminal) -> None:
-    tty = terminal(80, 24)
-    display = Rich(tty.stream)
-    display.open(text)
-    display.status(text)
-    display.show(say("the message before"))
-    display.show(Message.from_body(say(text, text).body))
-    draw(display)
-    rows = tty.rows()
-    drawn = len(tty.raw())
-    display.close()
-    assert tty.raw()[drawn:].count(b"\n") <= 23
-    # Our own sequences and no other: modes, positions, erased lines, styles.
-    rest = re.sub(r"\x1b\[(\?(1049|25|7)[hl]|2J|\d+;1H|2K|[\d;]*m)", "", tty.raw().decode())
-    rest = re.sub(r"\x1b\]999;\d+\x07|\r\n", "", rest)
-    assert "\x1b" not in rest
-    assert rest.isprintable() or all(c.isprintable() or c in "\u200c\u200d" for c in rest)
-    assert re.fullmatch(r"Username +Date / time +Message", rows[1])
-    assert sum(bool(re.search(r"2026-05-01 12:04:05( |$)", row[:50])) for row in rows) == 2
-    assert rows[23].startswith("2 messages")
+def test_text_is_never_more_than_text(terminal: NewTerminal) -> None:
+    def is_only_text(text: str) -> None:
+        tty = terminal(80, 24)
+        display = Rich(tty.stream)
+        display.open(text)
+        display.status(text)
+        display.show(say("the message before"))
+        display.show(Message.from_body(say(text, text).body))
+        draw(display)
+        rows = tty.rows()
+        drawn = len(tty.raw())
+        display.close()
+        assert tty.raw()[drawn:].count(b"\n") <= 23
+        # Our own sequences and no other: modes, positions, erased lines, styles.
+        rest = re.sub(r"\x1b\[(\?(1049|25|7)[hl]|2J|\d+;1H|2K|[\d;]*m)", "", tty.raw().decode())
+        rest = re.sub(r"\x1b\]999;\d+\x07|\r\n", "", rest)
+        assert "\x1b" not in rest
+        assert rest.isprintable() or all(c.isprintable() or c in "\u200c\u200d" for c in rest)
+        assert re.fullmatch(r"Username +Date / time +Message", rows[1])
+        assert sum(bool(re.search(r"2026-05-01 12:04:05( |$)", row[:50])) for row in rows) == 2
+        assert rows[23].startswith("2 messages")
+        tty.close()
+
+    check_each(TEXTS, is_only_text)
 
 
 def test_the_terminal_is_as_before_when_it_ends(terminal: NewTerminal) -> None:
@@ -264,7 +284,7 @@ def test_it_says_when_what_it_was_given_is_not_drawn_yet(terminal: NewTerminal) 
     display.show(say("hello"))
     assert display.flush() is False
     assert "hello" not in "".join(tty.rows())
-    wait_until(display.flush, 5)
+    draw(display)
     assert "hello" in "".join(tty.rows())
     display.close()
 

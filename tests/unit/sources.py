@@ -1,0 +1,17 @@
+"""The code of kchat itself, parsed once for all tests that read it."""
+
+from __future__ import annotations
+
+import ast
+from functools import cache
+from pathlib import Path
+
+import kchat
+
+PACKAGE = Path(kchat.__file__).parent
+
+
+@cache
+def trees() -> dict[Path, ast.Module]:
+    """The syntax tree of each module, by its path."""
+    return {path: ast.parse(path.read_text("utf-8")) for path in sorted(PACKAGE.rglob("*.py"))}
