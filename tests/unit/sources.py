@@ -6,9 +6,7 @@ import ast
 from functools import cache
 from pathlib import Path
 
-import kchat
-
-PACKAGE = Path(kchat.__file__).parent
+PACKAGE = Path(__file__).parents[2] / "kchat"
 
 
 @cache

@@ -6,15 +6,14 @@ import ast
 import pickle
 import re
 from importlib import import_module
-from pathlib import Path
 
 import click
 
 from kchat.cli import COMMANDS
 from kchat.cli.flags import flag, with_flags
 from kchat.errors import ARGUMENTS, Closed, Hint, SettingsError
+from tests.unit.sources import PACKAGE, trees
 
-PACKAGE = Path(__file__).parents[2] / "kchat"
 COMMAND_LINE = {"cli", "__main__.py", "doctor", "checks.py"}
 """Where flags belong: what the doctor finds is told at the command line."""
 
@@ -53,9 +52,9 @@ def test_no_text_of_the_library_has_a_flag_in_it() -> None:
     """Whole commands, ``kchat invite --list``, are not meant, nor their words one by one; nor are docstrings."""
     found = [
         f"{path.relative_to(PACKAGE)}:{line}: {text}"
-        for path in PACKAGE.rglob("*.py")
+        for path, tree in trees().items()
         if not COMMAND_LINE & set(path.relative_to(PACKAGE).parts)
-        for line, text in texts(ast.parse(path.read_text(encoding="utf-8")))
+        for line, text in texts(tree)
         if re.search(r"(?<![\w-])--[a-z]", text)
         and text != NOTE
         and not text.startswith("--")

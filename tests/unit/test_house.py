@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kchat.transports import TRANSPORTS
+from tests.unit.sources import trees
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "kchat"
@@ -48,7 +49,7 @@ MODULES = modules()
 def imports(module: str) -> Iterator[tuple[int, str]]:
     """The modules of kchat that a module imports, wherever in it and be it for types alone, with the lines."""
     path = MODULES[module]
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(trees()[path]):
         if isinstance(node, ast.Import):
             named = [each.name for each in node.names]
         elif isinstance(node, ast.ImportFrom):

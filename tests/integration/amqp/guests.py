@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from typing import Any
 
 import pika
 import pika.exceptions
 import pytest
 
-from kchat import Settings
+from kchat import Settings, Subscriber
 from kchat.hosting import accounts, inviting, rights
 from kchat.transports.amqp.management import Management
+from tests.brokers.rabbitmq import RabbitMQ
 
 
 def invite(management: Management, settings: Settings, name: str, **more: Any) -> Settings:
@@ -55,3 +57,38 @@ def refused(settings: Settings, do: Any) -> None:
         with pytest.raises(pika.exceptions.ChannelClosedByBroker) as caught:
             do(channel)
     assert caught.value.reply_code == 403, caught.value
+
+
+Channel = Any
+
+
+@contextmanager
+def channel_of(settings: Settings) -> Iterator[Channel]:
+    """A channel of another client's; its connection may be gone at the end."""
+    connection = pika.BlockingConnection(pika.URLParameters(settings.broker.url()))
+    try:
+        yield connection.channel()
+    finally:
+        with suppress(pika.exceptions.AMQPError):
+            connection.close()
+
+
+def names(rabbitmq: RabbitMQ, settings: Settings) -> set[str]:
+    """The queues and exchanges of kchat's that are there."""
+    vhost = settings.broker.vhost
+    found = [*rabbitmq.management.queues(vhost), *rabbitmq.management.exchanges(vhost)]
+    return {each["name"] for each in found if each["name"].startswith("kchat.")}
+
+
+def got(subscriber: Subscriber, id: str | None) -> bool:  # noqa: A002 - the message's
+    """Whether a message has come by now."""
+    came = [message.id for message in subscriber.receive(timeout=1)]
+    subscriber.acknowledge()
+    return id in came
+
+
+def spoil(settings: Settings, kind: str = "direct", **more: Any) -> None:
+    """Put another exchange in the place of the one that durable queues survive a restart by."""
+    with channel_of(settings) as channel:
+        channel.exchange_delete("kchat.chat.durable")
+        channel.exchange_declare("kchat.chat.durable", kind, **more)

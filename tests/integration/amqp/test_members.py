@@ -2,59 +2,18 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
-import pika
-import pika.exceptions
 import pytest
 
-from kchat import NotFound, Refused, Sender, Settings, SettingsError, Subscriber
+from kchat import Refused, Sender, Settings, SettingsError, Subscriber
 from kchat.hosting import accounts
-from kchat.hosting.leftovers import ownerless
 from kchat.transports.amqp.management import Management
 from kchat.transports.amqp.room import RoomPolicy
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.brokers.wait import wait_until
-from tests.integration.amqp.guests import invite, make_older, refused
-
-Channel = Any
-
-
-@contextmanager
-def channel_of(settings: Settings) -> Iterator[Channel]:
-    """A channel of another client's; its connection may be gone at the end."""
-    connection = pika.BlockingConnection(pika.URLParameters(settings.broker.url()))
-    try:
-        yield connection.channel()
-    finally:
-        with suppress(pika.exceptions.AMQPError):
-            connection.close()
-
-
-def names(rabbitmq: RabbitMQ, settings: Settings) -> set[str]:
-    """The queues and exchanges of kchat's that are there."""
-    vhost = settings.broker.vhost
-    found = [*rabbitmq.management.queues(vhost), *rabbitmq.management.exchanges(vhost)]
-    return {each["name"] for each in found if each["name"].startswith("kchat.")}
-
-
-def got(subscriber: Subscriber, id: str | None) -> bool:  # noqa: A002 - the message's
-    """Whether a message has come by now."""
-    came = [message.id for message in subscriber.receive(timeout=1)]
-    subscriber.acknowledge()
-    return id in came
-
-
-def spoil(settings: Settings, kind: str = "direct", **more: Any) -> None:
-    """Put another exchange in the place of the one that durable queues survive a restart by."""
-    with channel_of(settings) as channel:
-        channel.exchange_delete("kchat.chat.durable")
-        channel.exchange_declare("kchat.chat.durable", kind, **more)
-
+from tests.integration.amqp.guests import channel_of, got, invite, make_older, names, refused, spoil
 
 # ---- walls
 
@@ -241,148 +200,6 @@ def test_an_exchange_in_the_way_is_replaced_in_a_room_without_members_too(
 
 
 # ---- what is left
-
-
-def test_a_revoked_member_does_not_speak_on(
-    rabbitmq: RabbitMQ, management: Management, settings: Settings, name: str
-) -> None:
-    mallory = invite(management, settings, name)
-    other = invite(management, settings, f"{name}.b")
-    own = f"kchat.chat.{name}"
-    with Subscriber(other, durable="archive") as kept:
-        with channel_of(mallory) as channel:
-            channel.queue_declare(
-                f"{own}.later",
-                durable=True,
-                arguments={"x-dead-letter-exchange": "chat", "x-message-ttl": 1500},
-            )
-            channel.queue_declare(f"{own}.stream", durable=True, arguments={"x-queue-type": "stream"})
-            channel.exchange_declare(f"{own}.in", "headers", durable=True)
-            channel.exchange_declare(f"{own}.out", "fanout", arguments={"alternate-exchange": "chat"})
-            channel.exchange_bind("chat", f"{own}.in")
-            channel.queue_bind(f"{own}.later", f"{own}.out")
-            channel.basic_publish(f"{own}.out", "", b'{"username":"bob","message":"I am still here"}')
-            with Subscriber(mallory):
-                ended = accounts.revoke(management, name)
-        due = time.monotonic() + 2
-        assert ended.connections >= 1
-        assert {each.name for each in ended.removed} == {
-            f"{own}.{each}" for each in ("later", "stream", "in", "out")
-        }
-        assert ended.left == []
-        assert kept.receive(timeout=due - time.monotonic()) == []
-        wait_until(
-            lambda: names(rabbitmq, settings) == {kept.queue_name, "kchat.chat.durable"},
-            what=lambda: str(names(rabbitmq, settings)),
-        )
-        sources = {each["source"] for each in management.request("GET", "bindings", settings.broker.vhost)}
-        assert sources == {"", "chat", "kchat.chat.durable"}
-
-
-def test_what_a_member_left_is_deleted_however_much_it_is(
-    rabbitmq: RabbitMQ, management: Management, settings: Settings, name: str
-) -> None:
-    mallory = invite(management, settings, name)
-    own = f"kchat.chat.{name}."
-    with channel_of(mallory) as channel:
-        for number in range(45):  # their arguments take over 4 MiB, the most of one answer that is read
-            channel.queue_declare(f"{own}{number}", durable=True, arguments={"note": "A" * 100_000})
-        for number in range(510):  # more than a page has
-            channel.exchange_declare(f"{own}x{number}", "fanout")
-    ended = accounts.revoke(management, name)
-    assert len(ended.removed) == 45 + 510
-    assert not {each for each in names(rabbitmq, settings) if each.startswith(own)}
-
-
-def test_what_may_be_an_older_members_is_named_and_not_deleted(
-    rabbitmq: RabbitMQ, management: Management, settings: Settings, name: str
-) -> None:
-    older = invite(management, settings, name)
-    make_older(management, settings, name)
-    with Subscriber(settings, durable="archive"), channel_of(older) as channel:
-        channel.queue_declare("kchat.chat.x", arguments={"x-dead-letter-exchange": "chat"})
-        channel.exchange_declare("kchat.chat.y", "fanout")
-        channel.queue_declare(f"kchat.chat.{name}.z")
-    ended = accounts.revoke(management, name)
-    assert [each.name for each in ended.removed] == [f"kchat.chat.{name}.z"]
-    assert {each.name: each.publishes for each in ended.left} == {
-        "kchat.chat.archive": False,
-        "kchat.chat.x": True,
-        "kchat.chat.y": False,
-    }
-    assert "dead letter" in " ".join(map(str, ended.left))
-    assert ownerless(management, settings.broker.vhost, "lunch") == []
-
-
-def test_a_revocation_that_was_interrupted_is_finished_by_the_next_one(
-    rabbitmq: RabbitMQ, management: Management, settings: Settings, name: str
-) -> None:
-    member = invite(management, settings, name)
-    with Subscriber(member, durable="archive"):
-        pass
-    management.delete_user(name)
-    ended = accounts.revoke(management, name, vhost=settings.broker.vhost)
-    assert [each.name for each in ended.removed] == [RoomPolicy(settings.room).queue_name(name, "archive")]
-    with pytest.raises(NotFound, match="no account"):
-        accounts.revoke(management, name, vhost=settings.broker.vhost)
-
-
-def test_a_revoked_account_takes_along_what_it_has_in_all_rooms_and_virtual_hosts(
-    rabbitmq: RabbitMQ, management: Management, settings: Settings, name: str
-) -> None:
-    member = invite(management, settings, name)
-    with rabbitmq.new_vhost() as elsewhere:
-        own = rf"^kchat\.(chat|lunch)\.{name.replace('-', '.')}\..*"
-        for vhost in (settings.broker.vhost, elsewhere):
-            management.put_permissions(vhost, name, configure=own, write=f"^chat$|^lunch$|{own}", read=own)
-        assert member.broker.password is not None
-        there = Settings.resolve(url=rabbitmq.url_for(elsewhere, name, member.broker.password), environ={})
-        for place in (member, there):
-            with channel_of(place) as channel:
-                channel.queue_declare(f"kchat.lunch.{name}.x")
-                channel.queue_declare(f"kchat.chat.{name}.x")
-        ended = accounts.revoke(management, name)
-        assert len(ended.removed) == 4
-        assert rabbitmq.management.queues(elsewhere) == []
-    assert names(rabbitmq, settings) == set()
-
-
-def test_a_host_that_goes_by_a_guests_name_keeps_listening(
-    management: Management, settings: Settings, name: str
-) -> None:
-    invite(management, settings, name)
-    with Subscriber(settings, name) as host:
-        accounts.revoke(management, name, vhost=settings.broker.vhost)
-        with Sender(settings, "host") as sender:
-            sender.send("hello")
-        assert [message.text for message in host.receive(timeout=30)] == ["hello"]
-
-
-def test_an_account_that_is_more_than_a_guest_is_not_ended(
-    management: Management, settings: Settings, name: str
-) -> None:
-    member = invite(management, settings, name)
-    assert member.broker.password is not None
-    expired = "kchat-expires=2020-01-01T00:00:00Z"
-    management.put_user(name, member.broker.password, ("kchat", expired, "administrator"))
-    with pytest.raises(Refused, match="administrator"):
-        accounts.revoke(management, name)
-    left = accounts.remove_expired(management)
-    assert [each.more_tags for each in left if each.name == name] == [("administrator",)]
-    assert management.user(name) is not None
-
-
-def test_an_expired_members_queues_go_with_it(
-    rabbitmq: RabbitMQ, management: Management, settings: Settings, name: str
-) -> None:
-    member = invite(management, settings, name, expires=int(time.time()) + 3600)
-    with Subscriber(member, durable="archive"):
-        pass
-    assert member.broker.password is not None
-    tags = ("kchat", "kchat-expires=2020-01-01T00:00:00Z")
-    management.put_user(name, member.broker.password, tags)
-    accounts.remove_expired(management)
-    assert names(rabbitmq, settings) == set()
 
 
 # ---- names

@@ -7,23 +7,16 @@ import signal
 import socket
 import threading
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import kombu
 import pytest
-from amqp.exceptions import NotAllowed
 from kombu.mixins import ConsumerMixin
 
-from kchat.transports.local import connection as local_connection
-from kchat.transports.local import polling, store, watch
-from kchat.transports.local.options import default_path
-from kchat.transports.local.transport import Transport
-from tests.brokers.processes import Commands
-from tests.brokers.wait import Deadline, soon
+from tests.brokers.wait import soon
 from tests.integration.local.conftest import Connect
-from tests.integration.local.drive import drain, listen, own_queue, rest, send
+from tests.integration.local.drive import listen, own_queue, rest, send
 
 
 def test_a_simple_queue_is_first_in_first_out(connect: Connect) -> None:
@@ -187,129 +180,6 @@ def test_a_signal_handler_runs_while_waiting(connect: Connect) -> None:
         signal.signal(signal.SIGALRM, before)
 
 
-@pytest.mark.parametrize("kernel_tells", [True, False])
-@pytest.mark.parametrize(("interval", "count"), [(0.02, 50), (0.7, 8)])
-def test_a_subscriber_is_woken_by_the_kernel_or_looks_often(
-    connect: Connect, monkeypatch: pytest.MonkeyPatch, kernel_tells: bool, interval: float, count: int
-) -> None:
-    pauses: list[float] = []
-    wait = polling.PollingInterval.wait
-
-    def waited(self: polling.PollingInterval, now: float, *, told: bool = False) -> float:
-        pauses.append(wait(self, now, told=told))
-        return pauses[-1]
-
-    if kernel_tells:
-        for module in (local_connection, polling):
-            monkeypatch.setattr(module, "ASLEEP", 1000)  # no look by itself
-    else:  # as on systems without inotify, and where its limits are reached
-        monkeypatch.setattr(watch, "_watch", lambda *paths: -1)
-        monkeypatch.setattr(polling.PollingInterval, "wait", waited)
-    listener, sender = connect(), connect().channel()
-    channel = listener.channel()
-    sender.exchange_declare("chat", "fanout")
-    arrived = listen(channel, own_queue(channel, "chat"), no_ack=True)
-    stop = threading.Event()
-
-    def speak() -> None:
-        while not stop.wait(interval):
-            send(sender, "hello", exchange="chat")
-
-    speaker = threading.Thread(target=speak)
-    speaker.start()
-    try:
-        drain(listener, arrived, count)
-    finally:
-        stop.set()
-        speaker.join()
-    # How many milliseconds it takes is for benchmarks/ to say.
-    assert kernel_tells or 0 < max(pauses) < 1.1 * polling.LONGEST
-
-
-def test_a_write_that_has_been_seen_does_not_wake_a_subscriber_later(
-    connect: Connect, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    listener, sender = connect(), connect().channel()
-    channel = listener.channel()
-    sender.exchange_declare("chat", "fanout")
-    arrived = listen(channel, own_queue(channel, "chat"), no_ack=True)
-    told: list[bool] = []
-    wait = watch.Watch.wait
-
-    def waited(self: watch.Watch, *arguments: Any) -> tuple[bool, bool]:
-        written, woken = wait(self, *arguments)
-        told.append(written)
-        return written, woken
-
-    monkeypatch.setattr(watch.Watch, "wait", waited)
-    for number in range(1, 4):
-        # The second is found by looking, since there has just been the first.
-        for count in (2 * number - 1, 2 * number):
-            send(sender, "hello", exchange="chat")
-            drain(listener, arrived, count)
-        told.clear()
-        with pytest.raises(TimeoutError):
-            listener.drain_events(timeout=0.6)
-        assert told, "the kernel was never asked"
-        assert not any(told), "the kernel told of what had been seen"
-
-
-def test_a_subscriber_that_waits_in_short_steps_looks_no_more_often_than_one_that_waits_for_long(
-    connect: Connect, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    listener, sender = connect(), connect().channel()
-    sender.exchange_declare("chat", "fanout")
-    arrived = listen(listener.channel(), own_queue(listener.channel(), "chat"), no_ack=True)
-    with pytest.raises(TimeoutError):
-        listener.drain_events(timeout=1)  # until the kernel is asked
-    looks = []
-    changed = store.Store.changed
-
-    def looked(self: store.Store) -> bool:
-        looks.append(self)
-        return changed(self)
-
-    monkeypatch.setattr(store.Store, "changed", looked)
-    began = time.monotonic()
-    for _ in range(50):
-        with pytest.raises(TimeoutError):
-            listener.drain_events(timeout=0.01)
-    assert len(looks) <= (time.monotonic() - began) / polling.ASLEEP + 1
-    # A message is not waited for until the next look.
-    monkeypatch.setattr(polling, "ASLEEP", 1000)
-    send(sender, "hello", exchange="chat")
-    deadline = Deadline(soon(10))
-    while not arrived and not deadline.passed:
-        with suppress(TimeoutError):
-            listener.drain_events(timeout=0.01)
-    assert arrived
-
-
-def test_an_idle_subscriber_is_rarely_woken(commands: Commands, local_url: str) -> None:
-    """The kernel counts how often a process was put to sleep. In a process of its own, since it counts all threads."""
-    script = (
-        "import resource, kombu\n"
-        "from kchat import transports\n"
-        "transports.register()\n"
-        f"connection = kombu.Connection({local_url!r})\n"
-        "channel = connection.channel()\n"
-        "channel.exchange_declare('chat', 'fanout')\n"
-        "queue = channel.queue_declare(exclusive=True, auto_delete=True).queue\n"
-        "channel.queue_bind(queue, 'chat', '')\n"
-        "channel.basic_consume(queue, callback=print)\n"
-        "def idle(seconds):\n"
-        "    before = resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw\n"
-        "    try: connection.drain_events(timeout=seconds)\n"
-        "    except TimeoutError: return resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw - before\n"
-        "idle(1)  # until the kernel is asked\n"
-        "print(idle(2))\n"
-    )
-    process = commands.python(script)
-    assert process.wait() == 0, process.stderr
-    # One look in each pause; twice as many, as the kernel has reasons of its own. Without it there are 140 a second.
-    assert int(process.stdout) <= 2 * (2 / polling.ASLEEP + 1)
-
-
 def test_two_connections_of_one_process_do_not_disturb_each_other(connect: Connect, tmp_path: Path) -> None:
     same, other_room = connect(), connect(f"local://{tmp_path}/other.db")
     here = connect()
@@ -358,96 +228,3 @@ def test_it_says_what_it_is(connect: Connect, path: Path) -> None:
     assert connection.get_manager().get_bindings() == [
         {"destination": "q", "source": "amq.topic", "routing_key": "a.#"}
     ]
-
-
-@pytest.mark.parametrize(
-    ("url", "expected"),
-    [
-        ("local:///a/b/room.db", "/a/b/room.db"),
-        ("local:///a%20b/r%C3%BCm%3B%3F.db?busy_timeout=1", "/a b/rüm;?.db"),
-        ("local://./room.db", "{cwd}/room.db"),
-        ("local://../room.db", "{cwd}/../room.db"),
-        ("local://localhost/a/room.db", "/a/room.db"),
-        ("local://~/room.db", "{home}/room.db"),
-        ("local://", "{default}"),
-        ("local:///", "{default}"),
-    ],
-)
-def test_urls_name_files(url: str, expected: str) -> None:
-    places = {"cwd": Path.cwd(), "home": Path.home(), "default": default_path()}
-    assert Transport(kombu.Connection(url)).options().path == expected.format(**places)
-
-
-def test_options_come_from_the_url_first() -> None:
-    connection = kombu.Connection(
-        "local:///r.db?history_max_age=60&drain_batch=5",
-        transport_options={"drain_batch": 7, "busy_timeout": 2},
-    )
-    options = Transport(connection).options()
-    assert (options.history_max_age, options.drain_batch, options.busy_timeout) == (60.0, 5, 2.0)
-
-
-def test_a_path_can_be_given_without_a_url(tmp_path: Path) -> None:
-    room = tmp_path / "room.db"
-    for connection in (
-        kombu.Connection(transport="local", hostname=str(room)),
-        kombu.Connection(transport="local", transport_options={"path": str(room)}),
-        kombu.Connection("local://", transport_options={"path": str(room)}),
-        kombu.Connection(transport="kchat.transports.local.transport:Transport", hostname=f"local://{room}"),
-    ):
-        assert Transport(connection).options().path == str(room)
-
-
-def test_a_failover_leads_to_the_next_file(tmp_path: Path) -> None:
-    (tmp_path / "broken.db").write_text("this is no database, but text" * 100)
-    urls = [f"local://{tmp_path}/{name}.db" for name in ("first", "second")]
-    with kombu.Connection(";".join(urls)) as connection:
-        connection.connect()
-        connection.switch(urls[1])
-        connection.connect()
-    assert (tmp_path / "second.db").exists()
-
-
-def test_kombu_goes_on_to_the_next_file_where_the_first_one_cannot_be_opened(tmp_path: Path) -> None:
-    (tmp_path / "text.db").write_text("this is no database, but text" * 100)
-    (tmp_path / "folder.db").mkdir()
-    good = tmp_path / "good.db"
-    for bad in ("missing/room.db", "text.db/room.db", "text.db", "folder.db"):
-        with kombu.Connection(f"local://{tmp_path}/{bad};local://{good}") as connection:
-            channel = connection.default_channel
-            channel.queue_declare(bad)
-            assert channel.connection.options.path == str(good)
-    assert not (tmp_path / "missing").exists()
-
-
-def test_a_file_that_cannot_be_opened_is_a_lost_connection_to_kombu_and_keeps_its_reply_code(
-    tmp_path: Path,
-) -> None:
-    (tmp_path / "text.db").write_text("this is no database, but text" * 100)
-    for url in (f"local://{tmp_path}/text.db", "local:///no-such-folder/kchat/room.db"):
-        connection = kombu.Connection(url)
-        with pytest.raises(NotAllowed) as caught:
-            connection.ensure_connection(max_retries=0, reraise_as_library_errors=False)
-        assert isinstance(caught.value, connection.recoverable_connection_errors)
-        assert caught.value.code == 530
-    assert not Path("/no-such-folder").exists()
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "local://room.db",
-        "local://host/room.db",
-        "local:///r.db?colour=red",
-        "local:///r.db?drain_batch=0",
-        "local:///r.db?busy_timeout=soon",
-        "local:///r.db?busy_timeout=nan",
-        "local:///r.db?history_max_bytes=-1",
-    ],
-)
-def test_urls_that_make_no_sense_are_refused(url: str) -> None:
-    connection = kombu.Connection(url)
-    with pytest.raises(NotAllowed) as caught:
-        Transport(connection).options()
-    assert caught.value.code == 530
-    assert url in repr(connection)
