@@ -14,7 +14,7 @@ from kchat.cli.stderr import speaker
 from kchat.config.settings import Settings
 from kchat.config.tls import TlsOptions
 from kchat.errors import SettingsError
-from kchat.transports import ENTRIES
+from kchat.transports import TRANSPORTS
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -61,7 +61,9 @@ _BROKER = (
     _option("rmq-password", "PASSWORD", "Its password; better in the environment."),
     _option("port", "N", "Port.", type=int, show_default="5672 on AMQP"),
     _option("vhost", "NAME", "Virtual host.", show_default="/"),
-    _option("transport", "KIND", f"One of: {', '.join(ENTRIES.built_in)}.", type=TransportName(ENTRIES)),
+    _option(
+        "transport", "KIND", f"One of: {', '.join(TRANSPORTS.built_in)}.", type=TransportName(TRANSPORTS)
+    ),
     _option("project", "ID", "Google Cloud project, for Pub/Sub."),
     _option("tls", None, "Encrypt the connection."),
     _option("tls-ca", "FILE", "CAs to trust instead of the system's (PEM)."),

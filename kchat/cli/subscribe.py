@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from typing import TYPE_CHECKING, Any, cast
 
 import click
@@ -113,7 +113,7 @@ def command(
         mode,
         sys.stdout,
         # A script's lines stay as they are where nobody's name is ever checked.
-        mark_unverified=settings.transport.verifies_accounts or mode == "rich" or sys.stdout.isatty(),
+        mark_unverified=settings.transport.verifies_accounts or sys.stdout.isatty(),
         own=settings.broker.username,
     )
     on_screen = bool(getattr(display, "live", False))
@@ -129,7 +129,7 @@ def command(
     subscriber = Subscriber(
         settings, username, durable=durable, last=last, since=since, wait=wait, on_event=tell
     )
-    with stop_by_signal() as stop:
+    with stop_by_signal() as stop, closing(subscriber):
         try:
             subscriber.open()
             say(f"listening on {subscriber.where} (queue {subscriber.queue_name}; Ctrl+C ends)")
@@ -156,5 +156,4 @@ def command(
             ended = True
         finally:
             display.close()
-            subscriber.close()
     return DONE if ended or stop.asked or limit is None or shown >= limit else TOO_FEW

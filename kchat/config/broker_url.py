@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from kchat.config.tls import TlsOptions
 from kchat.errors import SettingsError
-from kchat.transports import ENTRIES, TRANSPORTS
+from kchat.transports import TRANSPORTS
 from kchat.transports.url import Broker, Parts
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def from_parts(transport: str | None, parts: Parts) -> list[Broker]:
 def _that_takes(parts: Parts) -> str:
     given = {name for name, value in parts._asdict().items() if value}
     wanted = given - {"project"} or given
-    return next(name for name in ENTRIES.built_in if wanted <= TRANSPORTS[name].urls.takes)
+    return next(name for name in TRANSPORTS.built_in if wanted <= TRANSPORTS[name].urls.takes)
 
 
 def with_tls(broker: Broker, *, switch: bool) -> Broker:

@@ -30,7 +30,7 @@ ENDS = "import sys; sys.exit('this Python is too old')"
 LOOK = """
 import json
 from kchat.errors import SettingsError
-from kchat.transports import TRANSPORTS, by_scheme, usable
+from kchat.transports import TRANSPORTS, by_scheme
 
 def tried(find, name):
     try:
@@ -38,7 +38,7 @@ def tried(find, name):
     except SettingsError as error:
         return f"{error} | {error.hint}"
 
-found, problems = usable()
+found, problems = TRANSPORTS.usable()
 names = [each.name for each in found if each.name not in ("local", "amqp", "pubsub", "redis", "memory")]
 schemes = {name: tried(by_scheme, name) for name in ("good", "shared", "amqps", "nobody")}
 print(json.dumps({"names": names, "problems": problems, "schemes": schemes, "listed": list(TRANSPORTS)}))
