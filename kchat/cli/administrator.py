@@ -18,7 +18,8 @@ management_option = click.option(
     "--management-url",
     metavar="URL",
     envvar="KCHAT_MANAGEMENT_URL",
-    help="RabbitMQ's management API. Default: the broker's host, its port plus 10,000.",
+    show_default="port + 10,000",
+    help="RabbitMQ's management API.",
 )
 
 

@@ -97,7 +97,7 @@ def command(
     \b
     Examples:
       kchat bench
-      kchat bench --host localhost --rmq-username rmq -W --senders 2 --subscribers 3
+      kchat bench --host localhost --rmq-username rmq -W --senders 2
       kchat bench --rate 500 --json | jq .latency.p99_ms
     """
     settings = to_settings(**broker)

@@ -118,17 +118,17 @@ class Command(click.Command):
 
 def _row(option: click.Option, context: click.Context) -> tuple[str, str]:
     shown = default(option)
-    text = [str(option.help), *_plug_ins(option), *([f"[default: {shown}]"] if shown else [])]
+    text = [_with_plug_ins(option), *([f"[default: {shown}]"] if shown else [])]
     return names(option, context), " ".join(text)
 
 
-def _plug_ins(option: click.Option) -> list[str]:
-    """What an option takes from other distributions, and which of theirs it does not take and why."""
+def _with_plug_ins(option: click.Option) -> str:
+    """An option's help, with what it takes from other distributions, and which of theirs it does not take and why."""
     registry: Registry[object] | None = getattr(option.type, "registry", None)
     if registry is None:
-        return []
-    listed = ", ".join(registry.plug_ins)
-    return ([f"Plug-ins: {listed}."] if listed else []) + [f"{each}." for each in registry.ignored]
+        return str(option.help)
+    listed = "; ".join([str(option.help).rstrip("."), *registry.plug_ins])
+    return " ".join(f"{each}." for each in (listed, *registry.ignored))
 
 
 class Group(click.Group):

@@ -30,24 +30,25 @@ _MEMBER, _SENDER = "send and listen", "send only"
     "--expires",
     type=DURATION,
     metavar="TIME",
-    help="Delete the account after 30m, 24h, 7d (RabbitMQ). Default: never.",
+    help="Delete the account after 30m, 24h, 7d (RabbitMQ).",
 )
 @click.option(
     "--address",
     metavar="HOST[:PORT]|URL",
     envvar="KCHAT_ADDRESS",
-    help="The broker's address for guests, if it differs from yours.",
+    show_default="yours",
+    help="The broker's address for guests.",
 )
 @click.option("--qr", is_flag=True, help="Show the invitation as a QR code, too.")
 @click.option("--list", "show_list", is_flag=True, help="List the accounts that kchat made on the broker.")
-@click.option("--apply", is_flag=True, help="Run the commands for Pub/Sub or Redis instead of printing them.")
+@click.option("--apply", is_flag=True, help="Run those commands (Pub/Sub, Redis).")
 @click.option(
     "--max-connections",
     type=whole_number(1),
     default=20,
     show_default=True,
     metavar="N",
-    help="Maximum number of the guest's connections, if the broker can limit them.",
+    help="Maximum of the guest's connections.",
 )
 @management_option
 @broker_options
@@ -63,19 +64,18 @@ def command(
     management_url: str | None,
     **broker: Any,
 ) -> None:
-    """Invite somebody to a room: create the account NAME and print an invitation for the guest.
+    """Create the account NAME for a guest of a room, and print an invitation.
 
-    The invitation is one line on standard output. It contains the account's password and is shown only once; the guest
-    passes it to "kchat join". Log in with your own account, which must be an administrator.
+    The invitation is one line. It contains the account's password and is shown only once; the guest passes it to
+    "kchat join". Log in as an administrator.
 
     On Pub/Sub, NAME is an e-mail address or another principal; on Redis, an account. The commands that admit the guest
     are printed, or run with --apply.
 
     \b
     Examples:
-      kchat invite ada --host localhost --rmq-username rmq -W --address broker.example
-      kchat invite logger --send-only --expires 24h
-      kchat invite ada --room lunch --qr
+      kchat invite ada --host localhost --rmq-username rmq -W --address me.example
+      kchat invite logger --send-only --expires 24h --qr
       kchat invite --list
       kchat invite ada@example.com --project my-project --apply
     """

@@ -61,7 +61,7 @@ def command(
 
     \b
     Examples:
-      kchat join -                                       # and paste the invitation
+      kchat join -                                    # and paste the invitation
       kchat join --yes - < invitation.txt
       kchat join pubsub://my-project --room lunch --name lunch
     """

@@ -100,8 +100,8 @@ def test_the_table_for_the_documentation_has_kchats_own_alone(there: Commands) -
 def test_transport_and_display_are_in_the_help_the_errors_and_the_shells_completion(there: Commands) -> None:
     text = "".join(there.run_kchat("subscribe", "--help").stdout.split())  # a line may end within a word
     for told in (
-        "memory. Plug-ins: box, gone, path.",
-        "rich: a live table. Plug-ins: log, gone, narrow, half, late, number.",
+        "memory; box; gone; path.",
+        "rich: a live table; log; gone; narrow; half; late; number.",
         "the plug-in 'json' of kchat-broken 1.0 is ignored: kchat itself has that name",
     ):
         assert told.replace(" ", "") in text
