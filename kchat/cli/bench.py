@@ -13,8 +13,8 @@ import click
 from kchat.cli.help import Command
 from kchat.cli.options import broker_options, quiet_option, to_settings
 from kchat.cli.param_types import Read, whole_number
-from kchat.cli.shutdown import stop_by_signal
-from kchat.cli.stderr import can_show, speaker
+from kchat.cli.shutdown import shutdown_by_signal
+from kchat.cli.stderr import can_show, line_writer, write_line
 
 if TYPE_CHECKING:
     from kchat.bench import Latency, Report
@@ -105,19 +105,19 @@ def command(
 
     plan = Plan(messages=messages, size=size, senders=senders, subscribers=subscribers, rate=rate)
     plan.check()
-    speaker(quiet)(f"measuring a temporary room at {settings.broker}")
+    line_writer(quiet)(f"measuring a temporary room at {settings.broker}")
     show = not quiet and sys.stderr is not None and sys.stderr.isatty()
     report = None
     left_behind: list[str] = []
     try:
         with (
-            stop_by_signal(cleans_up=True),
+            shutdown_by_signal(cleans_up=True),
             _progress(plan.messages, show=show, listened=subscribers > 0) as progress,
         ):
-            report = run(settings, plan, progress, left_behind.append, speaker(quiet))
+            report = run(settings, plan, progress, left_behind.append, line_writer(quiet))
     finally:
         for line in left_behind:
-            speaker(quiet=False)(line)
+            write_line(line)
     if report is None:
         raise click.Abort
     click.echo(json.dumps(report.as_json()) if as_json else table(report))

@@ -12,7 +12,7 @@ from kchat.cli.administrator import administrator, management_option, tell_remov
 from kchat.cli.help import Command
 from kchat.cli.options import broker_options, to_settings
 from kchat.cli.param_types import DURATION, whole_number
-from kchat.cli.stderr import can_show, speaker
+from kchat.cli.stderr import can_show, write_line
 
 if TYPE_CHECKING:
     from kchat.config.settings import Settings
@@ -95,7 +95,7 @@ def command(
     if qr and can_show("▀▄█", sys.stderr):
         click.echo(_picture(line), err=True)
     elif qr:
-        speaker(quiet=False)("no QR code: this terminal's encoding lacks the characters for it")
+        write_line("no QR code: this terminal's encoding lacks the characters for it")
     return None
 
 
@@ -127,7 +127,7 @@ def _account(
     made = inviting.invitation(settings, brokers, password, send_only=send_only, expires=expires)
     _tell(made)
     for warning in accounts.warnings(management, name, send_only=send_only):
-        speaker(quiet=False)(warning)
+        write_line(warning)
     return made.encode()
 
 
@@ -135,24 +135,23 @@ def _tell(made: Invitation) -> None:
     from kchat.hosting import inviting
     from kchat.message.times import moment
 
-    say = speaker(quiet=False)
     until = "" if made.expires is None else f", until {moment(made.expires)}"
-    say(f"{made.account} may {_SENDER if made.send_only else _MEMBER} in {made}{until}")
+    write_line(f"{made.account} may {_SENDER if made.send_only else _MEMBER} in {made}{until}")
     if made.expires is not None:
-        say(
+        write_line(
             "RabbitMQ does not end accounts by itself: after that time the account ends with your next "
             "kchat invite, kchat invite --list or kchat revoke"
         )
     if inviting.only_here(made.brokers[0]):
-        say(
+        write_line(
             f"warning: {made.brokers[0].host or 'localhost'} means, on every machine, that machine itself: "
             "name the broker's address with --address"
         )
     elif not made.brokers[0].encrypted:
-        say(
+        write_line(
             "warning: the connection is not encrypted, and others on the way can read the password: see docs/tls.md"
         )
-    say("the invitation contains the password and is shown only once; the guest runs: kchat join -")
+    write_line("the invitation contains the password and is shown only once; the guest runs: kchat join -")
 
 
 def _list(settings: Settings, management_url: str | None) -> None:
@@ -163,20 +162,19 @@ def _list(settings: Settings, management_url: str | None) -> None:
     found = accounts.remove_expired(management, tell_removed)
     # A restart of the broker deletes the room, and guests may not make it.
     inviting.Host(settings).declare_room()
-    say = speaker(quiet=False)
     if accounts.repair_room(management, settings, found):
-        say(
+        write_line(
             f"repaired the exchange with which durable queues of {settings.room} survive a restart: another one had its name"
         )
     for account in found:
         if account.reaches_others:
-            say(
+            write_line(
                 f"{account.name} has the rights of an older kchat, and can use other members' queues: "
                 f"replace it with {accounts.command_for('revoke', account.name)} "
                 f"and {accounts.command_for('invite', account.name)}"
             )
         if account.more_tags:
-            say(f"{account.name} has the tag {', '.join(account.more_tags)}: kchat does not end it")
+            write_line(f"{account.name} has the tag {', '.join(account.more_tags)}: kchat does not end it")
     header = ["account", "room", "virtual host", "may", "until", "connections"]
     write_table([header, *(_row(account, management) for account in found)])
 
@@ -200,7 +198,6 @@ def _grant(settings: Settings, name: str, *, send_only: bool, address: str | Non
     """Show or run the commands that admit a guest; returns the invitation's line."""
     from kchat.hosting import inviting
 
-    say = speaker(quiet=False)
     host = inviting.Host(settings)
     granted = settings.transport.guests.admit(host, name, send_only=send_only)
     brokers = inviting.guest_brokers(settings, address, granted.account)
@@ -209,21 +206,21 @@ def _grant(settings: Settings, name: str, *, send_only: bool, address: str | Non
     if granted.needs_room:
         host.declare_room()
     if granted.steps and not apply:
-        say("run these commands, or let --apply run them:")
+        write_line("run these commands, or let --apply run them:")
     for step in granted.steps:
         if apply:
             step.run(host)
-            say(
+            write_line(
                 "done: "
                 + (step.text if granted.password is None else step.text.replace(granted.password, "***"))
             )
         else:
-            say("  " + step.text)
+            write_line("  " + step.text)
     for advice in granted.advice:
-        say(advice)
+        write_line(advice)
     if inviting.only_here(brokers[0]):
-        say(f"warning: name the broker's address for others with --address, not {brokers[0].host}")
-    say("the guest runs: kchat join -")
+        write_line(f"warning: name the broker's address for others with --address, not {brokers[0].host}")
+    write_line("the guest runs: kchat join -")
     return line
 
 

@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 from kchat.cli.param_types import SECONDS, SECONDS_OR_ZERO, TransportName
-from kchat.cli.stderr import speaker
+from kchat.cli.stderr import write_line
 from kchat.config.settings import Settings
 from kchat.config.tls import TlsOptions
 from kchat.errors import SettingsError
@@ -122,9 +122,7 @@ def to_settings(**options: Any) -> Settings:
     for broker in settings.brokers:
         by = broker.transport.urls.lowers_trust(broker) or ("--tls-insecure" if settings.tls.insecure else "")
         if by and broker.encrypted:
-            speaker(quiet=False)(
-                f"kchat: warning: whether {broker} is the right server is not checked ({by})"
-            )
+            write_line(f"kchat: warning: whether {broker} is the right server is not checked ({by})")
     return settings
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import click
 
 from kchat.cli.help import Command
-from kchat.cli.stderr import speaker
+from kchat.cli.stderr import write_line
 from kchat.transports import TRANSPORTS, Capabilities, Transport
 
 _CAPABILITIES = [name.replace("_", " ") for name in Capabilities._fields]
@@ -33,7 +33,7 @@ def command(form: str | None) -> None:
     found, problems = TRANSPORTS.usable()
     click.echo(json.dumps(as_json(found), indent=2) if form == "json" else as_text(found))
     for problem in problems:
-        speaker(quiet=False)(f"kchat: warning: {problem}")
+        write_line(f"kchat: warning: {problem}")
 
 
 def as_text(found: Sequence[Transport]) -> str:
