@@ -157,7 +157,7 @@ def _of_url(url: str, room: str | None) -> Invitation:
 
     for part in url.split(";"):
         check_joined_url(part.strip())
-    settings = Settings.resolve(url=url, room=room, environ={})
+    settings = Settings.resolve(url=url, room=room)
     if len({broker.password for broker in settings.brokers}) > 1:
         raise errors.SettingsError("the URLs to join must have the same password")
     return Invitation(settings.brokers, settings.room, settings.broker.password)

@@ -107,9 +107,10 @@ def to_settings(**options: Any) -> Settings:
     settings = Settings.resolve(
         url=given.get("url"),
         **place,
-        username=given.get("rmq_username"),
+        account=given.get("rmq_username"),
         password=password,
         profile=profile,
+        use_profile=True,
         profile_password=password if asked or "rmq_password" in typed else None,
         profile_tls=profile_tls if given.get("tls") or profile_tls else None,
         room=given.get("room"),

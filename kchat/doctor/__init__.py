@@ -46,7 +46,11 @@ def diagnose(settings: Settings, options: Options | None = None) -> Iterator[Fin
 
     Yields:
         A finding for each check, as it is made.
+
+    Raises:
+        kchat.errors.SettingsError: the keyring does not give the password.
     """
+    settings = settings.unlocked()
     for broker in settings.brokers:
         walk = Walk(replace(settings, brokers=(broker,)), options or Options())
         try:

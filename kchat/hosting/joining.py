@@ -45,7 +45,7 @@ def check(joined: Invitation, *, by_url: bool = False) -> None:
     first = joined.brokers[0]
     for broker in joined.brokers:
         # A second broker without TLS would get the password in clear as soon as the first is unreachable.
-        if (broker.scheme, broker.username) != (first.scheme, first.username):
+        if (broker.scheme, broker.account) != (first.scheme, first.account):
             raise SettingsError(
                 "the brokers of an invitation must have one account and one kind of connection"
             )
@@ -55,8 +55,8 @@ def check(joined: Invitation, *, by_url: bool = False) -> None:
         raise SettingsError("the name of the room to join is a URL")
     if (joined.tls_pin or joined.tls_ca) and not first.encrypted:
         raise SettingsError("the invitation names a certificate for a connection without TLS")
-    if first.username is not None:
-        check_username(first.username)
+    if first.account is not None:
+        check_username(first.account)
     if joined.username is not None:
         check_username(joined.username)
     if joined.password is not None and has_control(joined.password):

@@ -88,8 +88,8 @@ def test_imports_go_down_and_never_up() -> None:
     assert up == []
 
 
-def test_parsing_options_reaches_no_network_and_no_keyring() -> None:
-    """What ``to_settings`` could do is what its module can import: settings, and no client, host's side or keyring."""
+def test_parsing_options_imports_nothing_that_connects() -> None:
+    """That it reads no keyring: ``tests/unit/profiles/test_keyring.py``."""
     rooms = {other for _, other in imports("kchat.cli.options")}
     assert not [name for name in rooms if name.startswith(("kchat.client", "kchat.config.keyring"))]
 

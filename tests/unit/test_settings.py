@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
+from unittest import mock
 
 import pytest
 
+from kchat import Sender
 from kchat.config.settings import Broker, Settings
 from kchat.config.validation import check_room
 from kchat.errors import SettingsError
 
 
 def resolve(environ: dict[str, str] | None = None, **options: Any) -> Settings:
-    return Settings.resolve(environ=environ or {}, **options)
+    variables = dict.fromkeys(("KCHAT_URL", "KCHAT_PROFILE"), "") | (environ or {})
+    with mock.patch.dict(os.environ, variables):
+        return Settings.resolve(**options)
 
 
 def test_with_nothing_named_the_room_is_the_embedded_one() -> None:
@@ -34,8 +39,8 @@ def test_the_url_of_the_environment_wins_over_the_embedded_room() -> None:
 
 
 def test_the_password_of_one_account_is_not_given_to_another() -> None:
-    broker = resolve(url="amqp://ada@h/", username="grace", password="hers").broker
-    assert (broker.username, broker.password) == ("ada", None)
+    broker = resolve(url="amqp://ada@h/", account="grace", password="hers").broker
+    assert (broker.account, broker.password) == ("ada", None)
 
 
 def test_a_local_url_may_have_four_slashes_as_others_write_them() -> None:
@@ -59,7 +64,7 @@ def test_a_project_of_a_domain_keeps_its_colon() -> None:
 def test_the_account_of_the_compose_file_fills_in_when_a_host_is_given() -> None:
     environ = {"RABBITMQ_DEFAULT_USER": "rmq", "RABBITMQ_DEFAULT_PASS": "secret"}
     broker = resolve(environ, host="b").broker
-    assert (broker.username, broker.password) == ("rmq", "secret")
+    assert (broker.account, broker.password) == ("rmq", "secret")
 
 
 def test_the_account_of_the_compose_file_is_not_given_to_a_url() -> None:
@@ -68,24 +73,30 @@ def test_the_account_of_the_compose_file_is_not_given_to_a_url() -> None:
         resolve(environ, url="amqp://b/").broker,
         resolve(environ | {"KCHAT_URL": "amqp://b/"}).broker,
     ):
-        assert (broker.username, broker.password) == (None, None)
+        assert (broker.account, broker.password) == (None, None)
 
 
 def test_an_account_that_is_named_is_not_mixed_with_the_one_of_the_environment() -> None:
     environ = {"RABBITMQ_DEFAULT_USER": "rmq", "RABBITMQ_DEFAULT_PASS": "secret"}
     broker = resolve(environ, url="amqp://ada:hers@b/").broker
-    assert (broker.username, broker.password) == ("ada", "hers")
+    assert (broker.account, broker.password) == ("ada", "hers")
+
+
+def test_account_and_username_are_apart() -> None:
+    settings = resolve(url="amqp://localhost/", account="rmq", username="ada")
+    assert (settings.broker.account, settings.username) == ("rmq", "ada")
+    assert Sender(settings).username == "ada"
 
 
 @pytest.mark.parametrize("place", [{"url": "redis://h"}, {"transport": "redis", "host": "h"}])
 def test_an_account_beside_a_redis_url_keeps_its_password(place: dict[str, Any]) -> None:
-    broker = resolve(username="ada", password="hers", **place).broker
-    assert (broker.username, broker.password) == ("ada", "hers")
+    broker = resolve(account="ada", password="hers", **place).broker
+    assert (broker.account, broker.password) == ("ada", "hers")
 
 
 def test_a_password_beside_the_url_of_another_account_is_not_that_accounts() -> None:
-    broker = resolve(url="redis://ada@h", username="bob", password="his").broker
-    assert (broker.username, broker.password) == ("ada", None)
+    broker = resolve(url="redis://ada@h", account="bob", password="his").broker
+    assert (broker.account, broker.password) == ("ada", None)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +139,7 @@ def test_a_mistyped_url_is_refused_without_its_password(url: str) -> None:
 
 def test_the_url_for_the_driver_reads_back_as_the_same_broker() -> None:
     broker = Broker.parse("amqp://a%40b:p%2Fw%3A@[::1]:5673/v%2Fh")
-    assert (broker.username, broker.password, broker.host, broker.port, broker.vhost) == (
+    assert (broker.account, broker.password, broker.host, broker.port, broker.vhost) == (
         "a@b",
         "p/w:",
         "::1",

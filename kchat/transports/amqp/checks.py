@@ -115,7 +115,7 @@ class _Amqp:
     def login(self) -> Outcome:
         """The account exists, and its password is right."""
         failure = self._failure_at("login")
-        name = self._broker.username or "guest"
+        name = self._broker.account or "guest"
         if failure is None:
             by_certificate = self._walk.failure is None and account(self._walk.connection) is None
             return ok("by the client's certificate" if by_certificate else f"as {name}")

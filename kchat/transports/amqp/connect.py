@@ -33,11 +33,11 @@ def connect(
     tls = settings.tls if broker.encrypted else None
     if tls is not None:
         tls.check_files()
-    by_certificate = tls is not None and tls.cert is not None and broker.username is None
+    by_certificate = tls is not None and tls.cert is not None and broker.account is None
     connection: protocols.Connection = Connection(
         hostname=broker.host or "localhost",
         port=broker.port,
-        userid=broker.username,
+        userid=broker.account,
         password=broker.password,
         virtual_host=broker.vhost,
         transport=broker.transport.schemes[broker.scheme],

@@ -45,15 +45,13 @@ class Urls(url.Urls):
         return TLS_PORT if scheme == "amqps" else super().default_port(scheme)
 
     def complete(
-        self, broker: Broker, username: str | None, password: str | None, environ: Mapping[str, str]
+        self, broker: Broker, account: str | None, password: str | None, environ: Mapping[str, str]
     ) -> Broker:
         """One .env serves the compose file and the commands, where the URL has no account."""
-        if broker.username is None:
-            username = username or environ.get("RABBITMQ_DEFAULT_USER") or None
-            password = (
-                password or (None if username is None else environ.get("RABBITMQ_DEFAULT_PASS")) or None
-            )
-        return super().complete(broker, username, password, environ)
+        if broker.account is None:
+            account = account or environ.get("RABBITMQ_DEFAULT_USER") or None
+            password = password or (None if account is None else environ.get("RABBITMQ_DEFAULT_PASS")) or None
+        return super().complete(broker, account, password, environ)
 
     def options(self, brokers: Sequence[Broker]) -> UrlOptions:
         """One connection is like the other, so several URLs may not contradict each other."""

@@ -26,7 +26,7 @@ def connect(settings: RoomSettings, broker: Broker, purpose: str, heartbeat: flo
     connection: protocols.Connection = Connection(
         hostname=broker.host or "localhost",
         port=broker.port,
-        userid=broker.username,
+        userid=broker.account,
         password=broker.password,
         virtual_host=broker.path or "0",
         # By its path: Kombu's own keeps the alias.
