@@ -1,30 +1,12 @@
-"""TLS: what to trust, whom to be, and the one place where a socket becomes an encrypted one.
-
-Nothing of it is loaded but the options until a connection is encrypted.
-"""
+"""TLS: what to trust and whom to be. :mod:`kchat.transports.tls` encrypts connections with it."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, fields
-from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
 
 from kchat.errors import SettingsError
-from kchat.transports.tls_errors import NoHandshake, PinMismatch
-
-if TYPE_CHECKING:
-    import socket
-    import ssl
-
-PIN_PREFIX = "sha256:"
-
-
-_FILES = {
-    "ca": "the CA's certificate",
-    "cert": "the client's certificate",
-    "key": "the key of the client's certificate",
-}
+from kchat.transports.tls import PIN_PREFIX
 
 
 @dataclass(frozen=True)
@@ -66,90 +48,6 @@ class TlsOptions:
         """Whether anything is asked for."""
         return any(getattr(self, field.name) for field in fields(self))
 
-    def check_files(self) -> None:
-        """Look whether the files are there, which costs next to nothing.
-
-        Raises:
-            SettingsError: one is missing or cannot be read.
-        """
-        for name, meaning in _FILES.items():
-            _check_file(getattr(self, name), meaning)
-
-    def context(self) -> ssl.SSLContext:
-        """TLS 1.2 or newer, with what these options trust.
-
-        Raises:
-            SettingsError: a file is missing, cannot be read, or is not what it should be.
-        """
-        import ssl
-
-        self.check_files()
-        try:
-            context = ssl.create_default_context(cafile=self.ca)
-        except ssl.SSLError as error:
-            raise SettingsError(f"{self.ca}: there is no certificate of a CA in it (PEM)") from error
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if self.pin or self.insecure:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        if self.cert is not None:
-            try:
-                context.load_cert_chain(self.cert, self.key, password=self._locked)
-            except ssl.SSLError as error:
-                raise SettingsError(_chain_fault(error, self.cert, self.key or self.cert)) from error
-        return context
-
-    def _locked(self) -> NoReturn:
-        raise SettingsError(
-            f"{self.key or self.cert}: the key is locked with a password",
-            hint="unlock it: openssl pkey -in KEY -out NEW",
-        )
-
-    def wrap(self, sock: socket.socket, server_hostname: str, timeout: float | None) -> ssl.SSLSocket:
-        """Make a connected socket an encrypted one. When it returns, the server is the right one; nothing else was sent.
-
-        Arguments:
-            sock: connected; closed by this when it fails.
-            server_hostname: the name or address that was asked for; sent to the server (SNI) and checked.
-            timeout: seconds for the handshake; stays the socket's timeout.
-
-        Raises:
-            SettingsError: see :meth:`context`.
-            PinMismatch: the server's certificate is not the pinned one.
-            ssl.SSLError: the handshake failed.
-            NoHandshake: the server did not answer in time.
-            OSError: the connection was lost.
-        """
-        try:
-            context = self.context()
-            sock.settimeout(timeout)
-            encrypted = context.wrap_socket(
-                sock, server_hostname=server_hostname, do_handshake_on_connect=False
-            )
-        except BaseException:
-            sock.close()
-            raise
-        try:
-            try:
-                encrypted.do_handshake()
-            except TimeoutError as error:
-                raise NoHandshake("no answer to the TLS handshake") from error
-            if self.pin is not None:
-                found = fingerprint(encrypted.getpeercert(binary_form=True) or b"")
-                if found != self.pin:
-                    raise PinMismatch(self.pin, found)
-        except BaseException:
-            encrypted.close()
-            raise
-        return encrypted
-
-
-def fingerprint(certificate: bytes) -> str:
-    """The pin of a certificate (DER): ``sha256:`` and 64 hex digits."""
-    import hashlib  # a sender without pins does without
-
-    return PIN_PREFIX + hashlib.sha256(certificate).hexdigest()
-
 
 def _normal_pin(text: str) -> str:
     digits = re.sub(r"(?i)^\s*sha-?256( fingerprint)?[:=]", "", text).replace(":", "").strip().lower()
@@ -159,21 +57,3 @@ def _normal_pin(text: str) -> str:
             hint="openssl x509 -in server.pem -noout -fingerprint -sha256",
         )
     return PIN_PREFIX + digits
-
-
-def _check_file(path: str | None, meaning: str) -> None:
-    """OpenSSL's errors do not tell which file they are about."""
-    if path is None:
-        return
-    try:
-        with Path(path).open("rb") as file:
-            file.read(1)
-    except OSError as error:
-        raise SettingsError(f"{path}: {meaning} cannot be read: {error.strerror}") from error
-
-
-def _chain_fault(error: ssl.SSLError, cert: str, key: str) -> str:
-    if error.reason == "KEY_VALUES_MISMATCH":
-        return f"{key} is not the key of the certificate in {cert}"
-    files = cert if key == cert else f"{cert} and {key}"
-    return f"{files}: no certificate and private key (PEM) for TLS"

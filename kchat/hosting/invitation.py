@@ -21,10 +21,10 @@ import time
 from dataclasses import dataclass, field
 
 from kchat.config.settings import DEFAULT_ROOM, Broker
-from kchat.config.tls import PIN_PREFIX
 from kchat.config.validation import check_room
 from kchat.errors import SettingsError
 from kchat.message.times import LATEST
+from kchat.transports.tls import PIN_PREFIX
 
 SCHEME = "kchat://"
 VERSION = "1"

@@ -10,12 +10,12 @@ import ipaddress
 import re
 from typing import TYPE_CHECKING
 
-from kchat.config.tls import fingerprint
-from kchat.config.validation import check_username
+from kchat.config.validation import check_name
 from kchat.errors import SettingsError
 from kchat.hosting.invitation import from_pem
 from kchat.message.control import has_control
 from kchat.message.times import moment
+from kchat.transports.tls import fingerprint
 
 if TYPE_CHECKING:
     from kchat.config.settings import Broker
@@ -56,9 +56,9 @@ def check(joined: Invitation, *, by_url: bool = False) -> None:
     if (joined.tls_pin or joined.tls_ca) and not first.encrypted:
         raise SettingsError("the invitation names a certificate for a connection without TLS")
     if first.account is not None:
-        check_username(first.account)
+        check_name(first.account, "account")
     if joined.username is not None:
-        check_username(joined.username)
+        check_name(joined.username)
     if joined.password is not None and has_control(joined.password):
         raise SettingsError("the password has control characters in it")
     _check_account(joined, by_url=by_url)

@@ -10,9 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    import socket
-    import ssl
-
     from kchat.transports.url import Broker
 
 # ---- what a transport is given
@@ -22,17 +19,27 @@ class Tls(Protocol):
     """What to trust and whom to be; :class:`kchat.config.tls.TlsOptions` is one."""
 
     @property
+    def ca(self) -> str | None:
+        """File with the CAs to trust."""
+
+    @property
     def cert(self) -> str | None:
         """File with the client's own certificate."""
 
+    @property
+    def key(self) -> str | None:
+        """File with its private key."""
+
+    @property
+    def pin(self) -> str | None:
+        """The only certificate of a server to trust."""
+
+    @property
+    def insecure(self) -> bool:
+        """Whether any certificate is trusted."""
+
     def __bool__(self) -> bool:
         """Whether anything is asked for."""
-
-    def check_files(self) -> None:
-        """Raise :class:`kchat.errors.SettingsError` where one of its files cannot be read."""
-
-    def wrap(self, sock: socket.socket, server_hostname: str, timeout: float | None) -> ssl.SSLSocket:
-        """Make a connected socket an encrypted one, or raise an ``OSError``."""
 
 
 class RoomSettings(Protocol):

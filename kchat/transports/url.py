@@ -200,6 +200,10 @@ class Urls:
             parts = urlsplit(f"{scheme}://{rest}")
             port = parts.port
         except ValueError:
+            here, _, beyond = re.sub(r"[/?#]", "\n", rest, count=1).partition("\n")
+            port_text = here.rpartition("@")[2].rpartition(":")[2]
+            if port_text.isdecimal() and "@" not in beyond:  # else it may be the beginning of a password
+                raise _bad_port(port_text) from None
             # urlsplit quotes what it stumbled over, which can be the password (one with a "/" or "#" in it).
             raise SettingsError(
                 f"the {scheme} URL has no valid host and port",
@@ -290,9 +294,7 @@ class Urls:
         if account not in (None, broker.account) and broker.account is not None:
             password = None  # of another account than the URL's
         if broker.port is not None and not 0 < broker.port < 65536:
-            raise SettingsError(
-                f"{broker.port} is not a valid TCP port", hint="ports are numbers from 1 to 65535"
-            )
+            raise _bad_port(broker.port)
         return replace(
             broker,
             account=broker.account if broker.account is not None else account,
@@ -349,6 +351,10 @@ class Urls:
         if value is None or value.lower().removeprefix("cert_") == full:
             return ""
         return f"{name}={value}"
+
+
+def _bad_port(port: object) -> SettingsError:
+    return SettingsError(f"{port} is not a valid TCP port", hint="ports are numbers from 1 to 65535")
 
 
 def read_query(text: str) -> dict[str, str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 from unittest import mock
 
 import pytest
 
-from kchat import Sender
+from kchat import Sender, Subscriber
 from kchat.config.settings import Broker, Settings
 from kchat.config.validation import check_room
 from kchat.errors import SettingsError
@@ -121,6 +122,21 @@ def test_a_password_is_shown_nowhere() -> None:
     assert str(settings) == "chat at amqp://ada:***@h:5672/v"
 
 
+def test_an_error_names_what_is_wrong() -> None:
+    port = "99999 is not a valid TCP port"
+    wrong: dict[Callable[[], object], str] = {
+        lambda: resolve(url="amqp://h:99999/"): port,
+        lambda: resolve(url="amqp://ada:pass@h:99999"): port,
+        lambda: resolve(host="h", port=99999): port,
+        lambda: Subscriber(resolve(url="amqp://h/"), durable="a" * 256): "the durable name is too long",
+        lambda: Subscriber(resolve(url="amqp://h/"), durable=" "): "the durable name is empty",
+        lambda: Subscriber(resolve(url="amqp://h/"), "a" * 256): "the username is too long",
+    }
+    for call, text in wrong.items():
+        with pytest.raises(SettingsError, match=text):
+            call()
+
+
 @pytest.mark.parametrize(
     "url",
     [
@@ -129,12 +145,15 @@ def test_a_password_is_shown_nowhere() -> None:
         "ada:s3crt@h",
         "amq://ada:s3crt@h",
         "amqp://ada:s3crt@h:port/",
+        "amqp://ada:773322/s3crt@h:5672/",
     ],
 )
 def test_a_mistyped_url_is_refused_without_its_password(url: str) -> None:
     with pytest.raises(SettingsError) as caught:
         resolve(url=url)
-    assert "s3cr" not in f"{caught.value} {caught.value.hint}"
+    text = f"{caught.value} {caught.value.hint}"
+    assert "s3cr" not in text
+    assert "7733" not in text
 
 
 def test_the_url_for_the_driver_reads_back_as_the_same_broker() -> None:

@@ -27,6 +27,7 @@ from amqp.exceptions import UnexpectedFrame
 from kombu.transport import pyamqp
 
 from kchat.transports import addresses
+from kchat.transports.tls import wrap
 from kchat.transports.waker import Waker
 
 from .bounds import BoundedChannel, BoundedConnection
@@ -126,8 +127,8 @@ class TlsTransport(_Beginning, BufferedReads, amqp.transport.SSLTransport):
 
     def _setup_transport(self) -> None:
         wait = left(self._ends)
-        self.sock = self._tls.wrap(
-            self.sock, self._server_hostname, None if wait is None else max(_AT_ONCE, wait)
+        self.sock = wrap(
+            self._tls, self.sock, self._server_hostname, None if wait is None else max(_AT_ONCE, wait)
         )
         self.sock.settimeout(None)
 

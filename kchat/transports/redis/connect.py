@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from kchat.errors import SettingsError
 from kchat.transports.connection import Connection
+from kchat.transports.tls import check_files
 
 from . import errors as errors  # noqa: PLC0414 - loaded while files can be opened
 
@@ -45,7 +46,7 @@ def connect(settings: RoomSettings, broker: Broker, purpose: str, heartbeat: flo
 
 def _tls(settings: RoomSettings, broker: Broker) -> dict[str, Any]:
     """redis-py's ``ssl_*`` options, which may stand in the URL; Kombu would verify nothing."""
-    settings.tls.check_files()
+    check_files(settings.tls)
     if not broker.options:
         return {"tls": settings.tls}
     if settings.tls:

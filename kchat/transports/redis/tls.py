@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from redis.connection import Connection, SSLConnection
 
+from kchat.transports.tls import wrap
+
 from .replies import Bounded
 
 if TYPE_CHECKING:
@@ -35,6 +37,6 @@ class TlsConnection(Bounded, SSLConnection):
         sock = Connection._connect(self)  # type: ignore[no-untyped-call]  # noqa: SLF001 - the one without TLS
         timeout = sock.gettimeout()
         wait = self._parser.left(self.socket_connect_timeout)
-        encrypted = self._tls.wrap(sock, self.host, wait)
+        encrypted = wrap(self._tls, sock, self.host, wait)
         encrypted.settimeout(timeout)
         return encrypted

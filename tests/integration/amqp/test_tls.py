@@ -120,7 +120,7 @@ def test_with_its_pin_a_server_needs_no_trusted_ca(tls_rabbitmq: RabbitMQ) -> No
 def pin_of(file: Path) -> str:
     import ssl
 
-    from kchat.config.tls import fingerprint
+    from kchat.transports.tls import fingerprint
 
     return fingerprint(ssl.PEM_cert_to_DER_cert(file.read_text()))
 
