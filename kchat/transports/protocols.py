@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Tls(Protocol):
-    """What to trust and whom to be; :class:`kchat.config.tls.TlsOptions` is one."""
+    """What :func:`kchat.transports.tls.wrap` trusts and who it is; :class:`kchat.config.tls.TlsOptions` is one."""
 
     @property
     def ca(self) -> str | None:

@@ -83,14 +83,13 @@ def wrap(tls: Tls, sock: socket.socket, server_hostname: str, timeout: float | N
         NoHandshake: the server did not answer in time.
         OSError: the connection was lost.
     """
+    ours = sock
     try:
-        ours = context(tls)
+        trust = context(tls)
         sock.settimeout(timeout)
-        encrypted = ours.wrap_socket(sock, server_hostname=server_hostname, do_handshake_on_connect=False)
-    except BaseException:
-        sock.close()
-        raise
-    try:
+        ours = encrypted = trust.wrap_socket(
+            sock, server_hostname=server_hostname, do_handshake_on_connect=False
+        )
         try:
             encrypted.do_handshake()
         except TimeoutError as error:
@@ -100,7 +99,7 @@ def wrap(tls: Tls, sock: socket.socket, server_hostname: str, timeout: float | N
             if found != tls.pin:
                 raise PinMismatch(tls.pin, found)
     except BaseException:
-        encrypted.close()
+        ours.close()
         raise
     return encrypted
 
