@@ -98,7 +98,7 @@ def command(
         inviting.try_out(settings, send_only=joined.send_only, tell=say)
     profile, kept = profile_changes.join(joined, name, shown=planned)
     say(f"it works: saved as profile {profile.name}" + (f", the password {kept}" if kept else ""))
-    Settings.resolve(profile=profile.name)  # the saved profile can be read
+    Settings.resolve(profile=profile.name).unlocked()  # the saved profile can be read
     overruling = [variable for variable in _OVERRULING if os.environ.get(variable)]
     if overruling:
         use = shlex.join(["kchat", "send", f"--profile={profile.name}"])

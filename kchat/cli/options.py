@@ -12,9 +12,9 @@ from click.core import ParameterSource
 from kchat.cli.param_types import SECONDS, SECONDS_OR_ZERO, TransportName
 from kchat.cli.stderr import speaker
 from kchat.config.settings import Settings
-from kchat.config.tls import TlsOptions
 from kchat.errors import SettingsError
 from kchat.transports import ENTRIES
+from kchat.transports.tls import TlsOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -24,8 +24,8 @@ from kchat.config.settings import DEFAULT_URL, Broker, Settings
 
 if TYPE_CHECKING:
     from kchat.client.in_flight import Receipt
-    from kchat.config.tls import TlsOptions
     from kchat.message import Message
+    from kchat.transports.tls import TlsOptions
 
 
 _NEW, _OPEN, _CLOSED = "not open yet", "open", "closed"

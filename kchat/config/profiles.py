@@ -30,9 +30,9 @@ from typing import TYPE_CHECKING, Any
 
 from kchat import errors
 from kchat.config.private_files import check_ours, check_ours_if_there, user_folder
-from kchat.config.tls import TlsOptions
 from kchat.errors import SettingsError
 from kchat.message.control import has_control
+from kchat.transports.tls import TlsOptions
 
 if TYPE_CHECKING:
     from kchat.transports.url import Broker

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from kchat.config.tls import TlsOptions
 from kchat.config.validation import check_room
 from kchat.errors import SettingsError
 from kchat.transports import ENTRIES, TRANSPORTS
+from kchat.transports.tls import TlsOptions
 from kchat.transports.url import Broker as Broker  # noqa: PLC0414 - to import from here too
 from kchat.transports.url import Parts
 

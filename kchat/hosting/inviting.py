@@ -16,8 +16,8 @@ from typing import Any
 from kchat import errors
 from kchat.client.connection import broker_errors, close, connect
 from kchat.config.settings import Broker, Settings
-from kchat.config.tls import TlsOptions
 from kchat.hosting.invitation import Invitation
+from kchat.transports.tls import TlsOptions
 
 
 def guest_brokers(settings: Settings, address: str | None, account: str | None) -> tuple[Broker, ...]:

@@ -10,36 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from kchat.transports.tls import TlsOptions
     from kchat.transports.url import Broker
 
 # ---- what a transport is given
-
-
-class Tls(Protocol):
-    """What :func:`kchat.transports.tls.wrap` trusts and who it is; :class:`kchat.config.tls.TlsOptions` is one."""
-
-    @property
-    def ca(self) -> str | None:
-        """File with the CAs to trust."""
-
-    @property
-    def cert(self) -> str | None:
-        """File with the client's own certificate."""
-
-    @property
-    def key(self) -> str | None:
-        """File with its private key."""
-
-    @property
-    def pin(self) -> str | None:
-        """The only certificate of a server to trust."""
-
-    @property
-    def insecure(self) -> bool:
-        """Whether any certificate is trusted."""
-
-    def __bool__(self) -> bool:
-        """Whether anything is asked for."""
 
 
 class RoomSettings(Protocol):
@@ -62,7 +36,7 @@ class RoomSettings(Protocol):
         """To wait for the broker's confirmation of a message."""
 
     @property
-    def tls(self) -> Tls:
+    def tls(self) -> TlsOptions:
         """What to trust and whom to be, where the connection is encrypted."""
 
 

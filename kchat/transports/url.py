@@ -139,7 +139,7 @@ class UrlOptions(NamedTuple):
     Attributes:
         heartbeat: seconds between heartbeats; ``None`` if they do not say.
         connect_timeout: seconds for one attempt to connect; likewise.
-        tls: the arguments of :class:`kchat.config.tls.TlsOptions`; likewise.
+        tls: the arguments of :class:`kchat.transports.tls.TlsOptions`; likewise.
     """
 
     heartbeat: float | None = None

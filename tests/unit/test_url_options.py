@@ -7,10 +7,10 @@ from dataclasses import fields
 import pytest
 
 from kchat import Settings, SettingsError
-from kchat.config.tls import TlsOptions
 from kchat.transports import ENTRIES, TRANSPORTS
 from kchat.transports.local.options import Options as LocalOptions
 from kchat.transports.pubsub.options import Options as PubSubOptions
+from kchat.transports.tls import TlsOptions
 
 
 def resolve(url: str, **more: object) -> Settings:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from kchat.transports.tls import wrap
 
 if TYPE_CHECKING:
-    from kchat.transports.protocols import Tls
+    from kchat.transports.tls import TlsOptions
 
 
 class _TimedReader(io.RawIOBase):
@@ -70,7 +70,7 @@ class TimedConnection(http.client.HTTPConnection):
         host: str,
         port: int | None = None,
         *,
-        tls: Tls | None = None,
+        tls: TlsOptions | None = None,
         timeout: float,
         **more: Any,
     ) -> None:

@@ -11,7 +11,7 @@ from kchat.transports.tls import wrap
 from .replies import Bounded
 
 if TYPE_CHECKING:
-    from kchat.transports.protocols import Tls
+    from kchat.transports.tls import TlsOptions
 
 
 class PlainConnection(Bounded, Connection):
@@ -27,7 +27,7 @@ class TlsConnection(Bounded, SSLConnection):
         more: as of :class:`redis.connection.SSLConnection`.
     """
 
-    def __init__(self, *, tls: Tls | None = None, **more: Any) -> None:
+    def __init__(self, *, tls: TlsOptions | None = None, **more: Any) -> None:
         super().__init__(**more)
         self._tls = tls
 

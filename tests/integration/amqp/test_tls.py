@@ -20,8 +20,8 @@ from kchat import (
     Unreachable,
     Untrusted,
 )
-from kchat.config.tls import TlsOptions
 from kchat.hosting.certificates import make_client, make_server
+from kchat.transports.tls import TlsOptions
 from tests.brokers.processes import Commands
 from tests.brokers.proxy import Proxy
 from tests.brokers.rabbitmq import RabbitMQ

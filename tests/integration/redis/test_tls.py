@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from kchat import Sender, Settings, Subscriber, Unreachable, Untrusted
-from kchat.config.tls import TlsOptions
 from kchat.hosting.certificates import Made, make_server
+from kchat.transports.tls import TlsOptions
 from tests.brokers.daemon import Daemon
 from tests.brokers.ports import free_port
 from tests.brokers.require import missing

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from kchat.config.settings import Settings
-from kchat.config.tls import TlsOptions
 from kchat.errors import NotAuthorised, SettingsError
 from kchat.hosting import profile_changes
+from kchat.transports.tls import TlsOptions
 from tests.unit.profiles.making import ENVIRONMENT, SECRET, in_use, join, resolve, written
 
 
