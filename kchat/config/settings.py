@@ -20,7 +20,6 @@ from kchat.transports.url import Parts
 if TYPE_CHECKING:
     from kchat.config.profiles import Profile
     from kchat.transports import Transport
-    from kchat.transports.url import UrlOptions
 
 DEFAULT_ROOM = "chat"
 DEFAULT_URL = "local://"
@@ -157,7 +156,12 @@ class Settings:
             else Broker.parse_all(url)
         )
         found = _one_transport(brokers).urls.options(brokers)
-        tls = _tls(found, tls)
+        if found.tls is not None and tls:
+            raise SettingsError(
+                "options for TLS stand in the URL and beside it",
+                hint="use those beside it: {tls_ca} and the like",
+            )
+        tls = tls if found.tls is None else found.tls
         if tls is not None:
             brokers = [broker.with_tls(switch=url is None) for broker in brokers]
         # The account of the compose file fills in for a host: a URL says itself whose it is, and a certificate is one.
@@ -209,19 +213,6 @@ def _from_parts(transport: str | None, parts: Parts) -> list[Broker]:
             f"no transport {transport!r}", hint=f"the transports are: {', '.join(TRANSPORTS)}"
         )
     return found.urls.from_parts(parts)
-
-
-def _tls(found: UrlOptions, beside: TlsOptions | None) -> TlsOptions | None:
-    """What to trust and whom to be, by the options in the URL or by those beside it."""
-    if found.tls is None:
-        return beside
-    own = TlsOptions(**found.tls)
-    if beside:
-        raise SettingsError(
-            "options for TLS stand in the URL and beside it",
-            hint="use those beside it: {tls_ca} and the like",
-        )
-    return own
 
 
 def _check_not_empty(**options: object) -> None:

@@ -37,7 +37,7 @@ class RoomSettings(Protocol):
 
     @property
     def tls(self) -> TlsOptions:
-        """What to trust and whom to be, where the connection is encrypted."""
+        """What to trust and whom to be, where the connection is encrypted; :func:`kchat.transports.tls.wrap` does it."""
 
 
 # ---- what a transport gives

@@ -73,7 +73,13 @@ def check_files(tls: TlsOptions) -> None:
         SettingsError: one is missing or cannot be read.
     """
     for name, meaning in _FILES.items():
-        _check_file(getattr(tls, name), meaning)
+        path = getattr(tls, name)
+        try:
+            if path is not None:
+                with Path(path).open("rb") as file:  # OpenSSL's errors do not tell which file they are about
+                    file.read(1)
+        except OSError as error:
+            raise SettingsError(f"{path}: {meaning} cannot be read: {error.strerror}") from error
 
 
 def context(tls: TlsOptions) -> ssl.SSLContext:
@@ -159,17 +165,6 @@ def _normal_pin(text: str) -> str:
             hint="openssl x509 -in server.pem -noout -fingerprint -sha256",
         )
     return PIN_PREFIX + digits
-
-
-def _check_file(path: str | None, meaning: str) -> None:
-    """OpenSSL's errors do not tell which file they are about."""
-    if path is None:
-        return
-    try:
-        with Path(path).open("rb") as file:
-            file.read(1)
-    except OSError as error:
-        raise SettingsError(f"{path}: {meaning} cannot be read: {error.strerror}") from error
 
 
 def _chain_fault(error: ssl.SSLError, cert: str, key: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from kchat.errors import SettingsError
@@ -16,6 +16,7 @@ from kchat.message.control import has_control
 
 if TYPE_CHECKING:
     from kchat.transports.base import Transport
+    from kchat.transports.tls import TlsOptions
 
 
 @dataclass(frozen=True)
@@ -139,12 +140,12 @@ class UrlOptions(NamedTuple):
     Attributes:
         heartbeat: seconds between heartbeats; ``None`` if they do not say.
         connect_timeout: seconds for one attempt to connect; likewise.
-        tls: the arguments of :class:`kchat.transports.tls.TlsOptions`; likewise.
+        tls: what to trust and whom to be; likewise.
     """
 
     heartbeat: float | None = None
     connect_timeout: float | None = None
-    tls: Mapping[str, Any] | None = None
+    tls: TlsOptions | None = None
 
 
 class Parts(NamedTuple):
