@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 _STEPS = 50
@@ -149,11 +149,3 @@ class Received(NamedTuple):
     last_at: int
     ages: Mapping[int, int]
     connections_lost: int = 0
-
-
-def summed(ages: Iterable[Mapping[int, int]]) -> Counter[int]:
-    """The latencies of all subscribers together."""
-    total: Counter[int] = Counter()
-    for each in ages:
-        total.update(each)
-    return total

@@ -18,7 +18,7 @@ from kchat.cli.stderr import can_show, speaker
 
 if TYPE_CHECKING:
     from kchat.bench import Latency, Report
-    from kchat.bench.crew import Progress
+    from kchat.bench.pool import Progress
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _NO_BLOCKS = " .:-=+*%#"
