@@ -15,7 +15,7 @@ from threading import current_thread, main_thread
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from kchat import errors
+from kchat import errors, events
 
 if TYPE_CHECKING:
     from kchat.bench.plan import Plan
@@ -55,7 +55,7 @@ class _Worker:
 
     def __init__(self, kind: str, counts: int, *task: Any) -> None:
         self.link, far_end = Pipe()
-        self.ready, self._kind = False, kind
+        self.ready, self.kind = False, kind
         self.result: Any = None
         # Not by -m, which looks for modules in the current folder first.
         code = "import sys; sys.path[:] = {!r}; from kchat.bench import worker; worker.main({}, {})"
@@ -73,28 +73,9 @@ class _Worker:
         self.tell((kind, *task))
 
     def tell(self, value: object) -> None:
-        """Send it its task, or ``None`` to go on. :meth:`read` finds out about a process that is gone."""
+        """Send it its task, or ``None`` to go on. A process that is gone is found out by reading."""
         with suppress(OSError):
             self.link.send(value)
-
-    def read(self) -> str:
-        """Read one report of its progress. Returns a notice for the user, or nothing.
-
-        Raises:
-            kchat.errors.KchatError: its error, or that it ended without a result.
-        """
-        try:
-            kind, value = self.link.recv()
-        except (EOFError, OSError):
-            code = self.process.wait()
-            how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-            raise errors.KchatError(f"a {self._kind}'s process has ended by itself ({how})") from None
-        if kind == "error":
-            raise value
-        if kind == "notice":
-            return str(value)
-        setattr(self, kind, value)
-        return ""
 
 
 class WorkerPool:
@@ -102,19 +83,19 @@ class WorkerPool:
 
     Arguments:
         plan: what to measure.
-        on_notice: called with each line about a connection, once where several processes tell the same.
+        on_notice: called with each line about a connection, once where several processes report the same.
         progress: called with how far it is.
+
+    Attributes:
+        connections_lost: number of times that one of them lost its connection.
+        has_connected: whether one of them has been connected to the room.
     """
 
     def __init__(self, plan: Plan, on_notice: Callable[[str], object], progress: Progress) -> None:
+        self.connections_lost, self.has_connected = 0, False
         self._plan, self._on_notice, self._progress = plan, on_notice, progress
         self._noticed = ""
         self._workers: list[_Worker] = []
-
-    @property
-    def has_connected(self) -> bool:
-        """Whether one of them has been connected to the room."""
-        return any(worker.ready for worker in self._workers)
 
     def run(self, settings: Settings) -> tuple[list[Sent], list[Received]]:
         """Measure a room, and return what senders and subscribers have measured.
@@ -122,47 +103,61 @@ class WorkerPool:
         Raises:
             kchat.errors.KchatError: the error of a process, or that it ended without a result.
         """
+        plan = self._plan
         with TemporaryFile() as file:
-            file.truncate(8 * (self._plan.senders + self._plan.subscribers))
+            file.truncate(8 * (plan.senders + plan.subscribers))
             self._counts = memoryview(mmap(file.fileno(), 0)).cast("q")
             # Subscribers come first: some transports keep nothing for those who are not there.
-            subscribers = self._start("subscriber", self._plan.subscribers, file.fileno(), settings)
-            senders = self._start("sender", self._plan.senders, file.fileno(), settings)
+            for kind, count in ("subscriber", plan.subscribers), ("sender", plan.senders):
+                for number in range(count):
+                    with signals_deferred():  # `stop` knows of each that has been started
+                        self._workers.append(_Worker(kind, file.fileno(), number, settings, plan))
+                self._wait_for("ready", self._workers)
+        subscribers, senders = self._workers[: plan.subscribers], self._workers[plan.subscribers :]
         return self._finish(senders), self._finish(subscribers)
-
-    def _start(self, kind: str, count: int, counts: int, settings: Settings) -> list[_Worker]:
-        """Start processes, and wait until they are connected to the room."""
-        for number in range(count):
-            with signals_deferred():  # `stop` knows of each that has been started
-                self._workers.append(_Worker(kind, counts, number, settings, self._plan))
-        started = self._workers[len(self._workers) - count :]
-        self._wait(lambda: all(worker.ready for worker in started))
-        return started
 
     def _finish(self, group: list[_Worker]) -> list[Any]:
         """Let processes go on to their end, and return their results."""
         for worker in group:
             worker.tell(None)
-        self._wait(lambda: all(worker.result is not None for worker in group))
+        self._wait_for("result", group)
         return [worker.result for worker in group]
 
-    def _wait(self, done: Callable[[], bool]) -> None:
-        """Read what all processes report, until it is done."""
+    def _wait_for(self, what: str, group: list[_Worker]) -> None:
+        """Read what all processes report, until each of a group has reported that."""
         senders = self._plan.senders
-        while not done():
-            running: dict[Any, _Worker] = {each.link: each for each in self._workers if each.result is None}
+        while not all(getattr(worker, what) for worker in group):
+            running: dict[Any, _Worker] = {each.link: each for each in self._workers if not each.result}
             for link in wait(list(running), timeout=_TICK):
-                notice = running[link].read()
-                if notice and notice != self._noticed:
-                    self._noticed = notice
-                    self._on_notice(notice)
+                self._read(running[link])
             self._progress(sum(self._counts[:senders]), min(self._counts[senders:], default=0))
+
+    def _read(self, worker: _Worker) -> None:
+        """Read one report of a process."""
+        try:
+            kind, value = worker.link.recv()
+        except (EOFError, OSError):
+            code = worker.process.wait()
+            how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+            raise errors.KchatError(f"a {worker.kind}'s process has ended by itself ({how})") from None
+        if kind == "error":
+            raise value
+        if kind != "event":
+            setattr(worker, kind, value)
+            self.has_connected = True
+            return
+        self.connections_lost += isinstance(value, events.Disconnected)
+        if (
+            not isinstance(value, events.Reconnecting) and str(value) != self._noticed
+        ):  # that is one for each attempt
+            self._noticed = str(value)
+            self._on_notice(self._noticed)
 
     def stop(self) -> None:
         """End those that still run, and return when all are gone."""
         deadline = monotonic() + _END_SECONDS
         for worker in self._workers:
-            if worker.result is None:  # the others end by themselves
+            if not worker.result:  # the others end by themselves
                 worker.process.terminate()
         for worker in self._workers:
             with suppress(subprocess.TimeoutExpired):

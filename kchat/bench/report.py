@@ -133,11 +133,9 @@ class Sent(NamedTuple):
     """What one sender has measured. Times are of the monotonic clock, in nanoseconds."""
 
     confirmed: int
-    refused: int
     why: str
     first_at: int
     last_at: int
-    connections_lost: int = 0
 
 
 class Received(NamedTuple):
@@ -148,4 +146,3 @@ class Received(NamedTuple):
     repeated: int
     last_at: int
     ages: Mapping[int, int]
-    connections_lost: int = 0

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from kchat import errors
 from kchat.bench.pool import Progress, WorkerPool, signals_deferred
-from kchat.bench.report import Latency, Received, Report, Sent
+from kchat.bench.report import Latency, Report
 from kchat.bench.room import delete_room, make_room, own_room
 
 if TYPE_CHECKING:
@@ -60,12 +60,6 @@ def run(
             # If nobody has been connected, the room was not made, and the error has been told.
             if left_behind and pool.has_connected:
                 on_left_behind(left_behind)
-    return _report(settings, plan, sent, received, left_behind)
-
-
-def _report(
-    settings: Settings, plan: Plan, sent: Sequence[Sent], received: Sequence[Received], left_behind: str
-) -> Report:
     confirmed = sum(each.confirmed for each in sent)
     first_at = min(each.first_at for each in sent)
     last_received = max((each.last_at for each in received), default=0)
@@ -90,5 +84,5 @@ def _report(
         receive_seconds=max(0, last_received - first_at) / 1e9,
         latency=Latency.of(ages) if ages else None,
         left_behind=left_behind,
-        connections_lost=sum(one.connections_lost for one in [*sent, *received]),
+        connections_lost=pool.connections_lost,
     )

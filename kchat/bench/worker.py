@@ -9,12 +9,12 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from mmap import mmap
 from multiprocessing.connection import Connection
 from threading import Event, Thread, main_thread
 from typing import TYPE_CHECKING, Any
 
-from kchat import events
 from kchat.bench.pace import Lead, wait_until
 from kchat.bench.plan import Plan, read_text, text_of
 from kchat.bench.report import Received, Sent, class_of
@@ -42,7 +42,6 @@ class Task:
         received: received messages, by subscriber; shared by all processes.
         let_go_on: set when a sender may begin; when all is sent and a subscriber waits for late messages only.
         is_orphan: whether the parent is gone, so that there is nobody else left to clean up.
-        connections_lost: number of lost connections.
     """
 
     def __init__(
@@ -51,20 +50,14 @@ class Task:
         self.number, self.settings, self.plan = number, settings, plan
         shared = memoryview(mmap(counts, 0)).cast("q")
         self.sent, self.received = shared[: plan.senders], shared[plan.senders :]
-        self.let_go_on, self.is_orphan, self.connections_lost = Event(), False, 0
+        self.let_go_on, self.is_orphan = Event(), False
         self._link = link
         Thread(target=self._listen, daemon=True).start()
 
     def tell(self, kind: str, value: object) -> None:
-        """Tell the parent that this process is ``ready``, a ``notice`` for the user, the ``result``, or an ``error``."""
+        """Tell the parent that this process is ``ready``, an ``event``, the ``result``, or an ``error``."""
         with suppress(OSError):  # it is gone
             self._link.send((kind, value))
-
-    def on_event(self, event: events.Event) -> None:
-        """Count lost connections, and tell of each at once, as nothing else can be told until it is connected again."""
-        self.connections_lost += isinstance(event, events.Disconnected)
-        if not isinstance(event, events.Reconnecting):  # one for each attempt
-            self.tell("notice", str(event))
 
     def _listen(self) -> None:
         with suppress(EOFError, OSError):
@@ -111,17 +104,16 @@ def _end(*_: object) -> None:
 def send(task: Task) -> Sent:
     """Send this sender's share of the messages, when the parent says so."""
     number = task.number
-    refused, why = 0, ""
-    with Sender(task.settings, f"sender {number}", on_event=task.on_event) as sender:
+    why = ""
+    with Sender(task.settings, f"sender {number}", on_event=partial(task.tell, "event")) as sender:
         task.tell("ready", True)
         task.let_go_on.wait()
         first_at = time.monotonic_ns()
         for receipt in sender.send_many(_texts(task)):
             task.sent[number] += receipt.confirmed
             if receipt.error is not None:
-                refused += 1
                 why = why or str(receipt.error)
-        return Sent(task.sent[number], refused, why, first_at, time.monotonic_ns(), task.connections_lost)
+        return Sent(task.sent[number], why, first_at, time.monotonic_ns())
 
 
 def _texts(task: Task) -> Iterator[str | None]:
@@ -153,7 +145,7 @@ def receive(task: Task) -> Received:
     messages = out_of_order = repeated = 0
     last_at = 0
     name = f"subscriber {task.number}"
-    with Subscriber(task.settings, name, on_event=task.on_event) as subscriber:
+    with Subscriber(task.settings, name, on_event=partial(task.tell, "event")) as subscriber:
         task.tell("ready", True)
         quiet_since = time.monotonic()
         while messages < plan.messages:
@@ -179,4 +171,4 @@ def receive(task: Task) -> Received:
                 quiet_since = time.monotonic()
             elif time.monotonic() - quiet_since > plan.patience:
                 break
-    return Received(messages, out_of_order, repeated, last_at, dict(ages), task.connections_lost)
+    return Received(messages, out_of_order, repeated, last_at, dict(ages))
