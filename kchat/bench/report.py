@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping
+from itertools import accumulate
 from typing import NamedTuple
 
 _STEPS = 50
@@ -41,15 +43,10 @@ class Latency(NamedTuple):
     def of(cls, counted: Mapping[int, int]) -> Latency:
         """From messages by :func:`class_of`; there is at least one."""
         ordered = sorted(counted.items())
-        total = sum(counted.values())
+        so_far = list(accumulate(count for _, count in ordered))
 
         def at(share: float) -> float:
-            wanted, seen = share * total, 0
-            for number, count in ordered:
-                seen += count
-                if seen >= wanted:
-                    return _milliseconds(number)
-            return _milliseconds(ordered[-1][0])
+            return _milliseconds(ordered[bisect_left(so_far, share * so_far[-1])][0])
 
         doubling: Counter[int] = Counter()
         for number, count in ordered:

@@ -154,19 +154,20 @@ def test_deleting_a_room_that_this_process_of_a_virtual_transport_does_not_know_
 
 
 PROGRAM = """
+import sys
 from kchat.bench import Plan, run
 from kchat.config.settings import Settings
-print(run(Settings.resolve(url="local://room.db", environ={}), Plan(messages=20)).received)
+print(run(Settings.resolve(url=sys.argv[1], environ={}), Plan(messages=20)).received)
 """
 
 
 def test_a_program_measures_without_a_guard_and_without_the_modules_of_the_current_folder(
-    commands: Commands, tmp_path: Path
+    commands: Commands, tmp_path: Path, local_url: str
 ) -> None:
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
     (commands.home / "mmap.py").write_text("raise SystemExit('a stranger wrote this')")
-    process = commands.python(program)
+    process = commands.python(program, local_url)
     assert (process.wait(60), process.stdout, process.stderr) == (0, "20\n", "")
 
 
