@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import replace
 
 import click
 from click.core import ParameterSource
@@ -60,5 +59,5 @@ def _without_passwords(urls: str) -> tuple[str, bool]:
         brokers = Broker.parse_all(urls)
     except SettingsError:
         return "URL", False
-    shown = ";".join(str(replace(broker, password=None)) for broker in brokers)
+    shown = ";".join(str(broker.without_password()) for broker in brokers)
     return shown, any(broker.password is not None for broker in brokers)
