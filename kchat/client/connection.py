@@ -210,6 +210,7 @@ class Connection:
         self.errors = broker_errors(self.broker, self.doing)
         """Turns what the methods raise into kchat's errors."""
         self.connected_at = 0.0
+        """When this connection was made, by the monotonic clock; 0 where none was since it was closed."""
         self._settings = settings
         self._on_event = on_event
         self._in_use = in_use
@@ -425,6 +426,7 @@ class Connection:
 
     def _end(self, how: Callable[[protocols.Connection], None]) -> None:
         self._lost_at = self._failing_since = None
+        self.connected_at = 0.0
         self._backoff.reset()
         self._release(how, State.CLOSED)
 

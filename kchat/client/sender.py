@@ -8,7 +8,7 @@ again on the next one, under the same ``id``, by which subscribers recognise a r
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from threading import RLock, get_ident
 from time import monotonic
 from types import TracebackType
@@ -87,12 +87,13 @@ class Sender:
         # Held while the connection or what is in flight is used; never while somebody else's code runs.
         self._in_use = RLock()
         self._closing: set[object] = set()  # one for each thread that wants to close it
+        self._gives_up: Callable[[], bool] = bool  # bool() is False
         self._connection = SenderConnection(
             settings,
             self.username,
             on_event,
             self._in_use,
-            stopping=lambda: bool(self._closing),
+            stopping=lambda: bool(self._closing) or self._gives_up(),
             wait=wait,
             mandatory=mandatory,
             reconnect_for=reconnect_for,
@@ -126,15 +127,22 @@ class Sender:
         """Number of messages that were taken without handing out a receipt: they may or may not have been delivered."""
         return len(self._in_flight) + len(self._settled) + self._given_up
 
-    def open(self) -> None:
+    def open(self, *, stopping: Callable[[], bool] = bool) -> None:
         """Connect, if it is not connected.
+
+        Arguments:
+            stopping: true ends the wait for a broker. Default: only :meth:`close` does.
 
         Raises:
             kchat.errors.BrokerError: see :func:`kchat.client.connection.connect`.
-            kchat.errors.Closed: another thread has closed it meanwhile.
+            kchat.errors.Closed: it was closed or stopped meanwhile.
         """
         with self._in_use:
-            self._connection.start()
+            self._gives_up = stopping
+            try:
+                self._connection.start()
+            finally:
+                self._gives_up = bool
 
     def close(self) -> None:
         """Close the connection; from another thread, after what that one is sending is confirmed.

@@ -108,7 +108,7 @@ class Subscriber:
             )
         self.prefetch = max(1, prefetch)
         self._half_batch = max(1, min(BATCH, self.prefetch) // 2)
-        self._stopped = False
+        self._stopped = self._left = False
         self._in_use = RLock()
         self._connection = SubscriberConnection(
             settings,
@@ -157,10 +157,14 @@ class Subscriber:
         Raises:
             kchat.errors.Refused: the broker says no, or the room's name is not that of a fanout exchange.
             kchat.errors.BrokerError: anything else between here and the room.
+            kchat.errors.Closed: it was stopped or closed before it was connected. The next call begins anew.
         """
         with self._in_use:
-            self._stopped = False
-            self._connection.open()
+            if self._left or self._connection.connected_at:  # else it was stopped before its first use
+                self._stopped = False
+            if self._stopped or not self._connection.open():
+                self.close()
+                raise errors.Closed(f"{self.where} was left before it was joined")
 
     @property
     def stopped(self) -> bool:
@@ -172,7 +176,7 @@ class Subscriber:
 
         :meth:`receive` is woken and returns, with no message or with what it had begun to hand over, and iteration ends;
         in the middle of an attempt to connect, after that. From then on it hands over nothing, until :meth:`open`. The
-        connection stays until :meth:`close`.
+        connection stays until :meth:`close`. Before it was ever connected, it ends :meth:`open`, also one that begins later.
         """
         self._stopped = True
         self._connection.wake()
@@ -191,6 +195,7 @@ class Subscriber:
             self._repeats.forget()
             self._handed_over = self._done = None
             self._connection.close()
+            self._left = True
 
     def receive(self, timeout: float | None = None, limit: int = BATCH) -> list[Message]:
         """What has arrived, in order; waits for the first message, then takes what else is there.
