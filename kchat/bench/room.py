@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kchat import errors
-from kchat.client.connection import broker_errors, close, connect
+from kchat.client.connection import broker_errors, connect
 
 if TYPE_CHECKING:
     from kchat.config.settings import Settings
@@ -77,7 +77,7 @@ def _delete_from_broker(settings: Settings) -> str:
             with broker_errors(broker, "delete the room"):
                 hurried.transport.room(hurried.room).exchange(connection.channel()).delete()
         finally:
-            close(connection)
+            broker.transport.close(connection)
     except errors.NotFound:
         pass  # nobody got as far as making it
     except errors.KchatError as error:

@@ -14,7 +14,7 @@ from tempfile import NamedTemporaryFile
 from typing import Any
 
 from kchat import errors
-from kchat.client.connection import broker_errors, close, connect
+from kchat.client.connection import broker_errors, connect
 from kchat.config.settings import Broker, Settings
 from kchat.config.tls import TlsOptions
 from kchat.hosting.invitation import Invitation
@@ -188,7 +188,7 @@ class Host:
             with broker_errors(broker, doing):
                 yield connection.channel()
         finally:
-            close(connection)
+            broker.transport.close(connection)
 
 
 def try_out(settings: Settings, *, send_only: bool, tell: Callable[[str], None]) -> None:
@@ -213,7 +213,7 @@ def try_out(settings: Settings, *, send_only: bool, tell: Callable[[str], None])
             hint="its host makes it, by sending a first message",
         ) from error
     finally:
-        close(connection)
+        broker.transport.close(connection)
     if not send_only:
         from kchat.client.subscriber import Subscriber
 

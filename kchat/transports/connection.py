@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import kombu
@@ -24,6 +25,19 @@ class Connection(kombu.Connection):
     def connection(self) -> Any:
         """The driver's connection; ``None`` before it is made."""
         return self._connection
+
+
+def drop(connection: protocols.Connection) -> None:
+    """See :meth:`kchat.transports.base.Transport.drop`."""
+    if getattr(connection, "_transport", None) is None:  # to ask for `transport` would import it
+        return  # the import of its driver failed or was interrupted
+    lost = OSError, AttributeError, *connection.connection_errors, *connection.channel_errors
+    with suppress(*lost):
+        if hasattr(connection.transport, "_collect"):
+            connection.collect()
+        else:
+            # Here collect() would close it too, and change the default timeout of all sockets of all threads for that.
+            connection.release()
 
 
 def connect(settings: RoomSettings, broker: Broker, heartbeat: float) -> protocols.Connection:

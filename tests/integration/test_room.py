@@ -346,6 +346,25 @@ def test_a_loop_that_is_not_left_leaves_no_file_open(local_url: str) -> None:
     assert len(list(descriptors.iterdir())) <= before + 2
 
 
+# ---- the end of a connection
+
+
+@pytest.mark.parametrize("how", ["close", "drop"])
+def test_how_a_connection_ends_is_the_transports_affair(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[str] = []
+    settings = kchat.Settings.resolve(
+        url="memory://" if how == "close" else f"amqp://localhost:{free_port()}/"
+    )
+    monkeypatch.setattr(type(settings.transport), how, lambda *_: ended.append(how))
+    if how == "close":
+        with kchat.Sender(settings):
+            pass
+    else:
+        with pytest.raises(kchat.BrokerError):
+            kchat.Sender(settings).open()
+    assert ended
+
+
 # ---- stopping before it is joined
 
 
