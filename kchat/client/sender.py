@@ -30,7 +30,7 @@ WINDOW_BYTES = 4 * 1024 * 1024
 """... and maximum number of bytes of their bodies, or one larger message."""
 
 REJOIN = 15.0
-"""Seconds to wait for listeners to come back to a room that had some. A subscriber tries every 5 s at the least."""
+"""Seconds to wait for subscribers to come back to a room that had some. A subscriber tries every 5 s at the least."""
 
 _LOOK = 0.05
 """Seconds between looks for confirmations while messages come."""
@@ -59,7 +59,7 @@ class Sender:
             after ``reconnect_for`` later on.
         reconnect_for: seconds to keep trying after a connection that worked was lost, default 60: a RabbitMQ takes
             from 5 to 30 to restart.
-        rejoin_for: seconds to wait, after that, for listeners to come back, default 15; 0 for not at all.
+        rejoin_for: seconds to wait, after that, for subscribers to come back, default 15; 0 for not at all.
         blocked_for: seconds to wait while the broker refuses messages (``connection.blocked``), default 30.
         on_event: told what happens to the connection, see :mod:`kchat.events`.
 
