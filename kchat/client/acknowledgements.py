@@ -50,13 +50,14 @@ class Acknowledgements:
     @property
     def is_due(self) -> bool:
         """Whether what is finished with is acknowledged now."""
-        return self.finished is not None and (self.half_batch or monotonic() >= self.due)
+        return self.finished is not None and (self.pending >= self._half_batch or monotonic() >= self.due)
 
     def finish(self, tag: Any = None) -> None:
         """Messages are finished with up to a delivery tag. Default: all that were handed over."""
         if tag is None or tag == self.handed_over:
             tag, self.handed_over = self.handed_over, None
-        self.finished = self.finished if tag is None else tag
+        if tag is not None:
+            self.finished = tag
 
     def take(self) -> Any:
         """The delivery tag to acknowledge now, once; ``None`` where there is nothing to."""

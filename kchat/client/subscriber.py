@@ -295,7 +295,9 @@ class Subscriber:
         with self._taking_turns(timeout) as my_turn:
             if not my_turn:
                 return None
-            self.finish()
+            self._acks.finish()
+            if self._acks.is_due:
+                self._acknowledge_done()
             messages = self._receive(deadline, 1)
             return messages[0] if messages else None
 
