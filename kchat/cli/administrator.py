@@ -10,7 +10,7 @@ from kchat.cli.stderr import speaker
 
 if TYPE_CHECKING:
     from kchat.config.settings import Settings
-    from kchat.hosting.accounts import Account
+    from kchat.transports.amqp.accounts import Account
     from kchat.transports.amqp.management import Management
     from kchat.transports.guests import Administration
 

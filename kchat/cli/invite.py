@@ -16,8 +16,8 @@ from kchat.cli.stderr import can_show, speaker
 
 if TYPE_CHECKING:
     from kchat.config.settings import Settings
-    from kchat.hosting.accounts import Account
     from kchat.hosting.invitation import Invitation
+    from kchat.transports.amqp.accounts import Account
     from kchat.transports.amqp.management import Management
 
 _MEMBER, _SENDER = "send and listen", "send only"
@@ -109,8 +109,9 @@ def _account(
     max_connections: int,
 ) -> str:
     """Make the account, and say what it is; returns the invitation's line."""
-    from kchat.hosting import accounts, inviting
+    from kchat.hosting import inviting
     from kchat.message.lookalikes import normalised
+    from kchat.transports.amqp import accounts
     from kchat.transports.guests import check_account_name
 
     name, host = normalised(name), inviting.Host(settings)
@@ -157,7 +158,8 @@ def _tell(made: Invitation) -> None:
 
 def _list(settings: Settings, management_url: str | None) -> None:
     from kchat.cli.table import write_table
-    from kchat.hosting import accounts, inviting
+    from kchat.hosting import inviting
+    from kchat.transports.amqp import accounts
 
     management = administrator(settings, management_url)
     found = accounts.remove_expired(management, tell_removed)

@@ -12,7 +12,7 @@ from kchat.cli.options import broker_options, to_settings
 from kchat.cli.stderr import speaker
 
 if TYPE_CHECKING:
-    from kchat.hosting.accounts import Ended
+    from kchat.transports.amqp.accounts import Ended
 
 
 @click.command(name="revoke", cls=Command)
@@ -30,8 +30,8 @@ def command(names: tuple[str, ...], management_url: str | None, **broker: Any) -
       kchat revoke ada logger --host localhost --rmq-username rmq -W
     """
     from kchat.errors import NotAuthorised, NotFound, Refused
-    from kchat.hosting import accounts
     from kchat.message.lookalikes import spelled
+    from kchat.transports.amqp import accounts
 
     settings = to_settings(**broker)
     if not settings.transport.guests.makes_accounts:

@@ -22,8 +22,7 @@ import pytest
 from kchat import KchatError, Sender, Settings, Subscriber
 from kchat import doctor as doctor_walk
 from kchat.doctor import round_trip
-from kchat.hosting import accounts
-from kchat.transports.amqp import policies
+from kchat.transports.amqp import accounts, policies
 from kchat.transports.amqp.guests import Guests
 from kchat.transports.amqp.management import Management
 from kchat.transports.amqp.management_requests import clock_ahead_of

@@ -1,4 +1,4 @@
-"""Guests on RabbitMQ: kchat makes their accounts itself (:mod:`kchat.hosting.accounts`), by the management API."""
+"""Guests on RabbitMQ: kchat makes their accounts itself (:mod:`kchat.transports.amqp.accounts`), by the management API."""
 
 from __future__ import annotations
 

@@ -11,7 +11,8 @@ import pika.exceptions
 import pytest
 
 from kchat import Settings, Subscriber
-from kchat.hosting import accounts, inviting, rights
+from kchat.hosting import inviting
+from kchat.transports.amqp import accounts, rights
 from kchat.transports.amqp.management import Management
 from tests.brokers.rabbitmq import RabbitMQ
 

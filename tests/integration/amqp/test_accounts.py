@@ -22,7 +22,8 @@ from kchat import (
     Subscriber,
     Unavailable,
 )
-from kchat.hosting import accounts, inviting, rights
+from kchat.hosting import inviting
+from kchat.transports.amqp import accounts, rights
 from kchat.transports.amqp.management import Management
 from kchat.transports.amqp.room import RoomPolicy
 from tests.brokers.rabbitmq import RabbitMQ

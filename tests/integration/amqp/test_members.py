@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kchat import Refused, Sender, Settings, SettingsError, Subscriber
-from kchat.hosting import accounts
+from kchat.transports.amqp import accounts
 from kchat.transports.amqp.management import Management
 from kchat.transports.amqp.room import RoomPolicy
 from tests.brokers.rabbitmq import RabbitMQ

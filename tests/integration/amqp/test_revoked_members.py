@@ -7,8 +7,8 @@ import time
 import pytest
 
 from kchat import NotFound, Refused, Sender, Settings, Subscriber
-from kchat.hosting import accounts
-from kchat.hosting.leftovers import ownerless
+from kchat.transports.amqp import accounts
+from kchat.transports.amqp.leftovers import ownerless
 from kchat.transports.amqp.management import Management
 from kchat.transports.amqp.room import RoomPolicy
 from tests.brokers.rabbitmq import RabbitMQ

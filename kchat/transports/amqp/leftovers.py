@@ -2,7 +2,7 @@
 
 Deleting an account does not delete its queues and exchanges, and a queue can publish long after: its dead letters, which
 may be due in a day, go where its arguments say. RabbitMQ does not record who made a queue; its name shows that, because an
-account can only make queues under its own name: ``kchat.<room>.<account>.<more>`` (:mod:`kchat.hosting.accounts`).
+account can only make queues under its own name: ``kchat.<room>.<account>.<more>`` (:mod:`kchat.transports.amqp.accounts`).
 
 All of it is done through the management API, as an administrator.
 """

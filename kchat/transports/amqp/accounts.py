@@ -17,15 +17,15 @@ from time import monotonic, sleep, time
 from typing import TYPE_CHECKING
 
 from kchat import errors
-from kchat.hosting import leftovers
-from kchat.hosting.rights import NOTHING, of_guest, of_older_member, room_of
 from kchat.message.lookalikes import normalised, spelled
+from kchat.transports.amqp import leftovers
+from kchat.transports.amqp.rights import NOTHING, of_guest, of_older_member, room_of
 from kchat.transports.amqp.room import QUEUE_PREFIX
 from kchat.transports.guests import check_account_name, check_no_lookalike
 
 if TYPE_CHECKING:
     from kchat.config.settings import Settings
-    from kchat.hosting.leftovers import Leftover
+    from kchat.transports.amqp.leftovers import Leftover
     from kchat.transports.amqp.management import Management
 
 TAG = "kchat"
@@ -178,7 +178,7 @@ def _more_tags(tags: list[str]) -> tuple[str, ...]:
 
 
 def repair_room(management: Management, settings: Settings, accounts: list[Account]) -> bool:
-    """Repair the exchange that the members of a room share: :func:`kchat.hosting.leftovers.repair_shared_exchange`.
+    """Repair the exchange that the members of a room share: :func:`kchat.transports.amqp.leftovers.repair_shared_exchange`.
 
     Arguments:
         management: an administrator's access.

@@ -11,10 +11,10 @@ read       ``^$``             as write, and ``^kchat\.chat\.durable$``
 ``kchat.chat.ada.`` is what the names of the queues of ada's subscribers begin with
 (:meth:`kchat.transports.amqp.room.RoomPolicy.queue_prefix`), and those of no other account: a dot within a name is
 escaped. So members cannot touch each other's queues, and what an account leaves can be told
-(:mod:`kchat.hosting.leftovers`). ``kchat.chat.durable`` is the exchange that durable queues are bound to
+(:mod:`kchat.transports.amqp.leftovers`). ``kchat.chat.durable`` is the exchange that durable queues are bound to
 (:mod:`kchat.transports.amqp.room`); a member who could
 make it could make another of that name. At first members had ``^kchat\.chat\..*`` instead; such accounts still work, and
-:attr:`kchat.hosting.accounts.Account.reaches_others` marks them.
+:attr:`kchat.transports.amqp.accounts.Account.reaches_others` marks them.
 
 See https://www.rabbitmq.com/docs/access-control.
 """
