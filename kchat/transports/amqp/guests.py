@@ -9,7 +9,8 @@ import amqp.exceptions
 
 from kchat.errors import SettingsError
 from kchat.transports import guests
-from kchat.transports.amqp.management import PORT_OFFSET, Management
+from kchat.transports.amqp.accounts import Accounts
+from kchat.transports.amqp.management import PORT_OFFSET
 
 if TYPE_CHECKING:
     from kchat.transports.protocols import RoomSettings
@@ -22,7 +23,7 @@ class Guests(guests.Guests):
     makes_accounts = True
     trying = "send"
 
-    def management(self, settings: RoomSettings, url: str | None = None) -> Management:
+    def management(self, settings: RoomSettings, url: str | None = None) -> Accounts:
         """The API at the first broker's host and port plus 10,000, ``https`` for ``amqps``, by that broker's account."""
         broker = settings.brokers[0]
         if broker.username is None or broker.password is None:
@@ -39,7 +40,7 @@ class Guests(guests.Guests):
             host = broker.host or "localhost"
             host = f"[{host}]" if ":" in host else host
             url = f"{'https' if broker.encrypted else 'http'}://{host}:{port}"
-        return Management(
+        return Accounts(
             url, broker.username, broker.password, timeout=settings.connect_timeout, tls=settings.tls
         )
 
