@@ -11,7 +11,7 @@ from kchat.transports import base
 
 if TYPE_CHECKING:
     from kchat.transports.checks import Check, Walk
-    from kchat.transports.url import Urls
+    from kchat.transports.url import Broker, Urls
 
     from .guests import Guests
     from .room import RoomPolicy
@@ -72,17 +72,19 @@ class PubSub(base.Transport):
 
     sweeps = True
 
-    def stale_queues(self, place: str, room: str | None) -> Sequence[base.StaleQueue]:
-        """See :meth:`kchat.transports.base.Transport.stale_queues`; the place is the project."""
-        from .sweep import stale_subscriptions
+    def stale_queues(self, broker: Broker, room: str | None) -> Sequence[base.StaleQueue]:
+        """See :meth:`kchat.transports.base.Transport.stale_queues`."""
+        from .sweep import explained, stale_subscriptions
 
-        return stale_subscriptions(place, room)
+        with explained(broker):
+            return stale_subscriptions(broker.host, room)
 
-    def delete_queues(self, place: str, stale: Sequence[Any]) -> int:
+    def delete_queues(self, broker: Broker, stale: Sequence[Any]) -> int:
         """See :meth:`kchat.transports.base.Transport.delete_queues`."""
-        from .sweep import delete
+        from .sweep import delete, explained
 
-        return len(delete(place, stale))
+        with explained(broker):
+            return len(delete(broker.host, stale))
 
     def checks(self, walk: Walk) -> Sequence[Check]:
         """See :mod:`.checks`."""
