@@ -206,7 +206,7 @@ def try_out(settings: Settings, *, send_only: bool, tell: Callable[[str], None])
     connection, broker = connect(settings, purpose="join")
     try:
         with broker_errors(broker, guests.trying):
-            guests.try_out(connection.channel(), settings.transport.room(settings.room).exchange, tell)
+            guests.try_out(connection.channel(), settings.transport.room(settings.room), tell)
     except errors.NotFound as error:  # joining would make it where anyone may make rooms
         raise errors.NotFound(
             f"{broker}: there is no room {settings.room!r}",

@@ -9,14 +9,15 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from time import time
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
 from kchat.errors import Refused, SettingsError
 from kchat.message.control import has_control
 from kchat.message.lookalikes import looks_like, oddity, spelled
 
 if TYPE_CHECKING:
-    from kchat.transports.protocols import RoomSettings
+    from kchat.transports.protocols import Channel, RoomSettings
+    from kchat.transports.room import RoomPolicy
     from kchat.transports.url import Broker
 
 MAX_CONNECTIONS = 20
@@ -44,7 +45,7 @@ class Host(Protocol):
     def declare_queue(self, name: str) -> None:
         """Make the room and a durable queue of that name."""
 
-    def channel(self, doing: str) -> AbstractContextManager[Any]:
+    def channel(self, doing: str) -> AbstractContextManager[Channel]:
         """A Kombu channel for one thing, named by a verb; the driver's errors become kchat's."""
 
 
@@ -245,18 +246,18 @@ class Guests:
         """What a place to join is, beside its host: pairs of a name and a value in words."""
         return []
 
-    def try_out(self, channel: Any, room: Any, tell: Callable[[str], None]) -> None:
+    def try_out(self, channel: Channel, room: RoomPolicy, tell: Callable[[str], None]) -> None:
         """Find out whether a guest can send, without sending: by default, whether the room exists.
 
         Arguments:
             channel: the guest's Kombu channel.
-            room: the room's Kombu exchange.
+            room: the room.
             tell: told, in a line, what does not work yet and will.
 
         Raises:
-            amqp.exceptions.AMQPError: it does not work.
+            Exception: it does not work; what :meth:`.base.Transport.explain` explains.
         """
-        room(channel).declare(passive=True)
+        room.exchange(channel).declare(passive=True)
 
 
 def check_account_name(name: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import amqp.exceptions
 
@@ -13,7 +13,8 @@ from kchat.transports.amqp.accounts import Accounts
 from kchat.transports.amqp.management import PORT_OFFSET
 
 if TYPE_CHECKING:
-    from kchat.transports.protocols import RoomSettings
+    from kchat.transports.protocols import Channel, RoomSettings
+    from kchat.transports.room import RoomPolicy
     from kchat.transports.url import Broker
 
 
@@ -48,21 +49,22 @@ class Guests(guests.Guests):
         """The virtual host."""
         return [("virtual host", broker.vhost)]
 
-    def try_out(self, channel: Any, room: Any, tell: Callable[[str], None]) -> None:
+    def try_out(self, channel: Channel, room: RoomPolicy, tell: Callable[[str], None]) -> None:
         """Publish what RabbitMQ refuses from everyone: 403 says that this account may not, 406 that it may.
 
         RabbitMQ looks at the rights first, then at the exchange, then at the message
         (https://www.rabbitmq.com/docs/ttl#per-message-ttl-in-publishers: ``expiration`` is a number).
         """
         try:
-            if getattr(channel.connection, "server_properties", {}).get("product") == "RabbitMQ":
+            driver = getattr(channel, "connection", None)
+            if getattr(driver, "server_properties", {}).get("product") == "RabbitMQ":
                 raw = channel.prepare_message(b"", properties={"expiration": "not a number"})
-                channel.basic_publish(raw, exchange=room.name, routing_key="")
+                channel.basic_publish(raw, exchange=room.exchange.name, routing_key="")
             super().try_out(channel, room, tell)
         except amqp.exceptions.PreconditionFailed:
             return
         except amqp.exceptions.NotFound:
             tell(
-                f"the room {room.name} is not open now: a restart of the broker deletes it, "
+                f"the room {room.exchange.name} is not open now: a restart of the broker deletes it, "
                 "and its host opens it again by listening"
             )
