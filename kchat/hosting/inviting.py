@@ -11,13 +11,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Any
+from typing import TYPE_CHECKING
 
 from kchat import errors
 from kchat.client.connection import broker_errors, close, connect
 from kchat.config.settings import Broker, Settings
 from kchat.config.tls import TlsOptions
 from kchat.hosting.invitation import Invitation
+
+if TYPE_CHECKING:
+    from kchat.transports.protocols import Channel
 
 
 def guest_brokers(settings: Settings, address: str | None, account: str | None) -> tuple[Broker, ...]:
@@ -181,7 +184,7 @@ class Host:
             pass
 
     @contextmanager
-    def channel(self, doing: str) -> Iterator[Any]:
+    def channel(self, doing: str) -> Iterator[Channel]:
         """A channel for one thing, named by a verb."""
         connection, broker = connect(self.settings, purpose="invite")
         try:

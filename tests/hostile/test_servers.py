@@ -69,7 +69,7 @@ def manage(url: str) -> None:
         partial(management.permissions, "ada"),
         partial(management.connections, "ada"),
         partial(management.limit, "ada", "max-connections", 1),
-        partial(management.find, "ada"),
+        partial(management.user, "ada"),
     ):
         with suppress(KchatError):
             ask()

@@ -83,13 +83,6 @@ class Accounts(Management):
             raise
         return password
 
-    def find(self, name: str) -> Account | None:
-        """The account of that name, or None if there is none that kchat made."""
-        user = self.user(name)
-        if user is None or TAG not in user["tags"]:
-            return None
-        return _account(user["name"], user["tags"], self.permissions(user["name"]))
-
     def all_accounts(self) -> list[Account]:
         """All accounts on the broker that kchat made, in all rooms, sorted by name."""
         ours = [user for user in self.users() if TAG in user["tags"]]

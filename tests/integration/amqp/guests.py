@@ -13,6 +13,7 @@ import pytest
 from kchat import Settings, Subscriber
 from kchat.hosting import inviting
 from kchat.transports.amqp.accounts import Accounts
+from kchat.transports.guests import Account
 from tests.brokers.rabbitmq import RabbitMQ
 
 
@@ -20,6 +21,11 @@ def invite(management: Accounts, settings: Settings, name: str, **more: Any) -> 
     """The settings of a new guest."""
     inviting.Host(settings).declare_room()
     return guest(settings, name, management.create(settings, name, **more))
+
+
+def find(management: Accounts, name: str) -> Account | None:
+    """What the broker has of a guest's account."""
+    return next((each for each in management.all_accounts() if each.name == name), None)
 
 
 def guest(settings: Settings, name: str, password: str) -> Settings:

@@ -29,7 +29,7 @@ from kchat.transports.amqp.room import RoomPolicy
 from kchat.transports.guests import Account
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.brokers.wait import soon, wait_until
-from tests.integration.amqp.guests import in_room, invite, refused
+from tests.integration.amqp.guests import find, in_room, invite, refused
 
 ROOMS = [
     "chat",
@@ -69,7 +69,7 @@ def test_a_member_sends_and_listens_in_a_room_of_any_name(
         assert one(subscriber).account == name
     with Subscriber(guest, durable="archive.of ada"):
         pass
-    found = management.find(name)
+    found = find(management, name)
     assert found is not None
     assert (found.room, found.send_only, found.vhost) == (room, False, settings.broker.vhost)
 
@@ -80,7 +80,7 @@ def test_a_sender_sends_to_a_room_of_any_name_and_does_nothing_else(
 ) -> None:
     here = in_room(settings, room)
     guest = invite(management, here, name, send_only=True)
-    found = management.find(name)
+    found = find(management, name)
     assert found is not None
     assert (found.room, found.send_only) == (room, True)
     with Subscriber(here, "host") as subscriber, Sender(guest, "ada") as sender:
@@ -180,7 +180,7 @@ def test_a_revoked_guest_is_out_within_seconds_and_stays_out(
     assert time.monotonic() - started < soon(5)
     with pytest.raises(NotAuthorised, match="not authorised"):
         Sender(guest, "ada").send("hello?")
-    assert management.find(name) is None
+    assert find(management, name) is None
 
 
 def test_an_expired_guest_is_removed_and_the_others_are_not(
