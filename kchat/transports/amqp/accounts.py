@@ -49,10 +49,7 @@ class Accounts(Management):
         expires: int | None = None,
         max_connections: int = MAX_CONNECTIONS,
     ) -> str:
-        """See :meth:`kchat.transports.guests.Administration.create`; the password has 192 random bits.
-
-        It may have twice as many channels as connections.
-        """
+        """See :meth:`kchat.transports.guests.Administration.create`; it may have twice as many channels as connections."""
         check_account_name(name)
         check_shareable(settings.room)
         broker = settings.brokers[0]
@@ -64,7 +61,7 @@ class Accounts(Management):
                 hint=f"end it first with: {_revoking(name)}" if ours else "choose another name",
             )
         check_no_lookalike(name, (user["name"] for user in self.users()), broker)
-        password = secrets.token_urlsafe(24)
+        password = secrets.token_urlsafe(24)  # 192 random bits
         tags = (TAG,) if expires is None else (TAG, _EXPIRES_TAG + _stamp(expires))
         allowed = of_guest(settings.room, name, send_only=send_only)
         self.put_user(name, password, tags)
@@ -102,13 +99,7 @@ class Accounts(Management):
         return repaired
 
     def revoke(self, name: str, *, vhost: str | None = None, seconds: float = CLOSE_SECONDS) -> Ended:
-        """See :meth:`kchat.transports.guests.Administration.revoke`.
-
-        Arguments:
-            name: of the account.
-            vhost: a virtual host to clean up too.
-            seconds: how long closing its connections may take.
-        """
+        """See :meth:`kchat.transports.guests.Administration.revoke`; ``seconds`` is for closing its connections."""
         user = self.user(name)
         if user is None and name != normalised(name):
             return self.revoke(normalised(name), vhost=vhost, seconds=seconds)
