@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import replace
 from importlib import import_module
 
 import click
@@ -81,5 +80,5 @@ def _without_passwords(urls: str) -> tuple[str, bool]:
         brokers = Broker.parse_all(urls)
     except SettingsError:
         return "URL", False
-    shown = ";".join(str(replace(broker, password=None)) for broker in brokers)
+    shown = ";".join(str(broker.without_password()) for broker in brokers)
     return shown, any(broker.password is not None for broker in brokers)

@@ -12,9 +12,9 @@ from click.core import ParameterSource
 from kchat.cli.param_types import SECONDS, SECONDS_OR_ZERO, TransportName
 from kchat.cli.stderr import speaker
 from kchat.config.settings import Settings
-from kchat.config.tls import TlsOptions
 from kchat.errors import SettingsError
 from kchat.transports import ENTRIES
+from kchat.transports.tls import TlsOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -107,9 +107,10 @@ def to_settings(**options: Any) -> Settings:
     settings = Settings.resolve(
         url=given.get("url"),
         **place,
-        username=given.get("rmq_username"),
+        account=given.get("rmq_username"),
         password=password,
         profile=profile,
+        use_profile=True,
         profile_password=password if asked or "rmq_password" in typed else None,
         profile_tls=profile_tls if given.get("tls") or profile_tls else None,
         room=given.get("room"),

@@ -114,7 +114,7 @@ def command(
         sys.stdout,
         # A script's lines stay as they are where nobody's name is ever checked.
         mark_unverified=settings.transport.verifies_accounts or mode == "rich" or sys.stdout.isatty(),
-        own=settings.broker.username,
+        own=settings.broker.account,
     )
     on_screen = bool(getattr(display, "live", False))
 

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 
 import click
 
+from kchat.cli.flags import with_flags
 from kchat.cli.help import Command
 from kchat.cli.stderr import speaker
+from kchat.errors import Hint
 from kchat.transports import ENTRIES, TRANSPORTS, Capabilities, Transport, usable
 
 _ABILITIES = [name.replace("_", " ") for name in Capabilities._fields]
@@ -52,7 +54,7 @@ def as_text(found: Sequence[Transport]) -> str:
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     ]
-    return "\n".join([*lines, "", *(f"{info.name}: {info.note}" for info in found)])
+    return "\n".join([*lines, "", *(f"{info.name}: {with_flags(Hint(info.note))}" for info in found)])
 
 
 def _usable(info: Transport) -> str:
@@ -71,7 +73,7 @@ def as_json(found: Sequence[Transport]) -> list[dict[str, object]]:
             "installed": info.installed,
             "install": info.install_command or None,
             "abilities": dict(info.capabilities.items()),
-            "note": info.note,
+            "note": with_flags(Hint(info.note)),
         }
         for info in found
     ]

@@ -91,8 +91,10 @@ def connect(
         kchat.errors.BrokerError: what went wrong; of several brokers, what the first one said that answered at all, or
             else the last one.
         kchat.errors.MissingExtra: the transport's driver is not installed.
+        kchat.errors.SettingsError: the keyring does not give the password.
     """
     settings.transport.require()
+    settings = settings.unlocked()
     failure: errors.KchatError | None = None
     for broker in settings.brokers:
         connection = settings.transport.connect(
@@ -303,6 +305,7 @@ class Connection:
         self.state = State.CONNECTING
         again = self._lost_at is not None
         try:
+            self._settings = self._settings.unlocked()  # once, and not for every attempt
             connection, self.broker = connect(
                 self._settings,
                 purpose=self.purpose,

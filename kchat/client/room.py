@@ -24,8 +24,8 @@ from kchat.config.settings import DEFAULT_URL, Broker, Settings
 
 if TYPE_CHECKING:
     from kchat.client.in_flight import Receipt
-    from kchat.config.tls import TlsOptions
     from kchat.message import Message
+    from kchat.transports.tls import TlsOptions
 
 
 _NEW, _OPEN, _CLOSED = "not open yet", "open", "closed"
@@ -93,7 +93,7 @@ def connect(
         url=url,
         profile=profile,
         room=room,
-        username=account,
+        account=account,
         password=None if profile else password,
         profile_password=password if profile else None,
         tls=None if profile else tls,
@@ -101,8 +101,6 @@ def connect(
         connect_timeout=connect_timeout,
         confirm_timeout=confirm_timeout,
         heartbeat=heartbeat,
-        # An account that only fills in for a host, and a profile that is in use, are the commands' affair.
-        environ={},
     )
     return Room(
         settings,
@@ -131,7 +129,7 @@ def _check_account(url: str, account: str | None, password: str | None) -> None:
                 hint="leave account and password out",
             )
         for name, given, found in (
-            ("account", account, broker.username),
+            ("account", account, broker.account),
             ("password", password, broker.password),
         ):
             if None not in (given, found) and given != found:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Self
 
 from kchat import errors, events
 from kchat.client.sender_connection import SenderConnection
-from kchat.config.validation import check_username, login_name
+from kchat.config.validation import check_name, login_name
 from kchat.message import Message
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Sender:
     ) -> None:
         self.settings = settings
         self.username = (settings.username or login_name()) if username is None else username
-        check_username(self.username)
+        check_name(self.username)
         self._window = max(1, window)
         # Held while the connection or what is in flight is used; never while somebody else's code runs.
         self._in_use = RLock()

@@ -21,7 +21,7 @@ from kchat.client.deduplication import Deduplicator
 from kchat.client.drops import Drops
 from kchat.client.gaps import Number
 from kchat.client.subscriber_connection import SubscriberConnection
-from kchat.config.validation import check_username, login_name
+from kchat.config.validation import check_name, login_name
 from kchat.message import Message
 
 if TYPE_CHECKING:
@@ -94,10 +94,10 @@ class Subscriber:
     ) -> None:
         self.settings = settings
         self.username = (settings.username or login_name()) if username is None else username
-        check_username(self.username)
+        check_name(self.username)
         capabilities = settings.transport.capabilities
         if durable is not None:
-            check_username(durable)
+            check_name(durable, "durable name")
             if not capabilities.durable:
                 raise errors.SettingsError(f"the {settings.transport.name} transport has no durable queues")
             settings.transport.room(settings.room).check_durable_name(durable)

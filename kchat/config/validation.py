@@ -39,18 +39,22 @@ def check_room(room: str, *, predeclared: Collection[str] = ()) -> None:
         )
 
 
-def check_username(username: str) -> None:
-    """A username may be anything that a person can read on one line, up to 255 bytes of UTF-8.
+def check_name(name: str, what: str = "username") -> None:
+    """A name may be anything that a person can read on one line, up to 255 bytes of UTF-8.
+
+    Arguments:
+        name: the name.
+        what: whose it is; ``username``, ``account`` or ``durable name``.
 
     Raises:
         SettingsError: it is empty, too long or has control characters.
     """
-    if not username or not username.strip():
-        raise SettingsError("a sender needs a username", hint="name one with {username}")
-    if has_control(username):
-        raise SettingsError(f"the username {username!a} has control characters in it")
-    if len(username.encode()) > MAX_BYTES:
-        raise SettingsError(f"the username is too long: at most {MAX_BYTES} bytes of UTF-8")
+    if not name or not name.strip():
+        raise SettingsError(f"the {what} is empty", hint=f"name one with {{{what.split(maxsplit=1)[0]}}}")
+    if has_control(name):
+        raise SettingsError(f"the {what} {name!a} has control characters in it")
+    if len(name.encode()) > MAX_BYTES:
+        raise SettingsError(f"the {what} is too long: at most {MAX_BYTES} bytes of UTF-8")
 
 
 def login_name() -> str:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from kchat import errors
 from kchat.client.connection import broker_errors, close, connect
 from kchat.config.settings import Broker, Settings
-from kchat.config.tls import TlsOptions
 from kchat.hosting.invitation import Invitation
+from kchat.transports.tls import TlsOptions
 
 if TYPE_CHECKING:
     from kchat.transports.protocols import Channel
@@ -38,7 +38,7 @@ def guest_brokers(settings: Settings, address: str | None, account: str | None) 
     if address is None:
         # The host's options are left out: an invitation with options is refused.
         return tuple(
-            replace(broker, username=account, password=None, options={}) for broker in settings.brokers
+            replace(broker.without_password(), account=account, options={}) for broker in settings.brokers
         )
     mine = settings.broker
     if mine.transport.default_port is None:
@@ -49,13 +49,18 @@ def guest_brokers(settings: Settings, address: str | None, account: str | None) 
         raise errors.SettingsError(
             f"the address is of {given.transport.name}, and the broker of {mine.transport.name}"
         )
-    if given.username is not None or given.password is not None or not given.host:
+    if given.account is not None or given.password is not None or not given.host:
         raise errors.SettingsError("the address is a host, or a URL without an account")
-    resolved = Settings.resolve(url=given.url(), username="", environ={}).broker
+    resolved = Settings.resolve(url=given.url(), account="").broker
     port = resolved.port if given.port is not None or given.scheme != mine.scheme else mine.port
     return (
         replace(
-            mine, scheme=given.scheme, host=given.host, port=port, username=account, password=None, options={}
+            mine.without_password(),
+            scheme=given.scheme,
+            host=given.host,
+            port=port,
+            account=account,
+            options={},
         ),
     )
 
@@ -139,7 +144,6 @@ def guest_settings(joined: Invitation, connect_timeout: float) -> Iterator[Setti
             room=joined.room,
             connect_timeout=connect_timeout,
             tls=tls or None,
-            environ={},
         )
 
 

@@ -107,10 +107,8 @@ def _stored_password(profile: Profile) -> str | None:
 
 
 def _shown(url: str) -> str:
-    from kchat.config.broker_url import url_without_password
-
     try:
-        return ";".join(map(url_without_password, Broker.parse_all(url)))
+        return ";".join(broker.url_to_share() for broker in Broker.parse_all(url))
     except SettingsError:
         return "a URL that is not valid"
 

@@ -92,7 +92,7 @@ def _not_usable(entry: Entry, found: object) -> str:
 def usable() -> tuple[list[Transport], list[str]]:
     """Every transport that can be loaded, and of the other plug-ins why they cannot, or are ignored.
 
-    Whether a transport's driver is there is another matter: :attr:`Transport.installed`.
+    Whether a transport's driver is there is another matter: :attr:`kchat.transports.base.Transport.installed`.
     """
     found, problems = [], list(ENTRIES.ignored)
     for name in ENTRIES:

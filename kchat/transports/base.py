@@ -77,7 +77,7 @@ class Transport:
         url_form: the connection URL to type.
         schemes: URL scheme → dotted path of the Kombu transport class.
         capabilities: what it can do.
-        note: what its users should know, one sentence.
+        note: what its users should know, one sentence; options in it are written as :class:`kchat.errors.Hint` has them.
         extra: the extra of the ``kombu-chat`` distribution that brings its driver; empty if built in.
         driver: the module whose presence shows that the driver is installed; empty if built in.
         modules: of Python's own that it needs, and that a Python may be built without.

@@ -62,9 +62,9 @@ def wrong(text: str, hint: str = "") -> Outcome:
     return Outcome(Status.WRONG, text, hint)
 
 
-def skipped(text: str) -> Outcome:
+def skipped(text: str, hint: str = "") -> Outcome:
     """It was not checked, and why."""
-    return Outcome(Status.SKIPPED, text)
+    return Outcome(Status.SKIPPED, text, hint)
 
 
 @dataclass(frozen=True)

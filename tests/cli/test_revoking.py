@@ -22,7 +22,7 @@ Host = Callable[..., Result]
 @pytest.fixture
 def settings(amqp_url: str) -> Settings:
     """The host's."""
-    return Settings.resolve(url=amqp_url, environ={})
+    return Settings.resolve(url=amqp_url)
 
 
 @pytest.fixture

@@ -82,7 +82,7 @@ def test_it_is_in_no_event_of_a_link_that_comes_and_goes(
     process.wait_for("attempt 2)")
     link.restore()
     process.wait_for("listening again")
-    rabbitmq.management.add_user(Settings.resolve(url=account_url(1)).broker.username or "", "another")
+    rabbitmq.management.add_user(Settings.resolve(url=account_url(1)).broker.account or "", "another")
     link.cut()
     assert process.wait() == 1
     assert "Traceback" in process.stderr  # --debug

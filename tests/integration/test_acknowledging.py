@@ -17,7 +17,7 @@ ROOMS = ["local", "amqp"]
 @pytest.fixture(params=ROOMS)
 def settings(request: pytest.FixtureRequest) -> Settings:
     """A room in a file, and one on RabbitMQ."""
-    return Settings.resolve(url=request.getfixturevalue(f"{request.param}_url"), environ={})
+    return Settings.resolve(url=request.getfixturevalue(f"{request.param}_url"))
 
 
 @pytest.fixture

@@ -89,7 +89,7 @@ def test_closing_a_sender_ends_another_threads_stream_with_what_is_sent_confirme
     amqp_url: str, room: str
 ) -> None:
     receipts: list[kchat.Receipt] = []
-    settings = kchat.Settings.resolve(url=amqp_url, room=room, environ={})
+    settings = kchat.Settings.resolve(url=amqp_url, room=room)
     with kchat.Sender(settings, "ada") as sender, kchat.Subscriber(settings, "bob") as subscriber:
         endless = iter(lambda: "again", None)
         ended = in_thread(lambda: receipts.extend(sender.send_many(endless)))
@@ -182,7 +182,7 @@ def spoken(url: str, room: str) -> None:
     """Ten messages for a durable queue that nobody reads now."""
     with kchat.connect(url, room=room, durable="archive"):
         pass
-    with kchat.Sender(kchat.Settings.resolve(url=url, room=room, environ={}), "ada") as sender:
+    with kchat.Sender(kchat.Settings.resolve(url=url, room=room), "ada") as sender:
         for text in TEXTS:
             sender.send(text)
 

@@ -14,6 +14,8 @@ from click.testing import CliRunner
 
 from kchat import TRANSPORTS, MissingExtra, SettingsError
 from kchat.cli import transports as shown
+from kchat.cli.flags import with_flags
+from kchat.errors import Hint
 from kchat.transports import ENTRIES, Transport, by_scheme, register
 from tests.brokers.processes import Commands
 
@@ -102,7 +104,7 @@ def test_kchat_transports_shows_each_with_its_url_and_what_it_can_do() -> None:
         line = next(line for line in result.output.splitlines() if line.startswith(f"{info.name} "))
         assert info.url_form in line
         assert line.split()[-1] == ("yes" if info.capabilities.send_only else "no")
-        assert f"{info.name}: {info.note}" in result.output
+        assert f"{info.name}: {with_flags(Hint(info.note))}" in result.output
 
 
 def test_kchat_transports_as_json_is_for_programs() -> None:

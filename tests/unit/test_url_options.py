@@ -7,15 +7,15 @@ from dataclasses import fields
 import pytest
 
 from kchat import Settings, SettingsError
-from kchat.config.tls import TlsOptions
 from kchat.transports import ENTRIES, TRANSPORTS
 from kchat.transports.local.options import Options as LocalOptions
 from kchat.transports.pubsub.options import Options as PubSubOptions
+from kchat.transports.tls import TlsOptions
 
 
 def resolve(url: str, **more: object) -> Settings:
     """The settings for a URL, with an environment that says nothing."""
-    return Settings.resolve(url=url, environ={}, **more)  # type: ignore[arg-type]
+    return Settings.resolve(url=url, **more)  # type: ignore[arg-type]
 
 
 def test_amqps_options_are_those_of_rabbitmqs_clients() -> None:

@@ -26,8 +26,8 @@ class Guests(guests.Guests):
 
     def management(self, settings: RoomSettings, url: str | None = None) -> Accounts:
         """The API at the first broker's host and port plus 10,000, ``https`` for ``amqps``, by that broker's account."""
-        broker = settings.brokers[0]
-        if broker.username is None or broker.password is None:
+        broker = settings.brokers[0].unlocked()
+        if broker.account is None or broker.password is None:
             raise SettingsError(
                 "accounts are made with the broker's administrator account, and none is given",
                 hint="name it with {account} and {password}, or in the URL",
@@ -42,7 +42,7 @@ class Guests(guests.Guests):
             host = f"[{host}]" if ":" in host else host
             url = f"{'https' if broker.encrypted else 'http'}://{host}:{port}"
         return Accounts(
-            url, broker.username, broker.password, timeout=settings.connect_timeout, tls=settings.tls
+            url, broker.account, broker.password, timeout=settings.connect_timeout, tls=settings.tls
         )
 
     def describe(self, broker: Broker) -> list[tuple[str, str]]:

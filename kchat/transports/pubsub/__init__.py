@@ -7,6 +7,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from kchat.errors import KchatError, NotAuthorised
 from kchat.transports import base
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class PubSub(base.Transport):
         survives_restart=True,
         send_only=True,
     )
-    note = "History by --since only, where the topic retains messages."
+    note = "History by {since} only, where the topic retains messages."
     extra = "pubsub"
     driver = "google.cloud.pubsub_v1"
     url_options = MappingProxyType({"pubsub": _PUBSUB_OPTIONS})
@@ -85,6 +86,14 @@ class PubSub(base.Transport):
 
         with explained(broker):
             return len(delete(broker.host, stale))
+
+    def explain(self, error: Exception, broker: Broker, doing: str) -> KchatError | None:
+        """Without credentials, the hint is the command to run."""
+        from .errors import LOGIN, NoCredentials
+
+        if isinstance(error, NoCredentials):
+            return NotAuthorised(f"{broker}: {error.meaning}", hint=f"run: {LOGIN}")
+        return super().explain(error, broker, doing)
 
     def checks(self, walk: Walk) -> Sequence[Check]:
         """See :mod:`.checks`."""

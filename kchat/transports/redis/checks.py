@@ -43,7 +43,7 @@ def checks(walk: Walk) -> Sequence[Check]:
 class _Redis:
     def __init__(self, walk: Walk) -> None:
         self._walk = walk
-        self._account = walk.broker.username or "default"
+        self._account = walk.broker.account or "default"
 
     @cached_property
     def _channel(self) -> Any:

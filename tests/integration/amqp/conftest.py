@@ -16,7 +16,7 @@ from tests.brokers.rabbitmq import RabbitMQ
 @pytest.fixture
 def settings(rabbitmq: RabbitMQ, vhost: str) -> Settings:
     """The host's, in a vhost of the test's own."""
-    return Settings.resolve(url=rabbitmq.url_for(vhost), environ={})
+    return Settings.resolve(url=rabbitmq.url_for(vhost))
 
 
 @pytest.fixture

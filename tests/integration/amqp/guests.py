@@ -38,7 +38,6 @@ def guest(settings: Settings, name: str, password: str) -> Settings:
         username=name,
         password=password,
         room=settings.room,
-        environ={},
     )
 
 
@@ -51,7 +50,7 @@ def widen(management: Accounts, settings: Settings, name: str) -> None:
 
 def in_room(settings: Settings, room: str) -> Settings:
     """The same account in another room."""
-    return Settings.resolve(url=settings.broker.url(), room=room, environ={})
+    return Settings.resolve(url=settings.broker.url(), room=room)
 
 
 def refused(settings: Settings, do: Any) -> None:

@@ -129,7 +129,7 @@ def test_a_room_of_the_same_name_on_another_virtual_host_is_another_room(
     with rabbitmq.new_vhost() as elsewhere:
         url = rabbitmq.url_for(elsewhere, name, guest.broker.password)
         with pytest.raises(NotAuthorised):
-            Sender(Settings.resolve(url=url, environ={}), "ada").send("let me in")
+            Sender(Settings.resolve(url=url), "ada").send("let me in")
 
 
 def test_rabbitmq_refuses_a_message_in_another_accounts_name(
@@ -143,9 +143,7 @@ def test_rabbitmq_refuses_a_message_in_another_accounts_name(
         channel = connection.channel()
         channel.confirm_delivery()
         with pytest.raises(pika.exceptions.ChannelClosedByBroker) as caught:
-            channel.basic_publish(
-                "chat", "", b"hello", pika.BasicProperties(user_id=settings.broker.username)
-            )
+            channel.basic_publish("chat", "", b"hello", pika.BasicProperties(user_id=settings.broker.account))
         assert caught.value.reply_code == 406
         # Without the property it is taken, and nobody vouches for it.
         channel = connection.channel()
@@ -221,7 +219,7 @@ def test_accounts_that_kchat_did_not_make_are_left_alone(
         with pytest.raises(Refused, match="did not make"):
             management.revoke(account.username)
         assert account.username not in [found.name for found in management.all_accounts()]
-        Sender(Settings.resolve(url=account.url, environ={}), "ada").close()
+        Sender(Settings.resolve(url=account.url), "ada").close()
         assert management.user(account.username) is not None
     with pytest.raises(NotFound):
         management.revoke("nobody-of-that-name")
@@ -236,7 +234,7 @@ def test_an_account_is_not_made_twice(management: Accounts, settings: Settings, 
 
 
 def test_half_an_account_is_taken_back(management: Accounts, settings: Settings, name: str) -> None:
-    nowhere = Settings.resolve(url=settings.broker.url().rpartition("/")[0] + "/no-such-vhost", environ={})
+    nowhere = Settings.resolve(url=settings.broker.url().rpartition("/")[0] + "/no-such-vhost")
     with pytest.raises(Refused):
         management.create(nowhere, name)
     assert management.user(name) is None
@@ -268,7 +266,7 @@ def test_a_guest_finds_out_whether_the_account_works_without_a_word_in_the_room(
         assert subscriber.receive(timeout=0.5) == []
     assert told == []
     with rabbitmq.new_account(vhost, read=".*", configure=".*") as mute, pytest.raises(NotAuthorised):
-        inviting.try_out(Settings.resolve(url=mute.url, environ={}), send_only=True, tell=told.append)
+        inviting.try_out(Settings.resolve(url=mute.url), send_only=True, tell=told.append)
     rabbitmq.management.delete_exchange(vhost, "chat")
     inviting.try_out(sender, send_only=True, tell=told.append)
     assert re.search("not open now", told[0])

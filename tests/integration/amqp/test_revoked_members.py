@@ -86,7 +86,7 @@ def test_a_revoked_account_takes_along_what_it_has_in_all_rooms_and_virtual_host
         for vhost in (settings.broker.vhost, elsewhere):
             management.put_permissions(vhost, name, configure=own, write=f"^chat$|^lunch$|{own}", read=own)
         assert member.broker.password is not None
-        there = Settings.resolve(url=rabbitmq.url_for(elsewhere, name, member.broker.password), environ={})
+        there = Settings.resolve(url=rabbitmq.url_for(elsewhere, name, member.broker.password))
         for place in (member, there):
             with channel_of(place) as channel:
                 channel.queue_declare(f"kchat.lunch.{name}.x")
