@@ -238,23 +238,23 @@ class Transport:
 
         return Guests(self.name)
 
-    def stale_queues(self, place: str, room: str | None) -> Sequence[StaleQueue]:  # noqa: ARG002 - for others
+    def stale_queues(self, broker: Broker, room: str | None) -> Sequence[StaleQueue]:  # noqa: ARG002 - for others
         """The queues that killed subscribers left behind; none where the broker deletes them by itself.
 
         Arguments:
-            place: the broker's host.
+            broker: whose they are.
             room: only those of that room. Default with None: of all rooms.
 
         Raises:
-            amqp.exceptions.AMQPError: they cannot be listed.
+            kchat.errors.BrokerError: they cannot be listed.
         """
         return ()
 
-    def delete_queues(self, place: str, stale: Sequence[StaleQueue]) -> int:  # noqa: ARG002 - for others
+    def delete_queues(self, broker: Broker, stale: Sequence[StaleQueue]) -> int:  # noqa: ARG002 - for others
         """Delete queues of :meth:`stale_queues` whose subscribers are still gone; returns how many it deleted.
 
         Raises:
-            amqp.exceptions.AMQPError: they cannot be deleted.
+            kchat.errors.BrokerError: they cannot be deleted.
         """
         return 0
 

@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import kombu
+import kombu.transport
 
 from kchat.transports import errors as errors  # noqa: PLC0414 - loaded while files can be opened
 
@@ -46,10 +47,21 @@ def connect(settings: RoomSettings, broker: Broker, heartbeat: float) -> protoco
     Arguments as of :meth:`kchat.transports.base.Transport.connect`.
     """
     broker.transport.urls.check(broker)
+    path = broker.transport.schemes[broker.scheme]
+    try:
+        kombu.transport.get_transport_cls(path)
+    except (AttributeError, ImportError, KeyError, ValueError) as error:
+        from kchat.transports import ENTRIES
+
+        if not (entry := ENTRIES[broker.transport.name]).distribution:
+            raise
+        raise entry.unusable(
+            f"its class {path} for {broker.scheme}:// cannot be imported: {error}"
+        ) from error
     connection: protocols.Connection = Connection(
         broker.url(),
         # By its path: Kombu may have another transport for the scheme.
-        transport=broker.transport.schemes[broker.scheme],
+        transport=path,
         connect_timeout=settings.connect_timeout,
         heartbeat=heartbeat,
         transport_options={
