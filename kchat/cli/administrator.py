@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kchat.cli.stderr import speaker
+from kchat.cli.stderr import write_line
 
 if TYPE_CHECKING:
     from kchat.config.settings import Settings
@@ -16,7 +16,8 @@ management_option = click.option(
     "--management-url",
     metavar="URL",
     envvar="KCHAT_MANAGEMENT_URL",
-    help="RabbitMQ's management API. Default: the broker's host, its port plus 10,000.",
+    show_default="port + 10,000",
+    help="RabbitMQ's management API.",
 )
 
 
@@ -44,7 +45,7 @@ def administrator(settings: Settings, management_url: str | None) -> Administrat
 def warn_in_clear(management: Administration) -> None:
     """Warn if the administrator's password is about to go over a network unencrypted."""
     if management.in_clear:
-        speaker(quiet=False)(
+        write_line(
             f"kchat: warning: {management.url} is not encrypted: the account's password can be read on its way there; "
             "use https://, or an SSH tunnel to the broker's machine"
         )
@@ -54,4 +55,4 @@ def tell_removed(account: Account) -> None:
     """Say that an account was removed."""
     from kchat.message.times import moment
 
-    speaker(quiet=False)(f"removed {account.name}, which expired at {moment(account.expires or 0)}")
+    write_line(f"removed {account.name}, which expired at {moment(account.expires or 0)}")

@@ -13,8 +13,8 @@ import click
 from kchat.cli.help import Command
 from kchat.cli.options import broker_options, quiet_option, to_settings
 from kchat.cli.param_types import Read, whole_number
-from kchat.cli.shutdown import stop_by_signal
-from kchat.cli.stderr import can_show, speaker
+from kchat.cli.shutdown import shutdown_by_signal
+from kchat.cli.stderr import can_show, line_writer, write_line
 
 if TYPE_CHECKING:
     from kchat.bench import Latency, Report
@@ -74,7 +74,7 @@ def command(
     \b
     Examples:
       kchat bench
-      kchat bench --host localhost --rmq-username rmq -W --senders 2 --subscribers 3
+      kchat bench --host localhost --rmq-username rmq -W --senders 2
       kchat bench --rate 500 --json | jq .latency.p99_ms
     """
     settings = to_settings(**broker)
@@ -82,14 +82,14 @@ def command(
 
     plan = Plan(messages=messages, size=size, senders=senders, subscribers=subscribers, rate=rate)
     plan.check()
-    speaker(quiet)(f"measuring a temporary room at {settings.broker}")
+    line_writer(quiet)(f"measuring a temporary room at {settings.broker}")
     show = not quiet and sys.stderr is not None and sys.stderr.isatty()
     report = None
     with (
-        stop_by_signal(cleans_up=True),
+        shutdown_by_signal(cleans_up=True),
         _progress(plan.messages, show=show, listened=subscribers > 0) as progress,
     ):
-        report = run(settings, plan, progress, speaker(quiet=False), speaker(quiet))
+        report = run(settings, plan, progress, write_line, line_writer(quiet))
     if report is None:
         raise click.Abort
     click.echo(json.dumps(report.as_json()) if as_json else table(report))

@@ -10,10 +10,10 @@ import click
 from click.core import ParameterSource
 
 from kchat.cli.param_types import SECONDS, SECONDS_OR_ZERO, TransportName
-from kchat.cli.stderr import speaker
+from kchat.cli.stderr import write_line
 from kchat.config.settings import Settings
 from kchat.errors import SettingsError
-from kchat.transports import ENTRIES
+from kchat.transports import TRANSPORTS
 from kchat.transports.tls import TlsOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -61,7 +61,9 @@ _BROKER = (
     _option("rmq-password", "PASSWORD", "Its password; better in the environment."),
     _option("port", "N", "Port.", type=int, show_default="5672 on AMQP"),
     _option("vhost", "NAME", "Virtual host.", show_default="/"),
-    _option("transport", "KIND", f"One of: {', '.join(ENTRIES.built_in)}.", type=TransportName(ENTRIES)),
+    _option(
+        "transport", "KIND", f"One of: {', '.join(TRANSPORTS.built_in)}.", type=TransportName(TRANSPORTS)
+    ),
     _option("project", "ID", "Google Cloud project, for Pub/Sub."),
     _option("tls", None, "Encrypt the connection."),
     _option("tls-ca", "FILE", "CAs to trust instead of the system's (PEM)."),
@@ -121,9 +123,7 @@ def to_settings(**options: Any) -> Settings:
     for broker in settings.brokers:
         by = broker.transport.urls.lowers_trust(broker) or ("--tls-insecure" if settings.tls.insecure else "")
         if by and broker.encrypted:
-            speaker(quiet=False)(
-                f"kchat: warning: whether {broker} is the right server is not checked ({by})"
-            )
+            write_line(f"kchat: warning: whether {broker} is the right server is not checked ({by})")
     return settings
 
 

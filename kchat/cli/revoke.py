@@ -9,7 +9,7 @@ import click
 from kchat.cli.administrator import administrator, management_option, tell_removed
 from kchat.cli.help import Command
 from kchat.cli.options import broker_options, to_settings
-from kchat.cli.stderr import speaker
+from kchat.cli.stderr import write_line
 
 if TYPE_CHECKING:
     from kchat.transports.guests import Ended
@@ -36,7 +36,6 @@ def command(names: tuple[str, ...], management_url: str | None, **broker: Any) -
     if not settings.transport.guests.makes_accounts:
         raise click.UsageError("kchat can only end accounts on RabbitMQ.")
     management = administrator(settings, management_url)
-    say = speaker(quiet=False)
     failed = None
     for name in names:
         try:
@@ -46,10 +45,10 @@ def command(names: tuple[str, ...], management_url: str | None, **broker: Any) -
             if isinstance(error, NotAuthorised):
                 raise
             if failed is not None:
-                say(f"error: {failed}")
+                write_line(f"error: {failed}")
             failed = error
             continue
-        say(f"revoked {spelled(name)}: its account is gone{_what_else(ended)}")
+        write_line(f"revoked {spelled(name)}: its account is gone{_what_else(ended)}")
     management.remove_expired(tell_removed)
     if failed is not None:
         raise failed

@@ -9,11 +9,11 @@ import click
 
 from kchat.cli.flags import with_flags
 from kchat.cli.help import Command
-from kchat.cli.stderr import speaker
+from kchat.cli.stderr import write_line
 from kchat.errors import Hint
-from kchat.transports import ENTRIES, TRANSPORTS, Capabilities, Transport, usable
+from kchat.transports import TRANSPORTS, Capabilities, Transport
 
-_ABILITIES = [name.replace("_", " ") for name in Capabilities._fields]
+_CAPABILITIES = [name.replace("_", " ") for name in Capabilities._fields]
 
 
 @click.command(name="transports", cls=Command)
@@ -32,15 +32,15 @@ def command(form: str | None) -> None:
     if form == "markdown":
         click.echo(as_markdown())
         return
-    found, problems = usable()
+    found, problems = TRANSPORTS.usable()
     click.echo(json.dumps(as_json(found), indent=2) if form == "json" else as_text(found))
     for problem in problems:
-        speaker(quiet=False)(f"kchat: warning: {problem}")
+        write_line(f"kchat: warning: {problem}")
 
 
 def as_text(found: Sequence[Transport]) -> str:
     """The registry as a table for a terminal, and below it what users should know of each transport."""
-    rows = [["transport", "URL", "installed", *_ABILITIES]]
+    rows = [["transport", "URL", "installed", *_CAPABILITIES]]
     rows += [
         [
             each.name,
@@ -72,7 +72,8 @@ def as_json(found: Sequence[Transport]) -> list[dict[str, object]]:
             "url": info.url_form,
             "installed": info.installed,
             "install": info.install_command or None,
-            "abilities": dict(info.capabilities.items()),
+            "capabilities": dict(info.capabilities.items()),
+            "abilities": dict(info.capabilities.items()),  # the key that programs knew first
             "note": with_flags(Hint(info.note)),
         }
         for info in found
@@ -82,10 +83,10 @@ def as_json(found: Sequence[Transport]) -> list[dict[str, object]]:
 def as_markdown() -> str:
     """Kchat's own transports as a table in Markdown; says nothing of this machine."""
     rows = [
-        ["transport", "URL", "installed by", *_ABILITIES],
-        ["---"] * (3 + len(_ABILITIES)),
+        ["transport", "URL", "installed by", *_CAPABILITIES],
+        ["---"] * (3 + len(_CAPABILITIES)),
     ]
-    for info in map(TRANSPORTS.__getitem__, ENTRIES.built_in):
+    for info in map(TRANSPORTS.__getitem__, TRANSPORTS.built_in):
         install = f"`{info.install_command}`" if info.install_command else "built in"
         rows.append([f"`{info.name}`", f"`{info.url_form}`", install, *_yes_or_no(info.capabilities)])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from kchat.config.validation import check_room
 from kchat.errors import SettingsError
-from kchat.transports import ENTRIES, TRANSPORTS
+from kchat.transports import TRANSPORTS
 from kchat.transports.tls import TlsOptions
 from kchat.transports.url import Broker as Broker  # noqa: PLC0414 - to import from here too
 from kchat.transports.url import Parts
@@ -206,7 +206,7 @@ def _from_parts(transport: str | None, parts: Parts) -> list[Broker]:
     if transport is None:
         given = {name for name, value in parts._asdict().items() if value}
         wanted = given - {"project"} or given
-        transport = next(name for name in ENTRIES.built_in if wanted <= TRANSPORTS[name].urls.takes)
+        transport = next(name for name in TRANSPORTS.built_in if wanted <= TRANSPORTS[name].urls.takes)
     found = TRANSPORTS.get(transport)
     if found is None:
         raise SettingsError(

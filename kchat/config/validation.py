@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from kchat.errors import SettingsError
 from kchat.message.control import has_control
-from kchat.transports import ENTRIES, TRANSPORTS
+from kchat.transports import TRANSPORTS
 
 MAX_BYTES = 255
 """AMQP 0-9-1 section 4.2.5.3: an exchange's name is a short string."""
@@ -32,7 +32,7 @@ def check_room(room: str, *, predeclared: Collection[str] = ()) -> None:
     if size > MAX_BYTES:
         raise SettingsError(f"the room's name is too long: {size} bytes of UTF-8, at most {MAX_BYTES}")
     if room.startswith("amq.") and room not in predeclared:
-        there = [name for name in ENTRIES.built_in if room in TRANSPORTS[name].predeclared_rooms]
+        there = [name for name in TRANSPORTS.built_in if room in TRANSPORTS[name].predeclared_rooms]
         raise SettingsError(
             f"{room!r}: names that start with 'amq.' are the broker's own",
             hint=f"on {' and '.join(there).upper()} {room!r} is a room" if there else "",

@@ -51,9 +51,9 @@ def connect(settings: RoomSettings, broker: Broker, heartbeat: float) -> protoco
     try:
         kombu.transport.get_transport_cls(path)
     except (AttributeError, ImportError, KeyError, ValueError) as error:
-        from kchat.transports import ENTRIES
+        from kchat.transports import TRANSPORTS
 
-        if not (entry := ENTRIES[broker.transport.name]).distribution:
+        if not (entry := TRANSPORTS.entry(broker.transport.name)).distribution:
             raise
         raise entry.unusable(
             f"its class {path} for {broker.scheme}:// cannot be imported: {error}"

@@ -53,7 +53,7 @@ ENDS = "import sys; sys.exit('this Python is too old')"
 LOOK = """
 import json
 from kchat.errors import SettingsError
-from kchat.transports import TRANSPORTS, by_scheme, usable
+from kchat.transports import TRANSPORTS, by_scheme
 
 def tried(find, name):
     try:
@@ -61,7 +61,7 @@ def tried(find, name):
     except SettingsError as error:
         return f"{error} | {error.hint}"
 
-found, problems = usable()
+found, problems = TRANSPORTS.usable()
 names = [each.name for each in found if each.name not in ("local", "amqp", "pubsub", "redis", "memory")]
 schemes = {name: tried(by_scheme, name) for name in ("good", "shared", "amqps", "nobody")}
 print(json.dumps({"names": names, "problems": problems, "schemes": schemes, "listed": list(TRANSPORTS)}))
@@ -114,7 +114,7 @@ def test_each_that_is_not_a_transport_is_told_and_the_good_one_is_used(look: Loo
             "'bare' of second 1.0 cannot be used: it does not declare broker, url_form, schemes, capabilities, note",
             "'named' of second 1.0 cannot be used: its transport calls itself 'somebody'",
             "'ours' of second 1.0 cannot be used: amqps:// URLs are kchat's own",
-            "'incapable' of third 1.0 cannot be used: its capabilities is no Capabilities",
+            "'incapable' of third 1.0 cannot be used: its capabilities is not a Capabilities",
             "'raising' of third 1.0 cannot be used: ZeroDivisionError: division by zero",
             "'schemeless' of third 1.0 cannot be used: its schemes are not names with the path of a class each",
         )
