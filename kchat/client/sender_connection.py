@@ -311,14 +311,14 @@ class SenderConnection(Connection):
         """Publish what is not confirmed, in order; where there were listeners, not before there is one again."""
         self.in_flight.restart()
         if rejoin:
-            self._wait_for_listeners()
+            self._wait_for_subscribers()
         while (message := self.in_flight.next_again()) is not None:
             self._publish(*message)
 
-    def _wait_for_listeners(self) -> None:
+    def _wait_for_subscribers(self) -> None:
         """Try with the first message until it is heard, or until it has been long enough."""
         in_flight, told = self.in_flight, False
-        in_flight.keep_unheard = True
+        in_flight.keep_unrouted = True
         try:
             while (
                 not self._stopping()
@@ -335,4 +335,4 @@ class SenderConnection(Connection):
                     told = True
                 time.sleep(_REJOIN_TICK)
         finally:
-            in_flight.keep_unheard = False
+            in_flight.keep_unrouted = False

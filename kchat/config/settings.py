@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kchat.config import broker_url
-from kchat.config.broker_url import Broker as Broker  # noqa: PLC0414 - to be had from here as well
+from kchat.config.broker_url import Broker as Broker  # noqa: PLC0414 - re-exported
 from kchat.config.tls import TlsOptions
 from kchat.config.validation import check_room
 from kchat.errors import SettingsError
@@ -35,7 +35,7 @@ class Settings:
         confirm_timeout: seconds to wait for the broker's confirmation of a message, default 10.
         heartbeat: seconds between AMQP heartbeats, default 10; a dead link is noticed after two of them
             (https://www.rabbitmq.com/docs/heartbeats). 0 switches them off.
-        tls: what to trust and whom to be, on ``amqps://`` and ``rediss://``.
+        tls: the CAs to trust and the client certificate, on ``amqps://`` and ``rediss://``.
         username: the name to go by where none is given; the profile's. Default: the login name.
     """
 
@@ -109,12 +109,12 @@ class Settings:
             project: Google Cloud project.
             profile: the name of a profile.
             profile_password: the password of the profile's account, typed for this connection. Default: the stored one.
-            profile_tls: what to trust and whom to be where the profile says nothing of that, typed for this connection.
+            profile_tls: TLS options typed for this connection, used where the profile has none.
             room: the room's name. Default: the profile's, else ``chat``.
             connect_timeout: seconds. Default: the URL's ``connection_timeout``, else 5.
             confirm_timeout: seconds.
             heartbeat: seconds. Default: the URL's, else 10.
-            tls: what to trust and whom to be. With ``host`` and such, giving any means a connection with TLS. A profile
+            tls: the CAs to trust and the client certificate. With ``host`` and such, giving any means a connection with TLS. A profile
                 does not take it.
             environ: the environment. Default ``os.environ``.
 

@@ -54,7 +54,7 @@ def check_username(username: str) -> None:
 
 
 def login_name() -> str:
-    """Who is logged in here: the default ``--username``."""
+    """The name of the logged-in user: the default ``--username``."""
     from getpass import getuser
 
     try:

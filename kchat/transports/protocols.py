@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Tls(Protocol):
-    """What to trust and whom to be; :class:`kchat.config.tls.TlsOptions` is one."""
+    """The CAs to trust and the client certificate; :class:`kchat.config.tls.TlsOptions` is one."""
 
     @property
     def cert(self) -> str | None:
@@ -56,14 +56,14 @@ class RoomSettings(Protocol):
 
     @property
     def tls(self) -> Tls:
-        """What to trust and whom to be, where the connection is encrypted."""
+        """The TLS options, where the connection is encrypted."""
 
 
 # ---- what a transport gives
 
 
 class Delivery(Protocol):
-    """A message that arrived, as a consumer's callback gets it. Of ``redelivered`` and ``delivery_info`` one will do."""
+    """A message that arrived, as a consumer's callback gets it. It needs only one of ``redelivered`` and ``delivery_info``."""
 
     @property
     def body(self) -> bytes | str:
@@ -234,7 +234,7 @@ class Waker(Protocol):
 
 
 class Wakes(Protocol):
-    """A Kombu transport whose waits can be ended; where it is none, waits have to be short."""
+    """A Kombu transport whose waits can be ended. Without this, kchat keeps its waits short."""
 
     def waker(self, connection: Any) -> Waker | None:
         """What ends ``drain_events`` of a driver's connection; ``None`` where it has none."""

@@ -1,8 +1,8 @@
 """Ending a wait from another thread or from a signal handler, without looking at a flag again and again.
 
-A pipe is polled beside the connection's socket: one byte in it ends the poll. It is read and written by ``readv`` and
-``writev``: eventlet patches ``os.read`` to wait for what the pipe does not hold yet. The Kombu transports of kchat's own have
-``waker(connection)``, which returns an object with the methods of :class:`Waker`.
+A pipe is polled beside the connection's socket: one byte in it ends the poll. It is read by ``readv`` and written by
+``writev``, since eventlet's ``os.read`` waits when the pipe is empty. kchat's Kombu transports have ``waker(connection)``,
+which returns an object with the methods of :class:`Waker`.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 A sender's clock may be wrong, and be set back and forth while people talk. What a message says about its time is shown
 and searched for, but deletes nothing. Time that passes is measured by the kernel since the machine was started
-(``CLOCK_BOOTTIME``), which nobody sets; from one start to the next by the clock on the wall, and then a day counts
+(``CLOCK_BOOTTIME``), which cannot be set; from one start to the next by the clock on the wall, and then a day counts
 at most.
 """
 

@@ -110,7 +110,7 @@ class SharedFile(Database):
 
     @contextmanager
     def _exclusively(self, file: RoomFile) -> Iterator[None]:
-        """Nobody else opens the file or moves to another log meanwhile.
+        """Keep others from opening the file or moving to another log.
 
         Raises:
             amqp.exceptions.RecoverableConnectionError: others do, for longer than the busy timeout.

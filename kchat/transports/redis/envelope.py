@@ -30,7 +30,7 @@ def unwrap(data: bytes) -> dict[str, Any]:
         data: as it came.
 
     Returns:
-        Kombu's envelope; around anything that is none, a bare one.
+        Kombu's envelope; a bare one around any other body.
     """
     envelope = _kombus(data)
     if envelope is None:

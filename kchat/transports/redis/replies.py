@@ -187,7 +187,7 @@ class Parser(_RESP2Parser):
         """The next reply; an error is returned, as redis-py does it.
 
         Raises:
-            redis.exceptions.InvalidResponse: it is none, or too large for one.
+            redis.exceptions.InvalidResponse: it is not a valid reply, or too large.
             redis.exceptions.TimeoutError: it did not come in time, all of it.
             redis.exceptions.ConnectionError: the server has hung up, or says that it takes no connections.
         """

@@ -20,7 +20,7 @@ MEMBER = {
 }
 
 
-# ---- all is well
+# ---- everything works
 
 
 def test_a_broker_on_which_all_is_well(doctor: Doctor, rabbitmq: RabbitMQ, vhost: str) -> None:
@@ -84,7 +84,7 @@ def make_room(rabbitmq: RabbitMQ, vhost: str) -> None:
 def test_the_findings_are_shown_line_by_line(commands: Commands, amqp_url: str) -> None:
     result = commands.run_kchat("doctor", "--url", amqp_url)
     assert result.code == 0, result
-    assert result.stdout.splitlines()[-1] == "all is well: a message made the round trip"
+    assert result.stdout.splitlines()[-1] == "everything works: a message made the round trip"
     assert "  ok      login" in result.stdout
     assert "\x1b" not in result.stdout
 
