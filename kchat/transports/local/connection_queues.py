@@ -14,7 +14,7 @@ from .queues import ExclusiveQueue, SharedQueue, Source
 if TYPE_CHECKING:
     from .channel_consumer import ChannelConsumer
     from .definitions import QueueRow
-    from .locks import RoomFile
+    from .process_locks import RoomFile
     from .store import Store
 
 #: Seconds between two looks whether the topology changed, while others write.

@@ -21,7 +21,7 @@ from amqp.exceptions import AMQPError
 from . import errors, file_checks, opening, untrusted
 from .database import Database
 from .file_identity import FileSet, Identity
-from .locks import RoomFile, log_mark, log_number, mark_of, open_file, order_of
+from .process_locks import RoomFile, log_mark, log_number, mark_of, open_file, order_of
 from .opening import LOG_PAUSE, is_closed
 
 if TYPE_CHECKING:
