@@ -184,7 +184,7 @@ def test_a_subscriber_that_stands_still_does_not_hold_up_the_senders(
     ]
 
 
-def test_what_a_stall_delays_is_late_by_when_it_was_due(
+def test_a_message_delayed_by_a_stall_is_timed_from_when_it_was_due(
     commands: Commands, proxy: Proxy, proxied_url: str
 ) -> None:
     process = commands.kchat("bench", "--url", proxied_url, "--rate", "200", "--messages", "600", "--json")

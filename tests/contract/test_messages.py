@@ -108,7 +108,7 @@ def test_every_plane_of_unicode_arrives_as_it_was(place: Place, room: str) -> No
 
 
 @pytest.mark.promise("any Unicode")
-def test_what_is_typed_in_any_script_is_shown_in_it(people: People, room: str) -> None:
+def test_text_in_any_script_is_shown_as_typed(people: People, room: str) -> None:
     listener = people.listener(room)
     people.say(room, "aé部🚀", username="łukasz")
     assert listener.hear(1) == [Heard("łukasz", "aé部🚀")]

@@ -178,7 +178,7 @@ def test_a_connection_that_an_operator_closes_is_made_again(
 
 
 @pytest.mark.parametrize("taken", ["password", "rights", "account"])
-def test_who_is_let_in_no_more_is_told_so_and_does_not_try_for_ever(
+def test_a_deleted_account_is_told_so_and_does_not_try_for_ever(
     rabbitmq: RabbitMQ,
     vhost: str,
     room: str,

@@ -210,7 +210,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_what_could_harm_is_refused_in_a_line_or_two_and_leaves_nothing(
+def test_a_harmful_invitation_is_refused_in_two_lines_and_leaves_nothing(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "place"
@@ -277,7 +277,7 @@ def test_urls_that_could_harm_are_refused_as_well(
     assert list(home.rglob("*")) == []
 
 
-def test_nothing_in_a_room_s_name_looks_like_a_line_of_its_own(
+def test_no_part_of_a_rooms_name_looks_like_a_separate_line(
     home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     forged = "  account        bob, with its password"

@@ -211,7 +211,7 @@ def test_the_message_at_which_a_loop_is_left_comes_again_and_those_before_do_not
     assert rest(durable_url, room) == TEXTS[4:]
 
 
-def test_what_is_acknowledged_does_not_come_again(durable_url: str, room: str) -> None:
+def test_acknowledged_messages_do_not_come_again(durable_url: str, room: str) -> None:
     spoken(durable_url, room)
     with kchat.connect(durable_url, room=room, durable="archive") as joined:
         for text in TEXTS[:5]:

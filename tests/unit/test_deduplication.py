@@ -13,7 +13,7 @@ def test_a_body_that_comes_again_is_a_repeat() -> None:
     assert not repeats.has(Message.compose("ada", "hello"))
 
 
-def test_who_sends_no_id_may_say_a_thing_twice() -> None:
+def test_messages_without_an_id_are_never_duplicates() -> None:
     repeats, message = Deduplicator(), Message.from_body(b'{"username":"ada","message":"hello"}')
     assert [repeats.has(message), repeats.has(message)] == [False, False]
 

@@ -21,7 +21,7 @@ def missing(*places: int) -> int:
     return gaps.missing
 
 
-def test_what_is_skipped_is_missing_and_nothing_else_is() -> None:
+def test_skipped_numbers_and_no_others_are_missing() -> None:
     assert missing(1, 2, 3) == 0
     assert missing(7, 8) == 0  # it spoke before
     assert missing(1, 5, 6, 10) == 3 + 3

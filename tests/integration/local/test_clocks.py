@@ -92,7 +92,7 @@ def test_last_shows_all_and_since_all_that_is_not_older_whatever_the_clocks_were
         assert shown(connect, x_history_since=now - age, x_history_last=2) == recent[-2:]
 
 
-def test_what_is_live_is_delivered_however_old_it_says_that_it_is(connect: Connect, say: Any) -> None:
+def test_live_messages_are_delivered_whatever_their_time(connect: Connect, say: Any) -> None:
     say(-5, "before")
     connection = connect()
     channel = connection.channel()

@@ -152,7 +152,7 @@ def made(folder: Path) -> set[tuple[int, int, int]]:
     return {(each.st_uid, each.st_gid, stat.S_IMODE(each.st_mode)) for each in status}
 
 
-def test_what_is_made_follows_when_the_host_opens_the_room_up(act: Callable[..., Act], folder: Path) -> None:
+def test_new_files_follow_when_the_host_opens_the_room_up(act: Callable[..., Act], folder: Path) -> None:
     url = shared(folder, 0o2770, 0o600)
     ada, bob = act(ADA, GROUP), act(BOB, GROUP)
     assert ada("listen", url) == []

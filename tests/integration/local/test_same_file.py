@@ -221,7 +221,7 @@ def test_a_stream_loses_and_doubles_nothing_while_its_log_is_removed_again_and_a
     assert is_whole(path)
 
 
-def test_what_was_only_in_a_removed_log_is_told_where_it_cannot_be_kept(
+def test_messages_lost_with_a_removed_log_are_reported(
     connect: Connect, path: Path, commands: Commands
 ) -> None:
     connection = connect()

@@ -221,7 +221,7 @@ def test_a_name_in_the_file_leads_to_no_file(
     assert {each.name: each.read_text() for each in mine.iterdir()} == {"diary": "dear diary", "empty": ""}
 
 
-def test_nothing_in_an_earlier_releases_folder_is_followed_opened_or_removed(
+def test_files_in_an_earlier_releases_folder_are_not_followed_opened_or_removed(
     changed: Callable[..., None], path: Path, tmp_path: Path
 ) -> None:
     mine = precious(tmp_path / "mine")
@@ -251,7 +251,7 @@ def test_nothing_in_an_earlier_releases_folder_is_followed_opened_or_removed(
     assert (mine / "diary").read_text() == "dear diary"
 
 
-def test_what_is_no_log_beside_the_file_is_refused_and_left_alone(
+def test_another_file_in_the_place_of_the_log_is_refused_and_left_alone(
     changed: Callable[..., None], path: Path, tmp_path: Path
 ) -> None:
     mine = precious(tmp_path / "mine")
