@@ -63,7 +63,7 @@ class RoomSettings(Protocol):
 
 
 class Delivery(Protocol):
-    """A message that arrived, as a consumer's callback gets it. It needs only one of ``redelivered`` and ``delivery_info``."""
+    """A message as a consumer's callback gets it. It needs only one of ``redelivered`` and ``delivery_info``."""
 
     @property
     def body(self) -> bytes | str:

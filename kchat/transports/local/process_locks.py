@@ -5,9 +5,9 @@ The kernel keeps them and ends them with their process, however that ends. They 
 is created beside the file, and a number that a stranger has written into the file leads to a byte of that file and to
 nothing else. Where the system has no such locks, POSIX locks are used, as far as they can.
 
-An owner is a connection with exclusive queues, consumers or unacknowledged messages. It has a number, and a lock on the
-byte that the number stands for. The lock goes with its process and stays while the process is merely stopped, so
-a lock that is gone means that the owner is dead: no clock is involved.
+A connection with exclusive queues, consumers or unacknowledged messages has a number, and a lock on the byte that the
+number stands for. The lock goes with its process and stays while the process is merely stopped, so
+a lock that is gone means that the connection is dead: no clock is involved.
 
 Closing *any* descriptor of a file drops all POSIX locks that the process has on it, SQLite's among them. So there is
 one descriptor for each file and process, and it is closed only after the last SQLite connection to that file.
@@ -165,7 +165,7 @@ class RoomFile:
         return False
 
     def claim_number(self) -> int:
-        """Lock a number for a connection and return it. The lock lasts as long as the process, or until :meth:`release_number`."""
+        """Lock a number for a connection; returns it. The lock ends with the process or by :meth:`release_number`."""
         while True:
             number = random.SystemRandom().randint(_FIRST_NUMBER, _LAST_NUMBER)
             with forks.innermost:

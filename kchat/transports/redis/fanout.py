@@ -142,7 +142,7 @@ class Fanout:
         return name in self._queues
 
     def size(self, name: str) -> int | None:
-        """How many messages of a queue have arrived and are not delivered; ``None`` if it is not bound to a fanout exchange."""
+        """Number of messages that have arrived and are not delivered; ``None`` for a queue without a fanout exchange."""
         queue = self._queues.get(name)
         return None if queue is None else len(queue.arrived)
 
