@@ -114,8 +114,8 @@ class Settings:
             connect_timeout: seconds. Default: the URL's ``connection_timeout``, else 5.
             confirm_timeout: seconds.
             heartbeat: seconds. Default: the URL's, else 10.
-            tls: the CAs to trust and the client certificate. With ``host`` and such, giving any means a connection with TLS. A profile
-                does not take it.
+            tls: the CAs to trust and the client certificate. With ``host`` and such, giving any means a connection with
+                TLS. A profile does not take it.
             environ: the environment. Default ``os.environ``.
 
         Raises:

@@ -330,7 +330,7 @@ def test_a_wrong_password_is_said_in_two_lines(commands: Commands, rabbitmq: Rab
     assert len(said) == 3
 
 
-def test_when_all_is_well_nothing_is_said(commands: Commands, amqp_url: str) -> None:
+def test_a_successful_bench_prints_no_warnings(commands: Commands, amqp_url: str) -> None:
     arguments = ("--messages", "300", "--senders", "2", "--subscribers", "3")
     result = commands.run_kchat("bench", "--url", amqp_url, *arguments, seconds=60)
     assert result.code == 0

@@ -25,7 +25,9 @@ def run(commands: Commands, *arguments: str) -> Result:
     return Result(process.wait(), process.stdout, process.stderr)
 
 
-def test_commands_that_need_no_home_work_without_one(commands: Commands, amqp_url: str, local_url: str) -> None:
+def test_commands_that_need_no_home_work_without_one(
+    commands: Commands, amqp_url: str, local_url: str
+) -> None:
     for url in (amqp_url, local_url):
         result = run(commands, "send", "--url", url, "hello")
         assert (result.code, result.stdout) == (0, ""), result.stderr

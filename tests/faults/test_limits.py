@@ -1,4 +1,4 @@
-"""Limits of the broker: who was there before comes back when there is room again, who is new is told which limit it is."""
+"""Limits of the broker: a former client comes back when there is room again, a new one is told which limit it met."""
 
 from __future__ import annotations
 

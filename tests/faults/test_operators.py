@@ -140,7 +140,7 @@ def test_a_subscribers_own_queue_that_is_deleted_is_replaced(
     settings = Settings.resolve(url=own_rabbitmq.url, room=room)
     with Listening(settings) as listening:
         queue = listening.subscriber.queue_name
-        # Exclusive queues are locked for the dashboard, but not for who has a shell there.
+        # Exclusive queues are locked for the dashboard, but not for a user with a shell there.
         own_rabbitmq.ctl("delete_queue", queue)
         deleted_at = monotonic()
         noticed = listening.wait_for(events.Disconnected, 10).at

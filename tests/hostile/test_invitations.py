@@ -173,7 +173,7 @@ def hostile(folder: Path) -> dict[str, str]:
         "a pin without TLS": to(HERE, (PIN, b"a" * 32)),
         "a pin for a file": without_account(f"local://{folder}/room.db", (PIN, b"a" * 32)),
         "a CA without TLS": to(HERE, (CA, der)),
-        "a CA that is none": to("amqps://eve@127.0.0.1:1/", (CA, b"not a certificate")),
+        "an invalid CA": to("amqps://eve@127.0.0.1:1/", (CA, b"not a certificate")),
         "a CA and something behind it": to("amqps://eve@127.0.0.1:1/", (CA, der + b"x")),
         "a flag with a value": to(HERE, (SEND_ONLY, "0")),
         "a time of three bytes": to(HERE, (EXPIRES, b"abc")),
@@ -330,7 +330,7 @@ def joins(
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), screen.decode()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="a terminal of one's own")
+@pytest.mark.skipif(sys.platform != "linux", reason="a new terminal")
 def test_joining_asks_at_the_terminal_and_only_yes_is_yes(home: Path, commands: Commands) -> None:
     file = home / "room.db"
     assert commands.run_kchat("send", "--url", f"local://{file}", "first").code == 0

@@ -1,4 +1,4 @@
-"""What a subscriber acknowledges, and when: seen by what a lasting queue gives to whoever comes next."""
+"""What a subscriber acknowledges, and when: seen by what a durable queue delivers to the next one."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def archive(settings: Settings, prefetch: int = 500) -> Subscriber:
 
 
 def fill(settings: Settings, count: int) -> list[str]:
-    """Make the lasting queue, and leave so many messages in it."""
+    """Make the durable queue, and leave a number of messages in it."""
     archive(settings).__enter__().close()
     texts = [str(number) for number in range(count)]
     with Sender(settings, "ada") as sender:
@@ -48,7 +48,7 @@ def fill(settings: Settings, count: int) -> list[str]:
 
 
 def some(subscriber: Subscriber, count: int) -> list[str]:
-    """Receive so many messages."""
+    """Receive a number of messages."""
     texts: list[str] = []
     deadline = Deadline(soon(20))
     while len(texts) < count:

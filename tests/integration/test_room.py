@@ -24,7 +24,7 @@ SECONDS = 30.0
 
 
 def through(proxy: Proxy, url: str) -> str:
-    """The URL with the proxy in place of the broker."""
+    """The URL with the proxy's address instead of the broker's."""
     parts = urlsplit(url)
     account = parts.netloc.rpartition("@")[0]
     return parts._replace(netloc=f"{account}@{proxy.host}:{proxy.port}").geturl()

@@ -18,7 +18,7 @@ def test_messages_without_an_id_are_never_duplicates() -> None:
     assert [repeats.has(message), repeats.has(message)] == [False, False]
 
 
-def test_as_many_are_remembered_as_it_says_and_no_more_than_twice_as_many() -> None:
+def test_the_window_is_at_least_its_size_and_at_most_twice_that() -> None:
     repeats = Deduplicator()
     messages = [Message.compose("ada", str(number)) for number in range(2 * REMEMBERED + 1)]
     for number, message in enumerate(messages):

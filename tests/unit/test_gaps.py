@@ -92,7 +92,7 @@ def test_one_that_was_dead_lettered_does_not_count() -> None:
 
 
 def test_a_full_queue_that_no_new_sender_follows_is_not_told_of() -> None:
-    """A sender that was heard before, from its middle on, is no sign that the queue has dropped something since."""
+    """A sender that was heard before, from its middle on, does not show that the queue has dropped messages since."""
     told: list[events.Dropped] = []
     drops = Drops(10, told.append)
     drops.gaps.note(Number("heard", 5), None)

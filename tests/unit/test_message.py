@@ -106,9 +106,7 @@ def test_a_username_and_a_message_are_strings(arguments: tuple[Any, Any]) -> Non
         ({"extra": {"x": json.loads("[" * 200 + "]" * 200)}}, ValueError),
     ],
 )
-def test_an_unreadable_message_is_refused_by_the_sender(
-    more: dict[str, Any], error: type[Exception]
-) -> None:
+def test_an_unreadable_message_is_refused_by_the_sender(more: dict[str, Any], error: type[Exception]) -> None:
     with pytest.raises(error):
         Message.compose("ada", "hello", **more)
 

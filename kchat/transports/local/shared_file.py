@@ -21,8 +21,8 @@ from amqp.exceptions import AMQPError
 from . import errors, file_checks, opening, untrusted
 from .database import Database
 from .file_identity import FileSet, Identity
-from .process_locks import RoomFile, log_mark, log_number, mark_of, open_file, order_of
 from .opening import LOG_PAUSE, is_closed
+from .process_locks import RoomFile, log_mark, log_number, mark_of, open_file, order_of
 
 if TYPE_CHECKING:
     from .options import Options

@@ -38,7 +38,9 @@ def test_a_broker_on_which_all_is_well(doctor: Doctor, rabbitmq: RabbitMQ, vhost
     assert "RabbitMQ" in found["amqp"]["text"]
 
 
-def test_the_doctor_leaves_nothing_behind_and_creates_nothing(doctor: Doctor, rabbitmq: RabbitMQ, vhost: str) -> None:
+def test_the_doctor_leaves_nothing_behind_and_creates_nothing(
+    doctor: Doctor, rabbitmq: RabbitMQ, vhost: str
+) -> None:
     def all_there(management: Management) -> tuple[list[str], list[str]]:
         queues = [queue["name"] for queue in management.queues(vhost)]
         return queues, [exchange["name"] for exchange in management.exchanges(vhost)]

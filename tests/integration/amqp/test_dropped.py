@@ -15,7 +15,7 @@ from kchat.transports.amqp.room import RoomPolicy
 from tests.brokers.processes import Commands
 
 LIMIT = 300
-"""Messages in a subscriber's queue, in place of ten thousand: so that a test is short."""
+"""Maximum number of messages in a subscriber's queue: far below the default of ten thousand, so that a test is short."""
 
 
 @pytest.fixture(autouse=True)

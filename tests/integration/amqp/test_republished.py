@@ -41,7 +41,7 @@ def bob(rabbitmq: RabbitMQ, vhost: str) -> Iterator[Account]:
 
 @pytest.fixture
 def mallory(rabbitmq: RabbitMQ, vhost: str) -> Iterator[Channel]:
-    """A channel of a member who may do what an account of an older kchat's may."""
+    """A channel of a member with the rights that older kchats gave."""
     queues = r"^kchat\.chat\..*"
     both = rf"^chat$|{queues}"
     with (
@@ -56,7 +56,7 @@ def as_account(account: Account) -> Settings:
 
 
 def next_message(subscriber: Subscriber, seconds: float = 20) -> Message:
-    """The next one; an empty list on the way is no end of waiting."""
+    """The next one; an empty list does not end the wait."""
     deadline = Deadline(soon(seconds))
     while not deadline.passed:
         for message in subscriber.receive(timeout=deadline.left, limit=1):

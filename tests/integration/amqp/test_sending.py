@@ -27,7 +27,7 @@ from tests.brokers.wait import wait_until
 
 
 def drain(subscriber: Subscriber, count: int) -> list[Message]:
-    """Receives until so many messages are there, or none comes for 5 s."""
+    """Receives until that number of messages is there, or none comes for 5 s."""
     messages: list[Message] = []
     while len(messages) < count and (batch := subscriber.receive(timeout=30)):
         messages += batch
@@ -174,7 +174,7 @@ def test_receipts_come_while_the_stream_goes_on(amqp_url: str) -> None:
             seen.append(receipt)  # noqa: PERF402 - the iterable looks at it meanwhile
 
 
-def test_when_the_stream_raises_what_it_gave_before_is_sent(amqp_url: str) -> None:
+def test_a_stream_that_raises_has_its_earlier_messages_sent(amqp_url: str) -> None:
     def lines() -> Iterator[str]:
         yield from map(str, range(300))
         raise LookupError("no more")

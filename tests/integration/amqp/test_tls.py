@@ -328,7 +328,9 @@ def lock(key: Path, locked: Path) -> None:
 # ---- the commands
 
 
-def test_an_unchecked_certificate_is_warned_about_each_time(tls_rabbitmq: RabbitMQ, commands: Commands) -> None:
+def test_an_unchecked_certificate_is_warned_about_each_time(
+    tls_rabbitmq: RabbitMQ, commands: Commands
+) -> None:
     for _ in range(2):
         result = commands.run_kchat("send", "--url", tls_rabbitmq.url, "--tls-insecure", "-q", "hi")
         assert (result.code, "warning" in result.stderr) == (0, True)

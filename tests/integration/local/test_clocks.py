@@ -35,7 +35,7 @@ def wall(monkeypatch: pytest.MonkeyPatch) -> Wall:
 
 @pytest.fixture
 def say(connect: Connect, wall: Wall) -> Any:
-    """Send texts as a program of its own would, whose clock is wrong by so many seconds."""
+    """Send texts as a separate program would whose clock is wrong by a number of seconds."""
     connect().channel().exchange_declare("chat", "fanout")
 
     def send_with(shift: float, *texts: str) -> None:

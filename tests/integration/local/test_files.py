@@ -1,4 +1,4 @@
-"""The file itself: its mode, its end, its limits, and files that are no room."""
+"""The file itself: its mode, its end, its limits, and files that are not rooms."""
 
 from __future__ import annotations
 

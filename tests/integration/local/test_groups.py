@@ -128,7 +128,7 @@ def test_a_room_of_a_group_is_everybodys_in_it(act: Callable[..., Act], folder: 
 
 
 def test_a_members_first_group_is_not_the_rooms(act: Callable[..., Act], folder: Path) -> None:
-    """Without the folder's setgid bit the kernel gives the log the first group of whoever makes it."""
+    """Without the folder's setgid bit the kernel gives the log the first group of its creator."""
     url = shared(folder, 0o770)
     bob, ada = act(BOB, OTHERS, also=GROUP), act(ADA, GROUP)
     assert bob("listen", url) == []

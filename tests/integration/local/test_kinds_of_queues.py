@@ -140,7 +140,7 @@ def test_a_queue_that_nobody_uses_expires(connect: Connect) -> None:
 
     def expired() -> bool:
         another = connect()
-        send(another.channel(), "x", routing_key="q")  # whoever publishes first looks after the house
+        send(another.channel(), "x", routing_key="q")  # the first to publish cleans up
         another.release()
         try:
             channel.queue_declare("q", passive=True)

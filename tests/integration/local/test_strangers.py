@@ -47,7 +47,7 @@ def changed(connect: Connect, path: Path) -> Callable[..., None]:
 
 
 def attempt(path: Path) -> str:
-    """Uses the room as senders, subscribers and workers do; returns what is raised, empty where all is well."""
+    """Uses the room as senders, subscribers and workers do; returns what is raised, empty where nothing is."""
     try:
         # Not as Kombu connects, which waits before it tries again.
         with closing(kombu.Connection(f"local://{path}").transport.establish_connection()) as connection:
@@ -113,7 +113,9 @@ FOREIGN_SCHEMAS = {
             " COLLATE nocase') WHERE name = 'queue'"
         ),
     ),
-    "a schema that is no SQL": ("UPDATE sqlite_master SET sql = 'CREATE TABLE oops' WHERE name = 'message'",),
+    "a schema that is not SQL": (
+        "UPDATE sqlite_master SET sql = 'CREATE TABLE oops' WHERE name = 'message'",
+    ),
     "a table's pages elsewhere": ("UPDATE sqlite_master SET rootpage = 100000 WHERE name = 'topology'",),
     "statistics": ("ANALYZE",),
     "no version": ("PRAGMA user_version = 0",),

@@ -329,9 +329,7 @@ def test_another_process_may_not_have_an_exclusive_queue(
 
 
 @pytest.mark.slow
-def test_messages_beyond_the_prefetch_count_are_held_and_come_once(
-    connect: Connect, name: Name
-) -> None:
+def test_messages_beyond_the_prefetch_count_are_held_and_come_once(connect: Connect, name: Name) -> None:
     # It does not count. What nobody had read lost its deadline, and was delivered a second time.
     connection = connect()
     channel, exchange, queue = connection.channel(), fanout(name("room")), name("queue")

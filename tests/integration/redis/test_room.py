@@ -36,7 +36,7 @@ from tests.brokers.wait import soon, wait_until
 
 
 def drain(subscriber: Subscriber, count: int) -> list[Message]:
-    """Receives until so many messages are there, or none comes for 5 s."""
+    """Receives until that number of messages is there, or none comes for 5 s."""
     messages: list[Message] = []
     while len(messages) < count and (batch := subscriber.receive(timeout=30)):
         messages += batch
@@ -147,7 +147,7 @@ def test_a_link_that_is_dead_without_a_word_is_noticed_by_a_subscriber(
         settings, brokers=(replace(settings.broker, port=proxy.port),), heartbeat=1, connect_timeout=2
     )
     with Subscriber(through, "bob", on_event=told.append) as subscriber:
-        assert subscriber.receive(timeout=1) == []  # answered PINGs are no messages
+        assert subscriber.receive(timeout=1) == []  # answered PINGs are not messages
         assert told == []
         proxy.black_hole()
         started = time.monotonic()
@@ -300,7 +300,7 @@ def test_a_closed_port_is_reported_as_one_on_which_nothing_listens() -> None:
         Sender(Settings.resolve(url=f"redis://127.0.0.1:{free_port()}/0"), "ada").send("hello")
 
 
-def test_there_is_no_such_database(redis_server: Redis) -> None:
+def test_a_database_that_does_not_exist_is_reported(redis_server: Redis) -> None:
     there = f"redis://{redis_server.host}:{redis_server.port}"
     with pytest.raises(Refused, match="out of range"):
         Sender(Settings.resolve(url=f"{there}/99"), "ada").send("hello")

@@ -47,7 +47,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def draw(display: Rich) -> None:
-    """Flush, as if the table had been drawn last so long ago that it may be drawn again."""
+    """Flush, as if the table had last been drawn long enough ago to be drawn again."""
     drawn_at = display._drawn_at = display._drawn_at - 60
     display.flush()
     assert display._drawn_at != drawn_at
