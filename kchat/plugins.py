@@ -105,7 +105,7 @@ class Registry(Mapping[str, Entry]):
 
     def __iter__(self) -> Iterator[str]:
         yield from self.built_in
-        yield from self.plug_ins  # read only if the loop gets this far
+        yield from self.plug_ins  # whoever has found what it looks for does without
 
     def __len__(self) -> int:
         return len(self.built_in) + len(self.plug_ins)

@@ -111,7 +111,7 @@ class Crew:
         """
         # It unblocks signals when it starts, so it has to run before `held_back` blocks them.
         resource_tracker.ensure_running()
-        # Subscribers come first: some transports keep nothing for absent subscribers.
+        # Subscribers come first: some transports keep nothing for those who are not there.
         subscribers = self._start(workers.receive, self._plan.subscribers)
         senders = self._start(workers.send, self._plan.senders)
         return self._finish(senders), self._finish(subscribers)

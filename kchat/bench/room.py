@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from kchat.config.settings import Settings
 
 _ANSWER_SECONDS = 3.0
-"""How long to wait for a broker when the room is deleted, in seconds: after Ctrl+C the user waits for this."""
+"""How long to wait for a broker when the room is deleted, in seconds: somebody who pressed Ctrl+C waits for the end."""
 
 
 class OwnRoom:

@@ -67,7 +67,7 @@ class Task(NamedTuple):
     """What a process is to do.
 
     Attributes:
-        parent: receives the progress.
+        parent: who is told how it goes.
         number: which one of its kind it is, from 0 on.
         settings: the room.
         plan: what to measure.
@@ -102,7 +102,7 @@ def run(job: Job, link: Connection[Any, Any], *rest: Any) -> None:
     except KchatError as error:
         told = "error", error
     except Exception:
-        # SIGTERM ends the main thread wherever it is, be it in a handshake or an import: ignore what these raise then.
+        # SIGTERM ends the main thread wherever it is, be it in a handshake or an import: what these raise then is no news.
         if signal.getsignal(signal.SIGTERM) is not signal.SIG_IGN:
             raise
         sys.exit(1)

@@ -54,7 +54,7 @@ def command(names: tuple[str, ...], management_url: str | None, **broker: Any) -
         if ended.left:
             say(
                 f"warning: these may be {spelled(name)}'s, or others': {', '.join(map(str, ended.left))}; "
-                "delete what is no longer used in RabbitMQ's dashboard"
+                "delete what nobody uses in RabbitMQ's dashboard"
             )
     accounts.remove_expired(management, tell_removed)
     if failed is not None:

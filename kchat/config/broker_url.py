@@ -1,4 +1,4 @@
-"""The broker, from a connection URL or from options such as ``--host``; and the TLS options in a URL."""
+"""The broker by its connection URL, or by the options in place of one; and what a URL's options say about TLS."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def url_without_password(broker: Broker) -> str:
 
 
 def from_parts(transport: str | None, parts: Parts) -> list[Broker]:
-    """The brokers that options such as ``--host`` name.
+    """The brokers that options in place of a URL name.
 
     Arguments:
         transport: a name of the registry. Default: the first of kchat's own that takes such parts; a project may stand in
@@ -78,7 +78,7 @@ def complete(
 
 
 def tls_of(found: UrlOptions, beside: TlsOptions | None) -> TlsOptions | None:
-    """The TLS options, from the URL or from the separate options.
+    """What to trust and whom to be, by the options in the URL or by those beside it.
 
     Arguments:
         found: in the URL.

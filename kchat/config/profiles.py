@@ -122,7 +122,7 @@ class Profile:
         """
         if not broker.transport.needs_account:
             return
-        if not broker.username:  # the driver takes an empty one for none
+        if not broker.username:  # an empty one is none to the driver
             if broker.encrypted and tls is not None and tls.cert is not None:
                 return  # the certificate is the account
             raise SettingsError(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kchat.config import broker_url
-from kchat.config.broker_url import Broker as Broker  # noqa: PLC0414 - re-exported
+from kchat.config.broker_url import Broker as Broker  # noqa: PLC0414 - to be had from here as well
 from kchat.config.tls import TlsOptions
 from kchat.config.validation import check_room
 from kchat.errors import SettingsError
@@ -35,7 +35,7 @@ class Settings:
         confirm_timeout: seconds to wait for the broker's confirmation of a message, default 10.
         heartbeat: seconds between AMQP heartbeats, default 10; a dead link is noticed after two of them
             (https://www.rabbitmq.com/docs/heartbeats). 0 switches them off.
-        tls: the CAs to trust and the client certificate, on ``amqps://`` and ``rediss://``.
+        tls: what to trust and whom to be, on ``amqps://`` and ``rediss://``.
         username: the name to go by where none is given; the profile's. Default: the login name.
     """
 
@@ -114,8 +114,8 @@ class Settings:
             connect_timeout: seconds. Default: the URL's ``connection_timeout``, else 5.
             confirm_timeout: seconds.
             heartbeat: seconds. Default: the URL's, else 10.
-            tls: the CAs to trust and the client certificate. With ``host`` and such, giving any means a connection with
-                TLS. A profile does not take it.
+            tls: what to trust and whom to be. With ``host`` and such, giving any means a connection with TLS. A profile
+                does not take it.
             environ: the environment. Default ``os.environ``.
 
         Raises:

@@ -1,4 +1,4 @@
-"""TLS: the CAs to trust, the client certificate, and the one place where a socket becomes an encrypted one.
+"""TLS: what to trust, whom to be, and the one place where a socket becomes an encrypted one.
 
 Nothing of it is loaded but the options until a connection is encrypted.
 """
@@ -146,7 +146,7 @@ class TlsOptions:
 
 def fingerprint(certificate: bytes) -> str:
     """The pin of a certificate (DER): ``sha256:`` and 64 hex digits."""
-    import hashlib  # slow to import, and only needed for pins
+    import hashlib  # a sender without pins does without
 
     return PIN_PREFIX + hashlib.sha256(certificate).hexdigest()
 

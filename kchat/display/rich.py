@@ -63,7 +63,7 @@ class Rich:
     Arguments:
         stream: where to write.
         color: whether to use colour. Default None: on a terminal, unless ``NO_COLOR`` is set.
-        mark_unverified: whether an unverified name gets a mark (:mod:`kchat.display.names`). Default no.
+        mark_unverified: whether a name that nobody vouches for gets a mark (:mod:`kchat.display.names`). Default no.
         own: the viewer's account; not used here, where every name is shown.
 
     Attributes:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Tls(Protocol):
-    """The CAs to trust and the client certificate; :class:`kchat.config.tls.TlsOptions` is one."""
+    """What to trust and whom to be; :class:`kchat.config.tls.TlsOptions` is one."""
 
     @property
     def cert(self) -> str | None:

@@ -52,7 +52,7 @@ def test_a_revoked_member_does_not_speak_on(
         assert sources == {"", "chat", "kchat.chat.durable"}
 
 
-def test_all_queues_that_a_revoked_member_left_are_deleted(
+def test_what_a_member_left_is_deleted_however_much_it_is(
     rabbitmq: RabbitMQ, management: Management, settings: Settings, name: str
 ) -> None:
     mallory = invite(management, settings, name)
@@ -67,7 +67,7 @@ def test_all_queues_that_a_revoked_member_left_are_deleted(
     assert not {each for each in names(rabbitmq, settings) if each.startswith(own)}
 
 
-def test_queues_that_may_be_an_older_members_are_named_and_not_deleted(
+def test_what_may_be_an_older_members_is_named_and_not_deleted(
     rabbitmq: RabbitMQ, management: Management, settings: Settings, name: str
 ) -> None:
     older = invite(management, settings, name)

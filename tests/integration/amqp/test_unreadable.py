@@ -111,7 +111,7 @@ def test_a_reply_that_rabbitmq_cut_within_a_character_is_read(
             there.transport.room(there.room).exchange(connection.channel()).declare(passive=True)
     finally:
         close(connection)
-    if rabbitmq.version < (4,):  # newer ones do not truncate it, but close the connection without a reason
+    if rabbitmq.version < (4,):  # newer ones do not cut it, and close the connection over it without a word
         assert isinstance(caught.value, NotFound)
         assert "no exchange" in str(caught.value)
 
