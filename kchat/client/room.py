@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _NEW, _OPEN, _CLOSED = "not open yet", "open", "closed"
 
 _AGAIN = 0.05
-"""Seconds after which a thread that is opening a room is told once more that it is closed."""
+"""Seconds after which a thread that is opening a room is told again that it is closed."""
 
 
 def connect(

@@ -209,7 +209,7 @@ class SenderConnection(Connection):
     # ---- confirmations
 
     def drain(self, timeout: float | None) -> bool:
-        """As of any connection; where nothing is confirmed later, nothing comes."""
+        """As for any connection; without confirms, no event comes."""
         return (self._pipelined or not self.connected) and super().drain(timeout)
 
     def confirm(self, timeout: float = _TICK) -> None:
@@ -308,7 +308,7 @@ class SenderConnection(Connection):
         self._prepare()
 
     def _publish_again(self, *, rejoin: bool) -> None:
-        """Publish what is not confirmed, in order; where there were listeners, not before there is one again."""
+        """Publish unconfirmed messages, in order; if there were subscribers before, once there is one again."""
         self.in_flight.restart()
         if rejoin:
             self._wait_for_subscribers()

@@ -1,4 +1,4 @@
-"""The room's own clock, by which history grows old: seconds that have passed, whatever the clocks of its senders say.
+"""The room's own clock, by which history grows old: seconds that have passed, independent of its senders' clocks.
 
 A sender's clock may be wrong, and be set back and forth while people talk. What a message says about its time is shown
 and searched for, but deletes nothing. Time that passes is measured by the kernel since the machine was started

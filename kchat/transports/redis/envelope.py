@@ -1,4 +1,4 @@
-"""What travels on a Redis channel: Kombu's envelope, or whatever else somebody has published."""
+"""What travels on a Redis channel: Kombu's envelope, or any other bytes that were published."""
 
 from __future__ import annotations
 

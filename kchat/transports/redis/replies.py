@@ -1,4 +1,4 @@
-"""Redis' replies (RESP2), with bounds: redis-py reads whatever size it is told, for as long as a byte comes now and then.
+"""Redis' replies (RESP2), with bounds: redis-py accepts any size, and waits as long as a byte comes now and then.
 
 A reply has a deadline, which a slow link may put off by what it brings. Of a large text as much is kept as a message may
 have; arrays have a bounded number of values and a bounded depth. Protocol:
