@@ -209,7 +209,7 @@ class SenderConnection(Connection):
     # ---- confirmations
 
     def drain(self, timeout: float | None) -> bool:
-        """As for any connection; without confirms, no event comes."""
+        """As of any connection; where nothing is confirmed later, nothing comes."""
         return (self._pipelined or not self.connected) and super().drain(timeout)
 
     def confirm(self, timeout: float = _TICK) -> None:
@@ -308,17 +308,17 @@ class SenderConnection(Connection):
         self._prepare()
 
     def _publish_again(self, *, rejoin: bool) -> None:
-        """Publish unconfirmed messages, in order; if there were subscribers before, once there is one again."""
+        """Publish what is not confirmed, in order; where there were listeners, not before there is one again."""
         self.in_flight.restart()
         if rejoin:
-            self._wait_for_subscribers()
+            self._wait_for_listeners()
         while (message := self.in_flight.next_again()) is not None:
             self._publish(*message)
 
-    def _wait_for_subscribers(self) -> None:
+    def _wait_for_listeners(self) -> None:
         """Try with the first message until it is heard, or until it has been long enough."""
         in_flight, told = self.in_flight, False
-        in_flight.keep_unrouted = True
+        in_flight.keep_unheard = True
         try:
             while (
                 not self._stopping()
@@ -335,4 +335,4 @@ class SenderConnection(Connection):
                     told = True
                 time.sleep(_REJOIN_TICK)
         finally:
-            in_flight.keep_unrouted = False
+            in_flight.keep_unheard = False

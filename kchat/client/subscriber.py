@@ -1,8 +1,8 @@
 """Listening to a room: consume, decode, hand over, acknowledge, come back after a lost connection.
 
-A subscriber is driven by one thread, which asks for messages with :meth:`Subscriber.receive`, processes them,
-and calls :meth:`Subscriber.acknowledge`. What was not acknowledged stays with the broker. However long that takes,
-the connection's heartbeats go on (:mod:`kchat.client.heartbeat`). Any other thread may end it: see
+A subscriber is driven by one thread, which asks for messages with :meth:`Subscriber.receive`, does with them what it
+wants, and says so with :meth:`Subscriber.acknowledge`. What was not acknowledged stays with the broker. However long it
+takes for that, the connection's heartbeats go on (:mod:`kchat.client.heartbeat`). Any other thread may end it: see
 :meth:`Subscriber.stop`.
 """
 
@@ -121,13 +121,15 @@ class Subscriber:
             stopping=lambda: self._stopped,
             wait=wait,
         )
-        self._handed_over: Any = None  # the last delivery tag that a caller has and has not finished with
-        self._done: Any = None  # the last tag that a caller has finished with, to be acknowledged
+        self._handed_over: Any = (
+            None  # up to this delivery tag it is somebody's, who has not said that it is done with
+        )
+        self._done: Any = None  # up to this one it is done with, and that is not acknowledged yet
         self._pending, self._acknowledge_due = (
             0,
             0.0,
         )  # messages since the last acknowledgement, and when the next is due
-        self._deduplicator = Deduplicator()
+        self._repeats = Deduplicator()
         self._drops = Drops(self.prefetch + BATCH, on_event)
 
     def __enter__(self) -> Self:
@@ -186,7 +188,7 @@ class Subscriber:
             self._drops.tell()
             self._drops.forget()
             # What was not acknowledged comes again after another open().
-            self._deduplicator.forget()
+            self._repeats.forget()
             self._handed_over = self._done = None
             self._connection.close()
 
@@ -347,7 +349,7 @@ class Subscriber:
             self._gather_burst(now + BATCH_SECONDS, limit)
         messages: list[Message] = []
         counts, note_number = self._connection.counts, self._drops.gaps.note
-        size, verifies, is_duplicate = 0, self._connection.verifies, self._deduplicator.has
+        size, verifies, is_repeat = 0, self._connection.verifies, self._repeats.has
         room = self.settings.room
         before = len(arrived)
         while arrived and len(messages) < limit and size <= LARGE:
@@ -360,7 +362,7 @@ class Subscriber:
                 account=delivery.account(room) if verifies else None,
                 redelivered=_is_redelivered(delivery),
             )
-            if not is_duplicate(message):
+            if not is_repeat(message):
                 messages.append(message)
             size += len(body)
             if counts:
