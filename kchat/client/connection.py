@@ -34,10 +34,10 @@ _LONGEST_TICK = 1.0
 
 
 class broker_errors:  # noqa: N801 - a context, used as contextlib's are
-    """A context that turns what a driver raises into kchat's errors. It holds no state: one will do for many times.
+    """A context that turns what a driver raises into kchat's errors. It holds no state and can be entered again.
 
     Arguments:
-        broker: whom the driver talks to.
+        broker: the one that the driver talks to.
         doing: a verb: ``connect``, ``send``, ``listen``.
     """
 
@@ -71,7 +71,7 @@ def connect(
     """Connect to the first broker that answers.
 
     Arguments:
-        settings: whom to connect to; each broker is tried once, in order.
+        settings: the brokers to connect to; each is tried once, in order.
         purpose: what the connection is for; stands in RabbitMQ's dashboard as part of the connection's name.
         heartbeat: seconds between heartbeats, 0 for none.
         on_blocked: called with the broker's reason when it stops taking messages.
@@ -135,7 +135,7 @@ class Connection:
     The first attempt fails fast, unless it should ``wait``. After that, a connection that has worked is made again at once,
     one that has not after a pause; everything is declared afresh, and ``on_event`` is told.
 
-    Threads: whoever calls a method holds ``in_use``. :meth:`wake` may be called from any thread or a signal handler, and
+    Threads: a caller of a method holds ``in_use``. :meth:`wake` may be called from any thread or a signal handler, and
     needs no lock.
 
     Arguments:

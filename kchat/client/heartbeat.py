@@ -1,7 +1,7 @@
 """Heartbeats while the program is busy with something else than its connection.
 
-A broker drops a client that sends nothing for two heartbeats (https://www.rabbitmq.com/docs/heartbeats). One that shows a
-message to somebody who has stopped the terminal, or works on it for a minute, is not dead.
+A broker drops a client that sends nothing for two heartbeats (https://www.rabbitmq.com/docs/heartbeats). A client
+whose terminal is stopped, or that works on a message for a minute, is not dead.
 """
 
 from __future__ import annotations

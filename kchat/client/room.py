@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _NEW, _OPEN, _CLOSED = "not open yet", "open", "closed"
 
 _AGAIN = 0.05
-"""Seconds after which a thread that is opening a room is told once more that it is closed."""
+"""Seconds after which a thread that is opening a room is told again that it is closed."""
 
 
 def connect(
@@ -65,7 +65,7 @@ def connect(
         username: the name in what is sent. Default: the profile's, else the login name. It is not the account.
         account: the account on the broker, where the URL names none.
         password: the account's password, where the URL has none.
-        tls: what to trust and whom to be, on ``amqps://`` and ``rediss://``.
+        tls: the CAs to trust and the client certificate, on ``amqps://`` and ``rediss://``.
         profile: the name of one of the user's profiles (``kchat profile list``), which names broker, room and account. Its
             password is read from the keyring, unless ``password`` is given.
         durable: the name of a durable queue, which keeps messages while nobody listens. Default: a queue that goes when the
@@ -338,7 +338,7 @@ class Room:
         self._close(self.sender.close)
 
     def _close(self, close_sender: Callable[[], object]) -> None:
-        # Before it waits for those who use it: they shall come to an end.
+        # Before waiting for the threads that use it, so that they end.
         self._closes += 1
         self._state = _CLOSED
         self.subscriber.stop()

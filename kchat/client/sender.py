@@ -224,7 +224,7 @@ class Sender:
         Raises:
             TypeError: an item is neither a text nor a message, or a message was given instead of an iterable.
             RuntimeError: another thread is in the middle of a stream.
-            kchat.errors.NotConfirmed: the connection was lost, or no confirmation came, and it could not be mended.
+            kchat.errors.NotConfirmed: the connection was lost or no confirmation came, and sending again failed.
             kchat.errors.Blocked: the broker takes no messages for longer than ``blocked_for``.
             kchat.errors.BrokerError: the broker refuses.
         """
@@ -322,7 +322,7 @@ class Sender:
     def _until_failure(
         self, messages: Iterable[str | Message | None], failures: list[Exception]
     ) -> Iterator[Message | None]:
-        """The messages, up to where the iterable raises or has something that is none; that goes to ``failures``."""
+        """The messages, until the iterable raises or has an invalid item; that error goes to ``failures``."""
         try:
             for item in messages:
                 if item is None or isinstance(item, Message):

@@ -81,7 +81,7 @@ class Walk:
         return broker_errors(self.broker, doing)
 
     def round_trip(self) -> Outcome:
-        """Send a message to oneself, or to the room."""
+        """Send a message to yourself, or to the room."""
         if self.options.send_test:
             return round_trip.in_the_room(self.settings)
         return round_trip.beside_the_room(self.settings, self.connection)

@@ -168,7 +168,7 @@ class Host:
         return self.settings.room
 
     def declare_room(self) -> None:
-        """Make the room, so that guests, who may not make it, find it there.
+        """Make the room, since guests may not make it.
 
         It is not durable, as the clients of RabbitMQ's tutorial declare it: a restart of the broker deletes it, and any
         account that may make it brings it back by listening or sending.

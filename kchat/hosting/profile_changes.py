@@ -85,8 +85,8 @@ def _changes(old: Profile, new: Invitation) -> dict[str, tuple[str, str]]:
         "may": (may(old.send_only), may(new.send_only)),
         "ends": (when(old.expires), when(new.expires)),
         "certificate": (
-            old.tls.pin or "any that a CA vouches for",
-            new.tls_pin or "any that a CA vouches for",
+            old.tls.pin or "any that a trusted CA signed",
+            new.tls_pin or "any that a trusted CA signed",
         ),
         "CA": (old.tls.ca or "the system's", ca or "the system's"),
         "client certificate": (old.tls.cert or "none", "none"),

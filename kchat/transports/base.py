@@ -210,7 +210,7 @@ class Transport:
 
         Arguments:
             error: what was raised.
-            broker: whom the driver talks to.
+            broker: the one that the driver talks to.
             doing: a verb: ``connect``, ``send``, ``listen``.
         """
         from kchat.transports.errors import explain

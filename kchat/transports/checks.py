@@ -87,7 +87,7 @@ class Check(NamedTuple):
     """One check."""
 
     name: str
-    """What it is about, in a word or two."""
+    """A short name for its subject."""
     needs: tuple[str, ...] = ()
     """Checks before it: if one of them is wrong, this one is skipped."""
     run: Callable[[], Outcome] | None = None
@@ -135,7 +135,7 @@ class Walk(Protocol):
         """Turn the driver's errors into kchat's; ``doing`` is a verb: ``listen``."""
 
     def round_trip(self) -> Outcome:
-        """Send a message to oneself, or to the room, by :attr:`Options.send_test`."""
+        """Send a message to yourself, or to the room, by :attr:`Options.send_test`."""
 
 
 def compare_clocks(seconds: float, whose: str) -> Outcome:

@@ -261,7 +261,7 @@ class Guests:
 
 
 def check_account_name(name: str) -> None:
-    """A new account's name is a username that nobody takes for another one.
+    """A new account's name is a username that cannot be mistaken for another one.
 
     It has no colon, which would end it in HTTP's basic authentication (RFC 7617); see also
     :func:`kchat.message.lookalikes.oddity`.

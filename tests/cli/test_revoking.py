@@ -1,4 +1,4 @@
-"""A host's commands about guests on RabbitMQ: who is refused, what is told, what is deleted."""
+"""A host's commands about guests on RabbitMQ: what is refused, told and deleted."""
 
 from __future__ import annotations
 

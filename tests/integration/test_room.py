@@ -24,7 +24,7 @@ SECONDS = 30.0
 
 
 def through(proxy: Proxy, url: str) -> str:
-    """The URL with the proxy in place of the broker."""
+    """The URL with the proxy's address instead of the broker's."""
     parts = urlsplit(url)
     account = parts.netloc.rpartition("@")[0]
     return parts._replace(netloc=f"{account}@{proxy.host}:{proxy.port}").geturl()
@@ -211,7 +211,7 @@ def test_the_message_at_which_a_loop_is_left_comes_again_and_those_before_do_not
     assert rest(durable_url, room) == TEXTS[4:]
 
 
-def test_what_is_acknowledged_does_not_come_again(durable_url: str, room: str) -> None:
+def test_acknowledged_messages_do_not_come_again(durable_url: str, room: str) -> None:
     spoken(durable_url, room)
     with kchat.connect(durable_url, room=room, durable="archive") as joined:
         for text in TEXTS[:5]:

@@ -75,7 +75,7 @@ def test_a_profile_is_read_when_it_is_named() -> None:
     assert (room.name, room.username, room.settings.broker.password) == ("tea", "me", "typed")
 
 
-def test_what_would_be_ignored_is_refused() -> None:
+def test_arguments_that_would_be_ignored_are_refused() -> None:
     refused: dict[str, Callable[[], object]] = {
         "local, account": lambda: kchat.connect("local://", account="rmq"),
         "local, password": lambda: kchat.connect(password="secret"),

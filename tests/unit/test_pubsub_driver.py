@@ -22,7 +22,7 @@ print([name for name in sys.modules if name.split(".")[0] in ("google", "grpc", 
 """
 
 
-def test_nothing_of_google_is_imported_before_a_connection_is_opened() -> None:
+def test_googles_libraries_are_not_imported_before_a_connection_is_opened() -> None:
     done = subprocess.run([sys.executable, "-c", LOOK], capture_output=True, text=True, check=True)
     assert done.stdout == "True True\n[]\n"
 

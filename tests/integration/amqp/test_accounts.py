@@ -145,7 +145,7 @@ def test_rabbitmq_refuses_a_message_in_another_accounts_name(
         with pytest.raises(pika.exceptions.ChannelClosedByBroker) as caught:
             channel.basic_publish("chat", "", b"hello", pika.BasicProperties(user_id=settings.broker.account))
         assert caught.value.reply_code == 406
-        # Without the property it is taken, and nobody vouches for it.
+        # Without the property the message is accepted, unverified.
         channel = connection.channel()
         channel.basic_publish("chat", "", b'{"username":"rmq","message":"hello"}')
         message = one(subscriber)

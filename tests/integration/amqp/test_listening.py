@@ -87,7 +87,7 @@ def test_an_account_that_may_not_listen_is_told_so(rabbitmq: RabbitMQ, vhost: st
         Subscriber(Settings.resolve(url=account.url), "bob").open()
 
 
-def test_what_is_not_acknowledged_stays_with_the_broker(amqp_url: str) -> None:
+def test_unacknowledged_messages_stay_with_the_broker(amqp_url: str) -> None:
     settings = Settings.resolve(url=amqp_url)
     with Subscriber(settings, "bob", durable="archive") as subscriber, Sender(settings, "ada") as sender:
         list(sender.send_many(["a", "b", "c"]))

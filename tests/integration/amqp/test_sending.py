@@ -27,7 +27,7 @@ from tests.brokers.wait import wait_until
 
 
 def drain(subscriber: Subscriber, count: int) -> list[Message]:
-    """Receives until so many messages are there, or none comes for 5 s."""
+    """Receives until that number of messages is there, or none comes for 5 s."""
     messages: list[Message] = []
     while len(messages) < count and (batch := subscriber.receive(timeout=30)):
         messages += batch
@@ -69,7 +69,7 @@ def test_the_first_message_makes_the_room(rabbitmq: RabbitMQ, vhost: str) -> Non
     assert (exchange["type"], exchange["durable"], exchange["auto_delete"]) == ("fanout", False, False)
 
 
-def test_who_insists_on_a_listener_is_told_that_there_is_none(amqp_url: str) -> None:
+def test_a_mandatory_message_without_a_subscriber_is_returned(amqp_url: str) -> None:
     with Sender(Settings.resolve(url=amqp_url), "ada", mandatory=True) as sender, pytest.raises(Returned):
         sender.send("hello")
 
@@ -174,7 +174,7 @@ def test_receipts_come_while_the_stream_goes_on(amqp_url: str) -> None:
             seen.append(receipt)  # noqa: PERF402 - the iterable looks at it meanwhile
 
 
-def test_when_the_stream_raises_what_it_gave_before_is_sent(amqp_url: str) -> None:
+def test_a_stream_that_raises_has_its_earlier_messages_sent(amqp_url: str) -> None:
     def lines() -> Iterator[str]:
         yield from map(str, range(300))
         raise LookupError("no more")
@@ -188,7 +188,7 @@ def test_when_the_stream_raises_what_it_gave_before_is_sent(amqp_url: str) -> No
     assert [receipt.confirmed for receipt in receipts] == [True] * 300
 
 
-def test_what_is_no_message_is_refused_behind_those_before_it(amqp_url: str) -> None:
+def test_an_invalid_item_fails_after_the_messages_before_it(amqp_url: str) -> None:
     with Sender(Settings.resolve(url=amqp_url), "ada") as sender:
         receipts, error = receipts_and_error(sender.send_many(["a", 5, "b"]))  # type: ignore[list-item]  # the 5
         assert isinstance(error, TypeError)
@@ -253,7 +253,7 @@ def test_a_message_can_be_sent_again_while_it_is_in_flight(amqp_url: str) -> Non
         assert len(list(sender.send_many([]))) == 2
 
 
-def test_who_stops_early_gets_the_other_receipts_from_the_next_call(amqp_url: str) -> None:
+def test_a_loop_that_ends_early_gets_the_other_receipts_from_the_next_call(amqp_url: str) -> None:
     with Sender(Settings.resolve(url=amqp_url), "ada") as sender:
         for _ in sender.send_many(map(str, range(1500))):
             break
@@ -262,7 +262,7 @@ def test_who_stops_early_gets_the_other_receipts_from_the_next_call(amqp_url: st
         assert len(list(sender.send_many([]))) == left
 
 
-def test_nothing_listens_on_a_closed_port() -> None:
+def test_a_closed_port_is_reported_as_one_on_which_nothing_listens() -> None:
     with pytest.raises(Unreachable, match="connection refused"):
         Sender(Settings.resolve(url=f"amqp://127.0.0.1:{free_port()}/"), "ada").send("hello")
 

@@ -125,7 +125,7 @@ def test_a_connection_that_is_closed_with_a_cut_reply_says_why(rabbitmq: RabbitM
         assert "vhost" in str(caught.value)
 
 
-def test_what_can_be_read_stays_as_it_is() -> None:
+def test_readable_properties_stay_as_they_are() -> None:
     def short(data: bytes) -> bytes:
         return bytes((len(data),)) + data
 

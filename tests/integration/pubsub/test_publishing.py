@@ -141,7 +141,7 @@ def test_a_stream_into_a_missing_topic_raises_and_goes_on_once_it_is_there(
     assert take(connection, arrived, 3) == [b"1", b"2", b"3"]
 
 
-def test_what_was_confirmed_before_a_failure_is_told_first(connect: Connect, name: Name) -> None:
+def test_confirmations_before_a_failure_are_told_first(connect: Connect, name: Name) -> None:
     connection = connect()
     channel = connection.channel()
     exchange = fanout(name("room"))
