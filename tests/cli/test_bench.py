@@ -150,14 +150,14 @@ def test_a_room_in_memory_is_refused() -> None:
 
 
 def test_deleting_a_room_that_this_process_of_a_virtual_transport_does_not_know_leaves_nothing() -> None:
-    assert delete_room(Settings.resolve(url="memory://", room="never-made", environ={})) == ""
+    assert delete_room(Settings.resolve(url="memory://", room="never-made")) == ""
 
 
 PROGRAM = """
 import sys
 from kchat.bench import Plan, run
 from kchat.config.settings import Settings
-print(run(Settings.resolve(url=sys.argv[1], environ={}), Plan(messages=20)).received)
+print(run(Settings.resolve(url=sys.argv[1]), Plan(messages=20)).received)
 """
 
 
