@@ -269,7 +269,7 @@ def test_nothing_listens_on_a_closed_port() -> None:
 
 def test_a_wrong_password_is_told_apart_from_a_wrong_virtual_host(rabbitmq: RabbitMQ, vhost: str) -> None:
     wrong_password = Settings.resolve(
-        host=rabbitmq.host, port=rabbitmq.port, vhost=vhost, username=rabbitmq.username, password="not this"
+        host=rabbitmq.host, port=rabbitmq.port, vhost=vhost, account=rabbitmq.username, password="not this"
     )
     with pytest.raises(NotAuthorised):
         Sender(wrong_password, "ada").send("hello")
