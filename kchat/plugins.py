@@ -111,6 +111,25 @@ class Registry(Mapping[str, Entry]):
         return len(self.built_in) + len(self.plug_ins)
 
 
+def blamed(error: Exception) -> SettingsError | None:
+    """The error that names the distribution whose plug-in raised an error, or called what did; None if none did.
+
+    Arguments:
+        error: that nobody expected.
+    """
+    from traceback import walk_tb
+
+    modules = {
+        frame.f_globals.get("__name__", "").partition(".")[0] for frame, _ in walk_tb(error.__traceback__)
+    }
+    for _, entry in _scan()[0]:
+        package = entry.path.partition(":")[0].partition(".")[0]
+        if package in modules - {"kchat"}:
+            why = " ".join(f"{type(error).__name__}: {error}".split())
+            return SettingsError(f"a plug-in of {entry.distribution} has failed: {why}")
+    return None
+
+
 @cache
 def _scan() -> tuple[list[tuple[str, Entry]], list[str]]:
     """The entries of all distributions with their groups, sorted by distribution; and what could not be read."""

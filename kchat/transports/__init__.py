@@ -40,8 +40,8 @@ class _Transports(Mapping[str, Transport]):
         if name not in self._loaded:
             entry = ENTRIES[name]
             found = entry.load()
-            if entry.distribution and (why := _not_usable(entry, found)):
-                raise entry.unusable(why)
+            if entry.distribution:
+                _check(entry, found)
             self._loaded[name] = found
         return self._loaded[name]
 
@@ -58,6 +58,19 @@ class _Transports(Mapping[str, Transport]):
 TRANSPORTS: Mapping[str, Transport] = _Transports()
 
 
+_KINDS = {"broker": str, "url_form": str, "schemes": Mapping, "capabilities": Capabilities, "note": str}
+
+
+def _check(entry: Entry, found: object) -> None:
+    """Raise SettingsError if what a plug-in has is not a transport."""
+    try:
+        why = _not_usable(entry, found)
+    except Exception as error:
+        raise entry.unusable(f"{type(error).__name__}: {error}") from error
+    if why:
+        raise entry.unusable(why)
+
+
 def _not_usable(entry: Entry, found: object) -> str:
     """Why what a plug-in has is not a transport; empty if it is one."""
     if not isinstance(found, Transport):
@@ -66,6 +79,10 @@ def _not_usable(entry: Entry, found: object) -> str:
         return f"it does not declare {', '.join(missing)}"
     if found.name != entry.name:
         return f"its transport calls itself {found.name!r}"
+    if wrong := [name for name, kind in _KINDS.items() if not isinstance(getattr(found, name), kind)]:
+        return f"its {wrong[0]} is no {_KINDS[wrong[0]].__name__}"
+    if not found.schemes or not all(isinstance(each, str) for pair in found.schemes.items() for each in pair):
+        return "its schemes are not names with the path of a class each"
     own = {scheme for name in ENTRIES.built_in for scheme in TRANSPORTS[name].schemes}
     if taken := sorted(own & set(found.schemes)):
         return f"{taken[0]}:// URLs are kchat's own"

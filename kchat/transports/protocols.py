@@ -248,6 +248,9 @@ class AsksLength(Protocol):
 class Beats(Protocol):
     """A driver's connection that sends heartbeats when told, also from another thread that has the connection's lock."""
 
+    heard_at: float
+    """When the broker was last heard, by the monotonic clock."""
+
     def beat(self) -> None:
         """Send a heartbeat if one is due. Raises OSError where the link is dead."""
 

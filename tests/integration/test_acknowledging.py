@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kchat import Closed, Sender, Settings, Subscriber
-from kchat.client.subscriber import BATCH, LARGE
+from kchat.client.acknowledgements import BATCH
+from kchat.client.subscriber import LARGE
 from kchat.client.subscriber_connection import SubscriberConnection
 from kchat.display.loop import listen
 from kchat.message import Message

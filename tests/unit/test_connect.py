@@ -10,8 +10,8 @@ import kombu
 import pytest
 
 import kchat
-from kchat.client import connection
 from kchat.config import profiles
+from kchat.transports import Transport
 
 URL = "amqp://rmq:secret@broker.example/"
 
@@ -123,4 +123,4 @@ def test_a_room_that_is_not_entered_costs_no_connection_and_no_thread() -> None:
 
 def test_dropping_a_connection_that_was_never_made_imports_no_driver() -> None:
     """Interrupted in that import, `kchat send` imported it again to drop the connection, and ended with a NameError."""
-    connection.drop(kombu.Connection(transport="not_installed:Transport"))
+    Transport().drop(kombu.Connection(transport="not_installed:Transport"))

@@ -41,7 +41,7 @@ def bob(rabbitmq: RabbitMQ, vhost: str) -> Iterator[Account]:
 
 @pytest.fixture
 def mallory(rabbitmq: RabbitMQ, vhost: str) -> Iterator[Channel]:
-    """A channel of a member who may do what an account of an older kchat's may."""
+    """A channel of a member who may use all queues of the room, as a host may allow by hand."""
     queues = r"^kchat\.chat\..*"
     both = rf"^chat$|{queues}"
     with (
