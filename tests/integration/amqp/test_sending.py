@@ -271,7 +271,7 @@ def test_a_closed_port_is_reported_as_one_on_which_nothing_listens() -> None:
 
 def test_a_wrong_password_is_told_apart_from_a_wrong_virtual_host(rabbitmq: RabbitMQ, vhost: str) -> None:
     wrong_password = Settings.resolve(
-        host=rabbitmq.host, port=rabbitmq.port, vhost=vhost, username=rabbitmq.username, password="not this"
+        host=rabbitmq.host, port=rabbitmq.port, vhost=vhost, account=rabbitmq.username, password="not this"
     )
     with pytest.raises(NotAuthorised):
         Sender(wrong_password, "ada").send("hello")
