@@ -144,8 +144,11 @@ class Registry(Mapping[str, T], Generic[T]):
         entry = self.entry(name)
         if entry not in self._loaded:
             found = entry.load()
-            if entry.distribution and (why := self._fault(entry, found)):
-                raise entry.unusable(why)
+            if entry.distribution:
+                with entry.blamed(SettingsError):
+                    why = self._fault(entry, found)
+                if why:
+                    raise entry.unusable(why)
             self._loaded[entry] = found
         return self._loaded[entry]
 
@@ -158,6 +161,25 @@ class Registry(Mapping[str, T], Generic[T]):
 
     def __len__(self) -> int:
         return len(self.built_in) + len(self.plug_ins)
+
+
+def blamed(error: Exception) -> SettingsError | None:
+    """The error that names the distribution whose plug-in raised an error, or called what did; None if none did.
+
+    Arguments:
+        error: that nobody expected.
+    """
+    from traceback import walk_tb
+
+    modules = {
+        frame.f_globals.get("__name__", "").partition(".")[0] for frame, _ in walk_tb(error.__traceback__)
+    }
+    for _, entry in _scan()[0]:
+        package = entry.path.partition(":")[0].partition(".")[0]
+        if package in modules - {"kchat"}:
+            why = " ".join(f"{type(error).__name__}: {error}".split())
+            return SettingsError(f"a plug-in of {entry.distribution} has failed: {why}")
+    return None
 
 
 @cache

@@ -227,7 +227,7 @@ def tmux() -> str:
 
 @pytest.fixture
 def window(tmux: str, tmp_path: Path) -> Iterator[Callable[..., Window]]:
-    """Makes terminals of so many columns and lines, with a shell in them."""
+    """Makes terminals of a given number of columns and lines, with a shell in them."""
     made: list[Window] = []
 
     def make(columns: int, lines: int, shell: str = "sh") -> Window:

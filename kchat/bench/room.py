@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kchat import errors
-from kchat.client.connection import broker_errors, close, connect
+from kchat.client.connection import broker_errors, connect
 
 if TYPE_CHECKING:
     from kchat.config.settings import Settings
@@ -68,7 +68,7 @@ def delete_room(settings: Settings) -> str:
             with broker_errors(broker, "delete the room"):
                 settings.transport.room(settings.room).exchange(connection.channel()).delete()
         finally:
-            close(connection)
+            broker.transport.close(connection)
     except (errors.NotFound, KeyError):
         return ""  # nobody got as far as making it; a Kombu virtual transport knows of none that another process made
     except Exception as error:  # noqa: BLE001 - the driver of a plug-in may raise anything

@@ -150,6 +150,14 @@ def _run(words: list[str]) -> int:
     except click.ClickException as error:
         _complain(" ".join(error.format_message().split()), _help_hint(error))
         return error.exit_code
+    except (OSError, KchatError, click.Abort):
+        raise
+    except Exception as error:
+        from kchat.plugins import blamed
+
+        if (unusable := blamed(error)) is None:
+            raise
+        raise unusable from error
     return result if isinstance(result, int) else DONE
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,9 +10,7 @@ from kchat.cli.stderr import write_line
 
 if TYPE_CHECKING:
     from kchat.config.settings import Settings
-    from kchat.hosting.accounts import Account
-    from kchat.transports.amqp.management import Management
-    from kchat.transports.guests import Administration
+    from kchat.transports.guests import Account, Administration
 
 management_option = click.option(
     "--management-url",
@@ -23,17 +21,25 @@ management_option = click.option(
 )
 
 
-def administrator(settings: Settings, management_url: str | None) -> Management:
+def administrator(settings: Settings, management_url: str | None) -> Administration:
     """The administrator's access.
 
     Raises:
         kchat.errors.NotAuthorised: the account is not an administrator.
-        kchat.errors.SettingsError: the broker has no such API, or the settings name no account.
+        kchat.errors.SettingsError: the broker has no such API, the settings name no account, or the plug-in is
+            unfinished.
     """
+    from kchat.errors import SettingsError
+    from kchat.transports.guests import Administration
+
     management = settings.transport.guests.management(settings, management_url)
+    if missing := [name for name in vars(Administration) if name[0] != "_" and not hasattr(management, name)]:
+        raise SettingsError(
+            f"the plug-in {settings.transport.name!r} cannot make accounts: its administration has no {', '.join(missing)}"
+        )
     warn_in_clear(management)
     management.require_administrator()
-    return cast("Management", management)  # of the only transport that has one
+    return management
 
 
 def warn_in_clear(management: Administration) -> None:

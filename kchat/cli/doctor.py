@@ -76,7 +76,7 @@ def command(
     elif bad:
         click.echo(f"wrong: {', '.join(dict.fromkeys(finding.check for finding in bad))}")
     elif any(finding.check == "round trip" and finding.status is Status.OK for finding in findings):
-        click.echo("all is well: a message made the round trip")
+        click.echo("everything works: a message made the round trip")
     else:
         click.echo("nothing wrong was found")
     return FAILED if bad else DONE

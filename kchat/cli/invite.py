@@ -16,9 +16,8 @@ from kchat.cli.stderr import can_show, write_line
 
 if TYPE_CHECKING:
     from kchat.config.settings import Settings
-    from kchat.hosting.accounts import Account
     from kchat.hosting.invitation import Invitation
-    from kchat.transports.amqp.management import Management
+    from kchat.transports.guests import Account, Administration
 
 _MEMBER, _SENDER = "send and listen", "send only"
 
@@ -109,24 +108,24 @@ def _account(
     max_connections: int,
 ) -> str:
     """Make the account, and say what it is; returns the invitation's line."""
-    from kchat.hosting import accounts, inviting
+    from kchat.hosting import inviting
     from kchat.message.lookalikes import normalised
     from kchat.transports.guests import check_account_name
 
     name, host = normalised(name), inviting.Host(settings)
     check_account_name(name)
     management = administrator(settings, management_url)
-    accounts.remove_expired(management, tell_removed)
+    management.remove_expired(tell_removed)
     brokers = inviting.guest_brokers(settings, address, name)
     # Errors are found before there is an account.
     inviting.invitation(settings, brokers, None).encode()
     host.declare_room()
-    password = accounts.create(
-        management, settings, name, send_only=send_only, expires=expires, max_connections=max_connections
+    password = management.create(
+        settings, name, send_only=send_only, expires=expires, max_connections=max_connections
     )
     made = inviting.invitation(settings, brokers, password, send_only=send_only, expires=expires)
     _tell(made)
-    for warning in accounts.warnings(management, name, send_only=send_only):
+    for warning in management.warnings(name, send_only=send_only):
         write_line(warning)
     return made.encode()
 
@@ -156,30 +155,24 @@ def _tell(made: Invitation) -> None:
 
 def _list(settings: Settings, management_url: str | None) -> None:
     from kchat.cli.table import write_table
-    from kchat.hosting import accounts, inviting
+    from kchat.hosting import inviting
 
     management = administrator(settings, management_url)
-    found = accounts.remove_expired(management, tell_removed)
+    found = management.remove_expired(tell_removed)
     # A restart of the broker deletes the room, and guests may not make it.
     inviting.Host(settings).declare_room()
-    if accounts.repair_room(management, settings, found):
+    if management.repair_room(settings, found):
         write_line(
             f"repaired the exchange with which durable queues of {settings.room} survive a restart: another one had its name"
         )
     for account in found:
-        if account.reaches_others:
-            write_line(
-                f"{account.name} has the rights of an older kchat, and can use other members' queues: "
-                f"replace it with {accounts.command_for('revoke', account.name)} "
-                f"and {accounts.command_for('invite', account.name)}"
-            )
         if account.more_tags:
             write_line(f"{account.name} has the tag {', '.join(account.more_tags)}: kchat does not end it")
     header = ["account", "room", "virtual host", "may", "until", "connections"]
     write_table([header, *(_row(account, management) for account in found)])
 
 
-def _row(account: Account, management: Management) -> list[str]:
+def _row(account: Account, management: Administration) -> list[str]:
     from kchat.message.lookalikes import spelled
     from kchat.message.times import moment
 

@@ -25,7 +25,7 @@ _BLANKS = re.compile("[\\s\u2800]{2,}|[^\\S ]|\u2800")
 """Everything blank but a single space, the Braille cell without dots included."""
 
 _NAME_COLUMNS, _VALUE_COLUMNS = 14, 60
-"""Columns of a terminal for a row's name, and for its value before that goes on in the next line."""
+"""Columns of a terminal for a row's name, and for its value before it is wrapped."""
 
 _OVERRULING = (
     "KCHAT_URL",

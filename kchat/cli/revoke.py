@@ -12,7 +12,7 @@ from kchat.cli.options import broker_options, to_settings
 from kchat.cli.stderr import write_line
 
 if TYPE_CHECKING:
-    from kchat.hosting.accounts import Ended
+    from kchat.transports.guests import Ended
 
 
 @click.command(name="revoke", cls=Command)
@@ -30,7 +30,6 @@ def command(names: tuple[str, ...], management_url: str | None, **broker: Any) -
       kchat revoke ada logger --host localhost --rmq-username rmq -W
     """
     from kchat.errors import NotAuthorised, NotFound, Refused
-    from kchat.hosting import accounts
     from kchat.message.lookalikes import spelled
 
     settings = to_settings(**broker)
@@ -40,7 +39,7 @@ def command(names: tuple[str, ...], management_url: str | None, **broker: Any) -
     failed = None
     for name in names:
         try:
-            ended = accounts.revoke(management, name, vhost=settings.broker.vhost)
+            ended = management.revoke(name, vhost=settings.broker.vhost)
         except (NotFound, Refused) as error:
             # One failure does not keep the other accounts.
             if isinstance(error, NotAuthorised):
@@ -50,12 +49,7 @@ def command(names: tuple[str, ...], management_url: str | None, **broker: Any) -
             failed = error
             continue
         write_line(f"revoked {spelled(name)}: its account is gone{_what_else(ended)}")
-        if ended.left:
-            write_line(
-                f"warning: these may be {spelled(name)}'s, or others': {', '.join(map(str, ended.left))}; "
-                "delete what nobody uses in RabbitMQ's dashboard"
-            )
-    accounts.remove_expired(management, tell_removed)
+    management.remove_expired(tell_removed)
     if failed is not None:
         raise failed
 

@@ -138,7 +138,7 @@ class Drops:
         self._suspected, self._due = -1, None
 
     def forget(self) -> None:
-        """There is another queue, from which nothing was dropped."""
+        """The queue is a new one, from which nothing was dropped."""
         self.gaps.forget()
         self._suspected, self._due = -1, None
 

@@ -49,7 +49,7 @@ class Gaps:
 
         Arguments:
             number: its number, if it has one.
-            account: whose it is, as far as that is checked: nobody counts in another's name.
+            account: the verified account that sent it, so that nobody can count in another's name.
         """
         if number is None:
             self.uncounted = True

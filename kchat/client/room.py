@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _NEW, _OPEN, _CLOSED = "not open yet", "open", "closed"
 
 _AGAIN = 0.05
-"""Seconds after which a thread that is opening a room is told once more that it is closed."""
+"""Seconds after which a thread that is opening a room is told again that it is closed."""
 
 
 def connect(
@@ -65,7 +65,7 @@ def connect(
         username: the name in what is sent. Default: the profile's, else the login name. It is not the account.
         account: the account on the broker, where the URL names none.
         password: the account's password, where the URL has none.
-        tls: what to trust and whom to be, on ``amqps://`` and ``rediss://``.
+        tls: the CAs to trust and the client certificate, on ``amqps://`` and ``rediss://``.
         profile: the name of one of the user's profiles (``kchat profile list``), which names broker, room and account. Its
             password is read from the keyring, unless ``password`` is given.
         durable: the name of a durable queue, which keeps messages while nobody listens. Default: a queue that goes when the
@@ -245,7 +245,7 @@ class Room:
 
         Raises:
             kchat.errors.BrokerError: between here and the room something is wrong. Then nothing stays open.
-            kchat.errors.Closed: another thread has closed it meanwhile.
+            kchat.errors.Closed: it was stopped or closed before it was connected.
         """
         with self._changing:
             if self._state == _OPEN and not self.subscriber.stopped:
@@ -254,7 +254,7 @@ class Room:
             try:
                 self.subscriber.open()
                 self._check_not_closed(closes)
-                self.sender.open()
+                self.sender.open(stopping=lambda: self.subscriber.stopped)
                 self._check_not_closed(closes)
             except BaseException:
                 self._state = _CLOSED
@@ -298,7 +298,8 @@ class Room:
 
         From a durable queue, the message at which the loop is left comes again.
         """
-        self._open_at_first()
+        if not self.stopped:
+            self._open_at_first()
         return iter(self.subscriber)
 
     def receive(self, timeout: float | None = None) -> Message | None:
@@ -313,7 +314,8 @@ class Room:
         Raises:
             kchat.errors.BrokerError: see :meth:`kchat.client.subscriber.Subscriber.receive`.
         """
-        self._open_at_first()
+        if not self.stopped:
+            self._open_at_first()
         return self.subscriber.receive_one(timeout)
 
     def acknowledge(self) -> None:
@@ -323,7 +325,8 @@ class Room:
     def stop(self) -> None:
         """End the receiving loop or wait; returns at once. From any thread or a signal handler.
 
-        The room stays open: one can still send, and what arrives is kept until it is opened again.
+        The room stays open: one can still send, and what arrives is kept until it is opened again. Entering it, now
+        or for the first time, ends with :class:`~kchat.errors.Closed`.
         """
         self.subscriber.stop()
 
@@ -335,7 +338,7 @@ class Room:
         self._close(self.sender.close)
 
     def _close(self, close_sender: Callable[[], object]) -> None:
-        # Before it waits for those who use it: they shall come to an end.
+        # Before waiting for the threads that use it, so that they end.
         self._closes += 1
         self._state = _CLOSED
         self.subscriber.stop()

@@ -8,7 +8,7 @@ again on the next one, under the same ``id``, by which subscribers recognise a r
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from threading import RLock, get_ident
 from time import monotonic
 from types import TracebackType
@@ -30,7 +30,7 @@ WINDOW_BYTES = 4 * 1024 * 1024
 """... and maximum number of bytes of their bodies, or one larger message."""
 
 REJOIN = 15.0
-"""Seconds to wait for listeners to come back to a room that had some. A subscriber tries every 5 s at the least."""
+"""Seconds to wait for subscribers to come back to a room that had some. A subscriber tries every 5 s at the least."""
 
 _LOOK = 0.05
 """Seconds between looks for confirmations while messages come."""
@@ -59,7 +59,7 @@ class Sender:
             after ``reconnect_for`` later on.
         reconnect_for: seconds to keep trying after a connection that worked was lost, default 60: a RabbitMQ takes
             from 5 to 30 to restart.
-        rejoin_for: seconds to wait, after that, for listeners to come back, default 15; 0 for not at all.
+        rejoin_for: seconds to wait, after that, for subscribers to come back, default 15; 0 for not at all.
         blocked_for: seconds to wait while the broker refuses messages (``connection.blocked``), default 30.
         on_event: told what happens to the connection, see :mod:`kchat.events`.
 
@@ -87,12 +87,13 @@ class Sender:
         # Held while the connection or what is in flight is used; never while somebody else's code runs.
         self._in_use = RLock()
         self._closing: set[object] = set()  # one for each thread that wants to close it
+        self._gives_up: Callable[[], bool] = bool  # bool() is False
         self._connection = SenderConnection(
             settings,
             self.username,
             on_event,
             self._in_use,
-            stopping=lambda: bool(self._closing),
+            stopping=lambda: bool(self._closing) or self._gives_up(),
             wait=wait,
             mandatory=mandatory,
             reconnect_for=reconnect_for,
@@ -126,15 +127,22 @@ class Sender:
         """Number of messages that were taken without handing out a receipt: they may or may not have been delivered."""
         return len(self._in_flight) + len(self._settled) + self._given_up
 
-    def open(self) -> None:
+    def open(self, *, stopping: Callable[[], bool] = bool) -> None:
         """Connect, if it is not connected.
+
+        Arguments:
+            stopping: true ends the wait for a broker. Default: only :meth:`close` does.
 
         Raises:
             kchat.errors.BrokerError: see :func:`kchat.client.connection.connect`.
-            kchat.errors.Closed: another thread has closed it meanwhile.
+            kchat.errors.Closed: it was closed or stopped meanwhile.
         """
         with self._in_use:
-            self._connection.start()
+            self._gives_up = stopping
+            try:
+                self._connection.start()
+            finally:
+                self._gives_up = bool
 
     def close(self) -> None:
         """Close the connection; from another thread, after what that one is sending is confirmed.
@@ -216,7 +224,7 @@ class Sender:
         Raises:
             TypeError: an item is neither a text nor a message, or a message was given instead of an iterable.
             RuntimeError: another thread is in the middle of a stream.
-            kchat.errors.NotConfirmed: the connection was lost, or no confirmation came, and it could not be mended.
+            kchat.errors.NotConfirmed: the connection was lost or no confirmation came, and sending again failed.
             kchat.errors.Blocked: the broker takes no messages for longer than ``blocked_for``.
             kchat.errors.BrokerError: the broker refuses.
         """
@@ -314,7 +322,7 @@ class Sender:
     def _until_failure(
         self, messages: Iterable[str | Message | None], failures: list[Exception]
     ) -> Iterator[Message | None]:
-        """The messages, up to where the iterable raises or has something that is none; that goes to ``failures``."""
+        """The messages, until the iterable raises or has an invalid item; that error goes to ``failures``."""
         try:
             for item in messages:
                 if item is None or isinstance(item, Message):

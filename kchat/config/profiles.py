@@ -71,7 +71,7 @@ class Profile:
         keyring: whether the password is in the system's keyring.
         send_only: whether the account may send and nothing else.
         expires: when the account ends, in UNIX seconds; None for never, or not known.
-        tls: what to trust and whom to be.
+        tls: the CAs to trust and the client certificate.
     """
 
     name: str
@@ -107,7 +107,7 @@ class Profile:
         return self.password is not None or re.search(r"://[^/]*:[^/]*@", self.url) is not None
 
     def tls_with(self, typed: TlsOptions | None) -> TlsOptions | None:
-        """What to trust and whom to be: as the profile says, else as it was typed.
+        """The TLS options: the profile's, else those that were typed.
 
         Raises:
             SettingsError: both say something.
@@ -141,7 +141,7 @@ class Profile:
             )
 
     def check_files(self, brokers: Iterable[Broker]) -> None:
-        """Make sure that others can neither change whom this profile trusts, nor read its key.
+        """Make sure that others can neither change what this profile trusts, nor read its key.
 
         Arguments:
             brokers: those of its URL, which may name files too.

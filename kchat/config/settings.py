@@ -119,7 +119,7 @@ class Settings:
             use_profile: where neither an argument nor ``KCHAT_URL`` names a broker, take the profile of ``KCHAT_PROFILE``,
                 else the one in use, as commands do. Default: no.
             profile_password: the password of the profile's account, typed for this connection. Default: the stored one.
-            profile_tls: what to trust and whom to be where the profile says nothing of that, typed for this connection.
+            profile_tls: TLS options typed for this connection, used where the profile has none.
             room: the room's name. Default: the profile's, else ``chat``.
             username: the name in messages. Default: the profile's, else the login name.
             connect_timeout: seconds. Default: the URL's ``connection_timeout``, else 5.

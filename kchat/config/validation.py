@@ -58,7 +58,7 @@ def check_name(name: str, what: str = "username") -> None:
 
 
 def login_name() -> str:
-    """Who is logged in here: the default ``--username``."""
+    """The name of the logged-in user: the default ``--username``."""
     from getpass import getuser
 
     try:

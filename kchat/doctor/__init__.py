@@ -84,7 +84,7 @@ def _run(walk: Walk, checks: Sequence[Check]) -> Iterator[Finding]:
 
 
 def _settings(walk: Walk) -> Outcome:
-    """The settings make sense, and the transport's driver is installed."""
+    """The settings are valid, and the transport's driver is installed."""
     walk.settings.transport.require()
     if walk.broker.encrypted:
         check_files(walk.settings.tls)

@@ -1,4 +1,4 @@
-"""Round trips of a message to oneself: in a room that nobody else is in, or, when asked for, in the room itself."""
+"""Round trips of a message to yourself: in a room of the doctor's, or, with a test message, in the room itself."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _there_and_back(connection: Any, channel: Any, exchange: kombu.Exchange, que
             connection.drain_events(timeout=left)
     if not arrived:
         raise errors.NotConfirmed(
-            f"a message to oneself did not come back within {SECONDS:g} s",
+            f"a message to yourself did not come back within {SECONDS:g} s",
             hint="does a policy drop messages there?",
         )
-    return ok(f"a message to oneself took {(monotonic() - started) * 1000:.1f} ms")
+    return ok(f"a message to yourself took {(monotonic() - started) * 1000:.1f} ms")

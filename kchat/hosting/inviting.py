@@ -11,13 +11,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Any
+from typing import TYPE_CHECKING
 
 from kchat import errors
-from kchat.client.connection import broker_errors, close, connect
+from kchat.client.connection import broker_errors, connect
 from kchat.config.settings import Broker, Settings
 from kchat.hosting.invitation import Invitation
 from kchat.transports.tls import TlsOptions
+
+if TYPE_CHECKING:
+    from kchat.transports.protocols import Channel
 
 
 def guest_brokers(settings: Settings, address: str | None, account: str | None) -> tuple[Broker, ...]:
@@ -165,7 +168,7 @@ class Host:
         return self.settings.room
 
     def declare_room(self) -> None:
-        """Make the room, so that guests, who may not make it, find it there.
+        """Make the room, since guests may not make it.
 
         It is not durable, as the clients of RabbitMQ's tutorial declare it: a restart of the broker deletes it, and any
         account that may make it brings it back by listening or sending.
@@ -185,14 +188,14 @@ class Host:
             pass
 
     @contextmanager
-    def channel(self, doing: str) -> Iterator[Any]:
+    def channel(self, doing: str) -> Iterator[Channel]:
         """A channel for one thing, named by a verb."""
         connection, broker = connect(self.settings, purpose="invite")
         try:
             with broker_errors(broker, doing):
                 yield connection.channel()
         finally:
-            close(connection)
+            broker.transport.close(connection)
 
 
 def try_out(settings: Settings, *, send_only: bool, tell: Callable[[str], None]) -> None:
@@ -210,14 +213,14 @@ def try_out(settings: Settings, *, send_only: bool, tell: Callable[[str], None])
     connection, broker = connect(settings, purpose="join")
     try:
         with broker_errors(broker, guests.trying):
-            guests.try_out(connection.channel(), settings.transport.room(settings.room).exchange, tell)
+            guests.try_out(connection.channel(), settings.transport.room(settings.room), tell)
     except errors.NotFound as error:  # joining would make it where anyone may make rooms
         raise errors.NotFound(
             f"{broker}: there is no room {settings.room!r}",
             hint="its host makes it, by sending a first message",
         ) from error
     finally:
-        close(connection)
+        broker.transport.close(connection)
     if not send_only:
         from kchat.client.subscriber import Subscriber
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from kchat.config.private_files import check_ours_if_there, locked, write_private
 from kchat.config.profiles import TABLE, Profile, Profiles, load, path
@@ -86,8 +85,8 @@ def _changes(old: Profile, new: Invitation) -> dict[str, tuple[str, str]]:
         "may": (may(old.send_only), may(new.send_only)),
         "ends": (when(old.expires), when(new.expires)),
         "certificate": (
-            old.tls.pin or "any that a CA vouches for",
-            new.tls_pin or "any that a CA vouches for",
+            old.tls.pin or "any that a trusted CA signed",
+            new.tls_pin or "any that a trusted CA signed",
         ),
         "CA": (old.tls.ca or "the system's", ca or "the system's"),
         "client certificate": (old.tls.cert or "none", "none"),
@@ -217,8 +216,7 @@ def _forget(old: Profile, keep: Profile | None) -> None:
     if old.tls.ca is None or old.tls.ca in {each.tls.ca for each in load().profiles.values()}:
         return
     ca = Path(old.tls.ca)
-    former = quote(old.name, safe="")[:200]  # what kchat 0.1 called it
-    if ca.parent == path().parent and (_CA_NAME.fullmatch(ca.name) or ca.name == f"{former}.pem"):
+    if ca.parent == path().parent and _CA_NAME.fullmatch(ca.name):
         ca.unlink(missing_ok=True)
 
 

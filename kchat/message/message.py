@@ -132,7 +132,7 @@ class Message(NamedTuple):
             username, text, new_id = map(_without_surrogates, (username, text, new_id))
         if len(body) > LARGEST // 4 and _text_size(body) > LARGEST:
             raise TooLarge(f"a message of {len(body):,} bytes is more than a subscriber reads")
-        # Extra values as a reader will see them: tuples as lists, and shared with nobody.
+        # Extra values as a reader will see them: copies, with lists for tuples.
         kept = _parse(body)[4] if extra else _NOTHING
         return cls(username, text, new_id, moment, kept, body)
 
@@ -172,7 +172,7 @@ class Message(NamedTuple):
 
     @property
     def verified(self) -> bool:
-        """Whether the username is the name of the account that the broker vouches for, so that nobody else can claim it.
+        """Whether the username is the name of the account that the broker verified, so that nobody else can claim it.
 
         Not so for a name that people mistake for another one: :func:`kchat.message.lookalikes.is_own_name`.
         """

@@ -8,6 +8,7 @@ only when it is asked for.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 
 from kchat.errors import SettingsError
@@ -15,6 +16,9 @@ from kchat.plugins import Entry, Registry
 from kchat.transports.base import Capabilities, Transport, without
 
 __all__ = ["TRANSPORTS", "Capabilities", "Transport", "by_scheme", "register", "without"]
+
+
+_KINDS = {"broker": str, "url_form": str, "schemes": Mapping, "capabilities": Capabilities, "note": str}
 
 
 def _not_usable(entry: Entry, found: object) -> str:
@@ -25,6 +29,10 @@ def _not_usable(entry: Entry, found: object) -> str:
         return f"it does not declare {', '.join(missing)}"
     if found.name != entry.name:
         return f"its transport calls itself {found.name!r}"
+    if wrong := [name for name, kind in _KINDS.items() if not isinstance(getattr(found, name), kind)]:
+        return f"its {wrong[0]} is not a {_KINDS[wrong[0]].__name__}"
+    if not found.schemes or not all(isinstance(each, str) for pair in found.schemes.items() for each in pair):
+        return "its schemes are not names with the path of a class each"
     own = {scheme for name in TRANSPORTS.built_in for scheme in TRANSPORTS[name].schemes}
     if taken := sorted(own & set(found.schemes)):
         return f"{taken[0]}:// URLs are kchat's own"

@@ -37,14 +37,14 @@ class RoomSettings(Protocol):
 
     @property
     def tls(self) -> TlsOptions:
-        """What to trust and whom to be, where the connection is encrypted; :func:`kchat.transports.tls.wrap` does it."""
+        """The TLS options, where the connection is encrypted; :func:`kchat.transports.tls.wrap` uses them."""
 
 
 # ---- what a transport gives
 
 
 class Delivery(Protocol):
-    """A message that arrived, as a consumer's callback gets it. Of ``redelivered`` and ``delivery_info`` one will do."""
+    """A message as a consumer's callback gets it. It needs only one of ``redelivered`` and ``delivery_info``."""
 
     @property
     def body(self) -> bytes | str:
@@ -215,7 +215,7 @@ class Waker(Protocol):
 
 
 class Wakes(Protocol):
-    """A Kombu transport whose waits can be ended; where it is none, waits have to be short."""
+    """A Kombu transport whose waits can be ended. Without this, kchat keeps its waits short."""
 
     def waker(self, connection: Any) -> Waker | None:
         """What ends ``drain_events`` of a driver's connection; ``None`` where it has none."""
@@ -247,6 +247,9 @@ class AsksLength(Protocol):
 
 class Beats(Protocol):
     """A driver's connection that sends heartbeats when told, also from another thread that has the connection's lock."""
+
+    heard_at: float
+    """When the broker was last heard, by the monotonic clock."""
 
     def beat(self) -> None:
         """Send a heartbeat if one is due. Raises OSError where the link is dead."""

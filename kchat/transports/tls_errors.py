@@ -1,4 +1,4 @@
-"""What a failed TLS connection means, whoever made it."""
+"""What a failed TLS connection means, with any driver."""
 
 from __future__ import annotations
 

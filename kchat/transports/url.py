@@ -149,7 +149,7 @@ class UrlOptions(NamedTuple):
 
 
 class Parts(NamedTuple):
-    """What names a broker in place of a URL.
+    """The options that name a broker without a URL.
 
     Attributes:
         host: host name or address, or several joined by ``,``, each with its own ``:port`` if need be. Default
@@ -252,7 +252,7 @@ class Urls:
     # ---- brokers without a URL
 
     def from_parts(self, parts: Parts) -> list[Broker]:
-        """The brokers that options in place of a URL name.
+        """The brokers that options name without a URL.
 
         Arguments:
             parts: their values. A project may stand in the environment for good, and so is no error elsewhere.

@@ -1,7 +1,8 @@
 """Ending a wait from another thread or from a signal handler, without looking at a flag again and again.
 
-A pipe is polled beside the connection's socket: one byte in it ends the poll. The Kombu transports of kchat's own have
-``waker(connection)``, which returns an object with the methods of :class:`Waker`.
+A pipe is polled beside the connection's socket: one byte in it ends the poll. It is read by ``readv`` and written by
+``writev``, since eventlet's ``os.read`` waits when the pipe is empty. kchat's Kombu transports have ``waker(connection)``,
+which returns an object with the methods of :class:`Waker`.
 """
 
 from __future__ import annotations
@@ -37,13 +38,13 @@ class Waker:
         """End the wait; returns at once. From any thread or a signal handler, also when it is closed."""
         with self._open, suppress(BlockingIOError):  # a full pipe wakes, too
             if self._writes >= 0:
-                os.write(self._writes, b"\0")
+                os.writev(self._writes, [b"\0"])
 
     def take(self) -> bool:
         """Whether it was woken since it was last asked. Does not wait."""
         woken = False
         with suppress(BlockingIOError):
-            while os.read(self._reads, _BYTES):
+            while os.readv(self._reads, [bytearray(_BYTES)]):
                 woken = True
         return woken
 

@@ -64,7 +64,7 @@ class Daemon:
         """Waits for the process to end and returns its exit code.
 
         Raises:
-            subprocess.TimeoutExpired: not within so many seconds.
+            subprocess.TimeoutExpired: not within that time.
         """
         assert self._process is not None, "never started"
         return self._process.wait(seconds)

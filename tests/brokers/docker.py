@@ -89,7 +89,7 @@ def compose_up(files: Sequence[Path], name_variable: str, variables: Mapping[str
         variables: all others that they ask for.
 
     Raises:
-        NotHere: Docker cannot be used, or an image is neither there nor to be had.
+        NotHere: Docker cannot be used, or an image cannot be found or pulled.
     """
     if reason := why_not():
         raise NotHere(reason)

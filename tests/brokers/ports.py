@@ -7,7 +7,7 @@ import random
 import socket
 
 # Below the range from which the kernel takes the ports of outgoing connections (32768 and up on Linux):
-# a port that a killed broker must get back a moment later is not taken by somebody's connection.
+# a port that a killed broker must get back a moment later is not taken by another connection.
 LOWEST, HIGHEST = 20_000, 32_000
 
 

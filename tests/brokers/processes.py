@@ -119,7 +119,7 @@ class Process:
         return self.raw(stream).decode(errors="replace")
 
     def wait_for_lines(self, count: int, seconds: float = SECONDS) -> list[str]:
-        """Waits for so many whole lines on standard output and returns all that are there.
+        """Waits for a number of whole lines on standard output and returns all that are there.
 
         Raises:
             AssertionError: they did not come in time, or the command ended without them.
@@ -210,7 +210,7 @@ class Process:
         A signal's exit code is minus its number.
 
         Raises:
-            AssertionError: it still runs after so many seconds.
+            AssertionError: it still runs after that time.
         """
         deadline = Deadline(soon(seconds))
         try:

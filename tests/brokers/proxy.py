@@ -86,10 +86,10 @@ class Proxy:
         return self._forwarded[direction]
 
     def wait_for_connections(self, count: int = 1, seconds: float = 10.0) -> None:
-        """Returns when at least so many connections are open.
+        """Returns when at least this number of connections is open.
 
         Raises:
-            TimeoutError: not within so many seconds.
+            TimeoutError: not within that time.
         """
         wait_until(lambda: self.connections >= count, seconds, f"{count} connections through the proxy")
 
@@ -275,6 +275,6 @@ class Proxy:
 
     @staticmethod
     def _abort(sock: socket.socket) -> None:
-        # SO_LINGER with zero seconds makes close() send RST in place of FIN.
+        # SO_LINGER with zero seconds makes close() send RST instead of FIN.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         sock.close()

@@ -107,7 +107,7 @@ def start_rabbitmq(folder: Path) -> Iterator[RabbitMQ]:
 
 
 def start_rabbitmq_cluster(folder: Path, count: int) -> AbstractContextManager[list[RabbitMQ]]:
-    """Gives a cluster of so many nodes, which a test may stop, kill and start one by one."""
+    """Gives a cluster of a number of nodes, which a test may stop, kill and start one by one."""
     return first_that_starts(
         "RabbitMQ",
         docker=lambda: rabbitmq_docker.cluster(folder, count),

@@ -58,7 +58,7 @@ class DockerRabbitMQ(RabbitMQ):
 
 @contextmanager
 def cluster(folder: Path, count: int = 1) -> Iterator[list[RabbitMQ]]:
-    """Gives so many running nodes of one cluster; one is a cluster of one.
+    """Gives a number of running nodes of one cluster; one is a cluster of one.
 
     Raises:
         NotHere: no engine answers, or it has no such image and cannot get it.

@@ -86,7 +86,7 @@ class MachineRabbitMQ(RabbitMQ):
         erlang: shared by the nodes of a cluster.
         password: of the account ``rmq``.
         peer: the node whose cluster to join at the first start. Default none.
-        tls: the folder of its certificates, for TLS in place of plain AMQP. Default none.
+        tls: the folder of its certificates, for TLS instead of plain AMQP. Default none.
     """
 
     def __init__(
@@ -153,7 +153,7 @@ class MachineRabbitMQ(RabbitMQ):
             "RABBITMQ_MNESIA_BASE": str(self._folder / "data"),
             "RABBITMQ_LOG_BASE": str(self._folder / "log"),
             "RABBITMQ_DIST_PORT": str(free_port(HOST)),
-            # The script then becomes the Erlang machine, in place of starting one beside it.
+            # The script then becomes the Erlang machine, instead of starting one beside it.
             "RUNNING_UNDER_SYSTEMD": "true",
         }
 
@@ -200,7 +200,7 @@ class MachineRabbitMQ(RabbitMQ):
 
 @contextmanager
 def cluster(folder: Path, count: int = 1) -> Iterator[list[RabbitMQ]]:
-    """Gives so many running nodes of one cluster; one is a cluster of one.
+    """Gives a number of running nodes of one cluster; one is a cluster of one.
 
     Raises:
         NotHere: RabbitMQ is not installed.

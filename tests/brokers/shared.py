@@ -30,7 +30,7 @@ def _folder() -> Path | None:
 
 
 def join_run() -> None:
-    """Says that this worker is there, until it ends; whoever starts a broker keeps it for that long."""
+    """Says that this worker is there, until it ends; the worker that starts a broker keeps it for that long."""
     folder = _folder()
     if folder is not None:
         folder.mkdir(0o700, exist_ok=True)  # the brokers' passwords are in it

@@ -1,4 +1,4 @@
-"""A server with TLS that is no broker: it shakes hands, and keeps what it is told."""
+"""A server with TLS that is not a broker: it shakes hands, and keeps what it receives."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Authority:
         self._ca.cert_pem.write_to_path(str(self.file))
 
     def context(self, *names: str, starts: int = -1, ends: int = 1) -> ssl.SSLContext:
-        """What a server needs to pose under these names, with a certificate valid from so many days to so many."""
+        """What a server needs to pose under these names, with a certificate valid for these days, counted from today."""
         now = datetime.now(UTC)
         made = self._ca.issue_cert(
             *names, not_before=now + timedelta(days=starts), not_after=now + timedelta(days=ends)
@@ -43,7 +43,7 @@ class TlsServer:
 
     Arguments:
         context: with its certificate; ``None`` for a server without TLS that answers everything with ``answer``.
-        answer: bytes to send to whoever has connected.
+        answer: bytes to send to each client.
     """
 
     def __init__(self, context: ssl.SSLContext | None, answer: bytes = b"") -> None:
@@ -72,7 +72,7 @@ class TlsServer:
         self._listener.close()
 
     def wait_until_ended(self, connections: int = 1) -> None:
-        """Returns when so many connections are over."""
+        """Returns when this number of connections is over."""
         wait_until(lambda: self.ended >= connections, 10, f"{connections} connections to end")
 
     def _run(self) -> None:

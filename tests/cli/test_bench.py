@@ -157,7 +157,7 @@ PROGRAM = """
 import sys
 from kchat.bench import Plan, run
 from kchat.config.settings import Settings
-print(run(Settings.resolve(url=sys.argv[1], environ={}), Plan(messages=20)).received)
+print(run(Settings.resolve(url=sys.argv[1]), Plan(messages=20)).received)
 """
 
 
@@ -193,7 +193,7 @@ def test_a_text_holds_what_was_put_in_and_has_its_size(size: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "hello", "1 2", "1 2 x ...", "a b c d"])
-def test_what_somebody_else_says_does_not_count(text: str) -> None:
+def test_messages_of_others_do_not_count(text: str) -> None:
     assert read_text(text) is None
 
 

@@ -184,7 +184,7 @@ def test_a_subscriber_that_stands_still_does_not_hold_up_the_senders(
     ]
 
 
-def test_what_a_stall_delays_is_late_by_when_it_was_due(
+def test_a_message_delayed_by_a_stall_is_timed_from_when_it_was_due(
     commands: Commands, proxy: Proxy, proxied_url: str
 ) -> None:
     process = commands.kchat("bench", "--url", proxied_url, "--rate", "200", "--messages", "600", "--json")
@@ -330,7 +330,7 @@ def test_a_wrong_password_is_said_in_two_lines(commands: Commands, rabbitmq: Rab
     assert len(said) == 3
 
 
-def test_when_all_is_well_nothing_is_said(commands: Commands, amqp_url: str) -> None:
+def test_a_successful_bench_prints_no_warnings(commands: Commands, amqp_url: str) -> None:
     arguments = ("--messages", "300", "--senders", "2", "--subscribers", "3")
     result = commands.run_kchat("bench", "--url", amqp_url, *arguments, seconds=60)
     assert result.code == 0

@@ -34,7 +34,7 @@ def listening(commands: Commands, *arguments: str) -> Process:
     return process
 
 
-def test_what_is_sent_is_shown_in_every_mode_for_lines(commands: Commands, url: str) -> None:
+def test_sent_messages_are_shown_in_every_mode_for_lines(commands: Commands, url: str) -> None:
     subscribers = {
         mode: listening(commands, "--url", url, "--mode", mode)
         for mode in ("plain", "print", "simple", "json")

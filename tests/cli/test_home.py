@@ -25,7 +25,9 @@ def run(commands: Commands, *arguments: str) -> Result:
     return Result(process.wait(), process.stdout, process.stderr)
 
 
-def test_what_needs_no_home_works_without_one(commands: Commands, amqp_url: str, local_url: str) -> None:
+def test_commands_that_need_no_home_work_without_one(
+    commands: Commands, amqp_url: str, local_url: str
+) -> None:
     for url in (amqp_url, local_url):
         result = run(commands, "send", "--url", url, "hello")
         assert (result.code, result.stdout) == (0, ""), result.stderr
@@ -33,7 +35,7 @@ def test_what_needs_no_home_works_without_one(commands: Commands, amqp_url: str,
     assert not list(commands.home.iterdir())
 
 
-def test_what_needs_a_home_says_so_in_a_line_and_obeys_no_folder_of_its_name(
+def test_commands_that_need_a_home_say_so_in_one_line_and_use_no_other_folder(
     commands: Commands, tmp_path: Path
 ) -> None:
     planted = commands.home / "~" / ".config" / "kchat"

@@ -84,7 +84,7 @@ def test_the_screen_is_as_before_when_it_ends_with_the_last_table_below(
         wait_until(lambda: fits(screen.rows()), 20, screen.text)
         assert screen.modes() == "1 0 0"
         screen.type("C-c")
-    # The prompt from before it began is no sign of its end.
+    # The prompt from before it began does not show that it has ended.
     wait_until(lambda: "Username" in screen.history() and screen.modes() == "0 1 1", 20, screen.text)
     wait_until(lambda: screen.text().rstrip().endswith("$"), 20, screen.text)
     assert screen.modes() == "0 1 1"

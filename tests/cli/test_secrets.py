@@ -138,7 +138,7 @@ def test_an_administrators_password_in_clear_is_known_as_that(url: str, in_clear
     assert Management(url, "rmq", "x").in_clear is in_clear
 
 
-def test_it_is_warned_of_before_the_password_goes_to_another_machine_in_clear(commands: Commands) -> None:
+def test_a_warning_comes_before_the_password_goes_to_another_machine_in_clear(commands: Commands) -> None:
     for words in (
         ["invite", "eve"],
         ["invite", "--list"],

@@ -279,7 +279,7 @@ def test_the_password_can_be_in_the_systems_keyring(host: Host, guests: Commands
     assert password_of(line) not in (guests.home / "secrets").read_text()
 
 
-def test_what_cannot_be_joined_is_not_stored(host: Host, guests: Commands, name: str) -> None:
+def test_an_invitation_that_cannot_be_joined_is_not_stored(host: Host, guests: Commands, name: str) -> None:
     line = host.invite(name)
     assert host.run("revoke", name).code == 0
     middle = len(line) // 2

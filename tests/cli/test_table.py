@@ -61,7 +61,7 @@ def shell(window: NewWindow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     return window(70, 14, "bash --norc")
 
 
-def test_what_is_typed_does_not_get_into_the_table(shell: Window, room: str) -> None:
+def test_typed_text_does_not_get_into_the_table(shell: Window, room: str) -> None:
     table = Table(shell, room, "--last", "2").drawn()
     table.wait_for("second")
     before = shell.rows()
@@ -87,7 +87,7 @@ def test_the_last_table_stays_on_the_screen(shell: Window, room: str) -> None:
 
 
 @pytest.mark.parametrize("end", [("--limit", "2"), ("--idle-timeout", "0.3")], ids=" ".join)
-def test_what_was_acknowledged_can_be_seen_also_when_it_ends_by_itself(
+def test_acknowledged_messages_stay_visible_when_the_table_ends_by_itself(
     shell: Window, commands: Commands, room: str, end: tuple[str, str]
 ) -> None:
     mine = ("subscribe", "-q", "--url", room, "--durable", "mine", "--idle-timeout", "0.5")

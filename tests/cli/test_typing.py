@@ -15,7 +15,7 @@ from tests.window import Window
 ROOT = Path(__file__).parents[2]
 
 
-def test_nothing_is_written_beside_what_is_typed(
+def test_typed_lines_have_no_output_beside_them(
     window: Callable[..., Window], commands: Commands, local_url: str, tmp_path: Path
 ) -> None:
     subscriber = commands.kchat("subscribe", "--url", local_url, "--mode", "json")

@@ -98,7 +98,7 @@ class People:
         self._stack = stack
 
     def listener(self, room: str, *options: str, username: str = "bob") -> Listener:
-        """Returns somebody who is listening.
+        """Returns a subscriber.
 
         Arguments:
             room: the room.
@@ -113,7 +113,7 @@ class People:
         return ObjectListener(subscriber)
 
     def process_listener(self, room: str, *options: str, username: str = "bob") -> ProcessListener:
-        """Returns somebody who is listening in a process of their own."""
+        """Returns a subscriber in a separate process."""
         return ProcessListener(
             self._start("subscribe", room, "--mode", "json", "--username", username, *options)
         )

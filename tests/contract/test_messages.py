@@ -72,7 +72,7 @@ def test_a_message_that_does_not_get_there_is_an_error_and_no_success(
     assert process.lines == []
     assert "Traceback" not in process.stderr
     assert 1 <= len(process.stderr.splitlines()) <= 2
-    # 2 where the URL itself is at fault: a file that is no room.
+    # 2 where the URL itself is at fault: a file that is not a room.
     assert process.wait() in (1, 2)
 
 
@@ -90,7 +90,7 @@ def test_an_empty_body_of_a_foreign_client_is_a_message(people: People, place: P
     assert listener.hear(1) == [Heard(None, "")]
 
 
-# The first assigned character of a plane, or what stands for it; the surrogates are no characters. Two noncharacters too.
+# The first assigned character of a plane, or what stands for it; surrogates are not characters. Two noncharacters too.
 PLANES = ["aé部", "\ue000\uffff", *(chr(plane << 16) + chr(plane << 16 | 0xFFFD) for plane in range(1, 17))]
 
 
@@ -108,7 +108,7 @@ def test_every_plane_of_unicode_arrives_as_it_was(place: Place, room: str) -> No
 
 
 @pytest.mark.promise("any Unicode")
-def test_what_is_typed_in_any_script_is_shown_in_it(people: People, room: str) -> None:
+def test_text_in_any_script_is_shown_as_typed(people: People, room: str) -> None:
     listener = people.listener(room)
     people.say(room, "aé部🚀", username="łukasz")
     assert listener.hear(1) == [Heard("łukasz", "aé部🚀")]
@@ -157,7 +157,7 @@ FOREIGN: dict[bytes, Heard | None] = {
     b"\x1f\x8b\x08\x00": None,
     b"\x1b[31mred\x1b[0m": None,
 }
-"""Bodies, and what they are shown as; ``None`` where the display escapes what is no text."""
+"""Bodies, and what they are shown as; ``None`` where the display escapes what is not text."""
 
 
 @pytest.mark.promise("foreign bodies are messages")

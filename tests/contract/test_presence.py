@@ -30,7 +30,7 @@ def test_a_subscriber_ends_soon(people: People, room: str, can: Can) -> None:
 
 @pytest.mark.promise("leaving and kill -9 leave nothing that grows")
 @pytest.mark.parametrize("end", [Process.interrupt, Process.kill])
-def test_nothing_is_left_of_a_subscriber(
+def test_a_subscriber_leaves_nothing_behind(
     people: People, place: Place, room: str, can: Can, end: Callable[[Process], None]
 ) -> None:
     if not can("processes"):
@@ -84,7 +84,7 @@ def test_a_durable_subscriber_misses_nothing(people: People, place: Place, room:
 
 @pytest.mark.slow
 @pytest.mark.promise("--durable outlives kill -9")
-def test_what_is_sent_after_a_durable_subscriber_was_killed_waits_for_the_next(
+def test_messages_sent_after_a_durable_subscriber_was_killed_wait_for_the_next(
     request: pytest.FixtureRequest, people: People, place: Place, room: str, can: Can
 ) -> None:
     if not can("durable"):

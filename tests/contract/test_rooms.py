@@ -91,7 +91,7 @@ def test_a_name_that_cannot_be_is_refused_before_anything_is_contacted(place: Pl
 
 
 @pytest.mark.promise("rooms do not leak into each other")
-def test_what_is_said_in_one_room_is_not_heard_in_another(people: People, room: str) -> None:
+def test_messages_of_one_room_do_not_reach_another(people: People, room: str) -> None:
     here, there = f"{room} here", f"{room} here too"
     listeners = {name: people.listener(name) for name in (here, there)}
     people.say(here, "in here", END)
@@ -134,7 +134,7 @@ def test_a_sender_learns_whether_anybody_was_listening_where_the_broker_tells(
 
 @pytest.mark.promise("says whether anybody listened")
 @pytest.mark.parametrize("message_id", ["the same", None])
-def test_it_learns_that_of_each_message_also_where_they_share_an_id(
+def test_a_sender_learns_for_each_message_whether_anybody_listened_also_with_a_shared_id(
     place: Place, room: str, message_id: str | None
 ) -> None:
     body = Message.compose("ada", "hello", id="the same").body

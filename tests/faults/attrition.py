@@ -58,7 +58,7 @@ VICTIMS: dict[str, list[Kind]] = {
     "subscribers": [TracedSender, TracedSender],
     "mixed": [TracedSender, CommandSender],
 }
-"""Who is killed, and the senders at work meanwhile. Subscribers are killed in two of the four."""
+"""The processes to kill, and the senders at work meanwhile. Subscribers are killed in two of the four."""
 
 
 @dataclass
@@ -354,7 +354,7 @@ class Attrition:
 
 
 def _part(total: int, number: int, parts: int) -> int:
-    """The size of one of so many nearly equal parts."""
+    """The size of one of several nearly equal parts."""
     return total * (number + 1) // parts - total * number // parts
 
 

@@ -28,7 +28,7 @@ class Patience(NamedTuple):
 
 
 USUAL = Patience(10.0, 10.0, 10.0)
-"""Where no link is cut: a busy machine is no fault."""
+"""Where no link is cut: a busy machine is not a fault."""
 
 HURRIED = Patience(2.0, 1.0, 2.0)
 """Where links are cut: shorter than the silence, so that both ends notice."""

@@ -138,7 +138,7 @@ class Listening(_Running):
         return [message.text or "" for message in list(self.messages)]
 
     def wait_for_count(self, count: int, seconds: float) -> float:
-        """Waits for so many messages; returns the time when they were there."""
+        """Waits for a number of messages; returns the time when they were there."""
         self._wait(lambda: len(self.messages) >= count, seconds, f"{count} messages")
         return monotonic()
 
@@ -182,7 +182,7 @@ class Sending(_Running):
         self.ended_at = monotonic()
 
     def wait_for_count(self, count: int, seconds: float) -> float:
-        """Waits for so many receipts; returns the time when they were there."""
+        """Waits for a number of receipts; returns the time when they were there."""
         self._wait(lambda: len(self.receipts) >= count, seconds, f"{count} receipts")
         return monotonic()
 

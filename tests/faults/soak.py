@@ -231,7 +231,7 @@ class Soak:
 
 
 def until(look: Callable[[], object], seconds: float, *, raises: bool = True) -> None:
-    """Waits until something is true, for so many seconds."""
+    """Waits until something is true, up to a number of seconds."""
     deadline = time.monotonic() + seconds
     while not look():
         if time.monotonic() > deadline:

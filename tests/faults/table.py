@@ -17,7 +17,7 @@ class Row:
         fault: what was broken.
         who: ``sender``, ``subscriber``, ...
         on: the transport.
-        noticed: seconds until it was noticed, None where that is no matter of time.
+        noticed: seconds until it was noticed, None where that does not depend on time.
         back: seconds from the end of the fault until all was well again.
         lost: messages.
         note: what else was seen.

@@ -1,4 +1,4 @@
-"""A cluster of two: whoever was on the node that dies goes on with the other one."""
+"""A cluster of two: clients of the node that dies continue on the other one."""
 
 from __future__ import annotations
 

@@ -70,12 +70,12 @@ def test_a_message_that_is_too_large_is_told_before_anything_is_sent(settings: S
         sender.send("x" * (17 << 20))
 
 
-def test_what_does_not_answer_is_unreachable(settings: Settings) -> None:
+def test_a_broker_that_does_not_answer_is_unreachable(settings: Settings) -> None:
     with pytest.raises(Unreachable):
         Sender(Settings.resolve(url=f"amqp://127.0.0.1:{free_port()}/"), "ada").send("hello")
 
 
-def test_what_answers_no_is_refused(rabbitmq: RabbitMQ, vhost: str) -> None:
+def test_a_broker_that_says_no_has_refused(rabbitmq: RabbitMQ, vhost: str) -> None:
     with pytest.raises(NotAuthorised):
         Subscriber(Settings.resolve(url=rabbitmq.url_for(vhost, password="wrong")), "bob").open()
     with pytest.raises(NotFound):

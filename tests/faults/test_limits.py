@@ -1,4 +1,4 @@
-"""Limits of the broker: who was there before comes back when there is room again, who is new is told which limit it is."""
+"""Limits of the broker: a former client comes back when there is room again, a new one is told which limit it met."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_a_stream_goes_on_when_a_connection_limit_lets_it(
 @pytest.mark.parametrize(
     "command", [["send", "hello"], ["subscribe", "--limit", "1"]], ids=lambda words: words[0]
 )
-def test_who_is_new_is_told_which_limit_it_is_and_who_waits_gets_in(
+def test_a_first_connection_is_told_the_limit_and_a_waiting_one_gets_in(
     commands: Commands, rabbitmq: RabbitMQ, vhost: str, limit: Limit, command: list[str]
 ) -> None:
     url = rabbitmq.url_for(vhost)

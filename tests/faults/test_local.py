@@ -30,7 +30,7 @@ def settings(path: Path) -> Settings:
 
 
 def limited(size: int, *arguments: str) -> list[str]:
-    """A kchat command whose files cannot grow beyond so many bytes: to SQLite, a full disk."""
+    """A kchat command whose files cannot grow beyond a number of bytes: to SQLite, a full disk."""
     script = (
         "import resource, runpy, signal, sys\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
@@ -65,7 +65,7 @@ def test_a_full_disk_is_told_and_nothing_is_half_written(
     assert "free some space" in sender.stderr
     confirmed = int(sender.stderr.split(" sent to ")[0].splitlines()[-1].replace(",", ""))
     assert 0 < confirmed < 2000
-    # Whoever has more room goes on, and everybody has all that was confirmed.
+    # A process with more room continues, and every subscriber has all confirmed messages.
     with Sender(settings, "ada") as unlimited:
         unlimited.send("afterwards")
     subscriber.wait_for("afterwards", "stdout")
@@ -127,7 +127,7 @@ def test_a_file_that_is_gone_is_noticed_and_the_room_begun_again(
 def test_a_deleted_file_ends_neither_a_subscriber_nor_a_sender(
     path: Path, settings: Settings, measured: Measured
 ) -> None:
-    """The log stays there, as after ``rm room.db``; whoever comes first makes the file again."""
+    """The log stays there, as after ``rm room.db``; the first newcomer makes the file again."""
     for number in range(6):
         with Listening(settings) as listening, Sender(settings, "ada") as sender:
             sender.send("before")
@@ -154,7 +154,7 @@ def test_a_file_that_is_no_room_is_a_clear_error(
         assert "not an SQLite file" in result.stderr
         assert len(result.stderr.splitlines()) <= 2
     assert path.read_bytes().startswith(b"this is somebody's diary")
-    measured("file is no room", "both", on="local", note="clear error, file untouched")
+    measured("file is not a room", "both", on="local", note="clear error, file untouched")
 
 
 def test_a_sender_that_is_killed_in_mid_stream_leaves_what_it_said_it_sent(

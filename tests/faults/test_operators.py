@@ -140,7 +140,7 @@ def test_a_subscribers_own_queue_that_is_deleted_is_replaced(
     settings = Settings.resolve(url=own_rabbitmq.url, room=room)
     with Listening(settings) as listening:
         queue = listening.subscriber.queue_name
-        # Exclusive queues are locked for the dashboard, but not for who has a shell there.
+        # Exclusive queues are locked for the dashboard, but not for a user with a shell there.
         own_rabbitmq.ctl("delete_queue", queue)
         deleted_at = monotonic()
         noticed = listening.wait_for(events.Disconnected, 10).at
@@ -178,7 +178,7 @@ def test_a_connection_that_an_operator_closes_is_made_again(
 
 
 @pytest.mark.parametrize("taken", ["password", "rights", "account"])
-def test_who_is_let_in_no_more_is_told_so_and_does_not_try_for_ever(
+def test_a_deleted_account_is_told_so_and_does_not_try_for_ever(
     rabbitmq: RabbitMQ,
     vhost: str,
     room: str,

@@ -67,7 +67,7 @@ def test_a_password_on_the_command_line_is_not_in_the_process_title(
     assert clean(title(process))
 
 
-def test_it_is_in_no_event_of_a_link_that_comes_and_goes(
+def test_no_event_of_a_flapping_link_shows_the_password(
     commands: Commands,
     rabbitmq: RabbitMQ,
     account_url: Callable[[int], str],
@@ -105,7 +105,7 @@ def test_it_is_in_no_event_of_a_link_that_comes_and_goes(
     ],
 )
 @pytest.mark.parametrize("debug", [[], ["--debug"]])
-def test_it_is_in_no_error(commands: Commands, url: str, debug: list[str]) -> None:
+def test_no_error_shows_the_password(commands: Commands, url: str, debug: list[str]) -> None:
     given = url.format(quote(PASSWORD, safe=""), quote(PASSWORD, safe=""))
     for command in (["send", "hello"], ["subscribe"]):
         result = commands.run_kchat(*debug, *command, "--url", given)
@@ -114,7 +114,7 @@ def test_it_is_in_no_error(commands: Commands, url: str, debug: list[str]) -> No
         assert clean(result.stderr), result.stderr
 
 
-def test_a_refused_login_on_redis_does_not_show_it(commands: Commands, own_redis: Redis) -> None:
+def test_a_refused_login_on_redis_does_not_show_the_password(commands: Commands, own_redis: Redis) -> None:
     own_redis.command("CONFIG", "SET", "requirepass", "another")
     url = f"redis://:{quote(PASSWORD, safe='')}@{own_redis.host}:{own_redis.port}/0"
     for debug in ([], ["--debug"]):
@@ -124,7 +124,7 @@ def test_a_refused_login_on_redis_does_not_show_it(commands: Commands, own_redis
         assert clean(result.stderr)
 
 
-def test_it_is_not_in_the_repr_of_anything_public(
+def test_no_public_object_shows_the_password_in_its_repr(
     rabbitmq: RabbitMQ, account_url: Callable[[int], str]
 ) -> None:
     settings = Settings.resolve(url=account_url(rabbitmq.port))
@@ -134,7 +134,7 @@ def test_it_is_not_in_the_repr_of_anything_public(
         assert all(clean(repr(each)) and clean(str(each)) for each in shown)
 
 
-def test_it_is_not_in_the_dashboard(
+def test_the_dashboard_does_not_show_the_password(
     rabbitmq: RabbitMQ, vhost: str, account_url: Callable[[int], str]
 ) -> None:
     settings = Settings.resolve(url=account_url(rabbitmq.port))

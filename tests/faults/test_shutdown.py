@@ -286,7 +286,7 @@ def test_a_stream_that_is_interrupted_on_a_silent_link_says_what_is_not_known(
     measured(f"{end.__name__} on a silent link", "kchat send -", noticed=took)
 
 
-def test_what_is_interrupted_before_its_confirmation_may_have_arrived_and_that_is_said(
+def test_an_interrupted_send_says_that_the_message_may_have_been_delivered(
     commands: Commands, link: Proxy, url: str, rabbitmq: RabbitMQ, vhost: str, measured: Measured
 ) -> None:
     with Listening(Settings.resolve(url=rabbitmq.url_for(vhost))) as listening:
@@ -308,7 +308,7 @@ def test_what_is_interrupted_before_its_confirmation_may_have_arrived_and_that_i
     measured("interrupt before the confirm", "kchat send -", noticed=took, note="1 sent, 1 not confirmed")
 
 
-def test_what_was_received_and_not_acknowledged_is_the_brokers(rabbitmq: RabbitMQ, vhost: str) -> None:
+def test_unacknowledged_messages_stay_with_the_broker(rabbitmq: RabbitMQ, vhost: str) -> None:
     settings = Settings.resolve(url=rabbitmq.url_for(vhost))
     with Subscriber(settings, "bob", durable="archive") as subscriber, Sender(settings, "ada") as sender:
         sender.send("shown to nobody")

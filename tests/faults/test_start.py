@@ -66,7 +66,7 @@ def test_five_seconds_is_the_patience_unless_told_otherwise(
     assert 5 <= monotonic() - began < soon(6.5)
 
 
-def test_who_waits_is_told_of_each_try_with_pauses_that_grow_and_differ(
+def test_a_waiting_client_reports_each_attempt_with_growing_jittered_pauses(
     commands: Commands, link: Proxy, url: str, measured: Measured
 ) -> None:
     link.refuse()
@@ -124,7 +124,7 @@ def test_waiting_ends_by_a_signal(
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_who_waits_does_not_wait_for_what_waiting_does_not_mend(
+def test_a_waiting_client_gives_up_where_waiting_does_not_help(
     commands: Commands, rabbitmq: RabbitMQ, vhost: str, command: list[str]
 ) -> None:
     wrong = rabbitmq.url_for(vhost, password="wrong")

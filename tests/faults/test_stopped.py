@@ -71,12 +71,12 @@ def test_a_stopped_subscriber_costs_the_broker_no_more_than_its_queues_limit(
 
 
 def texts(count: int) -> Iterator[str]:
-    """So many texts."""
+    """Distinct texts."""
     return (f"message {number}" for number in range(count))
 
 
 def send(url: str, room: str, count: int) -> float:
-    """Sends so many messages; returns how many a second."""
+    """Sends the messages; returns the rate, in messages/s."""
     began = monotonic()
     with Sender(Settings.resolve(url=url, room=room), "ada") as sender:
         for _ in sender.send_many(texts(count)):

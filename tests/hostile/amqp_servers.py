@@ -123,7 +123,7 @@ def at(stage: str, act: Callable[[Peer, bytes], None], first: bytes | None = Non
 
 
 def instead(data: bytes, *, close: bool = True) -> Callable[[Peer, bytes], None]:
-    """Send this in place of a reply, and hang up."""
+    """Send this instead of a reply, and hang up."""
 
     def act(peer: Peer, _reply: bytes) -> None:
         peer.send(data)
@@ -206,7 +206,7 @@ _NESTED = b"A" + struct.pack(">I", 40_000)
 _TABLES: dict[str, bytes] = {
     "a table of unknown types": b"\x01aZ\x00",
     "a table longer than the frame": b"\x01aS\xff\xff\xff\xff",
-    "a time that is none": b"\x01aT" + b"\xff" * 8,
+    "an invalid time": b"\x01aT" + b"\xff" * 8,
     "a decimal by 10^255": b"\x01aD\xff\x00\x00\x00\x01",
     "nested arrays": b"\x01a" + _NESTED * 20_000,
     "capabilities that are a number": b"\x0ccapabilitiesI\x00\x00\x00\x01",
@@ -229,8 +229,8 @@ ALONE: dict[str, Script] = {
     "a Redis server": lambda peer: peer.send(b"-ERR unknown command\r\n"),
     **{f"start: {name}": at("start", instead(_raw_start(table))) for name, table in _TABLES.items()},
     "start: no mechanism of ours": at("start", _then_hold(lambda _: start(mechanisms=b"GSSAPI X"))),
-    "start: mechanisms that are no text": at("start", _then_hold(lambda _: start(mechanisms=b"\xff\xfe"))),
-    "start: locales that are no text": at("start", _then_hold(lambda _: start(locales=b"\xff\xfe"))),
+    "start: mechanisms that are not text": at("start", _then_hold(lambda _: start(mechanisms=b"\xff\xfe"))),
+    "start: locales that are not text": at("start", _then_hold(lambda _: start(locales=b"\xff\xfe"))),
     "start: again and again": at("start", lambda peer, reply: peer.repeat(reply)),
     "start: a flood of it": at("start", lambda peer, reply: peer.flood(reply)),
     "tune: frames of 0xFFFFFFFF": at("tune", instead(tune(size=0xFFFFFFFF), close=False)),
@@ -264,7 +264,7 @@ ALONE: dict[str, Script] = {
     ),
     "consume-ok: the channel closed": at("consume-ok", _after(closed(406, "PRECONDITION_FAILED - no", 1))),
     "consume-ok: the connection closed": at("consume-ok", _after(closed(320, "CONNECTION_FORCED - bye"))),
-    "ack: a tag that is none of ours, again and again": at(
+    "ack: an unknown tag, again and again": at(
         "ack", lambda peer, _: peer.repeat(method(spec.Basic.Ack, "Lb", 99, False, channel=1))
     ),
     "ack: a flood of stray ones": at(

@@ -52,7 +52,7 @@ class Peer:
                 raise Gone from None
 
     def read(self, count: int) -> bytes:
-        """So many bytes. Raises Gone as above."""
+        """That number of bytes. Raises Gone as above."""
         while len(self._came) < count:
             self._came += self._receive()
         read, self._came = self._came[:count], self._came[count:]

@@ -173,7 +173,7 @@ def hostile(folder: Path) -> dict[str, str]:
         "a pin without TLS": to(HERE, (PIN, b"a" * 32)),
         "a pin for a file": without_account(f"local://{folder}/room.db", (PIN, b"a" * 32)),
         "a CA without TLS": to(HERE, (CA, der)),
-        "a CA that is none": to("amqps://eve@127.0.0.1:1/", (CA, b"not a certificate")),
+        "an invalid CA": to("amqps://eve@127.0.0.1:1/", (CA, b"not a certificate")),
         "a CA and something behind it": to("amqps://eve@127.0.0.1:1/", (CA, der + b"x")),
         "a flag with a value": to(HERE, (SEND_ONLY, "0")),
         "a time of three bytes": to(HERE, (EXPIRES, b"abc")),
@@ -210,7 +210,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_what_could_harm_is_refused_in_a_line_or_two_and_leaves_nothing(
+def test_a_harmful_invitation_is_refused_in_two_lines_and_leaves_nothing(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "place"
@@ -277,7 +277,7 @@ def test_urls_that_could_harm_are_refused_as_well(
     assert list(home.rglob("*")) == []
 
 
-def test_nothing_in_a_room_s_name_looks_like_a_line_of_its_own(
+def test_no_part_of_a_rooms_name_looks_like_a_separate_line(
     home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     forged = "  account        bob, with its password"
@@ -330,7 +330,7 @@ def joins(
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), screen.decode()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="a terminal of one's own")
+@pytest.mark.skipif(sys.platform != "linux", reason="a new terminal")
 def test_joining_asks_at_the_terminal_and_only_yes_is_yes(home: Path, commands: Commands) -> None:
     file = home / "room.db"
     assert commands.run_kchat("send", "--url", f"local://{file}", "first").code == 0
@@ -376,7 +376,7 @@ def test_eight_that_join_at_once_keep_eight_profiles(commands: Commands, tmp_pat
 def test_the_administrators_account_is_not_tried_where_a_stranger_invited_to(
     home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """As an older kchat stored such an invitation."""
+    """As somebody may store such an invitation by hand."""
     folder = home / "kchat"
     folder.mkdir()
     folder.joinpath("profiles.toml").write_text('use = "x"\n[profile.x]\nurl = "amqp://127.0.0.1:1/"\n')

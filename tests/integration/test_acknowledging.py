@@ -1,11 +1,12 @@
-"""What a subscriber acknowledges, and when: seen by what a lasting queue gives to whoever comes next."""
+"""What a subscriber acknowledges, and when: seen by what a durable queue delivers to the next one."""
 
 from __future__ import annotations
 
 import pytest
 
 from kchat import Closed, Sender, Settings, Subscriber
-from kchat.client.subscriber import BATCH, LARGE
+from kchat.client.acknowledgements import BATCH
+from kchat.client.subscriber import LARGE
 from kchat.client.subscriber_connection import SubscriberConnection
 from kchat.display.loop import listen
 from kchat.message import Message
@@ -39,7 +40,7 @@ def archive(settings: Settings, prefetch: int = 500) -> Subscriber:
 
 
 def fill(settings: Settings, count: int) -> list[str]:
-    """Make the lasting queue, and leave so many messages in it."""
+    """Make the durable queue, and leave a number of messages in it."""
     archive(settings).__enter__().close()
     texts = [str(number) for number in range(count)]
     with Sender(settings, "ada") as sender:
@@ -48,7 +49,7 @@ def fill(settings: Settings, count: int) -> list[str]:
 
 
 def some(subscriber: Subscriber, count: int) -> list[str]:
-    """Receive so many messages."""
+    """Receive a number of messages."""
     texts: list[str] = []
     deadline = Deadline(soon(20))
     while len(texts) < count:
@@ -93,7 +94,7 @@ def test_a_repeat_behind_what_is_being_worked_on_waits_for_that(settings: Settin
     assert "hello" in left(settings)
 
 
-def test_who_leaves_the_loop_gets_the_message_again_that_it_left_at(settings: Settings) -> None:
+def test_a_program_that_leaves_the_loop_gets_its_last_message_again(settings: Settings) -> None:
     texts = fill(settings, 5)
     with archive(settings) as subscriber:
         for message in subscriber:
@@ -138,7 +139,7 @@ def test_a_position_on_a_lost_connection_acknowledges_nothing_on_the_next_one(se
     assert "1" in left(settings)
 
 
-def test_what_is_done_with_is_acknowledged_when_a_subscriber_is_closed(settings: Settings) -> None:
+def test_finished_messages_are_acknowledged_when_a_subscriber_is_closed(settings: Settings) -> None:
     texts = fill(settings, 5)
     with archive(settings) as subscriber:
         for text in texts:
@@ -182,7 +183,7 @@ class Late(Quiet):
 
 
 @pytest.mark.parametrize("limit", [3, 1000])
-def test_what_a_display_has_not_brought_out_is_not_acknowledged(
+def test_messages_that_a_display_has_not_written_are_not_acknowledged(
     settings: Settings, acknowledged: list[object], limit: int
 ) -> None:
     fill(settings, 3)
@@ -195,7 +196,7 @@ def test_what_a_display_has_not_brought_out_is_not_acknowledged(
 
 
 @pytest.mark.parametrize("prefetch", [1, 7, 500])
-def test_nobody_waits_for_messages_that_the_broker_holds_back_for_want_of_acknowledgements(
+def test_a_loop_acknowledges_before_the_broker_holds_messages_back(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, prefetch: int
 ) -> None:
     count = 300

@@ -47,7 +47,7 @@ def in_threads(*work: Callable[[], None]) -> None:
 
 
 def received(subscriber: Subscriber, count: int) -> Counter[str]:
-    """The texts of so many messages, and how often each came."""
+    """The texts of the next messages, and how often each came."""
     texts: Counter[str] = Counter()
     ends = monotonic() + SECONDS
     while texts.total() < count and monotonic() < ends:

@@ -1,4 +1,4 @@
-"""What the benchmarks make of figures. The figures themselves are no test's business: `nox -s bench` has them."""
+"""What the benchmarks make of figures. The figures themselves come from `nox -s bench`."""
 
 from __future__ import annotations
 

@@ -10,8 +10,8 @@ import kombu
 import pytest
 
 import kchat
-from kchat.client import connection
 from kchat.config import profiles
+from kchat.transports import Transport
 
 URL = "amqp://rmq:secret@broker.example/"
 
@@ -75,7 +75,7 @@ def test_a_profile_is_read_when_it_is_named() -> None:
     assert (room.name, room.username, room.settings.broker.password) == ("tea", "me", "typed")
 
 
-def test_what_would_be_ignored_is_refused() -> None:
+def test_arguments_that_would_be_ignored_are_refused() -> None:
     refused: dict[str, Callable[[], object]] = {
         "local, account": lambda: kchat.connect("local://", account="rmq"),
         "local, password": lambda: kchat.connect(password="secret"),
@@ -123,4 +123,4 @@ def test_a_room_that_is_not_entered_costs_no_connection_and_no_thread() -> None:
 
 def test_dropping_a_connection_that_was_never_made_imports_no_driver() -> None:
     """Interrupted in that import, `kchat send` imported it again to drop the connection, and ended with a NameError."""
-    connection.drop(kombu.Connection(transport="not_installed:Transport"))
+    Transport().drop(kombu.Connection(transport="not_installed:Transport"))

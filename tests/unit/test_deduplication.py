@@ -13,12 +13,12 @@ def test_a_body_that_comes_again_is_a_repeat() -> None:
     assert not repeats.has(Message.compose("ada", "hello"))
 
 
-def test_who_sends_no_id_may_say_a_thing_twice() -> None:
+def test_messages_without_an_id_are_never_duplicates() -> None:
     repeats, message = Deduplicator(), Message.from_body(b'{"username":"ada","message":"hello"}')
     assert [repeats.has(message), repeats.has(message)] == [False, False]
 
 
-def test_as_many_are_remembered_as_it_says_and_no_more_than_twice_as_many() -> None:
+def test_the_window_is_at_least_its_size_and_at_most_twice_that() -> None:
     repeats = Deduplicator()
     messages = [Message.compose("ada", str(number)) for number in range(2 * REMEMBERED + 1)]
     for number, message in enumerate(messages):

@@ -257,7 +257,7 @@ def test_a_byte_now_and_then_does_not_put_off_the_deadline(ends: Ends) -> None:
     assert monotonic() - began < soon(3)
 
 
-def test_what_py_amqp_has_read_already_comes_first(ends: Ends) -> None:
+def test_bytes_that_py_amqp_has_read_already_come_first(ends: Ends) -> None:
     data = frame(b"start")
     ends.broker.sendall(data)
     with ends.transport.having_timeout(5):
@@ -313,7 +313,7 @@ class Connection:
         self.came.append(b"py-amqp")
 
 
-def test_what_has_arrived_is_dispatched_at_once_and_no_more_is_waited_for(ends: Ends) -> None:
+def test_frames_that_have_arrived_are_dispatched_without_waiting_for_more(ends: Ends) -> None:
     connection = Connection(ends.transport)
     ends.broker.sendall(frame(b"1") + frame(b"2") + frame(b"3") + frame(b"4")[:5])
     drain_arrived(connection, 5)
@@ -351,7 +351,7 @@ def test_a_flood_is_interrupted_so_that_somebody_can_look(ends: Ends) -> None:
     assert before < len(connection.came) <= many
 
 
-def test_what_one_event_raises_leaves_the_next_to_be_read(ends: Ends) -> None:
+def test_an_error_in_one_event_leaves_the_next_to_be_read(ends: Ends) -> None:
     class Failing(Connection):
         def on_inbound_frame(self, frame: tuple[int, int, bytes]) -> bool:
             super().on_inbound_frame(frame)

@@ -21,7 +21,7 @@ def missing(*places: int) -> int:
     return gaps.missing
 
 
-def test_what_is_skipped_is_missing_and_nothing_else_is() -> None:
+def test_skipped_numbers_and_no_others_are_missing() -> None:
     assert missing(1, 2, 3) == 0
     assert missing(7, 8) == 0  # it spoke before
     assert missing(1, 5, 6, 10) == 3 + 3
@@ -92,7 +92,7 @@ def test_one_that_was_dead_lettered_does_not_count() -> None:
 
 
 def test_a_full_queue_that_no_new_sender_follows_is_not_told_of() -> None:
-    """A sender that was heard before, from its middle on, is no sign that the queue has dropped something since."""
+    """A sender that was heard before, from its middle on, does not show that the queue has dropped messages since."""
     told: list[events.Dropped] = []
     drops = Drops(10, told.append)
     drops.gaps.note(Number("heard", 5), None)

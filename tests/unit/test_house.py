@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+import kchat
 from kchat.transports import TRANSPORTS
 from tests.unit.sources import trees
 
@@ -113,6 +114,22 @@ def test_transports_import_each_other_only_where_they_share_something() -> None:
         and other.split(".")[2] != module.split(".")[2]
     ]
     assert crossing == []
+
+
+def test_nothing_outside_the_transports_imports_one_of_them() -> None:
+    """What others need of a transport is in the port: `kchat/transports/*.py`."""
+    ones = {name for name, path in MODULES.items() if name.count(".") == 2 and path.name == "__init__.py"}
+    ones = {name for name in ones if name.startswith("kchat.transports.")} | {"kchat.transports.memory"}
+    assert ones == {f"kchat.transports.{name}" for name in TRANSPORTS}
+    imported = [
+        f"{module}:{line} imports {other}"
+        for module in MODULES
+        if module == "kchat" or room_of(module) != "transports"
+        for line, other in imports(module)
+        if other in ones or other.rpartition(".")[0] in ones
+    ]
+    assert imported == []
+    assert not [home for home in kchat._HOMES if home in ones or home.rpartition(".")[0] in ones]
 
 
 def is_transport_name(node: ast.AST | None) -> bool:

@@ -39,7 +39,7 @@ LINE = an_invitation(room="lunch", tls_pin=PIN, expires=1_900_000_000).encode()
         ("redis://ada@h:6379/3", {"username": "Ada Lovelace"}),
     ],
 )
-def test_what_went_in_comes_out(url: str, more: dict[str, object]) -> None:
+def test_an_invitation_decodes_to_what_was_encoded(url: str, more: dict[str, object]) -> None:
     invitation = an_invitation(url, **more)
     again = Invitation.decode(invitation.encode())
     assert again == invitation
@@ -58,7 +58,7 @@ def test_certificates_come_out_as_they_went_in() -> None:
     assert again.tls_ca.split() == pem.split()
 
 
-def test_it_is_short_and_nothing_in_it_needs_quoting() -> None:
+def test_an_invitation_is_short_and_needs_no_quoting() -> None:
     assert re.fullmatch(r"kchat://1\.[A-Za-z0-9_-]+", LINE)
     assert len(LINE) < 200
 
@@ -82,7 +82,7 @@ def test_the_password_is_shown_nowhere() -> None:
         LINE.replace("kchat://", "KCHAT://"),
     ],
 )
-def test_it_survives_mail_and_chat(pasted: str) -> None:
+def test_an_invitation_survives_mail_and_chat(pasted: str) -> None:
     assert Invitation.decode(pasted).password == SECRET
 
 
@@ -136,7 +136,7 @@ def test_no_row_with_a_right_checksum_makes_decoding_raise_anything_else(row: by
         ("kchat://1." + "A" * LONGEST, "damaged"),
     ],
 )
-def test_what_is_no_invitation_is_said_without_quoting_it(text: str, word: str) -> None:
+def test_an_error_about_an_invalid_invitation_does_not_quote_it(text: str, word: str) -> None:
     with pytest.raises(SettingsError, match=word) as caught:
         Invitation.decode(text)
     assert SECRET not in str(caught.value) + caught.value.hint

@@ -53,7 +53,7 @@ def test_an_invitation_is_masked() -> None:
     assert mask(f"{wrapped} is not one") == "kchat://1.*** is not one"
 
 
-def test_what_has_no_password_stays_as_it_is() -> None:
+def test_text_without_a_password_stays_unchanged() -> None:
     for text in (
         "chat at amqp://rmq:***@localhost:5672/",
         "amqp://localhost:5672/: refused, ask ada@home",

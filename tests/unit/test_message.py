@@ -56,7 +56,7 @@ def test_a_message_gets_an_id_and_a_time() -> None:
 
 
 @given(TEXT, TEXT, st.dictionaries(KEYS, JSON, max_size=3))
-def test_what_is_composed_is_read_as_it_was(username: str, message: str, extra: dict[str, Any]) -> None:
+def test_a_composed_message_is_read_unchanged(username: str, message: str, extra: dict[str, Any]) -> None:
     sent = Message.compose(username, message, extra=extra)
     assert Message.decode(sent.body) == sent
     assert (sent.username, sent.text, dict(sent.extra)) == (username, message, extra)
@@ -106,9 +106,7 @@ def test_a_username_and_a_message_are_strings(arguments: tuple[Any, Any]) -> Non
         ({"extra": {"x": json.loads("[" * 200 + "]" * 200)}}, ValueError),
     ],
 )
-def test_what_nobody_could_read_is_refused_by_the_sender(
-    more: dict[str, Any], error: type[Exception]
-) -> None:
+def test_an_unreadable_message_is_refused_by_the_sender(more: dict[str, Any], error: type[Exception]) -> None:
     with pytest.raises(error):
         Message.compose("ada", "hello", **more)
 
@@ -146,7 +144,7 @@ def test_messages_compare_hash_copy_and_travel_between_processes() -> None:
     assert "body" not in repr(message)
 
 
-def test_what_the_sender_keeps_of_extra_does_not_change_the_message() -> None:
+def test_changing_extra_afterwards_does_not_change_the_message() -> None:
     mine = {"list": [1], "tuple": (1, 2)}
     message = Message.compose("ada", "hello", extra=mine)
     mine["list"].append(2)  # type: ignore[attr-defined]  # a list, as written above
@@ -156,7 +154,7 @@ def test_what_the_sender_keeps_of_extra_does_not_change_the_message() -> None:
 # Reading.
 
 
-def test_what_tutorial_clients_send_is_a_message() -> None:
+def test_bodies_of_tutorial_clients_are_messages() -> None:
     for body in (
         b'{"username": "ada", "message": "hello"}',
         b' \r\n{ "message":"hello","username":"ada" }\n',
@@ -205,7 +203,7 @@ def test_a_time_from_the_broker_stands_in_for_one_from_the_sender() -> None:
     assert Message.from_body(later.body, sent_at=NOON).sent_at == later.sent_at
 
 
-def test_what_the_broker_says_comes_along() -> None:
+def test_a_message_carries_what_the_broker_says() -> None:
     for body in (b'{"username":"a","message":"b"}', b"text"):
         message = Message.from_body(body, account="ada", redelivered=True)
         assert (message.account, message.redelivered) == ("ada", True)
@@ -237,7 +235,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("body", "problem"), REFUSED.items(), ids=[str(body[:40]) for body in REFUSED])
-def test_what_is_no_message_is_refused_and_shown_as_text(body: bytes, problem: str) -> None:
+def test_an_invalid_body_is_refused_and_shown_as_text(body: bytes, problem: str) -> None:
     with pytest.raises(DecodeError) as caught:
         Message.decode(body)
     assert str(caught.value) == problem

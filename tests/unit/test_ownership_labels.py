@@ -72,5 +72,5 @@ def test_labels_of_others_say_nothing(labels: dict[str, str]) -> None:
     assert not ownership_labels.why_dead(labels)
 
 
-def test_what_lasts_is_nobodys_own() -> None:
+def test_a_durable_queue_has_no_owner() -> None:
     assert not ownership_labels.is_own(ownership_labels.APP)

@@ -10,7 +10,7 @@ import pytest
 from kchat.transports.poller import new_poller
 
 
-def test_it_waits_by_select_where_there_is_no_poll(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_poller_waits_by_select_where_there_is_no_poll(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(select, "poll")
     reading, writing = os.pipe()
     try:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -65,6 +68,20 @@ def test_every_public_name_is_there() -> None:
 def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="nosuch"):
         _ = kchat.nosuch
+
+
+def test_the_documentation_imports_promised_modules_alone() -> None:
+    docs = Path(__file__).parents[2] / "docs"
+    section = (
+        (docs / "library.md").read_text("utf-8").partition("\n## What is promised\n")[2].partition("\n## ")[0]
+    )
+    rows = [row.split("|")[1] for row in section.splitlines() if row.startswith("| `")]
+    promised = set(re.findall(r"`([a-z_.]+)`", " ".join(rows)))
+    check_each(sorted(promised), import_module)
+    used = set()
+    for page in (docs.parent / "README.md", *docs.glob("*.md")):
+        used |= set(re.findall(r"^ *(?:import|from) (kchat[\w.]*)", page.read_text("utf-8"), re.MULTILINE))
+    assert promised >= used
 
 
 def error_classes() -> list[str]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import kombu
 import pytest
 
-from kchat import transports
+from kchat import Broker, KchatError, transports
 from kchat.transports.pubsub.errors import MissingDriver
 
 LOOK = """
@@ -21,7 +22,7 @@ print([name for name in sys.modules if name.split(".")[0] in ("google", "grpc", 
 """
 
 
-def test_nothing_of_google_is_imported_before_a_connection_is_opened() -> None:
+def test_googles_libraries_are_not_imported_before_a_connection_is_opened() -> None:
     done = subprocess.run([sys.executable, "-c", LOOK], capture_output=True, text=True, check=True)
     assert done.stdout == "True True\n[]\n"
 
@@ -46,3 +47,13 @@ def test_an_option_that_makes_no_sense_is_refused(options: dict[str, object]) ->
         pytest.raises(ValueError, match=f"transport option {next(iter(options))}: "),
     ):
         connection.ensure_connection(max_retries=0)
+
+
+def test_a_sweep_that_fails_is_kchats_error_and_names_the_broker(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("PUBSUB_EMULATOR_HOST", raising=False)
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "missing.json"))
+    broker = Broker.parse("pubsub://project")
+    with pytest.raises(KchatError, match="pubsub://project"):
+        broker.transport.stale_queues(broker, "chat")

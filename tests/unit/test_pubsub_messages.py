@@ -70,7 +70,7 @@ def test_properties_come_back_as_they_were() -> None:
     assert from_attributes(to_attributes(properties, {})) == (properties, {})
 
 
-def test_what_is_not_set_or_not_known_is_left_out() -> None:
+def test_unset_and_unknown_attributes_are_left_out() -> None:
     assert to_attributes({"message_id": None, "unheard_of": 1, "content_type": ""}, {}) == {
         "content_type": ""
     }

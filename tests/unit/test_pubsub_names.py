@@ -87,7 +87,7 @@ def test_a_queue_and_an_exchange_of_one_name_do_not_meet() -> None:
 
 
 @pytest.mark.parametrize("name", ["", "\ud800"])
-def test_what_is_no_name_is_refused(name: str) -> None:
+def test_an_invalid_name_is_refused(name: str) -> None:
     for make in (to_id, queue_topic_id):
         with pytest.raises(ValueError, match=r"empty|surrogate"):
             make(name)

@@ -65,12 +65,12 @@ def test_a_time_is_read_whoever_wrote_it(text: str, expected: str) -> None:
         "2026-05-01T12:04:05." + "1" * 100_000,
     ],
 )
-def test_what_is_no_time_is_none(text: str) -> None:
+def test_an_invalid_time_is_none(text: str) -> None:
     assert rfc3339.parse(text) is None
 
 
 @given(st.text(max_size=40) | st.from_regex(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{8,12}[Z+-][0-9:]{0,5}"))
-def test_nothing_makes_it_raise(text: str) -> None:
+def test_no_text_makes_the_parser_raise(text: str) -> None:
     moment = rfc3339.parse(text)
     assert moment is None or rfc3339.FIRST_YEAR <= moment.year <= rfc3339.LAST_YEAR
 

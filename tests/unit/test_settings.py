@@ -203,7 +203,7 @@ def test_a_url_may_name_several_nodes() -> None:
         {"host": "a", "connect_timeout": 0},
     ],
 )
-def test_what_makes_no_sense_is_refused(options: dict[str, Any]) -> None:
+def test_invalid_settings_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(SettingsError):
         resolve(**options)
 

@@ -76,7 +76,7 @@ def test_honest_text_stays_as_it_is(text: str) -> None:
         ("[red]x[/red]", "[red]x[/red]"),
     ],
 )
-def test_what_cannot_be_seen_is_shown_as_an_escape(text: str, shown: str) -> None:
+def test_invisible_characters_are_shown_as_escapes(text: str, shown: str) -> None:
     assert escape_unprintable(text) == shown
 
 
@@ -87,7 +87,7 @@ def test_without_newlines_they_are_escaped_too() -> None:
 
 @given(ANY)
 @example("\u1100" + "\u1161" * 9)
-def test_nothing_unsafe_gets_through(text: str) -> None:
+def test_no_unsafe_character_gets_through(text: str) -> None:
     shown = escape_unprintable(text)
     assert not why_unsafe(shown)
     assert not why_unsafe(escape_unprintable(text, keep_newlines=False), newlines=False)
@@ -95,7 +95,7 @@ def test_nothing_unsafe_gets_through(text: str) -> None:
     shown.encode()
 
 
-def test_nothing_unsafe_gets_through_from_the_corpus() -> None:
+def test_no_unsafe_character_of_the_corpus_gets_through() -> None:
     def is_safe(text: str) -> None:
         assert not why_unsafe(escape_unprintable(text))
         assert not why_unsafe(indent_block(text, " | "))
@@ -175,7 +175,7 @@ def test_text_that_is_not_too_long_is_not_cut() -> None:
     assert truncate("ä" * (LONGEST // 2)) == "ä" * (LONGEST // 2)
 
 
-def test_what_is_cut_says_how_long_it_was() -> None:
+def test_truncated_text_says_how_long_it_was() -> None:
     cut = truncate("x" * (16 << 20))
     assert len(cut.encode()) == LONGEST
     assert cut.endswith("x… [cut: 16.0 MiB in all]")

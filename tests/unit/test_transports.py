@@ -57,7 +57,7 @@ def test_an_unknown_scheme_is_refused_with_those_that_are_known() -> None:
     assert "redis" in told.value.hint
 
 
-def test_what_kchat_has_itself_is_found_without_looking_for_plug_ins(
+def test_built_in_transports_are_found_without_looking_for_plug_ins(
     commands: Commands, local_url: str
 ) -> None:
     """Reading the metadata of a hundred distributions takes 10 ms, which one message's `send` need not pay."""

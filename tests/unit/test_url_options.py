@@ -30,7 +30,7 @@ def test_amqps_options_are_those_of_rabbitmqs_clients() -> None:
     assert resolve("amqp://h/").connect_timeout == 5
 
 
-def test_what_stands_beside_the_url_comes_first() -> None:
+def test_options_beside_the_url_come_first() -> None:
     settings = resolve("amqp://h/?heartbeat=7&connection_timeout=2500", heartbeat=3, connect_timeout=1)
     assert (settings.heartbeat, settings.connect_timeout) == (3, 1)
     with pytest.raises(SettingsError, match="in the URL and beside it"):

@@ -32,7 +32,7 @@ def test_the_next_wait_is_ended_if_nobody_waits_now_and_only_that_one(waker: Wak
     assert not waker.take()
 
 
-def test_what_can_be_read_ends_it_too(waker: Waker) -> None:
+def test_a_readable_descriptor_ends_the_wait_too(waker: Waker) -> None:
     reads, writes = os.pipe()
     os.write(writes, b"x")
     assert waker.wait(30, reads) == [reads]

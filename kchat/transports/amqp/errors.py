@@ -2,7 +2,7 @@
 
 Some replies tell of a state and not of a right: the broker is there, and what it says now can be otherwise in a minute.
 Limits are of that kind: after a cut link a broker goes on counting the old connection until it misses its heartbeats, so
-that the new one is one too many. Who comes back tries again; who connects for the first time is told which limit it is.
+that the new one is one too many. A reconnecting client tries again; a new one is told which limit it has reached.
 
 RabbitMQ's texts are those of its ``rabbit_reader``, ``rabbit_channel`` and ``rabbit_amqqueue``, from 3.10 to 4.1
 (https://www.rabbitmq.com/docs/connections#limiting, https://www.rabbitmq.com/docs/limits); reply codes are those of AMQP

@@ -179,7 +179,7 @@ class Requests:
         if status == 401 and path[0] != "whoami" and self._knows_us():
             return self._no_administrator()
         if status == 401:
-            # Who may use AMQP and not this API is told apart from a wrong password by the reason alone.
+            # Only the reason shows whether the password is wrong, or right and the account has no access to this API.
             if "management user" in reason.lower():
                 return self._no_administrator()
             return errors.NotAuthorised(

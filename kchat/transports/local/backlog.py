@@ -1,4 +1,4 @@
-"""Shared queues that nobody reads: what waits in them is bounded, and what was dropped is told to their next reader.
+"""Shared queues that nobody reads: they are bounded, and their next reader is told how much was dropped.
 
 A queue that several may share has a row for each message of its fanout exchanges, until it is acknowledged. A
 subscriber that was durable once and never came back would fill the disk. So the oldest rows of such a queue go, and

@@ -1,8 +1,8 @@
-"""The room's own clock, by which history grows old: seconds that have passed, whatever the clocks of its senders say.
+"""The room's own clock, by which history grows old: seconds that have passed, independent of its senders' clocks.
 
 A sender's clock may be wrong, and be set back and forth while people talk. What a message says about its time is shown
 and searched for, but deletes nothing. Time that passes is measured by the kernel since the machine was started
-(``CLOCK_BOOTTIME``), which nobody sets; from one start to the next by the clock on the wall, and then a day counts
+(``CLOCK_BOOTTIME``), which cannot be set; from one start to the next by the clock on the wall, and then a day counts
 at most.
 """
 

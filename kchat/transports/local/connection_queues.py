@@ -14,7 +14,7 @@ from .queues import ExclusiveQueue, SharedQueue, Source
 if TYPE_CHECKING:
     from .channel_consumer import ChannelConsumer
     from .definitions import QueueRow
-    from .locks import RoomFile
+    from .process_locks import RoomFile
     from .store import Store
 
 #: Seconds between two looks whether the topology changed, while others write.
@@ -45,11 +45,11 @@ class ConnectionQueues:
 
     @property
     def owner(self) -> int | None:
-        """This connection's number among the owners; None as long as it owns nothing."""
+        """This connection's number; None as long as it owns nothing."""
         return self._owner
 
     def own(self) -> int:
-        """Become an owner, if it is not one yet; returns the number.
+        """This connection's number, claimed if it has none yet.
 
         Raises:
             amqp.exceptions.AMQPError: the file system has no locks.
@@ -57,7 +57,7 @@ class ConnectionQueues:
         if self._owner is None:
             self._file = self._store.file
             try:
-                self._owner = self._file.claim_owner()
+                self._owner = self._file.claim_number()
             except OSError as exc:
                 raise errors.translate(exc, self._store.path) from exc
         return self._owner
@@ -75,7 +75,7 @@ class ConnectionQueues:
                 self._store.write(lambda db: sweep.release(db, owner))
         finally:
             if owner is not None and self._file is not None:
-                self._file.release_owner(owner)
+                self._file.release_number(owner)
 
     # -- queues
 

@@ -99,7 +99,7 @@ class Database:
                 deadline = deadline or now + self.busy_timeout
                 if now >= deadline:
                     raise errors.locked(self.path, self.busy_timeout) from exc
-            # Short and uneven steps: all who wait have about the same chance at each gap.
+            # Short and uneven steps: all waiters have about the same chance at each gap.
             time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - spreads load, guards nothing
             pause = min(pause * 1.5, _LONGEST_PAUSE)
 

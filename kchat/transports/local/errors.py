@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 
 class NotOpened(RecoverableConnectionError):
-    """The room could not be opened; there may be another one to go on to."""
+    """The room could not be opened; the next one may work."""
 
 
 class OpeningRefused(AccessRefused, NotOpened):

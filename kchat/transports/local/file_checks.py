@@ -17,7 +17,7 @@ from pathlib import Path
 from amqp.exceptions import AccessRefused, AMQPError, NotAllowed
 
 from . import schema
-from .locks import open_file
+from .process_locks import open_file
 from .untrusted import not_a_room
 
 #: What SQLite adds to the file's name.

@@ -107,7 +107,7 @@ def add(db: sqlite3.Connection, limits: Limits, due: list[Mark]) -> None:
 
 
 def forget(db: sqlite3.Connection, exchange: int, floor: int, limits: Limits) -> None:
-    """Remove the marks that nothing is measured by any more, in the caller's transaction."""
+    """Remove the marks that are no longer needed, in the caller's transaction."""
     end = last(db, exchange)
     if end is not None:
         db.execute(

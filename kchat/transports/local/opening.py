@@ -126,7 +126,7 @@ def is_closed(db: sqlite3.Connection) -> bool:
 
 
 def close_log(db: sqlite3.Connection) -> None:
-    """Let nobody write to this log any more, in the caller's transaction."""
+    """Forbid further writes to this log, in the caller's transaction."""
     db.execute("UPDATE topology SET version = -abs(version) - 1").close()
 
 

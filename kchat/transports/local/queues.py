@@ -82,7 +82,7 @@ class SharedQueue:
             most=store.options.max_message_bytes,
         )
         self._urgent_sql = _TAKE.format(columns=columns, which=_URGENT)
-        # With priorities, those without one are what is left; without, a priority counts for nothing.
+        # With priorities, those without one are what is left; without, priorities are ignored.
         self._take_sql = _TAKE.format(columns=columns, which=_NOT_URGENT if self._by_priority else _IN_ORDER)
         #: Fetched and not delivered yet.
         self.ready: deque[Row] = deque()

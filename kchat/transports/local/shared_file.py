@@ -21,8 +21,8 @@ from amqp.exceptions import AMQPError
 from . import errors, file_checks, opening, untrusted
 from .database import Database
 from .file_identity import FileSet, Identity
-from .locks import RoomFile, log_mark, log_number, mark_of, open_file, order_of
 from .opening import LOG_PAUSE, is_closed
+from .process_locks import RoomFile, log_mark, log_number, mark_of, open_file, order_of
 
 if TYPE_CHECKING:
     from .options import Options
@@ -110,7 +110,7 @@ class SharedFile(Database):
 
     @contextmanager
     def _exclusively(self, file: RoomFile) -> Iterator[None]:
-        """Nobody else opens the file or moves to another log meanwhile.
+        """Keep others from opening the file or moving to another log.
 
         Raises:
             amqp.exceptions.RecoverableConnectionError: others do, for longer than the busy timeout.

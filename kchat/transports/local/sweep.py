@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 def sweep(store: Store) -> int:
-    """Release what dead owners had, and delete queues that were unused for too long (``x-expires``).
+    """Release what dead connections had, and delete queues that were unused for too long (``x-expires``).
 
     Returns:
-        int: how many owners were dead.
+        int: the number of dead connections.
     """
-    dead = [number for number in store.attempt(_owners) if not store.file.is_alive(number)]
+    dead = [number for number in store.attempt(_numbers_in_use) if not store.file.is_alive(number)]
     for number in dead:
         store.write(partial(release, owner=number))
     now = time.time()
@@ -32,8 +32,8 @@ def sweep(store: Store) -> int:
     return len(dead)
 
 
-#: Owners that are checked in one pass: more than a room has, and few enough for one step.
-_OWNERS = 10_000
+#: Connections that are checked in one pass: more than a room has, and few enough for one step.
+_MOST_NUMBERS = 10_000
 
 _OWNING = (
     "SELECT DISTINCT owner FROM queue WHERE owner IS NOT NULL LIMIT ?",
@@ -47,9 +47,9 @@ _OWNING = (
 )
 
 
-def _owners(db: sqlite3.Connection) -> set[object]:
-    """The numbers of all owners, as the file has them."""
-    return {number for sql in _OWNING for (number,) in db.execute(sql, (_OWNERS,))}
+def _numbers_in_use(db: sqlite3.Connection) -> set[object]:
+    """The numbers of all connections that own something, as the file has them."""
+    return {number for sql in _OWNING for (number,) in db.execute(sql, (_MOST_NUMBERS,))}
 
 
 _EXPIRED = (

@@ -73,7 +73,7 @@ class Watch:
     def forget(self) -> None:
         """Ignore writes up to now: they do not end the next :meth:`wait`."""
         with suppress(BlockingIOError):
-            while self._fd >= 0 and len(os.read(self._fd, _EVENTS)) == _EVENTS:
+            while self._fd >= 0 and os.readv(self._fd, [bytearray(_EVENTS)]) == _EVENTS:
                 pass
 
     def close(self) -> None:

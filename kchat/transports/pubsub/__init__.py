@@ -73,17 +73,19 @@ class PubSub(base.Transport):
 
     sweeps = True
 
-    def stale_queues(self, place: str, room: str | None) -> Sequence[base.StaleQueue]:
-        """See :meth:`kchat.transports.base.Transport.stale_queues`; the place is the project."""
-        from .sweep import stale_subscriptions
+    def stale_queues(self, broker: Broker, room: str | None) -> Sequence[base.StaleQueue]:
+        """See :meth:`kchat.transports.base.Transport.stale_queues`."""
+        from .sweep import explained, stale_subscriptions
 
-        return stale_subscriptions(place, room)
+        with explained(broker):
+            return stale_subscriptions(broker.host, room)
 
-    def delete_queues(self, place: str, stale: Sequence[Any]) -> int:
+    def delete_queues(self, broker: Broker, stale: Sequence[Any]) -> int:
         """See :meth:`kchat.transports.base.Transport.delete_queues`."""
-        from .sweep import delete
+        from .sweep import delete, explained
 
-        return len(delete(place, stale))
+        with explained(broker):
+            return len(delete(broker.host, stale))
 
     def explain(self, error: Exception, broker: Broker, doing: str) -> KchatError | None:
         """Without credentials, the hint is the command to run."""

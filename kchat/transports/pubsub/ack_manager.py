@@ -163,7 +163,7 @@ class AckManager:
         self._answered_at = monotonic()
 
     def _send_heartbeat(self, timeout: float) -> None:
-        """A request for nothing needs only the right to consume, and is answered by a refusal."""
+        """An empty request needs only the right to consume, and is answered by a refusal."""
         request = types.AcknowledgeRequest(subscription=self._subscription, ack_ids=[])
         try:
             self._call(self._clients.subscriber.acknowledge, request, timeout)

@@ -141,7 +141,7 @@ def new_subscription(
 ) -> types.Subscription:
     """What to create for a queue.
 
-    A connection's own queue, and one that shall go with its consumers, expires after a day without any; an own one keeps
+    A connection's own queue, and an auto-delete queue, expires after a day without any; an own one keeps
     messages no longer than the service must. For ``x-expires`` and ``x-message-ttl`` see
     :mod:`kchat.transports.pubsub.arguments`.
     """

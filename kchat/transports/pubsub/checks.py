@@ -85,7 +85,7 @@ class _PubSub:
         return ok(f"topic {name!r} exists")
 
     def permissions(self) -> Outcome:
-        """The account may do on the topic what it is there for. The service is asked; nothing is tried."""
+        """The account has the rights that it needs on the topic. The service is asked; nothing is tried."""
         if not self._topic_exists:
             return skipped("no topic to ask about")
         from google.api_core import exceptions as google

@@ -80,7 +80,7 @@ class Publisher:
         self._send(topic, [message], timeout)
 
     def submit(self, stream: Stream, tag: int, topic: str, message: Any) -> None:
-        """Hand over one message of a stream; ``stream`` is told what became of it.
+        """Hand over one message of a stream; ``stream`` gets the outcome.
 
         Raises:
             amqp.exceptions.ContentTooLarge: nothing was sent.

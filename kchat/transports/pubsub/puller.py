@@ -81,7 +81,7 @@ class Puller:
     Arguments:
         clients: of the connection.
         subscription: its full name.
-        prefetch: maximum number of unacknowledged messages that the service shall send; 0 for the option's
+        prefetch: maximum number of unacknowledged messages that the service sends; 0 for the option's
             ``max_messages``. (The emulator does not count, and sends all that there is. What it has sent is read all the
             same, as far as ``max_messages`` go: the deadline of what nobody has read is not extended, and it is sent
             again, here or to another client.)

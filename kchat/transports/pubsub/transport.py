@@ -23,7 +23,7 @@ headers are attributes, so that any Pub/Sub client can read it and write one.
   ``auto_delete`` with its last consumer. If that failed, the next connection to declare it takes it over as soon as its
   owner is known to be dead (:mod:`kchat.transports.pubsub.ownership_labels`), :mod:`kchat.transports.pubsub.sweep`
   finds it, or it expires after a day. A shared queue with ``auto_delete`` is left to expire after a day without
-  consumers: Pub/Sub does not tell who else consumes from it.
+  consumers: Pub/Sub does not report who else consumes from it.
 * The queue argument ``x-history-since`` (UNIX seconds) begins a new queue with what its topic retains since then.
 * A queue has one binding. Not supported, and refused: the queue arguments in
   :data:`kchat.transports.pubsub.arguments.LACKS`, bindings between exchanges, unbinding, deleting a queue only if it is

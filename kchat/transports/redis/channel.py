@@ -242,7 +242,7 @@ class Channel(kombu_redis.Channel):
             self._wake()
 
     def basic_reject(self, delivery_tag: str, requeue: bool = False) -> None:
-        """Reject a delivery. One of a fanout queue is gone, whatever ``requeue`` says: nobody else would get it."""
+        """Reject a delivery. One of a fanout queue is dropped and never requeued, since no one else reads that queue."""
         if not _is_fanout(delivery_tag):
             super().basic_reject(delivery_tag, requeue=requeue)
             self._wake()

@@ -1,4 +1,4 @@
-"""What travels on a Redis channel: Kombu's envelope, or whatever else somebody has published."""
+"""What travels on a Redis channel: Kombu's envelope, or any other bytes that were published."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def unwrap(data: bytes) -> dict[str, Any]:
         data: as it came.
 
     Returns:
-        Kombu's envelope; around anything that is none, a bare one.
+        Kombu's envelope; a bare one around any other body.
     """
     envelope = _kombus(data)
     if envelope is None:

@@ -73,7 +73,7 @@ class Fanout:
     # ---- declaring
 
     def declare(self, name: str, limit: int, *, auto_delete: bool) -> None:
-        """Note what a queue shall be, if it is bound to a fanout exchange."""
+        """Note a queue's declaration, if it is bound to a fanout exchange."""
         with self._lock:
             self._options[name] = Options(limit, auto_delete)
 
@@ -143,7 +143,7 @@ class Fanout:
         return name in self._queues
 
     def size(self, name: str) -> int | None:
-        """How many messages of a queue have arrived and are not delivered; ``None`` if it is none of a fanout exchange."""
+        """Number of messages that have arrived and are not delivered; ``None`` for a queue without a fanout exchange."""
         queue = self._queues.get(name)
         return None if queue is None else len(queue.arrived)
 

@@ -1,4 +1,4 @@
-"""Redis' replies (RESP2), with bounds: redis-py reads whatever size it is told, for as long as a byte comes now and then.
+"""Redis' replies (RESP2), with bounds: redis-py accepts any size, and waits as long as a byte comes now and then.
 
 A reply has a deadline, which a slow link may put off by what it brings. Of a large text as much is kept as a message may
 have; arrays have a bounded number of values and a bounded depth. Protocol:
@@ -187,7 +187,7 @@ class Parser(_RESP2Parser):
         """The next reply; an error is returned, as redis-py does it.
 
         Raises:
-            redis.exceptions.InvalidResponse: it is none, or too large for one.
+            redis.exceptions.InvalidResponse: it is not a valid reply, or too large.
             redis.exceptions.TimeoutError: it did not come in time, all of it.
             redis.exceptions.ConnectionError: the server has hung up, or says that it takes no connections.
         """

@@ -149,5 +149,5 @@ def _message(reply: Any) -> tuple[Topic, bytes] | None:
         return None
     pattern = reply[0] == b"pmessage"
     if len(reply) != 3 + pattern or not all(isinstance(part, bytes) for part in reply):
-        raise InvalidResponse("a message that is none")
+        raise InvalidResponse("not a Pub/Sub message")
     return Topic(reply[1], pattern=pattern), reply[-1]

@@ -22,7 +22,7 @@ class TlsConnection(Bounded, SSLConnection):
     """redis-py's connection with TLS, the TLS itself left to ``tls`` where that is given.
 
     Arguments:
-        tls: what to trust and whom to be. Default:
+        tls: the CAs to trust and the client certificate. Default:
             redis-py's own ``ssl_...`` options.
         more: as of :class:`redis.connection.SSLConnection`.
     """

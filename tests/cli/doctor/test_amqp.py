@@ -20,7 +20,7 @@ MEMBER = {
 }
 
 
-# ---- all is well
+# ---- everything works
 
 
 def test_a_broker_on_which_all_is_well(doctor: Doctor, rabbitmq: RabbitMQ, vhost: str) -> None:
@@ -38,7 +38,9 @@ def test_a_broker_on_which_all_is_well(doctor: Doctor, rabbitmq: RabbitMQ, vhost
     assert "RabbitMQ" in found["amqp"]["text"]
 
 
-def test_nothing_is_left_behind_and_nothing_is_made(doctor: Doctor, rabbitmq: RabbitMQ, vhost: str) -> None:
+def test_the_doctor_leaves_nothing_behind_and_creates_nothing(
+    doctor: Doctor, rabbitmq: RabbitMQ, vhost: str
+) -> None:
     def all_there(management: Management) -> tuple[list[str], list[str]]:
         queues = [queue["name"] for queue in management.queues(vhost)]
         return queues, [exchange["name"] for exchange in management.exchanges(vhost)]
@@ -84,12 +86,12 @@ def make_room(rabbitmq: RabbitMQ, vhost: str) -> None:
 def test_the_findings_are_shown_line_by_line(commands: Commands, amqp_url: str) -> None:
     result = commands.run_kchat("doctor", "--url", amqp_url)
     assert result.code == 0, result
-    assert result.stdout.splitlines()[-1] == "all is well: a message made the round trip"
+    assert result.stdout.splitlines()[-1] == "everything works: a message made the round trip"
     assert "  ok      login" in result.stdout
     assert "\x1b" not in result.stdout
 
 
-def test_what_is_wrong_is_shown_with_what_to_do(commands: Commands) -> None:
+def test_a_failed_check_is_shown_with_a_remedy(commands: Commands) -> None:
     result = commands.run_kchat("doctor", "--host", "127.0.0.1", "--port", str(free_port()))
     assert result.code == 1
     lines = result.stdout.splitlines()

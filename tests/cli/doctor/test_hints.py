@@ -32,7 +32,7 @@ def test_a_password_in_a_url_is_not_repeated(commands: Commands) -> None:
     )
 
 
-def test_what_is_wrong_usage_does_not_send_anybody_to_the_doctor(commands: Commands) -> None:
+def test_wrong_usage_does_not_suggest_the_doctor(commands: Commands) -> None:
     assert "doctor" not in commands.run_kchat("send", "--room", "", "hi").stderr
 
 

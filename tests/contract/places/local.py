@@ -44,7 +44,7 @@ class Place(base.Place):
             channel.basic_publish(channel.prepare_message(body), exchange=room)
 
     def leftovers(self, room: str) -> list[str]:
-        # Whoever comes next clears away after the dead; whoever publishes is one.
+        # The next process to publish cleans up after the dead ones.
         self.publish("", b"")
         with self._connection() as connection:
             return [
@@ -71,5 +71,5 @@ class Place(base.Place):
 
     def nowhere(self) -> Way:
         file = self._folder / "no room.db"
-        file.write_bytes(b"this is no database" * 100)
+        file.write_bytes(b"this is not a database" * 100)
         return Way(f"{self.name}://{file}".replace(" ", "%20"))

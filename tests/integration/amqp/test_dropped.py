@@ -15,7 +15,7 @@ from kchat.transports.amqp.room import RoomPolicy
 from tests.brokers.processes import Commands
 
 LIMIT = 300
-"""Messages in a subscriber's queue, in place of ten thousand: so that a test is short."""
+"""Maximum number of messages in a subscriber's queue: far below the default of ten thousand, so that a test is short."""
 
 
 @pytest.fixture(autouse=True)
@@ -81,7 +81,7 @@ def test_the_number_of_dropped_messages_is_told(amqp_url: str, room: str) -> Non
     assert f"{event.count:,} messages were dropped" in str(event)
 
 
-def test_what_no_sender_numbers_may_have_been_dropped(amqp_url: str, room: str) -> None:
+def test_unnumbered_messages_may_have_been_dropped(amqp_url: str, room: str) -> None:
     slow = Slow(amqp_url, room)
     with slow.subscriber:
         send_as_pika(amqp_url, room, 1000)
@@ -101,7 +101,7 @@ def test_of_numbered_messages_among_others_the_number_is_the_least(amqp_url: str
     assert str(slow.told[0]).startswith("at least ")
 
 
-def test_nothing_is_told_where_nothing_was_dropped(amqp_url: str, room: str) -> None:
+def test_no_drop_is_reported_where_none_happened(amqp_url: str, room: str) -> None:
     slow = Slow(amqp_url, room)
     with slow.subscriber:
         # All that fits, once from kchat's senders and once from others.
@@ -127,7 +127,7 @@ def test_a_queue_that_is_full_of_bytes_is_noticed(
     assert slow.told == [events.Dropped(None)]
 
 
-def test_what_is_sent_again_after_a_lost_connection_is_not_counted(amqp_url: str, room: str) -> None:
+def test_messages_sent_again_after_a_lost_connection_are_not_counted(amqp_url: str, room: str) -> None:
     slow = Slow(amqp_url, room)
     with slow.subscriber, Sender(slow.settings, "ada") as sender:
         for number in range(5):

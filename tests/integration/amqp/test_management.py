@@ -1,4 +1,4 @@
-"""The management API of a real RabbitMQ: who may use it, whether it is there, and whether it can prove who it is."""
+"""The management API of a real RabbitMQ: rights, reachability and certificates."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def bob(rabbitmq: RabbitMQ, vhost: str) -> Iterator[Account]:
 
 @pytest.fixture
 def mallory(rabbitmq: RabbitMQ, vhost: str) -> Iterator[Channel]:
-    """A channel of a member who may do what an account of an older kchat's may."""
+    """A channel of a member who may use all queues of the room, as a host may allow by hand."""
     queues = r"^kchat\.chat\..*"
     both = rf"^chat$|{queues}"
     with (
@@ -56,7 +56,7 @@ def as_account(account: Account) -> Settings:
 
 
 def next_message(subscriber: Subscriber, seconds: float = 20) -> Message:
-    """The next one; an empty list on the way is no end of waiting."""
+    """The next one; an empty list does not end the wait."""
     deadline = Deadline(soon(seconds))
     while not deadline.passed:
         for message in subscriber.receive(timeout=deadline.left, limit=1):
@@ -121,7 +121,7 @@ DEAD_LETTERS: dict[str, Way] = {
 
 
 @pytest.mark.parametrize("name", DEAD_LETTERS)
-def test_what_comes_from_a_dead_letter_queue_is_not_verified(
+def test_messages_from_a_dead_letter_queue_are_not_verified(
     settings: Settings, bob: Account, mallory: Channel, name: str
 ) -> None:
     with Subscriber(settings, "early") as early, Sender(as_account(bob), bob.username) as sender:
@@ -207,7 +207,7 @@ def test_only_what_was_published_to_the_room_itself_is_verified(settings: Settin
     assert found == {**dict.fromkeys(ways), "the room": admin}
 
 
-def test_what_a_durable_subscriber_gets_after_a_while_or_again_is_verified_as_ever(
+def test_late_and_redelivered_messages_of_a_durable_subscriber_are_verified(
     settings: Settings, bob: Account
 ) -> None:
     with Subscriber(settings, durable="archive"):
@@ -234,7 +234,7 @@ def set_parameter(rabbitmq: RabbitMQ, vhost: str, kind: str, name: str, value: d
         raise
 
 
-def test_what_a_shovel_says_that_it_has_moved_is_not_verified(
+def test_messages_that_a_shovel_marks_as_moved_are_not_verified(
     rabbitmq: RabbitMQ, vhost: str, settings: Settings, bob: Account, mallory: Channel
 ) -> None:
     mallory.queue_declare("kchat.chat.mallory.moved", durable=True)
@@ -260,7 +260,7 @@ def test_what_a_shovel_says_that_it_has_moved_is_not_verified(
 
 
 @pytest.mark.parametrize("trusts", [False, True])
-def test_what_comes_from_a_federated_room_is_not_verified(
+def test_messages_from_a_federated_room_are_not_verified(
     rabbitmq: RabbitMQ, vhost: str, settings: Settings, bob: Account, trusts: bool
 ) -> None:
     with rabbitmq.new_vhost() as downstream:

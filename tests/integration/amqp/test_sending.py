@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from kchat import (
     Message,
     NotAuthorised,
+    NotConfirmed,
     NotFound,
     Receipt,
     Returned,
@@ -22,12 +23,13 @@ from kchat import (
 )
 from kchat.events import Event
 from tests.brokers.ports import free_port
+from tests.brokers.proxy import Proxy
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.brokers.wait import wait_until
 
 
 def drain(subscriber: Subscriber, count: int) -> list[Message]:
-    """Receives until so many messages are there, or none comes for 5 s."""
+    """Receives until that number of messages is there, or none comes for 5 s."""
     messages: list[Message] = []
     while len(messages) < count and (batch := subscriber.receive(timeout=30)):
         messages += batch
@@ -69,7 +71,7 @@ def test_the_first_message_makes_the_room(rabbitmq: RabbitMQ, vhost: str) -> Non
     assert (exchange["type"], exchange["durable"], exchange["auto_delete"]) == ("fanout", False, False)
 
 
-def test_who_insists_on_a_listener_is_told_that_there_is_none(amqp_url: str) -> None:
+def test_a_mandatory_message_without_a_subscriber_is_returned(amqp_url: str) -> None:
     with Sender(Settings.resolve(url=amqp_url), "ada", mandatory=True) as sender, pytest.raises(Returned):
         sender.send("hello")
 
@@ -174,7 +176,7 @@ def test_receipts_come_while_the_stream_goes_on(amqp_url: str) -> None:
             seen.append(receipt)  # noqa: PERF402 - the iterable looks at it meanwhile
 
 
-def test_when_the_stream_raises_what_it_gave_before_is_sent(amqp_url: str) -> None:
+def test_a_stream_that_raises_has_its_earlier_messages_sent(amqp_url: str) -> None:
     def lines() -> Iterator[str]:
         yield from map(str, range(300))
         raise LookupError("no more")
@@ -188,7 +190,7 @@ def test_when_the_stream_raises_what_it_gave_before_is_sent(amqp_url: str) -> No
     assert [receipt.confirmed for receipt in receipts] == [True] * 300
 
 
-def test_what_is_no_message_is_refused_behind_those_before_it(amqp_url: str) -> None:
+def test_an_invalid_item_fails_after_the_messages_before_it(amqp_url: str) -> None:
     with Sender(Settings.resolve(url=amqp_url), "ada") as sender:
         receipts, error = receipts_and_error(sender.send_many(["a", 5, "b"]))  # type: ignore[list-item]  # the 5
         assert isinstance(error, TypeError)
@@ -253,7 +255,7 @@ def test_a_message_can_be_sent_again_while_it_is_in_flight(amqp_url: str) -> Non
         assert len(list(sender.send_many([]))) == 2
 
 
-def test_who_stops_early_gets_the_other_receipts_from_the_next_call(amqp_url: str) -> None:
+def test_a_loop_that_ends_early_gets_the_other_receipts_from_the_next_call(amqp_url: str) -> None:
     with Sender(Settings.resolve(url=amqp_url), "ada") as sender:
         for _ in sender.send_many(map(str, range(1500))):
             break
@@ -262,14 +264,14 @@ def test_who_stops_early_gets_the_other_receipts_from_the_next_call(amqp_url: st
         assert len(list(sender.send_many([]))) == left
 
 
-def test_nothing_listens_on_a_closed_port() -> None:
+def test_a_closed_port_is_reported_as_one_on_which_nothing_listens() -> None:
     with pytest.raises(Unreachable, match="connection refused"):
         Sender(Settings.resolve(url=f"amqp://127.0.0.1:{free_port()}/"), "ada").send("hello")
 
 
 def test_a_wrong_password_is_told_apart_from_a_wrong_virtual_host(rabbitmq: RabbitMQ, vhost: str) -> None:
     wrong_password = Settings.resolve(
-        host=rabbitmq.host, port=rabbitmq.port, vhost=vhost, username=rabbitmq.username, password="not this"
+        host=rabbitmq.host, port=rabbitmq.port, vhost=vhost, account=rabbitmq.username, password="not this"
     )
     with pytest.raises(NotAuthorised):
         Sender(wrong_password, "ada").send("hello")
@@ -292,3 +294,26 @@ def test_the_connection_is_recognisable_in_the_dashboard(rabbitmq: RabbitMQ, vho
         )
     assert "kchat send chat" in told
     assert sender.settings.broker.password not in told
+
+
+@pytest.mark.parametrize(("size", "most"), [(1, 10), (1 << 20, 4)], ids=["messages", "bytes"])
+def test_no_more_than_a_window_is_on_its_way_unconfirmed(
+    rabbitmq: RabbitMQ, vhost: str, proxy_to: Callable[[int], Proxy], size: int, most: int
+) -> None:
+    link = proxy_to(rabbitmq.port)
+    url = rabbitmq.url_for(vhost, host=link.host, port=link.port)
+    settings = Settings.resolve(url=url, confirm_timeout=2, connect_timeout=2)
+    taken: list[int] = []
+
+    def stream() -> Iterator[str]:
+        for number in range(100):
+            taken.append(number)
+            yield "x" * size
+
+    with Sender(settings, "ada", window=10, reconnect_for=1) as sender:
+        sender.send("hello")
+        link.black_hole("to_client")
+        with pytest.raises((NotConfirmed, Unreachable)):
+            list(sender.send_many(stream()))
+    # Ten messages, or 4 MiB of them; perhaps the next one, which waits.
+    assert most <= len(taken) <= most + 1

@@ -273,7 +273,7 @@ def test_options_for_tls_with_a_url_without_it_are_no_connection_without_protect
         (b"\x01\x00", "no answer in time"),
     ],
 )
-def test_what_is_no_broker_is_named_for_what_it_is(greeting: bytes, words: str) -> None:
+def test_another_kind_of_server_is_named(greeting: bytes, words: str) -> None:
     with TlsServer(None, greeting) as server:
         there = Settings.resolve(host="127.0.0.1", port=server.port, connect_timeout=1)
         with pytest.raises((Unreachable, Closed), match=words):
@@ -325,7 +325,9 @@ def lock(key: Path, locked: Path) -> None:
 # ---- the commands
 
 
-def test_what_is_not_checked_is_warned_about_each_time(tls_rabbitmq: RabbitMQ, commands: Commands) -> None:
+def test_an_unchecked_certificate_is_warned_about_each_time(
+    tls_rabbitmq: RabbitMQ, commands: Commands
+) -> None:
     for _ in range(2):
         result = commands.run_kchat("send", "--url", tls_rabbitmq.url, "--tls-insecure", "-q", "hi")
         assert (result.code, "warning" in result.stderr) == (0, True)

@@ -12,7 +12,7 @@ import pika.spec
 import pytest
 
 from kchat import BrokerError, Message, NotFound, Refused, Settings, Subscriber
-from kchat.client.connection import broker_errors, close, connect
+from kchat.client.connection import broker_errors, connect
 from kchat.transports.amqp.lenient_decoding import readable
 from tests.brokers.rabbitmq import RabbitMQ
 
@@ -110,7 +110,7 @@ def test_a_reply_that_rabbitmq_cut_within_a_character_is_read(
         with pytest.raises(BrokerError) as caught, broker_errors(broker, "look"):
             there.transport.room(there.room).exchange(connection.channel()).declare(passive=True)
     finally:
-        close(connection)
+        broker.transport.close(connection)
     if rabbitmq.version < (4,):  # newer ones do not cut it, and close the connection over it without a word
         assert isinstance(caught.value, NotFound)
         assert "no exchange" in str(caught.value)
@@ -125,7 +125,7 @@ def test_a_connection_that_is_closed_with_a_cut_reply_says_why(rabbitmq: RabbitM
         assert "vhost" in str(caught.value)
 
 
-def test_what_can_be_read_stays_as_it_is() -> None:
+def test_readable_properties_stay_as_they_are() -> None:
     def short(data: bytes) -> bytes:
         return bytes((len(data),)) + data
 

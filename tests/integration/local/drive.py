@@ -33,7 +33,7 @@ def own_queue(channel: Any, *exchanges: str, routing_key: str = "", **arguments:
 
 
 def drain(connection: Any, arrived: list[Any], count: int, seconds: float = 10.0) -> list[str]:
-    """Wait for so many deliveries; returns all their bodies."""
+    """Wait for a number of deliveries; returns all their bodies."""
     deadline = Deadline(soon(seconds))
     while len(arrived) < count:
         connection.drain_events(timeout=deadline.left)

@@ -35,7 +35,7 @@ def wall(monkeypatch: pytest.MonkeyPatch) -> Wall:
 
 @pytest.fixture
 def say(connect: Connect, wall: Wall) -> Any:
-    """Send texts as a program of its own would, whose clock is wrong by so many seconds."""
+    """Send texts as a separate program would whose clock is wrong by a number of seconds."""
     connect().channel().exchange_declare("chat", "fanout")
 
     def send_with(shift: float, *texts: str) -> None:
@@ -92,7 +92,7 @@ def test_last_shows_all_and_since_all_that_is_not_older_whatever_the_clocks_were
         assert shown(connect, x_history_since=now - age, x_history_last=2) == recent[-2:]
 
 
-def test_what_is_live_is_delivered_however_old_it_says_that_it_is(connect: Connect, say: Any) -> None:
+def test_live_messages_are_delivered_whatever_their_time(connect: Connect, say: Any) -> None:
     say(-5, "before")
     connection = connect()
     channel = connection.channel()

@@ -75,7 +75,7 @@ def test_a_queue_bound_while_messages_wait_is_not_forgotten(pipeline: Any, conne
     assert get_all(other, "q")[-1] == "after"
 
 
-def test_what_nobody_gets_is_returned_before_it_is_confirmed(connection: Any, pipeline: Any) -> None:
+def test_an_unrouted_message_is_returned_before_it_is_confirmed(connection: Any, pipeline: Any) -> None:
     for n in range(3):
         message = pipeline.prepare_message(str(n))
         pipeline.basic_publish(message, exchange="chat", routing_key="k", mandatory=n != 1)
@@ -91,7 +91,7 @@ def test_closing_stores_what_waits(pipeline: Any, connect: Connect) -> None:
     assert rest(listener, arrived) == ["a", "b", "c"]
 
 
-def test_what_cannot_be_stored_raises_and_is_not_confirmed(pipeline: Any, connect: Connect) -> None:
+def test_a_message_that_cannot_be_stored_raises_and_is_not_confirmed(pipeline: Any, connect: Connect) -> None:
     connection = connect(busy_timeout=0.1)
     channel = connection.channel()
     channel.confirm_select()
@@ -113,7 +113,7 @@ def test_what_cannot_be_stored_raises_and_is_not_confirmed(pipeline: Any, connec
     assert told == [(1, True), (1, True)]
 
 
-def test_what_is_wrong_with_one_message_is_said_at_once(pipeline: Any, connect: Connect) -> None:
+def test_an_invalid_message_raises_at_once(pipeline: Any, connect: Connect) -> None:
     with pytest.raises(NotFound):
         send(pipeline, "x", exchange="nowhere")
     channel = connect(max_message_bytes=10).channel()
@@ -122,7 +122,7 @@ def test_what_is_wrong_with_one_message_is_said_at_once(pipeline: Any, connect: 
         send(channel, "x" * 11, exchange="chat")
 
 
-def test_what_was_confirmed_survives_kill(connect: Connect, work: Work) -> None:
+def test_confirmed_messages_survive_kill(connect: Connect, work: Work) -> None:
     listener = connect()
     channel = listener.channel()
     channel.exchange_declare("chat", "fanout")

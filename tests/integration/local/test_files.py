@@ -1,4 +1,4 @@
-"""The file itself: its mode, its end, its limits, and files that are no room."""
+"""The file itself: its mode, its end, its limits, and files that are not rooms."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def refusal(path: Path) -> AMQPError:
 
 
 @pytest.mark.parametrize("content", [b"this is text\n" * 1000, b"x", os.urandom(10_000)])
-def test_what_is_no_database_is_refused_and_left_alone(path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_database_is_refused_and_left_alone(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     assert isinstance(refusal(path), NotAllowed)
     assert path.read_bytes() == content
@@ -383,7 +383,7 @@ def test_closing_twice_and_using_it_afterwards(connect: Connect) -> None:
         inner.drain_events(timeout=0)
 
 
-def test_nothing_is_left_open(connect: Connect, path: Path) -> None:
+def test_a_closed_connection_leaves_no_file_open(connect: Connect, path: Path) -> None:
     folder = Path("/proc/self/fd")
     if not folder.exists():
         pytest.skip("only Linux lists a process's files")

@@ -128,7 +128,7 @@ def test_a_room_of_a_group_is_everybodys_in_it(act: Callable[..., Act], folder: 
 
 
 def test_a_members_first_group_is_not_the_rooms(act: Callable[..., Act], folder: Path) -> None:
-    """Without the folder's setgid bit the kernel gives the log the first group of whoever makes it."""
+    """Without the folder's setgid bit the kernel gives the log the first group of its creator."""
     url = shared(folder, 0o770)
     bob, ada = act(BOB, OTHERS, also=GROUP), act(ADA, GROUP)
     assert bob("listen", url) == []
@@ -152,7 +152,7 @@ def made(folder: Path) -> set[tuple[int, int, int]]:
     return {(each.st_uid, each.st_gid, stat.S_IMODE(each.st_mode)) for each in status}
 
 
-def test_what_is_made_follows_when_the_host_opens_the_room_up(act: Callable[..., Act], folder: Path) -> None:
+def test_new_files_follow_when_the_host_opens_the_room_up(act: Callable[..., Act], folder: Path) -> None:
     url = shared(folder, 0o2770, 0o600)
     ada, bob = act(ADA, GROUP), act(BOB, GROUP)
     assert ada("listen", url) == []

@@ -169,7 +169,7 @@ def test_pruning_keeps_what_a_lasting_queue_still_needs(connect: Connect) -> Non
     assert store_of(channel).value("SELECT count(*) FROM message") < 1000
 
 
-def test_who_falls_behind_the_pruning_goes_on_with_what_is_left(connect: Connect) -> None:
+def test_a_reader_that_falls_behind_the_pruning_continues_with_what_is_left(connect: Connect) -> None:
     slow = connect(history_max_age=0.0)
     channel = slow.channel()
     channel.exchange_declare("chat", "fanout")

@@ -140,7 +140,7 @@ def test_a_queue_that_nobody_uses_expires(connect: Connect) -> None:
 
     def expired() -> bool:
         another = connect()
-        send(another.channel(), "x", routing_key="q")  # whoever publishes first looks after the house
+        send(another.channel(), "x", routing_key="q")  # the first to publish cleans up
         another.release()
         try:
             channel.queue_declare("q", passive=True)
@@ -168,7 +168,7 @@ def test_competing_consumers_share_and_nobody_gets_anothers(connect: Connect) ->
         assert [int(text) for text in bodies(mine)] == sorted(int(text) for text in bodies(mine))
 
 
-def test_what_a_connection_had_comes_back_when_it_closes(connect: Connect) -> None:
+def test_a_closing_connections_messages_come_back(connect: Connect) -> None:
     one, two = connect(), connect().channel()
     two.queue_declare("jobs")
     send(two, *"abc", routing_key="jobs")
@@ -230,7 +230,7 @@ def test_acknowledging_what_a_deleted_queue_had_harms_no_other(connect: Connect)
     assert get_all(two, "b") == ["y"]
 
 
-def test_what_nobody_needs_any_more_leaves_the_file(connection: Any) -> None:
+def test_messages_that_no_queue_needs_leave_the_file(connection: Any) -> None:
     channel = connection.channel()
     channel.exchange_declare("t", "topic")
     for name in ("a", "b"):

@@ -216,7 +216,7 @@ def test_a_connection_can_be_cloned_pickled_and_pooled(connect: Connect, local_u
     pool.force_close_all()
 
 
-def test_it_says_what_it_is(connect: Connect, path: Path) -> None:
+def test_a_connection_describes_itself(connect: Connect, path: Path) -> None:
     connection = connect()
     assert connection.as_uri() == f"local://{path}"
     assert connection.transport.driver_name == "sqlite3"

@@ -22,7 +22,7 @@ def test_a_subscriber_is_told_how_much_the_room_has_removed_before_it_was_read(l
     assert "history is full" in str(told[0])
 
 
-def test_nothing_is_told_of_what_was_removed_before_it_came(local_url: str) -> None:
+def test_no_loss_is_reported_for_messages_removed_before_a_reader_came(local_url: str) -> None:
     told: list[events.Event] = []
     settings = Settings.resolve(url=f"{local_url}?history_max_bytes=200000")
     with Sender(settings, "ada") as sender:

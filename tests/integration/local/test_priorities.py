@@ -50,7 +50,7 @@ def test_without_priorities_the_order_is_that_of_sending(channel: Any, most: int
     assert get_all(channel, "q") == list(PRIORITIES)
 
 
-def test_what_goes_back_takes_its_place_again(connection: Any) -> None:
+def test_a_requeued_message_takes_its_place_again(connection: Any) -> None:
     channel = connection.channel()
     declare(channel, "shared")
     fill(channel, {"low": 1, "middle": 5, "low too": 1})

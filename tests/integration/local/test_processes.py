@@ -93,7 +93,7 @@ def test_a_sender_learns_that_its_only_listener_was_killed(connect: Connect, wor
     wait_until(told, 5)
 
 
-def test_what_a_killed_consumer_had_goes_to_the_others(connect: Connect, work: Work) -> None:
+def test_messages_of_a_killed_consumer_go_to_the_others(connect: Connect, work: Work) -> None:
     mine = connect()
     channel = mine.channel()
     channel.queue_declare("jobs")

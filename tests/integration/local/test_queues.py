@@ -41,7 +41,7 @@ def test_get_takes_one_after_the_other(channel: Any) -> None:
     assert not first.delivery_info["redelivered"]
 
 
-def test_what_is_acknowledged_does_not_come_back(channel: Any) -> None:
+def test_acknowledged_messages_do_not_come_back(channel: Any) -> None:
     fill(channel, "a", "b", "c")
     tags = [channel.basic_get("q").delivery_tag for _ in range(3)]
     channel.basic_ack(tags[1])
@@ -135,7 +135,7 @@ def test_without_acknowledgement_nothing_is_kept(channel: Any, connection: Any) 
     assert channel.queue_declare("q", passive=True).message_count == 0
 
 
-def test_nothing_is_delivered_after_cancel(connect: Connect, channel: Any) -> None:
+def test_a_cancelled_consumer_gets_no_more_messages(connect: Connect, channel: Any) -> None:
     fill(channel, *"abcde")
     arrived: list[Any] = []
 
@@ -153,7 +153,7 @@ def test_nothing_is_delivered_after_cancel(connect: Connect, channel: Any) -> No
     assert sorted(rest(channel.connection.client, again)[4:]) == list("abcde")
 
 
-def test_what_was_on_its_way_is_delivered_before_a_consumer_ends_from_outside(
+def test_messages_on_their_way_are_delivered_before_a_consumer_ends_from_outside(
     connect: Connect, channel: Any, connection: Any
 ) -> None:
     fill(channel, *"abcde")

@@ -137,7 +137,7 @@ def test_a_log_that_is_removed_in_use_costs_nothing(
         send(channel, f"{number} before", exchange="chat")
         for suffix in PARTS[part]:
             Path(f"{path}{suffix}").unlink()
-        if number % 2:  # who is first to notice?
+        if number % 2:  # each side notices first in half of the cases
             send(channel, f"{number} after", exchange="chat")
             send(fanout(connect()), f"{number} newcomer", exchange="chat")
         else:
@@ -221,7 +221,7 @@ def test_a_stream_loses_and_doubles_nothing_while_its_log_is_removed_again_and_a
     assert is_whole(path)
 
 
-def test_what_was_only_in_a_removed_log_is_told_where_it_cannot_be_kept(
+def test_messages_lost_with_a_removed_log_are_reported(
     connect: Connect, path: Path, commands: Commands
 ) -> None:
     connection = connect()
@@ -263,7 +263,7 @@ def test_a_newcomer_waits_for_whoever_uses_a_removed_log_and_says_so(
 def test_all_connections_of_a_process_wait_where_another_process_holds_a_removed_log(
     connect: Connect, work: Work, path: Path
 ) -> None:
-    """The log is copied by whoever is first, so one that was stopped meanwhile holds up newcomers only, and not for ever."""
+    """The log is copied by the first process, so a stopped one holds up newcomers only, and not for ever."""
     ours = [fanout(connect(busy_timeout=0.3)) for _ in range(3)]
     holder = work("subscribe", "chat")
     holder.read_line()

@@ -47,7 +47,7 @@ def changed(connect: Connect, path: Path) -> Callable[..., None]:
 
 
 def attempt(path: Path) -> str:
-    """Uses the room as senders, subscribers and workers do; returns what is raised, empty where all is well."""
+    """Uses the room as senders, subscribers and workers do; returns what is raised, empty where nothing is."""
     try:
         # Not as Kombu connects, which waits before it tries again.
         with closing(kombu.Connection(f"local://{path}").transport.establish_connection()) as connection:
@@ -113,7 +113,9 @@ FOREIGN_SCHEMAS = {
             " COLLATE nocase') WHERE name = 'queue'"
         ),
     ),
-    "a schema that is no SQL": ("UPDATE sqlite_master SET sql = 'CREATE TABLE oops' WHERE name = 'message'",),
+    "a schema that is not SQL": (
+        "UPDATE sqlite_master SET sql = 'CREATE TABLE oops' WHERE name = 'message'",
+    ),
     "a table's pages elsewhere": ("UPDATE sqlite_master SET rootpage = 100000 WHERE name = 'topology'",),
     "statistics": ("ANALYZE",),
     "no version": ("PRAGMA user_version = 0",),
@@ -221,7 +223,7 @@ def test_a_name_in_the_file_leads_to_no_file(
     assert {each.name: each.read_text() for each in mine.iterdir()} == {"diary": "dear diary", "empty": ""}
 
 
-def test_nothing_in_an_earlier_releases_folder_is_followed_opened_or_removed(
+def test_files_in_an_earlier_releases_folder_are_not_followed_opened_or_removed(
     changed: Callable[..., None], path: Path, tmp_path: Path
 ) -> None:
     mine = precious(tmp_path / "mine")
@@ -251,7 +253,7 @@ def test_nothing_in_an_earlier_releases_folder_is_followed_opened_or_removed(
     assert (mine / "diary").read_text() == "dear diary"
 
 
-def test_what_is_no_log_beside_the_file_is_refused_and_left_alone(
+def test_another_file_in_the_place_of_the_log_is_refused_and_left_alone(
     changed: Callable[..., None], path: Path, tmp_path: Path
 ) -> None:
     mine = precious(tmp_path / "mine")

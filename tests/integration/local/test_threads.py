@@ -69,7 +69,7 @@ def test_a_callback_may_wait_for_another_thread_that_uses_the_connection(connect
     assert answers == [b"a", b"b"]
 
 
-def test_what_needs_no_acknowledgement_and_was_delivered_does_not_come_back_after_a_close_in_its_callback(
+def test_messages_without_acknowledgement_do_not_come_back_after_a_close_in_their_callback(
     connect: Connect,
 ) -> None:
     connection, other = connect(drain_batch=100), connect()

@@ -51,7 +51,7 @@ def test_a_path_can_be_given_without_a_url(tmp_path: Path) -> None:
 
 
 def test_a_failover_leads_to_the_next_file(tmp_path: Path) -> None:
-    (tmp_path / "broken.db").write_text("this is no database, but text" * 100)
+    (tmp_path / "broken.db").write_text("this is not a database, but text" * 100)
     urls = [f"local://{tmp_path}/{name}.db" for name in ("first", "second")]
     with kombu.Connection(";".join(urls)) as connection:
         connection.connect()
@@ -61,7 +61,7 @@ def test_a_failover_leads_to_the_next_file(tmp_path: Path) -> None:
 
 
 def test_kombu_goes_on_to_the_next_file_where_the_first_one_cannot_be_opened(tmp_path: Path) -> None:
-    (tmp_path / "text.db").write_text("this is no database, but text" * 100)
+    (tmp_path / "text.db").write_text("this is not a database, but text" * 100)
     (tmp_path / "folder.db").mkdir()
     good = tmp_path / "good.db"
     for bad in ("missing/room.db", "text.db/room.db", "text.db", "folder.db"):
@@ -75,7 +75,7 @@ def test_kombu_goes_on_to_the_next_file_where_the_first_one_cannot_be_opened(tmp
 def test_a_file_that_cannot_be_opened_is_a_lost_connection_to_kombu_and_keeps_its_reply_code(
     tmp_path: Path,
 ) -> None:
-    (tmp_path / "text.db").write_text("this is no database, but text" * 100)
+    (tmp_path / "text.db").write_text("this is not a database, but text" * 100)
     for url in (f"local://{tmp_path}/text.db", "local:///no-such-folder/kchat/room.db"):
         connection = kombu.Connection(url)
         with pytest.raises(NotAllowed) as caught:

@@ -85,7 +85,7 @@ def compete(connection: Any, queue: str, prefetch: str = "0") -> None:
 
 
 def hold(connection: Any, queue: str, count: str) -> None:
-    """Take so many messages and never acknowledge them."""
+    """Take a number of messages and never acknowledge them."""
     channel = connection.channel()
     channel.basic_qos(0, int(count), False)
     channel.basic_consume(queue, callback=lambda message: say(message.body.decode()))

@@ -1,4 +1,4 @@
-"""A server in place of Pub/Sub, for answers that the emulator does not give: no permission, no service, no answer.
+"""A server that stands in for Pub/Sub, for answers that the emulator does not give: no permission, no service, no answer.
 
 It is a real gRPC server on a real socket, so that what is tested is the client as it is.
 """

@@ -50,7 +50,7 @@ def drain(connection: kombu.Connection, done: Callable[[], bool], seconds: float
     """Drains events until something is so.
 
     Raises:
-        TimeoutError: it is not within so many seconds.
+        TimeoutError: it is not within that time.
     """
     deadline = Deadline(soon(seconds))
     while not done():
@@ -70,7 +70,7 @@ def drain_for(connection: kombu.Connection, seconds: float) -> None:
 def take(
     connection: kombu.Connection, arrived: list[Any], count: int, seconds: float = SECONDS
 ) -> list[bytes]:
-    """Waits for so many messages, acknowledges them all, and returns their bodies."""
+    """Waits for a number of messages, acknowledges them all, and returns their bodies."""
     drain(connection, lambda: len(arrived) >= count, seconds)
     for message in arrived:
         message.channel.basic_ack(message.delivery_tag)

@@ -69,7 +69,7 @@ class Celery:
         assert sender.wait(SECONDS) == 0, sender.stderr
 
     def executed(self, count: int) -> Counter[str]:
-        """How often each task was executed, when so many have been."""
+        """How often each task was executed, once that number has been."""
         wait_until(
             lambda: len(self._lines()) >= count, SECONDS, lambda: f"{len(self._lines())} of {count} tasks"
         )

@@ -145,7 +145,7 @@ def test_a_lasting_queue_keeps_messages_for_another_process(connect: Connect, na
     assert arrived[0].delivery_info["exchange"] == exchange.name
 
 
-def test_nothing_acknowledged_comes_again_after_a_clean_end(connect: Connect, name: Name) -> None:
+def test_acknowledged_messages_do_not_come_again_after_a_clean_end(connect: Connect, name: Name) -> None:
     exchange, queue = fanout(name("room")), name("queue")
     first = connect()
     channel = first.channel()
@@ -163,7 +163,7 @@ def test_nothing_acknowledged_comes_again_after_a_clean_end(connect: Connect, na
 
 
 @pytest.mark.slow
-def test_what_is_held_is_not_given_to_somebody_else_meanwhile(connect: Connect, name: Name) -> None:
+def test_held_messages_are_not_given_to_another_consumer(connect: Connect, name: Name) -> None:
     # The shortest deadline there is, and longer than that until it is acknowledged.
     connection = connect(ack_deadline=10)
     channel = connection.channel()
@@ -302,7 +302,7 @@ def test_an_own_queue_goes_with_its_consumer_and_with_its_connection(connect: Co
         observer.queue_declare(with_connection, passive=True)
 
 
-def test_nothing_can_be_done_on_a_closed_connection(connect: Connect) -> None:
+def test_a_closed_connection_refuses_every_operation(connect: Connect) -> None:
     connection = connect()
     channel = connection.channel()
     real = connection.connection
@@ -329,9 +329,7 @@ def test_another_process_may_not_have_an_exclusive_queue(
 
 
 @pytest.mark.slow
-def test_what_the_emulator_sends_beyond_the_prefetch_count_is_held_and_comes_once(
-    connect: Connect, name: Name
-) -> None:
+def test_messages_beyond_the_prefetch_count_are_held_and_come_once(connect: Connect, name: Name) -> None:
     # It does not count. What nobody had read lost its deadline, and was delivered a second time.
     connection = connect()
     channel, exchange, queue = connection.channel(), fanout(name("room")), name("queue")

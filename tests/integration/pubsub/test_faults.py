@@ -41,7 +41,7 @@ def proxy(
     return proxy
 
 
-def test_nobody_there_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_absent_emulator_is_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PUBSUB_EMULATOR_HOST", f"127.0.0.1:{free_port()}")
     began = time.monotonic()
     with (

@@ -47,7 +47,7 @@ future.result()
 """
 
 
-def test_what_a_plain_client_publishes_is_received(
+def test_messages_from_a_plain_client_are_received(
     connect: Connect, commands: Commands, project: str, pubsub_emulator: Emulator, name: Name
 ) -> None:
     connection = connect()
@@ -64,7 +64,7 @@ def test_what_a_plain_client_publishes_is_received(
     assert arrived[1].delivery_info["publish_time"] > 1_700_000_000
 
 
-def test_what_is_sent_is_read_by_a_plain_client(
+def test_a_plain_client_reads_kchats_messages(
     connect: Connect, commands: Commands, project: str, pubsub_emulator: Emulator, name: Name
 ) -> None:
     channel = connect().channel()
@@ -82,7 +82,7 @@ def test_what_is_sent_is_read_by_a_plain_client(
     assert script.lines == [f"{message.body} {attributes} ada"]
 
 
-def test_what_gcloud_publishes_is_received(
+def test_messages_from_gcloud_are_received(
     connect: Connect, commands: Commands, project: str, pubsub_emulator: Emulator, name: Name
 ) -> None:
     require("gcloud", "it publishes a message, as an operator would")

@@ -176,7 +176,7 @@ def test_exchanges_of_other_types_are_refused(channel: Any, name: Name, kind: st
     assert refused.value.reply_code == 540
 
 
-def test_what_pubsub_cannot_do_is_refused(channel: Any, name: Name) -> None:
+def test_operations_that_pubsub_lacks_are_refused(channel: Any, name: Name) -> None:
     exchange = fanout(name("room"))
     queue = lasting_queue(channel, exchange, name("queue"))
     other = fanout(name("room"))

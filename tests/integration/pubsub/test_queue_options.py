@@ -80,7 +80,7 @@ def test_a_time_that_is_none_is_refused(channel: Any, name: Name) -> None:
                 channel.queue_declare(name("queue"), arguments={argument: value})
 
 
-def test_what_means_nothing_to_pubsub_is_accepted(channel: Any, name: Name) -> None:
+def test_options_without_meaning_on_pubsub_are_accepted(channel: Any, name: Name) -> None:
     arguments = {
         "x-queue-type": "quorum",
         "x-queue-mode": "lazy",

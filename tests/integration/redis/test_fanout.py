@@ -39,7 +39,7 @@ def publish(connection: kombu.Connection, *bodies: str, **options: Any) -> None:
 
 
 def bodies(connection: kombu.Connection, queues: list[kombu.Queue], count: int) -> dict[str, list[bytes]]:
-    """What each queue gets, until so many have come to all of them together."""
+    """What each queue gets, until that number has come to all of them together."""
     got: dict[str, list[bytes]] = {queue.name: [] for queue in queues}
     for queue in queues:
         queue.consume(callback=lambda message, name=queue.name: got[name].append(message.body), no_ack=True)
@@ -256,7 +256,9 @@ def test_an_envelope_is_opened(ours: Open, server: redis.Redis, database: str) -
     assert bodies(connection, queues, 3) == {"a": [b"hi", b"", "é".encode() + b"\xed\xa0\x80"]}
 
 
-def test_nothing_is_inflated_on_arrival(ours: Open, server: redis.Redis, database: str) -> None:
+def test_compressed_messages_are_not_inflated_on_arrival(
+    ours: Open, server: redis.Redis, database: str
+) -> None:
     connection = ours()
     queues = bound(connection.channel(), "a")
     server.publish(f"/{database}.chat", envelope(headers={"compression": "application/x-gzip"}))
@@ -264,7 +266,7 @@ def test_nothing_is_inflated_on_arrival(ours: Open, server: redis.Redis, databas
     assert bodies(connection, queues, 2) == {"a": [b"hi", b"hi"]}
 
 
-def test_who_asks_is_told_when_nobody_listens(ours: Open) -> None:
+def test_a_mandatory_message_is_returned_when_nobody_listens(ours: Open) -> None:
     connection = ours()
     channel = connection.channel()
     returned: list[tuple[str, str, str]] = []

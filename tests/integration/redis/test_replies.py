@@ -62,9 +62,7 @@ def test_an_error_is_returned_as_redis_py_returns_it(ends: tuple[socket.socket, 
     "data",
     [b"$ten\r\n", b"$-2\r\n", b"$9999999999\r\n", b"*2000000000\r\n", b"*1\r\n" * 20, b"!x\r\n", b"\r\n"],
 )
-def test_what_is_no_reply_or_too_large_for_one_is_refused(
-    ends: tuple[socket.socket, Parser], data: bytes
-) -> None:
+def test_invalid_and_too_large_replies_are_refused(ends: tuple[socket.socket, Parser], data: bytes) -> None:
     server, parser = ends
     server.sendall(data)
     with pytest.raises(InvalidResponse):

@@ -36,7 +36,7 @@ from tests.brokers.wait import soon, wait_until
 
 
 def drain(subscriber: Subscriber, count: int) -> list[Message]:
-    """Receives until so many messages are there, or none comes for 5 s."""
+    """Receives until that number of messages is there, or none comes for 5 s."""
     messages: list[Message] = []
     while len(messages) < count and (batch := subscriber.receive(timeout=30)):
         messages += batch
@@ -81,7 +81,7 @@ def test_a_room_is_of_one_database(redis_server: Redis, room: str) -> None:
         assert sender.send("hello").routed is False
 
 
-def test_what_redis_cli_publishes_is_a_message_of_nobody(
+def test_a_message_from_redis_cli_has_no_username(
     settings: Settings, server: redis.Redis, database: str
 ) -> None:
     with Subscriber(settings, "bob") as subscriber:
@@ -102,7 +102,7 @@ def test_a_message_over_the_limit_is_refused_and_one_at_the_limit_arrives(settin
 
 
 @pytest.mark.parametrize("end", [Process.interrupt, Process.kill])
-def test_nothing_is_left_of_a_subscriber(
+def test_a_subscriber_leaves_nothing_behind(
     commands: Commands,
     settings: Settings,
     redis_url: str,
@@ -147,7 +147,7 @@ def test_a_link_that_is_dead_without_a_word_is_noticed_by_a_subscriber(
         settings, brokers=(replace(settings.broker, port=proxy.port),), heartbeat=1, connect_timeout=2
     )
     with Subscriber(through, "bob", on_event=told.append) as subscriber:
-        assert subscriber.receive(timeout=1) == []  # answered PINGs are no messages
+        assert subscriber.receive(timeout=1) == []  # answered PINGs are not messages
         assert told == []
         proxy.black_hole()
         started = time.monotonic()
@@ -295,12 +295,12 @@ def test_a_wrong_password_is_no_account(redis_server: Redis) -> None:
     assert "not-this" not in str(told.value)
 
 
-def test_nothing_listens_on_a_closed_port() -> None:
+def test_a_closed_port_is_reported_as_one_on_which_nothing_listens() -> None:
     with pytest.raises(Unreachable, match="connection refused"):
         Sender(Settings.resolve(url=f"redis://127.0.0.1:{free_port()}/0"), "ada").send("hello")
 
 
-def test_there_is_no_such_database(redis_server: Redis) -> None:
+def test_a_database_that_does_not_exist_is_reported(redis_server: Redis) -> None:
     there = f"redis://{redis_server.host}:{redis_server.port}"
     with pytest.raises(Refused, match="out of range"):
         Sender(Settings.resolve(url=f"{there}/99"), "ada").send("hello")

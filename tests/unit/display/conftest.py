@@ -25,7 +25,7 @@ def _utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def terminal() -> Iterator[Callable[[int, int], Terminal]]:
-    """Makes terminals of so many columns and lines."""
+    """Makes terminals of a given number of columns and lines."""
     made: list[Terminal] = []
 
     def make(columns: int, lines: int) -> Terminal:

@@ -33,7 +33,7 @@ def line_of(message: Message) -> dict[str, Any]:
     assert line[:-1].isprintable()
 
     def refuse(constant: str) -> None:
-        raise AssertionError(f"{constant} is no JSON")
+        raise AssertionError(f"{constant} is not JSON")
 
     value = json.loads(line, parse_constant=refuse)
     assert isinstance(value, dict)

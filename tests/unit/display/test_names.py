@@ -1,4 +1,4 @@
-"""What each mode shows of a name that the broker vouches for, that it does not, and that nobody checked."""
+"""How each mode shows a name that is verified, that is not, and that was not checked."""
 
 from __future__ import annotations
 

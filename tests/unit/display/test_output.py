@@ -15,7 +15,7 @@ from kchat.display.output import Output
 from kchat.message import Message
 
 
-def test_nothing_is_written_before_flush() -> None:
+def test_output_is_written_at_flush_and_not_before() -> None:
     stream = io.StringIO()
     output = Output(stream)
     output.write("hello\n")
@@ -25,7 +25,7 @@ def test_nothing_is_written_before_flush() -> None:
     assert stream.getvalue() == "hello\n"
 
 
-def test_what_others_wrote_to_the_stream_comes_first(tmp_path: Path) -> None:
+def test_earlier_text_in_the_stream_comes_first(tmp_path: Path) -> None:
     with (tmp_path / "out").open("w") as stream:
         stream.write("one\n")
         output = Output(stream)
@@ -100,7 +100,7 @@ def test_a_reader_that_is_gone_is_reported_once_and_closing_is_quiet(mode: str) 
         display.close()
 
 
-def test_what_was_not_flushed_is_not_shown_at_the_end() -> None:
+def test_unflushed_messages_are_not_shown_at_the_end() -> None:
     # It is not acknowledged either: it will be delivered again.
     stream = io.StringIO()
     display = create("plain", stream)

@@ -47,7 +47,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def draw(display: Rich) -> None:
-    """Flush, as if the table had been drawn last so long ago that it may be drawn again."""
+    """Flush, as if the table had last been drawn long enough ago to be drawn again."""
     drawn_at = display._drawn_at = display._drawn_at - 60
     display.flush()
     assert display._drawn_at != drawn_at
@@ -75,7 +75,7 @@ def test_the_newest_message_is_on_top(terminal: NewTerminal) -> None:
     assert rows[23].startswith("2 messages")
 
 
-def test_it_holds_the_rows_that_fit(terminal: NewTerminal) -> None:
+def test_the_table_holds_the_rows_that_fit(terminal: NewTerminal) -> None:
     rows = table(terminal(80, 24), *(say(f"number {n}") for n in range(1000)))
     assert [row.split()[-1] for row in rows[3:23]] == [str(n) for n in range(999, 979, -1)]
     assert rows[23].startswith("1,000 messages")
@@ -102,7 +102,7 @@ def test_further_lines_of_a_message_stay_in_their_column(terminal: NewTerminal) 
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
-def test_it_never_gets_taller_than_the_screen(size: tuple[int, int], terminal: NewTerminal) -> None:
+def test_the_table_is_never_taller_than_the_screen(size: tuple[int, int], terminal: NewTerminal) -> None:
     def fits(text: str) -> None:
         tty = terminal(*size)
         rows = table(tty, *(say(f"{n}{text[n * 10 :]}", text[:n]) for n in range(60)))
@@ -128,7 +128,7 @@ def test_wide_characters_fit_their_columns(size: tuple[int, int], terminal: NewT
     assert wide[0].index("字") == next(row for row in rows if "h" in "".join(row[20:])).index("h", 20)
 
 
-def test_it_follows_a_resize(terminal: NewTerminal) -> None:
+def test_the_table_follows_a_resize(terminal: NewTerminal) -> None:
     tty = terminal(80, 24)
     display = Rich(tty.stream)
     display.open("chat")
@@ -146,7 +146,7 @@ def test_it_follows_a_resize(terminal: NewTerminal) -> None:
     display.close()
 
 
-def test_it_is_drawn_at_most_ten_times_a_second(terminal: NewTerminal, clock: Clock) -> None:
+def test_the_table_is_drawn_at_most_ten_times_a_second(terminal: NewTerminal, clock: Clock) -> None:
     tty = terminal(80, 24)
     display = Rich(tty.stream)
     display.open("chat")
@@ -159,7 +159,7 @@ def test_it_is_drawn_at_most_ten_times_a_second(terminal: NewTerminal, clock: Cl
     display.close()
 
 
-def test_nothing_is_drawn_while_nothing_changes(terminal: NewTerminal, clock: Clock) -> None:
+def test_an_unchanged_table_is_not_drawn_again(terminal: NewTerminal, clock: Clock) -> None:
     tty = terminal(80, 24)
     display = Rich(tty.stream)
     display.open("chat")
@@ -171,7 +171,7 @@ def test_nothing_is_drawn_while_nothing_changes(terminal: NewTerminal, clock: Cl
     display.close()
 
 
-def test_what_it_remembers_is_bounded() -> None:
+def test_the_table_keeps_a_bounded_number_of_messages() -> None:
     display = Rich(io.StringIO())
     display.live = True
     huge = say("x" * 1_000_000, "y" * 1_000_000)
@@ -263,7 +263,7 @@ def test_the_last_table_stays_behind_also_where_nothing_of_it_was_drawn_yet(term
         assert len(shown) == size[1] - 4
 
 
-def test_nothing_stays_behind_where_no_message_came_or_while_it_is_suspended(terminal: NewTerminal) -> None:
+def test_the_table_leaves_nothing_behind_without_messages_or_while_suspended(terminal: NewTerminal) -> None:
     tty = terminal(80, 24)
     display = Rich(tty.stream)
     display.open("chat")
@@ -277,7 +277,7 @@ def test_nothing_stays_behind_where_no_message_came_or_while_it_is_suspended(ter
     display.close()
 
 
-def test_it_says_when_what_it_was_given_is_not_drawn_yet(terminal: NewTerminal) -> None:
+def test_flush_tells_whether_all_messages_are_drawn(terminal: NewTerminal) -> None:
     tty = terminal(80, 24)
     display = Rich(tty.stream)
     display.open("chat")

@@ -25,7 +25,7 @@ def written(file: Path, text: str) -> None:
 
 
 def in_use(file: Path, lines: str) -> None:
-    """A profile x, in use, as an older kchat or somebody by hand may have written it."""
+    """A profile x, in use, as somebody may have written it by hand."""
     written(file, f'use = "x"\n[profile.x]\n{lines}\n')
     file.chmod(0o600)
 

@@ -46,7 +46,7 @@ def test_the_password_is_where_it_says_it_is(file: Path) -> None:
     assert kept == ""
 
 
-def test_what_was_written_by_hand_stays(file: Path) -> None:
+def test_lines_written_by_hand_stay(file: Path) -> None:
     written(file, '# mine\n[profile.lab]\nurl = "pubsub://lab" # the lab\nroom = "lunch"\n')
     join()
     text = file.read_text()
@@ -73,7 +73,7 @@ def test_rooms_of_any_name_make_profiles(room: str) -> None:
     assert not profiles.load().profiles
 
 
-def test_what_is_removed_is_gone_its_certificate_too(file: Path) -> None:
+def test_a_removed_profile_is_gone_with_its_certificate(file: Path) -> None:
     authority = trustme.CA().cert_pem.bytes().decode()
     profile = join(url="amqps://ada@h:5671/", tls_ca=authority)
     assert profile.tls.ca is not None
@@ -184,7 +184,7 @@ def test_a_lock_is_let_go_of_by_a_process_that_is_killed(tmp_path: Path) -> None
         assert (tmp_path / ".file.2024-backup").exists()
 
 
-def test_what_a_second_invitation_changes_is_told_before_it_is_stored() -> None:
+def test_the_changes_by_a_second_invitation_are_told_before_it_is_stored() -> None:
     pin = "sha256:" + "ab" * 32
     join(url="amqps://ada@h:5671/", tls_pin=pin)
     ca = trustme.CA().cert_pem.bytes().decode()

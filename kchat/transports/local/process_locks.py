@@ -5,9 +5,9 @@ The kernel keeps them and ends them with their process, however that ends. They 
 is created beside the file, and a number that a stranger has written into the file leads to a byte of that file and to
 nothing else. Where the system has no such locks, POSIX locks are used, as far as they can.
 
-An owner is a connection with exclusive queues, consumers or unacknowledged messages. It has a number, and a lock on the
-byte that the number stands for. The lock goes with its process and stays while the process is merely stopped, so
-a lock that is gone means that the owner is dead: no clock is involved.
+A connection with exclusive queues, consumers or unacknowledged messages has a number, and a lock on the byte that the
+number stands for. The lock goes with its process and stays while the process is merely stopped, so
+a lock that is gone means that the connection is dead: no clock is involved.
 
 Closing *any* descriptor of a file drops all POSIX locks that the process has on it, SQLite's among them. So there is
 one descriptor for each file and process, and it is closed only after the last SQLite connection to that file.
@@ -49,11 +49,11 @@ _OPENING = 1 << 60
 _LOGS, _LOGS_SIZE = 1 << 61, 1 << 60
 _ORDER_BITS = 40
 
-#: Where the bytes that stand for owners begin: an owner's byte is this and its number.
-_OWNERS = 1 << 62
+#: Where the bytes that stand for connections begin: a connection's byte is this and its number.
+_CONNECTIONS = 1 << 62
 
-#: Owners' numbers.
-_FIRST_OWNER, _LAST_OWNER = 1 << 32, (1 << 52) - 1
+#: Connections' numbers.
+_FIRST_NUMBER, _LAST_NUMBER = 1 << 32, (1 << 52) - 1
 
 #: Seconds between two attempts to lock :data:`_OPENING`.
 _PAUSE = 0.002
@@ -78,7 +78,7 @@ class RoomFile:
         self.users = 0
         self._spare: list[int] = []
         self._shared: dict[int, int] = {}
-        self._owners: set[int] = set()
+        self._claimed: set[int] = set()
         self._ofd = _OFD_SETLK is not None
         self._opening_lock = threading.RLock()
         self._stores: weakref.WeakSet[SharedFile] = weakref.WeakSet()
@@ -116,7 +116,7 @@ class RoomFile:
             del _files[self.inode]
         fds, self.fd, self._spare = [self.fd, *self._spare], -1, []
         self._shared.clear()
-        self._owners.clear()
+        self._claimed.clear()
         for fd in fds:
             if fd >= 0:
                 os.close(fd)
@@ -164,28 +164,28 @@ class RoomFile:
         self._set(fcntl.F_UNLCK, start, length)
         return False
 
-    def claim_owner(self) -> int:
-        """Become an owner; returns its number. The claim lasts as long as the process, or until it is given up."""
+    def claim_number(self) -> int:
+        """Lock a number for a connection; returns it. The lock ends with the process or by :meth:`release_number`."""
         while True:
-            number = random.SystemRandom().randint(_FIRST_OWNER, _LAST_OWNER)
+            number = random.SystemRandom().randint(_FIRST_NUMBER, _LAST_NUMBER)
             with forks.innermost:
-                if number not in self._owners and self._set(fcntl.F_WRLCK, _OWNERS + number):
-                    self._owners.add(number)
+                if number not in self._claimed and self._set(fcntl.F_WRLCK, _CONNECTIONS + number):
+                    self._claimed.add(number)
                     return number
 
-    def release_owner(self, number: int) -> None:
-        """Give up a claim."""
+    def release_number(self, number: int) -> None:
+        """Unlock a connection's number."""
         with forks.innermost:
-            if number in self._owners:
-                self._owners.discard(number)
-                self._set(fcntl.F_UNLCK, _OWNERS + number)
+            if number in self._claimed:
+                self._claimed.discard(number)
+                self._set(fcntl.F_UNLCK, _CONNECTIONS + number)
 
     def is_alive(self, number: object) -> bool:
-        """Whether the owner of that number, as the file has it, still has its claim."""
-        if not isinstance(number, int) or not _FIRST_OWNER <= number <= _LAST_OWNER:
+        """Whether the connection with that number, as the file has it, still has its lock."""
+        if not isinstance(number, int) or not _FIRST_NUMBER <= number <= _LAST_NUMBER:
             return False
         with forks.innermost:
-            return number in self._owners or self._is_taken(_OWNERS + number)
+            return number in self._claimed or self._is_taken(_CONNECTIONS + number)
 
     def share(self, log: int) -> None:
         """Use a log: see :func:`log_number`. From now on SQLite sees that the file has readers."""
@@ -235,7 +235,7 @@ class RoomFile:
 
     @contextmanager
     def exclusively(self, seconds: float) -> Iterator[bool]:
-        """Nobody else opens the file or moves to another log meanwhile. Yields whether the lock was to be had.
+        """Keep others from opening the file or moving to another log. Yields whether it got the lock.
 
         Arguments:
             seconds: to wait for it.
