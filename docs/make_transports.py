@@ -20,7 +20,7 @@ from kchat.transports import Capabilities, Transport, base, protocols
 PAGE = Path(__file__).parent / "transports.md"
 MARKED = re.compile(r"(<!-- begin: (\w+), by make_transports\.py -->\n).*?(<!-- end -->)", re.DOTALL)
 
-GIVEN = {"RoomSettings", "Tls"}
+GIVEN = {"RoomSettings"}
 """The protocols of what a transport is given; the others are of what it gives."""
 
 

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from kchat.client.sender import Sender
     from kchat.client.subscriber import Subscriber
     from kchat.config.settings import Broker, Settings
-    from kchat.config.tls import TlsOptions
     from kchat.display import Display
     from kchat.display.loop import listen
     from kchat.errors import (
@@ -47,6 +46,7 @@ if TYPE_CHECKING:
     )
     from kchat.message import Message
     from kchat.transports import TRANSPORTS, Transport
+    from kchat.transports.tls import TlsOptions
 
 __version__ = "0.1.0"
 
@@ -79,7 +79,7 @@ _HOMES = {
     "kchat.client.sender": ("Sender",),
     "kchat.config.settings": ("Broker", "Settings"),
     "kchat.client.subscriber": ("Subscriber",),
-    "kchat.config.tls": ("TlsOptions",),
+    "kchat.transports.tls": ("TlsOptions",),
     "kchat.transports": ("TRANSPORTS", "Transport"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

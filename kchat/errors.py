@@ -36,8 +36,10 @@ _NAMES = (
     *("account", "durable", "host", "last", "management_url", "password", "profile", "project"),
     *("port", "renew", "room", "since", "tls", "transport", "url", "username", "vhost"),
 )
-ARGUMENTS = {name: f"{name}=" for name in _NAMES} | {
-    f"tls_{name}": f"TlsOptions({name}=)" for name in ("ca", "cert", "key", "pin", "insecure")
+ARGUMENTS = {
+    **{name: f"{name}=" for name in _NAMES},
+    **{f"tls_{name}": f"TlsOptions({name}=)" for name in ("ca", "cert", "key", "pin", "insecure")},
+    **{name: f"Options({name}=)" for name in ("only", "send_test")},
 }
 """The options that a hint may name, ``{room}``, and what each is called in a program."""
 

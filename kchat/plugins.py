@@ -13,15 +13,18 @@ listed. A plug-in is imported when it is used.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache, cached_property
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from kchat.errors import SettingsError
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
+
+T = TypeVar("T")
 
 
 class Entry(NamedTuple):
@@ -46,15 +49,28 @@ class Entry(NamedTuple):
             SettingsError: it is a plug-in that cannot be imported. An error in kchat itself is raised as it is.
         """
         module, _, name = self.path.partition(":")
-        if not self.distribution:
-            return getattr(import_module(module), name)
-        try:
+        with self.blamed():
             found: Any = import_module(module)
             for part in name.split("."):
                 found = getattr(found, part)
-        except (Exception, SystemExit) as error:
-            raise self.unusable(f"{type(error).__name__}: {error}") from error
         return found
+
+    @contextmanager
+    def blamed(self, *passed: type[Exception]) -> Iterator[None]:
+        """An error in the block is the plug-in's fault. One in kchat itself is raised as it is.
+
+        Arguments:
+            passed: errors that are no fault, and are raised as they are.
+
+        Raises:
+            SettingsError: the plug-in raised another error.
+        """
+        try:
+            yield
+        except (Exception, SystemExit) as error:
+            if not self.distribution or isinstance(error, passed):
+                raise
+            raise self.unusable(f"{type(error).__name__}: {error}") from error
 
     def unusable(self, why: str) -> SettingsError:
         """The error that names the plug-in, its distribution, and the reason, in one line."""
@@ -63,17 +79,23 @@ class Entry(NamedTuple):
         )
 
 
-class Registry(Mapping[str, Entry]):
-    """Kchat's own entries, then those of plug-ins, by name. Asking for one of kchat's own looks for no plug-ins.
+class Registry(Mapping[str, T], Generic[T]):
+    """Objects by name: kchat's own, then those of plug-ins. Each is imported when it is first asked for.
+
+    Asking for one of kchat's own looks for no plug-ins. A plug-in that cannot be used is listed, and raises
+    :class:`~kchat.errors.SettingsError` when it is asked for.
 
     Arguments:
         group: the entry points' group.
         built_in: kchat's own, in the order to show.
+        fault: says of a plug-in's object why it cannot be used; empty if it can.
     """
 
-    def __init__(self, group: str, *built_in: Entry) -> None:
+    def __init__(self, group: str, *built_in: Entry, fault: Callable[[Entry, Any], str]) -> None:
         self._group = group
         self.built_in = {entry.name: entry for entry in built_in}
+        self._fault = fault
+        self._loaded: dict[Entry, T] = {}
 
     @cached_property
     def _declared(self) -> tuple[dict[str, Entry], list[str]]:
@@ -100,15 +122,64 @@ class Registry(Mapping[str, Entry]):
         """Why plug-ins are ignored, a line for each: another one has the name, or the metadata cannot be read."""
         return self._declared[1]
 
-    def __getitem__(self, name: str) -> Entry:
+    def entry(self, name: str) -> Entry:
+        """The line of that name; importing nothing.
+
+        Raises:
+            KeyError: there is none.
+        """
         return self.built_in[name] if name in self.built_in else self.plug_ins[name]
+
+    def usable(self) -> tuple[list[T], list[str]]:
+        """Every object that can be loaded, and of the other plug-ins why they cannot, or are ignored."""
+        found, problems = [], list(self.ignored)
+        for name in self:
+            try:
+                found.append(self[name])
+            except SettingsError as error:
+                problems.append(str(error))
+        return found, problems
+
+    def __getitem__(self, name: str) -> T:
+        entry = self.entry(name)
+        if entry not in self._loaded:
+            found = entry.load()
+            if entry.distribution:
+                with entry.blamed(SettingsError):
+                    why = self._fault(entry, found)
+                if why:
+                    raise entry.unusable(why)
+            self._loaded[entry] = found
+        return self._loaded[entry]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.built_in or name in self.plug_ins
 
     def __iter__(self) -> Iterator[str]:
         yield from self.built_in
-        yield from self.plug_ins  # whoever has found what it looks for does without
+        yield from self.plug_ins  # looked for only if the caller goes on
 
     def __len__(self) -> int:
         return len(self.built_in) + len(self.plug_ins)
+
+
+def blamed(error: Exception) -> SettingsError | None:
+    """The error that names the distribution whose plug-in raised an error, or called what did; None if none did.
+
+    Arguments:
+        error: that nobody expected.
+    """
+    from traceback import walk_tb
+
+    modules = {
+        frame.f_globals.get("__name__", "").partition(".")[0] for frame, _ in walk_tb(error.__traceback__)
+    }
+    for _, entry in _scan()[0]:
+        package = entry.path.partition(":")[0].partition(".")[0]
+        if package in modules - {"kchat"}:
+            why = " ".join(f"{type(error).__name__}: {error}".split())
+            return SettingsError(f"a plug-in of {entry.distribution} has failed: {why}")
+    return None
 
 
 @cache

@@ -17,7 +17,7 @@ def without_aliases(entries: Iterable[Entry]) -> list[str]:
     return list({entry.path: entry.name for entry in reversed(list(entries))}.values())[::-1]
 
 
-EVERY = without_aliases(MODES.values())
+EVERY = without_aliases(map(MODES.entry, MODES))
 """With those of plug-ins that are installed here."""
 
 BUILT_IN = without_aliases(MODES.built_in.values())
@@ -25,9 +25,9 @@ BUILT_IN = without_aliases(MODES.built_in.values())
 
 def row_of(mode: str) -> re.Pattern[str]:
     """How a message begins in that mode, where the output is not a terminal."""
-    pattern = getattr(MODES[mode].load(), "ROW", None)
+    pattern = getattr(MODES[mode], "ROW", None)
     assert pattern is not None, (
-        f"the class {MODES[mode].path} of the mode {mode} has no ROW, a regular expression for how its rows begin: "
+        f"the class {MODES.entry(mode).path} of the mode {mode} has no ROW, a regular expression for how its rows begin: "
         "see kchat.display.Display"
     )
     return re.compile(pattern)
@@ -35,4 +35,4 @@ def row_of(mode: str) -> re.Pattern[str]:
 
 def longest_of(mode: str) -> int:
     """The most bytes that a message takes in that mode."""
-    return int(getattr(MODES[mode].load(), "LONGEST", LONGEST))
+    return int(getattr(MODES[mode], "LONGEST", LONGEST))

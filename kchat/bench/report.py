@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from itertools import accumulate
 from typing import NamedTuple
 
 _STEPS = 50
@@ -41,15 +43,10 @@ class Latency(NamedTuple):
     def of(cls, counted: Mapping[int, int]) -> Latency:
         """From messages by :func:`class_of`; there is at least one."""
         ordered = sorted(counted.items())
-        total = sum(counted.values())
+        so_far = list(accumulate(count for _, count in ordered))
 
         def at(share: float) -> float:
-            wanted, seen = share * total, 0
-            for number, count in ordered:
-                seen += count
-                if seen >= wanted:
-                    return _milliseconds(number)
-            return _milliseconds(ordered[-1][0])
+            return _milliseconds(ordered[bisect_left(so_far, share * so_far[-1])][0])
 
         doubling: Counter[int] = Counter()
         for number, count in ordered:
@@ -133,11 +130,9 @@ class Sent(NamedTuple):
     """What one sender has measured. Times are of the monotonic clock, in nanoseconds."""
 
     confirmed: int
-    refused: int
     why: str
     first_at: int
     last_at: int
-    connections_lost: int = 0
 
 
 class Received(NamedTuple):
@@ -148,12 +143,3 @@ class Received(NamedTuple):
     repeated: int
     last_at: int
     ages: Mapping[int, int]
-    connections_lost: int = 0
-
-
-def summed(ages: Iterable[Mapping[int, int]]) -> Counter[int]:
-    """The latencies of all subscribers together."""
-    total: Counter[int] = Counter()
-    for each in ages:
-        total.update(each)
-    return total

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from kchat import errors
-from kchat.bench.crew import Crew, Progress
-from kchat.bench.report import Latency, Received, Report, Sent, summed
-from kchat.bench.room import OwnRoom
-from kchat.bench.signals import held_back
+from kchat.bench.pool import Progress, WorkerPool, signals_deferred
+from kchat.bench.report import Latency, Report
+from kchat.bench.room import delete_room, make_room, own_room
 
 if TYPE_CHECKING:
     from kchat.bench.plan import Plan
@@ -28,10 +28,8 @@ def run(
 ) -> Report:
     """Measure a room on the given broker. It has a name of its own, and is deleted afterwards.
 
-    Senders and subscribers are processes: with threads, Python's own lock would be measured. They are spawned, so a
-    program that calls this needs ``if __name__ == "__main__":`` around what it does
-    (https://docs.python.org/3/library/multiprocessing.html#the-spawn-and-forkserver-start-methods). With an embedded
-    room, the file is a temporary one beside the one that the settings name.
+    Senders and subscribers are processes: with threads, Python's own lock would be measured. With an embedded room, the
+    file is a temporary one beside the one that the settings name.
 
     Whatever ends it, be it an error or Ctrl+C, it cleans up first, for a few seconds at most; signals wait for that.
 
@@ -51,30 +49,24 @@ def run(
     plan.check()
     if settings.transport.in_one_process:
         raise errors.SettingsError("a room in memory belongs to one process, and a benchmark has several")
-    room = OwnRoom(settings)
-    crew: Crew | None = None
+    room = own_room(settings)
+    pool = WorkerPool(plan, on_notice, progress)
     try:
-        crew = Crew(room.make(), plan, on_notice, progress)
-        sent, received = crew.work()
+        sent, received = pool.run(make_room(room))
     finally:
-        with held_back():
-            if crew is not None:
-                crew.end()
-            left_behind = room.delete()
+        with signals_deferred():
+            pool.stop()
+            left_behind = delete_room(room)
             # If nobody has been connected, the room was not made, and the error has been told.
-            if left_behind and crew is not None and crew.was_there:
+            if left_behind and pool.has_connected:
                 on_left_behind(left_behind)
-    return _report(settings, plan, sent, received, left_behind)
-
-
-def _report(
-    settings: Settings, plan: Plan, sent: Sequence[Sent], received: Sequence[Received], left_behind: str
-) -> Report:
     confirmed = sum(each.confirmed for each in sent)
     first_at = min(each.first_at for each in sent)
     last_received = max((each.last_at for each in received), default=0)
     came = sum(each.messages for each in received)
-    ages = summed(each.ages for each in received)
+    ages: Counter[int] = Counter()
+    for each in received:
+        ages.update(each.ages)
     return Report(
         where=f"a room of its own at {settings.broker}",
         messages=plan.messages,
@@ -92,6 +84,5 @@ def _report(
         receive_seconds=max(0, last_received - first_at) / 1e9,
         latency=Latency.of(ages) if ages else None,
         left_behind=left_behind,
-        connections_lost=sum(each.connections_lost for each in sent)
-        + sum(each.connections_lost for each in received),
+        connections_lost=pool.connections_lost,
     )

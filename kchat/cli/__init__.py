@@ -120,13 +120,13 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     except (OSError, KchatError) as error:
         if debug:
             raise
-        code = _failure(error, words)
+        code = _failure(error)
     sys.exit(code)
 
 
-def _failure(error: OSError | KchatError, words: list[str]) -> int:
+def _failure(error: OSError | KchatError) -> int:
     if isinstance(error, KchatError):
-        _complain(str(error), _with_advice(error, words))
+        _complain(str(error), error.hint)
         return USAGE if isinstance(error, SettingsError) else FAILED
     # Brokers' errors are KchatErrors by now; what remains is writing the output.
     _complain(f"cannot write the output: {error.strerror or error}", "")
@@ -150,6 +150,14 @@ def _run(words: list[str]) -> int:
     except click.ClickException as error:
         _complain(" ".join(error.format_message().split()), _help_hint(error))
         return error.exit_code
+    except (OSError, KchatError, click.Abort):
+        raise
+    except Exception as error:
+        from kchat.plugins import blamed
+
+        if (unusable := blamed(error)) is None:
+            raise
+        raise unusable from error
     return result if isinstance(result, int) else DONE
 
 
@@ -170,19 +178,6 @@ def _show_traceback(kind: type[BaseException], error: BaseException, trace: Trac
 def _is_on(value: str) -> bool:
     """Whether an environment variable's value means yes to Click."""
     return value.strip().lower() in ("1", "true", "t", "yes", "y", "on")
-
-
-def _with_advice(error: KchatError, words: Sequence[str]) -> str:
-    if isinstance(error, SettingsError):
-        return error.hint
-    from kchat.cli.advice import advice
-
-    further = advice(error, words)
-    if not further:
-        return error.hint
-    from kchat.cli.flags import with_flags
-
-    return f"{with_flags(error.hint)}; or run: {further}" if error.hint else f"run: {further}"
 
 
 def _help_hint(error: click.ClickException) -> str:

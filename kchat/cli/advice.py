@@ -3,64 +3,42 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
-from dataclasses import replace
-from importlib import import_module
 
 import click
 from click.core import ParameterSource
 
 from kchat.config.settings import Broker
-from kchat.errors import BrokerError, KchatError, NotConfirmed, SettingsError
-
-_SECRET = "rmq_password"  # noqa: S105 - the name of the option
+from kchat.errors import SettingsError
 
 
-def advice(error: KchatError, words: Sequence[str]) -> str:
-    """``kchat doctor ...`` if that helps, otherwise nothing.
+def advice(context: click.Context) -> str:
+    """``kchat doctor ...`` with the options by which a command that failed names its room, without passwords.
 
     Arguments:
-        error: the error that ended a command.
-        words: the command line, without the program's name.
+        context: of the command.
+
+    Returns:
+        The command line; empty where the command has no such options, and for the doctor itself.
     """
-    if not isinstance(error, BrokerError | NotConfirmed):
-        return ""
-    options = _options(words)
-    return "" if options is None else shlex.join(["kchat", "doctor", *options])
-
-
-def _options(words: Sequence[str]) -> list[str] | None:
-    """The options with which the command line names a room, without passwords; None if the command has no such options."""
-    from kchat.cli import COMMANDS
-
-    name = next((word for word in words if not word.startswith("-")), "")
-    if name not in COMMANDS or name == "doctor":
-        return None
     naming = _naming_options()
-    command: click.Command = import_module(f"kchat.cli.{name}").command
-    with command.make_context(name, list(words[words.index(name) + 1 :]), resilient_parsing=True) as context:
-        known = {each.name: each for each in command.params if isinstance(each, click.Option)}
-        if not naming <= known.keys():
-            return None
-        typed = [
-            option
-            for option in known.values()
-            if option.name in naming
-            and context.get_parameter_source(option.name) is ParameterSource.COMMANDLINE
-        ]
-        found: list[str] = []
-        secret = bool(context.params.get("ask_password"))
-        for option in typed:
-            value = context.params[str(option.name)]
+    known = {str(each.name): each for each in context.command.params if isinstance(each, click.Option)}
+    if context.info_name == "doctor" or not naming <= known.keys():
+        return ""
+    words: list[str] = []
+    secret = False
+    for name, option in known.items():
+        if name not in naming or context.get_parameter_source(name) is not ParameterSource.COMMANDLINE:
+            continue
+        value = context.params[name]
+        if name == "url":
+            value, hidden = _without_passwords(value)
+            secret = secret or hidden
+        if name in ("rmq_password", "ask_password"):
+            secret = True
+        else:
             flag = max(option.opts, key=len)
-            if option.name == "url":
-                value, hidden = _without_passwords(value)
-                secret = secret or hidden
-            if option.name == _SECRET:
-                secret = True
-            elif option.name != "ask_password":
-                found += [flag] if option.is_flag else [flag, str(value)]
-        return [*found, "--ask-password"] if secret else found
+            words += [flag] if option.is_flag else [flag, str(value)]
+    return shlex.join(["kchat", "doctor", *words, *(["--ask-password"] if secret else [])])
 
 
 def _naming_options() -> set[str]:
@@ -81,5 +59,5 @@ def _without_passwords(urls: str) -> tuple[str, bool]:
         brokers = Broker.parse_all(urls)
     except SettingsError:
         return "URL", False
-    shown = ";".join(str(replace(broker, password=None)) for broker in brokers)
+    shown = ";".join(str(broker.without_password()) for broker in brokers)
     return shown, any(broker.password is not None for broker in brokers)

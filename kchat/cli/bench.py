@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +13,12 @@ import click
 from kchat.cli.help import Command
 from kchat.cli.options import broker_options, quiet_option, to_settings
 from kchat.cli.param_types import Read, whole_number
-from kchat.cli.shutdown import stop_by_signal
-from kchat.cli.stderr import can_show, speaker
+from kchat.cli.shutdown import shutdown_by_signal
+from kchat.cli.stderr import can_show, line_writer, write_line
 
 if TYPE_CHECKING:
     from kchat.bench import Latency, Report
-    from kchat.bench.crew import Progress
+    from kchat.bench.pool import Progress
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _NO_BLOCKS = " .:-=+*%#"
@@ -36,40 +36,17 @@ def _rate(text: str) -> float:
     return rate
 
 
+def _number(*names: str, least: int, most: int, metavar: str = "N", **rest: Any) -> Callable[..., Any]:
+    return click.option(*names, type=whole_number(least, most), metavar=metavar, show_default=True, **rest)
+
+
 @click.command(name="bench", cls=Command)
-@click.option(
-    "--messages",
-    "-n",
-    type=whole_number(1, 100_000_000),
-    metavar="N",
-    default=20_000,
-    show_default=True,
-    help="Number of messages.",
+@_number("--messages", "-n", least=1, most=100_000_000, default=20_000, help="Number of messages.")
+@_number(
+    "--size", metavar="BYTES", least=32, most=1024 * 1024, default=128, help="Size of each message's text."
 )
-@click.option(
-    "--size",
-    type=whole_number(32, 1024 * 1024),
-    metavar="BYTES",
-    default=128,
-    show_default=True,
-    help="Size of each message's text.",
-)
-@click.option(
-    "--senders",
-    type=whole_number(1, 100),
-    metavar="N",
-    default=1,
-    show_default=True,
-    help="Number of processes that send.",
-)
-@click.option(
-    "--subscribers",
-    type=whole_number(0, 100),
-    metavar="N",
-    default=1,
-    show_default=True,
-    help="Number of processes that receive.",
-)
+@_number("--senders", least=1, most=100, default=1, help="Number of processes that send.")
+@_number("--subscribers", least=0, most=100, default=1, help="Number of processes that receive.")
 @click.option(
     "--rate",
     type=Read("rate", _rate),
@@ -97,7 +74,7 @@ def command(
     \b
     Examples:
       kchat bench
-      kchat bench --host localhost --rmq-username rmq -W --senders 2 --subscribers 3
+      kchat bench --host localhost --rmq-username rmq -W --senders 2
       kchat bench --rate 500 --json | jq .latency.p99_ms
     """
     settings = to_settings(**broker)
@@ -105,19 +82,14 @@ def command(
 
     plan = Plan(messages=messages, size=size, senders=senders, subscribers=subscribers, rate=rate)
     plan.check()
-    speaker(quiet)(f"measuring a temporary room at {settings.broker}")
+    line_writer(quiet)(f"measuring a temporary room at {settings.broker}")
     show = not quiet and sys.stderr is not None and sys.stderr.isatty()
     report = None
-    left_behind: list[str] = []
-    try:
-        with (
-            stop_by_signal(cleans_up=True),
-            _progress(plan.messages, show=show, listened=subscribers > 0) as progress,
-        ):
-            report = run(settings, plan, progress, left_behind.append, speaker(quiet))
-    finally:
-        for line in left_behind:
-            speaker(quiet=False)(line)
+    with (
+        shutdown_by_signal(cleans_up=True),
+        _progress(plan.messages, show=show, listened=subscribers > 0) as progress,
+    ):
+        report = run(settings, plan, progress, write_line, line_writer(quiet))
     if report is None:
         raise click.Abort
     click.echo(json.dumps(report.as_json()) if as_json else table(report))

@@ -88,7 +88,7 @@ def _findings(broker: dict[str, Any], options: Options) -> Iterator[Finding]:
     from kchat.errors import KchatError, SettingsError
 
     try:
-        settings = to_settings(**broker)
+        settings = to_settings(**broker).unlocked()
     except SettingsError as error:
         yield Finding(Status.WRONG, mask(str(error)), mask(with_flags(error.hint)), check="settings")
         return

@@ -6,9 +6,12 @@ the broker; :data:`GROUPS` sorts them, the most used ones first.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from kchat.cli.flags import with_flags
+from kchat.errors import BrokerError, NotConfirmed
 
 if TYPE_CHECKING:
     from kchat.plugins import Registry
@@ -85,7 +88,18 @@ def variable(option: click.Option) -> str:
 
 
 class Command(click.Command):
-    """A command whose help shows options in groups with one left margin, and environment variables."""
+    """A command whose help shows options in groups, with environment variables, and whose failures suggest the doctor."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it; where a broker is the trouble, the error's hint gets the doctor's command line."""
+        try:
+            return super().invoke(ctx)
+        except (BrokerError, NotConfirmed) as error:
+            from kchat.cli.advice import advice
+
+            if further := advice(ctx):
+                error.hint = with_flags(error.hint) + ("; or run: " if error.hint else "run: ") + further
+            raise
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the groups, and then the environment."""
@@ -104,17 +118,17 @@ class Command(click.Command):
 
 def _row(option: click.Option, context: click.Context) -> tuple[str, str]:
     shown = default(option)
-    text = [str(option.help), *_plug_ins(option), *([f"[default: {shown}]"] if shown else [])]
+    text = [_with_plug_ins(option), *([f"[default: {shown}]"] if shown else [])]
     return names(option, context), " ".join(text)
 
 
-def _plug_ins(option: click.Option) -> list[str]:
-    """What an option takes besides, from other distributions; nothing where there are none."""
-    registry: Registry | None = getattr(option.type, "registry", None)
+def _with_plug_ins(option: click.Option) -> str:
+    """An option's help, with what it takes from other distributions, and which of theirs it does not take and why."""
+    registry: Registry[object] | None = getattr(option.type, "registry", None)
     if registry is None:
-        return []
-    listed = ", ".join(f"{entry.name} ({entry.distribution})" for entry in registry.plug_ins.values())
-    return ([f"Plug-ins: {listed}."] if listed else []) + [f"{each}." for each in registry.ignored]
+        return str(option.help)
+    listed = "; ".join([str(option.help).rstrip("."), *registry.plug_ins])
+    return " ".join(f"{each}." for each in (listed, *registry.ignored))
 
 
 class Group(click.Group):

@@ -12,13 +12,12 @@ from kchat.cli.administrator import administrator, management_option, tell_remov
 from kchat.cli.help import Command
 from kchat.cli.options import broker_options, to_settings
 from kchat.cli.param_types import DURATION, whole_number
-from kchat.cli.stderr import can_show, speaker
+from kchat.cli.stderr import can_show, write_line
 
 if TYPE_CHECKING:
     from kchat.config.settings import Settings
-    from kchat.hosting.accounts import Account
     from kchat.hosting.invitation import Invitation
-    from kchat.transports.amqp.management import Management
+    from kchat.transports.guests import Account, Administration
 
 _MEMBER, _SENDER = "send and listen", "send only"
 
@@ -30,24 +29,25 @@ _MEMBER, _SENDER = "send and listen", "send only"
     "--expires",
     type=DURATION,
     metavar="TIME",
-    help="Delete the account after 30m, 24h, 7d (RabbitMQ). Default: never.",
+    help="Delete the account after 30m, 24h, 7d (RabbitMQ).",
 )
 @click.option(
     "--address",
     metavar="HOST[:PORT]|URL",
     envvar="KCHAT_ADDRESS",
-    help="The broker's address for guests, if it differs from yours.",
+    show_default="yours",
+    help="The broker's address for guests.",
 )
 @click.option("--qr", is_flag=True, help="Show the invitation as a QR code, too.")
 @click.option("--list", "show_list", is_flag=True, help="List the accounts that kchat made on the broker.")
-@click.option("--apply", is_flag=True, help="Run the commands for Pub/Sub or Redis instead of printing them.")
+@click.option("--apply", is_flag=True, help="Run those commands (Pub/Sub, Redis).")
 @click.option(
     "--max-connections",
     type=whole_number(1),
     default=20,
     show_default=True,
     metavar="N",
-    help="Maximum number of the guest's connections, if the broker can limit them.",
+    help="Maximum of the guest's connections.",
 )
 @management_option
 @broker_options
@@ -63,19 +63,18 @@ def command(
     management_url: str | None,
     **broker: Any,
 ) -> None:
-    """Invite somebody to a room: create the account NAME and print an invitation for the guest.
+    """Create the account NAME for a guest of a room, and print an invitation.
 
-    The invitation is one line on standard output. It contains the account's password and is shown only once; the guest
-    passes it to "kchat join". Log in with your own account, which must be an administrator.
+    The invitation is one line. It contains the account's password and is shown only once; the guest passes it to
+    "kchat join". Log in as an administrator.
 
     On Pub/Sub, NAME is an e-mail address or another principal; on Redis, an account. The commands that admit the guest
     are printed, or run with --apply.
 
     \b
     Examples:
-      kchat invite ada --host localhost --rmq-username rmq -W --address broker.example
-      kchat invite logger --send-only --expires 24h
-      kchat invite ada --room lunch --qr
+      kchat invite ada --host localhost --rmq-username rmq -W --address me.example
+      kchat invite logger --send-only --expires 24h --qr
       kchat invite --list
       kchat invite ada@example.com --project my-project --apply
     """
@@ -95,7 +94,7 @@ def command(
     if qr and can_show("▀▄█", sys.stderr):
         click.echo(_picture(line), err=True)
     elif qr:
-        speaker(quiet=False)("no QR code: this terminal's encoding lacks the characters for it")
+        write_line("no QR code: this terminal's encoding lacks the characters for it")
     return None
 
 
@@ -109,25 +108,25 @@ def _account(
     max_connections: int,
 ) -> str:
     """Make the account, and say what it is; returns the invitation's line."""
-    from kchat.hosting import accounts, inviting
+    from kchat.hosting import inviting
     from kchat.message.lookalikes import normalised
     from kchat.transports.guests import check_account_name
 
     name, host = normalised(name), inviting.Host(settings)
     check_account_name(name)
     management = administrator(settings, management_url)
-    accounts.remove_expired(management, tell_removed)
+    management.remove_expired(tell_removed)
     brokers = inviting.guest_brokers(settings, address, name)
     # Errors are found before there is an account.
     inviting.invitation(settings, brokers, None).encode()
     host.declare_room()
-    password = accounts.create(
-        management, settings, name, send_only=send_only, expires=expires, max_connections=max_connections
+    password = management.create(
+        settings, name, send_only=send_only, expires=expires, max_connections=max_connections
     )
     made = inviting.invitation(settings, brokers, password, send_only=send_only, expires=expires)
     _tell(made)
-    for warning in accounts.warnings(management, name, send_only=send_only):
-        speaker(quiet=False)(warning)
+    for warning in management.warnings(name, send_only=send_only):
+        write_line(warning)
     return made.encode()
 
 
@@ -135,53 +134,45 @@ def _tell(made: Invitation) -> None:
     from kchat.hosting import inviting
     from kchat.message.times import moment
 
-    say = speaker(quiet=False)
     until = "" if made.expires is None else f", until {moment(made.expires)}"
-    say(f"{made.account} may {_SENDER if made.send_only else _MEMBER} in {made}{until}")
+    write_line(f"{made.account} may {_SENDER if made.send_only else _MEMBER} in {made}{until}")
     if made.expires is not None:
-        say(
+        write_line(
             "RabbitMQ does not end accounts by itself: after that time the account ends with your next "
             "kchat invite, kchat invite --list or kchat revoke"
         )
     if inviting.only_here(made.brokers[0]):
-        say(
+        write_line(
             f"warning: {made.brokers[0].host or 'localhost'} means, on every machine, that machine itself: "
             "name the broker's address with --address"
         )
     elif not made.brokers[0].encrypted:
-        say(
+        write_line(
             "warning: the connection is not encrypted, and others on the way can read the password: see docs/tls.md"
         )
-    say("the invitation contains the password and is shown only once; the guest runs: kchat join -")
+    write_line("the invitation contains the password and is shown only once; the guest runs: kchat join -")
 
 
 def _list(settings: Settings, management_url: str | None) -> None:
     from kchat.cli.table import write_table
-    from kchat.hosting import accounts, inviting
+    from kchat.hosting import inviting
 
     management = administrator(settings, management_url)
-    found = accounts.remove_expired(management, tell_removed)
+    found = management.remove_expired(tell_removed)
     # A restart of the broker deletes the room, and guests may not make it.
     inviting.Host(settings).declare_room()
-    say = speaker(quiet=False)
-    if accounts.repair_room(management, settings, found):
-        say(
+    if management.repair_room(settings, found):
+        write_line(
             f"repaired the exchange with which durable queues of {settings.room} survive a restart: another one had its name"
         )
     for account in found:
-        if account.reaches_others:
-            say(
-                f"{account.name} has the rights of an older kchat, and can use other members' queues: "
-                f"replace it with {accounts.command_for('revoke', account.name)} "
-                f"and {accounts.command_for('invite', account.name)}"
-            )
         if account.more_tags:
-            say(f"{account.name} has the tag {', '.join(account.more_tags)}: kchat does not end it")
+            write_line(f"{account.name} has the tag {', '.join(account.more_tags)}: kchat does not end it")
     header = ["account", "room", "virtual host", "may", "until", "connections"]
     write_table([header, *(_row(account, management) for account in found)])
 
 
-def _row(account: Account, management: Management) -> list[str]:
+def _row(account: Account, management: Administration) -> list[str]:
     from kchat.message.lookalikes import spelled
     from kchat.message.times import moment
 
@@ -200,7 +191,6 @@ def _grant(settings: Settings, name: str, *, send_only: bool, address: str | Non
     """Show or run the commands that admit a guest; returns the invitation's line."""
     from kchat.hosting import inviting
 
-    say = speaker(quiet=False)
     host = inviting.Host(settings)
     granted = settings.transport.guests.admit(host, name, send_only=send_only)
     brokers = inviting.guest_brokers(settings, address, granted.account)
@@ -209,21 +199,21 @@ def _grant(settings: Settings, name: str, *, send_only: bool, address: str | Non
     if granted.needs_room:
         host.declare_room()
     if granted.steps and not apply:
-        say("run these commands, or let --apply run them:")
+        write_line("run these commands, or let --apply run them:")
     for step in granted.steps:
         if apply:
             step.run(host)
-            say(
+            write_line(
                 "done: "
                 + (step.text if granted.password is None else step.text.replace(granted.password, "***"))
             )
         else:
-            say("  " + step.text)
+            write_line("  " + step.text)
     for advice in granted.advice:
-        say(advice)
+        write_line(advice)
     if inviting.only_here(brokers[0]):
-        say(f"warning: name the broker's address for others with --address, not {brokers[0].host}")
-    say("the guest runs: kchat join -")
+        write_line(f"warning: name the broker's address for others with --address, not {brokers[0].host}")
+    write_line("the guest runs: kchat join -")
     return line
 
 

@@ -6,7 +6,6 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
@@ -15,7 +14,7 @@ from kchat import errors
 from kchat.cli import terminal
 from kchat.cli.help import Command
 from kchat.cli.options import connect_timeout_option, refuse_misplaced_urls
-from kchat.cli.stderr import speaker
+from kchat.cli.stderr import write_line
 
 if TYPE_CHECKING:
     from kchat.hosting.invitation import Invitation
@@ -61,7 +60,7 @@ def command(
 
     \b
     Examples:
-      kchat join -                                       # and paste the invitation
+      kchat join -                                    # and paste the invitation
       kchat join --yes - < invitation.txt
       kchat join pubsub://my-project --room lunch --name lunch
     """
@@ -70,7 +69,6 @@ def command(
     from kchat.hosting.invitation import SCHEME, Invitation
 
     refuse_misplaced_urls()
-    say = speaker(quiet=False)
     text = _from_standard_input() if invitation == "-" else invitation
     if text.strip().strip("<>\"'`").lower().startswith(SCHEME) or "://" not in text:
         if room is not None:
@@ -81,34 +79,34 @@ def command(
         joined = _of_url(text.strip(), room)
         joining.check(joined, by_url=True)
     if invitation != "-" and joined.password is not None:
-        say(
+        write_line(
             "warning: other accounts of this machine can see the arguments of a command, and the shell's history keeps "
             "them: next time kchat join -, and paste the invitation"
         )
     planned = profile_changes.plan(joined, name)
-    _show(joined, planned, say)
+    _show(joined, planned)
     if joined.expired:
         raise errors.NotAuthorised(
             "not authorised: the invitation has expired", hint="ask the room's host for a new one"
         )
     if not yes and not terminal.confirm("Join this room?", otherwise="--yes"):
-        say("not joined, and nothing was saved")
+        write_line("not joined, and nothing was saved")
         return 1
     with inviting.guest_settings(joined, connect_timeout) as settings:
-        inviting.try_out(settings, send_only=joined.send_only, tell=say)
+        inviting.try_out(settings, send_only=joined.send_only, tell=write_line)
     profile, kept = profile_changes.join(joined, name, shown=planned)
-    say(f"it works: saved as profile {profile.name}" + (f", the password {kept}" if kept else ""))
-    Settings.resolve(profile=profile.name)  # the saved profile can be read
+    write_line(f"it works: saved as profile {profile.name}" + (f", the password {kept}" if kept else ""))
+    Settings.resolve(profile=profile.name).unlocked()  # the saved profile can be read
     overruling = [variable for variable in _OVERRULING if os.environ.get(variable)]
     if overruling:
         use = shlex.join(["kchat", "send", f"--profile={profile.name}"])
-        say(f"warning: {', '.join(overruling)} in the environment comes first: use {use}")
+        write_line(f"warning: {', '.join(overruling)} in the environment comes first: use {use}")
     else:
-        say('now: kchat send "Hello"' + ("" if joined.send_only else ", and kchat subscribe"))
+        write_line('now: kchat send "Hello"' + ("" if joined.send_only else ", and kchat subscribe"))
     return None
 
 
-def _show(joined: Invitation, planned: Plan, say: Callable[[object], None]) -> None:
+def _show(joined: Invitation, planned: Plan) -> None:
     """Say all that an invitation says, and what it changes in an existing profile."""
     from kchat.display.escaping import cautious_cells, take_columns, width
     from kchat.display.escaping import display_name as short
@@ -117,7 +115,7 @@ def _show(joined: Invitation, planned: Plan, say: Callable[[object], None]) -> N
 
     # A long name would wrap, and its second line could look like a row.
     where = ";".join(map(str, joined.brokers))
-    say(
+    write_line(
         f"joining {short(joined.room, _VALUE_COLUMNS)} at {where}"
         + (", to send only" if joined.send_only else "")
     )
@@ -134,7 +132,7 @@ def _show(joined: Invitation, planned: Plan, say: Callable[[object], None]) -> N
         while rest:
             whole = _FINGERPRINT.match(rest)  # kept in one piece, for comparing
             part = whole[0] if whole else take_columns(rest, _VALUE_COLUMNS, cautious_cells) or rest
-            say(lead + part)
+            write_line(lead + part)
             rest, lead = rest[len(part) :], "  " + "·" * max(_NAME_COLUMNS, width(name)) + " "
 
 
@@ -157,7 +155,7 @@ def _of_url(url: str, room: str | None) -> Invitation:
 
     for part in url.split(";"):
         check_joined_url(part.strip())
-    settings = Settings.resolve(url=url, room=room, environ={})
+    settings = Settings.resolve(url=url, room=room)
     if len({broker.password for broker in settings.brokers}) > 1:
         raise errors.SettingsError("the URLs to join must have the same password")
     return Invitation(settings.brokers, settings.room, settings.broker.password)

@@ -10,11 +10,11 @@ import click
 from click.core import ParameterSource
 
 from kchat.cli.param_types import SECONDS, SECONDS_OR_ZERO, TransportName
-from kchat.cli.stderr import speaker
+from kchat.cli.stderr import write_line
 from kchat.config.settings import Settings
-from kchat.config.tls import TlsOptions
 from kchat.errors import SettingsError
-from kchat.transports import ENTRIES
+from kchat.transports import TRANSPORTS
+from kchat.transports.tls import TlsOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -61,7 +61,9 @@ _BROKER = (
     _option("rmq-password", "PASSWORD", "Its password; better in the environment."),
     _option("port", "N", "Port.", type=int, show_default="5672 on AMQP"),
     _option("vhost", "NAME", "Virtual host.", show_default="/"),
-    _option("transport", "KIND", f"One of: {', '.join(ENTRIES.built_in)}.", type=TransportName(ENTRIES)),
+    _option(
+        "transport", "KIND", f"One of: {', '.join(TRANSPORTS.built_in)}.", type=TransportName(TRANSPORTS)
+    ),
     _option("project", "ID", "Google Cloud project, for Pub/Sub."),
     _option("tls", None, "Encrypt the connection."),
     _option("tls-ca", "FILE", "CAs to trust instead of the system's (PEM)."),
@@ -107,9 +109,10 @@ def to_settings(**options: Any) -> Settings:
     settings = Settings.resolve(
         url=given.get("url"),
         **place,
-        username=given.get("rmq_username"),
+        account=given.get("rmq_username"),
         password=password,
         profile=profile,
+        use_profile=True,
         profile_password=password if asked or "rmq_password" in typed else None,
         profile_tls=profile_tls if given.get("tls") or profile_tls else None,
         room=given.get("room"),
@@ -120,9 +123,7 @@ def to_settings(**options: Any) -> Settings:
     for broker in settings.brokers:
         by = broker.transport.urls.lowers_trust(broker) or ("--tls-insecure" if settings.tls.insecure else "")
         if by and broker.encrypted:
-            speaker(quiet=False)(
-                f"kchat: warning: whether {broker} is the right server is not checked ({by})"
-            )
+            write_line(f"kchat: warning: whether {broker} is the right server is not checked ({by})")
     return settings
 
 

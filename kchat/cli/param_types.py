@@ -115,7 +115,7 @@ class NameIn(click.ParamType):  # type: ignore[type-arg]  # as for Read
 
     name = "name"
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry[Any]) -> None:
         self.registry = registry
 
     def _choice(self) -> Any:

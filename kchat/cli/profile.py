@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kchat.cli.help import Group
-from kchat.cli.stderr import speaker
+from kchat.cli.stderr import write_line
 
 if TYPE_CHECKING:
     from kchat.config.profiles import Profile
@@ -50,7 +50,7 @@ def list_() -> None:
 
     loaded = profiles.load()
     if not loaded.profiles:
-        speaker(quiet=False)(f"no profiles in {profiles.path()}: kchat join makes one")
+        write_line(f"no profiles in {profiles.path()}: kchat join makes one")
         return
     rows = [["", "profile", "room", "broker", "until"]]
     for profile in loaded.profiles.values():
@@ -114,7 +114,7 @@ def use(name: str | None, none: bool) -> None:
     if none == (name is not None):
         raise click.UsageError("Name a profile, or --none.")
     profile_changes.use(name)
-    speaker(quiet=False)("no profile is in use" if name is None else f"profile {name} is in use")
+    write_line("no profile is in use" if name is None else f"profile {name} is in use")
 
 
 @command.command()
@@ -129,7 +129,7 @@ def remove(name: str) -> None:
     from kchat.hosting import profile_changes
 
     profile_changes.remove(name)
-    speaker(quiet=False)(f"removed profile {name}; its account stays until the room's host revokes it")
+    write_line(f"removed profile {name}; its account stays until the room's host revokes it")
 
 
 def _masked(profile: Profile) -> str:

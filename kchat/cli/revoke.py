@@ -9,10 +9,10 @@ import click
 from kchat.cli.administrator import administrator, management_option, tell_removed
 from kchat.cli.help import Command
 from kchat.cli.options import broker_options, to_settings
-from kchat.cli.stderr import speaker
+from kchat.cli.stderr import write_line
 
 if TYPE_CHECKING:
-    from kchat.hosting.accounts import Ended
+    from kchat.transports.guests import Ended
 
 
 @click.command(name="revoke", cls=Command)
@@ -30,33 +30,26 @@ def command(names: tuple[str, ...], management_url: str | None, **broker: Any) -
       kchat revoke ada logger --host localhost --rmq-username rmq -W
     """
     from kchat.errors import NotAuthorised, NotFound, Refused
-    from kchat.hosting import accounts
     from kchat.message.lookalikes import spelled
 
     settings = to_settings(**broker)
     if not settings.transport.guests.makes_accounts:
         raise click.UsageError("kchat can only end accounts on RabbitMQ.")
     management = administrator(settings, management_url)
-    say = speaker(quiet=False)
     failed = None
     for name in names:
         try:
-            ended = accounts.revoke(management, name, vhost=settings.broker.vhost)
+            ended = management.revoke(name, vhost=settings.broker.vhost)
         except (NotFound, Refused) as error:
             # One failure does not keep the other accounts.
             if isinstance(error, NotAuthorised):
                 raise
             if failed is not None:
-                say(f"error: {failed}")
+                write_line(f"error: {failed}")
             failed = error
             continue
-        say(f"revoked {spelled(name)}: its account is gone{_what_else(ended)}")
-        if ended.left:
-            say(
-                f"warning: these may be {spelled(name)}'s, or others': {', '.join(map(str, ended.left))}; "
-                "delete what nobody uses in RabbitMQ's dashboard"
-            )
-    accounts.remove_expired(management, tell_removed)
+        write_line(f"revoked {spelled(name)}: its account is gone{_what_else(ended)}")
+    management.remove_expired(tell_removed)
     if failed is not None:
         raise failed
 

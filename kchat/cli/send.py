@@ -22,8 +22,8 @@ from kchat.cli.options import (
     wait_option,
 )
 from kchat.cli.param_types import whole_number
-from kchat.cli.shutdown import Stop, stop_by_signal
-from kchat.cli.stderr import speaker
+from kchat.cli.shutdown import Shutdown, shutdown_by_signal
+from kchat.cli.stderr import line_writer, write_line
 from kchat.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -98,13 +98,13 @@ def command(
     from kchat.cli import INTERRUPTED
     from kchat.client.sender import Sender
 
-    say = speaker(quiet)
-    sender = Sender(settings, username, mandatory=mandatory, wait=wait, on_event=speaker(quiet=False))
+    report = line_writer(quiet)
+    sender = Sender(settings, username, mandatory=mandatory, wait=wait, on_event=write_line)
     code = INTERRUPTED
     words = _typed(" ".join(message) if text is None else text) if message or text is not None else None
-    with stop_by_signal() as stop:
+    with shutdown_by_signal() as stop:
         if bot:
-            say(f"posting to {settings} every {bot_wait_s} s; Ctrl+C ends it")
+            report(f"posting to {settings} every {bot_wait_s} s; Ctrl+C ends it")
             quotes = posts(words, bot_wait_s, bot_count, stop, as_authors=bot_authors)
             code = _send_all(sender, quotes, stop, quiet, endless=True)
         elif message == ("-",):
@@ -112,7 +112,7 @@ def command(
 
             descriptor = _standard_input()
             is_typed = os.isatty(descriptor)
-            say(f"sending to {settings}, a message a line{'; Ctrl+D ends' if is_typed else ''}")
+            report(f"sending to {settings}, a message a line{'; Ctrl+D ends' if is_typed else ''}")
             lines = read_lines(descriptor)
             if is_typed:
                 lines = (line for line in lines if line is None or line.strip())
@@ -142,22 +142,20 @@ def _send_one(sender: Sender, text: str, quiet: bool) -> int:
             receipt = sender.send(text)
     except KeyboardInterrupt:
         if sender.unsettled:
-            speaker(quiet=False)(
-                "kchat: interrupted before it was confirmed: it may or may not have been delivered"
-            )
+            write_line("kchat: interrupted before it was confirmed: it may or may not have been delivered")
         raise
     unrouted = ""
     if receipt.routed is False:
         kept = ", it is kept in the room's history" if settings.transport.capabilities.history else ""
         unrouted = f"; nobody was listening{kept}"
-    speaker(quiet)(f"sent to {settings}{unrouted}")
+    line_writer(quiet)(f"sent to {settings}{unrouted}")
     return DONE
 
 
 def _send_all(
     sender: Sender,
     messages: Iterable[str | Message | None],
-    stop: Stop,
+    stop: Shutdown,
     quiet: bool,
     *,
     endless: bool = False,
@@ -177,7 +175,7 @@ def _send_all(
     """
     from kchat.cli import DONE, FAILED, INTERRUPTED
 
-    say = speaker(quiet)
+    report = line_writer(quiet)
     progress = _Progress(
         show=meter and not quiet and not endless and sys.stderr is not None and sys.stderr.isatty()
     )
@@ -185,7 +183,7 @@ def _send_all(
     code = DONE
     try:
         with sender:
-            stop.gentle = True
+            stop.graceful = True
             for receipt in sender.send_many(takewhile(lambda _: not stop(), messages)):
                 if receipt.error is None:
                     confirmed += 1
@@ -193,7 +191,7 @@ def _send_all(
                 else:
                     failed += 1
                     progress.clear()
-                    speaker(quiet=False)(f"kchat: {receipt.error}")
+                    write_line(f"kchat: {receipt.error}")
                 progress.update(confirmed)
         if stop():
             raise KeyboardInterrupt
@@ -208,7 +206,7 @@ def _send_all(
             parts.append(f"{failed:,} not sent")
         if sender.unsettled:
             parts.append(f"{sender.unsettled:,} not confirmed, which may or may not have been delivered")
-        say(", ".join(parts))
+        report(", ".join(parts))
     return FAILED if failed else code
 
 

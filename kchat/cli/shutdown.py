@@ -49,7 +49,7 @@ def _trace_nothing(_frame: FrameType, _event: str, _what: object) -> None:
 
 
 def interrupt(number: int, frame: FrameType | None) -> None:
-    """The handler of SIGINT outside of :func:`stop_by_signal`.
+    """The handler of SIGINT outside of :func:`shutdown_by_signal`.
 
     Raises:
         KeyboardInterrupt: at once, or at the end of an import.
@@ -58,7 +58,7 @@ def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
 
-class Stop:
+class Shutdown:
     """Whether a signal has asked to stop; call it to ask.
 
     Arguments:
@@ -66,15 +66,15 @@ class Stop:
     """
 
     def __init__(self, *, once: bool = False) -> None:
-        self.asked = False
-        self.gentle = False
+        self.requested = False
+        self.graceful = False
         self.wake: Callable[[], object] = lambda: None
-        """Called by the first signal where it is ``gentle``: ends a wait, so that nobody has to look again and again."""
+        """Called by the first signal where it is ``graceful``: ends a wait, so that nobody has to look again and again."""
         self._once = once
 
     def __call__(self) -> bool:
         """Whether it has."""
-        return self.asked
+        return self.requested
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         """The signal handler.
@@ -82,20 +82,20 @@ class Stop:
         Raises:
             KeyboardInterrupt: nothing has to be finished, or its time is over.
         """
-        if (self.asked and self._once) or _postpone(number, frame):
+        if (self.requested and self._once) or _postpone(number, frame):
             return
-        if self.asked or not self.gentle:
-            self.asked = True
+        if self.requested or not self.graceful:
+            self.requested = True
             raise KeyboardInterrupt
-        self.asked = True
+        self.requested = True
         # After that, nothing is waited for: neither a pipe that nobody reads nor a connect that nobody answers.
         signal.setitimer(signal.ITIMER_REAL, GRACE)
         self.wake()
 
 
 @contextmanager
-def stop_by_signal(*, cleans_up: bool = False) -> Iterator[Stop]:
-    """Let SIGINT and SIGTERM end the block. Within it, set ``gentle`` when something has to be finished first.
+def shutdown_by_signal(*, cleans_up: bool = False) -> Iterator[Shutdown]:
+    """Let SIGINT and SIGTERM end the block. Within it, set ``graceful`` when something has to be finished first.
 
     A block that is ended by these signals raises no error.
 
@@ -103,7 +103,7 @@ def stop_by_signal(*, cleans_up: bool = False) -> Iterator[Stop]:
         cleans_up: the block has to clean up: closing the terminal (SIGHUP) ends it as well, and no further signal
             interrupts it.
     """
-    stop = Stop(once=cleans_up)
+    stop = Shutdown(once=cleans_up)
     numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGALRM]
     if cleans_up and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
         numbers.append(signal.SIGHUP)
@@ -111,7 +111,7 @@ def stop_by_signal(*, cleans_up: bool = False) -> Iterator[Stop]:
     try:
         yield stop
     except KeyboardInterrupt:
-        stop.asked = True
+        stop.requested = True
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in zip(numbers, before, strict=True):

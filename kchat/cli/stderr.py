@@ -104,25 +104,22 @@ def can_show(text: str, stream: TextIO | None) -> bool:
     return True
 
 
-def speaker(quiet: bool) -> Callable[[object], None]:
-    """A function that writes one line to standard error; with ``quiet``, one that does not."""
+def write_line(text: object) -> None:
+    """Write one line to standard error."""
+    line = str(text)
+    if "//" in line:
+        from kchat.config.masking import mask
 
-    def say(text: object) -> None:
-        line = str(text)
-        if "//" in line:
-            from kchat.config.masking import mask
+        line = mask(line)
+    if not (line.isascii() and line.isprintable()):
+        from kchat.message.unprintable import escape_unprintable  # takes a while to load
 
-            line = mask(line)
-        if not (line.isascii() and line.isprintable()):
-            from kchat.message.unprintable import escape_unprintable  # takes a while to load
-
-            line = escape_unprintable(line, keep_newlines=False)
-        if sys.stderr is not None:  # closed by the parent process
-            sys.stderr.write(line + "\n")
-            sys.stderr.flush()
-
-    return _silence if quiet else say
+        line = escape_unprintable(line, keep_newlines=False)
+    if sys.stderr is not None:  # closed by the parent process
+        sys.stderr.write(line + "\n")
+        sys.stderr.flush()
 
 
-def _silence(_text: object) -> None:
-    """Say nothing."""
+def line_writer(quiet: bool) -> Callable[[object], None]:
+    """:func:`write_line`; with ``quiet``, a function that writes nothing."""
+    return (lambda _text: None) if quiet else write_line

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from typing import TYPE_CHECKING, Any, cast
 
 import click
@@ -19,8 +19,8 @@ from kchat.cli.options import (
     wait_option,
 )
 from kchat.cli.param_types import SECONDS, SINCE, NameIn, whole_number
-from kchat.cli.shutdown import stop_by_signal
-from kchat.cli.stderr import speaker
+from kchat.cli.shutdown import shutdown_by_signal
+from kchat.cli.stderr import line_writer, write_line
 from kchat.display import MODES
 from kchat.errors import SettingsError
 
@@ -108,13 +108,13 @@ def command(
     if sys.stdout is None:
         raise SettingsError("standard output is closed, so there is nowhere to show messages")
     settings = to_settings(heartbeat=heartbeat, **broker)
-    say = speaker(quiet)
+    report = line_writer(quiet)
     display = create(
         mode,
         sys.stdout,
         # A script's lines stay as they are where nobody's name is ever checked.
-        mark_unverified=settings.transport.verifies_accounts or mode == "rich" or sys.stdout.isatty(),
-        own=settings.broker.username,
+        mark_unverified=settings.transport.verifies_accounts or sys.stdout.isatty(),
+        own=settings.broker.account,
     )
     on_screen = bool(getattr(display, "live", False))
 
@@ -123,18 +123,18 @@ def command(
         if on_screen:
             display.flush()  # the attempt to connect again, which comes next, may take a while
         else:
-            speaker(quiet=False)(event)
+            write_line(event)
 
     shown, ended = 0, False
     subscriber = Subscriber(
         settings, username, durable=durable, last=last, since=since, wait=wait, on_event=tell
     )
-    with stop_by_signal() as stop:
+    with shutdown_by_signal() as stop, closing(subscriber):
         try:
             subscriber.open()
-            say(f"listening on {subscriber.where} (queue {subscriber.queue_name}; Ctrl+C ends)")
+            report(f"listening on {subscriber.where} (queue {subscriber.queue_name}; Ctrl+C ends)")
             stop.wake = subscriber.stop
-            stop.gentle = True
+            stop.graceful = True
             reader = Reader(sys.stdout.fileno())
             reader.watch(subscriber.stop)
             if on_screen:
@@ -156,5 +156,4 @@ def command(
             ended = True
         finally:
             display.close()
-            subscriber.close()
-    return DONE if ended or stop.asked or limit is None or shown >= limit else TOO_FEW
+    return DONE if ended or stop.requested or limit is None or shown >= limit else TOO_FEW

@@ -8,7 +8,6 @@ import click
 
 from kchat.cli.help import Command
 from kchat.cli.options import broker_options, to_settings
-from kchat.client.connection import broker_errors
 from kchat.message.unprintable import escape_unprintable
 
 
@@ -29,14 +28,13 @@ def command(all_rooms: bool, only_list: bool, yes: bool, **broker: Any) -> int:
       kchat sweep --project my-project --all-rooms --list
     """
     settings = to_settings(**broker)
-    transport, project = settings.transport, settings.broker.host
+    transport = settings.transport
     if not transport.sweeps:
         click.echo(f"nothing to sweep: {transport.name} deletes a subscriber's queue by itself")
         return 0
     transport.require()
-    with broker_errors(settings.broker, "sweep"):
-        stale = transport.stale_queues(project, None if all_rooms else settings.room)
-    where = f"project {project}" if all_rooms else str(settings)
+    stale = transport.stale_queues(settings.broker, None if all_rooms else settings.room)
+    where = f"project {settings.broker.host}" if all_rooms else str(settings)
     if not stale:
         click.echo(f"nothing to sweep in {where}")
         return 0
@@ -46,7 +44,6 @@ def command(all_rooms: bool, only_list: bool, yes: bool, **broker: Any) -> int:
         return 0
     if not yes and not click.confirm(f"Delete {len(stale)} subscriptions?", err=True):
         return 1
-    with broker_errors(settings.broker, "sweep"):
-        deleted = transport.delete_queues(project, stale)
+    deleted = transport.delete_queues(settings.broker, stale)
     click.echo(f"{deleted} of {len(stale)} deleted in {where}")
     return 0

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 
 import click
 
+from kchat.cli.flags import with_flags
 from kchat.cli.help import Command
-from kchat.cli.stderr import speaker
-from kchat.transports import ENTRIES, TRANSPORTS, Capabilities, Transport, usable
+from kchat.cli.stderr import write_line
+from kchat.errors import Hint
+from kchat.transports import TRANSPORTS, Capabilities, Transport
 
-_ABILITIES = [name.replace("_", " ") for name in Capabilities._fields]
+_CAPABILITIES = [name.replace("_", " ") for name in Capabilities._fields]
 
 
 @click.command(name="transports", cls=Command)
@@ -30,15 +32,15 @@ def command(form: str | None) -> None:
     if form == "markdown":
         click.echo(as_markdown())
         return
-    found, problems = usable()
+    found, problems = TRANSPORTS.usable()
     click.echo(json.dumps(as_json(found), indent=2) if form == "json" else as_text(found))
     for problem in problems:
-        speaker(quiet=False)(f"kchat: warning: {problem}")
+        write_line(f"kchat: warning: {problem}")
 
 
 def as_text(found: Sequence[Transport]) -> str:
     """The registry as a table for a terminal, and below it what users should know of each transport."""
-    rows = [["transport", "URL", "installed", *_ABILITIES]]
+    rows = [["transport", "URL", "installed", *_CAPABILITIES]]
     rows += [
         [
             each.name,
@@ -52,7 +54,7 @@ def as_text(found: Sequence[Transport]) -> str:
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     ]
-    return "\n".join([*lines, "", *(f"{info.name}: {info.note}" for info in found)])
+    return "\n".join([*lines, "", *(f"{info.name}: {with_flags(Hint(info.note))}" for info in found)])
 
 
 def _usable(info: Transport) -> str:
@@ -70,8 +72,9 @@ def as_json(found: Sequence[Transport]) -> list[dict[str, object]]:
             "url": info.url_form,
             "installed": info.installed,
             "install": info.install_command or None,
-            "abilities": dict(info.capabilities.items()),
-            "note": info.note,
+            "capabilities": dict(info.capabilities.items()),
+            "abilities": dict(info.capabilities.items()),  # the key that programs knew first
+            "note": with_flags(Hint(info.note)),
         }
         for info in found
     ]
@@ -80,10 +83,10 @@ def as_json(found: Sequence[Transport]) -> list[dict[str, object]]:
 def as_markdown() -> str:
     """Kchat's own transports as a table in Markdown; says nothing of this machine."""
     rows = [
-        ["transport", "URL", "installed by", *_ABILITIES],
-        ["---"] * (3 + len(_ABILITIES)),
+        ["transport", "URL", "installed by", *_CAPABILITIES],
+        ["---"] * (3 + len(_CAPABILITIES)),
     ]
-    for info in map(TRANSPORTS.__getitem__, ENTRIES.built_in):
+    for info in map(TRANSPORTS.__getitem__, TRANSPORTS.built_in):
         install = f"`{info.install_command}`" if info.install_command else "built in"
         rows.append([f"`{info.name}`", f"`{info.url_form}`", install, *_yes_or_no(info.capabilities)])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)

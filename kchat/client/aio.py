@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from kchat import errors, events
 from kchat.client import room as blocking
+from kchat.client.acknowledgements import BATCH, Position
 from kchat.client.background import RoomThreads, call_in, settle
-from kchat.client.subscriber import BATCH, LARGE, Position
+from kchat.client.subscriber import LARGE
 from kchat.message import Message
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class Room:
     receives; a second one at the same time is a ``RuntimeError``. :meth:`stop` may be called from any thread, all else in
     that of the event loop.
 
-    Cancelling loses nothing: a message that arrives when nobody waits any more is the next one that is received. A
+    Cancelling loses no message: one that arrives after the cancellation is the next one received. A
     :meth:`send` that is cancelled is not sent if that has not begun; else it is.
     """
 
@@ -75,9 +76,7 @@ class Room:
         self._finishing: asyncio.Future[None] | None = None
         self._waiting = False
         self._current: Position | None = None  # the message that was handed out last: with the task
-        self._done: Position | None = (
-            None  # up to here they are done with, which the subscriber does not know
-        )
+        self._done = _NOTHING  # up to here they are done with, which the subscriber does not know
         self._outgoing: deque[tuple[Message, asyncio.Future[Receipt]]] = deque()
 
     def __repr__(self) -> str:
@@ -148,16 +147,16 @@ class Room:
             threads.closing.join()  # it has nothing left to do
 
     def _end(self) -> asyncio.Future[None]:
-        """Close in a thread, since that waits for the broker. Goes on when nobody waits for it any more."""
-        threads, room, done = self._threads, self._room, self._done
+        """Close in a thread, since that waits for the broker. Continues if the caller is cancelled."""
+        threads, room, done = self._threads, self._room, self._take_done()
         assert threads is not None
-        self._threads = self._done = self._current = self._failure = None
+        self._threads = self._current = self._failure = None
         self._arrived.clear()
         room.stop()
 
         def leave() -> None:
             try:
-                if done is not None:
+                if done is not _NOTHING:
                     room.subscriber.finish(done)  # it is acknowledged when that is closed
             finally:
                 room.close()
@@ -265,37 +264,40 @@ class Room:
         if self._current is not None:
             self._done, self._current = self._current, None
 
+    def _take_done(self) -> Position:
+        done, self._done = self._done, _NOTHING
+        return done
+
     async def acknowledge(self) -> None:
         """All messages that were received are done with: none of them comes again."""
         self._finish()
-        done, self._done = self._done or _NOTHING, None
+        done = self._take_done()
         if self._threads is not None:
             await self._threads.receiving.submit(lambda: self._room.subscriber.acknowledge(done))
 
     def _tell_done(self) -> None:
-        """In a burst, the receiving thread is asked for nothing: it is told once in a while what is done with."""
+        """In a burst, the receiving thread is only told from time to time which messages are finished."""
         subscriber = self._room.subscriber
-        if self._done is None or not self._arrived or not subscriber.acknowledgement_is_due:
+        if self._done is _NOTHING or not self._arrived or not subscriber.acknowledgement_is_due:
             return
         if self._finishing is None or self._finishing.done():
             assert self._threads is not None
-            done, self._done = self._done, None
+            done = self._take_done()
             self._finishing = self._threads.receiving.submit(lambda: subscriber.finish(done))
 
     def _fetch(self) -> asyncio.Future[Any]:
         """What has something when messages have arrived: one that is waited for already, or a new one."""
         if self._receiving is None:
             assert self._threads is not None
-            done, self._done = self._done, None
+            done = self._take_done()
             self._receiving = self._threads.receiving.submit(lambda: self._take(done))
             self._receiving.add_done_callback(self._keep)
         return self._receiving
 
-    def _take(self, done: Position | None) -> list[tuple[Message, Position]]:
+    def _take(self, done: Position) -> list[tuple[Message, Position]]:
         """In the thread that receives: wait for a message, and take what else is here."""
         subscriber = self._room.subscriber
-        if done is not None:
-            subscriber.finish(done)
+        subscriber.finish(done)
         taken = [(message, subscriber.position) for message in subscriber.receive(limit=1)]
         size = 0
         while taken and subscriber.has_arrived and len(taken) < BATCH and size < LARGE:
@@ -312,7 +314,7 @@ class Room:
             return
         failure = fetched.exception()
         if self._threads is None:
-            return  # nobody is told any more, the next visit's receiver least of all
+            return  # closed: it must not reach the receiver of the next visit
         if failure is None:
             self._arrived.extend(fetched.result())
         self._failure = failure

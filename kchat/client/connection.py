@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-from contextlib import suppress
 from enum import Enum
 from functools import partial
 from time import monotonic, sleep
@@ -14,7 +13,7 @@ import amqp.exceptions
 
 from kchat import errors, events
 from kchat.client.backoff import Backoff
-from kchat.client.heartbeat import Heartbeat
+from kchat.client.heartbeat import TICKS, Heartbeat
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,14 +29,8 @@ STOP_LOOK = 0.02
 """Seconds within which a wish to stop is noticed where nothing wakes the thread: in a pause before the next attempt to
 connect, and on a transport that cannot be woken."""
 
-_TICKS = 5
-"""Looks at the heartbeat within one of them."""
-
 _LONGEST_TICK = 1.0
 """Seconds between them at the most."""
-
-CLOSE_TIMEOUT = 1.0
-"""Seconds that a polite goodbye may take; after that the socket is dropped."""
 
 
 class broker_errors:  # noqa: N801 - a context, used as contextlib's are
@@ -91,8 +84,10 @@ def connect(
         kchat.errors.BrokerError: what went wrong; of several brokers, what the first one said that answered at all, or
             else the last one.
         kchat.errors.MissingExtra: the transport's driver is not installed.
+        kchat.errors.SettingsError: the keyring does not give the password.
     """
     settings.transport.require()
+    settings = settings.unlocked()
     failure: errors.KchatError | None = None
     for broker in settings.brokers:
         connection = settings.transport.connect(
@@ -103,53 +98,17 @@ def connect(
                 # Kombu's connect() would try a second time, 2 s later.
                 connection.ensure_connection(max_retries=0, reraise_as_library_errors=False)
         except errors.BrokerError as error:
-            drop(connection)
+            settings.transport.drop(connection)
             logger.debug("%s", error)
             if not isinstance(failure, errors.Refused):
                 failure = error
         except BaseException:
-            drop(connection)
+            settings.transport.drop(connection)
             raise
         else:
             return connection, broker
     assert failure is not None
     raise failure
-
-
-def close(connection: protocols.Connection) -> None:
-    """Say goodbye, but not for longer than :data:`CLOSE_TIMEOUT`."""
-    sock = getattr(connection.connection, "sock", None) if connection.connected else None
-    if sock is not None:
-        # Without a limit, release() waits for ever for the close-ok of a broker that is gone.
-        with suppress(OSError):
-            sock.settimeout(CLOSE_TIMEOUT)
-        if hasattr(connection.connection, "answer_timeout"):
-            connection.connection.answer_timeout = CLOSE_TIMEOUT
-    try:
-        connection.release()
-    except (*connection.connection_errors, *connection.channel_errors) as error:
-        logger.debug("while closing: %s", error)
-        drop(connection)
-
-
-def drop(connection: protocols.Connection) -> None:
-    """Drop a dead connection without sending ``connection.close``; ``release()`` would wait for the answer."""
-    if getattr(connection, "_transport", None) is None:  # to ask for `transport` would import it
-        return  # the import of its driver failed or was interrupted
-    lost: tuple[type[Exception], ...] = (
-        OSError,
-        AttributeError,
-        *connection.connection_errors,
-        *connection.channel_errors,
-    )
-    try:
-        if hasattr(connection.transport, "_collect"):
-            connection.collect()
-        else:
-            # Here collect() would close it too, and change the default timeout of all sockets of all threads for that.
-            connection.release()
-    except lost as error:
-        logger.debug("while dropping: %s", error)
 
 
 class State(Enum):
@@ -186,7 +145,7 @@ class Connection:
         stopping: true ends a pause before the next attempt.
         wait: retry for ever when no broker can be reached at the start.
         patience: seconds without success after which to give up a connection that worked before.
-        heartbeat: seconds between heartbeats, 0 for none; ``None``: nobody watches it.
+        heartbeat: seconds between heartbeats, 0 for none.
     """
 
     purpose: ClassVar[str]
@@ -203,13 +162,14 @@ class Connection:
         stopping: Callable[[], bool],
         wait: bool,
         patience: float = math.inf,
-        heartbeat: float | None = None,
+        heartbeat: float = 0,
     ) -> None:
         self.state = State.CLOSED
         self.broker = settings.broker
         self.errors = broker_errors(self.broker, self.doing)
         """Turns what the methods raise into kchat's errors."""
         self.connected_at = 0.0
+        """When this connection was made, by the monotonic clock; 0 where none was since it was closed."""
         self._settings = settings
         self._on_event = on_event
         self._in_use = in_use
@@ -226,7 +186,7 @@ class Connection:
         self._drain_events: Callable[..., None] | None = None
         self._beating: Heartbeat | None = None
         self._waker: protocols.Waker | None = None
-        self._tick = min(_LONGEST_TICK, (heartbeat or 0) / _TICKS or _LONGEST_TICK)
+        self._tick = min(_LONGEST_TICK, heartbeat / TICKS or _LONGEST_TICK)
         self._tick_due = 0.0
 
     # ---- what a sender and a subscriber do each in its own way
@@ -303,10 +263,11 @@ class Connection:
         self.state = State.CONNECTING
         again = self._lost_at is not None
         try:
+            self._settings = self._settings.unlocked()  # once, and not for every attempt
             connection, self.broker = connect(
                 self._settings,
                 purpose=self.purpose,
-                heartbeat=self._heartbeat or 0,
+                heartbeat=self._heartbeat,
                 on_blocked=self._on_blocked,
                 on_unblocked=self._on_unblocked,
             )
@@ -316,12 +277,12 @@ class Connection:
             self._drain_events = partial(connection.transport.drain_events, connection.connection)
             self._join(connection, again=again)
         except BaseException:
-            self._release(drop, State.DISCONNECTED)
+            self._release(self._settings.transport.drop, State.DISCONNECTED)
             raise
         self.connected_at = self._alive_at = monotonic()
         self._tick_due = self.connected_at + self._tick
-        if self._heartbeat and hasattr(connection.connection, "beat"):
-            self._beating = Heartbeat(connection.connection, self._in_use, self._heartbeat / _TICKS)
+        if self._heartbeat:
+            self._beating = Heartbeat(connection, self._in_use, self._heartbeat)
         self.state = State.CONNECTED
         if self._lost_at is not None:
             away, self._lost_at = self.connected_at - self._lost_at, None
@@ -345,7 +306,7 @@ class Connection:
             self._backoff.reset()
         if was_connected and lost:
             self._lost_at = self._last_alive()
-            self._release(drop, State.DISCONNECTED)
+            self._release(self._settings.transport.drop, State.DISCONNECTED)
             self._on_event(events.Disconnected(error))
         elif not was_connected:
             self.state = State.DISCONNECTED
@@ -393,12 +354,11 @@ class Connection:
         # After the draining: a caller that was busy for long finds the broker's heartbeats there.
         if now >= self._tick_due:
             self._tick_due = now + self._tick
-            if self._heartbeat is not None:
-                # Kombu sends none by itself: without this a quiet subscriber on a dead link would wait for ever.
+            if self._beating is not None:
                 try:
-                    self._connection.heartbeat_check()
+                    self._beating.check()
                 except amqp.exceptions.ConnectionForced:
-                    self._alive_at = self._connection.connection.heard_at
+                    self._alive_at = self._beating.heard_at
                     raise
             self._look(now)
         self._alive_at = now
@@ -417,14 +377,15 @@ class Connection:
 
     def close(self) -> None:
         """Say goodbye, if it is connected."""
-        self._end(close)
+        self._end(self._settings.transport.close)
 
     def drop(self) -> None:
         """Drop the connection without closing it properly; never blocks, whatever state it is in."""
-        self._end(drop)
+        self._end(self._settings.transport.drop)
 
     def _end(self, how: Callable[[protocols.Connection], None]) -> None:
         self._lost_at = self._failing_since = None
+        self.connected_at = 0.0
         self._backoff.reset()
         self._release(how, State.CLOSED)
 

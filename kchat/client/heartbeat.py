@@ -13,42 +13,65 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from threading import RLock
 
-    from kchat.transports.protocols import Beats
+    from kchat.transports.protocols import Connection
 
 logger = logging.getLogger(__name__)
+
+TICKS = 5
+"""Looks at the clock within one of them."""
 
 _PATIENCE = 1.0
 """Seconds that its end may take; it has nothing to do but to notice."""
 
 
 class Heartbeat:
-    """A thread that sends a connection's heartbeats while nobody else uses it.
+    """A connection's heartbeats.
+
+    While nobody else uses it, a thread sends them, where its driver can (:class:`~kchat.transports.protocols.Beats`).
 
     Arguments:
-        connection: of py-amqp, with :meth:`~kchat.transports.amqp.connection.AliveConnection.beat`.
-        in_use: held by the thread that uses the connection, and sends its heartbeats meanwhile.
-        pause: seconds between looks whether one is due.
+        connection: the connected one.
+        in_use: held by the thread that uses the connection, and calls :meth:`check` meanwhile.
+        seconds: between two of them.
     """
 
-    def __init__(self, connection: Beats, in_use: RLock, pause: float) -> None:
+    def __init__(self, connection: Connection, in_use: RLock, seconds: float) -> None:
         self._connection = connection
         self._in_use = in_use
-        self._pause = pause
+        self._pause = seconds / TICKS
         self._stop = Event()
         self._thread = Thread(target=self._run, name="kchat heartbeats", daemon=True)
-        self._thread.start()
+        if hasattr(connection.connection, "beat"):
+            self._thread.start()
+
+    @property
+    def heard_at(self) -> float:
+        """When the broker was last heard, by the monotonic clock; where the driver has beats."""
+        heard_at: float = self._connection.connection.heard_at
+        return heard_at
+
+    def check(self) -> None:
+        """Send one if it is due. Kombu does not, and a quiet subscriber on a dead link would wait for ever.
+
+        Call it after reading: a caller that was busy for long finds the broker's heartbeats there.
+
+        Raises:
+            amqp.exceptions.ConnectionForced: the broker's are missing.
+        """
+        self._connection.heartbeat_check()
 
     def stop(self) -> None:
         """End it, and wait for that. Call it while holding ``in_use``: then the thread does not use the connection."""
         self._stop.set()
-        self._thread.join(_PATIENCE)
+        if self._thread.ident is not None:
+            self._thread.join(_PATIENCE)
 
     def _run(self) -> None:
         while not self._stop.wait(self._pause):
             if self._in_use.acquire(blocking=False):
                 try:
                     if not self._stop.is_set():
-                        self._connection.beat()
+                        self._connection.connection.beat()
                 except OSError as error:
                     # The next user of the connection meets it too, and can do something about it.
                     logger.debug("no heartbeat sent: %s", error)

@@ -46,7 +46,7 @@ class InFlight:
     Arguments:
         where: the room and broker, for errors.
         supports_mandatory: whether the broker returns what nobody was listening to; it does so before it confirms.
-        mandatory: whether an unheard message is an error.
+        mandatory: whether an unrouted message is an error.
     """
 
     def __init__(self, where: str, *, supports_mandatory: bool, mandatory: bool) -> None:
@@ -56,7 +56,7 @@ class InFlight:
         self._paused = 0.0
         self.routed: bool | None = None
         """Whether somebody was listening to the last message that the broker took; None where that is not known."""
-        self.keep_unheard = False
+        self.keep_unrouted = False
         """Whether a message that nobody was listening to is not settled, but has to be published again."""
         self._where = where
         self._supports_mandatory = supports_mandatory
@@ -68,7 +68,7 @@ class InFlight:
         self.stream = _new_stream()
         """Names what is sent from when it began, or has given a message up, on."""
         # Returns that have come, by message id: several messages may have the same, or none.
-        self._unheard: dict[str | None, int] = {}
+        self._unrouted: dict[str | None, int] = {}
 
     def __len__(self) -> int:
         return len(self._published) + len(self._again)
@@ -99,7 +99,7 @@ class InFlight:
         self._again.extendleft(reversed(self._published.values()))
         self._published.clear()
         self._paused = 0.0
-        self._unheard.clear()
+        self._unrouted.clear()
         self._tag = 0
 
     def next_again(self) -> tuple[int, int, Message] | None:
@@ -145,7 +145,7 @@ class InFlight:
         self._place -= 1
 
     def on_ack(self, tag: int, multiple: bool) -> None:  # noqa: FBT001 - py-amqp's signature
-        """The broker has these messages. A tag that is none of ours confirms nothing."""
+        """The broker has these messages. An unknown tag confirms nothing."""
         taken = self._take(tag, multiple)
         if not taken:
             return
@@ -154,13 +154,13 @@ class InFlight:
                 self._settle(published)
                 continue
             message_id = published[0].id
-            self.routed = message_id not in self._unheard
+            self.routed = message_id not in self._unrouted
             error = None
             if not self.routed:
-                self._unheard[message_id] -= 1
-                if not self._unheard[message_id]:
-                    del self._unheard[message_id]
-                if self.keep_unheard:
+                self._unrouted[message_id] -= 1
+                if not self._unrouted[message_id]:
+                    del self._unrouted[message_id]
+                if self.keep_unrouted:
                     self._again.appendleft(published)
                     continue
                 if self._mandatory:
@@ -177,14 +177,14 @@ class InFlight:
 
     def on_return(self, _error: Exception, _exchange: str, _routing_key: str, message: Any) -> None:
         """Nobody was listening to this one. Its confirmation comes next."""
-        if len(self._unheard) > len(self._published):
-            return  # more than there are messages: none of ours
+        if len(self._unrouted) > len(self._published):
+            return  # more than there are messages: the broker invents them
         if hasattr(message, "message_id"):
             message_id = message.message_id
         else:
             properties = message.properties if hasattr(message, "properties") else message["properties"]
             message_id = properties.get("message_id")
-        self._unheard[message_id] = self._unheard.get(message_id, 0) + 1
+        self._unrouted[message_id] = self._unrouted.get(message_id, 0) + 1
 
     def _settle(
         self, published: _Published, *, routed: bool | None = None, error: errors.SendError | None = None

@@ -24,8 +24,8 @@ from kchat.config.settings import DEFAULT_URL, Broker, Settings
 
 if TYPE_CHECKING:
     from kchat.client.in_flight import Receipt
-    from kchat.config.tls import TlsOptions
     from kchat.message import Message
+    from kchat.transports.tls import TlsOptions
 
 
 _NEW, _OPEN, _CLOSED = "not open yet", "open", "closed"
@@ -93,7 +93,7 @@ def connect(
         url=url,
         profile=profile,
         room=room,
-        username=account,
+        account=account,
         password=None if profile else password,
         profile_password=password if profile else None,
         tls=None if profile else tls,
@@ -101,8 +101,6 @@ def connect(
         connect_timeout=connect_timeout,
         confirm_timeout=confirm_timeout,
         heartbeat=heartbeat,
-        # An account that only fills in for a host, and a profile that is in use, are the commands' affair.
-        environ={},
     )
     return Room(
         settings,
@@ -131,7 +129,7 @@ def _check_account(url: str, account: str | None, password: str | None) -> None:
                 hint="leave account and password out",
             )
         for name, given, found in (
-            ("account", account, broker.username),
+            ("account", account, broker.account),
             ("password", password, broker.password),
         ):
             if None not in (given, found) and given != found:
@@ -247,7 +245,7 @@ class Room:
 
         Raises:
             kchat.errors.BrokerError: between here and the room something is wrong. Then nothing stays open.
-            kchat.errors.Closed: another thread has closed it meanwhile.
+            kchat.errors.Closed: it was stopped or closed before it was connected.
         """
         with self._changing:
             if self._state == _OPEN and not self.subscriber.stopped:
@@ -256,7 +254,7 @@ class Room:
             try:
                 self.subscriber.open()
                 self._check_not_closed(closes)
-                self.sender.open()
+                self.sender.open(stopping=lambda: self.subscriber.stopped)
                 self._check_not_closed(closes)
             except BaseException:
                 self._state = _CLOSED
@@ -300,7 +298,8 @@ class Room:
 
         From a durable queue, the message at which the loop is left comes again.
         """
-        self._open_at_first()
+        if not self.stopped:
+            self._open_at_first()
         return iter(self.subscriber)
 
     def receive(self, timeout: float | None = None) -> Message | None:
@@ -315,7 +314,8 @@ class Room:
         Raises:
             kchat.errors.BrokerError: see :meth:`kchat.client.subscriber.Subscriber.receive`.
         """
-        self._open_at_first()
+        if not self.stopped:
+            self._open_at_first()
         return self.subscriber.receive_one(timeout)
 
     def acknowledge(self) -> None:
@@ -325,7 +325,8 @@ class Room:
     def stop(self) -> None:
         """End the receiving loop or wait; returns at once. From any thread or a signal handler.
 
-        The room stays open: one can still send, and what arrives is kept until it is opened again.
+        The room stays open: one can still send, and what arrives is kept until it is opened again. Entering it, now
+        or for the first time, ends with :class:`~kchat.errors.Closed`.
         """
         self.subscriber.stop()
 

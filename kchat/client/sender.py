@@ -8,7 +8,7 @@ again on the next one, under the same ``id``, by which subscribers recognise a r
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from threading import RLock, get_ident
 from time import monotonic
 from types import TracebackType
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Self
 
 from kchat import errors, events
 from kchat.client.sender_connection import SenderConnection
-from kchat.config.validation import check_username, login_name
+from kchat.config.validation import check_name, login_name
 from kchat.message import Message
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ WINDOW_BYTES = 4 * 1024 * 1024
 """... and maximum number of bytes of their bodies, or one larger message."""
 
 REJOIN = 15.0
-"""Seconds to wait for listeners to come back to a room that had some. A subscriber tries every 5 s at the least."""
+"""Seconds to wait for subscribers to come back to a room that had some. A subscriber tries every 5 s at the least."""
 
 _LOOK = 0.05
 """Seconds between looks for confirmations while messages come."""
@@ -59,7 +59,7 @@ class Sender:
             after ``reconnect_for`` later on.
         reconnect_for: seconds to keep trying after a connection that worked was lost, default 60: a RabbitMQ takes
             from 5 to 30 to restart.
-        rejoin_for: seconds to wait, after that, for listeners to come back, default 15; 0 for not at all.
+        rejoin_for: seconds to wait, after that, for subscribers to come back, default 15; 0 for not at all.
         blocked_for: seconds to wait while the broker refuses messages (``connection.blocked``), default 30.
         on_event: told what happens to the connection, see :mod:`kchat.events`.
 
@@ -82,17 +82,18 @@ class Sender:
     ) -> None:
         self.settings = settings
         self.username = (settings.username or login_name()) if username is None else username
-        check_username(self.username)
+        check_name(self.username)
         self._window = max(1, window)
         # Held while the connection or what is in flight is used; never while somebody else's code runs.
         self._in_use = RLock()
         self._closing: set[object] = set()  # one for each thread that wants to close it
+        self._gives_up: Callable[[], bool] = bool  # bool() is False
         self._connection = SenderConnection(
             settings,
             self.username,
             on_event,
             self._in_use,
-            stopping=lambda: bool(self._closing),
+            stopping=lambda: bool(self._closing) or self._gives_up(),
             wait=wait,
             mandatory=mandatory,
             reconnect_for=reconnect_for,
@@ -126,15 +127,22 @@ class Sender:
         """Number of messages that were taken without handing out a receipt: they may or may not have been delivered."""
         return len(self._in_flight) + len(self._settled) + self._given_up
 
-    def open(self) -> None:
+    def open(self, *, stopping: Callable[[], bool] = bool) -> None:
         """Connect, if it is not connected.
+
+        Arguments:
+            stopping: true ends the wait for a broker. Default: only :meth:`close` does.
 
         Raises:
             kchat.errors.BrokerError: see :func:`kchat.client.connection.connect`.
-            kchat.errors.Closed: another thread has closed it meanwhile.
+            kchat.errors.Closed: it was closed or stopped meanwhile.
         """
         with self._in_use:
-            self._connection.start()
+            self._gives_up = stopping
+            try:
+                self._connection.start()
+            finally:
+                self._gives_up = bool
 
     def close(self) -> None:
         """Close the connection; from another thread, after what that one is sending is confirmed.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from kchat.transports import protocols
 
 _REJOIN_TICK = 0.25
-"""Seconds between looks whether listeners have come back."""
+"""Seconds between looks whether subscribers have come back."""
 
 _TICK = 0.5
 """Seconds between looks at the clock while confirmations are waited for."""
@@ -43,7 +43,7 @@ class SenderConnection(Connection):
         on_event, in_use, stopping, wait: as of :class:`~kchat.client.connection.Connection`.
         mandatory: a message that nobody was listening to counts as an error.
         reconnect_for: seconds without a confirmation after which a lost connection is given up.
-        rejoin_for: seconds to wait for listeners to come back.
+        rejoin_for: seconds to wait for subscribers to come back.
         blocked_for: seconds to wait while the broker refuses messages.
     """
 
@@ -308,17 +308,17 @@ class SenderConnection(Connection):
         self._prepare()
 
     def _publish_again(self, *, rejoin: bool) -> None:
-        """Publish what is not confirmed, in order; where there were listeners, not before there is one again."""
+        """Publish what is not confirmed, in order; where there were subscribers, not before there is one again."""
         self.in_flight.restart()
         if rejoin:
-            self._wait_for_listeners()
+            self._wait_for_subscribers()
         while (message := self.in_flight.next_again()) is not None:
             self._publish(*message)
 
-    def _wait_for_listeners(self) -> None:
+    def _wait_for_subscribers(self) -> None:
         """Try with the first message until it is heard, or until it has been long enough."""
         in_flight, told = self.in_flight, False
-        in_flight.keep_unheard = True
+        in_flight.keep_unrouted = True
         try:
             while (
                 not self._stopping()
@@ -335,4 +335,4 @@ class SenderConnection(Connection):
                     told = True
                 time.sleep(_REJOIN_TICK)
         finally:
-            in_flight.keep_unheard = False
+            in_flight.keep_unrouted = False

@@ -1,8 +1,8 @@
 """Listening to a room: consume, decode, hand over, acknowledge, come back after a lost connection.
 
-A subscriber is driven by one thread, which asks for messages with :meth:`Subscriber.receive`, does with them what it
-wants, and says so with :meth:`Subscriber.acknowledge`. What was not acknowledged stays with the broker. However long it
-takes for that, the connection's heartbeats go on (:mod:`kchat.client.heartbeat`). Any other thread may end it: see
+A subscriber is driven by one thread, which asks for messages with :meth:`Subscriber.receive`, processes them,
+and calls :meth:`Subscriber.acknowledge`. What was not acknowledged stays with the broker. However long that takes,
+the connection's heartbeats go on (:mod:`kchat.client.heartbeat`). Any other thread may end it: see
 :meth:`Subscriber.stop`.
 """
 
@@ -13,15 +13,16 @@ from contextlib import contextmanager
 from threading import RLock
 from time import monotonic
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Self
 
 from kchat import errors, events
+from kchat.client.acknowledgements import BATCH, BATCH_SECONDS, Acknowledgements, Position
 from kchat.client.connection import STOP_LOOK
 from kchat.client.deduplication import Deduplicator
 from kchat.client.drops import Drops
 from kchat.client.gaps import Number
 from kchat.client.subscriber_connection import SubscriberConnection
-from kchat.config.validation import check_username, login_name
+from kchat.config.validation import check_name, login_name
 from kchat.message import Message
 
 if TYPE_CHECKING:
@@ -31,31 +32,13 @@ if TYPE_CHECKING:
 PREFETCH = 500
 """Maximum number of unacknowledged messages (AMQP prefetch): two batches, so that one can come while one is shown."""
 
-BATCH = 250
-"""Maximum number of messages that are handed over at once, to be acknowledged together."""
-
 LARGE = 1 << 20
 """With more bytes at hand, they are handed over before more is taken off the wire: a broker counts messages, not bytes."""
-
-BATCH_SECONDS = 0.05
-"""How long to gather a burst, in seconds."""
 
 _BURST_PAUSE = 0.002
 """Seconds between two messages that end a burst."""
 
 _LOST = (errors.Closed, errors.Unreachable, errors.NotFound)
-
-
-class Position(NamedTuple):
-    """A place in what a subscriber has handed over.
-
-    Attributes:
-        connected_at: when that connection was made, which tells it from others.
-        tag: the delivery tag.
-    """
-
-    connected_at: float
-    tag: Any
 
 
 class Subscriber:
@@ -94,10 +77,10 @@ class Subscriber:
     ) -> None:
         self.settings = settings
         self.username = (settings.username or login_name()) if username is None else username
-        check_username(self.username)
+        check_name(self.username)
         capabilities = settings.transport.capabilities
         if durable is not None:
-            check_username(durable)
+            check_name(durable, "durable name")
             if not capabilities.durable:
                 raise errors.SettingsError(f"the {settings.transport.name} transport has no durable queues")
             settings.transport.room(settings.room).check_durable_name(durable)
@@ -107,8 +90,8 @@ class Subscriber:
                 hint="leave {last} and {since} out",
             )
         self.prefetch = max(1, prefetch)
-        self._half_batch = max(1, min(BATCH, self.prefetch) // 2)
-        self._stopped = False
+        self._acks = Acknowledgements(self.prefetch)
+        self._stopped = self._left = False
         self._in_use = RLock()
         self._connection = SubscriberConnection(
             settings,
@@ -121,15 +104,7 @@ class Subscriber:
             stopping=lambda: self._stopped,
             wait=wait,
         )
-        self._handed_over: Any = (
-            None  # up to this delivery tag it is somebody's, who has not said that it is done with
-        )
-        self._done: Any = None  # up to this one it is done with, and that is not acknowledged yet
-        self._pending, self._acknowledge_due = (
-            0,
-            0.0,
-        )  # messages since the last acknowledgement, and when the next is due
-        self._repeats = Deduplicator()
+        self._duplicates = Deduplicator()
         self._drops = Drops(self.prefetch + BATCH, on_event)
 
     def __enter__(self) -> Self:
@@ -157,10 +132,14 @@ class Subscriber:
         Raises:
             kchat.errors.Refused: the broker says no, or the room's name is not that of a fanout exchange.
             kchat.errors.BrokerError: anything else between here and the room.
+            kchat.errors.Closed: it was stopped or closed before it was connected. The next call begins anew.
         """
         with self._in_use:
-            self._stopped = False
-            self._connection.open()
+            if self._left or self._connection.connected_at:  # else it was stopped before its first use
+                self._stopped = False
+            if self._stopped or not self._connection.open():
+                self.close()
+                raise errors.Closed(f"{self.where} was left before it was joined")
 
     @property
     def stopped(self) -> bool:
@@ -172,7 +151,7 @@ class Subscriber:
 
         :meth:`receive` is woken and returns, with no message or with what it had begun to hand over, and iteration ends;
         in the middle of an attempt to connect, after that. From then on it hands over nothing, until :meth:`open`. The
-        connection stays until :meth:`close`.
+        connection stays until :meth:`close`. Before it was ever connected, it ends :meth:`open`, also one that begins later.
         """
         self._stopped = True
         self._connection.wake()
@@ -188,9 +167,10 @@ class Subscriber:
             self._drops.tell()
             self._drops.forget()
             # What was not acknowledged comes again after another open().
-            self._repeats.forget()
-            self._handed_over = self._done = None
+            self._duplicates.forget()
+            self._acks.forget()
             self._connection.close()
+            self._left = True
 
     def receive(self, timeout: float | None = None, limit: int = BATCH) -> list[Message]:
         """What has arrived, in order; waits for the first message, then takes what else is there.
@@ -232,7 +212,7 @@ class Subscriber:
     @property
     def position(self) -> Position:
         """Up to where :meth:`receive` has handed over, on which connection; for :meth:`acknowledge`."""
-        return Position(self._connection.connected_at, self._handed_over)
+        return Position(self._connection.connected_at, self._acks.handed_over)
 
     @property
     def has_arrived(self) -> bool:
@@ -249,39 +229,37 @@ class Subscriber:
             self._note_done(upto)
             self._acknowledge_done()
 
-    def finish(self, upto: Position | None = None) -> None:
+    def finish(self, upto: Position | None = None, *, hold: bool = False) -> None:
         """As :meth:`acknowledge`, but within a burst that is put off, as each is a packet for the broker.
 
         It is acknowledged at once after a pause; else after 50 ms, or with half a batch, or else no more would come.
         :meth:`receive` sees to it while it waits, and before it returns without a message.
+
+        Arguments:
+            upto: as of :meth:`acknowledge`.
+            hold: nothing is done with yet, unless it is half a batch.
         """
         with self._in_use:
-            self._note_done(upto)
-            self._acknowledge_if_due()
-
-    def _acknowledge_if_due(self) -> None:
-        if self._done is not None and (self.acknowledgement_is_due or self.holds_back_half_a_batch):
-            self._acknowledge_done()
+            if not hold or self._acks.half_batch:
+                self._note_done(upto)
+                if self._acks.is_due:
+                    self._acknowledge_done()
 
     @property
     def acknowledgement_is_due(self) -> bool:
         """Whether :meth:`finish` would acknowledge at once."""
-        return monotonic() >= self._acknowledge_due
+        return monotonic() >= self._acks.due
 
     def _note_done(self, upto: Position | None) -> None:
         if upto is None:
-            if self._handed_over is not None:
-                self._done, self._handed_over = self._handed_over, None
-        elif upto.connected_at == self._connection.connected_at:
-            self._done = upto.tag
-            if upto.tag == self._handed_over:
-                self._handed_over = None
+            self._acks.finish()
+        elif upto.tag is not None and upto.connected_at == self._connection.connected_at:
+            self._acks.finish(upto.tag)
 
     def _acknowledge_done(self) -> None:
-        tag, self._done = self._done, None
+        tag = self._acks.take()
         if tag is None or not self._connection.connected:
             return
-        self._pending, self._acknowledge_due = 0, monotonic() + BATCH_SECONDS
         try:
             with self._connection.errors:
                 self._connection.acknowledge(tag)
@@ -317,9 +295,9 @@ class Subscriber:
         with self._taking_turns(timeout) as my_turn:
             if not my_turn:
                 return None
-            if self._handed_over is not None:
-                self._done, self._handed_over = self._handed_over, None
-                self._acknowledge_if_due()
+            self._acks.finish()
+            if self._acks.is_due:
+                self._acknowledge_done()
             messages = self._receive(deadline, 1)
             return messages[0] if messages else None
 
@@ -333,13 +311,9 @@ class Subscriber:
             if mine:
                 self._in_use.release()
 
-    @property
-    def holds_back_half_a_batch(self) -> bool:
-        """Whether it is time to acknowledge: the broker sends the next messages while the other half is shown."""
-        return self._pending >= self._half_batch
-
     def _gather(self, deadline: float | None, limit: int) -> list[Message]:
-        arrived, unsettled = self._connection.arrived, self._handed_over is not None
+        arrived, acks = self._connection.arrived, self._acks
+        unsettled = acks.handed_over is not None
         start = monotonic()
         if not arrived:
             self._wait(start, deadline)
@@ -349,12 +323,12 @@ class Subscriber:
             self._gather_burst(now + BATCH_SECONDS, limit)
         messages: list[Message] = []
         counts, note_number = self._connection.counts, self._drops.gaps.note
-        size, verifies, is_repeat = 0, self._connection.verifies, self._repeats.has
+        size, verifies, is_duplicate = 0, self._connection.verifies, self._duplicates.has
         room = self.settings.room
         before = len(arrived)
         while arrived and len(messages) < limit and size <= LARGE:
             delivery = arrived.popleft()
-            self._handed_over = delivery.delivery_tag
+            acks.handed_over = delivery.delivery_tag
             body = delivery.body
             message = Message.from_body(
                 body if isinstance(body, bytes) else _as_bytes(body),
@@ -362,13 +336,13 @@ class Subscriber:
                 account=delivery.account(room) if verifies else None,
                 redelivered=_is_redelivered(delivery),
             )
-            if not is_repeat(message):
+            if not is_duplicate(message):
                 messages.append(message)
             size += len(body)
             if counts:
                 number = delivery.number
                 note_number(None if number is None else Number(*number), message.account)
-        self._pending += before - len(arrived)
+        acks.pending += before - len(arrived)
         self._look_for_drops(len(messages), size)
         if not messages and not unsettled:
             self.acknowledge()  # nothing, or repeats, which nobody is shown
@@ -379,12 +353,13 @@ class Subscriber:
         limits = [] if self._connection.wakes else [STOP_LOOK]
         if deadline is not None:
             limits.append(deadline - now)
-        if self._done is not None:
-            limits.append(self._acknowledge_due - now)
+        acks = self._acks
+        if acks.finished is not None:
+            limits.append(acks.due - now)
         self._connection.drain(max(0.0, min(limits)) if limits else None)
-        if self._done is not None and not self._connection.arrived and self.acknowledgement_is_due:
+        if acks.is_due and not self._connection.arrived:
             self._acknowledge_done()
-            self._acknowledge_due = 0.0  # after a pause, the next one is not put off
+            acks.due = 0.0  # after a pause, the next one is not put off
 
     def _look_for_drops(self, messages: int, size: int) -> None:
         connection, drops = self._connection, self._drops
@@ -413,8 +388,7 @@ class Subscriber:
     def _lose(self, error: errors.KchatError) -> None:
         self._drops.tell()
         self._drops.forget()
-        self._handed_over = self._done = None
-        self._pending = 0
+        self._acks.forget()
         self._connection.fail(error)
 
 

@@ -22,7 +22,7 @@ import os
 import re
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -30,9 +30,9 @@ from typing import TYPE_CHECKING, Any
 
 from kchat import errors
 from kchat.config.private_files import check_ours, check_ours_if_there, user_folder
-from kchat.config.tls import TlsOptions
 from kchat.errors import SettingsError
 from kchat.message.control import has_control
+from kchat.transports.tls import TlsOptions
 
 if TYPE_CHECKING:
     from kchat.transports.url import Broker
@@ -96,6 +96,11 @@ class Profile:
 
         return keyring.get(self.key)
 
+    def lock(self, broker: Broker) -> Broker:
+        """The broker, whose password is read from the keyring when a connection is made, if it is there."""
+        missing = self.keyring and broker.password is None and broker.transport.default_port is not None
+        return replace(broker, secret=self.secret) if missing else broker
+
     @property
     def holds_secret(self) -> bool:
         """Whether the file has a password, as ``password`` or, added by hand, in the URL."""
@@ -122,14 +127,14 @@ class Profile:
         """
         if not broker.transport.needs_account:
             return
-        if not broker.username:  # an empty one is none to the driver
+        if not broker.account:  # an empty one is none to the driver
             if broker.encrypted and tls is not None and tls.cert is not None:
                 return  # the certificate is the account
             raise SettingsError(
                 f"the profile {self.name!r} has no account for {broker}",
                 hint=f"join the room once more, or write the account into the profile's url: {broker.scheme}://NAME@...",
             )
-        if not broker.password:
+        if not broker.password and broker.secret is None:
             raise SettingsError(
                 f"the profile {self.name!r} has no password for {broker}",
                 hint="join the room once more, or type the password: {password}",

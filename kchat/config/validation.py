@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from kchat.errors import SettingsError
 from kchat.message.control import has_control
-from kchat.transports import ENTRIES, TRANSPORTS
+from kchat.transports import TRANSPORTS
 
 MAX_BYTES = 255
 """AMQP 0-9-1 section 4.2.5.3: an exchange's name is a short string."""
@@ -32,25 +32,29 @@ def check_room(room: str, *, predeclared: Collection[str] = ()) -> None:
     if size > MAX_BYTES:
         raise SettingsError(f"the room's name is too long: {size} bytes of UTF-8, at most {MAX_BYTES}")
     if room.startswith("amq.") and room not in predeclared:
-        there = [name for name in ENTRIES.built_in if room in TRANSPORTS[name].predeclared_rooms]
+        there = [name for name in TRANSPORTS.built_in if room in TRANSPORTS[name].predeclared_rooms]
         raise SettingsError(
             f"{room!r}: names that start with 'amq.' are the broker's own",
             hint=f"on {' and '.join(there).upper()} {room!r} is a room" if there else "",
         )
 
 
-def check_username(username: str) -> None:
-    """A username may be anything that a person can read on one line, up to 255 bytes of UTF-8.
+def check_name(name: str, what: str = "username") -> None:
+    """A name may be anything that a person can read on one line, up to 255 bytes of UTF-8.
+
+    Arguments:
+        name: the name.
+        what: whose it is; ``username``, ``account`` or ``durable name``.
 
     Raises:
         SettingsError: it is empty, too long or has control characters.
     """
-    if not username or not username.strip():
-        raise SettingsError("a sender needs a username", hint="name one with {username}")
-    if has_control(username):
-        raise SettingsError(f"the username {username!a} has control characters in it")
-    if len(username.encode()) > MAX_BYTES:
-        raise SettingsError(f"the username is too long: at most {MAX_BYTES} bytes of UTF-8")
+    if not name or not name.strip():
+        raise SettingsError(f"the {what} is empty", hint=f"name one with {{{what.split(maxsplit=1)[0]}}}")
+    if has_control(name):
+        raise SettingsError(f"the {what} {name!a} has control characters in it")
+    if len(name.encode()) > MAX_BYTES:
+        raise SettingsError(f"the {what} is too long: at most {MAX_BYTES} bytes of UTF-8")
 
 
 def login_name() -> str:

@@ -1,8 +1,8 @@
 """What a subscriber does with the messages that it receives: the display modes, and what each of them has to do.
 
 A new mode is one new module and one line in :data:`MODES`; other distributions add theirs by an entry point in the group
-``kchat.displays``: the class, which is called as :func:`create` says. A module is imported when its mode is used: ``rich``
-takes as long to import as everything else together.
+``kchat.displays``: the class, which is called as :class:`Factory` says, and need not derive from anything. A module is
+imported when its mode is used: ``rich`` takes as long to import as everything else together.
 """
 
 from __future__ import annotations
@@ -72,30 +72,97 @@ class FullScreen(Display, Protocol):
         """Give the screen back until :meth:`open` is called again."""
 
 
-MODES = Registry(
+class Factory(Protocol):
+    """What a mode is in the registry, and what an entry point in the group ``kchat.displays`` leads to: a display's class.
+
+    It has to take these arguments, and may ignore the named ones.
+
+    Arguments:
+        stream: where to write.
+        color: True, False, or None for colour on a terminal unless ``NO_COLOR`` is set (https://no-color.org).
+        mark_unverified: whether to mark names that the broker has not checked (:attr:`kchat.Message.verified`): on a
+            terminal, and wherever the broker checks accounts. A display may mark them always.
+        own: the viewer's account; None where there is none.
+    """
+
+    def __call__(
+        self,
+        stream: TextIO,
+        *,
+        color: bool | None = None,
+        mark_unverified: bool = False,
+        own: str | None = None,
+    ) -> Display:
+        """Make a display that is not open yet."""
+
+
+class _PlugIn:
+    """A plug-in's display. An error in it is told in one line that names the plug-in; those of the output pass."""
+
+    def __init__(self, entry: Entry, display: Display) -> None:
+        self.__dict__.update(_entry=entry, _display=display)
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._display, name)
+        return self._entry.blamed(OSError)(found) if callable(found) else found
+
+    def __setattr__(self, name: str, value: object) -> None:
+        setattr(self._display, name, value)
+
+
+def _fault(entry: Entry, found: object) -> str:
+    return "" if callable(found) else f"{entry.path} is not a display's class"
+
+
+def _missing(display: object) -> list[str]:
+    """The methods that a display has to have and lacks."""
+    wanted = [Display, FullScreen] if getattr(display, "live", False) else [Display]
+    names = [name for each in wanted for name in vars(each) if not name.startswith("_")]
+    return [name for name in names if not callable(getattr(display, name, None))]
+
+
+MODES: Registry[Factory] = Registry(
     "kchat.displays",
     Entry("plain", "kchat.display.plain:Plain", "a line per message"),
     Entry("print", "kchat.display.print:Print", "the body as received"),
     Entry("simple", "kchat.display.print:Print", "same as print"),
     Entry("json", "kchat.display.json:Json", "an object per line"),
     Entry("rich", "kchat.display.rich:Rich", "a live table"),
+    fault=_fault,
 )
 """Display modes by name. The first is the default."""
 
 
-def create(mode: str, stream: TextIO | None = None, **options: Any) -> Display:
+def create(
+    mode: str,
+    stream: TextIO | None = None,
+    *,
+    color: bool | None = None,
+    mark_unverified: bool = False,
+    own: str | None = None,
+) -> Display:
     """Make the display of a mode.
 
     Arguments:
         mode: a key of :data:`MODES`.
         stream: where it writes. Default standard output.
-        options: for the mode's class; all take ``color``: True, False, or None (the default) for colour on a
-            terminal unless ``NO_COLOR`` is set (https://no-color.org).
+        color: see :class:`Factory`, as for those below.
+        mark_unverified: Default no.
+        own: Default none.
 
     Raises:
-        SettingsError: there is no such mode.
+        SettingsError: there is no such mode, or it is a plug-in that cannot be loaded, cannot be made with these
+            arguments, or lacks a method of :class:`Display`. Its display raises it too, from methods that fail.
     """
     if mode not in MODES:
         raise SettingsError(f"no display mode {mode!r}", f"the modes are: {', '.join(MODES)}")
-    make = MODES[mode].load()
-    return cast("Display", make(sys.stdout if stream is None else stream, **options))
+    entry, make = MODES.entry(mode), MODES[mode]
+    with entry.blamed():
+        display = make(
+            sys.stdout if stream is None else stream, color=color, mark_unverified=mark_unverified, own=own
+        )
+    if not entry.distribution:
+        return display
+    if missing := _missing(display):
+        raise entry.unusable(f"its display has no {', '.join(missing)}")
+    return cast("Display", _PlugIn(entry, display))

@@ -91,7 +91,7 @@ class Lines:
         Arguments:
             lead: the text before the message's.
             columns: maximum width of the lead in any terminal.
-            text: as from :func:`kchat.display.escaping.block` with the indent of this display.
+            text: as from :func:`kchat.display.escaping.indent_block` with the indent of this display.
             behind: the text after the message's; dim on terminals with colour.
         """
         room = self._columns

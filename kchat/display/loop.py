@@ -6,7 +6,7 @@ from collections.abc import Callable
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
-from kchat.client.subscriber import BATCH
+from kchat.client.acknowledgements import BATCH
 
 if TYPE_CHECKING:
     from kchat.client.subscriber import Subscriber
@@ -66,8 +66,7 @@ def listen(
         wanted = BATCH if limit is None else min(BATCH, limit - shown)
         came, out = _show(display, subscriber.receive(timeout, wanted))
         # Half a batch is not held back, or no more would come: of that many, a screen shows the last few alone.
-        if out or subscriber.holds_back_half_a_batch:
-            subscriber.finish()
+        subscriber.finish(hold=not out)
         if came:
             shown += came
             last_arrival = monotonic()

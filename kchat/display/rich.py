@@ -63,7 +63,8 @@ class Rich:
     Arguments:
         stream: where to write.
         color: whether to use colour. Default None: on a terminal, unless ``NO_COLOR`` is set.
-        mark_unverified: whether a name that nobody vouches for gets a mark (:mod:`kchat.display.names`). Default no.
+        mark_unverified: not used here: a name that the broker has not checked always has a mark
+            (:mod:`kchat.display.names`).
         own: the viewer's account; not used here, where every name is shown.
 
     Attributes:
@@ -79,15 +80,14 @@ class Rich:
         stream: TextIO,
         *,
         color: bool | None = None,
-        mark_unverified: bool = False,
+        mark_unverified: bool = False,  # noqa: ARG002 - all displays take it
         own: str | None = None,  # noqa: ARG002 - all displays take it
     ) -> None:
         self._output = Output(stream)
-        self._mark_unverified = mark_unverified
         self.live = self._output.is_terminal and os.environ.get("TERM") != "dumb"
         self.hint = "Ctrl+C ends"
         self.tick = REDRAW if self.live else 1.0
-        self._lines = Rows(stream, color=False, mark_unverified=mark_unverified)
+        self._lines = Rows(stream, color=False, mark_unverified=True)
         self._console = Console(
             file=stream,
             force_terminal=self.live,
@@ -261,7 +261,7 @@ class Rich:
         return sum(width(part, cautious_cells) for part in self._signature(row))
 
     def _signature(self, row: _Row, columns: int = 0) -> tuple[str, str]:
-        return signature(row.username, row.account, mark_unverified=self._mark_unverified, columns=columns)
+        return signature(row.username, row.account, mark_unverified=True, columns=columns)
 
 
 def _fit(row: _Row, columns: int, most: int) -> list[str]:

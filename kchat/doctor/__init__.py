@@ -15,6 +15,7 @@ from kchat.doctor import network
 from kchat.doctor.walk import Walk
 from kchat.errors import Hint, KchatError
 from kchat.transports.checks import Check, Options, Outcome, Status, ok, skipped, wrong
+from kchat.transports.tls import check_files
 
 if TYPE_CHECKING:
     from kchat.config.settings import Settings
@@ -46,7 +47,11 @@ def diagnose(settings: Settings, options: Options | None = None) -> Iterator[Fin
 
     Yields:
         A finding for each check, as it is made.
+
+    Raises:
+        kchat.errors.SettingsError: the keyring does not give the password.
     """
+    settings = settings.unlocked()
     for broker in settings.brokers:
         walk = Walk(replace(settings, brokers=(broker,)), options or Options())
         try:
@@ -82,7 +87,7 @@ def _settings(walk: Walk) -> Outcome:
     """The settings are valid, and the transport's driver is installed."""
     walk.settings.transport.require()
     if walk.broker.encrypted:
-        walk.settings.tls.check_files()
+        check_files(walk.settings.tls)
     return ok(str(walk.settings))
 
 

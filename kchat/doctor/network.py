@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from kchat import errors
-from kchat.config.tls import fingerprint
 from kchat.transports import addresses, tls_errors
 from kchat.transports.checks import Outcome, note, ok, skipped, wrong
+from kchat.transports.tls import fingerprint, wrap
 
 if TYPE_CHECKING:
     from kchat.doctor.walk import Walk
@@ -101,10 +101,10 @@ def tls(walk: Walk) -> Outcome:
             return skipped("not used; the broker is on this machine")
         return note(
             "not used: anyone on the way can read everything, including the password",
-            "see --tls, and docs/tls.md",
+            "see {tls}, and docs/tls.md",
         )
     try:
-        with closing(options.wrap(_connect(walk), _host(walk), walk.settings.connect_timeout)) as sock:
+        with closing(wrap(options, _connect(walk), _host(walk), walk.settings.connect_timeout)) as sock:
             _wait_for_alert(sock)
             version, certificate = sock.version(), sock.getpeercert(binary_form=True) or b""
     except (ssl.SSLError, tls_errors.PinMismatch, tls_errors.NoHandshake) as error:

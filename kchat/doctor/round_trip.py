@@ -62,7 +62,8 @@ def beside_the_room(settings: Settings, connection: kombu.Connection) -> Outcome
             return _there_and_back(connection, channel, exchange, queue)
     except errors.NotAuthorised:
         return skipped(
-            "this account may not create a second room to try it in; --send-test tries it in the room itself"
+            "this account may not create a second room to try it in",
+            "{send_test} tries it in the room itself",
         )
     finally:
         for delete in (channel.queue_delete, channel.exchange_delete):

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from kchat import errors
-from kchat.client.connection import broker_errors, close, connect, drop
+from kchat.client.connection import broker_errors, connect
 from kchat.doctor import round_trip
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Walk:
     def close(self) -> None:
         """Close the connection."""
         if self._connection is not None:
-            close(self._connection)
+            self.settings.transport.close(self._connection)
 
     @contextmanager
     def connect(self, on_blocked: Callable[[str], None]) -> Iterator[kombu.Connection]:
@@ -72,9 +72,9 @@ class Walk:
         try:
             yield connection
         except BaseException:
-            drop(connection)
+            self.settings.transport.drop(connection)
             raise
-        close(connection)
+        self.settings.transport.close(connection)
 
     def explained(self, doing: str) -> AbstractContextManager[None]:
         """Turn the driver's errors into kchat's."""

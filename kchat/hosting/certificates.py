@@ -14,8 +14,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kchat.config.tls import fingerprint
 from kchat.errors import MissingExtra, SettingsError
+from kchat.transports.tls import fingerprint
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate

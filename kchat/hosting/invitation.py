@@ -18,14 +18,13 @@ import hashlib
 import re
 import struct
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from kchat.config.broker_url import url_without_password
 from kchat.config.settings import DEFAULT_ROOM, Broker
-from kchat.config.tls import PIN_PREFIX
 from kchat.config.validation import check_room
 from kchat.errors import SettingsError
 from kchat.message.times import LATEST
+from kchat.transports.tls import PIN_PREFIX
 
 SCHEME = "kchat://"
 VERSION = "1"
@@ -70,18 +69,18 @@ class Invitation:
         check_room(self.room, predeclared=self.brokers[0].transport.predeclared_rooms)
         if self.expires is not None and not 0 <= self.expires <= LATEST:
             raise SettingsError("an invitation ends between 1970 and 9999")
-        bare = tuple(replace(broker, password=None) for broker in self.brokers)
+        bare = tuple(broker.without_password() for broker in self.brokers)
         object.__setattr__(self, "brokers", bare)
 
     @property
     def account(self) -> str | None:
         """The guest's account on the broker."""
-        return self.brokers[0].username
+        return self.brokers[0].account
 
     @property
     def url(self) -> str:
         """The connection URL, or several joined by ``;``, with the account and without its password."""
-        return ";".join(map(url_without_password, self.brokers))
+        return ";".join(broker.url_to_share() for broker in self.brokers)
 
     @property
     def expired(self) -> bool:
@@ -99,7 +98,7 @@ class Invitation:
         Raises:
             SettingsError: it would be too long, with more certificates than a server needs.
         """
-        fields = [(_BROKER, url_without_password(broker).encode()) for broker in self.brokers]
+        fields = [(_BROKER, broker.url_to_share().encode()) for broker in self.brokers]
         if self.room != DEFAULT_ROOM:
             fields.append((_ROOM, self.room.encode()))
         if self.password is not None:

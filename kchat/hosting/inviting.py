@@ -11,13 +11,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Any
+from typing import TYPE_CHECKING
 
 from kchat import errors
-from kchat.client.connection import broker_errors, close, connect
+from kchat.client.connection import broker_errors, connect
 from kchat.config.settings import Broker, Settings
-from kchat.config.tls import TlsOptions
 from kchat.hosting.invitation import Invitation
+from kchat.transports.tls import TlsOptions
+
+if TYPE_CHECKING:
+    from kchat.transports.protocols import Channel
 
 
 def guest_brokers(settings: Settings, address: str | None, account: str | None) -> tuple[Broker, ...]:
@@ -35,7 +38,7 @@ def guest_brokers(settings: Settings, address: str | None, account: str | None) 
     if address is None:
         # The host's options are left out: an invitation with options is refused.
         return tuple(
-            replace(broker, username=account, password=None, options={}) for broker in settings.brokers
+            replace(broker.without_password(), account=account, options={}) for broker in settings.brokers
         )
     mine = settings.broker
     if mine.transport.default_port is None:
@@ -46,13 +49,18 @@ def guest_brokers(settings: Settings, address: str | None, account: str | None) 
         raise errors.SettingsError(
             f"the address is of {given.transport.name}, and the broker of {mine.transport.name}"
         )
-    if given.username is not None or given.password is not None or not given.host:
+    if given.account is not None or given.password is not None or not given.host:
         raise errors.SettingsError("the address is a host, or a URL without an account")
-    resolved = Settings.resolve(url=given.url(), username="", environ={}).broker
+    resolved = Settings.resolve(url=given.url(), account="").broker
     port = resolved.port if given.port is not None or given.scheme != mine.scheme else mine.port
     return (
         replace(
-            mine, scheme=given.scheme, host=given.host, port=port, username=account, password=None, options={}
+            mine.without_password(),
+            scheme=given.scheme,
+            host=given.host,
+            port=port,
+            account=account,
+            options={},
         ),
     )
 
@@ -136,7 +144,6 @@ def guest_settings(joined: Invitation, connect_timeout: float) -> Iterator[Setti
             room=joined.room,
             connect_timeout=connect_timeout,
             tls=tls or None,
-            environ={},
         )
 
 
@@ -181,14 +188,14 @@ class Host:
             pass
 
     @contextmanager
-    def channel(self, doing: str) -> Iterator[Any]:
+    def channel(self, doing: str) -> Iterator[Channel]:
         """A channel for one thing, named by a verb."""
         connection, broker = connect(self.settings, purpose="invite")
         try:
             with broker_errors(broker, doing):
                 yield connection.channel()
         finally:
-            close(connection)
+            broker.transport.close(connection)
 
 
 def try_out(settings: Settings, *, send_only: bool, tell: Callable[[str], None]) -> None:
@@ -206,14 +213,14 @@ def try_out(settings: Settings, *, send_only: bool, tell: Callable[[str], None])
     connection, broker = connect(settings, purpose="join")
     try:
         with broker_errors(broker, guests.trying):
-            guests.try_out(connection.channel(), settings.transport.room(settings.room).exchange, tell)
+            guests.try_out(connection.channel(), settings.transport.room(settings.room), tell)
     except errors.NotFound as error:  # joining would make it where anyone may make rooms
         raise errors.NotFound(
             f"{broker}: there is no room {settings.room!r}",
             hint="its host makes it, by sending a first message",
         ) from error
     finally:
-        close(connection)
+        broker.transport.close(connection)
     if not send_only:
         from kchat.client.subscriber import Subscriber
 

@@ -10,12 +10,12 @@ import ipaddress
 import re
 from typing import TYPE_CHECKING
 
-from kchat.config.tls import fingerprint
-from kchat.config.validation import check_username
+from kchat.config.validation import check_name
 from kchat.errors import SettingsError
 from kchat.hosting.invitation import from_pem
 from kchat.message.control import has_control
 from kchat.message.times import moment
+from kchat.transports.tls import fingerprint
 
 if TYPE_CHECKING:
     from kchat.config.settings import Broker
@@ -45,7 +45,7 @@ def check(joined: Invitation, *, by_url: bool = False) -> None:
     first = joined.brokers[0]
     for broker in joined.brokers:
         # A second broker without TLS would get the password in clear as soon as the first is unreachable.
-        if (broker.scheme, broker.username) != (first.scheme, first.username):
+        if (broker.scheme, broker.account) != (first.scheme, first.account):
             raise SettingsError(
                 "the brokers of an invitation must have one account and one kind of connection"
             )
@@ -55,10 +55,10 @@ def check(joined: Invitation, *, by_url: bool = False) -> None:
         raise SettingsError("the name of the room to join is a URL")
     if (joined.tls_pin or joined.tls_ca) and not first.encrypted:
         raise SettingsError("the invitation names a certificate for a connection without TLS")
-    if first.username is not None:
-        check_username(first.username)
+    if first.account is not None:
+        check_name(first.account, "account")
     if joined.username is not None:
-        check_username(joined.username)
+        check_name(joined.username)
     if joined.password is not None and has_control(joined.password):
         raise SettingsError("the password has control characters in it")
     _check_account(joined, by_url=by_url)

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from kchat.config.private_files import check_ours_if_there, locked, write_private
 from kchat.config.profiles import TABLE, Profile, Profiles, load, path
@@ -108,10 +107,8 @@ def _stored_password(profile: Profile) -> str | None:
 
 
 def _shown(url: str) -> str:
-    from kchat.config.broker_url import url_without_password
-
     try:
-        return ";".join(map(url_without_password, Broker.parse_all(url)))
+        return ";".join(broker.url_to_share() for broker in Broker.parse_all(url))
     except SettingsError:
         return "a URL that is not valid"
 
@@ -219,8 +216,7 @@ def _forget(old: Profile, keep: Profile | None) -> None:
     if old.tls.ca is None or old.tls.ca in {each.tls.ca for each in load().profiles.values()}:
         return
     ca = Path(old.tls.ca)
-    former = quote(old.name, safe="")[:200]  # what kchat 0.1 called it
-    if ca.parent == path().parent and (_CA_NAME.fullmatch(ca.name) or ca.name == f"{former}.pem"):
+    if ca.parent == path().parent and _CA_NAME.fullmatch(ca.name):
         ca.unlink(missing_ok=True)
 
 

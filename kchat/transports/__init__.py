@@ -8,54 +8,17 @@ only when it is asked for.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 
 from kchat.errors import SettingsError
 from kchat.plugins import Entry, Registry
 from kchat.transports.base import Capabilities, Transport, without
 
-__all__ = ["ENTRIES", "TRANSPORTS", "Capabilities", "Transport", "by_scheme", "register", "usable", "without"]
-
-ENTRIES = Registry(
-    "kchat.transports",
-    Entry("local", "kchat.transports.local:TRANSPORT"),
-    Entry("amqp", "kchat.transports.amqp:TRANSPORT"),
-    Entry("pubsub", "kchat.transports.pubsub:TRANSPORT"),
-    Entry("redis", "kchat.transports.redis:TRANSPORT"),
-    Entry("memory", "kchat.transports.memory:TRANSPORT"),
-)
+__all__ = ["TRANSPORTS", "Capabilities", "Transport", "by_scheme", "register", "without"]
 
 
-class _Transports(Mapping[str, Transport]):
-    """Transports by their names, each imported when it is first asked for.
-
-    A plug-in that cannot be used is listed, and raises :class:`~kchat.errors.SettingsError` when it is asked for.
-    """
-
-    def __init__(self) -> None:
-        self._loaded: dict[str, Transport] = {}
-
-    def __getitem__(self, name: str) -> Transport:
-        if name not in self._loaded:
-            entry = ENTRIES[name]
-            found = entry.load()
-            if entry.distribution and (why := _not_usable(entry, found)):
-                raise entry.unusable(why)
-            self._loaded[name] = found
-        return self._loaded[name]
-
-    def __contains__(self, name: object) -> bool:
-        return name in ENTRIES
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(ENTRIES)
-
-    def __len__(self) -> int:
-        return len(ENTRIES)
-
-
-TRANSPORTS: Mapping[str, Transport] = _Transports()
+_KINDS = {"broker": str, "url_form": str, "schemes": Mapping, "capabilities": Capabilities, "note": str}
 
 
 def _not_usable(entry: Entry, found: object) -> str:
@@ -66,24 +29,26 @@ def _not_usable(entry: Entry, found: object) -> str:
         return f"it does not declare {', '.join(missing)}"
     if found.name != entry.name:
         return f"its transport calls itself {found.name!r}"
-    own = {scheme for name in ENTRIES.built_in for scheme in TRANSPORTS[name].schemes}
+    if wrong := [name for name, kind in _KINDS.items() if not isinstance(getattr(found, name), kind)]:
+        return f"its {wrong[0]} is not a {_KINDS[wrong[0]].__name__}"
+    if not found.schemes or not all(isinstance(each, str) for pair in found.schemes.items() for each in pair):
+        return "its schemes are not names with the path of a class each"
+    own = {scheme for name in TRANSPORTS.built_in for scheme in TRANSPORTS[name].schemes}
     if taken := sorted(own & set(found.schemes)):
         return f"{taken[0]}:// URLs are kchat's own"
     return ""
 
 
-def usable() -> tuple[list[Transport], list[str]]:
-    """Every transport that can be loaded, and of the other plug-ins why they cannot, or are ignored.
-
-    Whether a transport's driver is there is another matter: :attr:`Transport.installed`.
-    """
-    found, problems = [], list(ENTRIES.ignored)
-    for name in ENTRIES:
-        try:
-            found.append(TRANSPORTS[name])
-        except SettingsError as error:
-            problems.append(str(error))
-    return found, problems
+TRANSPORTS: Registry[Transport] = Registry(
+    "kchat.transports",
+    Entry("local", "kchat.transports.local:TRANSPORT"),
+    Entry("amqp", "kchat.transports.amqp:TRANSPORT"),
+    Entry("pubsub", "kchat.transports.pubsub:TRANSPORT"),
+    Entry("redis", "kchat.transports.redis:TRANSPORT"),
+    Entry("memory", "kchat.transports.memory:TRANSPORT"),
+    fault=_not_usable,
+)
+"""The transports by name. Whether one's driver is there is another matter: :attr:`Transport.installed`."""
 
 
 @cache
@@ -94,12 +59,12 @@ def by_scheme(scheme: str) -> Transport:
         SettingsError: no transport has that scheme, two plug-ins have it, or the plug-in of that name cannot be used.
     """
     likely = scheme.removesuffix("s")  # amqps, rediss
-    for name in sorted(ENTRIES.built_in, key=lambda name: name != likely):
+    for name in sorted(TRANSPORTS.built_in, key=lambda name: name != likely):
         if scheme in TRANSPORTS[name].schemes:
             return TRANSPORTS[name]
-    if scheme in ENTRIES.plug_ins:
+    if scheme in TRANSPORTS.plug_ins:
         _ = TRANSPORTS[scheme]  # says why it cannot be used
-    every, problems = usable()
+    every, problems = TRANSPORTS.usable()
     found = [each for each in every if scheme in each.schemes]
     if len(found) == 1:
         return found[0]
@@ -121,6 +86,6 @@ def register() -> None:
     """
     from kombu.transport import TRANSPORT_ALIASES
 
-    for each in usable()[0]:
+    for each in TRANSPORTS.usable()[0]:
         for scheme, path in each.schemes.items():
             TRANSPORT_ALIASES.setdefault(scheme, path)

@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from kchat.transports.url import Broker, Urls
 
 
+CLOSE_TIMEOUT = 1.0
+"""Seconds that a polite goodbye may take; after that the socket is dropped."""
+
+
 class Capabilities(NamedTuple):
     """What a transport can do, as ``kchat transports`` shows it."""
 
@@ -77,7 +81,7 @@ class Transport:
         url_form: the connection URL to type.
         schemes: URL scheme → dotted path of the Kombu transport class.
         capabilities: what it can do.
-        note: what its users should know, one sentence.
+        note: what its users should know, one sentence; options in it are written as :class:`kchat.errors.Hint` has them.
         extra: the extra of the ``kombu-chat`` distribution that brings its driver; empty if built in.
         driver: the module whose presence shows that the driver is installed; empty if built in.
         modules: of Python's own that it needs, and that a Python may be built without.
@@ -234,25 +238,43 @@ class Transport:
 
         return Guests(self.name)
 
-    def stale_queues(self, place: str, room: str | None) -> Sequence[StaleQueue]:  # noqa: ARG002 - for others
+    def stale_queues(self, broker: Broker, room: str | None) -> Sequence[StaleQueue]:  # noqa: ARG002 - for others
         """The queues that killed subscribers left behind; none where the broker deletes them by itself.
 
         Arguments:
-            place: the broker's host.
+            broker: whose they are.
             room: only those of that room. Default with None: of all rooms.
 
         Raises:
-            amqp.exceptions.AMQPError: they cannot be listed.
+            kchat.errors.BrokerError: they cannot be listed.
         """
         return ()
 
-    def delete_queues(self, place: str, stale: Sequence[StaleQueue]) -> int:  # noqa: ARG002 - for others
+    def delete_queues(self, broker: Broker, stale: Sequence[StaleQueue]) -> int:  # noqa: ARG002 - for others
         """Delete queues of :meth:`stale_queues` whose subscribers are still gone; returns how many it deleted.
 
         Raises:
-            amqp.exceptions.AMQPError: they cannot be deleted.
+            kchat.errors.BrokerError: they cannot be deleted.
         """
         return 0
+
+    def close(self, connection: Connection, timeout: float = CLOSE_TIMEOUT) -> None:  # noqa: ARG002 - for those that wait
+        """Say goodbye to the broker, and where that fails, :meth:`drop` the connection.
+
+        Arguments:
+            connection: of :meth:`connect`.
+            timeout: seconds that it may take. Default: one. By default, it takes what Kombu's ``release()`` does.
+        """
+        try:
+            connection.release()
+        except (*connection.connection_errors, *connection.channel_errors):
+            self.drop(connection)
+
+    def drop(self, connection: Connection) -> None:
+        """Drop a connection that may be dead, or was never made, without waiting for the broker's answer."""
+        from kchat.transports.connection import drop
+
+        drop(connection)
 
     def checks(self, walk: Walk) -> Sequence[Check]:  # noqa: ARG002 - for those that check more
         """What ``kchat doctor`` checks on the way to a room, in order. They need no driver until they run.

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from kchat.errors import KchatError
-    from kchat.transports.protocols import RoomSettings
+    from kchat.transports.protocols import Connection, RoomSettings
     from kchat.transports.url import Broker
 
 _ODD, _WRONG = 5.0, 60.0
@@ -62,9 +62,9 @@ def wrong(text: str, hint: str = "") -> Outcome:
     return Outcome(Status.WRONG, text, hint)
 
 
-def skipped(text: str) -> Outcome:
+def skipped(text: str, hint: str = "") -> Outcome:
     """It was not checked, and why."""
-    return Outcome(Status.SKIPPED, text)
+    return Outcome(Status.SKIPPED, text, hint)
 
 
 @dataclass(frozen=True)
@@ -125,11 +125,11 @@ class Walk(Protocol):
         """Why no connection could be made; it is tried once."""
 
     @property
-    def connection(self) -> Any:
-        """The :class:`kombu.Connection` of all checks. Raises :attr:`failure`."""
+    def connection(self) -> Connection:
+        """The connection of all checks. Raises :attr:`failure`."""
 
-    def connect(self, on_blocked: Callable[[str], None]) -> AbstractContextManager[Any]:
-        """A :class:`kombu.Connection` for one check; dropped if that fails. The callback gets a blocked broker's reason."""
+    def connect(self, on_blocked: Callable[[str], None]) -> AbstractContextManager[Connection]:
+        """A connection for one check; dropped if that fails. The callback gets a blocked broker's reason."""
 
     def explained(self, doing: str) -> AbstractContextManager[None]:
         """Turn the driver's errors into kchat's; ``doing`` is a verb: ``listen``."""

@@ -5,18 +5,24 @@ Each transport's own is ``kchat/transports/<t>/guests.py``, imported when it is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from dataclasses import dataclass, field
+from time import time
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
 from kchat.errors import Refused, SettingsError
 from kchat.message.control import has_control
 from kchat.message.lookalikes import looks_like, oddity, spelled
 
 if TYPE_CHECKING:
-    from kchat.transports.protocols import RoomSettings
+    from kchat.transports.protocols import Channel, RoomSettings
+    from kchat.transports.room import RoomPolicy
     from kchat.transports.url import Broker
+
+MAX_CONNECTIONS = 20
+"""An account's connections at once, unless said otherwise: a person's terminals and scripts, and those that a broker
+still counts after a cut network."""
 
 MAX_NAME = 255
 """Bytes of an account's name; a username has no more."""
@@ -39,12 +45,59 @@ class Host(Protocol):
     def declare_queue(self, name: str) -> None:
         """Make the room and a durable queue of that name."""
 
-    def channel(self, doing: str) -> AbstractContextManager[Any]:
+    def channel(self, doing: str) -> AbstractContextManager[Channel]:
         """A Kombu channel for one thing, named by a verb; the driver's errors become kchat's."""
 
 
+@dataclass(frozen=True)
+class Account:
+    """An account that kchat made, as the broker has it.
+
+    Attributes:
+        name: of the account.
+        vhost: the virtual host that it may use; empty if none.
+        room: the room; None if somebody has changed its rights by hand.
+        send_only: whether it may send and nothing else.
+        expires: when it ends, in UNIX seconds; None for never.
+        more_tags: tags that kchat does not give. They make it more than a guest, so kchat does not end it.
+    """
+
+    name: str
+    vhost: str
+    room: str | None
+    send_only: bool
+    expires: int | None
+    more_tags: tuple[str, ...] = ()
+
+    @property
+    def expired(self) -> bool:
+        """Whether its time is over, by this machine's clock."""
+        return self.expires is not None and self.expires <= time()
+
+
+class Leftover(NamedTuple):
+    """A queue or an exchange of an account's."""
+
+    kind: str
+    """``queue`` or ``exchange``."""
+    name: str
+
+
+@dataclass(frozen=True)
+class Ended:
+    """An account that was ended.
+
+    Attributes:
+        connections: how many it had.
+        removed: its queues and exchanges, which were deleted.
+    """
+
+    connections: int
+    removed: list[Leftover] = field(default_factory=list)
+
+
 class Administration(Protocol):
-    """An administrator's access to a broker, as the command line sees it; the rest is between a transport and its host."""
+    """An administrator's access to a broker whose accounts kchat makes itself (:attr:`Guests.makes_accounts`)."""
 
     @property
     def url(self) -> str:
@@ -56,6 +109,56 @@ class Administration(Protocol):
 
     def require_administrator(self) -> None:
         """Make sure that the account is an administrator."""
+
+    def create(
+        self,
+        settings: RoomSettings,
+        name: str,
+        *,
+        send_only: bool = False,
+        expires: int | None = None,
+        max_connections: int = MAX_CONNECTIONS,
+    ) -> str:
+        """Make an account for a room.
+
+        Arguments:
+            settings: the room; its first broker.
+            name: of the account.
+            send_only: whether it may send and nothing else. Default: it may listen too.
+            expires: when it ends, in UNIX seconds. Default: never.
+            max_connections: maximum number of its connections at once.
+
+        Returns:
+            Its password.
+
+        Raises:
+            kchat.errors.Refused: an account of that name exists, or one whose name looks like it.
+            kchat.errors.SettingsError: the name or the room is not valid for accounts.
+        """
+
+    def connections(self, name: str) -> Sequence[str]:
+        """An account's open connections."""
+
+    def revoke(self, name: str, *, vhost: str | None = None) -> Ended:
+        """End an account, close its connections, and delete what it made; also what an interrupted call has left.
+
+        Arguments:
+            name: of the account.
+            vhost: a virtual host to clean up, besides those that the account may use. Default: none.
+
+        Raises:
+            kchat.errors.NotFound: there is no such account, and it left nothing.
+            kchat.errors.Refused: kchat did not make it, it is more than a guest, or its connections stay open.
+        """
+
+    def remove_expired(self, on_removed: Callable[[Account], None] | None = None) -> list[Account]:
+        """End the accounts whose time is over, each told to ``on_removed``; returns those that remain, in all rooms."""
+
+    def repair_room(self, settings: RoomSettings, accounts: list[Account]) -> bool:
+        """Repair what the members of a room share, by all accounts there are; returns whether it was unusable."""
+
+    def warnings(self, name: str, *, send_only: bool) -> list[str]:
+        """What the host should know about a new account, a line each."""
 
 
 @dataclass(frozen=True)
@@ -143,18 +246,18 @@ class Guests:
         """What a place to join is, beside its host: pairs of a name and a value in words."""
         return []
 
-    def try_out(self, channel: Any, room: Any, tell: Callable[[str], None]) -> None:
+    def try_out(self, channel: Channel, room: RoomPolicy, tell: Callable[[str], None]) -> None:
         """Find out whether a guest can send, without sending: by default, whether the room exists.
 
         Arguments:
             channel: the guest's Kombu channel.
-            room: the room's Kombu exchange.
+            room: the room.
             tell: told, in a line, what does not work yet and will.
 
         Raises:
-            amqp.exceptions.AMQPError: it does not work.
+            Exception: it does not work; what :meth:`.base.Transport.explain` explains.
         """
-        room(channel).declare(passive=True)
+        room.exchange(channel).declare(passive=True)
 
 
 def check_account_name(name: str) -> None:

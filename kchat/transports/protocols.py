@@ -10,29 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    import socket
-    import ssl
-
+    from kchat.transports.tls import TlsOptions
     from kchat.transports.url import Broker
 
 # ---- what a transport is given
-
-
-class Tls(Protocol):
-    """What to trust and whom to be; :class:`kchat.config.tls.TlsOptions` is one."""
-
-    @property
-    def cert(self) -> str | None:
-        """File with the client's own certificate."""
-
-    def __bool__(self) -> bool:
-        """Whether anything is asked for."""
-
-    def check_files(self) -> None:
-        """Raise :class:`kchat.errors.SettingsError` where one of its files cannot be read."""
-
-    def wrap(self, sock: socket.socket, server_hostname: str, timeout: float | None) -> ssl.SSLSocket:
-        """Make a connected socket an encrypted one, or raise an ``OSError``."""
 
 
 class RoomSettings(Protocol):
@@ -55,8 +36,8 @@ class RoomSettings(Protocol):
         """To wait for the broker's confirmation of a message."""
 
     @property
-    def tls(self) -> Tls:
-        """The TLS options, where the connection is encrypted."""
+    def tls(self) -> TlsOptions:
+        """The TLS options, where the connection is encrypted; :func:`kchat.transports.tls.wrap` does it."""
 
 
 # ---- what a transport gives
@@ -266,6 +247,9 @@ class AsksLength(Protocol):
 
 class Beats(Protocol):
     """A driver's connection that sends heartbeats when told, also from another thread that has the connection's lock."""
+
+    heard_at: float
+    """When the broker was last heard, by the monotonic clock."""
 
     def beat(self) -> None:
         """Send a heartbeat if one is due. Raises OSError where the link is dead."""

@@ -6,16 +6,17 @@ Nothing here opens a socket. Passwords are hidden from ``repr`` and from everyth
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from kchat.errors import SettingsError
 from kchat.message.control import has_control
 
 if TYPE_CHECKING:
     from kchat.transports.base import Transport
+    from kchat.transports.tls import TlsOptions
 
 
 @dataclass(frozen=True)
@@ -26,19 +27,21 @@ class Broker:
         scheme: of the URL; decides the transport.
         host: name or address, without brackets; the project on Pub/Sub; empty where there is no server.
         port: TCP port, ``None`` for the transport's default.
-        username: of the broker's account, ``None`` for none.
-        password: of the broker's account; never shown.
+        account: the account's name, ``None`` for none; not the name in messages.
+        password: the account's; never shown.
         path: the virtual host on AMQP, the database's number on Redis, the file of an embedded room; empty for the default.
         options: what stood in the URL's query.
+        secret: gives the password when a connection is made, where it is not known yet; see :meth:`unlocked`.
     """
 
     scheme: str
     host: str = ""
     port: int | None = None
-    username: str | None = None
+    account: str | None = None
     password: str | None = field(default=None, repr=False)
     path: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
+    secret: Callable[[], str | None] | None = field(default=None, repr=False, compare=False)
 
     @property
     def transport(self) -> Transport:
@@ -64,6 +67,42 @@ class Broker:
     def url(self) -> str:
         """The URL with the password in it; for the driver, never to be shown."""
         return self.transport.urls.write(self, quote(self.password or "", safe=""))
+
+    def url_to_share(self) -> str:
+        """The URL with the account and the options, and without the account's password."""
+        options = f"?{urlencode(self.options)}" if self.options else ""
+        return self.without_password().url() + options
+
+    def without_password(self) -> Broker:
+        """The same, and no password for it."""
+        return replace(self, password=None, secret=None)
+
+    def unlocked(self) -> Broker:
+        """The same with its password, read from where it is stored.
+
+        Raises:
+            SettingsError: the keyring does not give it.
+        """
+        return self if self.secret is None else replace(self, password=self.secret(), secret=None)
+
+    def with_tls(self, *, switch: bool) -> Broker:
+        """The same with TLS, where it can have it.
+
+        Arguments:
+            switch: whether a scheme without TLS becomes the one with it; a URL that says otherwise is not overruled.
+
+        Raises:
+            SettingsError: it is one without TLS.
+        """
+        encrypted = self.transport.tls_schemes.get(self.scheme)
+        if encrypted is None:
+            return self
+        if not switch:
+            raise SettingsError(
+                f"{self} is a connection without TLS, so the options for TLS would protect nothing",
+                hint=f"begin the URL with {encrypted}://",
+            )
+        return replace(self, scheme=encrypted)
 
     @classmethod
     def parse_all(cls, urls: str) -> list[Broker]:
@@ -101,12 +140,12 @@ class UrlOptions(NamedTuple):
     Attributes:
         heartbeat: seconds between heartbeats; ``None`` if they do not say.
         connect_timeout: seconds for one attempt to connect; likewise.
-        tls: the arguments of :class:`kchat.config.tls.TlsOptions`; likewise.
+        tls: what to trust and whom to be; likewise.
     """
 
     heartbeat: float | None = None
     connect_timeout: float | None = None
-    tls: Mapping[str, Any] | None = None
+    tls: TlsOptions | None = None
 
 
 class Parts(NamedTuple):
@@ -162,6 +201,10 @@ class Urls:
             parts = urlsplit(f"{scheme}://{rest}")
             port = parts.port
         except ValueError:
+            here, _, beyond = re.sub(r"[/?#]", "\n", rest, count=1).partition("\n")
+            port_text = here.rpartition("@")[2].rpartition(":")[2]
+            if port_text.isdecimal() and "@" not in beyond:  # else it may be the beginning of a password
+                raise _bad_port(port_text) from None
             # urlsplit quotes what it stumbled over, which can be the password (one with a "/" or "#" in it).
             raise SettingsError(
                 f"the {scheme} URL has no valid host and port",
@@ -171,7 +214,7 @@ class Urls:
             scheme=scheme,
             host=unquote(parts.hostname or ""),
             port=port,
-            username=unquote(parts.username) if parts.username is not None else None,
+            account=unquote(parts.username) if parts.username is not None else None,
             password=unquote(parts.password) if parts.password is not None else None,
             path=self.read_path(parts.path),
             options=read_query(parts.query),
@@ -189,9 +232,10 @@ class Urls:
             password: stands for the broker's password, if it has one; as it belongs into a URL.
         """
         account = ""
-        if broker.username is not None or broker.password is not None:
-            account = quote(broker.username or "", safe="")
-            account += f":{password}@" if broker.password is not None else "@"
+        has_password = broker.password is not None or broker.secret is not None
+        if broker.account is not None or has_password:
+            account = quote(broker.account or "", safe="")
+            account += f":{password}@" if has_password else "@"
         port = "" if broker.port is None else f":{broker.port}"
         return (
             f"{broker.scheme}://{account}{self.write_host(broker.host)}{port}{self.write_path(broker.path)}"
@@ -231,7 +275,7 @@ class Urls:
     def complete(
         self,
         broker: Broker,
-        username: str | None,
+        account: str | None,
         password: str | None,
         environ: Mapping[str, str],  # noqa: ARG002 - for those that look there
     ) -> Broker:
@@ -239,7 +283,7 @@ class Urls:
 
         Arguments:
             broker: it.
-            username: the account, where the URL has none.
+            account: its name, where the URL has none.
             password: its password, where the URL has none, and no other account.
             environ: variables that may fill in an account.
 
@@ -248,15 +292,13 @@ class Urls:
         """
         if self.transport.default_port is None:
             return broker
-        if username not in (None, broker.username) and broker.username is not None:
+        if account not in (None, broker.account) and broker.account is not None:
             password = None  # of another account than the URL's
         if broker.port is not None and not 0 < broker.port < 65536:
-            raise SettingsError(
-                f"{broker.port} is not a valid TCP port", hint="ports are numbers from 1 to 65535"
-            )
+            raise _bad_port(broker.port)
         return replace(
             broker,
-            username=broker.username if broker.username is not None else username,
+            account=broker.account if broker.account is not None else account,
             password=broker.password if broker.password is not None else password,
             port=broker.port if broker.port is not None else self.default_port(broker.scheme),
         )
@@ -310,6 +352,10 @@ class Urls:
         if value is None or value.lower().removeprefix("cert_") == full:
             return ""
         return f"{name}={value}"
+
+
+def _bad_port(port: object) -> SettingsError:
+    return SettingsError(f"{port} is not a valid TCP port", hint="ports are numbers from 1 to 65535")
 
 
 def read_query(text: str) -> dict[str, str]:

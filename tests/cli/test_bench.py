@@ -13,6 +13,7 @@ from kchat import errors
 from kchat.bench import Latency, Plan, Report, run
 from kchat.bench.plan import read_text, text_of
 from kchat.bench.report import class_of
+from kchat.bench.room import delete_room
 from kchat.config.settings import Settings
 from tests.brokers.processes import Commands
 from tests.brokers.rabbitmq import RabbitMQ
@@ -146,6 +147,28 @@ def test_a_plan_that_cannot_be_done_is_refused(plan: Plan, local_url: str) -> No
 def test_a_room_in_memory_is_refused() -> None:
     with pytest.raises(errors.SettingsError, match="one process"):
         run(Settings.resolve(url="memory://"), Plan(messages=1))
+
+
+def test_deleting_a_room_that_this_process_of_a_virtual_transport_does_not_know_leaves_nothing() -> None:
+    assert delete_room(Settings.resolve(url="memory://", room="never-made")) == ""
+
+
+PROGRAM = """
+import sys
+from kchat.bench import Plan, run
+from kchat.config.settings import Settings
+print(run(Settings.resolve(url=sys.argv[1]), Plan(messages=20)).received)
+"""
+
+
+def test_a_program_measures_without_a_guard_and_without_the_modules_of_the_current_folder(
+    commands: Commands, tmp_path: Path, local_url: str
+) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
+    (commands.home / "mmap.py").write_text("raise SystemExit('a stranger wrote this')")
+    process = commands.python(program, local_url)
+    assert (process.wait(60), process.stdout, process.stderr) == (0, "20\n", "")
 
 
 @pytest.mark.parametrize(("messages", "senders"), [(1, 1), (10, 3), (2, 5)])

@@ -31,7 +31,7 @@ def rooms(node: RabbitMQ, vhost: str) -> list[str]:
 def workers(process: Process) -> list[int]:
     """The running processes of a benchmark as they were started: subscribers, then senders. Linux tells."""
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    return [int(each) for each in children if "spawn_main" in _command_of(int(each))]
+    return [int(each) for each in children if "kchat.bench" in _command_of(int(each))]
 
 
 def has_ended(pid: int) -> bool:
@@ -39,11 +39,11 @@ def has_ended(pid: int) -> bool:
     return not _command_of(pid)
 
 
-def is_at_work(pid: int) -> bool:
-    """Whether a process has been given what to do: it leaves Ctrl+C to its parent then."""
+def can_clean_up(pid: int) -> bool:
+    """Whether a process has come so far that it handles SIGTERM."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    (ignored,) = [int(line.split()[1], 16) for line in lines if line.startswith("SigIgn:")]
-    return bool(ignored & 1 << (signal.SIGINT - 1))
+    (handled,) = [int(line.split()[1], 16) for line in lines if line.startswith("SigCgt:")]
+    return bool(handled & 1 << (signal.SIGTERM - 1))
 
 
 def _command_of(pid: int) -> str:
@@ -277,7 +277,7 @@ def test_processes_whose_parent_is_killed_end_by_themselves_and_leave_nothing_be
     commands: Commands, rabbitmq: RabbitMQ, vhost: str, amqp_url: str, number: int
 ) -> None:
     process = commands.kchat("bench", "--url", amqp_url, *SLOW, "--subscribers", "2")
-    wait_until(lambda: sum(map(is_at_work, workers(process))) >= number, 30, "processes to start")
+    wait_until(lambda: sum(map(can_clean_up, workers(process))) >= number, 30, "processes to start")
     orphans = workers(process)
     process.kill()
     wait_until(lambda: all(map(has_ended, orphans)), 30, "them to end")

@@ -13,7 +13,7 @@ from tests.brokers.processes import Commands
 def pin_of(file: Path) -> str:
     import ssl
 
-    from kchat.config.tls import fingerprint
+    from kchat.transports.tls import fingerprint
 
     return fingerprint(ssl.PEM_cert_to_DER_cert(file.read_text()))
 

@@ -49,7 +49,7 @@ def test_sent_messages_are_shown_in_every_mode_for_lines(commands: Commands, url
     assert json.loads(lines["print"].removeprefix("Received "))["message"] == "hello"
     told = json.loads(lines["json"])
     assert (told["username"], told["message"]) == ("ada", "hello")
-    assert told["account"] == Broker.parse(url).username
+    assert told["account"] == Broker.parse(url).account
     assert told["verified"] is False
     assert told["id"]
     assert told["sent_at"]

@@ -66,8 +66,8 @@ def help_at_80_columns(name: str) -> str:
     return command_of(name).get_help(context)
 
 
-@pytest.mark.parametrize("name", ["send", "subscribe"])
-def test_the_help_of_send_and_subscribe_fits_60_lines_of_80_columns(name: str) -> None:
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_commands_help_fits_60_lines_of_80_columns(name: str) -> None:
     lines = help_at_80_columns(name).splitlines()
     assert len(lines) <= 60
     assert max(map(len, lines)) <= 80

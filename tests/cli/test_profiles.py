@@ -50,7 +50,7 @@ def test_a_profile_on_the_command_line_beats_the_environment_and_no_other_option
 
 
 def stored(guests: Commands, lines: str) -> None:
-    """A profile x, in use, as an older kchat or somebody by hand may have written it."""
+    """A profile x, in use, as somebody may have written it by hand."""
     file = guests.home / "config" / "kchat" / "profiles.toml"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(f'use = "x"\n[profile.x]\n{lines}\n')

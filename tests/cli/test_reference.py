@@ -13,7 +13,7 @@ from kchat.cli import COMMANDS, DONE, FAILED, INTERRUPTED, TOO_FEW, USAGE
 from kchat.cli.help import variable
 from kchat.cli.transports import as_json
 from kchat.display import MODES
-from kchat.transports import ENTRIES, TRANSPORTS
+from kchat.transports import TRANSPORTS
 
 DOCS = Path(__file__).parents[2] / "docs"
 README = DOCS.parent / "README.md"
@@ -73,7 +73,7 @@ def test_every_option_mode_and_transport_has_an_example_or_a_place_in_the_docume
     text = "".join(path.read_text(encoding="utf-8") for path in pages)
     text += "".join(command.help or "" for command in commands_by_path.values())
     missing = {f"--mode {mode}" for mode in MODES.built_in if f"--mode {mode}" not in text}
-    missing |= {f"{name}://" for name in ENTRIES.built_in if f"{name}://" not in text}
+    missing |= {f"{name}://" for name in TRANSPORTS.built_in if f"{name}://" not in text}
     for path, command in commands_by_path.items():
         for option in command.params:
             if isinstance(option, click.Option) and not any(flag in text for flag in option.opts):

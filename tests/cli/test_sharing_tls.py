@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kchat.config.tls import fingerprint
+from kchat.transports.tls import fingerprint
 from tests.brokers.processes import Commands
 from tests.brokers.proxy import Proxy
 from tests.brokers.rabbitmq import RabbitMQ

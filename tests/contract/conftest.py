@@ -102,7 +102,7 @@ def can(request: pytest.FixtureRequest, transport: Transport, commands: Commands
             if ability == "processes":
                 assert "one process" in line["note"]
             else:
-                assert line["abilities"][ability] is False
+                assert line["capabilities"][ability] is False
         return able
 
     return ask

@@ -82,7 +82,7 @@ def test_no_event_of_a_flapping_link_shows_the_password(
     process.wait_for("attempt 2)")
     link.restore()
     process.wait_for("listening again")
-    rabbitmq.management.add_user(Settings.resolve(url=account_url(1)).broker.username or "", "another")
+    rabbitmq.management.add_user(Settings.resolve(url=account_url(1)).broker.account or "", "another")
     link.cut()
     assert process.wait() == 1
     assert "Traceback" in process.stderr  # --debug

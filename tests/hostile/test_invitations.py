@@ -376,7 +376,7 @@ def test_eight_that_join_at_once_keep_eight_profiles(commands: Commands, tmp_pat
 def test_the_administrators_account_is_not_tried_where_a_stranger_invited_to(
     home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """As an older kchat stored such an invitation."""
+    """As somebody may store such an invitation by hand."""
     folder = home / "kchat"
     folder.mkdir()
     folder.joinpath("profiles.toml").write_text('use = "x"\n[profile.x]\nurl = "amqp://127.0.0.1:1/"\n')

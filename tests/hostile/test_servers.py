@@ -22,10 +22,9 @@ import pytest
 from kchat import KchatError, Sender, Settings, Subscriber
 from kchat import doctor as doctor_walk
 from kchat.doctor import round_trip
-from kchat.hosting import accounts
 from kchat.transports.amqp import policies
+from kchat.transports.amqp.accounts import Accounts
 from kchat.transports.amqp.guests import Guests
-from kchat.transports.amqp.management import Management
 from kchat.transports.amqp.management_requests import clock_ahead_of
 from tests.brokers.processes import Commands, Process
 from tests.hostile import amqp_servers, http_servers, redis_servers
@@ -63,14 +62,14 @@ def listen(url: str) -> None:
 
 
 def manage(url: str) -> None:
-    management = Management(url, "host", "secret", timeout=PATIENCE)
+    management = Accounts(url, "host", "secret", timeout=PATIENCE)
     for ask in (
         management.require_administrator,
-        partial(accounts.all_accounts, management),
+        management.all_accounts,
         partial(management.permissions, "ada"),
         partial(management.connections, "ada"),
         partial(management.limit, "ada", "max-connections", 1),
-        partial(accounts.find, management, "ada"),
+        partial(management.user, "ada"),
     ):
         with suppress(KchatError):
             ask()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kchat import Closed, Sender, Settings, Subscriber
-from kchat.client.subscriber import BATCH, LARGE
+from kchat.client.acknowledgements import BATCH
+from kchat.client.subscriber import LARGE
 from kchat.client.subscriber_connection import SubscriberConnection
 from kchat.display.loop import listen
 from kchat.message import Message
@@ -17,7 +18,7 @@ ROOMS = ["local", "amqp"]
 @pytest.fixture(params=ROOMS)
 def settings(request: pytest.FixtureRequest) -> Settings:
     """A room in a file, and one on RabbitMQ."""
-    return Settings.resolve(url=request.getfixturevalue(f"{request.param}_url"), environ={})
+    return Settings.resolve(url=request.getfixturevalue(f"{request.param}_url"))
 
 
 @pytest.fixture

@@ -20,9 +20,27 @@ gone = kchat_broken:TRANSPORT
 path = os:path
 [kchat.displays]
 gone = kchat_broken.display:Display
+narrow = kchat_faulty:Narrow
+half = kchat_faulty:Half
+late = kchat_faulty:Late
+number = sys:maxsize
 json = kchat_broken.display:Json
 """
 """What another distribution declares: names that are kchat's own, and objects that are not there or are something else."""
+
+FAULTY = """\
+class Narrow:
+    def __init__(self, stream): ...
+class Half:
+    def __init__(self, stream, **options): ...
+    def show(self, message): ...
+class Late(Half):
+    def open(self, title): ...
+    def flush(self): raise LookupError("no ink")
+    def status(self, text): ...
+    def close(self): ...
+"""
+"""Displays that cannot be made, lack methods, or fail when they are used."""
 
 GONE = "the plug-in 'gone' of kchat-broken 1.0 cannot be used: ModuleNotFoundError: No module named 'kchat_broken'"
 
@@ -38,6 +56,7 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Fresh:
     environment = Fresh(tmp_path_factory.mktemp("fresh") / "environment")
     environment.install(PLUG_IN)
     environment.declare("kchat-broken", BROKEN)
+    (environment.site_packages / "kchat_faulty.py").write_text(FAULTY)
     return environment
 
 
@@ -58,11 +77,11 @@ def test_its_transport_is_in_the_list_and_what_is_wrong_with_others_on_standard_
 ) -> None:
     table, as_json = there.run_kchat("transports"), there.run_kchat("transports", "--json")
     assert (table.code, as_json.code) == (0, 0)
-    assert "box:///path/to/room.db" in table.stdout
+    assert "box://" in table.stdout
     shown = {line["transport"]: line for line in json.loads(as_json.stdout)}
     assert list(shown) == ["local", "amqp", "pubsub", "redis", "memory", "box"]
     assert shown["box"]["installed"] is True
-    assert shown["box"]["abilities"]["history"] is False
+    assert shown["box"]["capabilities"]["history"] is False
     assert shown["amqp"]["broker"].startswith("RabbitMQ")
     assert table.stderr.splitlines() == [
         "kchat: warning: the plug-in 'amqp' of kchat-broken 1.0 is ignored: kchat itself has that name",
@@ -81,8 +100,8 @@ def test_the_table_for_the_documentation_has_kchats_own_alone(there: Commands) -
 def test_transport_and_display_are_in_the_help_the_errors_and_the_shells_completion(there: Commands) -> None:
     text = "".join(there.run_kchat("subscribe", "--help").stdout.split())  # a line may end within a word
     for told in (
-        "memory. Plug-ins: box (kchat-box 1.0), gone (kchat-broken 1.0)",
-        "rich: a live table. Plug-ins: log (kchat-box 1.0), gone (kchat-broken 1.0)",
+        "memory; box; gone; path.",
+        "rich: a live table; log; gone; narrow; half; late; number.",
         "the plug-in 'json' of kchat-broken 1.0 is ignored: kchat itself has that name",
     ):
         assert told.replace(" ", "") in text
@@ -95,8 +114,8 @@ def test_transport_and_display_are_in_the_help_the_errors_and_the_shells_complet
         assert {f"plain,{name}" for name in names} <= set(completed.stdout.split())
 
 
-def test_a_message_goes_through_its_transport_and_its_display(there: Commands, tmp_path: Path) -> None:
-    url = f"box://{tmp_path}/room.db"
+def test_a_message_is_shown_by_its_display(there: Commands, tmp_path: Path) -> None:
+    url = f"local://{tmp_path}/room.db"
     subscriber = there.kchat("subscribe", "--url", url, "--mode", "log", "--limit", "1")
     subscriber.wait_for(f"listening on chat at {url}")
     result = there.run_kchat("send", "--url", url, "--username", "ada", "hello")
@@ -106,7 +125,7 @@ def test_a_message_goes_through_its_transport_and_its_display(there: Commands, t
     assert line == "ada: hello\n"
 
 
-def test_a_program_joins_a_room_there(there: Commands, tmp_path: Path) -> None:
+def test_a_program_joins_a_room_there(there: Commands) -> None:
     program = """
 import sys, kchat
 with kchat.connect(sys.argv[1], username="ada") as room:
@@ -115,13 +134,13 @@ with kchat.connect(sys.argv[1], username="ada") as room:
         print(message.username, message.text)
         room.stop()
 """
-    process = there.python(program, f"box://{tmp_path}/room.db")
+    process = there.python(program, "box://")
     assert process.wait() == 0, process.stderr
     assert process.stdout == "ada hello\n"
 
 
-def test_the_doctor_finds_nothing_wrong_with_its_room(there: Commands, tmp_path: Path) -> None:
-    result = there.run_kchat("doctor", "--url", f"box://{tmp_path}/room.db", "--json")
+def test_the_doctor_finds_nothing_wrong_with_its_room(there: Commands) -> None:
+    result = there.run_kchat("doctor", "--url", "box://", "--json")
     assert result.code == 0, result.stdout + result.stderr
     findings = json.loads(result.stdout)["findings"]
     assert {each["status"] for each in findings} <= {"ok", "note", "skipped"}
@@ -146,6 +165,23 @@ def test_a_plug_in_that_cannot_be_loaded_is_told_in_one_line_where_it_is_asked_f
     assert "kchat-broken 1.0 cannot be used: ModuleNotFoundError: No module named 'kchat_broken" in line
 
 
+@pytest.mark.parametrize(
+    ("mode", "why"),
+    {
+        "narrow": "TypeError: Narrow.__init__() got an unexpected keyword argument 'color'",
+        "half": "its display has no open, flush, status, close",
+        "late": "LookupError: no ink",
+        "number": "sys:maxsize is not a display's class",
+    }.items(),
+)
+def test_a_display_that_is_faulty_is_told_in_one_line(there: Commands, mode: str, why: str) -> None:
+    result = there.run_kchat("subscribe", "--mode", mode, "--url", "memory://", "--idle-timeout", "1", "-q")
+    assert (result.code, result.stderr) == (
+        2,
+        f"kchat: the plug-in '{mode}' of kchat-broken 1.0 cannot be used: {why}\n",
+    )
+
+
 def test_a_url_of_nobody_names_the_schemes_of_plug_ins_and_those_that_cannot_be_used(there: Commands) -> None:
     result = there.run_kchat("send", "--url", "pigeon://loft", "hello")
     assert result.code == 2
@@ -158,7 +194,7 @@ def test_the_doctor_finds_that_a_plug_in_cannot_be_used(there: Commands) -> None
     assert (result.code, GONE in result.stdout) == (1, True)
 
 
-def test_a_program_on_kombu_alone_uses_it_by_its_scheme(there: Commands, tmp_path: Path) -> None:
+def test_a_program_on_kombu_alone_uses_it_by_its_scheme(there: Commands) -> None:
     program = """
 import sys, kombu, kchat.transports
 kchat.transports.register()
@@ -166,7 +202,7 @@ with kombu.Connection(sys.argv[1]) as connection, connection.SimpleQueue("jobs")
     jobs.put("hello")
     print(connection.transport.driver_type, jobs.get(timeout=5).payload)
 """
-    process = there.python(program, f"box://{tmp_path}/jobs.db")
+    process = there.python(program, "box://")
     assert process.wait() == 0, process.stderr
     assert process.stdout == "box hello\n"
 

@@ -89,7 +89,7 @@ def test_closing_a_sender_ends_another_threads_stream_with_what_is_sent_confirme
     amqp_url: str, room: str
 ) -> None:
     receipts: list[kchat.Receipt] = []
-    settings = kchat.Settings.resolve(url=amqp_url, room=room, environ={})
+    settings = kchat.Settings.resolve(url=amqp_url, room=room)
     with kchat.Sender(settings, "ada") as sender, kchat.Subscriber(settings, "bob") as subscriber:
         endless = iter(lambda: "again", None)
         ended = in_thread(lambda: receipts.extend(sender.send_many(endless)))
@@ -182,7 +182,7 @@ def spoken(url: str, room: str) -> None:
     """Ten messages for a durable queue that nobody reads now."""
     with kchat.connect(url, room=room, durable="archive"):
         pass
-    with kchat.Sender(kchat.Settings.resolve(url=url, room=room, environ={}), "ada") as sender:
+    with kchat.Sender(kchat.Settings.resolve(url=url, room=room), "ada") as sender:
         for text in TEXTS:
             sender.send(text)
 
@@ -344,3 +344,81 @@ def test_a_loop_that_is_not_left_leaves_no_file_open(local_url: str) -> None:
             joined.send("hello")
             assert joined.receive(SECONDS)
     assert len(list(descriptors.iterdir())) <= before + 2
+
+
+# ---- the end of a connection
+
+
+@pytest.mark.parametrize("how", ["close", "drop"])
+def test_how_a_connection_ends_is_the_transports_affair(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[str] = []
+    settings = kchat.Settings.resolve(
+        url="memory://" if how == "close" else f"amqp://localhost:{free_port()}/"
+    )
+    monkeypatch.setattr(type(settings.transport), how, lambda *_: ended.append(how))
+    if how == "close":
+        with kchat.Sender(settings):
+            pass
+    else:
+        with pytest.raises(kchat.BrokerError):
+            kchat.Sender(settings).open()
+    assert ended
+
+
+# ---- stopping before it is joined
+
+
+@pytest.mark.parametrize("half", ["room", "subscriber", "asyncio"])
+def test_stop_ends_the_wait_for_a_broker_that_is_not_there_yet(half: str) -> None:
+    waiting: list[events.Event] = []
+    url = f"amqp://localhost:{free_port()}/"
+    if half == "asyncio":
+        other = kchat.aio.connect(url, wait=True, on_event=waiting.append)
+        stop, ended = other.stop, in_thread(lambda: asyncio.run(other.__aenter__()))
+    elif half == "room":
+        room = kchat.connect(url, wait=True, on_event=waiting.append)
+        stop, ended = room.stop, in_thread(room.open)
+    else:
+        subscriber = kchat.Subscriber(kchat.Settings.resolve(url=url), wait=True, on_event=waiting.append)
+        stop, ended = subscriber.stop, in_thread(subscriber.open)
+    wait_until(lambda: waiting, SECONDS)
+    stop()
+    wait_until(lambda: ended, SECONDS)
+    assert isinstance(ended[0], kchat.Closed)
+
+
+def test_stop_ends_the_wait_of_the_half_that_sends(local_url: str) -> None:
+    room = kchat.connect(local_url, wait=True)
+    waiting: list[events.Event] = []
+    away = kchat.Settings.resolve(url=f"amqp://localhost:{free_port()}/")
+    room.sender = kchat.Sender(away, wait=True, on_event=waiting.append)
+    ended = in_thread(room.open)
+    wait_until(lambda: waiting, SECONDS)
+    room.stop()
+    wait_until(lambda: ended, SECONDS)
+    assert isinstance(ended[0], kchat.Closed)
+
+
+def test_a_stop_before_the_first_use_is_not_forgotten(local_url: str) -> None:
+    room = kchat.connect(local_url)
+    room.stop()
+    assert list(room) == []
+    with pytest.raises(kchat.Closed), room:
+        raise AssertionError("entered")
+    with room:  # the stop was for the visit that it has prevented
+        room.send("hello")
+        room.stop()
+        assert room.receive() is None
+        room.open()
+        message = room.receive(SECONDS)
+        assert message is not None
+        assert message.text == "hello"
+
+
+def test_a_stop_after_a_visit_does_not_prevent_the_next(local_url: str) -> None:
+    room = kchat.connect(local_url)
+    with room:
+        pass
+    room.stop()
+    with room:
+        assert not room.stopped

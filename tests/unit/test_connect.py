@@ -10,8 +10,8 @@ import kombu
 import pytest
 
 import kchat
-from kchat.client import connection
 from kchat.config import profiles
+from kchat.transports import Transport
 
 URL = "amqp://rmq:secret@broker.example/"
 
@@ -44,6 +44,7 @@ def test_without_a_url_it_is_the_one_of_the_environment_or_else_the_embedded_roo
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(profiles, "load", lambda: pytest.fail("the user's profiles were read"))
+    assert kchat.Settings.resolve().transport.name == "local"
     room = kchat.connect()
     assert room.settings.transport.name == "local"
     assert room.name == "chat"
@@ -54,13 +55,13 @@ def test_without_a_url_it_is_the_one_of_the_environment_or_else_the_embedded_roo
 
 def test_no_account_of_the_environment_fills_in_for_a_url() -> None:
     broker = kchat.connect("amqp://broker.example/").settings.broker
-    assert (broker.username, broker.password) == (None, None)
+    assert (broker.account, broker.password) == (None, None)
 
 
 def test_account_and_username_are_apart() -> None:
     room = kchat.connect("amqp://broker.example/", account="rmq", password="secret", username="ada")
     broker = room.settings.broker
-    assert (broker.username, broker.password, room.username) == ("rmq", "secret", "ada")
+    assert (broker.account, broker.password, room.username) == ("rmq", "secret", "ada")
     assert room.subscriber.username == "ada"
     assert "secret" not in repr(room)
 
@@ -68,7 +69,7 @@ def test_account_and_username_are_apart() -> None:
 def test_a_profile_is_read_when_it_is_named() -> None:
     room = kchat.connect(profile="work")
     broker = room.settings.broker
-    assert (broker.host, broker.username, broker.password) == ("work.example", "ada", "hers")
+    assert (broker.host, broker.account, broker.password) == ("work.example", "ada", "hers")
     assert (room.name, room.username) == ("lunch", "Ada")
     room = kchat.connect(profile="work", room="tea", username="me", password="typed")
     assert (room.name, room.username, room.settings.broker.password) == ("tea", "me", "typed")
@@ -122,4 +123,4 @@ def test_a_room_that_is_not_entered_costs_no_connection_and_no_thread() -> None:
 
 def test_dropping_a_connection_that_was_never_made_imports_no_driver() -> None:
     """Interrupted in that import, `kchat send` imported it again to drop the connection, and ended with a NameError."""
-    connection.drop(kombu.Connection(transport="not_installed:Transport"))
+    Transport().drop(kombu.Connection(transport="not_installed:Transport"))

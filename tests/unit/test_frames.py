@@ -20,9 +20,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kombu.transport import pyamqp
 
-from kchat.config.tls import TlsOptions
 from kchat.transports.amqp.framing import BufferedReads, Outgoing, PropertyWriter, QuickWriting, drain_arrived
 from kchat.transports.amqp.transport import TlsTransport
+from kchat.transports.tls import TlsOptions
 from tests.brokers.tls_server import Authority
 from tests.brokers.wait import soon
 

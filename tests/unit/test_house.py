@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+import kchat
 from kchat.transports import TRANSPORTS
 from tests.unit.sources import trees
 
@@ -88,8 +89,8 @@ def test_imports_go_down_and_never_up() -> None:
     assert up == []
 
 
-def test_parsing_options_reaches_no_network_and_no_keyring() -> None:
-    """What ``to_settings`` could do is what its module can import: settings, and no client, host's side or keyring."""
+def test_parsing_options_imports_nothing_that_connects() -> None:
+    """That it reads no keyring: ``tests/unit/profiles/test_keyring.py``."""
     rooms = {other for _, other in imports("kchat.cli.options")}
     assert not [name for name in rooms if name.startswith(("kchat.client", "kchat.config.keyring"))]
 
@@ -113,6 +114,22 @@ def test_transports_import_each_other_only_where_they_share_something() -> None:
         and other.split(".")[2] != module.split(".")[2]
     ]
     assert crossing == []
+
+
+def test_nothing_outside_the_transports_imports_one_of_them() -> None:
+    """What others need of a transport is in the port: `kchat/transports/*.py`."""
+    ones = {name for name, path in MODULES.items() if name.count(".") == 2 and path.name == "__init__.py"}
+    ones = {name for name in ones if name.startswith("kchat.transports.")} | {"kchat.transports.memory"}
+    assert ones == {f"kchat.transports.{name}" for name in TRANSPORTS}
+    imported = [
+        f"{module}:{line} imports {other}"
+        for module in MODULES
+        if module == "kchat" or room_of(module) != "transports"
+        for line, other in imports(module)
+        if other in ones or other.rpartition(".")[0] in ones
+    ]
+    assert imported == []
+    assert not [home for home in kchat._HOMES if home in ones or home.rpartition(".")[0] in ones]
 
 
 def is_transport_name(node: ast.AST | None) -> bool:
@@ -180,3 +197,17 @@ def test_the_hunt_for_branches_finds_each_kind_and_nothing_else() -> None:
         assert comparisons(source), source
     for source in ('DEFAULT = "local://"', 'run(["gcloud", "pubsub"])', "name == other", '"memory" + name'):
         assert not comparisons(source), source
+
+
+def test_config_holds_no_sockets() -> None:
+    """Encrypting a connection is :mod:`kchat.transports.tls`'s; what is read and what is trusted stays data."""
+    found = [
+        (module, name.name)
+        for module in MODULES
+        if module.startswith("kchat.config.")
+        for node in ast.walk(trees()[MODULES[module]])
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in (node.names if isinstance(node, ast.Import) else [ast.alias(node.module or "")])
+        if name.name.partition(".")[0] in {"socket", "ssl"}
+    ]
+    assert found == []

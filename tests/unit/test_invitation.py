@@ -153,7 +153,7 @@ def test_one_that_is_over_says_so() -> None:
 def test_an_invitation_carries_the_ca_that_the_hosts_url_names(url: str, tmp_path: Path) -> None:
     ca = tmp_path / "ca.pem"
     trustme.CA().cert_pem.write_to_path(str(ca))
-    settings = Settings.resolve(url=url.format(ca), environ={})
+    settings = Settings.resolve(url=url.format(ca))
     made = inviting.invitation(settings, inviting.guest_brokers(settings, None, "ada"), SECRET)
     assert made.tls_ca == ca.read_text()
     assert made.brokers[0].options == {}

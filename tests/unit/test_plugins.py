@@ -14,6 +14,7 @@ from tests.brokers.processes import Commands
 
 MODULE = """
 from kchat.transports import Transport, memory
+from kchat.transports.guests import Guests
 from kchat.transports.memory import Memory
 
 def made(name, *schemes):
@@ -23,6 +24,28 @@ good, twin, other = made("good", "good"), made("twin", "shared"), made("other", 
 called_otherwise, ours = made("somebody", "some"), made("ours", "ours", "amqps")
 not_an_object = Memory
 bare = type("Bare", (Transport,), {"name": "bare"})()
+
+def spoilt(name, **more):
+    # Memory in all but what is given, and to be used by several processes.
+    own = {"name": name, "schemes": {name: "kombu.transport.memory:Transport"}, "in_one_process": False}
+    return type(name.title(), (Memory,), own | more)()
+
+incapable, schemeless = spoilt("incapable", capabilities=None), spoilt("schemeless", schemes={})
+raising = spoilt("raising", broker=property(lambda self: 1 / 0))
+nowhere_to = spoilt("nowhereto", schemes={"nowhereto": "nowhere.to:Be"})
+
+def no_room(self, name):
+    raise RuntimeError("a fault of its own")
+
+roomless, idle = spoilt("roomless", room=no_room), spoilt("idle")
+
+class Accounts(Guests):
+    makes_accounts = True
+
+    def management(self, settings, url=None):
+        return type("Empty", (), {"url": "http://x", "in_clear": False})()
+
+administered = spoilt("administered", guests=Accounts("administered"))
 """
 
 ENDS = "import sys; sys.exit('this Python is too old')"
@@ -30,7 +53,7 @@ ENDS = "import sys; sys.exit('this Python is too old')"
 LOOK = """
 import json
 from kchat.errors import SettingsError
-from kchat.transports import TRANSPORTS, by_scheme, usable
+from kchat.transports import TRANSPORTS, by_scheme
 
 def tried(find, name):
     try:
@@ -38,7 +61,7 @@ def tried(find, name):
     except SettingsError as error:
         return f"{error} | {error.hint}"
 
-found, problems = usable()
+found, problems = TRANSPORTS.usable()
 names = [each.name for each in found if each.name not in ("local", "amqp", "pubsub", "redis", "memory")]
 schemes = {name: tried(by_scheme, name) for name in ("good", "shared", "amqps", "nobody")}
 print(json.dumps({"names": names, "problems": problems, "schemes": schemes, "listed": list(TRANSPORTS)}))
@@ -79,6 +102,7 @@ def test_each_that_is_not_a_transport_is_told_and_the_good_one_is_used(look: Loo
     told = look(
         first="good = plug_in:good\nends = plug_in_that_ends:x\nnowhere = plug_in:nowhere\nkind = plug_in:not_an_object",
         second="bare = plug_in:bare\nnamed = plug_in:called_otherwise\nours = plug_in:ours",
+        third="incapable = plug_in:incapable\nraising = plug_in:raising\nschemeless = plug_in:schemeless",
     )
     assert told["names"] == ["good"]
     assert told["problems"] == [
@@ -90,6 +114,9 @@ def test_each_that_is_not_a_transport_is_told_and_the_good_one_is_used(look: Loo
             "'bare' of second 1.0 cannot be used: it does not declare broker, url_form, schemes, capabilities, note",
             "'named' of second 1.0 cannot be used: its transport calls itself 'somebody'",
             "'ours' of second 1.0 cannot be used: amqps:// URLs are kchat's own",
+            "'incapable' of third 1.0 cannot be used: its capabilities is not a Capabilities",
+            "'raising' of third 1.0 cannot be used: ZeroDivisionError: division by zero",
+            "'schemeless' of third 1.0 cannot be used: its schemes are not names with the path of a class each",
         )
     ]
     assert told["schemes"]["good"] == "good"
@@ -126,3 +153,39 @@ def test_metadata_that_cannot_be_read_is_told_and_the_other_plug_ins_are_used(
         problem.startswith(f"the metadata of a distribution in {tmp_path} cannot be read: ")
         for problem in told["problems"]
     )
+
+
+def test_a_plug_in_that_fails_in_use_is_told_in_one_line_by_each_command(
+    commands: Commands, tmp_path: Path
+) -> None:
+    (tmp_path / "plug_in.py").write_text(MODULE)
+    names = ("nowhere_to", "roomless", "administered", "idle", "incapable")
+    declare(tmp_path, "spoilt", "\n".join(f"{name.replace('_', '')} = plug_in:{name}" for name in names))
+    environment = {"PYTHONPATH": f"{Path(kchat.__file__).parents[1]}:{tmp_path}"}
+    why = {
+        "nowhereto": "its class nowhere.to:Be for nowhereto:// cannot be imported: No module named 'nowhere'",
+        "roomless": "a plug-in of spoilt 1.0 has failed: RuntimeError: a fault of its own",
+        "administered": "its administration has no require_administrator, create, connections, revoke, ",
+    }
+    for words, code in (
+        (["send", "--url", "nowhereto://", "hello"], 2),
+        (["subscribe", "--url", "nowhereto://", "--limit", "1"], 2),
+        (["doctor", "--url", "nowhereto://"], 1),
+        (["send", "--url", "roomless://", "hello"], 2),
+        (["subscribe", "--url", "roomless://", "--limit", "1"], 2),
+        (["invite", "ada", "--url", "administered://host"], 2),
+        (["invite", "--list", "--url", "administered://host"], 2),
+        (["revoke", "ada", "--url", "administered://host"], 2),
+    ):
+        process = commands.run_kchat(*words, env=environment)
+        told = process.stdout + process.stderr
+        (name,) = (name for name in why if f"{name}://" in " ".join(words))
+        assert process.code == code, told
+        assert "Traceback" not in told
+        assert told.count(why[name]) == 1, told
+    listed = commands.run_kchat("transports", env=environment)
+    assert (listed.code, "'incapable' of spoilt 1.0 cannot be used" in listed.stderr) == (0, True)
+    measured = commands.run_kchat(
+        *("bench", "--url", "idle://", "--messages", "5", "--subscribers", "0"), env=environment
+    )
+    assert (measured.code, "Traceback" in measured.stderr) == (0, False), measured.stderr

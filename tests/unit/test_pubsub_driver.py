@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import kombu
 import pytest
 
-from kchat import transports
+from kchat import Broker, KchatError, transports
 from kchat.transports.pubsub.errors import MissingDriver
 
 LOOK = """
@@ -46,3 +47,13 @@ def test_an_option_that_makes_no_sense_is_refused(options: dict[str, object]) ->
         pytest.raises(ValueError, match=f"transport option {next(iter(options))}: "),
     ):
         connection.ensure_connection(max_retries=0)
+
+
+def test_a_sweep_that_fails_is_kchats_error_and_names_the_broker(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("PUBSUB_EMULATOR_HOST", raising=False)
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "missing.json"))
+    broker = Broker.parse("pubsub://project")
+    with pytest.raises(KchatError, match="pubsub://project"):
+        broker.transport.stale_queues(broker, "chat")

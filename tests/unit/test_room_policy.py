@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from kchat.hosting.rights import of_queues
 from kchat.transports import TRANSPORTS
+from kchat.transports.amqp.rights import of_queues
 from kchat.transports.amqp.room import is_owned
 from kchat.transports.room import RoomPolicy
 

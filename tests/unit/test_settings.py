@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 import pytest
 
+from kchat import Sender, Subscriber
 from kchat.config.settings import Broker, Settings
 from kchat.config.validation import check_room
 from kchat.errors import SettingsError
 
 
 def resolve(environ: dict[str, str] | None = None, **options: Any) -> Settings:
-    return Settings.resolve(environ=environ or {}, **options)
+    variables = dict.fromkeys(("KCHAT_URL", "KCHAT_PROFILE"), "") | (environ or {})
+    with mock.patch.dict(os.environ, variables):
+        return Settings.resolve(**options)
 
 
 def test_with_nothing_named_the_room_is_the_embedded_one() -> None:
@@ -34,8 +40,8 @@ def test_the_url_of_the_environment_wins_over_the_embedded_room() -> None:
 
 
 def test_the_password_of_one_account_is_not_given_to_another() -> None:
-    broker = resolve(url="amqp://ada@h/", username="grace", password="hers").broker
-    assert (broker.username, broker.password) == ("ada", None)
+    broker = resolve(url="amqp://ada@h/", account="grace", password="hers").broker
+    assert (broker.account, broker.password) == ("ada", None)
 
 
 def test_a_local_url_may_have_four_slashes_as_others_write_them() -> None:
@@ -59,7 +65,7 @@ def test_a_project_of_a_domain_keeps_its_colon() -> None:
 def test_the_account_of_the_compose_file_fills_in_when_a_host_is_given() -> None:
     environ = {"RABBITMQ_DEFAULT_USER": "rmq", "RABBITMQ_DEFAULT_PASS": "secret"}
     broker = resolve(environ, host="b").broker
-    assert (broker.username, broker.password) == ("rmq", "secret")
+    assert (broker.account, broker.password) == ("rmq", "secret")
 
 
 def test_the_account_of_the_compose_file_is_not_given_to_a_url() -> None:
@@ -68,24 +74,30 @@ def test_the_account_of_the_compose_file_is_not_given_to_a_url() -> None:
         resolve(environ, url="amqp://b/").broker,
         resolve(environ | {"KCHAT_URL": "amqp://b/"}).broker,
     ):
-        assert (broker.username, broker.password) == (None, None)
+        assert (broker.account, broker.password) == (None, None)
 
 
 def test_an_account_that_is_named_is_not_mixed_with_the_one_of_the_environment() -> None:
     environ = {"RABBITMQ_DEFAULT_USER": "rmq", "RABBITMQ_DEFAULT_PASS": "secret"}
     broker = resolve(environ, url="amqp://ada:hers@b/").broker
-    assert (broker.username, broker.password) == ("ada", "hers")
+    assert (broker.account, broker.password) == ("ada", "hers")
+
+
+def test_account_and_username_are_apart() -> None:
+    settings = resolve(url="amqp://localhost/", account="rmq", username="ada")
+    assert (settings.broker.account, settings.username) == ("rmq", "ada")
+    assert Sender(settings).username == "ada"
 
 
 @pytest.mark.parametrize("place", [{"url": "redis://h"}, {"transport": "redis", "host": "h"}])
 def test_an_account_beside_a_redis_url_keeps_its_password(place: dict[str, Any]) -> None:
-    broker = resolve(username="ada", password="hers", **place).broker
-    assert (broker.username, broker.password) == ("ada", "hers")
+    broker = resolve(account="ada", password="hers", **place).broker
+    assert (broker.account, broker.password) == ("ada", "hers")
 
 
 def test_a_password_beside_the_url_of_another_account_is_not_that_accounts() -> None:
-    broker = resolve(url="redis://ada@h", username="bob", password="his").broker
-    assert (broker.username, broker.password) == ("ada", None)
+    broker = resolve(url="redis://ada@h", account="bob", password="his").broker
+    assert (broker.account, broker.password) == ("ada", None)
 
 
 @pytest.mark.parametrize(
@@ -110,6 +122,21 @@ def test_a_password_is_shown_nowhere() -> None:
     assert str(settings) == "chat at amqp://ada:***@h:5672/v"
 
 
+def test_an_error_names_what_is_wrong() -> None:
+    port = "99999 is not a valid TCP port"
+    wrong: dict[Callable[[], object], str] = {
+        lambda: resolve(url="amqp://h:99999/"): port,
+        lambda: resolve(url="amqp://ada:pass@h:99999"): port,
+        lambda: resolve(host="h", port=99999): port,
+        lambda: Subscriber(resolve(url="amqp://h/"), durable="a" * 256): "the durable name is too long",
+        lambda: Subscriber(resolve(url="amqp://h/"), durable=" "): "the durable name is empty",
+        lambda: Subscriber(resolve(url="amqp://h/"), "a" * 256): "the username is too long",
+    }
+    for call, text in wrong.items():
+        with pytest.raises(SettingsError, match=text):
+            call()
+
+
 @pytest.mark.parametrize(
     "url",
     [
@@ -118,17 +145,20 @@ def test_a_password_is_shown_nowhere() -> None:
         "ada:s3crt@h",
         "amq://ada:s3crt@h",
         "amqp://ada:s3crt@h:port/",
+        "amqp://ada:773322/s3crt@h:5672/",
     ],
 )
 def test_a_mistyped_url_is_refused_without_its_password(url: str) -> None:
     with pytest.raises(SettingsError) as caught:
         resolve(url=url)
-    assert "s3cr" not in f"{caught.value} {caught.value.hint}"
+    text = f"{caught.value} {caught.value.hint}"
+    assert "s3cr" not in text
+    assert "7733" not in text
 
 
 def test_the_url_for_the_driver_reads_back_as_the_same_broker() -> None:
     broker = Broker.parse("amqp://a%40b:p%2Fw%3A@[::1]:5673/v%2Fh")
-    assert (broker.username, broker.password, broker.host, broker.port, broker.vhost) == (
+    assert (broker.account, broker.password, broker.host, broker.port, broker.vhost) == (
         "a@b",
         "p/w:",
         "::1",

@@ -9,7 +9,7 @@ import pytest
 from kchat import (
     SettingsError,
 )
-from kchat.config.tls import TlsOptions
+from kchat.transports.tls import TlsOptions
 
 OTHER_PIN = "sha256:" + "ab" * 32
 

@@ -14,13 +14,15 @@ from click.testing import CliRunner
 
 from kchat import TRANSPORTS, MissingExtra, SettingsError
 from kchat.cli import transports as shown
-from kchat.transports import ENTRIES, Transport, by_scheme, register
+from kchat.cli.flags import with_flags
+from kchat.errors import Hint
+from kchat.transports import Transport, by_scheme, register
 from tests.brokers.processes import Commands
 
 PAGE = Path(__file__).parents[2] / "docs" / "transports.md"
 
 every_transport = pytest.mark.parametrize(
-    "info", [TRANSPORTS[name] for name in ENTRIES.built_in], ids=ENTRIES.built_in
+    "info", [TRANSPORTS[name] for name in TRANSPORTS.built_in], ids=TRANSPORTS.built_in
 )
 
 
@@ -98,18 +100,19 @@ def test_kchats_transports_are_known_to_kombu_and_kombus_stay_what_they_are() ->
 def test_kchat_transports_shows_each_with_its_url_and_what_it_can_do() -> None:
     result = CliRunner().invoke(shown.command)
     assert result.exit_code == 0
-    for info in map(TRANSPORTS.__getitem__, ENTRIES.built_in):
+    for info in map(TRANSPORTS.__getitem__, TRANSPORTS.built_in):
         line = next(line for line in result.output.splitlines() if line.startswith(f"{info.name} "))
         assert info.url_form in line
         assert line.split()[-1] == ("yes" if info.capabilities.send_only else "no")
-        assert f"{info.name}: {info.note}" in result.output
+        assert f"{info.name}: {with_flags(Hint(info.note))}" in result.output
 
 
 def test_kchat_transports_as_json_is_for_programs() -> None:
     told = {
         each["transport"]: each for each in json.loads(CliRunner().invoke(shown.command, ["--json"]).output)
     }
-    assert list(told)[: len(ENTRIES.built_in)] == list(ENTRIES.built_in)
-    assert told["redis"]["abilities"]["durable"] is False
+    assert list(told)[: len(TRANSPORTS.built_in)] == list(TRANSPORTS.built_in)
+    assert told["redis"]["capabilities"]["durable"] is False
+    assert all(each["abilities"] == each["capabilities"] for each in told.values())
     assert told["redis"]["install"] == 'pip install "kombu-chat[redis]"'
     assert told["local"]["install"] is None

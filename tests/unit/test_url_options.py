@@ -7,15 +7,15 @@ from dataclasses import fields
 import pytest
 
 from kchat import Settings, SettingsError
-from kchat.config.tls import TlsOptions
-from kchat.transports import ENTRIES, TRANSPORTS
+from kchat.transports import TRANSPORTS
 from kchat.transports.local.options import Options as LocalOptions
 from kchat.transports.pubsub.options import Options as PubSubOptions
+from kchat.transports.tls import TlsOptions
 
 
 def resolve(url: str, **more: object) -> Settings:
     """The settings for a URL, with an environment that says nothing."""
-    return Settings.resolve(url=url, environ={}, **more)  # type: ignore[arg-type]
+    return Settings.resolve(url=url, **more)  # type: ignore[arg-type]
 
 
 def test_amqps_options_are_those_of_rabbitmqs_clients() -> None:
@@ -47,7 +47,7 @@ def test_options_of_several_urls_hold_for_all_and_do_not_contradict_each_other()
         resolve("amqp://a/?heartbeat=7;amqp://b/?heartbeat=8")
 
 
-@pytest.mark.parametrize("transport", ENTRIES.built_in)
+@pytest.mark.parametrize("transport", TRANSPORTS.built_in)
 def test_an_unknown_option_is_refused_and_the_known_ones_are_named(transport: str) -> None:
     info = TRANSPORTS[transport]
     places = {"local": "/room.db", "pubsub": "project", "memory": ""}

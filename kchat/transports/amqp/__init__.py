@@ -87,6 +87,12 @@ class Amqp(base.Transport):
 
         return connect(settings, broker, purpose, heartbeat, on_blocked, on_unblocked)
 
+    def close(self, connection: Connection, timeout: float = base.CLOSE_TIMEOUT) -> None:
+        """Without a limit it would wait for ever for the close-ok of a broker that is gone."""
+        if connection.connected:
+            connection.connection.limit_answers(timeout)
+        super().close(connection, timeout)
+
     def account(self, connection: Connection) -> str | None:
         """Not with a client's certificate: the broker derives the account from it by its own rules."""
         from .connect import account

@@ -115,7 +115,7 @@ class _Amqp:
     def login(self) -> Outcome:
         """The account exists, and its password is right."""
         failure = self._failure_at("login")
-        name = self._broker.username or "guest"
+        name = self._broker.account or "guest"
         if failure is None:
             by_certificate = self._walk.failure is None and account(self._walk.connection) is None
             return ok("by the client's certificate" if by_certificate else f"as {name}")
@@ -211,7 +211,7 @@ class _Amqp:
     def send(self) -> Outcome:
         """The account may write to the room."""
         if not self._is_rabbitmq:
-            return skipped("only RabbitMQ can be asked without sending a message; --send-test sends one")
+            return skipped("only RabbitMQ can be asked without sending a message", "{send_test} sends one")
         code, text, blocked = self._probe()
         name = self._name
         if blocked is not None:
@@ -248,7 +248,7 @@ class _Amqp:
         except AccessRefused:
             return wrong(
                 f"this account may not listen to {self._name!r}: no {missing}",
-                "kchat invite creates accounts with the rights they need; --only send leaves this out",
+                "kchat invite creates accounts with the rights they need; {only} leaves this out",
             )
         if self._durable_exchange_differs():
             return note(
@@ -275,7 +275,8 @@ class _Amqp:
         settings, url = self._walk.settings, self._walk.options.management_url
         if url is None and not self._walk.loopback:
             return skipped(
-                "the account's password goes to the management API only if --management-url names it"
+                "the account's password goes to the management API only if it is named",
+                "name it with {management_url}",
             )
         try:
             api = Guests(self._broker.transport.name).management(settings, url)

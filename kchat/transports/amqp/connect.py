@@ -7,6 +7,7 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from kchat.transports.connection import Connection
+from kchat.transports.tls import check_files
 
 from .errors import EXTERNAL
 
@@ -32,12 +33,12 @@ def connect(
     """Arguments as of :meth:`kchat.transports.base.Transport.connect`; the purpose is part of the connection's name."""
     tls = settings.tls if broker.encrypted else None
     if tls is not None:
-        tls.check_files()
-    by_certificate = tls is not None and tls.cert is not None and broker.username is None
+        check_files(tls)
+    by_certificate = tls is not None and tls.cert is not None and broker.account is None
     connection: protocols.Connection = Connection(
         hostname=broker.host or "localhost",
         port=broker.port,
-        userid=broker.username,
+        userid=broker.account,
         password=broker.password,
         virtual_host=broker.vhost,
         transport=broker.transport.schemes[broker.scheme],

@@ -9,7 +9,7 @@ and AMQP 0-9-1 section 4.2.7.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from time import monotonic
 from typing import Any
 
@@ -55,6 +55,12 @@ class AliveConnection(TimedAnswers, pyamqp.Connection):
         self.heard_at = monotonic()
         self._beat_at = 0.0
         self._ends: float | None = None
+
+    def limit_answers(self, seconds: float) -> None:
+        """From now on, wait no longer than that for the broker, whatever for."""
+        self.answer_timeout = seconds
+        with suppress(OSError, AttributeError):  # where the socket is gone
+            self.sock.settimeout(seconds)
 
     @contextmanager
     def within(self, seconds: float | None) -> Iterator[None]:

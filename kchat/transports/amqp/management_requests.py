@@ -22,7 +22,7 @@ from kchat.transports.amqp.timed_http import TimedConnection
 from kchat.transports.tls_errors import PinMismatch
 
 if TYPE_CHECKING:
-    from kchat.transports.protocols import Tls
+    from kchat.transports.tls import TlsOptions
 
 _LARGEST_ANSWER = 4 << 20
 _MOST_VALUES = 300_000
@@ -53,7 +53,7 @@ class Requests:
         password: str,
         *,
         timeout: float = 5.0,
-        tls: Tls | None = None,
+        tls: TlsOptions | None = None,
     ) -> None:
         self.url = _checked(url)
         self.username = username
@@ -254,7 +254,7 @@ def _checked(url: str) -> str:
     return url.rstrip("/").removesuffix("/api")
 
 
-def _connection(url: str, tls: Tls | None, timeout: float) -> TimedConnection:
+def _connection(url: str, tls: TlsOptions | None, timeout: float) -> TimedConnection:
     parts = urlsplit(url)
     secure = parts.scheme == "https"
     if secure and tls is None:
@@ -278,7 +278,7 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")  # RFC 6761 section 6.3
 
 
-def clock_ahead_of(url: str, tls: Tls, *, timeout: float = 1.0) -> float:
+def clock_ahead_of(url: str, tls: TlsOptions, *, timeout: float = 1.0) -> float:
     """How many seconds this machine's clock is ahead of a management API's, by the date of an answer.
 
     It is asked without an account. A second is short: it is seldom reachable from elsewhere, and nobody wants to wait.

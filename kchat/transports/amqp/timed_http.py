@@ -8,8 +8,10 @@ import socket
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from kchat.transports.tls import wrap
+
 if TYPE_CHECKING:
-    from kchat.transports.protocols import Tls
+    from kchat.transports.tls import TlsOptions
 
 
 class _TimedReader(io.RawIOBase):
@@ -68,7 +70,7 @@ class TimedConnection(http.client.HTTPConnection):
         host: str,
         port: int | None = None,
         *,
-        tls: Tls | None = None,
+        tls: TlsOptions | None = None,
         timeout: float,
         **more: Any,
     ) -> None:
@@ -91,7 +93,7 @@ class TimedConnection(http.client.HTTPConnection):
         self.timeout = self._left()
         super().connect()
         if self._tls is not None:
-            self.sock = self._tls.wrap(self.sock, self.host, self._left())
+            self.sock = wrap(self._tls, self.sock, self.host, self._left())
         self.sock.settimeout(self._left())
 
     def _response(self, sock: socket.socket, **more: Any) -> http.client.HTTPResponse:

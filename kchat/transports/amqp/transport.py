@@ -27,6 +27,7 @@ from amqp.exceptions import UnexpectedFrame
 from kombu.transport import pyamqp
 
 from kchat.transports import addresses
+from kchat.transports.tls import wrap
 from kchat.transports.waker import Waker
 
 from .bounds import BoundedChannel, BoundedConnection
@@ -37,7 +38,7 @@ from .lenient_decoding import LenientMethods
 from .queue_length import QueueLength
 
 if TYPE_CHECKING:
-    from kchat.transports.protocols import Tls
+    from kchat.transports.tls import TlsOptions
 
 _GREETING = 7
 """Bytes of a frame's header (AMQP 0-9-1 section 4.2.3): type, channel, size."""
@@ -119,15 +120,15 @@ class TlsTransport(_Beginning, BufferedReads, amqp.transport.SSLTransport):
         more: as of :class:`amqp.transport._AbstractTransport`.
     """
 
-    def __init__(self, host: str, *, tls: Tls, server_hostname: str, **more: Any) -> None:
+    def __init__(self, host: str, *, tls: TlsOptions, server_hostname: str, **more: Any) -> None:
         super().__init__(host, ssl=True, **more)
         self._tls = tls
         self._server_hostname = server_hostname
 
     def _setup_transport(self) -> None:
         wait = left(self._ends)
-        self.sock = self._tls.wrap(
-            self.sock, self._server_hostname, None if wait is None else max(_AT_ONCE, wait)
+        self.sock = wrap(
+            self._tls, self.sock, self._server_hostname, None if wait is None else max(_AT_ONCE, wait)
         )
         self.sock.settimeout(None)
 
@@ -204,7 +205,7 @@ class Connection(BoundedConnection, LenientMethods, AliveConnection):
     Channel = Channel
 
     def __init__(
-        self, *args: Any, tls: Tls | None = None, server_hostname: str | None = None, **more: Any
+        self, *args: Any, tls: TlsOptions | None = None, server_hostname: str | None = None, **more: Any
     ) -> None:
         super().__init__(*args, **{"frame_handler": incoming_frames, **more})
         self._tls = tls

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
 from urllib.parse import quote, unquote
 
 from kchat.errors import SettingsError
 from kchat.transports import url
+from kchat.transports.tls import TlsOptions
 from kchat.transports.url import Broker, UrlOptions
 
 TLS_PORT = 5671
@@ -45,15 +45,13 @@ class Urls(url.Urls):
         return TLS_PORT if scheme == "amqps" else super().default_port(scheme)
 
     def complete(
-        self, broker: Broker, username: str | None, password: str | None, environ: Mapping[str, str]
+        self, broker: Broker, account: str | None, password: str | None, environ: Mapping[str, str]
     ) -> Broker:
         """One .env serves the compose file and the commands, where the URL has no account."""
-        if broker.username is None:
-            username = username or environ.get("RABBITMQ_DEFAULT_USER") or None
-            password = (
-                password or (None if username is None else environ.get("RABBITMQ_DEFAULT_PASS")) or None
-            )
-        return super().complete(broker, username, password, environ)
+        if broker.account is None:
+            account = account or environ.get("RABBITMQ_DEFAULT_USER") or None
+            password = password or (None if account is None else environ.get("RABBITMQ_DEFAULT_PASS")) or None
+        return super().complete(broker, account, password, environ)
 
     def options(self, brokers: Sequence[Broker]) -> UrlOptions:
         """One connection is like the other, so several URLs may not contradict each other."""
@@ -69,7 +67,7 @@ class Urls(url.Urls):
         timeout = _number(given, "connection_timeout", _LEAST_TIMEOUT, 86_400_000, "milliseconds")
         return UrlOptions(heartbeat, None if timeout is None else timeout / 1000, self._tls(given, brokers))
 
-    def _tls(self, given: Mapping[str, str], brokers: Sequence[Broker]) -> dict[str, Any] | None:
+    def _tls(self, given: Mapping[str, str], brokers: Sequence[Broker]) -> TlsOptions | None:
         verify = given.get("verify")
         if verify not in (None, "verify_peer", "verify_none"):
             raise SettingsError(f"the option verify in the URL is verify_peer or verify_none, not {verify!r}")
@@ -82,11 +80,10 @@ class Urls(url.Urls):
                     f"{broker} is a connection without TLS, so {', '.join(names)} would protect nothing",
                     hint="begin the URL with amqps://",
                 )
-        values: dict[str, Any] = {each: given[name] for name, each in self.tls_files.items() if name in given}
+        files = {each: given[name] for name, each in self.tls_files.items() if name in given}
         if verify == "verify_none":
-            values.pop("ca", None)  # of no use then, and no contradiction for RabbitMQ's clients
-            values["insecure"] = True
-        return values
+            files.pop("ca", None)  # of no use then, and no contradiction for RabbitMQ's clients
+        return TlsOptions(**files, insecure=verify == "verify_none")
 
 
 def _number(given: Mapping[str, str], name: str, least: int, most: int, unit: str) -> int | None:

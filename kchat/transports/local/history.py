@@ -66,7 +66,7 @@ def position_of(db: sqlite3.Connection, exchange: int, beginning: Beginning) -> 
 
     The cost does not depend on how much there is: the last few are counted from the end, and look at no clock; what
     came since a time is looked for from the last mark on up to which all is older. With ``since`` there may be older
-    ones behind the position, too, whose senders' clocks were slow: see :data:`SINCE`.
+    ones behind the position, too, whose senders' clocks were slow: those who read from there leave them out.
     """
     end = newest(db, exchange)
     if beginning.last is None and beginning.since is None:

@@ -40,7 +40,7 @@ _KOMBU_JSON = "kombu:"
 
 
 class Outgoing:
-    """A message as :meth:`.Channel.prepare_message` makes it, for :meth:`.Channel.basic_publish`.
+    """A message as :meth:`.channel.Channel.prepare_message` makes it, for :meth:`.channel.Channel.basic_publish`.
 
     Arguments:
         body: the payload; text is encoded as UTF-8.

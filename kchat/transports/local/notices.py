@@ -1,6 +1,6 @@
 """What the transport tells the user of a connection, besides messages and errors.
 
-A callback that was set by :meth:`.Connection.tell` gets it; without one it is logged as a warning.
+A callback that was set by :meth:`.connection.Connection.tell` gets it; without one it is logged as a warning.
 """
 
 from __future__ import annotations

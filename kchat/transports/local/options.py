@@ -31,7 +31,7 @@ class Options:
         history_max_bytes: size of all history from which on the oldest goes. Default 268435456 (256 MiB).
         backlog_max_bytes: what a queue that others may share holds of a fanout exchange's messages, apart from its
             history, while nobody reads it. Beyond that the oldest go, and its next reader is told how many, see
-            :meth:`.Connection.tell`. Default: as much as the history, but at least 4194304 (4 MiB).
+            :meth:`.connection.Connection.tell`. Default: as much as the history, but at least 4194304 (4 MiB).
         backlog_max_messages: how many of them. Default 1000000.
             These four belong to the room: they are written into its file when it is created. Afterwards a URL can make
             them larger, for everybody, but not smaller: that is ignored, with a notice.

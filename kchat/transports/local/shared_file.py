@@ -35,7 +35,7 @@ _NOTHING: Identity = (0,) * 6
 
 
 class SharedFile(Database):
-    """The part of a :class:`.Store` that opens the file, and opens it again with another log.
+    """The part of a :class:`.store.Store` that opens the file, and opens it again with another log.
 
     Locks are taken in this order: :attr:`lock`, then the file's (:meth:`.RoomFile.exclusively`), then :attr:`statement_lock`
     of one store, or of all that a process has of the file, by their ``id``; then :data:`.forks.innermost`. A thread with

@@ -1,8 +1,8 @@
 """Several threads at one connection: methods of a channel that take turns.
 
 What Kombu's users do from two threads on AMQP has to be safe here, too: Celery's workers acknowledge from one thread
-while another one drains. So everything that a connection knows is read and changed under :attr:`.Store.lock`, which is
-never held over a callback: that may wait for another thread, or fork.
+while another one drains. So everything that a connection knows is read and changed under the lock of
+:class:`.store.Store`, which is never held over a callback: that may wait for another thread, or fork.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ class Urls(url.Urls):
     def complete(
         self,
         broker: Broker,
-        username: str | None,  # noqa: ARG002 - there are no accounts
+        account: str | None,  # noqa: ARG002 - there are no accounts
         password: str | None,  # noqa: ARG002
         environ: Mapping[str, str],  # noqa: ARG002
     ) -> Broker:

@@ -7,11 +7,12 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from kchat.errors import KchatError, NotAuthorised
 from kchat.transports import base
 
 if TYPE_CHECKING:
     from kchat.transports.checks import Check, Walk
-    from kchat.transports.url import Urls
+    from kchat.transports.url import Broker, Urls
 
     from .guests import Guests
     from .room import RoomPolicy
@@ -41,7 +42,7 @@ class PubSub(base.Transport):
         survives_restart=True,
         send_only=True,
     )
-    note = "History by --since only, where the topic retains messages."
+    note = "History by {since} only, where the topic retains messages."
     extra = "pubsub"
     driver = "google.cloud.pubsub_v1"
     url_options = MappingProxyType({"pubsub": _PUBSUB_OPTIONS})
@@ -72,17 +73,27 @@ class PubSub(base.Transport):
 
     sweeps = True
 
-    def stale_queues(self, place: str, room: str | None) -> Sequence[base.StaleQueue]:
-        """See :meth:`kchat.transports.base.Transport.stale_queues`; the place is the project."""
-        from .sweep import stale_subscriptions
+    def stale_queues(self, broker: Broker, room: str | None) -> Sequence[base.StaleQueue]:
+        """See :meth:`kchat.transports.base.Transport.stale_queues`."""
+        from .sweep import explained, stale_subscriptions
 
-        return stale_subscriptions(place, room)
+        with explained(broker):
+            return stale_subscriptions(broker.host, room)
 
-    def delete_queues(self, place: str, stale: Sequence[Any]) -> int:
+    def delete_queues(self, broker: Broker, stale: Sequence[Any]) -> int:
         """See :meth:`kchat.transports.base.Transport.delete_queues`."""
-        from .sweep import delete
+        from .sweep import delete, explained
 
-        return len(delete(place, stale))
+        with explained(broker):
+            return len(delete(broker.host, stale))
+
+    def explain(self, error: Exception, broker: Broker, doing: str) -> KchatError | None:
+        """Without credentials, the hint is the command to run."""
+        from .errors import LOGIN, NoCredentials
+
+        if isinstance(error, NoCredentials):
+            return NotAuthorised(f"{broker}: {error.meaning}", hint=f"run: {LOGIN}")
+        return super().explain(error, broker, doing)
 
     def checks(self, walk: Walk) -> Sequence[Check]:
         """See :mod:`.checks`."""

@@ -111,8 +111,13 @@ class _PubSub:
         permissions, roles = zip(*missing.values(), strict=True)
         return wrong(
             f"this account may not {' nor '.join(missing)}: no {', '.join(permissions)}",
-            shlex.join(["gcloud", "pubsub", "topics", "add-iam-policy-binding", topic])
-            + f" --member=... --role={roles[0]}",
+            " ".join(
+                [
+                    shlex.join(["gcloud", "pubsub", "topics", "add-iam-policy-binding", topic]),
+                    "--member=...",
+                    f"--role={roles[0]}",
+                ]
+            ),
         )
 
     def listen(self) -> Outcome:

@@ -55,7 +55,7 @@ def _nothing() -> bool:
 
 
 class Connection:
-    """What :class:`kchat.transports.pubsub.Transport` establishes.
+    """What :class:`kchat.transports.pubsub.transport.Transport` establishes.
 
     Arguments:
         project: the project's id; empty: the one of the environment or the credentials.

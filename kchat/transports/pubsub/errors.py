@@ -61,7 +61,8 @@ class NoCredentials(NotAllowed):
     """Google's client found no Application Default Credentials, or expired ones; the text has the command to run."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__(f"no usable Google Cloud credentials ({_short(reason)}); run: {LOGIN}")
+        self.meaning = f"no usable Google Cloud credentials ({_short(reason)})"
+        super().__init__(f"{self.meaning}; run: {LOGIN}")
 
 
 class PublishTimedOut(RecoverableConnectionError):

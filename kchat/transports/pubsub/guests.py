@@ -9,7 +9,7 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import amqp.exceptions
 
@@ -17,6 +17,8 @@ from kchat.errors import Refused, SettingsError, Unreachable
 from kchat.transports import guests
 
 if TYPE_CHECKING:
+    from kchat.transports.protocols import Channel
+    from kchat.transports.room import RoomPolicy
     from kchat.transports.url import Broker
 
 GCLOUD_SECONDS = 120.0
@@ -76,7 +78,7 @@ class Guests(guests.Guests):
         emulator = os.environ.get("PUBSUB_EMULATOR_HOST")
         return [("emulator", f"{emulator}, as PUBSUB_EMULATOR_HOST says")] if emulator else []
 
-    def try_out(self, channel: Any, room: Any, tell: Callable[[str], None]) -> None:
+    def try_out(self, channel: Channel, room: RoomPolicy, tell: Callable[[str], None]) -> None:
         """Look for the room. An account that may send need not have the right to look; then sending and listening tell."""
         with suppress(amqp.exceptions.AccessRefused):
             super().try_out(channel, room, tell)

@@ -10,8 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from amqp.exceptions import NotFound
+from amqp.exceptions import AMQPError, NotFound
 from google.pubsub_v1 import types
+
+from kchat.transports.errors import explain
 
 from . import names, ownership_labels
 from .clients import Clients
@@ -19,6 +21,8 @@ from .options import Options
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from kchat.transports.url import Broker
 
 _DELETED_TOPIC = "_deleted-topic_"
 
@@ -97,6 +101,15 @@ def delete(
                 continue
             deleted.append(stale)
     return deleted
+
+
+@contextmanager
+def explained(broker: Broker) -> Iterator[None]:
+    """Turn the driver's errors into kchat's."""
+    try:
+        yield
+    except AMQPError as error:
+        raise explain(error, broker, "sweep") or error from error
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 from kchat import errors
@@ -42,11 +43,11 @@ def checks(walk: Walk) -> Sequence[Check]:
 class _Redis:
     def __init__(self, walk: Walk) -> None:
         self._walk = walk
-        self._account = walk.broker.username or "default"
+        self._account = walk.broker.account or "default"
 
-    @property
+    @cached_property
     def _channel(self) -> Any:
-        return self._walk.connection.default_channel
+        return self._walk.connection.channel()
 
     def _ask(self, command: str) -> Any:
         with self._walk.explained("ask"):

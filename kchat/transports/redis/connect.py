@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from kchat.errors import SettingsError
 from kchat.transports.connection import Connection
+from kchat.transports.tls import check_files
 
 from . import errors as errors  # noqa: PLC0414 - loaded while files can be opened
 
@@ -26,7 +27,7 @@ def connect(settings: RoomSettings, broker: Broker, purpose: str, heartbeat: flo
     connection: protocols.Connection = Connection(
         hostname=broker.host or "localhost",
         port=broker.port,
-        userid=broker.username,
+        userid=broker.account,
         password=broker.password,
         virtual_host=broker.path or "0",
         # By its path: Kombu's own keeps the alias.
@@ -45,7 +46,7 @@ def connect(settings: RoomSettings, broker: Broker, purpose: str, heartbeat: flo
 
 def _tls(settings: RoomSettings, broker: Broker) -> dict[str, Any]:
     """redis-py's ``ssl_*`` options, which may stand in the URL; Kombu would verify nothing."""
-    settings.tls.check_files()
+    check_files(settings.tls)
     if not broker.options:
         return {"tls": settings.tls}
     if settings.tls:

@@ -57,7 +57,8 @@ class Fanout:
     From any thread: a lock is held over the books and the socket, not over a callback.
 
     Arguments:
-        wake: called when there may be something to deliver of which a waiting :meth:`Transport.drain_events` cannot know.
+        wake: called when there may be something to deliver of which a waiting
+            :meth:`.transport.Transport.drain_events` cannot know.
     """
 
     def __init__(self, wake: Callable[[], None]) -> None:

@@ -6,14 +6,18 @@ import re
 import secrets
 import shlex
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 from kchat.errors import Refused, SettingsError
 from kchat.message.lookalikes import normalised
 from kchat.transports import guests
 
 if TYPE_CHECKING:
+    from kchat.transports.protocols import Channel
+    from kchat.transports.room import RoomPolicy
     from kchat.transports.url import Broker
+
+    from .channel import Channel as RedisChannel
 
 
 class Guests(guests.Guests):
@@ -50,13 +54,14 @@ class Guests(guests.Guests):
 
         def run(host: guests.Host) -> None:
             with host.channel("make accounts") as channel:
-                known = channel.client.acl_users()
+                client = cast("RedisChannel", channel).client
+                known = client.acl_users()
                 if name in known:
                     raise Refused(
                         f"there is an account {name!r} on {host.broker} already", hint="choose another name"
                     )
                 guests.check_no_lookalike(name, known, host.broker)
-                channel.client.execute_command(*rule)
+                client.execute_command(*rule)
 
         advice = (
             "end the account with: redis-cli ACL DELUSER " + shlex.quote(name),
@@ -69,5 +74,5 @@ class Guests(guests.Guests):
         if not re.fullmatch(r"[0-9]{0,5}", broker.path):
             raise SettingsError(f"{broker.path!r} is not the number of a Redis database")
 
-    def try_out(self, channel: Any, room: Any, tell: Callable[[str], None]) -> None:
+    def try_out(self, channel: Channel, room: RoomPolicy, tell: Callable[[str], None]) -> None:
         """A channel exists as soon as somebody uses it: that the account could log in is all that can be tried."""

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from redis.connection import Connection, SSLConnection
 
+from kchat.transports.tls import wrap
+
 from .replies import Bounded
 
 if TYPE_CHECKING:
-    from kchat.transports.protocols import Tls
+    from kchat.transports.tls import TlsOptions
 
 
 class PlainConnection(Bounded, Connection):
@@ -25,7 +27,7 @@ class TlsConnection(Bounded, SSLConnection):
         more: as of :class:`redis.connection.SSLConnection`.
     """
 
-    def __init__(self, *, tls: Tls | None = None, **more: Any) -> None:
+    def __init__(self, *, tls: TlsOptions | None = None, **more: Any) -> None:
         super().__init__(**more)
         self._tls = tls
 
@@ -35,6 +37,6 @@ class TlsConnection(Bounded, SSLConnection):
         sock = Connection._connect(self)  # type: ignore[no-untyped-call]  # noqa: SLF001 - the one without TLS
         timeout = sock.gettimeout()
         wait = self._parser.left(self.socket_connect_timeout)
-        encrypted = self._tls.wrap(sock, self.host, wait)
+        encrypted = wrap(self._tls, sock, self.host, wait)
         encrypted.settimeout(timeout)
         return encrypted

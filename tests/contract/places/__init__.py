@@ -7,7 +7,7 @@ from importlib import import_module
 
 import pytest
 
-from kchat.transports import ENTRIES
+from kchat.transports import TRANSPORTS
 from tests.contract.places.base import Place, Way
 
 __all__ = ["Place", "Way", "places_of"]
@@ -19,7 +19,7 @@ def places_of(config: pytest.Config) -> Mapping[str, type[Place]]:
     Raises:
         pytest.UsageError: there is no such place.
     """
-    paths = config.getoption("--place") or [f"{__name__}.{name}:Place" for name in ENTRIES.built_in]
+    paths = config.getoption("--place") or [f"{__name__}.{name}:Place" for name in TRANSPORTS.built_in]
     return {place.name: place for place in map(_load, paths)}
 
 

@@ -58,7 +58,7 @@ class Place(abc.ABC):
 
     def settings(self, room: str, **more: Any) -> Settings:
         """Returns settings for one room, whatever the environment says."""
-        return Settings.resolve(url=self.way.url, room=room, environ={}, **more)
+        return Settings.resolve(url=self.way.url, room=room, **more)
 
     @classmethod
     @contextmanager

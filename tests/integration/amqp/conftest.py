@@ -8,19 +8,19 @@ from collections.abc import Iterator
 import pytest
 
 from kchat import Settings
+from kchat.transports.amqp.accounts import Accounts
 from kchat.transports.amqp.guests import Guests
-from kchat.transports.amqp.management import Management
 from tests.brokers.rabbitmq import RabbitMQ
 
 
 @pytest.fixture
 def settings(rabbitmq: RabbitMQ, vhost: str) -> Settings:
     """The host's, in a vhost of the test's own."""
-    return Settings.resolve(url=rabbitmq.url_for(vhost), environ={})
+    return Settings.resolve(url=rabbitmq.url_for(vhost))
 
 
 @pytest.fixture
-def management(rabbitmq: RabbitMQ, settings: Settings) -> Iterator[Management]:
+def management(rabbitmq: RabbitMQ, settings: Settings) -> Iterator[Accounts]:
     """The host's access; accounts of kchat's that a test leaves behind on its vhost are deleted."""
     access = Guests("amqp").management(settings, rabbitmq.management_url)
     yield access

@@ -11,15 +11,21 @@ import pika.exceptions
 import pytest
 
 from kchat import Settings, Subscriber
-from kchat.hosting import accounts, inviting, rights
-from kchat.transports.amqp.management import Management
+from kchat.hosting import inviting
+from kchat.transports.amqp.accounts import Accounts
+from kchat.transports.guests import Account
 from tests.brokers.rabbitmq import RabbitMQ
 
 
-def invite(management: Management, settings: Settings, name: str, **more: Any) -> Settings:
+def invite(management: Accounts, settings: Settings, name: str, **more: Any) -> Settings:
     """The settings of a new guest."""
     inviting.Host(settings).declare_room()
-    return guest(settings, name, accounts.create(management, settings, name, **more))
+    return guest(settings, name, management.create(settings, name, **more))
+
+
+def find(management: Accounts, name: str) -> Account | None:
+    """What the broker has of a guest's account."""
+    return next((each for each in management.all_accounts() if each.name == name), None)
 
 
 def guest(settings: Settings, name: str, password: str) -> Settings:
@@ -32,21 +38,19 @@ def guest(settings: Settings, name: str, password: str) -> Settings:
         username=name,
         password=password,
         room=settings.room,
-        environ={},
     )
 
 
-def make_older(management: Management, settings: Settings, name: str) -> None:
-    """Give a member the rights that an older kchat gave."""
-    older = rights.of_older_member(settings.room)
-    management.put_permissions(
-        settings.broker.vhost, name, configure=older.configure, write=older.write, read=older.read
-    )
+def widen(management: Accounts, settings: Settings, name: str) -> None:
+    """Give a member rights to all queues of the room, as a host may by hand."""
+    queues = rf"^kchat\.{settings.room}\..*"
+    both = f"^{settings.room}$|{queues}"
+    management.put_permissions(settings.broker.vhost, name, configure=queues, write=both, read=both)
 
 
 def in_room(settings: Settings, room: str) -> Settings:
     """The same account in another room."""
-    return Settings.resolve(url=settings.broker.url(), room=room, environ={})
+    return Settings.resolve(url=settings.broker.url(), room=room)
 
 
 def refused(settings: Settings, do: Any) -> None:

@@ -22,12 +22,14 @@ from kchat import (
     Subscriber,
     Unavailable,
 )
-from kchat.hosting import accounts, inviting, rights
-from kchat.transports.amqp.management import Management
+from kchat.hosting import inviting
+from kchat.transports.amqp import rights
+from kchat.transports.amqp.accounts import Accounts
 from kchat.transports.amqp.room import RoomPolicy
+from kchat.transports.guests import Account
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.brokers.wait import soon, wait_until
-from tests.integration.amqp.guests import in_room, invite, refused
+from tests.integration.amqp.guests import find, in_room, invite, refused
 
 ROOMS = [
     "chat",
@@ -59,7 +61,7 @@ def test_the_rights_are_those_that_the_documentation_has() -> None:
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_a_member_sends_and_listens_in_a_room_of_any_name(
-    management: Management, settings: Settings, name: str, room: str
+    management: Accounts, settings: Settings, name: str, room: str
 ) -> None:
     guest = invite(management, in_room(settings, room), name)
     with Subscriber(guest, "odd. user/name") as subscriber, Sender(guest, "ada") as sender:
@@ -67,18 +69,18 @@ def test_a_member_sends_and_listens_in_a_room_of_any_name(
         assert one(subscriber).account == name
     with Subscriber(guest, durable="archive.of ada"):
         pass
-    found = accounts.find(management, name)
+    found = find(management, name)
     assert found is not None
     assert (found.room, found.send_only, found.vhost) == (room, False, settings.broker.vhost)
 
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_a_sender_sends_to_a_room_of_any_name_and_does_nothing_else(
-    management: Management, settings: Settings, name: str, room: str
+    management: Accounts, settings: Settings, name: str, room: str
 ) -> None:
     here = in_room(settings, room)
     guest = invite(management, here, name, send_only=True)
-    found = accounts.find(management, name)
+    found = find(management, name)
     assert found is not None
     assert (found.room, found.send_only) == (room, True)
     with Subscriber(here, "host") as subscriber, Sender(guest, "ada") as sender:
@@ -100,7 +102,7 @@ def test_a_sender_sends_to_a_room_of_any_name_and_does_nothing_else(
 
 
 def test_nobody_gets_into_a_room_that_is_next_door(
-    management: Management, settings: Settings, name: str
+    management: Accounts, settings: Settings, name: str
 ) -> None:
     neighbours = ["chat2", "xchat", "chat.x", "Chat", "lunch", "chat|lunch", "kchat", "ch.t"]
     for room in neighbours:
@@ -120,18 +122,18 @@ def test_nobody_gets_into_a_room_that_is_next_door(
 
 
 def test_a_room_of_the_same_name_on_another_virtual_host_is_another_room(
-    rabbitmq: RabbitMQ, management: Management, settings: Settings, name: str
+    rabbitmq: RabbitMQ, management: Accounts, settings: Settings, name: str
 ) -> None:
     guest = invite(management, settings, name)
     assert guest.broker.password is not None
     with rabbitmq.new_vhost() as elsewhere:
         url = rabbitmq.url_for(elsewhere, name, guest.broker.password)
         with pytest.raises(NotAuthorised):
-            Sender(Settings.resolve(url=url, environ={}), "ada").send("let me in")
+            Sender(Settings.resolve(url=url), "ada").send("let me in")
 
 
 def test_rabbitmq_refuses_a_message_in_another_accounts_name(
-    management: Management, settings: Settings, name: str
+    management: Accounts, settings: Settings, name: str
 ) -> None:
     guest = invite(management, settings, name)
     with (
@@ -141,9 +143,7 @@ def test_rabbitmq_refuses_a_message_in_another_accounts_name(
         channel = connection.channel()
         channel.confirm_delivery()
         with pytest.raises(pika.exceptions.ChannelClosedByBroker) as caught:
-            channel.basic_publish(
-                "chat", "", b"hello", pika.BasicProperties(user_id=settings.broker.username)
-            )
+            channel.basic_publish("chat", "", b"hello", pika.BasicProperties(user_id=settings.broker.account))
         assert caught.value.reply_code == 406
         # Without the property the message is accepted, unverified.
         channel = connection.channel()
@@ -153,7 +153,7 @@ def test_rabbitmq_refuses_a_message_in_another_accounts_name(
 
 
 def test_a_guest_that_takes_anothers_name_is_not_verified(
-    management: Management, settings: Settings, name: str
+    management: Accounts, settings: Settings, name: str
 ) -> None:
     guest = invite(management, settings, name)
     with Subscriber(settings, "host") as subscriber, Sender(guest, "bob") as sender:
@@ -166,42 +166,42 @@ def test_a_guest_that_takes_anothers_name_is_not_verified(
 
 
 def test_a_revoked_guest_is_out_within_seconds_and_stays_out(
-    management: Management, settings: Settings, name: str
+    management: Accounts, settings: Settings, name: str
 ) -> None:
     guest = invite(management, settings, name)
     subscriber = Subscriber(guest)
     subscriber.open()
     started = time.monotonic()
-    assert accounts.revoke(management, name).connections == 1
+    assert management.revoke(name).connections == 1
     with pytest.raises(NotAuthorised, match="not authorised"):
         subscriber.receive(timeout=30)
     assert time.monotonic() - started < soon(5)
     with pytest.raises(NotAuthorised, match="not authorised"):
         Sender(guest, "ada").send("hello?")
-    assert accounts.find(management, name) is None
+    assert find(management, name) is None
 
 
 def test_an_expired_guest_is_removed_and_the_others_are_not(
-    management: Management, settings: Settings, name: str
+    management: Accounts, settings: Settings, name: str
 ) -> None:
     soon = invite(management, settings, f"{name}-soon", expires=int(time.time()) + 3)
     invite(management, settings, f"{name}-late", expires=int(time.time()) + 3600)
     invite(management, settings, f"{name}-never")
     subscriber = Subscriber(soon)
     subscriber.open()
-    removed: list[accounts.Account] = []
-    wait_until(lambda: accounts.remove_expired(management, removed.append) and removed, 10)
+    removed: list[Account] = []
+    wait_until(lambda: management.remove_expired(removed.append) and removed, 10)
     assert [account.name for account in removed] == [f"{name}-soon"]
     with pytest.raises(NotAuthorised):
         subscriber.receive(timeout=30)
-    left = {account.name: account for account in accounts.all_accounts(management)}
+    left = {account.name: account for account in management.all_accounts()}
     assert f"{name}-soon" not in left
     assert left[f"{name}-never"].expires is None
     assert not left[f"{name}-late"].expired
 
 
 def test_an_account_has_no_more_connections_than_it_may(
-    rabbitmq: RabbitMQ, management: Management, settings: Settings, name: str
+    rabbitmq: RabbitMQ, management: Accounts, settings: Settings, name: str
 ) -> None:
     if rabbitmq.version < (3, 8, 10):
         pytest.skip("RabbitMQ's limits for accounts came with 3.8.10")
@@ -211,53 +211,51 @@ def test_an_account_has_no_more_connections_than_it_may(
 
 
 def test_accounts_that_kchat_did_not_make_are_left_alone(
-    rabbitmq: RabbitMQ, vhost: str, management: Management, settings: Settings
+    rabbitmq: RabbitMQ, vhost: str, management: Accounts, settings: Settings
 ) -> None:
     with rabbitmq.new_account(vhost, write=".*") as account:
         with pytest.raises(Refused, match="already"):
-            accounts.create(management, settings, account.username)
+            management.create(settings, account.username)
         with pytest.raises(Refused, match="did not make"):
-            accounts.revoke(management, account.username)
-        assert account.username not in [found.name for found in accounts.all_accounts(management)]
-        Sender(Settings.resolve(url=account.url, environ={}), "ada").close()
+            management.revoke(account.username)
+        assert account.username not in [found.name for found in management.all_accounts()]
+        Sender(Settings.resolve(url=account.url), "ada").close()
         assert management.user(account.username) is not None
     with pytest.raises(NotFound):
-        accounts.revoke(management, "nobody-of-that-name")
+        management.revoke("nobody-of-that-name")
 
 
-def test_an_account_is_not_made_twice(management: Management, settings: Settings, name: str) -> None:
+def test_an_account_is_not_made_twice(management: Accounts, settings: Settings, name: str) -> None:
     guest = invite(management, settings, name)
     with pytest.raises(Refused, match="already"):
-        accounts.create(management, settings, name)
+        management.create(settings, name)
     with Sender(guest, "ada") as sender:
         sender.send("my password is as it was")
 
 
-def test_half_an_account_is_taken_back(management: Management, settings: Settings, name: str) -> None:
-    nowhere = Settings.resolve(url=settings.broker.url().rpartition("/")[0] + "/no-such-vhost", environ={})
+def test_half_an_account_is_taken_back(management: Accounts, settings: Settings, name: str) -> None:
+    nowhere = Settings.resolve(url=settings.broker.url().rpartition("/")[0] + "/no-such-vhost")
     with pytest.raises(Refused):
-        accounts.create(management, nowhere, name)
+        management.create(nowhere, name)
     assert management.user(name) is None
 
 
 @pytest.mark.parametrize("account", ["a:b", "", " ", "a\nb"])
-def test_a_name_that_is_none_makes_no_account(
-    management: Management, settings: Settings, account: str
-) -> None:
+def test_a_name_that_is_none_makes_no_account(management: Accounts, settings: Settings, account: str) -> None:
     with pytest.raises(SettingsError):
-        accounts.create(management, settings, account)
+        management.create(settings, account)
 
 
 def test_a_room_that_could_pass_for_anothers_queue_is_not_shared(
-    management: Management, settings: Settings, name: str
+    management: Accounts, settings: Settings, name: str
 ) -> None:
     with pytest.raises(SettingsError, match="queues"):
-        accounts.create(management, in_room(settings, "kchat.chat.x"), name)
+        management.create(in_room(settings, "kchat.chat.x"), name)
     assert management.user(name) is None
 
 
 def test_a_guest_finds_out_whether_the_account_works_without_a_word_in_the_room(
-    rabbitmq: RabbitMQ, vhost: str, management: Management, settings: Settings, name: str
+    rabbitmq: RabbitMQ, vhost: str, management: Accounts, settings: Settings, name: str
 ) -> None:
     told: list[str] = []
     with Subscriber(settings, "host") as subscriber:
@@ -268,14 +266,14 @@ def test_a_guest_finds_out_whether_the_account_works_without_a_word_in_the_room(
         assert subscriber.receive(timeout=0.5) == []
     assert told == []
     with rabbitmq.new_account(vhost, read=".*", configure=".*") as mute, pytest.raises(NotAuthorised):
-        inviting.try_out(Settings.resolve(url=mute.url, environ={}), send_only=True, tell=told.append)
+        inviting.try_out(Settings.resolve(url=mute.url), send_only=True, tell=told.append)
     rabbitmq.management.delete_exchange(vhost, "chat")
     inviting.try_out(sender, send_only=True, tell=told.append)
     assert re.search("not open now", told[0])
 
 
 def test_a_guest_is_told_when_the_room_went_with_a_restart(
-    rabbitmq: RabbitMQ, vhost: str, management: Management, settings: Settings, name: str
+    rabbitmq: RabbitMQ, vhost: str, management: Accounts, settings: Settings, name: str
 ) -> None:
     guest = invite(management, settings, name)
     rabbitmq.management.delete_exchange(vhost, "chat")

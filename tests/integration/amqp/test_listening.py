@@ -145,7 +145,7 @@ def test_a_tutorial_client_and_kchat_talk_both_ways_whoever_comes_first(amqp_url
     assert told["username"] == "ada"
     assert properties.content_type == "application/json"
     assert properties.message_id == told["id"]
-    assert properties.user_id == settings.broker.username
+    assert properties.user_id == settings.broker.account
 
 
 def test_text_typed_into_the_dashboard_is_a_message_of_nobody(rabbitmq: RabbitMQ, vhost: str) -> None:

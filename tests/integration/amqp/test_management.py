@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from kchat import NotAuthorised, SettingsError, Unreachable
-from kchat.config.tls import TlsOptions, fingerprint
 from kchat.transports.amqp.management import Management
+from kchat.transports.tls import TlsOptions, fingerprint
 from tests.brokers.ports import free_port
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.brokers.tls_server import Authority

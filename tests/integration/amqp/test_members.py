@@ -8,18 +8,17 @@ from typing import Any
 import pytest
 
 from kchat import Refused, Sender, Settings, SettingsError, Subscriber
-from kchat.hosting import accounts
-from kchat.transports.amqp.management import Management
+from kchat.transports.amqp.accounts import Accounts
 from kchat.transports.amqp.room import RoomPolicy
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.brokers.wait import wait_until
-from tests.integration.amqp.guests import channel_of, got, invite, make_older, names, refused, spoil
+from tests.integration.amqp.guests import channel_of, got, invite, names, refused, spoil, widen
 
 # ---- walls
 
 
 def test_no_member_reaches_anothers_queue_or_the_hosts(
-    management: Management, settings: Settings, name: str
+    management: Accounts, settings: Settings, name: str
 ) -> None:
     # Names of which one is the beginning of another, or looks like one in a pattern.
     mallory = invite(management, settings, name)
@@ -60,7 +59,7 @@ def test_no_member_reaches_anothers_queue_or_the_hosts(
     "account", ["ada", "ada.b", "a+d*a?(b)[c]|d^e$f", "部屋", "ada lovelace", "a%2Eb", "x" * 150]
 )
 def test_a_member_of_any_name_listens_through_queues_of_its_own(
-    management: Management, settings: Settings, name: str, account: str
+    management: Accounts, settings: Settings, name: str, account: str
 ) -> None:
     account = f"{name}{account}"
     member = invite(management, settings, account)
@@ -83,7 +82,7 @@ def test_a_member_of_any_name_listens_through_queues_of_its_own(
 
 
 def test_a_members_durable_queue_survives_what_a_restart_takes_away(
-    rabbitmq: RabbitMQ, management: Management, settings: Settings, name: str
+    rabbitmq: RabbitMQ, management: Accounts, settings: Settings, name: str
 ) -> None:
     member = invite(management, settings, name)
     with Subscriber(member, durable="archive"):
@@ -100,12 +99,12 @@ def test_a_members_durable_queue_survives_what_a_restart_takes_away(
     with channel_of(member) as channel:
         channel.queue_delete(RoomPolicy(member.room).queue_name(name, "archive"))
     assert rabbitmq.management.exchange(settings.broker.vhost, "kchat.chat.durable") is not None
-    accounts.revoke(management, name)
+    management.revoke(name)
     assert names(rabbitmq, settings) == set(), "nothing is left once there are no members"
 
 
 def test_a_member_that_comes_back_finds_its_durable_queue_again(
-    rabbitmq: RabbitMQ, management: Management, settings: Settings, name: str
+    rabbitmq: RabbitMQ, management: Accounts, settings: Settings, name: str
 ) -> None:
     member = invite(management, settings, name)
     told: list[Any] = []
@@ -126,36 +125,15 @@ def test_the_name_of_the_exchange_that_members_read_is_not_a_queues(settings: Se
         Subscriber(settings, durable="durable")
 
 
-# ---- accounts of an older kchat
-
-
-def test_an_older_members_account_goes_on_working_and_finds_its_durable_queue(
-    management: Management, settings: Settings, name: str
-) -> None:
-    member = invite(management, settings, name)
-    make_older(management, settings, name)
-    with channel_of(settings) as channel:
-        channel.queue_declare("kchat.chat.archive", durable=True, arguments={"x-queue-type": "quorum"})
-        channel.queue_bind("kchat.chat.archive", "chat")
-    with Sender(member, name) as sender:
-        sender.send("kept")
-    with Subscriber(member, durable="archive") as subscriber:
-        assert subscriber.queue_name == "kchat.chat.archive"
-        (message,) = subscriber.receive(timeout=30)
-        assert message.text == "kept"
-    with Subscriber(member):
-        pass
-    found = accounts.find(management, name)
-    assert found is not None
-    assert (found.room, found.send_only, found.reaches_others) == ("chat", False, True)
+# ---- an exchange in the way
 
 
 def test_an_exchange_that_a_member_has_put_in_the_way_locks_nobody_out_and_is_replaced(
-    rabbitmq: RabbitMQ, management: Management, settings: Settings, name: str
+    rabbitmq: RabbitMQ, management: Accounts, settings: Settings, name: str
 ) -> None:
     vhost = settings.broker.vhost
-    older = invite(management, settings, name)
-    make_older(management, settings, name)
+    wide = invite(management, settings, name)
+    widen(management, settings, name)
     honest = invite(management, settings, f"{name}-honest")
     with Subscriber(settings, durable="archive"), Subscriber(honest, durable="archive"):
         pass
@@ -165,15 +143,15 @@ def test_an_exchange_that_a_member_has_put_in_the_way_locks_nobody_out_and_is_re
         ("fanout", {"durable": True, "auto_delete": True, "arguments": {"alternate-exchange": "chat"}}),
         ("fanout", {"durable": True, "auto_delete": True, "internal": True}),
     ):
-        spoil(older, kind, **more)
+        spoil(wide, kind, **more)
         for anybody in (settings, honest):
             with Subscriber(anybody, durable="archive") as subscriber, Sender(settings, "host") as sender:
                 sent = sender.send("hello").message
                 wait_until(partial(got, subscriber, sent.id), 10)
-        assert accounts.repair_room(management, settings, accounts.all_accounts(management))
-        assert not accounts.repair_room(management, settings, accounts.all_accounts(management))
-    spoil(older, "topic")
-    accounts.revoke(management, name)
+        assert management.repair_room(settings, management.all_accounts())
+        assert not management.repair_room(settings, management.all_accounts())
+    spoil(wide, "topic")
+    management.revoke(name)
     exchange = rabbitmq.management.exchange(vhost, "kchat.chat.durable")
     assert exchange is not None
     assert (exchange["type"], exchange["durable"], exchange["auto_delete"]) == ("fanout", True, True)
@@ -186,12 +164,12 @@ def test_an_exchange_that_a_member_has_put_in_the_way_locks_nobody_out_and_is_re
 
 
 def test_an_exchange_in_the_way_is_replaced_in_a_room_without_members_too(
-    rabbitmq: RabbitMQ, management: Management, settings: Settings
+    rabbitmq: RabbitMQ, management: Accounts, settings: Settings
 ) -> None:
     with Subscriber(settings, durable="archive"):
         pass
     spoil(settings)
-    assert accounts.repair_room(management, settings, [])
+    assert management.repair_room(settings, [])
     vhost = settings.broker.vhost
     bound = {each["destination"] for each in rabbitmq.management.bindings(vhost, "kchat.chat.durable")}
     assert bound == {"kchat.chat.archive"}
@@ -206,7 +184,7 @@ def test_an_exchange_in_the_way_is_replaced_in_a_room_without_members_too(
 
 
 def test_no_account_is_made_whose_name_can_be_taken_for_anothers(
-    management: Management, settings: Settings, name: str
+    management: Accounts, settings: Settings, name: str
 ) -> None:
     invite(management, settings, name)
     odd = [
@@ -227,7 +205,7 @@ def test_no_account_is_made_whose_name_can_be_taken_for_anothers(
     taken = []
     for each in odd:
         try:
-            accounts.create(management, settings, each)
+            management.create(settings, each)
         except SettingsError:
             assert management.user(each) is None
         else:
@@ -235,4 +213,4 @@ def test_no_account_is_made_whose_name_can_be_taken_for_anothers(
     assert taken == []
     invite(management, settings, f"O{name}")
     with pytest.raises(Refused, match="looks like"):
-        accounts.create(management, settings, f"0{name}")
+        management.create(settings, f"0{name}")

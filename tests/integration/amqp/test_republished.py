@@ -27,7 +27,7 @@ Way = Callable[[Channel, str], Callable[[], object]]
 @pytest.fixture
 def settings(amqp_url: str) -> Settings:
     """The host's, in a room that is open."""
-    host = Settings.resolve(url=amqp_url, environ={})
+    host = Settings.resolve(url=amqp_url)
     inviting.Host(host).declare_room()
     return host
 
@@ -41,7 +41,7 @@ def bob(rabbitmq: RabbitMQ, vhost: str) -> Iterator[Account]:
 
 @pytest.fixture
 def mallory(rabbitmq: RabbitMQ, vhost: str) -> Iterator[Channel]:
-    """A channel of a member who may do what an account of an older kchat's may."""
+    """A channel of a member who may use all queues of the room, as a host may allow by hand."""
     queues = r"^kchat\.chat\..*"
     both = rf"^chat$|{queues}"
     with (
@@ -52,7 +52,7 @@ def mallory(rabbitmq: RabbitMQ, vhost: str) -> Iterator[Channel]:
 
 
 def as_account(account: Account) -> Settings:
-    return Settings.resolve(url=account.url, environ={})
+    return Settings.resolve(url=account.url)
 
 
 def next_message(subscriber: Subscriber, seconds: float = 20) -> Message:
@@ -147,7 +147,7 @@ def test_a_full_queue_that_refuses_its_newest_message_does_not_verify_it(
         closing(pika.BlockingConnection(pika.URLParameters(settings.broker.url()))) as connection,
     ):
         # The host's account may write to it, as a member's may to one of the other's.
-        admin = settings.broker.username
+        admin = settings.broker.account
         body = f'{{"username":"{admin}","message":"I agree"}}'.encode()
         properties = pika.BasicProperties(user_id=admin)
         connection.channel().basic_publish("kchat.chat.mallory.in", "", body, properties)
@@ -183,7 +183,7 @@ def test_a_header_that_is_forged_or_of_another_type_is_no_way_around(
 
 
 def test_only_what_was_published_to_the_room_itself_is_verified(settings: Settings, mallory: Channel) -> None:
-    admin = settings.broker.username
+    admin = settings.broker.account
     with (
         Subscriber(settings, "host") as subscriber,
         closing(pika.BlockingConnection(pika.URLParameters(settings.broker.url()))) as connection,
@@ -272,7 +272,7 @@ def test_messages_from_a_federated_room_are_not_verified(
             "definition": {"federation-upstream-set": "all"},
         }
         rabbitmq.management.request("PUT", ("policies", downstream, "federated"), policy)
-        here = Settings.resolve(url=rabbitmq.url_for(downstream), environ={})
+        here = Settings.resolve(url=rabbitmq.url_for(downstream))
         with Subscriber(settings, "there"), Subscriber(here, "here") as subscriber:
             wait_until(lambda: len(rabbitmq.management.bindings(vhost, "chat")) > 1, 20, "the federation")
             with Sender(as_account(bob), bob.username) as sender:
@@ -282,5 +282,5 @@ def test_messages_from_a_federated_room_are_not_verified(
 
 
 def test_the_queue_of_a_test_is_one_that_an_older_account_may_have() -> None:
-    room = Settings.resolve(url="amqp://localhost", environ={})
+    room = Settings.resolve(url="amqp://localhost")
     assert RoomPolicy(room.room).queue_name("mallory", "replays") == "kchat.chat.mallory.replays"

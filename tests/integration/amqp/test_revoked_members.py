@@ -7,17 +7,15 @@ import time
 import pytest
 
 from kchat import NotFound, Refused, Sender, Settings, Subscriber
-from kchat.hosting import accounts
-from kchat.hosting.leftovers import ownerless
-from kchat.transports.amqp.management import Management
+from kchat.transports.amqp.accounts import Accounts
 from kchat.transports.amqp.room import RoomPolicy
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.brokers.wait import wait_until
-from tests.integration.amqp.guests import channel_of, invite, make_older, names
+from tests.integration.amqp.guests import channel_of, invite, names
 
 
 def test_a_revoked_member_does_not_speak_on(
-    rabbitmq: RabbitMQ, management: Management, settings: Settings, name: str
+    rabbitmq: RabbitMQ, management: Accounts, settings: Settings, name: str
 ) -> None:
     mallory = invite(management, settings, name)
     other = invite(management, settings, f"{name}.b")
@@ -36,13 +34,12 @@ def test_a_revoked_member_does_not_speak_on(
             channel.queue_bind(f"{own}.later", f"{own}.out")
             channel.basic_publish(f"{own}.out", "", b'{"username":"bob","message":"I am still here"}')
             with Subscriber(mallory):
-                ended = accounts.revoke(management, name)
+                ended = management.revoke(name)
         due = time.monotonic() + 2
         assert ended.connections >= 1
         assert {each.name for each in ended.removed} == {
             f"{own}.{each}" for each in ("later", "stream", "in", "out")
         }
-        assert ended.left == []
         assert kept.receive(timeout=due - time.monotonic()) == []
         wait_until(
             lambda: names(rabbitmq, settings) == {kept.queue_name, "kchat.chat.durable"},
@@ -53,7 +50,7 @@ def test_a_revoked_member_does_not_speak_on(
 
 
 def test_what_a_member_left_is_deleted_however_much_it_is(
-    rabbitmq: RabbitMQ, management: Management, settings: Settings, name: str
+    rabbitmq: RabbitMQ, management: Accounts, settings: Settings, name: str
 ) -> None:
     mallory = invite(management, settings, name)
     own = f"kchat.chat.{name}."
@@ -62,46 +59,26 @@ def test_what_a_member_left_is_deleted_however_much_it_is(
             channel.queue_declare(f"{own}{number}", durable=True, arguments={"note": "A" * 100_000})
         for number in range(510):  # more than a page has
             channel.exchange_declare(f"{own}x{number}", "fanout")
-    ended = accounts.revoke(management, name)
+    ended = management.revoke(name)
     assert len(ended.removed) == 45 + 510
     assert not {each for each in names(rabbitmq, settings) if each.startswith(own)}
 
 
-def test_what_may_be_an_older_members_is_named_and_not_deleted(
-    rabbitmq: RabbitMQ, management: Management, settings: Settings, name: str
-) -> None:
-    older = invite(management, settings, name)
-    make_older(management, settings, name)
-    with Subscriber(settings, durable="archive"), channel_of(older) as channel:
-        channel.queue_declare("kchat.chat.x", arguments={"x-dead-letter-exchange": "chat"})
-        channel.exchange_declare("kchat.chat.y", "fanout")
-        channel.queue_declare(f"kchat.chat.{name}.z")
-    ended = accounts.revoke(management, name)
-    assert [each.name for each in ended.removed] == [f"kchat.chat.{name}.z"]
-    assert {each.name: each.publishes for each in ended.left} == {
-        "kchat.chat.archive": False,
-        "kchat.chat.x": True,
-        "kchat.chat.y": False,
-    }
-    assert "dead letter" in " ".join(map(str, ended.left))
-    assert ownerless(management, settings.broker.vhost, "lunch") == []
-
-
 def test_a_revocation_that_was_interrupted_is_finished_by_the_next_one(
-    rabbitmq: RabbitMQ, management: Management, settings: Settings, name: str
+    rabbitmq: RabbitMQ, management: Accounts, settings: Settings, name: str
 ) -> None:
     member = invite(management, settings, name)
     with Subscriber(member, durable="archive"):
         pass
     management.delete_user(name)
-    ended = accounts.revoke(management, name, vhost=settings.broker.vhost)
+    ended = management.revoke(name, vhost=settings.broker.vhost)
     assert [each.name for each in ended.removed] == [RoomPolicy(settings.room).queue_name(name, "archive")]
     with pytest.raises(NotFound, match="no account"):
-        accounts.revoke(management, name, vhost=settings.broker.vhost)
+        management.revoke(name, vhost=settings.broker.vhost)
 
 
 def test_a_revoked_account_takes_along_what_it_has_in_all_rooms_and_virtual_hosts(
-    rabbitmq: RabbitMQ, management: Management, settings: Settings, name: str
+    rabbitmq: RabbitMQ, management: Accounts, settings: Settings, name: str
 ) -> None:
     member = invite(management, settings, name)
     with rabbitmq.new_vhost() as elsewhere:
@@ -109,44 +86,44 @@ def test_a_revoked_account_takes_along_what_it_has_in_all_rooms_and_virtual_host
         for vhost in (settings.broker.vhost, elsewhere):
             management.put_permissions(vhost, name, configure=own, write=f"^chat$|^lunch$|{own}", read=own)
         assert member.broker.password is not None
-        there = Settings.resolve(url=rabbitmq.url_for(elsewhere, name, member.broker.password), environ={})
+        there = Settings.resolve(url=rabbitmq.url_for(elsewhere, name, member.broker.password))
         for place in (member, there):
             with channel_of(place) as channel:
                 channel.queue_declare(f"kchat.lunch.{name}.x")
                 channel.queue_declare(f"kchat.chat.{name}.x")
-        ended = accounts.revoke(management, name)
+        ended = management.revoke(name)
         assert len(ended.removed) == 4
         assert rabbitmq.management.queues(elsewhere) == []
     assert names(rabbitmq, settings) == set()
 
 
 def test_a_host_that_goes_by_a_guests_name_keeps_listening(
-    management: Management, settings: Settings, name: str
+    management: Accounts, settings: Settings, name: str
 ) -> None:
     invite(management, settings, name)
     with Subscriber(settings, name) as host:
-        accounts.revoke(management, name, vhost=settings.broker.vhost)
+        management.revoke(name, vhost=settings.broker.vhost)
         with Sender(settings, "host") as sender:
             sender.send("hello")
         assert [message.text for message in host.receive(timeout=30)] == ["hello"]
 
 
 def test_an_account_that_is_more_than_a_guest_is_not_ended(
-    management: Management, settings: Settings, name: str
+    management: Accounts, settings: Settings, name: str
 ) -> None:
     member = invite(management, settings, name)
     assert member.broker.password is not None
     expired = "kchat-expires=2020-01-01T00:00:00Z"
     management.put_user(name, member.broker.password, ("kchat", expired, "administrator"))
     with pytest.raises(Refused, match="administrator"):
-        accounts.revoke(management, name)
-    left = accounts.remove_expired(management)
+        management.revoke(name)
+    left = management.remove_expired()
     assert [each.more_tags for each in left if each.name == name] == [("administrator",)]
     assert management.user(name) is not None
 
 
 def test_an_expired_members_queues_go_with_it(
-    rabbitmq: RabbitMQ, management: Management, settings: Settings, name: str
+    rabbitmq: RabbitMQ, management: Accounts, settings: Settings, name: str
 ) -> None:
     member = invite(management, settings, name, expires=int(time.time()) + 3600)
     with Subscriber(member, durable="archive"):
@@ -154,5 +131,5 @@ def test_an_expired_members_queues_go_with_it(
     assert member.broker.password is not None
     tags = ("kchat", "kchat-expires=2020-01-01T00:00:00Z")
     management.put_user(name, member.broker.password, tags)
-    accounts.remove_expired(management)
+    management.remove_expired()
     assert names(rabbitmq, settings) == set()

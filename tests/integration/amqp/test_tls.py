@@ -20,8 +20,8 @@ from kchat import (
     Unreachable,
     Untrusted,
 )
-from kchat.config.tls import TlsOptions
 from kchat.hosting.certificates import make_client, make_server
+from kchat.transports.tls import TlsOptions
 from tests.brokers.processes import Commands
 from tests.brokers.proxy import Proxy
 from tests.brokers.rabbitmq import RabbitMQ
@@ -45,14 +45,13 @@ def folder_of(node: RabbitMQ) -> Path:
 
 def settings(node: RabbitMQ, *, host: str = "127.0.0.1", url: str = "", **tls: Any) -> Settings:
     tls = {"ca": str(folder_of(node) / "ca.pem"), **tls}
-    return Settings.resolve(url=url or node.url_for(host=host), tls=TlsOptions(**tls), environ={})
+    return Settings.resolve(url=url or node.url_for(host=host), tls=TlsOptions(**tls))
 
 
 def to_server(server: TlsServer, host: str = "localhost", **tls: Any) -> Settings:
     return Settings.resolve(
         url=f"amqps://ada:{PASSWORD}@{host}:{server.port}/",
         tls=TlsOptions(**tls),
-        environ={},
         connect_timeout=3,
     )
 
@@ -99,7 +98,7 @@ def test_a_write_that_gets_stuck_is_given_up_over_tls(
     proxy = proxy_to(tls_rabbitmq.port)
     url = tls_rabbitmq.url_for(port=proxy.port)
     ca = TlsOptions(ca=str(folder_of(tls_rabbitmq) / "ca.pem"))
-    there = Settings.resolve(url=url, tls=ca, confirm_timeout=1, connect_timeout=1, environ={})
+    there = Settings.resolve(url=url, tls=ca, confirm_timeout=1, connect_timeout=1)
     with Sender(there, "ada", reconnect_for=1) as sender:
         sender.send("hello")
         proxy.black_hole()
@@ -121,7 +120,7 @@ def test_with_its_pin_a_server_needs_no_trusted_ca(tls_rabbitmq: RabbitMQ) -> No
 def pin_of(file: Path) -> str:
     import ssl
 
-    from kchat.config.tls import fingerprint
+    from kchat.transports.tls import fingerprint
 
     return fingerprint(ssl.PEM_cert_to_DER_cert(file.read_text()))
 
@@ -259,12 +258,10 @@ def test_a_port_with_tls_is_named_as_one(tls_rabbitmq: RabbitMQ) -> None:
 
 def test_options_for_tls_with_a_url_without_it_are_no_connection_without_protection() -> None:
     with pytest.raises(SettingsError, match="without TLS"):
-        Settings.resolve(url="amqp://ada@broker.example/", tls=TlsOptions(), environ={})
-    broker = Settings.resolve(host="broker.example", tls=TlsOptions(), environ={}).broker
+        Settings.resolve(url="amqp://ada@broker.example/", tls=TlsOptions())
+    broker = Settings.resolve(host="broker.example", tls=TlsOptions()).broker
     assert (broker.scheme, broker.port) == ("amqps", 5671)
-    assert (
-        Settings.resolve(url="local://", tls=TlsOptions(pin=OTHER_PIN), environ={}).broker.scheme == "local"
-    )
+    assert Settings.resolve(url="local://", tls=TlsOptions(pin=OTHER_PIN)).broker.scheme == "local"
 
 
 @pytest.mark.parametrize(
@@ -278,7 +275,7 @@ def test_options_for_tls_with_a_url_without_it_are_no_connection_without_protect
 )
 def test_another_kind_of_server_is_named(greeting: bytes, words: str) -> None:
     with TlsServer(None, greeting) as server:
-        there = Settings.resolve(host="127.0.0.1", port=server.port, connect_timeout=1, environ={})
+        there = Settings.resolve(host="127.0.0.1", port=server.port, connect_timeout=1)
         with pytest.raises((Unreachable, Closed), match=words):
             hello(there)
 

@@ -12,7 +12,7 @@ import pika.spec
 import pytest
 
 from kchat import BrokerError, Message, NotFound, Refused, Settings, Subscriber
-from kchat.client.connection import broker_errors, close, connect
+from kchat.client.connection import broker_errors, connect
 from kchat.transports.amqp.lenient_decoding import readable
 from tests.brokers.rabbitmq import RabbitMQ
 
@@ -22,7 +22,7 @@ Channel = Any
 @pytest.fixture
 def settings(amqp_url: str) -> Settings:
     """A room of the test's own."""
-    return Settings.resolve(url=amqp_url, environ={})
+    return Settings.resolve(url=amqp_url)
 
 
 @pytest.fixture
@@ -73,12 +73,12 @@ def test_the_account_that_the_broker_has_checked_is_told_beside_properties_that_
     settings: Settings, stranger: Channel
 ) -> None:
     properties = pika.BasicProperties(
-        headers={"a": b"\xff"}, correlation_id=b"\xff", user_id=settings.broker.username
+        headers={"a": b"\xff"}, correlation_id=b"\xff", user_id=settings.broker.account
     )
     with Subscriber(settings, "bob") as subscriber:
         stranger.basic_publish("chat", "", b'{"username":"ada","message":"hello"}', properties)
         (message,) = subscriber.receive(timeout=30)
-    assert message.account == settings.broker.username
+    assert message.account == settings.broker.account
 
 
 def test_a_routing_key_that_is_no_text_does_no_harm(
@@ -104,20 +104,20 @@ def test_a_routing_key_that_is_no_text_does_no_harm(
 def test_a_reply_that_rabbitmq_cut_within_a_character_is_read(
     rabbitmq: RabbitMQ, settings: Settings, name: str
 ) -> None:
-    there = Settings.resolve(url=settings.broker.url(), room=name, environ={})
+    there = Settings.resolve(url=settings.broker.url(), room=name)
     connection, broker = connect(there, purpose="test")
     try:
         with pytest.raises(BrokerError) as caught, broker_errors(broker, "look"):
             there.transport.room(there.room).exchange(connection.channel()).declare(passive=True)
     finally:
-        close(connection)
+        broker.transport.close(connection)
     if rabbitmq.version < (4,):  # newer ones do not cut it, and close the connection over it without a word
         assert isinstance(caught.value, NotFound)
         assert "no exchange" in str(caught.value)
 
 
 def test_a_connection_that_is_closed_with_a_cut_reply_says_why(rabbitmq: RabbitMQ) -> None:
-    nowhere = Settings.resolve(url=rabbitmq.url_for("é" * 120), environ={})
+    nowhere = Settings.resolve(url=rabbitmq.url_for("é" * 120))
     with pytest.raises(BrokerError) as caught:
         Subscriber(nowhere).open()
     if rabbitmq.version < (4,):

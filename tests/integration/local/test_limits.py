@@ -31,7 +31,7 @@ def test_a_backlog_is_as_large_as_the_history_and_never_tiny(connect: Connect) -
 
 
 def test_a_url_erases_nothing_in_an_existing_room(commands: Commands, local_url: str) -> None:
-    with Sender(Settings.resolve(url=local_url, environ={}), "ada") as sender:
+    with Sender(Settings.resolve(url=local_url), "ada") as sender:
         assert all(receipt.confirmed for receipt in sender.send_many(f"m{number}" for number in range(10)))
     shrinking = (
         f"{local_url}?history_max_bytes=0&history_max_age=0&backlog_max_bytes=0&backlog_max_messages=0"
@@ -188,7 +188,7 @@ def test_queues_of_direct_exchanges_are_not_cut(connect: Connect) -> None:
 
 
 def test_a_subscriber_is_told_by_the_name_of_its_durable_queue(local_url: str) -> None:
-    settings = Settings.resolve(url=f"{local_url}?backlog_max_messages=100", environ={})
+    settings = Settings.resolve(url=f"{local_url}?backlog_max_messages=100")
     Subscriber(settings, "bob", durable="archive").__enter__().close()
     with Sender(settings, "ada") as sender:
         assert all(receipt.confirmed for receipt in sender.send_many(str(n) for n in range(3000)))

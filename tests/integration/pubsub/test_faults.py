@@ -9,6 +9,7 @@ import kombu
 import pytest
 from amqp.exceptions import NotFound, RecoverableConnectionError
 
+from kchat import NotAuthorised, Sender, Settings
 from kchat.transports.pubsub.errors import NoCredentials, PublishTimedOut
 from tests.brokers.ports import free_port
 from tests.brokers.proxy import Proxy
@@ -75,6 +76,10 @@ def test_missing_credentials_come_with_the_command_to_run(
         pytest.raises(NoCredentials, match="run: gcloud auth application-default login"),
     ):
         connection.ensure_connection(max_retries=0, reraise_as_library_errors=False)
+    with pytest.raises(NotAuthorised) as caught:
+        Sender(Settings.resolve(url="pubsub://project"), "ada").send("hello")
+    assert caught.value.hint == "run: gcloud auth application-default login"
+    assert "run:" not in str(caught.value)
 
 
 def test_a_cut_connection_is_said_at_once_and_a_new_one_goes_on(

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from kchat import Sender, Settings, Subscriber, Unreachable, Untrusted
-from kchat.config.tls import TlsOptions
 from kchat.hosting.certificates import Made, make_server
+from kchat.transports.tls import TlsOptions
 from tests.brokers.daemon import Daemon
 from tests.brokers.ports import free_port
 from tests.brokers.require import missing
@@ -47,7 +47,7 @@ class TlsRedis:
         return True
 
     def settings(self, host: str = "localhost", **tls: Any) -> Settings:
-        return Settings.resolve(url=f"rediss://{host}:{self.port}/0", tls=TlsOptions(**tls), environ={})
+        return Settings.resolve(url=f"rediss://{host}:{self.port}/0", tls=TlsOptions(**tls))
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,7 @@ def test_a_server_that_is_not_the_pinned_one_is_told_nothing(tmp_path: Path) -> 
         url = f"rediss://ada:{PASSWORD}@localhost:{impostor.port}/0"
         pin = TlsOptions(pin="sha256:" + "ab" * 32)
         with pytest.raises(Untrusted):
-            Sender(Settings.resolve(url=url, tls=pin, environ={}), "ada").send("hello")
+            Sender(Settings.resolve(url=url, tls=pin), "ada").send("hello")
         impostor.wait_until_ended()
         assert impostor.received == b""
 
@@ -97,13 +97,13 @@ def test_a_server_that_is_not_the_pinned_one_is_told_nothing(tmp_path: Path) -> 
 def test_a_server_without_tls_is_named_as_one(redis_url: str) -> None:
     url = redis_url.replace("redis://", "rediss://")
     with pytest.raises(Unreachable, match="TLS handshake") as caught:
-        Sender(Settings.resolve(url=url, connect_timeout=1, environ={}), "ada").send("hello")
+        Sender(Settings.resolve(url=url, connect_timeout=1), "ada").send("hello")
     assert "is TLS on" in caught.value.hint
 
 
 @pytest.mark.parametrize("option", ["ssl_ca_certs={ca}", "ssl_cert_reqs=none"])
 def test_redis_pys_own_options_may_stand_in_the_url(server: TlsRedis, room: str, option: str) -> None:
     url = f"rediss://localhost:{server.port}/0?{option.format(ca=server.made.ca)}"
-    there = Settings.resolve(url=url, room=room, environ={})
+    there = Settings.resolve(url=url, room=room)
     with Subscriber(there, "bob"), Sender(there, "ada") as sender:
         assert sender.send("hello").routed is True

@@ -1,31 +1,33 @@
-"""A plug-in: the transport ``box``, an embedded room without a history; and the mode ``log``, for log files."""
+"""A plug-in: the transport ``box``, rooms within one process; and the mode ``log``, for log files."""
 
 from __future__ import annotations
 
 from types import MappingProxyType
 
-from kchat.transports import Capabilities
-from kchat.transports.local import Local
+from kchat.transports import Capabilities, Transport
 
 
-class Box(Local):
-    """See :class:`kchat.transports.base.Transport`. What is not here is as in the embedded room."""
+class Box(Transport):
+    """What kchat's documentation, ``docs/transports.md``, asks of a transport, and nothing else."""
 
     name = "box"
-    broker = "none: a file on this machine, without a history"
-    url_form = "box:///path/to/room.db"
+    broker = "none: inside one process, for an example"
+    url_form = "box://"
     schemes = MappingProxyType({"box": "kchat_box.transport:Transport"})
     capabilities = Capabilities(
         confirmed=True,
         ordered=True,
         history=False,
-        durable=True,
-        survives_restart=True,
+        durable=False,
+        survives_restart=False,
         send_only=False,
     )
-    note = "A room keeps no history, and there are no accounts."
+    note = "A room is inside one process, and ends with it."
     max_body = 2 * 1024 * 1024
-    url_options = MappingProxyType({"box": ("busy_timeout",)})
+    declares_in_process = True
+    acknowledges = False
+    supports_mandatory = False
+    in_one_process = True
 
 
 TRANSPORT = Box()

@@ -1,20 +1,62 @@
-"""The Kombu transport: the embedded room's, with smaller messages."""
+"""The Kombu transport: Kombu's virtual one, with a queue of Python's own for each queue."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from queue import SimpleQueue
+from typing import Any, ClassVar
 
-from kchat.transports.local import transport as local
-from kchat.transports.local.options import Options
-
-from . import TRANSPORT
+from kombu.transport import virtual
 
 
-class Transport(local.Transport):
-    """See :mod:`kchat.transports.local.transport`."""
+class Channel(virtual.Channel):
+    """Keeps queues for as long as the process lives."""
 
-    driver_type = "box"
+    supports_fanout = True
+    do_restore = False
+    queues: ClassVar[dict[str, SimpleQueue[Any]]] = {}
 
-    def options(self) -> Options:
-        """Where the room is, and its limits."""
-        return replace(super().options(), max_message_bytes=TRANSPORT.max_body)
+    def _has_queue(self, queue: str, **_: object) -> bool:
+        return queue in self.queues
+
+    def _new_queue(self, queue: str, **_: object) -> None:
+        self.queues.setdefault(queue, SimpleQueue())
+
+    def _queue_bind(self, *_: object) -> None:
+        """Nothing: Kombu keeps the table of an exchange's queues."""
+
+    def _put(self, queue: str, message: object, **_: object) -> None:
+        self.queues.setdefault(queue, SimpleQueue()).put(message)
+
+    def _put_fanout(self, exchange: str, message: object, routing_key: str, **_: object) -> None:
+        for queue in self._lookup(exchange, routing_key):
+            self._put(queue, message)
+
+    def _get(self, queue: str, timeout: float | None = None) -> object:
+        return self.queues[queue].get_nowait()
+
+    def _size(self, queue: str) -> int:
+        return self.queues[queue].qsize() if queue in self.queues else 0
+
+    def _delete(self, queue: str, *_: object, **__: object) -> None:
+        self.queues.pop(queue, None)
+
+    def _purge(self, queue: str) -> int:
+        size = self._size(queue)
+        self.queues[queue] = SimpleQueue()
+        return size
+
+
+class Transport(virtual.Transport):
+    """All connections of a process see the same exchanges."""
+
+    Channel = Channel
+    global_state = virtual.BrokerState()
+    driver_type = driver_name = "box"
+
+    def __init__(self, client: object, **options: object) -> None:
+        super().__init__(client, **options)
+        self.state = self.global_state
+
+    def driver_version(self) -> str:
+        """Kombu asks for it."""
+        return "1.0"

@@ -57,9 +57,9 @@ def refuse(wrong: dict[str, str]) -> None:
 
 @every_display
 def test_every_mode_has_one_line_of_help(mode: str) -> None:
-    assert MODES[mode].name == mode
-    assert MODES[mode].help
-    assert "\n" not in MODES[mode].help
+    assert MODES.entry(mode).name == mode
+    assert MODES.entry(mode).help
+    assert "\n" not in MODES.entry(mode).help
 
 
 @every_display

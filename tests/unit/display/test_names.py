@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from itertools import product
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ def said(username: str | None, account: str | None) -> Message:
     return Message.from_body(body, account=account)
 
 
-def line(mode: str, message: Message, **options: object) -> str:
+def line(mode: str, message: Message, **options: Any) -> str:
     stream = io.StringIO()
     display = create(mode, stream, **options)
     display.show(message)

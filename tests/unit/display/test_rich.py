@@ -69,8 +69,8 @@ def test_the_newest_message_is_on_top(terminal: NewTerminal) -> None:
     rows = table(terminal(80, 24), say("one"), say("two", "bob"))
     assert rows[0] == "chat on local://"
     assert re.fullmatch(r"Username +Date / time +Message", rows[1])
-    assert re.fullmatch(r"bob +2026-05-01 12:04:05 +two", rows[3])
-    assert re.fullmatch(r"ada +2026-05-01 12:04:05 +one", rows[4])
+    assert re.fullmatch(r"bob \? +2026-05-01 12:04:05 +two", rows[3])
+    assert re.fullmatch(r"ada \? +2026-05-01 12:04:05 +one", rows[4])
     assert rows[5:23] == [""] * 18
     assert rows[23].startswith("2 messages")
 
@@ -310,7 +310,7 @@ def test_into_a_pipe_it_writes_rows_as_they_come() -> None:
     display.close()
     assert stream.getvalue().split("\n") == [
         "Username          Date / time          Message",
-        "ada               2026-05-01 12:04:05  one",
+        "ada ?               2026-05-01 12:04:05  one",
         " " * 37 + "| two",
         r"?                 2026-05-01 12:04:05  \x1b[31m",
         "",
@@ -324,5 +324,5 @@ def test_a_dumb_terminal_gets_rows_too(terminal: NewTerminal, monkeypatch: pytes
     display.open("chat")
     display.show(say("hello"))
     display.flush()
-    assert tty.rows()[1] == "ada               2026-05-01 12:04:05  hello"
+    assert tty.rows()[1] == "ada ?               2026-05-01 12:04:05  hello"
     assert b"\x1b[" not in tty.raw()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from kchat.config import profiles
 from kchat.config.settings import Broker, Settings
@@ -23,7 +25,7 @@ def written(file: Path, text: str) -> None:
 
 
 def in_use(file: Path, lines: str) -> None:
-    """A profile x, in use, as an older kchat or somebody by hand may have written it."""
+    """A profile x, in use, as somebody may have written it by hand."""
     written(file, f'use = "x"\n[profile.x]\n{lines}\n')
     file.chmod(0o600)
 
@@ -34,4 +36,6 @@ def join(room: str = "chat", url: str = URL, name: str | None = None, **more: An
 
 
 def resolve(environ: dict[str, str] | None = None, **options: Any) -> Settings:
-    return Settings.resolve(environ=environ or {}, **options)
+    variables = dict.fromkeys(("KCHAT_URL", "KCHAT_PROFILE"), "") | (environ or {})
+    with mock.patch.dict(os.environ, variables):
+        return Settings.resolve(**options, use_profile=True)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from kchat.config.settings import Settings
-from kchat.config.tls import TlsOptions
 from kchat.errors import NotAuthorised, SettingsError
 from kchat.hosting import profile_changes
+from kchat.transports.tls import TlsOptions
 from tests.unit.profiles.making import ENVIRONMENT, SECRET, in_use, join, resolve, written
 
 
@@ -27,7 +27,7 @@ from tests.unit.profiles.making import ENVIRONMENT, SECRET, in_use, join, resolv
 def test_a_profile_can_name_any_transport(file: Path, url: str) -> None:
     written(file, f'use = "x"\n[profile.x]\nurl = "{url}"\n')
     file.chmod(0o600)
-    assert resolve().brokers == Settings.resolve(url=url, environ={}).brokers
+    assert resolve().brokers == Settings.resolve(url=url).brokers
 
 
 def test_the_order_in_which_a_broker_is_chosen(file: Path) -> None:
@@ -60,8 +60,8 @@ def test_a_room_that_is_named_is_not_the_profiles() -> None:
 def test_the_account_of_the_environment_stays_out_of_a_profile() -> None:
     join()
     environ = {"RABBITMQ_DEFAULT_USER": "rmq", "RABBITMQ_DEFAULT_PASS": "admin"}
-    broker = resolve(environ, username="rmq", password="admin").broker
-    assert (broker.username, broker.password) == ("ada", SECRET)
+    broker = resolve(environ, account="rmq", password="admin").broker
+    assert (broker.account, broker.password) == ("ada", SECRET)
 
 
 def test_an_account_whose_time_is_over_is_not_tried() -> None:
@@ -90,19 +90,19 @@ def test_a_profile_without_an_account_of_its_own_logs_in_with_nobody_elses(
     in_use(file, lines)
     for named in ({}, {"profile": "x"}):
         with pytest.raises(SettingsError, match=word):
-            resolve(ENVIRONMENT, username="rmq", password="admin", **named)
+            resolve(ENVIRONMENT, account="rmq", password="admin", **named)
 
 
 def test_a_redis_profile_without_an_account_takes_none_from_elsewhere(file: Path) -> None:
     in_use(file, 'url = "redis://h:6379/0"')
-    broker = resolve(ENVIRONMENT, username="rmq", password="admin").broker
-    assert (broker.username, broker.password) == (None, None)
+    broker = resolve(ENVIRONMENT, account="rmq", password="admin").broker
+    assert (broker.account, broker.password) == (None, None)
 
 
 def test_a_password_that_is_typed_goes_to_the_profiles_account(file: Path) -> None:
     in_use(file, 'url = "amqp://ada@h:5672/"')
     broker = resolve(ENVIRONMENT, profile_password=SECRET).broker
-    assert (broker.username, broker.password) == ("ada", SECRET)
+    assert (broker.account, broker.password) == ("ada", SECRET)
 
 
 def test_a_profile_takes_no_trust_and_no_certificate_from_the_environment(file: Path) -> None:

@@ -1,4 +1,4 @@
-"""What each process does: send its share of the messages, or receive all of them. They count in memory that all share."""
+"""A worker process: it sends its share of the messages, or receives all of them."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import os
 import signal
 import sys
 import time
-import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
+from mmap import mmap
 from multiprocessing.connection import Connection
 from threading import Event, Thread, main_thread
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from kchat import events
 from kchat.bench.pace import Lead, wait_until
 from kchat.bench.plan import Plan, read_text, text_of
 from kchat.bench.report import Received, Sent, class_of
@@ -30,25 +30,32 @@ _ORPHAN_SECONDS = 8.0
 """How long a process may take to clean up when the one that ran it is gone, in seconds."""
 
 
-class Parent:
-    """The process that runs this one, at the other end of a pipe.
+class Task:
+    """What a process is to do, and its pipe to the one that runs it.
 
     A thread reads the pipe. When the pipe ends, the parent is gone, and the thread ends this process: in order, and after
     :data:`_ORPHAN_SECONDS` in any case.
 
     Attributes:
+        number: which one of its kind it is, from 0 on.
+        sent: confirmed messages, by sender; shared by all processes.
+        received: received messages, by subscriber; shared by all processes.
         let_go_on: set when a sender may begin; when all is sent and a subscriber waits for late messages only.
-        is_gone: whether there is nobody else left to clean up.
+        is_orphan: whether the parent is gone, so that there is nobody else left to clean up.
     """
 
-    def __init__(self, link: Connection[Any, Any]) -> None:
-        self.let_go_on = Event()
-        self.is_gone = False
+    def __init__(
+        self, link: Connection[Any, Any], counts: int, number: int, settings: Settings, plan: Plan
+    ) -> None:
+        self.number, self.settings, self.plan = number, settings, plan
+        shared = memoryview(mmap(counts, 0)).cast("q")
+        self.sent, self.received = shared[: plan.senders], shared[plan.senders :]
+        self.let_go_on, self.is_orphan = Event(), False
         self._link = link
         Thread(target=self._listen, daemon=True).start()
 
     def tell(self, kind: str, value: object) -> None:
-        """Tell it that this process is ``ready``, a ``notice`` for the user, the ``result``, or an ``error``."""
+        """Tell the parent that this process is ``ready``, an ``event``, the ``result``, or an ``error``."""
         with suppress(OSError):  # it is gone
             self._link.send((kind, value))
 
@@ -57,62 +64,36 @@ class Parent:
             while True:
                 self._link.recv()
                 self.let_go_on.set()
-        self.is_gone = True
+        self.is_orphan = True
         signal.pthread_kill(main_thread().ident or 0, signal.SIGTERM)  # the main thread closes what is open
         time.sleep(_ORPHAN_SECONDS)
         os._exit(1)
 
 
-class Task(NamedTuple):
-    """What a process is to do.
+def main(link: int, counts: int) -> None:
+    """Run the task that comes through the pipe.
 
-    Attributes:
-        parent: who is told how it goes.
-        number: which one of its kind it is, from 0 on.
-        settings: the room.
-        plan: what to measure.
-        sent: confirmed messages, by sender; shared by all processes.
-        received: received messages, by subscriber; shared by all processes.
+    Arguments:
+        link: file descriptor of the pipe to the parent.
+        counts: file descriptor of the memory for the counts.
     """
-
-    parent: Parent
-    number: int
-    settings: Settings
-    plan: Plan
-    sent: Any
-    received: Any
-
-
-Job = Callable[[Task], Sent | Received]
-""":func:`send` or :func:`receive`."""
-
-
-def run(job: Job, link: Connection[Any, Any], *rest: Any) -> None:
-    """Run a job as a process of its own."""
-    # A terminal sends Ctrl+C and its hang-up to all processes; the parent then ends this one by SIGTERM.
-    for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _end)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    if not sys.warnoptions:  # as in kchat/__main__.py, which a spawned process does not go through
-        warnings.simplefilter("ignore", FutureWarning)
-    task = Task(Parent(link), *rest)
+    pipe: Connection[Any, Any] = Connection(link)
+    kind, *rest = pipe.recv()
+    task = Task(pipe, counts, *rest)
     try:
-        told: tuple[str, object] = "result", job(task)
+        told: tuple[str, object] = "result", (send if kind == "sender" else receive)(task)
     except KchatError as error:
         told = "error", error
-    except Exception:
-        # SIGTERM ends the main thread wherever it is, be it in a handshake or an import: what these raise then is no news.
-        if signal.getsignal(signal.SIGTERM) is not signal.SIG_IGN:
-            raise
-        sys.exit(1)
+    except Exception as error:  # noqa: BLE001 - the parent shows it, or has ended this process in the middle of something
+        told = "error", KchatError(f"a {kind}'s process failed: {type(error).__name__}: {error}")
     finally:
         # All is closed: from here on SIGTERM could only disturb the clean-up, or Python at its own end.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        if task.parent.is_gone:
+        if task.is_orphan:
             with suppress(Exception):
                 delete_room(task.settings)  # each does, so that the last one leaves nothing behind
-    task.parent.tell(*told)
+    task.tell(*told)
 
 
 def _end(*_: object) -> None:
@@ -120,35 +101,19 @@ def _end(*_: object) -> None:
     sys.exit(1)
 
 
-class Connections:
-    """Counts lost connections, and tells of each at once: the process tells nothing else until it is connected again."""
-
-    def __init__(self, parent: Parent) -> None:
-        self.lost = 0
-        self._parent = parent
-
-    def note(self, event: events.Event) -> None:
-        """An ``on_event``."""
-        self.lost += isinstance(event, events.Disconnected)
-        if not isinstance(event, events.Reconnecting):  # one for each attempt
-            self._parent.tell("notice", str(event))
-
-
 def send(task: Task) -> Sent:
     """Send this sender's share of the messages, when the parent says so."""
     number = task.number
-    refused, why = 0, ""
-    connections = Connections(task.parent)
-    with Sender(task.settings, f"sender {number}", on_event=connections.note) as sender:
-        task.parent.tell("ready", True)
-        task.parent.let_go_on.wait()
+    why = ""
+    with Sender(task.settings, f"sender {number}", on_event=partial(task.tell, "event")) as sender:
+        task.tell("ready", True)
+        task.let_go_on.wait()
         first_at = time.monotonic_ns()
         for receipt in sender.send_many(_texts(task)):
             task.sent[number] += receipt.confirmed
             if receipt.error is not None:
-                refused += 1
                 why = why or str(receipt.error)
-        return Sent(task.sent[number], refused, why, first_at, time.monotonic_ns(), connections.lost)
+        return Sent(task.sent[number], why, first_at, time.monotonic_ns())
 
 
 def _texts(task: Task) -> Iterator[str | None]:
@@ -179,10 +144,9 @@ def receive(task: Task) -> Received:
     ages: Counter[int] = Counter()
     messages = out_of_order = repeated = 0
     last_at = 0
-    connections = Connections(task.parent)
     name = f"subscriber {task.number}"
-    with Subscriber(task.settings, name, on_event=connections.note) as subscriber:
-        task.parent.tell("ready", True)
+    with Subscriber(task.settings, name, on_event=partial(task.tell, "event")) as subscriber:
+        task.tell("ready", True)
         quiet_since = time.monotonic()
         while messages < plan.messages:
             batch = subscriber.receive(timeout=0.1)
@@ -203,8 +167,8 @@ def receive(task: Task) -> Received:
                 last_at = now
             subscriber.acknowledge()
             task.received[task.number] = messages
-            if batch or not task.parent.let_go_on.is_set():
+            if batch or not task.let_go_on.is_set():
                 quiet_since = time.monotonic()
             elif time.monotonic() - quiet_since > plan.patience:
                 break
-    return Received(messages, out_of_order, repeated, last_at, dict(ages), connections.lost)
+    return Received(messages, out_of_order, repeated, last_at, dict(ages))

@@ -2,7 +2,7 @@
 
 Deleting an account does not delete its queues and exchanges, and a queue can publish long after: its dead letters, which
 may be due in a day, go where its arguments say. RabbitMQ does not record who made a queue; its name shows that, because an
-account can only make queues under its own name: ``kchat.<room>.<account>.<more>`` (:mod:`kchat.hosting.accounts`).
+account can only make queues under its own name: ``kchat.<room>.<account>.<more>`` (:mod:`kchat.transports.amqp.accounts`).
 
 All of it is done through the management API, as an administrator.
 """
@@ -10,11 +10,11 @@ All of it is done through the management API, as an administrator.
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from kchat import errors
 from kchat.transports.amqp.room import RoomPolicy, is_owned
+from kchat.transports.guests import Leftover
 
 if TYPE_CHECKING:
     from kchat.transports.amqp.management import Management
@@ -28,27 +28,6 @@ _OURS = r"^kchat\."
 
 _PASSES = 3
 """How often to look for what an account left: deletions meanwhile move entries to pages that were read already."""
-
-_DEAD_LETTERS_TO = "x-dead-letter-exchange"
-"""The argument that makes a queue publish messages by itself. kchat's own queues never have it."""
-
-
-@dataclass(frozen=True)
-class Leftover:
-    """A queue or an exchange.
-
-    Attributes:
-        kind: ``queue`` or ``exchange``.
-        name: of it.
-        publishes: whether it publishes messages by itself.
-    """
-
-    kind: str
-    name: str
-    publishes: bool = False
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.name!r}" + (", which has a dead letter exchange" if self.publishes else "")
 
 
 def remove_owned(management: Management, vhost: str, account: str) -> list[Leftover]:
@@ -74,25 +53,6 @@ def remove_owned(management: Management, vhost: str, account: str) -> list[Lefto
     return list(removed)
 
 
-def ownerless(management: Management, vhost: str, room: str) -> list[Leftover]:
-    """Queues and exchanges of a room without an account's name, which an account with an older kchat's rights may make.
-
-    Their owners are unknown: the host's durable queues are among them.
-
-    Arguments:
-        management: an administrator's access.
-        vhost: the virtual host.
-        room: by name.
-    """
-    start = RoomPolicy(room).queue_prefix()
-    shared = Leftover("exchange", RoomPolicy(room).durable_exchange.name)
-    return [
-        replace(each, publishes=each.kind == "queue" and _publishes(management, vhost, each.name))
-        for each in _all(management, vhost)
-        if each.name.startswith(start) and "." not in each.name[len(start) :] and each != shared
-    ]
-
-
 def _all(management: Management, vhost: str) -> list[Leftover]:
     """Queues and exchanges that begin as kchat's do. Exclusive queues are left out: they end with their connections.
 
@@ -104,15 +64,6 @@ def _all(management: Management, vhost: str) -> list[Leftover]:
         for each in management.pages(f"{kind}s", vhost, pattern=_OURS, columns="name,exclusive")
         if not each.get("exclusive")
     ]
-
-
-def _publishes(management: Management, vhost: str, queue: str) -> bool:
-    wanted = {"columns": "arguments", "disable_stats": "true"}
-    try:
-        found = management.request("GET", "queues", vhost, queue, query=wanted)
-    except errors.NotFound:
-        return False
-    return isinstance(found, dict) and _DEAD_LETTERS_TO in (found.get("arguments") or {})
 
 
 def repair_shared_exchange(management: Management, vhost: str, room: str) -> bool:

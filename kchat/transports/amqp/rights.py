@@ -11,10 +11,9 @@ read       ``^$``             as write, and ``^kchat\.chat\.durable$``
 ``kchat.chat.ada.`` is what the names of the queues of ada's subscribers begin with
 (:meth:`kchat.transports.amqp.room.RoomPolicy.queue_prefix`), and those of no other account: a dot within a name is
 escaped. So members cannot touch each other's queues, and what an account leaves can be told
-(:mod:`kchat.hosting.leftovers`). ``kchat.chat.durable`` is the exchange that durable queues are bound to
+(:mod:`kchat.transports.amqp.leftovers`). ``kchat.chat.durable`` is the exchange that durable queues are bound to
 (:mod:`kchat.transports.amqp.room`); a member who could
-make it could make another of that name. At first members had ``^kchat\.chat\..*`` instead; such accounts still work, and
-:attr:`kchat.hosting.accounts.Account.reaches_others` marks them.
+make it could make another of that name.
 
 See https://www.rabbitmq.com/docs/access-control.
 """
@@ -37,12 +36,6 @@ class Rights:
     write: str
     read: str
 
-    def are(self, granted: dict[str, str]) -> bool:
-        """Whether they are what an account has, by the management API."""
-        return (self.configure, self.write, self.read) == tuple(
-            granted[kind] for kind in ("configure", "write", "read")
-        )
-
 
 def of_guest(room: str, account: str, *, send_only: bool) -> Rights:
     """What an account needs in a room, and no more.
@@ -60,16 +53,9 @@ def of_guest(room: str, account: str, *, send_only: bool) -> Rights:
     return Rights(own, f"{to_room}|{own}", f"{to_room}|{shared}|{own}")
 
 
-def of_older_member(room: str) -> Rights:
-    """What an older kchat gave a member, without the account's name in it."""
-    queues = of_queues(room)
-    both = f"^{_escape(room)}$|{queues}"
-    return Rights(queues, both, both)
-
-
-def of_queues(room: str, account: str | None = None) -> str:
-    """The queues of a room, or those of one account in it."""
-    return f"^{_escape(RoomPolicy(room).queue_name(*([account] if account is not None else [])))}\\..*"
+def of_queues(room: str, account: str) -> str:
+    """The queues of one account in a room."""
+    return f"^{_escape(RoomPolicy(room).queue_name(account))}\\..*"
 
 
 def room_of(write: str) -> tuple[str, bool] | None:
