@@ -37,7 +37,7 @@ class RoomSettings(Protocol):
 
     @property
     def tls(self) -> TlsOptions:
-        """The TLS options, where the connection is encrypted; :func:`kchat.transports.tls.wrap` does it."""
+        """The TLS options, where the connection is encrypted; :func:`kchat.transports.tls.wrap` uses them."""
 
 
 # ---- what a transport gives

@@ -35,7 +35,7 @@ def guest(settings: Settings, name: str, password: str) -> Settings:
         host=broker.host,
         port=broker.port,
         vhost=broker.vhost,
-        username=name,
+        account=name,
         password=password,
         room=settings.room,
     )

@@ -244,3 +244,18 @@ def test_a_messages_routing_key_is_its_room_so_that_mqtt_clients_get_a_topic(
 def _got(channel: Any, queue: str) -> Any:
     found = channel.basic_get(queue)
     return found if found[0] else None
+
+
+def test_the_broker_hands_over_no_more_than_the_prefetch_unacknowledged(
+    rabbitmq: RabbitMQ, vhost: str
+) -> None:
+    settings = Settings.resolve(url=rabbitmq.url_for(vhost))
+    with Subscriber(settings, "bob", prefetch=7) as subscriber, Sender(settings, "ada") as sender:
+        list(sender.send_many(map(str, range(100))))
+        came: list[str] = []
+        while len(came) < 7:
+            came += [message.text for message in subscriber.receive(timeout=30)]
+        assert subscriber.receive(timeout=1) == []
+        assert came == [str(number) for number in range(7)]
+        subscriber.acknowledge()
+        assert subscriber.receive(timeout=30)[0].text == "7"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from kchat import (
     Message,
     NotAuthorised,
+    NotConfirmed,
     NotFound,
     Receipt,
     Returned,
@@ -22,6 +23,7 @@ from kchat import (
 )
 from kchat.events import Event
 from tests.brokers.ports import free_port
+from tests.brokers.proxy import Proxy
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.brokers.wait import wait_until
 
@@ -269,7 +271,7 @@ def test_a_closed_port_is_reported_as_one_on_which_nothing_listens() -> None:
 
 def test_a_wrong_password_is_told_apart_from_a_wrong_virtual_host(rabbitmq: RabbitMQ, vhost: str) -> None:
     wrong_password = Settings.resolve(
-        host=rabbitmq.host, port=rabbitmq.port, vhost=vhost, username=rabbitmq.username, password="not this"
+        host=rabbitmq.host, port=rabbitmq.port, vhost=vhost, account=rabbitmq.username, password="not this"
     )
     with pytest.raises(NotAuthorised):
         Sender(wrong_password, "ada").send("hello")
@@ -292,3 +294,26 @@ def test_the_connection_is_recognisable_in_the_dashboard(rabbitmq: RabbitMQ, vho
         )
     assert "kchat send chat" in told
     assert sender.settings.broker.password not in told
+
+
+@pytest.mark.parametrize(("size", "most"), [(1, 10), (1 << 20, 4)], ids=["messages", "bytes"])
+def test_no_more_than_a_window_is_on_its_way_unconfirmed(
+    rabbitmq: RabbitMQ, vhost: str, proxy_to: Callable[[int], Proxy], size: int, most: int
+) -> None:
+    link = proxy_to(rabbitmq.port)
+    url = rabbitmq.url_for(vhost, host=link.host, port=link.port)
+    settings = Settings.resolve(url=url, confirm_timeout=2, connect_timeout=2)
+    taken: list[int] = []
+
+    def stream() -> Iterator[str]:
+        for number in range(100):
+            taken.append(number)
+            yield "x" * size
+
+    with Sender(settings, "ada", window=10, reconnect_for=1) as sender:
+        sender.send("hello")
+        link.black_hole("to_client")
+        with pytest.raises((NotConfirmed, Unreachable)):
+            list(sender.send_many(stream()))
+    # Ten messages, or 4 MiB of them; perhaps the next one, which waits.
+    assert most <= len(taken) <= most + 1

@@ -1,0 +1,108 @@
+"""What becomes of a message between its publication and its receipt, by what the broker says of it."""
+
+from __future__ import annotations
+
+from collections import deque
+from types import SimpleNamespace
+
+import pytest
+
+from kchat.client.in_flight import InFlight, Receipt
+from kchat.errors import Rejected, Returned
+from kchat.message import Message
+
+
+class Flight:
+    """Messages ``0``, ``1``, ... with the delivery tags 1, 2, ..."""
+
+    def __init__(self, count: int, *, supports_mandatory: bool = True, mandatory: bool = False) -> None:
+        self.in_flight = InFlight("here", supports_mandatory=supports_mandatory, mandatory=mandatory)
+        self.receipts: deque[Receipt] = deque()
+        self.messages = [Message.compose("ada", str(number)) for number in range(count)]
+        self.tags = [self.in_flight.add(message, self.receipts) for message in self.messages]
+
+    @property
+    def settled(self) -> list[tuple[str, bool | None, type | None]]:
+        return [
+            (each.message.text, each.routed, None if each.error is None else type(each.error))
+            for each in self.receipts
+        ]
+
+    def returned(self, number: int) -> None:
+        message = SimpleNamespace(properties={"message_id": self.messages[number].id})
+        self.in_flight.on_return(Exception(), "chat", "", message)
+
+    def published_again(self) -> list[tuple[int, int, str]]:
+        again = iter(self.in_flight.next_again, None)
+        return [(tag, place, message.text) for tag, place, message in again]
+
+
+def test_tags_and_places_count_from_one() -> None:
+    assert Flight(3).tags == [(1, 1), (2, 2), (3, 3)]
+
+
+def test_a_confirmation_of_several_settles_all_up_to_its_tag_and_that_too() -> None:
+    flight = Flight(5)
+    flight.in_flight.on_ack(3, multiple=True)
+    assert flight.settled == [("0", True, None), ("1", True, None), ("2", True, None)]
+    assert (len(flight.in_flight), flight.in_flight.awaited) == (2, 2)
+    assert flight.in_flight.bytes == sum(len(message.body) for message in flight.messages[3:])
+
+
+def test_a_confirmation_of_one_settles_that_one() -> None:
+    flight = Flight(3)
+    flight.in_flight.on_ack(2, multiple=False)
+    assert flight.settled == [("1", True, None)]
+
+
+@pytest.mark.parametrize("multiple", [True, False])
+def test_a_tag_that_is_none_of_ours_confirms_nothing(multiple: bool) -> None:
+    flight = Flight(2)
+    flight.in_flight.on_ack(0, multiple=multiple)
+    flight.in_flight.on_ack(2, multiple=True)
+    flight.in_flight.on_ack(2, multiple=multiple)
+    assert [text for text, _, _ in flight.settled] == ["0", "1"]
+
+
+def test_what_the_broker_gives_back_is_not_confirmed() -> None:
+    flight = Flight(3)
+    flight.in_flight.on_nack(2, multiple=True)
+    assert flight.settled == [("0", None, Rejected), ("1", None, Rejected)]
+    assert not any(receipt.confirmed for receipt in flight.receipts)
+    assert flight.in_flight.awaited == 1
+
+
+def test_where_the_broker_does_not_say_so_nobody_knows_who_was_listening() -> None:
+    flight = Flight(1, supports_mandatory=False)
+    flight.in_flight.on_ack(1, multiple=False)
+    assert flight.settled == [("0", None, None)]
+
+
+@pytest.mark.parametrize(("mandatory", "error"), [(False, None), (True, Returned)])
+def test_a_message_that_was_returned_was_not_heard(mandatory: bool, error: type | None) -> None:
+    flight = Flight(3, mandatory=mandatory)
+    flight.returned(1)
+    flight.in_flight.on_ack(3, multiple=True)
+    assert flight.settled == [("0", True, None), ("1", False, error), ("2", True, None)]
+
+
+def test_on_a_new_channel_all_are_published_again_in_their_order_under_new_tags_and_their_own_places() -> (
+    None
+):
+    flight = Flight(4)
+    flight.in_flight.on_ack(1, multiple=False)
+    flight.in_flight.restart()
+    assert flight.published_again() == [(1, 2, "1"), (2, 3, "2"), (3, 4, "3")]
+    flight.in_flight.on_ack(3, multiple=True)
+    assert [text for text, _, _ in flight.settled] == ["0", "1", "2", "3"]
+    assert (len(flight.in_flight), flight.in_flight.bytes) == (0, 0)
+
+
+def test_what_is_given_up_is_not_published_again_and_the_next_stream_has_another_name() -> None:
+    flight = Flight(2)
+    before = flight.in_flight.stream
+    flight.in_flight.clear()
+    assert flight.published_again() == []
+    assert (len(flight.in_flight), flight.in_flight.bytes, list(flight.receipts)) == (0, 0, [])
+    assert flight.in_flight.stream != before
+    assert flight.in_flight.add(flight.messages[0], flight.receipts) == (1, 1)
