@@ -57,7 +57,7 @@ class Room:
     receives; a second one at the same time is a ``RuntimeError``. :meth:`stop` may be called from any thread, all else in
     that of the event loop.
 
-    Cancelling loses nothing: a message that arrives when nobody waits any more is the next one that is received. A
+    Cancelling loses no message: one that arrives after the cancellation is the next one received. A
     :meth:`send` that is cancelled is not sent if that has not begun; else it is.
     """
 
@@ -147,7 +147,7 @@ class Room:
             threads.closing.join()  # it has nothing left to do
 
     def _end(self) -> asyncio.Future[None]:
-        """Close in a thread, since that waits for the broker. Goes on when nobody waits for it any more."""
+        """Close in a thread, since that waits for the broker. Continues if the caller is cancelled."""
         threads, room, done = self._threads, self._room, self._take_done()
         assert threads is not None
         self._threads = self._current = self._failure = None
@@ -276,7 +276,7 @@ class Room:
             await self._threads.receiving.submit(lambda: self._room.subscriber.acknowledge(done))
 
     def _tell_done(self) -> None:
-        """In a burst, the receiving thread is asked for nothing: it is told once in a while what is done with."""
+        """In a burst, the receiving thread is only told from time to time which messages are finished."""
         subscriber = self._room.subscriber
         if self._done is _NOTHING or not self._arrived or not subscriber.acknowledgement_is_due:
             return
@@ -314,7 +314,7 @@ class Room:
             return
         failure = fetched.exception()
         if self._threads is None:
-            return  # nobody is told any more, the next visit's receiver least of all
+            return  # closed: it must not reach the receiver of the next visit
         if failure is None:
             self._arrived.extend(fetched.result())
         self._failure = failure

@@ -145,7 +145,7 @@ class InFlight:
         self._place -= 1
 
     def on_ack(self, tag: int, multiple: bool) -> None:  # noqa: FBT001 - py-amqp's signature
-        """The broker has these messages. A tag that is none of ours confirms nothing."""
+        """The broker has these messages. An unknown tag confirms nothing."""
         taken = self._take(tag, multiple)
         if not taken:
             return
@@ -178,7 +178,7 @@ class InFlight:
     def on_return(self, _error: Exception, _exchange: str, _routing_key: str, message: Any) -> None:
         """Nobody was listening to this one. Its confirmation comes next."""
         if len(self._unrouted) > len(self._published):
-            return  # more than there are messages: none of ours
+            return  # more than there are messages: the broker invents them
         if hasattr(message, "message_id"):
             message_id = message.message_id
         else:

@@ -1,8 +1,8 @@
 """Listening to a room: consume, decode, hand over, acknowledge, come back after a lost connection.
 
-A subscriber is driven by one thread, which asks for messages with :meth:`Subscriber.receive`, does with them what it
-wants, and says so with :meth:`Subscriber.acknowledge`. What was not acknowledged stays with the broker. However long it
-takes for that, the connection's heartbeats go on (:mod:`kchat.client.heartbeat`). Any other thread may end it: see
+A subscriber is driven by one thread, which asks for messages with :meth:`Subscriber.receive`, processes them,
+and calls :meth:`Subscriber.acknowledge`. What was not acknowledged stays with the broker. However long that takes,
+the connection's heartbeats go on (:mod:`kchat.client.heartbeat`). Any other thread may end it: see
 :meth:`Subscriber.stop`.
 """
 

@@ -101,7 +101,7 @@ def test_a_sender_sends_to_a_room_of_any_name_and_does_nothing_else(
         refused(guest, do)
 
 
-def test_nobody_gets_into_a_room_that_is_next_door(
+def test_a_guest_cannot_get_into_a_neighbouring_room(
     management: Accounts, settings: Settings, name: str
 ) -> None:
     neighbours = ["chat2", "xchat", "chat.x", "Chat", "lunch", "chat|lunch", "kchat", "ch.t"]

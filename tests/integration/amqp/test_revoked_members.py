@@ -49,7 +49,7 @@ def test_a_revoked_member_does_not_speak_on(
         assert sources == {"", "chat", "kchat.chat.durable"}
 
 
-def test_what_a_member_left_is_deleted_however_much_it_is(
+def test_all_queues_that_a_revoked_member_left_are_deleted(
     rabbitmq: RabbitMQ, management: Accounts, settings: Settings, name: str
 ) -> None:
     mallory = invite(management, settings, name)
