@@ -48,7 +48,7 @@ TRANSPORTS: Registry[Transport] = Registry(
     Entry("memory", "kchat.transports.memory:TRANSPORT"),
     fault=_not_usable,
 )
-"""The transports by name. Whether one's driver is there is another matter: :attr:`Transport.installed`."""
+"""The transports by name; whether its driver is there, each tells: :attr:`kchat.transports.base.Transport.installed`."""
 
 
 @cache
