@@ -82,7 +82,7 @@ class Channel(Protocol):
 
     @property
     def events(self) -> dict[str, set[Callable[..., object]]]:
-        """Callbacks of ``basic_ack``, ``basic_nack`` and ``basic_return``."""
+        """Callbacks of ``basic_ack``, ``basic_nack`` and ``basic_return``; only where one of these is ever called."""
 
     def prepare_message(
         self,

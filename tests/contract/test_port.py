@@ -95,6 +95,8 @@ def test_what_the_transport_gives_is_what_the_port_says(place: Place, room: str)
         if hasattr(connection.transport, "waker") and (waker := connection.transport.waker(driver)):
             wrong += differences(waker, protocols.Waker)
             waker.close()
+        if not place.info.supports_mandatory and not hasattr(channel, "confirm_select"):
+            wrong = [each for each in wrong if not each.startswith("Channel.events ")]  # nothing is called
     assert wrong == []
 
 
