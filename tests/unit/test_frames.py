@@ -245,14 +245,14 @@ def test_a_byte_now_and_then_does_not_put_off_the_deadline(ends: Ends) -> None:
 
     def trickle() -> None:
         for byte in frame(b"x" * 100):
-            if stop.wait(0.05):
+            if stop.wait(0.02):
                 return
             ends.broker.sendall(bytes((byte,)))
 
     with ThreadPoolExecutor() as threads:
         threads.submit(trickle)
         with pytest.raises(TimeoutError):
-            ends.read(0.4)
+            ends.read(0.2)
         stop.set()
     assert monotonic() - began < soon(3)
 

@@ -17,7 +17,6 @@ from kchat.cli import transports as shown
 from kchat.cli.flags import with_flags
 from kchat.errors import Hint
 from kchat.transports import Transport, by_scheme, register
-from tests.brokers.processes import Commands
 
 PAGE = Path(__file__).parents[2] / "docs" / "transports.md"
 
@@ -55,25 +54,6 @@ def test_an_unknown_scheme_is_refused_with_those_that_are_known() -> None:
     with pytest.raises(SettingsError, match="'ftp'") as told:
         by_scheme("ftp")
     assert "redis" in told.value.hint
-
-
-def test_built_in_transports_are_found_without_looking_for_plug_ins(
-    commands: Commands, local_url: str
-) -> None:
-    """Reading the metadata of a hundred distributions takes 10 ms, which one message's `send` need not pay."""
-    code = "import sys, kchat.cli, kchat.plugins; kchat.plugins._scan = None; kchat.cli.main(sys.argv[1:])"
-    for arguments in (
-        ["--help"],
-        ["send", "--url", local_url, "hello"],
-        ["send", "--transport", "local", "hello"],
-        ["subscribe", "--url", local_url, "--mode", "json", "--idle-timeout", "0.1"],
-        ["doctor", "--url", local_url],
-    ):
-        process = commands.python(code, *arguments)
-        assert process.wait() == 0, process.stderr
-    process = commands.python(code, "transports")
-    assert process.wait() == 1
-    assert "'NoneType' object is not callable" in process.stderr
 
 
 def test_a_missing_driver_names_the_command_that_installs_it() -> None:

@@ -189,3 +189,22 @@ def test_a_plug_in_that_fails_in_use_is_told_in_one_line_by_each_command(
         *("bench", "--url", "idle://", "--messages", "5", "--subscribers", "0"), env=environment
     )
     assert (measured.code, "Traceback" in measured.stderr) == (0, False), measured.stderr
+
+
+def test_built_in_transports_are_found_without_looking_for_plug_ins(
+    commands: Commands, local_url: str
+) -> None:
+    """Reading the metadata of a hundred distributions takes 10 ms, which one message's `send` need not pay."""
+    code = "import sys, kchat.cli, kchat.plugins; kchat.plugins._scan = None; kchat.cli.main(sys.argv[1:])"
+    for arguments in (
+        ["--help"],
+        ["send", "--url", local_url, "hello"],
+        ["send", "--transport", "local", "hello"],
+        ["subscribe", "--url", local_url, "--mode", "json", "--idle-timeout", "0.1"],
+        ["doctor", "--url", local_url],
+    ):
+        process = commands.python(code, *arguments)
+        assert process.wait() == 0, process.stderr
+    process = commands.python(code, "transports")
+    assert process.wait() == 1
+    assert "'NoneType' object is not callable" in process.stderr
