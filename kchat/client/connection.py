@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from abc import ABC, abstractmethod
 from enum import Enum
 from functools import partial
 from time import monotonic, sleep
@@ -120,7 +121,7 @@ class State(Enum):
     DISCONNECTED = "disconnected"
 
 
-class Connection:
+class Connection(ABC):
     """The connection of a sender or a subscriber to its room: made, watched, lost, and made again.
 
     ::
@@ -194,26 +195,26 @@ class Connection:
     _on_blocked: Callable[[str], None] | None = None
     _on_unblocked: Callable[[], None] | None = None
 
+    @abstractmethod
     def _join(self, connection: protocols.Connection, *, again: bool) -> None:
         """Open a channel, and prepare what is used on it. ``again``: the room was there before."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _has_worked(self, since: float) -> bool:
         """Whether it has done since then what it is for, so that one failure is worth an attempt at once."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _reconnected(self, seconds: float) -> events.Reconnected:
         """What to tell when it is connected again."""
-        raise NotImplementedError
 
     def _given_up(self, error: errors.KchatError) -> errors.KchatError:
         """What to raise when it did not work for as long as there is patience for."""
         return error
 
-    def _look(self, now: float) -> None:
+    def _look(self, now: float) -> None:  # noqa: B027 - a hook that need not do anything
         """Called five times in a heartbeat, at least once a second, while somebody waits."""
 
-    def _forget(self) -> None:
+    def _forget(self) -> None:  # noqa: B027 - likewise
         """It is gone, and what was known of it with it."""
 
     # ---- what both share

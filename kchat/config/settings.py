@@ -199,7 +199,7 @@ def _one_transport(brokers: Sequence[Broker]) -> Transport:
 
 
 def _from_parts(transport: str | None, parts: Parts) -> list[Broker]:
-    """The brokers that options in place of a URL name.
+    """The brokers that the options name where there is no URL.
 
     A project may stand in the environment for good, so it chooses the transport only where nothing else does.
     """
