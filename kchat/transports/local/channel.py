@@ -13,9 +13,8 @@ from amqp.exceptions import AMQPNotImplementedError, NotAllowed, PreconditionFai
 from . import errors
 from .channel_consumer import ChannelConsumer
 from .confirms import Confirms, call_basic_return
-from .declarations import Declarations
+from .declarations import Declarations, takes_turns
 from .messages import Delivery, Message, Outgoing
-from .threads import takes_turns
 
 if TYPE_CHECKING:
     from .connection import Connection

@@ -72,11 +72,7 @@ class Confirms:
             self.store()
 
     def store(self) -> None:
-        """Commit what waits.
-
-        Raises:
-            amqp.exceptions.AMQPError: nothing of it was stored, or will be confirmed.
-        """
+        """Commit what waits. Raises AMQPError: nothing of it was stored, or will be confirmed."""
         waiting, self._waiting, self._bytes = self._waiting, [], 0
         if not waiting:
             return

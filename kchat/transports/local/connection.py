@@ -14,14 +14,13 @@ from . import errors, sweep
 from .connection_queues import ConnectionQueues
 from .polling import ASLEEP, PollingInterval
 from .publishing import Publisher
-from .store import Store
+from .store import Notice, Store
 
 if TYPE_CHECKING:
     from kchat.transports.waker import Waker
 
     from .channel import Channel
     from .event_loop import Registration
-    from .notices import Notice
     from .options import Options
     from .watch import Watch
 
@@ -44,7 +43,7 @@ def _log(notice: Notice) -> None:
 
 
 class Connection:
-    """An open room: what Kombu calls a transport's connection. Threads may share it, see :mod:`.threads`.
+    """An open room: what Kombu calls a transport's connection. Threads may share it, see :func:`.takes_turns`.
 
     Arguments:
         client: the :class:`kombu.Connection` that it belongs to.

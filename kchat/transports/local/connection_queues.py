@@ -49,11 +49,7 @@ class ConnectionQueues:
         return self._owner
 
     def own(self) -> int:
-        """This connection's number, claimed if it has none yet.
-
-        Raises:
-            amqp.exceptions.AMQPError: the file system has no locks.
-        """
+        """This connection's number, claimed if it has none yet. Raises AMQPError: the file system has no locks."""
         if self._owner is None:
             self._file = self._store.file
             try:

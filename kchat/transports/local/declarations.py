@@ -7,7 +7,8 @@ from __future__ import annotations
 import sqlite3
 import uuid
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from amqp.exceptions import (
     AccessRefused,
@@ -20,11 +21,29 @@ from amqp.protocol import queue_declare_ok_t
 from kombu.transport import base
 
 from . import definitions, errors, history, sweep
-from .threads import takes_turns
 
 if TYPE_CHECKING:
     from .connection import Connection
     from .definitions import QueueRow
+
+
+M = TypeVar("M", bound=Callable[..., Any])
+
+
+def takes_turns(method: M) -> M:
+    """A channel's method that one thread at a time is in, of all those of its connection.
+
+    What Kombu's users do from two threads on AMQP has to be safe here, too: Celery's workers acknowledge from one thread
+    while another one drains. So all that a connection knows is read and changed under its lock, which is never held over
+    a callback: that may wait for another thread, or fork.
+    """
+
+    @wraps(method)
+    def alone(self: Any, *args: Any, **kwargs: Any) -> Any:
+        with self.connection.store.lock:
+            return method(self, *args, **kwargs)
+
+    return cast("M", alone)
 
 
 class Declarations(base.StdChannel):

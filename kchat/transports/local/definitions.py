@@ -47,11 +47,7 @@ class QueueRow:
 
 
 def check_name(name: str, what: str) -> None:
-    """Refuse a name that AMQP could not carry.
-
-    Raises:
-        amqp.exceptions.PreconditionFailed: over 255 bytes of UTF-8, or not valid Unicode.
-    """
+    """Refuse a name that AMQP could not carry. Raises PreconditionFailed: over 255 bytes of UTF-8, or not valid Unicode."""
     try:
         size = len(name.encode())
     except UnicodeEncodeError:
@@ -142,11 +138,7 @@ def _drop_exchange(db: sqlite3.Connection, number: int, kind: str) -> None:
 
 
 def find_exchange(db: sqlite3.Connection, name: str) -> tuple[int, str]:
-    """Id and type of an exchange.
-
-    Raises:
-        amqp.exceptions.NotFound: it does not exist.
-    """
+    """Id and type of an exchange. Raises NotFound: it does not exist."""
     check_name(name, "exchange name")
     row = db.execute("SELECT id, type FROM exchange WHERE name = ?", (name,)).fetchone()
     if row is None:
@@ -236,11 +228,7 @@ def create_queue(
 def check_same(
     queue: QueueRow, *, durable: bool, exclusive: bool, auto_delete: bool, arguments: Mapping[str, Any] | None
 ) -> None:
-    """Compare a declaration with the queue that exists.
-
-    Raises:
-        amqp.exceptions.PreconditionFailed: they differ.
-    """
+    """Compare a declaration with the queue that exists. Raises PreconditionFailed: they differ."""
     there = (queue.durable, queue.owner is not None, queue.auto_delete, queue.arguments)
     wanted = (bool(durable), bool(exclusive), bool(auto_delete), _canonical(arguments))
     for what, now, then in zip(

@@ -37,7 +37,7 @@ from amqp.exceptions import (
 from kchat import errors
 from kchat.transports import errors as common
 
-from . import file_checks
+from . import files
 
 if TYPE_CHECKING:
     from kchat.transports.url import Broker
@@ -157,10 +157,10 @@ def translate(exc: sqlite3.Error | OSError, path: str) -> AMQPError:
         if exc.errno in _NO_SPACE:
             return ResourceError(f"{path}: no space left ({reason})")
         if exc.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            return file_checks.refusal(path) or AccessRefused(f"{path}: {reason}")
+            return files.refusal(path) or AccessRefused(f"{path}: {reason}")
         return NotAllowed(f"{path}: {reason}")
     text = str(exc)
-    if text.startswith(_REFUSED) and (refused := file_checks.refusal(path)) is not None:
+    if text.startswith(_REFUSED) and (refused := files.refusal(path)) is not None:
         return refused  # it says which file
     if text == "disk I/O error":
         # Beyond a file size limit (EFBIG) SQLite reports an I/O error; a removed directory looks the same.

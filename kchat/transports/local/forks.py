@@ -61,7 +61,7 @@ def guard(thing: Guarded) -> None:
 
 def _hold_all() -> None:
     _forking.acquire()
-    # In the same order as everywhere, see SharedFile.
+    # In the same order as everywhere, see Store.
     locks = [*(thing.statement_lock for thing in sorted(_guarded, key=id)), innermost]
     _held.extend(lock for lock in locks if lock.acquire(timeout=_LONGEST))
 

@@ -36,11 +36,7 @@ class Beginning:
 
 
 def read_beginning(arguments: Mapping[str, Any] | None) -> Beginning:
-    """The history that a queue's declaration asks for.
-
-    Raises:
-        amqp.exceptions.PreconditionFailed: an argument of the wrong kind.
-    """
+    """The history that a queue's declaration asks for. Raises PreconditionFailed: an argument of the wrong kind."""
     given = arguments or {}
     last, since = given.get("x-history-last"), given.get("x-history-since")
     if last is not None and (isinstance(last, bool) or not isinstance(last, int) or not 0 <= last <= MOST):

@@ -56,11 +56,7 @@ def store(db: sqlite3.Connection, limits: Limits) -> None:
 
 
 def read(db: sqlite3.Connection) -> Limits:
-    """A room's limits.
-
-    Raises:
-        ValueError: they are not valid; anybody may have written them.
-    """
+    """A room's limits. Raises ValueError: they are not valid; anybody may have written them."""
     limits = Limits(*db.execute(f"SELECT {_COLUMNS} FROM limits").fetchone())  # noqa: S608 - constants
     if not all(type(value) in (int, float) and value >= 0 for value in astuple(limits)):
         raise ValueError(f"limits {astuple(limits)!r:.80}")

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING
 from . import forks
 
 if TYPE_CHECKING:
-    from .shared_file import SharedFile
+    from .store import Store
 
 #: ``struct flock`` of 64-bit Linux: type, whence, start, length, process id.
 _FLOCK = struct.Struct("hhqqi0q")
@@ -81,22 +81,22 @@ class RoomFile:
         self._claimed: set[int] = set()
         self._ofd = _OFD_SETLK is not None
         self._opening_lock = threading.RLock()
-        self._stores: weakref.WeakSet[SharedFile] = weakref.WeakSet()
+        self._stores: weakref.WeakSet[Store] = weakref.WeakSet()
         forks.track(self)
 
     # -- the stores that use it
 
-    def members(self) -> list[SharedFile]:
+    def members(self) -> list[Store]:
         """The stores that have it open in this process. SQLite has one index for them all, so they move together."""
         with forks.innermost:
             return list(self._stores)
 
-    def join(self, store: SharedFile) -> None:
+    def join(self, store: Store) -> None:
         """Add one."""
         with forks.innermost:
             self._stores.add(store)
 
-    def part(self, store: SharedFile) -> None:
+    def part(self, store: Store) -> None:
         """Remove one; harmless to repeat."""
         with forks.innermost:
             self._stores.discard(store)

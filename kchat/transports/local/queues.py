@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from . import backlog, history, schema
 from .messages import BODY, COLUMNS, EXPIRES_AT, Row, is_sound, sound
-from .notices import Dropped
+from .store import Notice
 
 if TYPE_CHECKING:
     from .definitions import QueueRow
@@ -57,6 +57,11 @@ def _collect(rows: sqlite3.Cursor, into: list[Row]) -> bool:
     finally:
         rows.close()
     return False
+
+
+def _dropped(queue: str, messages: int) -> Notice:
+    what = "1 message was" if messages == 1 else f"{messages} messages were"
+    return Notice(f"{what} dropped while nobody read the queue {queue}", queue, messages)
 
 
 class SharedQueue:
@@ -103,7 +108,7 @@ class SharedQueue:
         self.ready.extend(rows)
         if dropped > self._told:
             # Stored with the first acknowledgement: a reader that is killed before that is told again.
-            self.store.notices.append(Dropped(self.name, dropped - self._told))
+            self.store.notices.append(_dropped(self.name, dropped - self._told))
             self._told = dropped
 
     def _take(self, db: sqlite3.Connection, limit: int) -> list[Row]:
