@@ -16,8 +16,9 @@ from amqp.exceptions import AMQPError
 from kchat import errors
 from kchat.transports.checks import Check, Outcome, Walk, note, ok, skipped, wrong
 
-from . import files, untrusted
+from . import files, schema, untrusted
 from .options import Options
+from .process_locks import open_file
 
 _FREE_NOTE, _FREE_WRONG = 100 * 1024 * 1024, 1024 * 1024
 """Bytes free on the disk: below the first the user should know, below the second SQLite will soon fail."""
@@ -71,7 +72,7 @@ class _Local:
         if not stat.S_ISREG(status.st_mode):
             return wrong(f"{path} is not a regular file", _ELSEWHERE)
         try:
-            files.check_kind(real)
+            files.check(real)
             files.check_beside(real)
             files.check_mount(real)
         except AMQPError as error:
@@ -119,7 +120,7 @@ class _Local:
         """It is our turn to write within the time to connect. Nothing is written."""
         if not self._path.exists():
             return skipped("no file yet")
-        if not files.is_room(self._real):
+        if not _is_room(self._real):
             return skipped("not a kchat room, see below")
         seconds = self._walk.settings.connect_timeout
         try:
@@ -156,6 +157,16 @@ class _Local:
             return self._walk.round_trip()
         except errors.Closed as error:
             return wrong(str(error), "is the disk full, or the file gone?")
+
+
+def _is_room(path: str) -> bool:
+    """Whether it says of itself that it is a room, or may do so in its log. Nothing is known of its content then."""
+    file = open_file(path)
+    try:
+        beginning = os.pread(file.fd, 72, 0)
+    finally:
+        file.release()
+    return not beginning or files.has_log(path) or beginning[68:] == schema.APPLICATION_ID.to_bytes(4, "big")
 
 
 def _how_to_allow(path: str) -> str:

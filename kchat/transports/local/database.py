@@ -27,12 +27,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.0002, 0.002
 
 
 class Database:
-    """One SQLite connection, which may be closed and opened again while it is in use. Several threads may use it.
-
-    Arguments:
-        options: where the file is, and how long to wait for a lock.
-        path: the file, symbolic links resolved.
-    """
+    """One SQLite connection, which may be closed and opened again while it is in use. Several threads may use it."""
 
     def __init__(self, options: Options, path: str) -> None:
         self.options = options
@@ -159,6 +154,21 @@ class Database:
                         db.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
                 finally:
                     db.execute("PRAGMA busy_timeout = 0")
+
+    def _copy_whole_log(self) -> bool:
+        """Copy all of the log into the file; returns whether that was possible within the busy timeout."""
+        deadline = time.monotonic() + self.busy_timeout
+        while True:
+            try:
+                busy, frames, copied = self.db.execute("PRAGMA wal_checkpoint(FULL)").fetchone()
+                if not busy and frames == copied:
+                    return True
+            except sqlite3.Error as exc:
+                if not errors.is_busy(exc):
+                    return False
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(untrusted.LOG_PAUSE)
 
     def failed(self, exc: sqlite3.Error) -> AMQPError:
         """What to raise for an SQLite error."""

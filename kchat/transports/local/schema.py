@@ -29,9 +29,6 @@ SEQ_BITS = 40
 #: A floor above every message: no history.
 NO_HISTORY = (1 << 62) - 1
 
-#: The exchange without a name: its id, and so the upper bits of its messages.
-DEFAULT_EXCHANGE = 0
-
 #: Bytes in the write-ahead log after which it is copied into the file and started over (SQLite's own default).
 WAL_BYTES = 4 * 1024 * 1024
 

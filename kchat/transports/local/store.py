@@ -12,14 +12,14 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, NoReturn, TypeVar, cast
 
 from amqp.exceptions import AMQPError
 
-from . import errors, files, forks, limits, schema, untrusted
+from . import errors, files, limits, process_locks, schema, untrusted
 from .database import Database
 from .files import FileSet, Identity
 from .limits import Limits
@@ -55,17 +55,11 @@ class Notice(NamedTuple):
 
 
 class Store(Database):
-    """One connection to the file of a room. Several threads may use it.
+    """One connection to the file of a room. Several threads may use it. Raises as :mod:`.errors` says.
 
-    Locks are taken in this order: :attr:`lock`, then the file's (:meth:`.RoomFile.exclusively`), then :attr:`statement_lock`
-    of one store, or of all that a process has of the file, by their ``id``; then :data:`.forks.innermost`. A thread with
-    a :attr:`statement_lock` opens nothing and moves nowhere.
-
-    Arguments:
-        options: where the file is, and how long to wait for a lock.
-
-    Raises:
-        amqp.exceptions.AMQPError: the file cannot be opened, or is not a room; see :mod:`.errors`.
+    Locks are taken in this order: :attr:`lock`, then the file's (:meth:`.process_locks.RoomFile.exclusively`), then
+    :attr:`statement_lock` of one store, or of all that a process has of the file, by their ``id``; then
+    :data:`.process_locks.innermost`. A thread with a :attr:`statement_lock` opens nothing and moves nowhere.
     """
 
     def __init__(self, options: Options) -> None:
@@ -86,9 +80,9 @@ class Store(Database):
         #: Closed because the log was removed, to be opened again with the next use.
         self._moving = False
         self._checkpoint_at = WAL_BYTES
-        forks.guard(self)
+        with process_locks.innermost:
+            process_locks.stores.add(self)
         self._open()
-        forks.track(self)
 
     @property
     def file(self) -> RoomFile:
@@ -106,6 +100,10 @@ class Store(Database):
     def is_open(self) -> bool:
         """Whether the file is open and was still there when last looked at."""
         return self._db is not None or self._moving
+
+    def uses(self, file: RoomFile) -> bool:
+        """Whether it has that file open, or will in a moment."""
+        return self._file is file
 
     # -- opening
 
@@ -133,35 +131,29 @@ class Store(Database):
                 Path(given).stat()  # the system may have reasons not to follow it
             self.path = files.resolve(given)
             files.make(self.path)
-            files.check(self.path)
+            self._check()
             file = self._file = open_file(self.path)
             if before is not None:
                 before.release()
                 if before.inode != file.inode and self._moving:
                     self.fail(errors.gone)
-            with self._exclusively(file):
+            with file.exclusively(self.path, self.busy_timeout):
                 return self._open_locked(file)
         except FileNotFoundError:
             if time.monotonic() - begin > _VANISHING:
                 raise
             return False
 
-    @contextmanager
-    def _exclusively(self, file: RoomFile) -> Iterator[None]:
-        """Keep others from opening the file or moving to another log.
-
-        Raises:
-            amqp.exceptions.RecoverableConnectionError: others do, for longer than the busy timeout.
-        """
-        with file.exclusively(self.busy_timeout) as locked:
-            if not locked:
-                raise errors.locked(self.path, self.busy_timeout)
-            yield
+    def _check(self) -> None:
+        """Look at the file, and whether this account may use it. Raises as :func:`.files.check`, and AccessRefused."""
+        files.check(self.path)
+        if (refused := files.refusal(self.path)) is not None:
+            raise refused
 
     def _open_locked(self, file: RoomFile, order: int | None = None) -> bool:
         """Whether it is open; ``order`` is the place of a log that does not exist yet, after others were copied."""
         path = self.path
-        files.check(path)
+        self._check()
         files.check_beside(path)
         files.check_mount(path)
         files.check_header(path, file.fd)
@@ -188,7 +180,6 @@ class Store(Database):
             return False
         self._log_number = log_number(order, mark)
         file.share(self._log_number)
-        file.join(self)
         self.execute = self._db.execute
         self.openings += 1
         return True
@@ -277,11 +268,7 @@ class Store(Database):
         """Make sure that what is open is what others open; moves to another log where that was removed. Costs about 4 µs.
 
         Called after each commit, before anybody is told of it. What was committed is in the file then, or will be in it
-        before anybody else opens it: see :meth:`_move`.
-
-        Raises:
-            amqp.exceptions.ConnectionForced: the file was deleted or replaced, or what was in its log is lost; the
-                connection is over.
+        before anybody else opens it: see :meth:`_move`. Raises ConnectionForced: the file or messages in its log are gone.
         """
         if not self._is_current():
             with self.lock:
@@ -308,7 +295,7 @@ class Store(Database):
             self.check_file()
             if self.openings != before:
                 return
-            with self._exclusively(self.file):
+            with self.file.exclusively(self.path, self.busy_timeout):
                 # It may still be the one at the name, if the process that closed it ended in the middle of that.
                 if self._db is not None and self._is_current():
                     self.attempt(schema.open_log, "BEGIN IMMEDIATE")
@@ -317,7 +304,7 @@ class Store(Database):
         """Move, if it is open. Raises as :meth:`check_file`."""
         if self._db is not None:
             file = self.file
-            with self._exclusively(file):
+            with file.exclusively(self.path, self.busy_timeout):
                 if self._db is not None:  # else another connection of this process was first
                     self._in_move = True
                     try:
@@ -342,10 +329,7 @@ class Store(Database):
         into the file. Nobody opens the file before that. So what others committed to that log is in the file as well.
         """
         own, files = self._identity, self._files
-        try:
-            if files.file_now() != own[:2]:
-                self._leave_gone()
-        except OSError:
+        if not files.leads_to(own):
             self._leave_gone()
         if self._is_current():  # the log was put back
             return
@@ -387,22 +371,8 @@ class Store(Database):
                 return False
         with suppress(AMQPError):
             self.attempt(schema.close_log, "BEGIN IMMEDIATE")
-            return self._checkpoint()
+            return self._copy_whole_log()
         return False
-
-    def _checkpoint(self) -> bool:
-        deadline = time.monotonic() + self.busy_timeout
-        while True:
-            try:
-                busy, frames, copied = self.db.execute("PRAGMA wal_checkpoint(FULL)").fetchone()
-                if not busy and frames == copied:
-                    return True
-            except sqlite3.Error as exc:
-                if not errors.is_busy(exc):
-                    return False
-            if time.monotonic() >= deadline:
-                return False
-            time.sleep(LOG_PAUSE)
 
     def _leave_gone(self) -> NoReturn:
         """The file was deleted or replaced: what it has left beside it must not become the next one's."""
@@ -420,10 +390,8 @@ class Store(Database):
 
     def forget(self) -> None:
         """In a forked child: the connection stays its parent's."""
-        self.lock, self.statement_lock = (
-            threading.RLock(),
-            threading.RLock(),
-        )  # other threads may have held them
+        # Other threads may have held them.
+        self.lock, self.statement_lock = threading.RLock(), threading.RLock()
         self._file, self._moving = None, False
         if self._db is not None:
             _inherited.append(self._db)
@@ -440,7 +408,6 @@ class Store(Database):
                 self._close_db()
             finally:
                 if file is not None:
-                    file.part(self)
                     if number >= 0:
                         file.unshare(number)
                     file.release()

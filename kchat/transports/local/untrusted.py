@@ -98,14 +98,11 @@ class Watchdog:
     def __init__(self) -> None:
         self._until = 0.0
         self.raised: BaseException | None = None
-        #: The last statement was ended since it took too long.
-        self.barked = False
 
     def begin(self) -> None:
         """New work begins. Raises what a signal's handler has raised since."""
         self.reraise()
         self._until = 0.0
-        self.barked = False
 
     def __call__(self) -> int:
         """Whether SQLite has to stop."""
@@ -113,11 +110,10 @@ class Watchdog:
             # Python calls a signal's handler here; what that raises would get lost in SQLite.
             now = time.monotonic()
             self._until = self._until or now + WORK_SECONDS
-            self.barked = now > self._until
+            return int(now > self._until)
         except BaseException as exc:  # noqa: BLE001 - raised again when SQLite has returned
             self.raised = exc
             return 1
-        return int(self.barked)
 
     def reraise(self) -> None:
         """Raise what a signal's handler raised meanwhile."""
@@ -136,10 +132,7 @@ def connect(
         mode: part of SQLite's URI, such as ``mode=rw``.
         max_message_bytes: the largest body.
         wait: seconds that SQLite waits for locks. Default 0: its steps of up to 100 ms starve whichever process is
-            unlucky, so retrying is done in :meth:`.Database.attempt`.
-
-    Raises:
-        amqp.exceptions.AMQPError: see :mod:`.errors`.
+            unlucky, so retrying is done in :meth:`.database.Database.attempt`.
     """
     try:
         db = sqlite3.connect(
@@ -166,11 +159,7 @@ def connect(
 
 
 def check_content(path: str, options: Options, statement_lock: threading.RLock) -> None:
-    """Look into the file before anything in it is used, without changing or creating anything.
-
-    Raises:
-        amqp.exceptions.NotAllowed: it is not a room's file, or one of another version.
-    """
+    """Look into the file before anything in it is used, changing and creating nothing. Raises NotAllowed: it is no room."""
     deadline = time.monotonic() + options.busy_timeout
     while True:
         # Without a log nobody is writing to the file, and it can be read without creating one.
