@@ -6,7 +6,7 @@
 ...     for message in room:
 ...         print(message.username, message.text)
 
-:mod:`kchat.client.aio` is the same for asyncio. ``docs/library.md`` has more.
+:mod:`kchat.aio` is the same for asyncio. ``docs/library.md`` has more.
 """
 
 from __future__ import annotations

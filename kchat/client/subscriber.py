@@ -9,7 +9,6 @@ the connection's heartbeats go on (:mod:`kchat.client.heartbeat`). Any other thr
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from threading import RLock
 from time import monotonic
 from types import TracebackType
@@ -188,26 +187,33 @@ class Subscriber:
             kchat.errors.Refused: the broker does not let us in any more.
             kchat.errors.Blocked: the disk of an embedded room is full.
         """
-        deadline = None if timeout is None else monotonic() + timeout
-        with self._taking_turns(timeout) as my_turn:
-            return self._receive(deadline, limit) if my_turn else []
+        return self._receive(timeout, limit)
 
-    def _receive(self, deadline: float | None, limit: int) -> list[Message]:
-        connection = self._connection
-        while not self._stopped:
-            if connection.connected or connection.open(deadline, again=True):
-                try:
-                    with connection.errors:
-                        messages = self._gather(deadline, limit)
-                except _LOST as error:
-                    self._lose(error)
-                else:
-                    if messages:
-                        return messages
-            if deadline is not None and monotonic() >= deadline:
-                break
-        self._acknowledge_done()
-        return []
+    def _receive(self, timeout: float | None, limit: int, *, done: bool = False) -> list[Message]:
+        """See :meth:`receive`; ``done``: with what was handed over before. Threads take turns."""
+        deadline = None if timeout is None else monotonic() + timeout
+        if not self._in_use.acquire(timeout=-1 if timeout is None else max(0.0, timeout)):
+            return []
+        try:
+            if done:
+                self.finish()
+            connection = self._connection
+            while not self._stopped:
+                if connection.connected or connection.open(deadline, again=True):
+                    try:
+                        with connection.errors:
+                            messages = self._gather(deadline, limit)
+                    except _LOST as error:
+                        self._lose(error)
+                    else:
+                        if messages:
+                            return messages
+                if deadline is not None and monotonic() >= deadline:
+                    break
+            self._acknowledge_done()
+            return []
+        finally:
+            self._in_use.release()
 
     @property
     def position(self) -> Position:
@@ -291,25 +297,8 @@ class Subscriber:
         Raises:
             kchat.errors.BrokerError: see :meth:`receive`.
         """
-        deadline = None if timeout is None else monotonic() + timeout
-        with self._taking_turns(timeout) as my_turn:
-            if not my_turn:
-                return None
-            self._acks.finish()
-            if self._acks.is_due:
-                self._acknowledge_done()
-            messages = self._receive(deadline, 1)
-            return messages[0] if messages else None
-
-    @contextmanager
-    def _taking_turns(self, timeout: float | None) -> Iterator[bool]:
-        """Hold the lock, unless another thread does for longer than the timeout; says whether it is held."""
-        mine = self._in_use.acquire(timeout=-1 if timeout is None else max(0.0, timeout))
-        try:
-            yield mine
-        finally:
-            if mine:
-                self._in_use.release()
+        messages = self._receive(timeout, 1, done=True)
+        return messages[0] if messages else None
 
     def _gather(self, deadline: float | None, limit: int) -> list[Message]:
         arrived, acks = self._connection.arrived, self._acks
