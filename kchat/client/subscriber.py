@@ -339,7 +339,7 @@ class Subscriber:
 
     def _wait(self, now: float, deadline: float | None) -> None:
         """Wait for something to arrive; what is done with is acknowledged meanwhile, when that is due."""
-        limits = [] if self._connection.wakes else [STOP_LOOK]
+        limits = [] if self._connection.waker is not None else [STOP_LOOK]
         if deadline is not None:
             limits.append(deadline - now)
         acks = self._acks

@@ -89,11 +89,9 @@ class SubscriberConnection(Connection):
         try:
             with self.errors:
                 self._take_place(connection, again=again)
-                if hasattr(connection.connection, "tell"):
-                    connection.connection.tell(self._on_notice)
                 # From now on: a declaration that is cut short would read as one that failed.
                 if hasattr(connection.transport, "waker"):
-                    self._waker = cast("protocols.Wakes", connection.transport).waker(connection.connection)
+                    self.waker = cast("protocols.Wakes", connection.transport).waker(connection.connection)
         except errors.NotFound as error:
             if not again:
                 raise
@@ -149,12 +147,10 @@ class SubscriberConnection(Connection):
     def _forget(self) -> None:
         self.arrived.clear()
 
-    def _on_notice(self, notice: Any) -> None:
-        dropped = getattr(notice, "messages", 0)
-        if dropped:
-            self._on_event(events.Dropped(dropped, queue=self._durable or notice.queue))
-        else:
-            self._on_event(events.Notice(str(notice)))
+    def _on_notice(self, event: events.Event) -> None:
+        if self._durable and isinstance(event, events.Dropped):
+            event = event._replace(queue=self._durable)
+        self._on_event(event)
 
     # ---- receiving
 

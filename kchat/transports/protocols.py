@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from kchat.events import Event
     from kchat.transports.tls import TlsOptions
     from kchat.transports.url import Broker
 
@@ -258,8 +259,8 @@ class Beats(Protocol):
 class Notifies(Protocol):
     """A driver's connection that has more to say than messages and errors."""
 
-    def tell(self, callback: Callable[[Any], None]) -> None:
-        """Call back with each notice: ``str()`` is its text; ``messages`` and ``queue`` tell of dropped ones."""
+    def tell(self, callback: Callable[[Event], None]) -> None:
+        """Call back with what happens: :class:`kchat.events.Notice`, or ``Dropped``."""
 
 
 class CountsOvertaken(Protocol):
