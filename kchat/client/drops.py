@@ -35,8 +35,7 @@ class QueueLength:
     is acknowledged. So a look before each acknowledgement misses no queue that has been full.
 
     Arguments:
-        messages: the queue's limit, 0 for none.
-        size: its limit in bytes, 0 for none.
+        messages, size: the queue's limits in messages and in bytes, 0 for none.
         caught_up: whether nothing was in it at first.
     """
 
@@ -52,13 +51,11 @@ class QueueLength:
 
     def is_to_be_asked(self) -> bool:
         """Whether the reader is so far behind that the queue may be full; the question is then asked."""
-        if not self._limit and not self._limit_bytes:
-            return False
         now = monotonic()
         if now - self.caught_up_at < _BEHIND or (now - self._asked_at < _LOOK and self._filled < 0.5):
             return False
         self._asked_at = now
-        return True
+        return bool(self._limit or self._limit_bytes)
 
     def note(self, messages: int) -> None:
         """The answer: the number of messages that wait in it."""
@@ -111,11 +108,7 @@ class Drops:
             self._schedule()
 
     def look(self, came: int) -> None:
-        """Tell, if that is due.
-
-        Arguments:
-            came: number of messages that arrived since the last look.
-        """
+        """Tell, if that is due; ``came``: number of messages that arrived since the last look."""
         if self._suspected > 0:
             self._suspected = max(0, self._suspected - came)
         if self.gaps.missing:
@@ -138,9 +131,9 @@ class Drops:
         self._suspected, self._due = -1, None
 
     def forget(self) -> None:
-        """The queue is a new one, from which nothing was dropped."""
+        """Tell, and begin anew with another queue, from which nothing was dropped."""
+        self.tell()
         self.gaps.forget()
-        self._suspected, self._due = -1, None
 
     def _say(self, event: events.Dropped) -> None:
         self._told_at = monotonic()

@@ -2,25 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 REMEMBERED = 10_000
 """Minimum number of senders to remember; the maximum is twice that."""
 
 _FORGED = 100_000_000
 """Messages that nobody has missed between two that arrived: a number like that is made up."""
-
-
-class Number(NamedTuple):
-    """The place of a message in what its sender has sent, one after the other, to one room.
-
-    Attributes:
-        stream: of the sender, from when it began, or has given a message up, on.
-        place: 1, 2, 3, ...
-    """
-
-    stream: str
-    place: int
 
 
 class Gaps:
@@ -44,11 +30,11 @@ class Gaps:
         self._recent: dict[tuple[str, str | None], int] = {}
         self._before: dict[tuple[str, str | None], int] = {}
 
-    def note(self, number: Number | None, account: str | None) -> None:
+    def note(self, number: tuple[str, int] | None, account: str | None) -> None:
         """A message has arrived.
 
         Arguments:
-            number: its number, if it has one.
+            number: names what its sender has sent since it began, or gave a message up, and the place in that: 1, 2, 3, ...
             account: the verified account that sent it, so that nobody can count in another's name.
         """
         if number is None:
@@ -56,17 +42,12 @@ class Gaps:
             return
         stream, place = number
         key = stream, account
-        last = self._recent.get(key)
-        if last is None:
-            last = self._before.get(key)
+        last = self._recent.get(key) or self._before.get(key)
         if last is None:
             self.joined = self.joined or place > 1
-            skipped = 0
         elif place <= last:
             return  # it is sent again
-        else:
-            skipped = place - last - 1
-        if 0 < skipped < _FORGED:
+        elif (skipped := place - last - 1) < _FORGED:
             self.missing += skipped
         self._recent[key] = place
         if len(self._recent) >= REMEMBERED:

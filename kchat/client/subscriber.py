@@ -19,7 +19,6 @@ from kchat.client.acknowledgements import BATCH, BATCH_SECONDS, Acknowledgements
 from kchat.client.connection import STOP_LOOK
 from kchat.client.deduplication import Deduplicator
 from kchat.client.drops import Drops
-from kchat.client.gaps import Number
 from kchat.client.subscriber_connection import SubscriberConnection
 from kchat.config.validation import check_name, login_name
 from kchat.message import Message
@@ -163,7 +162,6 @@ class Subscriber:
         self.stop()
         with self._in_use:
             self._acknowledge_done()
-            self._drops.tell()
             self._drops.forget()
             # What was not acknowledged comes again after another open().
             self._duplicates.forget()
@@ -246,7 +244,7 @@ class Subscriber:
             hold: nothing is done with yet, unless it is half a batch.
         """
         with self._in_use:
-            if not hold or self._acks.half_batch:
+            if not hold or self._acks.pending >= self._acks.half_batch:
                 self._note_done(upto)
                 if self._acks.is_due:
                     self._acknowledge_done()
@@ -329,8 +327,7 @@ class Subscriber:
                 messages.append(message)
             size += len(body)
             if counts:
-                number = delivery.number
-                note_number(None if number is None else Number(*number), message.account)
+                note_number(delivery.number, message.account)
         acks.pending += before - len(arrived)
         self._look_for_drops(len(messages), size)
         if not messages and not unsettled:
@@ -375,7 +372,6 @@ class Subscriber:
                 break
 
     def _lose(self, error: errors.KchatError) -> None:
-        self._drops.tell()
         self._drops.forget()
         self._acks.forget()
         self._connection.fail(error)

@@ -104,17 +104,14 @@ NETWORK = (Check("settings"), Check("dns", ("settings",)), Check("tcp", ("dns",)
 class Walk(Protocol):
     """What the doctor offers to the checks of one broker."""
 
+    broker: Broker
+    """The broker, of those in the settings."""
+    options: Options
+    """What the user wants to know."""
+
     @property
     def settings(self) -> RoomSettings:
         """The room."""
-
-    @property
-    def broker(self) -> Broker:
-        """The broker, of those in the settings."""
-
-    @property
-    def options(self) -> Options:
-        """What the user wants to know."""
 
     @property
     def loopback(self) -> bool:

@@ -47,25 +47,16 @@ class RoomSettings(Protocol):
 class Delivery(Protocol):
     """A message as a consumer's callback gets it. It needs only one of ``redelivered`` and ``delivery_info``."""
 
-    @property
-    def body(self) -> bytes | str:
-        """As it came; text from those of Kombu's virtual transports that decode."""
-
-    @property
-    def delivery_tag(self) -> Any:
-        """What to acknowledge."""
-
-    @property
-    def redelivered(self) -> bool:
-        """Whether it was delivered before."""
-
-    @property
-    def delivery_info(self) -> Mapping[str, Any]:
-        """Kombu's, with ``redelivered``."""
-
-    @property
-    def number(self) -> tuple[str, int] | None:
-        """Its stream and its place in that, if it has one; where the channel has ``number_table``."""
+    body: bytes | str
+    """As it came; text from those of Kombu's virtual transports that decode."""
+    delivery_tag: Any
+    """What to acknowledge."""
+    redelivered: bool
+    """Whether it was delivered before."""
+    delivery_info: Mapping[str, Any]
+    """Kombu's, with ``redelivered``."""
+    number: tuple[str, int] | None
+    """Its stream and its place in that, if it has one; where the channel has ``number_table``."""
 
     def account(self, exchange: str) -> str | None:
         """Whose it is, if it came by that exchange; where the driver's connection verifies accounts."""
@@ -81,9 +72,8 @@ class Channel(Protocol):
     auto_decode: bool
     """Whether it decodes bodies by itself; kchat switches that off."""
 
-    @property
-    def events(self) -> dict[str, set[Callable[..., object]]]:
-        """Callbacks of ``basic_ack``, ``basic_nack`` and ``basic_return``; only where one of these is ever called."""
+    events: dict[str, set[Callable[..., object]]]
+    """Callbacks of ``basic_ack``, ``basic_nack`` and ``basic_return``; only where one of these is ever called."""
 
     def prepare_message(
         self,
@@ -131,13 +121,10 @@ class Channel(Protocol):
 class Queue(Protocol):
     """A Kombu queue that is bound to a channel."""
 
-    @property
-    def name(self) -> str:
-        """Its name."""
-
-    @property
-    def queue_arguments(self) -> Mapping[str, Any] | None:
-        """As it is declared with."""
+    name: str
+    """Its name."""
+    queue_arguments: Mapping[str, Any] | None
+    """As it is declared with."""
 
     def queue_declare(self, *, passive: bool = False) -> object:
         """Declare it, or with ``passive`` look whether it is there."""
@@ -152,33 +139,23 @@ class Queue(Protocol):
 class KombuTransport(Protocol):
     """The transport within a Kombu connection (``kombu.Connection.transport``)."""
 
-    @property
-    def drain_events(self) -> Callable[..., None]:
-        """Wait for an event: ``drain_events(connection, timeout=seconds)``; raises TimeoutError when none came in time."""
+    drain_events: Callable[..., None]
+    """Wait for an event: ``drain_events(connection, timeout=seconds)``; raises TimeoutError when none came in time."""
 
 
 class Connection(Protocol):
     """A Kombu connection to one broker; :meth:`kchat.transports.base.Transport.connect` makes it."""
 
-    @property
-    def connected(self) -> bool:
-        """Whether it is, as far as it knows."""
-
-    @property
-    def connection(self) -> Any:
-        """The driver's connection; ``None`` before it is made."""
-
-    @property
-    def transport(self) -> KombuTransport:
-        """Kombu's transport, with the driver loaded."""
-
-    @property
-    def connection_errors(self) -> tuple[type[Exception], ...]:
-        """What its driver raises when the connection is lost."""
-
-    @property
-    def channel_errors(self) -> tuple[type[Exception], ...]:
-        """What its driver raises when a channel is closed."""
+    connected: bool
+    """Whether it is, as far as it knows."""
+    connection: Any
+    """The driver's connection; ``None`` before it is made."""
+    transport: KombuTransport
+    """Kombu's transport, with the driver loaded."""
+    connection_errors: tuple[type[Exception], ...]
+    """What its driver raises when the connection is lost."""
+    channel_errors: tuple[type[Exception], ...]
+    """What its driver raises when a channel is closed."""
 
     def ensure_connection(self, *, max_retries: int, reraise_as_library_errors: bool) -> object:
         """Connect."""
