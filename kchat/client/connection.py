@@ -7,6 +7,7 @@ import math
 from abc import ABC, abstractmethod
 from enum import Enum
 from functools import partial
+from threading import RLock
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, ClassVar
 
@@ -18,7 +19,6 @@ from kchat.client.heartbeat import TICKS, Heartbeat
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from threading import RLock
 
     from kchat.config.settings import Broker, Settings
     from kchat.transports import protocols
@@ -136,8 +136,6 @@ class Connection(ABC):
     Arguments:
         settings: the room and its brokers.
         on_event: told what happens to it, see :mod:`kchat.events`.
-        in_use: the lock; heartbeats are sent by a second thread while nobody holds it.
-        stopping: true ends a pause before the next attempt.
         wait: retry for ever when no broker can be reached at the start.
         patience: seconds without success after which to give up a connection that worked before.
         heartbeat: seconds between heartbeats, 0 for none.
@@ -152,13 +150,15 @@ class Connection(ABC):
         self,
         settings: Settings,
         on_event: events.OnEvent,
-        in_use: RLock,
         *,
-        stopping: Callable[[], bool],
         wait: bool,
         patience: float = math.inf,
         heartbeat: float = 0,
     ) -> None:
+        self.in_use = RLock()
+        """Held by a thread that uses it; heartbeats are sent by a second one while nobody holds it."""
+        self.stopping: Callable[[], bool] = bool
+        """True ends a pause before the next attempt. Nothing does by default."""
         self.state = State.CLOSED
         self.broker = settings.broker
         self.errors = broker_errors(self.broker, self.doing)
@@ -167,8 +167,6 @@ class Connection(ABC):
         """When this connection was made, by the monotonic clock; 0 if none was since it was closed."""
         self._settings = settings
         self._on_event = on_event
-        self._in_use = in_use
-        self._stopping = stopping
         self._wait = wait
         self._patience = patience
         self._heartbeat = heartbeat
@@ -273,7 +271,7 @@ class Connection(ABC):
         self.connected_at = self._alive_at = monotonic()
         self._tick_due = self.connected_at + self._tick
         if self._heartbeat:
-            self._beating = Heartbeat(connection, self._in_use, self._heartbeat)
+            self._beating = Heartbeat(connection, self.in_use, self._heartbeat)
         self.state = State.CONNECTED
         if self._lost_at is not None:
             away, self._lost_at = self.connected_at - self._lost_at, None
@@ -309,7 +307,7 @@ class Connection(ABC):
         while (left := self._backoff.remaining()) > 0:
             if deadline is not None:
                 left = min(left, deadline - monotonic())
-            if left <= 0 or self._stopping():
+            if left <= 0 or self.stopping():
                 return False
             sleep(min(left, STOP_LOOK))
         return True

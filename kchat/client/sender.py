@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from threading import RLock, get_ident
+from threading import get_ident
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -84,22 +84,21 @@ class Sender:
         self.username = (settings.username or login_name()) if username is None else username
         check_name(self.username)
         self._window = max(1, window)
-        # Held while the connection or what is in flight is used; never while somebody else's code runs.
-        self._in_use = RLock()
         self._closing: set[object] = set()  # one for each thread that wants to close it
         self._gives_up: Callable[[], bool] = bool  # bool() is False
         self._connection = SenderConnection(
             settings,
             self.username,
             on_event,
-            self._in_use,
-            stopping=lambda: bool(self._closing) or self._gives_up(),
             wait=wait,
             mandatory=mandatory,
             reconnect_for=reconnect_for,
             rejoin_for=rejoin_for,
             blocked_for=blocked_for,
         )
+        self._connection.stopping = lambda: bool(self._closing) or self._gives_up()
+        # Held while the connection or what is in flight is used; never while somebody else's code runs.
+        self._in_use = self._connection.in_use
         self._in_flight = self._connection.in_flight
         self._settled: deque[Receipt] = deque()  # of streams, and not handed out yet
         self._given_up = 0

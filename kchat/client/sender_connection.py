@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from threading import RLock
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -43,9 +43,7 @@ class SenderConnection(Connection):
         settings: Settings,
         username: str,
         on_event: events.OnEvent,
-        in_use: RLock,
         *,
-        stopping: Callable[[], bool],
         wait: bool,
         mandatory: bool,
         reconnect_for: float,
@@ -53,8 +51,7 @@ class SenderConnection(Connection):
         blocked_for: float,
     ) -> None:
         transport = settings.transport
-        patience = float("inf") if wait else reconnect_for
-        super().__init__(settings, on_event, in_use, stopping=stopping, wait=wait, patience=patience)
+        super().__init__(settings, on_event, wait=wait, patience=math.inf if wait else reconnect_for)
         self.in_flight = InFlight(
             str(settings), supports_mandatory=transport.supports_mandatory, mandatory=mandatory
         )
@@ -203,7 +200,7 @@ class SenderConnection(Connection):
         self.drain(timeout)
         settings, in_flight = self._settings, self.in_flight
         if self._blocked is not None:
-            if self._stopping() or monotonic() - self._blocked_at > self._blocked_for:
+            if self.stopping() or monotonic() - self._blocked_at > self._blocked_for:
                 raise errors.Blocked(
                     f"{self.broker} refuses messages: {self._blocked}; "
                     f"{len(in_flight)} not confirmed, and they may still arrive",
@@ -287,7 +284,7 @@ class SenderConnection(Connection):
         in_flight.keep_unrouted = True
         try:
             while (
-                not self._stopping()
+                not self.stopping()
                 and monotonic() < self._rejoin_until
                 and (message := in_flight.next_again()) is not None
             ):

@@ -9,7 +9,6 @@ the connection's heartbeats go on (:mod:`kchat.client.heartbeat`). Any other thr
 from __future__ import annotations
 
 from collections.abc import Iterator
-from threading import RLock
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -90,18 +89,11 @@ class Subscriber:
         self.prefetch = max(1, prefetch)
         self._acks = Acknowledgements(self.prefetch)
         self._stopped = self._left = False
-        self._in_use = RLock()
         self._connection = SubscriberConnection(
-            settings,
-            self.username,
-            durable,
-            self.prefetch,
-            (last, since),
-            on_event,
-            self._in_use,
-            stopping=lambda: self._stopped,
-            wait=wait,
+            settings, self.username, durable, self.prefetch, (last, since), on_event, wait=wait
         )
+        self._connection.stopping = lambda: self._stopped
+        self._in_use = self._connection.in_use
         self._duplicates = Deduplicator()
         self._drops = Drops(self.prefetch + BATCH, on_event)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from threading import RLock
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -43,14 +42,10 @@ class SubscriberConnection(Connection):
         prefetch: int,
         begin: tuple[int | None, float | None],
         on_event: events.OnEvent,
-        in_use: RLock,
         *,
-        stopping: Callable[[], bool],
         wait: bool,
     ) -> None:
-        super().__init__(
-            settings, on_event, in_use, stopping=stopping, wait=wait, heartbeat=settings.heartbeat
-        )
+        super().__init__(settings, on_event, wait=wait, heartbeat=settings.heartbeat)
         self.arrived: deque[protocols.Delivery] = deque()
         """Deliveries that nobody has taken yet, in their order."""
         self.verifies = False

@@ -182,7 +182,7 @@ class Profiles:
 
 def path() -> Path:
     """Where the file is, or would be; SettingsError where no home folder is known."""
-    return user_folder("config") / "profiles.toml"
+    return user_folder() / "profiles.toml"
 
 
 def load() -> Profiles:

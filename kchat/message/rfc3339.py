@@ -26,7 +26,8 @@ def parse(text: str) -> datetime | None:
         that does not exist, no offset, a year out of range. A leap second is the first of the next minute.
     """
     try:
-        if len(text) == 24 and text[10] == "T" and text[19] == "." and text[23] == "Z":  # as kchat does
+        # As kchat writes it; Python takes weeks, too.
+        if len(text) == 24 and text[10] == "T" and text[19] == "." and text[23] == "Z" and text[5] != "W":
             moment = datetime.fromisoformat(text)
         else:
             moment = _parse_any(text)

@@ -1,7 +1,6 @@
 """What kchat uses of a Kombu connection and its channels, and what transports know of a program's settings, as types.
 
-Kombu has no types of its own; a connection of any Kombu transport fits these. The last ones are abilities that a channel
-or a driver's connection may have: kchat looks for their methods by name.
+Kombu has no types of its own; a connection of any Kombu transport fits these.
 """
 
 from __future__ import annotations
@@ -189,59 +188,43 @@ class Waker(Protocol):
         """Close it, when nobody waits any more."""
 
 
-# ---- abilities
+# ---- what a transport may give; kchat looks for each by its name
 
 
-class Wakes(Protocol):
-    """A Kombu transport whose waits can be ended. Without this, kchat keeps its waits short."""
+class OptionalTransport(Protocol):
+    """What a Kombu transport may have besides."""
 
     def waker(self, connection: Any) -> Waker | None:
-        """What ends ``drain_events`` of a driver's connection; ``None`` where it has none."""
+        """What ends ``drain_events`` of a driver's connection. Without it, kchat keeps its waits short."""
 
 
-class Confirms(Protocol):
-    """A channel whose confirmations come later, so that publishing need not wait.
-
-    Publishes are numbered from 1, and ``events["basic_ack"]`` and ``["basic_nack"]`` are called from ``drain_events``.
-    """
+class OptionalChannel(Protocol):
+    """What a channel may have besides."""
 
     def confirm_select(self) -> object:
-        """Ask for confirmations."""
+        """Have confirmations come later, so that publishing need not wait.
 
-
-class Numbers(Protocol):
-    """A channel whose messages carry their place in what their sender has sent; its deliveries have ``number``."""
+        Publishes are numbered from 1, and ``events["basic_ack"]`` and ``["basic_nack"]`` are called from ``drain_events``.
+        """
 
     def number_table(self, stream: str) -> bytes:
-        """A header table for the messages of a stream, with ``%d`` for the place."""
-
-
-class AsksLength(Protocol):
-    """A channel that asks for a queue's length without waiting for the answer."""
+        """A header table for the messages of a stream, with ``%d`` for the place of each; its deliveries have ``number``."""
 
     def ask_length(self, queue: str, callback: Callable[[int], None]) -> object:
-        """Ask; the callback gets the number of messages."""
+        """Ask for a queue's length without waiting for it; the callback gets the number of messages."""
 
 
-class Beats(Protocol):
-    """A driver's connection that sends heartbeats when told, also from another thread that has the connection's lock."""
+class OptionalDriver(Protocol):
+    """What a driver's connection may have besides; ``beat`` and ``heard_at`` belong together."""
 
     heard_at: float
     """When the broker was last heard, by the monotonic clock."""
 
     def beat(self) -> None:
-        """Send a heartbeat if one is due. Raises OSError where the link is dead."""
-
-
-class Notifies(Protocol):
-    """A driver's connection that has more to say than messages and errors."""
+        """Send a heartbeat if one is due, in any thread that has the connection's lock. Raises OSError on a dead link."""
 
     def tell(self, callback: Callable[[Event], None]) -> None:
-        """Call back with what happens: :class:`kchat.events.Notice`, or ``Dropped``."""
-
-
-class CountsOvertaken(Protocol):
-    """A driver's connection whose room may remove messages before they are read."""
+        """Call back with what else happens: :class:`kchat.events.Notice`, or ``Dropped``."""
 
     def take_overtaken(self) -> int:
-        """How many it has removed since the last call."""
+        """The number of messages that the room has removed before they were read, since the last call."""

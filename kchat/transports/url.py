@@ -188,11 +188,7 @@ class Urls:
     # ---- reading and writing
 
     def read(self, scheme: str, rest: str) -> Broker:
-        """Read a URL.
-
-        Arguments:
-            scheme: of the URL, in small letters.
-            rest: what follows ``://``; has no control characters.
+        """Read a URL: its scheme in small letters, and what follows ``://``, which has no control characters.
 
         Raises:
             SettingsError: it makes no sense. The text never has the password.
@@ -225,12 +221,7 @@ class Urls:
         return unquote(path.lstrip("/"))
 
     def write(self, broker: Broker, password: str) -> str:
-        """The URL of a broker, without the options.
-
-        Arguments:
-            broker: it.
-            password: stands for the broker's password, if it has one; as it belongs into a URL.
-        """
+        """The URL of a broker, without the options. ``password`` stands for its own, if it has one, as in a URL."""
         account = ""
         has_password = broker.password is not None or broker.secret is not None
         if broker.account is not None or has_password:
@@ -310,10 +301,9 @@ class Urls:
     # ---- options
 
     def check(self, broker: Broker) -> None:
-        """Refuse options that the transport does not have, and such as have no value.
+        """Refuse, by SettingsError, options that the transport does not have, and such as have no value.
 
-        Raises:
-            SettingsError: there is one. It may be a slip in one that somebody relies on.
+        It may be a slip in one that somebody relies on.
         """
         known = self.transport.url_options.get(broker.scheme, ())
         if unknown := sorted(broker.options.keys() - set(known)):
@@ -327,10 +317,7 @@ class Urls:
                 raise SettingsError(f"the option {name} in the URL has no value")
 
     def options(self, brokers: Sequence[Broker]) -> UrlOptions:
-        """What the options say about the settings; checks them.
-
-        Arguments:
-            brokers: of this transport.
+        """What the options of these brokers say about the settings.
 
         Raises:
             SettingsError: see :meth:`check`; or a value makes no sense, or they contradict each other.
@@ -359,11 +346,7 @@ def _bad_port(port: object) -> SettingsError:
 
 
 def read_query(text: str) -> dict[str, str]:
-    """The options in the query of a URL.
-
-    Raises:
-        SettingsError: one stands there twice, or has control characters in it.
-    """
+    """The options in the query of a URL; SettingsError where one stands there twice, or has control characters in it."""
     options: dict[str, str] = {}
     for name, value in parse_qsl(text, keep_blank_values=True):
         if has_control(name + value):
