@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kchat.cli.flags import with_flags
 from kchat.errors import BrokerError, NotConfirmed
 
 if TYPE_CHECKING:
@@ -96,6 +95,7 @@ class Command(click.Command):
             return super().invoke(ctx)
         except (BrokerError, NotConfirmed) as error:
             from kchat.cli.advice import advice
+            from kchat.cli.flags import with_flags
 
             if further := advice(ctx):
                 error.hint = with_flags(error.hint) + ("; or run: " if error.hint else "run: ") + further

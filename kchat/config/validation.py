@@ -48,6 +48,8 @@ def check_name(name: str, what: str = "username") -> None:
 
 def login_name() -> str:
     """The name of the logged-in user: the default ``--username``."""
+    if name := os.environ.get("LOGNAME"):
+        return name  # where getuser looks first; its module loads much for a terminal
     from getpass import getuser
 
     try:

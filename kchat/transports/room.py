@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from urllib.parse import quote
 
 import amqp.exceptions
@@ -27,8 +26,7 @@ _PART_LENGTH = 60
 """Room and username together with the rest stay below 255 bytes (AMQP 0-9-1 section 4.2.5.3)."""
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """A subscriber's place in a room.
 
     Attributes:
