@@ -266,7 +266,8 @@ class Sender:
         """Publish a message, if there is one, and take the confirmations that have come, once in a while."""
         in_flight = self._in_flight
         with self._in_use:
-            self._check_loss(before)
+            if self._loss is not before:  # another call has given up messages that may be this one's
+                raise errors.NotConfirmed(str(self._loss))
             if message is not None:
                 self._connection.submit(message, self._settled)
                 if len(in_flight) >= self._window or in_flight.bytes >= WINDOW_BYTES:
@@ -280,15 +281,11 @@ class Sender:
         """Wait for receipts, if any are still to come; returns whether there are some."""
         in_flight = self._in_flight
         with self._in_use:
-            self._check_loss(before)
+            if self._loss is not before:
+                raise errors.NotConfirmed(str(self._loss))
             while in_flight and not self._settled:
                 self._wait_for_confirms(len(in_flight) - 1, in_flight.bytes)
         return bool(self._settled)
-
-    def _check_loss(self, before: errors.NotConfirmed) -> None:
-        """Raises NotConfirmed where another call has given up messages that may be this one's."""
-        if self._loss is not before:
-            raise errors.NotConfirmed(str(self._loss))
 
     def _give_up(self, error: BaseException, *, look: bool = False) -> None:
         """What is not confirmed is not sent by a later call, and a connection in doubt is not used again.

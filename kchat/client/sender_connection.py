@@ -124,7 +124,8 @@ class SenderConnection(Connection):
             text = f"a message of {size:,} bytes is too large: {self.broker} takes {most:,} at most"
             receipts.append(Receipt(message, error=errors.TooLarge(text)))
             return
-        self.start()
+        if not self.connected:
+            self.start()
         # First noted, then published: whatever interrupts the publishing finds it among what has to be sent again.
         tag, place = self.in_flight.add(message, receipts)
         self._retrying(self._publish, tag, place, message)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from amqp import spec
 
 from kchat import events
-from kchat.client.drops import Drops
-from kchat.client.gaps import REMEMBERED, Gaps
+from kchat.client.drops import REMEMBERED, Drops, Gaps
 from kchat.transports.amqp.delivery import Incoming
 from kchat.transports.amqp.framing import PropertyWriter, number_table
 
