@@ -16,7 +16,6 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator
 from inspect import signature
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from kchat import errors, events
@@ -114,9 +113,7 @@ class Room:
         await self.open()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     async def open(self) -> None:

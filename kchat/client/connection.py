@@ -263,7 +263,8 @@ class Connection(ABC):
             # Kombu's own looks each time whether there is a connection, and would make another one without telling.
             self._drain_events = partial(connection.transport.drain_events, connection.connection)
             self._join(connection, again=again)
-            if (tell := getattr(connection.connection, "tell", None)) is not None:
+            tell: Callable[[events.OnEvent], None] | None = getattr(connection.connection, "tell", None)
+            if tell is not None:
                 tell(self._on_notice)
         except BaseException:
             self._release(self._settings.transport.drop, State.DISCONNECTED)

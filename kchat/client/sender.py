@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from threading import get_ident
 from time import monotonic
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from kchat import errors, events
@@ -110,9 +109,7 @@ class Sender:
         self.open()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         with self._in_use:
             if kind is not None and self.unsettled:
                 # Interrupted while the broker owes an answer: it may not answer a goodbye either.

@@ -85,7 +85,7 @@ class SenderConnection(Connection):
     def _prepare(self) -> None:
         channel, in_flight = self.channel, self.in_flight
         channel.auto_decode = False
-        confirm_select = getattr(channel, "confirm_select", None)
+        confirm_select: Callable[[], object] | None = getattr(channel, "confirm_select", None)
         self._pipelined = confirm_select is not None
         if confirm_select is not None:
             confirm_select()
@@ -159,7 +159,7 @@ class SenderConnection(Connection):
         )
         if self._stream != self.in_flight.stream:
             self._stream = self.in_flight.stream
-            number_table = getattr(channel, "number_table", None)
+            number_table: Callable[[str], bytes] | None = getattr(channel, "number_table", None)
             self._numbers = b"" if number_table is None else number_table(self._stream)
         if self._numbers:
             raw.table = self._numbers % place

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from time import monotonic
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from kchat import errors, events
@@ -101,9 +100,7 @@ class Subscriber:
         self.open()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     @property

@@ -80,8 +80,10 @@ class SubscriberConnection(Connection):
             with self.errors:
                 self._take_place(connection, again=again)
                 # From now on: a declaration that is cut short would read as one that failed.
-                if (waker := getattr(connection.transport, "waker", None)) is not None:
-                    self.waker = waker(connection.connection)
+                make: Callable[[Any], protocols.Waker | None] | None = getattr(
+                    connection.transport, "waker", None
+                )
+                self.waker = None if make is None else make(connection.connection)
         except errors.NotFound as error:
             if not again:
                 raise
