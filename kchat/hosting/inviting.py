@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING
@@ -38,7 +38,7 @@ def guest_brokers(settings: Settings, address: str | None, account: str | None) 
     if address is None:
         # The host's options are left out: an invitation with options is refused.
         return tuple(
-            replace(broker.without_password(), account=account, options={}) for broker in settings.brokers
+            broker.without_password()._replace(account=account, options={}) for broker in settings.brokers
         )
     mine = settings.broker
     if mine.transport.default_port is None:
@@ -54,8 +54,7 @@ def guest_brokers(settings: Settings, address: str | None, account: str | None) 
     resolved = Settings.resolve(url=given.url(), account="").broker
     port = resolved.port if given.port is not None or given.scheme != mine.scheme else mine.port
     return (
-        replace(
-            mine.without_password(),
+        mine.without_password()._replace(
             scheme=given.scheme,
             host=given.host,
             port=port,
