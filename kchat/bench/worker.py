@@ -31,17 +31,11 @@ _ORPHAN_SECONDS = 8.0
 
 
 class Task:
-    """What a process is to do, and its pipe to the one that runs it.
+    """What a process is to do, as one of its kind with a number from 0 on, and its pipe to the process that runs it.
 
-    A thread reads the pipe. When the pipe ends, the parent is gone, and the thread ends this process: in order, and after
-    :data:`_ORPHAN_SECONDS` in any case.
-
-    Attributes:
-        number: which one of its kind it is, from 0 on.
-        sent: confirmed messages, by sender; shared by all processes.
-        received: received messages, by subscriber; shared by all processes.
-        let_go_on: set when a sender may begin; when all is sent and a subscriber waits for late messages only.
-        is_orphan: whether the parent is gone, so that there is nobody else left to clean up.
+    Confirmed messages, ``sent``, are counted by sender, and ``received`` ones by subscriber, for all processes. The parent
+    lets senders begin, and later tells subscribers to wait for late messages only: ``let_go_on``. When the pipe ends, the
+    parent is gone, ``is_orphan``: this process then ends in order, and after :data:`_ORPHAN_SECONDS` in any case.
     """
 
     def __init__(
@@ -71,12 +65,7 @@ class Task:
 
 
 def main(link: int, counts: int) -> None:
-    """Run the task that comes through the pipe.
-
-    Arguments:
-        link: file descriptor of the pipe to the parent.
-        counts: file descriptor of the memory for the counts.
-    """
+    """Run the task that comes through the pipe; both are file descriptors, of the pipe and the memory for the counts."""
     signal.signal(signal.SIGTERM, _end)
     pipe: Connection[Any, Any] = Connection(link)
     kind, *rest = pipe.recv()
