@@ -38,12 +38,12 @@ def signals_deferred() -> Iterator[None]:
     """Ctrl+C, SIGTERM and SIGHUP that arrive within the block are delivered at its end."""
     came: dict[int, None] = {}
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if current_thread() is main_thread() else ()
-    before = {each: signal.signal(each, lambda number, _: came.update({number: None})) for each in numbers}
+    before = [signal.signal(each, lambda number, _: came.update({number: None})) for each in numbers]
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for each, handler in zip(numbers, before, strict=True):
+            signal.signal(each, handler)
         for number in came:
             signal.raise_signal(number)
 

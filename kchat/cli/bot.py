@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator
+from itertools import chain, islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from kchat.cli.param_types import Read, read_seconds
@@ -55,32 +56,22 @@ def posts(
     """
     from random import uniform  # takes a while to load, and every send loads this module
 
-    begun = False
-    if first is not None:
-        yield first
-        begun = True
-    for quote in _quotes(count):
-        if begun:
+    for number, text in enumerate(chain([] if first is None else [first], islice(_quotes(), count))):
+        if number:
             yield None
             until = time.monotonic() + uniform(*pause)  # noqa: S311 - no secret
             while not stop() and (left := until - time.monotonic()) > 0:
                 time.sleep(min(left, _LOOK))
-        yield _by_author(quote) if as_authors else quote
-        begun = True
+        yield _by_author(text) if as_authors and text is not first else text
 
 
-def _quotes(count: int | None) -> Iterator[str]:
+def _quotes() -> Iterator[str]:
     from importlib.resources import files
     from random import sample
 
     quotes = files("kchat").joinpath("data/quotes.txt").read_text("utf-8").splitlines()
-    sent = 0
     while True:
-        for quote in sample(quotes, len(quotes)):
-            if sent == count:
-                return
-            yield quote
-            sent += 1
+        yield from sample(quotes, len(quotes))
 
 
 def _by_author(quote: str) -> Message:

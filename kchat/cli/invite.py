@@ -17,19 +17,16 @@ from kchat.cli.stderr import can_show, write_line
 if TYPE_CHECKING:
     from kchat.config.settings import Settings
     from kchat.hosting.invitation import Invitation
-    from kchat.transports.guests import Account, Administration
 
-_MEMBER, _SENDER = "send and listen", "send only"
+_MAY = {False: "send and listen", True: "send only"}
+"""What an account may do, by whether it is ``send_only``."""
 
 
 @click.command(name="invite", cls=Command)
 @click.argument("name", required=False)
 @click.option("--send-only", is_flag=True, help="The guest can send, but not receive.")
 @click.option(
-    "--expires",
-    type=DURATION,
-    metavar="TIME",
-    help="Delete the account after 30m, 24h, 7d (RabbitMQ).",
+    "--expires", type=DURATION, metavar="TIME", help="Delete the account after 30m, 24h, 7d (RabbitMQ)."
 )
 @click.option(
     "--address",
@@ -135,7 +132,7 @@ def _tell(made: Invitation) -> None:
     from kchat.message.times import moment
 
     until = "" if made.expires is None else f", until {moment(made.expires)}"
-    write_line(f"{made.account} may {_SENDER if made.send_only else _MEMBER} in {made}{until}")
+    write_line(f"{made.account} may {_MAY[made.send_only]} in {made}{until}")
     if made.expires is not None:
         write_line(
             "RabbitMQ does not end accounts by itself: after that time the account ends with your next "
@@ -156,6 +153,8 @@ def _tell(made: Invitation) -> None:
 def _list(settings: Settings, management_url: str | None) -> None:
     from kchat.cli.table import write_table
     from kchat.hosting import inviting
+    from kchat.message.lookalikes import spelled
+    from kchat.message.times import moment
 
     management = administrator(settings, management_url)
     found = management.remove_expired(tell_removed)
@@ -168,23 +167,14 @@ def _list(settings: Settings, management_url: str | None) -> None:
     for account in found:
         if account.more_tags:
             write_line(f"{account.name} has the tag {', '.join(account.more_tags)}: kchat does not end it")
-    header = ["account", "room", "virtual host", "may", "until", "connections"]
-    write_table([header, *(_row(account, management) for account in found)])
-
-
-def _row(account: Account, management: Administration) -> list[str]:
-    from kchat.message.lookalikes import spelled
-    from kchat.message.times import moment
-
-    may = _SENDER if account.send_only else _MEMBER
-    return [
-        spelled(account.name),
-        account.room or "?",
-        account.vhost or "none",
-        "set by hand" if account.room is None else may,
-        "" if account.expires is None else moment(account.expires),
-        str(len(management.connections(account.name))),
-    ]
+    rows = [["account", "room", "virtual host", "may", "until", "connections"]]
+    for account in found:
+        may = "set by hand" if account.room is None else _MAY[account.send_only]
+        until = "" if account.expires is None else moment(account.expires)
+        connections = str(len(management.connections(account.name)))
+        names = [spelled(account.name), account.room or "?", account.vhost or "none"]
+        rows.append([*names, may, until, connections])
+    write_table(rows)
 
 
 def _grant(settings: Settings, name: str, *, send_only: bool, address: str | None, apply: bool) -> str:
@@ -203,10 +193,8 @@ def _grant(settings: Settings, name: str, *, send_only: bool, address: str | Non
     for step in granted.steps:
         if apply:
             step.run(host)
-            write_line(
-                "done: "
-                + (step.text if granted.password is None else step.text.replace(granted.password, "***"))
-            )
+            hidden = step.text if granted.password is None else step.text.replace(granted.password, "***")
+            write_line(f"done: {hidden}")
         else:
             write_line("  " + step.text)
     for advice in granted.advice:

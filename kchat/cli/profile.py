@@ -13,11 +13,7 @@ if TYPE_CHECKING:
     from kchat.config.profiles import Profile
 
 
-@click.group(
-    name="profile",
-    cls=Group,
-    invoke_without_command=True,
-)
+@click.group(name="profile", cls=Group, invoke_without_command=True)
 @click.pass_context
 def command(ctx: click.Context) -> None:
     """Show and choose profiles: the rooms that you have joined with "kchat join".

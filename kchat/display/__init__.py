@@ -110,10 +110,6 @@ class _PlugIn:
         setattr(self._display, name, value)
 
 
-def _fault(entry: Entry, found: object) -> str:
-    return "" if callable(found) else f"{entry.path} is not a display's class"
-
-
 def _missing(display: object) -> list[str]:
     """The methods that a display has to have and lacks."""
     wanted = [Display, FullScreen] if getattr(display, "live", False) else [Display]
@@ -128,7 +124,7 @@ MODES: Registry[Factory] = Registry(
     Entry("simple", "kchat.display.print:Print", "same as print"),
     Entry("json", "kchat.display.json:Json", "an object per line"),
     Entry("rich", "kchat.display.rich:Rich", "a live table"),
-    fault=_fault,
+    fault=lambda entry, found: "" if callable(found) else f"{entry.path} is not a display's class",
 )
 """Display modes by name. The first is the default."""
 
