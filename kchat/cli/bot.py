@@ -42,17 +42,10 @@ PAUSE = Read("pause", _pause)
 def posts(
     first: str | None, pause: Pause, count: int | None, stop: Callable[[], bool], *, as_authors: bool = False
 ) -> Iterator[str | Message | None]:
-    """What the bot sends: the quotes in random order, again and again.
+    """What the bot sends: a first message, if there is one, and quotes in random order, ``count`` or without end.
 
-    Arguments:
-        first: a message to begin with; None for none.
-        pause: between two messages.
-        count: number of quotes after which it ends. None for never.
-        stop: called ten times a second; true ends a pause.
-        as_authors: whether a quote's author is the sender of its message, instead of a name in its text.
-
-    Yields:
-        Messages, and ``None`` before each pause, so that the last one's confirmation is collected.
+    ``None`` comes before each pause, so that the last message's confirmation is collected; a true ``stop()``, called ten
+    times a second, ends the pause. With ``as_authors``, a quote's author is the sender of its message.
     """
     from random import uniform  # takes a while to load, and every send loads this module
 

@@ -21,12 +21,9 @@ _SEQUENCE = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|O.|[^\[O]|$)", re.DOTALL)
 
 
 class _Keyboard:
-    """Takes the keys of the terminal behind a file descriptor. Without a terminal it returns none.
+    """Takes the keys of the terminal behind a file descriptor; Ctrl+C, Ctrl+Z and Ctrl+S keep their meaning.
 
-    Ctrl+C, Ctrl+Z and Ctrl+S keep their meaning.
-
-    Arguments:
-        descriptor: an open file on the terminal.
+    They are not echoed. Without a terminal there are none.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -109,12 +106,10 @@ class Screen:
             self._display.suspend()
             os.kill(os.getpid(), signal.SIGSTOP)
             self._continued = True
-        if self._continued:
+        keys = self._keyboard.keys()
+        if self._continued or _REDRAW in keys:
             self._continued = False
             self.open()
-        keys = self._keyboard.keys()
-        if _REDRAW in keys:
-            self._display.redraw()
         return _END in keys
 
     def handle(self, number: int, _frame: FrameType | None) -> None:
@@ -134,13 +129,7 @@ class Screen:
 def opened(display: Display, title: str, descriptor: int) -> Iterator[Callable[[], bool]]:
     """Open a display; one on a whole screen gets the keys, and is closed at the end of the block, also after an error.
 
-    Arguments:
-        display: to open.
-        title: as for :meth:`kchat.display.Display.open`.
-        descriptor: an open file on the terminal.
-
-    Yields:
-        What the loop calls between two things that the display does: returns whether a key was to end it.
+    What it yields is called between two things that the display does, and returns whether a key was to end it.
     """
     if not getattr(display, "live", False):
         display.open(title)

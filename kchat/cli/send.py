@@ -159,15 +159,8 @@ def _send_all(
 ) -> int:
     """Send a stream; report each refusal as it happens, and the totals at the end. Returns the exit code.
 
-    When asked to stop, it takes no more messages, and waits for outstanding confirmations as long as the signal allows.
-
-    Arguments:
-        sender: the sender, not open yet.
-        messages: the stream.
-        stop: whether a signal has asked to stop.
-        quiet: whether to report only refusals.
-        endless: whether the stream has no end, so that stopping it is success.
-        meter: whether to show a count on a terminal; not while a person types there.
+    When asked to stop, it takes no more messages, and waits for outstanding confirmations as long as the signal allows;
+    that is success if the stream is ``endless``. A ``meter`` counts on a terminal, but not while a person types there.
     """
     from kchat.cli import DONE, FAILED, INTERRUPTED
 

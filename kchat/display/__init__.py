@@ -65,9 +65,6 @@ class FullScreen(Display, Protocol):
     live: bool
     hint: str
 
-    def redraw(self) -> None:
-        """Draw everything at once, over whatever stands there."""
-
     def suspend(self) -> None:
         """Give the screen back until :meth:`open` is called again."""
 

@@ -41,12 +41,8 @@ _COLORS = (
 class Lines:
     """The parts of a display that do not depend on the mode.
 
-    Arguments:
-        stream: where to write.
-        color: whether to use colour. Default None: on a terminal, unless ``NO_COLOR`` is set.
-        mark_unverified: whether a name that the broker has not checked gets a mark (:mod:`kchat.display.names`). Default
-            no.
-        own: the viewer's account. It is not shown, since people who share it cannot be told apart.
+    Its arguments are those of :class:`kchat.display.Factory`. The viewer's ``own`` account is not shown, since people who
+    share it cannot be told apart.
     """
 
     def __init__(
