@@ -112,14 +112,14 @@ def _account(
     from kchat.message.lookalikes import normalised
     from kchat.transports.guests import check_account_name
 
-    name, host = normalised(name), inviting.Host(settings)
+    name = normalised(name)
     check_account_name(name)
     management = administrator(settings, management_url)
     management.remove_expired(tell_removed)
     brokers = inviting.guest_brokers(settings, address, name)
     # Errors are found before there is an account.
     inviting.invitation(settings, brokers, None).encode()
-    host.declare_room()
+    inviting.declare_room(settings)
     password = management.create(
         settings, name, send_only=send_only, expires=expires, max_connections=max_connections
     )
@@ -160,7 +160,7 @@ def _list(settings: Settings, management_url: str | None) -> None:
     management = administrator(settings, management_url)
     found = management.remove_expired(tell_removed)
     # A restart of the broker deletes the room, and guests may not make it.
-    inviting.Host(settings).declare_room()
+    inviting.declare_room(settings)
     if management.repair_room(settings, found):
         write_line(
             f"repaired the exchange with which durable queues of {settings.room} survive a restart: another one had its name"
@@ -191,24 +191,23 @@ def _grant(settings: Settings, name: str, *, send_only: bool, address: str | Non
     """Show or run the commands that admit a guest; returns the invitation's line."""
     from kchat.hosting import inviting
 
-    host = inviting.Host(settings)
-    granted = settings.transport.guests.admit(host, name, send_only=send_only)
+    guests = settings.transport.guests
+    granted = guests.admit(settings, name, send_only=send_only)
     brokers = inviting.guest_brokers(settings, address, granted.account)
     made = inviting.invitation(settings, brokers, granted.password, send_only=send_only)
     line = made.encode()
     if granted.needs_room:
-        host.declare_room()
+        inviting.declare_room(settings)
     if granted.steps and not apply:
         write_line("run these commands, or let --apply run them:")
-    for step in granted.steps:
-        if apply:
-            step.run(host)
-            write_line(
-                "done: "
-                + (step.text if granted.password is None else step.text.replace(granted.password, "***"))
-            )
-        else:
+        for step in granted.steps:
             write_line("  " + step.text)
+    elif granted.steps:
+        with inviting.host_channel(settings, guests.admitting) as channel:
+            for step in granted.steps:
+                step.run(channel)
+                text = step.text if granted.password is None else step.text.replace(granted.password, "***")
+                write_line(f"done: {text}")
     for advice in granted.advice:
         write_line(advice)
     if inviting.only_here(brokers[0]):

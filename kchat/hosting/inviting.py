@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING
@@ -147,55 +147,32 @@ def guest_settings(joined: Invitation, connect_timeout: float) -> Iterator[Setti
         )
 
 
-@dataclass(frozen=True)
-class Host:
-    """The person who invites: :class:`kchat.transports.guests.Host`.
+@contextmanager
+def host_channel(settings: Settings, doing: str) -> Iterator[Channel]:
+    """A Kombu channel of the host's for one thing, named by a verb.
 
-    Attributes:
-        settings: the host's.
+    Raises:
+        kchat.errors.BrokerError: see :func:`kchat.client.connection.connect`; the driver's errors become kchat's.
     """
+    connection, broker = connect(settings, purpose="invite")
+    try:
+        with broker_errors(broker, doing):
+            yield connection.channel()
+    finally:
+        broker.transport.close(connection)
 
-    settings: Settings
 
-    @property
-    def broker(self) -> Broker:
-        """The first broker."""
-        return self.settings.broker
+def declare_room(settings: Settings) -> None:
+    """Make the room, since guests may not make it.
 
-    @property
-    def room(self) -> str:
-        """The room's name."""
-        return self.settings.room
+    It is not durable, as the clients of RabbitMQ's tutorial declare it: a restart of the broker deletes it, and any
+    account that may make it brings it back by listening or sending.
 
-    def declare_room(self) -> None:
-        """Make the room, since guests may not make it.
-
-        It is not durable, as the clients of RabbitMQ's tutorial declare it: a restart of the broker deletes it, and any
-        account that may make it brings it back by listening or sending.
-
-        Raises:
-            kchat.errors.BrokerError: see :func:`kchat.client.connection.connect` and
-                :meth:`kchat.transports.room.RoomPolicy.open`.
-        """
-        with self.channel("make the room") as channel:
-            self.settings.transport.room(self.room).open(channel)
-
-    def declare_queue(self, name: str) -> None:
-        """Make the room and a durable queue."""
-        from kchat.client.subscriber import Subscriber
-
-        with Subscriber(self.settings, durable=name):
-            pass
-
-    @contextmanager
-    def channel(self, doing: str) -> Iterator[Channel]:
-        """A channel for one thing, named by a verb."""
-        connection, broker = connect(self.settings, purpose="invite")
-        try:
-            with broker_errors(broker, doing):
-                yield connection.channel()
-        finally:
-            broker.transport.close(connection)
+    Raises:
+        kchat.errors.BrokerError: see :func:`host_channel` and :meth:`kchat.transports.room.RoomPolicy.open`.
+    """
+    with host_channel(settings, "make the room") as channel:
+        settings.transport.room(settings.room).open(channel)
 
 
 def try_out(settings: Settings, *, send_only: bool, tell: Callable[[str], None]) -> None:
