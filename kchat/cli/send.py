@@ -155,7 +155,7 @@ def _send_all(
     quiet: bool,
     *,
     endless: bool = False,
-    meter: bool = True,
+    meter: bool = False,
 ) -> int:
     """Send a stream; report each refusal as it happens, and the totals at the end. Returns the exit code.
 
@@ -165,9 +165,7 @@ def _send_all(
     from kchat.cli import DONE, FAILED, INTERRUPTED
 
     report = line_writer(quiet)
-    progress = _Progress(
-        show=meter and not quiet and not endless and sys.stderr is not None and sys.stderr.isatty()
-    )
+    progress = _Progress(show=meter and not quiet and sys.stderr is not None and sys.stderr.isatty())
     confirmed = failed = unrouted = 0
     code = DONE
     try:
