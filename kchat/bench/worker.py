@@ -68,7 +68,7 @@ class Task:
 
 def main(link: int, counts: int) -> None:
     """Run the task that comes through the pipe; both are file descriptors, of the pipe and the memory for the counts."""
-    signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     pipe: Connection[Any, Any] = Connection(link)
     kind, *rest = pipe.recv()
     task = Task(pipe, counts, *rest)
@@ -85,11 +85,6 @@ def main(link: int, counts: int) -> None:
             with suppress(Exception):
                 delete_room(task.settings)  # each does, so that the last one leaves nothing behind
     task.tell(*told)
-
-
-def _end(*_: object) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    sys.exit(1)
 
 
 def send(task: Task) -> Sent:

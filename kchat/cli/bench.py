@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -27,13 +27,10 @@ _NO_BLOCKS = " .:-=+*%#"
 
 def _rate(text: str) -> float:
     """A number of messages per second, more than 0."""
-    try:
-        rate = float(text)
-    except ValueError:
-        rate = 0.0
-    if not 0 < rate < float("inf"):
-        raise ValueError(f"{text!r} is not a number of messages per second above 0")
-    return rate
+    with suppress(ValueError):
+        if 0 < (rate := float(text)) < float("inf"):
+            return rate
+    raise ValueError(f"{text!r} is not a number of messages per second above 0")
 
 
 def _number(*names: str, least: int, most: int, metavar: str = "N", **rest: Any) -> Callable[..., Any]:

@@ -34,8 +34,9 @@ def read_lines(descriptor: int, *, pause: float = 0.2) -> Iterator[str | None]:
             chunk = os.read(descriptor, _CHUNK)
         except BlockingIOError:  # another process that reads the same input was faster
             continue
-        except OSError as error:
-            raise _unreadable(error, rest) from error
+        except OSError as error:  # EBADF: nohup, for example, opens standard input for writing only
+            half = "; half a line was not sent" if rest else ""
+            raise KchatError(f"standard input cannot be read: {error.strerror or error}{half}") from error
         if not chunk:
             if rest:
                 yield _text(rest)
@@ -49,12 +50,6 @@ def read_lines(descriptor: int, *, pause: float = 0.2) -> Iterator[str | None]:
         rest = bytearray(more.pop())
         for line in more:
             yield _text(line)
-
-
-def _unreadable(error: OSError, rest: bytearray) -> KchatError:
-    half = "; half a line was not sent" if rest else ""
-    # EBADF: nohup, for example, opens standard input for writing only.
-    return KchatError(f"standard input cannot be read: {error.strerror or error}{half}")
 
 
 def _text(line: bytes | bytearray) -> str:

@@ -107,13 +107,6 @@ class _PlugIn:
         setattr(self._display, name, value)
 
 
-def _missing(display: object) -> list[str]:
-    """The methods that a display has to have and lacks."""
-    wanted = [Display, FullScreen] if getattr(display, "live", False) else [Display]
-    names = [name for each in wanted for name in vars(each) if not name.startswith("_")]
-    return [name for name in names if not callable(getattr(display, name, None))]
-
-
 MODES: Registry[Factory] = Registry(
     "kchat.displays",
     Entry("plain", "kchat.display.plain:Plain", "a line per message"),
@@ -156,6 +149,8 @@ def create(
         )
     if not entry.distribution:
         return display
-    if missing := _missing(display):
+    wanted = [Display, FullScreen] if getattr(display, "live", False) else [Display]
+    names = [name for each in wanted for name in vars(each) if not name.startswith("_")]
+    if missing := [name for name in names if not callable(getattr(display, name, None))]:
         raise entry.unusable(f"its display has no {', '.join(missing)}")
     return cast("Display", _PlugIn(entry, display))
