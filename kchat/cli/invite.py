@@ -77,6 +77,8 @@ def command(
       kchat invite ada@example.com --project my-project --apply
     """
     from kchat.hosting import inviting
+    from kchat.message.lookalikes import normalised
+    from kchat.transports.guests import check_account_name
 
     if show_list == (name is not None):
         raise click.UsageError("Name a guest, or use --list.")
@@ -88,6 +90,7 @@ def command(
     elif name is None:
         return _list(settings, management_url)
     else:
+        check_account_name(normalised(name))  # before anything is contacted
         management = administrator(settings, management_url)
         management.remove_expired(tell_removed)
         made = inviting.invite(
