@@ -6,7 +6,6 @@ import logging
 import os
 import random
 import time
-from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +15,10 @@ from . import definitions, errors
 from .connection_queues import ConnectionQueues
 from .polling import ASLEEP, LONGEST, PollingInterval, Watch
 from .publishing import Publisher
-from .store import Notice, Store
+from .store import Store
 
 if TYPE_CHECKING:
+    from kchat.events import OnEvent
     from kchat.transports.waker import Waker
 
     from .channel import Channel
@@ -62,7 +62,7 @@ class Connection:
         self.publisher = Publisher(self.store)
         self.connection_queues = ConnectionQueues(self.store)
         self.channels: dict[int, Channel] = {}
-        self._on_notice: Callable[[Notice], object] = partial(_logger.warning, "%s")
+        self._on_notice: OnEvent = partial(_logger.warning, "%s")
         self._interval = PollingInterval()
         self._watch: Watch | None = None
         self._watched = 0
@@ -125,7 +125,7 @@ class Connection:
             self._registration.end()
         self._registration = Registration(self, loop)
 
-    def tell(self, on_notice: Callable[[Notice], object]) -> None:
+    def tell(self, on_notice: OnEvent) -> None:
         """Pass notices to ``on_notice``: now, and from ``drain_events``."""
         self._on_notice = on_notice
         self._report_notices()

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from kchat import events
+
 from . import history, schema
 from .messages import BODY, COLUMNS, EXPIRES_AT, Row, sound
-from .store import Notice
 
 if TYPE_CHECKING:
     from .definitions import QueueRow
@@ -61,11 +62,6 @@ def _collect(rows: sqlite3.Cursor, into: list[Row]) -> bool:
     return False
 
 
-def _dropped(queue: str, messages: int) -> Notice:
-    what = "1 message was" if messages == 1 else f"{messages} messages were"
-    return Notice(f"{what} dropped while nobody read the queue {queue}", queue, messages)
-
-
 class SharedQueue:
     """A queue whose messages have a row each, which is marked as held by the connection that takes them."""
 
@@ -106,7 +102,7 @@ class SharedQueue:
         self.ready.extend(rows)
         if dropped > self._told:
             # Stored with the first acknowledgement: a reader that is killed before that is told again.
-            self.store.notices.append(_dropped(self.name, dropped - self._told))
+            self.store.notices.append(events.Dropped(dropped - self._told, queue=self.name))
             self._told = dropped
 
     def _take(self, db: sqlite3.Connection, limit: int) -> list[Row]:

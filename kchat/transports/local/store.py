@@ -15,9 +15,11 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, NoReturn, TypeVar, cast
+from typing import TYPE_CHECKING, NoReturn, TypeVar, cast
 
 from amqp.exceptions import AMQPError
+
+from kchat import events
 
 from . import errors, files, limits, process_locks, schema, untrusted
 from .database import Database
@@ -43,17 +45,6 @@ _CLOSED = object()
 _inherited: list[sqlite3.Connection] = []
 
 
-class Notice(NamedTuple):
-    """What the user of a connection is told besides messages and errors; ``messages`` were dropped unread from ``queue``."""
-
-    text: str
-    queue: str = ""
-    messages: int = 0
-
-    def __str__(self) -> str:
-        return self.text
-
-
 class Store(Database):
     """One connection to the file of a room. Several threads may use it. Raises as :mod:`.errors` says.
 
@@ -67,7 +58,7 @@ class Store(Database):
         #: What the room keeps; as last read from its file.
         self.limits = Limits()
         #: What the user of the connection is to be told.
-        self.notices: list[Notice] = []
+        self.notices: list[events.Event] = []
         #: Messages that were pruned before this connection's own queues had read them, and that were not reported yet.
         self.overtaken = 0
         #: How often it was opened: another log may be in use after each time.
@@ -208,7 +199,8 @@ class Store(Database):
         asked = limits.asked(self.options)
         self.limits = self.attempt(limits.read)
         if not self.openings:  # else they were reported
-            self.notices = [Notice(f"{self.path}: {text}") for text in limits.refusals(self.limits, asked)]
+            refused = limits.refusals(self.limits, asked)
+            self.notices = [events.Notice(f"{self.path}: {text}") for text in refused]
         if limits.raised(self.limits, asked) != self.limits:
             self.limits = self.attempt(lambda db: limits.enlarge(db, asked), "BEGIN IMMEDIATE")
 
