@@ -309,9 +309,6 @@ class Connection:
         self.came.append(frame[2])
         return frame[2] != b"-"
 
-    def drain_events(self, timeout: float | None = None) -> None:
-        self.came.append(b"py-amqp")
-
 
 def test_frames_that_have_arrived_are_dispatched_without_waiting_for_more(ends: Ends) -> None:
     connection = Connection(ends.transport)
@@ -365,9 +362,3 @@ def test_an_error_in_one_event_leaves_the_next_to_be_read(ends: Ends) -> None:
         drain_arrived(connection, 5)
     drain_arrived(connection, 5)
     assert connection.came == [b"1", b"2", b"3"]
-
-
-def test_a_transport_that_keeps_nothing_is_left_to_py_amqp() -> None:
-    connection = Connection(amqp.transport.SSLTransport("localhost"))
-    drain_arrived(connection, 5)
-    assert connection.came == [b"py-amqp"]

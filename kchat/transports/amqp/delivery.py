@@ -19,7 +19,7 @@ from amqp import spec
 from amqp.exceptions import AMQPError, FrameSyntaxError, UnexpectedFrame
 from amqp.serialization import decode_properties_basic
 
-from .bounds import KEPT_BODY, LARGEST_BODY, UNREADABLE
+from .bounds import KEPT_BODY, LARGEST_BODY, UNREADABLE, not_what_it_says
 from .framing import NUMBER_HEADER
 
 _METHOD, _HEADER, _BODY, _HEARTBEAT = 1, 2, 3, 8
@@ -266,12 +266,17 @@ class QuickDelivery:
             super().dispatch_method(method_sig, payload, content)  # type: ignore[misc]  # py-amqp's channel is the other base
             return
         # Behind class and number: consumer tag, delivery tag, redelivered, exchange, routing key.
-        tag = 5 + payload[4]
-        exchange = tag + 10
-        routing_key = exchange + payload[tag + 9] + 1
+        try:
+            tag = 5 + payload[4]
+            number, redelivered = _tag_and_flag(payload, tag)
+            exchange = tag + 10
+            routing_key = exchange + payload[tag + 9] + 1
+        except (IndexError, struct.error) as error:
+            raise not_what_it_says(method_sig) from error
         self._on_basic_deliver(
             payload[5:tag].decode("utf-8", "replace"),
-            *_tag_and_flag(payload, tag),
+            number,
+            redelivered,
             payload[exchange : routing_key - 1].decode("utf-8", "replace"),
             payload[routing_key:].decode("utf-8", "replace"),
             content,

@@ -182,16 +182,13 @@ def drain_arrived(connection: Any, timeout: float | None) -> None:
     """Wait for an event, and dispatch with it what else has arrived: a burst costs one wait and one read.
 
     Arguments:
-        connection: of :class:`.connection.AliveConnection`. Where its transport does not keep what arrived, it is one event.
+        connection: of :class:`.connection.AliveConnection`, its transport of :class:`BufferedReads`.
         timeout: in seconds; ``None`` for as long as an answer may take.
 
     Raises:
         TimeoutError: none came in time.
     """
     transport = connection.transport
-    if not isinstance(transport, BufferedReads):
-        connection.drain_events(timeout=timeout)
-        return
     dispatch = connection.on_inbound_frame
     ends = deadline(connection.answer_timeout if timeout is None else timeout)
     more, seen, looked = _BURST, False, False

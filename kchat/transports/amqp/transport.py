@@ -5,13 +5,11 @@
 - Publishing that only publishes, and reading that reads all there is: :mod:`.framing`. py-amqp's publishing looks for
   events each time, which takes as long as the publishing; kchat's sender looks for them when it needs to.
 - TLS by the object in the transport option ``tls``: the socket is wrapped, and the server known to be the right one,
-  before a byte of AMQP is written. Without that option TLS is py-amqp's own.
+  before a byte of AMQP is written.
 - What answers is looked at before it is taken for AMQP: a TLS port addressed without TLS, a web server.
 - Heartbeats, and waits for answers that end: :mod:`.connection`.
-- Bounds of what a broker may send and say: :mod:`.bounds`.
+- Bounds of what a broker may send and say, and replies whose texts are not UTF-8: :mod:`.bounds`.
 - Messages of which no more is read than is asked for: :mod:`.delivery`.
-- The length of a queue, without waiting for it: :mod:`.queue_length`.
-- Replies whose texts are not UTF-8: :mod:`.lenient_decoding`.
 """
 
 from __future__ import annotations
@@ -30,14 +28,14 @@ from kchat.transports import addresses
 from kchat.transports.tls import wrap
 from kchat.transports.waker import Waker
 
-from .bounds import BoundedChannel, BoundedConnection
+from .bounds import BoundedConnection, CheckedMethods
 from .connection import AliveConnection, TimedAnswers
 from .delivery import QuickDelivery, incoming_frames
 from .framing import BufferedReads, QuickWriting, deadline, drain_arrived, left
-from .lenient_decoding import LenientMethods
-from .queue_length import QueueLength
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from kchat.transports.tls import TlsOptions
 
 _GREETING = 7
@@ -186,17 +184,32 @@ class TlsTransport(_Beginning, BufferedReads, amqp.transport.SSLTransport):
                 raise
 
 
-class Channel(
-    BoundedChannel, QuickWriting, QuickDelivery, QueueLength, LenientMethods, TimedAnswers, pyamqp.Channel
-):
+class Channel(QuickWriting, QuickDelivery, CheckedMethods, TimedAnswers, pyamqp.Channel):
     """A channel whose publishing does nothing else, and whose messages are read when somebody asks."""
 
+    def ask_length(self, queue: str, answer: Callable[[int], None]) -> None:
+        """Ask for the number of messages that are ready in a queue; the answer comes while events are drained.
 
-class Connection(BoundedConnection, LenientMethods, AliveConnection):
+        A passive declaration tells (AMQP 0-9-1 section 1.7.2.1, ``queue.declare-ok``). A channel's methods are handled in
+        order: what is asked before an acknowledgement is answered as it was before that.
+        Once this was called, nothing else is declared on this channel.
+
+        Arguments:
+            queue: by name; it exists.
+            answer: gets the number.
+
+        Raises:
+            amqp.exceptions.RecoverableConnectionError: the connection is closed.
+        """
+        self._callbacks[spec.Queue.DeclareOk] = lambda _queue, messages, _consumers: answer(messages)
+        self.send_method(spec.Queue.Declare, "BsbbbbbF", (0, queue, True, False, False, False, False, {}))
+
+
+class Connection(BoundedConnection, AliveConnection):
     """A connection that passes on why it is blocked.
 
     Arguments:
-        tls: how to encrypt it. Default not at all, or by py-amqp's ``ssl``.
+        tls: how to encrypt it. Default not at all.
         server_hostname: the host to connect to, where Kombu says another (127.0.0.1 for ``localhost``); also goes to
             ``tls``. Default the host that Kombu says.
         more: as of :class:`.connection.AliveConnection`.
@@ -211,12 +224,10 @@ class Connection(BoundedConnection, LenientMethods, AliveConnection):
         self._tls = tls
         self._server_hostname = server_hostname
 
-    def Transport(self, host: str, connect_timeout: float, ssl: Any, *args: Any, **more: Any) -> Any:  # noqa: N802 - py-amqp's
+    def Transport(self, host: str, connect_timeout: float, _ssl: Any, *args: Any, **more: Any) -> Any:  # noqa: N802 - py-amqp's
         """The connection's transport; py-amqp calls it."""
         names = ("read_timeout", "write_timeout", "socket_settings")
         options = {**dict(zip(names, args, strict=False)), **more, "connect_timeout": connect_timeout}
-        if ssl and self._tls is None:
-            return amqp.transport.SSLTransport(host, ssl=ssl, **options)
         transport: PlainTransport | TlsTransport
         if self._tls is not None:
             name = self._server_hostname or amqp.transport.to_host_port(host)[0]
@@ -261,13 +272,11 @@ class Transport(pyamqp.Transport):
         """
         drain_arrived(connection, timeout)
 
-    def waker(self, connection: Any) -> Waker | None:
-        """What ends :meth:`drain_events` early, from any thread; ``None`` where py-amqp's own transport waits.
+    def waker(self, connection: Any) -> Waker:
+        """What ends :meth:`drain_events` early, from any thread.
 
         Arguments:
             connection: of this transport, connected. Close the waker with it.
         """
-        if not isinstance(connection.transport, BufferedReads):
-            return None
-        connection.transport.waker = Waker()
-        return connection.transport.waker
+        waker = connection.transport.waker = Waker()
+        return waker
