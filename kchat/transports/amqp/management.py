@@ -1,11 +1,10 @@
-"""RabbitMQ's management HTTP API, as far as kchat needs it: accounts, their rights, limits and connections.
+"""The management HTTP API of RabbitMQ 3.10 and newer, as far as kchat needs it: accounts, rights, limits, connections.
 
 https://www.rabbitmq.com/docs/management#http-api. Errors are those of :meth:`.management_requests.Requests.request`.
 """
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Any
 
 from kchat import errors
@@ -26,14 +25,13 @@ class Management(Requests):
         Raises:
             kchat.errors.NotAuthorised: it may not.
         """
-        tags = _tags(self.get_object("whoami").get("tags"))
-        if "administrator" not in tags:
+        if "administrator" not in _tags(self.get_object("whoami")):
             raise self._no_administrator()
 
     def users(self) -> list[dict[str, Any]]:
         """All accounts, each with ``name`` and ``tags``, a list of strings."""
         found = self.get_objects("users", query={"columns": "name,tags"}, strings=("name",))
-        return [dict(user, tags=_tags(user.get("tags"))) for user in found]
+        return [dict(user, tags=_tags(user)) for user in found]
 
     def user(self, name: str) -> dict[str, Any] | None:
         """One account, or None where there is none of that name."""
@@ -41,11 +39,10 @@ class Management(Requests):
             user = self.get_object("users", name)
         except errors.NotFound:
             return None
-        return dict(user, name=name, tags=_tags(user.get("tags")))
+        return dict(user, name=name, tags=_tags(user))
 
     def put_user(self, name: str, password: str, tags: tuple[str, ...]) -> None:
         """Make an account, or change its password and tags."""
-        # A comma list, as older brokers take no other.
         self.request("PUT", "users", name, body={"password": password, "tags": ",".join(tags)})
 
     def delete_user(self, name: str) -> None:
@@ -72,39 +69,17 @@ class Management(Requests):
         rights = {"configure": configure, "write": write, "read": read}
         self.request("PUT", "permissions", vhost, name, body=rights)
 
-    def limit(self, name: str, limit: str, value: int) -> bool:
-        """Set ``max-connections`` or ``max-channels`` of an account; False where the broker knows no such limits.
-
-        https://www.rabbitmq.com/docs/user-limits; they came with RabbitMQ 3.8.10.
-        """
-        try:
-            self.request("PUT", "user-limits", name, limit, body={"value": value})
-        except errors.Refused as error:
-            if isinstance(error, errors.NotAuthorised):
-                raise
-            return False
-        return True
+    def limit(self, name: str, limit: str, value: int) -> None:
+        """Set ``max-connections`` or ``max-channels`` of an account (https://www.rabbitmq.com/docs/user-limits)."""
+        self.request("PUT", "user-limits", name, limit, body={"value": value})
 
     def connections(self, name: str) -> list[str]:
         """The names of an account's open connections, the newest included."""
-        try:
-            found = self.get_objects("connections", "username", name, strings=("name",))
-        except errors.NotFound:  # an older broker, whose list is up to five seconds old
-            listed = self.get_objects("connections", query={"columns": "name,user"}, strings=("name",))
-            found = [one for one in listed if one.get("user") == name]
-        return [one["name"] for one in found]
+        return [one["name"] for one in self.get_objects("connections", "username", name, strings=("name",))]
 
     def close_connections(self, name: str, reason: str) -> None:
         """Close an account's open connections, the newest included. The clients get 320 with the reason."""
-        headers = {"X-Reason": reason}
-        try:
-            self.request("DELETE", "connections", "username", name, headers=headers)
-        except errors.NotAuthorised:
-            raise
-        except errors.Refused:  # an older broker: one by one, those that it knows of by now
-            for connection in self.connections(name):
-                with suppress(errors.NotFound):
-                    self.request("DELETE", "connections", connection, headers=headers)
+        self.request("DELETE", "connections", "username", name, headers={"X-Reason": reason})
 
     def exchange_types(self) -> set[str]:
         """The types of exchanges that the broker knows, those of its plug-ins included."""
@@ -114,8 +89,6 @@ class Management(Requests):
         return {str(kind.get("name")) for kind in kinds if isinstance(kind, dict)}
 
 
-def _tags(tags: object) -> list[str]:
-    """A list since RabbitMQ 3.9, a comma list before."""
-    if isinstance(tags, str):
-        return tags.split(",")
+def _tags(account: dict[str, Any]) -> list[str]:
+    tags = account.get("tags")
     return [str(tag) for tag in tags] if isinstance(tags, list) else []

@@ -86,12 +86,13 @@ class Requests:
         self, *path: str, query: dict[str, str] | None = None, strings: tuple[str, ...] = ()
     ) -> list[dict[str, Any]]:
         """An answer that is an array of objects, with strings under these keys. Raises likewise."""
-        answer = self.request("GET", *path, query=query)
-        if not isinstance(answer, list):
+        return self._objects(self.request("GET", *path, query=query), strings)
+
+    def _objects(self, answer: Any, strings: tuple[str, ...]) -> list[dict[str, Any]]:
+        if not isinstance(answer, list) or not all(isinstance(one, dict) for one in answer):
             raise self._no_api()
-        for one in answer:
-            if not isinstance(one, dict) or not all(isinstance(one.get(key), str) for key in strings):
-                raise self._no_api()
+        if not all(isinstance(one.get(key), str) for one in answer for key in strings):
+            raise self._no_api()
         return answer
 
     def pages(self, kind: str, vhost: str, *, pattern: str, columns: str) -> list[dict[str, Any]]:
@@ -117,12 +118,9 @@ class Requests:
                 if page == 1:
                     raise
                 break  # some have gone meanwhile, and with them the last page
-            items = answer.get("items") if isinstance(answer, dict) else None
-            if not isinstance(items, list) or not isinstance(answer.get("page_count"), int):
+            if not isinstance(answer, dict) or not isinstance(answer.get("page_count"), int):
                 raise self._no_api()
-            if not all(isinstance(one, dict) and isinstance(one.get("name"), str) for one in items):
-                raise self._no_api()
-            found += items
+            found += self._objects(answer.get("items"), ("name",))
             page, pages = page + 1, answer["page_count"]
         return found
 
@@ -176,11 +174,9 @@ class Requests:
             raise self._no_api() from None
 
     def _refusal(self, status: int, reason: str, path: tuple[str, ...]) -> errors.KchatError:
-        if status == 401 and path[0] != "whoami" and self._knows_us():
-            return self._no_administrator()
         if status == 401:
             # Only the reason shows whether the password is wrong, or right and the account has no access to this API.
-            if "management user" in reason.lower():
+            if "management user" in reason.lower() or (path[0] != "whoami" and self._knows_us()):
                 return self._no_administrator()
             return errors.NotAuthorised(
                 f"{self.url}: not authorised: login refused for {self.username!r}",
@@ -188,12 +184,10 @@ class Requests:
             )
         if status == 403:
             return errors.NotAuthorised(f"{self.url}: not authorised: {reason}")
-        if status == 404 and path[0] == "whoami":
+        if (status == 404 and path[0] == "whoami") or 300 <= status < 400 or status == 501:
             return self._no_api()
         if status == 404:
             return errors.NotFound(f"{self.url}: there is no {'/'.join(path)}")
-        if 300 <= status < 400 or status == 501:
-            return self._no_api()
         return errors.Refused(f"{self.url}: HTTP {status} for {'/'.join(path)}: {reason}")
 
     def _knows_us(self) -> bool:
@@ -215,14 +209,13 @@ class Requests:
             hint="is the plugin rabbitmq_management on? Name its URL with {management_url}",
         )
 
-    def _unreachable(self, reason: object) -> errors.Unreachable:
+    def _unreachable(self, reason: Exception) -> errors.Unreachable:
+        hint = "accounts are made by the management API: name its URL with {management_url}"
         if isinstance(reason, ssl.SSLCertVerificationError):
-            return errors.Unreachable(f"{self.url}: its certificate is not valid: {reason.verify_message}")
-        if isinstance(reason, PinMismatch):
-            return errors.Unreachable(
-                f"{self.url}: {reason}", hint="another server, a renewed certificate, or somebody in between"
-            )
-        if isinstance(reason, TimeoutError):
+            text, hint = f"its certificate is not valid: {reason.verify_message}", ""
+        elif isinstance(reason, PinMismatch):
+            text, hint = str(reason), "another server, a renewed certificate, or somebody in between"
+        elif isinstance(reason, TimeoutError):
             text = "no answer in time"
         elif isinstance(reason, ConnectionRefusedError):
             text = "nothing listens on that port (connection refused)"
@@ -230,10 +223,7 @@ class Requests:
             return self._no_api()
         else:
             text = str(getattr(reason, "strerror", None) or reason)
-        return errors.Unreachable(
-            f"{self.url}: {text}",
-            hint="accounts are made by the management API: name its URL with {management_url}",
-        )
+        return errors.Unreachable(f"{self.url}: {text}", hint=hint)
 
 
 def _checked(url: str) -> str:
