@@ -5,7 +5,6 @@ How each broker admits a guest is in :mod:`kchat.transports.guests`.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,6 +16,7 @@ from kchat import errors
 from kchat.client.connection import broker_errors, connect
 from kchat.config.settings import Broker, Settings
 from kchat.hosting.invitation import Invitation
+from kchat.transports.addresses import is_loopback
 from kchat.transports.tls import TlsOptions
 
 if TYPE_CHECKING:
@@ -67,12 +67,7 @@ def guest_brokers(settings: Settings, address: str | None, account: str | None) 
 
 def only_here(broker: Broker) -> bool:
     """Whether an address means, on every machine, that machine itself."""
-    if broker.transport.default_port is None:
-        return False
-    try:
-        return ipaddress.ip_address(broker.host).is_loopback
-    except ValueError:
-        return broker.host in ("", "localhost")
+    return broker.transport.default_port is not None and is_loopback(broker.host or "localhost")
 
 
 def invitation(

@@ -55,7 +55,6 @@ class BufferedReads:
 
     sock: Any
     connected: bool
-    _read_buffer: bytes
     _data = b""
     _start = 0
     _wanted = 0
@@ -126,18 +125,8 @@ class BufferedReads:
             timeout: in seconds; ``None`` for as long as the socket waits.
             waker: may end the wait, which is a :exc:`TimeoutError` then.
         """
-        # What py-amqp's own way of reading, by which a connection begins, has left over, comes first.
-        if self._read_buffer:
-            self._data, self._start = self._read_buffer + self._data[self._start :], 0
-            self._read_buffer = b""
-            return
-        came = self._receive(max(_CHUNK, self._wanted), timeout, waker)
-        self._data, self._start = self._data[self._start :] + came, 0
-        self._wanted = 0
-
-    def _receive(self, most: int, timeout: float | None, waker: Waker | None = None) -> bytes:
         try:
-            came = self._wait_and_receive(most, timeout, waker)
+            came = self._wait_and_receive(max(_CHUNK, self._wanted), timeout, waker)
             if not came:
                 raise ConnectionResetError("the broker closed the connection")
         except (TimeoutError, BlockingIOError):
@@ -145,9 +134,10 @@ class BufferedReads:
         except OSError:
             self.connected = False
             raise
-        return came
+        self._data, self._start = self._data[self._start :] + came, 0
+        self._wanted = 0
 
-    def _wait_and_receive(self, most: int, timeout: float | None, waker: Waker | None = None) -> bytes:
+    def _wait_and_receive(self, most: int, timeout: float | None, waker: Waker | None) -> bytes:
         """What has arrived, up to this many bytes; nothing at the end. Raises TimeoutError if nothing came in time."""
         if timeout is not None:
             milliseconds = math.ceil(timeout * 1000)
@@ -159,13 +149,6 @@ class BufferedReads:
                 raise TimeoutError("timed out")
         came: bytes = self.sock.recv(most)
         return came
-
-    def _read(self, n: int, *_: Any, **__: Any) -> bytes:
-        ends = deadline(self._patience)
-        while len(self._read_buffer) < n:
-            self._read_buffer += self._receive(n - len(self._read_buffer), left(ends))
-        read, self._read_buffer = self._read_buffer[:n], self._read_buffer[n:]
-        return read
 
 
 def deadline(timeout: float | None) -> float | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import http.client
-import ipaddress
 import json
 import ssl
 from contextlib import closing
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from kchat import errors
+from kchat.transports.addresses import is_loopback
 from kchat.transports.amqp.timed_http import TimedConnection
 from kchat.transports.tls_errors import PinMismatch
 
@@ -70,7 +70,7 @@ class Requests:
     def in_clear(self) -> bool:
         """Whether the password goes over a network without encryption; not so to this machine itself."""
         parts = urlsplit(self.url)
-        return parts.scheme == "http" and not _is_loopback(parts.hostname or "")
+        return parts.scheme == "http" and not is_loopback(parts.hostname or "")
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.username} at {self.url}>"
@@ -259,13 +259,6 @@ def _reason(raw: bytes) -> str:
         return str(answer.get("reason") or answer.get("error") or "")[:1000]
     except (ValueError, AttributeError, RecursionError):
         return ""
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")  # RFC 6761 section 6.3
 
 
 def clock_ahead_of(url: str, tls: TlsOptions, *, timeout: float = 1.0) -> float:

@@ -5,7 +5,7 @@
 - Publishing that only publishes, and reading that reads all there is: :mod:`.framing`. py-amqp's publishing looks for
   events each time, which takes as long as the publishing; kchat's sender looks for them when it needs to.
 - TLS by the object in the transport option ``tls``: the socket is wrapped, and the server known to be the right one,
-  before a byte of AMQP is written.
+  before a byte of AMQP is written. Without that option the system's CAs are trusted.
 - What answers is looked at before it is taken for AMQP: a TLS port addressed without TLS, a web server.
 - Heartbeats, and waits for answers that end: :mod:`.connection`.
 - Bounds of what a broker may send and say, and replies whose texts are not UTF-8: :mod:`.bounds`.
@@ -25,7 +25,7 @@ from amqp.exceptions import UnexpectedFrame
 from kombu.transport import pyamqp
 
 from kchat.transports import addresses
-from kchat.transports.tls import wrap
+from kchat.transports.tls import TlsOptions, wrap
 from kchat.transports.waker import Waker
 
 from .bounds import BoundedConnection, CheckedMethods
@@ -35,8 +35,6 @@ from .framing import BufferedReads, QuickWriting, deadline, drain_arrived, left
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from kchat.transports.tls import TlsOptions
 
 _GREETING = 7
 """Bytes of a frame's header (AMQP 0-9-1 section 4.2.3): type, channel, size."""
@@ -59,15 +57,12 @@ class NotAmqp(UnexpectedFrame):
         self.greeting = greeting
 
 
-class _Beginning:
+class _Beginning(BufferedReads):
     """How a connection begins, with TLS and without. One of py-amqp's transports is the other base."""
 
     host_name: str | None = None
     """The host to connect to, where it is not the one that py-amqp was told."""
-    sock: Any
-    connected: bool
     connect_timeout: float | None
-    _read_buffer: bytes
     _ends: float | None = None
     """When the connection has to be there; ``connect_timeout`` holds for all of it."""
 
@@ -82,17 +77,15 @@ class _Beginning:
         self._ends = deadline(self.connect_timeout)
         super().connect()  # type: ignore[misc]  # py-amqp's
         try:
-            with self.having_timeout(left(self._ends)):  # type: ignore[attr-defined]  # BufferedReads'
-                greeting: bytes = self._read(_GREETING)  # type: ignore[attr-defined]  # likewise
-            if not greeting.startswith(_CONNECTION_START):
-                raise NotAmqp(greeting)
+            while len(self._data) < _GREETING:
+                self.fill(left(self._ends))
+            if not self._data.startswith(_CONNECTION_START):
+                raise NotAmqp(self._data[:_GREETING])
         except BaseException:
             # Not close(): that would wait for a goodbye.
             self.sock.close()
             self.sock, self.connected = None, False
             raise
-        # They are still to be read.
-        self._read_buffer = greeting + self._read_buffer
 
     def _connect(self, host: str, port: int, timeout: float | None) -> None:
         self.sock = addresses.connect(self.host_name or host, port, timeout)
@@ -104,11 +97,11 @@ class _Beginning:
         return options
 
 
-class PlainTransport(_Beginning, BufferedReads, amqp.transport.TCPTransport):
+class PlainTransport(_Beginning, amqp.transport.TCPTransport):
     """py-amqp's transport without TLS."""
 
 
-class TlsTransport(_Beginning, BufferedReads, amqp.transport.SSLTransport):
+class TlsTransport(_Beginning, amqp.transport.SSLTransport):
     """py-amqp's transport with TLS, the TLS itself left to ``tls``.
 
     Arguments:
@@ -134,7 +127,7 @@ class TlsTransport(_Beginning, BufferedReads, amqp.transport.SSLTransport):
         # py-amqp would wait for the server's close_notify. AMQP has its own goodbye, connection.close.
         pass
 
-    def _wait_and_receive(self, most: int, timeout: float | None, waker: Waker | None = None) -> bytes:
+    def _wait_and_receive(self, most: int, timeout: float | None, waker: Waker | None) -> bytes:
         ends = deadline(timeout)
         while waker is not None and timeout and not self.sock.pending():
             if self.sock.fileno() not in waker.wait(timeout, self.sock):
@@ -209,7 +202,7 @@ class Connection(BoundedConnection, AliveConnection):
     """A connection that passes on why it is blocked.
 
     Arguments:
-        tls: how to encrypt it. Default not at all.
+        tls: what to trust, where it is to be encrypted (py-amqp's ``ssl``). Default the system's CAs.
         server_hostname: the host to connect to, where Kombu says another (127.0.0.1 for ``localhost``); also goes to
             ``tls``. Default the host that Kombu says.
         more: as of :class:`.connection.AliveConnection`.
@@ -224,16 +217,21 @@ class Connection(BoundedConnection, AliveConnection):
         self._tls = tls
         self._server_hostname = server_hostname
 
-    def Transport(self, host: str, connect_timeout: float, _ssl: Any, *args: Any, **more: Any) -> Any:  # noqa: N802 - py-amqp's
+    def Transport(self, host: str, connect_timeout: float, ssl: Any, *args: Any, **more: Any) -> Any:  # noqa: N802 - py-amqp's
         """The connection's transport; py-amqp calls it."""
-        names = ("read_timeout", "write_timeout", "socket_settings")
-        options = {**dict(zip(names, args, strict=False)), **more, "connect_timeout": connect_timeout}
-        transport: PlainTransport | TlsTransport
-        if self._tls is not None:
+        options = dict(zip(("read_timeout", "write_timeout"), args, strict=True), **more)
+        transport: _Beginning
+        if ssl:
             name = self._server_hostname or amqp.transport.to_host_port(host)[0]
-            transport = TlsTransport(host, tls=self._tls, server_hostname=name, **options)
+            transport = TlsTransport(
+                host,
+                tls=self._tls or TlsOptions(),
+                server_hostname=name,
+                connect_timeout=connect_timeout,
+                **options,
+            )
         else:
-            transport = PlainTransport(host, **options)
+            transport = PlainTransport(host, connect_timeout, **options)
         transport.host_name = self._server_hostname
         return transport
 
