@@ -52,9 +52,8 @@ class Accounts(Management):
         """See :meth:`kchat.transports.guests.Administration.create`; it may have twice as many channels as connections."""
         check_account_name(name)
         broker, room = settings.brokers[0], settings.room
-        if room.startswith(
-            QUEUE_PREFIX
-        ):  # it would be open to the members of the room whose queue it could be
+        if room.startswith(QUEUE_PREFIX):
+            # Its exchange would be open to the members of the room whose queue has that name.
             raise errors.SettingsError(
                 f"the room {room!r} cannot be shared: names that begin with {QUEUE_PREFIX!r} belong to queues",
                 hint="choose another room with {room}",

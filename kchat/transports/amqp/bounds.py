@@ -77,11 +77,7 @@ class BoundedConnection(CheckedMethods):
     transport: Any
 
     def on_inbound_method(self, channel_id: int, method_sig: Any, payload: bytes, content: Any) -> Any:
-        """Hand a method to its channel; py-amqp calls it.
-
-        Raises:
-            amqp.exceptions.UnexpectedFrame: the channel does not exist.
-        """
+        """Hand a method to its channel, which exists; py-amqp calls it."""
         if self.channels is not None and channel_id not in self.channels:
             raise UnexpectedFrame(f"a method on channel {channel_id}, which is not open")
         return super().on_inbound_method(channel_id, method_sig, payload, content)  # type: ignore[misc]  # py-amqp's
@@ -112,12 +108,7 @@ def not_what_it_says(method_sig: tuple[int, int]) -> FrameSyntaxError:
 
 
 def readable(arguments: str, payload: bytes) -> bytes:
-    """A method's payload with everything in its short strings that is not UTF-8 replaced by ``?``.
-
-    Arguments:
-        arguments: the arguments' kinds, in py-amqp's letters.
-        payload: of the method's frame.
-    """
+    """A method's payload with what is not UTF-8 in its short strings replaced by ``?``; arguments in py-amqp's letters."""
     if "s" not in arguments:
         return payload
     pieces, start, bits = [payload[:_IDS]], _IDS, 0

@@ -71,12 +71,7 @@ _UNREADABLE = (*UNREADABLE, OSError, AMQPError)
 
 
 class Incoming(amqp.Message):
-    """A message that arrived, whose properties are read when they are asked for.
-
-    Arguments:
-        method: what brings it, by its class and number.
-        arguments: the payload of that method's frame.
-    """
+    """A message that arrived, whose properties are read when they are asked for."""
 
     def __init__(self, method: tuple[int, int], arguments: bytes) -> None:
         # Without py-amqp's own, which sets what belongs to its way of putting messages together.
@@ -93,10 +88,6 @@ class Incoming(amqp.Message):
 
     def take(self, kind: int, payload: bytes) -> None:
         """Take the next of its frames.
-
-        Arguments:
-            kind: the frame's.
-            payload: the frame's.
 
         Raises:
             amqp.exceptions.UnexpectedFrame: it is not a frame of a content, or another comes first.
@@ -189,17 +180,11 @@ class Incoming(amqp.Message):
             return None
 
     def account(self, exchange: str) -> str | None:
-        """The account that published it to an exchange, as far as a broker that checks ``user_id`` knows.
+        """The account that published it straight to an exchange, as a broker that checks ``user_id`` knows; else ``None``.
 
         RabbitMQ checks ``user_id`` when a client publishes. What another exchange passed on (a binding between exchanges, an
         alternate exchange) bears that exchange's name; what the broker published again bears a header that says so.
         Anybody may send such a header, and only makes their own message an unverified one.
-
-        Arguments:
-            exchange: by name; the room's.
-
-        Returns:
-            ``None`` without a ``user_id``, and for a message that did not come from a client straight to that exchange.
         """
         header, info = self._header, self.delivery_info
         if header is None or info is None or info["exchange"] != exchange:
@@ -215,12 +200,8 @@ def incoming_frames(
 ) -> Callable[[tuple[int, int, bytes]], bool]:
     """What py-amqp's connection takes as ``frame_handler``: puts methods and their contents together.
 
-    Arguments:
-        connection: of py-amqp, whose frames they are.
-        callback: takes a channel's number, a method by its class and number, its payload, and its content or ``None``.
-
-    Returns:
-        Takes a frame; returns whether a method was complete with it.
+    The callback takes a channel's number, a method by its class and number, its payload, and its content or ``None``. What
+    this returns takes a frame, and returns whether a method was complete with it.
     """
     begun: dict[int, Incoming] = {}
 

@@ -34,16 +34,7 @@ _PASSES = 3
 
 
 def remove_owned(management: Management, vhost: str, account: str) -> list[Leftover]:
-    """Delete an account's queues and exchanges, and with them their bindings.
-
-    Arguments:
-        management: an administrator's access.
-        vhost: the virtual host.
-        account: by name; it may be deleted already.
-
-    Returns:
-        What was deleted.
-    """
+    """Delete an account's queues and exchanges, and with them their bindings; returns them. It may be deleted already."""
     # Names alone, and in pages: neither the size of arguments nor the number of names is bounded. Exclusive queues end with
     # their connections.
     removed: dict[Leftover, None] = {}
@@ -69,13 +60,11 @@ def repair_shared_exchange(management: Management, vhost: str, room: str) -> boo
     Members may bind queues to it but not make it, so it has to exist, and to stay when the last queue goes. A binding to
     itself keeps it; RabbitMQ delivers nothing twice because of it.
 
-    Arguments:
-        management: an administrator's access.
-        vhost: the virtual host.
-        room: by name; it exists.
-
     Returns:
         Whether an exchange of that name was there that nobody could use.
+
+    Raises:
+        kchat.errors.NotFound: the room does not exist.
     """
     name = RoomPolicy(room).durable_exchange.name
     misdeclared = is_misdeclared(management, vhost, room)

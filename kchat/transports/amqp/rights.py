@@ -36,13 +36,7 @@ class Rights(NamedTuple):
 
 
 def of_guest(room: str, account: str, *, send_only: bool) -> Rights:
-    """What an account needs in a room, and no more.
-
-    Arguments:
-        room: by name.
-        account: by name.
-        send_only: to send and nothing else.
-    """
+    """What an account needs in a room, and no more."""
     to_room = f"^{_escape(room)}$"
     if send_only:
         return Rights(NOTHING, to_room, NOTHING)
