@@ -35,16 +35,14 @@ def guest_brokers(settings: Settings, address: str | None, account: str | None) 
     Raises:
         kchat.errors.SettingsError: the address is not valid.
     """
+    # The host's options are left out: an invitation with options is refused.
+    brokers = [replace(broker.without_password(), account=account, options={}) for broker in settings.brokers]
     if address is None:
-        # The host's options are left out: an invitation with options is refused.
-        return tuple(
-            replace(broker.without_password(), account=account, options={}) for broker in settings.brokers
-        )
-    mine = settings.broker
+        return tuple(brokers)
+    mine = brokers[0]
     if mine.transport.default_port is None:
         raise errors.SettingsError(f"the {mine.transport.name} transport has no address")
-    scheme = mine.scheme
-    given = Broker.parse(address if "://" in address else f"{scheme}://{address}")
+    given = Broker.parse(address if "://" in address else f"{mine.scheme}://{address}")
     if given.transport.name != mine.transport.name:
         raise errors.SettingsError(
             f"the address is of {given.transport.name}, and the broker of {mine.transport.name}"
@@ -53,16 +51,7 @@ def guest_brokers(settings: Settings, address: str | None, account: str | None) 
         raise errors.SettingsError("the address is a host, or a URL without an account")
     resolved = Settings.resolve(url=given.url(), account="").broker
     port = resolved.port if given.port is not None or given.scheme != mine.scheme else mine.port
-    return (
-        replace(
-            mine.without_password(),
-            scheme=given.scheme,
-            host=given.host,
-            port=port,
-            account=account,
-            options={},
-        ),
-    )
+    return (replace(mine, scheme=given.scheme, host=given.host, port=port),)
 
 
 def only_here(broker: Broker) -> bool:
@@ -98,7 +87,12 @@ def invitation(
     if any(broker.encrypted for broker in brokers):
         pin = settings.tls.pin
         file = settings.tls.ca or settings.transport.urls.files_for_tls(settings.broker).get("ca")
-        authorities = None if pin or file is None else _read(file)
+        try:
+            authorities = None if pin or file is None else Path(file).read_text("ascii", "replace")
+        except OSError as error:
+            raise errors.SettingsError(
+                f"{file}: the CA's certificate cannot be read: {error.strerror}"
+            ) from error
     return Invitation(
         brokers=brokers,
         room=settings.room,
@@ -111,23 +105,9 @@ def invitation(
     )
 
 
-def _read(file: str) -> str:
-    try:
-        return Path(file).read_text("ascii", "replace")
-    except OSError as error:
-        raise errors.SettingsError(
-            f"{file}: the CA's certificate cannot be read: {error.strerror}"
-        ) from error
-
-
 @contextmanager
 def guest_settings(joined: Invitation, connect_timeout: float) -> Iterator[Settings]:
-    """The settings of an invitation before it is stored; files that they name exist within the block.
-
-    Arguments:
-        joined: the invitation.
-        connect_timeout: seconds.
-    """
+    """The settings of an invitation before it is stored; files that they name exist within the block."""
     with NamedTemporaryFile("w", suffix=".pem", encoding="ascii") as authorities:
         if joined.tls_ca is not None:
             authorities.write(joined.tls_ca)

@@ -97,8 +97,8 @@ class Amqp(base.Transport):
         """Not with a client's certificate: the broker derives the account from it by its own rules."""
         from .errors import EXTERNAL
 
-        kombus: Any = connection
-        return None if kombus.login_method == EXTERNAL else str(kombus.userid)
+        driver: Any = connection
+        return None if driver.login_method == EXTERNAL else str(driver.userid)
 
     def room(self, name: str) -> RoomPolicy:
         """See :mod:`.room`."""
