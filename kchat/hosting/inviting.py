@@ -66,7 +66,6 @@ def invitation(
     *,
     send_only: bool = False,
     expires: int | None = None,
-    username: str | None = None,
 ) -> Invitation:
     """An invitation to the host's room, with what the guest needs to trust the server.
 
@@ -78,7 +77,6 @@ def invitation(
         password: the guest's.
         send_only: whether the account may only send.
         expires: when it ends, in UNIX seconds.
-        username: the name to go by in the room. Default: the account's.
 
     Raises:
         kchat.errors.SettingsError: the CA's file cannot be read.
@@ -101,7 +99,6 @@ def invitation(
         expires=expires,
         tls_pin=pin,
         tls_ca=authorities,
-        username=username,
     )
 
 

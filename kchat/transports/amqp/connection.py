@@ -110,12 +110,9 @@ class AliveConnection(TimedAnswers, pyamqp.Connection):
         return self.on_inbound_frame(frame)
 
     def heartbeat_tick(self, rate: int = 2) -> None:
-        """Send a heartbeat if one is due, and look whether the broker's have come.
+        """Send a heartbeat if one is due (``rate`` in the agreed interval), and look whether the broker's have come.
 
         To be called after what has arrived was read: a client that was busy elsewhere finds the broker's there.
-
-        Arguments:
-            rate: heartbeats to send in the agreed interval.
 
         Raises:
             amqp.exceptions.ConnectionForced: nothing came for about two of them.

@@ -119,12 +119,7 @@ class BufferedReads:
             yield kind, channel, data[start + 7 : end - 1]
 
     def fill(self, timeout: float | None, waker: Waker | None = None) -> None:
-        """Wait for more to arrive, and read what there is. Raises as :meth:`read_frame`.
-
-        Arguments:
-            timeout: in seconds; ``None`` for as long as the socket waits.
-            waker: may end the wait, which is a :exc:`TimeoutError` then.
-        """
+        """Wait for more to arrive, and read what there is; a waker may end that. Raises as :meth:`read_frame`."""
         try:
             came = self._wait_and_receive(max(_CHUNK, self._wanted), timeout, waker)
             if not came:
@@ -216,13 +211,11 @@ def number_table(stream: str) -> bytes:
 class Outgoing:
     """A message to publish, instead of :class:`amqp.Message`, which costs as much to make as to write.
 
-    Arguments:
+    Attributes:
         body: its bytes.
         properties: AMQP's basic properties by py-amqp's names; those that are ``None`` are not written.
-        writer: writes them.
-
-    Attributes:
         table: the headers, written already, instead of those among the properties. Default none.
+        writer: writes them.
     """
 
     __slots__ = ("body", "properties", "table", "writer")

@@ -102,14 +102,7 @@ class PlainTransport(_Beginning, amqp.transport.TCPTransport):
 
 
 class TlsTransport(_Beginning, amqp.transport.SSLTransport):
-    """py-amqp's transport with TLS, the TLS itself left to ``tls``.
-
-    Arguments:
-        host: ``HOST:PORT``.
-        tls: wraps the socket.
-        server_hostname: the name that the certificate has to bear.
-        more: as of :class:`amqp.transport._AbstractTransport`.
-    """
+    """py-amqp's transport with TLS as ``tls`` says; the certificate has to bear the name ``server_hostname``."""
 
     def __init__(self, host: str, *, tls: TlsOptions, server_hostname: str, **more: Any) -> None:
         super().__init__(host, ssl=True, **more)
@@ -181,18 +174,10 @@ class Channel(QuickWriting, QuickDelivery, CheckedMethods, TimedAnswers, pyamqp.
     """A channel whose publishing does nothing else, and whose messages are read when somebody asks."""
 
     def ask_length(self, queue: str, answer: Callable[[int], None]) -> None:
-        """Ask for the number of messages that are ready in a queue; the answer comes while events are drained.
+        """See :class:`kchat.transports.protocols.AsksLength`. From then on nothing else is declared on this channel.
 
         A passive declaration tells (AMQP 0-9-1 section 1.7.2.1, ``queue.declare-ok``). A channel's methods are handled in
         order: what is asked before an acknowledgement is answered as it was before that.
-        Once this was called, nothing else is declared on this channel.
-
-        Arguments:
-            queue: by name; it exists.
-            answer: gets the number.
-
-        Raises:
-            amqp.exceptions.RecoverableConnectionError: the connection is closed.
         """
         self._callbacks[spec.Queue.DeclareOk] = lambda _queue, messages, _consumers: answer(messages)
         self.send_method(spec.Queue.Declare, "BsbbbbbF", (0, queue, True, False, False, False, False, {}))
@@ -259,22 +244,10 @@ class Transport(pyamqp.Transport):
     Connection = Connection
 
     def drain_events(self, connection: Any, timeout: float | None = None) -> None:
-        """Wait for an event, and dispatch with it what else has arrived.
-
-        Arguments:
-            connection: of this transport.
-            timeout: in seconds. Default: as long as an answer may take.
-
-        Raises:
-            TimeoutError: none came in time.
-        """
+        """See :func:`.framing.drain_arrived`; Kombu calls it."""
         drain_arrived(connection, timeout)
 
     def waker(self, connection: Any) -> Waker:
-        """What ends :meth:`drain_events` early, from any thread.
-
-        Arguments:
-            connection: of this transport, connected. Close the waker with it.
-        """
+        """What ends :meth:`drain_events` early, from any thread. Close it with the connection."""
         waker = connection.transport.waker = Waker()
         return waker
