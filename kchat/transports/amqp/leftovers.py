@@ -87,7 +87,8 @@ def is_misdeclared(management: Management, vhost: str, room: str) -> bool | None
         found = management.get_object("exchanges", vhost, RoomPolicy(room).durable_exchange.name)
     except errors.NotFound:
         return None
-    return any(found.get(key) != value for key, value in _SHARED.items())
+    # No arguments may be {}, [] or none at all.
+    return any((found.get(key) or None) != (value or None) for key, value in _SHARED.items())
 
 
 def release_shared_exchange(management: Management, vhost: str, room: str) -> None:
