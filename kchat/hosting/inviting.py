@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING
@@ -16,10 +15,13 @@ from kchat import errors
 from kchat.client.connection import broker_errors, connect
 from kchat.config.settings import Broker, Settings
 from kchat.hosting.invitation import Invitation
+from kchat.message.lookalikes import normalised
 from kchat.transports.addresses import is_loopback
+from kchat.transports.guests import MAX_CONNECTIONS, check_account_name
 from kchat.transports.tls import TlsOptions
 
 if TYPE_CHECKING:
+    from kchat.transports.guests import Access, Administration
     from kchat.transports.protocols import Channel
 
 
@@ -36,7 +38,7 @@ def guest_brokers(settings: Settings, address: str | None, account: str | None) 
         kchat.errors.SettingsError: the address is not valid.
     """
     # The host's options are left out: an invitation with options is refused.
-    brokers = [replace(broker.without_password(), account=account, options={}) for broker in settings.brokers]
+    brokers = [broker.without_password()._replace(account=account, options={}) for broker in settings.brokers]
     if address is None:
         return tuple(brokers)
     mine = brokers[0]
@@ -51,7 +53,7 @@ def guest_brokers(settings: Settings, address: str | None, account: str | None) 
         raise errors.SettingsError("the address is a host, or a URL without an account")
     resolved = Settings.resolve(url=given.url(), account="").broker
     port = resolved.port if given.port is not None or given.scheme != mine.scheme else mine.port
-    return (replace(mine, scheme=given.scheme, host=given.host, port=port),)
+    return (mine._replace(scheme=given.scheme, host=given.host, port=port),)
 
 
 def only_here(broker: Broker) -> bool:
@@ -145,6 +147,62 @@ def declare_room(settings: Settings) -> None:
     """
     with host_channel(settings, "make the room") as channel:
         settings.transport.room(settings.room).open(channel)
+
+
+def invite(
+    management: Administration,
+    settings: Settings,
+    name: str,
+    *,
+    address: str | None = None,
+    send_only: bool = False,
+    expires: int | None = None,
+    max_connections: int = MAX_CONNECTIONS,
+) -> Invitation:
+    """Make the room and an account for a guest, where kchat makes accounts.
+
+    Arguments:
+        management: the administrator's access: :meth:`kchat.transports.guests.Guests.management`.
+        settings: the host's.
+        name: of the account.
+        address: as for :func:`guest_brokers`.
+        send_only: as those below, see :meth:`kchat.transports.guests.Administration.create`.
+        expires: default never.
+        max_connections: default 20.
+
+    Returns:
+        The invitation, with the account's password.
+
+    Raises:
+        kchat.errors.SettingsError: the name or the address is not valid. Then there is no account.
+        kchat.errors.Refused: an account of that name exists, or one whose name looks like it.
+    """
+    name = normalised(name)
+    check_account_name(name)
+    brokers = guest_brokers(settings, address, name)
+    invitation(settings, brokers, None).encode()  # its errors are found before there is an account
+    declare_room(settings)
+    password = management.create(
+        settings, name, send_only=send_only, expires=expires, max_connections=max_connections
+    )
+    return invitation(settings, brokers, password, send_only=send_only, expires=expires)
+
+
+def admit(
+    settings: Settings, name: str, *, address: str | None = None, send_only: bool = False
+) -> tuple[Access, Invitation]:
+    """What it takes to admit a guest where kchat makes no accounts, and the invitation. Arguments as for :func:`invite`.
+
+    Raises:
+        kchat.errors.SettingsError: nobody can be invited there, or the name or the address is not valid.
+    """
+    granted = settings.transport.guests.admit(settings, name, send_only=send_only)
+    brokers = guest_brokers(settings, address, granted.account)
+    made = invitation(settings, brokers, granted.password, send_only=send_only)
+    made.encode()  # its errors are found before anything is done
+    if granted.needs_room:
+        declare_room(settings)
+    return granted, made
 
 
 def try_out(settings: Settings, *, send_only: bool, tell: Callable[[str], None]) -> None:
