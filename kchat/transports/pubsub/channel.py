@@ -116,7 +116,7 @@ class Channel(StdChannel):
             kchat.transports.pubsub.errors.NotSupported: see :mod:`.arguments`.
         """
         name = queue or f"amq.gen-{uuid.uuid4().hex}"
-        declared = Queue(name, durable, exclusive, auto_delete, dict(arguments or {}))
+        declared = Queue(name, exclusive, auto_delete, dict(arguments or {}))
         self._check().definitions.declare_queue(declared, passive=passive)
         return queue_declare_ok_t(name, 0, 0)
 

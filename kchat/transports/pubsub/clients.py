@@ -14,7 +14,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc  # type: ignore[import-untyped]  # it has no types
-from amqp.exceptions import InvalidPath, PreconditionFailed, RecoverableConnectionError
+from amqp.exceptions import InvalidPath, NotFound, PreconditionFailed, RecoverableConnectionError
 from google.api_core.gapic_v1.method import wrap_method
 from google.api_core.gapic_v1.routing_header import to_grpc_metadata
 from google.auth.exceptions import GoogleAuthError
@@ -123,7 +123,7 @@ class Clients:
 
         Arguments:
             method: of one of the two clients.
-            request: its request.
+            request: its request; a dictionary will do.
             doing: what for; appears in errors.
             timeout: seconds, default the connect timeout. A service that cannot be reached is not tried for longer
                 than the connect timeout.
@@ -146,6 +146,25 @@ class Clients:
                 if (give_up or self.closed).wait(pause):
                     raise errors.translate(exc, doing) from exc
             pause = min(2 * pause, LONGEST_PAUSE)
+
+    def get_subscription(self, path: str, doing: str) -> types.Subscription:
+        """A subscription by its full name. Raises ``NotFound`` where there is none."""
+        return self.call(self.subscriber.get_subscription, {"subscription": path}, doing)
+
+    def delete_subscription(self, path: str, doing: str, timeout: float | None = None) -> bool:
+        """Delete a subscription by its full name; returns whether it was there."""
+        return self._delete(self.subscriber.delete_subscription, {"subscription": path}, doing, timeout)
+
+    def delete_topic(self, path: str, doing: str, timeout: float | None = None) -> bool:
+        """Delete a topic by its full name; returns whether it was there."""
+        return self._delete(self.publisher.delete_topic, {"topic": path}, doing, timeout)
+
+    def _delete(self, method: Callable[..., None], request: Any, doing: str, timeout: float | None) -> bool:
+        try:
+            self.call(method, request, doing, timeout)
+        except NotFound:
+            return False
+        return True
 
     def create(self, method: Callable[..., object], request: Any, doing: str) -> bool:
         """Make a call that creates something; returns whether it did, or it was there already."""
