@@ -41,6 +41,7 @@ class Channel(StdChannel):
     Attributes:
         events: callbacks by what they wait for, as in py-amqp: ``basic_ack`` and ``basic_nack`` in confirm mode.
             ``basic_return`` is never called: Pub/Sub does not tell whether anybody listens.
+        deliveries: the receiving half.
         no_ack_consumers: tags of consumers whose messages need no acknowledgement; Kombu's messages look there.
     """
 
@@ -55,7 +56,7 @@ class Channel(StdChannel):
         self.no_ack_consumers: set[str] = set()
         self.is_open = True
         self._stream: Stream | None = None
-        self._deliveries = Deliveries(self, connection)
+        self.deliveries = Deliveries(self, connection)
         self._prefetch = 0
 
     def _check(self) -> Connection:
@@ -134,17 +135,13 @@ class Channel(StdChannel):
             raise NotSupported(f"delete queue {queue!r}: Pub/Sub does not tell whether it is unused or empty")
         connection = self._check()
         for channel in list(connection.channels.values()):
-            channel.forget_queue(queue)
+            channel.deliveries.forget(queue)
         connection.definitions.delete_queue(queue)
 
     def queue_purge(self, queue: str, **_: Any) -> int:
         """Remove what is in a queue and not delivered; returns the number of messages."""
         self._check()
-        return self._deliveries.purge(queue)
-
-    def forget_queue(self, queue: str) -> None:
-        """End the consumers of a queue that this connection is about to delete, without telling them."""
-        self._deliveries.forget(queue)
+        return self.deliveries.purge(queue)
 
     # ---- publishing
 
@@ -227,9 +224,9 @@ class Channel(StdChannel):
 
     def confirm_select(self, **_: Any) -> None:
         """Begin confirm mode, or begin to count anew: publishes are numbered 1, 2, 3, ..., and confirmed as they go."""
-        connection = self._check()
+        self._check()
         if self._stream is not None:
-            connection.publisher.forget(self._stream)
+            self._stream.ended = True
         self._stream = Stream(self)
 
     def on_confirmed(self, stream: Stream, tag: int) -> bool:
@@ -265,7 +262,7 @@ class Channel(StdChannel):
         """
         self._check()
         if a_global:
-            self._deliveries.limit(prefetch_count)
+            self.deliveries.limit(prefetch_count)
         else:
             self._prefetch = prefetch_count
 
@@ -304,10 +301,10 @@ class Channel(StdChannel):
         if exclusive:
             raise NotSupported(f"consume from {queue!r} exclusively: Pub/Sub has no exclusive consumers")
         tag = consumer_tag or f"ctag-{uuid.uuid4().hex}"
-        if self._deliveries.has(tag):
+        if self.deliveries.has(tag):
             raise NotAllowed(f"consumer tag {tag!r} is in use")
         found = connection.definitions.consumed(queue)
-        self._deliveries.consume(
+        self.deliveries.consume(
             tag, found, callback or _ignore, on_cancel, no_ack=no_ack, prefetch=self._prefetch
         )
         if no_ack:
@@ -317,13 +314,13 @@ class Channel(StdChannel):
     def basic_cancel(self, consumer_tag: str, **_: Any) -> None:
         """End a consumer. What it has unacknowledged can still be acknowledged; its own queue goes with the last one."""
         self._check()
-        self._deliveries.cancel(consumer_tag)
+        self.deliveries.cancel(consumer_tag)
         self.no_ack_consumers.discard(consumer_tag)
 
     def basic_get(self, queue: str, no_ack: bool = False, **_: Any) -> Delivery | None:
         """The next message of a queue; ``None`` when there is none within the option's ``get_timeout``."""
         connection = self._check()
-        return self._deliveries.get(connection.definitions.consumed(queue), no_ack=no_ack)
+        return self.deliveries.get(connection.definitions.consumed(queue), no_ack=no_ack)
 
     def basic_ack(self, delivery_tag: int, multiple: bool = False, **_: Any) -> None:
         """Acknowledge a message, or with ``multiple`` all up to it in the order of delivery.
@@ -333,7 +330,7 @@ class Channel(StdChannel):
                 acknowledgement may be acknowledged.)
         """
         self._check()
-        self._deliveries.acknowledge(delivery_tag, multiple=multiple)
+        self.deliveries.acknowledge(delivery_tag, multiple=multiple)
 
     def basic_reject(self, delivery_tag: int, requeue: bool = True, multiple: bool = False, **_: Any) -> None:
         """Return a message to its queue, or drop it.
@@ -343,9 +340,9 @@ class Channel(StdChannel):
         """
         self._check()
         if requeue:
-            self._deliveries.requeue(delivery_tag, multiple=multiple)
+            self.deliveries.requeue(delivery_tag, multiple=multiple)
         else:
-            self._deliveries.acknowledge(delivery_tag, multiple=multiple)
+            self.deliveries.acknowledge(delivery_tag, multiple=multiple)
 
     def basic_nack(self, delivery_tag: int, multiple: bool = False, requeue: bool = True, **_: Any) -> None:
         """As :meth:`basic_reject`, for one or for all up to it."""
@@ -354,19 +351,11 @@ class Channel(StdChannel):
     def basic_recover(self, requeue: bool = True, **_: Any) -> None:
         """Return everything that is not acknowledged."""
         self._check()
-        self._deliveries.requeue_all()
+        self.deliveries.requeue_all()
 
     def message_to_python(self, raw_message: Delivery) -> Message:
         """A delivery as Kombu's consumers know it."""
         return raw_message.to_kombu()
-
-    def deliver_held(self) -> bool:
-        """Deliver one message that waited because of the prefetch count; False when there is none."""
-        return self._deliveries.deliver_held()
-
-    def consumes(self, queue: str) -> bool:
-        """Whether a consumer of this channel is on that queue."""
-        return self._deliveries.consumes(queue)
 
     # ---- the end
 
@@ -379,17 +368,17 @@ class Channel(StdChannel):
             return
         connection: Connection = self.connection
         if connection.connected:
-            self._deliveries.close()
+            self.deliveries.close()
         self.collect()
 
     def collect(self) -> None:
         """Drop everything without telling the service."""
         self.is_open = False
-        self._deliveries.drop()
+        self.deliveries.drop()
         connection: Connection | None = self.connection
         if connection is not None:
             if self._stream is not None:
-                connection.publisher.forget(self._stream)
+                self._stream.ended = True
             connection.channels.pop(self.channel_id, None)
 
 

@@ -25,7 +25,7 @@ from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransp
 from . import errors, proxies
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from .options import Options
 
@@ -212,8 +212,3 @@ class Clients:
                 ) from exc
             if not errors.is_answer(exc):
                 raise errors.translate(exc, f"connect to {self.endpoint}{self._proxy}") from exc
-
-
-def chunks(items: Sequence[str], size: int = 1000) -> list[Sequence[str]]:
-    """Ids by the thousand: Pub/Sub takes 512 KiB of them in a request."""
-    return [items[start : start + size] for start in range(0, len(items), size)]

@@ -40,18 +40,12 @@ class Waker:
 
     def wake(self) -> None:
         """End it; from any thread or a signal handler."""
-        connection = self._connection
-        if connection is not None:
-            connection.report(_nothing)
+        if (connection := self._connection) is not None:
+            connection.report(lambda: True)
 
     def close(self) -> None:
         """End no more waits."""
         self._connection = None
-
-
-def _nothing() -> bool:
-    """An event that only ends a wait."""
-    return True
 
 
 class Connection:
@@ -78,7 +72,6 @@ class Connection:
         self._failure: AMQPError | None = None
         self._closed = False
         self._closing_until: float | None = None
-        self._skips_remaining = False
         self._requeued: OrderedDict[str, None] = OrderedDict()
         self._remembering = threading.Lock()
         self._pid = os.getpid()
@@ -130,7 +123,7 @@ class Connection:
         self.check()
         self.definitions.create_unbound()
         for channel in list(self.channels.values()):
-            if channel.deliver_held():
+            if channel.deliveries.deliver_held():
                 return
         deadline = None if timeout is None else monotonic() + timeout
         while True:
@@ -159,19 +152,17 @@ class Connection:
 
     def is_consumed(self, queue: str) -> bool:
         """Whether a consumer of this connection is on that queue."""
-        return any(channel.consumes(queue) for channel in self.channels.values())
+        return any(channel.deliveries.consumes(queue) for channel in self.channels.values())
 
     def time_to_close(self) -> float:
         """Seconds left for the requests to the service at the end."""
-        if self._skips_remaining:
-            return 0.0
         if self._closing_until is None:
             return self.options.close_timeout
         return max(0.0, self._closing_until - monotonic())
 
     def skip_remaining(self) -> None:
         """A request at the end went unanswered: no more are sent, the link may be dead."""
-        self._skips_remaining = True
+        self._closing_until = monotonic()
 
     def delete_own(self, name: str) -> None:
         """Delete a queue that ends with its consumer or with the connection, if there is time for it."""
@@ -194,7 +185,7 @@ class Connection:
         if self._closed:
             return
         if self.connected:
-            self._closing_until = monotonic() + self.options.close_timeout
+            self._closing_until = monotonic() + self.time_to_close()
             self.publisher.stop(self.time_to_close())
             for channel in list(self.channels.values()):
                 channel.close()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from amqp.exceptions import AMQPError, NotFound, PreconditionFailed, RecoverableConnectionError
 from google.pubsub_v1 import types
 
-from .ack_manager import AckManager
+from .ack_manager import AckManager, key_of
 from .arguments import is_expired
 from .channel_consumer import ChannelConsumer, Unacked
 from .messages import ROUTING_KEY, Delivery
@@ -22,10 +22,8 @@ if TYPE_CHECKING:
     from .bindings import Queue
     from .connection import Connection
 
-
 POLL_SECONDS = 0.05
 """Seconds between two requests of ``basic_get`` and ``queue_purge`` to an empty queue."""
-
 
 REMEMBERED = 1000
 """Maximum number of runs of delivery tags without acknowledgement; one consumer alone makes a single one."""
@@ -71,8 +69,7 @@ class Deliveries:
     ) -> None:
         """Begin a consumer."""
         acks = self._acks_of(queue.name)
-        consumer = ChannelConsumer(tag, queue, callback, on_cancel, acks, no_ack=no_ack, prefetch=prefetch)
-        self._consumers[tag] = consumer
+        consumer = ChannelConsumer(tag, queue, callback, on_cancel, acks, no_ack, prefetch)
         report = self._connection.report
         consumer.puller = Puller(
             self._clients,
@@ -82,12 +79,14 @@ class Deliveries:
             lambda received, size: report(lambda: self._arrived(consumer, received, size)),
             lambda error: report(lambda: self._ended(consumer, error)),
         )
+        self._consumers[tag] = consumer
+        consumer.puller.start()
 
     def limit(self, count: int) -> None:
         """Bound how many messages may be unacknowledged on this channel, of all consumers together; 0 for any number."""
         self._limit = count
         for consumer in list(self._consumers.values()):
-            if consumer.puller is not None and not consumer.no_ack:
+            if not consumer.no_ack:
                 consumer.puller.widen(count)
         self._wake()
 
@@ -117,7 +116,7 @@ class Deliveries:
 
     def _arrived(self, consumer: ChannelConsumer, received: Any, size: int) -> bool:
         if not consumer.active:
-            consumer.acks.requeue([received.ack_id])
+            consumer.acks.requeue([key_of(received)])
             return False
         if consumer.held or self._is_full(consumer):
             consumer.held.append((received, size))
@@ -133,13 +132,11 @@ class Deliveries:
         return False
 
     def _deliver(self, consumer: ChannelConsumer, received: Any, size: int) -> bool:
-        if consumer.puller is not None:
-            consumer.puller.flow_control.release(size)
+        consumer.puller.flow_control.release(size)
         if not self._is_wanted(consumer.queue, received.message):
-            consumer.acks.acknowledge([received.ack_id])
+            consumer.acks.acknowledge([key_of(received)])
             return False
-        delivery = self._delivery(consumer.queue, received, consumer.tag)
-        self._note(delivery, received, consumer.acks, consumer, no_ack=consumer.no_ack)
+        delivery = self._hand_over(consumer.queue, received, consumer.acks, consumer, no_ack=consumer.no_ack)
         consumer.callback(delivery)
         return True
 
@@ -154,37 +151,15 @@ class Deliveries:
         """The service filters by itself; the emulator takes the filter and lets everything through."""
         return not queue.filter or message.attributes.get(ROUTING_KEY, "") == queue.routing_key
 
-    def _delivery(self, queue: Queue, received: Any, consumer_tag: str | None) -> Delivery:
-        message = received.message
+    def _hand_over(
+        self, queue: Queue, received: Any, acks: AckManager, consumer: ChannelConsumer | None, *, no_ack: bool
+    ) -> Delivery:
+        """A delivery, noted as unacknowledged unless it needs no acknowledgement."""
+        message, key = received.message, key_of(received)
         with self._lock:
-            self._tag += 1
-        attributes = dict(message.attributes)
-        info = {
-            "exchange": queue.exchange or "",
-            "routing_key": attributes.get(ROUTING_KEY) or message.ordering_key or queue.routing_key,
-            "delivery_tag": self._tag,
-            "redelivered": received.delivery_attempt > 1 or self._connection.was_requeued(message.message_id),
-            "ordering_key": message.ordering_key,
-            # Set by the service, also for those that carry no timestamp of their own.
-            "publish_time": _published(message),
-        }
-        if consumer_tag is not None:
-            info["consumer_tag"] = consumer_tag
-        return Delivery(self._channel, message.data, attributes, self._tag, info)
-
-    def _note(
-        self,
-        delivery: Delivery,
-        received: Any,
-        acks: AckManager,
-        consumer: ChannelConsumer | None,
-        *,
-        no_ack: bool,
-    ) -> None:
-        tag = delivery.delivery_tag
-        with self._lock:
+            self._tag = tag = self._tag + 1
             if not no_ack:
-                self._unacked[tag] = Unacked(received.ack_id, acks, consumer, received.message.message_id)
+                self._unacked[tag] = Unacked(key, acks, consumer)
                 if consumer is not None:
                     consumer.unacked += 1
             elif self._no_ack_tags and self._no_ack_tags[-1][1] == tag - 1:
@@ -192,7 +167,20 @@ class Deliveries:
             else:
                 self._no_ack_tags.append((tag, tag))
         if no_ack:
-            acks.acknowledge([received.ack_id])
+            acks.acknowledge([key])
+        attributes = dict(message.attributes)
+        info = {
+            "exchange": queue.exchange or "",
+            "routing_key": attributes.get(ROUTING_KEY) or message.ordering_key or queue.routing_key,
+            "delivery_tag": tag,
+            "redelivered": received.delivery_attempt > 1 or self._connection.was_requeued(key),
+            "ordering_key": message.ordering_key,
+            # Set by the service, also for those that carry no timestamp of their own.
+            "publish_time": _published(message),
+        }
+        if consumer is not None:
+            info["consumer_tag"] = consumer.tag
+        return Delivery(self._channel, message.data, attributes, tag, info)
 
     def _ended(self, consumer: ChannelConsumer, error: AMQPError) -> bool:
         """The stream of a consumer has ended for good."""
@@ -233,7 +221,7 @@ class Deliveries:
         self.requeue(0, multiple=True)
 
     def _settle(self, tag: int, how: Callable[[AckManager, list[str]], None], *, multiple: bool) -> None:
-        by_manager: dict[AckManager, list[str]] = {}
+        keys: dict[AckManager, list[str]] = {}
         with self._lock:
             if multiple:
                 # In AMQP 0 stands for all of them.
@@ -243,14 +231,14 @@ class Deliveries:
             if not tags and tag and not any(first <= tag <= last for first, last in self._no_ack_tags):
                 raise PreconditionFailed(f"unknown delivery tag {tag}")
             for known in tags:
-                unacked = self._unacked.pop(known)
-                by_manager.setdefault(unacked.acks, []).append(unacked.ack_id)
-                if unacked.consumer is not None:
-                    unacked.consumer.unacked -= 1
+                key, acks, consumer = self._unacked.pop(known)
+                keys.setdefault(acks, []).append(key)
+                if consumer is not None:
+                    consumer.unacked -= 1
                 if how is AckManager.requeue:
-                    self._connection.note_requeued(unacked.message_id)
-        for acks, ack_ids in by_manager.items():
-            how(acks, ack_ids)
+                    self._connection.note_requeued(key)
+        for acks, settled in keys.items():
+            how(acks, settled)
         self._wake()
 
     def get(self, queue: Queue, *, no_ack: bool) -> Delivery | None:
@@ -260,10 +248,8 @@ class Deliveries:
             if not acks.hold([received]):
                 continue
             if self._is_wanted(queue, received.message):
-                delivery = self._delivery(queue, received, None)
-                self._note(delivery, received, acks, None, no_ack=no_ack)
-                return delivery
-            acks.acknowledge([received.ack_id])
+                return self._hand_over(queue, received, acks, None, no_ack=no_ack)
+            acks.acknowledge([key_of(received)])
         return None
 
     def purge(self, name: str) -> int:
@@ -272,7 +258,8 @@ class Deliveries:
         acks = self._acks_of(name)
         thrown = 0
         for received in self._pull(queue, 1000):
-            acks.acknowledge([received.ack_id])
+            acks.hold([received])
+            acks.acknowledge([key_of(received)])
             thrown += self._is_for(queue, received.message)
         return thrown
 
@@ -298,10 +285,8 @@ class Deliveries:
     def cancel(self, tag: str) -> None:
         """End a consumer; delete its own queue if it was the last one's."""
         consumer = self._consumers.pop(tag, None)
-        if consumer is not None:
-            self._leave(consumer)
-
-    def _leave(self, consumer: ChannelConsumer) -> None:
+        if consumer is None:
+            return
         queue = consumer.queue
         goes = queue.exclusive and queue.auto_delete and not self._connection.is_consumed(queue.name)
         consumer.stop(politely=not goes)

@@ -28,19 +28,25 @@ _Request = types.PublishRequest.pb()
 class Stream:
     """The messages that a channel publishes in confirm mode, numbered from 1, until one of them is refused.
 
-    Its methods are called in the publisher's thread, and report to the thread that drains the connection's events.
+    The publisher's thread reports to the thread that drains the connection's events.
+
+    Attributes:
+        published: their number.
+        ended: whether what still waits of it is dropped.
     """
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
         self.published = 0
+        self.ended = False
 
     def confirmed(self, tag: int) -> None:
         """The service has all messages up to this one."""
         self._channel.connection.report(lambda: self._channel.on_confirmed(self, tag))
 
     def refused(self, error: AMQPError) -> None:
-        """The service did not take the next one."""
+        """The service did not take the next one, and gets none of those after it."""
+        self.ended = True
         self._channel.connection.report(lambda: self._channel.on_refused(self, error))
 
 
@@ -60,7 +66,6 @@ class Publisher:
         self._waiting: deque[tuple[Stream, int, str, Any, int]] = deque()
         self._bytes = 0
         self._sending = False
-        self._failed: set[Stream] = set()
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
 
@@ -128,10 +133,14 @@ class Publisher:
                 stream, tag, topic, messages = self._take()
                 self._sending = True
                 self._changed.notify_all()
-                skip = stream in self._failed
-            if skip:
+            if stream.ended:
                 continue
-            self._settle(stream, tag, self._try(topic, messages))
+            try:
+                self._send(topic, messages, None)
+            except AMQPError as error:
+                stream.refused(error)
+            else:
+                stream.confirmed(tag)
 
     def _take(self) -> tuple[Stream, int, str, list[Any]]:
         """The next messages that fit into one request: of one topic, of one channel."""
@@ -151,30 +160,6 @@ class Publisher:
             tag = number
         self._bytes -= total
         return stream, tag, topic, messages
-
-    def _try(self, topic: str, messages: list[Any]) -> AMQPError | None:
-        try:
-            self._send(topic, messages, None)
-        except AMQPError as error:
-            return error
-        return None
-
-    def _settle(self, stream: Stream, tag: int, error: AMQPError | None) -> None:
-        if error is None:
-            stream.confirmed(tag)
-            return
-        with self._changed:
-            self._failed.add(stream)
-        stream.refused(error)
-
-    def forget(self, stream: Stream) -> None:
-        """A stream has ended; what still waits of it is dropped."""
-        with self._changed:
-            kept = [entry for entry in self._waiting if entry[0] is not stream]
-            self._bytes -= sum(entry[4] for entry in self._waiting if entry[0] is stream)
-            self._waiting = deque(kept)
-            self._failed.discard(stream)
-            self._changed.notify_all()
 
     def _send(self, topic: str, messages: list[Any], timeout: float | None) -> None:
         limit = self._clients.options.confirm_timeout if timeout is None else timeout

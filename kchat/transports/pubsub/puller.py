@@ -15,6 +15,7 @@ from google.api_core.gapic_v1.routing_header import to_grpc_metadata
 from google.pubsub_v1 import types
 
 from . import errors
+from .ack_manager import key_of
 from .clients import FIRST_PAUSE, LONGEST_PAUSE, Clients
 
 if TYPE_CHECKING:
@@ -36,22 +37,20 @@ class FlowControl:
 
     def __init__(self, messages: int, size: int) -> None:
         self._changed = threading.Condition()
-        self._free = messages
+        self._limit = self._free = messages
         self._bytes = size
         self._open = True
-        self._limit = messages
 
     def acquire(self, size: int) -> bool:
         """Wait until a message of this size fits; False once closed."""
         with self._changed:
-            self._changed.wait_for(
-                lambda: (
-                    not self._open or (self._free > 0 and (self._bytes >= size or self._free == self._limit))
-                )
-            )
+            self._changed.wait_for(lambda: not self._open or self._fits(size))
             self._free -= 1
             self._bytes -= size
             return self._open
+
+    def _fits(self, size: int) -> bool:
+        return self._free > 0 and (self._bytes >= size or self._free == self._limit)
 
     def release(self, size: int) -> None:
         """A message of this size is with the application now."""
@@ -113,6 +112,9 @@ class Puller:
         self._call: Any = None
         self._client_id = str(uuid.uuid4())
         self._thread = threading.Thread(target=self._run, name="pubsub-puller", daemon=True)
+
+    def start(self) -> None:
+        """Begin to deliver."""
         self._thread.start()
 
     def stop(self, *, politely: bool = True) -> None:
@@ -124,7 +126,7 @@ class Puller:
         self._stopped.set()
         self.flow_control.close()
         self._requests.put(None)
-        if politely:
+        if politely and self._thread.is_alive():
             self._thread.join(STREAM_CLOSE_TIMEOUT)
         if self._call is not None:
             self._call.cancel()
@@ -206,6 +208,6 @@ class Puller:
         for position, message in enumerate(received):
             size = len(message.message.data)
             if self._stopped.is_set() or not self.flow_control.acquire(size):
-                self._acks.requeue([unwanted.ack_id for unwanted in received[position:]])
+                self._acks.requeue([key_of(unwanted) for unwanted in received[position:]])
                 return
             self._deliver(message, size)
