@@ -53,11 +53,8 @@ class Channel(kombu_redis.Channel):
         # Kombu's failover gives the first channel a connection of Kombu's own transport: it knows aliases only.
         self.fanout: Fanout = getattr(connection, "fanout", None) or Fanout(lambda: None)
         self._wake: Callable[[], None] = getattr(connection, "wake", lambda: None)
-        self.events: dict[str, set[Callable[..., object]]] = {
-            "basic_return": set(),
-            "basic_ack": set(),
-            "basic_nack": set(),
-        }
+        names = "basic_return", "basic_ack", "basic_nack"
+        self.events: dict[str, set[Callable[..., object]]] = {name: set() for name in names}
         self._tags = count(1)
         # Kombu's own is one for all channels of all connections. Ours stays empty: its code for fanout then rests.
         self._fanout_queues: dict[str, Any] = {}
@@ -135,40 +132,29 @@ class Channel(kombu_redis.Channel):
         super()._new_queue(queue, auto_delete=auto_delete, **kwargs)
 
     def queue_bind(
-        self,
-        queue: str,
-        exchange: str | None = None,
-        routing_key: str = "",
-        arguments: Any = None,
-        **kwargs: Any,
+        self, queue: str, exchange: str | None = None, routing_key: str = "", *more: Any, **kwargs: Any
     ) -> None:
         """Bind a queue. On a fanout exchange, it gets all that is published from the moment that this returns."""
         if exchange is None or self.typeof(exchange).type != "fanout":
-            super().queue_bind(queue, exchange, routing_key, arguments, **kwargs)
+            super().queue_bind(queue, exchange, routing_key, *more, **kwargs)
             return
         self.fanout.bind(queue, self._topic(exchange, routing_key), self._subscribe, self.max_unread)
 
     def queue_unbind(
-        self,
-        queue: str,
-        exchange: str | None = None,
-        routing_key: str = "",
-        arguments: Any = None,
-        **kwargs: Any,
+        self, queue: str, exchange: str | None = None, routing_key: str = "", *more: Any, **kwargs: Any
     ) -> None:
         """Take a binding away. What has arrived by it stays."""
         if not self.fanout.unbind(queue, self._topic(exchange or "", routing_key)):
-            super().queue_unbind(queue, exchange, routing_key, arguments, **kwargs)
+            super().queue_unbind(queue, exchange, routing_key, *more, **kwargs)
 
     def queue_delete(
         self, queue: str, if_unused: bool = False, if_empty: bool = False, **kwargs: Any
     ) -> None:
         """Delete a queue and its bindings."""
         of_fanout = self.fanout.has(queue)
-        deleted = self.fanout.delete(queue, if_unused=if_unused, if_empty=if_empty)
+        if not self.fanout.delete(queue, if_unused=if_unused, if_empty=if_empty) and of_fanout:
+            return
         if of_fanout:
-            if not deleted:
-                return
             self.auto_delete_queues.discard(queue)
         super().queue_delete(queue, if_unused=if_unused, if_empty=if_empty, **kwargs)
 

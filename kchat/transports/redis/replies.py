@@ -260,12 +260,7 @@ class Bounded:
             super().connect_check_health(*args, **more)  # type: ignore[misc]  # redis-py's
 
     def _send_ping(self) -> None:
-        # The check of its health: a server that answers with its own troubles is there.
-        try:
-            super()._send_ping()  # type: ignore[misc]  # redis-py's
-        except ResponseError as error:
-            if not still_answers(error):
-                raise
+        ping(super()._send_ping)  # type: ignore[misc]  # redis-py's check of the connection's health
 
 
 def ping(say: Callable[[], Any]) -> bool:

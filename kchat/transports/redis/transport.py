@@ -119,7 +119,7 @@ class Transport(kombu_redis.Transport):
         self._drainer: int | None = None
         self._changed: Waker | None = None
         # In turns, so that neither keeps the other waiting.
-        self._sources = deque((self._deliver_fanout, self._deliver_from_list))
+        self._sources = deque((self.fanout.deliver_one, self._deliver_from_list))
         self._waker: Waker | None = None
 
     def drain_events(self, connection: Any, timeout: float | None = None, **_: Any) -> None:
@@ -149,14 +149,8 @@ class Transport(kombu_redis.Transport):
         return self._waker
 
     def _deliver_one(self) -> bool:
-        for _ in range(len(self._sources)):
-            self._sources.rotate()
-            if self._sources[0]():
-                return True
-        return False
-
-    def _deliver_fanout(self) -> bool:
-        return self.fanout.deliver_one()
+        self._sources.rotate()
+        return any(deliver() for deliver in list(self._sources))
 
     def _deliver_from_list(self) -> bool:
         if not any(channel.active_queues for channel in self.channels):
