@@ -40,14 +40,14 @@ class AckManager:
 
     Arguments:
         clients: of the connection.
-        subscription: its full name.
+        subscription: its full name; stays readable.
         failed: told once, in this object's thread, when the service refuses or cannot be reached.
     """
 
     def __init__(self, clients: Clients, subscription: str, failed: Callable[[AMQPError], None]) -> None:
         self._clients = clients
         self._options = clients.options
-        self._subscription = subscription
+        self.subscription = subscription
         self._failed = failed
         self._changed = threading.Condition()
         self._held: dict[str, _Held] = {}
@@ -154,8 +154,8 @@ class AckManager:
     def _call(self, method: Callable[..., object], *, timeout: float | None = None, **request: Any) -> None:
         self._clients.call(
             method,
-            {"subscription": self._subscription, **request},
-            f"acknowledge in {self._subscription.rpartition('/')[2]}",
+            {"subscription": self.subscription, **request},
+            f"acknowledge in {self.subscription.rpartition('/')[2]}",
             timeout or self._options.confirm_timeout,
             give_up=self._dropped,
         )

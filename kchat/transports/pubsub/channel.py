@@ -8,30 +8,27 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from amqp.exceptions import ConnectionError as AMQPConnectionError
-from amqp.exceptions import NotAllowed, RecoverableConnectionError
 from amqp.protocol import queue_declare_ok_t
 from google.pubsub_v1 import types
-from kombu.transport.base import StdChannel, to_rabbitmq_queue_arguments
+from kombu.transport.base import to_rabbitmq_queue_arguments
 
 from .bindings import FANOUT, Queue
-from .deliveries import Deliveries
+from .deliveries import ReceivingChannel
 from .errors import NotSupported
-from .messages import ROUTING_KEY, Delivery, Outgoing, check_ordering_key, to_attributes
+from .messages import ROUTING_KEY, Outgoing, check_ordering_key, to_attributes
 from .publishing import Stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from amqp.exceptions import AMQPError
-    from kombu.message import Message
 
     from .connection import Connection
 
 _Message = types.PubsubMessage.pb()
 
 
-class Channel(StdChannel):
+class Channel(ReceivingChannel):
     """AMQP's methods, as py-amqp's channel and Kombu's virtual channel have them.
 
     Arguments:
@@ -41,30 +38,13 @@ class Channel(StdChannel):
     Attributes:
         events: callbacks by what they wait for, as in py-amqp: ``basic_ack`` and ``basic_nack`` in confirm mode.
             ``basic_return`` is never called: Pub/Sub does not tell whether anybody listens.
-        deliveries: the receiving half.
-        no_ack_consumers: tags of consumers whose messages need no acknowledgement; Kombu's messages look there.
     """
 
     def __init__(self, connection: Connection, channel_id: int) -> None:
-        self.connection: Any = connection
-        self.channel_id = channel_id
-        self.events: dict[str, set[Callable[..., Any]]] = {
-            "basic_ack": set(),
-            "basic_nack": set(),
-            "basic_return": set(),
-        }
-        self.no_ack_consumers: set[str] = set()
-        self.is_open = True
+        super().__init__(connection, channel_id)
+        names = "basic_ack", "basic_nack", "basic_return"
+        self.events: dict[str, set[Callable[..., Any]]] = {name: set() for name in names}
         self._stream: Stream | None = None
-        self.deliveries = Deliveries(self, connection)
-        self._prefetch = 0
-
-    def _check(self) -> Connection:
-        if not self.is_open:
-            raise RecoverableConnectionError("the channel is closed")
-        connection: Connection = self.connection
-        connection.check()
-        return connection
 
     # ---- exchanges
 
@@ -135,13 +115,8 @@ class Channel(StdChannel):
             raise NotSupported(f"delete queue {queue!r}: Pub/Sub does not tell whether it is unused or empty")
         connection = self._check()
         for channel in list(connection.channels.values()):
-            channel.deliveries.forget(queue)
+            channel.forget_queue(queue)
         connection.definitions.delete_queue(queue)
-
-    def queue_purge(self, queue: str, **_: Any) -> int:
-        """Remove what is in a queue and not delivered; returns the number of messages."""
-        self._check()
-        return self.deliveries.purge(queue)
 
     # ---- publishing
 
@@ -246,141 +221,10 @@ class Channel(StdChannel):
         if stream is not self._stream:
             return False
         self.confirm_select()
-        if isinstance(error, AMQPConnectionError):
-            self.connection.failed(error)
-        raise error
-
-    # ---- consuming
-
-    def basic_qos(
-        self, prefetch_size: int = 0, prefetch_count: int = 0, a_global: bool = False, **_: Any
-    ) -> None:
-        """Limit the number of unacknowledged messages; 0 for no limit.
-
-        As on RabbitMQ (https://www.rabbitmq.com/docs/consumer-prefetch#overview): of each consumer that follows, or with
-        ``a_global`` of all consumers of this channel together, from now on.
-        """
-        self._check()
-        if a_global:
-            self.deliveries.limit(prefetch_count)
-        else:
-            self._prefetch = prefetch_count
-
-    def basic_consume(
-        self,
-        queue: str,
-        consumer_tag: str = "",
-        no_local: bool = False,
-        no_ack: bool = False,
-        exclusive: bool = False,
-        callback: Callable[[Delivery], Any] | None = None,
-        on_cancel: Callable[[str], Any] | None = None,
-        **_: Any,
-    ) -> str:
-        """Deliver a queue's messages by ``drain_events``.
-
-        Arguments:
-            queue: its name; any process may have declared it.
-            consumer_tag: default a new one.
-            no_local: without effect.
-            no_ack: messages count as acknowledged when they are delivered.
-            exclusive: not supported.
-            callback: called with each :class:`~kchat.transports.pubsub.messages.Delivery`.
-            on_cancel: called with the tag when others have deleted the queue. Without it, ``drain_events`` raises
-                ``NotFound``.
-            arguments: without effect.
-
-        Returns:
-            The consumer's tag.
-
-        Raises:
-            amqp.exceptions.NotFound: the queue does not exist.
-            kchat.transports.pubsub.errors.NotSupported: exclusively: Pub/Sub has no exclusive consumers.
-        """
-        connection = self._check()
-        if exclusive:
-            raise NotSupported(f"consume from {queue!r} exclusively: Pub/Sub has no exclusive consumers")
-        tag = consumer_tag or f"ctag-{uuid.uuid4().hex}"
-        if self.deliveries.has(tag):
-            raise NotAllowed(f"consumer tag {tag!r} is in use")
-        found = connection.definitions.consumed(queue)
-        self.deliveries.consume(
-            tag, found, callback or _ignore, on_cancel, no_ack=no_ack, prefetch=self._prefetch
-        )
-        if no_ack:
-            self.no_ack_consumers.add(tag)
-        return tag
-
-    def basic_cancel(self, consumer_tag: str, **_: Any) -> None:
-        """End a consumer. What it has unacknowledged can still be acknowledged; its own queue goes with the last one."""
-        self._check()
-        self.deliveries.cancel(consumer_tag)
-        self.no_ack_consumers.discard(consumer_tag)
-
-    def basic_get(self, queue: str, no_ack: bool = False, **_: Any) -> Delivery | None:
-        """The next message of a queue; ``None`` when there is none within the option's ``get_timeout``."""
-        connection = self._check()
-        return self.deliveries.get(connection.definitions.consumed(queue), no_ack=no_ack)
-
-    def basic_ack(self, delivery_tag: int, multiple: bool = False, **_: Any) -> None:
-        """Acknowledge a message, or with ``multiple`` all up to it in the order of delivery.
-
-        Raises:
-            amqp.exceptions.PreconditionFailed: no such message is unacknowledged. (One that needs no
-                acknowledgement may be acknowledged.)
-        """
-        self._check()
-        self.deliveries.acknowledge(delivery_tag, multiple=multiple)
-
-    def basic_reject(self, delivery_tag: int, requeue: bool = True, multiple: bool = False, **_: Any) -> None:
-        """Return a message to its queue, or drop it.
-
-        Raises:
-            amqp.exceptions.PreconditionFailed: no such message is unacknowledged.
-        """
-        self._check()
-        if requeue:
-            self.deliveries.requeue(delivery_tag, multiple=multiple)
-        else:
-            self.deliveries.acknowledge(delivery_tag, multiple=multiple)
-
-    def basic_nack(self, delivery_tag: int, multiple: bool = False, requeue: bool = True, **_: Any) -> None:
-        """As :meth:`basic_reject`, for one or for all up to it."""
-        self.basic_reject(delivery_tag, requeue=requeue, multiple=multiple)
-
-    def basic_recover(self, requeue: bool = True, **_: Any) -> None:
-        """Return everything that is not acknowledged."""
-        self._check()
-        self.deliveries.requeue_all()
-
-    def message_to_python(self, raw_message: Delivery) -> Message:
-        """A delivery as Kombu's consumers know it."""
-        return raw_message.to_kombu()
-
-    # ---- the end
-
-    def close(self, **_: Any) -> None:
-        """End consumers, requeue what is unacknowledged, and wait until the service has every acknowledgement.
-
-        That takes the option's ``close_timeout`` at most.
-        """
-        if not self.is_open:
-            return
-        connection: Connection = self.connection
-        if connection.connected:
-            self.deliveries.close()
-        self.collect()
+        raise self.connection.failed(error)
 
     def collect(self) -> None:
         """Drop everything without telling the service."""
-        self.is_open = False
-        self.deliveries.drop()
-        connection: Connection | None = self.connection
-        if connection is not None:
-            if self._stream is not None:
-                self._stream.ended = True
-            connection.channels.pop(self.channel_id, None)
-
-
-def _ignore(_: Delivery) -> None:
-    """A consumer without a callback wants its messages gone."""
+        if self._stream is not None:
+            self._stream.ended = True
+        super().collect()

@@ -41,7 +41,7 @@ class ChannelConsumer:
         on_cancel: called with the tag when the queue is gone.
         acks: of the queue, on this channel.
         no_ack: whether a message counts as acknowledged when it is delivered.
-        prefetch: maximum number of unacknowledged messages, 0 for no limit.
+        prefetch: maximum number of unacknowledged messages, 0 for no limit, as without acknowledgements.
         unacked: their number now.
         held: what has arrived while the prefetch count was reached.
         puller: brings its messages; set before the first one arrives.
@@ -62,7 +62,7 @@ class ChannelConsumer:
     @property
     def is_full(self) -> bool:
         """Whether it has reached its prefetch count."""
-        return bool(self.prefetch) and not self.no_ack and self.unacked >= self.prefetch
+        return bool(self.prefetch) and self.unacked >= self.prefetch
 
     def stop(self, *, politely: bool) -> None:
         """Take no more messages, and requeue what was not delivered."""

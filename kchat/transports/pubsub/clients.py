@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import threading
-from time import monotonic
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc  # type: ignore[import-untyped]  # it has no types
@@ -25,7 +25,7 @@ from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransp
 from . import errors, proxies
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from .options import Options
 
@@ -35,6 +35,9 @@ FIRST_PAUSE = 0.05
 """Seconds before a call that failed for the moment is tried again; doubled each time."""
 
 LONGEST_PAUSE = 1.0
+
+POLL_SECONDS = 0.05
+"""Seconds between two requests of ``basic_get`` and ``queue_purge`` to an empty queue."""
 
 
 class Clients:
@@ -95,12 +98,33 @@ class Clients:
             self._subscriber = SubscriberClient(transport=SubscriberGrpcTransport(channel=self.channel))
         return self._subscriber
 
-    def pull_at_once(self, request: types.PullRequest, retry: None, timeout: float) -> types.PullResponse:
-        """``Pull`` without waiting, which the generated method warns about: its users should stream."""
+    def pull(self, subscription: str, at_most: int, doing: str) -> Iterator[Any]:
+        """Messages of a subscription, until none came for the option's ``get_timeout``.
+
+        Arguments:
+            subscription: its full name.
+            at_most: how many in one answer.
+            doing: what for; appears in errors.
+        """
+        # A pull that waits, and is cancelled here, may still take messages there: they would be gone for a while.
+        request = types.PullRequest(subscription=subscription, max_messages=at_most, return_immediately=True)
         transport: Any = self.subscriber.transport
-        route = to_grpc_metadata((("subscription", request.subscription),))  # type: ignore[no-untyped-call]  # no types
+        # Not by the generated method, which warns about return_immediately: its users should stream.
         pull: Callable[..., types.PullResponse] = wrap_method(transport.pull)  # type: ignore[no-untyped-call]  # no types
-        return pull(request, retry=retry, timeout=timeout, metadata=(route,))
+        route = to_grpc_metadata((("subscription", subscription),))  # type: ignore[no-untyped-call]  # no types
+        deadline = monotonic() + self.options.get_timeout
+        while True:
+            answer = self.call(
+                lambda request, **given: pull(request, metadata=(route,), **given), request, doing
+            )
+            received = types.PullResponse.pb(answer).received_messages
+            if received:
+                yield from received
+                deadline = monotonic() + self.options.get_timeout
+            elif monotonic() >= deadline:
+                return
+            else:
+                sleep(POLL_SECONDS)
 
     def topic(self, identifier: str) -> str:
         """The full name of a topic."""

@@ -13,6 +13,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from amqp.exceptions import AMQPError, RecoverableConnectionError
+from amqp.exceptions import ConnectionError as AMQPConnectionError
 
 from .channel import Channel
 from .clients import Clients
@@ -105,10 +106,12 @@ class Connection:
         """Have something done by the thread that drains events. From any thread."""
         self._events.put(event)
 
-    def failed(self, error: AMQPError) -> None:
-        """The connection is lost."""
-        self._failure = self._failure or error
-        self._owner.release()
+    def failed(self, error: AMQPError) -> AMQPError:
+        """An error that is about to be raised: unless it is of a channel alone, the connection is lost."""
+        if isinstance(error, AMQPConnectionError):
+            self._failure = self._failure or error
+            self._owner.release()
+        return error
 
     def drain_events(self, timeout: float | None = None, **_: Any) -> None:
         """Wait for the next message, confirm or failure, and tell the application.
@@ -123,7 +126,7 @@ class Connection:
         self.check()
         self.definitions.create_unbound()
         for channel in list(self.channels.values()):
-            if channel.deliveries.deliver_held():
+            if channel.deliver_held():
                 return
         deadline = None if timeout is None else monotonic() + timeout
         while True:
@@ -152,7 +155,7 @@ class Connection:
 
     def is_consumed(self, queue: str) -> bool:
         """Whether a consumer of this connection is on that queue."""
-        return any(channel.deliveries.consumes(queue) for channel in self.channels.values())
+        return any(channel.consumes(queue) for channel in self.channels.values())
 
     def time_to_close(self) -> float:
         """Seconds left for the requests to the service at the end."""
