@@ -147,7 +147,7 @@ def _time(milliseconds: int | None) -> timedelta | None:
 _KEY = re.compile(rf'attributes\.{ROUTING_KEY} = "((?:[^"\\]|\\.)*)"\Z', re.DOTALL)
 
 
-def key_of(text: str) -> str:
+def routing_key_of(text: str) -> str:
     """The routing key of a filter of :func:`filter_for`; empty for any other."""
     found = _KEY.match(text)
     return re.sub(r"\\(.)", r"\1", found[1], flags=re.DOTALL) if found else ""

@@ -204,24 +204,19 @@ class Channel(ReceivingChannel):
             self._stream.ended = True
         self._stream = Stream(self)
 
-    def on_confirmed(self, stream: Stream, tag: int) -> bool:
-        """The service has the messages up to ``tag``: tell the application."""
-        if stream is not self._stream:
-            return False
-        for callback in list(self.events["basic_ack"]):
-            callback(tag, True)
-        return True
+    def on_settled(self, stream: Stream, tag: int, error: AMQPError | None) -> bool:
+        """The service has the messages up to ``tag``: tell the application. Or it refused one: raise why.
 
-    def on_refused(self, stream: Stream, error: AMQPError) -> bool:
-        """The service did not take a message: nothing after it was sent, and the count begins anew, as on a new channel.
-
-        Raises:
-            amqp.exceptions.AMQPError: why.
+        Nothing after that one was sent, and the count begins anew, as on a new channel.
         """
         if stream is not self._stream:
             return False
-        self.confirm_select()
-        raise self.connection.failed(error)
+        if error is not None:
+            self.confirm_select()
+            raise self.connection.failed(error)
+        for callback in list(self.events["basic_ack"]):
+            callback(tag, True)
+        return True
 
     def collect(self) -> None:
         """Drop everything without telling the service."""

@@ -99,13 +99,7 @@ class Clients:
         return self._subscriber
 
     def pull(self, subscription: str, at_most: int, doing: str) -> Iterator[Any]:
-        """Messages of a subscription, until none came for the option's ``get_timeout``.
-
-        Arguments:
-            subscription: its full name.
-            at_most: how many in one answer.
-            doing: what for; appears in errors.
-        """
+        """Messages of a subscription, so many in one answer at most, until none came for the option's ``get_timeout``."""
         # A pull that waits, and is cancelled here, may still take messages there: they would be gone for a while.
         request = types.PullRequest(subscription=subscription, max_messages=at_most, return_immediately=True)
         transport: Any = self.subscriber.transport
@@ -205,10 +199,6 @@ class Clients:
         self.closed.set()
         self.channel.close()
 
-    @property
-    def _proxy(self) -> str:
-        return "" if self.emulator else proxies.note(self.endpoint)
-
     def _default_project(self) -> str:
         project = os.environ.get("GOOGLE_CLOUD_PROJECT") or os.environ.get("PUBSUB_PROJECT_ID")
         if not project and not self.emulator:
@@ -227,12 +217,13 @@ class Clients:
         A publish of nothing to nowhere needs no right, does nothing, and is answered by a refusal. (gRPC's own watch on the
         channel's state can hang the interpreter's exit: its thread may hold a lock that the exit waits for.)
         """
+        proxy = "" if self.emulator else proxies.note(self.endpoint)
         try:
             self.publisher.publish(request=types.PublishRequest(), retry=None, timeout=timeout)
         except Exception as exc:
             if errors.timed_out(exc):
                 raise RecoverableConnectionError(
-                    f"no answer from {self.endpoint} within {timeout:g} s{self._proxy}"
+                    f"no answer from {self.endpoint} within {timeout:g} s{proxy}"
                 ) from exc
             if not errors.is_answer(exc):
-                raise errors.translate(exc, f"connect to {self.endpoint}{self._proxy}") from exc
+                raise errors.translate(exc, f"connect to {self.endpoint}{proxy}") from exc

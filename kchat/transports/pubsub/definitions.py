@@ -88,11 +88,7 @@ class Definitions:
         return str(found.labels.get(bindings.TYPE_LABEL, FANOUT))
 
     def delete_exchange(self, name: str, *, if_unused: bool) -> None:
-        """Delete an exchange's topic. Queues that were bound to it get no more messages.
-
-        Raises:
-            amqp.exceptions.PreconditionFailed: it is in use, and that matters.
-        """
+        """Delete an exchange's topic, whose queues get no more messages; ``PreconditionFailed`` where their use matters."""
         topic = self._topic(name)
         doing = f"delete exchange {name}"
         if if_unused:
@@ -231,11 +227,7 @@ class Definitions:
         return self._clients.topic(names.queue_topic_id(queue.name))
 
     def _find(self, name: str) -> Queue:
-        """A queue that exists: as this connection knows it, or as it is looked up.
-
-        Raises:
-            amqp.exceptions.NotFound: it does not exist.
-        """
+        """A queue that exists: as this connection knows it, or as it is looked up. ``NotFound`` where there is none."""
         self.create_unbound(name)
         queue = self._queues.get(name)
         # A queue of another connection may have ended with it, and belong to a third one now.
@@ -260,7 +252,7 @@ class Definitions:
         is_default = identifier == names.queue_topic_id(queue.name)
         queue.exchange = "" if is_default else names.from_id(identifier) or identifier
         queue.ordered = found.enable_message_ordering
-        queue.routing_key = queue.name if is_default else bindings.key_of(found.filter)
+        queue.routing_key = queue.name if is_default else bindings.routing_key_of(found.filter)
         queue.times = Times.of_labels(found.labels)
 
     def subscription(self, name: str) -> str:
@@ -268,12 +260,7 @@ class Definitions:
         return self._subscriptions.path(name)
 
     def consumed(self, name: str) -> Queue:
-        """The queue to consume from.
-
-        Raises:
-            amqp.exceptions.NotFound: it does not exist.
-            amqp.exceptions.ResourceLocked: it belongs to another connection.
-        """
+        """The queue to consume from; ``NotFound``, or ``ResourceLocked`` where it belongs to another connection."""
         self.create_unbound()
         queue = self._find(name)
         queue.check_access()

@@ -110,7 +110,6 @@ class ReceivingChannel(StdChannel):
             callback: called with each :class:`~kchat.transports.pubsub.messages.Delivery`.
             on_cancel: called with the tag when others have deleted the queue. Without it, ``drain_events`` raises
                 ``NotFound``.
-            arguments: without effect.
 
         Returns:
             The consumer's tag.
@@ -289,7 +288,7 @@ class ReceivingChannel(StdChannel):
         return False
 
     def _deliver(self, consumer: ChannelConsumer, received: Any, size: int) -> bool:
-        consumer.puller.flow_control.release(size)
+        consumer.puller.release(size)
         if not self._is_wanted(consumer.queue, received.message):
             consumer.acks.acknowledge([key_of(received)])
             return False

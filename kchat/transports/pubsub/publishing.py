@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from amqp.exceptions import AMQPError, RecoverableConnectionError
@@ -25,29 +26,24 @@ MAX_WAITING_BYTES = 2 * MAX_REQUEST
 _Request = types.PublishRequest.pb()
 
 
+@dataclass(eq=False)
 class Stream:
     """The messages that a channel publishes in confirm mode, numbered from 1, until one of them is refused.
 
-    The publisher's thread reports to the thread that drains the connection's events.
-
     Attributes:
+        channel: whose they are.
         published: their number.
         ended: whether what still waits of it is dropped.
     """
 
-    def __init__(self, channel: Channel) -> None:
-        self._channel = channel
-        self.published = 0
-        self.ended = False
+    channel: Channel
+    published: int = 0
+    ended: bool = False
 
-    def confirmed(self, tag: int) -> None:
-        """The service has all messages up to this one."""
-        self._channel.connection.report(lambda: self._channel.on_confirmed(self, tag))
-
-    def refused(self, error: AMQPError) -> None:
-        """The service did not take the next one, and gets none of those after it."""
-        self.ended = True
-        self._channel.connection.report(lambda: self._channel.on_refused(self, error))
+    def settle(self, tag: int, error: AMQPError | None) -> None:
+        """The service has all messages up to this one; or it refused one, and gets none of those after it."""
+        self.ended = self.ended or error is not None
+        self.channel.connection.report(lambda: self.channel.on_settled(self, tag, error))
 
 
 class Publisher:
@@ -70,27 +66,12 @@ class Publisher:
         self._stop = threading.Event()
 
     def publish(self, topic: str, message: Any, timeout: float | None = None) -> None:
-        """Publish one message and return when the service has it.
-
-        Arguments:
-            topic: the topic's full name.
-            message: the protobuf message.
-            timeout: seconds, default the confirm timeout.
-
-        Raises:
-            amqp.exceptions.ContentTooLarge: nothing was sent.
-            amqp.exceptions.AMQPError: see :mod:`kchat.transports.pubsub.errors`.
-        """
+        """Publish one message and return when the service has it; see :meth:`.channel.Channel.basic_publish`."""
         check_size(message.ByteSize(), len(topic))
         self._send(topic, [message], timeout)
 
     def submit(self, stream: Stream, tag: int, topic: str, message: Any) -> None:
-        """Hand over one message of a stream; ``stream`` gets the outcome.
-
-        Raises:
-            amqp.exceptions.ContentTooLarge: nothing was sent.
-            amqp.exceptions.RecoverableConnectionError: the connection is closed.
-        """
+        """Hand over one message of a stream, which gets the outcome; see :meth:`.channel.Channel.basic_publish`."""
         size = message.ByteSize()
         check_size(size, len(topic))
         with self._changed:
@@ -106,20 +87,12 @@ class Publisher:
             if not self._sending:
                 self._changed.notify_all()
 
-    def stop(self, timeout: float) -> bool:
-        """Take nothing more, and wait until what was taken is sent.
-
-        Arguments:
-            timeout: seconds to wait; then what is left is given up.
-
-        Returns:
-            bool: whether everything was sent.
-        """
+    def stop(self, timeout: float) -> None:
+        """Take nothing more; what was taken and is not sent within so many seconds is given up."""
         with self._changed:
-            done = self._changed.wait_for(lambda: not self._waiting and not self._sending, timeout)
+            self._changed.wait_for(lambda: not self._waiting and not self._sending, timeout)
             self._stop.set()
             self._changed.notify_all()
-        return done
 
     def _run(self) -> None:
         while True:
@@ -137,10 +110,9 @@ class Publisher:
                 continue
             try:
                 self._send(topic, messages, None)
+                stream.settle(tag, None)
             except AMQPError as error:
-                stream.refused(error)
-            else:
-                stream.confirmed(tag)
+                stream.settle(tag, error)
 
     def _take(self) -> tuple[Stream, int, str, list[Any]]:
         """The next messages that fit into one request: of one topic, of one channel."""

@@ -27,53 +27,6 @@ STREAM_CLOSE_TIMEOUT = 0.2
 """Seconds that the service has to end a stream in good order, so that what is under way can be given back."""
 
 
-class FlowControl:
-    """Limits what was received and is not yet with the application, in messages and bytes.
-
-    Arguments:
-        messages: maximum number.
-        size: maximum of bytes; one message may be larger.
-    """
-
-    def __init__(self, messages: int, size: int) -> None:
-        self._changed = threading.Condition()
-        self._limit = self._free = messages
-        self._bytes = size
-        self._open = True
-
-    def acquire(self, size: int) -> bool:
-        """Wait until a message of this size fits; False once closed."""
-        with self._changed:
-            self._changed.wait_for(lambda: not self._open or self._fits(size))
-            self._free -= 1
-            self._bytes -= size
-            return self._open
-
-    def _fits(self, size: int) -> bool:
-        return self._free > 0 and (self._bytes >= size or self._free == self._limit)
-
-    def release(self, size: int) -> None:
-        """A message of this size is with the application now."""
-        with self._changed:
-            self._free += 1
-            self._bytes += size
-            self._changed.notify_all()
-
-    def widen(self, messages: int) -> None:
-        """Let in at least this many messages."""
-        with self._changed:
-            more = max(0, messages - self._limit)
-            self._free += more
-            self._limit += more
-            self._changed.notify_all()
-
-    def close(self) -> None:
-        """End all waits."""
-        with self._changed:
-            self._open = False
-            self._changed.notify_all()
-
-
 class Puller:
     """One stream of one subscription, opened again when the service ends it, as it does every half hour.
 
@@ -104,9 +57,8 @@ class Puller:
         self._acks = acks
         self._deliver = deliver
         self._failed = failed
-        self.flow_control = FlowControl(
-            max(self._limit, clients.options.max_messages), clients.options.max_bytes
-        )
+        self._changed = threading.Condition()
+        self._undelivered = self._undelivered_bytes = 0
         self._stopped = threading.Event()
         self._requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._call: Any = None
@@ -124,7 +76,8 @@ class Puller:
             politely: let the service end the stream, for :data:`STREAM_CLOSE_TIMEOUT` at most; else break it off.
         """
         self._stopped.set()
-        self.flow_control.close()
+        with self._changed:
+            self._changed.notify_all()
         self._requests.put(None)
         if politely and self._thread.is_alive():
             self._thread.join(STREAM_CLOSE_TIMEOUT)
@@ -141,8 +94,31 @@ class Puller:
         if self._clients.emulator or wanted <= self._limit:
             return
         self._limit = max(wanted, self._limit * 3 // 2)
-        self.flow_control.widen(self._limit)
+        with self._changed:
+            self._changed.notify_all()
         self._requests.put(None)
+
+    def release(self, size: int) -> None:
+        """A message of this size is with the application now: there is room for another one."""
+        with self._changed:
+            self._undelivered -= 1
+            self._undelivered_bytes -= size
+            self._changed.notify_all()
+
+    def _acquire(self, size: int) -> bool:
+        """Wait until a message of this size fits in memory, one alone whatever its size; False once stopped."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._stopped.is_set() or self._fits(size))
+            self._undelivered += 1
+            self._undelivered_bytes += size
+            return not self._stopped.is_set()
+
+    def _fits(self, size: int) -> bool:
+        options = self._clients.options
+        return not self._undelivered or (
+            self._undelivered < max(self._limit, options.max_messages)
+            and self._undelivered_bytes + size <= options.max_bytes
+        )
 
     def _run(self) -> None:
         failing_since: float | None = None
@@ -185,6 +161,7 @@ class Puller:
         # The generated method waits for the first message before it returns, so it could not be cancelled.
         transport: Any = self._clients.subscriber.transport
         route = to_grpc_metadata((("subscription", self._subscription),))  # type: ignore[no-untyped-call]  # it has no types
+        error: Exception | None = None
         try:
             self._call = transport.streaming_pull(iter(requests.get, None), metadata=(route,))
             if self._stopped.is_set():
@@ -192,22 +169,19 @@ class Puller:
             for response in self._call:
                 self._take(types.StreamingPullResponse.pb(response).received_messages)
         except grpc.RpcError as exc:
-            error: Exception = from_grpc_error(exc)  # type: ignore[no-untyped-call]  # it has no types
-            return error
+            error = from_grpc_error(exc)  # type: ignore[no-untyped-call]  # it has no types
         except ValueError as exc:
-            lost: Exception = RecoverableConnectionError(str(exc))  # the gRPC channel was closed
-            return lost
+            error = RecoverableConnectionError(str(exc))  # the gRPC channel was closed
         except Exception as exc:  # noqa: BLE001 - told to the application, which would otherwise wait for ever
-            return exc
-        finally:
-            requests.put(None)
-        return None
+            error = exc
+        requests.put(None)
+        return error
 
     def _take(self, received: Any) -> None:
         received = self._acks.hold(received)
         for position, message in enumerate(received):
             size = len(message.message.data)
-            if self._stopped.is_set() or not self.flow_control.acquire(size):
+            if not self._acquire(size):
                 self._acks.requeue([key_of(unwanted) for unwanted in received[position:]])
                 return
             self._deliver(message, size)

@@ -54,16 +54,7 @@ class Subscriptions:
         return self._clients.get_subscription(self.path(name), f"find queue {name}")
 
     def create(self, queue: Queue, topic: str) -> None:
-        """Create a queue's subscription, unless it exists.
-
-        Arguments:
-            queue: as declared and bound.
-            topic: the full name of its topic.
-
-        Raises:
-            amqp.exceptions.ResourceLocked: it is another connection's own, or is to be this one's and is shared.
-            amqp.exceptions.PreconditionFailed: it is there, and is another one.
-        """
+        """Create the subscription of a queue that is bound; ``ResourceLocked`` or ``PreconditionFailed`` for another one."""
         since = queue.arguments.get("x-history-since")
         if since is not None:
             self._check_retention(queue, topic)
@@ -135,11 +126,7 @@ class Subscriptions:
         queue.foreign = own and not queue.owned
 
     def check_owner(self, queue: Queue, found: types.Subscription) -> None:
-        """Refuse a queue that is another connection's own, or is shared and to be this one's own.
-
-        Raises:
-            amqp.exceptions.ResourceLocked: it is.
-        """
+        """Raise ``ResourceLocked`` for a queue that is another connection's own, or is shared and to be this one's own."""
         self.note_owner(queue, found)
         queue.check_access()
         if queue.exclusive and not queue.owned:
@@ -149,11 +136,7 @@ class Subscriptions:
 
     @staticmethod
     def check_times(queue: Queue, found: types.Subscription) -> None:
-        """Refuse a queue that exists with other times, as RabbitMQ does.
-
-        Raises:
-            amqp.exceptions.PreconditionFailed: it does.
-        """
+        """Raise ``PreconditionFailed`` for a queue that exists with other times, as RabbitMQ does."""
         current, wanted = Times.of_labels(found.labels), queue.times
         for argument, ours, theirs in (
             ("x-message-ttl", wanted.ttl, current.ttl),

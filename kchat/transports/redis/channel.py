@@ -152,18 +152,15 @@ class Channel(kombu_redis.Channel):
     ) -> None:
         """Delete a queue and its bindings."""
         of_fanout = self.fanout.has(queue)
-        if not self.fanout.delete(queue, if_unused=if_unused, if_empty=if_empty) and of_fanout:
-            return
+        deleted = self.fanout.delete(queue, if_unused=if_unused, if_empty=if_empty)
         if of_fanout:
+            if not deleted:
+                return
             self.auto_delete_queues.discard(queue)
         super().queue_delete(queue, if_unused=if_unused, if_empty=if_empty, **kwargs)
 
     def get_table(self, exchange: str) -> list[tuple[str, str, str]]:
-        """The bindings of an exchange whose messages are kept in lists.
-
-        Raises:
-            redis.exceptions.InvalidResponse: the server tells something else.
-        """
+        """The bindings of an exchange whose messages are kept in lists; ``InvalidResponse`` for something else."""
         try:
             return [(key, pattern, queue) for key, pattern, queue in super().get_table(exchange)]
         except (TypeError, ValueError, AttributeError) as error:

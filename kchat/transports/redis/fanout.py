@@ -75,17 +75,7 @@ class Fanout:
                 self._declared[name] = FanoutQueue(name, deque(maxlen=limit), auto_delete)
 
     def bind(self, name: str, topic: Topic, subscribe: Callable[[], Subscription], limit: int) -> None:
-        """Bind a queue to a topic; when this returns, the server has confirmed.
-
-        Arguments:
-            name: of the queue.
-            topic: to subscribe to.
-            subscribe: makes the subscription, where there is none.
-            limit: of a queue that was not declared here.
-
-        Raises:
-            redis.exceptions.RedisError: the server cannot be reached, or refuses.
-        """
+        """Bind a queue, of that limit if it was not declared here; when this returns, the server has confirmed."""
         with self._lock:
             queue = (
                 self._queues.get(name) or self._declared.get(name) or FanoutQueue(name, deque(maxlen=limit))
@@ -187,14 +177,10 @@ class Fanout:
                         self.cancel(channel, consumer.tag)
 
     def deliver_one(self) -> bool:
-        """Deliver one message, if one is there.
-
-        Raises:
-            redis.exceptions.RedisError: the subscription is lost.
-        """
+        """Deliver one message, if one is there; ``RedisError`` when the subscription is lost."""
         with self._lock:
             queue = self._ready()
-            if queue is None and self.subscription is not None and self._read_one():
+            if queue is None and self._read_one():
                 queue = self._ready()
             if queue is None:
                 return False
@@ -208,11 +194,7 @@ class Fanout:
         return next((each for each in self._queues.values() if each.arrived and each.consumers), None)
 
     def get(self, name: str) -> dict[str, Any] | None:
-        """The next message of a queue, ``None`` when there is none.
-
-        Raises:
-            redis.exceptions.RedisError: the subscription is lost.
-        """
+        """The next message of a queue, ``None`` when there is none; ``RedisError`` when the subscription is lost."""
         with self._lock:
             queue = self._queues[name]
             while not queue.arrived and self._read_one():
