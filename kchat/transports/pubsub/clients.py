@@ -159,9 +159,8 @@ class Clients:
             except Exception as exc:
                 tried_for = monotonic() - began + pause
                 unreachable = errors.is_unreachable(exc) and tried_for > self.options.connect_timeout
-                if not errors.is_transient(exc) or tried_for > limit or unreachable:
-                    raise errors.translate(exc, doing) from exc
-                if (give_up or self.closed).wait(pause):
+                hopeless = not errors.is_transient(exc) or tried_for > limit or unreachable
+                if hopeless or (give_up or self.closed).wait(pause):
                     raise errors.translate(exc, doing) from exc
             pause = min(2 * pause, LONGEST_PAUSE)
 

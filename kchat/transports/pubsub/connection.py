@@ -6,8 +6,7 @@ import itertools
 import logging
 import os
 import queue
-import threading
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -56,6 +55,9 @@ class Connection:
         project: the project's id; empty: the one of the environment or the credentials.
         options: the transport options.
 
+    Attributes:
+        requeued: the last messages that went back to their queue: when they come again, they are redelivered.
+
     Raises:
         amqp.exceptions.AMQPError: see :class:`~kchat.transports.pubsub.clients.Clients`.
     """
@@ -73,8 +75,7 @@ class Connection:
         self._failure: AMQPError | None = None
         self._closed = False
         self._closing_until: float | None = None
-        self._requeued: OrderedDict[str, None] = OrderedDict()
-        self._remembering = threading.Lock()
+        self.requeued: deque[str] = deque(maxlen=REMEMBERED)
         self._pid = os.getpid()
 
     @property
@@ -141,21 +142,6 @@ class Connection:
                 raise TimeoutError("timed out") from None
             if event():
                 return
-
-    def note_requeued(self, message_id: str) -> None:
-        """Note that a message goes back to its queue: when it comes again, it is redelivered."""
-        with self._remembering:
-            self._requeued[message_id] = None
-            if len(self._requeued) > REMEMBERED:
-                self._requeued.popitem(last=False)
-
-    def was_requeued(self, message_id: str) -> bool:
-        """Whether this connection has had that message before."""
-        return message_id in self._requeued
-
-    def is_consumed(self, queue: str) -> bool:
-        """Whether a consumer of this connection is on that queue."""
-        return any(channel.consumes(queue) for channel in self.channels.values())
 
     def time_to_close(self) -> float:
         """Seconds left for the requests to the service at the end."""

@@ -127,11 +127,10 @@ class ReceivingChannel(StdChannel):
         found = connection.definitions.consumed(queue)
         acks = self._acks_of(queue)
         consumer = ChannelConsumer(
-            tag, found, callback or _ignore, on_cancel, acks, no_ack, 0 if no_ack else self._prefetch
+            tag, found, callback or (lambda _: None), on_cancel, acks, no_ack, 0 if no_ack else self._prefetch
         )
         consumer.puller = Puller(
             connection.clients,
-            acks.subscription,
             0 if no_ack else self._prefetch or self._limit,
             acks,
             lambda received, size: connection.report(lambda: self._arrived(consumer, received, size)),
@@ -154,7 +153,11 @@ class ReceivingChannel(StdChannel):
         if consumer is None:
             return
         queue = consumer.queue
-        goes = queue.exclusive and queue.auto_delete and not self.connection.is_consumed(queue.name)
+        goes = (
+            queue.exclusive
+            and queue.auto_delete
+            and not any(channel.consumes(queue.name) for channel in list(self.connection.channels.values()))
+        )
         consumer.stop(politely=not goes)
         if goes:
             self.forget_queue(queue.name)
@@ -241,7 +244,7 @@ class ReceivingChannel(StdChannel):
                 if consumer is not None:
                     consumer.unacked -= 1
                 if how is AckManager.requeue:
-                    self.connection.note_requeued(key)
+                    self.connection.requeued.append(key)
         for acks, settled in keys.items():
             how(acks, settled)
         self._wake()
@@ -324,7 +327,7 @@ class ReceivingChannel(StdChannel):
             "exchange": queue.exchange or "",
             "routing_key": attributes.get(ROUTING_KEY) or message.ordering_key or queue.routing_key,
             "delivery_tag": tag,
-            "redelivered": received.delivery_attempt > 1 or self.connection.was_requeued(key),
+            "redelivered": received.delivery_attempt > 1 or key in self.connection.requeued,
             "ordering_key": message.ordering_key,
             # Set by the service, also for those that carry no timestamp of their own.
             "publish_time": _published(message),
@@ -385,10 +388,6 @@ class ReceivingChannel(StdChannel):
         with self._lock:
             self._unacked.clear()
         self.connection.channels.pop(self.channel_id, None)
-
-
-def _ignore(_: Delivery) -> None:
-    """A consumer without a callback wants its messages gone."""
 
 
 def _is_for(queue: Queue, message: Any) -> bool:

@@ -129,7 +129,12 @@ def to_attributes(properties: Mapping[str, Any], headers: Mapping[str, Any]) -> 
             f"{len(attributes)} properties and headers: Pub/Sub takes {MAX_ATTRIBUTES} attributes of a message"
         )
     for key, text in attributes.items():
-        _check(key, text)
+        if not key or _size(key) > MAX_KEY_BYTES:
+            raise PreconditionFailed(f"header {key!r}: Pub/Sub takes names of 1 to {MAX_KEY_BYTES} bytes")
+        if _size(text) > MAX_VALUE_BYTES:
+            raise PreconditionFailed(
+                f"property or header {key!r} has {_size(text)} bytes: Pub/Sub takes {MAX_VALUE_BYTES}"
+            )
     return attributes
 
 
@@ -158,15 +163,6 @@ def _as_json(name: str, value: object) -> str:
         raise PreconditionFailed(f"header {name!r} cannot be an attribute: {exc}") from exc
 
 
-def _check(key: str, text: str) -> None:
-    if not key or _size(key) > MAX_KEY_BYTES:
-        raise PreconditionFailed(f"header {key!r}: Pub/Sub takes names of 1 to {MAX_KEY_BYTES} bytes")
-    if _size(text) > MAX_VALUE_BYTES:
-        raise PreconditionFailed(
-            f"property or header {key!r} has {_size(text)} bytes: Pub/Sub takes {MAX_VALUE_BYTES}"
-        )
-
-
 def _size(text: str) -> int:
     # Few are longer than that, and counting the bytes costs.
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
@@ -185,7 +181,11 @@ def from_attributes(attributes: Mapping[str, str]) -> tuple[dict[str, Any], dict
             else:
                 headers[key] = text
         elif key != ROUTING_KEY:
-            _add_header(headers, key, text)
+            name = key.removeprefix(_HEADER)
+            try:
+                headers[name.removesuffix(_JSON)] = json.loads(text) if name.endswith(_JSON) else text
+            except (ValueError, RecursionError):
+                headers[name] = text
     return properties, headers
 
 
@@ -201,17 +201,6 @@ def _joined(attributes: Mapping[str, str]) -> Mapping[str, str]:
         if found[2] == "1" and key not in whole and all(name in whole for name in names):
             whole[key] = "".join(whole.pop(name) for name in names)
     return whole
-
-
-def _add_header(headers: dict[str, Any], key: str, text: str) -> None:
-    name = key.removeprefix(_HEADER)
-    if not name.endswith(_JSON):
-        headers[name] = text
-        return
-    try:
-        headers[name.removesuffix(_JSON)] = json.loads(text)
-    except (ValueError, RecursionError):
-        headers[name] = text
 
 
 def check_size(size: int, topic_size: int) -> None:

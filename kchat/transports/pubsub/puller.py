@@ -32,12 +32,11 @@ class Puller:
 
     Arguments:
         clients: of the connection.
-        subscription: its full name.
         prefetch: maximum number of unacknowledged messages that the service sends; 0 for the option's
             ``max_messages``. (The emulator does not count, and sends all that there is. What it has sent is read all the
             same, as far as ``max_messages`` go: the deadline of what nobody has read is not extended, and it is sent
             again, here or to another client.)
-        acks: told of what arrives, and of what is no longer wanted.
+        acks: of the subscription; told of what arrives, and of what is no longer wanted.
         deliver: takes each message, in order, in this object's thread.
         failed: told once, in this object's thread, why no more messages will come.
     """
@@ -45,14 +44,13 @@ class Puller:
     def __init__(
         self,
         clients: Clients,
-        subscription: str,
         prefetch: int,
         acks: AckManager,
         deliver: Callable[[Any, int], None],
         failed: Callable[[AMQPError], None],
     ) -> None:
         self._clients = clients
-        self._subscription = subscription
+        self._subscription = acks.subscription
         self._limit = prefetch or clients.options.max_messages
         self._acks = acks
         self._deliver = deliver

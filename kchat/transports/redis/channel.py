@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from functools import cached_property, partial
 from itertools import count
+from math import inf
 from time import monotonic
 from typing import Any, Final
 
@@ -58,10 +59,10 @@ class Channel(kombu_redis.Channel):
         self._tags = count(1)
         # Kombu's own is one for all channels of all connections. Ours stays empty: its code for fanout then rests.
         self._fanout_queues: dict[str, Any] = {}
-        self._answer_by: float | None = None
+        self._answer_by = inf
         self._made = False
         super().__init__(connection, **kwargs)
-        self._answer_by, self._made = None, True
+        self._answer_by, self._made = inf, True
 
     @cached_property
     def client(self) -> Any:
@@ -70,7 +71,7 @@ class Channel(kombu_redis.Channel):
         client.ping = partial(ping, client.ping)
         return client
 
-    def _deadline(self) -> float | None:
+    def _deadline(self) -> float:
         """When the first connection has to be there, and when PUBLISH has to be answered, while that is waited for."""
         return self._answer_by
 
@@ -91,13 +92,13 @@ class Channel(kombu_redis.Channel):
             redis.exceptions.RedisError: it was not, or that is not known.
         """
         # The answer is a number: no slow link is a reason to wait longer for it.
-        self._answer_by = monotonic() + self.socket_timeout if self.socket_timeout else None
+        self._answer_by = monotonic() + self.socket_timeout if self.socket_timeout else inf
         try:
             receivers = self._publisher.publish(
                 self._get_publish_topic(exchange, routing_key), kombu_redis.dumps(message)
             )
         finally:
-            self._answer_by = None
+            self._answer_by = inf
         if not isinstance(receivers, int):
             raise InvalidResponse("its answer to PUBLISH is not a number")
         if mandatory and not receivers:
@@ -183,7 +184,7 @@ class Channel(kombu_redis.Channel):
     def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:
         # In RESP2 replies and messages come in one order, and nothing comes that was not asked for.
         params = super()._connparams(asynchronous=asynchronous)
-        if not self._made and self._answer_by is None and self.socket_connect_timeout:
+        if not self._made and self._answer_by == inf and self.socket_connect_timeout:
             self._answer_by = monotonic() + self.socket_connect_timeout
         return {**params, "protocol": 2, "parser_class": partial(Parser, until=self._deadline)}
 
