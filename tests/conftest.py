@@ -5,6 +5,7 @@ A fixture whose name begins with ``own_`` gives a broker that the test may stop,
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import secrets
 import signal
@@ -87,6 +88,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         else:
             if names & set(OF_ONE_FILE):
                 item.add_marker(pytest.mark.xdist_group(item.path.name))
+
+
+def pytest_collection_finish() -> None:
+    """Keeps what was collected out of every later search for garbage, which would go through all of it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_report_header() -> str:
