@@ -17,11 +17,7 @@ _NO_WAY = {
 def resolve(host: str, port: int) -> list[Any]:
     """The addresses of a host, all families, in the order in which to try them (RFC 6724), as of :func:`socket.getaddrinfo`.
 
-    ``localhost`` is what the system says that it is.
-
-    Raises:
-        socket.gaierror: it has none.
-        UnicodeError: that cannot be a host's name.
+    ``localhost`` is what the system says that it is. Raises gaierror, or UnicodeError for an impossible name.
     """
     # Python loads its IDNA codec to look up a text, which takes a millisecond; names in ASCII need none.
     name = host.encode() if host.isascii() else host

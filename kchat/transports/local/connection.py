@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from amqp.exceptions import NotAllowed
@@ -17,11 +16,11 @@ from .publishing import Publisher
 from .store import Store
 
 if TYPE_CHECKING:
+    from kchat.events import Event, OnEvent
     from kchat.transports.waker import Waker
 
     from .channel import Channel
     from .event_loop import Registration
-    from .notices import Notice
     from .options import Options
     from .watch import Watch
 
@@ -39,7 +38,7 @@ _CHANNELS = 65535
 _logger = logging.getLogger(__name__)
 
 
-def _log(notice: Notice) -> None:
+def _log(notice: Event) -> None:
     _logger.warning("%s", notice)
 
 
@@ -61,7 +60,7 @@ class Connection:
         self.publisher = Publisher(self.store)
         self.connection_queues = ConnectionQueues(self.store)
         self.channels: dict[int, Channel] = {}
-        self._on_notice: Callable[[Notice], object] = _log
+        self._on_notice: OnEvent = _log
         self._interval = PollingInterval()
         self._watch: Watch | None = None
         self._watched = 0
@@ -130,7 +129,7 @@ class Connection:
             self._registration.end()
         self._registration = Registration(self, loop)
 
-    def tell(self, on_notice: Callable[[Notice], object]) -> None:
+    def tell(self, on_notice: OnEvent) -> None:
         """Pass notices to ``on_notice``: now, and from ``drain_events``."""
         self._on_notice = on_notice
         self._report_notices()

@@ -15,6 +15,7 @@ from kchat.errors import SettingsError
 from kchat.transports import guests
 
 if TYPE_CHECKING:
+    from kchat.transports.protocols import RoomSettings
     from kchat.transports.url import Broker
 
 _SQLITE = b"SQLite format 3\0"
@@ -25,17 +26,17 @@ _HEADER_BYTES = 100
 class Guests(guests.Guests):
     """See :class:`kchat.transports.guests.Guests`."""
 
-    def admit(self, host: guests.Host, guest: str, *, send_only: bool) -> guests.Access:
+    def admit(self, settings: RoomSettings, guest: str, *, send_only: bool) -> guests.Access:
         """A file to share: anyone who can write it can do everything. SQLite gives its log and index the file's mode."""
         if send_only:
             raise SettingsError(
                 "anyone who can write a room's file can do everything, so no guest can be limited to sending",
                 hint="a room on a broker has accounts",
             )
-        file = shlex.quote(host.broker.path)
-        folder = shlex.quote(str(Path(host.broker.path).parent))
+        path = settings.brokers[0].path
+        file, folder = shlex.quote(path), shlex.quote(str(Path(path).parent))
         advice = (
-            f"the room is the file {host.broker.path}, without accounts: anyone who can write it can do everything",
+            f"the room is the file {path}, without accounts: anyone who can write it can do everything",
             f"for a group of this machine: chgrp GROUP {folder} {file}; chmod 2770 {folder}; chmod 660 {file}",
             "in a folder of that group, not in your home, and not on a network file system: its locks are too weak",
         )

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from kchat import events
+
 from . import backlog, history, schema
 from .messages import BODY, COLUMNS, EXPIRES_AT, Row, is_sound, sound
-from .notices import Dropped
 
 if TYPE_CHECKING:
     from .definitions import QueueRow
@@ -103,7 +104,7 @@ class SharedQueue:
         self.ready.extend(rows)
         if dropped > self._told:
             # Stored with the first acknowledgement: a reader that is killed before that is told again.
-            self.store.notices.append(Dropped(self.name, dropped - self._told))
+            self.store.notices.append(events.Dropped(dropped - self._told, queue=self.name))
             self._told = dropped
 
     def _take(self, db: sqlite3.Connection, limit: int) -> list[Row]:

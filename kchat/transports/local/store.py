@@ -7,9 +7,10 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar, cast
 
+from kchat import events
+
 from . import errors, forks, limits
 from .limits import Limits
-from .notices import Ignored, Notice
 from .opening import WAL_BYTES, is_closed
 from .shared_file import SharedFile
 
@@ -43,7 +44,7 @@ class Store(SharedFile):
         #: What the room keeps; as last read from its file.
         self.limits = Limits()
         #: What the user of the connection is to be told.
-        self.notices: list[Notice] = []
+        self.notices: list[events.Event] = []
         #: Messages that were pruned before this connection's own queues had read them, and that were not reported yet.
         self.overtaken = 0
         #: This connection wrote since :meth:`changed` was last called: ``data_version`` does not tell.
@@ -67,7 +68,8 @@ class Store(SharedFile):
         asked = limits.asked(self.options)
         self.limits = self.attempt(limits.read)
         if not self.openings:  # else they were reported
-            self.notices = [Ignored(f"{self.path}: {text}") for text in limits.refusals(self.limits, asked)]
+            refused = limits.refusals(self.limits, asked)
+            self.notices = [events.Notice(f"{self.path}: {text}") for text in refused]
         if limits.raised(self.limits, asked) != self.limits:
             self.limits = self.attempt(lambda db: limits.enlarge(db, asked), "BEGIN IMMEDIATE")
 

@@ -106,7 +106,7 @@ def test_a_guest_cannot_get_into_a_neighbouring_room(
 ) -> None:
     neighbours = ["chat2", "xchat", "chat.x", "Chat", "lunch", "chat|lunch", "kchat", "ch.t"]
     for room in neighbours:
-        inviting.Host(in_room(settings, room)).declare_room()
+        inviting.declare_room(in_room(settings, room))
     member = invite(management, settings, name)
     sender = invite(management, settings, f"{name}-2", send_only=True)
     with Subscriber(in_room(settings, "chat.x"), "host") as next_door:

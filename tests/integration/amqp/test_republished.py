@@ -28,7 +28,7 @@ Way = Callable[[Channel, str], Callable[[], object]]
 def settings(amqp_url: str) -> Settings:
     """The host's, in a room that is open."""
     host = Settings.resolve(url=amqp_url)
-    inviting.Host(host).declare_room()
+    inviting.declare_room(host)
     return host
 
 

@@ -166,7 +166,7 @@ def test_the_next_reader_is_told_how_many_were_dropped_until_it_has_acknowledged
         arrived = listen(channel, "forgotten")
         assert len(rest(reader, arrived)) == 100
         assert [str(each) for each in told] == [
-            "50 messages were dropped while nobody read the queue forgotten"
+            "50 messages were dropped while nobody read the durable queue forgotten"
         ]
         if acknowledged:
             channel.basic_ack(arrived[0].delivery_tag)
