@@ -111,13 +111,7 @@ class _PubSub:
         permissions, roles = zip(*missing.values(), strict=True)
         return wrong(
             f"this account may not {' nor '.join(missing)}: no {', '.join(permissions)}",
-            " ".join(
-                [
-                    shlex.join(["gcloud", "pubsub", "topics", "add-iam-policy-binding", topic]),
-                    "--member=...",
-                    f"--role={roles[0]}",
-                ]
-            ),
+            f"gcloud pubsub topics add-iam-policy-binding {shlex.quote(topic)} --member=... --role={roles[0]}",
         )
 
     def listen(self) -> Outcome:
