@@ -18,7 +18,7 @@ from amqp.exceptions import AMQPError, InternalError
 
 from kchat.transports.local import schema, untrusted
 from tests.brokers.processes import Commands
-from tests.brokers.wait import Deadline, wait_until
+from tests.brokers.wait import Deadline, soon, wait_until
 from tests.integration.local.conftest import Connect
 from tests.integration.local.drive import drain, listen, own_queue, send
 
