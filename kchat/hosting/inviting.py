@@ -5,7 +5,6 @@ How each broker admits a guest is in :mod:`kchat.transports.guests`.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from kchat.client.connection import broker_errors, connect
 from kchat.config.settings import Broker, Settings
 from kchat.hosting.invitation import Invitation
 from kchat.message.lookalikes import normalised
+from kchat.transports.addresses import is_loopback
 from kchat.transports.guests import MAX_CONNECTIONS, check_account_name
 from kchat.transports.tls import TlsOptions
 
@@ -37,16 +37,14 @@ def guest_brokers(settings: Settings, address: str | None, account: str | None) 
     Raises:
         kchat.errors.SettingsError: the address is not valid.
     """
+    # The host's options are left out: an invitation with options is refused.
+    brokers = [broker.without_password()._replace(account=account, options={}) for broker in settings.brokers]
     if address is None:
-        # The host's options are left out: an invitation with options is refused.
-        return tuple(
-            broker.without_password()._replace(account=account, options={}) for broker in settings.brokers
-        )
-    mine = settings.broker
+        return tuple(brokers)
+    mine = brokers[0]
     if mine.transport.default_port is None:
         raise errors.SettingsError(f"the {mine.transport.name} transport has no address")
-    scheme = mine.scheme
-    given = Broker.parse(address if "://" in address else f"{scheme}://{address}")
+    given = Broker.parse(address if "://" in address else f"{mine.scheme}://{address}")
     if given.transport.name != mine.transport.name:
         raise errors.SettingsError(
             f"the address is of {given.transport.name}, and the broker of {mine.transport.name}"
@@ -55,25 +53,12 @@ def guest_brokers(settings: Settings, address: str | None, account: str | None) 
         raise errors.SettingsError("the address is a host, or a URL without an account")
     resolved = Settings.resolve(url=given.url(), account="").broker
     port = resolved.port if given.port is not None or given.scheme != mine.scheme else mine.port
-    return (
-        mine.without_password()._replace(
-            scheme=given.scheme,
-            host=given.host,
-            port=port,
-            account=account,
-            options={},
-        ),
-    )
+    return (mine._replace(scheme=given.scheme, host=given.host, port=port),)
 
 
 def only_here(broker: Broker) -> bool:
     """Whether an address means, on every machine, that machine itself."""
-    if broker.transport.default_port is None:
-        return False
-    try:
-        return ipaddress.ip_address(broker.host).is_loopback
-    except ValueError:
-        return broker.host in ("", "localhost")
+    return broker.transport.default_port is not None and is_loopback(broker.host or "localhost")
 
 
 def invitation(
@@ -83,7 +68,6 @@ def invitation(
     *,
     send_only: bool = False,
     expires: int | None = None,
-    username: str | None = None,
 ) -> Invitation:
     """An invitation to the host's room, with what the guest needs to trust the server.
 
@@ -95,7 +79,6 @@ def invitation(
         password: the guest's.
         send_only: whether the account may only send.
         expires: when it ends, in UNIX seconds.
-        username: the name to go by in the room. Default: the account's.
 
     Raises:
         kchat.errors.SettingsError: the CA's file cannot be read.
@@ -104,7 +87,12 @@ def invitation(
     if any(broker.encrypted for broker in brokers):
         pin = settings.tls.pin
         file = settings.tls.ca or settings.transport.urls.files_for_tls(settings.broker).get("ca")
-        authorities = None if pin or file is None else _read(file)
+        try:
+            authorities = None if pin or file is None else Path(file).read_text("ascii", "replace")
+        except OSError as error:
+            raise errors.SettingsError(
+                f"{file}: the CA's certificate cannot be read: {error.strerror}"
+            ) from error
     return Invitation(
         brokers=brokers,
         room=settings.room,
@@ -113,27 +101,12 @@ def invitation(
         expires=expires,
         tls_pin=pin,
         tls_ca=authorities,
-        username=username,
     )
-
-
-def _read(file: str) -> str:
-    try:
-        return Path(file).read_text("ascii", "replace")
-    except OSError as error:
-        raise errors.SettingsError(
-            f"{file}: the CA's certificate cannot be read: {error.strerror}"
-        ) from error
 
 
 @contextmanager
 def guest_settings(joined: Invitation, connect_timeout: float) -> Iterator[Settings]:
-    """The settings of an invitation before it is stored; files that they name exist within the block.
-
-    Arguments:
-        joined: the invitation.
-        connect_timeout: seconds.
-    """
+    """The settings of an invitation before it is stored; files that they name exist within the block."""
     with NamedTemporaryFile("w", suffix=".pem", encoding="ascii") as authorities:
         if joined.tls_ca is not None:
             authorities.write(joined.tls_ca)

@@ -14,6 +14,16 @@ _NO_WAY = {
 """What says more about this machine's network than about the host: it has no IPv6, for one."""
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a host's name or address means, on every machine, that machine itself (RFC 6761 section 6.3)."""
+    import ipaddress  # a sender does without
+
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
 def resolve(host: str, port: int) -> list[Any]:
     """The addresses of a host, all families, in the order in which to try them (RFC 6724), as of :func:`socket.getaddrinfo`.
 

@@ -201,10 +201,8 @@ def test_an_expired_guest_is_removed_and_the_others_are_not(
 
 
 def test_an_account_has_no_more_connections_than_it_may(
-    rabbitmq: RabbitMQ, management: Accounts, settings: Settings, name: str
+    management: Accounts, settings: Settings, name: str
 ) -> None:
-    if rabbitmq.version < (3, 8, 10):
-        pytest.skip("RabbitMQ's limits for accounts came with 3.8.10")
     guest = invite(management, settings, name, max_connections=1)
     with Subscriber(guest), pytest.raises(Unavailable, match="limit"):
         Subscriber(guest).open()
