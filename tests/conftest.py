@@ -5,12 +5,14 @@ A fixture whose name begins with ``own_`` gives a broker that the test may stop,
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import secrets
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -49,13 +51,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Lets Ctrl+C be heard by the commands that tests start: a shell's background jobs have it ignored, and pass that on."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     # What nohup starts has this one ignored.
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     join_run()
+    if hasattr(config, "workerinput"):
+        config.pluginmanager.register(Grouping())
 
 
 def pytest_sessionfinish() -> None:
@@ -87,6 +91,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         else:
             if names & set(OF_ONE_FILE):
                 item.add_marker(pytest.mark.xdist_group(item.path.name))
+
+
+class Grouping:
+    """Groups for pytest 9.2, where a test's ``_nodeid``, by which xdist 3.8 tells its scheduler the group, is not read."""
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[Any]) -> None:
+        """Writes the group behind a test's name, where xdist has tried to and failed."""
+        if not config.getvalue("loadgroup"):
+            return
+        for item in items:
+            if item.get_closest_marker("xdist_group") and "@" not in item.nodeid.rpartition("]")[2]:
+                item._id = item._id.parse(item._nodeid)
+
+
+def pytest_collection_finish() -> None:
+    """Keeps what was collected out of every later search for garbage, which would go through all of it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_report_header() -> str:

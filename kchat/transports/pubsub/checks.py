@@ -111,7 +111,13 @@ class _PubSub:
         permissions, roles = zip(*missing.values(), strict=True)
         return wrong(
             f"this account may not {' nor '.join(missing)}: no {', '.join(permissions)}",
-            f"gcloud pubsub topics add-iam-policy-binding {shlex.quote(topic)} --member=... --role={roles[0]}",
+            " ".join(
+                [
+                    f"gcloud pubsub topics add-iam-policy-binding {shlex.quote(topic)}",
+                    "--member=...",
+                    f"--role={roles[0]}",
+                ]
+            ),
         )
 
     def listen(self) -> Outcome:

@@ -33,7 +33,7 @@ def test_an_account_that_is_no_administrator_is_told_so(rabbitmq: RabbitMQ, vhos
 
 def test_the_management_api_that_is_not_there_is_told_apart(rabbitmq: RabbitMQ) -> None:
     def ask(url: str, password: str = rabbitmq.password) -> None:
-        Management(url, rabbitmq.username, password, timeout=2).require_administrator()
+        Management(url, rabbitmq.username, password, timeout=30).require_administrator()
 
     with pytest.raises(NotAuthorised, match="login refused"):
         ask(rabbitmq.management_url, "not this")

@@ -28,6 +28,7 @@ from amqp.exceptions import (
 
 from kchat.transports.local import schema
 from tests.brokers.processes import Commands
+from tests.brokers.wait import soon
 from tests.integration.local.conftest import Connect
 from tests.integration.local.drive import drain, listen, own_queue, rest, send
 
@@ -315,7 +316,7 @@ def test_a_deleted_file_is_noticed_by_a_waiting_subscriber(connect: Connect, pat
     listen(channel, own_queue(channel))
     path.unlink()
     with pytest.raises(ConnectionForced):
-        connection.drain_events(timeout=5)
+        connection.drain_events(timeout=soon(5))
 
 
 def test_a_replaced_file_is_noticed_and_the_new_one_stays_whole(connect: Connect, path: Path) -> None:
