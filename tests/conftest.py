@@ -12,7 +12,6 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import hypothesis
 import pytest
@@ -58,8 +57,6 @@ def pytest_configure(config: pytest.Config) -> None:
     # What nohup starts has this one ignored.
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     join_run()
-    if hasattr(config, "workerinput"):
-        config.pluginmanager.register(Grouping())
 
 
 def pytest_sessionfinish() -> None:
@@ -93,21 +90,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.xdist_group(item.path.name))
 
 
-class Grouping:
-    """Groups for pytest 9.2, where a test's ``_nodeid``, by which xdist 3.8 tells its scheduler the group, is not read."""
-
-    @pytest.hookimpl(trylast=True)
-    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[Any]) -> None:
-        """Writes the group behind a test's name, where xdist has tried to and failed."""
-        if not config.getvalue("loadgroup"):
-            return
-        for item in items:
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Refuses a pytest that leaves xdist's groups out, and keeps what was collected from later searches for garbage."""
+    if hasattr(session.config, "workerinput") and session.config.getvalue("loadgroup"):
+        for item in session.items:
             if item.get_closest_marker("xdist_group") and "@" not in item.nodeid.rpartition("]")[2]:
-                item._id = item._id.parse(item._nodeid)
-
-
-def pytest_collection_finish() -> None:
-    """Keeps what was collected out of every later search for garbage, which would go through all of it again and again."""
+                raise pytest.UsageError(
+                    f"pytest {pytest.__version__} does not group tests: install the group `test`"
+                )
     gc.collect()
     gc.freeze()
 
