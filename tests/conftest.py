@@ -90,6 +90,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.xdist_group(item.path.name))
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Names a long text by its length: its id is printed, and handed to every process that a test starts."""
+    return f"{argname}-of-{len(val)}" if isinstance(val, (str, bytes)) and len(val) > 60 else None
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Refuses a pytest that leaves xdist's groups out, and keeps what was collected from later searches for garbage."""
     if hasattr(session.config, "workerinput") and session.config.getvalue("loadgroup"):
