@@ -54,17 +54,21 @@ class Management:
         url = f"{self.base_url}/api/" + "/".join(quote(part, safe="") for part in path)
         data = None if body is None else json.dumps(body).encode()
         asked = urllib.request.Request(url, data, self._headers, method=method)
-        # RabbitMQ fails inside (500) where something that it lists goes meanwhile; what is asked again finds it gone.
-        for last in (False, False, True):
-            try:
-                with self._opener.open(asked, timeout=soon(self.timeout)) as answer:
-                    raw = answer.read()
-                break
-            except urllib.error.HTTPError as error:
-                with error:
-                    if error.code != 500 or last:
-                        raise ManagementError(error.code, error.read().decode(errors="replace")) from None
+        try:
+            raw = self._answer(asked)
+        except ManagementError as error:
+            if error.status != 500:
+                raise
+            raw = self._answer(asked)  # something that it lists has gone meanwhile
         return json.loads(raw) if raw else None
+
+    def _answer(self, asked: urllib.request.Request) -> bytes:
+        try:
+            with self._opener.open(asked, timeout=soon(self.timeout)) as answer:
+                return bytes(answer.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                raise ManagementError(error.code, error.read().decode(errors="replace")) from None
 
     def get(self, *path: str) -> Any:
         """Returns what stands at ``/api/<path>``."""
