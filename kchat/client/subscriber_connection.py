@@ -123,7 +123,7 @@ class SubscriberConnection(Connection):
         self.length = QueueLength(most, most_bytes, caught_up=own)
         self._queue, self._channel = queue, channel
 
-    def _has_worked(self, since: float) -> bool:  # noqa: ARG002 - a quiet room is no failure
+    def _has_worked(self, since: float) -> bool:  # noqa: ARG002 - a quiet room is not a failure
         return self.connected and monotonic() - self.connected_at >= _STEADY
 
     def _reconnected(self, seconds: float) -> events.Reconnected:
