@@ -274,6 +274,18 @@ def test_commands_keep_their_memory_and_their_manners_with_a_hostile_amqp_broker
     run_commands(commands, words, sample(amqp_servers.corpus(), AMQP_SAMPLE))
 
 
+def test_what_comes_while_a_subscriber_says_goodbye_is_neither_kept_nor_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with Server(dict(amqp_servers.corpus())["consume-ok: a flood of messages"]) as server:
+        subscriber = Subscriber(Settings.resolve(url=f"amqp://a:b@127.0.0.1:{server.port}/"), "ada")
+        assert subscriber.receive(timeout=soon(5))
+        connection = subscriber._connection
+        subscriber.close()
+    assert len(connection.arrived) < 1000
+    assert caplog.records == []
+
+
 def test_commands_keep_their_memory_and_their_manners_with_a_hostile_redis(commands: Commands) -> None:
     url = "redis://127.0.0.1:{port}/0"
     words = [["subscribe", "--url", url, *SHORT, "--idle-timeout", "1"]]

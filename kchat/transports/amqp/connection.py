@@ -95,6 +95,8 @@ class AliveConnection(TimedAnswers, pyamqp.Connection):
 
     def close(self, *args: Any, **more: Any) -> Any:
         """Close the connection. Whatever the broker answers, the socket is closed afterwards; py-amqp may leave it open."""
+        for channel in (self.channels or {}).values():
+            channel.is_closing = True  # messages that come before the answer are not kept
         try:
             return super().close(*args, **more)
         except BaseException:

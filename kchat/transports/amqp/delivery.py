@@ -243,9 +243,11 @@ class QuickDelivery:
 
     def dispatch_method(self, method_sig: tuple[int, int], payload: bytes, content: Any) -> None:
         """Hand a method over; py-amqp calls it."""
-        if method_sig != spec.Basic.Deliver or self.is_closing or self.auto_decode:
+        if method_sig != spec.Basic.Deliver or self.auto_decode:
             super().dispatch_method(method_sig, payload, content)  # type: ignore[misc]  # py-amqp's channel is the other base
             return
+        if self.is_closing:
+            return  # py-amqp would log each
         # Behind class and number: consumer tag, delivery tag, redelivered, exchange, routing key.
         try:
             tag = 5 + payload[4]
