@@ -58,7 +58,7 @@ class Info(Protocol):
 
 
 class Numbered(Protocol):
-    """A delivery by a channel that :class:`NumbersMessages`."""
+    """A delivery on a channel that numbers messages: :class:`NumbersMessages`."""
 
     number: tuple[str, int] | None
     """Its stream and its place in that, if it has one."""
@@ -72,7 +72,7 @@ class OfAccount(Protocol):
 
 
 class Delivery(Redelivers, Info, Numbered, OfAccount, Protocol):
-    """A message as a consumer's callback gets it. What it has of the others is asked for only where it is to be there."""
+    """A message as a consumer's callback gets it. Only the body and the tag are always there."""
 
     body: bytes | str
     """As it came; text from those of Kombu's virtual transports that decode."""
@@ -106,7 +106,7 @@ class Channel(Protocol):
     def basic_publish(
         self, message: Any, exchange: str, routing_key: str = "", *, mandatory: bool = False
     ) -> object:
-        """Publish to an exchange, which a fanout exchange takes with any ``routing_key``.
+        """Publish to an exchange; a fanout exchange ignores the ``routing_key``.
 
         Where the channel has no ``confirm_select``, the broker has the message when it returns. Otherwise it raises:
         ``NotFound`` (404) where the exchange does not exist. With ``mandatory`` and nobody bound,
@@ -122,7 +122,7 @@ class Channel(Protocol):
     def basic_consume(
         self, queue: str, *, no_ack: bool, callback: Callable[[Delivery], object], consumer_tag: str | None
     ) -> object:
-        """Consume, under a ``consumer_tag`` of one's own (default: the broker's), and with ``no_ack`` without acknowledging.
+        """Consume. ``consumer_tag`` names it (``None``: the broker does). With ``no_ack``, nothing is acknowledged.
 
         The callback gets messages in the order of publication, bodies neither decoded nor decompressed.
         """
@@ -134,7 +134,7 @@ class Channel(Protocol):
         """Set the maximum number of unacknowledged messages."""
 
     def queue_bind(self, queue: str, exchange: str, *, nowait: bool = False) -> object:
-        """Bind a queue to an exchange. What is published after it has returned reaches the queue, without ``nowait``."""
+        """Bind a queue to an exchange. Unless ``nowait``, what is published after it has returned reaches the queue."""
 
     def exchange_bind(self, destination: str, source: str, *, nowait: bool = False) -> object:
         """Bind the exchange ``destination`` to ``source``; with ``nowait`` without waiting for the broker's answer."""
@@ -155,7 +155,7 @@ class Queue(Protocol):
         """Bind it to its exchange."""
 
     def consume(self, consumer_tag: str, callback: Callable[[Delivery], object], *, no_ack: bool) -> object:
-        """Have its messages delivered to a callback, under a consumer tag, and with ``no_ack`` without acknowledging."""
+        """Have its messages delivered to a callback; the arguments are those of :meth:`Channel.basic_consume`."""
 
 
 class KombuTransport(Protocol):

@@ -6,6 +6,7 @@ import random
 import sqlite3
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -26,7 +27,7 @@ _WAL_WAIT = 0.01
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.0002, 0.002
 
 
-class Database:
+class Database(ABC):
     """One SQLite connection, which may be closed and opened again while it is in use. Several threads may use it."""
 
     def __init__(self, options: Options, path: str) -> None:
@@ -180,9 +181,9 @@ class Database:
         self._drop(clean=False)
         raise error(self.path)
 
+    @abstractmethod
     def _drop(self, *, clean: bool) -> None:
         """Close the file; ``clean`` if it is still what is at its name, so that SQLite may remove its log."""
-        raise NotImplementedError
 
     def _close_db(self) -> None:
         with self.statement_lock:
