@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 GROUPS = {
     "Messages": ("text", "mandatory", "mode", "last", "since", "limit", "idle_timeout"),
-    "Room": ("room", "username", "profile", "durable"),
+    "Room": ("room", "username", "profile", "durable", "hidden"),
     "Broker": (
         "url",
         "host",

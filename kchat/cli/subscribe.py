@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from contextlib import closing, nullcontext
+from contextlib import ExitStack, closing, nullcontext
 from typing import TYPE_CHECKING, Any, cast
 
 import click
@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from kchat import events
     from kchat.cli.job_control import Screen
     from kchat.display import FullScreen
+
+
+_PRESENT_AFTER = 0.2
+"""Seconds after which it counts as here: a script that waits for one message that is there never does."""
 
 
 def _modes_help() -> str:
@@ -72,6 +76,7 @@ def _modes_help() -> str:
     metavar="NAME",
     help="Durable queue: keeps messages while you are away.",
 )
+@click.option("--hidden", is_flag=True, help="Do not count as here for kchat who.")
 @heartbeat_option
 @wait_option
 @quiet_option
@@ -83,6 +88,7 @@ def command(
     last: int | None,
     since: float | None,
     durable: str | None,
+    hidden: bool,
     heartbeat: float,
     wait: bool,
     quiet: bool,
@@ -100,6 +106,7 @@ def command(
       kchat subscribe --limit 1 --idle-timeout 30        # exit code 3 if none
     """
     from kchat.cli import DONE, TOO_FEW
+    from kchat.client.beside import presence_beside
     from kchat.client.subscriber import Subscriber
     from kchat.display import create
     from kchat.display.loop import listen
@@ -126,12 +133,22 @@ def command(
             write_line(event)
 
     shown, ended = 0, False
+    present = settings.transport.capabilities.presence and not hidden
     subscriber = Subscriber(
-        settings, username, durable=durable, last=last, since=since, wait=wait, on_event=tell
+        settings,
+        username,
+        durable=durable,
+        last=last,
+        since=since,
+        wait=wait,
+        on_event=tell,
+        present=present,
     )
-    with shutdown_by_signal() as stop, closing(subscriber):
+    with shutdown_by_signal() as stop, closing(subscriber), ExitStack() as stack:
         try:
             subscriber.open()
+            if present:
+                stack.callback(presence_beside(subscriber, after=_PRESENT_AFTER))
             report(f"listening on {subscriber.where} (queue {subscriber.queue_name}; Ctrl+C ends)")
             stop.wake = subscriber.stop
             stop.graceful = True

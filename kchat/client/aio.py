@@ -119,6 +119,10 @@ class Room:
     ) -> None:
         await self.close()
 
+    def people(self) -> events.People | None:
+        """Who is here now, with ``presence=True``: see :meth:`kchat.client.room.Room.people`."""
+        return self._room.people()
+
     async def open(self) -> None:
         """Connect and join, if that is not done; after :meth:`stop`, let it be received again.
 

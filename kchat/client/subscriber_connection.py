@@ -36,6 +36,7 @@ class SubscriberConnection(Connection):
         prefetch: maximum number of unacknowledged messages (AMQP prefetch).
         begin: what of the room's history to begin with: the number of messages, and since when, in UNIX seconds.
         on_event, in_use, stopping, wait: as of :class:`~kchat.client.connection.Connection`.
+        present: whether it counts as here where the broker itself knows who is.
     """
 
     purpose, doing = "subscribe", "listen"
@@ -52,6 +53,7 @@ class SubscriberConnection(Connection):
         *,
         stopping: Callable[[], bool],
         wait: bool,
+        present: bool = False,
     ) -> None:
         super().__init__(
             settings, on_event, in_use, stopping=stopping, wait=wait, heartbeat=settings.heartbeat
@@ -71,6 +73,7 @@ class SubscriberConnection(Connection):
         self._durable = durable
         self._prefetch = prefetch
         self._begin = begin
+        self._presence = settings.transport.presence(settings.room) if present else None
         self._acknowledges = settings.transport.acknowledges
         self._queue: protocols.Queue | None = None
         self._asking: protocols.AsksLength | None = None
@@ -138,6 +141,8 @@ class SubscriberConnection(Connection):
             caught_up=not durable,
         )
         self._queue, self._channel = queue, channel
+        if self._presence is not None:
+            self._presence.register(channel, self._username)
 
     def _has_worked(self, since: float) -> bool:  # noqa: ARG002 - a quiet room is no failure
         return self.connected and monotonic() - self.connected_at >= _STEADY
