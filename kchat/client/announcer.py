@@ -1,6 +1,6 @@
 """When to say that one is here: :class:`Announcer`. It opens nothing, and knows no clock of its own.
 
-Each says so every 45 s, and at most twice in any minute. Whoever wants to know who is here asks, and one of those who may
+Each says so every 50 s, and at most twice in any minute. Whoever wants to know who is here asks, and one of those who may
 speak again already answers within half a second: it announces itself early, in place of the next time, and adds a list
 of those whom it has heard. Who that is, is drawn: the pauses are distributed so that one answer at once is likely and two
 are not, however many there are (the truncated exponential distribution of RFC 5401), and who hears an answer keeps silent.
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
     from kchat.client.roster import Roster
 
-INTERVAL = 45.0
-"""Seconds between two announcements of one who is not asked."""
+INTERVAL, SOONER = 50.0, 6.0
+"""Seconds between two announcements of one who is not asked, and how much less it may be, so that those who came together do
+not go on speaking together."""
 
 MINUTE, MOST_IN_A_MINUTE = 60.0, 2
 """Seconds, and announcements in them."""
@@ -127,7 +128,7 @@ class Announcer:
 
     def _here(self, now: float, *, asks: bool = False) -> Announcement:
         self._sent.append(now)
-        due = now + INTERVAL
+        due = now + INTERVAL - SOONER * self._chance()
         if len(self._sent) == MOST_IN_A_MINUTE:
             due = max(due, self._sent[0] + MINUTE)
         self.due = self._regular = due

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from kchat.client.presence import Presence
     from kchat.client.subscriber import Subscriber
 
 _CLOSE_TIMEOUT = 0.5
@@ -28,22 +29,23 @@ def presence_beside(subscriber: Subscriber, *, after: float) -> Callable[[], Non
     if not settings.transport.presence(settings.room).announces:
         return lambda: None
     stopping = Event()
+    begun: list[Presence] = []
 
     def run() -> None:
         if stopping.wait(after):
             return
         from kchat.client.presence import Presence
 
-        presence = Presence(settings, subscriber.username, asks=False)
-        presence.open()
-        stopping.wait()
-        presence.close()
-
-    thread = Thread(target=run, name="kchat presence", daemon=True)
-    thread.start()
+        begun.append(Presence(settings, subscriber.username, asks=False))
+        if not stopping.is_set():
+            begun[0].run()
 
     def end() -> None:
         stopping.set()
+        for presence in begun:
+            presence.stop()
         thread.join(_CLOSE_TIMEOUT)
 
+    thread = Thread(target=run, name="kchat presence", daemon=True)
+    thread.start()
     return end

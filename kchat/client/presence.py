@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 OnPeople = Callable[[events.People], object]
 
 PATIENCE = 65.0
-"""Seconds within which everybody who is here has said so: everyone does every 45 s, and nobody is silent for a minute."""
+"""Seconds within which everybody who is here has said so: everyone does every 50 s, and nobody is silent for a minute."""
 
 _SETTLED = LATE_ANSWER + 0.1
 """Seconds after a question by which those who may answer have done so."""
@@ -122,7 +122,6 @@ class Presence:
         self._heard = 0
         self._expires = math.inf
         self._thread: Thread | None = None
-        self._delay = 0.0
 
     def __enter__(self) -> Self:
         self.open()
@@ -133,16 +132,30 @@ class Presence:
     ) -> None:
         self.close()
 
-    def open(self, after: float = 0.0) -> None:
-        """Begin, if it has not; returns at once.
-
-        Arguments:
-            after: seconds to wait before it connects. Default: none.
-        """
+    def open(self) -> None:
+        """Begin, if it has not, in a thread of its own; returns at once."""
         if self._thread is None and not self._stop.is_set():
-            self._delay = after
-            self._thread = Thread(target=self._run, name="kchat presence", daemon=True)
+            self._thread = Thread(target=self.run, name="kchat presence", daemon=True)
             self._thread.start()
+
+    def run(self) -> None:
+        """Begin in this thread, instead of :meth:`open`; returns when it has ended. It raises nothing."""
+        try:
+            while not self._stop.is_set():
+                self._step()
+        except errors.KchatError as error:
+            logger.debug("presence not available: %s", error)
+            self.problem = _not_available(error)
+        except Exception as error:  # whatever it is, the subscriber goes on
+            logger.debug("presence has failed", exc_info=True)
+            self.problem = errors.Closed(f"presence not available: {error!r}")
+        finally:
+            self._set(None)
+            self._known.set()
+            try:
+                self._connection.leave(self._announcer.goodbye())
+            except Exception:  # likewise
+                logger.debug("presence could not be closed", exc_info=True)
 
     def people(self) -> events.People | None:
         """Who is here; ``None`` while that is not known: it is not connected (yet), or presence is not available."""
@@ -181,26 +194,6 @@ class Presence:
             self._thread.join(timeout)
 
     # ---- in its thread
-
-    def _run(self) -> None:
-        if self._stop.wait(self._delay):
-            return
-        try:
-            while not self._stop.is_set():
-                self._step()
-        except errors.KchatError as error:
-            logger.debug("presence not available: %s", error)
-            self.problem = _not_available(error)
-        except Exception as error:  # whatever it is, the subscriber goes on
-            logger.debug("presence has failed", exc_info=True)
-            self.problem = errors.Closed(f"presence not available: {error!r}")
-        finally:
-            self._set(None)
-            self._known.set()
-            try:
-                self._connection.leave(self._announcer.goodbye())
-            except Exception:  # likewise
-                logger.debug("presence could not be closed", exc_info=True)
 
     def _step(self) -> None:
         connection = self._connection

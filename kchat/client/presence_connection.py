@@ -122,6 +122,7 @@ class PresenceConnection(Connection):
     def announce(self, said: Announcement) -> None:
         """Publish an announcement. Raises as :meth:`drain`."""
         if self._queue is not None:
+            self.policy.bind_again(self.channel, self._queue)
             self.policy.announce(self.channel, said.encode(), account=self._account)
 
     def leave(self, goodbye: Announcement | None) -> None:

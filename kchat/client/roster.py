@@ -111,11 +111,17 @@ class Roster:
         return People(tuple(here), min(count, MOST_PEOPLE), more)
 
     def others(self, now: float) -> tuple[Other, ...]:
-        """Up to 20 of those whom it has heard itself, for its own announcement: those who hold on longest."""
+        """Up to 20 of those whom it knows, for its own announcement: those who hold on longest.
 
-        def heard() -> Iterator[Other]:
-            for (_, number), session in self._heard.items():
+        What is hearsay holds no longer for those who hear of it than it does here.
+        """
+
+        def known() -> Iterator[Other]:
+            for number, session in (
+                *((key[1], each) for key, each in self._heard.items()),
+                *self._hearsay.items(),
+            ):
                 if session.ends > now:
                     yield Other(session.person.username, number, session.ends - now)
 
-        return tuple(sorted(heard(), key=lambda each: -each.lasts)[:MOST_OTHERS])
+        return tuple(sorted(known(), key=lambda each: -each.lasts)[:MOST_OTHERS])

@@ -94,7 +94,7 @@ class Announcement(NamedTuple):
         try:
             said = json.loads(body)
             return _read(said) if isinstance(said, dict) else None
-        except (ValueError, RecursionError):
+        except (ValueError, OverflowError, RecursionError):
             return None
 
 

@@ -123,6 +123,9 @@ class PresencePolicy:
         raw = channel.prepare_message(body, content_type="application/json", properties=properties)
         channel.basic_publish(raw, exchange=self.exchange.name, routing_key="", mandatory=mandatory)
 
+    def bind_again(self, channel: Channel, queue: Queue) -> None:
+        """Bind a queue of :meth:`join` again, without waiting, where nobody says when its binding is deleted."""
+
     def leave(self, channel: Channel, queue: Queue) -> None:
         """Give up a queue of :meth:`join` where the broker does not delete it with its connection."""
 

@@ -1,4 +1,4 @@
-"""What outlives a guest on RabbitMQ: the account's queues and exchanges, and the exchange that a room's members share.
+"""What outlives a guest on RabbitMQ: the account's queues and exchanges, and the exchanges that a room's members share.
 
 Deleting an account does not delete its queues and exchanges, and a queue can publish long after: its dead letters, which
 may be due in a day, go where its arguments say. RabbitMQ does not record who made a queue; its name shows that, because an
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from kchat import errors
 from kchat.transports.amqp.room import RoomPolicy, is_owned
 from kchat.transports.guests import Leftover
+from kchat.transports.presence import PRESENCE
 
 if TYPE_CHECKING:
     from kchat.transports.amqp.management import Management
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 _PLAIN = {"routing_key": "", "arguments": {}}
 _PLAIN_KEY = "~"
 """What the API calls a binding without a routing key and arguments."""
+
+_RIGHT = {"type": "fanout", "durable": True, "auto_delete": True, "internal": False, "arguments": {}}
+"""The exchanges that members share."""
 
 _OURS = r"^kchat\."
 """How the names of kchat's queues and exchanges begin."""
@@ -69,8 +73,9 @@ def _all(management: Management, vhost: str) -> list[Leftover]:
 def repair_shared_exchange(management: Management, vhost: str, room: str) -> bool:
     """Make the exchange with which durable queues survive a restart, if it is missing or not what it should be.
 
-    Members may bind queues to it but not make it, so it has to exist, and to stay when the last queue goes. A binding to
-    itself keeps it; RabbitMQ delivers nothing twice because of it.
+    And the one by which members say that they are here: :func:`_repair_presence_exchange`. Members may bind queues to them
+    but not make them, so they have to exist, and to stay when the last queue goes. A binding to itself keeps an exchange;
+    RabbitMQ delivers nothing twice because of it.
 
     Arguments:
         management: an administrator's access.
@@ -80,14 +85,14 @@ def repair_shared_exchange(management: Management, vhost: str, room: str) -> boo
     Returns:
         Whether an exchange of that name was there that nobody could use.
     """
+    _repair_presence_exchange(management, vhost, room)
     name = RoomPolicy(room).durable_exchange.name
     misdeclared = is_misdeclared(management, vhost, room)
     if misdeclared:
         with suppress(errors.NotFound):
             management.request("DELETE", "exchanges", vhost, name)
     if misdeclared is not False:
-        right = {"type": "fanout", "durable": True, "auto_delete": True, "internal": False, "arguments": {}}
-        management.request("PUT", "exchanges", vhost, name, body=right)
+        management.request("PUT", "exchanges", vhost, name, body=_RIGHT)
     for queue in _durable_queues(management, vhost, room) if misdeclared else ():
         with suppress(errors.NotFound):
             _bind(management, vhost, name, "q", queue)
@@ -103,10 +108,44 @@ def is_misdeclared(management: Management, vhost: str, room: str) -> bool | None
 
 
 def release_shared_exchange(management: Management, vhost: str, room: str) -> None:
-    """Let the broker delete that exchange when no queue needs it; for a room without members."""
-    name = RoomPolicy(room).durable_exchange.name
-    with suppress(errors.NotFound):
-        management.request("DELETE", "bindings", vhost, "e", name, "e", name, _PLAIN_KEY)
+    """Let the broker delete these exchanges when no queue needs them; for a room without members."""
+    for name in (RoomPolicy(room).durable_exchange.name, RoomPolicy(room).queue_name(PRESENCE)):
+        with suppress(errors.NotFound):
+            management.request("DELETE", "bindings", vhost, "e", name, "e", name, _PLAIN_KEY)
+
+
+def _repair_presence_exchange(management: Management, vhost: str, room: str) -> None:
+    """Make the exchange of announcements, if it is missing, not what it should be, or bound to another exchange.
+
+    A member may bind it to the room, whose other clients would show the announcements; and that binding would outlive the
+    member. Those who are here bind their queues again when they next announce themselves.
+    """
+    name = RoomPolicy(room).queue_name(PRESENCE)
+    found = _find(management, "exchanges", vhost, name)
+    if found is not None and not (_is_right(found) and _is_apart(management, vhost, name)):
+        with suppress(errors.NotFound):
+            management.request("DELETE", "exchanges", vhost, name)
+        found = None
+    if found is None:
+        management.request("PUT", "exchanges", vhost, name, body=_RIGHT)
+    _bind(management, vhost, name, "e", name)
+
+
+def _is_apart(management: Management, vhost: str, name: str) -> bool:
+    """Whether no binding connects an exchange with another one."""
+    for end, other in (("source", "destination"), ("destination", "source")):
+        found = management.get_objects(
+            "exchanges",
+            vhost,
+            name,
+            "bindings",
+            end,
+            query={"columns": "source,destination,destination_type"},
+            strings=("source", "destination", "destination_type"),
+        )
+        if any(each["destination_type"] == "exchange" and each[other] != name for each in found):
+            return False
+    return True
 
 
 def _is_right(exchange: dict[str, Any]) -> bool:

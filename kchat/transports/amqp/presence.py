@@ -34,7 +34,13 @@ class PresencePolicy(presence.PresencePolicy):
     @property
     def exchange(self) -> kombu.Exchange:
         """Durable: after a restart of the broker a member could not make it again."""
-        return presence_exchange(self._room.queue_name(PRESENCE))
+        return kombu.Exchange(
+            self._room.queue_name(PRESENCE),
+            type="fanout",
+            durable=True,
+            auto_delete=True,
+            delivery_mode="transient",
+        )
 
     def join(
         self, channel: Channel, username: str, hello: bytes | None, *, account: str | None = None
@@ -46,7 +52,6 @@ class PresencePolicy(presence.PresencePolicy):
             self.exchange(channel).declare()
         return self._join(channel, username, hello, account)
 
-
-def presence_exchange(name: str) -> kombu.Exchange:
-    """The exchange of announcements, by its name."""
-    return kombu.Exchange(name, type="fanout", durable=True, auto_delete=True, delivery_mode="transient")
+    def bind_again(self, channel: Channel, queue: Queue) -> None:
+        """Where ``kchat invite`` or ``kchat revoke`` has replaced the exchange."""
+        channel.queue_bind(queue.name, self.exchange.name, nowait=True)
