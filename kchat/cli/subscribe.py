@@ -106,7 +106,7 @@ def command(
       kchat subscribe --limit 1 --idle-timeout 30        # exit code 3 if none
     """
     from kchat.cli import DONE, TOO_FEW
-    from kchat.client.beside import presence_beside
+    from kchat.client.beside import PresenceBeside
     from kchat.client.subscriber import Subscriber
     from kchat.display import create
     from kchat.display.loop import listen
@@ -144,11 +144,18 @@ def command(
         on_event=tell,
         present=present,
     )
-    with shutdown_by_signal() as stop, closing(subscriber), ExitStack() as stack:
+    with (
+        shutdown_by_signal() as stop,
+        ExitStack() as ends_last,
+        closing(subscriber),
+        ExitStack() as ends_first,
+    ):
         try:
             subscriber.open()
             if present:
-                stack.callback(presence_beside(subscriber, after=_PRESENT_AFTER))
+                beside = PresenceBeside(subscriber, after=_PRESENT_AFTER)
+                ends_first.callback(beside.stop)
+                ends_last.callback(beside.close)
             report(f"listening on {subscriber.where} (queue {subscriber.queue_name}; Ctrl+C ends)")
             stop.wake = subscriber.stop
             stop.graceful = True

@@ -6,46 +6,48 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from kchat.client.presence import Presence
     from kchat.client.subscriber import Subscriber
 
-_CLOSE_TIMEOUT = 0.5
+_CLOSE_TIMEOUT = 1.0
 """Seconds for its goodbye."""
 
 
-def presence_beside(subscriber: Subscriber, *, after: float) -> Callable[[], None]:
-    """Let a subscriber that is open count as here, where that takes announcements.
+class PresenceBeside:
+    """Lets a subscriber that is open count as here, where that takes announcements.
 
     Arguments:
         subscriber: it, made with ``present``.
         after: seconds until it does. What ends before has cost nothing.
-
-    Returns:
-        Ends it; returns at once where it has not begun.
     """
-    settings = subscriber.unlocked_settings
-    if not settings.transport.presence(settings.room).announces:
-        return lambda: None
-    stopping = Event()
-    begun: list[Presence] = []
 
-    def run() -> None:
-        if stopping.wait(after):
+    def __init__(self, subscriber: Subscriber, *, after: float) -> None:
+        self._settings = subscriber.unlocked_settings
+        self._username = subscriber.username
+        self._after = after
+        self._stop = Event()
+        self._presence: Presence | None = None
+        self._thread = Thread(target=self._run, name="kchat presence", daemon=True)
+        if self._settings.transport.presence(self._settings.room).announces:
+            self._thread.start()
+
+    def _run(self) -> None:
+        if self._stop.wait(self._after):
             return
         from kchat.client.presence import Presence
 
-        begun.append(Presence(settings, subscriber.username, asks=False))
-        if not stopping.is_set():
-            begun[0].run()
+        self._presence = Presence(self._settings, self._username, asks=False)
+        if not self._stop.is_set():
+            self._presence.run()
 
-    def end() -> None:
-        stopping.set()
-        for presence in begun:
-            presence.stop()
-        thread.join(_CLOSE_TIMEOUT)
+    def stop(self) -> None:
+        """Ask it to end; returns at once."""
+        self._stop.set()
+        if self._presence is not None:
+            self._presence.stop()
 
-    thread = Thread(target=run, name="kchat presence", daemon=True)
-    thread.start()
-    return end
+    def close(self) -> None:
+        """End it; waits up to a second for its goodbye."""
+        self.stop()
+        if self._thread.ident is not None:
+            self._thread.join(_CLOSE_TIMEOUT)
