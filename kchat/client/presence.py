@@ -16,7 +16,7 @@ import math
 import os
 import random
 from collections.abc import Callable
-from threading import Event, RLock, Thread
+from threading import Event, Thread
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -109,10 +109,9 @@ class Presence:
             self.username,
             lambda: self._announcer.hello(monotonic()),
             self._note,
-            RLock(),
-            stopping=self._stop.is_set,
             wait=wait,
         )
+        self._connection.stopping = self._stop.is_set
         self._announces = self._connection.policy.announces
         self._counts = self._announces and not hidden
         self._list_heard = False
@@ -140,16 +139,16 @@ class Presence:
 
     def run(self) -> None:
         """Begin in this thread, instead of :meth:`open`; returns when it has ended. It raises nothing."""
-        try:
-            while not self._stop.is_set():
-                self._step()
-        except errors.KchatError as error:
-            logger.debug("presence not available: %s", error)
-            self.problem = _not_available(error)
-        except Exception as error:  # whatever it is, the subscriber goes on
-            logger.debug("presence has failed", exc_info=True)
-            self.problem = errors.Closed(f"presence not available: {error!r}")
-        finally:
+        with self._connection.in_use:
+            try:
+                while not self._stop.is_set():
+                    self._step()
+            except errors.KchatError as error:
+                logger.debug("presence not available: %s", error)
+                self.problem = _not_available(error)
+            except Exception as error:  # whatever it is, the subscriber goes on
+                logger.debug("presence has failed", exc_info=True)
+                self.problem = errors.Closed(f"presence not available: {error!r}")
             self._set(None)
             self._known.set()
             try:
@@ -255,7 +254,7 @@ class Presence:
             if not connection.connected:
                 return
         wait = max(0.0, min(due) - now)
-        connection.drain(min(wait, math.inf if connection.wakes else _UNWOKEN))
+        connection.drain(min(wait, _UNWOKEN if connection.waker is None else math.inf))
         now = monotonic()
         for body, account in connection.take():
             self._heard += 1

@@ -6,14 +6,12 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from time import monotonic
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any
 
 from kchat import errors, events
 from kchat.client.connection import Connection
 
 if TYPE_CHECKING:
-    from threading import RLock
-
     from kchat.config.settings import Settings
     from kchat.message.announcement import Announcement
     from kchat.transports import protocols
@@ -35,7 +33,7 @@ class PresenceConnection(Connection):
         settings: the room and its brokers.
         username: stands in the queue's name.
         hello: makes the first announcement; ``None`` for none.
-        on_event, in_use, stopping, wait: as of :class:`~kchat.client.connection.Connection`.
+        on_event, wait: as of :class:`~kchat.client.connection.Connection`.
     """
 
     purpose, doing = "presence", "listen"
@@ -46,14 +44,10 @@ class PresenceConnection(Connection):
         username: str,
         hello: Callable[[], Announcement | None],
         on_event: events.OnEvent,
-        in_use: RLock,
         *,
-        stopping: Callable[[], bool],
         wait: bool,
     ) -> None:
-        super().__init__(
-            settings, on_event, in_use, stopping=stopping, wait=wait, heartbeat=settings.heartbeat
-        )
+        super().__init__(settings, on_event, wait=wait, heartbeat=settings.heartbeat)
         self.arrived: deque[protocols.Delivery] = deque()
         self.alone: bool | None = None
         """Whether nobody else was there when it joined, where that is known."""
@@ -88,8 +82,10 @@ class PresenceConnection(Connection):
                         no_ack=not transport.acknowledges,
                     )
                 self.verifies = getattr(connection.connection, "verifies_accounts", False)
-                if hasattr(connection.transport, "waker"):
-                    self._waker = cast("protocols.Wakes", connection.transport).waker(connection.connection)
+                make: Callable[[Any], protocols.Waker | None] | None = getattr(
+                    connection.transport, "waker", None
+                )
+                self.waker = None if make is None else make(connection.connection)
         except errors.NotFound as error:  # its exchange went in that moment, with the last one who was here
             raise errors.Closed(str(error), error.hint) from error
 

@@ -10,7 +10,7 @@ All of it is done through the management API, as an administrator.
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kchat import errors
 from kchat.transports.amqp.room import RoomPolicy, is_owned
@@ -20,12 +20,13 @@ from kchat.transports.presence import PRESENCE
 if TYPE_CHECKING:
     from kchat.transports.amqp.management import Management
 
+_SHARED = {"type": "fanout", "durable": True, "auto_delete": True, "internal": False, "arguments": {}}
+"""The exchanges that a room's members share: :attr:`kchat.transports.amqp.room.RoomPolicy.durable_exchange`, and that
+of :class:`kchat.transports.amqp.presence.PresencePolicy`."""
+
 _PLAIN = {"routing_key": "", "arguments": {}}
 _PLAIN_KEY = "~"
 """What the API calls a binding without a routing key and arguments."""
-
-_RIGHT = {"type": "fanout", "durable": True, "auto_delete": True, "internal": False, "arguments": {}}
-"""The exchanges that members share."""
 
 _OURS = r"^kchat\."
 """How the names of kchat's queues and exchanges begin."""
@@ -35,19 +36,17 @@ _PASSES = 3
 
 
 def remove_owned(management: Management, vhost: str, account: str) -> list[Leftover]:
-    """Delete an account's queues and exchanges, and with them their bindings.
-
-    Arguments:
-        management: an administrator's access.
-        vhost: the virtual host.
-        account: by name; it may be deleted already.
-
-    Returns:
-        What was deleted.
-    """
+    """Delete an account's queues and exchanges, and with them their bindings; returns them. It may be deleted already."""
+    # Names alone, and in pages: neither the size of arguments nor the number of names is bounded. Exclusive queues end with
+    # their connections.
     removed: dict[Leftover, None] = {}
     for _ in range(_PASSES):
-        found = [each for each in _all(management, vhost) if is_owned(each.name, account)]
+        found = [
+            Leftover(kind, each["name"])
+            for kind in ("queue", "exchange")
+            for each in management.pages(f"{kind}s", vhost, pattern=_OURS, columns="name,exclusive")
+            if is_owned(each["name"], account) and not each.get("exclusive")
+        ]
         for each in found:
             with suppress(errors.NotFound):  # it went by itself, or somebody else was faster
                 management.request("DELETE", f"{each.kind}s", vhost, each.name)
@@ -57,19 +56,6 @@ def remove_owned(management: Management, vhost: str, account: str) -> list[Lefto
     return list(removed)
 
 
-def _all(management: Management, vhost: str) -> list[Leftover]:
-    """Queues and exchanges that begin as kchat's do. Exclusive queues are left out: they end with their connections.
-
-    Names alone, and in pages: neither the size of arguments nor the number of names is bounded.
-    """
-    return [
-        Leftover(kind, each["name"])
-        for kind in ("queue", "exchange")
-        for each in management.pages(f"{kind}s", vhost, pattern=_OURS, columns="name,exclusive")
-        if not each.get("exclusive")
-    ]
-
-
 def repair_shared_exchange(management: Management, vhost: str, room: str) -> bool:
     """Make the exchange with which durable queues survive a restart, if it is missing or not what it should be.
 
@@ -77,13 +63,11 @@ def repair_shared_exchange(management: Management, vhost: str, room: str) -> boo
     but not make them, so they have to exist, and to stay when the last queue goes. A binding to itself keeps an exchange;
     RabbitMQ delivers nothing twice because of it.
 
-    Arguments:
-        management: an administrator's access.
-        vhost: the virtual host.
-        room: by name; it exists.
-
     Returns:
         Whether an exchange of that name was there that nobody could use.
+
+    Raises:
+        kchat.errors.NotFound: the room does not exist.
     """
     _repair_presence_exchange(management, vhost, room)
     name = RoomPolicy(room).durable_exchange.name
@@ -92,7 +76,7 @@ def repair_shared_exchange(management: Management, vhost: str, room: str) -> boo
         with suppress(errors.NotFound):
             management.request("DELETE", "exchanges", vhost, name)
     if misdeclared is not False:
-        management.request("PUT", "exchanges", vhost, name, body=_RIGHT)
+        management.request("PUT", "exchanges", vhost, name, body=_SHARED)
     for queue in _durable_queues(management, vhost, room) if misdeclared else ():
         with suppress(errors.NotFound):
             _bind(management, vhost, name, "q", queue)
@@ -103,8 +87,16 @@ def repair_shared_exchange(management: Management, vhost: str, room: str) -> boo
 
 def is_misdeclared(management: Management, vhost: str, room: str) -> bool | None:
     """Whether the exchange of that name differs from the one that kchat makes; None if there is none."""
-    found = _find(management, "exchanges", vhost, RoomPolicy(room).durable_exchange.name)
-    return None if found is None else not _is_right(found)
+    return _is_misdeclared(management, vhost, RoomPolicy(room).durable_exchange.name)
+
+
+def _is_misdeclared(management: Management, vhost: str, name: str) -> bool | None:
+    try:
+        found = management.get_object("exchanges", vhost, name)
+    except errors.NotFound:
+        return None
+    # No arguments may be {}, [] or none at all.
+    return any((found.get(key) or None) != (value or None) for key, value in _SHARED.items())
 
 
 def release_shared_exchange(management: Management, vhost: str, room: str) -> None:
@@ -121,13 +113,13 @@ def _repair_presence_exchange(management: Management, vhost: str, room: str) -> 
     member. Those who are here bind their queues again when they next announce themselves.
     """
     name = RoomPolicy(room).queue_name(PRESENCE)
-    found = _find(management, "exchanges", vhost, name)
-    if found is not None and not (_is_right(found) and _is_apart(management, vhost, name)):
+    misdeclared = _is_misdeclared(management, vhost, name)
+    if misdeclared or (misdeclared is False and not _is_apart(management, vhost, name)):
         with suppress(errors.NotFound):
             management.request("DELETE", "exchanges", vhost, name)
-        found = None
-    if found is None:
-        management.request("PUT", "exchanges", vhost, name, body=_RIGHT)
+        misdeclared = None
+    if misdeclared is None:
+        management.request("PUT", "exchanges", vhost, name, body=_SHARED)
     _bind(management, vhost, name, "e", name)
 
 
@@ -146,16 +138,6 @@ def _is_apart(management: Management, vhost: str, name: str) -> bool:
         if any(each["destination_type"] == "exchange" and each[other] != name for each in found):
             return False
     return True
-
-
-def _is_right(exchange: dict[str, Any]) -> bool:
-    return bool(
-        exchange.get("type") == "fanout"
-        and exchange.get("durable")
-        and exchange.get("auto_delete")
-        and not exchange.get("internal")
-        and not exchange.get("arguments")
-    )
 
 
 def _durable_queues(management: Management, vhost: str, room: str) -> list[str]:
@@ -180,10 +162,3 @@ def _durable_queues(management: Management, vhost: str, room: str) -> list[str]:
 
 def _bind(management: Management, vhost: str, source: str, kind: str, destination: str) -> None:
     management.request("POST", "bindings", vhost, "e", source, kind, destination, body=_PLAIN)
-
-
-def _find(management: Management, *path: str) -> dict[str, Any] | None:
-    try:
-        return management.get_object(*path)
-    except errors.NotFound:
-        return None
