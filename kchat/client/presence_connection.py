@@ -116,7 +116,7 @@ class PresenceConnection(Connection):
             self.channel.basic_ack(tag, multiple=True)
 
     def announce(self, said: Announcement) -> None:
-        """Publish an announcement. Raises as :meth:`drain`."""
+        """Publish an announcement. Raises as :meth:`~kchat.client.connection.Connection.drain`."""
         if self._queue is not None:
             self.policy.bind_again(self.channel, self._queue)
             self.policy.announce(self.channel, said.encode(), account=self._account)

@@ -58,7 +58,7 @@ class PresencePolicy:
 
         Arguments:
             username: stands in its name.
-            account: as of :meth:`.RoomPolicy.subscriber_queue`.
+            account: as of :meth:`kchat.transports.room.RoomPolicy.subscriber_queue`.
         """
         owner = [username] if account in (None, username) else [account or "", username]
         return kombu.Queue(
