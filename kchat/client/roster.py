@@ -2,7 +2,7 @@
 
 Each session counts until what it announced has run out, by the monotonic clock of the one who heard it. In the first minute
 after joining, others' word is taken for those whom one has not heard oneself: after that everybody has been heard. So nobody
-is kept alive by hearsay alone, and a name that is only hearsay has no account.
+is kept alive by hearsay alone. A name that is only hearsay has no account, unless it is that of the one who said so.
 """
 
 from __future__ import annotations
@@ -64,15 +64,16 @@ class Roster:
             if key in self._heard or self._has_room(now):
                 self._heard[key] = _Session(Person(said.username, account), now + said.lasts)
         if said.count >= 0 and now < self._learning_ends:
-            self._learn_of(said, now)
+            self._learn_of(said, account, now)
 
-    def _learn_of(self, said: Announcement, now: float) -> None:
+    def _learn_of(self, said: Announcement, account: str | None, now: float) -> None:
         # Of several who tell, the one who says least: nobody makes a crowd alone where anybody else tells too.
         self._claimed = said.count if self._claimed < 0 else min(self._claimed, said.count)
         known = {session for _, session in self._heard}
         for each in said.others:
             if each.session != self._session and each.session not in known and self._has_room(now):
-                self._hearsay[each.session] = _Session(Person(each.username), now + each.lasts)
+                person = Person(each.username, account if each.same_account else None)
+                self._hearsay[each.session] = _Session(person, now + each.lasts)
 
     def _has_room(self, now: float) -> bool:
         if len(self._heard) + len(self._hearsay) < MOST_PEOPLE:
@@ -115,13 +116,14 @@ class Roster:
 
         What is hearsay holds no longer for those who hear of it than it does here.
         """
+        own = None if self.own is None else self.own.account
 
         def known() -> Iterator[Other]:
-            for number, session in (
-                *((key[1], each) for key, each in self._heard.items()),
-                *self._hearsay.items(),
-            ):
-                if session.ends > now:
-                    yield Other(session.person.username, number, session.ends - now)
+            heard = ((key[1], session) for key, session in self._heard.items())
+            for number, (person, ends) in (*heard, *self._hearsay.items()):
+                if ends > now:
+                    yield Other(
+                        person.username, number, ends - now, own is not None and person.account == own
+                    )
 
         return tuple(sorted(known(), key=lambda each: -each.lasts)[:MOST_OTHERS])

@@ -4,7 +4,7 @@ It is no message: it never travels through the room (:class:`kchat.transports.pr
 body is a JSON object in UTF-8::
 
     {"presence":"here","session":"8c1f04d2a9b3","username":"ada","lasts":55.0,"asks":true,
-     "count":3,"others":[["bob","5a20c4e177f0",41.2]]}
+     "count":3,"others":[["bob","5a20c4e177f0",41.2,false]]}
 
 =============  ============================================================================================
 key            value
@@ -15,7 +15,8 @@ key            value
 ``lasts``      seconds that it holds: without another one by then, the sender is gone
 ``asks``       others should say that they are here
 ``count``      how many are here as far as the sender knows, itself included; not there if it does not tell
-``others``     up to 20 of them, each with name, session, and the seconds that it holds on
+``others``     up to 20 of them, each with name, session, the seconds that it holds on, and whether the broker says that its
+               account is the sender's own: that, the sender could have said in its name
 =============  ============================================================================================
 
 No times of a clock: two machines need not agree on it. Anybody may write anything there, so a body is bounded in all that it
@@ -49,11 +50,12 @@ _LONGEST_SESSION = 32
 
 
 class Other(NamedTuple):
-    """Somebody else who is here, as the sender of an announcement has heard. ``lasts``: see :class:`Announcement`."""
+    """Somebody else who is here, as the sender has heard; the module's docstring has the meaning of each."""
 
     username: str
     session: str
     lasts: float
+    same_account: bool = False
 
 
 class Announcement(NamedTuple):
@@ -82,7 +84,8 @@ class Announcement(NamedTuple):
         if self.count >= 0:
             said["count"] = self.count
             said["others"] = [
-                [each.username, each.session, round(each.lasts, 1)] for each in self.others[:MOST_OTHERS]
+                [each.username, each.session, round(each.lasts, 1), each.same_account]
+                for each in self.others[:MOST_OTHERS]
             ]
         return json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode()
 
@@ -120,9 +123,9 @@ def _read(said: dict[str, Any]) -> Announcement:
 
 
 def _other(said: object) -> Other:
-    if type(said) is not list or len(said) != 3:
+    if type(said) is not list or len(said) != 4:
         raise ValueError("not a person")
-    return Other(_name(said[0]), _session(said[1]), _seconds(said[2]))
+    return Other(_name(said[0]), _session(said[1]), _seconds(said[2]), said[3] is True)
 
 
 def _name(said: object) -> str:

@@ -18,7 +18,7 @@ from kchat.message.announcement import (
 )
 from tests.cases import check_each
 
-BOB = ["bob", "5a20c4e177f0", 41.2]
+BOB = ["bob", "5a20c4e177f0", 41.2, False]
 
 
 def written(**more: object) -> bytes:
@@ -37,7 +37,7 @@ def test_an_announcement_is_read_back_as_it_was_written() -> None:
             "here": Announcement(HERE, "8c1f", "ada", 55.0),
             "here, and asks": Announcement(HERE, "8c1f", '部屋 \U0001f41d"\\', 61.5, asks=True),
             "here, with a list": Announcement(
-                HERE, "8c1f", "ada", 55.0, False, 2, (Other("bob", "5a20", 3.5),)
+                HERE, "8c1f", "ada", 55.0, False, 2, (Other("bob", "5a20", 3.5, True),)
             ),
             "gone": Announcement(GONE, "8c1f"),
             "asks": Announcement(ASK, "8c1f", asks=True),
@@ -85,7 +85,7 @@ def test_what_is_no_announcement_is_refused() -> None:
             "a count that is true": written(count=True),
             "too many others": written(count=30, others=[BOB] * (MOST_OTHERS + 1)),
             "others that are no list": written(count=1, others={"bob": 1}),
-            "another without a session": written(count=2, others=[["bob", None, 1.0]]),
+            "another without a session": written(count=2, others=[["bob", None, 1.0, True]]),
             "another of two parts": written(count=2, others=[["bob", "5a20"]]),
             "too large": written(more="x" * LARGEST),
             "deep": b"[" * (LARGEST - 1),
@@ -95,7 +95,7 @@ def test_what_is_no_announcement_is_refused() -> None:
 
 
 def test_what_it_says_of_times_and_numbers_is_bounded() -> None:
-    said = Announcement.decode(written(lasts=1e9, count=10**9, others=[["bob", "5a20", -5]]))
+    said = Announcement.decode(written(lasts=1e9, count=10**9, others=[["bob", "5a20", -5, 1]]))
     assert said is not None
     assert said.lasts == LONGEST
     assert said.count == MOST_PEOPLE + 1

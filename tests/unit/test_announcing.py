@@ -280,6 +280,16 @@ def test_hearsay_has_no_account_gives_way_to_what_is_heard_and_keeps_nobody_aliv
     assert roster.people(65.0).names == ["ada"]
 
 
+def test_hearsay_is_believed_of_the_own_account_of_the_one_who_says_so_alone() -> None:
+    teller, roster = Roster(Person("ada", "shared"), "s1"), Roster(None, "own")
+    teller.hear(here("s2", "bob"), "shared", 0.0)
+    teller.hear(here("s3", "cy"), "cy", 0.0)
+    roster.learn(0.0)
+    said = here("s1")._replace(count=3, others=teller.others(1.0))
+    roster.hear(said, "shared", 1.0)
+    assert roster.people(1.0).here == (Person("ada", "shared"), Person("bob", "shared"), Person("cy", None))
+
+
 def test_nobody_can_see_another_off_where_the_broker_checks_accounts() -> None:
     roster = Roster(None, "own")
     roster.hear(here("s1"), "ada", 0.0)
