@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from kchat import events
 
+_WAITS = "waiting: everybody who is here has just said so, and may again within a minute (Ctrl+C ends)"
+
 NAMES = 20
 """Maximum number of names that people are shown; programs get all that are known."""
 
@@ -46,8 +48,8 @@ def command(as_json: bool, timeout: float, quiet: bool, **broker: Any) -> int:
     from kchat.client.presence import who
 
     settings = to_settings(**broker)
-    people = who(settings, timeout=timeout)
     report = line_writer(quiet)
+    people = who(settings, timeout=timeout, on_wait=lambda: report(_WAITS))
     if as_json:
         click.echo(json.dumps(to_json(settings.room, people)))
         return 0

@@ -1,9 +1,9 @@
 """When to say that one is here: :class:`Announcer`. It opens nothing, and knows no clock of its own.
 
 Each says so every 50 s, and at most twice in any minute. Whoever wants to know who is here asks, and one of those who may
-speak again already answers within half a second: it announces itself early, in place of the next time, and adds a list
-of those whom it has heard. Who that is, is drawn: the pauses are distributed so that one answer at once is likely and two
-are not, however many there are (the truncated exponential distribution of RFC 5401), and who hears an answer keeps silent.
+speak again already answers, in about a third of a second: it announces itself early, in place of the next time, and adds
+a list of those whom it has heard. Who that is, is drawn: the pauses are distributed so that one answer is likely and two are
+not, however many there are (the truncated exponential distribution of RFC 5401), and who hears an answer keeps silent.
 Those who have joined lately and do not know everybody, and those who are hidden, wait for the others.
 
 Somebody who leaves says so, in addition to that.
@@ -33,9 +33,12 @@ MINUTE, MOST_IN_A_MINUTE = 60.0, 2
 SLACK = 10.0
 """Seconds that an announcement may come late."""
 
-FIRST_ANSWER, LAST_ANSWER, LATE_ANSWER = 0.1, 0.4, 0.6
+FIRST_ANSWER, LAST_ANSWER, LATE_ANSWER = 0.1, 0.6, 0.8
 """Seconds after which a question is answered: not so soon that the one who asks does not listen yet. By those who know less:
 until the last one."""
+
+_APART = 5
+"""How unlikely two answers at the first moment are; with more, all come later, and closer to each other."""
 
 
 class Announcer:
@@ -107,8 +110,9 @@ class Announcer:
         return len(self._sent) < MOST_IN_A_MINUTE or now - self._sent[0] >= MINUTE
 
     def _pause_before_answer(self, now: float) -> float:
-        people = max(2, self._roster.people(now).count)
-        drawn = max(0.0, 1.0 + math.log(1.0 - self._chance()) / math.log(people))
+        people = max(1, self._roster.people(now).count)
+        # The number of those who would have answered grows exponentially, from a fifth to all of them.
+        drawn = max(0.0, 1.0 + math.log(1.0 - self._chance()) / math.log(_APART * people))
         first, last = (
             (FIRST_ANSWER, LAST_ANSWER) if self.knows and self._username else (LAST_ANSWER, LATE_ANSWER)
         )

@@ -43,6 +43,12 @@ PATIENCE = 65.0
 _SETTLED = LATE_ANSWER + 0.1
 """Seconds after a question by which those who may answer have done so."""
 
+_PROMPT = 2.0
+"""Seconds within which an answer comes where somebody may give one."""
+
+_ALONE = 0.3
+"""Seconds after which one who was alone is taken to be: somebody may have joined at the same time."""
+
 _ASK_AGAIN = (2.0, 10.0, 30.0)
 """Seconds without an answer after which a question is asked again: who was there may have been asking, too, or has left."""
 
@@ -160,6 +166,11 @@ class Presence:
         """Who is here; ``None`` while that is not known: it is not connected (yet), or presence is not available."""
         return self._people
 
+    @property
+    def known(self) -> bool:
+        """Whether :meth:`wait` would return at once."""
+        return self._known.is_set()
+
     def wait(self, timeout: float = PATIENCE) -> events.People | None:
         """Who is here, as soon as that is known. Usually within a second; in a room where everybody has just spoken, later.
 
@@ -249,7 +260,7 @@ class Presence:
             return
         due = [announcer.due, self._expires]
         if not self._known.is_set():
-            due.append(self._joined_at + _SETTLED)
+            due += [self._joined_at + each for each in (_ALONE, _SETTLED) if self._joined_at + each > now]
             due.append(self._ask_again_if_due(now))
             if not connection.connected:
                 return
@@ -287,9 +298,10 @@ class Presence:
         if self._known.is_set() and self._announcer.knows:
             return
         alone = self._connection.alone
-        told = self._list_heard or alone or now >= self._joined_at + PATIENCE
-        self._announcer.knows = self._announcer.knows or bool(told)
-        if (told or alone is None) and now >= self._joined_at + _SETTLED:
+        if self._list_heard or alone or now >= self._joined_at + PATIENCE:
+            self._announcer.knows = True
+        since = now - self._joined_at
+        if self._list_heard or since >= (_ALONE if alone else _SETTLED if alone is None else math.inf):
             self._known.set()
 
     def _set(self, people: events.People | None) -> None:
@@ -301,20 +313,27 @@ class Presence:
                 logger.exception("on_people has failed")
 
 
-def who(settings: Settings, *, timeout: float = PATIENCE) -> events.People:
+def who(
+    settings: Settings, *, timeout: float = PATIENCE, on_wait: Callable[[], object] = lambda: None
+) -> events.People:
     """Who is in a room now. The caller does not count.
 
     Arguments:
         settings: the room and its brokers.
         timeout: seconds to wait for an answer, default 65. Usually it takes less than one; longer only where everybody who
             is here has spoken twice in the last minute.
+        on_wait: called when it takes longer.
 
     Raises:
         kchat.errors.SettingsError: the transport has no presence.
         kchat.errors.BrokerError: the room cannot be reached, or presence is not available to this account.
     """
+    ends = monotonic() + timeout
     with Presence(settings, hidden=True, wait=False) as presence:
-        people = presence.wait(timeout)
+        people = presence.wait(min(timeout, _PROMPT))
+        if not presence.known and (left := ends - monotonic()) > 0:
+            on_wait()
+            people = presence.wait(left)
     if people is None:
         raise errors.Unreachable(f"{settings}: nobody could be asked within {timeout:g} s")
     return people
