@@ -4,7 +4,8 @@ Each says so every 50 s, and at most twice in any minute. Whoever wants to know 
 speak again already answers, in about a third of a second: it announces itself early, in place of the next time, and adds
 a list of those whom it has heard. Who that is, is drawn: the pauses are distributed so that one answer is likely and two are
 not, however many there are (the truncated exponential distribution of RFC 5401), and who hears an answer keeps silent.
-Those who have joined lately and do not know everybody, and those who are hidden, wait for the others.
+Those who have joined lately and do not know everybody, and those who are hidden, wait for the others. They announce
+themselves without a list then: only one who knows everybody gives one.
 
 Somebody who leaves says so, in addition to that.
 """
@@ -63,8 +64,7 @@ class Announcer:
     ) -> None:
         self.due = math.inf
         """When :meth:`announcement` has to be sent, by the monotonic clock."""
-        self.knows = False
-        """Whether it has been told who is here, or has been here for long enough to have heard everybody."""
+        self._knows_at = math.inf  # when it has heard everybody who is here
         self._roster = roster
         self._session = session
         self._username = username
@@ -79,12 +79,17 @@ class Announcer:
 
         ``None`` where it has spoken twice in the last minute: others know then, and so does it.
         """
+        self._knows_at = min(self._knows_at, now + LONGEST)
         if not self._username:
             return Announcement(ASK, self._session, asks=True)
         if self._may_speak(now):
             return self._here(now, asks=self._asks)
         self.due = self._regular = self._sent[0] + MINUTE
         return None
+
+    def told(self) -> None:
+        """It has been told who is here."""
+        self._knows_at = -math.inf
 
     def goodbye(self) -> Announcement | None:
         """What to say when leaving; ``None`` for nothing."""
@@ -101,7 +106,7 @@ class Announcer:
         if said.count >= 0:
             self._list_wanted = False
             self.due = self._regular
-        if said.asks and (self._username or self.knows):
+        if said.asks and (self._username or now >= self._knows_at):
             self._list_wanted = True
             if self._may_speak(now):
                 self.due = min(self.due, now + self._pause_before_answer(now))
@@ -114,7 +119,9 @@ class Announcer:
         # The number of those who would have answered grows exponentially, from a fifth to all of them.
         drawn = max(0.0, 1.0 + math.log(1.0 - self._chance()) / math.log(_APART * people))
         first, last = (
-            (FIRST_ANSWER, LAST_ANSWER) if self.knows and self._username else (LAST_ANSWER, LATE_ANSWER)
+            (FIRST_ANSWER, LAST_ANSWER)
+            if now >= self._knows_at and self._username
+            else (LAST_ANSWER, LATE_ANSWER)
         )
         return first + (last - first) * drawn
 
@@ -125,7 +132,7 @@ class Announcer:
         else:
             self._sent.append(now)
             self.due, said = math.inf, Announcement(LIST, self._session)
-        if self._list_wanted:
+        if self._list_wanted and now >= self._knows_at:
             said = said._replace(count=self._roster.people(now).count, others=self._roster.others(now))
         self._list_wanted = False
         return said

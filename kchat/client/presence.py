@@ -40,7 +40,7 @@ OnPeople = Callable[[events.People], object]
 PATIENCE = 65.0
 """Seconds within which everybody who is here has said so: everyone does every 50 s, and nobody is silent for a minute."""
 
-_SETTLED = LATE_ANSWER + 0.1
+_SETTLED = LATE_ANSWER + 0.2
 """Seconds after a question by which those who may answer have done so."""
 
 _PROMPT = 2.0
@@ -277,7 +277,7 @@ class Presence:
 
     def _ask_again_if_due(self, now: float) -> float:
         """Join again where nobody has answered a hidden one; returns when that is to be done next."""
-        if self._counts or self._list_heard or not self._questions:
+        if self._counts or not self._questions:
             return math.inf
         due = self._joined_at + self._questions[0]
         if now >= due:
@@ -295,13 +295,10 @@ class Presence:
 
     def _tell(self, now: float) -> None:
         self._set(self._roster.people(now))
-        if self._known.is_set() and self._announcer.knows:
-            return
-        alone = self._connection.alone
-        if self._list_heard or alone or now >= self._joined_at + PATIENCE:
-            self._announcer.knows = True
-        since = now - self._joined_at
-        if self._list_heard or since >= (_ALONE if alone else _SETTLED if alone is None else math.inf):
+        # One who was not alone waits for a list: those who know everybody could not answer yet.
+        alone, since = self._connection.alone, now - self._joined_at
+        if self._list_heard or (alone and since >= _ALONE) or (alone is None and since >= _SETTLED):
+            self._announcer.told()
             self._known.set()
 
     def _set(self, people: events.People | None) -> None:

@@ -28,7 +28,8 @@ class Member:
         self.announcer = Announcer(
             self.roster, self.session, "" if hidden else username, asks=asks, chance=crowd.random.random
         )
-        self.announcer.knows = not crowd.members  # alone
+        if not crowd.members:  # alone
+            self.announcer.told()
         self.sent: list[float] = []
         self.list_heard_after: float | None = None
         self.joined = crowd.now
@@ -39,7 +40,7 @@ class Member:
         self.roster.hear(said, account, now)
         self.announcer.hear(said, now)
         if said.count >= 0 and said.session != self.session:
-            self.announcer.knows = True
+            self.announcer.told()
             if self.list_heard_after is None:
                 self.list_heard_after = now - self.joined
 
@@ -170,6 +171,27 @@ def test_questions_one_after_the_other_are_each_answered_by_another_one() -> Non
         crowd.leave(curious)
 
 
+def test_a_list_is_only_given_by_somebody_who_knows_everybody() -> None:
+    crowd = Crowd()
+    first = crowd.join("ada", asks=False)
+    crowd.pass_time(1)
+    crowd.join("curious", hidden=True)  # now ada has spoken twice
+    crowd.pass_time(1)
+    for name in ("bob", "cy"):  # who have not heard her
+        crowd.join(name, asks=False)
+        crowd.pass_time(1)
+    crowd.members = [each for each in crowd.members if each.username != "curious"]
+    curious = crowd.join("curious", hidden=True)
+    crowd.pass_time(1)
+    assert curious.names(crowd.now) == ["bob", "cy"]  # who say so themselves
+    assert [each.count for each in crowd.said if each.count >= 0] == [
+        1
+    ]  # what the first question was answered with
+    crowd.pass_time(first.sent[0] + MINUTE + 1 - crowd.now)
+    assert [each.count for each in crowd.said if each.count >= 0] == [1, 3]
+    assert curious.names(crowd.now) == ["ada", "bob", "cy"]
+
+
 def test_who_could_not_answer_adds_the_list_to_what_is_said_next() -> None:
     crowd = Crowd()
     ada = crowd.join("ada")
@@ -225,7 +247,7 @@ def test_who_leaves_is_gone_at_once_and_two_windows_are_one_person() -> None:
 def test_somebody_hidden_answers_where_nobody_else_is() -> None:
     crowd = Crowd()
     hidden = crowd.join("hidden", hidden=True)
-    hidden.announcer.knows = True
+    hidden.announcer.told()
     curious = crowd.join("curious", hidden=True)
     crowd.pass_time(1)
     assert curious.list_heard_after is not None
