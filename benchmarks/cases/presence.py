@@ -24,19 +24,19 @@ SETTLED, SECONDS = 65.0, 60.0
 
 @contextmanager
 def presence(bench: Bench) -> Iterator[Mapping[str, Side]]:
-    """20, 100 and 500 people; and 500 connections with the same queues, on which nobody says anything."""
+    """20, 100 and 500 people."""
 
-    def side(size: int, *, hidden: bool = False) -> Side:
-        return lambda: present(bench, bench.count(size), hidden=hidden)
+    def side(size: int) -> Side:
+        return lambda: present(bench, bench.count(size))
 
-    yield {f"{SIZES[-1]}, silent": side(SIZES[-1], hidden=True)} | {str(size): side(size) for size in SIZES}
+    yield {str(size): side(size) for size in SIZES}
 
 
-def present(bench: Bench, people: int, *, hidden: bool) -> Figures:
+def present(bench: Bench, people: int) -> Figures:
     """What they cost while they are here."""
     url, room = bench.amqp, bench.new_room()
     broker = server_of(urlsplit(url).port or 5672)
-    command = bench.drive("present", url, room, people, int(hidden))
+    command = bench.drive("present", url, room, people)
     with bench.running(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -50,7 +50,7 @@ def present(bench: Bench, people: int, *, hidden: bool) -> Figures:
         process.stdin.close()
         known = json.loads(process.stdout.readline())
     # In the first minute those who joined earlier are not known yet.
-    if not hidden and not bench.quick and (known["least"] < people or known["problems"]):
+    if not bench.quick and (known["least"] < people or known["problems"]):
         raise Failed(f"somebody knew of {known['least']} out of {people}")
     return {
         "broker's CPU %": 100 * used / seconds,

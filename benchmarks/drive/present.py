@@ -1,4 +1,4 @@
-"""Many people who are here, each with a connection of its own: ``present.py <url> <room> <people> <hidden: 0 or 1>``.
+"""Many people who are here, each with a connection of its own: ``present.py <url> <room> <people>``.
 
 It writes a line when all have joined, and when its standard input is closed ends, with JSON: how many each knows of.
 """
@@ -9,9 +9,9 @@ import sys
 from kchat import Settings
 from kchat.client.presence import Presence
 
-url, room, count, hidden = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4] == "1"
+url, room, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
 settings = Settings.resolve(url=url, room=room)
-people = [Presence(settings, f"person {number:03}", hidden=hidden, asks=False) for number in range(count)]
+people = [Presence(settings, f"person {number:03}", asks=False) for number in range(count)]
 for each in people:
     each.open()
     while each.people() is None and each.problem is None:

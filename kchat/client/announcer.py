@@ -34,9 +34,12 @@ MINUTE, MOST_IN_A_MINUTE = 60.0, 2
 SLACK = 10.0
 """Seconds that an announcement may come late."""
 
-FIRST_ANSWER, LAST_ANSWER, LATE_ANSWER = 0.1, 0.6, 0.8
-"""Seconds after which a question is answered: not so soon that the one who asks does not listen yet. By those who know less:
-until the last one."""
+FIRST_ANSWER, LAST_ANSWER, LATE_ANSWER, HIDDEN_ANSWER = 0.1, 0.6, 0.8, 1.3
+"""Seconds after which a question is answered: not so soon that the one who asks does not listen yet. Between the first two
+by those who know everybody, then by those who do not, and at last by those who are hidden."""
+
+_MOST_CURIOUS = 1_000
+"""Sessions that have asked and do not count as here, which are remembered: they may answer."""
 
 _APART = 5
 """How unlikely two answers at the first moment are; with more, all come later, and closer to each other."""
@@ -73,6 +76,7 @@ class Announcer:
         self._sent: deque[float] = deque(maxlen=MOST_IN_A_MINUTE)
         self._regular = math.inf
         self._list_wanted = False
+        self._curious: set[str] = set()
 
     def hello(self, now: float) -> Announcement | None:
         """What to say when joining, for the first time or again.
@@ -103,6 +107,8 @@ class Announcer:
         """Note what somebody else announced."""
         if said.session == self._session:
             return
+        if said.presence == ASK and len(self._curious) < _MOST_CURIOUS:
+            self._curious.add(said.session)
         if said.count >= 0:
             self._list_wanted = False
             self.due = self._regular
@@ -115,15 +121,16 @@ class Announcer:
         return len(self._sent) < MOST_IN_A_MINUTE or now - self._sent[0] >= MINUTE
 
     def _pause_before_answer(self, now: float) -> float:
-        people = max(1, self._roster.people(now).count)
+        answering = self._roster.people(now).count
+        if not self._username:
+            first, last, answering = LATE_ANSWER, HIDDEN_ANSWER, answering + len(self._curious)
+        elif now >= self._knows_at:
+            first, last = FIRST_ANSWER, LAST_ANSWER
+        else:
+            first, last = LAST_ANSWER, LATE_ANSWER
         # The number of those who would have answered grows exponentially, from a fifth to all of them.
-        drawn = max(0.0, 1.0 + math.log(1.0 - self._chance()) / math.log(_APART * people))
-        first, last = (
-            (FIRST_ANSWER, LAST_ANSWER)
-            if now >= self._knows_at and self._username
-            else (LAST_ANSWER, LATE_ANSWER)
-        )
-        return first + (last - first) * drawn
+        chance = math.log(1.0 - self._chance()) / math.log(_APART * max(1, answering))
+        return first + (last - first) * max(0.0, 1.0 + chance)
 
     def announcement(self, now: float) -> Announcement:
         """What is due, to be sent now."""

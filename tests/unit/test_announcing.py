@@ -12,7 +12,7 @@ import pytest
 from kchat.client.announcer import MINUTE, MOST_IN_A_MINUTE, Announcer
 from kchat.client.roster import Roster
 from kchat.events import Person
-from kchat.message.announcement import GONE, HERE, LONGEST, MOST_PEOPLE, Announcement, Other
+from kchat.message.announcement import GONE, HERE, LIST, LONGEST, MOST_PEOPLE, Announcement, Other
 
 LINK = 0.005
 """Seconds from one to another."""
@@ -249,10 +249,20 @@ def test_somebody_hidden_answers_where_nobody_else_is() -> None:
     hidden = crowd.join("hidden", hidden=True)
     hidden.announcer.told()
     curious = crowd.join("curious", hidden=True)
-    crowd.pass_time(1)
+    crowd.pass_time(2)
     assert curious.list_heard_after is not None
     assert curious.roster.people(crowd.now).count == 0
     assert most_in_a_minute(hidden.sent) <= MOST_IN_A_MINUTE
+
+
+def test_many_who_are_hidden_do_not_all_answer() -> None:
+    crowd = Crowd()
+    for _ in range(200):
+        crowd.join("hidden", hidden=True)
+        crowd.pass_time(2)
+    lists = [each for each in crowd.said if each.presence == LIST]
+    assert 200 <= len(lists) <= 600
+    assert len({each.session for each in lists}) >= 100
 
 
 # ---- whom it takes to be here
