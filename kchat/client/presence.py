@@ -126,6 +126,7 @@ class Presence:
         self._heard_from = 0.0  # the second in which announcements are counted
         self._heard = 0
         self._expires = math.inf
+        self._version = -1
         self._thread: Thread | None = None
 
     def __enter__(self) -> Self:
@@ -258,20 +259,21 @@ class Presence:
         if self._heard >= MOST_HEARD:
             self._stop.wait(self._heard_from + 1.0 - now)
             return
-        due = [announcer.due, self._expires]
+        # While the broker takes nothing, nobody can be heard either, and that nobody is says nothing.
+        due = [] if connection.blocked else [announcer.due, self._expires]
         if not self._known.is_set():
             due += [self._joined_at + each for each in (_ALONE, _SETTLED) if self._joined_at + each > now]
             due.append(self._ask_again_if_due(now))
             if not connection.connected:
                 return
-        wait = max(0.0, min(due) - now)
+        wait = max(0.0, min(due, default=math.inf) - now)
         connection.drain(min(wait, _UNWOKEN if connection.waker is None else math.inf))
         now = monotonic()
         for body, account in connection.take():
             self._heard += 1
             self._hear(body, account, now)
         connection.acknowledge()
-        if not connection.blocked:  # else nobody can be heard, and that nobody is says nothing
+        if now >= self._expires and not connection.blocked:
             self._expires = self._roster.expire(now)
         self._tell(now)
 
@@ -291,10 +293,14 @@ class Presence:
             return
         self._roster.hear(said, account, now)
         self._announcer.hear(said, now)
+        # Of a list, each has an end of its own.
+        self._expires = min(self._expires, now if said.count >= 0 else now + said.lasts)
         self._list_heard = self._list_heard or said.count >= 0
 
     def _tell(self, now: float) -> None:
-        self._set(self._roster.people(now))
+        if self._roster.version != self._version or self._people is None:
+            self._version = self._roster.version
+            self._set(self._roster.people(now))
         # One who was not alone waits for a list: those who know everybody could not answer yet.
         alone, since = self._connection.alone, now - self._joined_at
         if self._list_heard or (alone and since >= _ALONE) or (alone is None and since >= _SETTLED):

@@ -30,17 +30,20 @@ class Roster:
 
     def __init__(self, own: Person | None, session: str) -> None:
         self.own = own
+        self.version = 0
+        """Another one where :meth:`people` may have changed."""
         self._session = session
         self._heard: dict[tuple[str | None, str], _Session] = {}
         self._hearsay: dict[str, _Session] = {}
         self._learning_ends = 0.0
         self._claimed = -1
-        self._more_ends = -math.inf
+        self._more_ends = self._looked = -math.inf
 
     def learn(self, now: float) -> None:
         """It has just joined, for the first time or again: for a minute, what others have heard counts too."""
         self._learning_ends = now + LONGEST
         self._claimed = -1
+        self.version += 1
 
     def hear(self, said: Announcement, account: str | None, now: float) -> None:
         """Note an announcement.
@@ -55,6 +58,7 @@ class Roster:
         key = (account, said.session)
         if said.presence == GONE:
             known = self._heard.pop(key, None) or self._hearsay.pop(said.session, None)
+            self.version += known is not None
             if known is not None and self._claimed > 0:
                 self._claimed -= 1
         elif said.presence == HERE:
@@ -62,11 +66,14 @@ class Roster:
             if said.asks and key not in self._heard and hearsay is None and self._claimed >= 0:
                 self._claimed += 1  # it has just joined
             if key in self._heard or self._has_room(now):
-                self._heard[key] = _Session(Person(said.username, account), now + said.lasts)
+                before, person = self._heard.get(key), Person(said.username, account)
+                self.version += before is None or before.person != person
+                self._heard[key] = _Session(person, now + said.lasts)
         if said.count >= 0 and now < self._learning_ends:
             self._learn_of(said, account, now)
 
     def _learn_of(self, said: Announcement, account: str | None, now: float) -> None:
+        self.version += 1
         # Of several who tell, the one who says least: nobody makes a crowd alone where anybody else tells too.
         self._claimed = said.count if self._claimed < 0 else min(self._claimed, said.count)
         known = {session for _, session in self._heard}
@@ -81,6 +88,7 @@ class Roster:
         self.expire(now)
         if len(self._heard) + len(self._hearsay) < MOST_PEOPLE:
             return True
+        self.version += self._more_ends <= now
         self._more_ends = now + LONGEST
         return False
 
@@ -90,12 +98,16 @@ class Roster:
         Returns:
             When the next one will have, by the monotonic clock, unless they say that they are here.
         """
-        first = min(self._more_ends if self._more_ends > now else math.inf, self._learning_ends)
-        first = first if first > now else math.inf
+        ends = [self._more_ends, self._learning_ends]
+        first = min((each for each in ends if each > now), default=math.inf)
+        before = len(self._heard) + len(self._hearsay)
         self._heard = {key: each for key, each in self._heard.items() if each.ends > now}
         self._hearsay = {key: each for key, each in self._hearsay.items() if each.ends > now}
-        ends = (each.ends for sessions in (self._heard, self._hearsay) for each in sessions.values())
-        return min(first, min(ends, default=math.inf))
+        gone = len(self._heard) + len(self._hearsay) != before
+        self.version += gone or any(self._looked < each <= now for each in ends)
+        self._looked = now
+        left = (each.ends for sessions in (self._heard, self._hearsay) for each in sessions.values())
+        return min(first, min(left, default=math.inf))
 
     def people(self, now: float) -> People:
         """Who is here now, those who have vanished since the last :meth:`expire` included."""

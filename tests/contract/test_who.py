@@ -161,10 +161,13 @@ def test_those_who_are_here_say_so_again_after_a_restart_of_the_broker(
         watcher.wait_for("ada")
         if own_place.restart():
             listener.process.wait_for("listening again", seconds=60)
-            wait_until(lambda: watcher.names is not None, 60)
-        watcher.wait_for("ada", seconds=PATIENCE)
-        listener.leave()
-        watcher.wait_for()
+        # One who has not heard of her before.
+        with Watcher(own_place.settings(room)) as newcomer:
+            newcomer.wait_for("ada", seconds=PATIENCE)
+            watcher.wait_for("ada")
+            listener.leave()
+            newcomer.wait_for(seconds=5)
+            watcher.wait_for(seconds=5)
 
 
 @pytest.mark.promise("an account that may only send gets no error of presence")
