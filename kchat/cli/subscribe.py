@@ -14,6 +14,7 @@ from kchat.cli.options import (
     broker_options,
     heartbeat_option,
     quiet_option,
+    refuse_lone_room,
     to_settings,
     username_option,
     wait_option,
@@ -123,6 +124,7 @@ def command(
         on_event=tell,
         present=present,
     )
+    refuse_lone_room(settings, "no message can come")
     with (
         shutdown_by_signal() as stop,
         ExitStack() as ends_last,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kchat.cli.help import Command
-from kchat.cli.options import broker_options, quiet_option, to_settings
+from kchat.cli.options import broker_options, quiet_option, refuse_lone_room, to_settings
 from kchat.cli.param_types import SECONDS
 from kchat.cli.stderr import line_writer
 
@@ -48,6 +48,7 @@ def command(as_json: bool, timeout: float, quiet: bool, **broker: Any) -> int:
     from kchat.client.presence import who
 
     settings = to_settings(**broker)
+    refuse_lone_room(settings, "nobody else can be in it")
     report = line_writer(quiet)
     people = who(settings, timeout=timeout, on_wait=lambda: report(_WAITS))
     if as_json:
