@@ -25,11 +25,11 @@ waiting = select.epoll()
 people: list[tuple[Any, Any, bytes, str | None]] = []
 heard: dict[int, list[Any]] = {}
 for number in range(count):
-    connection, _ = connect(settings, purpose="presence")
+    connection = connect(settings, purpose="presence")[0]
     channel, account = connection.channel(), settings.transport.account(connection)
     channel.auto_decode = False
     said = Announcement(HERE, f"{number:012}", f"person {number:03}", 55.0).encode()
-    queue, _ = policy.join(channel, f"person {number:03}", said, account=account)
+    queue = policy.join(channel, f"person {number:03}", said, account=account)[0]
     channel.basic_qos(0, 250, False)
     queue.consume(queue.name, print, no_ack=False)
     sock = connection.connection.transport.sock
@@ -40,7 +40,7 @@ print("ready", flush=True)
 start, announced = time.monotonic(), 0
 while True:
     due = start + announced * pause / count
-    for descriptor, _ in waiting.poll(max(0.0, due - time.monotonic())):
+    for descriptor, _event in waiting.poll(max(0.0, due - time.monotonic())):
         sock, channel, tag = heard[descriptor]
         came = sock.recv(1 << 16).count(DELIVER)
         if came:
