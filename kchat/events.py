@@ -14,7 +14,13 @@ if TYPE_CHECKING:
 
 
 class Reconnecting(NamedTuple):
-    """The broker is unreachable; the next attempt comes after ``seconds``."""
+    """The broker is unreachable; kchat tries again.
+
+    Attributes:
+        error: why the last attempt failed.
+        seconds: the pause before the next attempt.
+        attempt: the number of failed attempts since it last worked: 1, 2, 3, ...
+    """
 
     error: KchatError
     seconds: float
@@ -25,7 +31,7 @@ class Reconnecting(NamedTuple):
 
 
 class Disconnected(NamedTuple):
-    """The connection was lost; kchat reconnects."""
+    """The connection was lost, with ``error``; kchat reconnects."""
 
     error: KchatError
 
@@ -34,7 +40,7 @@ class Disconnected(NamedTuple):
 
 
 class Reconnected(NamedTuple):
-    """It is connected again, after ``seconds``.
+    """It is connected again, after ``seconds``, to ``where``: a room and its broker.
 
     ``durable``, of a subscriber: a durable queue kept the messages meanwhile. ``unconfirmed``, of a sender: the number of
     messages that it sends again; ``None`` of a subscriber.
@@ -84,7 +90,7 @@ class Dropped(NamedTuple):
 
 
 class WaitingForSubscribers(NamedTuple):
-    """A sender is connected again, but the subscribers are not yet: it waits for them."""
+    """A sender is connected again, but the subscribers are not yet: it waits for them, up to ``seconds``."""
 
     seconds: float
 
@@ -93,7 +99,7 @@ class WaitingForSubscribers(NamedTuple):
 
 
 class Blocked(NamedTuple):
-    """The broker refuses messages for now, and gives the reason (``connection.blocked``)."""
+    """The broker refuses messages for now, and gives the ``reason`` (``connection.blocked``)."""
 
     reason: str
 
@@ -102,7 +108,7 @@ class Blocked(NamedTuple):
 
 
 class Notice(NamedTuple):
-    """Anything else that the transport reports."""
+    """Anything else that the transport reports, as ``text`` for people."""
 
     text: str
 

@@ -15,7 +15,7 @@ from benchmarks.measure import Failed, Figures, Side, cpu_seconds
 RATE, SECONDS = 500, 6
 
 QUIET = 5.0
-"""After so many seconds without a line, what has not come is lost. Pauses between lines are of half a second at most."""
+"""Seconds without a line after which what has not come is lost. Pauses between lines are of half a second at most."""
 
 
 def one_way(

@@ -38,7 +38,7 @@ class Queue:
         )
 
     def fill(self, bench: Bench, count: int) -> None:
-        """Put so many messages of kchat's into it, and return when all are there."""
+        """Put ``count`` messages of kchat's into it, and return when all are there."""
         self._channel.queue_purge(self.name)
         bench.whole(
             bench.kchat("send", "--quiet", "--url", self.url, "--room", self.room, "-"),

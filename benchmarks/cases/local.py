@@ -34,7 +34,7 @@ def place(url: str) -> tuple[str, ...]:
 
 
 def fill(bench: Bench, url: str, count: int) -> None:
-    """Send so many messages."""
+    """Send ``count`` messages."""
     bench.whole(bench.kchat("send", *place(url), "-"), stdin=bench.lines(count))
 
 
@@ -61,7 +61,7 @@ def stream(bench: Bench) -> Iterator[Mapping[str, Side]]:
 
 @contextmanager
 def read(bench: Bench) -> Iterator[Mapping[str, Side]]:
-    """What is there already, into a pipe."""
+    """The messages that a room holds, into a pipe."""
     path, count = bench.new_folder("local") / "room.db", bench.count(READ)
     fill(bench, url_of(path), count)
     commands = {
@@ -166,7 +166,7 @@ CASES = [
     ),
     Case(
         "local-read",
-        "one subscriber reading what is there, into a pipe",
+        "one subscriber reading a room's history into a pipe",
         read,
         (Bar("kchat subscribe", "messages/s", at_least=100_000),),
     ),

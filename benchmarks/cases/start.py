@@ -11,7 +11,7 @@ from benchmarks.cases import Bar, Case
 from benchmarks.measure import Figures, Side
 
 RUNS = 10
-"""So many runs make one round; the round's figure is their median."""
+"""Runs that make one round; the round's figure is their median."""
 
 SEND, TUTORIAL = "kchat send", "pika tutorial"
 

@@ -1,7 +1,7 @@
 """Reads lines that end with the time of their writing, and tells how old they were.
 
-``stamp.py <lines> <to leave out> <seconds>``: it ends when all lines are there, or when none has come for so many seconds
-after the last: what is missing then is lost. The result is JSON: percentiles in milliseconds, and how many lines came.
+``stamp.py <lines> <to leave out> <seconds>``: it ends when all lines are there, or when none has come for ``seconds`` after
+the last: what is missing then is lost. The result is JSON: percentiles in milliseconds, and how many lines came.
 Lines are only taken apart at the end, since whoever writes them waits for the same processor.
 """
 

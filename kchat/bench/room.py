@@ -32,8 +32,8 @@ def own_room(settings: Settings) -> Settings:
     return replace(settings, brokers=(broker,))
 
 
-def make_room(settings: Settings) -> Settings:
-    """Make the folder of an embedded room of :func:`own_room`; elsewhere, its subscribers and senders make the room.
+def create_room(settings: Settings) -> Settings:
+    """Create the folder of an embedded room of :func:`own_room`; elsewhere, its subscribers and senders make the room.
 
     Raises:
         kchat.errors.Refused: it cannot be made.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from kchat import errors
 from kchat.bench.pool import Progress, WorkerPool, signals_deferred
 from kchat.bench.report import Latency, Report
-from kchat.bench.room import delete_room, make_room, own_room
+from kchat.bench.room import create_room, delete_room, own_room
 
 if TYPE_CHECKING:
     from kchat.bench.plan import Plan
@@ -52,7 +52,7 @@ def run(
     room = own_room(settings)
     pool = WorkerPool(plan, on_notice, progress)
     try:
-        sent, received = pool.run(make_room(room))
+        sent, received = pool.run(create_room(room))
     finally:
         with signals_deferred():
             pool.stop()

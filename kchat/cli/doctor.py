@@ -26,6 +26,9 @@ _SIGNS = {
     "skipped": ("\N{EN DASH}", None),
 }
 
+_NAME_COLUMNS = len("permissions")
+"""The longest name of a check."""
+
 
 @click.command(name="doctor", cls=Command)
 @broker_options
@@ -100,9 +103,9 @@ def _show(finding: Finding, shown: str) -> None:
     if sys.stdout.isatty() and (sys.stdout.encoding or "").lower().startswith("utf"):
         indent, arrow = " ", "→"
         label = sign if colour is None or os.environ.get("NO_COLOR") else click.style(sign, fg=colour)
-    click.echo(f"  {label} {finding.check:<10}  {_one_line(finding.text)}")
+    click.echo(f"  {label} {finding.check:<{_NAME_COLUMNS}}  {_one_line(finding.text)}")
     if finding.hint:
-        click.echo(f"  {indent} {'':<10}  {arrow} {_one_line(with_flags(finding.hint))}")
+        click.echo(f"  {indent} {'':<{_NAME_COLUMNS}}  {arrow} {_one_line(with_flags(finding.hint))}")
 
 
 def _one_line(text: str) -> str:

@@ -56,7 +56,7 @@ def list_() -> None:
     write_table(rows)
 
 
-@command.command()
+@command.command(short_help="Show a profile, by default the one in use.")
 @click.argument("name", required=False)
 def show(name: str | None) -> None:
     """Show a profile, by default the one in use; its password is not shown.

@@ -15,7 +15,7 @@ _LONGEST = 64 * 1024 * 1024
 
 
 def read_lines(descriptor: int, *, pause: float = 0.2) -> Iterator[str | None]:
-    r"""The lines of a file descriptor as they arrive, without line ends, and ``None`` after each pause of so many seconds.
+    r"""The lines of a file descriptor as they arrive, without line ends, and ``None`` after each ``pause``, in seconds.
 
     Bytes that are not UTF-8 become visible escapes, ``\xff``, so that nothing is lost. The last line may lack its end; half
     a line before a failure is not a message.

@@ -94,7 +94,7 @@ class Gaps:
         self.uncounted = False
         """Whether others came that bear no number: of those nobody knows how many are missing."""
         self.joined = False
-        """Whether a sender was heard for the first time, but not from its beginning. Reading it resets it."""
+        """Whether a new sender's first message here was not its first one. Reading it resets it."""
         self._recent: dict[tuple[str, str | None], int] = {}
         self._before: dict[tuple[str, str | None], int] = {}
 
@@ -126,8 +126,8 @@ class Drops:
     """Knows of what was dropped, by gaps between numbers and by a queue that was seen full.
 
     A queue drops its oldest messages, so the gap comes behind those that were on their way then. A queue that was full
-    is told of by itself only where no gap has come by that time, and messages without numbers, or of senders that were
-    not heard before, could be what was dropped.
+    is told of by itself only where no gap has come by that time, and messages without numbers, or of senders that are
+    new here, could be what was dropped.
 
     Arguments:
         on_way: maximum number of messages that were on their way when the queue was seen full.

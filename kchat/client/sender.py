@@ -171,7 +171,7 @@ class Sender:
 
         Raises:
             kchat.errors.NotConfirmed: no confirmation came in time. It may or may not have arrived.
-            kchat.errors.Rejected: the broker gave it back.
+            kchat.errors.Rejected: the broker rejected it (``basic.nack``).
             kchat.errors.Returned: nobody was listening, and the sender insists on that (``mandatory``).
             kchat.errors.TooLarge: it is larger than the broker takes; nothing was sent.
             kchat.errors.Blocked: the broker takes no messages for now.
@@ -285,7 +285,7 @@ class Sender:
         return bool(self._settled)
 
     def _give_up(self, error: BaseException, *, look: bool = False) -> None:
-        """What is not confirmed is not sent by a later call, and a connection in doubt is not used again.
+        """Drop what is not confirmed, so that no later call sends it, and close the connection: its state is unknown.
 
         With ``look``, the last confirmations are taken first.
         """

@@ -280,7 +280,7 @@ class SenderConnection(Connection):
             self._publish(*message)
 
     def _wait_for_subscribers(self) -> None:
-        """Try with the first message until it is heard, or until it has been long enough."""
+        """Try with the first message until it is routed, or until subscribers had enough time to return."""
         in_flight, told = self.in_flight, False
         in_flight.keep_unrouted = True
         try:

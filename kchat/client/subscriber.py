@@ -335,7 +335,7 @@ class Subscriber:
         acks.pending += before - len(arrived)
         self._look_for_drops(len(messages), size)
         if not messages and not unsettled:
-            self.acknowledge()  # nothing, or repeats, which nobody is shown
+            self.acknowledge()  # nothing, or duplicates, which nobody is shown
         return messages
 
     def _wait(self, now: float, deadline: float | None) -> None:

@@ -128,7 +128,7 @@ class SubscriberConnection(Connection):
         if self._presence is not None:
             self._presence.register(channel, self._username)
 
-    def _has_worked(self, since: float) -> bool:  # noqa: ARG002 - a quiet room is no failure
+    def _has_worked(self, since: float) -> bool:  # noqa: ARG002 - a quiet room is not a failure
         return self.connected and monotonic() - self.connected_at >= _STEADY
 
     def _reconnected(self, seconds: float) -> events.Reconnected:

@@ -48,7 +48,11 @@ class Display(Protocol):
         """
 
     def status(self, text: str) -> None:
-        """Tell of the connection, where the mode has a place for it; the command line also writes to stderr."""
+        """Show the state of the connection, if the mode has a place for it; the command line also writes it to stderr.
+
+        Arguments:
+            text: what happened. It may quote the broker, so it is not safe for a terminal.
+        """
 
     def close(self) -> None:
         """End, and leave the terminal as it was. May be called twice, without :meth:`open`, and after an error."""

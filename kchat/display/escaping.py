@@ -102,7 +102,13 @@ def _name(username: str, columns: int, cut: bool) -> str:  # noqa: FBT001 - part
 
 
 def take_columns(text: str, columns: int, cells: Callable[[str], int] = cells) -> str:
-    """The beginning of safe text that fits the columns, counted as by :func:`width`."""
+    """The beginning of a text that fits the columns, counted as by :func:`width`.
+
+    Arguments:
+        text: text that is safe for a terminal.
+        columns: maximum width.
+        cells: columns of a character other than ASCII. Default: what :func:`width` uses.
+    """
     if text.isascii():
         return text[: max(0, columns)]
     for end, character in enumerate(text):

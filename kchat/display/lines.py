@@ -85,8 +85,8 @@ class Lines:
     def _write(self, lead: str, columns: int, text: str, behind: str = "") -> None:
         """Write a message's lines. On a terminal only the lead and the indent are at the left margin.
 
-        The lead, before the text, has at most so many columns in any terminal; what is behind the text is dim where there
-        is colour. The text is of :func:`kchat.display.escaping.indent_block`, with the indent of this display.
+        The lead, before the text, has at most ``columns`` columns in any terminal; what is behind the text is dim where
+        there is colour. The text is of :func:`kchat.display.escaping.indent_block`, with the indent of this display.
         """
         room = self._columns
         if not room or ("\n" not in text and text.isascii() and columns + len(text) + len(behind) <= room):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from kchat.display.escaping import display_name, indent_block, most_cells, width
 from kchat.display.lines import Lines, local
-from kchat.display.names import unverified_suffix
+from kchat.display.names import UNVERIFIED, unverified_suffix
 
 if TYPE_CHECKING:
     from kchat.message import Message
@@ -31,9 +31,10 @@ class Rows(Lines):
         sent_at = message.sent_at
         seconds = time.time() if sent_at is None else sent_at.timestamp()
         text = indent_block(message.text, self._indent, total=len(message.body) if message.problem else None)
-        shown = display_name(message.username, _NAME_WIDTH)
         behind = unverified_suffix(message.username, message.account, mark_unverified=self._mark_unverified)
-        lead = f"{shown}{behind}{' ' * (_NAME_WIDTH - width(shown))}{_GAP}{when(seconds, FULL_TIME)}{_GAP}"
+        # An account is written out, since it tells who sent this: a long one moves the rest of its row.
+        name = display_name(message.username, _NAME_WIDTH - (len(UNVERIFIED) if behind else 0)) + behind
+        lead = f"{name}{' ' * (_NAME_WIDTH - width(name))}{_GAP}{when(seconds, FULL_TIME)}{_GAP}"
         self._write(lead, width(lead, most_cells), text)
 
 

@@ -119,7 +119,7 @@ def describe(joined: Invitation) -> list[tuple[str, str]]:
         rows.append(("host", ", ".join(broker.host for broker in joined.brokers)))
     rows += first.transport.guests.describe(first)
     if networked:
-        in_clear = "none: others on the way can read the password and the messages"
+        in_clear = "none: others can read the password and the messages"
         rows.append(("encryption", "TLS" if first.encrypted else in_clear))
     password = "no password" if joined.password is None else "with its password"
     if first.transport.needs_account or joined.account is not None:

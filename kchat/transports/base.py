@@ -269,6 +269,10 @@ class Transport:
     def delete_queues(self, broker: Broker, stale: Sequence[StaleQueue]) -> int:  # noqa: ARG002 - for others
         """Delete queues of :meth:`stale_queues` whose subscribers are still gone; returns how many it deleted.
 
+        Arguments:
+            broker: whose they are.
+            stale: the queues to delete.
+
         Raises:
             kchat.errors.BrokerError: they cannot be deleted.
         """

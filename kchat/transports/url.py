@@ -246,7 +246,7 @@ class Urls:
         """The brokers that options name without a URL.
 
         Arguments:
-            parts: their values. A project may stand in the environment for good, and so is no error elsewhere.
+            parts: their values. A project may be set in the environment for good, so transports without projects ignore it.
 
         Raises:
             SettingsError: there is no such part here, or no valid host name.

@@ -100,6 +100,12 @@ def test_profile_alone_shows_its_help(commands: Commands) -> None:
     assert (alone.code, alone.stdout, alone.stderr) == (0, asked.stdout, "")
 
 
+def test_the_list_of_commands_has_whole_sentences(commands: Commands) -> None:
+    for arguments in ([], ["profile"]):
+        listed = commands.run_kchat(*arguments, "--help").stdout.partition("Commands:")[2].splitlines()
+        assert [row for row in listed if row.endswith("...")] == []
+
+
 @pytest.mark.parametrize("text", ["- x", "--5 degrees", "-5"])
 def test_a_message_that_begins_with_a_dash_is_refused_with_the_way_to_send_it(
     commands: Commands, text: str

@@ -37,6 +37,12 @@ def test_profiles_are_listed_shown_used_and_removed(guests: Commands, tmp_path: 
     assert guests.run_kchat("profile", "use").code == 2
 
 
+def test_what_kchat_says_of_a_connection_without_tls_stands_on_one_line(guests: Commands) -> None:
+    shown = guests.run_kchat("join", "--yes", "amqp://ada:s3cret@127.0.0.1:1/").stderr
+    assert "  encryption     none: others can read the password and the messages\n" in shown
+    assert "··" not in shown
+
+
 def test_a_profile_on_the_command_line_beats_the_environment_and_no_other_option(
     guests: Commands, tmp_path: Path
 ) -> None:

@@ -3,8 +3,8 @@
 Nothing is believed of what answers at the port before the password is checked, and little after: a frame's size is
 four bytes that anybody can write. AMQP 0-9-1 sections 4.2.3 (frames) and 1.4.2.6 (``connection.tune``).
 
-A text that is not UTF-8 is no fault: RabbitMQ cuts its own replies at 255 bytes, in the middle of a character, and returns a
-message under whatever routing key it had. py-amqp would raise that out of its loop.
+A text that is not UTF-8 is not an error: RabbitMQ cuts its own replies at 255 bytes, in the middle of a character, and
+returns a message under whatever routing key it had. py-amqp would raise that out of its loop.
 """
 
 from __future__ import annotations

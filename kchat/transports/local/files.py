@@ -126,7 +126,7 @@ def check(path: str) -> None:
 
 
 def check_beside(path: str) -> None:
-    """Look at the files beside it. Raises NotAllowed: one is no regular file, or has several names, or is a journal."""
+    """Look at the files beside it. Raises NotAllowed: one is not a regular file, has several names, or is a journal."""
     for suffix in (LOG, INDEX, JOURNAL):
         name = path + suffix
         try:

@@ -159,7 +159,7 @@ def connect(
 
 
 def check_content(path: str, options: Options, statement_lock: threading.RLock) -> None:
-    """Look into the file before anything in it is used, changing and creating nothing. Raises NotAllowed: it is no room."""
+    """Look into the file before using anything in it; changes and creates nothing. Raises NotAllowed: it is not a room."""
     deadline = time.monotonic() + options.busy_timeout
     while True:
         # Without a log nobody is writing to the file, and it can be read without creating one.

@@ -99,7 +99,7 @@ class Clients:
         return self._subscriber
 
     def pull(self, subscription: str, at_most: int, doing: str) -> Iterator[Any]:
-        """Messages of a subscription, so many in one answer at most, until none came for the option's ``get_timeout``."""
+        """Messages of a subscription, up to ``at_most`` in one answer, until none came for the option's ``get_timeout``."""
         # A pull that waits, and is cancelled here, may still take messages there: they would be gone for a while.
         request = types.PullRequest(subscription=subscription, max_messages=at_most, return_immediately=True)
         transport: Any = self.subscriber.transport

@@ -88,7 +88,7 @@ class Publisher:
                 self._changed.notify_all()
 
     def stop(self, timeout: float) -> None:
-        """Take nothing more; what was taken and is not sent within so many seconds is given up."""
+        """Take nothing more; what was taken and is not sent within ``timeout`` seconds is given up."""
         with self._changed:
             self._changed.wait_for(lambda: not self._waiting and not self._sending, timeout)
             self._stop.set()

@@ -310,10 +310,35 @@ def test_into_a_pipe_it_writes_rows_as_they_come() -> None:
     display.close()
     assert stream.getvalue().split("\n") == [
         "Username          Date / time          Message",
-        "ada ?               2026-05-01 12:04:05  one",
+        "ada ?             2026-05-01 12:04:05  one",
         " " * 37 + "| two",
         r"?                 2026-05-01 12:04:05  \x1b[31m",
         "",
+    ]
+
+
+def test_rows_in_a_file_keep_the_columns_of_the_header_behind_every_mark() -> None:
+    stream = io.StringIO()
+    display = Rich(stream)
+    display.open("chat")
+    for name, account in (
+        ("ada", "ada"),
+        ("ada", None),
+        ("ada", "guest"),
+        ("a" * 16, None),
+        ("a" * 17, None),
+    ):
+        display.show(Message.compose(name, "hello")._replace(account=account, sent_at=NOON))
+    display.flush()
+    display.close()
+    header, *rows = stream.getvalue().splitlines()
+    assert {row.index("hello") for row in rows} == {header.index("Message")}
+    assert [row[:18].rstrip() for row in rows] == [
+        "ada",
+        "ada ?",
+        "ada (via guest)",
+        "a" * 13 + "… ?",
+        "a" * 13 + "… ?",
     ]
 
 
@@ -324,5 +349,5 @@ def test_a_dumb_terminal_gets_rows_too(terminal: NewTerminal, monkeypatch: pytes
     display.open("chat")
     display.show(say("hello"))
     display.flush()
-    assert tty.rows()[1] == "ada ?               2026-05-01 12:04:05  hello"
+    assert tty.rows()[1] == "ada ?             2026-05-01 12:04:05  hello"
     assert b"\x1b[" not in tty.raw()
