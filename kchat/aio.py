@@ -116,6 +116,10 @@ class Room:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
+    def people(self) -> events.People | None:
+        """Who is here now, with ``presence=True``: see :meth:`kchat.client.room.Room.people`."""
+        return self._room.people()
+
     async def open(self) -> None:
         """Connect and join, if that is not done; after :meth:`stop`, let it be received again.
 

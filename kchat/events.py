@@ -116,6 +116,37 @@ class Notice(NamedTuple):
         return self.text
 
 
+class Person(NamedTuple):
+    """Somebody who is here.
+
+    ``account``: the authenticated account, where the broker has checked it; ``None`` where it has not, or where only
+    somebody else has said so. The name may be anything: escape it before it reaches a terminal.
+    """
+
+    username: str
+    account: str | None = None
+
+
+class People(NamedTuple):
+    """Who is here, told when that changes to those who asked for it (``presence=True``).
+
+    ``here``: those who are known by name, sorted by it, each once, with however many windows. ``count``: how many are here;
+    more than are known by name in the first minute of a large room. ``more``: there are more than could be counted.
+    """
+
+    here: tuple[Person, ...] = ()
+    count: int = 0  # type: ignore[assignment]  # a tuple has a method of that name
+    more: bool = False
+
+    @property
+    def names(self) -> list[str]:
+        """The names, sorted, each once."""
+        return list(dict.fromkeys(person.username for person in self.here))
+
+    def __str__(self) -> str:
+        return f"{'more than ' if self.more else ''}{self.count:,} here"
+
+
 class Unblocked:
     """The broker accepts messages again (``connection.unblocked``)."""
 
@@ -126,7 +157,15 @@ class Unblocked:
 
 
 Event = (
-    Reconnecting | Disconnected | Reconnected | Dropped | WaitingForSubscribers | Blocked | Unblocked | Notice
+    Reconnecting
+    | Disconnected
+    | Reconnected
+    | Dropped
+    | WaitingForSubscribers
+    | Blocked
+    | Unblocked
+    | Notice
+    | People
 )
 OnEvent = Callable[[Event], None]
 

@@ -93,6 +93,7 @@ MODULES = (
     "amqp_receive",
     "amqp_latency",
     "crowd",
+    "presence",
     "local",
     "pubsub",
     "growth",

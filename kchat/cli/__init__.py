@@ -22,6 +22,7 @@ DONE, FAILED, USAGE, TOO_FEW, INTERRUPTED = 0, 1, 2, 3, 130
 COMMANDS = {
     "send": "Send messages to a room.",
     "subscribe": "Show the messages of a room.",
+    "who": "Show who is in a room.",
     "invite": "Invite somebody to a room.",
     "revoke": "Revoke an invitation.",
     "join": "Accept an invitation.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -27,6 +27,9 @@ from kchat.errors import SettingsError
 
 if TYPE_CHECKING:
     from kchat import events
+
+_PRESENT_AFTER = 0.2
+"""Seconds after which it counts as here: a script that waits for one message that is there never does."""
 
 
 @click.command(name="subscribe", cls=Command)
@@ -55,6 +58,7 @@ if TYPE_CHECKING:
     "--since", type=SINCE, metavar="AGE|DATE", help="Begin at that time: 10m, 2h, 2026-01-31T12:00Z."
 )
 @click.option("--durable", metavar="NAME", help="Durable queue: keeps messages while you are away.")
+@click.option("--hidden", is_flag=True, help="Do not count as here for kchat who.")
 @heartbeat_option
 @wait_option
 @quiet_option
@@ -66,6 +70,7 @@ def command(
     last: int | None,
     since: float | None,
     durable: str | None,
+    hidden: bool,
     wait: bool,
     quiet: bool,
     **broker: Any,
@@ -82,6 +87,7 @@ def command(
       kchat subscribe --limit 1 --idle-timeout 30        # exit code 3 if none
     """
     from kchat.cli import DONE, TOO_FEW
+    from kchat.client.beside import PresenceBeside
     from kchat.client.subscriber import Subscriber
     from kchat.display import create
     from kchat.display.loop import listen
@@ -107,13 +113,30 @@ def command(
             write_line(event)
 
     shown, ended = 0, False
+    present = settings.transport.capabilities.presence and not hidden
     subscriber = Subscriber(
-        settings, username, durable=durable, last=last, since=since, wait=wait, on_event=tell
+        settings,
+        username,
+        durable=durable,
+        last=last,
+        since=since,
+        wait=wait,
+        on_event=tell,
+        present=present,
     )
     refuse_lone_room(settings, "no message can come")
-    with shutdown_by_signal() as stop, closing(subscriber):
+    with (
+        shutdown_by_signal() as stop,
+        ExitStack() as ends_last,
+        closing(subscriber),
+        ExitStack() as ends_first,
+    ):
         try:
             subscriber.open()
+            if present:
+                beside = PresenceBeside(subscriber, after=_PRESENT_AFTER)
+                ends_first.callback(beside.stop)
+                ends_last.callback(beside.close)
             report(f"listening on {subscriber.where} (queue {subscriber.queue_name}; Ctrl+C ends)")
             stop.wake = subscriber.stop
             stop.graceful = True

@@ -217,6 +217,11 @@ class Connection(ABC):
     # ---- what both share
 
     @property
+    def settings(self) -> Settings:
+        """The room and its brokers; with the passwords of the keyring after the first attempt to connect."""
+        return self._settings
+
+    @property
     def connected(self) -> bool:
         """Whether there is a connection, as far as is known."""
         return self.state is State.CONNECTED

@@ -23,6 +23,7 @@ from kchat.config.settings import DEFAULT_URL, Broker, Settings
 
 if TYPE_CHECKING:
     from kchat.client.in_flight import Receipt
+    from kchat.client.presence import Presence
     from kchat.message import Message
     from kchat.transports.tls import TlsOptions
 
@@ -51,6 +52,8 @@ def connect(
     mandatory: bool = False,
     wait: bool = False,
     on_event: events.OnEvent = events.ignore,
+    presence: bool = False,
+    hidden: bool = False,
 ) -> Room:
     """A room on a broker. Connects when it is entered: ``with kchat.connect(...) as room``.
 
@@ -78,6 +81,8 @@ def connect(
             listens, that happens only while it is connecting again.
         wait: retry for ever when no broker can be reached, at the start too. Default: fail at the start.
         on_event: called with what happens to the connections (:mod:`kchat.events`), in the thread that sends or receives.
+        presence: count as here while the room is open, and know who is (:meth:`Room.people`). Default: neither.
+        hidden: with ``presence``, know who is here without counting as here.
 
     Raises:
         kchat.errors.SettingsError: it makes no sense, or the transport cannot do what is asked.
@@ -110,6 +115,8 @@ def connect(
         mandatory=mandatory,
         wait=wait,
         on_event=on_event,
+        presence=presence,
+        hidden=hidden,
     )
 
 
@@ -157,6 +164,7 @@ class Room:
         durable, last, since: as of :class:`~kchat.client.subscriber.Subscriber`.
         mandatory: as of :class:`~kchat.client.sender.Sender`.
         wait, on_event: as of both.
+        presence, hidden: as of :func:`connect`.
 
     Attributes:
         settings: the room and its brokers.
@@ -179,7 +187,11 @@ class Room:
         mandatory: bool = False,
         wait: bool = False,
         on_event: events.OnEvent = events.ignore,
+        presence: bool = False,
+        hidden: bool = False,
     ) -> None:
+        if presence:
+            settings.require_presence()
         self.settings = settings
         self.on_event = on_event
         self.sender = Sender(settings, username, mandatory=mandatory, wait=wait, on_event=self._tell)
@@ -191,7 +203,10 @@ class Room:
             since=since,
             wait=wait,
             on_event=self._tell,
+            present=presence and not hidden,
         )
+        self._wants_presence, self._hidden = presence, hidden
+        self._presence: Presence | None = None
         self._state = _NEW
         self._changing = RLock()  # held while it is opened or closed
         self._closes = 0
@@ -253,12 +268,39 @@ class Room:
                 self._check_not_closed(closes)
                 self.sender.open(stopping=lambda: self.subscriber.stopped)
                 self._check_not_closed(closes)
+                if self._wants_presence and self._presence is None:
+                    self._presence = self._open_presence()
             except BaseException:
                 self._state = _CLOSED
+                self._close_presence()
                 self.subscriber.close()
                 self.sender.close()
                 raise
             self._state = _OPEN
+
+    def _open_presence(self) -> Presence:
+        from kchat.client.presence import Presence
+
+        presence = Presence(
+            self.subscriber.unlocked_settings, self.username, hidden=self._hidden, on_people=self._tell
+        )
+        presence.open()
+        return presence
+
+    def _close_presence(self) -> None:
+        presence, self._presence = self._presence, None
+        if presence is not None:
+            presence.close()
+
+    def people(self) -> events.People | None:
+        """Who is here now, with ``presence=True``; returns at once, from any thread. ``on_event`` is told when it changes.
+
+        Returns:
+            ``None`` while that is not known: the room is not open, or not connected; or presence is not available to this
+            account, as to one that may only send.
+        """
+        presence = self._presence
+        return None if presence is None else presence.people()
 
     def _check_not_closed(self, closes: int) -> None:
         if closes != self._closes:
@@ -339,6 +381,8 @@ class Room:
         self._closes += 1
         self._state = _CLOSED
         self.subscriber.stop()
+        if (presence := self._presence) is not None:
+            presence.stop()
         try:
             close_sender()
         finally:
@@ -348,6 +392,7 @@ class Room:
             try:
                 self._state = _CLOSED
                 self.sender.close()
+                self._close_presence()
                 self.subscriber.close()
             finally:
                 self._changing.release()

@@ -54,6 +54,8 @@ class Subscriber:
             (https://www.rabbitmq.com/docs/consumer-prefetch).
         wait: keep trying for ever when no broker can be reached at the start. Default: fail.
         on_event: told what happens to the connection, see :mod:`kchat.events`.
+        present: whether it counts as here on a broker that knows by itself who is. On others a
+            :class:`~kchat.client.presence.Presence` does that. Default: it does not.
 
     Raises:
         kchat.errors.SettingsError: the transport cannot do what is asked.
@@ -70,6 +72,7 @@ class Subscriber:
         prefetch: int = PREFETCH,
         wait: bool = False,
         on_event: events.OnEvent = events.ignore,
+        present: bool = False,
     ) -> None:
         self.settings = settings
         self.username = (settings.username or login_name()) if username is None else username
@@ -89,7 +92,14 @@ class Subscriber:
         self._acks = Acknowledgements(self.prefetch)
         self._stopped = self._left = False
         self._connection = SubscriberConnection(
-            settings, self.username, durable, self.prefetch, (last, since), on_event, wait=wait
+            settings,
+            self.username,
+            durable,
+            self.prefetch,
+            (last, since),
+            on_event,
+            wait=wait,
+            present=present,
         )
         self._connection.stopping = lambda: self._stopped
         self._in_use = self._connection.in_use
@@ -112,6 +122,11 @@ class Subscriber:
     def where(self) -> str:
         """``chat at amqp://rmq:***@localhost:5672/``; safe to show."""
         return f"{self.settings.room} at {self._connection.broker}"
+
+    @property
+    def unlocked_settings(self) -> Settings:
+        """Its settings, with the password of the keyring once it has connected."""
+        return self._connection.settings
 
     def open(self) -> None:
         """Connect, declare the room and the queue, and start to consume. When it returns, nothing that is sent is missed.

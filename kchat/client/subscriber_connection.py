@@ -43,6 +43,7 @@ class SubscriberConnection(Connection):
         on_event: events.OnEvent,
         *,
         wait: bool,
+        present: bool = False,
     ) -> None:
         super().__init__(settings, on_event, wait=wait, heartbeat=settings.heartbeat)
         self.arrived: deque[protocols.Delivery] = deque()
@@ -60,6 +61,7 @@ class SubscriberConnection(Connection):
         self._durable = durable
         self._prefetch = prefetch
         self._begin = begin
+        self._presence = settings.transport.presence(settings.room) if present else None
         self._acknowledges = settings.transport.acknowledges
         self._queue: protocols.Queue | None = None
         self._asks: protocols.AsksLength | None = None
@@ -123,6 +125,8 @@ class SubscriberConnection(Connection):
         most, most_bytes = (int(limits.get(f"x-max-length{of}") or 0) for of in ("", "-bytes"))
         self.length = QueueLength(most, most_bytes, caught_up=own)
         self._queue, self._channel = queue, channel
+        if self._presence is not None:
+            self._presence.register(channel, self._username)
 
     def _has_worked(self, since: float) -> bool:  # noqa: ARG002 - a quiet room is not a failure
         return self.connected and monotonic() - self.connected_at >= _STEADY

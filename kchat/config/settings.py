@@ -66,6 +66,18 @@ class Settings:
         """The registry's line for the brokers."""
         return self.broker.transport
 
+    def require_presence(self) -> None:
+        """Make sure that it can be known who is in the room.
+
+        Raises:
+            SettingsError: its transport has no presence.
+        """
+        if not self.transport.capabilities.presence:
+            raise SettingsError(
+                f"a room on {self.transport.name} does not know who is here",
+                hint="kchat transports shows which brokers do",
+            )
+
     def unlocked(self) -> Settings:
         """The same with the passwords of its brokers; raises as :meth:`kchat.transports.url.Broker.unlocked`."""
         if all(broker.secret is None for broker in self.brokers):

@@ -11,6 +11,7 @@ of a transport                        is
 :mod:`kchat.transports.connection`    ``Transport.connect``: the Kombu connection for a room and one broker
 :mod:`kchat.transports.errors`        ``Transport.explain``: its driver's errors as kchat's
 :mod:`kchat.transports.room`          ``Transport.room``: what a room, its queues and its history are there
+:mod:`kchat.transports.presence`      ``Transport.presence``: how it is known there who is in a room
 :mod:`kchat.transports.guests`        ``Transport.guests``: how guests are admitted, and what joining tries
 :mod:`kchat.transports.checks`        ``Transport.checks``: what ``kchat doctor`` checks on the way to a room
 :mod:`kchat.transports.protocols`     what kchat uses of a connection, a channel, a delivery, a waker: their types
@@ -30,6 +31,7 @@ from kchat.errors import KchatError, MissingExtra
 if TYPE_CHECKING:
     from kchat.transports.checks import Check, Walk
     from kchat.transports.guests import Guests
+    from kchat.transports.presence import PresencePolicy
     from kchat.transports.protocols import Connection, RoomSettings
     from kchat.transports.room import RoomPolicy
     from kchat.transports.url import Broker, Urls
@@ -54,6 +56,8 @@ class Capabilities(NamedTuple):
     """A subscriber reconnects after a restart of the broker or a cut in the network, and says that it was away."""
     send_only: bool
     """An account with the right to send, and no other, can send to a room that exists."""
+    presence: bool = False
+    """``kchat who`` knows who is here: those who listen, until 60 s after they have vanished."""
 
     def items(self) -> list[tuple[str, bool]]:
         """``[("confirmed", True), ...]``, in the order of the columns."""
@@ -226,6 +230,18 @@ class Transport:
         from kchat.transports.room import RoomPolicy
 
         return RoomPolicy(name)
+
+    def presence(self, room: str) -> PresencePolicy:
+        """How it is known who is in a room: by announcements through a second exchange, or by what the broker knows.
+
+        Used only where :attr:`capabilities` have ``presence``.
+
+        Arguments:
+            room: by name.
+        """
+        from kchat.transports.presence import PresencePolicy
+
+        return PresencePolicy(self.room(room), mandatory=self.supports_mandatory)
 
     embedded: ClassVar[bool] = False
     in_one_process: ClassVar[bool] = False

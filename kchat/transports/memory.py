@@ -3,8 +3,28 @@
 from __future__ import annotations
 
 from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
-from kchat.transports import base
+from kchat.transports import base, presence
+
+if TYPE_CHECKING:
+    from kchat.transports.protocols import Queue
+
+
+class PresencePolicy(presence.PresencePolicy):
+    """See :class:`kchat.transports.presence.PresencePolicy`."""
+
+    def join(
+        self, channel: Any, username: str, hello: bytes | None, *, account: str | None = None
+    ) -> tuple[Queue, bool | None]:
+        """Whether anybody was there, the process itself knows."""
+        self.exchange(channel).declare()
+        alone = not any(channel._has_queue(queue) for *_, queue in channel.get_table(self.exchange.name))  # noqa: SLF001
+        return super().join(channel, username, hello, account=account)[0], alone
+
+    def leave(self, channel: Any, queue: Queue) -> None:
+        """Kombu keeps queues until the process ends."""
+        channel.queue_delete(queue.name)
 
 
 class Memory(base.Transport):
@@ -21,12 +41,17 @@ class Memory(base.Transport):
         durable=False,
         survives_restart=False,
         send_only=False,
+        presence=True,
     )
     note = "It is inside one process, and ends with it. Kombu's own, for tests."
     declares_in_process = True
     acknowledges = False
     supports_mandatory = False
     in_one_process = True
+
+    def presence(self, room: str) -> PresencePolicy:
+        """See :class:`PresencePolicy`."""
+        return PresencePolicy(self.room(room), mandatory=self.supports_mandatory)
 
 
 TRANSPORT = Memory()

@@ -7,10 +7,11 @@ from time import monotonic
 
 import pytest
 
-from kchat import Blocked, Sender, Settings, events
+from kchat import Blocked, Sender, Settings, Subscriber, events
+from kchat.client.presence import Presence
 from tests.brokers.processes import Commands
 from tests.brokers.rabbitmq import RabbitMQ
-from tests.brokers.wait import soon
+from tests.brokers.wait import soon, wait_until
 from tests.faults.parts import Listening, Sending
 
 Measured = Callable[..., None]
@@ -119,3 +120,27 @@ def test_a_subscriber_goes_on_receiving(
     assert listening.texts == list(map(str, range(100)))
     assert listening.events == []
     measured("memory alarm", "subscriber", back=took, lost=0, note="went on receiving")
+
+
+def test_a_subscriber_that_counts_as_here_takes_a_backlog_off_a_broker_that_is_short_of_memory(
+    own_rabbitmq: RabbitMQ, settings: Settings, measured: Measured
+) -> None:
+    """RabbitMQ stops reading from a connection that publishes then, acknowledgements included."""
+    count = 3_000
+    with Subscriber(settings, durable="archive"), Sender(settings, "ada") as sender:
+        list(sender.send_many(map(str, range(count))))
+    with own_rabbitmq.memory_alarm(), Presence(settings, "bob"):
+        wait_until(
+            lambda: any(
+                each.get("state") in ("blocking", "blocked")
+                and "presence" in str(each["client_properties"]["connection_name"])
+                for each in own_rabbitmq.management.connections(own_rabbitmq.vhost)
+            ),
+            30,
+        )
+        began = monotonic()
+        with Listening(settings, durable="archive", prefetch=100) as listening:
+            took = listening.wait_for_count(count, 20) - began
+    assert listening.texts == list(map(str, range(count)))
+    assert listening.events == []
+    measured("memory alarm", "subscriber that counts as here", back=took, lost=0, note="went on receiving")

@@ -83,7 +83,8 @@ def test_kchat_transports_shows_each_with_its_url_and_what_it_can_do() -> None:
     for info in map(TRANSPORTS.__getitem__, TRANSPORTS.built_in):
         line = next(line for line in result.output.splitlines() if line.startswith(f"{info.name} "))
         assert info.url_form in line
-        assert line.split()[-1] == ("yes" if info.capabilities.send_only else "no")
+        able = info.capabilities
+        assert line.split()[-2:] == ["yes" if each else "no" for each in (able.send_only, able.presence)]
         assert f"{info.name}: {with_flags(Hint(info.note))}" in result.output
 
 

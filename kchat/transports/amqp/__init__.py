@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kchat.transports.url import Broker, Urls
 
     from .guests import Guests
+    from .presence import PresencePolicy
     from .room import RoomPolicy
 
 _MIB = 1024 * 1024
@@ -45,6 +46,7 @@ class Amqp(base.Transport):
         durable=True,
         survives_restart=True,
         send_only=True,
+        presence=True,
     )
     note = (
         "A room keeps no history: subscribers that are away miss messages, unless they have a durable queue."
@@ -105,6 +107,12 @@ class Amqp(base.Transport):
         from .room import RoomPolicy
 
         return RoomPolicy(name)
+
+    def presence(self, room: str) -> PresencePolicy:
+        """See :mod:`.presence`."""
+        from .presence import PresencePolicy
+
+        return PresencePolicy(self.room(room), mandatory=self.supports_mandatory)
 
     def explain(self, error: Exception, broker: Broker, doing: str) -> KchatError | None:
         """See :mod:`.errors`."""

@@ -1,4 +1,4 @@
-"""What outlives a guest on RabbitMQ: the account's queues and exchanges, and the exchange that a room's members share.
+"""What outlives a guest on RabbitMQ: the account's queues and exchanges, and the exchanges that a room's members share.
 
 Deleting an account does not delete its queues and exchanges, and a queue can publish long after: its dead letters, which
 may be due in a day, go where its arguments say. RabbitMQ does not record who made a queue; its name shows that, because an
@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING
 from kchat import errors
 from kchat.transports.amqp.room import RoomPolicy, is_owned
 from kchat.transports.guests import Leftover
+from kchat.transports.presence import PRESENCE
 
 if TYPE_CHECKING:
     from kchat.transports.amqp.management import Management
 
 _SHARED = {"type": "fanout", "durable": True, "auto_delete": True, "internal": False, "arguments": {}}
-"""The exchange that a room's members share: :attr:`kchat.transports.amqp.room.RoomPolicy.durable_exchange`."""
+"""The exchanges that a room's members share: :attr:`kchat.transports.amqp.room.RoomPolicy.durable_exchange`, and that
+of :class:`kchat.transports.amqp.presence.PresencePolicy`."""
 
 _PLAIN = {"routing_key": "", "arguments": {}}
 _PLAIN_KEY = "~"
@@ -57,8 +59,9 @@ def remove_owned(management: Management, vhost: str, account: str) -> list[Lefto
 def repair_shared_exchange(management: Management, vhost: str, room: str) -> bool:
     """Make the exchange with which durable queues survive a restart, if it is missing or not what it should be.
 
-    Members may bind queues to it but not make it, so it has to exist, and to stay when the last queue goes. A binding to
-    itself keeps it; RabbitMQ delivers nothing twice because of it.
+    And the one by which members say that they are here: :func:`_repair_presence_exchange`. Members may bind queues to them
+    but not make them, so they have to exist, and to stay when the last queue goes. A binding to itself keeps an exchange;
+    RabbitMQ delivers nothing twice because of it.
 
     Returns:
         Whether an exchange of that name was there that nobody could use.
@@ -66,6 +69,7 @@ def repair_shared_exchange(management: Management, vhost: str, room: str) -> boo
     Raises:
         kchat.errors.NotFound: the room does not exist.
     """
+    _repair_presence_exchange(management, vhost, room)
     name = RoomPolicy(room).durable_exchange.name
     misdeclared = is_misdeclared(management, vhost, room)
     if misdeclared:
@@ -83,8 +87,12 @@ def repair_shared_exchange(management: Management, vhost: str, room: str) -> boo
 
 def is_misdeclared(management: Management, vhost: str, room: str) -> bool | None:
     """Whether the exchange of that name differs from the one that kchat makes; None if there is none."""
+    return _is_misdeclared(management, vhost, RoomPolicy(room).durable_exchange.name)
+
+
+def _is_misdeclared(management: Management, vhost: str, name: str) -> bool | None:
     try:
-        found = management.get_object("exchanges", vhost, RoomPolicy(room).durable_exchange.name)
+        found = management.get_object("exchanges", vhost, name)
     except errors.NotFound:
         return None
     # No arguments may be {}, [] or none at all.
@@ -92,10 +100,44 @@ def is_misdeclared(management: Management, vhost: str, room: str) -> bool | None
 
 
 def release_shared_exchange(management: Management, vhost: str, room: str) -> None:
-    """Let the broker delete that exchange when no queue needs it; for a room without members."""
-    name = RoomPolicy(room).durable_exchange.name
-    with suppress(errors.NotFound):
-        management.request("DELETE", "bindings", vhost, "e", name, "e", name, _PLAIN_KEY)
+    """Let the broker delete these exchanges when no queue needs them; for a room without members."""
+    for name in (RoomPolicy(room).durable_exchange.name, RoomPolicy(room).queue_name(PRESENCE)):
+        with suppress(errors.NotFound):
+            management.request("DELETE", "bindings", vhost, "e", name, "e", name, _PLAIN_KEY)
+
+
+def _repair_presence_exchange(management: Management, vhost: str, room: str) -> None:
+    """Make the exchange of announcements, if it is missing, not what it should be, or bound to another exchange.
+
+    A member may bind it to the room, whose other clients would show the announcements; and that binding would outlive the
+    member. Those who are here bind their queues again when they next announce themselves.
+    """
+    name = RoomPolicy(room).queue_name(PRESENCE)
+    misdeclared = _is_misdeclared(management, vhost, name)
+    if misdeclared or (misdeclared is False and not _is_apart(management, vhost, name)):
+        with suppress(errors.NotFound):
+            management.request("DELETE", "exchanges", vhost, name)
+        misdeclared = None
+    if misdeclared is None:
+        management.request("PUT", "exchanges", vhost, name, body=_SHARED)
+    _bind(management, vhost, name, "e", name)
+
+
+def _is_apart(management: Management, vhost: str, name: str) -> bool:
+    """Whether no binding connects an exchange with another one."""
+    for end, other in (("source", "destination"), ("destination", "source")):
+        found = management.get_objects(
+            "exchanges",
+            vhost,
+            name,
+            "bindings",
+            end,
+            query={"columns": "source,destination,destination_type"},
+            strings=("source", "destination", "destination_type"),
+        )
+        if any(each["destination_type"] == "exchange" and each[other] != name for each in found):
+            return False
+    return True
 
 
 def _durable_queues(management: Management, vhost: str, room: str) -> list[str]:

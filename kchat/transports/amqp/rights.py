@@ -1,18 +1,19 @@
 r"""What the accounts of a room's guests may do on RabbitMQ: its permissions are regular expressions of names.
 
-=========  =================  ======================================
+=========  =================  =================================================================
 room chat  send-only          the member ada
-=========  =================  ======================================
+=========  =================  =================================================================
 configure  ``^$``             ``^kchat\.chat\.ada\..*``
-write      ``^chat$``         ``^chat$|^kchat\.chat\.ada\..*``
+write      ``^chat$``         ``^chat$|^kchat\.chat\.presence$|^kchat\.chat\.ada\..*``
 read       ``^$``             as write, and ``^kchat\.chat\.durable$``
-=========  =================  ======================================
+=========  =================  =================================================================
 
 ``kchat.chat.ada.`` is what the names of the queues of ada's subscribers begin with
 (:meth:`kchat.transports.amqp.room.RoomPolicy.queue_prefix`), and those of no other account: a dot within a name is
 escaped. So members cannot touch each other's queues, and what an account leaves can be told
 (:mod:`kchat.transports.amqp.leftovers`). ``kchat.chat.durable`` is the exchange that durable queues are bound to
-(:mod:`kchat.transports.amqp.room`); a member who could make it could make another of that name.
+(:mod:`kchat.transports.amqp.room`), ``kchat.chat.presence`` the one by which members say that they are here
+(:mod:`kchat.transports.amqp.presence`); a member who could make them could make others of these names.
 
 See https://www.rabbitmq.com/docs/access-control.
 """
@@ -23,6 +24,7 @@ import re
 from typing import NamedTuple
 
 from kchat.transports.amqp.room import DURABLE, RoomPolicy
+from kchat.transports.presence import PRESENCE
 
 NOTHING = "^$"
 
@@ -41,8 +43,8 @@ def of_guest(room: str, account: str, *, send_only: bool) -> Rights:
     if send_only:
         return Rights(NOTHING, to_room, NOTHING)
     own = of_queues(room, account)
-    shared = f"^{_escape(RoomPolicy(room).queue_name(DURABLE))}$"
-    return Rights(own, f"{to_room}|{own}", f"{to_room}|{shared}|{own}")
+    durable, presence = (f"^{_escape(RoomPolicy(room).queue_name(name))}$" for name in (DURABLE, PRESENCE))
+    return Rights(own, f"{to_room}|{presence}|{own}", f"{to_room}|{durable}|{presence}|{own}")
 
 
 def of_queues(room: str, account: str) -> str:

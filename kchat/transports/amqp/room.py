@@ -23,6 +23,7 @@ import kombu
 
 from kchat.errors import SettingsError
 from kchat.transports import room
+from kchat.transports.presence import PRESENCE
 from kchat.transports.room import Place, name_part
 
 if TYPE_CHECKING:
@@ -55,8 +56,8 @@ class RoomPolicy(room.RoomPolicy):
     durable_arguments = {"x-queue-type": "quorum"}  # noqa: RUF012 - never changed
 
     def check_durable_name(self, name: str) -> None:
-        """An exchange and a queue of one name have the same permissions, and members may read the durable exchange."""
-        if name == DURABLE:
+        """An exchange and a queue of one name have the same permissions, and members may read these exchanges."""
+        if name in (DURABLE, PRESENCE):
             raise SettingsError(
                 f"the name {name!r} is used by kchat itself on AMQP",
                 hint="choose another name for the queue",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from kchat.transports.url import Broker, Urls
 
     from .guests import Guests
+    from .presence import PresencePolicy
 
 _LOCAL_OPTIONS = (
     "busy_timeout",
@@ -42,6 +43,7 @@ class Local(base.Transport):
         durable=True,
         survives_restart=True,
         send_only=False,
+        presence=True,
     )
     note = "Anyone who can write the file can do everything: there are no accounts."
     modules = ("_ssl", "_sqlite3")
@@ -61,6 +63,12 @@ class Local(base.Transport):
         from .url import Urls
 
         return Urls(self)
+
+    def presence(self, room: str) -> PresencePolicy:
+        """See :mod:`.presence`."""
+        from .presence import PresencePolicy
+
+        return PresencePolicy(self.room(room), mandatory=self.supports_mandatory)
 
     def explain(self, error: Exception, broker: Broker, doing: str) -> KchatError | None:
         """See :mod:`.errors`."""

@@ -41,6 +41,7 @@ class PubSub(base.Transport):
         durable=True,
         survives_restart=True,
         send_only=True,
+        presence=False,
     )
     note = "History by {since} only, where the topic retains messages."
     extra = "pubsub"

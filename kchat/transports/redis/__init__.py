@@ -41,6 +41,7 @@ class Redis(base.Transport):
         durable=False,
         survives_restart=True,
         send_only=True,
+        presence=True,
     )
     note = "PUBLISH stores nothing: a message without subscribers is lost."
     extra = "redis"

@@ -36,11 +36,12 @@ class Guests(guests.Guests):
             )
         if re.search(r"\s", name):
             raise SettingsError(f"an account on Redis has no spaces in its name: {name!r}")
-        channel = f"/{broker.path or '0'}.{settings.room}"
-        if re.search(r"\s", channel):
+        exchanges = [settings.room]
+        if not send_only:
+            exchanges.append(broker.transport.presence(settings.room).exchange.name)
+        channels = [f"/{broker.path or '0'}.{exchange}" for exchange in exchanges]
+        if any(re.search(r"\s", channel) for channel in channels):
             raise SettingsError("Redis takes no rights on a channel with spaces in its name")
-        # Escape what has a meaning in a pattern.
-        pattern = re.sub(r"([*?\[\]\\])", r"\\\1", channel)
         password = secrets.token_urlsafe(24)
         commands = ["+publish", "+ping", "+select", *([] if send_only else ["+subscribe", "+unsubscribe"])]
         rule = [
@@ -51,7 +52,8 @@ class Guests(guests.Guests):
             "on",
             f">{password}",
             "resetchannels",
-            f"&{pattern}",
+            # Escape what has a meaning in a pattern.
+            *("&" + re.sub(r"([*?\[\]\\])", r"\\\1", channel) for channel in channels),
             *commands,
         ]
 

@@ -51,8 +51,9 @@ def one(subscriber: Subscriber) -> Message:
 
 def test_the_rights_are_those_that_the_documentation_has() -> None:
     assert rights.of_guest("chat", "ada", send_only=True) == rights.Rights("^$", "^chat$", "^$")
-    configure, write = r"^kchat\.chat\.ada\..*", r"^chat$|^kchat\.chat\.ada\..*"
-    read = r"^chat$|^kchat\.chat\.durable$|^kchat\.chat\.ada\..*"
+    configure = r"^kchat\.chat\.ada\..*"
+    write = r"^chat$|^kchat\.chat\.presence$|^kchat\.chat\.ada\..*"
+    read = r"^chat$|^kchat\.chat\.durable$|^kchat\.chat\.presence$|^kchat\.chat\.ada\..*"
     assert rights.of_guest("chat", "ada", send_only=False) == rights.Rights(configure, write, read)
     page = (Path(__file__).parents[3] / "docs" / "share.md").read_text().replace("\\|", "|")
     for pattern in (configure, write, read):

@@ -42,11 +42,13 @@ def test_a_revoked_member_does_not_speak_on(
         }
         assert kept.receive(timeout=due - time.monotonic()) == []
         wait_until(
-            lambda: names(rabbitmq, settings) == {kept.queue_name, "kchat.chat.durable"},
+            lambda: (
+                names(rabbitmq, settings) == {kept.queue_name, "kchat.chat.durable", "kchat.chat.presence"}
+            ),
             what=lambda: str(names(rabbitmq, settings)),
         )
         sources = {each["source"] for each in management.request("GET", "bindings", settings.broker.vhost)}
-        assert sources == {"", "chat", "kchat.chat.durable"}
+        assert sources == {"", "chat", "kchat.chat.durable", "kchat.chat.presence"}
 
 
 def test_all_queues_that_a_revoked_member_left_are_deleted(

@@ -1,0 +1,97 @@
+"""``kchat who``."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kchat.cli.help import Command
+from kchat.cli.options import broker_options, quiet_option, refuse_lone_room, to_settings
+from kchat.cli.param_types import SECONDS
+from kchat.cli.stderr import line_writer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kchat import events
+
+_WAITS = "waiting: everybody who is here has just said so, and may again within a minute (Ctrl+C ends)"
+
+NAMES = 20
+"""Maximum number of names that people are shown; programs get all that are known."""
+
+
+@click.command(name="who", cls=Command)
+@broker_options
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+@click.option(
+    "--timeout",
+    type=SECONDS,
+    metavar="SECONDS",
+    default=65.0,
+    show_default=True,
+    help="How long to wait for an answer; it usually takes less than a second.",
+)
+@quiet_option
+def command(as_json: bool, timeout: float, quiet: bool, **broker: Any) -> int:
+    """Show who is in a room: those who listen with chat or subscribe, unless --hidden.
+
+    Somebody who vanished without leaving is shown for up to a minute. Of more than 20 people, 20 are named.
+
+    \b
+    Examples:
+      kchat who
+      kchat who --json | jq -r '.here[].username'
+    """
+    from kchat.client.presence import who
+
+    settings = to_settings(**broker)
+    refuse_lone_room(settings, "nobody else can be in it")
+    report = line_writer(quiet)
+    people = who(settings, timeout=timeout, on_wait=lambda: report(_WAITS))
+    if as_json:
+        click.echo(json.dumps(to_json(settings.room, people)))
+        return 0
+    report(f"{people if people.count else 'nobody is here'} in {settings}")
+    named = list(to_lines(people, settings.transport.verifies_accounts, settings.broker.account))
+    for name in named[:NAMES]:
+        click.echo(name)
+    if people.count > NAMES:
+        report(f"and {people.count - NAMES:,} more")
+    return 0
+
+
+def to_json(room: str, people: events.People) -> dict[str, object]:
+    """Who is here as a JSON object."""
+    from kchat.message.lookalikes import is_own_name
+
+    return {
+        "room": room,
+        "count": people.count,
+        "more": people.more,
+        "here": [
+            {
+                "username": each.username,
+                "account": each.account,
+                "verified": each.account is not None and is_own_name(each.username, each.account),
+            }
+            for each in people.here
+        ],
+    }
+
+
+def to_lines(people: events.People, verifies: bool, own: str | None) -> Iterator[str]:
+    """The names, safe to show, with the marks that messages have.
+
+    Arguments:
+        people: who is here.
+        verifies: whether the broker checks accounts.
+        own: the viewer's account. It is not shown, since people who share it cannot be told apart.
+    """
+    from kchat.display.names import signature
+
+    for each in people.here:
+        shown, mark = signature(each.username, each.account, mark_unverified=verifies)
+        yield shown if each.account is not None and each.account == own else shown + mark

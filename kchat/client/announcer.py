@@ -1,0 +1,153 @@
+"""When to say that one is here: :class:`Announcer`. It opens nothing, and knows no clock of its own.
+
+Each says so every 50 s, and at most twice in any minute. Whoever wants to know who is here asks, and one of those who may
+speak again already answers, in about a third of a second: it announces itself early, in place of the next time, and adds
+a list of those whom it has heard. Who that is, is drawn: the pauses are distributed so that one answer is likely and two are
+not, however many there are (the truncated exponential distribution of RFC 5401), and who hears an answer keeps silent.
+Those who have joined lately and do not know everybody, and those who are hidden, wait for the others. They announce
+themselves without a list then: only one who knows everybody gives one.
+
+Somebody who leaves says so, in addition to that.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import deque
+from typing import TYPE_CHECKING
+
+from kchat.message.announcement import ASK, GONE, HERE, LIST, LONGEST, Announcement
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kchat.client.roster import Roster
+
+INTERVAL, SOONER = 50.0, 6.0
+"""Seconds between two announcements of one who is not asked, and how much less it may be, so that those who came together do
+not go on speaking together."""
+
+MINUTE, MOST_IN_A_MINUTE = 60.0, 2
+"""Seconds, and announcements in them."""
+
+SLACK = 10.0
+"""Seconds that an announcement may come late."""
+
+FIRST_ANSWER, LAST_ANSWER, LATE_ANSWER, HIDDEN_ANSWER = 0.1, 0.6, 0.8, 1.3
+"""Seconds after which a question is answered: not so soon that the one who asks does not listen yet. Between the first two
+by those who know everybody, then by those who do not, and at last by those who are hidden."""
+
+_MOST_CURIOUS = 1_000
+"""Sessions that have asked and do not count as here, which are remembered: they may answer."""
+
+_APART = 5
+"""How unlikely two answers at the first moment are; with more, all come later, and closer to each other."""
+
+
+class Announcer:
+    """What this subscriber announces, and when.
+
+    Arguments:
+        roster: who is here.
+        session: this subscriber's.
+        username: its name; empty if it does not count as here.
+        asks: whether it wants to know who is here when it joins. Default: it does.
+        chance: draws a number from 0 to 1. Default: Python's.
+    """
+
+    def __init__(
+        self,
+        roster: Roster,
+        session: str,
+        username: str,
+        *,
+        asks: bool = True,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self.due = math.inf
+        """When :meth:`announcement` has to be sent, by the monotonic clock."""
+        self._knows_at = math.inf  # when it has heard everybody who is here
+        self._roster = roster
+        self._session = session
+        self._username = username
+        self._asks = asks
+        self._chance = chance
+        self._sent: deque[float] = deque(maxlen=MOST_IN_A_MINUTE)
+        self._regular = math.inf
+        self._list_wanted = False
+        self._curious: set[str] = set()
+
+    def hello(self, now: float) -> Announcement | None:
+        """What to say when joining, for the first time or again.
+
+        ``None`` where it has spoken twice in the last minute: others know then, and so does it.
+        """
+        self._knows_at = min(self._knows_at, now + LONGEST)
+        if not self._username:
+            return Announcement(ASK, self._session, asks=True)
+        if self._may_speak(now):
+            return self._here(now, asks=self._asks)
+        self.due = self._regular = self._sent[0] + MINUTE
+        return None
+
+    def told(self) -> None:
+        """It has been told who is here."""
+        self._knows_at = -math.inf
+
+    def goodbye(self) -> Announcement | None:
+        """What to say when leaving; ``None`` for nothing."""
+        return Announcement(GONE, self._session) if self._username and self._sent else None
+
+    def pause(self) -> None:
+        """It is not connected: nothing is due."""
+        self.due = self._regular = math.inf
+
+    def hear(self, said: Announcement, now: float) -> None:
+        """Note what somebody else announced."""
+        if said.session == self._session:
+            return
+        if said.presence == ASK and len(self._curious) < _MOST_CURIOUS:
+            self._curious.add(said.session)
+        if said.count >= 0:
+            self._list_wanted = False
+            self.due = self._regular
+        if said.asks and (self._username or now >= self._knows_at):
+            self._list_wanted = True
+            if self._may_speak(now):
+                self.due = min(self.due, now + self._pause_before_answer(now))
+
+    def _may_speak(self, now: float) -> bool:
+        return len(self._sent) < MOST_IN_A_MINUTE or now - self._sent[0] >= MINUTE
+
+    def _pause_before_answer(self, now: float) -> float:
+        answering = self._roster.people(now).count
+        if not self._username:
+            first, last, answering = LATE_ANSWER, HIDDEN_ANSWER, answering + len(self._curious)
+        elif now >= self._knows_at:
+            first, last = FIRST_ANSWER, LAST_ANSWER
+        else:
+            first, last = LAST_ANSWER, LATE_ANSWER
+        # The number of those who would have answered grows exponentially, from a fifth to all of them.
+        chance = math.log(1.0 - self._chance()) / math.log(_APART * max(1, answering))
+        return first + (last - first) * max(0.0, 1.0 + chance)
+
+    def announcement(self, now: float) -> Announcement:
+        """What is due, to be sent now."""
+        if self._username:
+            said = self._here(now)
+        else:
+            self._sent.append(now)
+            self.due, said = math.inf, Announcement(LIST, self._session)
+        if self._list_wanted and now >= self._knows_at:
+            said = said._replace(count=self._roster.people(now).count, others=self._roster.others(now))
+        self._list_wanted = False
+        return said
+
+    def _here(self, now: float, *, asks: bool = False) -> Announcement:
+        self._sent.append(now)
+        due = now + INTERVAL - SOONER * self._chance()
+        if len(self._sent) == MOST_IN_A_MINUTE:
+            due = max(due, self._sent[0] + MINUTE)
+        self.due = self._regular = due
+        return Announcement(HERE, self._session, self._username, min(due - now + SLACK, LONGEST), asks)

@@ -1,0 +1,141 @@
+"""Who is here, as far as this subscriber has heard: :class:`Roster`. It opens nothing and knows no clock of its own.
+
+Each session counts until what it announced has run out, by the monotonic clock of the one who heard it. In the first minute
+after joining, others' word is taken for those whom one has not heard oneself: after that everybody has been heard. So nobody
+is kept alive by hearsay alone. A name that is only hearsay has no account, unless it is that of the one who said so.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from kchat.events import People, Person
+from kchat.message.announcement import GONE, HERE, LONGEST, MOST_OTHERS, MOST_PEOPLE, Announcement, Other
+
+
+class _Session(NamedTuple):
+    person: Person
+    ends: float
+
+
+class Roster:
+    """Who is here. Bounded: beyond 1,000 sessions, nobody new is kept, and the count says that there are more.
+
+    Arguments:
+        own: this subscriber; ``None`` if it does not count as here.
+        session: this subscriber's, whose announcements come back to it.
+    """
+
+    def __init__(self, own: Person | None, session: str) -> None:
+        self.own = own
+        self.version = 0
+        """Another one where :meth:`people` may have changed."""
+        self._session = session
+        self._heard: dict[tuple[str | None, str], _Session] = {}
+        self._hearsay: dict[str, _Session] = {}
+        self._learning_ends = 0.0
+        self._claimed = -1
+        self._more_ends = self._looked = -math.inf
+
+    def learn(self, now: float) -> None:
+        """It has just joined, for the first time or again: for a minute, what others have heard counts too."""
+        self._learning_ends = now + LONGEST
+        self._claimed = -1
+        self.version += 1
+
+    def hear(self, said: Announcement, account: str | None, now: float) -> None:
+        """Note an announcement.
+
+        Arguments:
+            said: it.
+            account: whose it is, where the broker has checked that.
+            now: by the monotonic clock.
+        """
+        if said.session == self._session:
+            return
+        key = (account, said.session)
+        if said.presence == GONE:
+            known = self._heard.pop(key, None) or self._hearsay.pop(said.session, None)
+            self.version += known is not None
+            if known is not None and self._claimed > 0:
+                self._claimed -= 1
+        elif said.presence == HERE:
+            hearsay = self._hearsay.pop(said.session, None)
+            if said.asks and key not in self._heard and hearsay is None and self._claimed >= 0:
+                self._claimed += 1  # it has just joined
+            if key in self._heard or self._has_room(now):
+                before, person = self._heard.get(key), Person(said.username, account)
+                self.version += before is None or before.person != person
+                self._heard[key] = _Session(person, now + said.lasts)
+        if said.count >= 0 and now < self._learning_ends:
+            self._learn_of(said, account, now)
+
+    def _learn_of(self, said: Announcement, account: str | None, now: float) -> None:
+        self.version += 1
+        # Of several who tell, the one who says least: nobody makes a crowd alone where anybody else tells too.
+        self._claimed = said.count if self._claimed < 0 else min(self._claimed, said.count)
+        known = {session for _, session in self._heard}
+        for each in said.others:
+            if each.session != self._session and each.session not in known and self._has_room(now):
+                person = Person(each.username, account if each.same_account else None)
+                self._hearsay[each.session] = _Session(person, now + each.lasts)
+
+    def _has_room(self, now: float) -> bool:
+        if len(self._heard) + len(self._hearsay) < MOST_PEOPLE:
+            return True
+        self.expire(now)
+        if len(self._heard) + len(self._hearsay) < MOST_PEOPLE:
+            return True
+        self.version += self._more_ends <= now
+        self._more_ends = now + LONGEST
+        return False
+
+    def expire(self, now: float) -> float:
+        """Drop those who have vanished.
+
+        Returns:
+            When the next one will have, by the monotonic clock, unless they say that they are here.
+        """
+        ends = [self._more_ends, self._learning_ends]
+        first = min((each for each in ends if each > now), default=math.inf)
+        before = len(self._heard) + len(self._hearsay)
+        self._heard = {key: each for key, each in self._heard.items() if each.ends > now}
+        self._hearsay = {key: each for key, each in self._hearsay.items() if each.ends > now}
+        gone = len(self._heard) + len(self._hearsay) != before
+        self.version += gone or any(self._looked < each <= now for each in ends)
+        self._looked = now
+        left = (each.ends for sessions in (self._heard, self._hearsay) for each in sessions.values())
+        return min(first, min(left, default=math.inf))
+
+    def people(self, now: float) -> People:
+        """Who is here now, those who have vanished since the last :meth:`expire` included."""
+        found = {session.person for session in self._heard.values()}
+        if self.own is not None:
+            found.add(self.own)
+        names = {person.username for person in found}
+        found |= {each.person for each in self._hearsay.values() if each.person.username not in names}
+        here = sorted(found, key=lambda each: (each.username.casefold(), each.username, each.account or ""))
+        count = len(here)
+        if now < self._learning_ends:
+            count = max(count, self._claimed)
+        more = now < self._more_ends or count > MOST_PEOPLE
+        return People(tuple(here), min(count, MOST_PEOPLE), more)
+
+    def others(self, now: float) -> tuple[Other, ...]:
+        """Up to 20 of those whom it knows, for its own announcement: those who hold on longest.
+
+        What is hearsay holds no longer for those who hear of it than it does here.
+        """
+        own = None if self.own is None else self.own.account
+
+        def known() -> Iterator[Other]:
+            heard = ((key[1], session) for key, session in self._heard.items())
+            for number, (person, ends) in (*heard, *self._hearsay.items()):
+                if ends > now:
+                    yield Other(
+                        person.username, number, ends - now, own is not None and person.account == own
+                    )
+
+        return tuple(sorted(known(), key=lambda each: -each.lasts)[:MOST_OTHERS])

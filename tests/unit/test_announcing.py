@@ -1,0 +1,339 @@
+"""Who says when that they are here, and who is known to be: a crowd of announcers on a clock of its own."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import random
+from collections.abc import Callable
+
+import pytest
+
+from kchat.client.announcer import MINUTE, MOST_IN_A_MINUTE, Announcer
+from kchat.client.roster import Roster
+from kchat.events import Person
+from kchat.message.announcement import GONE, HERE, LIST, LONGEST, MOST_PEOPLE, Announcement, Other
+
+LINK = 0.005
+"""Seconds from one to another."""
+
+
+class Member:
+    """One who is here, or a hidden one, without a connection and a thread."""
+
+    def __init__(self, crowd: Crowd, username: str, *, asks: bool, hidden: bool) -> None:
+        self.username = username
+        self.session = f"s{next(crowd.numbers)}"
+        self.roster = Roster(None if hidden else Person(username), self.session)
+        self.announcer = Announcer(
+            self.roster, self.session, "" if hidden else username, asks=asks, chance=crowd.random.random
+        )
+        if not crowd.members:  # alone
+            self.announcer.told()
+        self.sent: list[float] = []
+        self.list_heard_after: float | None = None
+        self.joined = crowd.now
+        self.roster.learn(crowd.now)
+
+    def hear(self, said: Announcement, account: str, now: float) -> None:
+        """As a presence does."""
+        self.roster.hear(said, account, now)
+        self.announcer.hear(said, now)
+        if said.count >= 0 and said.session != self.session:
+            self.announcer.told()
+            if self.list_heard_after is None:
+                self.list_heard_after = now - self.joined
+
+    def names(self, now: float) -> list[str]:
+        """Whom it takes to be here."""
+        self.roster.expire(now)
+        return self.roster.people(now).names
+
+
+class Crowd:
+    """A room in which time passes when it is told to. What one says, all hear, itself included."""
+
+    def __init__(self, seed: int = 1) -> None:
+        self.now = 1000.0
+        self.random = random.Random(seed)
+        self.numbers = itertools.count()
+        self.members: list[Member] = []
+        self.said: list[Announcement] = []
+        self._arriving: list[tuple[float, int, Announcement, str]] = []
+
+    def join(self, username: str, *, asks: bool = True, hidden: bool = False) -> Member:
+        """Somebody comes."""
+        member = Member(self, username, asks=asks, hidden=hidden)
+        self.members.append(member)
+        hello = member.announcer.hello(self.now)
+        assert hello is not None
+        self._publish(member, hello)
+        return member
+
+    def kill(self, member: Member) -> None:
+        """Somebody vanishes."""
+        self.members.remove(member)
+
+    def leave(self, member: Member) -> None:
+        """Somebody goes, and says so."""
+        self.members.remove(member)
+        goodbye = member.announcer.goodbye()
+        if goodbye is not None:
+            self._publish(member, goodbye)
+
+    def _publish(self, member: Member, said: Announcement) -> None:
+        if said.presence != GONE:
+            member.sent.append(self.now)
+        self.said.append(said)
+        again = Announcement.decode(said.encode())
+        assert again is not None
+        heapq.heappush(self._arriving, (self.now + LINK, next(self.numbers), again, member.username))
+
+    def pass_time(self, seconds: float, look: Callable[[], None] = lambda: None) -> None:
+        """Let all that is due in that time happen, in its order; ``look`` after each."""
+        ends = self.now + seconds
+        while True:
+            speaker = min(self.members, key=lambda each: each.announcer.due, default=None)
+            speaks = ends + 1 if speaker is None else speaker.announcer.due
+            arrives = self._arriving[0][0] if self._arriving else ends + 1
+            if min(speaks, arrives) > ends:
+                break
+            self.now = max(self.now, min(speaks, arrives))
+            if arrives <= speaks:
+                _, _, said, account = heapq.heappop(self._arriving)
+                for member in self.members:
+                    member.hear(said, account, self.now)
+            else:
+                assert speaker is not None
+                self._publish(speaker, speaker.announcer.announcement(self.now))
+            look()
+        self.now = ends
+
+
+def most_in_a_minute(sent: list[float]) -> int:
+    """The most announcements in any minute."""
+    return max((sum(start <= at < start + MINUTE for at in sent) for start in sent), default=0)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_nobody_speaks_more_than_twice_in_any_minute_whatever_is_asked(seed: int) -> None:
+    crowd = Crowd(seed)
+    everybody: list[Member] = []
+    for number in range(30):
+        everybody.append(crowd.join(f"member {number}", asks=crowd.random.random() < 0.5))
+        crowd.pass_time(crowd.random.uniform(0, 20))
+        for _ in range(crowd.random.randrange(4)):
+            curious = crowd.join("curious", hidden=True)
+            crowd.pass_time(crowd.random.uniform(0, 3))
+            crowd.leave(curious)
+            everybody.append(curious)
+        if crowd.random.random() < 0.3:
+            crowd.kill(crowd.random.choice(crowd.members))
+    crowd.pass_time(300)
+    assert max(most_in_a_minute(each.sent) for each in everybody) <= MOST_IN_A_MINUTE
+    # And as rarely as that: 300 s of quiet.
+    quiet = [sum(at > crowd.now - 250 for at in each.sent) for each in crowd.members]
+    assert max(quiet) <= 6
+
+
+@pytest.mark.parametrize("people", [1, 2, 5, 20, 100, 500])
+def test_a_newcomer_is_told_who_is_here_within_a_second_and_by_few(people: int) -> None:
+    crowd = Crowd(people)
+    for number in range(people):
+        crowd.join(f"member {number:03}", asks=False)
+        crowd.pass_time(0.2)
+    crowd.pass_time(100)
+    # Somebody may speak again: in a small room that need not be so.
+    crowd.pass_time(max(0.0, min(each.sent[-2] for each in crowd.members) + MINUTE - crowd.now))
+    before = len(crowd.said)
+    newcomer = crowd.join("newcomer")
+    crowd.pass_time(1.0)
+    lists = [each for each in crowd.said[before:] if each.count >= 0]
+    assert 1 <= len(lists) <= 5
+    told = newcomer.roster.people(crowd.now)
+    assert told.count == people + 1
+    assert len(told.here) >= min(people, 20) + 1
+    assert newcomer.list_heard_after is not None
+    assert newcomer.list_heard_after < 1.0
+    crowd.pass_time(60)
+    assert newcomer.names(crowd.now) == sorted([*(f"member {each:03}" for each in range(people)), "newcomer"])
+
+
+def test_questions_one_after_the_other_are_each_answered_by_another_one() -> None:
+    crowd = Crowd()
+    for name in ("ada", "bob", "cy"):
+        crowd.join(name, asks=False)
+        crowd.pass_time(1)
+    for _ in range(3):
+        curious = crowd.join("curious", hidden=True)
+        crowd.pass_time(1)
+        assert curious.names(crowd.now) == ["ada", "bob", "cy"]
+        crowd.leave(curious)
+
+
+def test_a_list_is_only_given_by_somebody_who_knows_everybody() -> None:
+    crowd = Crowd()
+    first = crowd.join("ada", asks=False)
+    crowd.pass_time(1)
+    crowd.join("curious", hidden=True)  # now ada has spoken twice
+    crowd.pass_time(1)
+    for name in ("bob", "cy"):  # who have not heard her
+        crowd.join(name, asks=False)
+        crowd.pass_time(1)
+    crowd.members = [each for each in crowd.members if each.username != "curious"]
+    curious = crowd.join("curious", hidden=True)
+    crowd.pass_time(1)
+    assert curious.names(crowd.now) == ["bob", "cy"]  # who say so themselves
+    assert [each.count for each in crowd.said if each.count >= 0] == [
+        1
+    ]  # what the first question was answered with
+    crowd.pass_time(first.sent[0] + MINUTE + 1 - crowd.now)
+    assert [each.count for each in crowd.said if each.count >= 0] == [1, 3]
+    assert curious.names(crowd.now) == ["ada", "bob", "cy"]
+
+
+def test_who_could_not_answer_adds_the_list_to_what_is_said_next() -> None:
+    crowd = Crowd()
+    ada = crowd.join("ada")
+    crowd.join("curious", hidden=True)
+    crowd.pass_time(1)
+    crowd.members = [ada]
+    curious = crowd.join("curious", hidden=True)
+    crowd.pass_time(1)
+    assert curious.list_heard_after is None
+    crowd.pass_time(60)
+    assert curious.names(crowd.now) == ["ada"]
+    assert most_in_a_minute(ada.sent) <= MOST_IN_A_MINUTE
+
+
+def test_nobody_who_is_here_is_ever_missed_and_who_vanished_is_gone_after_a_minute() -> None:
+    crowd = Crowd()
+    members = [crowd.join(f"member {number}") for number in range(8)]
+    watcher = members[0]
+    crowd.pass_time(2)
+    killed = members[-1]
+    here = sorted(each.username for each in members)
+    missed: list[list[str]] = []
+
+    def look() -> None:
+        if crowd.random.random() < 0.05 and len(crowd.members) < 20:
+            crowd.join("curious", hidden=True)
+        names = watcher.names(crowd.now)
+        missed.extend([names] if names != here else [])
+
+    crowd.pass_time(600, look)
+    assert missed == []
+    spoke = killed.sent[-1]
+    crowd.kill(killed)
+    crowd.pass_time(spoke + LONGEST + LINK - crowd.now)
+    assert watcher.names(crowd.now) == here[:-1]
+
+
+def test_who_leaves_is_gone_at_once_and_two_windows_are_one_person() -> None:
+    crowd = Crowd()
+    watcher = crowd.join("watcher")
+    first, second = crowd.join("ada"), crowd.join("ada")
+    crowd.pass_time(1)
+    assert watcher.names(crowd.now) == ["ada", "watcher"]
+    assert watcher.roster.people(crowd.now).count == 2
+    crowd.leave(first)
+    crowd.pass_time(0.1)
+    assert watcher.names(crowd.now) == ["ada", "watcher"]
+    crowd.leave(second)
+    crowd.pass_time(0.1)
+    assert watcher.names(crowd.now) == ["watcher"]
+
+
+def test_somebody_hidden_answers_where_nobody_else_is() -> None:
+    crowd = Crowd()
+    hidden = crowd.join("hidden", hidden=True)
+    hidden.announcer.told()
+    curious = crowd.join("curious", hidden=True)
+    crowd.pass_time(2)
+    assert curious.list_heard_after is not None
+    assert curious.roster.people(crowd.now).count == 0
+    assert most_in_a_minute(hidden.sent) <= MOST_IN_A_MINUTE
+
+
+def test_many_who_are_hidden_do_not_all_answer() -> None:
+    crowd = Crowd()
+    for _ in range(200):
+        crowd.join("hidden", hidden=True)
+        crowd.pass_time(2)
+    lists = [each for each in crowd.said if each.presence == LIST]
+    assert 200 <= len(lists) <= 600
+    assert len({each.session for each in lists}) >= 100
+
+
+# ---- whom it takes to be here
+
+
+def here(session: str, username: str = "ada", lasts: float = 55.0) -> Announcement:
+    """An announcement."""
+    return Announcement(HERE, session, username, lasts)
+
+
+def test_a_flood_of_people_is_bounded_and_the_count_says_so() -> None:
+    roster = Roster(Person("own"), "own")
+    roster.learn(0.0)
+    for number in range(20_000):
+        roster.hear(here(f"s{number}", f"fake {number}"), "mallory", 1.0)
+    people = roster.people(1.0)
+    assert (people.count, people.more) == (MOST_PEOPLE, True)
+    assert str(people) == "more than 1,000 here"
+    assert len(people.here) <= MOST_PEOPLE + 1
+    roster.expire(100.0)
+    assert roster.people(100.0).count == 1
+    assert not roster.people(100.0).more
+
+
+def test_one_who_lies_about_the_number_is_believed_for_a_minute_at_most_and_not_against_others() -> None:
+    roster = Roster(None, "own")
+    roster.learn(0.0)
+    roster.hear(here("s1")._replace(count=10**6), None, 1.0)
+    assert roster.people(1.0) == ((Person("ada"),), MOST_PEOPLE, True)
+    roster.hear(here("s2", "bob")._replace(count=2), None, 2.0)
+    assert roster.people(2.0).count == 2
+    assert roster.expire(2.0) < LONGEST
+    roster.hear(here("s1")._replace(count=10**6), None, 70.0)
+    roster.expire(70.0)
+    assert roster.people(70.0).count == 1
+
+
+def test_hearsay_has_no_account_gives_way_to_what_is_heard_and_keeps_nobody_alive() -> None:
+    roster = Roster(None, "own")
+    roster.learn(0.0)
+    roster.hear(here("s1")._replace(count=2, others=(Other("root", "s2", 40.0),)), "ada", 1.0)
+    assert roster.people(1.0).here == (Person("ada", "ada"), Person("root", None))
+    roster.hear(here("s2", "root"), "root", 2.0)
+    assert roster.people(2.0).here == (Person("ada", "ada"), Person("root", "root"))
+    roster.hear(here("s1")._replace(count=2, others=(Other("ghost", "s3", 62.0),)), "ada", 65.0)
+    roster.expire(65.0)
+    assert roster.people(65.0).names == ["ada"]
+
+
+def test_hearsay_is_believed_of_the_own_account_of_the_one_who_says_so_alone() -> None:
+    teller, roster = Roster(Person("ada", "shared"), "s1"), Roster(None, "own")
+    teller.hear(here("s2", "bob"), "shared", 0.0)
+    teller.hear(here("s3", "cy"), "cy", 0.0)
+    roster.learn(0.0)
+    said = here("s1")._replace(count=3, others=teller.others(1.0))
+    roster.hear(said, "shared", 1.0)
+    assert roster.people(1.0).here == (Person("ada", "shared"), Person("bob", "shared"), Person("cy", None))
+
+
+def test_nobody_can_see_another_off_where_the_broker_checks_accounts() -> None:
+    roster = Roster(None, "own")
+    roster.hear(here("s1"), "ada", 0.0)
+    roster.hear(Announcement(GONE, "s1"), "mallory", 1.0)
+    assert roster.people(1.0).names == ["ada"]
+    roster.hear(Announcement(GONE, "s1"), "ada", 2.0)
+    assert roster.people(2.0).names == []
+
+
+def test_a_name_that_two_accounts_claim_is_two_people() -> None:
+    roster = Roster(Person("ada", "ada"), "own")
+    roster.hear(here("s1"), "mallory", 0.0)
+    people = roster.people(0.0)
+    assert people.here == (Person("ada", "ada"), Person("ada", "mallory"))
+    assert (people.names, people.count) == (["ada"], 2)
