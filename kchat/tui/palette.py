@@ -1,0 +1,129 @@
+"""The window's colours, on a dark and on a light ground, and the style of each kind of span."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+
+from rich.style import Style
+
+from kchat.tui.names import COLORS
+
+
+@dataclass(frozen=True)
+class Palette:
+    """Colours as ``#rrggbb``. Each text has a contrast of 4.5 : 1 to its ground, at least (WCAG 2.2, 1.4.3).
+
+    Attributes:
+        ground, bar, own, failed: behind messages, bars, one's own messages, and what was not sent.
+        text, muted, faint: of what is read, of what is beside it, and of lines.
+        accent, error, new: of the prompt, of what went wrong, and of what is new.
+        link: of links.
+        mention: of one's name, and what is behind it.
+        names: of senders, in pairs of a darker and a lighter one, round the circle of hues without red.
+    """
+
+    is_dark: bool
+    ground: str
+    bar: str
+    own: str
+    failed: str
+    text: str
+    muted: str
+    faint: str
+    accent: str
+    error: str
+    new: str
+    link: str
+    mention: tuple[str, str]
+    names: tuple[str, ...]
+
+    @cached_property
+    def styles(self) -> dict[str, Style]:
+        """The style of each kind of span."""
+        own = Style(bgcolor=self.own)
+        failed = Style(bgcolor=self.failed)
+        text = Style(color=self.text)
+        muted = Style(color=self.muted)
+        return {
+            "text": text,
+            "text-action": text + Style(italic=True),
+            "time": muted,
+            "note": muted + Style(italic=True),
+            "mark": muted,
+            "day": Style(color=self.faint),
+            "day-text": muted,
+            "new": Style(color=self.new),
+            "new-text": Style(color=self.new, bold=True),
+            "link": Style(color=self.link, underline=True),
+            "mention": Style(color=self.mention[0], bgcolor=self.mention[1], bold=True),
+            "found": Style(reverse=True),
+            "own": text + own,
+            "own-action": text + own + Style(italic=True),
+            "own-name": Style(color=self.accent, bold=True) + own,
+            "own-note": muted + own + Style(italic=True),
+            "sending": muted + Style(dim=True) + own,
+            "sending-name": muted + Style(dim=True) + own,
+            "failed": Style(color=self.error) + failed,
+            "failed-name": Style(color=self.error, bold=True) + failed,
+            "reason": Style(color=self.error, italic=True) + failed,
+            "name": muted,
+            **{f"name-{number}": Style(color=self.names[number], bold=True) for number in range(COLORS)},
+            "bar": Style(color=self.text, bgcolor=self.bar),
+            "bar-muted": Style(color=self.muted, bgcolor=self.bar),
+            "bar-strong": Style(color=self.text, bgcolor=self.bar, bold=True),
+            "bar-error": Style(color=self.error, bgcolor=self.bar, bold=True),
+            "bar-new": Style(color=self.new, bgcolor=self.bar, bold=True),
+            "bar-here": Style(color=self.bar, bgcolor=self.accent, bold=True),
+            "prompt": Style(color=self.accent, bgcolor=self.ground, bold=True),
+        }
+
+
+DARK = Palette(
+    is_dark=True,
+    ground="#14171c",
+    bar="#222831",
+    own="#1c2735",
+    failed="#331c1f",
+    text="#e3e6ea",
+    muted="#98a1ad",
+    faint="#4b535e",
+    accent="#6cb6ff",
+    error="#ff8d85",
+    new="#ff9d5c",
+    link="#8ecbff",
+    mention=("#ffe28a", "#453a10"),
+    names=(
+        *("#ef7926", "#ffc573", "#b49f03", "#b8e45c", "#37bb62", "#16f2cb"),
+        *("#1db2c0", "#9ddafe", "#6f9afe", "#d4c8fe", "#d275d8", "#fdbbd9"),
+    ),
+)
+LIGHT = Palette(
+    is_dark=False,
+    ground="#ffffff",
+    bar="#e9edf2",
+    own="#eaf3fc",
+    failed="#fdecec",
+    text="#1b1f24",
+    muted="#59626e",
+    faint="#b6bec8",
+    accent="#0a5ea8",
+    error="#b3261e",
+    new="#b04a00",
+    link="#0a5ea8",
+    mention=("#503c00", "#ffe9a8"),
+    names=(
+        *("#7b3702", "#946200", "#584e05", "#5b780a", "#015e28", "#0f7f69"),
+        *("#05585f", "#0777a5", "#1e41a8", "#7b57c8", "#781b7e", "#b53c7f"),
+    ),
+)
+
+
+def chosen(theme: str | None) -> Palette:
+    """The palette of a theme, ``dark`` or ``light``. Default: as the terminal says in ``COLORFGBG``, else dark."""
+    if theme is None:
+        # "15;0": the number of the background's colour is last; 7 and 9 to 15 are light ones.
+        ground = os.environ.get("COLORFGBG", "").rpartition(";")[2]
+        theme = "light" if ground.isdecimal() and int(ground) in (7, *range(9, 16)) else "dark"
+    return LIGHT if theme == "light" else DARK
