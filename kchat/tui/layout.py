@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, NamedTuple
 
-from kchat.display.escaping import cautious_cells, width
+from kchat.display.escaping import cautious_cells, take_columns, width
 from kchat.display.lines import local, wrap
 from kchat.tui.outbox import State
 from kchat.tui.words import Highlights, safe
@@ -29,8 +29,9 @@ MOST_ROWS = 200
 _TIME = len(" 12:04  ")
 _GAP = 2
 _SHORT_TIME = len(" 12:04 ")
-_NARROW = 56
-_LEAST_TEXT = 12
+_JOINERS = "\u200c\u200d"
+_NARROW, _NARROWEST = 56, 30
+_LEAST_TEXT = 2
 
 
 class Span(NamedTuple):
@@ -42,8 +43,6 @@ class Span(NamedTuple):
 
 
 Row = list[Span]
-
-ALONE = Span("nobody is here to read it", "own-note")
 
 
 @dataclass(frozen=True)
@@ -61,6 +60,8 @@ class Measure:
     @property
     def time(self) -> int:
         """Columns of the time, with what is around it."""
+        if self.columns < _NARROWEST:
+            return 1  # there is no room for it
         return _SHORT_TIME if self.columns < _NARROW else _TIME
 
     @property
@@ -125,7 +126,7 @@ def rows_of(
         rows.append(_rule("new", measure.columns, "new"))
     if entry.is_note:
         indent = " " * measure.time
-        texts = wrap(f"· {entry.text}", max(1, measure.columns - measure.time - 1)).split("\n")
+        texts = wrap(f"· {entry.text}", max(1, measure.columns - measure.time - 3)).split("\n")
         rows += [
             [Span(f"{indent}{'  ' if number else ''}{text}", "note")] for number, text in enumerate(texts)
         ]
@@ -133,7 +134,7 @@ def rows_of(
     style = ("own" if entry.mine else "text") + ("-action" if entry.kind else "")
     body = list(_text_rows(entry, style, highlights, measure, search))
     if entry.alone:
-        body.append([ALONE])
+        body += _alone(measure)
     return [*rows, *_beside(entry, sender, body, measure, named=before.named)]
 
 
@@ -153,9 +154,13 @@ def rows_of_written(written: Written, before: Before, sender: Sender, measure: M
         reason = f"not sent: {written.reason} · Ctrl+R sends it again, Ctrl+X discards it"
         body += [[Span(row, "reason")] for row in wrap(reason, measure.text).split("\n")]
     elif entry.alone:
-        body.append([ALONE])
+        body += _alone(measure)
     rows = [_rule(day_name(entry), measure.columns, "day")] if before.day else []
     return [*rows, *_beside(entry, sender, body, measure, named=before.named, style=style)]
+
+
+def _alone(measure: Measure) -> list[Row]:
+    return [[Span(row, "own-note")] for row in wrap("nobody is here to read it", measure.text).split("\n")]
 
 
 def day_name(entry: Entry) -> str:
@@ -183,7 +188,7 @@ def _beside(
 ) -> list[Row]:
     """Time and name before the first row of the text, and nothing before the others."""
     clock = time.strftime("%H:%M", local(entry.seconds))
-    lead: Row = [Span(f" {clock}".ljust(measure.time), "time")]
+    lead: Row = [Span(f" {clock}".ljust(measure.time)[: measure.time], "time")]
     if named:
         name, mark = sender.fitted(measure.names)
         if entry.mine:
@@ -208,7 +213,8 @@ def _text_rows(
     marks = _marks(text, style, highlights, search)
     for number, (row, start) in enumerate(wrapped(text, measure.text)):
         if number == MOST_ROWS:
-            yield [Span(f"… [cut: {len(text):,} characters in all]", "note")]
+            mark = f"… [cut: {len(text):,} characters in all]"
+            yield [Span(take_columns(mark, measure.text, cautious_cells), "note")]
             return
         yield list(_styled(row, start, marks, style))
 
@@ -265,7 +271,7 @@ def wrapped(text: str, columns: int) -> Iterator[tuple[str, int]]:
         for number, row in enumerate(wrap(line, columns).split("\n")):
             while number and line[at : at + 1] == " ":
                 at += 1  # spaces where it was broken are left out
-            yield row, start + at
+            yield row.rstrip(_JOINERS), start + at  # those that join nothing any more
             at += len(row)
         start += len(line) + 1
 

@@ -18,7 +18,7 @@ from zlib import crc32
 
 from kchat.display.escaping import NAME_WIDTH, cautious_cells, display_name, take_columns, width
 from kchat.display.names import UNVERIFIED, unverified_suffix
-from kchat.message.lookalikes import is_own_name, looks_like, spelled
+from kchat.message.lookalikes import is_own_name, likenesses, looks_like, spelled
 
 COLORS = 12
 """Number of colours: so many people can be told apart."""
@@ -76,6 +76,7 @@ class Names:
         self._account = account
         self._verifies = verifies
         self._senders: dict[tuple[str | None, str | None], Sender] = {}
+        self._alike: dict[str, str] = {}  # by what they have in common: the name that was first
         self._interned: dict[str, str] = {}
         self._colors: dict[str, int] = {}
 
@@ -83,6 +84,7 @@ class Names:
         """One's own name is another from now on."""
         self._own = own
         self._senders.clear()
+        self._alike.clear()
 
     def is_me(self, username: str | None, account: str | None) -> bool:
         """Whether the broker vouches that a message is one's own: an account of that very name."""
@@ -95,9 +97,9 @@ class Names:
 
     def intern(self, name: str | None) -> str | None:
         """The same name as one object, and cut where nobody looks any more."""
+        name = _cut(name)
         if name is None:
             return None
-        name = name[:_LONGEST]
         if len(self._interned) >= _MOST:
             self._interned.clear()
         return self._interned.setdefault(name, name)
@@ -112,16 +114,14 @@ class Names:
         """
         if mine:
             return Sender(display_name(username), "", self._color(username or ""))
+        username, account = _cut(username), _cut(account)
         known = self._senders.get((username, account))
         if known is None:
             if len(self._senders) >= _MOST:
                 self._senders.clear()
+                self._alike.clear()
             known = self._senders[username, account] = self._meet(username, account)
         return known
-
-    def shown(self) -> list[str]:
-        """The names that were seen, as they are shown, the latest last."""
-        return list(dict.fromkeys(each.name for each in self._senders.values() if each.color >= 0))
 
     def _meet(self, username: str | None, account: str | None) -> Sender:
         if username is None:
@@ -136,9 +136,13 @@ class Names:
         return Sender(display_name(spelled(username)), mark, self._color(username))
 
     def _likeness(self, username: str) -> str:
-        for other in (self._own, *(name for name, _ in self._senders if name is not None)):
-            if looks_like(username, other):
-                return f" (looks like {display_name(spelled(other), NAME_WIDTH // 2)})"
+        own = self._own
+        if looks_like(username, own):
+            return _looks_like(own)
+        for likeness in likenesses(username):
+            other = self._alike.setdefault(likeness, username)
+            if other != username:
+                return _looks_like(other)
         return ""
 
     def _color(self, username: str) -> int:
@@ -155,3 +159,11 @@ class Names:
                 color = (color + 1) % COLORS
         self._colors[username] = color
         return color
+
+
+def _cut(name: str | None) -> str | None:
+    return name if name is None or len(name) <= _LONGEST else name[:_LONGEST]
+
+
+def _looks_like(other: str) -> str:
+    return f" (looks like {display_name(spelled(other), NAME_WIDTH // 2)})"

@@ -28,6 +28,12 @@ CROWD = 20
 _FUTURE = 300.0
 """Seconds that a sender's clock may be ahead before its time is not believed."""
 
+_SPEAKERS = 200
+"""Number of people whose names can be completed."""
+
+_CATCHING_UP = 5.0
+"""Seconds without a message of the history, after which all of it is there."""
+
 _TEXT_KEPT = 1 << 16
 """Characters of a text that are kept: as many as are shown."""
 
@@ -86,7 +92,13 @@ class Room:
         self.read = read
         self._read_before = read  # in an earlier run
         self._oldest: tuple[object, ...] | None = None
-        self._opened = time.time()
+        self._spoke: dict[str, str | None] = {}  # who said something, the latest last, with their accounts
+        self._opened = self._caught_up_at = time.time()
+
+    def begin(self) -> None:
+        """It is joined: what is kept there comes next, if anything is."""
+        self.joined, self.status = True, ""
+        self._caught_up_at = time.time()
 
     @property
     def name(self) -> str:
@@ -130,7 +142,8 @@ class Room:
                 self._note_read(entry)
                 continue
             shown += 1
-            old = entry.seconds < self._opened
+            self._note_speaker(entry)
+            old = self._is_old(entry)
             if (
                 old
                 and self._read_before
@@ -146,6 +159,22 @@ class Room:
             if not old and self.highlights.found_in(entry.text) and not entry.mine:
                 mentions.append(entry)
         return News(shown, mentions)
+
+    def _note_speaker(self, entry: Entry) -> None:
+        if entry.username is not None:
+            self._spoke.pop(entry.username, None)
+            self._spoke[entry.username] = entry.account
+            if len(self._spoke) > _SPEAKERS:
+                del self._spoke[next(iter(self._spoke))]
+
+    def _is_old(self, entry: Entry) -> bool:
+        """Whether it was sent before one came. Later on, an early time is that of a clock that is late."""
+        now = time.time()
+        if entry.seconds >= self._opened or now - self._caught_up_at > _CATCHING_UP:
+            self._caught_up_at = 0.0
+            return False
+        self._caught_up_at = now
+        return True
 
     def _count(self, entry: Entry, place: int) -> None:
         if self.unread == 0:
@@ -246,10 +275,9 @@ class Room:
 
     def likely_names(self) -> list[str]:
         """The names of others as they are shown, the latest first: for completion."""
+        spoke = [self.names.sender(name, account).name for name, account in reversed(self._spoke.items())]
         present = [] if self.people is None else [display_name(name) for name in self.people.names]
-        return [
-            name for name in dict.fromkeys([*reversed(self.names.shown()), *present]) if name != self.username
-        ]
+        return [name for name in dict.fromkeys([*spoke, *present]) if name != self.username]
 
 
 def _key(message: Message) -> tuple[object, ...]:

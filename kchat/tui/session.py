@@ -173,7 +173,7 @@ class Session:
 
     def _on_joined(self, room: Room) -> None:
         self._ever_joined = True
-        room.joined, room.status = True, ""
+        room.begin()
         presence = self.options.presence_of(room.settings, self.username)
         if presence is not None:
             self._presence[room.name] = presence
