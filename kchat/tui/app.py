@@ -349,6 +349,10 @@ class ChatApp(App[None]):
                 self.hint(text, "bar-error")
         self._draw()
 
+    @on(Editor.TooLong)
+    def _on_too_long(self, event: Editor.TooLong) -> None:
+        self.hint(f"not pasted: {event.size:,} characters are too many for one message", "bar-error")
+
     def _say(self, text: str, *, action: bool) -> None:
         try:
             self.session.say(self.session.current, text, action=action)

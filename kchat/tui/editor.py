@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 MOST_ROWS = 6
 """Rows that the prompt grows to."""
 
+MOST_PASTED = 256 * 1024
+"""Characters that can be pasted: more than anybody is shown of one message."""
+
 _NEWLINE = {"shift+enter", "alt+enter", "ctrl+j"}
 _BIDI = "\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
@@ -45,6 +48,13 @@ class Editor(TextArea, inherit_bindings=True):
         def __init__(self, key: str) -> None:
             super().__init__()
             self.key = key
+
+    class TooLong(Message):
+        """A text was pasted that is too long; it was left out. ``size``: in characters."""
+
+        def __init__(self, size: int) -> None:
+            super().__init__()
+            self.size = size
 
     def __init__(self, names: Callable[[], Iterable[str]]) -> None:
         super().__init__(
@@ -102,6 +112,9 @@ class Editor(TextArea, inherit_bindings=True):
         event.stop()
         event.prevent_default()
         self._completion = None
+        if len(event.text) > MOST_PASTED:
+            self.post_message(self.TooLong(len(event.text)))
+            return
         text = event.text.replace("\r\n", "\n").replace("\r", "\n")
         clean = "".join(
             character
