@@ -141,6 +141,7 @@ class ChatApp(App[None]):
         self.editor.focus()
         self.show_room()
         self.leaving.heed_signals()
+        self.app_resume_signal.subscribe(self, lambda _: self.call_after_refresh(self.action_redraw))
         self.set_interval(SAVE_EVERY, self.session.save_marks)
         self.call_after_refresh(self._begin)
 
@@ -301,12 +302,12 @@ class ChatApp(App[None]):
             self.messages.to_end()
 
     def action_redraw(self) -> None:
-        """Draw all of it again."""
-        self.messages.view.refresh()
-        self.refresh(layout=True, repaint=True)
+        """Draw all of it again, over whatever stands there."""
         self._to_terminal("\x1b[2J")
-        self.screen.refresh(layout=True)
+        self.messages.view.refresh()
         self._draw()
+        for widget in self.screen.walk_children(with_self=True):
+            widget.refresh()
 
     def action_theme(self) -> None:
         """Dark to light, or back."""

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 ACTION = "action"
 """The body's key that says that the text is what its sender does (``/me``); others show it as any text."""
 
+CONNECTING = "connecting"
+"""The status of a room that is not joined yet."""
+
 CROWD = 20
 """With more people than that, it is not said who comes and goes."""
 
@@ -61,7 +64,7 @@ class Room:
         draft: what is in the editor while another room is shown.
         unread, mentions: the number of messages that nobody has looked at, and of those that mention this user.
         new_from: the place of the first message after the line "new"; None for no line.
-        status: what its connection does, in words; empty while all is well.
+        status: what its connection does, in words; :data:`CONNECTING` at first, and empty while all is well.
         joined: whether it can be read.
         people: who is here; None where that is not known.
         complete: whether the room's history has nothing older.
@@ -84,7 +87,7 @@ class Room:
         self.draft = ""
         self.unread = self.mentions = 0
         self.new_from: int | None = None
-        self.status = ""
+        self.status = CONNECTING
         self.joined = False
         self.people: People | None = None
         self.complete = not transport.capabilities.history

@@ -15,7 +15,7 @@ from kchat.message.unprintable import escape_unprintable
 from kchat.tui.people import Presence, PresenceOf, nobody_knows
 from kchat.tui.read_marks import ReadMarks
 from kchat.tui.reports import Arrived, Failed, Happened, Joined, NotSent, Older, PeopleChanged, Report, Sent
-from kchat.tui.room import Room
+from kchat.tui.room import CONNECTING, Room
 from kchat.tui.worker import Worker
 
 if TYPE_CHECKING:
@@ -107,6 +107,7 @@ class Session:
         self._workers: dict[str, Worker] = {}
         self._presence: dict[str, Presence] = {}
         self._away: dict[str, tuple[float, str]] = {}
+        self._missed: dict[str, set[str]] = {}  # who was here when the connection was lost
         self._blocked: dict[str, str] = {}
         self._fatal: KchatError | None = None
         self._ever_joined = False
@@ -127,7 +128,7 @@ class Session:
         last = options.last
         if last is None and options.since is None and room.settings.transport.capabilities.history:
             last = HISTORY
-        room.status = "connecting"
+        room.status = CONNECTING
         worker = self._workers[room.name] = Worker(
             room.settings,
             self.username,
@@ -167,8 +168,7 @@ class Session:
             case Failed(_, error, joined):
                 self._on_failed(room, error, joined=joined)
             case PeopleChanged():
-                if room.name in self._presence:
-                    room.see_people(self._presence[room.name].people())
+                self._on_people(room)
         return []
 
     def _on_joined(self, room: Room) -> None:
@@ -180,13 +180,22 @@ class Session:
             presence.watch(lambda: self._inbox.put(PeopleChanged(room.name)))
             room.see_people(presence.people())
 
+    def _on_people(self, room: Room) -> None:
+        if room.name not in self._presence:
+            return
+        room.see_people(self._presence[room.name].people())
+        missed = self._missed.get(room.name)
+        if missed is not None and room.people is not None and missed.issubset(room.people.names):
+            del self._missed[room.name]
+            self._workers[room.name].release()
+
     def _on_failed(self, room: Room, error: KchatError, *, joined: bool) -> None:
         room.joined = False
         room.status = _safe(error)
         if joined or self._ever_joined or len(self.rooms) > 1:
             hint = f" ({escape_unprintable(error.hint, keep_newlines=False)})" if error.hint else ""
             room.note(f"not connected: {_safe(error)}{hint}")
-        if not self._ever_joined and all(each.status not in ("", "connecting") for each in self.rooms):
+        if not self._ever_joined and all(each.status not in ("", CONNECTING) for each in self.rooms):
             self._fatal = error
 
     def _on_event(self, room: Room, event: events.Event, *, sending: bool) -> None:
@@ -201,6 +210,8 @@ class Session:
                 pass  # the subscriber tells the same
             case events.Disconnected():
                 room.status = "connection lost, connecting again"
+                if room.people is not None and room.people.count == len(room.people.names):
+                    self._missed[room.name] = set(room.people.names)
             case events.Reconnecting(_, seconds, attempt):
                 room.status = f"no connection, trying again in {seconds:.0f} s (attempt {attempt})"
             case events.Reconnected(_, seconds, durable):
@@ -228,7 +239,7 @@ class Session:
 
     def status(self, room: Room) -> tuple[str, str]:
         """What a room's connection does, in words, and what kind of news that is: ``good``, ``new`` or ``bad``."""
-        if room.status == "connecting":
+        if room.status == CONNECTING:
             return "connecting…", "good"
         if room.status:
             return room.status, "bad"

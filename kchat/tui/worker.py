@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from queue import SimpleQueue
-from threading import Thread
+from threading import Event, Thread
+from time import monotonic
 from typing import TYPE_CHECKING
 
-from kchat import errors
+from kchat import errors, events
 from kchat.tui.reports import Arrived, Failed, Happened, Joined, NotSent, Older, Sent
 
 if TYPE_CHECKING:
@@ -15,12 +16,21 @@ if TYPE_CHECKING:
     from kchat.client.sender import Sender
     from kchat.client.subscriber import Subscriber
     from kchat.config.settings import Settings
-    from kchat.events import Event
     from kchat.message import Message
     from kchat.tui.inbox import Inbox
 
 _OLDER_PAUSE = 2.0
 """Seconds without a message after which the history is read."""
+
+REJOIN = 6.0
+"""Seconds after a lost connection is back before it is sent what was written meanwhile, where the room has no history:
+others, who lost theirs too, try every 5 s at the least."""
+
+_NEVER = float("inf")
+_LONGEST_WAIT = 3600.0  # what Python waits for has to be finite
+_PAUSE = 1.0  # seconds after an attempt to send that failed
+_TRIES = 3  # attempts while this side is connected
+_LOST = (errors.NotConfirmed, errors.Closed, errors.Unreachable)
 
 
 class Worker:
@@ -54,6 +64,9 @@ class Worker:
         self._subscriber: Subscriber | None = None
         self._sender: Sender | None = None
         self._stopped = self._fetching = False
+        self._losses = 0  # how often the connection was lost
+        self._ready_at = 0.0  # when it may be sent, by the monotonic clock
+        self._wake = Event()
         self._threads: list[Thread] = []
 
     @property
@@ -83,6 +96,7 @@ class Worker:
     def stop(self) -> None:
         """Leave; what is being sent is given up where the broker does not answer. :meth:`join` waits for that."""
         self._stopped = True
+        self._wake.set()
         self._outgoing.put(None)
         self._run(self._close, "leave")
 
@@ -137,7 +151,15 @@ class Worker:
             if not self._stopped:
                 self._inbox.put(Failed(self.room, error, joined))
 
-    def _tell(self, event: Event, *, sending: bool) -> None:
+    def _tell(self, event: events.Event, *, sending: bool) -> None:
+        if not sending and isinstance(event, events.Disconnected):
+            self._ready_at = _NEVER
+            self._losses += 1
+        elif not sending and isinstance(event, events.Reconnected):
+            # A room with a history has what they missed.
+            catches_up = self._settings.transport.capabilities.history
+            self._ready_at = monotonic() + (0.0 if catches_up else REJOIN)
+            self._wake.set()
         self._inbox.put(Happened(self.room, event, sending))
 
     def _fetch(self, number: int, ends: Callable[[Message], bool]) -> None:
@@ -160,20 +182,53 @@ class Worker:
     # ---- sending
 
     def _send_all(self) -> None:
+        """Send what is written, one message after the other: nothing overtakes what has to be tried again."""
         from kchat.client.sender import Sender
 
-        # For ever: what is written while the broker is away is kept.
+        # It gives up at once, and here it is tried again: not before those are back who were there to read it.
         sender = self._sender = Sender(
             self._settings,
             self._username,
-            wait=True,
+            reconnect_for=0.0,
             on_event=lambda event: self._tell(event, sending=True),
         )
         while not self._stopped and (message := self._outgoing.get()) is not None:
             assert message.id is not None
+            report = self._send(sender, message)
+            if report is not None:
+                self._inbox.put(report)
+
+    def _send(self, sender: Sender, message: Message) -> Sent | NotSent | None:
+        """Send a message, under the same id until the broker has it; None where this has ended before."""
+        assert message.id is not None
+        failures = 0
+        while self._wait_for_others():
+            losses = self._losses
             try:
                 receipt = sender.send(message)
+            except _LOST as error:
+                failures = failures + 1 if losses == self._losses else 0
+                if failures >= _TRIES:
+                    return NotSent(self.room, message.id, error)
+                self._wake.wait(_PAUSE)
             except errors.KchatError as error:
-                self._inbox.put(NotSent(self.room, message.id, error))
+                return NotSent(self.room, message.id, error)
             else:
-                self._inbox.put(Sent(self.room, message.id, receipt.routed))
+                return Sent(self.room, message.id, receipt.routed)
+        return None
+
+    def _wait_for_others(self) -> bool:
+        """Wait until this side is connected, and others had time to be; returns whether it has not been stopped."""
+        while not self._stopped:
+            wait = self._ready_at - monotonic()
+            if wait <= 0:
+                return True
+            self._wake.clear()
+            self._wake.wait(min(wait, _LONGEST_WAIT))
+        return False
+
+    def release(self) -> None:
+        """Those who were here before are back: what was written meanwhile can be sent."""
+        if self._ready_at < _NEVER:
+            self._ready_at = 0.0
+            self._wake.set()
