@@ -96,6 +96,7 @@ MODULES = (
     "local",
     "pubsub",
     "growth",
+    "window",
 )
 
 

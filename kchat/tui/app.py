@@ -22,7 +22,6 @@ from kchat.tui.inbox import Inbox
 from kchat.tui.leaving import CLOSE_TIMEOUT, CONFIRM_WAIT, Leaving
 from kchat.tui.message_list import MessageList
 from kchat.tui.palette import DARK, LIGHT, chosen
-from kchat.tui.screens import Help, Question
 from kchat.tui.searching import Searching
 from kchat.tui.session import ChatOptions, Outcome, Session
 from kchat.tui.slash import Do, Mistake, Say, parse
@@ -378,6 +377,8 @@ class ChatApp(App[None]):
 
     def action_help(self) -> None:
         """Show the keys and commands."""
+        from kchat.tui.screens import Help
+
         self.push_screen(Help(self.palette))
 
     # ---- the end
@@ -401,6 +402,8 @@ class ChatApp(App[None]):
             self.set_timer(CONFIRM_WAIT, self.leaving.look)
 
     def _ask(self, number: int, answer: Callable[[bool | None], None]) -> None:
+        from kchat.tui.screens import Question
+
         self.push_screen(Question(self.palette, number), answer)
 
     def _end(self) -> None:

@@ -55,7 +55,6 @@ class Room:
         settings: the room and its brokers.
         username: the name in what is sent.
         words: words that stand out, besides the name.
-        read: when the newest message that was read in an earlier run was sent, in UNIX seconds; 0 for none.
 
     Attributes:
         timeline: what is shown, but for the outbox behind it.
@@ -69,12 +68,10 @@ class Room:
         people: who is here; None where that is not known.
         complete: whether the room's history has nothing older.
         received: number of messages that came, for how much of the history is known.
-        read: when the newest message that was read was sent.
+        read: when the newest message that was read was sent, in UNIX seconds; 0 for none.
     """
 
-    def __init__(
-        self, settings: Settings, username: str, words: Sequence[str] = (), *, read: float = 0.0
-    ) -> None:
+    def __init__(self, settings: Settings, username: str, words: Sequence[str] = ()) -> None:
         self.settings = settings
         self.username = username
         self._words = words
@@ -92,11 +89,14 @@ class Room:
         self.people: People | None = None
         self.complete = not transport.capabilities.history
         self.received = 0
-        self.read = read
-        self._read_before = read  # in an earlier run
+        self.read = self._read_before = 0.0  # the latter in an earlier run
         self._oldest: tuple[object, ...] | None = None
         self._spoke: dict[str, str | None] = {}  # who said something, the latest last, with their accounts
         self._opened = self._caught_up_at = time.time()
+
+    def left_off_at(self, read: float) -> None:
+        """When the newest message was sent that was read in an earlier run; 0 for none."""
+        self.read = self._read_before = read
 
     def begin(self) -> None:
         """It is joined: what is kept there comes next, if anything is."""

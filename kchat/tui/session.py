@@ -19,7 +19,7 @@ from kchat.tui.room import CONNECTING, Room
 from kchat.tui.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from kchat.config.settings import Settings
     from kchat.tui.inbox import Inbox
@@ -103,7 +103,7 @@ class Session:
         self.username = options.username or options.settings[0].username or login_name()
         check_name(self.username)
         self._inbox = inbox
-        self._read = options.marks.load()
+        self._read: Mapping[str, float] = {}
         self._workers: dict[str, Worker] = {}
         self._presence: dict[str, Presence] = {}
         self._away: dict[str, tuple[float, str]] = {}
@@ -117,11 +117,12 @@ class Session:
 
     def start(self) -> None:
         """Begin to join all rooms."""
+        self._read = self.options.marks.load()
         for room in self.rooms:
             self._join(room)
 
     def _room(self, settings: Settings) -> Room:
-        return Room(settings, self.username, self.options.highlight, read=self._read.get(str(settings), 0.0))
+        return Room(settings, self.username, self.options.highlight)
 
     def _join(self, room: Room) -> None:
         options = self.options
@@ -129,6 +130,7 @@ class Session:
         if last is None and options.since is None and room.settings.transport.capabilities.history:
             last = HISTORY
         room.status = CONNECTING
+        room.left_off_at(self._read.get(str(room.settings), 0.0))
         worker = self._workers[room.name] = Worker(
             room.settings,
             self.username,

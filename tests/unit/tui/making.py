@@ -15,7 +15,9 @@ def settings(room: str = "lunch", url: str = "memory://") -> Settings:
 
 
 def room(username: str = "ada", *words: str, url: str = "memory://", read: float = 0.0) -> Room:
-    return Room(settings(url=url), username, words, read=read)
+    made = Room(settings(url=url), username, words)
+    made.left_off_at(read)
+    return made
 
 
 def said(username: str | None, text: str, *, ago: float = 0.0, account: str | None = None) -> Message:
