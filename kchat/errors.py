@@ -29,8 +29,10 @@ Exit codes belong to the command line (:mod:`kchat.cli`).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Self
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _NAMES = (
     *("account", "durable", "host", "last", "management_url", "password", "profile", "project"),

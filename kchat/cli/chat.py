@@ -24,7 +24,7 @@ from kchat.errors import MissingExtra, SettingsError
 
 if TYPE_CHECKING:
     from kchat.config.settings import Settings
-    from kchat.tui.session import Outcome
+    from kchat.tui.options import Outcome
 
 
 @click.command(name="chat", cls=Command)
@@ -100,7 +100,7 @@ def command(
         raise SettingsError("a chat needs a terminal; in a script, use kchat send and kchat subscribe")
     _require("prompt_toolkit" if plain else "textual")
     settings[0].transport.require()
-    from kchat.tui.session import ChatOptions
+    from kchat.tui.options import ChatOptions
 
     options = ChatOptions(
         settings,

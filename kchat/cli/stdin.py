@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import select
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from kchat.errors import KchatError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _CHUNK = 256 * 1024
 

@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import gc
+from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from textual import events, on
 from textual.app import App, ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.message import Message
 
-from kchat.display.escaping import display_name, width
+from kchat.display.escaping import width
 from kchat.errors import KchatError
 from kchat.tui import commands
 from kchat.tui.alerts import Alerts
-from kchat.tui.bars import Bar, cut, header, room_row, room_rows, where
-from kchat.tui.editor import MOST_ROWS, Editor
+from kchat.tui.bars import Bar, header, prompt, where
+from kchat.tui.editor import MOST_ROWS, SEARCH_KEYS, Editor
 from kchat.tui.inbox import Inbox
 from kchat.tui.leaving import CLOSE_TIMEOUT, CONFIRM_WAIT, Leaving
 from kchat.tui.message_list import MessageList
+from kchat.tui.options import ChatOptions, Outcome
 from kchat.tui.palette import DARK, LIGHT, chosen
+from kchat.tui.room_list import COLUMNS, RoomList
 from kchat.tui.searching import Searching
-from kchat.tui.session import ChatOptions, Outcome, Session
+from kchat.tui.session import Session
 from kchat.tui.slash import Do, Mistake, Say, parse
 from kchat.tui.status import HINT_SECONDS, Status
 from kchat.tui.theme import theme_of
 from kchat.tui.view import View
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from textual.strip import Strip
     from textual.timer import Timer as TextualTimer
 
@@ -41,14 +45,8 @@ FRAME = 0.05
 SAVE_EVERY = 30.0
 """Seconds between notes of where one left off."""
 
-_SIDEBAR = 20
-_SIDEBAR_FROM = 76
-"""Columns of the list of rooms, and of a window that has room for it."""
 
-_PROMPT = 16
-
-
-class ChatApp(App[None]):
+class ChatApp(App[None], inherit_bindings=False):
     """The window.
 
     Arguments:
@@ -59,38 +57,15 @@ class ChatApp(App[None]):
     """
 
     CSS = f"""
-    #middle {{ height: 1fr; }}
-    #messages {{ width: 1fr; height: 100%; }}
+    #messages {{ height: 1fr; }}
     #header, #room-row, #status {{ height: 1; }}
-    #rooms {{ width: {_SIDEBAR}; height: 100%; }}
+    #rooms {{ dock: left; width: {COLUMNS}; height: 100%; }}
     #prompt {{ height: auto; max-height: {MOST_ROWS}; }}
     #prompt-name {{ width: auto; height: 1; }}
     #editor {{ width: 1fr; height: auto; max-height: {MOST_ROWS}; border: none; padding: 0; }}
     #editor:focus {{ border: none; }}
     """
     ENABLE_COMMAND_PALETTE = False
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(key, action, show=False, priority=True)
-        for key, action in (
-            ("f1", "help"),
-            ("ctrl+q", "leave"),
-            ("ctrl+c", "interrupt"),
-            ("ctrl+z", "suspend_process"),
-            ("ctrl+l", "redraw"),
-            ("ctrl+f", "search"),
-            ("ctrl+n", "room(1)"),
-            ("ctrl+p", "room(-1)"),
-            ("ctrl+r", "retry"),
-            ("ctrl+x", "discard"),
-            ("ctrl+o", "copy_link"),
-            ("ctrl+t", "theme"),
-            ("pageup", "page(-1)"),
-            ("pagedown", "page(1)"),
-            ("ctrl+home", "oldest"),
-            ("ctrl+end", "newest"),
-            *((f"alt+{number}", f"room_number({number})") for number in range(1, 10)),
-        )
-    ]
 
     class Wake(Message):
         """There is something in the inbox."""
@@ -119,44 +94,62 @@ class ChatApp(App[None]):
     def compose(self) -> ComposeResult:
         """A bar, the messages with the rooms beside them, the rooms in a row, the prompt, the status."""
         self._header, self._status_bar = Bar("header", self.palette), Bar("status", self.palette)
-        self._rooms, self._room_row = Bar("rooms", self.palette), Bar("room-row", self.palette)
+        self._rooms = RoomList(self.palette)
         self._prompt = Bar("prompt-name", self.palette)
         self.messages = MessageList(self.palette, self._on_moved)
-        self.editor = Editor(self._likely_names)
+        self.editor = Editor(self._likely_names, self._enter, self._too_long, self.key_handlers())
         self.searching = Searching(self.editor, self.messages, self.hint, self._fetch_older)
         yield self._header
-        with Horizontal(id="middle"):
-            yield self._rooms
-            yield self.messages
-        yield self._room_row
+        yield self.messages
         with Horizontal(id="prompt"):
             yield self._prompt
             yield self.editor
         yield self._status_bar
 
+    def key_handlers(self) -> dict[str, Callable[[], object]]:
+        """The keys that do something besides writing. The prompt calls them in the order in which they are typed."""
+        return {
+            "f1": self.action_help,
+            "ctrl+q": self.action_leave,
+            "ctrl+c": self.action_interrupt,
+            "ctrl+z": self.action_suspend_process,
+            "ctrl+l": self.action_redraw,
+            "ctrl+f": self.action_search,
+            "ctrl+r": self.action_retry,
+            "ctrl+x": self.action_discard,
+            "ctrl+o": self.action_copy_link,
+            "ctrl+t": self.action_theme,
+            "ctrl+n": partial(self.action_room, 1),
+            "ctrl+p": partial(self.action_room, -1),
+            "pageup": partial(self.messages.page, -1),
+            "pagedown": partial(self.messages.page, 1),
+            "ctrl+home": self.messages.to_start,
+            "ctrl+end": self.messages.to_end,
+            **{f"alt+{number}": partial(self.action_room_number, number) for number in range(1, 10)},
+            **{key: partial(self._search_key, key.partition(":")[2]) for key in SEARCH_KEYS},
+        }
+
     def on_mount(self) -> None:
         """Show the empty window; the brokers are asked when it stands."""
-        self._paint()
-        self.editor.focus()
         self.show_room()
         self.leaving.heed_signals()
         self.app_resume_signal.subscribe(self, lambda _: self.call_after_refresh(self.action_redraw))
-        self.set_interval(SAVE_EVERY, self.session.save_marks)
         self.call_after_refresh(self._begin)
 
     def _begin(self) -> None:
+        if not gc.isenabled():
+            gc.freeze()  # what is loaded by now stays, and is not looked at again while somebody types
+            gc.enable()
         self._alerts.open()
         self.session.start()
+        self.set_interval(SAVE_EVERY, self.session.save_marks)
         self._draw()
 
     def _paint(self) -> None:
         self.theme = theme_of(self.palette).name
-        self.screen.styles.background = self.palette.ground
-        for bar in (self._header, self._status_bar, self._rooms, self._room_row, self._prompt):
+        for bar in (self._header, self._status_bar, self._rooms, self._prompt):
             bar.recolor(self.palette)
         self.messages.recolor(self.palette)
-        self.editor.styles.background = self.palette.ground
-        self.editor.styles.color = self.palette.text
 
     def on_resize(self, _event: events.Resize) -> None:
         """Lay the bars out for another size."""
@@ -199,28 +192,16 @@ class ChatApp(App[None]):
             self._frame.stop()
             self._frame = None
         self._drawn_at = monotonic()
-        session, columns = self.session, self.size.width
+        session = self.session
+        columns = self._rooms.draw(self.screen_stack[0], session, self.size.width)
         self.messages.update_rows()
         self._header.set_rows([header(session.current, where(session.current), columns)])
-        several = len(session.rooms) > 1
-        beside = several and columns >= _SIDEBAR_FROM
-        self._rooms.display, self._room_row.display = beside, several and not beside
-        if beside:
-            self._rooms.set_rows(room_rows(session.rooms, session.current, _SIDEBAR))
-        elif several:
-            self._room_row.set_rows([room_row(session.rooms, session.current, columns)])
-        self._draw_prompt(columns)
+        name = prompt(session.username, columns, searches=self.searching.active)
+        self._prompt.set_rows([[(name, "prompt")]])
+        self._prompt.styles.width = width(name)
         row = self._status.row(session, self.messages.view, columns, searches=self.searching.active)
         self._status_bar.set_rows([row])
         self._alerts.title(session.rooms, session.current)
-
-    def _draw_prompt(self, columns: int) -> None:
-        if self.editor.searches:
-            prompt = " search> "
-        else:
-            prompt = f" {cut(display_name(self.session.username), min(_PROMPT, columns // 3))}> "
-        self._prompt.set_rows([[(prompt, "prompt")]])
-        self._prompt.styles.width = width(prompt)
 
     def hint(self, text: str, style: str = "bar-strong") -> None:
         """Say something at the bottom for a few seconds."""
@@ -235,7 +216,8 @@ class ChatApp(App[None]):
         room = self.session.current
         view = self._views.setdefault(id(room), View(room))
         self.editor.typed = room.typed
-        self.editor.put(room.draft)
+        if self.editor.text != room.draft:
+            self.editor.put(room.draft)
         self.messages.show(view)
         self._draw()
 
@@ -278,27 +260,9 @@ class ChatApp(App[None]):
     def _fetch_older(self) -> bool:
         return self.session.fetch_older(self.session.current)
 
-    def action_page(self, pages: int) -> None:
-        """Look back, or forward."""
-        self.messages.page(pages)
-
-    def action_oldest(self) -> None:
-        """Look at the oldest."""
-        self.messages.to_start()
-
-    def action_newest(self) -> None:
-        """Look at the newest."""
-        self.messages.to_end()
-
-    @on(Editor.Moved)
-    def _on_editor_moved(self, event: Editor.Moved) -> None:
-        if self.editor.searches:
-            self.searching.press(event.key)
-            self._draw()
-        elif event.key == "home":
-            self.messages.to_start()
-        elif event.key in ("end", "escape"):
-            self.messages.to_end()
+    def _search_key(self, key: str) -> None:
+        self.searching.press(key)
+        self._draw()
 
     def action_redraw(self) -> None:
         """Draw all of it again, over whatever stands there."""
@@ -336,22 +300,23 @@ class ChatApp(App[None]):
 
     # ---- writing
 
-    @on(Editor.Entered)
-    def _on_entered(self, event: Editor.Entered) -> None:
-        meant = parse(event.text)
+    def _enter(self, typed: str) -> None:
+        if self.searching.active:
+            self._search_key("enter")
+            return
+        meant = parse(typed)
         match meant:
             case Say(text, action):
                 self._say(text, action=action)
             case Do():
                 commands.run(self, meant)
             case Mistake(text):
-                self.editor.put(event.text)
+                self.editor.put(typed)
                 self.hint(text, "bar-error")
         self._draw()
 
-    @on(Editor.TooLong)
-    def _on_too_long(self, event: Editor.TooLong) -> None:
-        self.hint(f"not pasted: {event.size:,} characters are too many for one message", "bar-error")
+    def _too_long(self, size: int) -> None:
+        self.hint(f"not pasted: {size:,} characters are too many for one message", "bar-error")
 
     def _say(self, text: str, *, action: bool) -> None:
         try:
@@ -409,6 +374,7 @@ class ChatApp(App[None]):
     def _end(self) -> None:
         if self._exit:
             return
+        self.messages.update_rows()
         self.last_screen = self.messages.drawn()
         self._alerts.close()
         self.outcome = self.session.close(CLOSE_TIMEOUT)

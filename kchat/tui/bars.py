@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 Piece = tuple[str, str]
 """A text, and the name of its style."""
 
+_PROMPT = 16
+"""Maximum width of the name at the prompt."""
+
 
 class Bar(Widget, can_focus=False):
     """Rows of pieces.
@@ -141,6 +144,13 @@ def _count(room: Room) -> str:
         return ""
     number = "999+" if room.unread > 999 else str(room.unread)
     return f"@{number}" if room.mentions else number
+
+
+def prompt(username: str, columns: int, *, searches: bool) -> str:
+    """``ada> ``, or ``search> `` where it is used to search; at most a third of the window."""
+    if searches:
+        return " search> "
+    return f" {cut(display_name(username), min(_PROMPT, columns // 3))}> "
 
 
 def where(room: Room) -> str:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 from unicodedata import category
 
-from textual.message import Message
 from textual.widgets import TextArea
 
 from kchat.tui.typed import Completion, Typed, complete
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
-    from textual.binding import BindingType
     from textual.events import Key, Paste
 
 MOST_ROWS = 6
@@ -22,41 +20,30 @@ MOST_ROWS = 6
 MOST_PASTED = 256 * 1024
 """Characters that can be pasted: more than anybody is shown of one message."""
 
+SEARCH_KEYS = ("search:up", "search:down", "search:shift+enter", "search:escape")
+"""Keys that do something else while it is used to search."""
+
 _NEWLINE = {"shift+enter", "alt+enter", "ctrl+j"}
 _BIDI = "\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 
-class Editor(TextArea, inherit_bindings=True):
+class Editor(TextArea):
     """Where messages are written.
 
     Arguments:
         names: gives the names that Tab completes, the likeliest first.
+        entered: called with the text when Enter is pressed; the editor is empty then, unless it is used to search.
+        too_long: called with the number of characters that were pasted and left out, for they are too many.
+        keys: what other keys do. They are called at once: one of Textual's messages would come after keys that follow.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = []
-
-    class Entered(Message):
-        """Enter was pressed. ``text``: what was written; the editor is empty now."""
-
-        def __init__(self, text: str) -> None:
-            super().__init__()
-            self.text = text
-
-    class Moved(Message):
-        """A key that moves in the messages: ``home``, ``end``, ``up``, ``down`` or ``escape``."""
-
-        def __init__(self, key: str) -> None:
-            super().__init__()
-            self.key = key
-
-    class TooLong(Message):
-        """A text was pasted that is too long; it was left out. ``size``: in characters."""
-
-        def __init__(self, size: int) -> None:
-            super().__init__()
-            self.size = size
-
-    def __init__(self, names: Callable[[], Iterable[str]]) -> None:
+    def __init__(
+        self,
+        names: Callable[[], Iterable[str]],
+        entered: Callable[[str], object],
+        too_long: Callable[[int], object],
+        keys: Mapping[str, Callable[[], object]],
+    ) -> None:
         super().__init__(
             id="editor",
             soft_wrap=True,
@@ -67,9 +54,12 @@ class Editor(TextArea, inherit_bindings=True):
         )
         self.cursor_blink = False
         self._names = names
+        self._entered = entered
+        self._too_long = too_long
+        self._keys = keys
         self.typed = Typed()
         self.searches = False
-        """Whether it is used to search: Enter, Up and Down go from one message to the next."""
+        """Whether it is used to search."""
         self._completion: tuple[Completion, int] | None = None
 
     def put(self, text: str) -> None:
@@ -91,21 +81,21 @@ class Editor(TextArea, inherit_bindings=True):
         handler()
 
     def _handler(self, key: str) -> Callable[[], object] | None:
+        if self.searches and (found := self._keys.get(f"search:{key}")):
+            return found
         if key in _NEWLINE and not self.searches:
             return lambda: self.insert("\n")
         if key == "enter":
             return self._enter
         if key == "tab":
             return self._complete
-        if key == "escape" or (self.searches and key in ("up", "down", "shift+enter")):
-            return lambda: self.post_message(self.Moved(key))
-        if key in ("home", "end") and not self.text:
-            return lambda: self.post_message(self.Moved(key))
+        if key in ("home", "end", "escape") and (key == "escape" or not self.text):
+            return self._keys["ctrl+home" if key == "home" else "ctrl+end"]
         if key == "up" and self.cursor_at_first_line and not self.selected_text:
             return self._older
         if key == "down" and self.cursor_at_last_line and not self.selected_text:
             return self._newer
-        return None
+        return self._keys.get(key)
 
     async def _on_paste(self, event: Paste) -> None:
         """Pasted text is one message, however many lines it has; what would do something to a terminal is left out."""
@@ -113,7 +103,7 @@ class Editor(TextArea, inherit_bindings=True):
         event.prevent_default()
         self._completion = None
         if len(event.text) > MOST_PASTED:
-            self.post_message(self.TooLong(len(event.text)))
+            self._too_long(len(event.text))
             return
         text = event.text.replace("\r\n", "\n").replace("\r", "\n")
         clean = "".join(
@@ -129,12 +119,11 @@ class Editor(TextArea, inherit_bindings=True):
     def _enter(self) -> None:
         text = self.text
         if self.searches:
-            self.post_message(self.Moved("enter"))
-            return
-        if text.strip():
+            self._entered(text)
+        elif text.strip():
             self.typed.add(text)
             self.load_text("")
-            self.post_message(self.Entered(text))
+            self._entered(text)
 
     def _older(self) -> None:
         text = self.typed.older(self.text)

@@ -7,14 +7,13 @@ notes in that of the names without a time, and text stays in its own column.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, NamedTuple
 
 from kchat.display.escaping import cautious_cells, take_columns, width
 from kchat.display.lines import local, wrap
 from kchat.tui.outbox import State
-from kchat.tui.words import Highlights, safe
+from kchat.tui.words import links, safe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from kchat.tui.names import Sender
     from kchat.tui.outbox import Written
     from kchat.tui.timeline import Entry
+    from kchat.tui.words import Highlights
 
 MOST_ROWS = 200
 """Rows of one message; what is longer is cut, with a mark."""
@@ -45,8 +45,7 @@ class Span(NamedTuple):
 Row = list[Span]
 
 
-@dataclass(frozen=True)
-class Measure:
+class Measure(NamedTuple):
     """The columns of a window.
 
     Attributes:
@@ -85,8 +84,7 @@ def most_name_columns(columns: int) -> int:
     return max(6, min(20, columns // 5))
 
 
-@dataclass(frozen=True)
-class Before:
+class Before(NamedTuple):
     """What stands before an entry.
 
     Attributes:
@@ -228,10 +226,8 @@ class _Mark(NamedTuple):
 
 def _marks(text: str, style: str, highlights: Highlights | None, search: str) -> list[_Mark]:
     marks = []
-    if highlights is None:
-        highlights = _NOTHING
     mention = "link" if style.startswith("own") else "mention"
-    for part in highlights.parts(text):
+    for part in links(text) if highlights is None else highlights.parts(text):
         if part.link:
             marks.append(_Mark(part.start, part.end, "link", part.link))
         elif mention == "mention":
@@ -274,7 +270,3 @@ def wrapped(text: str, columns: int) -> Iterator[tuple[str, int]]:
             yield row.rstrip(_JOINERS), start + at  # those that join nothing any more
             at += len(row)
         start += len(line) + 1
-
-
-_NOTHING = Highlights("\n")
-"""Finds links alone."""

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from functools import cached_property
+from functools import cache
+from typing import NamedTuple
 
 from rich.style import Style
 
 from kchat.tui.names import COLORS
 
 
-@dataclass(frozen=True)
-class Palette:
+class Palette(NamedTuple):
     """Colours as ``#rrggbb``. Each text has a contrast of 4.5 : 1 to its ground, at least (WCAG 2.2, 1.4.3).
 
     Attributes:
@@ -39,45 +38,51 @@ class Palette:
     mention: tuple[str, str]
     names: tuple[str, ...]
 
-    @cached_property
+    @property
     def styles(self) -> dict[str, Style]:
         """The style of each kind of span."""
-        own = Style(bgcolor=self.own)
-        failed = Style(bgcolor=self.failed)
-        text = Style(color=self.text)
-        muted = Style(color=self.muted)
-        return {
-            "text": text,
-            "text-action": text + Style(italic=True),
-            "time": muted,
-            "note": muted + Style(italic=True),
-            "mark": muted,
-            "day": Style(color=self.faint),
-            "day-text": muted,
-            "new": Style(color=self.new),
-            "new-text": Style(color=self.new, bold=True),
-            "link": Style(color=self.link, underline=True),
-            "mention": Style(color=self.mention[0], bgcolor=self.mention[1], bold=True),
-            "found": Style(reverse=True),
-            "own": text + own,
-            "own-action": text + own + Style(italic=True),
-            "own-name": Style(color=self.accent, bold=True) + own,
-            "own-note": muted + own + Style(italic=True),
-            "sending": muted + Style(dim=True) + own,
-            "sending-name": muted + Style(dim=True) + own,
-            "failed": Style(color=self.error) + failed,
-            "failed-name": Style(color=self.error, bold=True) + failed,
-            "reason": Style(color=self.error, italic=True) + failed,
-            "name": muted,
-            **{f"name-{number}": Style(color=self.names[number], bold=True) for number in range(COLORS)},
-            "bar": Style(color=self.text, bgcolor=self.bar),
-            "bar-muted": Style(color=self.muted, bgcolor=self.bar),
-            "bar-strong": Style(color=self.text, bgcolor=self.bar, bold=True),
-            "bar-error": Style(color=self.error, bgcolor=self.bar, bold=True),
-            "bar-new": Style(color=self.new, bgcolor=self.bar, bold=True),
-            "bar-here": Style(color=self.bar, bgcolor=self.accent, bold=True),
-            "prompt": Style(color=self.accent, bgcolor=self.ground, bold=True),
-        }
+        return styles_of(self)
+
+
+@cache
+def styles_of(palette: Palette) -> dict[str, Style]:
+    """The style of each kind of span."""
+    own = Style(bgcolor=palette.own)
+    failed = Style(bgcolor=palette.failed)
+    text = Style(color=palette.text)
+    muted = Style(color=palette.muted)
+    return {
+        "text": text,
+        "text-action": text + Style(italic=True),
+        "time": muted,
+        "note": muted + Style(italic=True),
+        "mark": muted,
+        "day": Style(color=palette.faint),
+        "day-text": muted,
+        "new": Style(color=palette.new),
+        "new-text": Style(color=palette.new, bold=True),
+        "link": Style(color=palette.link, underline=True),
+        "mention": Style(color=palette.mention[0], bgcolor=palette.mention[1], bold=True),
+        "found": Style(reverse=True),
+        "own": text + own,
+        "own-action": text + own + Style(italic=True),
+        "own-name": Style(color=palette.accent, bold=True) + own,
+        "own-note": muted + own + Style(italic=True),
+        "sending": muted + Style(dim=True) + own,
+        "sending-name": muted + Style(dim=True) + own,
+        "failed": Style(color=palette.error) + failed,
+        "failed-name": Style(color=palette.error, bold=True) + failed,
+        "reason": Style(color=palette.error, italic=True) + failed,
+        "name": muted,
+        **{f"name-{number}": Style(color=palette.names[number], bold=True) for number in range(COLORS)},
+        "bar": Style(color=palette.text, bgcolor=palette.bar),
+        "bar-muted": Style(color=palette.muted, bgcolor=palette.bar),
+        "bar-strong": Style(color=palette.text, bgcolor=palette.bar, bold=True),
+        "bar-error": Style(color=palette.error, bgcolor=palette.bar, bold=True),
+        "bar-new": Style(color=palette.new, bgcolor=palette.bar, bold=True),
+        "bar-here": Style(color=palette.bar, bgcolor=palette.accent, bold=True),
+        "prompt": Style(color=palette.accent, bgcolor=palette.ground, bold=True),
+    }
 
 
 DARK = Palette(

@@ -10,7 +10,6 @@ import asyncio
 import signal
 import sys
 import time
-from collections.abc import Iterable
 from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -27,16 +26,18 @@ from kchat.message.unprintable import escape_unprintable
 from kchat.tui.inbox import Inbox
 from kchat.tui.layout import day_name
 from kchat.tui.leaving import AGAIN, CLOSE_TIMEOUT, CONFIRM_WAIT
-from kchat.tui.session import Outcome, Session
+from kchat.tui.session import Session
 from kchat.tui.slash import COMMANDS, Do, Mistake, Say, parse
 from kchat.tui.typed import complete
 from kchat.tui.words import safe
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from prompt_toolkit.document import Document
 
+    from kchat.tui.options import ChatOptions, Outcome
     from kchat.tui.room import Room
-    from kchat.tui.session import ChatOptions
     from kchat.tui.timeline import Entry
 
 _FURTHER = "      | "

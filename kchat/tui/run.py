@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from kchat.tui.app import ChatApp
-    from kchat.tui.session import ChatOptions, Outcome
+    from kchat.tui.options import ChatOptions, Outcome
 
 
 def chat(options: ChatOptions) -> Outcome:
@@ -22,6 +23,8 @@ def chat(options: ChatOptions) -> Outcome:
     Raises:
         kchat.errors.SettingsError: the username is not valid.
     """
+    # Loading makes many objects and no garbage; the window switches it on when its first frame stands.
+    gc.disable()
     from kchat.tui.app import ChatApp
 
     if sys.__stderr__ is None or not sys.__stderr__.isatty():

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kchat import events
-from kchat.config.masking import mask
 from kchat.config.validation import check_name, check_room, login_name
 from kchat.display.escaping import display_name
 from kchat.errors import KchatError, SettingsError
 from kchat.message.unprintable import escape_unprintable
-from kchat.tui.people import Presence, PresenceOf, nobody_knows
-from kchat.tui.read_marks import ReadMarks
+from kchat.tui.options import Outcome
 from kchat.tui.reports import Arrived, Failed, Happened, Joined, NotSent, Older, PeopleChanged, Report, Sent
 from kchat.tui.room import CONNECTING, Room
 from kchat.tui.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from kchat.config.settings import Settings
     from kchat.tui.inbox import Inbox
+    from kchat.tui.options import ChatOptions
+    from kchat.tui.people import Presence
     from kchat.tui.timeline import Entry
 
 HISTORY = 200
@@ -36,52 +36,6 @@ _SETTLE = 3.0
 
 _AWAY_SHOWN = 15.0
 """Seconds for which it is shown that the connection was away."""
-
-
-@dataclass(frozen=True)
-class ChatOptions:
-    """What a window is opened with.
-
-    Attributes:
-        settings: the rooms to join, one at least, in the order to show.
-        username: the name in messages. Default: the settings', else the login name.
-        highlight: words that stand out, besides the name.
-        durable, last, since: as of :class:`~kchat.client.subscriber.Subscriber`.
-        wait: retry for ever when no broker can be reached at the start.
-        bell: ring when this user is mentioned.
-        notify: desktop notice when this user is mentioned: ``osc9``, ``osc777`` or None for none.
-        theme: ``dark`` or ``light``; None as the terminal says.
-        mouse: whether the mouse is used.
-        presence_of: makes what knows who is here.
-        marks: where one left off. Default: the user's file.
-    """
-
-    settings: Sequence[Settings]
-    username: str | None = None
-    highlight: Sequence[str] = ()
-    durable: str | None = None
-    last: int | None = None
-    since: float | None = None
-    wait: bool = False
-    bell: bool = False
-    notify: str | None = None
-    theme: str | None = None
-    mouse: bool = True
-    presence_of: PresenceOf = nobody_knows
-    marks: ReadMarks = field(default_factory=ReadMarks)
-
-
-@dataclass
-class Outcome:
-    """How it ended.
-
-    Attributes:
-        error: why it ended by itself; None where the user has ended it.
-        unsent: what was written and not sent, as ``room: text``, as it was typed.
-    """
-
-    error: KchatError | None = None
-    unsent: list[str] = field(default_factory=list)
 
 
 class Session:
@@ -103,6 +57,7 @@ class Session:
         self.username = options.username or options.settings[0].username or login_name()
         check_name(self.username)
         self._inbox = inbox
+        self._marks = options.marks
         self._read: Mapping[str, float] = {}
         self._workers: dict[str, Worker] = {}
         self._presence: dict[str, Presence] = {}
@@ -117,7 +72,11 @@ class Session:
 
     def start(self) -> None:
         """Begin to join all rooms."""
-        self._read = self.options.marks.load()
+        if self._marks is None:
+            from kchat.tui.read_marks import ReadMarks
+
+            self._marks = ReadMarks()
+        self._read = self._marks.load()
         for room in self.rooms:
             self._join(room)
 
@@ -359,7 +318,8 @@ class Session:
 
     def save_marks(self) -> None:
         """Note where one left off."""
-        self.options.marks.save({str(room.settings): room.read for room in self.rooms if room.read})
+        if self._marks is not None:
+            self._marks.save({str(room.settings): room.read for room in self.rooms if room.read})
 
     # ---- the end
 
@@ -373,7 +333,7 @@ class Session:
 
     def close(self, seconds: float) -> Outcome:
         """Leave all rooms, and wait for that no longer than this; returns how it ended."""
-        unsent = [f"{display_name(room.name)}: {text}" for room, text in self.unsent]
+        unsent = tuple(f"{display_name(room.name)}: {text}" for room, text in self.unsent)
         self.save_marks()
         self._inbox.close()
         ends = time.monotonic() + seconds
@@ -383,4 +343,6 @@ class Session:
 
 
 def _safe(text: object) -> str:
+    from kchat.config.masking import mask
+
     return escape_unprintable(mask(str(text)), keep_newlines=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,8 @@ from kchat.message.unprintable import escape_unprintable
 from kchat.tui.bars import cut
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from kchat.tui.bars import Piece
     from kchat.tui.session import Session
     from kchat.tui.view import View

@@ -15,9 +15,7 @@ TAB = " " * 4
 
 # Printable ASCII alone: nothing else looks the same to everybody. No quotes, brackets or backslashes, which end a link in
 # text; and what ends a sentence does not end a link.
-_LINK = re.compile(
-    r"(?<![\w@/.-])https?://[A-Za-z0-9\[][^\s\"'<>`\\^{|}\x7f-\U0010ffff]*[A-Za-z0-9/#=&_~%+\-$@*]"
-)
+_LINK = r"(?<![\w@/.-])https?://[A-Za-z0-9\[][^\s\"'<>`\\^{|}\x7f-\U0010ffff]*[A-Za-z0-9/#=&_~%+\-$@*]"
 _LONGEST_LINK = 2048
 
 
@@ -80,6 +78,6 @@ def links(text: str) -> list[Part]:
         return []
     return [
         Part(found.start(), found.end(), found.group())
-        for found in _LINK.finditer(text)
+        for found in re.finditer(_LINK, text)
         if found.end() - found.start() <= _LONGEST_LINK
     ]

@@ -13,8 +13,8 @@ from textual.pilot import Pilot
 from kchat.client.sender import Sender
 from kchat.config.settings import Settings
 from kchat.tui.app import ChatApp
+from kchat.tui.options import ChatOptions
 from kchat.tui.read_marks import ReadMarks
-from kchat.tui.session import ChatOptions
 from tests.brokers.wait import Deadline, soon
 
 

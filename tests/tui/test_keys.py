@@ -5,9 +5,8 @@ from __future__ import annotations
 from functools import partial
 
 import pytest
-from textual.events import MouseScrollDown, MouseScrollUp
+from textual.events import Key, MouseScrollDown, MouseScrollUp
 
-from kchat.tui.app import ChatApp
 from kchat.tui.screens import KEYS
 from tests.tui.chatting import Chat, chatting, run, say
 
@@ -23,14 +22,31 @@ def texts(chat: Chat) -> list[str]:
     ]
 
 
-def test_the_help_names_every_key_that_does_something() -> None:
+def test_the_help_names_every_key_that_does_something(local_url: str) -> None:
     named = " ".join(key for key, _ in KEYS).lower().replace("pgup", "pageup").replace("pgdn", "pagedown")
-    for binding in ChatApp.BINDINGS:
-        key = binding.key  # type: ignore[union-attr]  # they are Bindings
-        key = {"ctrl+home": "home", "ctrl+end": "end", "f1": "f1"}.get(key, key)
-        if key.startswith("alt+"):
-            key = "alt+1 to alt+9"
-        assert key in named or key == "f1", key
+
+    async def script() -> None:
+        async with chatting(local_url) as chat:
+            for key in chat.app.key_handlers():
+                shown = {"ctrl+home": "home", "ctrl+end": "end"}.get(key, key)
+                if shown.startswith("alt+"):
+                    shown = "alt+1 to alt+9"
+                assert shown in named or key == "f1" or key.startswith("search:"), key
+
+    run(script)
+
+
+def test_keys_that_are_typed_faster_than_they_are_looked_at_keep_their_order(local_url: str) -> None:
+    async def script() -> None:
+        async with chatting(local_url, "lunch", "ops") as chat:
+            for key in ("o", "n", "e", "enter", "alt+2", "t", "w", "o", "enter", "alt+1", "x", "ctrl+q"):
+                chat.app.post_message(Key(key, key if len(key) == 1 else None))
+            await chat.until(lambda: chat.app._exit)
+            lunch, ops = chat.app.session.rooms
+            assert [lunch.typed.older(""), ops.typed.older("")] == ["one", "two"]
+            assert chat.app.outcome.unsent == ()
+
+    run(script)
 
 
 def test_enter_on_nothing_sends_nothing(local_url: str) -> None:
@@ -282,7 +298,7 @@ def test_ctrl_c_twice_leaves_and_once_does_not(local_url: str) -> None:
             assert chat.draft == "d"
             await chat.press("ctrl+c")
             await chat.until(lambda: chat.app._exit)
-            assert chat.app.outcome.unsent == []
+            assert chat.app.outcome.unsent == ()
 
     run(script)
 
@@ -304,7 +320,7 @@ def test_ctrl_q_leaves(local_url: str) -> None:
             await chat.write("hello")
             await chat.press("ctrl+q")
             await chat.until(lambda: chat.app._exit)
-            assert chat.app.outcome.unsent == []
+            assert chat.app.outcome.unsent == ()
 
     run(script)
 
@@ -324,6 +340,6 @@ def test_what_is_not_sent_is_not_lost_without_a_question(local_url: str) -> None
             await chat.sees("1 message is not sent.")
             await chat.press("y")
             await chat.until(lambda: chat.app._exit)
-            assert chat.app.outcome.unsent == ["lunch: precious"]
+            assert chat.app.outcome.unsent == ("lunch: precious",)
 
     run(script)

@@ -136,6 +136,7 @@ def test_suspending_gives_the_shell_back_and_continuing_the_window(
     window.type("fg", "Enter")
     sees(window, "meanwhile", "half a dra", "connected")
     window.type("ft", "Enter", "C-q")
+    wait_until(lambda: window.text().rstrip().endswith("$"), 10)
     window.type("echo typed | tr a-z A-Z", "Enter")
     sees(window, "half a draft", "TYPED")
 

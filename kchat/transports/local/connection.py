@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from amqp.exceptions import NotAllowed
@@ -17,6 +16,8 @@ from .publishing import Publisher
 from .store import Store
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from kchat.transports.waker import Waker
 
     from .channel import Channel

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from amqp.exceptions import InternalError
 
 from . import schema
+
+if TYPE_CHECKING:
+    import sqlite3
 
 #: Numbers of an exchange's messages that are left free at the end.
 _SPARE = 1 << 32

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from . import errors, forks, limits
@@ -14,6 +13,8 @@ from .opening import WAL_BYTES, is_closed
 from .shared_file import SharedFile
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .options import Options
 
 T = TypeVar("T")

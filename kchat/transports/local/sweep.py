@@ -6,7 +6,6 @@ dead connection still seems to own.
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from functools import partial
 from typing import TYPE_CHECKING
@@ -14,6 +13,8 @@ from typing import TYPE_CHECKING
 from . import definitions
 
 if TYPE_CHECKING:
+    import sqlite3
+
     from .store import Store
 
 

@@ -7,9 +7,8 @@ transaction that is discarded does nothing (https://redis.io/docs/latest/develop
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kchat import errors
 from kchat.transports.checks import (
@@ -23,6 +22,9 @@ from kchat.transports.checks import (
     skipped,
     wrong,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def checks(walk: Walk) -> Sequence[Check]:

@@ -61,11 +61,10 @@ from __future__ import annotations
 import math
 import select
 from collections import deque
-from collections.abc import Iterator
 from queue import Empty
 from threading import get_ident
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kombu.transport import redis as kombu_redis
 
@@ -74,6 +73,9 @@ from kchat.transports.waker import Waker
 
 from .channel import Channel
 from .fanout import Fanout
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _LONGEST_WAIT = 1.0
 """Seconds of one wait in C, so that an endless wait can still be interrupted on every system."""
