@@ -56,11 +56,6 @@ class Sender(NamedTuple):
             name = take_columns(name, max(0, room - 1), cautious_cells) + "…"
         return name, mark
 
-    @property
-    def columns(self) -> int:
-        """The width of all of it."""
-        return width(self.name, cautious_cells) + width(self.mark, cautious_cells)
-
 
 class Names:
     """The senders of a room, each with a colour of its own as long as there are no more than :data:`COLORS`.

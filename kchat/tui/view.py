@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from kchat.display.escaping import cautious_cells, width
 from kchat.tui.layout import Before, Measure, Row, most_name_columns, rows_of, rows_of_written
 from kchat.tui.names import Sender
 
@@ -83,8 +84,8 @@ class View:
         sender = (
             _NOBODY if entry.is_note else room.names.sender(entry.username, entry.account, mine=entry.mine)
         )
-        most = most_name_columns(self._columns)
-        self._names = max(self._names, min(most, sender.columns))
+        name, mark = sender.fitted(most_name_columns(self._columns))
+        self._names = max(self._names, width(name, cautious_cells) + width(mark, cautious_cells))
         measure = Measure(self._columns, self._names)
         if place >= timeline.end:
             written = room.outbox[place - timeline.end]
