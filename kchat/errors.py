@@ -29,10 +29,8 @@ Exit codes belong to the command line (:mod:`kchat.cli`).
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Self
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from collections.abc import Callable
+from typing import Self
 
 _NAMES = (
     *("account", "durable", "host", "last", "management_url", "password", "profile", "project"),

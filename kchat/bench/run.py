@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from kchat import errors
@@ -12,8 +13,6 @@ from kchat.bench.report import Latency, Report
 from kchat.bench.room import delete_room, make_room, own_room
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from kchat.bench.plan import Plan
     from kchat.config.settings import Settings
 

@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from mmap import mmap
@@ -23,8 +24,6 @@ from kchat.client.subscriber import Subscriber
 from kchat.errors import KchatError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from kchat.config.settings import Settings
 
 _ORPHAN_SECONDS = 8.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,6 @@ from kchat.cli.shutdown import shutdown_by_signal
 from kchat.cli.stderr import can_show, line_writer, write_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from kchat.bench import Latency, Report
     from kchat.bench.pool import Progress
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from kchat.cli.param_types import Read, read_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from kchat.message import Message
 
 _LOOK = 0.1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,8 +17,6 @@ from kchat.cli.help import Command
 from kchat.cli.options import broker_options, confirm_timeout_option, to_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from kchat.doctor import Finding, Options
 
 _SIGNS = {

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from kchat.cli.keyboard import Keyboard
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from types import FrameType
-
     from kchat.display import FullScreen
 
 _REDRAW, _END = b"\x0c", b"q"  # Ctrl+L

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,6 @@ import click
 from kchat.message import rfc3339
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from kchat.plugins import Registry
 
 _LONGEST_DURATION = 100 * 365 * 86400

@@ -9,11 +9,8 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
 
 _OPTION = "--rmq-password"
 _INVITATION = re.compile(r"(?i)kchat://\d+\.([\w\s-]+)")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Iterable
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +27,6 @@ from kchat.cli.stderr import line_writer, write_line
 from kchat.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from kchat.client.sender import Sender
     from kchat.message import Message
 

@@ -10,13 +10,11 @@ import io
 import os
 import select
 import sys
+from collections.abc import Callable
 from time import monotonic
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 from kchat.transports.poller import new_poller
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 PATIENCE = 1.0
 """Seconds to wait for a standard error that is blocked; after that, lines are dropped."""

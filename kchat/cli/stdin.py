@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import os
 import select
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from kchat.errors import KchatError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _CHUNK = 256 * 1024
 

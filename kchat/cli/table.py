@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import click
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 def write_table(rows: Sequence[Sequence[str]]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import click
 
@@ -12,9 +12,6 @@ from kchat.cli.help import Command
 from kchat.cli.stderr import write_line
 from kchat.errors import Hint
 from kchat.transports import TRANSPORTS, Capabilities, Transport
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 _CAPABILITIES = [name.replace("_", " ") for name in Capabilities._fields]
 

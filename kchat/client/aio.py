@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable, Iterator
 from inspect import signature
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from kchat import errors, events
@@ -25,9 +27,6 @@ from kchat.client.subscriber import LARGE
 from kchat.message import Message
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from types import TracebackType
-
     from kchat.client.in_flight import Receipt
     from kchat.config.settings import Settings
 

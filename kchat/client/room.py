@@ -12,7 +12,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
 from threading import RLock
+from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from kchat import errors, events
@@ -21,9 +23,6 @@ from kchat.client.subscriber import Subscriber
 from kchat.config.settings import DEFAULT_URL, Broker, Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from types import TracebackType
-
     from kchat.client.in_flight import Receipt
     from kchat.message import Message
     from kchat.transports.tls import TlsOptions

@@ -8,8 +8,10 @@ again on the next one, under the same ``id``, by which subscribers recognise a r
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from threading import RLock, get_ident
 from time import monotonic
+from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from kchat import errors, events
@@ -18,9 +20,6 @@ from kchat.config.validation import check_name, login_name
 from kchat.message import Message
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from types import TracebackType
-
     from kchat.client.in_flight import Receipt
     from kchat.config.settings import Settings
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
+from threading import RLock
 from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
 
@@ -14,10 +17,6 @@ from kchat.client.connection import Connection, broker_errors
 from kchat.client.in_flight import InFlight, Receipt
 
 if TYPE_CHECKING:
-    from collections import deque
-    from collections.abc import Callable
-    from threading import RLock
-
     from kchat.config.settings import Settings
     from kchat.message import Message
     from kchat.transports import protocols

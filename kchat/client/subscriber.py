@@ -8,9 +8,11 @@ the connection's heartbeats go on (:mod:`kchat.client.heartbeat`). Any other thr
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import RLock
 from time import monotonic
+from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from kchat import errors, events
@@ -24,9 +26,6 @@ from kchat.config.validation import check_name, login_name
 from kchat.message import Message
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from types import TracebackType
-
     from kchat.config.settings import Settings
     from kchat.transports.protocols import Delivery
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
+from threading import RLock
 from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,9 +13,6 @@ from kchat.client.connection import Connection
 from kchat.client.drops import QueueLength
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from threading import RLock
-
     from kchat.config.settings import Settings
     from kchat.transports import protocols
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 import glob
 import os
 import stat
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from kchat.errors import SettingsError, no_home
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 LOCK_SECONDS = 30.0
 """How long to wait for another process that changes the same file. A change takes milliseconds."""

@@ -21,6 +21,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -34,8 +35,6 @@ from kchat.message.control import has_control
 from kchat.transports.tls import TlsOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
     from kchat.transports.url import Broker
 
 TABLE = "profile"

@@ -6,6 +6,7 @@ Nothing here opens a socket. Passwords are hidden from ``repr`` and from everyth
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -17,8 +18,6 @@ from kchat.transports.url import Broker as Broker  # noqa: PLC0414 - to import f
 from kchat.transports.url import Parts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from kchat.config.profiles import Profile
     from kchat.transports import Transport
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Collection
 
 from kchat.errors import SettingsError
 from kchat.message.control import has_control
 from kchat.transports import TRANSPORTS
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
 
 MAX_BYTES = 255
 """AMQP 0-9-1 section 4.2.5.3: an exchange's name is a short string."""

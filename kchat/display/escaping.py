@@ -6,14 +6,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from kchat.message.truncation import LONGEST, truncate, truncation_mark, utf8_size
 from kchat.message.unprintable import escape, escape_unprintable
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 NAME_WIDTH = 32
 """Maximum width of a name in columns of a terminal."""

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, TextIO
+from collections.abc import Callable
+from typing import TextIO
 from zlib import crc32
 
 from kchat.display.escaping import cautious_cells, most_cells, take_columns, width
 from kchat.display.output import Output
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 INDENT = " " * 9 + "| "
 """Put before all lines of a message but the first, so that none of them looks like another message."""

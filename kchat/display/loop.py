@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
 from kchat.client.acknowledgements import BATCH
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from kchat.client.subscriber import Subscriber
     from kchat.display import Display
     from kchat.message import Message

@@ -7,13 +7,11 @@ import os
 import select
 import socket
 import stat
+from collections.abc import Callable
 from threading import Thread
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 from kchat.transports.poller import new_poller
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 class Output:

@@ -6,6 +6,7 @@ a check does is seen in the room, unless :attr:`Options.send_test` asks for it, 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -17,8 +18,6 @@ from kchat.transports.checks import Check, Options, Outcome, Status, ok, skipped
 from kchat.transports.tls import check_files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-
     from kchat.config.settings import Settings
 
 __all__ = ["STEPS", "Finding", "Options", "Outcome", "Status", "diagnose"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -16,8 +17,6 @@ from kchat.transports.checks import Outcome, note, ok, skipped, wrong
 from kchat.transports.tls import fingerprint, wrap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from kchat.doctor.walk import Walk
 
 _SOON_DAYS = 14

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,6 @@ from kchat.client.connection import broker_errors, connect
 from kchat.doctor import round_trip
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     import kombu
 
     from kchat.config.settings import Settings

@@ -8,17 +8,16 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kchat.errors import MissingExtra, SettingsError
 from kchat.transports.tls import fingerprint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
-
     from cryptography.x509 import Certificate
 
 CA_DAYS = 3650

@@ -6,6 +6,7 @@ How each broker admits a guest is in :mod:`kchat.transports.guests`.
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,8 +20,6 @@ from kchat.hosting.invitation import Invitation
 from kchat.transports.tls import TlsOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from kchat.transports.protocols import Channel
 
 

@@ -34,17 +34,15 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections.abc import Mapping
+from datetime import datetime
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from kchat.errors import DecodeError, TooLarge
 from kchat.message import rfc3339
 from kchat.message.lookalikes import is_own_name
 from kchat.message.uuid7 import uuid7
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
 
 LARGEST = 20 << 20
 """The most memory, in bytes, that a body may take as Python text (1, 2 or 4 bytes a character) to be read.

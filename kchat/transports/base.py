@@ -19,6 +19,7 @@ of a transport                        is
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from importlib.util import find_spec
 from types import MappingProxyType
@@ -27,8 +28,6 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 from kchat.errors import KchatError, MissingExtra
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
     from kchat.transports.checks import Check, Walk
     from kchat.transports.guests import Guests
     from kchat.transports.protocols import Connection, RoomSettings

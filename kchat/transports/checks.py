@@ -6,14 +6,13 @@ behind.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from contextlib import AbstractContextManager
-
     from kchat.errors import KchatError
     from kchat.transports.protocols import Connection, RoomSettings
     from kchat.transports.url import Broker

@@ -5,6 +5,8 @@ Each transport's own is ``kchat/transports/<t>/guests.py``, imported when it is 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from time import time
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
@@ -14,9 +16,6 @@ from kchat.message.control import has_control
 from kchat.message.lookalikes import looks_like, oddity, spelled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-    from contextlib import AbstractContextManager
-
     from kchat.transports.protocols import Channel, RoomSettings
     from kchat.transports.room import RoomPolicy
     from kchat.transports.url import Broker

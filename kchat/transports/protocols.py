@@ -6,11 +6,10 @@ or a driver's connection may have: kchat looks for their methods by name.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
     from kchat.transports.tls import TlsOptions
     from kchat.transports.url import Broker
 

@@ -7,6 +7,7 @@ the channel that it is given.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
@@ -17,8 +18,6 @@ import kombu
 from kchat.errors import NotFound, Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from kchat.transports.protocols import Channel, Queue
 
 PREFIX = "kchat"

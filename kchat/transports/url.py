@@ -6,6 +6,7 @@ Nothing here opens a socket. Passwords are hidden from ``repr`` and from everyth
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
@@ -14,8 +15,6 @@ from kchat.errors import SettingsError
 from kchat.message.control import has_control
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
     from kchat.transports.base import Transport
     from kchat.transports.tls import TlsOptions
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import secrets
 import shlex
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from time import monotonic, sleep
@@ -23,8 +24,6 @@ from kchat.transports.amqp.room import QUEUE_PREFIX
 from kchat.transports.guests import MAX_CONNECTIONS, Account, Ended, check_account_name, check_no_lookalike
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from kchat.transports.protocols import RoomSettings
 
 TAG = "kchat"

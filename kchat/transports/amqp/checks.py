@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Sequence
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from amqp.exceptions import AccessRefused, ChannelError, NotFound, PreconditionFailed
 
@@ -32,9 +33,6 @@ from .connect import account
 from .guests import Guests
 from .management_requests import clock_ahead_of
 from .room import RoomPolicy
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 _NO_EXPIRATION = "none: a test by kchat doctor"
 """RabbitMQ refuses a message whose ``expiration`` is not a number, after it has looked at the rights."""

@@ -8,15 +8,13 @@ and AMQP 0-9-1 section 4.2.7.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from amqp.exceptions import ConnectionForced, RecoverableConnectionError
 from kombu.transport import pyamqp
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _SILENCE = 1.8
 """Heartbeats without a byte from the broker that mean the link is dead: with the tick below, noticed within two."""

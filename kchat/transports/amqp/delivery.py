@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import re
 import struct
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import amqp
 from amqp import spec
@@ -20,9 +21,6 @@ from amqp.serialization import decode_properties_basic
 
 from .bounds import KEPT_BODY, LARGEST_BODY, UNREADABLE
 from .framing import NUMBER_HEADER
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _METHOD, _HEADER, _BODY, _HEARTBEAT = 1, 2, 3, 8
 _WITH_CONTENT = frozenset((spec.Basic.Deliver, spec.Basic.Return, spec.Basic.GetOk))

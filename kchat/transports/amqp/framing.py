@@ -12,7 +12,9 @@ from __future__ import annotations
 import math
 import select
 import struct
+from collections.abc import Iterator
 from time import monotonic
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import amqp
@@ -25,9 +27,6 @@ from kchat.transports.poller import new_poller
 from .bounds import FRAME_MAX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from types import TracebackType
-
     from kchat.transports.waker import Waker
 
 _CHUNK = 64 * 1024

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import amqp.exceptions
@@ -12,8 +13,6 @@ from kchat.transports.amqp.accounts import Accounts
 from kchat.transports.amqp.management import PORT_OFFSET
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from kchat.transports.protocols import Channel, RoomSettings
     from kchat.transports.room import RoomPolicy
     from kchat.transports.url import Broker

@@ -6,12 +6,10 @@ what is asked before an acknowledgement is answered as it was before that.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from amqp import spec
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 class QueueLength:

@@ -15,6 +15,7 @@ everybody out. It binds its queue to the one that ``kchat invite`` has made.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -26,8 +27,6 @@ from kchat.transports import room
 from kchat.transports.room import Place, name_part
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from kchat.transports.protocols import Channel, Queue
 
 DURABLE = "durable"

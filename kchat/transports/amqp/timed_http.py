@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import http.client
 import io
+import socket
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from kchat.transports.tls import wrap
 
 if TYPE_CHECKING:
-    import socket
-
     from kchat.transports.tls import TlsOptions
 
 

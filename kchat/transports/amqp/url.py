@@ -5,17 +5,14 @@ Their options are those of RabbitMQ's own clients (https://www.rabbitmq.com/docs
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
 from kchat.errors import SettingsError
 from kchat.transports import url
 from kchat.transports.tls import TlsOptions
 from kchat.transports.url import Broker, UrlOptions
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 TLS_PORT = 5671
 """The TCP port of ``amqps://``."""

@@ -8,13 +8,12 @@ by ``x-max-length``, as on RabbitMQ.
 
 from __future__ import annotations
 
+import sqlite3
 from typing import TYPE_CHECKING, NamedTuple
 
 from . import history, marks, schema
 
 if TYPE_CHECKING:
-    import sqlite3
-
     from .limits import Limits
 
 #: Messages, and bytes of their bodies, that one step drops at most: a step is a pause for the publisher.

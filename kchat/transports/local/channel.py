@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from amqp.exceptions import AMQPNotImplementedError, NotAllowed, PreconditionFailed
@@ -17,8 +18,6 @@ from .messages import Delivery, Message, Outgoing
 from .threads import takes_turns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
     from .connection import Connection
     from .queues import SharedQueue
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .messages import EXPIRES_AT, Delivery
 from .queues import BATCH_MESSAGES, SharedQueue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from .channel import Channel
 
 

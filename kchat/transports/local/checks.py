@@ -7,9 +7,9 @@ import shlex
 import shutil
 import sqlite3
 import stat
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from amqp.exceptions import AMQPError
@@ -19,9 +19,6 @@ from kchat.transports.checks import Check, Outcome, Walk, note, ok, skipped, wro
 
 from . import file_checks, untrusted
 from .options import Options
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 _FREE_NOTE, _FREE_WRONG = 100 * 1024 * 1024, 1024 * 1024
 """Bytes free on the disk: below the first the user should know, below the second SQLite will soon fail."""

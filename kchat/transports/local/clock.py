@@ -8,13 +8,11 @@ at most.
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    import sqlite3
+from typing import NamedTuple
 
 #: The longest that is believed to have passed between two starts of the machine, or where starts cannot be told apart.
 _DAY = 86400.0

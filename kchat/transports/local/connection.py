@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from amqp.exceptions import NotAllowed
@@ -16,8 +17,6 @@ from .publishing import Publisher
 from .store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from kchat.transports.waker import Waker
 
     from .channel import Channel

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import TYPE_CHECKING
 
 from amqp.exceptions import ConsumerCancelled
@@ -11,8 +12,6 @@ from .history import Beginning
 from .queues import ExclusiveQueue, SharedQueue, Source
 
 if TYPE_CHECKING:
-    import sqlite3
-
     from .channel_consumer import ChannelConsumer
     from .definitions import QueueRow
     from .process_locks import RoomFile

@@ -6,14 +6,13 @@ import random
 import sqlite3
 import threading
 import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from . import errors, untrusted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from amqp.exceptions import AMQPError
 
     from .options import Options

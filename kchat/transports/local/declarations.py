@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import uuid
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from amqp.exceptions import (
@@ -21,9 +23,6 @@ from . import definitions, errors, history, sweep
 from .threads import takes_turns
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Callable, Mapping
-
     from .connection import Connection
     from .definitions import QueueRow
 

@@ -7,17 +7,15 @@ publishers and consumers, here and in other processes, notice.
 from __future__ import annotations
 
 import json
+import sqlite3
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from amqp.exceptions import AccessRefused, NotFound, PreconditionFailed, ResourceLocked
 
 from . import schema
-
-if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Mapping
 
 #: Queue arguments that only say how a new queue begins.
 HISTORY_ARGUMENTS = ("x-history-last", "x-history-since")

@@ -10,18 +10,15 @@ import fcntl
 import os
 import stat
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from amqp.exceptions import AccessRefused, AMQPError, NotAllowed
 
 from . import schema
 from .process_locks import open_file
 from .untrusted import not_a_room
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 #: What SQLite adds to the file's name.
 LOG, INDEX, JOURNAL = "-wal", "-shm", "-journal"

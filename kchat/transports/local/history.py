@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import sqlite3
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +14,6 @@ from . import clock, marks, schema
 from .definitions import MOST
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Mapping
-
     from .definitions import QueueRow
     from .limits import Limits
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Mapping
 from dataclasses import astuple, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Mapping
-
     from .options import Options
 
 #: Bytes that a shared queue may hold at least, however small the history is.

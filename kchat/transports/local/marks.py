@@ -6,13 +6,12 @@ clock showed by then. Publishers make one now and then; a message costs nothing 
 
 from __future__ import annotations
 
+import sqlite3
 from typing import TYPE_CHECKING, NamedTuple
 
 from . import clock, schema
 
 if TYPE_CHECKING:
-    import sqlite3
-
     from .limits import Limits
 
 #: Bytes of messages, and seconds, from one mark to the next; less where the room keeps little.

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from amqp.exceptions import NotAllowed
 
 from .limits import NAMES
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 #: The largest whole number that fits into the file.
 _MOST = (1 << 63) - 1

@@ -23,14 +23,13 @@ import struct
 import threading
 import time
 import weakref
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from . import forks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from .shared_file import SharedFile
 
 #: ``struct flock`` of 64-bit Linux: type, whence, start, length, process id.

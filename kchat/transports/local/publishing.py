@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 import time
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -15,9 +17,6 @@ from .messages import Encoder, Outgoing
 from .routing import Route, Target, find_route
 
 if TYPE_CHECKING:
-    import threading
-    from collections.abc import Sequence
-
     from .store import Store
 
 #: The message gets the next number of its exchange. Should the topology have changed since the route was read,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import sqlite3
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -14,9 +16,6 @@ from .messages import BODY, COLUMNS, EXPIRES_AT, Row, is_sound, sound
 from .notices import Dropped
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Sequence
-
     from .definitions import QueueRow
     from .store import Store
 

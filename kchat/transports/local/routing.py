@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from amqp.exceptions import InternalError
 
 from . import schema
-
-if TYPE_CHECKING:
-    import sqlite3
 
 #: Numbers of an exchange's messages that are left free at the end.
 _SPARE = 1 << 32

@@ -10,10 +10,7 @@ have it in ``queued`` and goes with the last of them. For exchanges that keep no
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import sqlite3
+import sqlite3
 
 #: ``PRAGMA application_id`` of a kchat room: the letters "kcht".
 APPLICATION_ID = 0x6B636874

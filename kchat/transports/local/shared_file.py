@@ -11,6 +11,7 @@ import os
 import random
 import sqlite3
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -24,8 +25,6 @@ from .opening import LOG_PAUSE, is_closed
 from .process_locks import RoomFile, log_mark, log_number, mark_of, open_file, order_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from .options import Options
 
 #: Seconds that a file may be deleted again and again while it is being opened.

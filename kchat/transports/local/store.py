@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from . import errors, forks, limits
@@ -13,8 +14,6 @@ from .opening import WAL_BYTES, is_closed
 from .shared_file import SharedFile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from .options import Options
 
 T = TypeVar("T")

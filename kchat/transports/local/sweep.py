@@ -6,6 +6,7 @@ dead connection still seems to own.
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,8 +14,6 @@ from typing import TYPE_CHECKING
 from . import definitions
 
 if TYPE_CHECKING:
-    import sqlite3
-
     from .store import Store
 
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
 from kchat.errors import no_home
 from kchat.transports import url
 from kchat.transports.url import Broker, read_query
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 class Urls(url.Urls):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -10,8 +11,6 @@ from kchat.errors import KchatError, NotAuthorised
 from kchat.transports import base
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from kchat.transports.checks import Check, Walk
     from kchat.transports.url import Broker, Urls
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from amqp.exceptions import AccessRefused, AMQPError, NotFound
 
@@ -13,9 +14,6 @@ from kchat.transports.checks import Check, Outcome, Walk, note, ok, skipped, wro
 
 from .names import to_id
 from .room import RoomPolicy
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 _RIGHTS = {
     "send": ("pubsub.topics.publish", "roles/pubsub.publisher"),

@@ -7,6 +7,7 @@ import re
 import shlex
 import shutil
 import subprocess
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -16,8 +17,6 @@ from kchat.errors import Refused, SettingsError, Unreachable
 from kchat.transports import guests
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from kchat.transports.protocols import Channel
     from kchat.transports.room import RoomPolicy
     from kchat.transports.url import Broker

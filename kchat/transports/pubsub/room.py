@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from amqp.exceptions import AccessRefused
@@ -10,8 +11,6 @@ from kchat.transports import room
 from kchat.transports.room import Place, is_there
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from kchat.transports.protocols import Channel, Queue
 
 

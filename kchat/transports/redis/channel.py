@@ -5,10 +5,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import cached_property, partial
 from itertools import count
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from amqp.exceptions import ChannelError
 from amqp.protocol import queue_declare_ok_t
@@ -20,9 +21,6 @@ from .fanout import Consumer, Fanout
 from .replies import Parser, ping
 from .subscription import Subscription, Topic
 from .tls import PlainConnection, TlsConnection
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _NO_ROUTE: Final = 312
 """AMQP 0-9-1 section 1.2: the reply code of ``basic.return`` when no queue is bound."""

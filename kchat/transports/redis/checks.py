@@ -7,8 +7,9 @@ transaction that is discarded does nothing (https://redis.io/docs/latest/develop
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kchat import errors
 from kchat.transports.checks import (
@@ -22,9 +23,6 @@ from kchat.transports.checks import (
     skipped,
     wrong,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 def checks(walk: Walk) -> Sequence[Check]:

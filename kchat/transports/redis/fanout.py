@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,8 +13,6 @@ from redis.exceptions import RedisError
 from . import envelope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from .channel import Channel
     from .subscription import Subscription, Topic
 

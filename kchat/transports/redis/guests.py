@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import shlex
+from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 from kchat.errors import Refused, SettingsError
@@ -12,8 +13,6 @@ from kchat.message.lookalikes import normalised
 from kchat.transports import guests
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from kchat.transports.protocols import Channel
     from kchat.transports.room import RoomPolicy
     from kchat.transports.url import Broker

@@ -61,10 +61,11 @@ from __future__ import annotations
 import math
 import select
 from collections import deque
+from collections.abc import Iterator
 from queue import Empty
 from threading import get_ident
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kombu.transport import redis as kombu_redis
 
@@ -73,9 +74,6 @@ from kchat.transports.waker import Waker
 
 from .channel import Channel
 from .fanout import Fanout
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _LONGEST_WAIT = 1.0
 """Seconds of one wait in C, so that an endless wait can still be interrupted on every system."""
