@@ -80,7 +80,9 @@ def tests(session: nox.Session) -> None:
     brokers_of_debian(session)
     session.install("--editable", ".[all]", *group("test"))
     # Most of a test is waiting for a broker, so four do no harm to each other on two cores.
-    session.run("pytest", "-n", "4", "--dist", "loadgroup", *session.posargs)
+    # The tests start a thousand processes, and none of them is to compile kchat again.
+    cached = {"PYTHONDONTWRITEBYTECODE": None}
+    session.run("pytest", "-n", "4", "--dist", "loadgroup", *session.posargs, env=cached)
 
 
 @nox.session(python=PYTHONS[0])

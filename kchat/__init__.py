@@ -13,8 +13,8 @@ to nothing and pulls in no driver.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # as typing's, which takes 7 ms to load
 if TYPE_CHECKING:
     from kchat import aio, events
     from kchat.client.in_flight import Receipt
@@ -52,26 +52,6 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "kchat.display": ("Display",),
-    "kchat.errors": (
-        "Blocked",
-        "BrokerError",
-        "Closed",
-        "DecodeError",
-        "KchatError",
-        "MissingExtra",
-        "NotAuthorised",
-        "NotConfirmed",
-        "NotFound",
-        "Refused",
-        "Rejected",
-        "Returned",
-        "SendError",
-        "SettingsError",
-        "TooLarge",
-        "Unavailable",
-        "Unreachable",
-        "Untrusted",
-    ),
     "kchat.display.loop": ("listen",),
     "kchat.message": ("Message",),
     "kchat.client.in_flight": ("Receipt",),
@@ -124,10 +104,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    if name in _HOME_OF:
-        return getattr(import_module(_HOME_OF[name]), name)
     if name in _MODULES:
         return import_module(f"kchat.{name}")
+    if name in __all__:  # all others are errors
+        return getattr(import_module(_HOME_OF.get(name, "kchat.errors")), name)
     raise AttributeError(f"module 'kchat' has no attribute {name!r}")
 
 

@@ -7,7 +7,10 @@ import os
 import signal
 import sys
 import warnings
-from typing import NoReturn
+
+TYPE_CHECKING = False  # as typing's: that is loaded after run() has begun
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 
 def run() -> NoReturn:

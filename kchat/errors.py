@@ -43,7 +43,7 @@ ARGUMENTS = {
 }
 """The options that a hint may name, ``{room}``, and what each is called in a program."""
 
-_OPTION = re.compile("{(" + "|".join(ARGUMENTS) + ")}")
+_OPTION = "{(" + "|".join(ARGUMENTS) + ")}"  # compiled when there is an error
 
 
 class Hint(str):
@@ -61,7 +61,7 @@ class Hint(str):
         """Keep a hint that is one, with its placeholders."""
         if isinstance(template, cls):
             return template
-        hint = super().__new__(cls, _OPTION.sub(lambda found: ARGUMENTS[found[1]], template))
+        hint = super().__new__(cls, re.sub(_OPTION, lambda found: ARGUMENTS[found[1]], template))
         hint._template = template
         return hint
 
@@ -71,7 +71,7 @@ class Hint(str):
         Arguments:
             option: from an option's name in :data:`ARGUMENTS` to what is shown for it.
         """
-        return _OPTION.sub(lambda found: option(found[1]), self._template)
+        return re.sub(_OPTION, lambda found: option(found[1]), self._template)
 
 
 class KchatError(Exception):

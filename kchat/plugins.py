@@ -43,11 +43,7 @@ class Entry(NamedTuple):
     distribution: str = ""
 
     def load(self) -> Any:
-        """Import the object.
-
-        Raises:
-            SettingsError: it is a plug-in that cannot be imported. An error in kchat itself is raised as it is.
-        """
+        """Import the object; :meth:`blamed` where that fails."""
         module, _, name = self.path.partition(":")
         with self.blamed():
             found: Any = import_module(module)
@@ -57,14 +53,7 @@ class Entry(NamedTuple):
 
     @contextmanager
     def blamed(self, *passed: type[Exception]) -> Iterator[None]:
-        """An error in the block is the plug-in's fault. One in kchat itself is raised as it is.
-
-        Arguments:
-            passed: errors that are no fault, and are raised as they are.
-
-        Raises:
-            SettingsError: the plug-in raised another error.
-        """
+        """An error of a plug-in in the block becomes a SettingsError; those to be ``passed``, and kchat's own, do not."""
         try:
             yield
         except (Exception, SystemExit) as error:
@@ -123,11 +112,7 @@ class Registry(Mapping[str, T], Generic[T]):
         return self._declared[1]
 
     def entry(self, name: str) -> Entry:
-        """The line of that name; importing nothing.
-
-        Raises:
-            KeyError: there is none.
-        """
+        """The line of that name, without importing anything; KeyError if there is none."""
         return self.built_in[name] if name in self.built_in else self.plug_ins[name]
 
     def usable(self) -> tuple[list[T], list[str]]:
@@ -164,11 +149,7 @@ class Registry(Mapping[str, T], Generic[T]):
 
 
 def blamed(error: Exception) -> SettingsError | None:
-    """The error that names the distribution whose plug-in raised an error, or called what did; None if none did.
-
-    Arguments:
-        error: that nobody expected.
-    """
+    """The error that names the distribution whose plug-in raised an unexpected error, or called what did; else None."""
     from traceback import walk_tb
 
     modules = {

@@ -5,6 +5,7 @@ A fixture whose name begins with ``own_`` gives a broker that the test may stop,
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import secrets
 import signal
@@ -49,7 +50,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Lets Ctrl+C be heard by the commands that tests start: a shell's background jobs have it ignored, and pass that on."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -87,6 +88,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         else:
             if names & set(OF_ONE_FILE):
                 item.add_marker(pytest.mark.xdist_group(item.path.name))
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Names a long text by its length: its id is printed, and handed to every process that a test starts."""
+    return f"{argname}-of-{len(val)}" if isinstance(val, (str, bytes)) and len(val) > 60 else None
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Refuses a pytest that leaves xdist's groups out, and keeps what was collected from later searches for garbage."""
+    if hasattr(session.config, "workerinput") and session.config.getvalue("loadgroup"):
+        for item in session.items:
+            if item.get_closest_marker("xdist_group") and "@" not in item.nodeid.rpartition("]")[2]:
+                raise pytest.UsageError(
+                    f"pytest {pytest.__version__} does not group tests: install the group `test`"
+                )
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_report_header() -> str:

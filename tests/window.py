@@ -27,7 +27,7 @@ class Window:
 
     def _run(self, *command: str) -> str:
         return subprocess.run(
-            [*self._tmux, *command], check=True, capture_output=True, text=True, timeout=10
+            [*self._tmux, *command], check=True, capture_output=True, text=True, timeout=60
         ).stdout
 
     def type(self, *keys: str) -> None:

@@ -75,7 +75,7 @@ CASES = [
         (
             *(
                 Bar(side, "modules", at_most=most)
-                for side, most in ((PACKAGE, 60), (HELP, 125), (SEND, 325), (SUBSCRIBE, 340))
+                for side, most in ((PACKAGE, 32), (HELP, 115), (SEND, 310), (SUBSCRIBE, 325))
             ),
             *(
                 Bar(side, "import ms", at_most=most, against=peer)

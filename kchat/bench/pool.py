@@ -29,40 +29,39 @@ _TICK = 0.1
 _END_SECONDS = 2.0
 """How long the processes may take to end, in seconds; then they are killed."""
 
+# Not by -m, which looks for modules in the current folder first.
+_CODE = "import sys; sys.path[:] = {!r}; from kchat.bench import worker; worker.main({}, {})"
+
 
 @contextmanager
 def signals_deferred() -> Iterator[None]:
     """Ctrl+C, SIGTERM and SIGHUP that arrive within the block are delivered at its end."""
     came: dict[int, None] = {}
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if current_thread() is main_thread() else ()
-    before = [
-        (number, signal.signal(number, lambda each, _: came.update({each: None}))) for number in numbers
-    ]
+    before = [signal.signal(each, lambda number, _: came.update({number: None})) for each in numbers]
     try:
         yield
     finally:
-        for number, handler in before:
-            signal.signal(number, handler)
-        for each in came:
-            signal.raise_signal(each)
+        for each, handler in zip(numbers, before, strict=True):
+            signal.signal(each, handler)
+        for number in came:
+            signal.raise_signal(number)
 
 
 class _Worker:
-    """One process, started: whether it is ``ready``, connected to the room; and its ``result``, ``None`` until it is done.
+    """One process: whether it is ``ready``, connected to the room; and its ``result``, ``None`` until it is done.
 
     It has a session of its own, so that a terminal's Ctrl+C and hang-up do not reach it; and it ends when the pipe does.
     """
 
     def __init__(self, kind: str, counts: int, *task: Any) -> None:
         self.link, far_end = Pipe()
-        self.ready, self.kind = False, kind
+        self.kind, self.ready = kind, False
         self.result: Any = None
-        # Not by -m, which looks for modules in the current folder first.
-        code = "import sys; sys.path[:] = {!r}; from kchat.bench import worker; worker.main({}, {})"
-        started = code.format([str(each) for each in sys.path], far_end.fileno(), counts)
+        code = _CODE.format([str(each) for each in sys.path], far_end.fileno(), counts)
         # What a driver's own threads write would be in between our lines; errors come through the pipe.
         self.process = subprocess.Popen(
-            [sys.executable, "-c", started],
+            [sys.executable, "-c", code],
             pass_fds=(far_end.fileno(), counts),
             start_new_session=True,
             stdin=subprocess.DEVNULL,
@@ -80,11 +79,6 @@ class _Worker:
 
 class WorkerPool:
     """Senders and subscribers, one process each. They count in memory that all share, the pages of a nameless file.
-
-    Arguments:
-        plan: what to measure.
-        on_notice: called with each line about a connection, once where several processes report the same.
-        progress: called with how far it is.
 
     Attributes:
         connections_lost: number of times that one of them lost its connection.
@@ -147,9 +141,8 @@ class WorkerPool:
             self.has_connected = True
             return
         self.connections_lost += isinstance(value, events.Disconnected)
-        if (
-            not isinstance(value, events.Reconnecting) and str(value) != self._noticed
-        ):  # that is one for each attempt
+        # Several processes report the same, and each attempt to reconnect.
+        if not isinstance(value, events.Reconnecting) and str(value) != self._noticed:
             self._noticed = str(value)
             self._on_notice(self._noticed)
 

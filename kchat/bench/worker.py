@@ -15,7 +15,6 @@ from multiprocessing.connection import Connection
 from threading import Event, Thread, main_thread
 from typing import TYPE_CHECKING, Any
 
-from kchat.bench.pace import Lead, wait_until
 from kchat.bench.plan import Plan, read_text, text_of
 from kchat.bench.report import Received, Sent, class_of
 from kchat.bench.room import delete_room
@@ -29,19 +28,16 @@ if TYPE_CHECKING:
 _ORPHAN_SECONDS = 8.0
 """How long a process may take to clean up when the one that ran it is gone, in seconds."""
 
+_PAUSE = 0.001
+"""How long a sender waits when it is too far ahead, and how late it may be at a given rate, in seconds."""
+
 
 class Task:
-    """What a process is to do, and its pipe to the one that runs it.
+    """What a process is to do, as one of its kind with a number from 0 on, and its pipe to the process that runs it.
 
-    A thread reads the pipe. When the pipe ends, the parent is gone, and the thread ends this process: in order, and after
-    :data:`_ORPHAN_SECONDS` in any case.
-
-    Attributes:
-        number: which one of its kind it is, from 0 on.
-        sent: confirmed messages, by sender; shared by all processes.
-        received: received messages, by subscriber; shared by all processes.
-        let_go_on: set when a sender may begin; when all is sent and a subscriber waits for late messages only.
-        is_orphan: whether the parent is gone, so that there is nobody else left to clean up.
+    Confirmed messages, ``sent``, are counted by sender, and ``received`` ones by subscriber, for all processes. The parent
+    lets senders begin, and later tells subscribers to wait for late messages only: ``let_go_on``. When the pipe ends, the
+    parent is gone, ``is_orphan``: this process then ends in order, and after :data:`_ORPHAN_SECONDS` in any case.
     """
 
     def __init__(
@@ -71,13 +67,8 @@ class Task:
 
 
 def main(link: int, counts: int) -> None:
-    """Run the task that comes through the pipe.
-
-    Arguments:
-        link: file descriptor of the pipe to the parent.
-        counts: file descriptor of the memory for the counts.
-    """
-    signal.signal(signal.SIGTERM, _end)
+    """Run the task that comes through the pipe; both are file descriptors, of the pipe and the memory for the counts."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     pipe: Connection[Any, Any] = Connection(link)
     kind, *rest = pipe.recv()
     task = Task(pipe, counts, *rest)
@@ -94,11 +85,6 @@ def main(link: int, counts: int) -> None:
             with suppress(Exception):
                 delete_room(task.settings)  # each does, so that the last one leaves nothing behind
     task.tell(*told)
-
-
-def _end(*_: object) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    sys.exit(1)
 
 
 def send(task: Task) -> Sent:
@@ -120,20 +106,56 @@ def _texts(task: Task) -> Iterator[str | None]:
     """The messages at their pace; ``None`` while it is too early for the next one."""
     plan, number = task.plan, task.number
     start = time.monotonic()
-    most = max(1, plan.lead // plan.senders)
-    lead = Lead(task.received, plan.senders, most, plan.patience)
-    look = max(1, min(50, most // 4))
+    lead = _Lead(task)
+    look = max(1, min(50, lead.most // 4))
     for count in range(plan.share(number)):
         if plan.rate is not None:
             due = start + plan.due(number, count)
-            yield from wait_until(due)
+            while (early := due - time.monotonic()) > 0:
+                yield None
+                time.sleep(min(early, _PAUSE))
             # Not now: what a stall keeps from being sent on time is late as well.
             at = int(due * 1e9)
         else:
-            if count % look == 0:
-                yield from lead.wait(count)
+            while count % look == 0 and lead.is_used(count):
+                yield None
+                time.sleep(_PAUSE)
             at = time.monotonic_ns()
         yield text_of(number, count, at, plan.size)
+
+
+class _Lead:
+    """How far one sender is ahead of the subscribers, at most its share of the plan's lead.
+
+    It assumes that what a subscriber has received came from all senders alike. Lost messages never arrive: a subscriber
+    that has received nothing for the plan's patience is not waited for until it receives again, and the messages that it
+    lacks by then count as lost.
+    """
+
+    def __init__(self, task: Task) -> None:
+        self.most = max(1, task.plan.lead // task.plan.senders)
+        self._plan, self._received = task.plan, task.received
+        self._before = list(task.received)
+        self._moved_at = [time.monotonic()] * len(self._before)
+        self._lost = [0] * len(self._before)
+
+    def is_used(self, count: int) -> bool:
+        """Whether a sender that has sent this number of messages has to wait."""
+        now = time.monotonic()
+        too_far = False
+        for number, came in enumerate(self._received):
+            if came != self._before[number]:
+                self._before[number], self._moved_at[number] = came, now
+            behind = count - came // self._plan.senders
+            # Some messages that counted as lost have arrived after all.
+            self._lost[number] = min(self._lost[number], max(0, behind))
+            if behind - self._lost[number] <= self.most:
+                continue
+            if now - self._moved_at[number] > self._plan.patience:
+                self._lost[number] = behind
+            else:
+                too_far = True
+        return too_far
 
 
 def receive(task: Task) -> Received:

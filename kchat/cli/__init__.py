@@ -100,11 +100,14 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         argv: the words after the program's name. Default ``sys.argv[1:]``.
     """
     words = list(sys.argv[1:] if argv is None else argv)
-    if argv is None and any(map(_may_be_secret, words)):
+    if argv is None and any(
+        "password" in word or "@" in word or "kchat://" in word.lower() for word in words
+    ):
         from kchat.cli.process import hide_passwords
 
         hide_passwords(words)
-    debug = "--debug" in words[:1] or _is_on(os.environ.get("KCHAT_DEBUG", ""))
+    asked = os.environ.get("KCHAT_DEBUG", "").strip().lower()
+    debug = "--debug" in words[:1] or asked in ("1", "true", "t", "yes", "y", "on")  # as Click has it
     if debug:
         sys.excepthook = _show_traceback
     try:
@@ -119,7 +122,9 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         # A Python built without one of its modules; anything else missing is a bug.
         if debug or error.name not in sys.stdlib_module_names:
             raise
-        code = _lacking(error.name)
+        from kchat.transports import without
+
+        code = _failure(without(error.name))
     except (OSError, KchatError) as error:
         if debug:
             raise
@@ -134,14 +139,6 @@ def _failure(error: OSError | KchatError) -> int:
     # Brokers' errors are KchatErrors by now; what remains is writing the output.
     _complain(f"cannot write the output: {error.strerror or error}", "")
     return FAILED
-
-
-def _lacking(module: str) -> int:
-    from kchat.transports import without
-
-    lacking = without(module)
-    _complain(str(lacking), lacking.hint)
-    return USAGE
 
 
 def _run(words: list[str]) -> int:
@@ -164,10 +161,6 @@ def _run(words: list[str]) -> int:
     return result if isinstance(result, int) else DONE
 
 
-def _may_be_secret(word: str) -> bool:
-    return "password" in word or "@" in word or "kchat://" in word.lower()
-
-
 def _show_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Show an uncaught error as Python does, but without passwords."""
     import traceback
@@ -176,11 +169,6 @@ def _show_traceback(kind: type[BaseException], error: BaseException, trace: Trac
 
     if sys.stderr is not None:  # closed by the parent process
         sys.stderr.write(mask("".join(traceback.format_exception(kind, error, trace))))
-
-
-def _is_on(value: str) -> bool:
-    """Whether an environment variable's value means yes to Click."""
-    return value.strip().lower() in ("1", "true", "t", "yes", "y", "on")
 
 
 def _help_hint(error: click.ClickException) -> str:
@@ -199,8 +187,6 @@ def _complain(text: str, hint: str) -> None:
     from kchat.config.masking import mask
     from kchat.message.unprintable import escape_unprintable
 
-    lines = [
-        mask(" ".join(escape_unprintable(part, keep_newlines=False).split()))
-        for part in (f"kchat: {text}", with_flags(hint))
-    ]
-    click.echo(lines[0] + (f"\n  {lines[1]}" if lines[1] else ""), err=True)
+    for part, lead in (text, "kchat: "), (with_flags(hint), "  "):
+        if line := " ".join(escape_unprintable(part, keep_newlines=False).split()):
+            click.echo(lead + mask(line), err=True)

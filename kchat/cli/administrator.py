@@ -26,8 +26,7 @@ def administrator(settings: Settings, management_url: str | None) -> Administrat
 
     Raises:
         kchat.errors.NotAuthorised: the account is not an administrator.
-        kchat.errors.SettingsError: the broker has no such API, the settings name no account, or the plug-in is
-            unfinished.
+        kchat.errors.SettingsError: there is no such API, the settings name no account, or the plug-in is unfinished.
     """
     from kchat.errors import SettingsError
     from kchat.transports.guests import Administration

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -27,13 +27,10 @@ _NO_BLOCKS = " .:-=+*%#"
 
 def _rate(text: str) -> float:
     """A number of messages per second, more than 0."""
-    try:
-        rate = float(text)
-    except ValueError:
-        rate = 0.0
-    if not 0 < rate < float("inf"):
-        raise ValueError(f"{text!r} is not a number of messages per second above 0")
-    return rate
+    with suppress(ValueError):
+        if 0 < (rate := float(text)) < float("inf"):
+            return rate
+    raise ValueError(f"{text!r} is not a number of messages per second above 0")
 
 
 def _number(*names: str, least: int, most: int, metavar: str = "N", **rest: Any) -> Callable[..., Any]:
@@ -79,6 +76,7 @@ def command(
     """
     settings = to_settings(**broker)
     from kchat.bench import Plan, run
+    from kchat.cli.table import write_table
 
     plan = Plan(messages=messages, size=size, senders=senders, subscribers=subscribers, rate=rate)
     plan.check()
@@ -92,26 +90,26 @@ def command(
         report = run(settings, plan, progress, write_line, line_writer(quiet))
     if report is None:
         raise click.Abort
-    click.echo(json.dumps(report.as_json()) if as_json else table(report))
+    if as_json:
+        click.echo(json.dumps(report.as_json()))
+    else:
+        write_table(_rows(report))
     return 0 if report.good else 1
 
 
-def table(report: Report) -> str:
+def _rows(report: Report) -> list[tuple[str, str]]:
     """A report for people."""
     each = "" if report.subscribers == 1 else " each"
+    sizes = f"{report.size:,} bytes, {_many(report.senders, 'sender')}"
     rows = [
-        (
-            "sent",
-            f"{report.sent:,} of {report.messages:,}, {report.size:,} bytes, {_many(report.senders, 'sender')}",
-        ),
+        ("sent", f"{report.sent:,} of {report.messages:,}, {sizes}"),
         ("send rate", f"{report.sent_per_second:,.0f} messages/s, each confirmed"),
     ]
     if report.not_sent:
         rows.append(("not sent", f"{report.not_sent:,}: {report.not_sent_because}"))
     if report.connections_lost:
-        rows.append(
-            ("connections lost", f"{report.connections_lost:,}; the rates include the time that this took")
-        )
+        lost = f"{report.connections_lost:,}; the rates include the time that this took"
+        rows.append(("connections lost", lost))
     if report.subscribers:
         rows += [
             ("received", f"{report.received:,} by {_many(report.subscribers, 'subscriber')}"),
@@ -120,17 +118,14 @@ def table(report: Report) -> str:
             ("out of order", f"{report.out_of_order:,}"),
             ("repeated", f"{report.repeated:,}"),
         ]
-    if report.latency is not None:
-        told = report.latency
-        shares = (
-            f"p50 {_ms(told.p50_ms)}, p95 {_ms(told.p95_ms)}, p99 {_ms(told.p99_ms)}, max {_ms(told.max_ms)}"
-        )
-        rows += [("latency", shares), ("", sparkline(told))]
-    width = max(len(name) for name, _ in rows)
-    return "\n".join(f"{name.ljust(width)}  {value}".rstrip() for name, value in rows)
+    if (told := report.latency) is not None:
+        shares = ("p50", told.p50_ms), ("p95", told.p95_ms), ("p99", told.p99_ms), ("max", told.max_ms)
+        rows.append(("latency", ", ".join(f"{name} {_ms(value)}" for name, value in shares)))
+        rows.append(("", _sparkline(told)))
+    return rows
 
 
-def sparkline(latency: Latency) -> str:
+def _sparkline(latency: Latency) -> str:
     """The histogram as one line of blocks, from its lowest bound to its highest."""
     most = max(count for _, count in latency.histogram)
     heights = _BLOCKS if can_show(_BLOCKS, sys.stdout) else _NO_BLOCKS

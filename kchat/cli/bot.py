@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator
+from itertools import chain, islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from kchat.cli.param_types import Read, read_seconds
@@ -41,46 +42,29 @@ PAUSE = Read("pause", _pause)
 def posts(
     first: str | None, pause: Pause, count: int | None, stop: Callable[[], bool], *, as_authors: bool = False
 ) -> Iterator[str | Message | None]:
-    """What the bot sends: the quotes in random order, again and again.
+    """What the bot sends: a first message, if there is one, and quotes in random order, ``count`` or without end.
 
-    Arguments:
-        first: a message to begin with; None for none.
-        pause: between two messages.
-        count: number of quotes after which it ends. None for never.
-        stop: called ten times a second; true ends a pause.
-        as_authors: whether a quote's author is the sender of its message, instead of a name in its text.
-
-    Yields:
-        Messages, and ``None`` before each pause, so that the last one's confirmation is collected.
+    ``None`` comes before each pause, so that the last message's confirmation is collected; a true ``stop()``, called ten
+    times a second, ends the pause. With ``as_authors``, a quote's author is the sender of its message.
     """
     from random import uniform  # takes a while to load, and every send loads this module
 
-    begun = False
-    if first is not None:
-        yield first
-        begun = True
-    for quote in _quotes(count):
-        if begun:
+    for number, text in enumerate(chain([] if first is None else [first], islice(_quotes(), count))):
+        if number:
             yield None
             until = time.monotonic() + uniform(*pause)  # noqa: S311 - no secret
             while not stop() and (left := until - time.monotonic()) > 0:
                 time.sleep(min(left, _LOOK))
-        yield _by_author(quote) if as_authors else quote
-        begun = True
+        yield _by_author(text) if as_authors and text is not first else text
 
 
-def _quotes(count: int | None) -> Iterator[str]:
+def _quotes() -> Iterator[str]:
     from importlib.resources import files
     from random import sample
 
     quotes = files("kchat").joinpath("data/quotes.txt").read_text("utf-8").splitlines()
-    sent = 0
     while True:
-        for quote in sample(quotes, len(quotes)):
-            if sent == count:
-                return
-            yield quote
-            sent += 1
+        yield from sample(quotes, len(quotes))
 
 
 def _by_author(quote: str) -> Message:

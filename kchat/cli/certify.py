@@ -48,9 +48,8 @@ def command(folder: Path, hosts: tuple[str, ...], clients: tuple[str, ...], days
       kchat certify tls --client bob                     # later, from the same CA
       docker compose -f compose/rabbitmq-tls.yml up -d   # a RabbitMQ with them
     """
-    from kchat.hosting.certificates import make_client, make_server, require
+    from kchat.hosting.certificates import make_client, make_server
 
-    require()
     if hosts or not clients or not (folder / "server.pem").exists():
         made = make_server(folder, hosts, days=days, renew=renew)
         click.echo(f"server   {made.certificate}, key {made.key}")

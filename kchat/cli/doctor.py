@@ -30,15 +30,9 @@ _SIGNS = {
 @click.command(name="doctor", cls=Command)
 @broker_options
 @confirm_timeout_option
+@click.option("--only", type=click.Choice(["send", "subscribe"]), help="Check only what this command needs.")
 @click.option(
-    "--only",
-    type=click.Choice(["send", "subscribe"]),
-    help="Check only what this command needs.",
-)
-@click.option(
-    "--send-test",
-    is_flag=True,
-    help="Send a test message, which everyone in the room sees, and receive it.",
+    "--send-test", is_flag=True, help="Send a test message, which everyone in the room sees, and receive it."
 )
 @management_option
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as one JSON object.")
@@ -63,12 +57,11 @@ def command(
     from kchat.cli import DONE, FAILED
     from kchat.doctor import Options, Status
 
-    lines = _Lines()
-    findings = []
+    findings: list[Finding] = []
     for finding in _findings(broker, Options(only, send_test, management_url)):
-        findings.append(finding)
         if not as_json:
-            lines.show(finding)
+            _show(finding, findings[-1].broker if findings else "")
+        findings.append(finding)
     bad = [finding for finding in findings if finding.status is Status.WRONG]
     if as_json:
         first = _as_json(bad[0]) if bad else None
@@ -98,27 +91,18 @@ def _findings(broker: dict[str, Any], options: Options) -> Iterator[Finding]:
     yield from diagnose(settings, options)
 
 
-class _Lines:
-    """A line for each finding, as it is made; signs and colours on a terminal, words elsewhere."""
-
-    def __init__(self) -> None:
-        self._terminal = sys.stdout.isatty() and (sys.stdout.encoding or "").lower().startswith("utf")
-        self._coloured = self._terminal and not os.environ.get("NO_COLOR")
-        self._broker = ""
-
-    def show(self, finding: Finding) -> None:
-        """Show one, and the broker above its first."""
-        if finding.broker != self._broker:
-            self._broker = finding.broker
-            click.echo(_one_line(finding.broker))
-        sign, colour = _SIGNS[finding.status.value]
-        label = sign if self._terminal else f"{finding.status.value:<7}"
-        indent, arrow = (" ", "→") if self._terminal else (" " * 7, "->")
-        if self._coloured and colour is not None:
-            label = click.style(sign, fg=colour)
-        click.echo(f"  {label} {finding.check:<10}  {_one_line(finding.text)}")
-        if finding.hint:
-            click.echo(f"  {indent} {'':<10}  {arrow} {_one_line(with_flags(finding.hint))}")
+def _show(finding: Finding, shown: str) -> None:
+    """A finding as a line, below its broker unless that is shown; signs and colours on a terminal, words elsewhere."""
+    if finding.broker != shown:
+        click.echo(_one_line(finding.broker))
+    sign, colour = _SIGNS[finding.status.value]
+    label, indent, arrow = f"{finding.status.value:<7}", " " * 7, "->"
+    if sys.stdout.isatty() and (sys.stdout.encoding or "").lower().startswith("utf"):
+        indent, arrow = " ", "→"
+        label = sign if colour is None or os.environ.get("NO_COLOR") else click.style(sign, fg=colour)
+    click.echo(f"  {label} {finding.check:<10}  {_one_line(finding.text)}")
+    if finding.hint:
+        click.echo(f"  {indent} {'':<10}  {arrow} {_one_line(with_flags(finding.hint))}")
 
 
 def _one_line(text: str) -> str:

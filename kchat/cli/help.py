@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kchat.cli.flags import with_flags
 from kchat.errors import BrokerError, NotConfirmed
 
 if TYPE_CHECKING:
@@ -96,6 +95,7 @@ class Command(click.Command):
             return super().invoke(ctx)
         except (BrokerError, NotConfirmed) as error:
             from kchat.cli.advice import advice
+            from kchat.cli.flags import with_flags
 
             if further := advice(ctx):
                 error.hint = with_flags(error.hint) + ("; or run: " if error.hint else "run: ") + further
@@ -104,31 +104,25 @@ class Command(click.Command):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the groups, and then the environment."""
         groups = by_group(self, ctx)
-        rows = {group: [_row(option, ctx) for option in options] for group, options in groups.items()}
-        widths = [len(name) for pairs in rows.values() for name, _ in pairs]
-        width = max(each for each in widths if each <= _NAMES_WIDTH)
-        for group, pairs in rows.items():
+        options = [each for members in groups.values() for each in members]
+        width = max(size for each in options if (size := len(names(each, ctx))) <= _NAMES_WIDTH)
+        for group, members in groups.items():
+            rows = [(names(each, ctx).ljust(width), _explained(each)) for each in members]
             with formatter.section(group):
-                formatter.write_dl([(name.ljust(width), text) for name, text in pairs], col_max=width)
-        variables = [variable(option) for options in groups.values() for option in options]
-        if any(variables):
+                formatter.write_dl(rows, col_max=width)
+        if variables := [name for each in options if (name := variable(each))]:
             formatter.write_paragraph()
-            formatter.write_text("Environment: " + ", ".join(filter(None, variables)))
+            formatter.write_text("Environment: " + ", ".join(variables))
 
 
-def _row(option: click.Option, context: click.Context) -> tuple[str, str]:
-    shown = default(option)
-    text = [_with_plug_ins(option), *([f"[default: {shown}]"] if shown else [])]
-    return names(option, context), " ".join(text)
-
-
-def _with_plug_ins(option: click.Option) -> str:
-    """An option's help, with what it takes from other distributions, and which of theirs it does not take and why."""
+def _explained(option: click.Option) -> str:
+    """An option's help and default, with what it takes from other distributions, and what of theirs it refuses and why."""
+    text = str(option.help)
     registry: Registry[object] | None = getattr(option.type, "registry", None)
-    if registry is None:
-        return str(option.help)
-    listed = "; ".join([str(option.help).rstrip("."), *registry.plug_ins])
-    return " ".join(f"{each}." for each in (listed, *registry.ignored))
+    if registry is not None:
+        listed = "; ".join([text.rstrip("."), *registry.plug_ins])
+        text = " ".join(f"{each}." for each in (listed, *registry.ignored))
+    return f"{text} [default: {shown}]" if (shown := default(option)) else text
 
 
 class Group(click.Group):

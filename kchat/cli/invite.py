@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,19 +18,16 @@ from kchat.cli.stderr import can_show, write_line
 if TYPE_CHECKING:
     from kchat.config.settings import Settings
     from kchat.hosting.invitation import Invitation
-    from kchat.transports.guests import Account, Administration
 
-_MEMBER, _SENDER = "send and listen", "send only"
+_MAY = {False: "send and listen", True: "send only"}
+"""What an account may do, by whether it is ``send_only``."""
 
 
 @click.command(name="invite", cls=Command)
 @click.argument("name", required=False)
 @click.option("--send-only", is_flag=True, help="The guest can send, but not receive.")
 @click.option(
-    "--expires",
-    type=DURATION,
-    metavar="TIME",
-    help="Delete the account after 30m, 24h, 7d (RabbitMQ).",
+    "--expires", type=DURATION, metavar="TIME", help="Delete the account after 30m, 24h, 7d (RabbitMQ)."
 )
 @click.option(
     "--address",
@@ -78,18 +76,34 @@ def command(
       kchat invite --list
       kchat invite ada@example.com --project my-project --apply
     """
+    from kchat.hosting import inviting
+    from kchat.message.lookalikes import normalised
+    from kchat.transports.guests import check_account_name
+
     if show_list == (name is not None):
         raise click.UsageError("Name a guest, or use --list.")
     settings = to_settings(**broker)
     if not settings.transport.guests.makes_accounts:
         if name is None or expires is not None:
             raise click.UsageError("Only RabbitMQ's accounts can be listed or have an expiry.")
-        line = _grant(settings, name, send_only=send_only, address=address, apply=apply)
+        made = _admit(settings, name, send_only=send_only, address=address, apply=apply)
     elif name is None:
         return _list(settings, management_url)
     else:
-        until = None if expires is None else int(time.time() + expires)
-        line = _account(settings, name, management_url, address, send_only, until, max_connections)
+        check_account_name(normalised(name))  # before anything is contacted
+        management = administrator(settings, management_url)
+        management.remove_expired(tell_removed)
+        made = inviting.invite(
+            management,
+            settings,
+            name,
+            address=address,
+            send_only=send_only,
+            expires=None if expires is None else int(time.time() + expires),
+            max_connections=max_connections,
+        )
+        _tell(made, management.warnings(str(made.account), send_only=send_only))
+    line = made.encode()
     click.echo(line)
     if qr and can_show("▀▄█", sys.stderr):
         click.echo(_picture(line), err=True)
@@ -98,44 +112,13 @@ def command(
     return None
 
 
-def _account(
-    settings: Settings,
-    name: str,
-    management_url: str | None,
-    address: str | None,
-    send_only: bool,
-    expires: int | None,
-    max_connections: int,
-) -> str:
-    """Make the account, and say what it is; returns the invitation's line."""
-    from kchat.hosting import inviting
-    from kchat.message.lookalikes import normalised
-    from kchat.transports.guests import check_account_name
-
-    name, host = normalised(name), inviting.Host(settings)
-    check_account_name(name)
-    management = administrator(settings, management_url)
-    management.remove_expired(tell_removed)
-    brokers = inviting.guest_brokers(settings, address, name)
-    # Errors are found before there is an account.
-    inviting.invitation(settings, brokers, None).encode()
-    host.declare_room()
-    password = management.create(
-        settings, name, send_only=send_only, expires=expires, max_connections=max_connections
-    )
-    made = inviting.invitation(settings, brokers, password, send_only=send_only, expires=expires)
-    _tell(made)
-    for warning in management.warnings(name, send_only=send_only):
-        write_line(warning)
-    return made.encode()
-
-
-def _tell(made: Invitation) -> None:
+def _tell(made: Invitation, warnings: Sequence[str]) -> None:
+    """Say what account was made."""
     from kchat.hosting import inviting
     from kchat.message.times import moment
 
     until = "" if made.expires is None else f", until {moment(made.expires)}"
-    write_line(f"{made.account} may {_SENDER if made.send_only else _MEMBER} in {made}{until}")
+    write_line(f"{made.account} may {_MAY[made.send_only]} in {made}{until}")
     if made.expires is not None:
         write_line(
             "RabbitMQ does not end accounts by itself: after that time the account ends with your next "
@@ -151,16 +134,20 @@ def _tell(made: Invitation) -> None:
             "warning: the connection is not encrypted, and others on the way can read the password: see docs/tls.md"
         )
     write_line("the invitation contains the password and is shown only once; the guest runs: kchat join -")
+    for warning in warnings:
+        write_line(warning)
 
 
 def _list(settings: Settings, management_url: str | None) -> None:
     from kchat.cli.table import write_table
     from kchat.hosting import inviting
+    from kchat.message.lookalikes import spelled
+    from kchat.message.times import moment
 
     management = administrator(settings, management_url)
     found = management.remove_expired(tell_removed)
     # A restart of the broker deletes the room, and guests may not make it.
-    inviting.Host(settings).declare_room()
+    inviting.declare_room(settings)
     if management.repair_room(settings, found):
         write_line(
             f"repaired the exchange with which durable queues of {settings.room} survive a restart: another one had its name"
@@ -168,53 +155,39 @@ def _list(settings: Settings, management_url: str | None) -> None:
     for account in found:
         if account.more_tags:
             write_line(f"{account.name} has the tag {', '.join(account.more_tags)}: kchat does not end it")
-    header = ["account", "room", "virtual host", "may", "until", "connections"]
-    write_table([header, *(_row(account, management) for account in found)])
+    rows = [["account", "room", "virtual host", "may", "until", "connections"]]
+    for account in found:
+        may = "set by hand" if account.room is None else _MAY[account.send_only]
+        until = "" if account.expires is None else moment(account.expires)
+        connections = str(len(management.connections(account.name)))
+        names = [spelled(account.name), account.room or "?", account.vhost or "none"]
+        rows.append([*names, may, until, connections])
+    write_table(rows)
 
 
-def _row(account: Account, management: Administration) -> list[str]:
-    from kchat.message.lookalikes import spelled
-    from kchat.message.times import moment
-
-    may = _SENDER if account.send_only else _MEMBER
-    return [
-        spelled(account.name),
-        account.room or "?",
-        account.vhost or "none",
-        "set by hand" if account.room is None else may,
-        "" if account.expires is None else moment(account.expires),
-        str(len(management.connections(account.name))),
-    ]
-
-
-def _grant(settings: Settings, name: str, *, send_only: bool, address: str | None, apply: bool) -> str:
-    """Show or run the commands that admit a guest; returns the invitation's line."""
+def _admit(settings: Settings, name: str, *, send_only: bool, address: str | None, apply: bool) -> Invitation:
+    """Show or run the commands that admit a guest."""
     from kchat.hosting import inviting
 
-    host = inviting.Host(settings)
-    granted = settings.transport.guests.admit(host, name, send_only=send_only)
-    brokers = inviting.guest_brokers(settings, address, granted.account)
-    made = inviting.invitation(settings, brokers, granted.password, send_only=send_only)
-    line = made.encode()
-    if granted.needs_room:
-        host.declare_room()
+    granted, made = inviting.admit(settings, name, send_only=send_only, address=address)
     if granted.steps and not apply:
         write_line("run these commands, or let --apply run them:")
-    for step in granted.steps:
-        if apply:
-            step.run(host)
-            write_line(
-                "done: "
-                + (step.text if granted.password is None else step.text.replace(granted.password, "***"))
-            )
-        else:
+        for step in granted.steps:
             write_line("  " + step.text)
+    elif granted.steps:
+        with inviting.host_channel(settings, settings.transport.guests.admitting) as channel:
+            for step in granted.steps:
+                step.run(channel)
+                text = step.text if granted.password is None else step.text.replace(granted.password, "***")
+                write_line(f"done: {text}")
     for advice in granted.advice:
         write_line(advice)
-    if inviting.only_here(brokers[0]):
-        write_line(f"warning: name the broker's address for others with --address, not {brokers[0].host}")
+    if inviting.only_here(made.brokers[0]):
+        write_line(
+            f"warning: name the broker's address for others with --address, not {made.brokers[0].host}"
+        )
     write_line("the guest runs: kchat join -")
-    return line
+    return made
 
 
 def _picture(line: str) -> str:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import click
 
 from kchat import errors
-from kchat.cli import terminal
 from kchat.cli.help import Command
 from kchat.cli.options import connect_timeout_option, refuse_misplaced_urls
 from kchat.cli.stderr import write_line
@@ -27,26 +26,14 @@ _BLANKS = re.compile("[\\s\u2800]{2,}|[^\\S ]|\u2800")
 _NAME_COLUMNS, _VALUE_COLUMNS = 14, 60
 """Columns of a terminal for a row's name, and for its value before it is wrapped."""
 
-_OVERRULING = (
-    "KCHAT_URL",
-    "KCHAT_TRANSPORT",
-    "KCHAT_HOST",
-    "KCHAT_PORT",
-    "KCHAT_VHOST",
-    "KCHAT_PROJECT",
-    "KCHAT_PROFILE",
-)
+_OVERRULING = ("URL", "TRANSPORT", "HOST", "PORT", "VHOST", "PROJECT", "PROFILE")
+"""Variables that come before the profile in use, without ``KCHAT_``."""
 
 
 @click.command(name="join", cls=Command)
 @click.argument("invitation", metavar="INVITATION|URL|-")
 @click.option("--name", metavar="PROFILE", help="Name of the profile. Default: the room's name.")
-@click.option(
-    "--yes",
-    "-y",
-    is_flag=True,
-    help="Accept without asking, even if a profile is replaced.",
-)
+@click.option("--yes", "-y", is_flag=True, help="Accept without asking, even if a profile is replaced.")
 @click.option("--room", metavar="NAME", help="The room, if you give a connection URL. Default: chat.")
 @connect_timeout_option
 def command(
@@ -89,7 +76,7 @@ def command(
         raise errors.NotAuthorised(
             "not authorised: the invitation has expired", hint="ask the room's host for a new one"
         )
-    if not yes and not terminal.confirm("Join this room?", otherwise="--yes"):
+    if not yes and not _confirm("Join this room?"):
         write_line("not joined, and nothing was saved")
         return 1
     with inviting.guest_settings(joined, connect_timeout) as settings:
@@ -97,7 +84,7 @@ def command(
     profile, kept = profile_changes.join(joined, name, shown=planned)
     write_line(f"it works: saved as profile {profile.name}" + (f", the password {kept}" if kept else ""))
     Settings.resolve(profile=profile.name).unlocked()  # the saved profile can be read
-    overruling = [variable for variable in _OVERRULING if os.environ.get(variable)]
+    overruling = [name for each in _OVERRULING if os.environ.get(name := f"KCHAT_{each}")]
     if overruling:
         use = shlex.join(["kchat", "send", f"--profile={profile.name}"])
         write_line(f"warning: {', '.join(overruling)} in the environment comes first: use {use}")
@@ -114,11 +101,8 @@ def _show(joined: Invitation, planned: Plan) -> None:
     from kchat.message.unprintable import escape_unprintable
 
     # A long name would wrap, and its second line could look like a row.
-    where = ";".join(map(str, joined.brokers))
-    write_line(
-        f"joining {short(joined.room, _VALUE_COLUMNS)} at {where}"
-        + (", to send only" if joined.send_only else "")
-    )
+    where = ";".join(map(str, joined.brokers)) + (", to send only" if joined.send_only else "")
+    write_line(f"joining {short(joined.room, _VALUE_COLUMNS)} at {where}")
     rows = [*describe(joined), ("profile", planned.name + (" (new)" if planned.replaces is None else ""))]
     if planned.in_use != planned.name:
         former = "the room on this machine" if planned.in_use is None else f"the profile {planned.in_use}"
@@ -134,6 +118,24 @@ def _show(joined: Invitation, planned: Plan) -> None:
             part = whole[0] if whole else take_columns(rest, _VALUE_COLUMNS, cautious_cells) or rest
             write_line(lead + part)
             rest, lead = rest[len(part) :], "  " + "·" * max(_NAME_COLUMNS, width(name)) + " "
+
+
+def _confirm(question: str) -> bool:
+    """Ask at the terminal itself: standard input may be a file or a pipe. Enter alone, or the end of input, means no."""
+    try:
+        descriptor = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError:
+        raise errors.SettingsError(
+            "nothing was changed: without a terminal the question cannot be asked",
+            hint="read what is shown above, and agree to it with --yes",
+        ) from None
+    with os.fdopen(descriptor, "r+b", buffering=0) as terminal:
+        import termios
+
+        # Text pasted after the invitation must not answer the question.
+        termios.tcflush(descriptor, termios.TCIFLUSH)
+        terminal.write(f"{question} [y/N] ".encode())
+        return bytes(terminal.read(1024)).strip().lower() in (b"y", b"yes")
 
 
 def _from_standard_input() -> str:

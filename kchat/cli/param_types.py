@@ -22,12 +22,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
 class Read(click.ParamType):  # type: ignore[type-arg]  # generic since Click 8.4 only
-    """A type by the function that reads it.
-
-    Arguments:
-        name: of the type.
-        read: from the text to the value; raises ValueError with what is wrong.
-    """
+    """A type by its name and the function that reads a text, and raises ValueError with what is wrong."""
 
     def __init__(self, name: str, read: Callable[[str], Any]) -> None:
         self.name = name

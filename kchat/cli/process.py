@@ -20,11 +20,7 @@ _IN_URL = re.compile(r"://[^/\s]*?:(.*)@", re.DOTALL)
 
 
 def hide_passwords(words: Iterable[str]) -> None:
-    """Overwrite the passwords in this process's arguments with asterisks, if the system allows it.
-
-    Arguments:
-        words: of the command line.
-    """
+    """Overwrite the passwords of a command line, this process's, with asterisks, if the system allows it."""
     secrets = [secret for secret in _passwords(words) if secret]
     if secrets and sys.platform == "linux":
         _write_over([secret.encode("utf-8", "surrogateescape") for secret in secrets])

@@ -13,11 +13,7 @@ if TYPE_CHECKING:
     from kchat.config.profiles import Profile
 
 
-@click.group(
-    name="profile",
-    cls=Group,
-    invoke_without_command=True,
-)
+@click.group(name="profile", cls=Group, invoke_without_command=True)
 @click.pass_context
 def command(ctx: click.Context) -> None:
     """Show and choose profiles: the rooms that you have joined with "kchat join".
@@ -56,7 +52,7 @@ def list_() -> None:
     for profile in loaded.profiles.values():
         star = "*" if profile.name == loaded.use else ""
         until = "" if profile.expires is None else moment(profile.expires)
-        rows.append([star, profile.name, profile.room or "chat", _masked(profile), until])
+        rows.append([star, profile.name, profile.room or "chat", _broker(profile), until])
     write_table(rows)
 
 
@@ -84,7 +80,7 @@ def show(name: str | None) -> None:
     rows = [
         ["profile", profile.name + (" (in use)" if profile.name == loaded.use else "")],
         ["file", str(profiles.path())],
-        ["broker", _masked(profile)],
+        ["broker", _broker(profile)],
         ["room", profile.room or "chat"],
         ["username", profile.username or "the login name"],
         ["password", secret],
@@ -132,7 +128,7 @@ def remove(name: str) -> None:
     write_line(f"removed profile {name}; its account stays until the room's host revokes it")
 
 
-def _masked(profile: Profile) -> str:
+def _broker(profile: Profile) -> str:
     """The URL, safe to show even if somebody wrote a password into it by hand."""
     from kchat.config.settings import Broker
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -10,9 +10,6 @@ from kchat.cli.administrator import administrator, management_option, tell_remov
 from kchat.cli.help import Command
 from kchat.cli.options import broker_options, to_settings
 from kchat.cli.stderr import write_line
-
-if TYPE_CHECKING:
-    from kchat.transports.guests import Ended
 
 
 @click.command(name="revoke", cls=Command)
@@ -48,21 +45,16 @@ def command(names: tuple[str, ...], management_url: str | None, **broker: Any) -
                 write_line(f"error: {failed}")
             failed = error
             continue
-        write_line(f"revoked {spelled(name)}: its account is gone{_what_else(ended)}")
+        kinds = [each.kind for each in ended.removed]
+        counts = (
+            (ended.connections, "connection", "closed"),
+            (kinds.count("queue"), "queue", "deleted"),
+            (kinds.count("exchange"), "exchange", "deleted"),
+        )
+        gone = (
+            f", {count} {thing}{'' if count == 1 else 's'} {done}" for count, thing, done in counts if count
+        )
+        write_line(f"revoked {spelled(name)}: its account is gone{''.join(gone)}")
     management.remove_expired(tell_removed)
     if failed is not None:
         raise failed
-
-
-def _what_else(ended: Ended) -> str:
-    """``, 2 connections closed, 1 queue deleted``; only what is not zero."""
-    counts = {
-        "connection": (ended.connections, "closed"),
-        "queue": (sum(each.kind == "queue" for each in ended.removed), "deleted"),
-        "exchange": (sum(each.kind == "exchange" for each in ended.removed), "deleted"),
-    }
-    return "".join(
-        f", {count} {thing}{'' if count == 1 else 's'} {done}"
-        for thing, (count, done) in counts.items()
-        if count
-    )

@@ -57,7 +57,6 @@ def command(
     message: tuple[str, ...],
     text: str | None,
     username: str | None,
-    confirm_timeout: float,
     wait: bool,
     mandatory: bool,
     bot: bool,
@@ -89,7 +88,7 @@ def command(
         raise click.UsageError(
             "Missing message: give it as an argument, by --message, or '-' for standard input."
         )
-    settings = to_settings(confirm_timeout=confirm_timeout, **broker)
+    settings = to_settings(**broker)
     if settings.transport.in_one_process:
         raise SettingsError(
             f"a {settings.broker.scheme}:// room ends with this process, so nobody can receive the message",
@@ -101,7 +100,9 @@ def command(
     report = line_writer(quiet)
     sender = Sender(settings, username, mandatory=mandatory, wait=wait, on_event=write_line)
     code = INTERRUPTED
-    words = _typed(" ".join(message) if text is None else text) if message or text is not None else None
+    words = " ".join(message) if message else text
+    # Bytes that are not UTF-8 become visible escapes, as in standard input.
+    words = None if words is None else os.fsencode(words).decode("utf-8", "backslashreplace")
     with shutdown_by_signal() as stop:
         if bot:
             report(f"posting to {settings} every {bot_wait_s} s; Ctrl+C ends it")
@@ -126,11 +127,6 @@ def _standard_input() -> int:
     if sys.stdin is None:
         raise SettingsError("standard input is closed, so there is nothing to read a message from")
     return sys.stdin.fileno()
-
-
-def _typed(text: str) -> str:
-    """An argument's text; bytes that are not UTF-8 become visible escapes, as in standard input."""
-    return os.fsencode(text).decode("utf-8", "backslashreplace")
 
 
 def _send_one(sender: Sender, text: str, quiet: bool) -> int:
@@ -159,26 +155,17 @@ def _send_all(
     quiet: bool,
     *,
     endless: bool = False,
-    meter: bool = True,
+    meter: bool = False,
 ) -> int:
     """Send a stream; report each refusal as it happens, and the totals at the end. Returns the exit code.
 
-    When asked to stop, it takes no more messages, and waits for outstanding confirmations as long as the signal allows.
-
-    Arguments:
-        sender: the sender, not open yet.
-        messages: the stream.
-        stop: whether a signal has asked to stop.
-        quiet: whether to report only refusals.
-        endless: whether the stream has no end, so that stopping it is success.
-        meter: whether to show a count on a terminal; not while a person types there.
+    When asked to stop, it takes no more messages, and waits for outstanding confirmations as long as the signal allows;
+    that is success if the stream is ``endless``. A ``meter`` counts on a terminal, but not while a person types there.
     """
     from kchat.cli import DONE, FAILED, INTERRUPTED
 
     report = line_writer(quiet)
-    progress = _Progress(
-        show=meter and not quiet and not endless and sys.stderr is not None and sys.stderr.isatty()
-    )
+    progress = _Progress(show=meter and not quiet and sys.stderr is not None and sys.stderr.isatty())
     confirmed = failed = unrouted = 0
     code = DONE
     try:

@@ -17,14 +17,10 @@ _IMPORTING = "<frozen importlib._bootstrap>"
 
 
 def _postpone(number: int, frame: FrameType | None) -> bool:
-    """Whether a signal came during an import; if so, it is raised again when the import is done.
+    """Whether a signal interrupted an import; if so, it is raised again when that is done. A second one does not wait.
 
     An interrupted import leaves half a package behind, which breaks the next one; and an exception raised in Python's own
-    callbacks there is lost, with a traceback. A second signal does not wait.
-
-    Arguments:
-        number: the signal's.
-        frame: the code that it interrupted.
+    callbacks there is lost, with a traceback.
     """
     importer = None
     while frame is not None:
@@ -49,21 +45,13 @@ def _trace_nothing(_frame: FrameType, _event: str, _what: object) -> None:
 
 
 def interrupt(number: int, frame: FrameType | None) -> None:
-    """The handler of SIGINT outside of :func:`shutdown_by_signal`.
-
-    Raises:
-        KeyboardInterrupt: at once, or at the end of an import.
-    """
+    """The handler of SIGINT outside of :func:`shutdown_by_signal`: raises KeyboardInterrupt, but not within an import."""
     if not _postpone(number, frame):
         raise KeyboardInterrupt
 
 
 class Shutdown:
-    """Whether a signal has asked to stop; call it to ask.
-
-    Arguments:
-        once: only the first signal counts, so that the cleanup after it is not interrupted.
-    """
+    """Whether a signal has asked to stop; call it to ask. With ``once``, only the first signal counts."""
 
     def __init__(self, *, once: bool = False) -> None:
         self.requested = False
@@ -77,11 +65,7 @@ class Shutdown:
         return self.requested
 
     def handle(self, number: int, frame: FrameType | None) -> None:
-        """The signal handler.
-
-        Raises:
-            KeyboardInterrupt: nothing has to be finished, or its time is over.
-        """
+        """The signal handler: raises KeyboardInterrupt if nothing has to be finished, or its time is over."""
         if (self.requested and self._once) or _postpone(number, frame):
             return
         if self.requested or not self.graceful:
@@ -95,13 +79,9 @@ class Shutdown:
 
 @contextmanager
 def shutdown_by_signal(*, cleans_up: bool = False) -> Iterator[Shutdown]:
-    """Let SIGINT and SIGTERM end the block. Within it, set ``graceful`` when something has to be finished first.
+    """Let SIGINT and SIGTERM end the block, without an error. Set ``graceful`` when something has to be finished first.
 
-    A block that is ended by these signals raises no error.
-
-    Arguments:
-        cleans_up: the block has to clean up: closing the terminal (SIGHUP) ends it as well, and no further signal
-            interrupts it.
+    A block that ``cleans_up`` is ended by closing the terminal (SIGHUP) as well, and no further signal interrupts it.
     """
     stop = Shutdown(once=cleans_up)
     numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGALRM]

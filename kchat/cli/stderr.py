@@ -24,11 +24,7 @@ _PIECE = getattr(select, "PIPE_BUF", 512)
 
 
 class _NeverFails(io.RawIOBase):
-    """A file descriptor to write to, in whatever state it is.
-
-    Arguments:
-        descriptor: of standard error.
-    """
+    """The file descriptor of standard error to write to, in whatever state it is."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -52,7 +48,9 @@ class _NeverFails(io.RawIOBase):
         size = len(rest)
         try:
             ends = monotonic() + self._patience
-            while rest and self._takes_more(ends):
+            waiting = new_poller()
+            waiting.register(self._descriptor, select.POLLOUT)
+            while rest and waiting.poll(int(max(0.0, ends - monotonic()) * 1000)):
                 try:
                     rest = rest[os.write(self._descriptor, rest[:_PIECE]) :]
                 except BlockingIOError:  # another process filled the pipe first
@@ -62,12 +60,6 @@ class _NeverFails(io.RawIOBase):
         except OSError:
             pass
         return size
-
-    def _takes_more(self, ends: float) -> bool:
-        """Whether it becomes writable before that moment."""
-        waiting = new_poller()
-        waiting.register(self._descriptor, select.POLLOUT)
-        return bool(waiting.poll(int(max(0.0, ends - monotonic()) * 1000)))
 
 
 def guard_standard_error() -> None:

@@ -15,19 +15,13 @@ _LONGEST = 64 * 1024 * 1024
 
 
 def read_lines(descriptor: int, *, pause: float = 0.2) -> Iterator[str | None]:
-    """The lines of a file descriptor as they arrive, without line ends; the last one may lack its own.
+    r"""The lines of a file descriptor as they arrive, without line ends, and ``None`` after each pause of so many seconds.
 
-    Bytes that are not UTF-8 become visible escapes (backslash, x, ff), so that nothing is lost.
-
-    Arguments:
-        descriptor: where to read.
-        pause: seconds without input after which ``None`` is yielded, so that the consumer can do other things.
-
-    Yields:
-        Lines, and ``None`` at pauses.
+    Bytes that are not UTF-8 become visible escapes, ``\xff``, so that nothing is lost. The last line may lack its end; half
+    a line before a failure is not a message.
 
     Raises:
-        kchat.errors.KchatError: it cannot be read to its end. Half a line before the failure is not a message.
+        kchat.errors.KchatError: it cannot be read to its end.
     """
     rest = bytearray()
     while True:
@@ -40,8 +34,9 @@ def read_lines(descriptor: int, *, pause: float = 0.2) -> Iterator[str | None]:
             chunk = os.read(descriptor, _CHUNK)
         except BlockingIOError:  # another process that reads the same input was faster
             continue
-        except OSError as error:
-            raise _unreadable(error, rest) from error
+        except OSError as error:  # EBADF: nohup, for example, opens standard input for writing only
+            half = "; half a line was not sent" if rest else ""
+            raise KchatError(f"standard input cannot be read: {error.strerror or error}{half}") from error
         if not chunk:
             if rest:
                 yield _text(rest)
@@ -55,12 +50,6 @@ def read_lines(descriptor: int, *, pause: float = 0.2) -> Iterator[str | None]:
         rest = bytearray(more.pop())
         for line in more:
             yield _text(line)
-
-
-def _unreadable(error: OSError, rest: bytearray) -> KchatError:
-    half = "; half a line was not sent" if rest else ""
-    # EBADF: nohup, for example, opens standard input for writing only.
-    return KchatError(f"standard input cannot be read: {error.strerror or error}{half}")
 
 
 def _text(line: bytes | bytearray) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from contextlib import closing, nullcontext
-from typing import TYPE_CHECKING, Any, cast
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from kchat.cli.help import Command
-from kchat.cli.job_control import full_screen
+from kchat.cli.job_control import opened
 from kchat.cli.options import (
     broker_options,
     heartbeat_option,
@@ -25,15 +25,7 @@ from kchat.display import MODES
 from kchat.errors import SettingsError
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     from kchat import events
-    from kchat.cli.job_control import Screen
-    from kchat.display import FullScreen
-
-
-def _modes_help() -> str:
-    return "; ".join(f"{mode.name}: {mode.help}" for mode in MODES.built_in.values()) + "."
 
 
 @click.command(name="subscribe", cls=Command)
@@ -44,16 +36,13 @@ def _modes_help() -> str:
     default="plain",
     show_default=True,
     envvar="KCHAT_MODE",
-    help=_modes_help(),
+    help="; ".join(f"{mode.name}: {mode.help}" for mode in MODES.built_in.values()) + ".",
 )
 @username_option
 @broker_options
 @click.option("--limit", type=whole_number(1), metavar="N", help="Exit after N messages.")
 @click.option(
-    "--idle-timeout",
-    type=SECONDS,
-    metavar="SECONDS",
-    help="Exit after this time without a message.",
+    "--idle-timeout", type=SECONDS, metavar="SECONDS", help="Exit after this time without a message."
 )
 @click.option(
     "--last",
@@ -62,16 +51,9 @@ def _modes_help() -> str:
     help="Begin with the last N messages of the history.",
 )
 @click.option(
-    "--since",
-    type=SINCE,
-    metavar="AGE|DATE",
-    help="Begin at that time: 10m, 2h, 2026-01-31T12:00Z.",
+    "--since", type=SINCE, metavar="AGE|DATE", help="Begin at that time: 10m, 2h, 2026-01-31T12:00Z."
 )
-@click.option(
-    "--durable",
-    metavar="NAME",
-    help="Durable queue: keeps messages while you are away.",
-)
+@click.option("--durable", metavar="NAME", help="Durable queue: keeps messages while you are away.")
 @heartbeat_option
 @wait_option
 @quiet_option
@@ -83,7 +65,6 @@ def command(
     last: int | None,
     since: float | None,
     durable: str | None,
-    heartbeat: float,
     wait: bool,
     quiet: bool,
     **broker: Any,
@@ -107,7 +88,7 @@ def command(
 
     if sys.stdout is None:
         raise SettingsError("standard output is closed, so there is nowhere to show messages")
-    settings = to_settings(heartbeat=heartbeat, **broker)
+    settings = to_settings(**broker)
     report = line_writer(quiet)
     display = create(
         mode,
@@ -116,11 +97,10 @@ def command(
         mark_unverified=settings.transport.verifies_accounts or sys.stdout.isatty(),
         own=settings.broker.account,
     )
-    on_screen = bool(getattr(display, "live", False))
 
     def tell(event: events.Event) -> None:
         display.status(str(event))
-        if on_screen:
+        if getattr(display, "live", False):
             display.flush()  # the attempt to connect again, which comes next, may take a while
         else:
             write_line(event)
@@ -137,18 +117,11 @@ def command(
             stop.graceful = True
             reader = Reader(sys.stdout.fileno())
             reader.watch(subscriber.stop)
-            if on_screen:
-                opened: AbstractContextManager[Screen | None] = full_screen(
-                    cast("FullScreen", display), subscriber.where, sys.stdout.fileno()
-                )
-            else:
-                opened = nullcontext()
-                display.open(subscriber.where)
-            with opened as screen:
+            with opened(display, subscriber.where, sys.stdout.fileno()) as ended_by_key:
 
                 def enough() -> bool:
                     nonlocal ended
-                    ended = stop() or reader.is_gone() or (screen is not None and screen.ended())
+                    ended = stop() or reader.is_gone() or ended_by_key()
                     return ended
 
                 shown = listen(subscriber, display, limit=limit, idle_timeout=idle_timeout, stop=enough)

@@ -10,6 +10,7 @@ import click
 from kchat.cli.flags import with_flags
 from kchat.cli.help import Command
 from kchat.cli.stderr import write_line
+from kchat.cli.table import write_table
 from kchat.errors import Hint
 from kchat.transports import TRANSPORTS, Capabilities, Transport
 
@@ -33,28 +34,15 @@ def command(form: str | None) -> None:
         click.echo(as_markdown())
         return
     found, problems = TRANSPORTS.usable()
-    click.echo(json.dumps(as_json(found), indent=2) if form == "json" else as_text(found))
+    if form == "json":
+        click.echo(json.dumps(as_json(found), indent=2))
+    else:
+        rows = [["transport", "URL", "installed", *_CAPABILITIES]]
+        rows += [[each.name, each.url_form, _usable(each), *_yes_or_no(each)] for each in found]
+        write_table(rows)
+        click.echo("\n".join(["", *(f"{each.name}: {with_flags(Hint(each.note))}" for each in found)]))
     for problem in problems:
         write_line(f"kchat: warning: {problem}")
-
-
-def as_text(found: Sequence[Transport]) -> str:
-    """The registry as a table for a terminal, and below it what users should know of each transport."""
-    rows = [["transport", "URL", "installed", *_CAPABILITIES]]
-    rows += [
-        [
-            each.name,
-            each.url_form,
-            _usable(each),
-            *_yes_or_no(each.capabilities),
-        ]
-        for each in found
-    ]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    ]
-    return "\n".join([*lines, "", *(f"{info.name}: {with_flags(Hint(info.note))}" for info in found)])
 
 
 def _usable(info: Transport) -> str:
@@ -82,15 +70,12 @@ def as_json(found: Sequence[Transport]) -> list[dict[str, object]]:
 
 def as_markdown() -> str:
     """Kchat's own transports as a table in Markdown; says nothing of this machine."""
-    rows = [
-        ["transport", "URL", "installed by", *_CAPABILITIES],
-        ["---"] * (3 + len(_CAPABILITIES)),
-    ]
+    rows = [["transport", "URL", "installed by", *_CAPABILITIES], ["---"] * (3 + len(_CAPABILITIES))]
     for info in map(TRANSPORTS.__getitem__, TRANSPORTS.built_in):
         install = f"`{info.install_command}`" if info.install_command else "built in"
-        rows.append([f"`{info.name}`", f"`{info.url_form}`", install, *_yes_or_no(info.capabilities)])
+        rows.append([f"`{info.name}`", f"`{info.url_form}`", install, *_yes_or_no(info)])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def _yes_or_no(capabilities: Capabilities) -> list[str]:
-    return ["yes" if able else "no" for _, able in capabilities.items()]
+def _yes_or_no(info: Transport) -> list[str]:
+    return ["yes" if able else "no" for _, able in info.capabilities.items()]

@@ -13,12 +13,7 @@ BATCH_SECONDS = 0.05
 
 
 class Position(NamedTuple):
-    """A place in what a subscriber has handed over.
-
-    Attributes:
-        connected_at: when that connection was made, which tells it from others.
-        tag: the delivery tag.
-    """
+    """A place in what a subscriber has handed over, by one connection."""
 
     connected_at: float
     tag: Any
@@ -40,17 +35,13 @@ class Acknowledgements:
         """Messages since the last acknowledgement."""
         self.due = 0.0
         """When the next one is due, by the monotonic clock."""
-        self._half_batch = max(1, min(BATCH, prefetch) // 2)
-
-    @property
-    def half_batch(self) -> bool:
-        """Whether it is time in any case: the broker sends the next messages while the other half is shown."""
-        return self.pending >= self._half_batch
+        self.half_batch = max(1, min(BATCH, prefetch) // 2)
+        """That many are acknowledged in any case: the broker sends the next ones while the other half is shown."""
 
     @property
     def is_due(self) -> bool:
         """Whether what is finished with is acknowledged now."""
-        return self.finished is not None and (self.pending >= self._half_batch or monotonic() >= self.due)
+        return self.finished is not None and (self.pending >= self.half_batch or monotonic() >= self.due)
 
     def finish(self, tag: Any = None) -> None:
         """Messages are finished with up to a delivery tag. Default: all that were handed over."""

@@ -10,23 +10,6 @@ from threading import Thread
 from typing import Any
 
 
-class RoomThreads:
-    """The threads of an open room, each started when it has something to do; they end together."""
-
-    def __init__(self) -> None:
-        self.opening = self.receiving = Worker("kchat receive")
-        self.sending = Worker("kchat send")
-        self.closing = Worker("kchat close")
-
-    def end(self) -> None:
-        """Wait until all have done what they had begun. In the thread that closes, which ends then."""
-        workers = (self.receiving, self.sending)
-        for worker in (*workers, self.closing):
-            worker.end()
-        for worker in workers:
-            worker.join()
-
-
 class Worker:
     """A thread that does one job after the other.
 

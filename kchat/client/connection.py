@@ -7,6 +7,7 @@ import math
 from abc import ABC, abstractmethod
 from enum import Enum
 from functools import partial
+from threading import RLock
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, ClassVar
 
@@ -18,8 +19,6 @@ from kchat.client.heartbeat import TICKS, Heartbeat
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from threading import RLock
-    from types import TracebackType
 
     from kchat.config.settings import Broker, Settings
     from kchat.transports import protocols
@@ -48,13 +47,10 @@ class broker_errors:  # noqa: N801 - a context, used as contextlib's are
         self._broker = broker
         self._doing = doing
 
-    def __enter__(self) -> None:
-        """Nothing: a class costs a subscriber's single message less than a generator does."""
+    def __enter__(self) -> None:  # a class costs a subscriber's single message less than a generator does
+        pass
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Raise the error of ours that a driver's error is."""
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
         if isinstance(error, Exception) and not isinstance(error, errors.KchatError):
             mapped = self._broker.transport.explain(error, self._broker, self._doing)
             if mapped is not None:
@@ -98,16 +94,14 @@ def connect(
             with broker_errors(broker, "connect"):
                 # Kombu's connect() would try a second time, 2 s later.
                 connection.ensure_connection(max_retries=0, reraise_as_library_errors=False)
-        except errors.BrokerError as error:
+                return connection, broker
+        except BaseException as error:
             settings.transport.drop(connection)
+            if not isinstance(error, errors.BrokerError):
+                raise
             logger.debug("%s", error)
             if not isinstance(failure, errors.Refused):
                 failure = error
-        except BaseException:
-            settings.transport.drop(connection)
-            raise
-        else:
-            return connection, broker
     assert failure is not None
     raise failure
 
@@ -142,8 +136,6 @@ class Connection(ABC):
     Arguments:
         settings: the room and its brokers.
         on_event: told what happens to it, see :mod:`kchat.events`.
-        in_use: the lock; heartbeats are sent by a second thread while nobody holds it.
-        stopping: true ends a pause before the next attempt.
         wait: retry for ever when no broker can be reached at the start.
         patience: seconds without success after which to give up a connection that worked before.
         heartbeat: seconds between heartbeats, 0 for none.
@@ -158,23 +150,23 @@ class Connection(ABC):
         self,
         settings: Settings,
         on_event: events.OnEvent,
-        in_use: RLock,
         *,
-        stopping: Callable[[], bool],
         wait: bool,
         patience: float = math.inf,
         heartbeat: float = 0,
     ) -> None:
+        self.in_use = RLock()
+        """Held by a thread that uses it; heartbeats are sent by a second one while nobody holds it."""
+        self.stopping: Callable[[], bool] = bool
+        """True ends a pause before the next attempt. Nothing does by default."""
         self.state = State.CLOSED
         self.broker = settings.broker
         self.errors = broker_errors(self.broker, self.doing)
         """Turns what the methods raise into kchat's errors."""
         self.connected_at = 0.0
-        """When this connection was made, by the monotonic clock; 0 where none was since it was closed."""
+        """When this connection was made, by the monotonic clock; 0 if none was since it was closed."""
         self._settings = settings
         self._on_event = on_event
-        self._in_use = in_use
-        self._stopping = stopping
         self._wait = wait
         self._patience = patience
         self._heartbeat = heartbeat
@@ -186,7 +178,8 @@ class Connection(ABC):
         self._channel: protocols.Channel | None = None
         self._drain_events: Callable[..., None] | None = None
         self._beating: Heartbeat | None = None
-        self._waker: protocols.Waker | None = None
+        self.waker: protocols.Waker | None = None
+        """What ends a wait; without one, waits have to be short."""
         self._tick = min(_LONGEST_TICK, heartbeat / TICKS or _LONGEST_TICK)
         self._tick_due = 0.0
 
@@ -211,6 +204,10 @@ class Connection(ABC):
         """What to raise when it did not work for as long as there is patience for."""
         return error
 
+    def _on_notice(self, event: events.Event) -> None:
+        """The transport has something to tell."""
+        self._on_event(event)
+
     def _look(self, now: float) -> None:  # noqa: B027 - a hook that need not do anything
         """Called five times in a heartbeat, at least once a second, while somebody waits."""
 
@@ -226,27 +223,16 @@ class Connection(ABC):
 
     @property
     def channel(self) -> protocols.Channel:
-        """The open channel.
-
-        Raises:
-            amqp.exceptions.RecoverableConnectionError: there is none.
-        """
+        """The open channel; without one, the error of a lost connection is raised."""
         if self._channel is None:
             raise amqp.exceptions.RecoverableConnectionError("the connection was closed")
         return self._channel
 
     def open(self, deadline: float | None = None, *, again: bool = False) -> bool:
-        """Connect, if it is not connected; if that fails, retry when that is due.
+        """Connect, if it is not connected, and retry when that is due; returns whether it is connected.
 
-        Arguments:
-            deadline: when to stop waiting for that, by the monotonic clock. Default: never.
-            again: retry where it was lost. Default: fail, unless it should ``wait``.
-
-        Returns:
-            Whether it is connected: not when the time is over, or it was asked to stop.
-
-        Raises:
-            kchat.errors.BrokerError: what another attempt does not change; the first one's failure; or it is given up.
+        It is not at the deadline, by the monotonic clock, or when asked to stop. Without ``again`` or ``wait`` the first
+        failure is raised, and in any case one that another attempt does not change.
         """
         while self.state is not State.CONNECTED:
             retry = self._wait or (again and self._lost_at is not None)
@@ -277,13 +263,16 @@ class Connection(ABC):
             # Kombu's own looks each time whether there is a connection, and would make another one without telling.
             self._drain_events = partial(connection.transport.drain_events, connection.connection)
             self._join(connection, again=again)
+            tell: Callable[[events.OnEvent], None] | None = getattr(connection.connection, "tell", None)
+            if tell is not None:
+                tell(self._on_notice)
         except BaseException:
             self._release(self._settings.transport.drop, State.DISCONNECTED)
             raise
         self.connected_at = self._alive_at = monotonic()
         self._tick_due = self.connected_at + self._tick
         if self._heartbeat:
-            self._beating = Heartbeat(connection, self._in_use, self._heartbeat)
+            self._beating = Heartbeat(connection, self.in_use, self._heartbeat)
         self.state = State.CONNECTED
         if self._lost_at is not None:
             away, self._lost_at = self.connected_at - self._lost_at, None
@@ -292,12 +281,7 @@ class Connection(ABC):
     def fail(self, error: errors.KchatError, *, lost: bool = True) -> None:
         """Note that it does not work, tell, and decide when the next attempt is due.
 
-        Arguments:
-            error: what happened.
-            lost: the connection itself is of no use any more. Default: it is.
-
-        Raises:
-            kchat.errors.KchatError: there was no success for as long as there is patience for.
+        ``lost``: the connection itself is of no use any more. Raises :meth:`_given_up` when the patience is at its end.
         """
         now = monotonic()
         was_connected = self.connected
@@ -324,7 +308,7 @@ class Connection(ABC):
         while (left := self._backoff.remaining()) > 0:
             if deadline is not None:
                 left = min(left, deadline - monotonic())
-            if left <= 0 or self._stopping():
+            if left <= 0 or self.stopping():
                 return False
             sleep(min(left, STOP_LOOK))
         return True
@@ -335,14 +319,7 @@ class Connection(ABC):
     def drain(self, timeout: float | None) -> bool:
         """Wait for something to arrive, but no longer than until the next look at the heartbeats, or until woken.
 
-        Arguments:
-            timeout: in seconds; 0 only looks.
-
-        Returns:
-            Whether something came; it may be anything.
-
-        Raises:
-            OSError, amqp.exceptions.AMQPError: the connection is of no use any more.
+        Returns whether something came, be it what it may. A driver's error means that the connection is of no use any more.
         """
         if self._connection is None or self._drain_events is None:
             raise amqp.exceptions.RecoverableConnectionError("the connection was closed")
@@ -365,15 +342,9 @@ class Connection(ABC):
         self._alive_at = now
         return came
 
-    @property
-    def wakes(self) -> bool:
-        """Whether :meth:`wake` ends a wait; where it does not, waits have to be short."""
-        return self._waker is not None
-
     def wake(self) -> None:
         """End the :meth:`drain` that waits, or the next one. From any thread or a signal handler; needs no lock."""
-        waker = self._waker
-        if waker is not None:
+        if (waker := self.waker) is not None:
             waker.wake()
 
     def close(self) -> None:
@@ -397,8 +368,8 @@ class Connection(ABC):
         if self._beating is not None:
             self._beating.stop()
             self._beating = None
-        if self._waker is not None:
-            self._waker.close()
-            self._waker = None
+        if self.waker is not None:
+            self.waker.close()
+            self.waker = None
         if connection is not None:
             how(connection)

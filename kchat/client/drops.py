@@ -1,4 +1,4 @@
-"""Telling a subscriber's user of messages that were dropped: how many, once, and not too often."""
+"""Messages that a subscriber was too slow for: how many are missing, by their numbers, and when that is told."""
 
 from __future__ import annotations
 
@@ -6,10 +6,15 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from kchat import events
-from kchat.client.gaps import Gaps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+REMEMBERED = 10_000
+"""Minimum number of senders to remember; the maximum is twice that."""
+
+_FORGED = 100_000_000
+"""Messages that nobody has missed between two that arrived: a number like that is made up."""
 
 _COLLECT = 1.0
 """Seconds from the first gap until it is told: those of other senders follow it."""
@@ -35,8 +40,7 @@ class QueueLength:
     is acknowledged. So a look before each acknowledgement misses no queue that has been full.
 
     Arguments:
-        messages: the queue's limit, 0 for none.
-        size: its limit in bytes, 0 for none.
+        messages, size: the queue's limits in messages and in bytes, 0 for none.
         caught_up: whether nothing was in it at first.
     """
 
@@ -52,13 +56,11 @@ class QueueLength:
 
     def is_to_be_asked(self) -> bool:
         """Whether the reader is so far behind that the queue may be full; the question is then asked."""
-        if not self._limit and not self._limit_bytes:
-            return False
         now = monotonic()
         if now - self.caught_up_at < _BEHIND or (now - self._asked_at < _LOOK and self._filled < 0.5):
             return False
         self._asked_at = now
-        return True
+        return bool(self._limit or self._limit_bytes)
 
     def note(self, messages: int) -> None:
         """The answer: the number of messages that wait in it."""
@@ -73,6 +75,51 @@ class QueueLength:
         """Messages came from it: their number, and their bytes together."""
         self._seen += messages
         self._seen_bytes += size
+
+
+class Gaps:
+    """Counts the messages that did not arrive between two that did.
+
+    Each sender's messages arrive in the order sent, and what is sent again bears the number that it had. So whatever
+    is skipped was dropped on the way.
+    """
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew: with another queue."""
+        self.missing = 0
+        """Messages that are missing, and that nobody was told of yet."""
+        self.uncounted = False
+        """Whether others came that bear no number: of those nobody knows how many are missing."""
+        self.joined = False
+        """Whether a sender was heard for the first time, but not from its beginning. Reading it resets it."""
+        self._recent: dict[tuple[str, str | None], int] = {}
+        self._before: dict[tuple[str, str | None], int] = {}
+
+    def note(self, number: tuple[str, int] | None, account: str | None) -> None:
+        """A message has arrived.
+
+        Arguments:
+            number: names what its sender has sent since it began, or gave a message up, and the place in that: 1, 2, 3, ...
+            account: the verified account that sent it, so that nobody can count in another's name.
+        """
+        if number is None:
+            self.uncounted = True
+            return
+        stream, place = number
+        key = stream, account
+        last = self._recent.get(key) or self._before.get(key)
+        if last is None:
+            self.joined = self.joined or place > 1
+        elif place <= last:
+            return  # it is sent again
+        elif (skipped := place - last - 1) < _FORGED:
+            self.missing += skipped
+        self._recent[key] = place
+        if len(self._recent) >= REMEMBERED:
+            self._recent, self._before = {}, self._recent
 
 
 class Drops:
@@ -111,11 +158,7 @@ class Drops:
             self._schedule()
 
     def look(self, came: int) -> None:
-        """Tell, if that is due.
-
-        Arguments:
-            came: number of messages that arrived since the last look.
-        """
+        """Tell, if that is due; ``came``: number of messages that arrived since the last look."""
         if self._suspected > 0:
             self._suspected = max(0, self._suspected - came)
         if self.gaps.missing:
@@ -138,9 +181,9 @@ class Drops:
         self._suspected, self._due = -1, None
 
     def forget(self) -> None:
-        """The queue is a new one, from which nothing was dropped."""
+        """Tell, and begin anew with another queue, from which nothing was dropped."""
+        self.tell()
         self.gaps.forget()
-        self._suspected, self._due = -1, None
 
     def _say(self, event: events.Dropped) -> None:
         self._told_at = monotonic()

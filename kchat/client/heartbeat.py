@@ -25,9 +25,7 @@ _PATIENCE = 1.0
 
 
 class Heartbeat:
-    """A connection's heartbeats.
-
-    While nobody else uses it, a thread sends them, where its driver can (:class:`~kchat.transports.protocols.Beats`).
+    """A connection's heartbeats. While nobody holds ``in_use``, a thread sends them, where the driver ``beat``s.
 
     Arguments:
         connection: the connected one.
@@ -47,16 +45,12 @@ class Heartbeat:
     @property
     def heard_at(self) -> float:
         """When the broker was last heard, by the monotonic clock; where the driver has beats."""
-        heard_at: float = self._connection.connection.heard_at
-        return heard_at
+        return float(self._connection.connection.heard_at)
 
     def check(self) -> None:
-        """Send one if it is due. Kombu does not, and a quiet subscriber on a dead link would wait for ever.
+        """Send one if it is due, and raise ``ConnectionForced`` where the broker's are missing: Kombu does neither.
 
         Call it after reading: a caller that was busy for long finds the broker's heartbeats there.
-
-        Raises:
-            amqp.exceptions.ConnectionForced: the broker's are missing.
         """
         self._connection.heartbeat_check()
 

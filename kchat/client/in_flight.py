@@ -79,20 +79,10 @@ class InFlight:
         return len(self._published)
 
     def add(self, message: Message, receipts: deque[Receipt]) -> tuple[int, int]:
-        """Note a message that is about to be published.
-
-        Arguments:
-            message: it.
-            receipts: gets its receipt.
-
-        Returns:
-            Its delivery tag, and its place in the stream.
-        """
+        """Note a message that is about to be published, and who gets its receipt; returns its delivery tag and its place."""
         self.bytes += len(message.body)
         self._place += 1
-        self._tag += 1
-        self._published[self._tag] = message, monotonic(), self._place, receipts
-        return self._tag, self._place
+        return self._publish(message, self._place, receipts), self._place
 
     def restart(self) -> None:
         """There is a new channel: all messages have to be published again, under tags that begin anew."""
@@ -107,9 +97,12 @@ class InFlight:
         if not self._again:
             return None
         message, _, place, receipts = self._again.popleft()
+        return self._publish(message, place, receipts), place, message
+
+    def _publish(self, message: Message, place: int, receipts: deque[Receipt]) -> int:
         self._tag += 1
         self._published[self._tag] = message, monotonic(), place, receipts
-        return self._tag, place, message
+        return self._tag
 
     def clear(self) -> None:
         """Forget everything that is not settled."""
@@ -123,10 +116,8 @@ class InFlight:
     def waiting_for(self, *, pauses: bool = False) -> float:
         """For how many seconds the oldest message has been the oldest, and waiting for the broker.
 
-        On a slow link a message waits for those before it. But whatever else is settled, it has its own time.
-
-        Arguments:
-            pauses: count the time that :meth:`pause_clock` was told of, too.
+        On a slow link a message waits for those before it. But whatever else is settled, it has its own time. With
+        ``pauses``, the time that :meth:`pause_clock` was told of counts, too.
         """
         oldest = next(iter(self._published.values()), None)
         if oldest is None:

@@ -6,7 +6,7 @@
 ...     for message in room:
 ...         print(message.username, message.text)
 
-:mod:`kchat.client.aio` is the same for asyncio. ``docs/library.md`` has more.
+:mod:`kchat.aio` is the same for asyncio. ``docs/library.md`` has more.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from threading import RLock
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from kchat import errors, events
@@ -208,10 +207,8 @@ class Room:
         self.open()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._close(lambda: self.sender.__exit__(kind, error, traceback))
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._close(lambda: self.sender.__exit__(kind))
 
     def __repr__(self) -> str:
         return f"<kchat.Room {self}, {self._state}>"

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from threading import RLock, get_ident
+from threading import get_ident
 from time import monotonic
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from kchat import errors, events
@@ -84,38 +83,33 @@ class Sender:
         self.username = (settings.username or login_name()) if username is None else username
         check_name(self.username)
         self._window = max(1, window)
-        # Held while the connection or what is in flight is used; never while somebody else's code runs.
-        self._in_use = RLock()
         self._closing: set[object] = set()  # one for each thread that wants to close it
         self._gives_up: Callable[[], bool] = bool  # bool() is False
         self._connection = SenderConnection(
             settings,
             self.username,
             on_event,
-            self._in_use,
-            stopping=lambda: bool(self._closing) or self._gives_up(),
             wait=wait,
             mandatory=mandatory,
             reconnect_for=reconnect_for,
             rejoin_for=rejoin_for,
             blocked_for=blocked_for,
         )
+        self._connection.stopping = lambda: bool(self._closing) or self._gives_up()
+        # Held while the connection or what is in flight is used; never while somebody else's code runs.
+        self._in_use = self._connection.in_use
         self._in_flight = self._connection.in_flight
         self._settled: deque[Receipt] = deque()  # of streams, and not handed out yet
         self._given_up = 0
-        self._streaming: int | None = None  # the thread that runs a stream
-        self._streams = 0
+        self._streams: list[int] = []  # the thread of each that runs; of all the same
         self._look_due = 0.0
-        self._losses = 0  # how often messages were given up, and the last time's words
-        self._loss = ""
+        self._loss = errors.NotConfirmed("")  # the last one: a stream that began before it has to be told
 
     def __enter__(self) -> Self:
         self.open()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         with self._in_use:
             if kind is not None and self.unsettled:
                 # Interrupted while the broker owes an answer: it may not answer a goodbye either.
@@ -154,7 +148,7 @@ class Sender:
         self._closing.add(who)
         try:
             with self._in_use:
-                if self._streams and self._streaming != get_ident():
+                if self._streams and self._streams[0] != get_ident():
                     self._end_stream()
                 self._connection.close()
         finally:
@@ -162,14 +156,12 @@ class Sender:
 
     def _end_stream(self) -> None:
         """Wait for what another thread's stream has published, and let it end: it would connect again."""
+        self._loss = errors.NotConfirmed("the sender was closed meanwhile")
         try:
             if self._connection.connected:
                 self._wait_for_confirms(0, 0)
         except errors.KchatError as error:
             self._give_up(error)
-        else:
-            self._losses += 1
-            self._loss = "the sender was closed meanwhile"
 
     def send(self, message: str | Message) -> Receipt:
         """Send one message, and return when the broker has confirmed it. From any thread; threads take turns.
@@ -196,13 +188,11 @@ class Sender:
                 connection.submit(message, receipts)
                 while not receipts:
                     connection.confirm()
-            except errors.KchatError as error:
-                self._give_up(error, look=True)
-                if not receipts:
-                    raise
             except BaseException as error:
-                self._give_up(error)
-                raise
+                ours = isinstance(error, errors.KchatError)
+                self._give_up(error, look=ours)
+                if not (ours and receipts):
+                    raise
         receipt = receipts[0]
         if receipt.error is not None:
             raise receipt.error
@@ -232,52 +222,49 @@ class Sender:
             raise TypeError("send_many() takes an iterable of messages; for one there is send()")
         me = get_ident()
         with self._in_use:
-            if self._streams and self._streaming != me:
+            if self._streams and self._streams[0] != me:
                 raise RuntimeError(
                     "another thread runs send_many() of this sender; send() may be called meanwhile"
                 )
-            self._streaming = me
-            self._streams += 1
+            self._streams.append(me)
         try:
             yield from self._stream(messages)
         finally:
             with self._in_use:
-                self._streams -= 1
+                self._streams.pop()
 
     def _stream(self, messages: Iterable[str | Message | None]) -> Iterator[Receipt]:
         """See :meth:`send_many`. Between two steps, and while the iterable is asked, other threads may send."""
         failures: list[Exception] = []
-        settled, losses = self._settled, self._losses
+        settled, before = self._settled, self._loss
         self._given_up = 0
         self._look_due = monotonic() + _LOOK
         try:
             for message in self._until_failure(messages, failures):
-                self._step(message, losses)
+                self._step(message, before)
                 while settled:
                     yield settled.popleft()
-            while self._settle_more(losses):
+            while self._settle_more(before):
                 while settled:
                     yield settled.popleft()
-        except errors.KchatError as error:
-            self._give_up(error, look=True)
-            while settled:
-                yield settled.popleft()
-            raise
         except GeneratorExit:  # between two messages
             raise
         except BaseException as error:
-            # An interrupt, or what cannot be written: maybe in the middle of a frame.
-            self._give_up(error)
+            # One that is not ours is an interrupt, or what cannot be written: maybe in the middle of a frame.
+            ours = isinstance(error, errors.KchatError)
+            self._give_up(error, look=ours)
+            while ours and settled:
+                yield settled.popleft()
             raise
         if failures:
             raise failures[0]
 
-    def _step(self, message: Message | None, losses: int) -> None:
+    def _step(self, message: Message | None, before: errors.NotConfirmed) -> None:
         """Publish a message, if there is one, and take the confirmations that have come, once in a while."""
         in_flight = self._in_flight
         with self._in_use:
-            if losses != self._losses:
-                self._check_losses(losses)
+            if self._loss is not before:  # another call has given up messages that may be this one's
+                raise errors.NotConfirmed(str(self._loss))
             if message is not None:
                 self._connection.submit(message, self._settled)
                 if len(in_flight) >= self._window or in_flight.bytes >= WINDOW_BYTES:
@@ -287,26 +274,20 @@ class Sender:
                 self._collect_confirms()
                 self._look_due = monotonic() + _LOOK
 
-    def _settle_more(self, losses: int) -> bool:
+    def _settle_more(self, before: errors.NotConfirmed) -> bool:
         """Wait for receipts, if any are still to come; returns whether there are some."""
         in_flight = self._in_flight
         with self._in_use:
-            self._check_losses(losses)
+            if self._loss is not before:
+                raise errors.NotConfirmed(str(self._loss))
             while in_flight and not self._settled:
                 self._wait_for_confirms(len(in_flight) - 1, in_flight.bytes)
         return bool(self._settled)
 
-    def _check_losses(self, losses: int) -> None:
-        """Raises NotConfirmed where another call has given up messages that may be this one's."""
-        if losses != self._losses:
-            raise errors.NotConfirmed(self._loss)
-
     def _give_up(self, error: BaseException, *, look: bool = False) -> None:
         """What is not confirmed is not sent by a later call, and a connection in doubt is not used again.
 
-        Arguments:
-            error: why.
-            look: take the last confirmations first.
+        With ``look``, the last confirmations are taken first.
         """
         with self._in_use:
             if look:
@@ -314,8 +295,8 @@ class Sender:
             self._given_up = len(self._in_flight)
             if self._given_up:
                 # Some of it may be another thread's, whose stream has to be told.
-                self._losses += 1
-                self._loss = f"{self._given_up} messages not confirmed: {str(error) or type(error).__name__}"
+                why = str(error) or type(error).__name__
+                self._loss = errors.NotConfirmed(f"{self._given_up} messages not confirmed: {why}")
             self._in_flight.clear()
             self._connection.drop()
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from threading import RLock
 from time import monotonic
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from amqp.exceptions import ContentTooLarge
 
@@ -33,18 +33,7 @@ _RETRYABLE = (errors.NotFound, errors.Closed, errors.Unreachable, errors.NotConf
 class SenderConnection(Connection):
     """Publishes to a room. The broker's answers go to the messages in flight.
 
-    A lost connection is made again, and what was not confirmed is published again, in order. Where somebody was listening
-    before, that waits until somebody is again: after a restart of the broker a sender is often there first, and would
-    talk to an empty room.
-
-    Arguments:
-        settings: the room and its brokers.
-        username: the sender's, by which some transports keep the order.
-        on_event, in_use, stopping, wait: as of :class:`~kchat.client.connection.Connection`.
-        mandatory: a message that nobody was listening to counts as an error.
-        reconnect_for: seconds without a confirmation after which a lost connection is given up.
-        rejoin_for: seconds to wait for subscribers to come back.
-        blocked_for: seconds to wait while the broker refuses messages.
+    Arguments as of :class:`~kchat.client.sender.Sender`, and of :class:`~kchat.client.connection.Connection`.
     """
 
     purpose = doing = "send"
@@ -54,9 +43,7 @@ class SenderConnection(Connection):
         settings: Settings,
         username: str,
         on_event: events.OnEvent,
-        in_use: RLock,
         *,
-        stopping: Callable[[], bool],
         wait: bool,
         mandatory: bool,
         reconnect_for: float,
@@ -64,8 +51,7 @@ class SenderConnection(Connection):
         blocked_for: float,
     ) -> None:
         transport = settings.transport
-        patience = float("inf") if wait else reconnect_for
-        super().__init__(settings, on_event, in_use, stopping=stopping, wait=wait, patience=patience)
+        super().__init__(settings, on_event, wait=wait, patience=math.inf if wait else reconnect_for)
         self.in_flight = InFlight(
             str(settings), supports_mandatory=transport.supports_mandatory, mandatory=mandatory
         )
@@ -82,7 +68,6 @@ class SenderConnection(Connection):
         self._account: str | None = None
         self._pipelined = False
         self._stream = ""
-        self._numbering: protocols.Numbers | None = None
         self._numbers = b""
 
     # ---- connecting
@@ -92,8 +77,6 @@ class SenderConnection(Connection):
             # RabbitMQ refuses a message whose user_id is not the connection's account.
             self._account = self._settings.transport.account(connection)
             self._channel = connection.channel()
-            if hasattr(connection.connection, "tell"):
-                connection.connection.tell(lambda notice: self._on_event(events.Notice(str(notice))))
             if self._settings.transport.declares_in_process:
                 self._room.open(self.channel)
             self._prepare()
@@ -101,11 +84,11 @@ class SenderConnection(Connection):
 
     def _prepare(self) -> None:
         channel, in_flight = self.channel, self.in_flight
-        self._pipelined = hasattr(channel, "confirm_select")
-        self._numbering = cast("protocols.Numbers", channel) if hasattr(channel, "number_table") else None
         channel.auto_decode = False
-        if self._pipelined:
-            cast("protocols.Confirms", channel).confirm_select()
+        confirm_select: Callable[[], object] | None = getattr(channel, "confirm_select", None)
+        self._pipelined = confirm_select is not None
+        if confirm_select is not None:
+            confirm_select()
             channel.events["basic_ack"] = {in_flight.on_ack}
             channel.events["basic_nack"] = {in_flight.on_nack}
         if self._settings.transport.supports_mandatory:
@@ -132,14 +115,9 @@ class SenderConnection(Connection):
     # ---- publishing
 
     def submit(self, message: Message, receipts: deque[Receipt]) -> None:
-        """Publish, and return without waiting for the confirmation where the transport can.
+        """Publish, without waiting for the confirmation where the transport can. Raises as :meth:`_retrying`.
 
-        Arguments:
-            message: the message.
-            receipts: gets its receipt, when it is settled.
-
-        Raises:
-            kchat.errors.KchatError: as of :meth:`_retrying`.
+        Its receipt goes to ``receipts`` when it is settled.
         """
         size, most = len(message.body), self._max_body
         if size > most:
@@ -155,9 +133,7 @@ class SenderConnection(Connection):
     def start(self) -> None:
         """Connect, if it is not connected, and publish what a stream that was left had in flight before a close.
 
-        Raises:
-            kchat.errors.BrokerError: see :func:`kchat.client.connection.connect`.
-            kchat.errors.Closed: it was closed meanwhile.
+        Raises :class:`kchat.errors.Closed` where it was closed meanwhile.
         """
         if self.connected:
             return
@@ -183,7 +159,8 @@ class SenderConnection(Connection):
         )
         if self._stream != self.in_flight.stream:
             self._stream = self.in_flight.stream
-            self._numbers = b"" if self._numbering is None else self._numbering.number_table(self._stream)
+            number_table: Callable[[str], bytes] | None = getattr(channel, "number_table", None)
+            self._numbers = b"" if number_table is None else number_table(self._stream)
         if self._numbers:
             raw.table = self._numbers % place
         try:
@@ -213,21 +190,18 @@ class SenderConnection(Connection):
         return (self._pipelined or not self.connected) and super().drain(timeout)
 
     def confirm(self, timeout: float = _TICK) -> None:
-        """Wait for the broker's next words, if there are any in time. They may be anything but a confirmation.
+        """Wait for the broker's next words, if there are any in time, be they what they may.
 
-        Raises:
-            kchat.errors.Blocked: it has refused messages for too long.
-            kchat.errors.KchatError: as of :meth:`_retrying`.
+        Raises :class:`kchat.errors.Blocked` where it has refused messages for too long; else as :meth:`_retrying`.
         """
-        if not self.connected:
-            self.start()
+        self.start()
         self._retrying(self._await_answer, timeout)
 
     def _await_answer(self, timeout: float = _TICK) -> None:
         self.drain(timeout)
         settings, in_flight = self._settings, self.in_flight
         if self._blocked is not None:
-            if self._stopping() or monotonic() - self._blocked_at > self._blocked_for:
+            if self.stopping() or monotonic() - self._blocked_at > self._blocked_for:
                 raise errors.Blocked(
                     f"{self.broker} refuses messages: {self._blocked}; "
                     f"{len(in_flight)} not confirmed, and they may still arrive",
@@ -244,15 +218,11 @@ class SenderConnection(Connection):
         """Before it is given up: take the confirmations that have come, if the connection still has them."""
         if self._connection is None:
             return
-        lost: tuple[type[Exception], ...] = (
-            OSError,
-            *self._connection.connection_errors,
-            *self._connection.channel_errors,
-        )
+        lost = self._connection.connection_errors + self._connection.channel_errors
         awaited = -1
         while self.in_flight.awaited not in (0, awaited):
             awaited = self.in_flight.awaited
-            with suppress(*lost):
+            with suppress(OSError, *lost):
                 self.drain(0)
 
     def _on_blocked(self, reason: str) -> None:
@@ -272,9 +242,7 @@ class SenderConnection(Connection):
     def _retrying(self, action: Callable[..., None], *arguments: Any) -> None:
         """Do it; if the connection or the room is missing, see to that, and publish again what was not confirmed.
 
-        Raises:
-            kchat.errors.NotConfirmed: that could not be done.
-            kchat.errors.BrokerError: the broker refuses.
+        Raises :class:`kchat.errors.NotConfirmed` where that could not be done, or what the broker refuses by.
         """
         try:
             with self.errors:
@@ -292,7 +260,8 @@ class SenderConnection(Connection):
             try:
                 with self.errors:
                     if missing:
-                        self._declare_room()
+                        self._room.open(self.channel, missing=True)  # py-amqp has opened the channel afresh
+                        self._prepare()
                     self._publish_again(rejoin=rejoin)
                     return
             except _RETRYABLE as error:
@@ -301,11 +270,6 @@ class SenderConnection(Connection):
                 if missing and isinstance(error, errors.NotFound) and not waits:
                     raise
                 cause = error
-
-    def _declare_room(self) -> None:
-        """Declare the exchange, which the broker says is not there. py-amqp has opened the channel afresh."""
-        self._room.open(self.channel, missing=True)
-        self._prepare()
 
     def _publish_again(self, *, rejoin: bool) -> None:
         """Publish what is not confirmed, in order; where there were subscribers, not before there is one again."""
@@ -321,7 +285,7 @@ class SenderConnection(Connection):
         in_flight.keep_unrouted = True
         try:
             while (
-                not self._stopping()
+                not self.stopping()
                 and monotonic() < self._rejoin_until
                 and (message := in_flight.next_again()) is not None
             ):

@@ -9,10 +9,7 @@ the connection's heartbeats go on (:mod:`kchat.client.heartbeat`). Any other thr
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from threading import RLock
 from time import monotonic
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from kchat import errors, events
@@ -20,7 +17,6 @@ from kchat.client.acknowledgements import BATCH, BATCH_SECONDS, Acknowledgements
 from kchat.client.connection import STOP_LOOK
 from kchat.client.deduplication import Deduplicator
 from kchat.client.drops import Drops
-from kchat.client.gaps import Number
 from kchat.client.subscriber_connection import SubscriberConnection
 from kchat.config.validation import check_name, login_name
 from kchat.message import Message
@@ -92,18 +88,11 @@ class Subscriber:
         self.prefetch = max(1, prefetch)
         self._acks = Acknowledgements(self.prefetch)
         self._stopped = self._left = False
-        self._in_use = RLock()
         self._connection = SubscriberConnection(
-            settings,
-            self.username,
-            durable,
-            self.prefetch,
-            (last, since),
-            on_event,
-            self._in_use,
-            stopping=lambda: self._stopped,
-            wait=wait,
+            settings, self.username, durable, self.prefetch, (last, since), on_event, wait=wait
         )
+        self._connection.stopping = lambda: self._stopped
+        self._in_use = self._connection.in_use
         self._duplicates = Deduplicator()
         self._drops = Drops(self.prefetch + BATCH, on_event)
 
@@ -111,9 +100,7 @@ class Subscriber:
         self.open()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     @property
@@ -164,7 +151,6 @@ class Subscriber:
         self.stop()
         with self._in_use:
             self._acknowledge_done()
-            self._drops.tell()
             self._drops.forget()
             # What was not acknowledged comes again after another open().
             self._duplicates.forget()
@@ -188,26 +174,33 @@ class Subscriber:
             kchat.errors.Refused: the broker does not let us in any more.
             kchat.errors.Blocked: the disk of an embedded room is full.
         """
-        deadline = None if timeout is None else monotonic() + timeout
-        with self._taking_turns(timeout) as my_turn:
-            return self._receive(deadline, limit) if my_turn else []
+        return self._receive(timeout, limit)
 
-    def _receive(self, deadline: float | None, limit: int) -> list[Message]:
-        connection = self._connection
-        while not self._stopped:
-            if connection.connected or connection.open(deadline, again=True):
-                try:
-                    with connection.errors:
-                        messages = self._gather(deadline, limit)
-                except _LOST as error:
-                    self._lose(error)
-                else:
-                    if messages:
-                        return messages
-            if deadline is not None and monotonic() >= deadline:
-                break
-        self._acknowledge_done()
-        return []
+    def _receive(self, timeout: float | None, limit: int, *, done: bool = False) -> list[Message]:
+        """See :meth:`receive`; ``done``: with what was handed over before. Threads take turns."""
+        deadline = None if timeout is None else monotonic() + timeout
+        if not self._in_use.acquire(timeout=-1 if timeout is None else max(0.0, timeout)):
+            return []
+        try:
+            if done:
+                self.finish()
+            connection = self._connection
+            while not self._stopped:
+                if connection.connected or connection.open(deadline, again=True):
+                    try:
+                        with connection.errors:
+                            messages = self._gather(deadline, limit)
+                    except _LOST as error:
+                        self._lose(error)
+                    else:
+                        if messages:
+                            return messages
+                if deadline is not None and monotonic() >= deadline:
+                    break
+            self._acknowledge_done()
+            return []
+        finally:
+            self._in_use.release()
 
     @property
     def position(self) -> Position:
@@ -240,7 +233,7 @@ class Subscriber:
             hold: nothing is done with yet, unless it is half a batch.
         """
         with self._in_use:
-            if not hold or self._acks.half_batch:
+            if not hold or self._acks.pending >= self._acks.half_batch:
                 self._note_done(upto)
                 if self._acks.is_due:
                     self._acknowledge_done()
@@ -291,25 +284,8 @@ class Subscriber:
         Raises:
             kchat.errors.BrokerError: see :meth:`receive`.
         """
-        deadline = None if timeout is None else monotonic() + timeout
-        with self._taking_turns(timeout) as my_turn:
-            if not my_turn:
-                return None
-            self._acks.finish()
-            if self._acks.is_due:
-                self._acknowledge_done()
-            messages = self._receive(deadline, 1)
-            return messages[0] if messages else None
-
-    @contextmanager
-    def _taking_turns(self, timeout: float | None) -> Iterator[bool]:
-        """Hold the lock, unless another thread does for longer than the timeout; says whether it is held."""
-        mine = self._in_use.acquire(timeout=-1 if timeout is None else max(0.0, timeout))
-        try:
-            yield mine
-        finally:
-            if mine:
-                self._in_use.release()
+        messages = self._receive(timeout, 1, done=True)
+        return messages[0] if messages else None
 
     def _gather(self, deadline: float | None, limit: int) -> list[Message]:
         arrived, acks = self._connection.arrived, self._acks
@@ -340,8 +316,7 @@ class Subscriber:
                 messages.append(message)
             size += len(body)
             if counts:
-                number = delivery.number
-                note_number(None if number is None else Number(*number), message.account)
+                note_number(delivery.number, message.account)
         acks.pending += before - len(arrived)
         self._look_for_drops(len(messages), size)
         if not messages and not unsettled:
@@ -350,7 +325,7 @@ class Subscriber:
 
     def _wait(self, now: float, deadline: float | None) -> None:
         """Wait for something to arrive; what is done with is acknowledged meanwhile, when that is due."""
-        limits = [] if self._connection.wakes else [STOP_LOOK]
+        limits = [] if self._connection.waker is not None else [STOP_LOOK]
         if deadline is not None:
             limits.append(deadline - now)
         acks = self._acks
@@ -386,7 +361,6 @@ class Subscriber:
                 break
 
     def _lose(self, error: errors.KchatError) -> None:
-        self._drops.tell()
         self._drops.forget()
         self._acks.forget()
         self._connection.fail(error)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from threading import RLock
 from time import monotonic
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from kchat import errors, events
 from kchat.client.connection import Connection
@@ -29,13 +28,8 @@ _BIND_AGAIN = 5.0
 class SubscriberConnection(Connection):
     """Consumes from a queue in a room.
 
-    Arguments:
-        settings: the room and its brokers.
-        username: stands in its queue's name.
-        durable: the name of a durable queue; ``None`` for a temporary one.
-        prefetch: maximum number of unacknowledged messages (AMQP prefetch).
-        begin: what of the room's history to begin with: the number of messages, and since when, in UNIX seconds.
-        on_event, in_use, stopping, wait: as of :class:`~kchat.client.connection.Connection`.
+    Arguments as of :class:`~kchat.client.subscriber.Subscriber`, and of :class:`~kchat.client.connection.Connection`;
+    ``begin``: what of the room's history to begin with, the number of messages and since when.
     """
 
     purpose, doing = "subscribe", "listen"
@@ -48,14 +42,10 @@ class SubscriberConnection(Connection):
         prefetch: int,
         begin: tuple[int | None, float | None],
         on_event: events.OnEvent,
-        in_use: RLock,
         *,
-        stopping: Callable[[], bool],
         wait: bool,
     ) -> None:
-        super().__init__(
-            settings, on_event, in_use, stopping=stopping, wait=wait, heartbeat=settings.heartbeat
-        )
+        super().__init__(settings, on_event, wait=wait, heartbeat=settings.heartbeat)
         self.arrived: deque[protocols.Delivery] = deque()
         """Deliveries that nobody has taken yet, in their order."""
         self.verifies = False
@@ -73,7 +63,7 @@ class SubscriberConnection(Connection):
         self._begin = begin
         self._acknowledges = settings.transport.acknowledges
         self._queue: protocols.Queue | None = None
-        self._asking: protocols.AsksLength | None = None
+        self._ask_length: Callable[[str, Callable[[int], None]], object] | None = None
         self._keeps = False  # whether what is sent while it is away is kept, a restart of the broker included
         self._rebinds = False
         self._bind_due = 0.0
@@ -89,11 +79,11 @@ class SubscriberConnection(Connection):
         try:
             with self.errors:
                 self._take_place(connection, again=again)
-                if hasattr(connection.connection, "tell"):
-                    connection.connection.tell(self._on_notice)
                 # From now on: a declaration that is cut short would read as one that failed.
-                if hasattr(connection.transport, "waker"):
-                    self._waker = cast("protocols.Wakes", connection.transport).waker(connection.connection)
+                make: Callable[[Any], protocols.Waker | None] | None = getattr(
+                    connection.transport, "waker", None
+                )
+                self.waker = None if make is None else make(connection.connection)
         except errors.NotFound as error:
             if not again:
                 raise
@@ -104,7 +94,7 @@ class SubscriberConnection(Connection):
 
     def _take_place(self, connection: protocols.Connection, *, again: bool) -> None:
         """Declare the room and a queue, and consume from it."""
-        durable, (last, since) = self._durable is not None, self._begin
+        last, since = self._begin
         channel = connection.channel()
         channel.auto_decode = False
         place = self._room.take_place(
@@ -121,22 +111,16 @@ class SubscriberConnection(Connection):
         # An account that may not make the one binding that outlives a restart is not told that nothing was lost.
         self._keeps = place.durable and (place.found or not again)  # or the queue itself was lost
         channel.basic_qos(0, self._prefetch, False)
-        queue.consume(
-            consumer_tag=queue.name,
-            callback=self.arrived.append,
-            no_ack=not self._acknowledges,
-        )
+        queue.consume(queue.name, self.arrived.append, no_ack=not self._acknowledges)
         self.take_overtaken = getattr(connection.connection, "take_overtaken", None)
         self.verifies = getattr(connection.connection, "verifies_accounts", False)
         # Of a queue with a name that others know, each reader may get a part.
-        self.counts = hasattr(channel, "number_table") and not durable
-        self._asking = cast("protocols.AsksLength", channel) if hasattr(channel, "ask_length") else None
-        limits = {} if self._asking is None else queue.queue_arguments or {}
-        self.length = QueueLength(
-            int(limits.get("x-max-length") or 0),
-            int(limits.get("x-max-length-bytes") or 0),
-            caught_up=not durable,
-        )
+        own = self._durable is None
+        self.counts = own and hasattr(channel, "number_table")
+        self._ask_length = getattr(channel, "ask_length", None)
+        limits = (queue.queue_arguments or {}) if self._ask_length is not None else {}
+        most, most_bytes = (int(limits.get(f"x-max-length{of}") or 0) for of in ("", "-bytes"))
+        self.length = QueueLength(most, most_bytes, caught_up=own)
         self._queue, self._channel = queue, channel
 
     def _has_worked(self, since: float) -> bool:  # noqa: ARG002 - a quiet room is no failure
@@ -149,12 +133,10 @@ class SubscriberConnection(Connection):
     def _forget(self) -> None:
         self.arrived.clear()
 
-    def _on_notice(self, notice: Any) -> None:
-        dropped = getattr(notice, "messages", 0)
-        if dropped:
-            self._on_event(events.Dropped(dropped, queue=self._durable or notice.queue))
-        else:
-            self._on_event(events.Notice(str(notice)))
+    def _on_notice(self, event: events.Event) -> None:
+        if self._durable and isinstance(event, events.Dropped):
+            event = event._replace(queue=self._durable)
+        self._on_event(event)
 
     # ---- receiving
 
@@ -176,6 +158,6 @@ class SubscriberConnection(Connection):
     def acknowledge(self, tag: Any) -> None:
         """The broker may forget everything up to a delivery tag. Raises as :meth:`drain`."""
         if self._acknowledges:
-            if self._asking is not None and self.length.is_to_be_asked():
-                self._asking.ask_length(self.queue_name, self.length.note)
+            if self._ask_length is not None and self.length.is_to_be_asked():
+                self._ask_length(self.queue_name, self.length.note)
             self.channel.basic_ack(tag, multiple=True)

@@ -21,15 +21,7 @@ _RECOMMENDED = 1
 
 
 def put(name: str, secret: str) -> str | None:
-    """Store a secret.
-
-    Arguments:
-        name: the name of the secret.
-        secret: the secret.
-
-    Returns:
-        The name of the keyring; None if there is no keyring, or it does not return the secret.
-    """
+    """Store a secret; returns the name of the keyring, None if there is none, or it does not return the secret."""
     backend = _backend()
     if backend is None:
         return None
@@ -44,11 +36,7 @@ def put(name: str, secret: str) -> str | None:
 
 
 def get(name: str) -> str:
-    """Read a stored secret.
-
-    Raises:
-        SettingsError: it is missing, or the keyring does not return it.
-    """
+    """Read a stored secret; raises SettingsError where it is missing, or the keyring does not return it."""
     backend = _backend()
     if backend is None:
         hint = "" if find_spec("keyring") else 'pip install "kombu-chat[keyring]"'
@@ -71,11 +59,7 @@ def get(name: str) -> str:
 
 
 def delete(name: str) -> None:
-    """Delete a secret, if it is stored.
-
-    Raises:
-        SettingsError: the keyring refuses.
-    """
+    """Delete a secret, if it is stored; raises SettingsError where the keyring refuses."""
     backend = _backend()
     if backend is None:
         return

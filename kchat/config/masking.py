@@ -21,13 +21,9 @@ _SECRETS = re.compile(
 
 
 def mask(text: str) -> str:
-    """Replace the passwords of URLs, and the contents of invitations, by ``***``.
+    """Replace the passwords of URLs, and the contents of invitations, by ``***``, in each line separately.
 
-    Arguments:
-        text: any text to show; each line is masked separately.
-
-    Returns:
-        The text; of a mistyped URL, rather too little than its password.
+    Of a mistyped URL, rather too little is left than its password.
     """
     if "//" not in text and ":/" not in text and "%2f%2f" not in text.lower():
         return text

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic, sleep
-from typing import Literal
 
 from kchat.errors import SettingsError, no_home
 
@@ -20,26 +19,18 @@ _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _OTHERS_READ = stat.S_IRGRP | stat.S_IROTH
 
 
-def user_folder(kind: Literal["config", "state"]) -> Path:
-    """The folder of kchat's in the user's home, as the system prescribes it (XDG base directories on Linux).
+def user_folder() -> Path:
+    """The folder for kchat's settings in the user's home, as the system prescribes it (XDG base directories on Linux).
 
-    Arguments:
-        kind: for settings, or for what kchat notes by itself.
-
-    Raises:
-        SettingsError: no home folder is known. Older releases of platformdirs return a folder called ``~`` in the
-            working directory then, which anybody may have put there; newer ones raise RuntimeError.
+    Raises SettingsError where no home folder is known.
     """
     import platformdirs
 
-    find = platformdirs.user_config_path if kind == "config" else platformdirs.user_state_path
-    try:
-        folder = find("kchat")
-    except RuntimeError:
-        folder = Path("~")
-    if not folder.is_absolute():
-        raise no_home()
-    return folder
+    with suppress(RuntimeError):
+        # Older releases return ~ in the working directory where there is no home; anybody may have put it there.
+        if (folder := platformdirs.user_config_path("kchat")).is_absolute():
+            return folder
+    raise no_home()
 
 
 def check_ours(file: Path, status: os.stat_result | None = None, *, secret: bool = False) -> None:
@@ -116,15 +107,8 @@ def write_private(file: Path, data: bytes) -> None:
 def locked(file: Path, seconds: float = LOCK_SECONDS) -> Iterator[None]:
     """Keep other processes and threads from changing a file within the block; the lock of a killed process is released.
 
-    The lock is on a file beside it, as the file itself is replaced when it is written. Its folder is made.
-
-    Arguments:
-        file: the file.
-        seconds: how long to wait for the others.
-
-    Raises:
-        SettingsError: another process keeps it for longer.
-        OSError: the lock's file cannot be made.
+    The lock is on a file beside it, as the file itself is replaced when it is written. Its folder is made. Raises
+    SettingsError where another process keeps it for longer.
     """
     import fcntl
 

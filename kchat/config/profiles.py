@@ -22,7 +22,7 @@ import os
 import re
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -85,11 +85,7 @@ class Profile:
     tls: TlsOptions = field(default_factory=TlsOptions)
 
     def secret(self) -> str | None:
-        """The account's password, from the file or the keyring; None for an account without one.
-
-        Raises:
-            SettingsError: the keyring does not give it.
-        """
+        """The account's password, from the file or the keyring; None for an account without one."""
         if not self.keyring:
             return self.password
         from kchat.config import keyring
@@ -99,7 +95,7 @@ class Profile:
     def lock(self, broker: Broker) -> Broker:
         """The broker, whose password is read from the keyring when a connection is made, if it is there."""
         missing = self.keyring and broker.password is None and broker.transport.default_port is not None
-        return replace(broker, secret=self.secret) if missing else broker
+        return broker._replace(secret=self.secret) if missing else broker
 
     @property
     def holds_secret(self) -> bool:
@@ -107,11 +103,7 @@ class Profile:
         return self.password is not None or re.search(r"://[^/]*:[^/]*@", self.url) is not None
 
     def tls_with(self, typed: TlsOptions | None) -> TlsOptions | None:
-        """The TLS options: the profile's, else those that were typed.
-
-        Raises:
-            SettingsError: both say something.
-        """
+        """The TLS options: the profile's, else those that were typed; both is a SettingsError."""
         if self.tls and typed:
             raise SettingsError(
                 f"the profile {self.name!r} has its own certificates",
@@ -120,11 +112,7 @@ class Profile:
         return self.tls or typed
 
     def check_account(self, broker: Broker, tls: TlsOptions | None) -> None:
-        """Make sure that there is an account: without one, a driver may log in with its default, such as ``guest``.
-
-        Raises:
-            SettingsError: there is none, or no password for it.
-        """
+        """Make sure that there is an account: without one, a driver may log in with its default, such as ``guest``."""
         if not broker.transport.needs_account:
             return
         if not broker.account:  # an empty one is none to the driver
@@ -141,16 +129,10 @@ class Profile:
             )
 
     def check_files(self, brokers: Iterable[Broker]) -> None:
-        """Make sure that others can neither change what this profile trusts, nor read its key.
-
-        Arguments:
-            brokers: those of its URL, which may name files too.
-
-        Raises:
-            SettingsError: they can.
-        """
-        given = {"ca": self.tls.ca, "cert": self.tls.cert, "key": self.tls.key}
-        own = {name: value for name, value in given.items() if value is not None}
+        """Make sure that others can neither change what the profile or its URL trusts, nor read its key."""
+        own = {
+            name: value for name in ("ca", "cert", "key") if (value := getattr(self.tls, name)) is not None
+        }
         for files in (own, *(broker.transport.urls.files_for_tls(broker) for broker in brokers)):
             key = files.get("key", files.get("cert"))
             for file in {*files.values()}:
@@ -190,11 +172,7 @@ class Profiles:
     profiles: Mapping[str, Profile] = field(default_factory=dict)
 
     def find(self, name: str) -> Profile:
-        """A profile by its name.
-
-        Raises:
-            SettingsError: there is none.
-        """
+        """A profile by its name; SettingsError if there is none."""
         if name not in self.profiles:
             known = ", ".join(self.profiles)
             hint = f"there are: {known}" if known else "kchat join makes one"
@@ -203,12 +181,8 @@ class Profiles:
 
 
 def path() -> Path:
-    """Where the file is, or would be.
-
-    Raises:
-        SettingsError: no home folder is known.
-    """
-    return user_folder("config") / "profiles.toml"
+    """Where the file is, or would be; SettingsError where no home folder is known."""
+    return user_folder() / "profiles.toml"
 
 
 def load() -> Profiles:
@@ -283,21 +257,15 @@ def _seconds(point: datetime, where: str) -> int:
 
 
 def chosen(environ: Mapping[str, str]) -> Profile | None:
-    """The profile of a command without a broker: ``KCHAT_PROFILE``, else the one in use, else None.
-
-    Raises:
-        SettingsError: the profile does not exist, or the file is not valid.
-    """
+    """The profile of a command without a broker: ``KCHAT_PROFILE``, else the one in use, else None."""
     named = environ.get("KCHAT_PROFILE")
-    if not named and not _has_home():
-        return None  # where the room on this machine would be is not known either, and its error tells that
+    try:
+        path()
+    except SettingsError:
+        if not named:
+            return (
+                None  # where the room on this machine would be is not known either, and its error tells that
+            )
     profiles = load()
     name = named or profiles.use
     return profiles.find(name) if name else None
-
-
-def _has_home() -> bool:
-    try:
-        return path().is_absolute()
-    except SettingsError:
-        return False

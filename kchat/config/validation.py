@@ -14,15 +14,9 @@ MAX_BYTES = 255
 
 
 def check_room(room: str, *, predeclared: Collection[str] = ()) -> None:
-    """A room's name may hold spaces, slashes and any script, up to 255 bytes of UTF-8.
+    """A room's name may hold spaces, slashes and any script, up to 255 bytes of UTF-8; anything else is a SettingsError.
 
-    Arguments:
-        room: the name.
-        predeclared: rooms that the broker has from the start. Default none.
-
-    Raises:
-        SettingsError: it is empty, too long, has control characters, or starts with ``amq.``, which AMQP 0-9-1 reserves,
-            and is not predeclared.
+    ``amq.`` is reserved (AMQP 0-9-1) for rooms that the broker has from the start, ``predeclared``.
     """
     if not room or not room.strip():
         raise SettingsError("a room needs a name")
@@ -40,14 +34,9 @@ def check_room(room: str, *, predeclared: Collection[str] = ()) -> None:
 
 
 def check_name(name: str, what: str = "username") -> None:
-    """A name may be anything that a person can read on one line, up to 255 bytes of UTF-8.
+    """A name may be anything that a person can read on one line, up to 255 bytes of UTF-8; else SettingsError.
 
-    Arguments:
-        name: the name.
-        what: whose it is; ``username``, ``account`` or ``durable name``.
-
-    Raises:
-        SettingsError: it is empty, too long or has control characters.
+    ``what`` it is stands in the error: ``username``, ``account`` or ``durable name``.
     """
     if not name or not name.strip():
         raise SettingsError(f"the {what} is empty", hint=f"name one with {{{what.split(maxsplit=1)[0]}}}")
@@ -59,6 +48,8 @@ def check_name(name: str, what: str = "username") -> None:
 
 def login_name() -> str:
     """The name of the logged-in user: the default ``--username``."""
+    if name := os.environ.get("LOGNAME"):
+        return name  # where getuser looks first; its module loads much for a terminal
     from getpass import getuser
 
     try:

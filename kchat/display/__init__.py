@@ -65,9 +65,6 @@ class FullScreen(Display, Protocol):
     live: bool
     hint: str
 
-    def redraw(self) -> None:
-        """Draw everything at once, over whatever stands there."""
-
     def suspend(self) -> None:
         """Give the screen back until :meth:`open` is called again."""
 
@@ -110,17 +107,6 @@ class _PlugIn:
         setattr(self._display, name, value)
 
 
-def _fault(entry: Entry, found: object) -> str:
-    return "" if callable(found) else f"{entry.path} is not a display's class"
-
-
-def _missing(display: object) -> list[str]:
-    """The methods that a display has to have and lacks."""
-    wanted = [Display, FullScreen] if getattr(display, "live", False) else [Display]
-    names = [name for each in wanted for name in vars(each) if not name.startswith("_")]
-    return [name for name in names if not callable(getattr(display, name, None))]
-
-
 MODES: Registry[Factory] = Registry(
     "kchat.displays",
     Entry("plain", "kchat.display.plain:Plain", "a line per message"),
@@ -128,7 +114,7 @@ MODES: Registry[Factory] = Registry(
     Entry("simple", "kchat.display.print:Print", "same as print"),
     Entry("json", "kchat.display.json:Json", "an object per line"),
     Entry("rich", "kchat.display.rich:Rich", "a live table"),
-    fault=_fault,
+    fault=lambda entry, found: "" if callable(found) else f"{entry.path} is not a display's class",
 )
 """Display modes by name. The first is the default."""
 
@@ -163,6 +149,8 @@ def create(
         )
     if not entry.distribution:
         return display
-    if missing := _missing(display):
+    wanted = [Display, FullScreen] if getattr(display, "live", False) else [Display]
+    names = [name for each in wanted for name in vars(each) if not name.startswith("_")]
+    if missing := [name for name in names if not callable(getattr(display, name, None))]:
         raise entry.unusable(f"its display has no {', '.join(missing)}")
     return cast("Display", _PlugIn(entry, display))

@@ -61,17 +61,11 @@ class Json(Lines):
         elif message.problem and not _is_text(message.body):
             line["body_base64"] = b64encode(message.body).decode()
         elif message.extra:
-            _add_extra(line, message)
+            ours = line.keys() | {"body_base64", "cut", "extra"}
+            line |= {key: value for key, value in message.extra.items() if key not in ours}
+            if hidden := {key: value for key, value in message.extra.items() if key in ours}:
+                line["extra"] = hidden
         self._output.write(f"{_encode(line)}\n")
-
-
-def _add_extra(line: dict[str, object], message: Message) -> None:
-    ours = line.keys() | {"body_base64", "cut", "extra"}
-    hidden: dict[str, object] = {}
-    for key, value in message.extra.items():
-        (hidden if key in ours else line)[key] = value
-    if hidden:
-        line["extra"] = hidden
 
 
 def _is_text(body: bytes) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from typing import TextIO
+from typing import ClassVar, TextIO
 from zlib import crc32
 
 from kchat.display.escaping import cautious_cells, most_cells, take_columns, width
@@ -41,13 +41,12 @@ _COLORS = (
 class Lines:
     """The parts of a display that do not depend on the mode.
 
-    Arguments:
-        stream: where to write.
-        color: whether to use colour. Default None: on a terminal, unless ``NO_COLOR`` is set.
-        mark_unverified: whether a name that the broker has not checked gets a mark (:mod:`kchat.display.names`). Default
-            no.
-        own: the viewer's account. It is not shown, since people who share it cannot be told apart.
+    Its arguments are those of :class:`kchat.display.Factory`. The viewer's ``own`` account is not shown, since people who
+    share it cannot be told apart.
     """
+
+    _UNWRAPPED: ClassVar[str] = INDENT
+    """The indent where rows are not wrapped."""
 
     def __init__(
         self,
@@ -64,8 +63,7 @@ class Lines:
         self._is_dumb = os.environ.get("TERM") == "dumb"
         locale = next(filter(None, map(os.environ.get, ("LC_ALL", "LC_CTYPE", "LANG"))), "")
         self._cells = most_cells if self._is_dumb or locale.startswith(_WIDE_LOCALES) else cautious_cells
-        self._columns = self._measure()
-        self._indent = self._choose_indent()
+        self._measure()
 
     def open(self, title: str) -> None:
         """Nothing: the lines speak for themselves."""
@@ -74,8 +72,7 @@ class Lines:
         """Write all lines."""
         self._output.flush()
         if self._output.is_terminal:
-            self._columns = self._measure()
-            self._indent = self._choose_indent()
+            self._measure()
         return True
 
     def status(self, text: str) -> None:
@@ -88,11 +85,8 @@ class Lines:
     def _write(self, lead: str, columns: int, text: str, behind: str = "") -> None:
         """Write a message's lines. On a terminal only the lead and the indent are at the left margin.
 
-        Arguments:
-            lead: the text before the message's.
-            columns: maximum width of the lead in any terminal.
-            text: as from :func:`kchat.display.escaping.indent_block` with the indent of this display.
-            behind: the text after the message's; dim on terminals with colour.
+        The lead, before the text, has at most so many columns in any terminal; what is behind the text is dim where there
+        is colour. The text is of :func:`kchat.display.escaping.indent_block`, with the indent of this display.
         """
         room = self._columns
         if not room or ("\n" not in text and text.isascii() and columns + len(text) + len(behind) <= room):
@@ -124,13 +118,13 @@ class Lines:
     def _dim(self, text: str) -> str:
         return f"\x1b[2m{text}\x1b[0m" if text and self._color else text
 
-    def _choose_indent(self) -> str:
-        return _SHORT_INDENT if 0 < self._columns < _NARROWEST + len(INDENT) else INDENT
-
-    def _measure(self) -> int:
-        """The columns to wrap at; 0 for not at all."""
+    def _measure(self) -> None:
+        """Look how wide the terminal is: the columns to wrap at, 0 for not at all; and what to indent rows by."""
         size = self._output.size()
-        return size[0] if size else 0
+        self._columns = size[0] if size else 0
+        self._indent = self._UNWRAPPED
+        if self._columns:
+            self._indent = INDENT if self._columns >= _NARROWEST + len(INDENT) else _SHORT_INDENT
 
 
 def wrap(

@@ -111,20 +111,19 @@ class Reader:
     """
 
     def __init__(self, descriptor: int) -> None:
+        self._descriptor, self._asked = descriptor, 0
         self._socket: socket.socket | None = None
-        self._gone = select.POLLERR | select.POLLHUP
         if stat.S_ISSOCK(os.fstat(descriptor).st_mode):
             found = socket.socket(fileno=os.dup(descriptor))
             if found.type == socket.SOCK_STREAM:
                 self._socket = found
             if found.family in (socket.AF_INET, socket.AF_INET6):
-                self._gone |= getattr(select, "POLLRDHUP", 0)  # Linux
-        self._descriptor = descriptor
+                self._asked = getattr(select, "POLLRDHUP", 0)  # Linux
         self._poll = self._poller()
 
     def _poller(self) -> Any:
         poll = new_poller()
-        poll.register(self._descriptor, self._gone & ~(select.POLLERR | select.POLLHUP))
+        poll.register(self._descriptor, self._asked)  # POLLERR and POLLHUP come unasked
         return poll
 
     def watch(self, gone: Callable[[], object]) -> None:
@@ -134,15 +133,14 @@ class Reader:
 
     def is_gone(self) -> bool:
         """Whether nobody can read any more; asks the system, and does not wait."""
-        if any(what & self._gone for _, what in self._poll.poll(0)):
+        if self._poll.poll(0):
             return True
-        if self._socket is None:
-            return False
         try:
             # Nothing is sent. Only here, Linux reports that the other end accepts nothing more.
-            self._socket.send(b"", getattr(socket, "MSG_DONTWAIT", 0) | getattr(socket, "MSG_NOSIGNAL", 0))
-        except (BrokenPipeError, ConnectionError):
-            return True
-        except OSError:
-            return False
+            if self._socket is not None:
+                self._socket.send(
+                    b"", getattr(socket, "MSG_DONTWAIT", 0) | getattr(socket, "MSG_NOSIGNAL", 0)
+                )
+        except OSError as error:
+            return isinstance(error, ConnectionError)
         return False

@@ -38,7 +38,9 @@ class Plain(Lines):
         sent_at = message.sent_at
         second = int(time.time() if sent_at is None else sent_at.timestamp())
         if second != self._second:
-            self._tell(second)
+            self._second = second
+            clock = time.strftime("%H:%M:%S", local(second))
+            self._clock = f"\x1b[2m{clock}\x1b[0m " if self._color else f"{clock} "
         username, account = message.username, message.account
         if self._columns != self._named_for:
             self._named_for = self._columns
@@ -48,11 +50,6 @@ class Plain(Lines):
             known = self._meet(username, account)
         text = indent_block(message.text, self._indent, total=len(message.body) if message.problem else None)
         self._write(f"{self._clock}{known[0]}", _TIME + known[1], text)
-
-    def _tell(self, second: int) -> None:
-        clock = time.strftime("%H:%M:%S", local(second))
-        self._clock = f"\x1b[2m{clock}\x1b[0m " if self._color else f"{clock} "
-        self._second = second
 
     def _meet(self, username: str | None, account: str | None) -> tuple[str, int]:
         """The name as shown, with its colon, and how wide it is."""

@@ -60,12 +60,8 @@ class Rich:
     its last state is written to the normal one, where one can scroll back to it. Where the output is not a terminal, or
     one that cannot be drawn on, the rows are written as they come, the newest last.
 
-    Arguments:
-        stream: where to write.
-        color: whether to use colour. Default None: on a terminal, unless ``NO_COLOR`` is set.
-        mark_unverified: not used here: a name that the broker has not checked always has a mark
-            (:mod:`kchat.display.names`).
-        own: the viewer's account; not used here, where every name is shown.
+    Its arguments are those of :class:`kchat.display.Factory`. A name that the broker has not checked always has a mark, and
+    every account is shown, the viewer's too.
 
     Attributes:
         live: whether it draws on the whole screen.
@@ -120,10 +116,6 @@ class Rich:
             return
         self._is_open = True
         self._output.write(_ENTER)
-        self.redraw()
-
-    def redraw(self) -> None:
-        """Draw all of it at once, over whatever stands there."""
         self._screen = (0, 0)
         self._drawn_at = -math.inf
         self.flush()
@@ -182,7 +174,11 @@ class Rich:
     def close(self) -> None:
         """Give the screen back, with the table as it was at last behind what stood there before."""
         self._lines.close()
-        self._leave(self._last_screenful() if self._is_open and self._rows else "")
+        if not (self._is_open and self._rows):
+            return self._leave("")
+        columns, lines = self._output.size() or (80, 24)
+        rows = [take_columns(self._title, columns, cautious_cells), *self._table(columns, max(1, lines - 2))]
+        return self._leave("".join(f"{row.rstrip()}\n" for row in rows))
 
     def _leave(self, farewell: str) -> None:
         self._output.discard()
@@ -194,11 +190,6 @@ class Rich:
                 self._output.flush()
             except OSError:  # the terminal is gone, and with it what there was to restore
                 self._output.discard()
-
-    def _last_screenful(self) -> str:
-        columns, lines = self._output.size() or (80, 24)
-        rows = [take_columns(self._title, columns, cautious_cells), *self._table(columns, max(1, lines - 2))]
-        return "".join(f"{row.rstrip()}\n" for row in rows)
 
     def _measure_rate(self, now: float) -> None:
         count, since = self._counted
@@ -229,7 +220,8 @@ class Rich:
         """The table in at most this number of lines: header, rule (where there is room) and the rows that fit."""
         has_rule = lines >= 6
         time_width = FULL_TIME if columns >= 60 else 8 if columns >= 32 else 5
-        widest = max(map(self._width, list(self._rows)[-lines:]), default=0)
+        names = ("".join(_signature(row)) for row in list(self._rows)[-lines:])
+        widest = max((width(name, cautious_cells) for name in names), default=0)
         self._name_width = max(self._name_width, widest)  # never narrower: a table that jumps is hard to read
         name_width = min(self._name_width, max(4, (columns - time_width - 2 * _GAP) // 3))
         text_width = max(1, columns - time_width - name_width - 2 * _GAP)
@@ -247,7 +239,7 @@ class Rich:
                 break
             text = _fit(row, text_width, min(most, room))
             room -= len(text)
-            shown, behind = self._signature(row, name_width)
+            shown, behind = _signature(row, name_width)
             style = "dim" if row.username is None else Style(color=Color.from_ansi(color_of(shown)))
             who = Text(shown, style=style).append(behind, style="not bold dim default")
             moment = Text(when(row.seconds, time_width), style="dim")
@@ -257,11 +249,9 @@ class Rich:
             self._console.print(table)
         return captured.get().rstrip("\n").split("\n")
 
-    def _width(self, row: _Row) -> int:
-        return sum(width(part, cautious_cells) for part in self._signature(row))
 
-    def _signature(self, row: _Row, columns: int = 0) -> tuple[str, str]:
-        return signature(row.username, row.account, mark_unverified=True, columns=columns)
+def _signature(row: _Row, columns: int = 0) -> tuple[str, str]:
+    return signature(row.username, row.account, mark_unverified=True, columns=columns)
 
 
 def _fit(row: _Row, columns: int, most: int) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from kchat.display.escaping import display_name, indent_block, most_cells, width
 from kchat.display.lines import Lines, local
@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 FULL_TIME = len("2026-05-01 12:04:05")
 _NAME_WIDTH = 16
 _GAP = " " * 2
-_MARK = "| "
 
 
 class Rows(Lines):
     """Columns for the name, the time and the message. On a terminal that cannot be drawn on, kchat breaks the rows."""
+
+    _UNWRAPPED: ClassVar[str] = " " * (_NAME_WIDTH + FULL_TIME + 2) + "| "
 
     def open(self, title: str) -> None:  # noqa: ARG002 - there is no place for it
         """Write the header."""
@@ -34,9 +35,6 @@ class Rows(Lines):
         behind = unverified_suffix(message.username, message.account, mark_unverified=self._mark_unverified)
         lead = f"{shown}{behind}{' ' * (_NAME_WIDTH - width(shown))}{_GAP}{when(seconds, FULL_TIME)}{_GAP}"
         self._write(lead, width(lead, most_cells), text)
-
-    def _choose_indent(self) -> str:
-        return super()._choose_indent() if self._columns else " " * (_NAME_WIDTH + FULL_TIME + 2) + _MARK
 
 
 def when(seconds: float, columns: int) -> str:

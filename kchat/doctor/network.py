@@ -6,7 +6,7 @@ import errno
 import socket
 import ssl
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -105,7 +105,9 @@ def tls(walk: Walk) -> Outcome:
         )
     try:
         with closing(wrap(options, _connect(walk), _host(walk), walk.settings.connect_timeout)) as sock:
-            _wait_for_alert(sock)
+            sock.settimeout(_ALERT_WAIT)
+            with suppress(TimeoutError):
+                sock.read(1)  # brokers wait for the client to speak first, so what comes now is an alert
             version, certificate = sock.version(), sock.getpeercert(binary_form=True) or b""
     except (ssl.SSLError, tls_errors.PinMismatch, tls_errors.NoHandshake) as error:
         told = tls_errors.as_kchat_error(error, str(walk.broker), _host(walk), "connect")
@@ -137,19 +139,6 @@ def _host(walk: Walk) -> str:
 
 def _connect(walk: Walk) -> socket.socket:
     return addresses.connect(_host(walk), walk.broker.port or 0, walk.settings.connect_timeout)
-
-
-def _wait_for_alert(sock: ssl.SSLSocket) -> None:
-    """Brokers wait for the client to speak first, so what comes now is an alert.
-
-    Raises:
-        ssl.SSLError: it came.
-    """
-    sock.settimeout(_ALERT_WAIT)
-    try:
-        sock.read(1)
-    except TimeoutError:
-        return
 
 
 def _details(walk: Walk, certificate: bytes) -> dict[str, Any]:

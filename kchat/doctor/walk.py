@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from kchat import errors
@@ -31,7 +32,6 @@ class Walk:
         self.options = options
         self.broker = settings.broker
         self._connection: kombu.Connection | None = None
-        self._failure: errors.KchatError | None = None
         self.addresses: list[Any] = []
         """Of the broker's host, as of :func:`socket.getaddrinfo`."""
 
@@ -43,15 +43,14 @@ class Walk:
         except ValueError:
             return False
 
-    @property
+    @cached_property
     def failure(self) -> errors.KchatError | None:
         """Why no connection could be made."""
-        if self._connection is None and self._failure is None:
-            try:
-                self._connection, _ = connect(self.settings, purpose="doctor")
-            except errors.KchatError as error:
-                self._failure = error
-        return self._failure
+        try:
+            self._connection, _ = connect(self.settings, purpose="doctor")
+        except errors.KchatError as error:
+            return error
+        return None
 
     @property
     def connection(self) -> kombu.Connection:

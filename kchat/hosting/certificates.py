@@ -1,6 +1,6 @@
 """Certificates for your own broker: a small CA, the server's certificate, and clients'.
 
-The library is cryptography (the extra ``tls``), imported when it is used.
+The library is cryptography (the extra ``tls``): without it, importing this module raises :exc:`~kchat.errors.MissingExtra`.
 """
 
 from __future__ import annotations
@@ -12,13 +12,28 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from kchat.config.private_files import write_private
 from kchat.errors import MissingExtra, SettingsError
 from kchat.transports.tls import fingerprint
 
-if TYPE_CHECKING:
-    from cryptography.x509 import Certificate
+try:
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.serialization import (
+        Encoding,
+        NoEncryption,
+        PrivateFormat,
+        load_pem_private_key,
+    )
+    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+except ModuleNotFoundError as error:
+    raise MissingExtra(
+        "making certificates needs a library that is not installed",
+        hint='install it with: pip install "kombu-chat[tls]"',
+    ) from error
 
 CA_DAYS = 3650
 """Days that the CA is valid: longer than the certificates that it signs."""
@@ -65,10 +80,7 @@ def make_server(folder: Path, hosts: Iterable[str], *, days: int = DAYS, renew: 
 
     Raises:
         SettingsError: it exists already; a name is not a host name; the folder cannot be written.
-        MissingExtra: cryptography is not installed.
     """
-    from cryptography.x509.oid import ExtendedKeyUsageOID
-
     names = tuple(dict.fromkeys([*hosts, *ALWAYS]))
     alternatives = [_general_name(name) for name in names]
     if (folder / "server.pem").exists() and not renew:
@@ -89,10 +101,7 @@ def make_client(folder: Path, name: str, *, days: int = DAYS, renew: bool = Fals
 
     Raises:
         SettingsError: it exists already; the name is not valid; the folder cannot be written.
-        MissingExtra: cryptography is not installed.
     """
-    from cryptography.x509.oid import ExtendedKeyUsageOID
-
     if not re.fullmatch(r"[A-Za-z0-9_@][A-Za-z0-9._@-]{0,63}", name):
         raise SettingsError(
             f"{name!r} is not a valid name for a client's certificate: use letters, digits, '.', '_', '-' and '@'"
@@ -102,24 +111,7 @@ def make_client(folder: Path, name: str, *, days: int = DAYS, renew: bool = Fals
     return _make(folder, f"client-{name}", (name,), [], ExtendedKeyUsageOID.CLIENT_AUTH, days)
 
 
-def require() -> None:
-    """Make sure that cryptography is installed.
-
-    Raises:
-        MissingExtra: it is not.
-    """
-    try:
-        import cryptography  # noqa: F401 - to see whether it is there
-    except ModuleNotFoundError as error:
-        raise MissingExtra(
-            "making certificates needs a library that is not installed",
-            hint='install it with: pip install "kombu-chat[tls]"',
-        ) from error
-
-
 def _general_name(host: str) -> Any:
-    from cryptography import x509
-
     try:
         return x509.IPAddress(ipaddress.ip_address(host))
     except ValueError:
@@ -133,29 +125,17 @@ def _general_name(host: str) -> Any:
 def _make(
     folder: Path, stem: str, names: tuple[str, ...], alternatives: list[Any], usage: Any, days: int
 ) -> Made:
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.serialization import Encoding
-
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         ca, ca_key = _authority(folder)
-        key = _new_key()
-        builder = _builder(names[0], ca.subject, key, days).add_extension(
-            x509.ExtendedKeyUsage([usage]), critical=False
-        )
-        builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        builder = builder.add_extension(_key_usage(ca=False), critical=True)
-        builder = builder.add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(ca.public_key()),  # type: ignore[arg-type]  # ours is an EC key
-            critical=False,
-        )
+        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca.public_key())  # type: ignore[arg-type]  # ours is an EC key
+        extensions: list[x509.ExtensionType] = [x509.ExtendedKeyUsage([usage]), issuer]
         if alternatives:
-            builder = builder.add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
-        certificate = builder.sign(ca_key, hashes.SHA256())
+            extensions.append(x509.SubjectAlternativeName(alternatives))
         # The key first: a certificate without its key would be useless, and block the next attempt.
-        _write(folder / f"{stem}-key.pem", _pem(key), 0o600)
-        _write(folder / f"{stem}.pem", certificate.public_bytes(Encoding.PEM), 0o644)
+        key = _new_key(folder / f"{stem}-key.pem")
+        certificate = _signed(names[0], key, days, extensions, ca.subject, ca_key)
+        _write(folder / f"{stem}.pem", certificate)
     except OSError as error:
         raise SettingsError(f"{error.filename or folder}: cannot be written: {error.strerror}") from error
     return Made(
@@ -168,12 +148,8 @@ def _make(
     )
 
 
-def _authority(folder: Path) -> tuple[Certificate, Any]:
+def _authority(folder: Path) -> tuple[x509.Certificate, Any]:
     """The CA of the folder, made now if it is missing."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
-
     certificate_file, key_file = folder / "ca.pem", folder / "ca-key.pem"
     if certificate_file.exists() != key_file.exists():
         missing = key_file if certificate_file.exists() else certificate_file
@@ -190,24 +166,24 @@ def _authority(folder: Path) -> tuple[Certificate, Any]:
             raise SettingsError(
                 f"{certificate_file} and {key_file} are not a certificate and its key (PEM)"
             ) from error
-    key = _new_key()
-    name = f"kchat CA {os.urandom(4).hex()}"
-    builder = _builder(name, None, key, CA_DAYS)
-    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-    builder = builder.add_extension(_key_usage(ca=True), critical=True)
-    certificate = builder.sign(key, hashes.SHA256())
-    _write(key_file, _pem(key), 0o600)
-    _write(certificate_file, certificate.public_bytes(Encoding.PEM), 0o644)
+    key = _new_key(key_file)
+    certificate = _signed(f"kchat CA {os.urandom(4).hex()}", key, CA_DAYS, [])
+    _write(certificate_file, certificate)
     return certificate, key
 
 
-def _builder(name: str, issuer: Any, key: Any, days: int) -> Any:
-    from cryptography import x509
-    from cryptography.x509.oid import NameOID
-
+def _signed(
+    name: str,
+    key: ec.EllipticCurvePrivateKey,
+    days: int,
+    extensions: list[x509.ExtensionType],
+    issuer: x509.Name | None = None,
+    issuer_key: Any = None,
+) -> x509.Certificate:
+    """A certificate with these extensions and those that all have; without an issuer it is a CA's, signed by itself."""
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:64])])
-    now = datetime.now(UTC)
-    return (
+    now, ca = datetime.now(UTC), issuer is None
+    builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer or subject)
@@ -216,13 +192,16 @@ def _builder(name: str, issuer: Any, key: Any, days: int) -> Any:
         .not_valid_before(now - _BACKDATED)
         .not_valid_after(now + timedelta(days=days))
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.BasicConstraints(ca=ca, path_length=0 if ca else None), critical=True)
+        .add_extension(_key_usage(ca=ca), critical=True)
     )
+    for extension in extensions:
+        builder = builder.add_extension(extension, critical=False)
+    return builder.sign(issuer_key or key, hashes.SHA256())
 
 
-def _key_usage(*, ca: bool) -> Any:
+def _key_usage(*, ca: bool) -> x509.KeyUsage:
     """RFC 5280 section 4.2.1.3; Python 3.13 verifies strictly and wants it in a CA's certificate."""
-    from cryptography import x509
-
     return x509.KeyUsage(
         digital_signature=not ca,
         content_commitment=False,
@@ -236,26 +215,14 @@ def _key_usage(*, ca: bool) -> Any:
     )
 
 
-def _new_key() -> Any:
-    """ECDSA on P-256: every TLS 1.2 and 1.3 accepts it, and it is fast and short."""
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    return ec.generate_private_key(ec.SECP256R1())
-
-
-def _pem(key: Any) -> bytes:
-    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-
-    data = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    assert isinstance(data, bytes)
-    return data
+def _new_key(file: Path) -> ec.EllipticCurvePrivateKey:
+    """ECDSA on P-256, written to a file: every TLS 1.2 and 1.3 accepts it, and it is fast and short."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    write_private(file, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return key
 
 
-def _write(path: Path, data: bytes, mode: int) -> None:
-    """All or nothing, and at no moment readable by others."""
-    draft = path.with_name(f".{path.name}.new")
-    draft.unlink(missing_ok=True)
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-        os.fchmod(file.fileno(), mode)
-        file.write(data)
-    draft.replace(path)
+def _write(file: Path, certificate: x509.Certificate) -> None:
+    """All or nothing; anyone may read it."""
+    write_private(file, certificate.public_bytes(Encoding.PEM))
+    file.chmod(0o644)

@@ -19,6 +19,7 @@ import re
 import struct
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 from kchat.config.settings import DEFAULT_ROOM, Broker
 from kchat.config.validation import check_room
@@ -32,8 +33,7 @@ LONGEST = 64 * 1024
 """Maximum characters of an invitation: enough for a chain of certificates."""
 
 _CHECKSUM = 4
-_TIME_BYTES = 8
-_ASK_HOST = "ask the room's host for another one"
+_TIME, _DIGEST, _EMPTY = "!Q", "32s", "0s"
 _BROKER, _ROOM, _PASSWORD, _SEND_ONLY, _EXPIRES, _PIN, _CA, _USERNAME = range(1, 9)
 _MOST = 0xFFFF
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", re.DOTALL)
@@ -98,21 +98,18 @@ class Invitation:
         Raises:
             SettingsError: it would be too long, with more certificates than a server needs.
         """
+        username = None if self.username == self.account else self.username
+        once = {
+            _ROOM: None if self.room == DEFAULT_ROOM else self.room.encode(),
+            _PASSWORD: None if self.password is None else self.password.encode(),
+            _USERNAME: None if username is None else username.encode(),
+            _SEND_ONLY: b"" if self.send_only else None,
+            _EXPIRES: None if self.expires is None else struct.pack(_TIME, self.expires),
+            _PIN: None if self.tls_pin is None else bytes.fromhex(self.tls_pin.removeprefix(PIN_PREFIX)),
+        }
         fields = [(_BROKER, broker.url_to_share().encode()) for broker in self.brokers]
-        if self.room != DEFAULT_ROOM:
-            fields.append((_ROOM, self.room.encode()))
-        if self.password is not None:
-            fields.append((_PASSWORD, self.password.encode()))
-        if self.username is not None and self.username != self.account:
-            fields.append((_USERNAME, self.username.encode()))
-        if self.send_only:
-            fields.append((_SEND_ONLY, b""))
-        if self.expires is not None:
-            fields.append((_EXPIRES, struct.pack("!Q", self.expires)))
-        if self.tls_pin is not None:
-            fields.append((_PIN, bytes.fromhex(self.tls_pin.removeprefix(PIN_PREFIX))))
-        if self.tls_ca is not None:
-            fields.extend((_CA, certificate) for certificate in from_pem(self.tls_ca))
+        fields += [(kind, value) for kind, value in once.items() if value is not None]
+        fields += [(_CA, certificate) for certificate in from_pem(self.tls_ca or "")]
         if any(len(value) > _MOST for _, value in fields):
             raise SettingsError("too much for an invitation: a field of over 64 KiB")
         row = b"".join(struct.pack("!BH", kind, len(value)) + value for kind, value in fields)
@@ -151,9 +148,8 @@ class Invitation:
             )
         if len(line) > LONGEST:
             raise _mangled()
-        row = _unpacked(data.rstrip("="))
         try:
-            return cls._of_fields(_fields(row))
+            return cls._of_fields(_fields(data.rstrip("=")))
         except (UnicodeDecodeError, struct.error) as error:
             raise _mangled() from error
 
@@ -162,8 +158,10 @@ class Invitation:
         def text(kind: int) -> str | None:
             return fields[kind][0].decode() if kind in fields else None
 
-        _check_fields(fields)
-        certificates = [_to_pem(certificate) for certificate in fields.get(_CA, ())]
+        def unpacked(kind: int, form: str) -> Any:
+            return struct.unpack(form, fields[kind][0])[0] if kind in fields else None
+
+        pin = unpacked(_PIN, _DIGEST)
         urls = [url.decode() for url in fields.get(_BROKER, ())]
         for url in urls:
             check_joined_url(url)
@@ -172,10 +170,10 @@ class Invitation:
             brokers=tuple(map(Broker.parse, urls)),
             room=DEFAULT_ROOM if room is None else room,
             password=text(_PASSWORD),
-            send_only=_SEND_ONLY in fields,
-            expires=struct.unpack("!Q", fields[_EXPIRES][0])[0] if _EXPIRES in fields else None,
-            tls_pin=PIN_PREFIX + fields[_PIN][0].hex() if _PIN in fields else None,
-            tls_ca="".join(certificates) or None,
+            send_only=unpacked(_SEND_ONLY, _EMPTY) is not None,
+            expires=unpacked(_EXPIRES, _TIME),
+            tls_pin=pin and PIN_PREFIX + pin.hex(),
+            tls_ca="".join(map(_to_pem, fields.get(_CA, ()))) or None,
             username=text(_USERNAME),
         )
 
@@ -204,8 +202,8 @@ def _checksum(row: bytes) -> bytes:
     return hashlib.sha256(VERSION.encode() + row).digest()[:_CHECKSUM]
 
 
-def _unpacked(data: str) -> bytes:
-    """The row of fields, its checksum compared."""
+def _fields(data: str) -> dict[int, list[bytes]]:
+    """The fields by their kinds. Every one is one that kchat shows to the guest; only brokers and certificates repeat."""
     if not re.fullmatch(r"[A-Za-z0-9_-]*", data):
         raise _mangled()
     try:
@@ -215,40 +213,24 @@ def _unpacked(data: str) -> bytes:
     row, checksum = whole[:-_CHECKSUM], whole[-_CHECKSUM:]
     if _checksum(row) != checksum:
         raise _mangled()
-    return row
-
-
-def _fields(row: bytes) -> dict[int, list[bytes]]:
-    """The fields by their kinds."""
     fields: dict[int, list[bytes]] = {}
-    start = 0
-    while start < len(row):
-        kind, length = struct.unpack_from("!BH", row, start)
-        start += 3
-        if start + length > len(row):
+    while row:
+        kind, length = struct.unpack_from("!BH", row)
+        fields.setdefault(kind, []).append(row[3 : 3 + length])
+        if len(row) < 3 + length:
             raise _mangled()
-        fields.setdefault(kind, []).append(row[start : start + length])
-        start += length
-    return fields
-
-
-def _check_fields(fields: dict[int, list[bytes]]) -> None:
-    """Every field is one that kchat shows to the guest, and occurs once; there may be several brokers and certificates."""
-    unknown = sorted(fields.keys() - set(range(_BROKER, _USERNAME + 1)))
-    if unknown:
+        row = row[3 + length :]
+    if unknown := sorted(fields.keys() - set(range(_BROKER, _USERNAME + 1))):
         raise SettingsError(
             f"the invitation has a field that this kchat does not know (kind {unknown[0]})",
             hint="update kchat: pip install --upgrade kombu-chat",
         )
     if any(len(values) > 1 for kind, values in fields.items() if kind not in (_BROKER, _CA)):
-        raise SettingsError("the invitation contradicts itself: it has a field twice", hint=_ASK_HOST)
-    right = (
-        all(len(pin) == hashlib.sha256().digest_size for pin in fields.get(_PIN, ()))
-        and all(flag == b"" for flag in fields.get(_SEND_ONLY, ()))
-        and all(len(time_) == _TIME_BYTES for time_ in fields.get(_EXPIRES, ()))
-    )
-    if not right:
-        raise _mangled()
+        raise SettingsError(
+            "the invitation contradicts itself: it has a field twice",
+            hint="ask the room's host for another one",
+        )
+    return fields
 
 
 def _mangled() -> SettingsError:
@@ -264,6 +246,6 @@ def from_pem(text: str) -> list[bytes]:
 
 
 def _to_pem(certificate: bytes) -> str:
-    data = base64.encodebytes(certificate).decode().replace("\n", "")
-    lines = "\n".join(data[start : start + 64] for start in range(0, len(data), 64))
-    return f"-----BEGIN CERTIFICATE-----\n{lines}\n-----END CERTIFICATE-----\n"
+    import ssl
+
+    return ssl.DER_cert_to_PEM_cert(certificate)

@@ -5,10 +5,8 @@ How each broker admits a guest is in :mod:`kchat.transports.guests`.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING
@@ -17,9 +15,13 @@ from kchat import errors
 from kchat.client.connection import broker_errors, connect
 from kchat.config.settings import Broker, Settings
 from kchat.hosting.invitation import Invitation
+from kchat.message.lookalikes import normalised
+from kchat.transports.addresses import is_loopback
+from kchat.transports.guests import MAX_CONNECTIONS, check_account_name
 from kchat.transports.tls import TlsOptions
 
 if TYPE_CHECKING:
+    from kchat.transports.guests import Access, Administration
     from kchat.transports.protocols import Channel
 
 
@@ -35,16 +37,14 @@ def guest_brokers(settings: Settings, address: str | None, account: str | None) 
     Raises:
         kchat.errors.SettingsError: the address is not valid.
     """
+    # The host's options are left out: an invitation with options is refused.
+    brokers = [broker.without_password()._replace(account=account, options={}) for broker in settings.brokers]
     if address is None:
-        # The host's options are left out: an invitation with options is refused.
-        return tuple(
-            replace(broker.without_password(), account=account, options={}) for broker in settings.brokers
-        )
-    mine = settings.broker
+        return tuple(brokers)
+    mine = brokers[0]
     if mine.transport.default_port is None:
         raise errors.SettingsError(f"the {mine.transport.name} transport has no address")
-    scheme = mine.scheme
-    given = Broker.parse(address if "://" in address else f"{scheme}://{address}")
+    given = Broker.parse(address if "://" in address else f"{mine.scheme}://{address}")
     if given.transport.name != mine.transport.name:
         raise errors.SettingsError(
             f"the address is of {given.transport.name}, and the broker of {mine.transport.name}"
@@ -53,26 +53,12 @@ def guest_brokers(settings: Settings, address: str | None, account: str | None) 
         raise errors.SettingsError("the address is a host, or a URL without an account")
     resolved = Settings.resolve(url=given.url(), account="").broker
     port = resolved.port if given.port is not None or given.scheme != mine.scheme else mine.port
-    return (
-        replace(
-            mine.without_password(),
-            scheme=given.scheme,
-            host=given.host,
-            port=port,
-            account=account,
-            options={},
-        ),
-    )
+    return (mine._replace(scheme=given.scheme, host=given.host, port=port),)
 
 
 def only_here(broker: Broker) -> bool:
     """Whether an address means, on every machine, that machine itself."""
-    if broker.transport.default_port is None:
-        return False
-    try:
-        return ipaddress.ip_address(broker.host).is_loopback
-    except ValueError:
-        return broker.host in ("", "localhost")
+    return broker.transport.default_port is not None and is_loopback(broker.host or "localhost")
 
 
 def invitation(
@@ -82,7 +68,6 @@ def invitation(
     *,
     send_only: bool = False,
     expires: int | None = None,
-    username: str | None = None,
 ) -> Invitation:
     """An invitation to the host's room, with what the guest needs to trust the server.
 
@@ -94,7 +79,6 @@ def invitation(
         password: the guest's.
         send_only: whether the account may only send.
         expires: when it ends, in UNIX seconds.
-        username: the name to go by in the room. Default: the account's.
 
     Raises:
         kchat.errors.SettingsError: the CA's file cannot be read.
@@ -103,7 +87,12 @@ def invitation(
     if any(broker.encrypted for broker in brokers):
         pin = settings.tls.pin
         file = settings.tls.ca or settings.transport.urls.files_for_tls(settings.broker).get("ca")
-        authorities = None if pin or file is None else _read(file)
+        try:
+            authorities = None if pin or file is None else Path(file).read_text("ascii", "replace")
+        except OSError as error:
+            raise errors.SettingsError(
+                f"{file}: the CA's certificate cannot be read: {error.strerror}"
+            ) from error
     return Invitation(
         brokers=brokers,
         room=settings.room,
@@ -112,27 +101,12 @@ def invitation(
         expires=expires,
         tls_pin=pin,
         tls_ca=authorities,
-        username=username,
     )
-
-
-def _read(file: str) -> str:
-    try:
-        return Path(file).read_text("ascii", "replace")
-    except OSError as error:
-        raise errors.SettingsError(
-            f"{file}: the CA's certificate cannot be read: {error.strerror}"
-        ) from error
 
 
 @contextmanager
 def guest_settings(joined: Invitation, connect_timeout: float) -> Iterator[Settings]:
-    """The settings of an invitation before it is stored; files that they name exist within the block.
-
-    Arguments:
-        joined: the invitation.
-        connect_timeout: seconds.
-    """
+    """The settings of an invitation before it is stored; files that they name exist within the block."""
     with NamedTemporaryFile("w", suffix=".pem", encoding="ascii") as authorities:
         if joined.tls_ca is not None:
             authorities.write(joined.tls_ca)
@@ -147,55 +121,88 @@ def guest_settings(joined: Invitation, connect_timeout: float) -> Iterator[Setti
         )
 
 
-@dataclass(frozen=True)
-class Host:
-    """The person who invites: :class:`kchat.transports.guests.Host`.
+@contextmanager
+def host_channel(settings: Settings, doing: str) -> Iterator[Channel]:
+    """A Kombu channel of the host's for one thing, named by a verb.
 
-    Attributes:
-        settings: the host's.
+    Raises:
+        kchat.errors.BrokerError: see :func:`kchat.client.connection.connect`; the driver's errors become kchat's.
     """
+    connection, broker = connect(settings, purpose="invite")
+    try:
+        with broker_errors(broker, doing):
+            yield connection.channel()
+    finally:
+        broker.transport.close(connection)
 
-    settings: Settings
 
-    @property
-    def broker(self) -> Broker:
-        """The first broker."""
-        return self.settings.broker
+def declare_room(settings: Settings) -> None:
+    """Make the room, since guests may not make it.
 
-    @property
-    def room(self) -> str:
-        """The room's name."""
-        return self.settings.room
+    It is not durable, as the clients of RabbitMQ's tutorial declare it: a restart of the broker deletes it, and any
+    account that may make it brings it back by listening or sending.
 
-    def declare_room(self) -> None:
-        """Make the room, since guests may not make it.
+    Raises:
+        kchat.errors.BrokerError: see :func:`host_channel` and :meth:`kchat.transports.room.RoomPolicy.open`.
+    """
+    with host_channel(settings, "make the room") as channel:
+        settings.transport.room(settings.room).open(channel)
 
-        It is not durable, as the clients of RabbitMQ's tutorial declare it: a restart of the broker deletes it, and any
-        account that may make it brings it back by listening or sending.
 
-        Raises:
-            kchat.errors.BrokerError: see :func:`kchat.client.connection.connect` and
-                :meth:`kchat.transports.room.RoomPolicy.open`.
-        """
-        with self.channel("make the room") as channel:
-            self.settings.transport.room(self.room).open(channel)
+def invite(
+    management: Administration,
+    settings: Settings,
+    name: str,
+    *,
+    address: str | None = None,
+    send_only: bool = False,
+    expires: int | None = None,
+    max_connections: int = MAX_CONNECTIONS,
+) -> Invitation:
+    """Make the room and an account for a guest, where kchat makes accounts.
 
-    def declare_queue(self, name: str) -> None:
-        """Make the room and a durable queue."""
-        from kchat.client.subscriber import Subscriber
+    Arguments:
+        management: the administrator's access: :meth:`kchat.transports.guests.Guests.management`.
+        settings: the host's.
+        name: of the account.
+        address: as for :func:`guest_brokers`.
+        send_only: as those below, see :meth:`kchat.transports.guests.Administration.create`.
+        expires: default never.
+        max_connections: default 20.
 
-        with Subscriber(self.settings, durable=name):
-            pass
+    Returns:
+        The invitation, with the account's password.
 
-    @contextmanager
-    def channel(self, doing: str) -> Iterator[Channel]:
-        """A channel for one thing, named by a verb."""
-        connection, broker = connect(self.settings, purpose="invite")
-        try:
-            with broker_errors(broker, doing):
-                yield connection.channel()
-        finally:
-            broker.transport.close(connection)
+    Raises:
+        kchat.errors.SettingsError: the name or the address is not valid. Then there is no account.
+        kchat.errors.Refused: an account of that name exists, or one whose name looks like it.
+    """
+    name = normalised(name)
+    check_account_name(name)
+    brokers = guest_brokers(settings, address, name)
+    invitation(settings, brokers, None).encode()  # its errors are found before there is an account
+    declare_room(settings)
+    password = management.create(
+        settings, name, send_only=send_only, expires=expires, max_connections=max_connections
+    )
+    return invitation(settings, brokers, password, send_only=send_only, expires=expires)
+
+
+def admit(
+    settings: Settings, name: str, *, address: str | None = None, send_only: bool = False
+) -> tuple[Access, Invitation]:
+    """What it takes to admit a guest where kchat makes no accounts, and the invitation. Arguments as for :func:`invite`.
+
+    Raises:
+        kchat.errors.SettingsError: nobody can be invited there, or the name or the address is not valid.
+    """
+    granted = settings.transport.guests.admit(settings, name, send_only=send_only)
+    brokers = guest_brokers(settings, address, granted.account)
+    made = invitation(settings, brokers, granted.password, send_only=send_only)
+    made.encode()  # its errors are found before anything is done
+    if granted.needs_room:
+        declare_room(settings)
+    return granted, made
 
 
 def try_out(settings: Settings, *, send_only: bool, tell: Callable[[str], None]) -> None:

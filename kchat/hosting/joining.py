@@ -112,39 +112,32 @@ def _check_account(joined: Invitation, *, by_url: bool) -> None:
 def describe(joined: Invitation) -> list[tuple[str, str]]:
     """All that an invitation says, as pairs of a name and a value in words; the password itself is left out."""
     first = joined.brokers[0]
+    networked = first.transport.default_port is not None
     rows = [("room", joined.room)]
     rows += [("broker", str(broker)) for broker in joined.brokers]
-    if first.transport.default_port is not None:
+    if networked:
         rows.append(("host", ", ".join(broker.host for broker in joined.brokers)))
     rows += first.transport.guests.describe(first)
-    if first.transport.default_port is not None:
-        rows.append(
-            (
-                "encryption",
-                "TLS"
-                if first.encrypted
-                else "none: others on the way can read the password and the messages",
-            )
-        )
+    if networked:
+        in_clear = "none: others on the way can read the password and the messages"
+        rows.append(("encryption", "TLS" if first.encrypted else in_clear))
+    password = "no password" if joined.password is None else "with its password"
     if first.transport.needs_account or joined.account is not None:
-        rows.append(("account", f"{joined.account or 'none'}, {_password(joined)}"))
+        rows.append(("account", f"{joined.account or 'none'}, {password}"))
     elif joined.password is not None:
-        rows.append(("account", f"the default one, {_password(joined)}"))
-    rows.append(("username", joined.username or joined.account or "your login name"))
-    rows.append(("may", "send only" if joined.send_only else "send and listen"))
-    rows.append(
-        ("ends", "never" if joined.expires is None else f"the account ends at {moment(joined.expires)}")
-    )
+        rows.append(("account", f"the default one, {password}"))
+    ends = "never" if joined.expires is None else f"the account ends at {moment(joined.expires)}"
+    rows += [
+        ("username", joined.username or joined.account or "your login name"),
+        ("may", "send only" if joined.send_only else "send and listen"),
+        ("ends", ends),
+    ]
     if joined.tls_pin:
         rows.append(("certificate", f"{joined.tls_pin} and no other"))
     rows += [("CA", f"{each} and no other") for each in _certificates(joined.tls_ca)]
     if first.encrypted and not joined.tls_pin and not joined.tls_ca:
         rows.append(("certificate", "of any CA that this system trusts"))
     return rows
-
-
-def _password(joined: Invitation) -> str:
-    return "no password" if joined.password is None else "with its password"
 
 
 def _certificates(pem: str | None) -> list[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +19,8 @@ from kchat.config.profiles import TABLE, Profile, Profiles, load, path
 from kchat.config.settings import DEFAULT_ROOM, Broker
 from kchat.config.validation import MAX_BYTES
 from kchat.errors import SettingsError
+from kchat.message.times import moment
+from kchat.transports.tls import TlsOptions
 
 if TYPE_CHECKING:
     from kchat.hosting.invitation import Invitation
@@ -64,46 +66,48 @@ def plan(invitation: Invitation, name: str | None = None) -> Plan:
     elif not name.strip() or not name.isprintable() or "://" in name or len(name.encode()) > MAX_BYTES:
         raise SettingsError("a profile needs a readable name of at most 255 bytes, and not a URL")
     old = profiles.profiles.get(name)
-    return Plan(name, old, profiles.use, {} if old is None else _changes(old, invitation))
+    return Plan(name, old, profiles.use, {} if old is None else _changes(old, _profile(name, invitation)))
 
 
-def _changes(old: Profile, new: Invitation) -> dict[str, tuple[str, str]]:
+def _profile(name: str, invitation: Invitation) -> Profile:
+    """What an invitation becomes; its CA's file need not be there yet."""
+    ca = None if invitation.tls_ca is None else str(_ca_file(invitation.tls_ca))
+    return Profile(
+        name,
+        invitation.url,
+        room=invitation.room,
+        username=invitation.username or invitation.account,
+        password=invitation.password,
+        send_only=invitation.send_only,
+        expires=invitation.expires,
+        tls=TlsOptions(ca=ca, pin=invitation.tls_pin),
+    )
+
+
+def _changes(old: Profile, new: Profile) -> dict[str, tuple[str, str]]:
     """What differs, in words; passwords are not shown."""
-    from kchat.message.times import moment
-
-    def when(expires: int | None) -> str:
-        return "never" if expires is None else moment(expires)
-
-    def may(send_only: bool) -> str:  # noqa: FBT001 - of this function
-        return "send only" if send_only else "send and listen"
-
-    ca = None if new.tls_ca is None else str(_ca_file(new.tls_ca))
-    cells = {
-        "broker": (_shown(old.url), _shown(new.url)),
-        "room": (old.room or DEFAULT_ROOM, new.room),
-        "username": (old.username or "the login name", new.username or new.account or "the login name"),
-        "may": (may(old.send_only), may(new.send_only)),
-        "ends": (when(old.expires), when(new.expires)),
-        "certificate": (
-            old.tls.pin or "any that a trusted CA signed",
-            new.tls_pin or "any that a trusted CA signed",
-        ),
-        "CA": (old.tls.ca or "the system's", ca or "the system's"),
-        "client certificate": (old.tls.cert or "none", "none"),
-        "certificate check": ("off" if old.tls.insecure else "on", "on"),
-    }
-    found = {name: cell for name, cell in cells.items() if cell[0] != cell[1]}
-    if _stored_password(old) != new.password:
+    before, after = _in_words(old), _in_words(new)
+    found = {name: (before[name], after[name]) for name in before if before[name] != after[name]}
+    stored = None
+    with suppress(SettingsError):  # the keyring does not give it, which counts as a change
+        stored = old.secret()
+    if stored != new.password:
         found["password"] = ("the stored one", "another one" if new.password else "none")
     return found
 
 
-def _stored_password(profile: Profile) -> str | None:
-    """The password, or None if the keyring does not give it, which then counts as a change."""
-    try:
-        return profile.secret()
-    except SettingsError:
-        return None
+def _in_words(profile: Profile) -> dict[str, str]:
+    return {
+        "broker": _shown(profile.url),
+        "room": profile.room or DEFAULT_ROOM,
+        "username": profile.username or "the login name",
+        "may": "send only" if profile.send_only else "send and listen",
+        "ends": "never" if profile.expires is None else moment(profile.expires),
+        "certificate": profile.tls.pin or "any that a trusted CA signed",
+        "CA": profile.tls.ca or "the system's",
+        "client certificate": profile.tls.cert or "none",
+        "certificate check": "off" if profile.tls.insecure else "on",
+    }
 
 
 def _shown(url: str) -> str:
@@ -136,32 +140,44 @@ def join(
         old = planned.replaces
         if shown is not None and planned.changes and old != shown.replaces:
             raise SettingsError(f"the profile {planned.name!r} has changed meanwhile", hint="join again")
-        profile, kept = _store(invitation, planned.name)
+        profile = _profile(planned.name, invitation)
+        if invitation.tls_ca is not None:
+            _write(_ca_file(invitation.tls_ca), invitation.tls_ca.encode())
+        kept = _store(profile)
+        profile = load().find(planned.name)
         if old is not None:
             _forget(old, keep=profile)
     return profile, kept
 
 
-def _store(invitation: Invitation, name: str) -> tuple[Profile, str]:
-    values: dict[str, Any] = {
-        "url": invitation.url,
-        "room": invitation.room,
-        "username": invitation.username or invitation.account,
-        "send_only": invitation.send_only or None,
-        "expires": None if invitation.expires is None else datetime.fromtimestamp(invitation.expires, UTC),
-        "tls_pin": invitation.tls_pin,
-        "tls_ca": None if invitation.tls_ca is None else str(_keep_ca(invitation.tls_ca)),
+def _store(profile: Profile) -> str:
+    """Write a profile into the file, and its password into the keyring where there is one; says where that is."""
+    import tomlkit
+
+    table, kept = tomlkit.table(), ""
+    values = {
+        "url": profile.url,
+        "room": profile.room,
+        "username": profile.username,
+        "send_only": profile.send_only or None,
+        "expires": None if profile.expires is None else datetime.fromtimestamp(profile.expires, UTC),
+        "tls_pin": profile.tls.pin,
+        "tls_ca": profile.tls.ca,
     }
-    kept = ""
-    if invitation.password is not None:
+    table.update({key: value for key, value in values.items() if value is not None})
+    if profile.password is not None:
         from kchat.config import keyring
 
-        backend = keyring.put(Profile(name, invitation.url).key, invitation.password)
-        values["keyring" if backend else "password"] = True if backend else invitation.password
+        backend = keyring.put(profile.key, profile.password)
+        table["keyring" if backend else "password"] = True if backend else profile.password
         kept = f"in the system's keyring ({backend})" if backend else f"in {path()} (mode 0600)"
-    present = {key: value for key, value in values.items() if value is not None}
-    _change(lambda document: _put(document, name, present))
-    return load().find(name), kept
+
+    with _document() as document:
+        if TABLE not in document:
+            document[TABLE] = tomlkit.table(is_super_table=True)
+        document[TABLE][profile.name] = table
+        document["use"] = profile.name
+    return kept
 
 
 def use(name: str | None) -> None:
@@ -170,14 +186,11 @@ def use(name: str | None) -> None:
     Raises:
         SettingsError: there is no such profile.
     """
-
-    def change(document: Any) -> None:
-        document["use"] = name or ""
-
     with _changing():
         if name is not None:
             load().find(name)
-        _change(change)
+        with _document() as document:
+            document["use"] = name or ""
 
 
 def remove(name: str) -> Profile:
@@ -189,19 +202,16 @@ def remove(name: str) -> Profile:
     Raises:
         SettingsError: there is no such profile, or the keyring keeps the password.
     """
-
-    def change(document: Any) -> None:
-        del document[TABLE][name]
-        if document.get("use") == name:
-            document["use"] = ""
-
     with _changing():
         profile = load().find(name)
         if profile.keyring:
             from kchat.config import keyring
 
             keyring.delete(profile.key)
-        _change(change)
+        with _document() as document:
+            del document[TABLE][name]
+            if document.get("use") == name:
+                document["use"] = ""
         _forget(profile, keep=None)
     return profile
 
@@ -222,24 +232,11 @@ def _forget(old: Profile, keep: Profile | None) -> None:
 
 def _free_name(room: str, url: str, profiles: Profiles) -> str:
     """The room's name, with a number if a profile of that name leads somewhere else."""
-    number = 1
-    while True:
-        name = room if number == 1 else f"{room}-{number}"
-        known = profiles.profiles.get(name)
-        if known is None or (known.url, known.room) == (url, room):
-            return name
+    name, number = room, 1
+    while (known := profiles.profiles.get(name)) and (known.url, known.room) != (url, room):
         number += 1
-
-
-def _put(document: Any, name: str, values: Mapping[str, Any]) -> None:
-    import tomlkit
-
-    if TABLE not in document:
-        document[TABLE] = tomlkit.table(is_super_table=True)
-    table = tomlkit.table()
-    table.update(values)
-    document[TABLE][name] = table
-    document["use"] = name
+        name = f"{room}-{number}"
+    return name
 
 
 @contextmanager
@@ -253,8 +250,9 @@ def _changing() -> Iterator[None]:
         raise SettingsError(f"{file} cannot be changed: {error.strerror or error}") from error
 
 
-def _change(change: Callable[[Any], None]) -> None:
-    """Read the file, change it and write it in one step, with its comments."""
+@contextmanager
+def _document() -> Iterator[Any]:
+    """The file with its comments, to change; it is written at the end of the block."""
     import tomlkit
     from tomlkit.exceptions import TOMLKitError
 
@@ -267,7 +265,7 @@ def _change(change: Callable[[Any], None]) -> None:
         document["use"] = ""
     except (OSError, TOMLKitError, UnicodeDecodeError) as error:
         raise SettingsError(f"{file} cannot be read: {error}") from error
-    change(document)
+    yield document
     _write(file, tomlkit.dumps(document).encode())
 
 
@@ -279,12 +277,6 @@ def _write(file: Path, data: bytes) -> None:
         raise SettingsError(f"{file} cannot be written: {error.strerror}") from error
 
 
-def _keep_ca(certificates: str) -> Path:
-    """The file of a CA's certificates, named by their digest, so that it never holds another CA."""
-    file = _ca_file(certificates)
-    _write(file, certificates.encode())
-    return file
-
-
 def _ca_file(certificates: str) -> Path:
+    """The file of a CA's certificates, named by their digest, so that it never holds another CA."""
     return path().with_name(f"ca-{hashlib.sha256(certificates.encode()).hexdigest()[:40]}.pem")

@@ -77,11 +77,7 @@ def is_plain(name: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def oddity(name: str) -> str | None:
-    """Why somebody may mistake a name for another one; None if nobody would.
-
-    Arguments:
-        name: of an account.
-    """
+    """Why somebody may mistake an account's name for another one; None if nobody would."""
     if not name or name != name.strip() or "  " in name:
         return "it is empty, or has a space where nobody sees it"
     if name.isascii() and name.isprintable():

@@ -190,9 +190,7 @@ class Message(NamedTuple):
         return hash(self[:4] + self[5:])  # all but the extra values, of which some have none
 
     def __repr__(self) -> str:
-        shown = (
-            f"{name}={value!r}" for name, value in zip(self._fields, self, strict=True) if name != "body"
-        )
+        shown = (f"{name}={value!r}" for name, value in self._asdict().items() if name != "body")
         return f"Message({', '.join(shown)})"
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -241,17 +239,12 @@ def _parse(body: bytes) -> _Fields:
 
 def _load(body: bytes) -> Any:
     text = body.decode()
+    if text[:1] != "{":
+        text = text.removeprefix(_BOM).lstrip(" \t\r\n")
     try:
         value, end = _decoder.raw_decode(text)
     except json.JSONDecodeError:
-        stripped = text.removeprefix(_BOM).lstrip(" \t\r\n")
-        if stripped == text:
-            raise ValueError("not JSON") from None
-        text = stripped
-        try:
-            value, end = _decoder.raw_decode(text)
-        except json.JSONDecodeError:
-            raise ValueError("not JSON") from None
+        raise ValueError("not JSON") from None
     if end != len(text) and text[end:].strip(" \t\r\n"):
         raise ValueError("JSON with something behind it")
     # Only an escape makes a surrogate: UTF-8 has none. (A pair of them is one character, and stays it.)

@@ -26,8 +26,9 @@ def parse(text: str) -> datetime | None:
         that does not exist, no offset, a year out of range. A leap second is the first of the next minute.
     """
     try:
-        if len(text) == 24 and text[10] == "T" and text[19] == "." and text[23] == "Z":  # as kchat does
-            moment = datetime.fromisoformat(text[:23] + "+00:00")  # Python 3.10 does not take a Z
+        # As kchat writes it; Python takes weeks, too.
+        if len(text) == 24 and text[10] == "T" and text[19] == "." and text[23] == "Z" and text[5] != "W":
+            moment = datetime.fromisoformat(text)
         else:
             moment = _parse_any(text)
     except (ValueError, OverflowError):  # the 31st of February; an offset that leads beyond the year 9999
@@ -51,12 +52,7 @@ def _parse_any(text: str) -> datetime:
 
 
 def milliseconds(moment: object) -> int:
-    """Milliseconds since 1970 of an aware time that :func:`parse` would take.
-
-    Raises:
-        TypeError: not a datetime.
-        ValueError: a naive time, or one out of range.
-    """
+    """Milliseconds since 1970 of an aware time that :func:`parse` would take; TypeError or ValueError of anything else."""
     if not isinstance(moment, datetime):
         raise TypeError(f"a time is a datetime, not {type(moment).__name__}")
     if moment.utcoffset() is None:

@@ -78,14 +78,11 @@ def _kind(character: str) -> _Kind:
 
 
 def escape_unprintable(text: str, *, keep_newlines: bool = True) -> str:
-    r"""Make text safe for a terminal; this module's description says how.
+    r"""Make text safe for a terminal; this module's description says how. A second call does not change it.
 
     Arguments:
         text: anything, lone surrogates included.
         keep_newlines: whether newlines stay. Default yes; otherwise they are shown as ``\n``.
-
-    Returns:
-        Text of visible characters, spaces and newlines. A second call does not change it.
     """
     if text.isprintable():
         if text.isascii() or _LOOK.search(text) is None:

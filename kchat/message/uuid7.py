@@ -19,9 +19,6 @@ _COUNTER_START = (1 << 11) - 1
 _AT_ONCE = 128
 """Random numbers of 64 bits for each call of the system, which takes as long as all the rest."""
 
-_MOST_WORDS = 2
-"""Maximum number of them that an id takes."""
-
 
 class _Source:
     """What :func:`uuid7` remembers: time and counter of the last id, and random words not used yet."""
@@ -41,7 +38,7 @@ class _Source:
     def next(self, ms: int) -> str:
         with self._lock:
             words = self._words
-            if len(words) < _MOST_WORDS:
+            if len(words) < 2:  # an id takes two at the most
                 words += struct.unpack(f"={_AT_ONCE}Q", os.urandom(_AT_ONCE * 8))
             word = words.pop()
             if ms > self._ms:
@@ -72,8 +69,5 @@ def uuid7(ms: int | None = None) -> str:
     Arguments:
         ms: the time for it to carry, in milliseconds since 1970. Default now. A time before that of the last
             id does not make a smaller id.
-
-    Returns:
-        The id in the usual form: 36 characters, hexadecimal digits in lower case.
     """
     return _source.next(time.time_ns() // 1_000_000 if ms is None else ms)

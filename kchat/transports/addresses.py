@@ -14,14 +14,20 @@ _NO_WAY = {
 """What says more about this machine's network than about the host: it has no IPv6, for one."""
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a host's name or address means, on every machine, that machine itself (RFC 6761 section 6.3)."""
+    import ipaddress  # a sender does without
+
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
 def resolve(host: str, port: int) -> list[Any]:
     """The addresses of a host, all families, in the order in which to try them (RFC 6724), as of :func:`socket.getaddrinfo`.
 
-    ``localhost`` is what the system says that it is.
-
-    Raises:
-        socket.gaierror: it has none.
-        UnicodeError: that cannot be a host's name.
+    ``localhost`` is what the system says that it is. Raises gaierror, or UnicodeError for an impossible name.
     """
     # Python loads its IDNA codec to look up a text, which takes a millisecond; names in ASCII need none.
     name = host.encode() if host.isascii() else host

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -47,24 +48,14 @@ class Outcome:
     hint: str = ""
 
 
-def ok(text: str) -> Outcome:
-    """It works."""
-    return Outcome(Status.OK, text)
-
-
-def note(text: str, hint: str = "") -> Outcome:
-    """It works, but."""
-    return Outcome(Status.NOTE, text, hint)
-
-
-def wrong(text: str, hint: str = "") -> Outcome:
-    """It does not work."""
-    return Outcome(Status.WRONG, text, hint)
-
-
-def skipped(text: str, hint: str = "") -> Outcome:
-    """It was not checked, and why."""
-    return Outcome(Status.SKIPPED, text, hint)
+ok = partial(Outcome, Status.OK)
+"""It works."""
+note = partial(Outcome, Status.NOTE)
+"""It works, but."""
+wrong = partial(Outcome, Status.WRONG)
+"""It does not work."""
+skipped = partial(Outcome, Status.SKIPPED)
+"""It was not checked, and why."""
 
 
 @dataclass(frozen=True)
@@ -104,17 +95,14 @@ NETWORK = (Check("settings"), Check("dns", ("settings",)), Check("tcp", ("dns",)
 class Walk(Protocol):
     """What the doctor offers to the checks of one broker."""
 
+    broker: Broker
+    """The broker, of those in the settings."""
+    options: Options
+    """What the user wants to know."""
+
     @property
     def settings(self) -> RoomSettings:
         """The room."""
-
-    @property
-    def broker(self) -> Broker:
-        """The broker, of those in the settings."""
-
-    @property
-    def options(self) -> Options:
-        """What the user wants to know."""
 
     @property
     def loopback(self) -> bool:

@@ -43,7 +43,6 @@ def explain(error: Exception, broker: Broker, doing: str) -> errors.KchatError |
     if isinstance(error, ConnectionRefusedError):
         return errors.Unreachable(f"{where}: nothing listens on that port (connection refused)")
     if isinstance(error, TimeoutError):
-        # socket.timeout is TimeoutError since Python 3.10.
         return errors.Unreachable(
             f"{where}: no answer in time", hint="a wrong port, or a firewall in between?"
         )
@@ -88,5 +87,4 @@ def login_refused(where: str, hint: str = "check the account and its password") 
 
 def reply_text(error: amqp.exceptions.AMQPError) -> str:
     """The text of an AMQP reply, as the broker has sent it."""
-    text = str(getattr(error, "reply_text", "") or error)
-    return text.strip()
+    return str(getattr(error, "reply_text", "") or error).strip()

@@ -6,7 +6,6 @@ Each transport's own is ``kchat/transports/<t>/guests.py``, imported when it is 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from time import time
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
@@ -26,27 +25,6 @@ still counts after a cut network."""
 
 MAX_NAME = 255
 """Bytes of an account's name; a username has no more."""
-
-
-class Host(Protocol):
-    """The person who invites, as a transport sees them: their broker and room, and what they can do there."""
-
-    @property
-    def broker(self) -> Broker:
-        """The broker, by the host's own account."""
-
-    @property
-    def room(self) -> str:
-        """The room's name."""
-
-    def declare_room(self) -> None:
-        """Make the room."""
-
-    def declare_queue(self, name: str) -> None:
-        """Make the room and a durable queue of that name."""
-
-    def channel(self, doing: str) -> AbstractContextManager[Channel]:
-        """A Kombu channel for one thing, named by a verb; the driver's errors become kchat's."""
 
 
 @dataclass(frozen=True)
@@ -167,11 +145,11 @@ class Step:
 
     Attributes:
         text: the command, as a person types it; may hold a password.
-        run: runs it.
+        run: does the same, with a Kombu channel of the host's.
     """
 
     text: str
-    run: Callable[[Host], None]
+    run: Callable[[Channel], None]
 
 
 @dataclass(frozen=True)
@@ -201,10 +179,12 @@ class Guests:
 
     Attributes:
         makes_accounts: kchat itself makes, lists and ends the guests' accounts, through :meth:`management`.
-        trying: what :meth:`try_out` does, as a verb for errors.
+        admitting: what the steps of :meth:`admit` do, as a verb for errors.
+        trying: what :meth:`try_out` does, likewise.
     """
 
     makes_accounts: ClassVar[bool] = False
+    admitting: ClassVar[str] = "make the room"
     trying: ClassVar[str] = "find the room"
 
     def __init__(self, name: str) -> None:
@@ -222,11 +202,11 @@ class Guests:
         """
         raise SettingsError(f"the {self.name} transport has no management API")
 
-    def admit(self, host: Host, guest: str, *, send_only: bool) -> Access:
+    def admit(self, settings: RoomSettings, guest: str, *, send_only: bool) -> Access:
         """What it takes to admit a guest, where kchat does not make the accounts itself.
 
         Arguments:
-            host: the person who invites.
+            settings: the host's: the room, and its first broker by the host's own account.
             guest: the guest's account, or another name that the broker knows the guest by.
             send_only: whether the guest is to send and not to receive.
 

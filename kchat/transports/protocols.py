@@ -1,7 +1,6 @@
 """What kchat uses of a Kombu connection and its channels, and what transports know of a program's settings, as types.
 
-Kombu has no types of its own; a connection of any Kombu transport fits these. The last ones are abilities that a channel
-or a driver's connection may have: kchat looks for their methods by name.
+Kombu has no types of its own; a connection of any Kombu transport fits these.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from kchat.events import Event
     from kchat.transports.tls import TlsOptions
     from kchat.transports.url import Broker
 
@@ -46,25 +46,16 @@ class RoomSettings(Protocol):
 class Delivery(Protocol):
     """A message as a consumer's callback gets it. It needs only one of ``redelivered`` and ``delivery_info``."""
 
-    @property
-    def body(self) -> bytes | str:
-        """As it came; text from those of Kombu's virtual transports that decode."""
-
-    @property
-    def delivery_tag(self) -> Any:
-        """What to acknowledge."""
-
-    @property
-    def redelivered(self) -> bool:
-        """Whether it was delivered before."""
-
-    @property
-    def delivery_info(self) -> Mapping[str, Any]:
-        """Kombu's, with ``redelivered``."""
-
-    @property
-    def number(self) -> tuple[str, int] | None:
-        """Its stream and its place in that, if it has one; where the channel has ``number_table``."""
+    body: bytes | str
+    """As it came; text from those of Kombu's virtual transports that decode."""
+    delivery_tag: Any
+    """What to acknowledge."""
+    redelivered: bool
+    """Whether it was delivered before."""
+    delivery_info: Mapping[str, Any]
+    """Kombu's, with ``redelivered``."""
+    number: tuple[str, int] | None
+    """Its stream and its place in that, if it has one; where the channel has ``number_table``."""
 
     def account(self, exchange: str) -> str | None:
         """Whose it is, if it came by that exchange; where the driver's connection verifies accounts."""
@@ -80,9 +71,8 @@ class Channel(Protocol):
     auto_decode: bool
     """Whether it decodes bodies by itself; kchat switches that off."""
 
-    @property
-    def events(self) -> dict[str, set[Callable[..., object]]]:
-        """Callbacks of ``basic_ack``, ``basic_nack`` and ``basic_return``; only where one of these is ever called."""
+    events: dict[str, set[Callable[..., object]]]
+    """Callbacks of ``basic_ack``, ``basic_nack`` and ``basic_return``; only where one of these is ever called."""
 
     def prepare_message(
         self,
@@ -130,13 +120,10 @@ class Channel(Protocol):
 class Queue(Protocol):
     """A Kombu queue that is bound to a channel."""
 
-    @property
-    def name(self) -> str:
-        """Its name."""
-
-    @property
-    def queue_arguments(self) -> Mapping[str, Any] | None:
-        """As it is declared with."""
+    name: str
+    """Its name."""
+    queue_arguments: Mapping[str, Any] | None
+    """As it is declared with."""
 
     def queue_declare(self, *, passive: bool = False) -> object:
         """Declare it, or with ``passive`` look whether it is there."""
@@ -151,33 +138,23 @@ class Queue(Protocol):
 class KombuTransport(Protocol):
     """The transport within a Kombu connection (``kombu.Connection.transport``)."""
 
-    @property
-    def drain_events(self) -> Callable[..., None]:
-        """Wait for an event: ``drain_events(connection, timeout=seconds)``; raises TimeoutError when none came in time."""
+    drain_events: Callable[..., None]
+    """Wait for an event: ``drain_events(connection, timeout=seconds)``; raises TimeoutError when none came in time."""
 
 
 class Connection(Protocol):
     """A Kombu connection to one broker; :meth:`kchat.transports.base.Transport.connect` makes it."""
 
-    @property
-    def connected(self) -> bool:
-        """Whether it is, as far as it knows."""
-
-    @property
-    def connection(self) -> Any:
-        """The driver's connection; ``None`` before it is made."""
-
-    @property
-    def transport(self) -> KombuTransport:
-        """Kombu's transport, with the driver loaded."""
-
-    @property
-    def connection_errors(self) -> tuple[type[Exception], ...]:
-        """What its driver raises when the connection is lost."""
-
-    @property
-    def channel_errors(self) -> tuple[type[Exception], ...]:
-        """What its driver raises when a channel is closed."""
+    connected: bool
+    """Whether it is, as far as it knows."""
+    connection: Any
+    """The driver's connection; ``None`` before it is made."""
+    transport: KombuTransport
+    """Kombu's transport, with the driver loaded."""
+    connection_errors: tuple[type[Exception], ...]
+    """What its driver raises when the connection is lost."""
+    channel_errors: tuple[type[Exception], ...]
+    """What its driver raises when a channel is closed."""
 
     def ensure_connection(self, *, max_retries: int, reraise_as_library_errors: bool) -> object:
         """Connect."""
@@ -211,59 +188,43 @@ class Waker(Protocol):
         """Close it, when nobody waits any more."""
 
 
-# ---- abilities
+# ---- what a transport may give; kchat looks for each by its name
 
 
-class Wakes(Protocol):
-    """A Kombu transport whose waits can be ended. Without this, kchat keeps its waits short."""
+class OptionalTransport(Protocol):
+    """What a Kombu transport may have besides."""
 
     def waker(self, connection: Any) -> Waker | None:
-        """What ends ``drain_events`` of a driver's connection; ``None`` where it has none."""
+        """What ends ``drain_events`` of a driver's connection. Without it, kchat keeps its waits short."""
 
 
-class Confirms(Protocol):
-    """A channel whose confirmations come later, so that publishing need not wait.
-
-    Publishes are numbered from 1, and ``events["basic_ack"]`` and ``["basic_nack"]`` are called from ``drain_events``.
-    """
+class OptionalChannel(Protocol):
+    """What a channel may have besides."""
 
     def confirm_select(self) -> object:
-        """Ask for confirmations."""
+        """Have confirmations come later, so that publishing need not wait.
 
-
-class Numbers(Protocol):
-    """A channel whose messages carry their place in what their sender has sent; its deliveries have ``number``."""
+        Publishes are numbered from 1, and ``events["basic_ack"]`` and ``["basic_nack"]`` are called from ``drain_events``.
+        """
 
     def number_table(self, stream: str) -> bytes:
-        """A header table for the messages of a stream, with ``%d`` for the place."""
-
-
-class AsksLength(Protocol):
-    """A channel that asks for a queue's length without waiting for the answer."""
+        """A header table for the messages of a stream, with ``%d`` for the place of each; its deliveries have ``number``."""
 
     def ask_length(self, queue: str, callback: Callable[[int], None]) -> object:
-        """Ask; the callback gets the number of messages."""
+        """Ask for a queue's length without waiting for it; the callback gets the number of messages."""
 
 
-class Beats(Protocol):
-    """A driver's connection that sends heartbeats when told, also from another thread that has the connection's lock."""
+class OptionalDriver(Protocol):
+    """What a driver's connection may have besides; ``beat`` and ``heard_at`` belong together."""
 
     heard_at: float
     """When the broker was last heard, by the monotonic clock."""
 
     def beat(self) -> None:
-        """Send a heartbeat if one is due. Raises OSError where the link is dead."""
+        """Send a heartbeat if one is due, in any thread that has the connection's lock. Raises OSError on a dead link."""
 
-
-class Notifies(Protocol):
-    """A driver's connection that has more to say than messages and errors."""
-
-    def tell(self, callback: Callable[[Any], None]) -> None:
-        """Call back with each notice: ``str()`` is its text; ``messages`` and ``queue`` tell of dropped ones."""
-
-
-class CountsOvertaken(Protocol):
-    """A driver's connection whose room may remove messages before they are read."""
+    def tell(self, callback: Callable[[Event], None]) -> None:
+        """Call back with what else happens: :class:`kchat.events.Notice`, or ``Dropped``."""
 
     def take_overtaken(self) -> int:
-        """How many it has removed since the last call."""
+        """The number of messages that the room has removed before they were read, since the last call."""

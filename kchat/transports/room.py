@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from urllib.parse import quote
 
 import amqp.exceptions
@@ -27,8 +26,7 @@ _PART_LENGTH = 60
 """Room and username together with the rest stay below 255 bytes (AMQP 0-9-1 section 4.2.5.3)."""
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """A subscriber's place in a room.
 
     Attributes:
@@ -70,7 +68,7 @@ class RoomPolicy:
         and keeps its uniqueness by a digest.
         """
         return self.separator.join(
-            [PREFIX, *(name_part(part, self.separator) for part in (self.name, *parts))]
+            [PREFIX, *(name_part(each, self.separator) for each in (self.name, *parts))]
         )
 
     def queue_prefix(self, *parts: str) -> str:
@@ -227,9 +225,18 @@ class RoomPolicy:
     def take_durable_place(self, channel: Channel, queues: Sequence[Queue], *, look: bool) -> Place:
         """Declare the room, and the first of these queues that this account may declare; see :meth:`take_place`."""
         self.open(channel)
-        queue, found = declare_first(queues, look=look)
-        queue.queue_bind()
-        return Place(queue, durable=True, found=found)
+        refusal: amqp.exceptions.AccessRefused | None = None
+        for queue in queues:
+            found = look and is_there(queue)
+            try:
+                queue.queue_declare()
+            except amqp.exceptions.AccessRefused as error:
+                refusal = error
+            else:
+                queue.queue_bind()
+                return Place(queue, durable=True, found=found)
+        assert refusal is not None  # there is a queue
+        raise refusal
 
     def bind_again(self, channel: Channel, queue: str, *, rebinds: bool) -> None:
         """Bind a queue to the room again without waiting for an answer, where nobody says when its binding is deleted.
@@ -239,33 +246,6 @@ class RoomPolicy:
             queue: the queue's name.
             rebinds: whether to bind what outlives a restart to the room, too: :attr:`Place.rebinds`.
         """
-
-
-def declare_first(queues: Sequence[Queue], *, look: bool) -> tuple[Queue, bool]:
-    """Declare the first queue that this account may declare.
-
-    Arguments:
-        queues: bound to a channel.
-        look: whether to find out if it was there before.
-
-    Returns:
-        The queue, and whether it was found there.
-
-    Raises:
-        amqp.exceptions.AccessRefused: it may declare none.
-    """
-    for queue in queues[:-1]:
-        try:
-            return _declare(queue, look=look)
-        except amqp.exceptions.AccessRefused:
-            continue
-    return _declare(queues[-1], look=look)
-
-
-def _declare(queue: Queue, *, look: bool) -> tuple[Queue, bool]:
-    found = look and is_there(queue)
-    queue.queue_declare()
-    return queue, found
 
 
 def is_there(queue: Queue) -> bool:

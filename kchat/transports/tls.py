@@ -67,11 +67,7 @@ class TlsOptions:
 
 
 def check_files(tls: TlsOptions) -> None:
-    """Look whether the files are there, which costs next to nothing.
-
-    Raises:
-        SettingsError: one is missing or cannot be read.
-    """
+    """Look whether the files are there, which costs next to nothing; SettingsError where one cannot be read."""
     for name, meaning in _FILES.items():
         path = getattr(tls, name)
         try:
@@ -83,11 +79,7 @@ def check_files(tls: TlsOptions) -> None:
 
 
 def context(tls: TlsOptions) -> ssl.SSLContext:
-    """TLS 1.2 or newer, with what is to be trusted.
-
-    Raises:
-        SettingsError: a file is missing, cannot be read, or is not what it should be.
-    """
+    """TLS 1.2 or newer, with what is to be trusted; SettingsError where a file is not what it should be."""
     import ssl
 
     def locked() -> NoReturn:
@@ -124,16 +116,12 @@ def wrap(tls: TlsOptions, sock: socket.socket, server_hostname: str, timeout: fl
 
     Raises:
         SettingsError: see :func:`context`.
-        PinMismatch: the server's certificate is not the pinned one.
-        ssl.SSLError: the handshake failed.
-        NoHandshake: the server did not answer in time.
-        OSError: the connection was lost.
+        OSError: the connection was lost, or one of :mod:`kchat.transports.tls_errors`, such as PinMismatch.
     """
     ours = sock
     try:
-        trust = context(tls)
         sock.settimeout(timeout)
-        ours = encrypted = trust.wrap_socket(
+        ours = encrypted = context(tls).wrap_socket(
             sock, server_hostname=server_hostname, do_handshake_on_connect=False
         )
         try:

@@ -11,16 +11,10 @@ if TYPE_CHECKING:
 
 
 class PinMismatch(OSError):
-    """The server has another certificate than the pinned one: another server, a renewed certificate, or somebody in between.
-
-    Arguments:
-        expected: the pin.
-        found: the fingerprint of the server's certificate.
-    """
+    """The server has another certificate than the pinned one: another server, a renewed one, or somebody in between."""
 
     def __init__(self, expected: str, found: str) -> None:
         super().__init__(f"its certificate is {found} and not {expected}")
-        self.expected = expected
         self.found = found
 
 
@@ -29,14 +23,7 @@ class NoHandshake(TimeoutError):
 
 
 def as_kchat_error(error: OSError, where: str, host: str, doing: str) -> errors.BrokerError:
-    """What a failed TLS connection means.
-
-    Arguments:
-        error: an :class:`ssl.SSLError`, a :class:`PinMismatch` or a :class:`NoHandshake`.
-        where: the broker, to show.
-        host: the name or address that was asked for.
-        doing: a verb; ``connect`` for the handshake.
-    """
+    """What a failed TLS connection means, by an :class:`ssl.SSLError` or an error of this module."""
     import ssl
 
     if isinstance(error, NoHandshake):
@@ -101,24 +88,18 @@ _UNKNOWN_CA = {18, 19, 20, 21}
 def _untrusted(error: ssl.SSLCertVerificationError, where: str, host: str) -> errors.Untrusted:
     code = error.verify_code
     if code in _OTHER_NAME:
-        return errors.Untrusted(
-            f"{where}: its certificate is for other names than {host}",
-            hint="use a name that the certificate bears, or pin it with {tls_pin}",
-        )
-    if code == _EXPIRED:
-        return errors.Untrusted(
-            f"{where}: its certificate has expired", hint=f"have it renewed; or is {_today()} not today?"
-        )
-    if code == _NOT_YET:
-        return errors.Untrusted(
-            f"{where}: its certificate is not valid yet", hint=f"is the clock right? It says {_today()}"
-        )
-    if code in _UNKNOWN_CA:
-        return errors.Untrusted(
-            f"{where}: its certificate comes from a CA that is not trusted here",
-            hint="name the CA's certificate with {tls_ca}, or pin the server's with {tls_pin}",
-        )
-    return errors.Untrusted(f"{where}: its certificate is not valid: {error.verify_message}")
+        what = f"is for other names than {host}"
+        hint = "use a name that the certificate bears, or pin it with {tls_pin}"
+    elif code == _EXPIRED:
+        what, hint = "has expired", f"have it renewed; or is {_today()} not today?"
+    elif code == _NOT_YET:
+        what, hint = "is not valid yet", f"is the clock right? It says {_today()}"
+    elif code in _UNKNOWN_CA:
+        what = "comes from a CA that is not trusted here"
+        hint = "name the CA's certificate with {tls_ca}, or pin the server's with {tls_pin}"
+    else:
+        what, hint = f"is not valid: {error.verify_message}", ""
+    return errors.Untrusted(f"{where}: its certificate {what}", hint=hint)
 
 
 def _today() -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from kchat.transports.tls import TlsOptions
 
 
-@dataclass(frozen=True)
-class Broker:
+class Broker(NamedTuple):
     """One place to connect to.
 
     Attributes:
@@ -38,10 +37,10 @@ class Broker:
     host: str = ""
     port: int | None = None
     account: str | None = None
-    password: str | None = field(default=None, repr=False)
+    password: str | None = None
     path: str = ""
-    options: Mapping[str, str] = field(default_factory=dict)
-    secret: Callable[[], str | None] | None = field(default=None, repr=False, compare=False)
+    options: Mapping[str, str] = MappingProxyType({})
+    secret: Callable[[], str | None] | None = None
 
     @property
     def transport(self) -> Transport:
@@ -64,6 +63,9 @@ class Broker:
         """The URL with the password masked; safe to show."""
         return self.transport.urls.write(self, "***")
 
+    def __repr__(self) -> str:
+        return f"Broker({str(self)!r})"
+
     def url(self) -> str:
         """The URL with the password in it; for the driver, never to be shown."""
         return self.transport.urls.write(self, quote(self.password or "", safe=""))
@@ -75,7 +77,7 @@ class Broker:
 
     def without_password(self) -> Broker:
         """The same, and no password for it."""
-        return replace(self, password=None, secret=None)
+        return self._replace(password=None, secret=None)
 
     def unlocked(self) -> Broker:
         """The same with its password, read from where it is stored.
@@ -83,7 +85,7 @@ class Broker:
         Raises:
             SettingsError: the keyring does not give it.
         """
-        return self if self.secret is None else replace(self, password=self.secret(), secret=None)
+        return self if self.secret is None else self._replace(password=self.secret(), secret=None)
 
     def with_tls(self, *, switch: bool) -> Broker:
         """The same with TLS, where it can have it.
@@ -102,7 +104,7 @@ class Broker:
                 f"{self} is a connection without TLS, so the options for TLS would protect nothing",
                 hint=f"begin the URL with {encrypted}://",
             )
-        return replace(self, scheme=encrypted)
+        return self._replace(scheme=encrypted)
 
     @classmethod
     def parse_all(cls, urls: str) -> list[Broker]:
@@ -188,11 +190,7 @@ class Urls:
     # ---- reading and writing
 
     def read(self, scheme: str, rest: str) -> Broker:
-        """Read a URL.
-
-        Arguments:
-            scheme: of the URL, in small letters.
-            rest: what follows ``://``; has no control characters.
+        """Read a URL: its scheme in small letters, and what follows ``://``, which has no control characters.
 
         Raises:
             SettingsError: it makes no sense. The text never has the password.
@@ -225,12 +223,7 @@ class Urls:
         return unquote(path.lstrip("/"))
 
     def write(self, broker: Broker, password: str) -> str:
-        """The URL of a broker, without the options.
-
-        Arguments:
-            broker: it.
-            password: stands for the broker's password, if it has one; as it belongs into a URL.
-        """
+        """The URL of a broker, without the options. ``password`` stands for its own, if it has one, as in a URL."""
         account = ""
         has_password = broker.password is not None or broker.secret is not None
         if broker.account is not None or has_password:
@@ -296,8 +289,7 @@ class Urls:
             password = None  # of another account than the URL's
         if broker.port is not None and not 0 < broker.port < 65536:
             raise _bad_port(broker.port)
-        return replace(
-            broker,
+        return broker._replace(
             account=broker.account if broker.account is not None else account,
             password=broker.password if broker.password is not None else password,
             port=broker.port if broker.port is not None else self.default_port(broker.scheme),
@@ -310,10 +302,9 @@ class Urls:
     # ---- options
 
     def check(self, broker: Broker) -> None:
-        """Refuse options that the transport does not have, and such as have no value.
+        """Refuse, by SettingsError, options that the transport does not have, and such as have no value.
 
-        Raises:
-            SettingsError: there is one. It may be a slip in one that somebody relies on.
+        It may be a slip in one that somebody relies on.
         """
         known = self.transport.url_options.get(broker.scheme, ())
         if unknown := sorted(broker.options.keys() - set(known)):
@@ -327,10 +318,7 @@ class Urls:
                 raise SettingsError(f"the option {name} in the URL has no value")
 
     def options(self, brokers: Sequence[Broker]) -> UrlOptions:
-        """What the options say about the settings; checks them.
-
-        Arguments:
-            brokers: of this transport.
+        """What the options of these brokers say about the settings.
 
         Raises:
             SettingsError: see :meth:`check`; or a value makes no sense, or they contradict each other.
@@ -359,11 +347,7 @@ def _bad_port(port: object) -> SettingsError:
 
 
 def read_query(text: str) -> dict[str, str]:
-    """The options in the query of a URL.
-
-    Raises:
-        SettingsError: one stands there twice, or has control characters in it.
-    """
+    """The options in the query of a URL; SettingsError where one stands there twice, or has control characters in it."""
     options: dict[str, str] = {}
     for name, value in parse_qsl(text, keep_blank_values=True):
         if has_control(name + value):

@@ -170,7 +170,7 @@ class RabbitMQ(abc.ABC):
     @contextmanager
     def memory_alarm(self) -> Iterator[None]:
         """Raises a memory alarm, so that publishing connections are blocked, and lifts it afterwards."""
-        self.ctl("set_vm_memory_high_watermark", "0.00001")
+        self._set_watermark(0.00001)
         try:
             wait_until(self._alarmed, 20, "a memory alarm")
             yield
@@ -179,8 +179,11 @@ class RabbitMQ(abc.ABC):
 
     def lift_alarms(self) -> None:
         """Puts the memory watermark back to RabbitMQ's default and waits until the alarm is over."""
-        self.ctl("set_vm_memory_high_watermark", "0.4")
+        self._set_watermark(0.4)
         wait_until(lambda: not self._alarmed(), 20, "the end of a memory alarm")
+
+    def _set_watermark(self, share: float) -> None:
+        self.evaluate(f"vm_memory_monitor:set_vm_memory_high_watermark({share:f}).")
 
     def _alarmed(self) -> bool:
         # Asked anew each time, unlike the figures of /api/nodes, which are five seconds old.
@@ -206,6 +209,10 @@ class RabbitMQ(abc.ABC):
     @abc.abstractmethod
     def ctl(self, *arguments: str) -> str:
         """Runs ``rabbitmqctl`` against the node and returns what it writes."""
+
+    def evaluate(self, expression: str) -> None:
+        """Has the node evaluate an Erlang expression, which ends with a full stop."""
+        self.ctl("eval", expression)
 
     @abc.abstractmethod
     def start(self) -> None:

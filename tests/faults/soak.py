@@ -150,7 +150,7 @@ class Soak:
         self.durable, self.passing = (Shown(each.stdout) for each in self.listeners.values() if each.stdout)
         until(lambda: all("listening" in self._log(number).read_text() for number in range(2)), 20)
         # RabbitMQ writes to the disk with a delay what is declared; that delay is not what is tested here.
-        rabbitmq.ctl("eval", "catch mnesia:sync_log().")
+        rabbitmq.evaluate("catch mnesia:sync_log().")
         self.sender = self._start("send", "-")
         processes = {**self.listeners, "sender": self.sender}
         self.samples = {name: Samples(process.pid) for name, process in processes.items()}

@@ -71,7 +71,7 @@ def story(breakable_rabbitmq: RabbitMQ) -> Iterator[Story]:
         wait_until(lambda: half_way[0] and idle.receipts, 60, "half of the stream")
         first_queue = passing.subscriber.queue_name
         # Mnesia, RabbitMQ's store of what is declared, writes to the disk with a delay; it is not what is tested here.
-        rabbitmq.ctl("eval", "catch mnesia:sync_log().")
+        rabbitmq.evaluate("catch mnesia:sync_log().")
         killed_at = monotonic()
         rabbitmq.kill()
         rabbitmq.start()

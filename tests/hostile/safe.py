@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import unicodedata
 from functools import cache
 
@@ -18,6 +19,20 @@ def is_one_of_many(character: str) -> bool:
 
 
 @cache
+def characters() -> tuple[str, ...]:
+    """Every character that Unicode has given to something, and an eleventh of those that are one of many.
+
+    Left out are the private and the unassigned: more than a million, all alike.
+    """
+    assigned = (
+        character
+        for character in map(chr, range(sys.maxunicode + 1))
+        if unicodedata.category(character) not in ("Cn", "Co", "Cs")
+    )
+    return tuple(each for each in assigned if not ord(each) % 11 or not is_one_of_many(each))
+
+
+@cache
 def _is_selector(character: str) -> bool:
     return unicodedata.name(character, "").startswith(("VARIATION SELECTOR", "MONGOLIAN FREE VARIATION"))
 
@@ -29,6 +44,9 @@ def why_unsafe(text: str, *, newlines: bool = True) -> str:
     marks = 0
     before = "\n"
     for position, character in enumerate(text):
+        if _is_seen(character):
+            marks, before = 0, character
+            continue
         is_mark = _is_mark(character)
         marks = marks + 1 if is_mark else marks if character in _JOINERS else 0
         if is_mark and (marks > 4 or before in " \n"):
@@ -38,6 +56,13 @@ def why_unsafe(text: str, *, newlines: bool = True) -> str:
             return f"{wrong}: {character!a} at {position}"
         before = character
     return ""
+
+
+@cache
+def _is_seen(character: str) -> bool:
+    """Whether it is safe wherever it stands."""
+    depends = _is_mark(character) or _is_selector(character) or character in _JOINERS
+    return not depends and not _why("", character, "")
 
 
 @cache

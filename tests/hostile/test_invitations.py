@@ -25,6 +25,7 @@ from kchat import Sender, Settings
 from kchat.cli import main
 from kchat.hosting.invitation import LONGEST
 from tests.brokers.processes import Commands
+from tests.brokers.wait import soon
 from tests.hostile.safe import why_unsafe
 from tests.unit.display.drawn import WIDTHS, rows_drawn
 
@@ -304,7 +305,7 @@ def joins(
         os.chdir(home)
         os.execv(sys.executable, [sys.executable, "-m", "kchat", "join", *arguments, "-"])
     screen = b""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + soon(20)
     pasted = answered = False
     try:
         while time.monotonic() < deadline:

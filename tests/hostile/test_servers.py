@@ -25,7 +25,7 @@ from kchat.doctor import round_trip
 from kchat.transports.amqp import policies
 from kchat.transports.amqp.accounts import Accounts
 from kchat.transports.amqp.guests import Guests
-from kchat.transports.amqp.management_requests import clock_ahead_of
+from kchat.transports.amqp.management import clock_ahead_of
 from tests.brokers.processes import Commands, Process
 from tests.brokers.wait import soon
 from tests.hostile import amqp_servers, http_servers, redis_servers

@@ -143,7 +143,7 @@ def test_finished_messages_are_acknowledged_when_a_subscriber_is_closed(settings
     texts = fill(settings, 5)
     with archive(settings) as subscriber:
         for text in texts:
-            message = subscriber.receive_one(timeout=20)
+            message = subscriber.receive_one(timeout=30)
             assert message is not None
             assert message.text == text
     assert left(settings) == texts[-1:]

@@ -26,7 +26,7 @@ def round_trip(url: str, body: bytes) -> bytes | None:
         queue = channel.queue_declare("", exclusive=True).method.queue
         channel.queue_bind(queue, "chat")
         channel.basic_publish("chat", "", body)
-        for _, _, got in channel.consume(queue, auto_ack=True, inactivity_timeout=10):
+        for _, _, got in channel.consume(queue, auto_ack=True, inactivity_timeout=30):
             return bytes(got) if got is not None else None
     return None
 
@@ -131,7 +131,7 @@ def ping(connection: socket.socket) -> bytes:
 
 
 def connect(proxy: Proxy) -> socket.socket:
-    return socket.create_connection((proxy.host, proxy.port), timeout=5)
+    return socket.create_connection((proxy.host, proxy.port), timeout=30)
 
 
 def test_a_proxy_forwards_both_ways(through: Proxy) -> None:

@@ -200,7 +200,7 @@ import sys, kombu, kchat.transports
 kchat.transports.register()
 with kombu.Connection(sys.argv[1]) as connection, connection.SimpleQueue("jobs") as jobs:
     jobs.put("hello")
-    print(connection.transport.driver_type, jobs.get(timeout=5).payload)
+    print(connection.transport.driver_type, jobs.get(timeout=30).payload)
 """
     process = there.python(program, "box://")
     assert process.wait() == 0, process.stderr

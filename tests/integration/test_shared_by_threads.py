@@ -22,7 +22,7 @@ SECONDS = 60.0
 def settings(request: pytest.FixtureRequest, room: str) -> Settings:
     """A room on each kind of broker."""
     url = request.getfixturevalue(f"{request.param}_url")
-    return Settings.resolve(url=url, room=room, confirm_timeout=5)
+    return Settings.resolve(url=url, room=room, confirm_timeout=30)
 
 
 def in_threads(*work: Callable[[], None]) -> None:

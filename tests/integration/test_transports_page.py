@@ -80,7 +80,7 @@ def test_the_celery_example_sends_a_task(
     app = names["app"]
     sent = names["add"].delay(1, 2)
     with app.connection_for_read() as connection, connection.SimpleQueue("celery") as tasks:
-        message = tasks.get(timeout=15)
+        message = tasks.get(timeout=30)
         message.ack()
     assert message.headers["id"] == sent.id
     assert message.payload[0] == [1, 2]

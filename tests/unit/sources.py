@@ -13,3 +13,9 @@ PACKAGE = Path(__file__).parents[2] / "kchat"
 def trees() -> dict[Path, ast.Module]:
     """The syntax tree of each module, by its path."""
     return {path: ast.parse(path.read_text("utf-8")) for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+@cache
+def nodes(tree: ast.Module) -> tuple[ast.AST, ...]:
+    """All nodes of a module's tree."""
+    return tuple(ast.walk(tree))

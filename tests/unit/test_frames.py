@@ -108,10 +108,9 @@ def frame(payload: bytes, kind: int = 1, channel: int = 1, end: int = 0xCE) -> b
 
 def test_py_amqp_has_what_is_overridden() -> None:
     transport = amqp.transport.TCPTransport
-    for name in ("_setup_transport", "having_timeout", "read_frame", "_read"):
+    for name in ("_setup_transport", "having_timeout", "read_frame"):
         assert inspect.isfunction(getattr(transport, name)), name
     assert list(inspect.signature(transport.having_timeout).parameters) == ["self", "timeout"]
-    assert hasattr(transport("localhost"), "_read_buffer")
 
 
 def test_py_amqp_reads_frames_by_the_transport_alone() -> None:
@@ -257,15 +256,6 @@ def test_a_byte_now_and_then_does_not_put_off_the_deadline(ends: Ends) -> None:
     assert monotonic() - began < soon(3)
 
 
-def test_bytes_that_py_amqp_has_read_already_come_first(ends: Ends) -> None:
-    data = frame(b"start")
-    ends.broker.sendall(data)
-    with ends.transport.having_timeout(5):
-        greeting = ends.transport._read(7)
-    ends.transport._read_buffer = greeting + ends.transport._read_buffer
-    assert ends.read() == (1, 1, b"start")
-
-
 def test_a_timeout_leaves_what_came_of_a_frame(ends: Ends) -> None:
     data = frame(b"hello")
     ends.broker.sendall(data[:9])
@@ -308,9 +298,6 @@ class Connection:
     def on_inbound_frame(self, frame: tuple[int, int, bytes]) -> bool:
         self.came.append(frame[2])
         return frame[2] != b"-"
-
-    def drain_events(self, timeout: float | None = None) -> None:
-        self.came.append(b"py-amqp")
 
 
 def test_frames_that_have_arrived_are_dispatched_without_waiting_for_more(ends: Ends) -> None:
@@ -365,9 +352,3 @@ def test_an_error_in_one_event_leaves_the_next_to_be_read(ends: Ends) -> None:
         drain_arrived(connection, 5)
     drain_arrived(connection, 5)
     assert connection.came == [b"1", b"2", b"3"]
-
-
-def test_a_transport_that_keeps_nothing_is_left_to_py_amqp() -> None:
-    connection = Connection(amqp.transport.SSLTransport("localhost"))
-    drain_arrived(connection, 5)
-    assert connection.came == [b"py-amqp"]

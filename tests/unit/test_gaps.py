@@ -5,8 +5,7 @@ from __future__ import annotations
 from amqp import spec
 
 from kchat import events
-from kchat.client.drops import Drops
-from kchat.client.gaps import REMEMBERED, Gaps, Number
+from kchat.client.drops import REMEMBERED, Drops, Gaps
 from kchat.transports.amqp.delivery import Incoming
 from kchat.transports.amqp.framing import PropertyWriter, number_table
 
@@ -17,7 +16,7 @@ def missing(*places: int) -> int:
     """What is missing when these arrive one after the other."""
     gaps = Gaps()
     for place in places:
-        gaps.note(Number("s", place), None)
+        gaps.note(("s", place), None)
     return gaps.missing
 
 
@@ -32,7 +31,7 @@ def test_skipped_numbers_and_no_others_are_missing() -> None:
 def test_senders_and_accounts_are_counted_apart() -> None:
     gaps = Gaps()
     for stream, place, account in (("a", 1, "ada"), ("b", 1, "ada"), ("a", 9, "eve"), ("a", 2, "ada")):
-        gaps.note(Number(stream, place), account)
+        gaps.note((stream, place), account)
     assert gaps.missing == 0
     assert not gaps.uncounted
     gaps.note(None, "ada")
@@ -42,16 +41,16 @@ def test_senders_and_accounts_are_counted_apart() -> None:
 def test_a_great_many_senders_cost_no_more_memory() -> None:
     gaps = Gaps()
     for number in range(3 * REMEMBERED):
-        gaps.note(Number(str(number), 1), None)
+        gaps.note((str(number), 1), None)
     assert len(gaps._recent) + len(gaps._before) <= 2 * REMEMBERED
 
 
 def test_a_sender_is_remembered_beside_as_many_others_as_are_promised() -> None:
     gaps = Gaps()
-    gaps.note(Number("s", 1), "ada")
+    gaps.note(("s", 1), "ada")
     for number in range(REMEMBERED):
-        gaps.note(Number(str(number), 1), None)
-    gaps.note(Number("s", 5), "ada")
+        gaps.note((str(number), 1), None)
+    gaps.note(("s", 5), "ada")
     assert gaps.missing == 3
 
 
@@ -95,12 +94,12 @@ def test_a_full_queue_that_no_new_sender_follows_is_not_told_of() -> None:
     """A sender that was heard before, from its middle on, does not show that the queue has dropped messages since."""
     told: list[events.Dropped] = []
     drops = Drops(10, told.append)
-    drops.gaps.note(Number("heard", 5), None)
+    drops.gaps.note(("heard", 5), None)
     drops.suspect()
-    drops.gaps.note(Number("heard", 6), None)
+    drops.gaps.note(("heard", 6), None)
     drops.tell()
     assert told == []
     drops.suspect()
-    drops.gaps.note(Number("new", 5), None)
+    drops.gaps.note(("new", 5), None)
     drops.tell()
     assert told == [events.Dropped(None)]

@@ -12,7 +12,7 @@ import click
 from kchat.cli import COMMANDS
 from kchat.cli.flags import flag, with_flags
 from kchat.errors import ARGUMENTS, Closed, Hint, SettingsError
-from tests.unit.sources import PACKAGE, trees
+from tests.unit.sources import PACKAGE, nodes, trees
 
 COMMAND_LINE = {"cli", "__main__.py"}
 """Where flags belong."""
@@ -61,9 +61,9 @@ def test_no_text_of_the_library_has_a_flag_in_it() -> None:
 
 def texts(tree: ast.Module) -> list[tuple[int, str]]:
     """The strings of a module with their lines, but for those that are statements by themselves, as docstrings are."""
-    alone = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    alone = {id(node.value) for node in nodes(tree) if isinstance(node, ast.Expr)}
     return [
         (node.lineno, node.value)
-        for node in ast.walk(tree)
+        for node in nodes(tree)
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in alone
     ]

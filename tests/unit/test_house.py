@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import kchat
 from kchat.transports import TRANSPORTS
-from tests.unit.sources import trees
+from tests.unit.sources import nodes, trees
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "kchat"
@@ -48,10 +49,12 @@ def modules() -> dict[str, Path]:
 MODULES = modules()
 
 
-def imports(module: str) -> Iterator[tuple[int, str]]:
+@cache
+def imports(module: str) -> list[tuple[int, str]]:
     """The modules of kchat that a module imports, wherever in it and be it for types alone, with the lines."""
     path = MODULES[module]
-    for node in ast.walk(trees()[path]):
+    found = []
+    for node in nodes(trees()[path]):
         if isinstance(node, ast.Import):
             named = [each.name for each in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -67,7 +70,8 @@ def imports(module: str) -> Iterator[tuple[int, str]]:
             while name and name not in MODULES:
                 name = name.rpartition(".")[0]  # noqa: PLW2901 - a name in a module is the module's
             if name.startswith("kchat."):
-                yield node.lineno, name
+                found.append((node.lineno, name))
+    return found
 
 
 def room_of(module: str) -> str:
@@ -206,7 +210,7 @@ def test_config_holds_no_sockets() -> None:
         (module, name.name)
         for module in MODULES
         if module.startswith("kchat.config.")
-        for node in ast.walk(trees()[MODULES[module]])
+        for node in nodes(trees()[MODULES[module]])
         if isinstance(node, ast.Import | ast.ImportFrom)
         for name in (node.names if isinstance(node, ast.Import) else [ast.alias(node.module or "")])
         if name.name.partition(".")[0] in {"socket", "ssl"}

@@ -34,7 +34,6 @@ METHODS: dict[Any, dict[str, tuple[str, ...]]] = {
         "_connect": ("host", "port", "timeout"),
         "_get_tcp_socket_defaults": ("sock",),
         "_setup_transport": (),
-        "_read": ("n", "initial"),
         "having_timeout": ("timeout",),
         "read_frame": ("unpack",),
     },
@@ -42,7 +41,6 @@ METHODS: dict[Any, dict[str, tuple[str, ...]]] = {
         "__init__": ("host", "connect_timeout", "ssl"),
         "_setup_transport": (),
         "_shutdown_transport": (),
-        "_read": ("n", "initial"),
         "_write": ("s",),
     },
     CONNECTION: {
@@ -123,7 +121,7 @@ def test_attributes_are_there() -> None:
     connection = CONNECTION()
     connection.channels = {}
     attributes: dict[Any, tuple[str, ...]] = {
-        transport: ("_read_buffer", "connect_timeout", "connected", "sock", "write_timeout"),
+        transport: ("connect_timeout", "connected", "sock", "write_timeout"),
         connection: ("_METHODS", "bytes_recv", "channels", "frame_max", "on_blocked", "prev_recv"),
         CHANNEL(connection, 1): ("_METHODS", "_callbacks", "auto_decode", "events", "is_closing"),
         kombu.Connection("memory://"): ("_connection", "_transport"),

@@ -13,7 +13,7 @@ import pytest
 import kchat
 from kchat import errors
 from tests.cases import check_each
-from tests.unit.sources import PACKAGE, trees
+from tests.unit.sources import PACKAGE, nodes, trees
 
 NAMES = [
     "TRANSPORTS",
@@ -98,7 +98,7 @@ def test_every_error_is_raised_somewhere() -> None:
     made: set[str] = set()
     for path, tree in trees().items():
         if path != PACKAGE / "errors.py":
-            for node in ast.walk(tree):
+            for node in nodes(tree):
                 if isinstance(node, ast.Call):
                     made |= {getattr(node.func, "id", ""), getattr(node.func, "attr", "")}
     assert set(error_classes()) <= made

@@ -6,10 +6,11 @@ import ast
 import builtins
 import re
 from collections.abc import Iterator
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
-from tests.unit.sources import PACKAGE, trees
+from tests.unit.sources import PACKAGE, nodes, trees
 
 _ROLE = re.compile(r":(?:mod|class|func|meth|attr|data|exc|obj|const):`~?([^`]+)`")
 
@@ -33,7 +34,7 @@ def test_a_stale_reference_is_found() -> None:
 
 
 def references(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             for found in _ROLE.finditer(node.value):
                 yield node.lineno, found[1]
@@ -45,10 +46,11 @@ def absolute(name: str, path: Path) -> str:
     return ".".join(package) + name if name.startswith(".") else name
 
 
+@cache
 def known(tree: ast.Module) -> set[str]:
     """All names that a module gives to something, and Python's own."""
     names = set(dir(builtins))
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         for field in ("name", "id", "arg", "attr", "asname"):
             names.add(getattr(node, field, None) or "")
     return names

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 
-from tests.unit.sources import PACKAGE, trees
+from tests.unit.sources import PACKAGE, nodes, trees
 
 
 def test_no_statement_has_numbered_placeholders() -> None:
@@ -13,7 +13,7 @@ def test_no_statement_has_numbered_placeholders() -> None:
     found = [
         f"{path.relative_to(PACKAGE)}:{node.lineno}"
         for path, tree in trees().items()
-        for node in ast.walk(tree)
+        for node in nodes(tree)
         if isinstance(node, ast.Constant)
         and isinstance(node.value, str)
         and re.search(r"[\s(,]\?[0-9]", node.value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kchat.transports import base
 
@@ -95,9 +95,10 @@ class Amqp(base.Transport):
 
     def account(self, connection: Connection) -> str | None:
         """Not with a client's certificate: the broker derives the account from it by its own rules."""
-        from .connect import account
+        from .errors import EXTERNAL
 
-        return account(connection)
+        driver: Any = connection
+        return None if driver.login_method == EXTERNAL else str(driver.userid)
 
     def room(self, name: str) -> RoomPolicy:
         """See :mod:`.room`."""

@@ -51,28 +51,33 @@ class Accounts(Management):
     ) -> str:
         """See :meth:`kchat.transports.guests.Administration.create`; it may have twice as many channels as connections."""
         check_account_name(name)
-        check_shareable(settings.room)
-        broker = settings.brokers[0]
+        broker, room = settings.brokers[0], settings.room
+        if room.startswith(QUEUE_PREFIX):
+            # Its exchange would be open to the members of the room whose queue has that name.
+            raise errors.SettingsError(
+                f"the room {room!r} cannot be shared: names that begin with {QUEUE_PREFIX!r} belong to queues",
+                hint="choose another room with {room}",
+            )
         known = self.user(name)
         if known is not None:
-            ours = TAG in known["tags"]
+            revoking = shlex.join(["kchat", "revoke", *(["--"] if name.startswith("-") else []), name])
             raise errors.Refused(
                 f"there is an account {name!r} on {broker} already",
-                hint=f"end it first with: {_revoking(name)}" if ours else "choose another name",
+                hint=f"end it first with: {revoking}" if TAG in known["tags"] else "choose another name",
             )
         check_no_lookalike(name, (user["name"] for user in self.users()), broker)
         password = secrets.token_urlsafe(24)  # 192 random bits
-        tags = (TAG,) if expires is None else (TAG, _EXPIRES_TAG + _stamp(expires))
-        allowed = of_guest(settings.room, name, send_only=send_only)
+        until = None if expires is None else datetime.fromtimestamp(expires, UTC)
+        tags = (TAG,) if until is None else (TAG, _EXPIRES_TAG + until.strftime(_TIME))
         self.put_user(name, password, tags)
         try:
-            granted = {"configure": allowed.configure, "write": allowed.write, "read": allowed.read}
-            self.put_permissions(broker.vhost, name, **granted)
+            allowed = of_guest(room, name, send_only=send_only)
+            self.put_permissions(broker.vhost, name, **allowed._asdict())
             self.limit(name, "max-connections", max_connections)
             self.limit(name, "max-channels", 2 * max_connections)
             if not send_only:
                 with suppress(errors.NotFound):  # the room is not open yet
-                    leftovers.repair_shared_exchange(self, broker.vhost, settings.room)
+                    leftovers.repair_shared_exchange(self, broker.vhost, room)
         except BaseException:
             # Half an account is useless, and would block its name.
             with suppress(errors.BrokerError):
@@ -90,23 +95,24 @@ class Accounts(Management):
     def repair_room(self, settings: RoomSettings, accounts: list[Account]) -> bool:
         """Repair the exchange that the members of a room share: :func:`.leftovers.repair_shared_exchange`."""
         vhost, room = settings.brokers[0].vhost, settings.room
-        members = _has_members(accounts, vhost, room)
-        if not members and not leftovers.is_misdeclared(self, vhost, room):
+        if not _has_members(accounts, vhost, room) and not leftovers.is_misdeclared(self, vhost, room):
             return False
-        repaired = leftovers.repair_shared_exchange(self, vhost, room)
-        if not members:
-            leftovers.release_shared_exchange(self, vhost, room)
-        return repaired
+        return self._repair(accounts, vhost, room)
 
-    def revoke(self, name: str, *, vhost: str | None = None, seconds: float = CLOSE_SECONDS) -> Ended:
-        """See :meth:`kchat.transports.guests.Administration.revoke`; ``seconds`` is for closing its connections."""
+    def _repair(self, accounts: list[Account], vhost: str, room: str) -> bool:
+        try:
+            return leftovers.repair_shared_exchange(self, vhost, room)
+        finally:
+            if not _has_members(accounts, vhost, room):
+                leftovers.release_shared_exchange(self, vhost, room)
+
+    def revoke(self, name: str, *, vhost: str | None = None) -> Ended:
+        """See :meth:`kchat.transports.guests.Administration.revoke`."""
         user = self.user(name)
         if user is None and name != normalised(name):
-            return self.revoke(normalised(name), vhost=vhost, seconds=seconds)
+            return self.revoke(normalised(name), vhost=vhost)
         if user is None:
-            gone = (
-                Ended(0) if vhost is None else self._end(name, "the invitation was revoked", seconds, vhost)
-            )
+            gone = Ended(0) if vhost is None else self._end(name, "the invitation was revoked", vhost)
             if gone.connections or gone.removed:
                 return gone
             raise errors.NotFound(
@@ -123,7 +129,7 @@ class Accounts(Management):
                 f"{self.url}: the account {spelled(name)} is more than a guest (tag {', '.join(more)}): not ended",
                 hint="remove the tag, or delete the account, in RabbitMQ's dashboard",
             )
-        return self._end(name, "the invitation was revoked", seconds, vhost)
+        return self._end(name, "the invitation was revoked", vhost)
 
     def remove_expired(self, on_removed: Callable[[Account], None] | None = None) -> list[Account]:
         """See :meth:`kchat.transports.guests.Administration.remove_expired`."""
@@ -133,12 +139,12 @@ class Accounts(Management):
                 left.append(account)
                 continue
             with suppress(errors.NotFound):  # somebody else was faster
-                self._end(account.name, "the invitation has expired", CLOSE_SECONDS)
+                self._end(account.name, "the invitation has expired")
             if on_removed is not None:
                 on_removed(account)
         return left
 
-    def _end(self, name: str, reason: str, seconds: float, vhost: str | None = None) -> Ended:
+    def _end(self, name: str, reason: str, vhost: str | None = None) -> Ended:
         seen = set(self.connections(name))
         try:
             permissions = self.permissions(name)
@@ -147,7 +153,7 @@ class Accounts(Management):
         # The account first: a client whose connection is closed reconnects at once.
         with suppress(errors.NotFound):
             self.delete_user(name)
-        deadline = monotonic() + seconds
+        deadline = monotonic() + CLOSE_SECONDS
         while open_still := self.connections(name):
             seen.update(open_still)
             self.close_connections(name, reason)
@@ -159,25 +165,16 @@ class Accounts(Management):
             sleep(0.1)
         # Then its queues: with an open connection it could make them again.
         ended = Ended(len(seen))
-        for place in {granted["vhost"] for granted in permissions} | (
-            {vhost} if vhost is not None else set()
-        ):
+        vhosts = {granted["vhost"] for granted in permissions} | ({vhost} if vhost else set())
+        for place in vhosts:
             with suppress(errors.NotFound):  # the virtual host is gone
                 ended.removed.extend(leftovers.remove_owned(self, place, name))
         for granted in permissions:
-            self._close_room(granted)
+            room, send_only = room_of(granted["write"])
+            if room is not None and not send_only:
+                with suppress(errors.NotFound):  # the room is not open now, and is made afresh next time
+                    self._repair(self.all_accounts(), granted["vhost"], room)
         return ended
-
-    def _close_room(self, granted: dict[str, str]) -> None:
-        """Repair what the members of a room share, after one of them has gone."""
-        vhost, found = granted["vhost"], room_of(granted["write"])
-        if found is None or found[1]:
-            return
-        room = found[0]
-        with suppress(errors.NotFound):  # the room is not open now, and is made afresh next time
-            leftovers.repair_shared_exchange(self, vhost, room)
-        if not _has_members(self.all_accounts(), vhost, room):
-            leftovers.release_shared_exchange(self, vhost, room)
 
     def warnings(self, name: str, *, send_only: bool) -> list[str]:
         """See :meth:`kchat.transports.guests.Administration.warnings`."""
@@ -198,10 +195,8 @@ def _account(name: str, tags: list[str], permissions: list[dict[str, str]]) -> A
     if len(permissions) != 1:
         return Account(name, "", None, send_only=False, expires=expires, more_tags=more)
     granted = permissions[0]
-    found = room_of(granted["write"])
-    room, send_only = found if found is not None else (None, False)
-    send_only = send_only and granted["read"] == NOTHING
-    return Account(name, granted["vhost"], room, send_only, expires, more)
+    room, send_only = room_of(granted["write"])
+    return Account(name, granted["vhost"], room, send_only and granted["read"] == NOTHING, expires, more)
 
 
 def _more_tags(tags: list[str]) -> tuple[str, ...]:
@@ -210,28 +205,6 @@ def _more_tags(tags: list[str]) -> tuple[str, ...]:
 
 def _has_members(accounts: list[Account], vhost: str, room: str) -> bool:
     return any((each.vhost, each.room, each.send_only) == (vhost, room, False) for each in accounts)
-
-
-def _revoking(name: str) -> str:
-    """``kchat revoke ada``, as it is typed into a shell."""
-    return shlex.join(["kchat", "revoke", *(["--"] if name.startswith("-") else []), name])
-
-
-def check_shareable(room: str) -> None:
-    """A room whose exchange is named like another room's queue would be open to that room's members.
-
-    Raises:
-        kchat.errors.SettingsError: it is such a room.
-    """
-    if room.startswith(QUEUE_PREFIX):
-        raise errors.SettingsError(
-            f"the room {room!r} cannot be shared: names that begin with {QUEUE_PREFIX!r} belong to queues",
-            hint="choose another room with {room}",
-        )
-
-
-def _stamp(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime(_TIME)
 
 
 def _seconds(tag: str) -> int | None:

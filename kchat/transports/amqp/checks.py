@@ -29,9 +29,8 @@ from kchat.transports.checks import (
 )
 
 from . import policies
-from .connect import account
 from .guests import Guests
-from .management_requests import clock_ahead_of
+from .management import clock_ahead_of
 from .room import RoomPolicy
 
 _NO_EXPIRATION = "none: a test by kchat doctor"
@@ -117,7 +116,9 @@ class _Amqp:
         failure = self._failure_at("login")
         name = self._broker.account or "guest"
         if failure is None:
-            by_certificate = self._walk.failure is None and account(self._walk.connection) is None
+            by_certificate = (
+                self._walk.failure is None and self._broker.transport.account(self._walk.connection) is None
+            )
             return ok("by the client's certificate" if by_certificate else f"as {name}")
         hint = failure.hint
         if name == "guest" and not self._walk.loopback:
@@ -228,7 +229,7 @@ class _Amqp:
     def listen(self) -> Outcome:
         """The account may declare a queue of its own, bind it to the room and consume from it."""
         walk = self._walk
-        owner = account(walk.connection) or "doctor"
+        owner = self._broker.transport.account(walk.connection) or "doctor"
         queue = self._room.subscriber_queue("doctor", account=owner)
         self._queue, prefix = queue.name, self._room.queue_prefix(owner)
         queues = f"^{_pattern(prefix)}.*"

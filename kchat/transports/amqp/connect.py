@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kchat.transports.connection import Connection
 from kchat.transports.tls import check_files
@@ -69,8 +69,3 @@ def connect(
         },
     )
     return connection
-
-
-def account(connection: Any) -> str | None:
-    """The account of a Kombu connection; ``None`` where the broker derives it from a certificate, by rules of its own."""
-    return None if connection.login_method == EXTERNAL else str(connection.userid)

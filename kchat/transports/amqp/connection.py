@@ -29,11 +29,7 @@ class TimedAnswers:
     connection: Any
 
     def wait(self, method: Any, callback: Any = None, timeout: float | None = None, **more: Any) -> Any:
-        """Wait for one of these methods; py-amqp calls it.
-
-        Raises:
-            TimeoutError: none came in time.
-        """
+        """Wait for one of these methods; py-amqp calls it."""
         connection = self.connection
         if connection is None:
             raise RecoverableConnectionError("the connection is closed")
@@ -88,11 +84,7 @@ class AliveConnection(TimedAnswers, pyamqp.Connection):
         return left if timeout is None else min(timeout, left)
 
     def connect(self, callback: Any = None) -> Any:
-        """Connect, within ``connect_timeout``; py-amqp counts that for each frame.
-
-        Raises:
-            TimeoutError: it took longer.
-        """
+        """Connect, within ``connect_timeout``; py-amqp counts that for each frame."""
         try:
             with self.within(self.connect_timeout):
                 return super().connect(callback)
@@ -110,11 +102,7 @@ class AliveConnection(TimedAnswers, pyamqp.Connection):
             raise
 
     def blocking_read(self, timeout: float | None = None) -> Any:
-        """Read and dispatch one frame, as py-amqp does, but without a timeout no longer than for an answer.
-
-        Raises:
-            TimeoutError: none came in time.
-        """
+        """Read and dispatch one frame, as py-amqp does, but without a timeout no longer than for an answer."""
         wait = self.patience(self.answer_timeout if timeout is None else timeout)
         with self.transport.having_timeout(wait):
             frame = self.transport.read_frame()
@@ -122,12 +110,9 @@ class AliveConnection(TimedAnswers, pyamqp.Connection):
         return self.on_inbound_frame(frame)
 
     def heartbeat_tick(self, rate: int = 2) -> None:
-        """Send a heartbeat if one is due, and look whether the broker's have come.
+        """Send a heartbeat if one is due (``rate`` in the agreed interval), and look whether the broker's have come.
 
         To be called after what has arrived was read: a client that was busy elsewhere finds the broker's there.
-
-        Arguments:
-            rate: heartbeats to send in the agreed interval.
 
         Raises:
             amqp.exceptions.ConnectionForced: nothing came for about two of them.

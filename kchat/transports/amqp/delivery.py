@@ -19,7 +19,7 @@ from amqp import spec
 from amqp.exceptions import AMQPError, FrameSyntaxError, UnexpectedFrame
 from amqp.serialization import decode_properties_basic
 
-from .bounds import KEPT_BODY, LARGEST_BODY, UNREADABLE
+from .bounds import KEPT_BODY, LARGEST_BODY, UNREADABLE, not_what_it_says
 from .framing import NUMBER_HEADER
 
 _METHOD, _HEADER, _BODY, _HEARTBEAT = 1, 2, 3, 8
@@ -71,12 +71,7 @@ _UNREADABLE = (*UNREADABLE, OSError, AMQPError)
 
 
 class Incoming(amqp.Message):
-    """A message that arrived, whose properties are read when they are asked for.
-
-    Arguments:
-        method: what brings it, by its class and number.
-        arguments: the payload of that method's frame.
-    """
+    """A message that arrived, whose properties are read when they are asked for."""
 
     def __init__(self, method: tuple[int, int], arguments: bytes) -> None:
         # Without py-amqp's own, which sets what belongs to its way of putting messages together.
@@ -93,10 +88,6 @@ class Incoming(amqp.Message):
 
     def take(self, kind: int, payload: bytes) -> None:
         """Take the next of its frames.
-
-        Arguments:
-            kind: the frame's.
-            payload: the frame's.
 
         Raises:
             amqp.exceptions.UnexpectedFrame: it is not a frame of a content, or another comes first.
@@ -189,17 +180,11 @@ class Incoming(amqp.Message):
             return None
 
     def account(self, exchange: str) -> str | None:
-        """The account that published it to an exchange, as far as a broker that checks ``user_id`` knows.
+        """The account that published it straight to an exchange, as a broker that checks ``user_id`` knows; else ``None``.
 
         RabbitMQ checks ``user_id`` when a client publishes. What another exchange passed on (a binding between exchanges, an
         alternate exchange) bears that exchange's name; what the broker published again bears a header that says so.
         Anybody may send such a header, and only makes their own message an unverified one.
-
-        Arguments:
-            exchange: by name; the room's.
-
-        Returns:
-            ``None`` without a ``user_id``, and for a message that did not come from a client straight to that exchange.
         """
         header, info = self._header, self.delivery_info
         if header is None or info is None or info["exchange"] != exchange:
@@ -215,12 +200,8 @@ def incoming_frames(
 ) -> Callable[[tuple[int, int, bytes]], bool]:
     """What py-amqp's connection takes as ``frame_handler``: puts methods and their contents together.
 
-    Arguments:
-        connection: of py-amqp, whose frames they are.
-        callback: takes a channel's number, a method by its class and number, its payload, and its content or ``None``.
-
-    Returns:
-        Takes a frame; returns whether a method was complete with it.
+    The callback takes a channel's number, a method by its class and number, its payload, and its content or ``None``. What
+    this returns takes a frame, and returns whether a method was complete with it.
     """
     begun: dict[int, Incoming] = {}
 
@@ -266,12 +247,17 @@ class QuickDelivery:
             super().dispatch_method(method_sig, payload, content)  # type: ignore[misc]  # py-amqp's channel is the other base
             return
         # Behind class and number: consumer tag, delivery tag, redelivered, exchange, routing key.
-        tag = 5 + payload[4]
-        exchange = tag + 10
-        routing_key = exchange + payload[tag + 9] + 1
+        try:
+            tag = 5 + payload[4]
+            number, redelivered = _tag_and_flag(payload, tag)
+            exchange = tag + 10
+            routing_key = exchange + payload[tag + 9] + 1
+        except (IndexError, struct.error) as error:
+            raise not_what_it_says(method_sig) from error
         self._on_basic_deliver(
             payload[5:tag].decode("utf-8", "replace"),
-            *_tag_and_flag(payload, tag),
+            number,
+            redelivered,
             payload[exchange : routing_key - 1].decode("utf-8", "replace"),
             payload[routing_key:].decode("utf-8", "replace"),
             content,

@@ -55,7 +55,6 @@ class BufferedReads:
 
     sock: Any
     connected: bool
-    _read_buffer: bytes
     _data = b""
     _start = 0
     _wanted = 0
@@ -120,24 +119,9 @@ class BufferedReads:
             yield kind, channel, data[start + 7 : end - 1]
 
     def fill(self, timeout: float | None, waker: Waker | None = None) -> None:
-        """Wait for more to arrive, and read what there is. Raises as :meth:`read_frame`.
-
-        Arguments:
-            timeout: in seconds; ``None`` for as long as the socket waits.
-            waker: may end the wait, which is a :exc:`TimeoutError` then.
-        """
-        # What py-amqp's own way of reading, by which a connection begins, has left over, comes first.
-        if self._read_buffer:
-            self._data, self._start = self._read_buffer + self._data[self._start :], 0
-            self._read_buffer = b""
-            return
-        came = self._receive(max(_CHUNK, self._wanted), timeout, waker)
-        self._data, self._start = self._data[self._start :] + came, 0
-        self._wanted = 0
-
-    def _receive(self, most: int, timeout: float | None, waker: Waker | None = None) -> bytes:
+        """Wait for more to arrive, and read what there is; a waker may end that. Raises as :meth:`read_frame`."""
         try:
-            came = self._wait_and_receive(most, timeout, waker)
+            came = self._wait_and_receive(max(_CHUNK, self._wanted), timeout, waker)
             if not came:
                 raise ConnectionResetError("the broker closed the connection")
         except (TimeoutError, BlockingIOError):
@@ -145,9 +129,10 @@ class BufferedReads:
         except OSError:
             self.connected = False
             raise
-        return came
+        self._data, self._start = self._data[self._start :] + came, 0
+        self._wanted = 0
 
-    def _wait_and_receive(self, most: int, timeout: float | None, waker: Waker | None = None) -> bytes:
+    def _wait_and_receive(self, most: int, timeout: float | None, waker: Waker | None) -> bytes:
         """What has arrived, up to this many bytes; nothing at the end. Raises TimeoutError if nothing came in time."""
         if timeout is not None:
             milliseconds = math.ceil(timeout * 1000)
@@ -159,13 +144,6 @@ class BufferedReads:
                 raise TimeoutError("timed out")
         came: bytes = self.sock.recv(most)
         return came
-
-    def _read(self, n: int, *_: Any, **__: Any) -> bytes:
-        ends = deadline(self._patience)
-        while len(self._read_buffer) < n:
-            self._read_buffer += self._receive(n - len(self._read_buffer), left(ends))
-        read, self._read_buffer = self._read_buffer[:n], self._read_buffer[n:]
-        return read
 
 
 def deadline(timeout: float | None) -> float | None:
@@ -182,16 +160,13 @@ def drain_arrived(connection: Any, timeout: float | None) -> None:
     """Wait for an event, and dispatch with it what else has arrived: a burst costs one wait and one read.
 
     Arguments:
-        connection: of :class:`.connection.AliveConnection`. Where its transport does not keep what arrived, it is one event.
+        connection: of :class:`.connection.AliveConnection`, its transport of :class:`BufferedReads`.
         timeout: in seconds; ``None`` for as long as an answer may take.
 
     Raises:
         TimeoutError: none came in time.
     """
     transport = connection.transport
-    if not isinstance(transport, BufferedReads):
-        connection.drain_events(timeout=timeout)
-        return
     dispatch = connection.on_inbound_frame
     ends = deadline(connection.answer_timeout if timeout is None else timeout)
     more, seen, looked = _BURST, False, False
@@ -236,13 +211,11 @@ def number_table(stream: str) -> bytes:
 class Outgoing:
     """A message to publish, instead of :class:`amqp.Message`, which costs as much to make as to write.
 
-    Arguments:
+    Attributes:
         body: its bytes.
         properties: AMQP's basic properties by py-amqp's names; those that are ``None`` are not written.
-        writer: writes them.
-
-    Attributes:
         table: the headers, written already, instead of those among the properties. Default none.
+        writer: writes them.
     """
 
     __slots__ = ("body", "properties", "table", "writer")

@@ -10,7 +10,7 @@ All of it is done through the management API, as an administrator.
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kchat import errors
 from kchat.transports.amqp.room import RoomPolicy, is_owned
@@ -18,6 +18,9 @@ from kchat.transports.guests import Leftover
 
 if TYPE_CHECKING:
     from kchat.transports.amqp.management import Management
+
+_SHARED = {"type": "fanout", "durable": True, "auto_delete": True, "internal": False, "arguments": {}}
+"""The exchange that a room's members share: :attr:`kchat.transports.amqp.room.RoomPolicy.durable_exchange`."""
 
 _PLAIN = {"routing_key": "", "arguments": {}}
 _PLAIN_KEY = "~"
@@ -31,19 +34,17 @@ _PASSES = 3
 
 
 def remove_owned(management: Management, vhost: str, account: str) -> list[Leftover]:
-    """Delete an account's queues and exchanges, and with them their bindings.
-
-    Arguments:
-        management: an administrator's access.
-        vhost: the virtual host.
-        account: by name; it may be deleted already.
-
-    Returns:
-        What was deleted.
-    """
+    """Delete an account's queues and exchanges, and with them their bindings; returns them. It may be deleted already."""
+    # Names alone, and in pages: neither the size of arguments nor the number of names is bounded. Exclusive queues end with
+    # their connections.
     removed: dict[Leftover, None] = {}
     for _ in range(_PASSES):
-        found = [each for each in _all(management, vhost) if is_owned(each.name, account)]
+        found = [
+            Leftover(kind, each["name"])
+            for kind in ("queue", "exchange")
+            for each in management.pages(f"{kind}s", vhost, pattern=_OURS, columns="name,exclusive")
+            if is_owned(each["name"], account) and not each.get("exclusive")
+        ]
         for each in found:
             with suppress(errors.NotFound):  # it went by itself, or somebody else was faster
                 management.request("DELETE", f"{each.kind}s", vhost, each.name)
@@ -53,32 +54,17 @@ def remove_owned(management: Management, vhost: str, account: str) -> list[Lefto
     return list(removed)
 
 
-def _all(management: Management, vhost: str) -> list[Leftover]:
-    """Queues and exchanges that begin as kchat's do. Exclusive queues are left out: they end with their connections.
-
-    Names alone, and in pages: neither the size of arguments nor the number of names is bounded.
-    """
-    return [
-        Leftover(kind, each["name"])
-        for kind in ("queue", "exchange")
-        for each in management.pages(f"{kind}s", vhost, pattern=_OURS, columns="name,exclusive")
-        if not each.get("exclusive")
-    ]
-
-
 def repair_shared_exchange(management: Management, vhost: str, room: str) -> bool:
     """Make the exchange with which durable queues survive a restart, if it is missing or not what it should be.
 
     Members may bind queues to it but not make it, so it has to exist, and to stay when the last queue goes. A binding to
     itself keeps it; RabbitMQ delivers nothing twice because of it.
 
-    Arguments:
-        management: an administrator's access.
-        vhost: the virtual host.
-        room: by name; it exists.
-
     Returns:
         Whether an exchange of that name was there that nobody could use.
+
+    Raises:
+        kchat.errors.NotFound: the room does not exist.
     """
     name = RoomPolicy(room).durable_exchange.name
     misdeclared = is_misdeclared(management, vhost, room)
@@ -86,8 +72,7 @@ def repair_shared_exchange(management: Management, vhost: str, room: str) -> boo
         with suppress(errors.NotFound):
             management.request("DELETE", "exchanges", vhost, name)
     if misdeclared is not False:
-        right = {"type": "fanout", "durable": True, "auto_delete": True, "internal": False, "arguments": {}}
-        management.request("PUT", "exchanges", vhost, name, body=right)
+        management.request("PUT", "exchanges", vhost, name, body=_SHARED)
     for queue in _durable_queues(management, vhost, room) if misdeclared else ():
         with suppress(errors.NotFound):
             _bind(management, vhost, name, "q", queue)
@@ -98,8 +83,12 @@ def repair_shared_exchange(management: Management, vhost: str, room: str) -> boo
 
 def is_misdeclared(management: Management, vhost: str, room: str) -> bool | None:
     """Whether the exchange of that name differs from the one that kchat makes; None if there is none."""
-    found = _find(management, "exchanges", vhost, RoomPolicy(room).durable_exchange.name)
-    return None if found is None else not _is_right(found)
+    try:
+        found = management.get_object("exchanges", vhost, RoomPolicy(room).durable_exchange.name)
+    except errors.NotFound:
+        return None
+    # No arguments may be {}, [] or none at all.
+    return any((found.get(key) or None) != (value or None) for key, value in _SHARED.items())
 
 
 def release_shared_exchange(management: Management, vhost: str, room: str) -> None:
@@ -107,16 +96,6 @@ def release_shared_exchange(management: Management, vhost: str, room: str) -> No
     name = RoomPolicy(room).durable_exchange.name
     with suppress(errors.NotFound):
         management.request("DELETE", "bindings", vhost, "e", name, "e", name, _PLAIN_KEY)
-
-
-def _is_right(exchange: dict[str, Any]) -> bool:
-    return bool(
-        exchange.get("type") == "fanout"
-        and exchange.get("durable")
-        and exchange.get("auto_delete")
-        and not exchange.get("internal")
-        and not exchange.get("arguments")
-    )
 
 
 def _durable_queues(management: Management, vhost: str, room: str) -> list[str]:
@@ -141,10 +120,3 @@ def _durable_queues(management: Management, vhost: str, room: str) -> list[str]:
 
 def _bind(management: Management, vhost: str, source: str, kind: str, destination: str) -> None:
     management.request("POST", "bindings", vhost, "e", source, kind, destination, body=_PLAIN)
-
-
-def _find(management: Management, *path: str) -> dict[str, Any] | None:
-    try:
-        return management.get_object(*path)
-    except errors.NotFound:
-        return None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from kchat.transports.checks import Outcome, note, ok
 
 if TYPE_CHECKING:
-    from .management_requests import Requests
+    from .management import Management
 
 _LONGEST_PATTERN = 1000
 _MOST_STEPS = 50_000_000
@@ -21,15 +21,8 @@ _LIMITS = {"message-ttl": 60_000, "max-length": 1_000, "max-length-bytes": 1 << 
 """Below these (milliseconds, messages, bytes) a policy takes messages from subscribers that are only a little slow."""
 
 
-def check(api: Requests, vhost: str, queue: str) -> Outcome:
-    """What policies do to a queue.
-
-    The policies are asked for and not the queue: what RabbitMQ says of a queue is seconds old.
-
-    Arguments:
-        api: the management API.
-        vhost: the queue's virtual host.
-        queue: the queue's name.
+def check(api: Management, vhost: str, queue: str) -> Outcome:
+    """What policies do to a queue. They are asked for and not the queue: what RabbitMQ says of a queue is seconds old.
 
     Raises:
         kchat.errors.KchatError: they cannot be read.

@@ -12,8 +12,7 @@ read       ``^$``             as write, and ``^kchat\.chat\.durable$``
 (:meth:`kchat.transports.amqp.room.RoomPolicy.queue_prefix`), and those of no other account: a dot within a name is
 escaped. So members cannot touch each other's queues, and what an account leaves can be told
 (:mod:`kchat.transports.amqp.leftovers`). ``kchat.chat.durable`` is the exchange that durable queues are bound to
-(:mod:`kchat.transports.amqp.room`); a member who could
-make it could make another of that name.
+(:mod:`kchat.transports.amqp.room`); a member who could make it could make another of that name.
 
 See https://www.rabbitmq.com/docs/access-control.
 """
@@ -21,15 +20,14 @@ See https://www.rabbitmq.com/docs/access-control.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from kchat.transports.amqp.room import DURABLE, RoomPolicy
 
 NOTHING = "^$"
 
 
-@dataclass(frozen=True)
-class Rights:
+class Rights(NamedTuple):
     """What an account may do on one virtual host, as RabbitMQ's regular expressions."""
 
     configure: str
@@ -38,13 +36,7 @@ class Rights:
 
 
 def of_guest(room: str, account: str, *, send_only: bool) -> Rights:
-    """What an account needs in a room, and no more.
-
-    Arguments:
-        room: by name.
-        account: by name.
-        send_only: to send and nothing else.
-    """
+    """What an account needs in a room, and no more."""
     to_room = f"^{_escape(room)}$"
     if send_only:
         return Rights(NOTHING, to_room, NOTHING)
@@ -58,10 +50,10 @@ def of_queues(room: str, account: str) -> str:
     return f"^{_escape(RoomPolicy(room).queue_name(account))}\\..*"
 
 
-def room_of(write: str) -> tuple[str, bool] | None:
-    """The room in a pattern of :func:`of_guest`, and whether it allows nothing else."""
+def room_of(write: str) -> tuple[str | None, bool]:
+    """The room in a pattern of :func:`of_guest`, ``None`` if it is another; and whether it allows nothing else."""
     found = re.fullmatch(r"\^((?:\\.|[^\\$|])*)\$(\|.*)?", write, re.DOTALL)
-    return (re.sub(r"\\(.)", r"\1", found[1]), found[2] is None) if found else None
+    return (re.sub(r"\\(.)", r"\1", found[1]), found[2] is None) if found else (None, False)
 
 
 def _escape(text: str) -> str:

@@ -16,7 +16,6 @@ everybody out. It binds its queue to the one that ``kchat invite`` has made.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import amqp.exceptions
@@ -95,7 +94,7 @@ class RoomPolicy(room.RoomPolicy):
         """And bind the queue to what outlives a restart."""
         place = super().take_durable_place(channel, queues, look=look)
         bound, rebinds = self._bind_durable(channel, place.queue.name)
-        return replace(place, durable=bound, rebinds=rebinds)
+        return place._replace(durable=bound, rebinds=rebinds)
 
     def _bind_durable(self, channel: Channel, queue: str) -> tuple[bool, bool]:
         """Whether the queue is bound to what outlives a restart, and whether that is bound to the room by us."""

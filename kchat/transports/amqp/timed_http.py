@@ -15,18 +15,15 @@ if TYPE_CHECKING:
 
 
 class _TimedReader(io.RawIOBase):
-    """What a socket brings until a moment.
+    """What a socket brings until a moment; stands for the socket where :class:`http.client.HTTPResponse` wants one."""
 
-    Arguments:
-        raw: the socket's own, unbuffered.
-        sock: whose timeout is set.
-        ends: the moment.
-    """
-
-    def __init__(self, raw: Any, sock: socket.socket, ends: float) -> None:
-        self._raw = raw
+    def __init__(self, sock: socket.socket, ends: float) -> None:
+        self._raw = sock.makefile("rb", buffering=0)
         self._sock = sock
         self._ends = ends
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return io.BufferedReader(self)
 
     def readable(self) -> bool:
         return True
@@ -36,23 +33,11 @@ class _TimedReader(io.RawIOBase):
         if left <= 0:
             raise TimeoutError("no whole answer in time")
         self._sock.settimeout(left)
-        count: int | None = self._raw.readinto(buffer)
-        return count
+        return self._raw.readinto(buffer)
 
     def close(self) -> None:
         self._raw.close()
         super().close()
-
-
-class _TimedSocket:
-    """What :class:`http.client.HTTPResponse` wants of a socket."""
-
-    def __init__(self, sock: socket.socket, ends: float) -> None:
-        self._sock = sock
-        self._ends = ends
-
-    def makefile(self, _mode: str) -> io.BufferedReader:
-        return io.BufferedReader(_TimedReader(self._sock.makefile("rb", buffering=0), self._sock, self._ends))
 
 
 class TimedConnection(http.client.HTTPConnection):
@@ -60,26 +45,17 @@ class TimedConnection(http.client.HTTPConnection):
 
     Arguments:
         host: as of :class:`http.client.HTTPConnection`.
+        port: likewise.
         tls: for ``https``, kchat's own handshake, so that pins and CAs hold here as they do for AMQP. Default: none.
         timeout: in seconds.
-        more: as of :class:`http.client.HTTPConnection`.
     """
 
-    def __init__(
-        self,
-        host: str,
-        port: int | None = None,
-        *,
-        tls: TlsOptions | None = None,
-        timeout: float,
-        **more: Any,
-    ) -> None:
+    def __init__(self, host: str, port: int | None, *, tls: TlsOptions | None, timeout: float) -> None:
         if tls is not None:
             self.default_port = http.client.HTTPS_PORT
-        super().__init__(host, port, timeout=timeout, **more)
+        super().__init__(host, port, timeout=timeout)
         self._tls = tls
         self._ends = monotonic() + timeout
-        self.response_class = self._response  # type: ignore[assignment]  # called, and no more
 
     def _left(self) -> float:
         return max(0.001, self._ends - monotonic())
@@ -96,5 +72,6 @@ class TimedConnection(http.client.HTTPConnection):
             self.sock = wrap(self._tls, self.sock, self.host, self._left())
         self.sock.settimeout(self._left())
 
-    def _response(self, sock: socket.socket, **more: Any) -> http.client.HTTPResponse:
-        return http.client.HTTPResponse(_TimedSocket(sock, self._ends), **more)  # type: ignore[arg-type]  # enough of one
+    def response_class(self, sock: socket.socket, **more: Any) -> http.client.HTTPResponse:  # type: ignore[override]  # called, and no more
+        """The answer; http.client calls it."""
+        return http.client.HTTPResponse(_TimedReader(sock, self._ends), **more)  # type: ignore[arg-type]  # enough of one

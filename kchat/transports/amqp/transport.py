@@ -5,13 +5,11 @@
 - Publishing that only publishes, and reading that reads all there is: :mod:`.framing`. py-amqp's publishing looks for
   events each time, which takes as long as the publishing; kchat's sender looks for them when it needs to.
 - TLS by the object in the transport option ``tls``: the socket is wrapped, and the server known to be the right one,
-  before a byte of AMQP is written. Without that option TLS is py-amqp's own.
+  before a byte of AMQP is written. Without that option the system's CAs are trusted.
 - What answers is looked at before it is taken for AMQP: a TLS port addressed without TLS, a web server.
 - Heartbeats, and waits for answers that end: :mod:`.connection`.
-- Bounds of what a broker may send and say: :mod:`.bounds`.
+- Bounds of what a broker may send and say, and replies whose texts are not UTF-8: :mod:`.bounds`.
 - Messages of which no more is read than is asked for: :mod:`.delivery`.
-- The length of a queue, without waiting for it: :mod:`.queue_length`.
-- Replies whose texts are not UTF-8: :mod:`.lenient_decoding`.
 """
 
 from __future__ import annotations
@@ -27,18 +25,16 @@ from amqp.exceptions import UnexpectedFrame
 from kombu.transport import pyamqp
 
 from kchat.transports import addresses
-from kchat.transports.tls import wrap
+from kchat.transports.tls import TlsOptions, wrap
 from kchat.transports.waker import Waker
 
-from .bounds import BoundedChannel, BoundedConnection
+from .bounds import BoundedConnection, CheckedMethods
 from .connection import AliveConnection, TimedAnswers
 from .delivery import QuickDelivery, incoming_frames
 from .framing import BufferedReads, QuickWriting, deadline, drain_arrived, left
-from .lenient_decoding import LenientMethods
-from .queue_length import QueueLength
 
 if TYPE_CHECKING:
-    from kchat.transports.tls import TlsOptions
+    from collections.abc import Callable
 
 _GREETING = 7
 """Bytes of a frame's header (AMQP 0-9-1 section 4.2.3): type, channel, size."""
@@ -61,15 +57,12 @@ class NotAmqp(UnexpectedFrame):
         self.greeting = greeting
 
 
-class _Beginning:
+class _Beginning(BufferedReads):
     """How a connection begins, with TLS and without. One of py-amqp's transports is the other base."""
 
     host_name: str | None = None
     """The host to connect to, where it is not the one that py-amqp was told."""
-    sock: Any
-    connected: bool
     connect_timeout: float | None
-    _read_buffer: bytes
     _ends: float | None = None
     """When the connection has to be there; ``connect_timeout`` holds for all of it."""
 
@@ -84,17 +77,15 @@ class _Beginning:
         self._ends = deadline(self.connect_timeout)
         super().connect()  # type: ignore[misc]  # py-amqp's
         try:
-            with self.having_timeout(left(self._ends)):  # type: ignore[attr-defined]  # BufferedReads'
-                greeting: bytes = self._read(_GREETING)  # type: ignore[attr-defined]  # likewise
-            if not greeting.startswith(_CONNECTION_START):
-                raise NotAmqp(greeting)
+            while len(self._data) < _GREETING:
+                self.fill(left(self._ends))
+            if not self._data.startswith(_CONNECTION_START):
+                raise NotAmqp(self._data[:_GREETING])
         except BaseException:
             # Not close(): that would wait for a goodbye.
             self.sock.close()
             self.sock, self.connected = None, False
             raise
-        # They are still to be read.
-        self._read_buffer = greeting + self._read_buffer
 
     def _connect(self, host: str, port: int, timeout: float | None) -> None:
         self.sock = addresses.connect(self.host_name or host, port, timeout)
@@ -106,19 +97,12 @@ class _Beginning:
         return options
 
 
-class PlainTransport(_Beginning, BufferedReads, amqp.transport.TCPTransport):
+class PlainTransport(_Beginning, amqp.transport.TCPTransport):
     """py-amqp's transport without TLS."""
 
 
-class TlsTransport(_Beginning, BufferedReads, amqp.transport.SSLTransport):
-    """py-amqp's transport with TLS, the TLS itself left to ``tls``.
-
-    Arguments:
-        host: ``HOST:PORT``.
-        tls: wraps the socket.
-        server_hostname: the name that the certificate has to bear.
-        more: as of :class:`amqp.transport._AbstractTransport`.
-    """
+class TlsTransport(_Beginning, amqp.transport.SSLTransport):
+    """py-amqp's transport with TLS as ``tls`` says; the certificate has to bear the name ``server_hostname``."""
 
     def __init__(self, host: str, *, tls: TlsOptions, server_hostname: str, **more: Any) -> None:
         super().__init__(host, ssl=True, **more)
@@ -136,7 +120,7 @@ class TlsTransport(_Beginning, BufferedReads, amqp.transport.SSLTransport):
         # py-amqp would wait for the server's close_notify. AMQP has its own goodbye, connection.close.
         pass
 
-    def _wait_and_receive(self, most: int, timeout: float | None, waker: Waker | None = None) -> bytes:
+    def _wait_and_receive(self, most: int, timeout: float | None, waker: Waker | None) -> bytes:
         ends = deadline(timeout)
         while waker is not None and timeout and not self.sock.pending():
             if self.sock.fileno() not in waker.wait(timeout, self.sock):
@@ -186,17 +170,24 @@ class TlsTransport(_Beginning, BufferedReads, amqp.transport.SSLTransport):
                 raise
 
 
-class Channel(
-    BoundedChannel, QuickWriting, QuickDelivery, QueueLength, LenientMethods, TimedAnswers, pyamqp.Channel
-):
+class Channel(QuickWriting, QuickDelivery, CheckedMethods, TimedAnswers, pyamqp.Channel):
     """A channel whose publishing does nothing else, and whose messages are read when somebody asks."""
 
+    def ask_length(self, queue: str, answer: Callable[[int], None]) -> None:
+        """See :class:`kchat.transports.protocols.OptionalChannel`. From then on nothing else is declared on this channel.
 
-class Connection(BoundedConnection, LenientMethods, AliveConnection):
+        A passive declaration tells (AMQP 0-9-1 section 1.7.2.1, ``queue.declare-ok``). A channel's methods are handled in
+        order: what is asked before an acknowledgement is answered as it was before that.
+        """
+        self._callbacks[spec.Queue.DeclareOk] = lambda _queue, messages, _consumers: answer(messages)
+        self.send_method(spec.Queue.Declare, "BsbbbbbF", (0, queue, True, False, False, False, False, {}))
+
+
+class Connection(BoundedConnection, AliveConnection):
     """A connection that passes on why it is blocked.
 
     Arguments:
-        tls: how to encrypt it. Default not at all, or by py-amqp's ``ssl``.
+        tls: what to trust, where it is to be encrypted (py-amqp's ``ssl``). Default the system's CAs.
         server_hostname: the host to connect to, where Kombu says another (127.0.0.1 for ``localhost``); also goes to
             ``tls``. Default the host that Kombu says.
         more: as of :class:`.connection.AliveConnection`.
@@ -213,16 +204,19 @@ class Connection(BoundedConnection, LenientMethods, AliveConnection):
 
     def Transport(self, host: str, connect_timeout: float, ssl: Any, *args: Any, **more: Any) -> Any:  # noqa: N802 - py-amqp's
         """The connection's transport; py-amqp calls it."""
-        names = ("read_timeout", "write_timeout", "socket_settings")
-        options = {**dict(zip(names, args, strict=False)), **more, "connect_timeout": connect_timeout}
-        if ssl and self._tls is None:
-            return amqp.transport.SSLTransport(host, ssl=ssl, **options)
-        transport: PlainTransport | TlsTransport
-        if self._tls is not None:
+        options = dict(zip(("read_timeout", "write_timeout"), args, strict=True), **more)
+        transport: _Beginning
+        if ssl:
             name = self._server_hostname or amqp.transport.to_host_port(host)[0]
-            transport = TlsTransport(host, tls=self._tls, server_hostname=name, **options)
+            transport = TlsTransport(
+                host,
+                tls=self._tls or TlsOptions(),
+                server_hostname=name,
+                connect_timeout=connect_timeout,
+                **options,
+            )
         else:
-            transport = PlainTransport(host, **options)
+            transport = PlainTransport(host, connect_timeout, **options)
         transport.host_name = self._server_hostname
         return transport
 
@@ -250,24 +244,10 @@ class Transport(pyamqp.Transport):
     Connection = Connection
 
     def drain_events(self, connection: Any, timeout: float | None = None) -> None:
-        """Wait for an event, and dispatch with it what else has arrived.
-
-        Arguments:
-            connection: of this transport.
-            timeout: in seconds. Default: as long as an answer may take.
-
-        Raises:
-            TimeoutError: none came in time.
-        """
+        """See :func:`.framing.drain_arrived`; Kombu calls it."""
         drain_arrived(connection, timeout)
 
-    def waker(self, connection: Any) -> Waker | None:
-        """What ends :meth:`drain_events` early, from any thread; ``None`` where py-amqp's own transport waits.
-
-        Arguments:
-            connection: of this transport, connected. Close the waker with it.
-        """
-        if not isinstance(connection.transport, BufferedReads):
-            return None
-        connection.transport.waker = Waker()
-        return connection.transport.waker
+    def waker(self, connection: Any) -> Waker:
+        """What ends :meth:`drain_events` early, from any thread. Close it with the connection."""
+        waker = connection.transport.waker = Waker()
+        return waker

@@ -6,29 +6,25 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable, Mapping
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from amqp.exceptions import AMQPNotImplementedError, NotAllowed, PreconditionFailed
 
 from . import errors
-from .channel_consumer import ChannelConsumer
-from .confirms import Confirms, call_basic_return
-from .declarations import Declarations
+from .connection_queues import ChannelConsumer
+from .declarations import Declarations, takes_turns
 from .messages import Delivery, Message, Outgoing
-from .threads import takes_turns
+from .publishing import Confirms, call_basic_return
 
 if TYPE_CHECKING:
     from .connection import Connection
+    from .messages import Row
     from .queues import SharedQueue
 
 
 class Channel(Declarations):
-    """A channel of a connection to a room. Any thread may use it at any time; callbacks are called by the one that drains.
-
-    Arguments:
-        connection: that it belongs to.
-        channel_id: its number there.
-    """
+    """A channel of a connection to a room. Any thread may use it; callbacks are called by the one that drains."""
 
     def __init__(self, connection: Connection, channel_id: int) -> None:
         super().__init__(connection)
@@ -81,7 +77,6 @@ class Channel(Declarations):
         exchange: str = "",
         routing_key: str = "",
         mandatory: bool = False,
-        immediate: bool = False,
         **_: Any,
     ) -> None:
         """Publish; when it returns the message is committed. After :meth:`confirm_select`, ``basic_ack`` tells.
@@ -102,7 +97,7 @@ class Channel(Declarations):
             call_basic_return(self.events, exchange, routing_key, message)
 
     @takes_turns
-    def confirm_select(self, nowait: bool = False) -> None:
+    def confirm_select(self, **_: Any) -> None:
         """From now on messages in quick succession share a commit, which makes a stream several times faster.
 
         Publishes are numbered from 1 on; ``basic_ack`` and ``basic_return`` are called from ``drain_events``, which
@@ -122,11 +117,7 @@ class Channel(Declarations):
     def basic_qos(
         self, prefetch_size: int = 0, prefetch_count: int = 0, apply_global: bool = False, **_: Any
     ) -> None:
-        """Limit how many unacknowledged messages this channel's consumers have together; 0 for no limit.
-
-        Raises:
-            amqp.exceptions.AMQPNotImplementedError: a limit in bytes.
-        """
+        """Limit how many unacknowledged messages this channel's consumers have together; 0 for no limit. Not in bytes."""
         if prefetch_size:
             raise AMQPNotImplementedError("local: prefetch_size is not supported")
         self._open()
@@ -139,8 +130,6 @@ class Channel(Declarations):
         no_ack: bool = False,
         callback: Callable[[Delivery], object] | None = None,
         consumer_tag: str = "",
-        arguments: Mapping[str, Any] | None = None,
-        nowait: bool = False,
         on_cancel: Callable[[str], object] | None = None,
         **_: Any,
     ) -> str:
@@ -151,8 +140,6 @@ class Channel(Declarations):
             no_ack: messages need no acknowledgement.
             callback: called with each :class:`.Delivery`.
             consumer_tag: a name for the consumer; empty for a new one.
-            arguments: ignored.
-            nowait: no difference here.
             on_cancel: called with the tag if the queue is deleted; without it ``drain_events`` raises.
 
         Returns:
@@ -168,14 +155,16 @@ class Channel(Declarations):
         if tag in self._consumers:
             raise NotAllowed(f"consumer tag {tag!r} is in use")
         opened = connection.connection_queues.opened(self._queue(queue))
-        consumer = ChannelConsumer(self, tag, opened, callback or _ignore, no_ack=no_ack, on_cancel=on_cancel)
+        consumer = ChannelConsumer(
+            self, tag, opened, callback or (lambda _: None), no_ack=no_ack, on_cancel=on_cancel
+        )
         connection.connection_queues.add_consumer(consumer)
         self._consumers[tag] = consumer
         if no_ack:
             self.no_ack_consumers.add(tag)
         return tag
 
-    def basic_cancel(self, consumer_tag: str, nowait: bool = False, **_: Any) -> None:
+    def basic_cancel(self, consumer_tag: str, **_: Any) -> None:
         """End a consumer: nothing is delivered to it after this. What it has not acknowledged stays so.
 
         As on AMQP, what was on its way to it already (fetched with what was delivered, within the prefetch limit) is
@@ -230,8 +219,8 @@ class Channel(Declarations):
         Raises:
             amqp.exceptions.PreconditionFailed: no such message is unacknowledged on this channel.
         """
-        for queue, deliveries in self._settled(delivery_tag, multiple):
-            queue.settle([delivery.row for delivery in deliveries])
+        for queue, rows in self._settled(delivery_tag, multiple):
+            queue.settle(rows)
 
     def basic_reject(self, delivery_tag: int, requeue: bool = False, **_: Any) -> None:
         """Refuse a message: with ``requeue`` it is delivered again, otherwise it is dropped."""
@@ -240,8 +229,7 @@ class Channel(Declarations):
     @takes_turns
     def basic_nack(self, delivery_tag: int, multiple: bool = False, requeue: bool = True, **_: Any) -> None:
         """As :meth:`basic_reject`; with ``multiple`` all up to and including it."""
-        for queue, deliveries in self._settled(delivery_tag, multiple):
-            rows = [delivery.row for delivery in deliveries]
+        for queue, rows in self._settled(delivery_tag, multiple):
             if requeue:
                 queue.put_back(rows, redelivered=True)
             else:
@@ -262,10 +250,10 @@ class Channel(Declarations):
     def _put_back_unacked(self) -> None:
         deliveries = list(self.unacked.values())
         self.unacked.clear()
-        for queue, those in _by_queue(deliveries):
-            queue.put_back([delivery.row for delivery in those], redelivered=True)
+        for queue, rows in _by_queue(deliveries):
+            queue.put_back(rows, redelivered=True)
 
-    def _settled(self, delivery_tag: int, multiple: bool) -> Iterable[tuple[SharedQueue, list[Delivery]]]:
+    def _settled(self, delivery_tag: int, multiple: bool) -> Iterable[tuple[SharedQueue, list[Row]]]:
         """Take deliveries from the unacknowledged; by queue."""
         self._open()
         unacked = self.unacked
@@ -273,18 +261,14 @@ class Channel(Declarations):
             delivery = unacked.pop(delivery_tag, None)
             if delivery is None:
                 raise PreconditionFailed(f"unknown delivery tag {delivery_tag}")
-            return ((delivery.queue, [delivery]),)
+            return ((delivery.queue, [delivery.row]),)
         if delivery_tag > self.last_tag:
             raise PreconditionFailed(f"unknown delivery tag {delivery_tag}")
         if delivery_tag in (0, self.last_tag):  # AMQP: zero is all
             taken = list(unacked.values())
             unacked.clear()
         else:
-            tags = []
-            for tag in unacked:
-                if tag > delivery_tag:
-                    break
-                tags.append(tag)
+            tags = list(takewhile(lambda tag: tag <= delivery_tag, unacked))
             taken = [unacked.pop(tag) for tag in tags]
         return _by_queue(taken)
 
@@ -298,7 +282,7 @@ class Channel(Declarations):
         try:
             if self.connection.connected:
                 if self._confirms is not None:
-                    self._confirms.store()
+                    self._confirms.commit()
                 # First the messages: an auto-delete queue goes with its last consumer.
                 self._put_back_unacked()
                 for tag in list(self._consumers):
@@ -308,19 +292,8 @@ class Channel(Declarations):
             self._consumers.clear()
 
 
-def _ignore(_: Delivery) -> None:
-    """For a consumer without a callback."""
-
-
-def _by_queue(deliveries: list[Delivery]) -> Iterable[tuple[SharedQueue, list[Delivery]]]:
-    if len(deliveries) == 1:
-        return ((deliveries[0].queue, deliveries),)
-    groups: dict[int, tuple[SharedQueue, list[Delivery]]] = {}
+def _by_queue(deliveries: Iterable[Delivery]) -> Iterable[tuple[SharedQueue, list[Row]]]:
+    groups: dict[int, tuple[SharedQueue, list[Row]]] = {}
     for delivery in deliveries:
-        queue = delivery.queue
-        group = groups.get(queue.id)
-        if group is None:
-            groups[queue.id] = (queue, [delivery])
-        else:
-            group[1].append(delivery)
+        groups.setdefault(delivery.queue.id, (delivery.queue, []))[1].append(delivery.row)
     return groups.values()

@@ -10,15 +10,15 @@ import stat
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from urllib.parse import quote
 
 from amqp.exceptions import AMQPError
 
 from kchat import errors
 from kchat.transports.checks import Check, Outcome, Walk, note, ok, skipped, wrong
 
-from . import file_checks, untrusted
+from . import files, schema, untrusted
 from .options import Options
+from .process_locks import open_file
 
 _FREE_NOTE, _FREE_WRONG = 100 * 1024 * 1024, 1024 * 1024
 """Bytes free on the disk: below the first the user should know, below the second SQLite will soon fail."""
@@ -59,7 +59,7 @@ class _Local:
         """The file exists, or can be created."""
         path = self._path
         try:
-            real = self._real = file_checks.resolve(str(path))
+            real = self._real = files.resolve(str(path))
             status = Path(real).stat()
         except FileNotFoundError:
             if not self._folder.is_dir():
@@ -72,9 +72,9 @@ class _Local:
         if not stat.S_ISREG(status.st_mode):
             return wrong(f"{path} is not a regular file", _ELSEWHERE)
         try:
-            file_checks.check_kind(real)
-            file_checks.check_beside(real)
-            file_checks.check_mount(real)
+            files.check(real)
+            files.check_beside(real)
+            files.check_mount(real)
         except AMQPError as error:
             if status.st_size:
                 return wrong(error.reply_text)
@@ -93,7 +93,7 @@ class _Local:
                 )
             return ok("yours to read and write")
         # SQLite has its log and the log's index beside the file, and creates them there.
-        if (refused := file_checks.refusal(real)) is not None:
+        if (refused := files.refusal(real)) is not None:
             each = refused.reply_text.partition(": ")[0]
             return wrong(refused.reply_text, f"its owner can change that: {_how_to_allow(each)}")
         mode = Path(real).stat().st_mode
@@ -120,14 +120,15 @@ class _Local:
         """It is our turn to write within the time to connect. Nothing is written."""
         if not self._path.exists():
             return skipped("no file yet")
-        if not file_checks.is_room(self._real):
+        if not _is_room(self._real):
             return skipped("not a kchat room, see below")
         seconds = self._walk.settings.connect_timeout
-        uri = f"file:{quote(self._real)}?mode=rw"
-        watchdog = untrusted.Watchdog()
         try:
-            with closing(sqlite3.connect(uri, uri=True, timeout=seconds, isolation_level=None)) as db:
-                watchdog = untrusted.guard(db, Options.max_message_bytes)
+            db, watchdog = untrusted.connect(self._real, "mode=rw", Options.max_message_bytes, seconds)
+        except AMQPError as error:
+            return skipped(error.reply_text)
+        try:
+            with closing(db):
                 db.execute("BEGIN IMMEDIATE")
                 db.execute("ROLLBACK")
         except sqlite3.Error as error:
@@ -158,6 +159,16 @@ class _Local:
             return wrong(str(error), "is the disk full, or the file gone?")
 
 
+def _is_room(path: str) -> bool:
+    """Whether it says of itself that it is a room, or may do so in its log. Nothing is known of its content then."""
+    file = open_file(path)
+    try:
+        beginning = os.pread(file.fd, 72, 0)
+    finally:
+        file.release()
+    return not beginning or files.has_log(path) or beginning[68:] == schema.APPLICATION_ID.to_bytes(4, "big")
+
+
 def _how_to_allow(path: str) -> str:
     """What its owner types."""
     status = Path(path).stat()
@@ -173,7 +184,7 @@ def _left_out(path: str) -> str | None:
     folder = Path(path).parent.stat()
     if folder.st_mode & 0o003 != 0o003 and (folder.st_gid != group or folder.st_mode & 0o030 != 0o030):
         return str(Path(path).parent)
-    for each in (path + file_checks.LOG, path + file_checks.INDEX):
+    for each in (path + files.LOG, path + files.INDEX):
         if os.path.lexists(each):
             status = os.lstat(each)
             if status.st_gid != group or status.st_mode & _GROUP != _GROUP:

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import logging
+import os
 import random
 import time
-from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from amqp.exceptions import NotAllowed
+from amqp.exceptions import AMQPError, NotAllowed
 
-from . import errors, sweep
+from . import definitions, errors
 from .connection_queues import ConnectionQueues
-from .polling import ASLEEP, PollingInterval
+from .polling import ASLEEP, LONGEST, PollingInterval, Watch
 from .publishing import Publisher
 from .store import Store
 
 if TYPE_CHECKING:
+    from kchat.events import OnEvent
     from kchat.transports.waker import Waker
 
     from .channel import Channel
-    from .event_loop import Registration
-    from .notices import Notice
     from .options import Options
-    from .watch import Watch
 
 #: Seconds between two looks, while waiting, whether the file is still there, and which owners are alive.
 _HOUSEKEEPING = 1.0
@@ -34,17 +33,19 @@ _CLOSE_TIMEOUT = 1.0
 #: Seconds between two looks, while waiting, whether the file and its log are still those that are open.
 _FILE_CHECK = 0.1
 
+#: Messages that are delivered at most before the loop does something else.
+_MOST = 100
+
+#: Seconds after a write at which it is looked again: what the kernel tells of is visible a moment later.
+_AGAIN = (0.001, 0.01)
+
 _CHANNELS = 65535
 
 _logger = logging.getLogger(__name__)
 
 
-def _log(notice: Notice) -> None:
-    _logger.warning("%s", notice)
-
-
 class Connection:
-    """An open room: what Kombu calls a transport's connection. Threads may share it, see :mod:`.threads`.
+    """An open room: what Kombu calls a transport's connection. Threads may share it, see :func:`.declarations.takes_turns`.
 
     Arguments:
         client: the :class:`kombu.Connection` that it belongs to.
@@ -61,7 +62,7 @@ class Connection:
         self.publisher = Publisher(self.store)
         self.connection_queues = ConnectionQueues(self.store)
         self.channels: dict[int, Channel] = {}
-        self._on_notice: Callable[[Notice], object] = _log
+        self._on_notice: OnEvent = partial(_logger.warning, "%s")
         self._interval = PollingInterval()
         self._watch: Watch | None = None
         self._watched = 0
@@ -78,11 +79,7 @@ class Connection:
         return self.store.is_open
 
     def channel(self) -> Channel:
-        """Open a channel.
-
-        Raises:
-            amqp.exceptions.NotAllowed: all 65,535 are taken.
-        """
+        """Open a channel. Raises NotAllowed: all 65,535 are taken."""
         from .channel import Channel  # the two need each other
 
         with self.store.lock:
@@ -124,13 +121,11 @@ class Connection:
 
     def register(self, loop: Any) -> None:
         """Have an event loop of Kombu's deliver messages instead of ``drain_events``."""
-        from .event_loop import Registration  # only Celery's workers need it, and it loads ctypes
-
         if self._registration is not None:
             self._registration.end()
         self._registration = Registration(self, loop)
 
-    def tell(self, on_notice: Callable[[Notice], object]) -> None:
+    def tell(self, on_notice: OnEvent) -> None:
         """Pass notices to ``on_notice``: now, and from ``drain_events``."""
         self._on_notice = on_notice
         self._report_notices()
@@ -151,8 +146,7 @@ class Connection:
             amqp.exceptions.ConsumerCancelled: a consumer's queue was deleted, and it has no ``on_cancel``.
             amqp.exceptions.AMQPError: see :mod:`.errors`.
         """
-        confirmed = [channel for channel in list(self.channels.values()) if channel.confirm()]
-        if confirmed:
+        if any([channel.confirm() for channel in list(self.channels.values())]):  # noqa: C419 - all of them
             return
         deadline = None if timeout is None else time.monotonic() + timeout
         while not self._deliver():
@@ -203,8 +197,6 @@ class Connection:
             self._watch.close()
             self._watch = None
         if self._watch is None:
-            from .watch import Watch  # only a long wait needs it, and it loads ctypes
-
             self._watched = self.store.openings
             self._watch = Watch(*self.store.paths)
         else:
@@ -250,35 +242,87 @@ class Connection:
     def _look(self, now: float) -> bool:
         """Fetch messages for our consumers; returns whether there were any."""
         with self.store.lock:
-            found = self._fetch(now)
-        if self.store.notices:
-            self._report_notices()
-        return found
-
-    def _fetch(self, now: float) -> bool:
-        if now >= self._housekeeping_at:
-            self._keep_house(now)
-        elif now >= self._check_at:
-            self._check_at = now + _FILE_CHECK
-            self.store.check_file()
-        written = self.store.changed()
-        if written:
-            self._watching_since = None
-            self.connection_queues.version_due = True
-            for consumer in self.connection_queues.consumers:
-                consumer.queue.more = True
-        found = 0
-        for consumer in self.connection_queues.consumers:
-            if consumer.wants_more():
+            if now >= self._housekeeping_at:
+                # Uneven, so that many subscribers do not all look at the same moment.
+                self._housekeeping_at = now + _HOUSEKEEPING * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load
                 self.store.check_file()
-                consumer.queue.fetch(consumer.prefetch_left())
-                found += len(consumer.queue.ready)
-        self._interval.looked(now, found, written=written)
+                if self.connection_queues.has_shared():
+                    definitions.sweep(self.store)
+            elif now >= self._check_at:
+                self._check_at = now + _FILE_CHECK
+                self.store.check_file()
+            consumers = self.connection_queues.consumers
+            written, found = self.store.changed(), 0
+            if written:
+                self._watching_since = None
+                self.connection_queues.version_due = True
+                for consumer in consumers:
+                    consumer.queue.more = True
+            for consumer in consumers:
+                if consumer.wants_more():
+                    self.store.check_file()
+                    consumer.queue.fetch(consumer.prefetch_left())
+                    found += len(consumer.queue.ready)
+            self._interval.looked(now, found, written=written)
+        self._report_notices()
         return found > 0
 
-    def _keep_house(self, now: float) -> None:
-        # Uneven, so that many subscribers do not all look at the same moment.
-        self._housekeeping_at = now + _HOUSEKEEPING * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, guards nothing
-        self.store.check_file()
-        if self.connection_queues.has_shared():
-            sweep.sweep(self.store)
+
+class Registration:
+    """Has a loop, a :class:`kombu.asynchronous.Hub`, deliver a connection's messages after each write, until :meth:`end`."""
+
+    def __init__(self, connection: Connection, loop: Any) -> None:
+        self._connection = connection
+        self._loop = loop
+        self._process = os.getpid()
+        self._ended = False
+        self._watch_log()
+        # Also where the kernel reports writes: an acknowledgement may let a consumer have more.
+        self._timer = loop.call_repeatedly(ASLEEP if self._watch.fd >= 0 else LONGEST, self._look)
+        loop.call_soon(self._look)
+
+    def _watch_log(self) -> None:
+        self._watched = self._connection.store.openings
+        self._watch = Watch(*self._connection.store.paths)
+        if self._watch.fd >= 0:
+            self._loop.add_reader(self._watch.fd, self._woken)
+
+    def _watch_other_log(self) -> None:
+        """Watch the log that is in use now, unless it is the same or a callback has ended this."""
+        if not self._ended and self._watched != self._connection.store.openings:
+            self._end_watch()
+            self._watch_log()
+
+    def _end_watch(self) -> None:
+        fd = self._watch.fd
+        # A forked child shares the kernel's list of what its parent waits for.
+        if fd >= 0 and self._process == os.getpid():
+            self._loop.remove_reader(fd)
+        self._watch.close()
+
+    def _woken(self, *_: Any) -> None:
+        self._watch.forget()
+        for seconds in _AGAIN:
+            self._loop.call_later(seconds, self._look)
+        self._look()
+
+    def _look(self) -> None:
+        """Deliver what there is. Raises what ``drain_events`` does, which ends the registration."""
+        if self._ended:
+            return
+        try:
+            for _ in range(_MOST):
+                self._connection.drain_events(timeout=0)
+        except TimeoutError:
+            self._watch_other_log()
+            return
+        except AMQPError:
+            self.end()
+            raise
+        self._loop.call_soon(self._look)
+
+    def end(self) -> None:
+        """Deliver nothing any more; harmless to repeat."""
+        self._ended = True
+        self._end_watch()
+        self._timer.cancel()

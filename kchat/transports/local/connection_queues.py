@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import sqlite3
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from amqp.exceptions import ConsumerCancelled
 
-from . import definitions, errors, history, sweep
+from . import definitions, errors, history
 from .history import Beginning
-from .queues import ExclusiveQueue, SharedQueue, Source
+from .messages import EXPIRES_AT, Delivery
+from .queues import BATCH_MESSAGES, ExclusiveQueue, SharedQueue, Source
 
 if TYPE_CHECKING:
-    from .channel_consumer import ChannelConsumer
+    from .channel import Channel
     from .definitions import QueueRow
     from .process_locks import RoomFile
     from .store import Store
@@ -21,16 +25,88 @@ if TYPE_CHECKING:
 _TOPOLOGY = 0.05
 
 
-class ConnectionQueues:
-    """The queues and consumers of one connection.
+@dataclass(slots=True, eq=False)
+class ChannelConsumer:
+    """Delivers a queue's messages to a callback, until :attr:`active` is taken away.
 
     Arguments:
-        store: the file.
+        channel: whose prefetch limit and delivery tags count.
+        tag: its name, unique on the channel.
+        queue: the queue.
+        callback: called with each :class:`.Delivery`.
+        no_ack: a message is done with once the callback has seen it.
+        on_cancel: called with the tag when the queue is deleted.
     """
+
+    channel: Channel
+    tag: str
+    queue: SharedQueue
+    callback: Callable[[Delivery], object]
+    no_ack: bool
+    on_cancel: Callable[[str], object] | None = None
+    active: bool = True
+    #: Whether it was given a message and has taken it without raising, and how many of its callbacks are running.
+    delivered: bool = False
+    delivering: int = 0
+
+    def prefetch_left(self) -> int:
+        """How many messages it can get now."""
+        prefetch = self.channel.prefetch_count
+        if not prefetch or self.no_ack:
+            return BATCH_MESSAGES
+        return max(0, prefetch - len(self.channel.unacked))
+
+    def wants_more(self) -> bool:
+        """Whether it is worth fetching for it."""
+        return self.queue.more and not self.queue.ready and self.active and self.prefetch_left() > 0
+
+    def deliver(self, most: int) -> int:
+        """Give the callback up to ``most`` of the messages that are ready; returns how many it got."""
+        channel, queue, ready, no_ack = self.channel, self.queue, self.queue.ready, self.no_ack
+        unacked, callback = channel.unacked, self.callback
+        done, store = queue.done, queue.store
+        count = 0
+        try:
+            # Each time round, since the callback may acknowledge, cancel, change the limit, fork or close everything,
+            # and so may other threads.
+            while count < most:
+                with store.lock:
+                    if not ready or not self.active:
+                        break
+                    if channel.prefetch_count and not no_ack and len(unacked) >= channel.prefetch_count:
+                        break
+                    row = ready.popleft()
+                    expires_at = row[EXPIRES_AT]
+                    if expires_at is not None and expires_at <= time.time():
+                        done.append(row)
+                        continue
+                    channel.last_tag += 1
+                    delivery = Delivery(channel, channel.last_tag, self.tag, queue, row)
+                    if no_ack:
+                        done.append(row)
+                    else:
+                        unacked[channel.last_tag] = delivery
+                    count += 1
+                    self.delivered = False
+                    self.delivering += 1
+                try:
+                    callback(delivery)
+                    self.delivered = True
+                finally:
+                    self.delivering -= 1
+        finally:
+            if done and store.is_open:
+                queue.settle_done()
+        return count
+
+
+class ConnectionQueues:
+    """The queues and consumers of one connection."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._owner: int | None = None
+        #: This connection's number; None as long as it owns nothing.
+        self.owner: int | None = None
         self._file: RoomFile | None = None
         self._queues: dict[str, SharedQueue] = {}
         self._beginnings: dict[int, Beginning] = {}
@@ -43,28 +119,19 @@ class ConnectionQueues:
 
     # -- ownership
 
-    @property
-    def owner(self) -> int | None:
-        """This connection's number; None as long as it owns nothing."""
-        return self._owner
-
     def own(self) -> int:
-        """This connection's number, claimed if it has none yet.
-
-        Raises:
-            amqp.exceptions.AMQPError: the file system has no locks.
-        """
-        if self._owner is None:
+        """This connection's number, claimed if it has none yet. Raises AMQPError: the file system has no locks."""
+        if self.owner is None:
             self._file = self._store.file
             try:
-                self._owner = self._file.claim_number()
+                self.owner = self._file.claim_number()
             except OSError as exc:
                 raise errors.translate(exc, self._store.path) from exc
-        return self._owner
+        return self.owner
 
     def close(self) -> None:
         """Give up everything; what cannot be, since the file is lost, is swept by others."""
-        owner, self._owner = self._owner, None
+        owner, self.owner = self.owner, None
         queues = list(self._queues.values())
         self._queues.clear()
         self.consumers.clear()
@@ -72,7 +139,7 @@ class ConnectionQueues:
             if owner is not None and self._store.is_open:
                 for queue in queues:
                     queue.settle_done()
-                self._store.write(lambda db: sweep.release(db, owner))
+                self._store.write(lambda db: definitions.release(db, owner))
         finally:
             if owner is not None and self._file is not None:
                 self._file.release_number(owner)
@@ -179,7 +246,12 @@ class ConnectionQueues:
             queue.give_up_ready()
         if not isinstance(queue, ExclusiveQueue):
             entry = (queue.id, self.own(), _entry(consumer))
-            self._store.write(lambda db: _end_consumer(db, entry))
+
+            def work(db: sqlite3.Connection) -> None:
+                db.execute("DELETE FROM consumer WHERE queue = ? AND owner = ? AND tag = ?", entry)
+                definitions.left_by_consumer(db, queue.id)
+
+            self._store.write(work)
         elif last and queue.auto_delete:
             self._store.write(lambda db: definitions.delete_queue(db, queue.id))
             self._gone(queue.name)
@@ -192,14 +264,7 @@ class ConnectionQueues:
         return any(not isinstance(queue, ExclusiveQueue) for queue in self._queues.values())
 
     def notice_deleted(self, now: float) -> bool:
-        """Notice queues that others deleted, and tell their consumers.
-
-        Returns:
-            bool: whether any consumer was.
-
-        Raises:
-            amqp.exceptions.ConsumerCancelled: one has no ``on_cancel``.
-        """
+        """Tell consumers whose queues others deleted; whether any was. Raises ConsumerCancelled without ``on_cancel``."""
         with self._store.lock:
             orphans = self._orphans(now)
         for consumer in orphans:
@@ -229,8 +294,3 @@ class ConnectionQueues:
 def _entry(consumer: ChannelConsumer) -> str:
     """A consumer's name in the file: tags need only be unique on a channel."""
     return f"{consumer.channel.channel_id}:{consumer.tag}"
-
-
-def _end_consumer(db: sqlite3.Connection, entry: tuple[int, int, str]) -> None:
-    db.execute("DELETE FROM consumer WHERE queue = ? AND owner = ? AND tag = ?", entry)
-    sweep.left_by_consumer(db, entry[0])

@@ -5,9 +5,11 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 import uuid
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from amqp.exceptions import (
     AccessRefused,
@@ -19,20 +21,34 @@ from amqp.exceptions import (
 from amqp.protocol import queue_declare_ok_t
 from kombu.transport import base
 
-from . import definitions, errors, history, sweep
-from .threads import takes_turns
+from . import definitions, errors, history, schema
 
 if TYPE_CHECKING:
     from .connection import Connection
     from .definitions import QueueRow
 
 
-class Declarations(base.StdChannel):
-    """The part of a channel that declares, binds and deletes.
+M = TypeVar("M", bound=Callable[..., Any])
 
-    Arguments:
-        connection: that the channel belongs to.
+
+def takes_turns(method: M) -> M:
+    """A channel's method that one thread at a time is in, of all those of its connection.
+
+    What Kombu's users do from two threads on AMQP has to be safe here, too: Celery's workers acknowledge from one thread
+    while another one drains. So all that a connection knows is read and changed under its lock, which is never held over
+    a callback: that may wait for another thread, or fork.
     """
+
+    @wraps(method)
+    def alone(self: Any, *args: Any, **kwargs: Any) -> Any:
+        with self.connection.store.lock:
+            return method(self, *args, **kwargs)
+
+    return cast("M", alone)
+
+
+class Declarations(base.StdChannel):
+    """The part of a channel that declares, binds and deletes."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -57,29 +73,58 @@ class Declarations(base.StdChannel):
         passive: bool = False,
         **_: Any,
     ) -> None:
-        """Create an exchange, or make sure that it exists as asked for; see :func:`.definitions.declare_exchange`."""
-        self._open().store.write(
-            lambda db: definitions.declare_exchange(
-                db,
-                exchange,
-                type or "direct",
-                durable=durable,
-                auto_delete=auto_delete,
-                arguments=arguments,
-                passive=passive,
-            )
-        )
-
-    def exchange_delete(self, exchange: str, if_unused: bool = False, nowait: bool = False, **_: Any) -> None:
-        """Delete an exchange with its bindings and history; see :func:`.definitions.delete_exchange`."""
-        self._open().store.write(lambda db: definitions.delete_exchange(db, exchange, if_unused=if_unused))
-
-    def exchange_bind(self, *_: Any, **__: Any) -> None:
-        """Not supported: bindings between exchanges.
+        """Create an exchange, or make sure that it exists as asked for; ``passive``: only that it exists.
 
         Raises:
-            amqp.exceptions.AMQPNotImplementedError: always.
+            amqp.exceptions.NotFound: passive, and it does not exist.
+            amqp.exceptions.PreconditionFailed: it exists with other properties, or the type is unknown.
+            amqp.exceptions.AccessRefused: the name is reserved.
         """
+        definitions.check_name(exchange, "exchange name")
+        wanted = (type or "direct", int(durable), int(auto_delete), definitions.canonical(arguments))
+
+        def work(db: sqlite3.Connection) -> None:
+            row = db.execute(
+                "SELECT type, durable, auto_delete, arguments FROM exchange WHERE name = ?", (exchange,)
+            ).fetchone()
+            if row is None and passive:
+                raise NotFound(f"no exchange {exchange!r}")
+            if passive:
+                return
+            if wanted[0] not in schema.EXCHANGE_TYPES:
+                raise PreconditionFailed(
+                    f"exchange {exchange!r}: type {type!r} is not supported, only direct, fanout and topic"
+                )
+            if row is None:
+                _refuse_reserved(exchange)
+                definitions.create_exchange(db, exchange, wanted)
+            else:
+                names = ("type", "durable", "auto_delete", "arguments")
+                definitions.compare(f"exchange {exchange!r}", names, row, wanted)
+
+        self._open().store.write(work)
+
+    def exchange_delete(self, exchange: str, if_unused: bool = False, **_: Any) -> None:
+        """Delete an exchange with its bindings and history.
+
+        Raises:
+            amqp.exceptions.NotFound: it does not exist.
+            amqp.exceptions.PreconditionFailed: ``if_unused``, and queues are bound.
+            amqp.exceptions.AccessRefused: the name is reserved.
+        """
+
+        def work(db: sqlite3.Connection) -> None:
+            number, kind = definitions.find_exchange(db, exchange)
+            _refuse_reserved(exchange)
+            if if_unused and db.execute("SELECT 1 FROM binding WHERE exchange = ?", (number,)).fetchone():
+                raise PreconditionFailed(f"exchange {exchange!r} has bindings")
+            definitions.drop_exchange(db, number, kind)
+            definitions.moved(db)
+
+        self._open().store.write(work)
+
+    def exchange_bind(self, *_: Any, **__: Any) -> None:
+        """Bindings between exchanges are not supported: always raises AMQPNotImplementedError."""
         raise AMQPNotImplementedError("local: exchanges cannot be bound to exchanges")
 
     exchange_unbind = exchange_bind
@@ -95,7 +140,6 @@ class Declarations(base.StdChannel):
         exclusive: bool = False,
         auto_delete: bool = False,
         arguments: Mapping[str, Any] | None = None,
-        nowait: bool = False,
         **_: Any,
     ) -> queue_declare_ok_t:
         """Create a queue, or make sure that it exists as asked for.
@@ -108,7 +152,6 @@ class Declarations(base.StdChannel):
             auto_delete: deleted with its last consumer.
             arguments: ``x-max-length``, ``x-max-priority`` (0 to 255), ``x-message-ttl``, ``x-expires`` (the times in
                 milliseconds), and for a new queue ``x-history-last`` (messages) and ``x-history-since`` (UNIX seconds).
-            nowait: no difference here.
 
         Returns:
             tuple: its name, how many messages are ready, how many consumers it has.
@@ -121,6 +164,7 @@ class Declarations(base.StdChannel):
         """
         connection = self._open()
         beginning = history.read_beginning(arguments)
+        wanted = (bool(durable), bool(exclusive), bool(auto_delete), definitions.canonical(arguments))
         owner = connection.connection_queues.own() if exclusive else connection.connection_queues.owner
 
         def work(db: sqlite3.Connection) -> tuple[QueueRow, bool]:
@@ -135,26 +179,24 @@ class Declarations(base.StdChannel):
                 ), True
             there = definitions.own_queue(db, name, owner)
             if not passive:
-                definitions.check_same(
-                    there, durable=durable, exclusive=exclusive, auto_delete=auto_delete, arguments=arguments
-                )
-                definitions.touch(db, there)
+                found = (there.durable, there.owner is not None, there.auto_delete, there.arguments)
+                names = ("durable", "exclusive", "auto_delete", "arguments")
+                definitions.compare(f"queue {name!r}", names, found, wanted)
+                if there.expires is not None:
+                    db.execute("UPDATE queue SET used_at = ? WHERE id = ?", (time.time(), there.id))
             return there, False
 
-        row, new = self._despite_the_dead(lambda: connection.store.write(work))
+        try:
+            row, new = connection.store.write(work)
+        except ResourceLocked:
+            if not definitions.sweep(connection.store):  # its owner is alive
+                raise
+            row, new = connection.store.write(work)
         if new:
             connection.connection_queues.created(row, beginning)
         self._last_queue = row.name
         ready, consumers = connection.connection_queues.counts(row)
         return queue_declare_ok_t(row.name, ready, consumers)
-
-    def _despite_the_dead(self, declare: Callable[[], tuple[QueueRow, bool]]) -> tuple[QueueRow, bool]:
-        try:
-            return declare()
-        except ResourceLocked:
-            if not sweep.sweep(self.connection.store):
-                raise
-            return declare()
 
     def _queue(self, name: str) -> QueueRow:
         """A queue for this connection to use; as in AMQP, no name is the last one declared on this channel."""
@@ -169,8 +211,6 @@ class Declarations(base.StdChannel):
         queue: str = "",
         exchange: str = "",
         routing_key: str = "",
-        arguments: Mapping[str, Any] | None = None,
-        nowait: bool = False,
         **_: Any,
     ) -> None:
         """Bind a queue to an exchange.
@@ -190,8 +230,6 @@ class Declarations(base.StdChannel):
         queue: str = "",
         exchange: str = "",
         routing_key: str = "",
-        arguments: Mapping[str, Any] | None = None,
-        nowait: bool = False,
         **_: Any,
     ) -> None:
         """Remove a binding, if it exists. What came by it and waits in the queue stays.
@@ -205,13 +243,11 @@ class Declarations(base.StdChannel):
         self._open().connection_queues.unbind(self._queue(queue), exchange, routing_key or "")
 
     @takes_turns
-    def queue_purge(self, queue: str = "", nowait: bool = False, **_: Any) -> int:
+    def queue_purge(self, queue: str = "", **_: Any) -> int:
         """Remove the messages that are ready; returns how many. Unacknowledged ones stay so."""
         return self._open().connection_queues.opened(self._queue(queue)).purge()
 
-    def queue_delete(
-        self, queue: str = "", if_unused: bool = False, if_empty: bool = False, nowait: bool = False, **_: Any
-    ) -> int:
+    def queue_delete(self, queue: str = "", if_unused: bool = False, if_empty: bool = False, **_: Any) -> int:
         """Delete a queue; returns how many messages were ready in it, 0 if the queue does not exist.
 
         Raises:
@@ -254,3 +290,8 @@ class Declarations(base.StdChannel):
         return [
             {"destination": queue, "source": exchange, "routing_key": key} for queue, exchange, key in rows
         ]
+
+
+def _refuse_reserved(exchange: str) -> None:
+    if not exchange or exchange.startswith("amq."):
+        raise AccessRefused(f"exchange {exchange!r}: the name is reserved")

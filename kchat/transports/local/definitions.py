@@ -1,7 +1,7 @@
-"""Declaring and deleting exchanges, queues and bindings, with AMQP's rules and reply codes.
+"""Declaring and deleting exchanges, queues and bindings, with AMQP's rules and reply codes, and sweeping up after the dead.
 
-Every function works inside the caller's transaction. Each change raises the topology's version, by which
-publishers and consumers, here and in other processes, notice.
+Every function but :func:`sweep` works inside the caller's transaction. Each change raises the topology's version, by
+which publishers and consumers, here and in other processes, notice.
 """
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ import json
 import sqlite3
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from amqp.exceptions import AccessRefused, NotFound, PreconditionFailed, ResourceLocked
+from amqp.exceptions import NotFound, PreconditionFailed, ResourceLocked
 
 from . import schema
+
+if TYPE_CHECKING:
+    from .store import Store
 
 #: Queue arguments that only say how a new queue begins.
 HISTORY_ARGUMENTS = ("x-history-last", "x-history-since")
@@ -30,8 +33,7 @@ HIGHEST_PRIORITY = 255
 _NAME_BYTES = 255
 
 
-@dataclass(frozen=True)
-class QueueRow:
+class QueueRow(NamedTuple):
     """A queue as the file has it. ``owner`` is set for an exclusive one; ``ttl`` and ``expires`` are seconds."""
 
     id: int
@@ -47,11 +49,7 @@ class QueueRow:
 
 
 def check_name(name: str, what: str) -> None:
-    """Refuse a name that AMQP could not carry.
-
-    Raises:
-        amqp.exceptions.PreconditionFailed: over 255 bytes of UTF-8, or not valid Unicode.
-    """
+    """Refuse a name that AMQP could not carry. Raises PreconditionFailed: over 255 bytes of UTF-8, or not valid Unicode."""
     try:
         size = len(name.encode())
     except UnicodeEncodeError:
@@ -65,75 +63,32 @@ def moved(db: sqlite3.Connection) -> None:
     db.execute("UPDATE topology SET version = version + 1")
 
 
-def _canonical(arguments: Mapping[str, Any] | None) -> str:
+def canonical(arguments: Mapping[str, Any] | None) -> str:
+    """Arguments as the file has them."""
     kept = {key: value for key, value in (arguments or {}).items() if key not in HISTORY_ARGUMENTS}
     return json.dumps(kept, sort_keys=True, default=str)
 
 
-def declare_exchange(
-    db: sqlite3.Connection,
-    name: str,
-    kind: str,
-    *,
-    durable: bool,
-    auto_delete: bool,
-    arguments: Mapping[str, Any] | None,
-    passive: bool,
-) -> None:
-    """Create an exchange, or make sure that the existing one is the same; ``passive``: only that it exists.
-
-    Raises:
-        amqp.exceptions.NotFound: passive, and it does not exist.
-        amqp.exceptions.PreconditionFailed: it exists with other properties, or the type is unknown.
-        amqp.exceptions.AccessRefused: the name is reserved.
-    """
-    check_name(name, "exchange name")
-    row = db.execute(
-        "SELECT type, durable, auto_delete, arguments FROM exchange WHERE name = ?", (name,)
-    ).fetchone()
-    if row is None and passive:
-        raise NotFound(f"no exchange {name!r}")
-    if passive:
-        return
-    if kind not in schema.EXCHANGE_TYPES:
-        raise PreconditionFailed(
-            f"exchange {name!r}: type {kind!r} is not supported, only direct, fanout and topic"
-        )
-    wanted = (kind, int(durable), int(auto_delete), _canonical(arguments))
-    if row is None:
-        if not name or name.startswith("amq."):
-            raise AccessRefused(f"exchange {name!r}: the name is reserved")
-        db.execute(
-            "INSERT INTO exchange (name, type, durable, auto_delete, arguments, floor) VALUES (?, ?, ?, ?, ?, ?)",
-            (name, *wanted, schema.NO_HISTORY),
-        )
-        if kind == "fanout":
-            db.execute("UPDATE exchange SET floor = id << ? WHERE name = ?", (schema.SEQ_BITS, name))
-        moved(db)
-        return
-    for what, now, then in zip(("type", "durable", "auto_delete", "arguments"), row, wanted, strict=True):
-        if now != then:
-            raise PreconditionFailed(f"exchange {name!r} exists with {what}={now!r}, not {then!r}")
-
-
-def delete_exchange(db: sqlite3.Connection, name: str, *, if_unused: bool) -> None:
-    """Delete an exchange and its bindings. Its history goes bit by bit, see :mod:`.history`.
-
-    Raises:
-        amqp.exceptions.NotFound: it does not exist.
-        amqp.exceptions.PreconditionFailed: ``if_unused``, and queues are bound.
-        amqp.exceptions.AccessRefused: the name is reserved.
-    """
-    number, kind = find_exchange(db, name)
-    if name.startswith("amq."):
-        raise AccessRefused(f"exchange {name!r}: the name is reserved")
-    if if_unused and db.execute("SELECT 1 FROM binding WHERE exchange = ?", (number,)).fetchone():
-        raise PreconditionFailed(f"exchange {name!r} has bindings")
-    _drop_exchange(db, number, kind)
+def create_exchange(db: sqlite3.Connection, name: str, values: tuple[str, int, int, str]) -> None:
+    """Create an exchange of that type, durable, auto-delete and with those arguments."""
+    db.execute(
+        "INSERT INTO exchange (name, type, durable, auto_delete, arguments, floor) VALUES (?, ?, ?, ?, ?, ?)",
+        (name, *values, schema.NO_HISTORY),
+    )
+    if values[0] == "fanout":
+        db.execute("UPDATE exchange SET floor = id << ? WHERE name = ?", (schema.SEQ_BITS, name))
     moved(db)
 
 
-def _drop_exchange(db: sqlite3.Connection, number: int, kind: str) -> None:
+def compare(what: str, names: tuple[str, ...], there: tuple[Any, ...], wanted: tuple[Any, ...]) -> None:
+    """Compare a declaration with what exists. Raises PreconditionFailed where they differ."""
+    for name, now, then in zip(names, there, wanted, strict=True):
+        if now != then:
+            raise PreconditionFailed(f"{what} exists with {name}={now!r}, not {then!r}")
+
+
+def drop_exchange(db: sqlite3.Connection, number: int, kind: str) -> None:
+    """Delete an exchange and its bindings. Its history goes bit by bit, see :mod:`.history`."""
     db.execute("DELETE FROM binding WHERE exchange = ?", (number,))
     if kind == "fanout":
         db.execute("UPDATE exchange SET name = NULL WHERE id = ?", (number,))
@@ -142,11 +97,7 @@ def _drop_exchange(db: sqlite3.Connection, number: int, kind: str) -> None:
 
 
 def find_exchange(db: sqlite3.Connection, name: str) -> tuple[int, str]:
-    """Id and type of an exchange.
-
-    Raises:
-        amqp.exceptions.NotFound: it does not exist.
-    """
+    """Id and type of an exchange. Raises NotFound: it does not exist."""
     check_name(name, "exchange name")
     row = db.execute("SELECT id, type FROM exchange WHERE name = ?", (name,)).fetchone()
     if row is None:
@@ -166,12 +117,7 @@ def find_queue(db: sqlite3.Connection, name: str) -> QueueRow | None:
 
 
 def own_queue(db: sqlite3.Connection, name: str, owner: int | None) -> QueueRow:
-    """The queue of that name, for the connection ``owner`` to use.
-
-    Raises:
-        amqp.exceptions.NotFound: it does not exist.
-        amqp.exceptions.ResourceLocked: it belongs to another connection.
-    """
+    """The queue of that name, for the connection ``owner`` to use. Raises NotFound, or ResourceLocked: it is another's."""
     queue = find_queue(db, name)
     if queue is None:
         raise NotFound(f"no queue {name!r}")
@@ -190,12 +136,6 @@ def _limit(arguments: Mapping[str, Any], key: str, name: str, most: int = MOST) 
     return value
 
 
-def _seconds(arguments: Mapping[str, Any], key: str, name: str) -> float | None:
-    """An argument in milliseconds, as AMQP has them, in seconds."""
-    value = _limit(arguments, key, name)
-    return None if value is None else value / 1000
-
-
 def create_queue(
     db: sqlite3.Connection,
     name: str,
@@ -205,14 +145,11 @@ def create_queue(
     owner: int | None,
     arguments: Mapping[str, Any] | None,
 ) -> QueueRow:
-    """Create a queue that does not exist yet; with an ``owner`` an exclusive one.
-
-    Raises:
-        amqp.exceptions.PreconditionFailed: a name or argument is not allowed.
-    """
+    """Create a queue, with an ``owner`` an exclusive one. Raises PreconditionFailed: an argument is not allowed."""
     given = arguments or {}
     if given.get("x-overflow", "drop-head") != "drop-head":
         raise PreconditionFailed(f"queue {name!r}: x-overflow can only be drop-head here")
+    times = [_limit(given, key, name) for key in ("x-message-ttl", "x-expires")]
     db.execute(
         "INSERT INTO queue (name, durable, auto_delete, owner, arguments, max_length, ttl, expires, max_priority,"
         " used_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -221,10 +158,9 @@ def create_queue(
             int(bool(durable)),
             int(bool(auto_delete)),
             owner,
-            _canonical(given),
+            canonical(given),
             _limit(given, "x-max-length", name),
-            _seconds(given, "x-message-ttl", name),
-            _seconds(given, "x-expires", name),
+            *(None if ms is None else ms / 1000 for ms in times),
             _limit(given, "x-max-priority", name, HIGHEST_PRIORITY),
             time.time(),
         ),
@@ -233,52 +169,23 @@ def create_queue(
     return own_queue(db, name, owner)
 
 
-def check_same(
-    queue: QueueRow, *, durable: bool, exclusive: bool, auto_delete: bool, arguments: Mapping[str, Any] | None
-) -> None:
-    """Compare a declaration with the queue that exists.
-
-    Raises:
-        amqp.exceptions.PreconditionFailed: they differ.
-    """
-    there = (queue.durable, queue.owner is not None, queue.auto_delete, queue.arguments)
-    wanted = (bool(durable), bool(exclusive), bool(auto_delete), _canonical(arguments))
-    for what, now, then in zip(
-        ("durable", "exclusive", "auto_delete", "arguments"), there, wanted, strict=True
-    ):
-        if now != then:
-            raise PreconditionFailed(f"queue {queue.name!r} exists with {what}={now!r}, not {then!r}")
-
-
-def touch(db: sqlite3.Connection, queue: QueueRow) -> None:
-    """Note that a queue with ``x-expires`` was used."""
-    if queue.expires is not None:
-        db.execute("UPDATE queue SET used_at = ? WHERE id = ?", (time.time(), queue.id))
-
-
-def delete_queue(db: sqlite3.Connection, queue: int) -> int:
-    """Delete a queue with all that is in it and bound to it; returns how many rows it had ready."""
-    (ready,) = db.execute(
-        "SELECT count(*) FROM queued WHERE queue = ? AND holder IS NULL", (queue,)
-    ).fetchone()
-    exchanges = [
-        row[0] for row in db.execute("SELECT DISTINCT exchange FROM binding WHERE queue = ?", (queue,))
-    ]
+def delete_queue(db: sqlite3.Connection, queue: int) -> None:
+    """Delete a queue with all that is in it and bound to it."""
+    bound = db.execute("SELECT DISTINCT exchange FROM binding WHERE queue = ?", (queue,)).fetchall()
     db.execute("DELETE FROM binding WHERE queue = ?", (queue,))
     db.execute("DELETE FROM queued WHERE queue = ?", (queue,))
     db.execute("DELETE FROM consumer WHERE queue = ?", (queue,))
     db.execute("DELETE FROM queue WHERE id = ?", (queue,))
-    for exchange in exchanges:
+    for (exchange,) in bound:
         _leave_exchange(db, exchange)
     moved(db)
-    return int(ready)
 
 
 def _leave_exchange(db: sqlite3.Connection, exchange: int) -> None:
     """An auto-delete exchange goes with its last binding."""
     row = db.execute("SELECT type FROM exchange WHERE id = ? AND auto_delete", (exchange,)).fetchone()
     if row and not db.execute("SELECT 1 FROM binding WHERE exchange = ?", (exchange,)).fetchone():
-        _drop_exchange(db, exchange, row[0])
+        drop_exchange(db, exchange, row[0])
 
 
 def bind(db: sqlite3.Connection, exchange: int, queue: int, routing_key: str) -> bool:
@@ -301,3 +208,73 @@ def unbind(db: sqlite3.Connection, exchange: int, queue: int, routing_key: str) 
         moved(db)
     bound = db.execute("SELECT 1 FROM binding WHERE exchange = ? AND queue = ?", (exchange, queue)).fetchone()
     return bound is not None
+
+
+# -- what the dead have left
+
+
+def sweep(store: Store) -> int:
+    """Release what dead connections had, and delete queues unused for too long (``x-expires``); returns how many were dead.
+
+    Exclusive queues, consumers and unacknowledged messages are theirs. No process is in charge of that: publishers and
+    consumers do it at intervals, and so does a declaration of a queue that a dead connection still seems to own.
+    """
+    dead = [number for number in store.attempt(_numbers_in_use) if not store.file.is_alive(number)]
+    for number in dead:
+        store.write(partial(release, owner=number))
+    now = time.time()
+    if store.value(_EXPIRED, now) is not None:
+
+        def expire(db: sqlite3.Connection) -> None:
+            for (queue,) in db.execute(_EXPIRED, (now,)).fetchall():
+                delete_queue(db, queue)
+
+        store.write(expire)
+    return len(dead)
+
+
+#: Connections that are checked in one pass: more than a room has, and few enough for one step.
+_MOST_NUMBERS = 10_000
+
+_OWNING = (
+    "SELECT DISTINCT owner FROM queue WHERE owner IS NOT NULL LIMIT ?",
+    "SELECT DISTINCT owner FROM consumer LIMIT ?",
+    # From one to the next by the index: they may hold very many messages.
+    (
+        "WITH RECURSIVE held (holder) AS (SELECT min(holder) FROM queued WHERE holder IS NOT NULL UNION ALL"
+        " SELECT (SELECT min(holder) FROM queued WHERE holder > held.holder) FROM held WHERE held.holder IS NOT NULL)"
+        " SELECT holder FROM held WHERE holder IS NOT NULL LIMIT ?"
+    ),
+)
+
+
+def _numbers_in_use(db: sqlite3.Connection) -> set[object]:
+    """The numbers of all connections that own something, as the file has them."""
+    return {number for sql in _OWNING for (number,) in db.execute(sql, (_MOST_NUMBERS,))}
+
+
+_EXPIRED = (
+    "SELECT id FROM queue WHERE expires IS NOT NULL AND owner IS NULL AND used_at + expires < ?"
+    " AND NOT EXISTS (SELECT 1 FROM consumer WHERE consumer.queue = queue.id)"
+)
+
+
+def release(db: sqlite3.Connection, owner: object) -> None:
+    """End what an owner had, in the caller's transaction: when it closes, or after its death."""
+    db.execute("UPDATE queued SET holder = NULL, redelivered = 1 WHERE holder = ?", (owner,))
+    consumed = [row[0] for row in db.execute("SELECT DISTINCT queue FROM consumer WHERE owner = ?", (owner,))]
+    db.execute("DELETE FROM consumer WHERE owner = ?", (owner,))
+    for (queue,) in db.execute("SELECT id FROM queue WHERE owner = ?", (owner,)).fetchall():
+        delete_queue(db, queue)
+    for queue in consumed:
+        left_by_consumer(db, queue)
+
+
+def left_by_consumer(db: sqlite3.Connection, queue: int) -> None:
+    """A consumer of a shared queue ended: an auto-delete queue goes with its last one."""
+    if db.execute("SELECT 1 FROM consumer WHERE queue = ?", (queue,)).fetchone():
+        return
+    if db.execute("SELECT 1 FROM queue WHERE id = ? AND auto_delete", (queue,)).fetchone():
+        delete_queue(db, queue)
+    else:
+        db.execute("UPDATE queue SET used_at = ? WHERE id = ?", (time.time(), queue))

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import errno
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,7 +38,7 @@ from amqp.exceptions import (
 from kchat import errors
 from kchat.transports import errors as common
 
-from . import file_checks
+from . import files
 
 if TYPE_CHECKING:
     from kchat.transports.url import Broker
@@ -95,11 +96,6 @@ def not_opened(exc: AMQPError) -> AMQPError:
     return exc if kind is None else kind(exc.reply_text)
 
 
-def no_folder(path: str) -> AMQPError:
-    """The error for a file in a folder that does not exist and is not created."""
-    return OpeningNotAllowed(f"{path}: the folder {Path(path).parent} does not exist")
-
-
 def is_busy(exc: BaseException) -> bool:
     """Whether SQLite only says that another connection has the file locked: try again."""
     return isinstance(exc, sqlite3.OperationalError) and getattr(exc, "sqlite_errorcode", 0) & 0xFF in _BUSY
@@ -110,16 +106,17 @@ def locked(path: str, seconds: float) -> AMQPError:
     return RecoverableConnectionError(f"{path}: others have kept it locked for {seconds:g} s")
 
 
-def gone(path: str) -> AMQPError:
-    """The error for a file that was deleted or replaced while this connection had it open."""
-    return ConnectionForced(f"{path}: the file was deleted or replaced")
+def _about(kind: type[AMQPError], text: str) -> Callable[[str], AMQPError]:
+    """The error for a connection that is over, by the path of its file."""
+    return lambda path: kind(f"{path}: {text.format(path)}")
 
 
-def log_lost(path: str) -> AMQPError:
-    """The error for a log that was removed while in use, with messages in it that are nowhere else."""
-    return ConnectionForced(
-        f"{path}: its log ({path}-wal) was removed or replaced while in use: the last messages may be lost"
-    )
+gone = _about(ConnectionForced, "the file was deleted or replaced")
+log_lost = _about(
+    ConnectionForced, "its log ({}-wal) was removed or replaced while in use: the last messages may be lost"
+)
+forked = _about(RecoverableConnectionError, "opened before a fork, by another process; connect again")
+closed = _about(RecoverableConnectionError, "the connection is closed")
 
 
 def log_in_use(path: str, seconds: float) -> AMQPError:
@@ -130,37 +127,17 @@ def log_in_use(path: str, seconds: float) -> AMQPError:
     )
 
 
-def damaged(path: str, exc: Exception) -> AMQPError:
-    """The error for values in the file that kchat has not written."""
-    return InternalError(f"{path}: the file is damaged ({exc})")
-
-
-def forked(path: str) -> AMQPError:
-    """The error for a connection that a forked child took over from its parent."""
-    return RecoverableConnectionError(f"{path}: opened before a fork, by another process; connect again")
-
-
-def closed(path: str) -> AMQPError:
-    """The error for the use of a connection after its end."""
-    return RecoverableConnectionError(f"{path}: the connection is closed")
-
-
 def translate(exc: sqlite3.Error | OSError, path: str) -> AMQPError:
-    """An SQLite or file system error as the AMQP error that a caller can act on.
-
-    Arguments:
-        exc: what was raised.
-        path: the file that it is about; the text begins with it.
-    """
+    """An SQLite or file system error as the AMQP error that a caller can act on; its text begins with the path."""
     if isinstance(exc, OSError):
         reason = exc.strerror or str(exc)
         if exc.errno in _NO_SPACE:
             return ResourceError(f"{path}: no space left ({reason})")
         if exc.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            return file_checks.refusal(path) or AccessRefused(f"{path}: {reason}")
+            return files.refusal(path) or AccessRefused(f"{path}: {reason}")
         return NotAllowed(f"{path}: {reason}")
     text = str(exc)
-    if text.startswith(_REFUSED) and (refused := file_checks.refusal(path)) is not None:
+    if text.startswith(_REFUSED) and (refused := files.refusal(path)) is not None:
         return refused  # it says which file
     if text == "disk I/O error":
         # Beyond a file size limit (EFBIG) SQLite reports an I/O error; a removed directory looks the same.

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from amqp.exceptions import PreconditionFailed
 
@@ -22,8 +21,7 @@ STEP_MESSAGES = 512
 _STEP_BYTES = 4 * 1024 * 1024
 
 
-@dataclass(frozen=True)
-class Beginning:
+class Beginning(NamedTuple):
     """With how much of what is already there a new queue begins: ``x-history-last``, ``x-history-since``.
 
     Arguments:
@@ -36,11 +34,7 @@ class Beginning:
 
 
 def read_beginning(arguments: Mapping[str, Any] | None) -> Beginning:
-    """The history that a queue's declaration asks for.
-
-    Raises:
-        amqp.exceptions.PreconditionFailed: an argument of the wrong kind.
-    """
+    """The history that a queue's declaration asks for. Raises PreconditionFailed: an argument of the wrong kind."""
     given = arguments or {}
     last, since = given.get("x-history-last"), given.get("x-history-since")
     if last is not None and (isinstance(last, bool) or not isinstance(last, int) or not 0 <= last <= MOST):
@@ -101,17 +95,14 @@ def copy_into(db: sqlite3.Connection, exchange: int, queue: QueueRow, beginning:
 
 def used_bytes(db: sqlite3.Connection) -> int:
     """Bytes that the histories in the file take, as of their last marks. What only queues hold does not count."""
-    used = 0
-    for exchange, floor_total in db.execute(
+    rows = db.execute(
         "SELECT id, floor_total FROM exchange WHERE type = 'fanout' AND name NOT NULL"
-    ).fetchall():
-        end = marks.last(db, exchange)
-        used += 0 if end is None else max(0, end.total - floor_total)
-    return used
+    ).fetchall()
+    ends = [(marks.last(db, exchange), floor_total) for exchange, floor_total in rows]
+    return sum(max(0, end.total - floor_total) for end, floor_total in ends if end is not None)
 
 
-@dataclass(frozen=True)
-class Prunable:
+class Prunable(NamedTuple):
     """An exchange from which history is to go: what stands above ``floor``, up to ``ceiling``, but ``most`` bytes."""
 
     exchange: int
@@ -124,9 +115,9 @@ class Prunable:
 def prunable(db: sqlite3.Connection, limits: Limits) -> list[Prunable]:
     """The exchanges from which history is to go, the first one first. Takes no lock."""
     rows = db.execute("SELECT id, name, floor FROM exchange WHERE type = 'fanout'").fetchall()
-    found = [
-        Prunable(exchange, floor, schema.last_seq(exchange), deleted=True)
-        for exchange, name, floor in rows
+    deleted = [
+        Prunable(each, floor, schema.last_seq(each), deleted=True)
+        for each, name, floor in rows
         if name is None
     ]
     live = [(exchange, floor) for exchange, name, floor in rows if name is not None]
@@ -139,7 +130,7 @@ def prunable(db: sqlite3.Connection, limits: Limits) -> list[Prunable]:
         cutoff = clock.passed(db) - limits.history_max_age
         old = {exchange: marks.last(db, exchange, "passed <= ?", cutoff) for exchange, _ in live}
         ends = {exchange: min(mark.seq, newest(db, exchange) - 1) for exchange, mark in old.items() if mark}
-    return found + [
+    return deleted + [
         Prunable(exchange, floor, ends[exchange], excess if excess > 0 else math.inf)
         for exchange, floor in live
         if ends.get(exchange, 0) > floor
@@ -156,12 +147,9 @@ def _age_mark(db: sqlite3.Connection, exchange: int, floor: int) -> float:
 
 
 def prune(db: sqlite3.Connection, limits: Limits) -> bool:
-    """Remove one step's worth of history that is too old or too much; in the caller's transaction.
+    """Remove one step's worth of history that is too old or too much, in the caller's transaction; whether there was any.
 
     The newest message of each exchange stays: the numbers of the next ones go on from it.
-
-    Returns:
-        bool: whether anything was removed, so that there may be more.
     """
     for each in prunable(db, limits):
         if _step(db, each):
@@ -199,3 +187,58 @@ def _step(db: sqlite3.Connection, what: Prunable) -> bool:
         (what.floor, top),
     )
     return True
+
+
+# -- Shared queues that nobody reads. Such a queue has a row for each message of its fanout exchanges, until it is
+# acknowledged: a subscriber that was durable once and never came back would fill the disk. So the oldest rows of such a
+# queue go, and those of no other queue, nor any history; the next reader is told how many. Queues of direct and topic
+# exchanges hold tasks and are not bounded here, but by ``x-max-length``, as on RabbitMQ.
+
+_READERS = (
+    "SELECT DISTINCT b.queue, b.exchange FROM binding b JOIN queue q ON q.id = b.queue"
+    " JOIN exchange e ON e.id = b.exchange"
+    " WHERE e.type = 'fanout' AND (q.owner IS NULL OR q.max_priority IS NOT NULL)"
+)
+
+_WAITING = (
+    "SELECT q.id, q.message, length(m.body) FROM queued q JOIN message m ON m.seq = q.message"
+    " WHERE q.queue = ? AND q.holder IS NULL AND +q.message BETWEEN ? AND ? ORDER BY q.id LIMIT ?"
+)
+
+
+def overflows(db: sqlite3.Connection, limits: Limits) -> list[tuple[int, int, int]]:
+    """The queues that hold too much of an exchange, and the last ``seq`` that is to go.
+
+    Takes no lock; costs a few look-ups for each shared queue of a room.
+    """
+    found = []
+    for queue, exchange in db.execute(_READERS).fetchall():
+        beyond = newest(db, exchange) - limits.backlog_max_messages
+        end = marks.last(db, exchange)
+        if end is not None:
+            mark = marks.last(db, exchange, "total <= ?", end.total - limits.backlog_max_bytes)
+            beyond = beyond if mark is None else max(beyond, mark.seq)
+        if any(seq <= beyond for _, seq, _ in _waiting(db, queue, exchange, 1)):
+            found.append((queue, exchange, beyond))
+    return found
+
+
+def _waiting(db: sqlite3.Connection, queue: int, exchange: int, limit: int) -> list[tuple[int, int, int]]:
+    """Number, ``seq`` and length of the oldest messages of the exchange that wait in the queue."""
+    span = schema.first_seq(exchange), schema.last_seq(exchange)
+    return db.execute(_WAITING, (queue, *span, limit)).fetchall()
+
+
+def drop(db: sqlite3.Connection, limits: Limits) -> bool:
+    """Drop one step's worth of each queue that holds too much, in the caller's transaction; whether any did."""
+    found = overflows(db, limits)
+    for queue, exchange, beyond in found:
+        size, numbers = 0, []
+        for number, seq, length in _waiting(db, queue, exchange, STEP_MESSAGES):
+            if seq > beyond or size > _STEP_BYTES:
+                break
+            numbers.append((number,))
+            size += length
+        db.executemany("DELETE FROM queued WHERE id = ?", numbers)
+        db.execute("UPDATE queue SET dropped = dropped + ? WHERE id = ?", (len(numbers), queue))
+    return bool(found)

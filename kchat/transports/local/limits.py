@@ -16,15 +16,7 @@ _LEAST_BACKLOG = 4 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Limits:
-    """How much a room keeps.
-
-    Arguments:
-        history_max_age: seconds that a fanout exchange keeps messages. Default 7 days.
-        history_max_bytes: bytes of history from which on the oldest goes. Default 256 MiB.
-        backlog_max_bytes: bytes that a shared queue may hold of a fanout exchange's messages while nobody reads it.
-            Default: as much as the history, but not below 4 MiB.
-        backlog_max_messages: messages that it may hold. Default 1,000,000.
-    """
+    """How much a room keeps: seconds, bytes, and messages; see :class:`.options.Options`."""
 
     history_max_age: float = 7 * 86400.0
     history_max_bytes: int = 256 * 1024 * 1024
@@ -56,11 +48,7 @@ def store(db: sqlite3.Connection, limits: Limits) -> None:
 
 
 def read(db: sqlite3.Connection) -> Limits:
-    """A room's limits.
-
-    Raises:
-        ValueError: they are not valid; anybody may have written them.
-    """
+    """A room's limits. Raises ValueError: they are not valid; anybody may have written them."""
     limits = Limits(*db.execute(f"SELECT {_COLUMNS} FROM limits").fetchone())  # noqa: S608 - constants
     if not all(type(value) in (int, float) and value >= 0 for value in astuple(limits)):
         raise ValueError(f"limits {astuple(limits)!r:.80}")

@@ -48,11 +48,7 @@ _BEHIND = (
 
 
 def last(db: sqlite3.Connection, exchange: int, where: str = "1", value: float = 0) -> Mark | None:
-    """The last mark of an exchange, of those for which ``where`` holds, a condition with ``value`` for its ``?``.
-
-    Raises:
-        ValueError: kchat has not made it.
-    """
+    """The last mark of an exchange, of those for which ``where`` holds, a condition with ``value`` for its ``?``."""
     row = db.execute(
         f"SELECT {_COLUMNS} FROM mark WHERE seq BETWEEN ? AND ? AND {where} ORDER BY seq DESC LIMIT 1",  # noqa: S608
         (schema.first_seq(exchange), schema.last_seq(exchange), *([value] if "?" in where else [])),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING, Any, Final
 
@@ -40,13 +41,7 @@ _KOMBU_JSON = "kombu:"
 
 
 class Outgoing:
-    """A message as :meth:`.channel.Channel.prepare_message` makes it, for :meth:`.channel.Channel.basic_publish`.
-
-    Arguments:
-        body: the payload; text is encoded as UTF-8.
-        properties: AMQP's basic properties, which this object now owns.
-        headers: the application's headers.
-    """
+    """A message as :meth:`.channel.Channel.prepare_message` makes it; it owns the properties that it is given."""
 
     __slots__ = ("body", "message_id", "rest", "timestamp")
 
@@ -91,16 +86,12 @@ class Encoder:
         rest, identifier, timestamp = message.rest, message.message_id, message.timestamp
         if rest != self._rest and not self._remember(rest):
             return _dump(message.properties)
-        if identifier is None:
-            return (
-                _dump(message.properties)
-                if timestamp is None
-                else f'{self._beginning}"timestamp":{timestamp}}}'
-            )
-        quoted = encode_basestring_ascii(identifier)
-        if timestamp is None:
-            return f'{self._beginning}"message_id":{quoted}}}'
-        return f'{self._beginning}"message_id":{quoted},"timestamp":{timestamp}}}'
+        text = self._beginning
+        if identifier is not None:
+            text += f'"message_id":{encode_basestring_ascii(identifier)},'
+        if timestamp is not None:
+            text += f'"timestamp":{timestamp},'
+        return text.rstrip(",") + "}"
 
     def _remember(self, rest: dict[str, Any]) -> bool:
         # Only what cannot change behind our back, and is equal only to what is written the same.
@@ -131,8 +122,17 @@ def _load(text: str) -> dict[str, Any]:
 
 
 def sound(row: tuple[Any, ...]) -> Row:
-    """A row whose values of other kinds than kchat writes are replaced by harmless ones."""
+    """The row, with harmless values where there are some of other kinds than kchat writes."""
     held, redelivered, exchange, routing_key, properties, expires_at, body = row
+    if (
+        type(body) is bytes
+        and type(properties) is str
+        and (expires_at is None or type(expires_at) is float)
+        and type(redelivered) is int
+        and type(exchange) is str
+        and type(routing_key) is str
+    ):
+        return row
     return (
         held,
         1 if redelivered else 0,
@@ -144,42 +144,29 @@ def sound(row: tuple[Any, ...]) -> Row:
     )
 
 
-def is_sound(row: tuple[Any, ...]) -> bool:
-    """Whether all values are of the kinds that kchat writes."""
-    return (
-        type(row[6]) is bytes
-        and type(row[4]) is str
-        and (row[5] is None or type(row[5]) is float)
-        and type(row[1]) is int
-        and type(row[2]) is str
-        and type(row[3]) is str
-    )
-
-
+@dataclass(slots=True, eq=False, repr=False)
 class Delivery:
     """A message as a consumer's callback gets it: the row, and what is read from it when asked for.
 
     Attributes:
         channel: that it came by.
-        delivery_tag (int): what to acknowledge, from 1 on, counted by channel.
-        consumer_tag (str): of the consumer; empty for ``basic_get``.
+        delivery_tag: what to acknowledge, from 1 on, counted by channel.
+        consumer_tag: of the consumer; empty for ``basic_get``.
         queue: that it came from.
-        row (Row): all that the file has of it.
-        body (bytes): as it was published.
+        row: all that the file has of it.
     """
 
-    __slots__ = ("_properties", "body", "channel", "consumer_tag", "delivery_tag", "queue", "row")
+    channel: Channel
+    delivery_tag: int
+    consumer_tag: str
+    queue: SharedQueue
+    row: Row
+    _properties: dict[str, Any] | None = None
 
-    def __init__(
-        self, channel: Channel, delivery_tag: int, consumer_tag: str, queue: SharedQueue, row: Row
-    ) -> None:
-        self.channel = channel
-        self.delivery_tag = delivery_tag
-        self.consumer_tag = consumer_tag
-        self.queue = queue
-        self.row = row
-        self.body = row[BODY]
-        self._properties: dict[str, Any] | None = None
+    @property
+    def body(self) -> bytes:
+        """As it was published."""
+        return self.row[BODY]
 
     @property
     def properties(self) -> dict[str, Any]:
@@ -223,12 +210,7 @@ class Delivery:
 
 
 class Message(base.Message):
-    """What Kombu's consumers get: acknowledges itself, and decodes its payload.
-
-    Arguments:
-        delivery: what came.
-        channel: that it came by.
-    """
+    """What Kombu's consumers get: acknowledges itself, and decodes its payload."""
 
     def __init__(self, delivery: Delivery, channel: Channel) -> None:
         properties = delivery.properties

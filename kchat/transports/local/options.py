@@ -80,11 +80,7 @@ def default_path() -> str:
 
 
 def _in_home(path: str) -> str:
-    """``~/room.db`` as an absolute path.
-
-    Raises:
-        amqp.exceptions.NotAllowed: no home folder is known.
-    """
+    """``~/room.db`` as an absolute path. Raises NotAllowed: no home folder is known."""
     try:
         return str(Path(path).expanduser())
     except RuntimeError:

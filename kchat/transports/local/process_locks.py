@@ -11,6 +11,9 @@ a lock that is gone means that the connection is dead: no clock is involved.
 
 Closing *any* descriptor of a file drops all POSIX locks that the process has on it, SQLite's among them. So there is
 one descriptor for each file and process, and it is closed only after the last SQLite connection to that file.
+
+Forks: SQLite's connections and a held lock must not be used, nor closed, on both sides of a fork: the child would drop
+the parent's file locks or keep a dead parent's lock alive. So the child forgets its parent's, without closing.
 """
 
 from __future__ import annotations
@@ -27,10 +30,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from . import forks
+from . import errors
 
 if TYPE_CHECKING:
-    from .shared_file import SharedFile
+    from .store import Store
 
 #: ``struct flock`` of 64-bit Linux: type, whence, start, length, process id.
 _FLOCK = struct.Struct("hhqqi0q")
@@ -65,12 +68,7 @@ _files: dict[Inode, RoomFile] = {}
 
 
 class RoomFile:
-    """A room's file as this process has it open beside SQLite. Get it by :func:`open_file`; any thread may use it.
-
-    Arguments:
-        fd: a descriptor, open for reading and writing.
-        inode: what it leads to.
-    """
+    """A room's file as this process has it open beside SQLite. Get it by :func:`open_file`; any thread may use it."""
 
     def __init__(self, fd: int, inode: Inode) -> None:
         self.fd = fd
@@ -81,31 +79,15 @@ class RoomFile:
         self._claimed: set[int] = set()
         self._ofd = _OFD_SETLK is not None
         self._opening_lock = threading.RLock()
-        self._stores: weakref.WeakSet[SharedFile] = weakref.WeakSet()
-        forks.track(self)
 
-    # -- the stores that use it
-
-    def members(self) -> list[SharedFile]:
+    def members(self) -> list[Store]:
         """The stores that have it open in this process. SQLite has one index for them all, so they move together."""
-        with forks.innermost:
-            return list(self._stores)
-
-    def join(self, store: SharedFile) -> None:
-        """Add one."""
-        with forks.innermost:
-            self._stores.add(store)
-
-    def part(self, store: SharedFile) -> None:
-        """Remove one; harmless to repeat."""
-        with forks.innermost:
-            self._stores.discard(store)
-
-    # -- the descriptor
+        with innermost:
+            return [store for store in stores if store.uses(self)]
 
     def release(self) -> None:
         """End one use; the last one closes it. The user's SQLite connection has to be closed by then."""
-        with forks.innermost:
+        with innermost:
             self.users -= 1
             if self.users == 0:
                 self.forget()
@@ -120,10 +102,6 @@ class RoomFile:
         for fd in fds:
             if fd >= 0:
                 os.close(fd)
-
-    def keep(self, fd: int) -> None:
-        """Another descriptor of the same file, which must not be closed before."""
-        self._spare.append(fd)
 
     # -- locks
 
@@ -168,14 +146,14 @@ class RoomFile:
         """Lock a number for a connection; returns it. The lock ends with the process or by :meth:`release_number`."""
         while True:
             number = random.SystemRandom().randint(_FIRST_NUMBER, _LAST_NUMBER)
-            with forks.innermost:
+            with innermost:
                 if number not in self._claimed and self._set(fcntl.F_WRLCK, _CONNECTIONS + number):
                     self._claimed.add(number)
                     return number
 
     def release_number(self, number: int) -> None:
         """Unlock a connection's number."""
-        with forks.innermost:
+        with innermost:
             if number in self._claimed:
                 self._claimed.discard(number)
                 self._set(fcntl.F_UNLCK, _CONNECTIONS + number)
@@ -184,12 +162,12 @@ class RoomFile:
         """Whether the connection with that number, as the file has it, still has its lock."""
         if not isinstance(number, int) or not _FIRST_NUMBER <= number <= _LAST_NUMBER:
             return False
-        with forks.innermost:
+        with innermost:
             return number in self._claimed or self._is_taken(_CONNECTIONS + number)
 
     def share(self, log: int) -> None:
         """Use a log: see :func:`log_number`. From now on SQLite sees that the file has readers."""
-        with forks.innermost:
+        with innermost:
             self._shared[log] = self._shared.get(log, 0) + 1
             self._set(fcntl.F_RDLCK, _LOGS + log)
             if self._ofd:  # a POSIX lock would be SQLite's own
@@ -197,7 +175,7 @@ class RoomFile:
 
     def unshare(self, log: int) -> None:
         """Stop using a log."""
-        with forks.innermost:
+        with innermost:
             left = self._shared.get(log, 0) - 1
             if left > 0:
                 self._shared[log] = left
@@ -207,13 +185,13 @@ class RoomFile:
 
     def let_close(self) -> None:
         """The last SQLite connection here is about to be closed: it may tidy up, should it be the last of all."""
-        with forks.innermost:
+        with innermost:
             if self._ofd and sum(self._shared.values()) <= 1:
                 self._set(fcntl.F_UNLCK, _SHARED_FIRST, _SHARED_SIZE)
 
     def logs(self) -> set[int]:
         """The numbers of all logs that anybody uses; by POSIX locks only this process's can be told."""
-        with forks.innermost:
+        with innermost:
             found = set(self._shared)
             if self._ofd:
                 self._find(_LOGS, _LOGS + _LOGS_SIZE, found)
@@ -234,35 +212,28 @@ class RoomFile:
         self._find(last, end, found)
 
     @contextmanager
-    def exclusively(self, seconds: float) -> Iterator[bool]:
-        """Keep others from opening the file or moving to another log. Yields whether it got the lock.
-
-        Arguments:
-            seconds: to wait for it.
-        """
+    def exclusively(self, path: str, seconds: float) -> Iterator[None]:
+        """Keep others from opening the file or moving to another log. Raises :func:`.errors.locked` after ``seconds``."""
         deadline = time.monotonic() + seconds
         if not self._opening_lock.acquire(timeout=seconds):
-            yield False
-            return
+            raise errors.locked(path, seconds)
         try:
-            while not (locked := self._set(fcntl.F_WRLCK, _OPENING)) and time.monotonic() < deadline:
+            while not self._set(fcntl.F_WRLCK, _OPENING):
+                if time.monotonic() >= deadline:
+                    raise errors.locked(path, seconds)
                 time.sleep(_PAUSE * random.uniform(0.5, 1.5))  # noqa: S311 - spreads load, guards nothing
             try:
-                yield locked
+                yield
             finally:
-                if locked and self.fd >= 0:
+                if self.fd >= 0:
                     self._set(fcntl.F_UNLCK, _OPENING)
         finally:
             self._opening_lock.release()
 
 
 def open_file(path: str) -> RoomFile:
-    """The file as this process has it open, opened if it is not; call :meth:`RoomFile.release` for each call.
-
-    Raises:
-        OSError: it cannot be opened for reading and writing.
-    """
-    with forks.innermost:
+    """The file as this process has it open, opened if it is not; call :meth:`RoomFile.release` for each call."""
+    with innermost:
         status = os.stat(path)  # noqa: PTH116 - a file's name as text, as everywhere here
         file = _files.get((status.st_dev, status.st_ino))
         if file is None:
@@ -271,7 +242,7 @@ def open_file(path: str) -> RoomFile:
             inode = (status.st_dev, status.st_ino)
             file = _files.get(inode)
             if file is not None:  # it was put in place between the two calls
-                file.keep(fd)
+                file._spare.append(fd)  # noqa: SLF001 - closing it would drop our locks
             else:
                 file = _files[inode] = RoomFile(fd, inode)
         file.users += 1
@@ -300,3 +271,50 @@ def order_of(number: int) -> int:
 def mark_of(number: int) -> int:
     """See :func:`log_mark`."""
     return number & ((1 << _ORDER_BITS) - 1)
+
+
+# -- forks
+
+#: This process's stores. No thread may be in the middle of a statement when the process forks: SQLite has locks of its own,
+#: some for the whole process, and a child would wait for those for ever.
+stores: weakref.WeakSet[Store] = weakref.WeakSet()
+
+#: Two threads that fork at once take the locks one after the other.
+_forking = threading.RLock()
+
+#: Held for a moment to change what this process knows of files, for all of it. Taken after every ``statement_lock``.
+innermost = threading.RLock()
+
+#: Seconds that a fork waits for each lock: a disk that hangs must not hang the fork, too.
+_LONGEST = 5.0
+
+_held: list[threading.RLock] = []
+
+
+def _hold_all() -> None:
+    _forking.acquire()
+    with innermost:
+        known = sorted(stores, key=id)  # in the same order as everywhere, see Store
+    locks = [*(store.statement_lock for store in known), innermost]
+    _held.extend(lock for lock in locks if lock.acquire(timeout=_LONGEST))
+
+
+def _release_all() -> None:
+    while _held:
+        _held.pop().release()
+    _forking.release()
+
+
+def _forget_all() -> None:
+    global _forking, innermost  # the parent's may be waited for by threads that the child does not have
+    _held.clear()
+    _forking, innermost = threading.RLock(), threading.RLock()
+    for store in list(stores):
+        store.forget()
+    for file in list(_files.values()):
+        file.forget()
+    stores.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_hold_all, after_in_parent=_release_all, after_in_child=_forget_all)

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from . import backlog, history, schema
-from .messages import BODY, COLUMNS, EXPIRES_AT, Row, is_sound, sound
-from .notices import Dropped
+from kchat import events
+
+from . import history, schema
+from .messages import BODY, COLUMNS, EXPIRES_AT, Row, sound
 
 if TYPE_CHECKING:
     from .definitions import QueueRow
@@ -25,6 +26,8 @@ BATCH_MESSAGES = 500
 BATCH_BYTES = 1024 * 1024
 
 _READY = "SELECT 1 FROM queued WHERE queue = ? AND holder IS NULL LIMIT 1"
+
+_DROPPED = "SELECT ifnull(max(dropped), 0) FROM queue WHERE id = ?"
 
 _TAKE = (
     "SELECT {columns} FROM queued q JOIN message m ON m.seq = q.message"
@@ -42,14 +45,14 @@ _READ = (
     " AND (m.published_at >= ? OR m.seq > ?) ORDER BY m.seq LIMIT ?"
 )
 
+_COUNT = "SELECT count(*) FROM message WHERE seq > ? AND seq <= ? AND (published_at >= ? OR seq > ?)"
+
 
 def _collect(rows: sqlite3.Cursor, into: list[Row]) -> bool:
     """Take rows until there are enough bytes; returns whether some may be left."""
     size = 0
     try:
-        for row in rows:
-            if not is_sound(row):
-                row = sound(row)  # noqa: PLW2901
+        for row in map(sound, rows):
             into.append(row)
             size += len(row[BODY]) + len(row[4])
             if size > BATCH_BYTES:
@@ -60,13 +63,7 @@ def _collect(rows: sqlite3.Cursor, into: list[Row]) -> bool:
 
 
 class SharedQueue:
-    """A queue whose messages have a row each, which is marked as held by the connection that takes them.
-
-    Arguments:
-        store: the file.
-        queue: what the file says about the queue.
-        owner: the id of this connection among the owners.
-    """
+    """A queue whose messages have a row each, which is marked as held by the connection that takes them."""
 
     def __init__(self, store: Store, queue: QueueRow, owner: int) -> None:
         self.store = store
@@ -99,11 +96,13 @@ class SharedQueue:
         if self.store.value(_READY, self.id) is None:
             self.more = False
             return
-        rows, dropped = self.store.write(lambda db: (self._take(db, limit), backlog.dropped(db, self.id)))
+        rows, dropped = self.store.write(
+            lambda db: (self._take(db, limit), int(db.execute(_DROPPED, (self.id,)).fetchone()[0]))
+        )
         self.ready.extend(rows)
         if dropped > self._told:
             # Stored with the first acknowledgement: a reader that is killed before that is told again.
-            self.store.notices.append(Dropped(self.name, dropped - self._told))
+            self.store.notices.append(events.Dropped(dropped - self._told, queue=self.name))
             self._told = dropped
 
     def _take(self, db: sqlite3.Connection, limit: int) -> list[Row]:
@@ -151,7 +150,7 @@ class SharedQueue:
         def work(db: sqlite3.Connection) -> None:
             db.executemany("DELETE FROM queued WHERE id = ? AND queue = ? AND holder = ?", held)
             if told:
-                backlog.was_told(db, self.id, told)
+                db.execute("UPDATE queue SET dropped = max(0, dropped - ?) WHERE id = ?", (told, self.id))
 
         self.store.write(work)
 
@@ -206,14 +205,19 @@ class Source:
         position: the ``seq`` that was read last.
         bound_at: the newest ``seq`` when it was bound; up to there is the history that was asked for.
         until: the newest ``seq`` when it was unbound; None while it is bound.
-        since: of the history, only what has this time or a later one, in UNIX seconds; None for all.
+        since: of the history, only what has this time or a later one, in UNIX seconds.
     """
 
     exchange: int
     position: int
     bound_at: int
     until: int | None = None
-    since: float | None = None
+    since: float = -math.inf
+
+    @property
+    def end(self) -> int:
+        """The last ``seq`` that is to be read."""
+        return schema.last_seq(self.exchange) if self.until is None else self.until
 
 
 def _missing(rows: Sequence[Row], before: int, source: Source) -> int:
@@ -221,7 +225,7 @@ def _missing(rows: Sequence[Row], before: int, source: Source) -> int:
 
     They are numbered without gaps, but of the history only what is not older than was asked for is read.
     """
-    start = before if source.since is None else max(before, source.bound_at)
+    start = before if source.since == -math.inf else max(before, source.bound_at)
     last = -rows[-1][0]
     return max(0, last - start) - sum(-row[0] > start for row in rows)
 
@@ -250,7 +254,8 @@ class ExclusiveQueue(SharedQueue):
         if any(source.exchange == exchange and source.until is None for source in self.sources):
             return None
         position = history.position_of(db, exchange, self.beginning)
-        return Source(exchange, position, history.newest(db, exchange), since=self.beginning.since)
+        since = -math.inf if self.beginning.since is None else self.beginning.since
+        return Source(exchange, position, history.newest(db, exchange), since=since)
 
     def leave(self, exchange: int, newest: int) -> None:
         """No longer bound: what was published up to ``newest`` is still to be read."""
@@ -276,12 +281,9 @@ class ExclusiveQueue(SharedQueue):
     def _read(self, source: Source, limit: int, db: sqlite3.Connection) -> tuple[list[Row], bool]:
         if self.max_length is not None:
             self._drop_head(db, source, self.max_length)
-        end = schema.last_seq(source.exchange) if source.until is None else source.until
         rows: list[Row] = []
-        since = -math.inf if source.since is None else source.since
-        cut = _collect(
-            db.execute(self._read_sql, (source.position, end, since, source.bound_at, limit)), rows
-        )
+        span = source.position, source.end, source.since, source.bound_at
+        cut = _collect(db.execute(self._read_sql, (*span, limit)), rows)
         more = cut or len(rows) == limit
         if not more and source.position < source.bound_at:
             source.position = source.bound_at  # what is left of the history is older than what was asked for
@@ -322,15 +324,6 @@ class ExclusiveQueue(SharedQueue):
         """How many messages are ready."""
         count = super().size()
         for source in self.sources:
-            end = schema.last_seq(source.exchange) if source.until is None else source.until
-            since = -math.inf if source.since is None else source.since
-            count += int(
-                self.store.value(
-                    "SELECT count(*) FROM message WHERE seq > ? AND seq <= ? AND (published_at >= ? OR seq > ?)",
-                    source.position,
-                    end,
-                    since,
-                    source.bound_at,
-                )
-            )
+            span = source.position, source.end, source.since, source.bound_at
+            count += int(self.store.value(_COUNT, *span))
         return count

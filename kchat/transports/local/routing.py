@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from amqp.exceptions import InternalError
 
-from . import schema
+from . import definitions, history, schema
 
 #: Numbers of an exchange's messages that are left free at the end.
 _SPARE = 1 << 32
@@ -23,8 +22,7 @@ class Target(NamedTuple):
     max_priority: int | None
 
 
-@dataclass(frozen=True)
-class Route:
+class Route(NamedTuple):
     """What publishing to one exchange with one routing key means.
 
     Arguments:
@@ -65,48 +63,40 @@ def matches_topic(pattern: str, routing_key: str) -> bool:
     return len(words) in reached
 
 
-def find_route(db: sqlite3.Connection, exchange: str, routing_key: str) -> Route | None:
-    """The route as the file has it now, in the caller's transaction; None if the exchange does not exist."""
+def find_route(db: sqlite3.Connection, exchange: str, routing_key: str) -> Route:
+    """The route as the file has it now, in the caller's transaction. Raises NotFound: there is no such exchange."""
     (version,) = db.execute("SELECT version FROM topology").fetchone()
     if not exchange:
-        number, kind = schema.DEFAULT_EXCHANGE, "direct"
+        number, kind = 0, "direct"  # before the first one that has a name
         rows = db.execute(
             "SELECT id, max_length, ttl, max_priority, owner, name FROM queue WHERE name = ?", (routing_key,)
         ).fetchall()
     else:
-        found = db.execute("SELECT id, type FROM exchange WHERE name = ?", (exchange,)).fetchone()
-        if found is None:
-            return None
-        number, kind = found
+        number, kind = definitions.find_exchange(db, exchange)
         rows = db.execute(
             "SELECT q.id, q.max_length, q.ttl, q.max_priority, q.owner, b.routing_key"
             " FROM binding b JOIN queue q ON q.id = b.queue WHERE b.exchange = ?",
             (number,),
         ).fetchall()
-    history = kind == "fanout"
-    floor, ceiling = schema.first_seq(number), schema.last_seq(number)
-    (newest,) = db.execute(
-        "SELECT max(seq) FROM message WHERE seq BETWEEN ? AND ?", (floor, ceiling)
-    ).fetchone()
-    if newest is not None and newest > ceiling - _SPARE:
+    keeps = kind == "fanout"
+    ceiling = schema.last_seq(number)
+    if history.newest(db, number) > ceiling - _SPARE:
         # The next one would be another exchange's. No room gets there by sending.
         raise InternalError(f"exchange {exchange!r}: its messages' numbers have come to an end")
     matching = [
         row
         for row in rows
-        if history or row[5] == routing_key or (kind == "topic" and matches_topic(row[5], routing_key))
+        if keeps or row[5] == routing_key or (kind == "topic" and matches_topic(row[5], routing_key))
     ]
     # Exclusive queues read a fanout exchange's history, each from its own position, and need no row; but for those
     # with priorities, which have an order of their own.
-    targets = {
-        Target(*row[:4]) for row in matching if not (history and row[4] is not None and row[3] is None)
-    }
+    targets = {Target(*row[:4]) for row in matching if not (keeps and row[4] is not None and row[3] is None)}
     return Route(
         version=version,
-        floor=floor,
+        floor=schema.first_seq(number),
         ceiling=ceiling,
-        history=history,
+        history=keeps,
         targets=tuple(sorted(targets, key=lambda target: target.queue)),
         routed=bool(matching),
-        plain=history and not targets,
+        plain=keeps and not targets,
     )

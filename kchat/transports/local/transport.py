@@ -121,7 +121,7 @@ class Transport(base.Transport):
         options = self.options()
         folder = Path(options.path).parent
         if not folder.is_dir() and (len(self.client.alt or ()) > 1 or _would_be_in_the_root(folder)):
-            raise errors.no_folder(options.path)
+            raise errors.OpeningNotAllowed(f"{options.path}: the folder {folder} does not exist")
         try:
             return Connection(self.client, options)
         except AMQPError as exc:
@@ -144,7 +144,7 @@ class Transport(base.Transport):
         connection.drain_events(timeout)
 
     def register_with_event_loop(self, connection: Connection, loop: Any) -> None:
-        """Have Kombu's event loop deliver messages, as Celery's workers do: see :mod:`.event_loop`."""
+        """Have Kombu's event loop deliver messages, as Celery's workers do: see :class:`.connection.Registration`."""
         connection.register(loop)
 
     def waker(self, connection: Connection) -> Waker:

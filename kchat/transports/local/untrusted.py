@@ -12,11 +12,20 @@ import sqlite3
 import time
 from contextlib import closing
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
-from amqp.exceptions import NotAllowed
+from . import errors, files, schema
 
-from . import schema
+if TYPE_CHECKING:
+    import threading
+
+    from .options import Options
+
+# ruff: noqa: S608 - put together from constants
+
+#: Seconds between two attempts to open a file whose log is being changed.
+LOG_PAUSE = 0.01
 
 #: Steps of SQLite's virtual machine between two looks whether a signal came: some milliseconds.
 _STEPS = 100_000
@@ -46,75 +55,41 @@ _SQLITE_BYTES = 1_000_000_000
 #: SQLite's switches by Python's names (3.12).
 _SWITCHES = {"SQLITE_DBCONFIG_DEFENSIVE": True, "SQLITE_DBCONFIG_ENABLE_VIEW": False}
 
-#: Table, columns, and the kinds of values that kchat writes there.
-_KINDS = {
-    "topology": {"version": "integer"},
-    "exchange": {
-        "id": "integer", "name": "text null", "type": "text", "durable": "integer",
-        "auto_delete": "integer", "arguments": "text", "floor": "integer",
-    },
-    "owner": {"id": "integer", "name": "text"},
-    "queue": {
-        "id": "integer", "name": "text", "durable": "integer", "auto_delete": "integer", "owner": "integer null",
-        "arguments": "text", "max_length": "integer null", "ttl": "real null", "expires": "real null",
-        "used_at": "real",
-    },
-    "binding": {"exchange": "integer", "queue": "integer", "routing_key": "text"},
-    "consumer": {"queue": "integer", "owner": "integer", "tag": "text"},
-    "sqlite_sequence": {"name": "text", "seq": "integer"},
-}  # fmt: skip
-
-#: What the versions added, likewise. Marks, of which there can be many, are looked at when they are read, as messages.
-_ADDED_KINDS: dict[int, dict[str, dict[str, str]]] = {
-    2: {
-        "exchange": {"floor_total": "integer"},
-        "queue": {"max_priority": "integer null", "dropped": "integer"},
-        "clock": {"passed": "real", "wall": "real", "kernel": "real", "boot": "text"},
-        "limits": {
-            "history_max_age": "real", "history_max_bytes": "integer", "backlog_max_bytes": "integer",
-            "backlog_max_messages": "integer",
-        },
-    },
-}  # fmt: skip
-
 #: Exchanges that a room may have had in all its time: their ids are a message's upper bits.
 _EXCHANGES = 1 << (62 - schema.SEQ_BITS)
 
-#: The highest number that may have been given to a queue or an owner of an old release: far from where they end.
+#: The highest number that may have been given to a queue: far from where they end.
 _NUMBERS = 1 << 48
+
+#: Tables with few rows, all of which are looked at before anything is used. Marks, messages and what is queued are looked
+#: at when they are read.
+_SMALL = ("topology", "exchange", "queue", "binding", "consumer", "clock", "limits")
 
 #: Rows with values that kchat would not write; each statement finds one.
 _STRANGE = (
     "SELECT 1 FROM topology WHERE abs(version) > {numbers} OR rowid <> 1",
     (
         "SELECT 1 FROM exchange WHERE id NOT BETWEEN 1 AND {exchanges} OR floor NOT BETWEEN 0 AND {floor}"
-        " OR type NOT IN ('direct', 'fanout', 'topic')"
+        " OR floor_total NOT BETWEEN 0 AND {floor} OR type NOT IN ('direct', 'fanout', 'topic')"
     ),
-    "SELECT 1 FROM queue WHERE id NOT BETWEEN 1 AND {numbers} OR max_length < 0 OR ttl < 0 OR expires < 0",
     (
-        "SELECT 1 FROM sqlite_sequence WHERE seq NOT BETWEEN 0 AND {numbers}"
-        " OR name = 'exchange' AND seq > {exchanges}"
+        "SELECT 1 FROM queue WHERE id NOT BETWEEN 1 AND {numbers} OR max_length < 0 OR ttl < 0 OR expires < 0"
+        " OR max_priority NOT BETWEEN 0 AND 255 OR dropped NOT BETWEEN 0 AND {numbers}"
+    ),
+    (
+        "SELECT 1 FROM sqlite_sequence WHERE typeof(name) <> 'text' OR typeof(seq) <> 'integer'"
+        " OR seq NOT BETWEEN 0 AND {numbers} OR name = 'exchange' AND seq > {exchanges}"
+    ),
+    # A thousand years on the room's clock, and from year 1 to 9999 on the wall.
+    (
+        "SELECT 1 FROM clock WHERE passed NOT BETWEEN 0 AND 4e10 OR kernel NOT BETWEEN 0 AND 4e10"
+        " OR wall NOT BETWEEN -7e10 AND 3e11"
+    ),
+    (
+        "SELECT 1 FROM limits WHERE history_max_age < 0 OR history_max_bytes < 0 OR backlog_max_bytes < 0"
+        " OR backlog_max_messages < 0"
     ),
 )
-
-_ADDED_STRANGE = {
-    2: (
-        "SELECT 1 FROM exchange WHERE floor_total NOT BETWEEN 0 AND {floor}",
-        "SELECT 1 FROM queue WHERE max_priority NOT BETWEEN 0 AND 255 OR dropped NOT BETWEEN 0 AND {numbers}",
-        # A thousand years on the room's clock, and from year 1 to 9999 on the wall.
-        (
-            "SELECT 1 FROM clock WHERE passed NOT BETWEEN 0 AND 4e10 OR kernel NOT BETWEEN 0 AND 4e10"
-            " OR wall NOT BETWEEN -7e10 AND 3e11"
-        ),
-        (
-            "SELECT 1 FROM limits WHERE history_max_age < 0 OR history_max_bytes < 0 OR backlog_max_bytes < 0"
-            " OR backlog_max_messages < 0"
-        ),
-    ),
-}
-
-#: Tables with one row, by the version that they came with.
-_ONE_ROW = {"topology": 1, "clock": 2, "limits": 2}
 
 
 class Watchdog:
@@ -123,14 +98,11 @@ class Watchdog:
     def __init__(self) -> None:
         self._until = 0.0
         self.raised: BaseException | None = None
-        #: The last statement was ended since it took too long.
-        self.barked = False
 
     def begin(self) -> None:
         """New work begins. Raises what a signal's handler has raised since."""
         self.reraise()
         self._until = 0.0
-        self.barked = False
 
     def __call__(self) -> int:
         """Whether SQLite has to stop."""
@@ -138,11 +110,10 @@ class Watchdog:
             # Python calls a signal's handler here; what that raises would get lost in SQLite.
             now = time.monotonic()
             self._until = self._until or now + WORK_SECONDS
-            self.barked = now > self._until
+            return int(now > self._until)
         except BaseException as exc:  # noqa: BLE001 - raised again when SQLite has returned
             self.raised = exc
             return 1
-        return int(self.barked)
 
     def reraise(self) -> None:
         """Raise what a signal's handler raised meanwhile."""
@@ -151,13 +122,29 @@ class Watchdog:
             raise raised
 
 
-def guard(db: sqlite3.Connection, max_message_bytes: int) -> Watchdog:
-    """Put bounds on what a file's content can make SQLite do. Reads nothing yet.
+def connect(
+    path: str, mode: str, max_message_bytes: int, wait: float = 0
+) -> tuple[sqlite3.Connection, Watchdog]:
+    """Connect to a file, with bounds on what its content can make SQLite do. Reads nothing yet.
 
     Arguments:
-        db: a connection that has not been used.
+        path: the file.
+        mode: part of SQLite's URI, such as ``mode=rw``.
         max_message_bytes: the largest body.
+        wait: seconds that SQLite waits for locks. Default 0: its steps of up to 100 ms starve whichever process is
+            unlucky, so retrying is done in :meth:`.database.Database.attempt`.
     """
+    try:
+        db = sqlite3.connect(
+            f"file:{quote(path)}?{mode}",
+            uri=True,
+            timeout=wait,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=256,
+        )
+    except sqlite3.Error as exc:
+        raise errors.translate(exc, path) from exc
     watchdog = Watchdog()
     db.set_progress_handler(watchdog, _STEPS)
     for limit, value in _LIMITS.items():
@@ -168,17 +155,44 @@ def guard(db: sqlite3.Connection, max_message_bytes: int) -> Watchdog:
             db.setconfig(getattr(sqlite3, name), switch)
     db.execute("PRAGMA trusted_schema = OFF")
     db.execute("PRAGMA cell_size_check = ON")
-    return watchdog
+    return db, watchdog
+
+
+def check_content(path: str, options: Options, statement_lock: threading.RLock) -> None:
+    """Look into the file before anything in it is used, changing and creating nothing. Raises NotAllowed: it is no room."""
+    deadline = time.monotonic() + options.busy_timeout
+    while True:
+        # Without a log nobody is writing to the file, and it can be read without creating one.
+        mode = "mode=ro" if files.has_log(path) else "mode=ro&immutable=1"
+        with statement_lock:
+            db, watchdog = connect(path, mode, options.max_message_bytes)
+            try:
+                with closing(db):
+                    return _check(db, path)
+            except sqlite3.Error as exc:
+                watchdog.reraise()
+                if not errors.is_busy(exc) or time.monotonic() >= deadline:
+                    raise files.refusal(path) or schema.not_a_room(path, str(exc)) from exc
+        time.sleep(LOG_PAUSE)
 
 
 @lru_cache
-def _made_by_kchat(version: int, steps: tuple[tuple[str, ...], ...]) -> frozenset[tuple[Any, ...]]:
-    """The schema of a file of that version, as SQLite has it."""
+def _made_by_kchat() -> tuple[frozenset[tuple[Any, ...]], tuple[tuple[str, str], ...]]:
+    """The schema of a room as SQLite has it; and for each small table, what finds a value that kchat does not write."""
     with closing(sqlite3.connect(":memory:")) as db:
-        for step in steps[:version]:
-            for statement in step:
-                db.execute(statement)
-        return frozenset(_objects(db))
+        schema.create(db)
+        strange = [
+            (table, " OR ".join(_is_wrong(*row[1:4]) for row in db.execute(f"PRAGMA table_info({table})")))
+            for table in _SMALL
+        ]
+        return frozenset(_objects(db)), tuple(strange)
+
+
+def _is_wrong(column: str, kind: str, required: int) -> str:
+    """The condition for a value that is of another kind, or far too long."""
+    kinds = f"'{kind.lower()}'" if required else f"'{kind.lower()}', 'null'"
+    wrong = f"typeof({column}) NOT IN ({kinds})"
+    return f"{wrong} OR length({column}) > {_SQL_BYTES}" if kind == "TEXT" else wrong
 
 
 def _objects(db: sqlite3.Connection) -> list[tuple[Any, ...]]:
@@ -187,50 +201,27 @@ def _objects(db: sqlite3.Connection) -> list[tuple[Any, ...]]:
     ).fetchall()
 
 
-def check_content(db: sqlite3.Connection, path: str, version: int) -> None:
-    """Make sure that the file has the tables of a room of that version, and values of the right kinds in the small ones.
-
-    Of the messages, which can be many, each is looked at when it is read.
-
-    Raises:
-        amqp.exceptions.NotAllowed: it has others.
-    """
-    objects = _objects(db)
-    expected = _made_by_kchat(version, schema.STEPS)
+def _check(db: sqlite3.Connection, path: str) -> None:
+    """Raise NotAllowed unless it is empty, or has the tables of a room, and right values in the small ones."""
+    empty, objects = schema.is_empty(db, path), _objects(db)
+    expected, strange_values = (frozenset(), ()) if empty else _made_by_kchat()
     if len(objects) != len(expected) or frozenset(objects) != expected:
         strange = sorted({f"{each[0]} {each[1]!r:.80}" for each in {*objects} ^ expected})[:1]
-        raise not_a_room(path, f"its tables are not those that kchat makes: {', '.join(strange)}")
-    if not version:
+        raise schema.not_a_room(path, f"its tables are not those that kchat makes: {', '.join(strange)}")
+    if empty:
         return
     (encoding,) = db.execute("PRAGMA encoding").fetchone()
     if encoding != "UTF-8":
-        raise not_a_room(path, f"its texts are {encoding}")
-    _check_values(db, path, version)
-
-
-def _check_values(db: sqlite3.Connection, path: str, version: int) -> None:
-    added = [number for number in _ADDED_KINDS if number <= version]
-    for kinds_of in (_KINDS, *(_ADDED_KINDS[number] for number in added)):
-        for table, columns in kinds_of.items():
-            wrong = " OR ".join(_is_wrong(column, kinds.split()) for column, kinds in columns.items())
-            if db.execute(f"SELECT 1 FROM {table} WHERE {wrong} LIMIT 1").fetchone():  # noqa: S608 - constants
-                raise not_a_room(path, f"there is a value of the wrong kind in its table {table!r}")
+        raise schema.not_a_room(path, f"its texts are {encoding}")
+    for table, wrong in strange_values:
+        if db.execute(f"SELECT 1 FROM {table} WHERE {wrong} LIMIT 1").fetchone():
+            raise schema.not_a_room(path, f"there is a value of the wrong kind in its table {table!r}")
     bounds = {"numbers": _NUMBERS, "exchanges": _EXCHANGES, "floor": schema.NO_HISTORY}
-    for statement in (*_STRANGE, *(each for number in added for each in _ADDED_STRANGE[number])):
+    for statement in _STRANGE:
         if db.execute(f"{statement.format(**bounds)} LIMIT 1").fetchone():
-            raise not_a_room(path, f"there is a number out of bounds in its table {statement.split()[3]!r}")
-    for table, since in _ONE_ROW.items():
-        if since <= version and db.execute(f"SELECT count(*) FROM {table}").fetchone() != (1,):  # noqa: S608 - constants
-            raise not_a_room(path, f"its table {table!r} has not one row")
-
-
-def _is_wrong(column: str, kinds: list[str]) -> str:
-    """The condition for a value that is of another kind, or far too long."""
-    allowed = ", ".join(f"'{kind}'" for kind in kinds)
-    wrong = f"typeof({column}) NOT IN ({allowed})"
-    return f"{wrong} OR length({column}) > {_SQL_BYTES}" if "text" in kinds else wrong
-
-
-def not_a_room(path: str, why: str) -> NotAllowed:
-    """The error for a file that is not a room."""
-    return NotAllowed(f"{path}: this is not a kchat room: {why}")
+            raise schema.not_a_room(
+                path, f"there is a number out of bounds in its table {statement.split()[3]!r}"
+            )
+    for table in ("topology", "clock", "limits"):
+        if db.execute(f"SELECT count(*) FROM {table}").fetchone() != (1,):
+            raise schema.not_a_room(path, f"its table {table!r} has not one row")

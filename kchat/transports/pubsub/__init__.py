@@ -74,18 +74,16 @@ class PubSub(base.Transport):
     sweeps = True
 
     def stale_queues(self, broker: Broker, room: str | None) -> Sequence[base.StaleQueue]:
-        """See :meth:`kchat.transports.base.Transport.stale_queues`."""
-        from .sweep import explained, stale_subscriptions
+        """See :mod:`.sweep`."""
+        from .sweep import stale_subscriptions
 
-        with explained(broker):
-            return stale_subscriptions(broker.host, room)
+        return stale_subscriptions(broker, room)
 
     def delete_queues(self, broker: Broker, stale: Sequence[Any]) -> int:
-        """See :meth:`kchat.transports.base.Transport.delete_queues`."""
-        from .sweep import delete, explained
+        """See :mod:`.sweep`."""
+        from .sweep import delete
 
-        with explained(broker):
-            return len(delete(broker.host, stale))
+        return delete(broker, stale)
 
     def explain(self, error: Exception, broker: Broker, doing: str) -> KchatError | None:
         """Without credentials, the hint is the command to run."""

@@ -18,14 +18,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from amqp.exceptions import PreconditionFailed
+from amqp.exceptions import PreconditionFailed, ResourceLocked
 from google.pubsub_v1 import types
 
-from . import arguments, names, ownership_labels
+from . import names, ownership_labels
 from .arguments import LONGEST_RETENTION, SHORTEST_EXPIRY, SHORTEST_RETENTION, Times
-from .errors import NotSupported
 from .messages import ROUTING_KEY
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ class Queue:
 
     Attributes:
         name: AMQP's name.
-        durable, exclusive, auto_delete, arguments: as declared.
+        exclusive, auto_delete, arguments: as declared.
         times: what the arguments, or the subscription's labels, say about time.
         exchange: what it is bound to; ``""`` is the default exchange, ``None`` says not yet.
         routing_key: of the binding.
@@ -57,7 +56,6 @@ class Queue:
     """
 
     name: str
-    durable: bool = False
     exclusive: bool = False
     auto_delete: bool = False
     arguments: Mapping[str, Any] = field(default_factory=dict)
@@ -73,42 +71,12 @@ class Queue:
         """The subscription's filter, in Pub/Sub's language; empty lets everything through."""
         return "" if self.ordered or self.exchange in (None, "") else filter_for(self.routing_key)
 
-
-class Route(NamedTuple):
-    """Where a message goes.
-
-    Attributes:
-        topic: the topic's full name.
-        kind: the exchange's type; ``None`` where this connection did not declare it.
-        routing_key: what queues of a direct exchange select by.
-    """
-
-    topic: str
-    kind: str | None
-    routing_key: str
-
-
-def check_exchange(name: str, kind: str) -> None:
-    """Refuse an exchange that cannot be a topic.
-
-    Raises:
-        kchat.transports.pubsub.errors.NotSupported: of another type than fanout or direct.
-        amqp.exceptions.PreconditionFailed: its name is not valid Unicode.
-    """
-    if kind not in (FANOUT, DIRECT):
-        raise NotSupported(f"exchange {name!r}: Pub/Sub has fanout and direct exchanges, not {kind}")
-    to_id(name)
-
-
-def check_queue(queue: Queue) -> None:
-    """Refuse a queue that cannot be a subscription, and note what its arguments say about time.
-
-    Raises:
-        kchat.transports.pubsub.errors.NotSupported: see :mod:`kchat.transports.pubsub.arguments`.
-        amqp.exceptions.PreconditionFailed: its name is not valid Unicode, or an argument makes no sense.
-    """
-    to_id(queue.name)
-    queue.times = arguments.read(queue.name, queue.arguments)
+    def check_access(self) -> None:
+        """Raise ``ResourceLocked`` where it belongs to another connection."""
+        if self.foreign:
+            raise ResourceLocked(
+                f"queue {self.name!r} belongs to another process, or another connection of this one"
+            )
 
 
 def to_id(name: str) -> str:
@@ -179,7 +147,7 @@ def _time(milliseconds: int | None) -> timedelta | None:
 _KEY = re.compile(rf'attributes\.{ROUTING_KEY} = "((?:[^"\\]|\\.)*)"\Z', re.DOTALL)
 
 
-def key_of(text: str) -> str:
+def routing_key_of(text: str) -> str:
     """The routing key of a filter of :func:`filter_for`; empty for any other."""
     found = _KEY.match(text)
     return re.sub(r"\\(.)", r"\1", found[1], flags=re.DOTALL) if found else ""

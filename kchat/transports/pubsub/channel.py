@@ -8,30 +8,27 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from amqp.exceptions import ConnectionError as AMQPConnectionError
-from amqp.exceptions import NotAllowed, RecoverableConnectionError
 from amqp.protocol import queue_declare_ok_t
 from google.pubsub_v1 import types
-from kombu.transport.base import StdChannel, to_rabbitmq_queue_arguments
+from kombu.transport.base import to_rabbitmq_queue_arguments
 
 from .bindings import FANOUT, Queue
-from .deliveries import Deliveries
+from .deliveries import ReceivingChannel
 from .errors import NotSupported
-from .messages import ROUTING_KEY, Delivery, Outgoing, check_ordering_key, to_attributes
+from .messages import ROUTING_KEY, Outgoing, check_ordering_key, to_attributes
 from .publishing import Stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from amqp.exceptions import AMQPError
-    from kombu.message import Message
 
     from .connection import Connection
 
 _Message = types.PubsubMessage.pb()
 
 
-class Channel(StdChannel):
+class Channel(ReceivingChannel):
     """AMQP's methods, as py-amqp's channel and Kombu's virtual channel have them.
 
     Arguments:
@@ -41,29 +38,13 @@ class Channel(StdChannel):
     Attributes:
         events: callbacks by what they wait for, as in py-amqp: ``basic_ack`` and ``basic_nack`` in confirm mode.
             ``basic_return`` is never called: Pub/Sub does not tell whether anybody listens.
-        no_ack_consumers: tags of consumers whose messages need no acknowledgement; Kombu's messages look there.
     """
 
     def __init__(self, connection: Connection, channel_id: int) -> None:
-        self.connection: Any = connection
-        self.channel_id = channel_id
-        self.events: dict[str, set[Callable[..., Any]]] = {
-            "basic_ack": set(),
-            "basic_nack": set(),
-            "basic_return": set(),
-        }
-        self.no_ack_consumers: set[str] = set()
-        self.is_open = True
+        super().__init__(connection, channel_id)
+        names = "basic_ack", "basic_nack", "basic_return"
+        self.events: dict[str, set[Callable[..., Any]]] = {name: set() for name in names}
         self._stream: Stream | None = None
-        self._deliveries = Deliveries(self, connection)
-        self._prefetch = 0
-
-    def _check(self) -> Connection:
-        if not self.is_open:
-            raise RecoverableConnectionError("the channel is closed")
-        connection: Connection = self.connection
-        connection.check()
-        return connection
 
     # ---- exchanges
 
@@ -116,7 +97,7 @@ class Channel(StdChannel):
             kchat.transports.pubsub.errors.NotSupported: see :mod:`.arguments`.
         """
         name = queue or f"amq.gen-{uuid.uuid4().hex}"
-        declared = Queue(name, durable, exclusive, auto_delete, dict(arguments or {}))
+        declared = Queue(name, exclusive, auto_delete, dict(arguments or {}))
         self._check().definitions.declare_queue(declared, passive=passive)
         return queue_declare_ok_t(name, 0, 0)
 
@@ -136,15 +117,6 @@ class Channel(StdChannel):
         for channel in list(connection.channels.values()):
             channel.forget_queue(queue)
         connection.definitions.delete_queue(queue)
-
-    def queue_purge(self, queue: str, **_: Any) -> int:
-        """Remove what is in a queue and not delivered; returns the number of messages."""
-        self._check()
-        return self._deliveries.purge(queue)
-
-    def forget_queue(self, queue: str) -> None:
-        """End the consumers of a queue that this connection is about to delete, without telling them."""
-        self._deliveries.forget(queue)
 
     # ---- publishing
 
@@ -227,171 +199,27 @@ class Channel(StdChannel):
 
     def confirm_select(self, **_: Any) -> None:
         """Begin confirm mode, or begin to count anew: publishes are numbered 1, 2, 3, ..., and confirmed as they go."""
-        connection = self._check()
+        self._check()
         if self._stream is not None:
-            connection.publisher.forget(self._stream)
+            self._stream.ended = True
         self._stream = Stream(self)
 
-    def on_confirmed(self, stream: Stream, tag: int) -> bool:
-        """The service has the messages up to ``tag``: tell the application."""
+    def on_settled(self, stream: Stream, tag: int, error: AMQPError | None) -> bool:
+        """The service has the messages up to ``tag``: tell the application. Or it refused one: raise why.
+
+        Nothing after that one was sent, and the count begins anew, as on a new channel.
+        """
         if stream is not self._stream:
             return False
+        if error is not None:
+            self.confirm_select()
+            raise self.connection.failed(error)
         for callback in list(self.events["basic_ack"]):
             callback(tag, True)
         return True
 
-    def on_refused(self, stream: Stream, error: AMQPError) -> bool:
-        """The service did not take a message: nothing after it was sent, and the count begins anew, as on a new channel.
-
-        Raises:
-            amqp.exceptions.AMQPError: why.
-        """
-        if stream is not self._stream:
-            return False
-        self.confirm_select()
-        if isinstance(error, AMQPConnectionError):
-            self.connection.failed(error)
-        raise error
-
-    # ---- consuming
-
-    def basic_qos(
-        self, prefetch_size: int = 0, prefetch_count: int = 0, a_global: bool = False, **_: Any
-    ) -> None:
-        """Limit the number of unacknowledged messages; 0 for no limit.
-
-        As on RabbitMQ (https://www.rabbitmq.com/docs/consumer-prefetch#overview): of each consumer that follows, or with
-        ``a_global`` of all consumers of this channel together, from now on.
-        """
-        self._check()
-        if a_global:
-            self._deliveries.limit(prefetch_count)
-        else:
-            self._prefetch = prefetch_count
-
-    def basic_consume(
-        self,
-        queue: str,
-        consumer_tag: str = "",
-        no_local: bool = False,
-        no_ack: bool = False,
-        exclusive: bool = False,
-        callback: Callable[[Delivery], Any] | None = None,
-        on_cancel: Callable[[str], Any] | None = None,
-        **_: Any,
-    ) -> str:
-        """Deliver a queue's messages by ``drain_events``.
-
-        Arguments:
-            queue: its name; any process may have declared it.
-            consumer_tag: default a new one.
-            no_local: without effect.
-            no_ack: messages count as acknowledged when they are delivered.
-            exclusive: not supported.
-            callback: called with each :class:`~kchat.transports.pubsub.messages.Delivery`.
-            on_cancel: called with the tag when others have deleted the queue. Without it, ``drain_events`` raises
-                ``NotFound``.
-            arguments: without effect.
-
-        Returns:
-            The consumer's tag.
-
-        Raises:
-            amqp.exceptions.NotFound: the queue does not exist.
-            kchat.transports.pubsub.errors.NotSupported: exclusively: Pub/Sub has no exclusive consumers.
-        """
-        connection = self._check()
-        if exclusive:
-            raise NotSupported(f"consume from {queue!r} exclusively: Pub/Sub has no exclusive consumers")
-        tag = consumer_tag or f"ctag-{uuid.uuid4().hex}"
-        if self._deliveries.has(tag):
-            raise NotAllowed(f"consumer tag {tag!r} is in use")
-        found = connection.definitions.consumed(queue)
-        self._deliveries.consume(
-            tag, found, callback or _ignore, on_cancel, no_ack=no_ack, prefetch=self._prefetch
-        )
-        if no_ack:
-            self.no_ack_consumers.add(tag)
-        return tag
-
-    def basic_cancel(self, consumer_tag: str, **_: Any) -> None:
-        """End a consumer. What it has unacknowledged can still be acknowledged; its own queue goes with the last one."""
-        self._check()
-        self._deliveries.cancel(consumer_tag)
-        self.no_ack_consumers.discard(consumer_tag)
-
-    def basic_get(self, queue: str, no_ack: bool = False, **_: Any) -> Delivery | None:
-        """The next message of a queue; ``None`` when there is none within the option's ``get_timeout``."""
-        connection = self._check()
-        return self._deliveries.get(connection.definitions.consumed(queue), no_ack=no_ack)
-
-    def basic_ack(self, delivery_tag: int, multiple: bool = False, **_: Any) -> None:
-        """Acknowledge a message, or with ``multiple`` all up to it in the order of delivery.
-
-        Raises:
-            amqp.exceptions.PreconditionFailed: no such message is unacknowledged. (One that needs no
-                acknowledgement may be acknowledged.)
-        """
-        self._check()
-        self._deliveries.acknowledge(delivery_tag, multiple=multiple)
-
-    def basic_reject(self, delivery_tag: int, requeue: bool = True, multiple: bool = False, **_: Any) -> None:
-        """Return a message to its queue, or drop it.
-
-        Raises:
-            amqp.exceptions.PreconditionFailed: no such message is unacknowledged.
-        """
-        self._check()
-        if requeue:
-            self._deliveries.requeue(delivery_tag, multiple=multiple)
-        else:
-            self._deliveries.acknowledge(delivery_tag, multiple=multiple)
-
-    def basic_nack(self, delivery_tag: int, multiple: bool = False, requeue: bool = True, **_: Any) -> None:
-        """As :meth:`basic_reject`, for one or for all up to it."""
-        self.basic_reject(delivery_tag, requeue=requeue, multiple=multiple)
-
-    def basic_recover(self, requeue: bool = True, **_: Any) -> None:
-        """Return everything that is not acknowledged."""
-        self._check()
-        self._deliveries.requeue_all()
-
-    def message_to_python(self, raw_message: Delivery) -> Message:
-        """A delivery as Kombu's consumers know it."""
-        return raw_message.to_kombu()
-
-    def deliver_held(self) -> bool:
-        """Deliver one message that waited because of the prefetch count; False when there is none."""
-        return self._deliveries.deliver_held()
-
-    def consumes(self, queue: str) -> bool:
-        """Whether a consumer of this channel is on that queue."""
-        return self._deliveries.consumes(queue)
-
-    # ---- the end
-
-    def close(self, **_: Any) -> None:
-        """End consumers, requeue what is unacknowledged, and wait until the service has every acknowledgement.
-
-        That takes the option's ``close_timeout`` at most.
-        """
-        if not self.is_open:
-            return
-        connection: Connection = self.connection
-        if connection.connected:
-            self._deliveries.close()
-        self.collect()
-
     def collect(self) -> None:
         """Drop everything without telling the service."""
-        self.is_open = False
-        self._deliveries.drop()
-        connection: Connection | None = self.connection
-        if connection is not None:
-            if self._stream is not None:
-                connection.publisher.forget(self._stream)
-            connection.channels.pop(self.channel_id, None)
-
-
-def _ignore(_: Delivery) -> None:
-    """A consumer without a callback wants its messages gone."""
+        if self._stream is not None:
+            self._stream.ended = True
+        super().collect()

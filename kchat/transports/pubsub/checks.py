@@ -113,7 +113,7 @@ class _PubSub:
             f"this account may not {' nor '.join(missing)}: no {', '.join(permissions)}",
             " ".join(
                 [
-                    shlex.join(["gcloud", "pubsub", "topics", "add-iam-policy-binding", topic]),
+                    f"gcloud pubsub topics add-iam-policy-binding {shlex.quote(topic)}",
                     "--member=...",
                     f"--role={roles[0]}",
                 ]

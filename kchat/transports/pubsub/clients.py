@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import os
 import threading
-from time import monotonic
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc  # type: ignore[import-untyped]  # it has no types
-from amqp.exceptions import InvalidPath, PreconditionFailed, RecoverableConnectionError
+from amqp.exceptions import InvalidPath, NotFound, PreconditionFailed, RecoverableConnectionError
 from google.api_core.gapic_v1.method import wrap_method
 from google.api_core.gapic_v1.routing_header import to_grpc_metadata
 from google.auth.exceptions import GoogleAuthError
@@ -25,7 +25,7 @@ from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransp
 from . import errors, proxies
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator
 
     from .options import Options
 
@@ -35,6 +35,9 @@ FIRST_PAUSE = 0.05
 """Seconds before a call that failed for the moment is tried again; doubled each time."""
 
 LONGEST_PAUSE = 1.0
+
+POLL_SECONDS = 0.05
+"""Seconds between two requests of ``basic_get`` and ``queue_purge`` to an empty queue."""
 
 
 class Clients:
@@ -95,12 +98,27 @@ class Clients:
             self._subscriber = SubscriberClient(transport=SubscriberGrpcTransport(channel=self.channel))
         return self._subscriber
 
-    def pull_at_once(self, request: types.PullRequest, retry: None, timeout: float) -> types.PullResponse:
-        """``Pull`` without waiting, which the generated method warns about: its users should stream."""
+    def pull(self, subscription: str, at_most: int, doing: str) -> Iterator[Any]:
+        """Messages of a subscription, so many in one answer at most, until none came for the option's ``get_timeout``."""
+        # A pull that waits, and is cancelled here, may still take messages there: they would be gone for a while.
+        request = types.PullRequest(subscription=subscription, max_messages=at_most, return_immediately=True)
         transport: Any = self.subscriber.transport
-        route = to_grpc_metadata((("subscription", request.subscription),))  # type: ignore[no-untyped-call]  # no types
+        # Not by the generated method, which warns about return_immediately: its users should stream.
         pull: Callable[..., types.PullResponse] = wrap_method(transport.pull)  # type: ignore[no-untyped-call]  # no types
-        return pull(request, retry=retry, timeout=timeout, metadata=(route,))
+        route = to_grpc_metadata((("subscription", subscription),))  # type: ignore[no-untyped-call]  # no types
+        deadline = monotonic() + self.options.get_timeout
+        while True:
+            answer = self.call(
+                lambda request, **given: pull(request, metadata=(route,), **given), request, doing
+            )
+            received = types.PullResponse.pb(answer).received_messages
+            if received:
+                yield from received
+                deadline = monotonic() + self.options.get_timeout
+            elif monotonic() >= deadline:
+                return
+            else:
+                sleep(POLL_SECONDS)
 
     def topic(self, identifier: str) -> str:
         """The full name of a topic."""
@@ -123,7 +141,7 @@ class Clients:
 
         Arguments:
             method: of one of the two clients.
-            request: its request.
+            request: its request; a dictionary will do.
             doing: what for; appears in errors.
             timeout: seconds, default the connect timeout. A service that cannot be reached is not tried for longer
                 than the connect timeout.
@@ -141,11 +159,29 @@ class Clients:
             except Exception as exc:
                 tried_for = monotonic() - began + pause
                 unreachable = errors.is_unreachable(exc) and tried_for > self.options.connect_timeout
-                if not errors.is_transient(exc) or tried_for > limit or unreachable:
-                    raise errors.translate(exc, doing) from exc
-                if (give_up or self.closed).wait(pause):
+                hopeless = not errors.is_transient(exc) or tried_for > limit or unreachable
+                if hopeless or (give_up or self.closed).wait(pause):
                     raise errors.translate(exc, doing) from exc
             pause = min(2 * pause, LONGEST_PAUSE)
+
+    def get_subscription(self, path: str, doing: str) -> types.Subscription:
+        """A subscription by its full name. Raises ``NotFound`` where there is none."""
+        return self.call(self.subscriber.get_subscription, {"subscription": path}, doing)
+
+    def delete_subscription(self, path: str, doing: str, timeout: float | None = None) -> bool:
+        """Delete a subscription by its full name; returns whether it was there."""
+        return self._delete(self.subscriber.delete_subscription, {"subscription": path}, doing, timeout)
+
+    def delete_topic(self, path: str, doing: str, timeout: float | None = None) -> bool:
+        """Delete a topic by its full name; returns whether it was there."""
+        return self._delete(self.publisher.delete_topic, {"topic": path}, doing, timeout)
+
+    def _delete(self, method: Callable[..., None], request: Any, doing: str, timeout: float | None) -> bool:
+        try:
+            self.call(method, request, doing, timeout)
+        except NotFound:
+            return False
+        return True
 
     def create(self, method: Callable[..., object], request: Any, doing: str) -> bool:
         """Make a call that creates something; returns whether it did, or it was there already."""
@@ -161,10 +197,6 @@ class Clients:
         """Close the channel; calls that are under way end at once."""
         self.closed.set()
         self.channel.close()
-
-    @property
-    def _proxy(self) -> str:
-        return "" if self.emulator else proxies.note(self.endpoint)
 
     def _default_project(self) -> str:
         project = os.environ.get("GOOGLE_CLOUD_PROJECT") or os.environ.get("PUBSUB_PROJECT_ID")
@@ -184,17 +216,13 @@ class Clients:
         A publish of nothing to nowhere needs no right, does nothing, and is answered by a refusal. (gRPC's own watch on the
         channel's state can hang the interpreter's exit: its thread may hold a lock that the exit waits for.)
         """
+        proxy = "" if self.emulator else proxies.note(self.endpoint)
         try:
             self.publisher.publish(request=types.PublishRequest(), retry=None, timeout=timeout)
         except Exception as exc:
             if errors.timed_out(exc):
                 raise RecoverableConnectionError(
-                    f"no answer from {self.endpoint} within {timeout:g} s{self._proxy}"
+                    f"no answer from {self.endpoint} within {timeout:g} s{proxy}"
                 ) from exc
             if not errors.is_answer(exc):
-                raise errors.translate(exc, f"connect to {self.endpoint}{self._proxy}") from exc
-
-
-def chunks(items: Sequence[str], size: int = 1000) -> list[Sequence[str]]:
-    """Ids by the thousand: Pub/Sub takes 512 KiB of them in a request."""
-    return [items[start : start + size] for start in range(0, len(items), size)]
+                raise errors.translate(exc, f"connect to {self.endpoint}{proxy}") from exc

@@ -6,13 +6,13 @@ import itertools
 import logging
 import os
 import queue
-import threading
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from amqp.exceptions import AMQPError, RecoverableConnectionError
+from amqp.exceptions import ConnectionError as AMQPConnectionError
 
 from .channel import Channel
 from .clients import Clients
@@ -40,18 +40,12 @@ class Waker:
 
     def wake(self) -> None:
         """End it; from any thread or a signal handler."""
-        connection = self._connection
-        if connection is not None:
-            connection.report(_nothing)
+        if (connection := self._connection) is not None:
+            connection.report(lambda: True)
 
     def close(self) -> None:
         """End no more waits."""
         self._connection = None
-
-
-def _nothing() -> bool:
-    """An event that only ends a wait."""
-    return True
 
 
 class Connection:
@@ -60,6 +54,9 @@ class Connection:
     Arguments:
         project: the project's id; empty: the one of the environment or the credentials.
         options: the transport options.
+
+    Attributes:
+        requeued: the last messages that went back to their queue: when they come again, they are redelivered.
 
     Raises:
         amqp.exceptions.AMQPError: see :class:`~kchat.transports.pubsub.clients.Clients`.
@@ -78,9 +75,7 @@ class Connection:
         self._failure: AMQPError | None = None
         self._closed = False
         self._closing_until: float | None = None
-        self._skips_remaining = False
-        self._requeued: OrderedDict[str, None] = OrderedDict()
-        self._remembering = threading.Lock()
+        self.requeued: deque[str] = deque(maxlen=REMEMBERED)
         self._pid = os.getpid()
 
     @property
@@ -112,10 +107,12 @@ class Connection:
         """Have something done by the thread that drains events. From any thread."""
         self._events.put(event)
 
-    def failed(self, error: AMQPError) -> None:
-        """The connection is lost."""
-        self._failure = self._failure or error
-        self._owner.release()
+    def failed(self, error: AMQPError) -> AMQPError:
+        """An error that is about to be raised: unless it is of a channel alone, the connection is lost."""
+        if isinstance(error, AMQPConnectionError):
+            self._failure = self._failure or error
+            self._owner.release()
+        return error
 
     def drain_events(self, timeout: float | None = None, **_: Any) -> None:
         """Wait for the next message, confirm or failure, and tell the application.
@@ -146,32 +143,15 @@ class Connection:
             if event():
                 return
 
-    def note_requeued(self, message_id: str) -> None:
-        """Note that a message goes back to its queue: when it comes again, it is redelivered."""
-        with self._remembering:
-            self._requeued[message_id] = None
-            if len(self._requeued) > REMEMBERED:
-                self._requeued.popitem(last=False)
-
-    def was_requeued(self, message_id: str) -> bool:
-        """Whether this connection has had that message before."""
-        return message_id in self._requeued
-
-    def is_consumed(self, queue: str) -> bool:
-        """Whether a consumer of this connection is on that queue."""
-        return any(channel.consumes(queue) for channel in self.channels.values())
-
     def time_to_close(self) -> float:
         """Seconds left for the requests to the service at the end."""
-        if self._skips_remaining:
-            return 0.0
         if self._closing_until is None:
             return self.options.close_timeout
         return max(0.0, self._closing_until - monotonic())
 
     def skip_remaining(self) -> None:
         """A request at the end went unanswered: no more are sent, the link may be dead."""
-        self._skips_remaining = True
+        self._closing_until = monotonic()
 
     def delete_own(self, name: str) -> None:
         """Delete a queue that ends with its consumer or with the connection, if there is time for it."""
@@ -194,7 +174,7 @@ class Connection:
         if self._closed:
             return
         if self.connected:
-            self._closing_until = monotonic() + self.options.close_timeout
+            self._closing_until = monotonic() + self.time_to_close()
             self.publisher.stop(self.time_to_close())
             for channel in list(self.channels.values()):
                 channel.close()

@@ -1,51 +1,57 @@
 """The receiving half of a channel: its consumers, and what they have not acknowledged."""
 
+# The signatures are py-amqp's.
+# ruff: noqa: ARG002, FBT001, FBT002
+
 from __future__ import annotations
 
 import threading
+import uuid
 from collections import deque
-from time import monotonic, sleep, time
+from time import time
 from typing import TYPE_CHECKING, Any
 
-from amqp.exceptions import AMQPError, NotFound, PreconditionFailed, RecoverableConnectionError
-from google.pubsub_v1 import types
+from amqp.exceptions import AMQPError, NotAllowed, NotFound, PreconditionFailed, RecoverableConnectionError
+from kombu.transport.base import StdChannel
 
-from .ack_manager import AckManager
+from .ack_manager import AckManager, key_of
 from .arguments import is_expired
 from .channel_consumer import ChannelConsumer, Unacked
+from .errors import NotSupported
 from .messages import ROUTING_KEY, Delivery
 from .puller import Puller
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+
+    from kombu.message import Message
 
     from .bindings import Queue
     from .connection import Connection
-
-
-POLL_SECONDS = 0.05
-"""Seconds between two requests of ``basic_get`` and ``queue_purge`` to an empty queue."""
-
 
 REMEMBERED = 1000
 """Maximum number of runs of delivery tags without acknowledgement; one consumer alone makes a single one."""
 
 
-class Deliveries:
-    """Consumers and unacknowledged messages of one channel.
+class ReceivingChannel(StdChannel):
+    """A channel, as far as it receives.
 
     One thread drains events, and any other may acknowledge meanwhile, as Celery's result handler does. A lock is held while
     the tables change, never during a callback or a request.
 
     Arguments:
-        channel: stands in the deliveries.
-        connection: whose the channel is.
+        connection: that it belongs to.
+        channel_id: its number there.
+
+    Attributes:
+        no_ack_consumers: tags of consumers whose messages need no acknowledgement; Kombu's messages look there.
     """
 
-    def __init__(self, channel: Any, connection: Connection) -> None:
-        self._channel = channel
-        self._connection = connection
-        self._clients = connection.clients
+    def __init__(self, connection: Connection, channel_id: int) -> None:
+        self.connection = connection
+        self.channel_id = channel_id
+        self.no_ack_consumers: set[str] = set()
+        self.is_open = True
         self._consumers: dict[str, ChannelConsumer] = {}
         self._acks: dict[str, AckManager] = {}
         self._lock = threading.Lock()
@@ -53,42 +59,194 @@ class Deliveries:
         self._no_ack_tags: deque[tuple[int, int]] = deque(maxlen=REMEMBERED)
         """The tags that needed no acknowledgement: the first and last of each run."""
         self._tag = 0
+        self._prefetch = 0
         self._limit = 0
 
-    def has(self, tag: str) -> bool:
-        """Whether there is a consumer of that tag."""
-        return tag in self._consumers
+    def _check(self) -> Connection:
+        if not self.is_open:
+            raise RecoverableConnectionError("the channel is closed")
+        self.connection.check()
+        return self.connection
 
-    def consume(
-        self,
-        tag: str,
-        queue: Queue,
-        callback: Callable[[Delivery], Any],
-        on_cancel: Callable[[str], Any] | None,
-        *,
-        no_ack: bool,
-        prefetch: int,
+    # ---- consuming
+
+    def basic_qos(
+        self, prefetch_size: int = 0, prefetch_count: int = 0, a_global: bool = False, **_: Any
     ) -> None:
-        """Begin a consumer."""
-        acks = self._acks_of(queue.name)
-        consumer = ChannelConsumer(tag, queue, callback, on_cancel, acks, no_ack=no_ack, prefetch=prefetch)
-        self._consumers[tag] = consumer
-        report = self._connection.report
-        consumer.puller = Puller(
-            self._clients,
-            self._connection.definitions.subscription(queue.name),
-            0 if no_ack else prefetch or self._limit,
-            acks,
-            lambda received, size: report(lambda: self._arrived(consumer, received, size)),
-            lambda error: report(lambda: self._ended(consumer, error)),
-        )
+        """Limit the number of unacknowledged messages; 0 for no limit.
 
-    def limit(self, count: int) -> None:
-        """Bound how many messages may be unacknowledged on this channel, of all consumers together; 0 for any number."""
-        self._limit = count
+        As on RabbitMQ (https://www.rabbitmq.com/docs/consumer-prefetch#overview): of each consumer that follows, or with
+        ``a_global`` of all consumers of this channel together, from now on.
+        """
+        self._check()
+        if not a_global:
+            self._prefetch = prefetch_count
+            return
+        self._limit = prefetch_count
         for consumer in list(self._consumers.values()):
-            if consumer.puller is not None and not consumer.no_ack:
-                consumer.puller.widen(count)
+            if not consumer.no_ack:
+                consumer.puller.widen(prefetch_count)
+        self._wake()
+
+    def basic_consume(
+        self,
+        queue: str,
+        consumer_tag: str = "",
+        no_local: bool = False,
+        no_ack: bool = False,
+        exclusive: bool = False,
+        callback: Callable[[Delivery], Any] | None = None,
+        on_cancel: Callable[[str], Any] | None = None,
+        **_: Any,
+    ) -> str:
+        """Deliver a queue's messages by ``drain_events``.
+
+        Arguments:
+            queue: its name; any process may have declared it.
+            consumer_tag: default a new one.
+            no_local: without effect.
+            no_ack: messages count as acknowledged when they are delivered.
+            exclusive: not supported.
+            callback: called with each :class:`~kchat.transports.pubsub.messages.Delivery`.
+            on_cancel: called with the tag when others have deleted the queue. Without it, ``drain_events`` raises
+                ``NotFound``.
+
+        Returns:
+            The consumer's tag.
+
+        Raises:
+            amqp.exceptions.NotFound: the queue does not exist.
+            kchat.transports.pubsub.errors.NotSupported: exclusively: Pub/Sub has no exclusive consumers.
+        """
+        connection = self._check()
+        if exclusive:
+            raise NotSupported(f"consume from {queue!r} exclusively: Pub/Sub has no exclusive consumers")
+        tag = consumer_tag or f"ctag-{uuid.uuid4().hex}"
+        if tag in self._consumers:
+            raise NotAllowed(f"consumer tag {tag!r} is in use")
+        found = connection.definitions.consumed(queue)
+        acks = self._acks_of(queue)
+        consumer = ChannelConsumer(
+            tag, found, callback or (lambda _: None), on_cancel, acks, no_ack, 0 if no_ack else self._prefetch
+        )
+        consumer.puller = Puller(
+            connection.clients,
+            0 if no_ack else self._prefetch or self._limit,
+            acks,
+            lambda received, size: connection.report(lambda: self._arrived(consumer, received, size)),
+            lambda error: connection.report(lambda: self._ended(consumer, error)),
+        )
+        self._consumers[tag] = consumer
+        if no_ack:
+            self.no_ack_consumers.add(tag)
+        consumer.puller.start()
+        return tag
+
+    def basic_cancel(self, consumer_tag: str, **_: Any) -> None:
+        """End a consumer. What it has unacknowledged can still be acknowledged; its own queue goes with the last one."""
+        self._check()
+        self._cancel(consumer_tag)
+        self.no_ack_consumers.discard(consumer_tag)
+
+    def _cancel(self, tag: str) -> None:
+        consumer = self._consumers.pop(tag, None)
+        if consumer is None:
+            return
+        queue = consumer.queue
+        goes = (
+            queue.exclusive
+            and queue.auto_delete
+            and not any(channel.consumes(queue.name) for channel in list(self.connection.channels.values()))
+        )
+        consumer.stop(politely=not goes)
+        if goes:
+            self.forget_queue(queue.name)
+            self.connection.delete_own(queue.name)
+
+    def consumes(self, queue: str) -> bool:
+        """Whether a consumer of this channel is on that queue."""
+        return any(consumer.queue.name == queue for consumer in self._consumers.values())
+
+    def forget_queue(self, queue: str) -> None:
+        """The queue is being deleted by this connection: end what belongs to it, without telling anybody."""
+        for tag, consumer in list(self._consumers.items()):
+            if consumer.queue.name == queue:
+                del self._consumers[tag]
+                consumer.stop(politely=False)
+        if (acks := self._acks.pop(queue, None)) is not None:
+            acks.drop()
+
+    def basic_get(self, queue: str, no_ack: bool = False, **_: Any) -> Delivery | None:
+        """The next message of a queue; ``None`` when there is none within the option's ``get_timeout``."""
+        connection = self._check()
+        found, acks = connection.definitions.consumed(queue), self._acks_of(queue)
+        for received in connection.clients.pull(acks.subscription, 1, f"get from {queue}"):
+            if not acks.hold([received]):
+                continue
+            if self._is_wanted(found, received.message):
+                return self._hand_over(found, received, acks, None, no_ack=no_ack)
+            acks.acknowledge([key_of(received)])
+        return None
+
+    def queue_purge(self, queue: str, **_: Any) -> int:
+        """Remove what is in a queue and not delivered; returns the number of messages."""
+        connection = self._check()
+        found, acks = connection.definitions.consumed(queue), self._acks_of(queue)
+        thrown = 0
+        for received in connection.clients.pull(acks.subscription, 1000, f"get from {queue}"):
+            acks.hold([received])
+            acks.acknowledge([key_of(received)])
+            thrown += _is_for(found, received.message)
+        return thrown
+
+    # ---- settling
+
+    def basic_ack(self, delivery_tag: int, multiple: bool = False, **_: Any) -> None:
+        """Acknowledge a message, or with ``multiple`` all up to it in the order of delivery.
+
+        Raises:
+            amqp.exceptions.PreconditionFailed: no such message is unacknowledged. (One that needs no
+                acknowledgement may be acknowledged.)
+        """
+        self._settle(delivery_tag, AckManager.acknowledge, multiple=multiple)
+
+    def basic_reject(self, delivery_tag: int, requeue: bool = True, multiple: bool = False, **_: Any) -> None:
+        """Return a message to its queue, or drop it.
+
+        Raises:
+            amqp.exceptions.PreconditionFailed: no such message is unacknowledged.
+        """
+        how = AckManager.requeue if requeue else AckManager.acknowledge
+        self._settle(delivery_tag, how, multiple=multiple)
+
+    def basic_nack(self, delivery_tag: int, multiple: bool = False, requeue: bool = True, **_: Any) -> None:
+        """As :meth:`basic_reject`, for one or for all up to it."""
+        self.basic_reject(delivery_tag, requeue=requeue, multiple=multiple)
+
+    def basic_recover(self, requeue: bool = True, **_: Any) -> None:
+        """Return everything that is not acknowledged."""
+        self.basic_reject(0, multiple=True)
+
+    def _settle(self, tag: int, how: Callable[[AckManager, list[str]], None], *, multiple: bool) -> None:
+        self._check()
+        keys: dict[AckManager, list[str]] = {}
+        with self._lock:
+            if multiple:
+                # In AMQP 0 stands for all of them.
+                tags = [known for known in self._unacked if known <= tag or not tag]
+            else:
+                tags = [tag] if tag in self._unacked else []
+            if not tags and tag and not any(first <= tag <= last for first, last in self._no_ack_tags):
+                raise PreconditionFailed(f"unknown delivery tag {tag}")
+            for known in tags:
+                key, acks, consumer = self._unacked.pop(known)
+                keys.setdefault(acks, []).append(key)
+                if consumer is not None:
+                    consumer.unacked -= 1
+                if how is AckManager.requeue:
+                    self.connection.requeued.append(key)
+        for acks, settled in keys.items():
+            how(acks, settled)
         self._wake()
 
     def _is_full(self, consumer: ChannelConsumer) -> bool:
@@ -101,23 +259,23 @@ class Deliveries:
     def _wake(self) -> None:
         """Have what waited for an acknowledgement delivered by the thread that drains events, which may be asleep."""
         if any(consumer.held for consumer in list(self._consumers.values())):
-            self._connection.report(self.deliver_held)
+            self.connection.report(self.deliver_held)
 
     def _acks_of(self, queue: str) -> AckManager:
-        acks = self._acks.get(queue)
-        if acks is None:
-            subscription = self._connection.definitions.subscription(queue)
-            report = self._connection.report
-            acks = self._acks[queue] = AckManager(
-                self._clients, subscription, lambda error: report(lambda: self._lost(queue, error))
+        if queue not in self._acks:
+            connection = self.connection
+            self._acks[queue] = AckManager(
+                connection.clients,
+                connection.definitions.subscription(queue),
+                lambda error: connection.report(lambda: self._lost(queue, error)),
             )
-        return acks
+        return self._acks[queue]
 
     # ---- what Google's threads report
 
     def _arrived(self, consumer: ChannelConsumer, received: Any, size: int) -> bool:
         if not consumer.active:
-            consumer.acks.requeue([received.ack_id])
+            consumer.acks.requeue([key_of(received)])
             return False
         if consumer.held or self._is_full(consumer):
             consumer.held.append((received, size))
@@ -133,58 +291,29 @@ class Deliveries:
         return False
 
     def _deliver(self, consumer: ChannelConsumer, received: Any, size: int) -> bool:
-        if consumer.puller is not None:
-            consumer.puller.flow_control.release(size)
+        consumer.puller.release(size)
         if not self._is_wanted(consumer.queue, received.message):
-            consumer.acks.acknowledge([received.ack_id])
+            consumer.acks.acknowledge([key_of(received)])
             return False
-        delivery = self._delivery(consumer.queue, received, consumer.tag)
-        self._note(delivery, received, consumer.acks, consumer, no_ack=consumer.no_ack)
+        delivery = self._hand_over(consumer.queue, received, consumer.acks, consumer, no_ack=consumer.no_ack)
         consumer.callback(delivery)
         return True
 
-    def _is_wanted(self, queue: Queue, message: Any) -> bool:
-        """Whether a message is for this queue, and not too old to be delivered."""
-        return self._is_for(queue, message) and not is_expired(
-            queue.times, message.attributes, time() - _published(message)
-        )
-
     @staticmethod
-    def _is_for(queue: Queue, message: Any) -> bool:
-        """The service filters by itself; the emulator takes the filter and lets everything through."""
-        return not queue.filter or message.attributes.get(ROUTING_KEY, "") == queue.routing_key
+    def _is_wanted(queue: Queue, message: Any) -> bool:
+        """Whether a message is for this queue, and not too old to be delivered."""
+        age = time() - _published(message)
+        return _is_for(queue, message) and not is_expired(queue.times, message.attributes, age)
 
-    def _delivery(self, queue: Queue, received: Any, consumer_tag: str | None) -> Delivery:
-        message = received.message
+    def _hand_over(
+        self, queue: Queue, received: Any, acks: AckManager, consumer: ChannelConsumer | None, *, no_ack: bool
+    ) -> Delivery:
+        """A delivery, noted as unacknowledged unless it needs no acknowledgement."""
+        message, key = received.message, key_of(received)
         with self._lock:
-            self._tag += 1
-        attributes = dict(message.attributes)
-        info = {
-            "exchange": queue.exchange or "",
-            "routing_key": attributes.get(ROUTING_KEY) or message.ordering_key or queue.routing_key,
-            "delivery_tag": self._tag,
-            "redelivered": received.delivery_attempt > 1 or self._connection.was_requeued(message.message_id),
-            "ordering_key": message.ordering_key,
-            # Set by the service, also for those that carry no timestamp of their own.
-            "publish_time": _published(message),
-        }
-        if consumer_tag is not None:
-            info["consumer_tag"] = consumer_tag
-        return Delivery(self._channel, message.data, attributes, self._tag, info)
-
-    def _note(
-        self,
-        delivery: Delivery,
-        received: Any,
-        acks: AckManager,
-        consumer: ChannelConsumer | None,
-        *,
-        no_ack: bool,
-    ) -> None:
-        tag = delivery.delivery_tag
-        with self._lock:
+            self._tag = tag = self._tag + 1
             if not no_ack:
-                self._unacked[tag] = Unacked(received.ack_id, acks, consumer, received.message.message_id)
+                self._unacked[tag] = Unacked(key, acks, consumer)
                 if consumer is not None:
                     consumer.unacked += 1
             elif self._no_ack_tags and self._no_ack_tags[-1][1] == tag - 1:
@@ -192,16 +321,27 @@ class Deliveries:
             else:
                 self._no_ack_tags.append((tag, tag))
         if no_ack:
-            acks.acknowledge([received.ack_id])
+            acks.acknowledge([key])
+        attributes = dict(message.attributes)
+        info = {
+            "exchange": queue.exchange or "",
+            "routing_key": attributes.get(ROUTING_KEY) or message.ordering_key or queue.routing_key,
+            "delivery_tag": tag,
+            "redelivered": received.delivery_attempt > 1 or key in self.connection.requeued,
+            "ordering_key": message.ordering_key,
+            # Set by the service, also for those that carry no timestamp of their own.
+            "publish_time": _published(message),
+        }
+        if consumer is not None:
+            info["consumer_tag"] = consumer.tag
+        return Delivery(self, message.data, attributes, tag, info)
 
     def _ended(self, consumer: ChannelConsumer, error: AMQPError) -> bool:
         """The stream of a consumer has ended for good."""
         if not consumer.active:
             return False
         if not isinstance(error, NotFound):
-            if isinstance(error, RecoverableConnectionError):
-                self._connection.failed(error)
-            raise error
+            raise self.connection.failed(error)
         consumer.stop(politely=False)
         self._consumers.pop(consumer.tag, None)
         if consumer.on_cancel is None:
@@ -214,136 +354,45 @@ class Deliveries:
         self._acks.pop(queue, None)
         if isinstance(error, NotFound):
             return False  # the stream says the same, and there the consumer is told
-        if isinstance(error, RecoverableConnectionError):
-            self._connection.failed(error)
-        raise error
+        raise self.connection.failed(error)
 
-    # ---- what the application does
-
-    def acknowledge(self, tag: int, *, multiple: bool) -> None:
-        """See :meth:`.channel.Channel.basic_ack`."""
-        self._settle(tag, AckManager.acknowledge, multiple=multiple)
-
-    def requeue(self, tag: int, *, multiple: bool) -> None:
-        """See :meth:`.channel.Channel.basic_reject`."""
-        self._settle(tag, AckManager.requeue, multiple=multiple)
-
-    def requeue_all(self) -> None:
-        """Give back everything that is not acknowledged."""
-        self.requeue(0, multiple=True)
-
-    def _settle(self, tag: int, how: Callable[[AckManager, list[str]], None], *, multiple: bool) -> None:
-        by_manager: dict[AckManager, list[str]] = {}
-        with self._lock:
-            if multiple:
-                # In AMQP 0 stands for all of them.
-                tags = [known for known in self._unacked if known <= tag or not tag]
-            else:
-                tags = [tag] if tag in self._unacked else []
-            if not tags and tag and not any(first <= tag <= last for first, last in self._no_ack_tags):
-                raise PreconditionFailed(f"unknown delivery tag {tag}")
-            for known in tags:
-                unacked = self._unacked.pop(known)
-                by_manager.setdefault(unacked.acks, []).append(unacked.ack_id)
-                if unacked.consumer is not None:
-                    unacked.consumer.unacked -= 1
-                if how is AckManager.requeue:
-                    self._connection.note_requeued(unacked.message_id)
-        for acks, ack_ids in by_manager.items():
-            how(acks, ack_ids)
-        self._wake()
-
-    def get(self, queue: Queue, *, no_ack: bool) -> Delivery | None:
-        """Pull one message; ``None`` when there is none within the option's ``get_timeout``."""
-        acks = self._acks_of(queue.name)
-        for received in self._pull(queue, 1):
-            if not acks.hold([received]):
-                continue
-            if self._is_wanted(queue, received.message):
-                delivery = self._delivery(queue, received, None)
-                self._note(delivery, received, acks, None, no_ack=no_ack)
-                return delivery
-            acks.acknowledge([received.ack_id])
-        return None
-
-    def purge(self, name: str) -> int:
-        """Remove what is in a queue; returns the number of messages."""
-        queue = self._connection.definitions.consumed(name)
-        acks = self._acks_of(name)
-        thrown = 0
-        for received in self._pull(queue, 1000):
-            acks.acknowledge([received.ack_id])
-            thrown += self._is_for(queue, received.message)
-        return thrown
-
-    def _pull(self, queue: Queue, at_most: int) -> Iterator[Any]:
-        """Messages, until none came for ``get_timeout`` seconds."""
-        subscription = self._connection.definitions.subscription(queue.name)
-        # A pull that waits, and is cancelled here, may still take messages there: they would be gone for a while.
-        request = types.PullRequest(subscription=subscription, max_messages=at_most, return_immediately=True)
-        deadline = monotonic() + self._clients.options.get_timeout
-        while True:
-            answer = self._clients.call(self._clients.pull_at_once, request, f"get from {queue.name}")
-            received = types.PullResponse.pb(answer).received_messages
-            if received:
-                yield from received
-                deadline = monotonic() + self._clients.options.get_timeout
-            elif monotonic() >= deadline:
-                return
-            else:
-                sleep(POLL_SECONDS)
+    def message_to_python(self, raw_message: Delivery) -> Message:
+        """A delivery as Kombu's consumers know it."""
+        return raw_message.to_kombu()
 
     # ---- the end
 
-    def cancel(self, tag: str) -> None:
-        """End a consumer; delete its own queue if it was the last one's."""
-        consumer = self._consumers.pop(tag, None)
-        if consumer is not None:
-            self._leave(consumer)
+    def close(self, **_: Any) -> None:
+        """End consumers, requeue what is unacknowledged, and wait until the service has every acknowledgement.
 
-    def _leave(self, consumer: ChannelConsumer) -> None:
-        queue = consumer.queue
-        goes = queue.exclusive and queue.auto_delete and not self._connection.is_consumed(queue.name)
-        consumer.stop(politely=not goes)
-        if goes:
-            self.forget(queue.name)
-            self._connection.delete_own(queue.name)
+        That takes the option's ``close_timeout`` at most.
+        """
+        if not self.is_open:
+            return
+        if self.connection.connected:
+            for tag in list(self._consumers):
+                self._cancel(tag)
+            for acks in self._acks.values():
+                acks.finish()
+            for acks in self._acks.values():
+                if not acks.wait(self.connection.time_to_close()):
+                    self.connection.skip_remaining()
+            self._acks.clear()
+        self.collect()
 
-    def consumes(self, queue: str) -> bool:
-        """Whether a consumer of this channel is on that queue."""
-        return any(consumer.queue.name == queue for consumer in self._consumers.values())
-
-    def forget(self, queue: str) -> None:
-        """The queue is being deleted: end what belongs to it, without telling the service."""
-        for tag, consumer in list(self._consumers.items()):
-            if consumer.queue.name == queue:
-                del self._consumers[tag]
-                consumer.stop(politely=False)
-        acks = self._acks.pop(queue, None)
-        if acks is not None:
-            acks.drop()
-
-    def close(self) -> None:
-        """End all consumers, give back what is unacknowledged, wait for the service to confirm the rest."""
-        for tag in list(self._consumers):
-            self.cancel(tag)
-        for acks in self._acks.values():
-            acks.finish()
-        for acks in self._acks.values():
-            if not acks.wait(self._connection.time_to_close()):
-                self._connection.skip_remaining()
-        self._acks.clear()
-
-    def drop(self) -> None:
-        """End everything without telling the service."""
-        for consumer in self._consumers.values():
-            consumer.stop(politely=False)
-        self._consumers.clear()
-        for acks in self._acks.values():
-            acks.drop()
-        self._acks.clear()
+    def collect(self) -> None:
+        """Drop everything without telling the service."""
+        self.is_open = False
+        for queue in {*self._acks, *(consumer.queue.name for consumer in self._consumers.values())}:
+            self.forget_queue(queue)
         with self._lock:
             self._unacked.clear()
+        self.connection.channels.pop(self.channel_id, None)
+
+
+def _is_for(queue: Queue, message: Any) -> bool:
+    """The service filters by itself; the emulator takes the filter and lets everything through."""
+    return not queue.filter or message.attributes.get(ROUTING_KEY, "") == queue.routing_key
 
 
 def _published(message: Any) -> float:

@@ -37,9 +37,6 @@ from amqp.exceptions import (
 LOGIN = "gcloud auth application-default login"
 """The command that gives a person's machine credentials (https://cloud.google.com/docs/authentication)."""
 
-INSTALL = 'pip install "kombu-chat[pubsub]"'
-"""The command that installs the driver."""
-
 _TEXT_LIMIT = 300
 _NETWORK = re.compile(r"connection|timed out|max retries|resolve", re.IGNORECASE)
 
@@ -48,7 +45,9 @@ class MissingDriver(ImportError):
     """google-cloud-pubsub is not installed; the text has the command that installs it."""
 
     def __init__(self) -> None:
-        super().__init__(f"google-cloud-pubsub is not installed; install it with: {INSTALL}")
+        super().__init__(
+            'google-cloud-pubsub is not installed; install it with: pip install "kombu-chat[pubsub]"'
+        )
 
 
 class NotSupported(IrrecoverableChannelError):
@@ -139,11 +138,9 @@ def translate(exc: BaseException, doing: str) -> AMQPError:
     if isinstance(exc, google.RetryError) and exc.cause is not None:
         exc = exc.cause
     text = _short(getattr(exc, "message", None) or str(exc) or type(exc).__name__)
-    if isinstance(exc, auth.GoogleAuthError) and not isinstance(exc, auth.TransportError):
+    refused = isinstance(exc, auth.GoogleAuthError) and not isinstance(exc, auth.TransportError)
+    if refused or isinstance(exc, google.Unauthenticated) or _is_about_credentials(text):
         return NoCredentials(text)
-    if isinstance(exc, google.Unauthenticated) or _is_about_credentials(text):
-        return NoCredentials(text)
-    told = f"{doing}: {text}"
     for kind, mapped in (
         (google.PermissionDenied, AccessRefused),
         (google.NotFound, NotFound),
@@ -151,16 +148,12 @@ def translate(exc: BaseException, doing: str) -> AMQPError:
         (google.MethodNotImplemented, NotSupported),
         (google.ResourceExhausted, ResourceError),
         (google.BadRequest, PreconditionFailed),  # INVALID_ARGUMENT and FAILED_PRECONDITION
-        (google.ServiceUnavailable, RecoverableConnectionError),
-        (google.DeadlineExceeded, RecoverableConnectionError),
-        (google.Cancelled, RecoverableConnectionError),
-        (google.Aborted, RecoverableConnectionError),
-        (google.Unknown, RecoverableConnectionError),
-        (google.InternalServerError, RecoverableConnectionError),
+        ((google.ServiceUnavailable, google.DeadlineExceeded, google.Cancelled), RecoverableConnectionError),
+        ((google.Aborted, google.Unknown, google.InternalServerError), RecoverableConnectionError),
         (auth.TransportError, RecoverableConnectionError),
     ):
         if isinstance(exc, kind):
-            return mapped(told)
+            return mapped(f"{doing}: {text}")
     return InternalError(f"{doing}: {type(exc).__name__}: {text}")
 
 

@@ -17,7 +17,7 @@ from kchat.errors import Refused, SettingsError, Unreachable
 from kchat.transports import guests
 
 if TYPE_CHECKING:
-    from kchat.transports.protocols import Channel
+    from kchat.transports.protocols import Channel, RoomSettings
     from kchat.transports.room import RoomPolicy
     from kchat.transports.url import Broker
 
@@ -35,7 +35,7 @@ _EMAIL = re.compile(r"[^\s@:/]+@[^\s@:/]+")
 class Guests(guests.Guests):
     """See :class:`kchat.transports.guests.Guests`."""
 
-    def admit(self, host: guests.Host, guest: str, *, send_only: bool) -> guests.Access:
+    def admit(self, settings: RoomSettings, guest: str, *, send_only: bool) -> guests.Access:
         """Roles on the room's topic, and on a subscription of the guest's own (https://cloud.google.com/pubsub/docs/access-control).
 
         A guest needs no role on the project: the host makes the subscription, which is the guest's durable queue.
@@ -43,25 +43,23 @@ class Guests(guests.Guests):
         from .names import to_id
         from .room import RoomPolicy
 
-        member = principal(guest)
-        to_send = ["topics", "add-iam-policy-binding", to_id(host.room)]
-        binding = ["--project", host.broker.host, "--member", member, "--role"]
-        place = ["--url", str(host.broker), "--room", host.room]
+        broker, room, member = settings.brokers[0], RoomPolicy(settings.room), principal(guest)
+        to_send = ["topics", "add-iam-policy-binding", to_id(room.name)]
+        binding = ["--project", broker.host, "--member", member, "--role"]
+        place = ["--url", str(broker), "--room", room.name]
         may_send = _gcloud([*to_send, *binding, "roles/pubsub.publisher"])
         if send_only:
-            opened = guests.Step(
-                shlex.join(["kchat", "send", *place, "open"]), lambda host: host.declare_room()
-            )
+            opened = guests.Step(shlex.join(["kchat", "send", *place, "open"]), room.open)
             return guests.Access((opened, may_send), advice=(f"{member} may send to the room",))
         queue = re.sub(r"[^\w.-]", "-", member.partition(":")[2].partition("@")[0].strip("/")) or "guest"
         make = ["kchat", "subscribe", *place, "--durable", queue, "--idle-timeout", "1"]
-        to_listen = [
-            "subscriptions",
-            "add-iam-policy-binding",
-            to_id(RoomPolicy(host.room).queue_name(queue)),
-        ]
+        to_listen = ["subscriptions", "add-iam-policy-binding", to_id(room.queue_name(queue))]
+
+        def make_queue(channel: Channel) -> None:
+            room.take_place(channel, "", durable=queue)
+
         steps = (
-            guests.Step(shlex.join(make), lambda host: host.declare_queue(queue)),
+            guests.Step(shlex.join(make), make_queue),
             may_send,
             _gcloud([*to_listen, *binding, "roles/pubsub.subscriber"]),
         )
@@ -103,7 +101,7 @@ def principal(name: str) -> str:
 def _gcloud(words: list[str]) -> guests.Step:
     command = ["gcloud", "pubsub", *words]
 
-    def run(_: guests.Host) -> None:
+    def run(_: Channel) -> None:
         if shutil.which("gcloud") is None:
             raise SettingsError("gcloud is not installed", hint="https://cloud.google.com/sdk/docs/install")
         try:

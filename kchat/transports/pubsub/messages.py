@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from amqp.exceptions import ContentTooLarge, PreconditionFailed
 from kombu.message import Message
@@ -53,22 +53,19 @@ _JSON = ";json"
 _PART = re.compile(r"(.+);([1-9]\d?)of([1-9]\d?)\Z", re.DOTALL)
 
 
-class Outgoing:
+class Outgoing(NamedTuple):
     """A message to be published.
 
-    Arguments:
+    Attributes:
         body: the data.
         attributes: text by text.
         ordering_key: messages of one key are delivered in the order in which they were published. Default: by the
             exchange, see :mod:`kchat.transports.pubsub`.
     """
 
-    __slots__ = ("attributes", "body", "ordering_key")
-
-    def __init__(self, body: bytes, attributes: dict[str, str], ordering_key: str | None = None) -> None:
-        self.body = body
-        self.attributes = attributes
-        self.ordering_key = ordering_key
+    body: bytes
+    attributes: dict[str, str]
+    ordering_key: str | None = None
 
 
 class Delivery:
@@ -132,7 +129,12 @@ def to_attributes(properties: Mapping[str, Any], headers: Mapping[str, Any]) -> 
             f"{len(attributes)} properties and headers: Pub/Sub takes {MAX_ATTRIBUTES} attributes of a message"
         )
     for key, text in attributes.items():
-        _check(key, text)
+        if not key or _size(key) > MAX_KEY_BYTES:
+            raise PreconditionFailed(f"header {key!r}: Pub/Sub takes names of 1 to {MAX_KEY_BYTES} bytes")
+        if _size(text) > MAX_VALUE_BYTES:
+            raise PreconditionFailed(
+                f"property or header {key!r} has {_size(text)} bytes: Pub/Sub takes {MAX_VALUE_BYTES}"
+            )
     return attributes
 
 
@@ -161,15 +163,6 @@ def _as_json(name: str, value: object) -> str:
         raise PreconditionFailed(f"header {name!r} cannot be an attribute: {exc}") from exc
 
 
-def _check(key: str, text: str) -> None:
-    if not key or _size(key) > MAX_KEY_BYTES:
-        raise PreconditionFailed(f"header {key!r}: Pub/Sub takes names of 1 to {MAX_KEY_BYTES} bytes")
-    if _size(text) > MAX_VALUE_BYTES:
-        raise PreconditionFailed(
-            f"property or header {key!r} has {_size(text)} bytes: Pub/Sub takes {MAX_VALUE_BYTES}"
-        )
-
-
 def _size(text: str) -> int:
     # Few are longer than that, and counting the bytes costs.
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
@@ -188,7 +181,11 @@ def from_attributes(attributes: Mapping[str, str]) -> tuple[dict[str, Any], dict
             else:
                 headers[key] = text
         elif key != ROUTING_KEY:
-            _add_header(headers, key, text)
+            name = key.removeprefix(_HEADER)
+            try:
+                headers[name.removesuffix(_JSON)] = json.loads(text) if name.endswith(_JSON) else text
+            except (ValueError, RecursionError):
+                headers[name] = text
     return properties, headers
 
 
@@ -206,27 +203,8 @@ def _joined(attributes: Mapping[str, str]) -> Mapping[str, str]:
     return whole
 
 
-def _add_header(headers: dict[str, Any], key: str, text: str) -> None:
-    name = key.removeprefix(_HEADER)
-    if not name.endswith(_JSON):
-        headers[name] = text
-        return
-    try:
-        headers[name.removesuffix(_JSON)] = json.loads(text)
-    except (ValueError, RecursionError):
-        headers[name] = text
-
-
 def check_size(size: int, topic_size: int) -> None:
-    """Refuse a message that no publish request can hold, before anything is sent.
-
-    Arguments:
-        size: bytes of the message with its attributes, as protobuf.
-        topic_size: bytes of the request's other part.
-
-    Raises:
-        amqp.exceptions.ContentTooLarge: it is over :data:`MAX_REQUEST`.
-    """
+    """Raise ``ContentTooLarge`` for a message, in bytes of protobuf, that no request to a topic can hold."""
     if size + topic_size + 8 > MAX_REQUEST:
         raise ContentTooLarge(
             f"a message of {size:,} bytes with its properties is larger than the {MAX_REQUEST:,} that Pub/Sub takes"
@@ -234,10 +212,6 @@ def check_size(size: int, topic_size: int) -> None:
 
 
 def check_ordering_key(key: str) -> None:
-    """Refuse an ordering key, and so a routing key of a fanout exchange, that is too long.
-
-    Raises:
-        amqp.exceptions.PreconditionFailed: it is over :data:`MAX_ORDERING_KEY_BYTES`.
-    """
+    """Raise ``PreconditionFailed`` for an ordering key, and so a fanout exchange's routing key, that is too long."""
     if len(key) > MAX_ORDERING_KEY_BYTES // 4 and _size(key) > MAX_ORDERING_KEY_BYTES:
         raise PreconditionFailed(f"routing key: Pub/Sub takes {MAX_ORDERING_KEY_BYTES} bytes as ordering key")

@@ -37,12 +37,10 @@ def to_id(name: str) -> str:
     Raises:
         ValueError: when the name is empty or no Unicode text (a lone surrogate).
     """
-    if not name:
-        raise ValueError("an empty name has no Pub/Sub id")
     if _LEGAL.match(name) and not _looks_written_here(name):
         return name
     escaped = _escape(name)
-    return _fitted(escaped if _LEGAL.match(escaped) else _prefixed(escaped), name)
+    return _fitted(escaped if _LEGAL.match(escaped[:MAX_ID]) else _PREFIX + escaped, name)
 
 
 def from_id(identifier: str) -> str | None:
@@ -63,12 +61,12 @@ def queue_topic_id(queue: str) -> str:
     Raises:
         ValueError: as :func:`to_id`.
     """
-    if not queue:
-        raise ValueError("an empty name has no Pub/Sub id")
     return _fitted(_QUEUE_PREFIX + _escape(queue), queue)
 
 
 def _escape(name: str) -> str:
+    if not name:
+        raise ValueError("an empty name has no Pub/Sub id")
     return "".join(chr(byte) if byte in _PLAIN else f"%{byte:02X}" for byte in name.encode())
 
 
@@ -85,10 +83,6 @@ def _looks_written_here(name: str) -> bool:
     if "%%" in name:
         return True
     return "%" in name and (plain := _unescape(name)) is not None and _escape(plain) == name
-
-
-def _prefixed(escaped: str) -> str:
-    return escaped if _LEGAL.match(escaped[:MAX_ID]) else _PREFIX + escaped
 
 
 def _fitted(identifier: str, name: str) -> str:

@@ -35,11 +35,7 @@ CONNECTION = "kchat-connection"
 
 
 class Owner:
-    """One connection, as the owner of its exclusive queues.
-
-    Attributes:
-        name: unique to this connection.
-    """
+    """One connection, as the owner of its exclusive queues."""
 
     def __init__(self) -> None:
         self.name = uuid.uuid4().hex
@@ -55,30 +51,25 @@ _open: WeakValueDictionary[str, Owner] = WeakValueDictionary()
 
 
 def own_labels(owner: Owner | None = None) -> dict[str, str]:
-    """The labels of an exclusive queue's subscription.
-
-    Arguments:
-        owner: the connection that it belongs to. Default: none in particular.
-    """
+    """The labels of an exclusive queue's subscription, of this process, and of this connection if one is given."""
     labels = {**APP, HOST: host(), PROCESS: f"{os.getpid()}-{_started(os.getpid()) or 0}"}
     return labels if owner is None else {**labels, CONNECTION: owner.name}
 
 
 def is_own(labels: Mapping[str, str]) -> bool:
     """Whether these labels are of an exclusive queue's subscription, of any process."""
-    return all(labels.get(key) == value for key, value in APP.items()) and PROCESS in labels
+    return labels.get("app") == APP["app"] and PROCESS in labels
 
 
 def is_mine(labels: Mapping[str, str], owner: Owner | None = None) -> bool:
     """Whether these are labels of this very process, and of this connection if one is given."""
-    mine = own_labels(owner)
-    return all(labels.get(key) == mine[key] for key in (HOST, PROCESS, CONNECTION) if key in mine)
+    return all(labels.get(key) == value for key, value in own_labels(owner).items())
 
 
 def why_dead(labels: Mapping[str, str]) -> str:
-    """Why the owner is known to be gone; empty while it is alive, or while that cannot be known."""
+    """Why the owner is known to be gone; empty while it is alive, while that cannot be known, and where there is none."""
     pid, _, started = labels.get(PROCESS, "").partition("-")
-    if not pid.isdigit() or not started.isdigit() or labels.get(HOST) != host():
+    if not is_own(labels) or labels.get(HOST) != host() or not pid.isdigit() or not started.isdigit():
         return ""
     if not _is_alive(int(pid), int(started)):
         return f"its process {pid} on this host has ended"
@@ -121,8 +112,6 @@ def _is_alive(pid: int, started: int) -> bool:
         return True
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
+    except OSError as error:
+        return not isinstance(error, ProcessLookupError)  # another account's process is alive, too
     return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from amqp.exceptions import AMQPError, RecoverableConnectionError
@@ -25,23 +26,24 @@ MAX_WAITING_BYTES = 2 * MAX_REQUEST
 _Request = types.PublishRequest.pb()
 
 
+@dataclass(eq=False)
 class Stream:
     """The messages that a channel publishes in confirm mode, numbered from 1, until one of them is refused.
 
-    Its methods are called in the publisher's thread, and report to the thread that drains the connection's events.
+    Attributes:
+        channel: whose they are.
+        published: their number.
+        ended: whether what still waits of it is dropped.
     """
 
-    def __init__(self, channel: Channel) -> None:
-        self._channel = channel
-        self.published = 0
+    channel: Channel
+    published: int = 0
+    ended: bool = False
 
-    def confirmed(self, tag: int) -> None:
-        """The service has all messages up to this one."""
-        self._channel.connection.report(lambda: self._channel.on_confirmed(self, tag))
-
-    def refused(self, error: AMQPError) -> None:
-        """The service did not take the next one."""
-        self._channel.connection.report(lambda: self._channel.on_refused(self, error))
+    def settle(self, tag: int, error: AMQPError | None) -> None:
+        """The service has all messages up to this one; or it refused one, and gets none of those after it."""
+        self.ended = self.ended or error is not None
+        self.channel.connection.report(lambda: self.channel.on_settled(self, tag, error))
 
 
 class Publisher:
@@ -60,32 +62,16 @@ class Publisher:
         self._waiting: deque[tuple[Stream, int, str, Any, int]] = deque()
         self._bytes = 0
         self._sending = False
-        self._failed: set[Stream] = set()
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
 
     def publish(self, topic: str, message: Any, timeout: float | None = None) -> None:
-        """Publish one message and return when the service has it.
-
-        Arguments:
-            topic: the topic's full name.
-            message: the protobuf message.
-            timeout: seconds, default the confirm timeout.
-
-        Raises:
-            amqp.exceptions.ContentTooLarge: nothing was sent.
-            amqp.exceptions.AMQPError: see :mod:`kchat.transports.pubsub.errors`.
-        """
+        """Publish one message and return when the service has it; see :meth:`.channel.Channel.basic_publish`."""
         check_size(message.ByteSize(), len(topic))
         self._send(topic, [message], timeout)
 
     def submit(self, stream: Stream, tag: int, topic: str, message: Any) -> None:
-        """Hand over one message of a stream; ``stream`` gets the outcome.
-
-        Raises:
-            amqp.exceptions.ContentTooLarge: nothing was sent.
-            amqp.exceptions.RecoverableConnectionError: the connection is closed.
-        """
+        """Hand over one message of a stream, which gets the outcome; see :meth:`.channel.Channel.basic_publish`."""
         size = message.ByteSize()
         check_size(size, len(topic))
         with self._changed:
@@ -101,20 +87,12 @@ class Publisher:
             if not self._sending:
                 self._changed.notify_all()
 
-    def stop(self, timeout: float) -> bool:
-        """Take nothing more, and wait until what was taken is sent.
-
-        Arguments:
-            timeout: seconds to wait; then what is left is given up.
-
-        Returns:
-            bool: whether everything was sent.
-        """
+    def stop(self, timeout: float) -> None:
+        """Take nothing more; what was taken and is not sent within so many seconds is given up."""
         with self._changed:
-            done = self._changed.wait_for(lambda: not self._waiting and not self._sending, timeout)
+            self._changed.wait_for(lambda: not self._waiting and not self._sending, timeout)
             self._stop.set()
             self._changed.notify_all()
-        return done
 
     def _run(self) -> None:
         while True:
@@ -128,10 +106,13 @@ class Publisher:
                 stream, tag, topic, messages = self._take()
                 self._sending = True
                 self._changed.notify_all()
-                skip = stream in self._failed
-            if skip:
+            if stream.ended:
                 continue
-            self._settle(stream, tag, self._try(topic, messages))
+            try:
+                self._send(topic, messages, None)
+                stream.settle(tag, None)
+            except AMQPError as error:
+                stream.settle(tag, error)
 
     def _take(self) -> tuple[Stream, int, str, list[Any]]:
         """The next messages that fit into one request: of one topic, of one channel."""
@@ -151,30 +132,6 @@ class Publisher:
             tag = number
         self._bytes -= total
         return stream, tag, topic, messages
-
-    def _try(self, topic: str, messages: list[Any]) -> AMQPError | None:
-        try:
-            self._send(topic, messages, None)
-        except AMQPError as error:
-            return error
-        return None
-
-    def _settle(self, stream: Stream, tag: int, error: AMQPError | None) -> None:
-        if error is None:
-            stream.confirmed(tag)
-            return
-        with self._changed:
-            self._failed.add(stream)
-        stream.refused(error)
-
-    def forget(self, stream: Stream) -> None:
-        """A stream has ended; what still waits of it is dropped."""
-        with self._changed:
-            kept = [entry for entry in self._waiting if entry[0] is not stream]
-            self._bytes -= sum(entry[4] for entry in self._waiting if entry[0] is stream)
-            self._waiting = deque(kept)
-            self._failed.discard(stream)
-            self._changed.notify_all()
 
     def _send(self, topic: str, messages: list[Any], timeout: float | None) -> None:
         limit = self._clients.options.confirm_timeout if timeout is None else timeout

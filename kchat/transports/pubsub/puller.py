@@ -15,6 +15,7 @@ from google.api_core.gapic_v1.routing_header import to_grpc_metadata
 from google.pubsub_v1 import types
 
 from . import errors
+from .ack_manager import key_of
 from .clients import FIRST_PAUSE, LONGEST_PAUSE, Clients
 
 if TYPE_CHECKING:
@@ -26,66 +27,16 @@ STREAM_CLOSE_TIMEOUT = 0.2
 """Seconds that the service has to end a stream in good order, so that what is under way can be given back."""
 
 
-class FlowControl:
-    """Limits what was received and is not yet with the application, in messages and bytes.
-
-    Arguments:
-        messages: maximum number.
-        size: maximum of bytes; one message may be larger.
-    """
-
-    def __init__(self, messages: int, size: int) -> None:
-        self._changed = threading.Condition()
-        self._free = messages
-        self._bytes = size
-        self._open = True
-        self._limit = messages
-
-    def acquire(self, size: int) -> bool:
-        """Wait until a message of this size fits; False once closed."""
-        with self._changed:
-            self._changed.wait_for(
-                lambda: (
-                    not self._open or (self._free > 0 and (self._bytes >= size or self._free == self._limit))
-                )
-            )
-            self._free -= 1
-            self._bytes -= size
-            return self._open
-
-    def release(self, size: int) -> None:
-        """A message of this size is with the application now."""
-        with self._changed:
-            self._free += 1
-            self._bytes += size
-            self._changed.notify_all()
-
-    def widen(self, messages: int) -> None:
-        """Let in at least this many messages."""
-        with self._changed:
-            more = max(0, messages - self._limit)
-            self._free += more
-            self._limit += more
-            self._changed.notify_all()
-
-    def close(self) -> None:
-        """End all waits."""
-        with self._changed:
-            self._open = False
-            self._changed.notify_all()
-
-
 class Puller:
     """One stream of one subscription, opened again when the service ends it, as it does every half hour.
 
     Arguments:
         clients: of the connection.
-        subscription: its full name.
         prefetch: maximum number of unacknowledged messages that the service sends; 0 for the option's
             ``max_messages``. (The emulator does not count, and sends all that there is. What it has sent is read all the
             same, as far as ``max_messages`` go: the deadline of what nobody has read is not extended, and it is sent
             again, here or to another client.)
-        acks: told of what arrives, and of what is no longer wanted.
+        acks: of the subscription; told of what arrives, and of what is no longer wanted.
         deliver: takes each message, in order, in this object's thread.
         failed: told once, in this object's thread, why no more messages will come.
     """
@@ -93,26 +44,27 @@ class Puller:
     def __init__(
         self,
         clients: Clients,
-        subscription: str,
         prefetch: int,
         acks: AckManager,
         deliver: Callable[[Any, int], None],
         failed: Callable[[AMQPError], None],
     ) -> None:
         self._clients = clients
-        self._subscription = subscription
+        self._subscription = acks.subscription
         self._limit = prefetch or clients.options.max_messages
         self._acks = acks
         self._deliver = deliver
         self._failed = failed
-        self.flow_control = FlowControl(
-            max(self._limit, clients.options.max_messages), clients.options.max_bytes
-        )
+        self._changed = threading.Condition()
+        self._undelivered = self._undelivered_bytes = 0
         self._stopped = threading.Event()
         self._requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._call: Any = None
         self._client_id = str(uuid.uuid4())
         self._thread = threading.Thread(target=self._run, name="pubsub-puller", daemon=True)
+
+    def start(self) -> None:
+        """Begin to deliver."""
         self._thread.start()
 
     def stop(self, *, politely: bool = True) -> None:
@@ -122,9 +74,10 @@ class Puller:
             politely: let the service end the stream, for :data:`STREAM_CLOSE_TIMEOUT` at most; else break it off.
         """
         self._stopped.set()
-        self.flow_control.close()
+        with self._changed:
+            self._changed.notify_all()
         self._requests.put(None)
-        if politely:
+        if politely and self._thread.is_alive():
             self._thread.join(STREAM_CLOSE_TIMEOUT)
         if self._call is not None:
             self._call.cancel()
@@ -139,8 +92,31 @@ class Puller:
         if self._clients.emulator or wanted <= self._limit:
             return
         self._limit = max(wanted, self._limit * 3 // 2)
-        self.flow_control.widen(self._limit)
+        with self._changed:
+            self._changed.notify_all()
         self._requests.put(None)
+
+    def release(self, size: int) -> None:
+        """A message of this size is with the application now: there is room for another one."""
+        with self._changed:
+            self._undelivered -= 1
+            self._undelivered_bytes -= size
+            self._changed.notify_all()
+
+    def _acquire(self, size: int) -> bool:
+        """Wait until a message of this size fits in memory, one alone whatever its size; False once stopped."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._stopped.is_set() or self._fits(size))
+            self._undelivered += 1
+            self._undelivered_bytes += size
+            return not self._stopped.is_set()
+
+    def _fits(self, size: int) -> bool:
+        options = self._clients.options
+        return not self._undelivered or (
+            self._undelivered < max(self._limit, options.max_messages)
+            and self._undelivered_bytes + size <= options.max_bytes
+        )
 
     def _run(self) -> None:
         failing_since: float | None = None
@@ -183,6 +159,7 @@ class Puller:
         # The generated method waits for the first message before it returns, so it could not be cancelled.
         transport: Any = self._clients.subscriber.transport
         route = to_grpc_metadata((("subscription", self._subscription),))  # type: ignore[no-untyped-call]  # it has no types
+        error: Exception | None = None
         try:
             self._call = transport.streaming_pull(iter(requests.get, None), metadata=(route,))
             if self._stopped.is_set():
@@ -190,22 +167,19 @@ class Puller:
             for response in self._call:
                 self._take(types.StreamingPullResponse.pb(response).received_messages)
         except grpc.RpcError as exc:
-            error: Exception = from_grpc_error(exc)  # type: ignore[no-untyped-call]  # it has no types
-            return error
+            error = from_grpc_error(exc)  # type: ignore[no-untyped-call]  # it has no types
         except ValueError as exc:
-            lost: Exception = RecoverableConnectionError(str(exc))  # the gRPC channel was closed
-            return lost
+            error = RecoverableConnectionError(str(exc))  # the gRPC channel was closed
         except Exception as exc:  # noqa: BLE001 - told to the application, which would otherwise wait for ever
-            return exc
-        finally:
-            requests.put(None)
-        return None
+            error = exc
+        requests.put(None)
+        return error
 
     def _take(self, received: Any) -> None:
         received = self._acks.hold(received)
         for position, message in enumerate(received):
             size = len(message.message.data)
-            if self._stopped.is_set() or not self.flow_control.acquire(size):
-                self._acks.requeue([unwanted.ack_id for unwanted in received[position:]])
+            if not self._acquire(size):
+                self._acks.requeue([key_of(unwanted) for unwanted in received[position:]])
                 return
             self._deliver(message, size)

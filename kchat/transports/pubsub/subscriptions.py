@@ -8,13 +8,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from amqp.exceptions import AccessRefused, AMQPError, NotFound, PreconditionFailed, ResourceLocked
-from google.pubsub_v1 import types
 
 from . import bindings, ownership_labels
 from .arguments import SHORTEST_EXPIRY, Times
 from .errors import NotSupported
 
 if TYPE_CHECKING:
+    from google.pubsub_v1 import types
+
     from .bindings import Queue
     from .clients import Clients
 
@@ -24,7 +25,6 @@ _DELETED_TOPIC = "_deleted-topic_"
 
 _TRIES = 5
 """Maximum number of attempts to create a subscription that others keep deleting."""
-
 
 EMULATOR_FORGETS = 1.0
 """Seconds in which the emulator ends the streams of a deleted subscription.
@@ -50,25 +50,11 @@ class Subscriptions:
         return self._clients.subscription(bindings.to_id(name))
 
     def get(self, name: str) -> types.Subscription:
-        """The subscription of a queue.
-
-        Raises:
-            amqp.exceptions.NotFound: it does not exist.
-        """
-        request = types.GetSubscriptionRequest(subscription=self.path(name))
-        return self._clients.call(self._clients.subscriber.get_subscription, request, f"find queue {name}")
+        """The subscription of a queue. Raises ``NotFound`` where there is none."""
+        return self._clients.get_subscription(self.path(name), f"find queue {name}")
 
     def create(self, queue: Queue, topic: str) -> None:
-        """Create a queue's subscription, unless it exists.
-
-        Arguments:
-            queue: as declared and bound.
-            topic: the full name of its topic.
-
-        Raises:
-            amqp.exceptions.ResourceLocked: it is another connection's own, or is to be this one's and is shared.
-            amqp.exceptions.PreconditionFailed: it is there, and is another one.
-        """
+        """Create the subscription of a queue that is bound; ``ResourceLocked`` or ``PreconditionFailed`` for another one."""
         since = queue.arguments.get("x-history-since")
         if since is not None:
             self._check_retention(queue, topic)
@@ -98,24 +84,24 @@ class Subscriptions:
         queue.owned, queue.foreign = queue.exclusive, False
         if since is not None:
             self._seek(queue, float(since))
-        self._log_rounding(queue)
+        expires = queue.times.expires
+        if expires is not None and expires < SHORTEST_EXPIRY.total_seconds() * 1000:
+            logger.info(
+                "queue %s: x-expires is %d ms, and Pub/Sub's shortest is a day: it expires after a day without consumers",
+                queue.name,
+                expires,
+            )
 
     def take_over(self, queue: Queue, found: types.Subscription) -> bool:
         """Delete what a dead owner has left under this name: an exclusive queue ends with its owner.
 
         A name that is used again and again, as by a Celery worker, would stay locked for a day.
         """
-        if not ownership_labels.is_own(found.labels) or ownership_labels.is_mine(found.labels, self._owner):
-            return False
         reason = ownership_labels.why_dead(found.labels)
         if not reason:
             return False
         logger.info("queue %s is taken over: %s", queue.name, reason)
-        request = types.DeleteSubscriptionRequest(subscription=found.name)
-        with suppress(NotFound):
-            self._clients.call(
-                self._clients.subscriber.delete_subscription, request, f"take over queue {queue.name}"
-            )
+        self._clients.delete_subscription(found.name, f"take over queue {queue.name}")
         if self._clients.emulator:
             self._clients.closed.wait(EMULATOR_FORGETS)
         return True
@@ -133,20 +119,16 @@ class Subscriptions:
             )
         self.check_times(queue, found)
 
-    def check_owner(self, queue: Queue, found: types.Subscription) -> None:
-        """Refuse a queue that is another connection's own, or is shared and to be this one's own.
+    def note_owner(self, queue: Queue, found: types.Subscription) -> None:
+        """Note whose a queue is that exists."""
+        own = ownership_labels.is_own(found.labels)
+        queue.owned = own and ownership_labels.is_mine(found.labels, self._owner)
+        queue.foreign = own and not queue.owned
 
-        Raises:
-            amqp.exceptions.ResourceLocked: it is.
-        """
-        queue.owned = ownership_labels.is_own(found.labels) and ownership_labels.is_mine(
-            found.labels, self._owner
-        )
-        queue.foreign = ownership_labels.is_own(found.labels) and not queue.owned
-        if queue.foreign:
-            raise ResourceLocked(
-                f"queue {queue.name!r} belongs to another process, or another connection of this one"
-            )
+    def check_owner(self, queue: Queue, found: types.Subscription) -> None:
+        """Raise ``ResourceLocked`` for a queue that is another connection's own, or is shared and to be this one's own."""
+        self.note_owner(queue, found)
+        queue.check_access()
         if queue.exclusive and not queue.owned:
             raise ResourceLocked(
                 f"queue {queue.name!r} exists and is shared: it cannot be declared exclusive"
@@ -154,11 +136,7 @@ class Subscriptions:
 
     @staticmethod
     def check_times(queue: Queue, found: types.Subscription) -> None:
-        """Refuse a queue that exists with other times, as RabbitMQ does.
-
-        Raises:
-            amqp.exceptions.PreconditionFailed: it does.
-        """
+        """Raise ``PreconditionFailed`` for a queue that exists with other times, as RabbitMQ does."""
         current, wanted = Times.of_labels(found.labels), queue.times
         for argument, ours, theirs in (
             ("x-message-ttl", wanted.ttl, current.ttl),
@@ -169,32 +147,23 @@ class Subscriptions:
                     f"inequivalent arg '{argument}' for queue '{queue.name}': received {ours} but current is {theirs}"
                 )
 
-    @staticmethod
-    def _log_rounding(queue: Queue) -> None:
-        expires = queue.times.expires
-        if expires is not None and expires < SHORTEST_EXPIRY.total_seconds() * 1000:
-            logger.info(
-                "queue %s: x-expires is %d ms, and Pub/Sub's shortest is a day: it expires after a day without consumers",
-                queue.name,
-                expires,
-            )
-
     def _check_retention(self, queue: Queue, topic: str) -> None:
         with suppress(AccessRefused):
-            found = self._clients.call(
-                self._clients.publisher.get_topic, types.GetTopicRequest(topic=topic), f"find {topic}"
-            )
+            found = self._clients.call(self._clients.publisher.get_topic, {"topic": topic}, f"find {topic}")
             if not found.message_retention_duration:
                 raise NotSupported(f"{queue.exchange} has no history: its topic has no message retention")
 
     def _seek(self, queue: Queue, since: float) -> None:
         moment = datetime.fromtimestamp(since, UTC)
-        request = types.SeekRequest(subscription=self.path(queue.name), time=moment)
+        path = self.path(queue.name)
         try:
-            self._clients.call(self._clients.subscriber.seek, request, f"begin {queue.name} at {moment}")
+            self._clients.call(
+                self._clients.subscriber.seek,
+                {"subscription": path, "time": moment},
+                f"begin {queue.name} at {moment}",
+            )
         except BaseException:
             queue.owned = False
-            gone = types.DeleteSubscriptionRequest(subscription=request.subscription)
             with suppress(AMQPError):
-                self._clients.call(self._clients.subscriber.delete_subscription, gone, f"delete {queue.name}")
+                self._clients.delete_subscription(path, f"delete {queue.name}")
             raise

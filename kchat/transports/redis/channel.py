@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from functools import cached_property, partial
 from itertools import count
+from math import inf
 from time import monotonic
 from typing import Any, Final
 
@@ -53,18 +54,15 @@ class Channel(kombu_redis.Channel):
         # Kombu's failover gives the first channel a connection of Kombu's own transport: it knows aliases only.
         self.fanout: Fanout = getattr(connection, "fanout", None) or Fanout(lambda: None)
         self._wake: Callable[[], None] = getattr(connection, "wake", lambda: None)
-        self.events: dict[str, set[Callable[..., object]]] = {
-            "basic_return": set(),
-            "basic_ack": set(),
-            "basic_nack": set(),
-        }
+        names = "basic_return", "basic_ack", "basic_nack"
+        self.events: dict[str, set[Callable[..., object]]] = {name: set() for name in names}
         self._tags = count(1)
         # Kombu's own is one for all channels of all connections. Ours stays empty: its code for fanout then rests.
         self._fanout_queues: dict[str, Any] = {}
-        self._answer_by: float | None = None
+        self._answer_by = inf
         self._made = False
         super().__init__(connection, **kwargs)
-        self._answer_by, self._made = None, True
+        self._answer_by, self._made = inf, True
 
     @cached_property
     def client(self) -> Any:
@@ -73,7 +71,7 @@ class Channel(kombu_redis.Channel):
         client.ping = partial(ping, client.ping)
         return client
 
-    def _deadline(self) -> float | None:
+    def _deadline(self) -> float:
         """When the first connection has to be there, and when PUBLISH has to be answered, while that is waited for."""
         return self._answer_by
 
@@ -94,13 +92,13 @@ class Channel(kombu_redis.Channel):
             redis.exceptions.RedisError: it was not, or that is not known.
         """
         # The answer is a number: no slow link is a reason to wait longer for it.
-        self._answer_by = monotonic() + self.socket_timeout if self.socket_timeout else None
+        self._answer_by = monotonic() + self.socket_timeout if self.socket_timeout else inf
         try:
             receivers = self._publisher.publish(
                 self._get_publish_topic(exchange, routing_key), kombu_redis.dumps(message)
             )
         finally:
-            self._answer_by = None
+            self._answer_by = inf
         if not isinstance(receivers, int):
             raise InvalidResponse("its answer to PUBLISH is not a number")
         if mandatory and not receivers:
@@ -135,30 +133,20 @@ class Channel(kombu_redis.Channel):
         super()._new_queue(queue, auto_delete=auto_delete, **kwargs)
 
     def queue_bind(
-        self,
-        queue: str,
-        exchange: str | None = None,
-        routing_key: str = "",
-        arguments: Any = None,
-        **kwargs: Any,
+        self, queue: str, exchange: str | None = None, routing_key: str = "", *more: Any, **kwargs: Any
     ) -> None:
         """Bind a queue. On a fanout exchange, it gets all that is published from the moment that this returns."""
         if exchange is None or self.typeof(exchange).type != "fanout":
-            super().queue_bind(queue, exchange, routing_key, arguments, **kwargs)
+            super().queue_bind(queue, exchange, routing_key, *more, **kwargs)
             return
         self.fanout.bind(queue, self._topic(exchange, routing_key), self._subscribe, self.max_unread)
 
     def queue_unbind(
-        self,
-        queue: str,
-        exchange: str | None = None,
-        routing_key: str = "",
-        arguments: Any = None,
-        **kwargs: Any,
+        self, queue: str, exchange: str | None = None, routing_key: str = "", *more: Any, **kwargs: Any
     ) -> None:
         """Take a binding away. What has arrived by it stays."""
         if not self.fanout.unbind(queue, self._topic(exchange or "", routing_key)):
-            super().queue_unbind(queue, exchange, routing_key, arguments, **kwargs)
+            super().queue_unbind(queue, exchange, routing_key, *more, **kwargs)
 
     def queue_delete(
         self, queue: str, if_unused: bool = False, if_empty: bool = False, **kwargs: Any
@@ -173,11 +161,7 @@ class Channel(kombu_redis.Channel):
         super().queue_delete(queue, if_unused=if_unused, if_empty=if_empty, **kwargs)
 
     def get_table(self, exchange: str) -> list[tuple[str, str, str]]:
-        """The bindings of an exchange whose messages are kept in lists.
-
-        Raises:
-            redis.exceptions.InvalidResponse: the server tells something else.
-        """
+        """The bindings of an exchange whose messages are kept in lists; ``InvalidResponse`` for something else."""
         try:
             return [(key, pattern, queue) for key, pattern, queue in super().get_table(exchange)]
         except (TypeError, ValueError, AttributeError) as error:
@@ -200,7 +184,7 @@ class Channel(kombu_redis.Channel):
     def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:
         # In RESP2 replies and messages come in one order, and nothing comes that was not asked for.
         params = super()._connparams(asynchronous=asynchronous)
-        if not self._made and self._answer_by is None and self.socket_connect_timeout:
+        if not self._made and self._answer_by == inf and self.socket_connect_timeout:
             self._answer_by = monotonic() + self.socket_connect_timeout
         return {**params, "protocol": 2, "parser_class": partial(Parser, until=self._deadline)}
 

@@ -12,17 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from kchat import errors
-from kchat.transports.checks import (
-    NETWORK,
-    Check,
-    Outcome,
-    Walk,
-    compare_clocks,
-    note,
-    ok,
-    skipped,
-    wrong,
-)
+from kchat.transports.checks import NETWORK, Check, Outcome, Walk, compare_clocks, note, ok, skipped, wrong
 
 
 def checks(walk: Walk) -> Sequence[Check]:

@@ -16,7 +16,6 @@ _KEYS: Final = {"body", "content-type", "content-encoding", "headers", "properti
 #: What Kombu's JSON hooks raise on a value that is not of the type that it says.
 _NOT_ITS_TYPE: Final = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 
-
 _LARGE: Final = 1 << 20
 _MOST_VALUES: Final = 100_000
 """Above this size, in bytes, JSON is checked before it is parsed: values take many times their size, and an emoji makes all
@@ -24,24 +23,14 @@ of a text four times as large. Kombu's envelopes are ASCII, with a handful of va
 
 
 def unwrap(data: bytes) -> dict[str, Any]:
-    """What was published, with its body as bytes.
-
-    Arguments:
-        data: as it came.
-
-    Returns:
-        Kombu's envelope; a bare one around any other body.
-    """
-    envelope = _kombus(data)
-    if envelope is None:
-        envelope = {
-            "body": data,
-            "content-type": None,
-            "content-encoding": None,
-            "headers": {},
-            "properties": {"delivery_info": {}},
-        }
-    return envelope
+    """What was published, with its body as bytes: Kombu's envelope, or a bare one around any other body."""
+    return _kombus(data) or {
+        "body": data,
+        "content-type": None,
+        "content-encoding": None,
+        "headers": {},
+        "properties": {"delivery_info": {}},
+    }
 
 
 def _kombus(data: bytes) -> dict[str, Any] | None:

@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from redis.exceptions import RedisError
@@ -25,29 +26,23 @@ class Consumer(NamedTuple):
     callback: Callable[[envelope.Message], object]
 
 
-class Options(NamedTuple):
-    """What a queue was declared with: the newest messages that it keeps, and whether it goes with its last consumer."""
-
-    limit: int
-    auto_delete: bool = False
-
-
+@dataclass(eq=False)
 class FanoutQueue:
-    """A queue that is bound to fanout exchanges: what has arrived and is not delivered yet is in this process.
+    """A queue on fanout exchanges: what has arrived and is not delivered yet is in this process.
 
-    Arguments:
+    Attributes:
         name: of the queue.
-        options: the maximum number of messages that it keeps, the newest.
+        arrived: the newest messages, as many as it was declared to keep.
+        auto_delete: whether it goes with its last consumer.
+        topics: that it is bound to.
+        consumers: the next one to get a message first.
     """
 
-    __slots__ = ("arrived", "auto_delete", "consumers", "name", "topics")
-
-    def __init__(self, name: str, options: Options) -> None:
-        self.name = name
-        self.auto_delete = options.auto_delete
-        self.topics: set[Topic] = set()
-        self.arrived: deque[dict[str, Any]] = deque(maxlen=options.limit)
-        self.consumers: deque[Consumer] = deque()
+    name: str
+    arrived: deque[dict[str, Any]]
+    auto_delete: bool = False
+    topics: set[Topic] = field(default_factory=set)
+    consumers: deque[Consumer] = field(default_factory=deque)
 
 
 class Fanout:
@@ -64,7 +59,8 @@ class Fanout:
     def __init__(self, wake: Callable[[], None]) -> None:
         self._wake = wake
         self._lock = threading.RLock()
-        self._options: dict[str, Options] = {}
+        self._declared: dict[str, FanoutQueue] = {}
+        """Those that are not bound."""
         self._queues: dict[str, FanoutQueue] = {}
         self._bound: dict[Topic, list[FanoutQueue]] = {}
         self.subscription: Subscription | None = None
@@ -75,22 +71,15 @@ class Fanout:
     def declare(self, name: str, limit: int, *, auto_delete: bool) -> None:
         """Note a queue's declaration, if it is bound to a fanout exchange."""
         with self._lock:
-            self._options[name] = Options(limit, auto_delete)
+            if name not in self._queues:
+                self._declared[name] = FanoutQueue(name, deque(maxlen=limit), auto_delete)
 
     def bind(self, name: str, topic: Topic, subscribe: Callable[[], Subscription], limit: int) -> None:
-        """Bind a queue to a topic; when this returns, the server has confirmed.
-
-        Arguments:
-            name: of the queue.
-            topic: to subscribe to.
-            subscribe: makes the subscription, where there is none.
-            limit: of a queue that was not declared here.
-
-        Raises:
-            redis.exceptions.RedisError: the server cannot be reached, or refuses.
-        """
+        """Bind a queue, of that limit if it was not declared here; when this returns, the server has confirmed."""
         with self._lock:
-            queue = self._queues.get(name) or FanoutQueue(name, self._options.get(name, Options(limit)))
+            queue = (
+                self._queues.get(name) or self._declared.get(name) or FanoutQueue(name, deque(maxlen=limit))
+            )
             if topic in queue.topics:
                 return
             if self.subscription is None:
@@ -98,6 +87,7 @@ class Fanout:
             # Also where another queue has subscribed: what came before the confirmation is not for this one.
             for earlier in self.subscription.add(topic):
                 self._sort_in(*earlier)
+            self._declared.pop(name, None)
             self._queues[name] = queue
             queue.topics.add(topic)
             self._bound.setdefault(topic, []).append(queue)
@@ -124,14 +114,12 @@ class Fanout:
     def delete(self, name: str, *, if_unused: bool = False, if_empty: bool = False) -> bool:
         """Delete a queue and its bindings, if that is so. Returns whether it did."""
         with self._lock:
+            self._declared.pop(name, None)
             queue = self._queues.get(name)
-            if queue is None:
-                self._options.pop(name, None)
             if queue is None or (if_empty and queue.arrived) or (if_unused and queue.consumers):
                 return False
             # Gone here also where the server cannot be told.
             del self._queues[name]
-            self._options.pop(name, None)
             for topic in list(queue.topics):
                 self._unbind(queue, topic)
             return True
@@ -171,33 +159,28 @@ class Fanout:
         """End a consumer, and an auto-delete queue with its last one. Returns whether there was one."""
         with self._lock:
             for queue in list(self._queues.values()):
-                if any(each.channel is channel and each.tag == tag for each in queue.consumers):
-                    self._end(queue, lambda each: each.channel is channel and each.tag == tag)
+                left = [each for each in queue.consumers if each.channel is not channel or each.tag != tag]
+                if len(left) < len(queue.consumers):
+                    queue.consumers = deque(left)
+                    if not left and queue.auto_delete:
+                        self.delete(queue.name)
                     return True
             return False
 
     def leave(self, channel: Channel) -> None:
         """A channel is closed: end its consumers."""
         with self._lock:
-            for queue in list(self._queues.values()):
-                if any(each.channel is channel for each in queue.consumers):
+            consumers = [each for queue in self._queues.values() for each in queue.consumers]
+            for consumer in consumers:
+                if consumer.channel is channel:
                     with suppress(RedisError):  # the draining thread is told of a lost subscription
-                        self._end(queue, lambda each: each.channel is channel)
-
-    def _end(self, queue: FanoutQueue, whose: Callable[[Consumer], bool]) -> None:
-        queue.consumers = deque(each for each in queue.consumers if not whose(each))
-        if not queue.consumers and queue.auto_delete:
-            self.delete(queue.name)
+                        self.cancel(channel, consumer.tag)
 
     def deliver_one(self) -> bool:
-        """Deliver one message, if one is there.
-
-        Raises:
-            redis.exceptions.RedisError: the subscription is lost.
-        """
+        """Deliver one message, if one is there; ``RedisError`` when the subscription is lost."""
         with self._lock:
             queue = self._ready()
-            if queue is None and self.subscription is not None and self._read_one():
+            if queue is None and self._read_one():
                 queue = self._ready()
             if queue is None:
                 return False
@@ -211,11 +194,7 @@ class Fanout:
         return next((each for each in self._queues.values() if each.arrived and each.consumers), None)
 
     def get(self, name: str) -> dict[str, Any] | None:
-        """The next message of a queue, ``None`` when there is none.
-
-        Raises:
-            redis.exceptions.RedisError: the subscription is lost.
-        """
+        """The next message of a queue, ``None`` when there is none; ``RedisError`` when the subscription is lost."""
         with self._lock:
             queue = self._queues[name]
             while not queue.arrived and self._read_one():
@@ -251,7 +230,7 @@ class Fanout:
         """The connection is closed: the server forgets its subscriptions with it."""
         with self._lock:
             subscription, self.subscription = self.subscription, None
-            for books in (self._queues, self._bound, self._options):
+            for books in (self._queues, self._bound, self._declared):
                 books.clear()
             if subscription is not None:
                 subscription.close()

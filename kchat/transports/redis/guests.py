@@ -13,7 +13,7 @@ from kchat.message.lookalikes import normalised
 from kchat.transports import guests
 
 if TYPE_CHECKING:
-    from kchat.transports.protocols import Channel
+    from kchat.transports.protocols import Channel, RoomSettings
     from kchat.transports.room import RoomPolicy
     from kchat.transports.url import Broker
 
@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 class Guests(guests.Guests):
     """See :class:`kchat.transports.guests.Guests`."""
 
-    def admit(self, host: guests.Host, guest: str, *, send_only: bool) -> guests.Access:
+    admitting = "make accounts"
+
+    def admit(self, settings: RoomSettings, guest: str, *, send_only: bool) -> guests.Access:
         """An account (https://redis.io/docs/latest/operate/oss_and_stack/management/security/acl/)."""
-        name = normalised(guest)
+        broker, name = settings.brokers[0], normalised(guest)
         guests.check_account_name(name)
         if name == "default":
             raise SettingsError(
@@ -33,7 +35,7 @@ class Guests(guests.Guests):
             )
         if re.search(r"\s", name):
             raise SettingsError(f"an account on Redis has no spaces in its name: {name!r}")
-        channel = f"/{host.broker.path or '0'}.{host.room}"
+        channel = f"/{broker.path or '0'}.{settings.room}"
         if re.search(r"\s", channel):
             raise SettingsError("Redis takes no rights on a channel with spaces in its name")
         # Escape what has a meaning in a pattern.
@@ -52,16 +54,13 @@ class Guests(guests.Guests):
             *commands,
         ]
 
-        def run(host: guests.Host) -> None:
-            with host.channel("make accounts") as channel:
-                client = cast("RedisChannel", channel).client
-                known = client.acl_users()
-                if name in known:
-                    raise Refused(
-                        f"there is an account {name!r} on {host.broker} already", hint="choose another name"
-                    )
-                guests.check_no_lookalike(name, known, host.broker)
-                client.execute_command(*rule)
+        def run(channel: Channel) -> None:
+            client = cast("RedisChannel", channel).client
+            known = client.acl_users()
+            if name in known:
+                raise Refused(f"there is an account {name!r} on {broker} already", hint="choose another name")
+            guests.check_no_lookalike(name, known, broker)
+            client.execute_command(*rule)
 
         advice = (
             "end the account with: redis-cli ACL DELUSER " + shlex.quote(name),

@@ -12,6 +12,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from math import inf
 from time import monotonic
 from typing import Any
 
@@ -40,7 +41,7 @@ _SLOWEST = 16 * 1024
 
 _NOT_NOW = (TimeoutError, BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
-Until = Callable[[], "float | None"]
+Until = Callable[[], float]
 
 
 class Buffer:
@@ -50,7 +51,7 @@ class Buffer:
         sock: connected.
         read_size: bytes to ask the system for at once.
         timeout: seconds for a reply; ``None`` for no limit. Stays the socket's timeout for writing.
-        until: tells a moment that nothing is waited for beyond, or ``None``.
+        until: tells a moment that nothing is waited for beyond; infinite for none.
     """
 
     def __init__(self, sock: Any, read_size: int, timeout: float | None, until: Until) -> None:
@@ -60,11 +61,11 @@ class Buffer:
         self._until = until
         self._data = b""
         self._at = 0
-        self._ends: float | None = None
+        self._ends = inf
 
     def begin(self, timeout: float | None) -> None:
         """Limit the time for the next reply: this many seconds, and what a slow link needs for its bytes."""
-        self._ends = None if timeout is None else monotonic() + timeout
+        self._ends = inf if timeout is None else monotonic() + timeout
 
     def can_read(self, timeout: float = 0) -> bool:
         """Whether there is something to read.
@@ -107,15 +108,10 @@ class Buffer:
         self._sock, self._data = None, b""
 
     def _fill(self) -> None:
-        ends, limit = self._ends, self._until()
-        if limit is not None:
-            ends = limit if ends is None else min(ends, limit)
-        wait = None if ends is None else ends - monotonic()
-        if wait is not None and wait <= 0:
+        wait = min(self._ends, self._until()) - monotonic()
+        if wait <= 0:
             raise RedisTimeoutError("no whole reply in time")
-        came = self._receive(wait)
-        if self._ends is not None:
-            self._ends += came / _SLOWEST
+        self._ends += self._receive(None if wait == inf else wait) / _SLOWEST
 
     def _receive(self, timeout: float | None) -> int:
         sock = self._sock
@@ -143,10 +139,10 @@ class Parser(_RESP2Parser):
 
     _buffer: Any
 
-    def __init__(self, socket_read_size: int, until: Until = lambda: None) -> None:
+    def __init__(self, socket_read_size: int, until: Until = lambda: inf) -> None:
         super().__init__(socket_read_size)  # type: ignore[no-untyped-call]  # redis-py's
         self._asked = until
-        self._within: float | None = None
+        self._within = inf
         self._values = 0
 
     @contextmanager
@@ -154,8 +150,7 @@ class Parser(_RESP2Parser):
         """A block that limits the seconds that all its replies together may take; ``None`` for no limit of its own."""
         before = self._within
         if seconds is not None:
-            ends = monotonic() + seconds
-            self._within = ends if before is None else min(before, ends)
+            self._within = min(before, monotonic() + seconds)
         try:
             yield
         finally:
@@ -163,15 +158,11 @@ class Parser(_RESP2Parser):
 
     def left(self, timeout: float | None) -> float | None:
         """What is left of a timeout, by the limits that hold now; at least a millisecond."""
-        until = self._until()
-        if until is None:
-            return timeout
-        left = max(0.001, until - monotonic())
-        return left if timeout is None else min(timeout, left)
+        left = max(0.001, self._until() - monotonic())
+        return timeout if left == inf else min(left, inf if timeout is None else timeout)
 
-    def _until(self) -> float | None:
-        limits = [limit for limit in (self._asked(), self._within) if limit is not None]
-        return min(limits, default=None)
+    def _until(self) -> float:
+        return min(self._asked(), self._within)
 
     def on_connect(self, connection: Any) -> None:
         """A socket is there; redis-py calls it."""
@@ -260,12 +251,7 @@ class Bounded:
             super().connect_check_health(*args, **more)  # type: ignore[misc]  # redis-py's
 
     def _send_ping(self) -> None:
-        # The check of its health: a server that answers with its own troubles is there.
-        try:
-            super()._send_ping()  # type: ignore[misc]  # redis-py's
-        except ResponseError as error:
-            if not still_answers(error):
-                raise
+        ping(super()._send_ping)  # type: ignore[misc]  # redis-py's check of the connection's health
 
 
 def ping(say: Callable[[], Any]) -> bool:

@@ -62,11 +62,7 @@ class Subscription:
     def add(self, topic: Topic) -> list[tuple[Topic, bytes]]:
         """Subscribe; when it returns, the server has confirmed, and nothing that is published from now on is missed.
 
-        Returns:
-            The messages of earlier subscriptions that came before.
-
-        Raises:
-            redis.exceptions.NoPermissionError: this account may not.
+        Returns the messages of earlier subscriptions that came before.
         """
         self._send("PSUBSCRIBE" if topic.pattern else "SUBSCRIBE", topic.name)
         confirmation = [b"psubscribe" if topic.pattern else b"subscribe", topic.name]
@@ -103,11 +99,7 @@ class Subscription:
         return bool(self._connection.can_read(timeout=0))
 
     def check(self) -> None:
-        """Ask a server that has been silent for long; call it when there is nothing to read.
-
-        Raises:
-            redis.exceptions.ConnectionError: it has been asked, and does not answer.
-        """
+        """Ask a server that has been silent for long; raise when it was asked and does not answer."""
         if self.seconds_to_check() > 0:
             return
         if self._asked is not None:

@@ -59,7 +59,6 @@ Those of Kombu's transport. These have another meaning or default:
 from __future__ import annotations
 
 import math
-import select
 from collections import deque
 from collections.abc import Iterator
 from queue import Empty
@@ -69,7 +68,6 @@ from typing import Any
 
 from kombu.transport import redis as kombu_redis
 
-from kchat.transports.poller import new_poller
 from kchat.transports.waker import Waker
 
 from .channel import Channel
@@ -119,7 +117,7 @@ class Transport(kombu_redis.Transport):
         self._drainer: int | None = None
         self._changed: Waker | None = None
         # In turns, so that neither keeps the other waiting.
-        self._sources = deque((self._deliver_fanout, self._deliver_from_list))
+        self._sources = deque((self.fanout.deliver_one, self._deliver_from_list))
         self._waker: Waker | None = None
 
     def drain_events(self, connection: Any, timeout: float | None = None, **_: Any) -> None:
@@ -134,13 +132,13 @@ class Transport(kombu_redis.Transport):
             redis.exceptions.RedisError: the connection is lost.
         """
         self._drainer = get_ident()
-        self._changed = self._changed or Waker()
+        changed = self._changed = self._changed or Waker()
         deadline = None if timeout is None else monotonic() + timeout
         while not self._deliver_one():
             left = math.inf if deadline is None else deadline - monotonic()
             if left <= 0:
                 raise TimeoutError(f"nothing came within {timeout} s")
-            if self._wait(left):
+            if self._wait(changed, left):
                 raise TimeoutError("woken")
 
     def waker(self, connection: Any) -> Waker:
@@ -149,14 +147,8 @@ class Transport(kombu_redis.Transport):
         return self._waker
 
     def _deliver_one(self) -> bool:
-        for _ in range(len(self._sources)):
-            self._sources.rotate()
-            if self._sources[0]():
-                return True
-        return False
-
-    def _deliver_fanout(self) -> bool:
-        return self.fanout.deliver_one()
+        self._sources.rotate()
+        return any(deliver() for deliver in list(self._sources))
 
     def _deliver_from_list(self) -> bool:
         if not any(channel.active_queues for channel in self.channels):
@@ -167,26 +159,20 @@ class Transport(kombu_redis.Transport):
             return False
         return True
 
-    def _wait(self, seconds: float) -> bool:
+    def _wait(self, changed: Waker, seconds: float) -> bool:
         """Until there is something to read or to check, or the time is over; returns whether it was woken instead."""
-        waiting, waker = new_poller(), self._waker
+        waker, sources = self._waker, list[Any](self.cycle.fds)
         if waker is not None:
-            waiting.register(waker, select.POLLIN)
-        for descriptor in self.cycle.fds:
-            waiting.register(descriptor, select.POLLIN)
-        if self._changed is not None:
-            waiting.register(self._changed, select.POLLIN)
-        seconds = min(seconds, _LONGEST_WAIT)
+            sources.append(waker.fileno())
         if self.fanout.has_something():
             return False
+        seconds = min(seconds, _LONGEST_WAIT)
         subscription = self.fanout.subscription
         if subscription is not None:
-            waiting.register(subscription, select.POLLIN)
+            sources.append(subscription)
             seconds = min(seconds, subscription.seconds_to_check())
-        ready = waiting.poll(max(0, math.ceil(seconds * 1000)))
-        if self._changed is not None:
-            self._changed.take()
-        return waker is not None and any(found == waker.fileno() for found, _ in ready) and waker.take()
+        ready = changed.wait(seconds, *sources)
+        return waker is not None and waker.fileno() in ready and waker.take()
 
     def wake(self) -> None:
         """Another thread has changed what a waiting :meth:`drain_events` waits for: it has acknowledged, or bound."""

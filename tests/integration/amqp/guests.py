@@ -19,7 +19,7 @@ from tests.brokers.rabbitmq import RabbitMQ
 
 def invite(management: Accounts, settings: Settings, name: str, **more: Any) -> Settings:
     """The settings of a new guest."""
-    inviting.Host(settings).declare_room()
+    inviting.declare_room(settings)
     return guest(settings, name, management.create(settings, name, **more))
 
 

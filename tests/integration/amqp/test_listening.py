@@ -91,11 +91,11 @@ def test_unacknowledged_messages_stay_with_the_broker(amqp_url: str) -> None:
     settings = Settings.resolve(url=amqp_url)
     with Subscriber(settings, "bob", durable="archive") as subscriber, Sender(settings, "ada") as sender:
         list(sender.send_many(["a", "b", "c"]))
-        assert subscriber.receive(timeout=10, limit=1)[0].text == "a"
+        assert subscriber.receive(timeout=30, limit=1)[0].text == "a"
         subscriber.acknowledge()
-        assert subscriber.receive(timeout=10, limit=1)[0].text == "b"
+        assert subscriber.receive(timeout=30, limit=1)[0].text == "b"
     with Subscriber(settings, "bob", durable="archive") as again:
-        received = [one_more for _ in range(2) for one_more in again.receive(timeout=10, limit=1)]
+        received = [one_more for _ in range(2) for one_more in again.receive(timeout=30, limit=1)]
         again.acknowledge()
     assert [message.text for message in received] == ["b", "c"]
     assert received[0].redelivered
@@ -139,7 +139,7 @@ def test_a_tutorial_client_and_kchat_talk_both_ways_whoever_comes_first(amqp_url
             sender.send("from kchat")
             told, properties = next(
                 (message, properties)
-                for _, properties, body in channel.consume(queue, auto_ack=True, inactivity_timeout=10)
+                for _, properties, body in channel.consume(queue, auto_ack=True, inactivity_timeout=30)
                 if (message := json.loads(body))["message"] == "from kchat"
             )
     assert told["username"] == "ada"

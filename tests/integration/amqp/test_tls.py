@@ -98,7 +98,7 @@ def test_a_write_that_gets_stuck_is_given_up_over_tls(
     proxy = proxy_to(tls_rabbitmq.port)
     url = tls_rabbitmq.url_for(port=proxy.port)
     ca = TlsOptions(ca=str(folder_of(tls_rabbitmq) / "ca.pem"))
-    there = Settings.resolve(url=url, tls=ca, confirm_timeout=1, connect_timeout=1)
+    there = Settings.resolve(url=url, tls=ca, confirm_timeout=2, connect_timeout=3)
     with Sender(there, "ada", reconnect_for=1) as sender:
         sender.send("hello")
         proxy.black_hole()
@@ -275,7 +275,7 @@ def test_options_for_tls_with_a_url_without_it_are_no_connection_without_protect
 )
 def test_another_kind_of_server_is_named(greeting: bytes, words: str) -> None:
     with TlsServer(None, greeting) as server:
-        there = Settings.resolve(host="127.0.0.1", port=server.port, connect_timeout=1)
+        there = Settings.resolve(host="127.0.0.1", port=server.port, connect_timeout=2)
         with pytest.raises((Unreachable, Closed), match=words):
             hello(there)
 

@@ -13,7 +13,7 @@ import pytest
 
 from kchat import BrokerError, Message, NotFound, Refused, Settings, Subscriber
 from kchat.client.connection import broker_errors, connect
-from kchat.transports.amqp.lenient_decoding import readable
+from kchat.transports.amqp.bounds import readable
 from tests.brokers.rabbitmq import RabbitMQ
 
 Channel = Any

@@ -22,11 +22,10 @@ ADA, BOB, EVE, GROUP, OTHERS = 54321, 54322, 54323, 54300, 54399
 
 #: Reads lines of JSON, ``[what, url, text]``, does it as that account, and says how that went.
 ACCOUNT = """
-import json, os, sys, time
+import ctypes, json, os, sys, time  # a long wait loads ctypes
 import kombu
 from kchat import Sender, Settings, Subscriber, errors, events
 from kchat.doctor import Status, diagnose
-from kchat.transports.local import watch
 
 def do(what, url, text):
     if what == "leave":

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from amqp.exceptions import AccessRefused, ConsumerCancelled, NotFound, PreconditionFailed, ResourceLocked
 
-from tests.brokers.wait import wait_until
+from tests.brokers.wait import soon, wait_until
 from tests.integration.local.conftest import Connect
 from tests.integration.local.drive import bodies, drain, get_all, listen, own_queue, rest, send
 
@@ -200,7 +200,7 @@ def test_a_consumer_that_does_not_want_to_be_told_gets_an_error(connect: Connect
     consumer.channel().basic_consume("jobs", callback=print)
     operator.queue_delete("jobs")
     with pytest.raises(ConsumerCancelled, match="'jobs' was deleted"):
-        consumer.drain_events(timeout=5)
+        consumer.drain_events(timeout=soon(5))
 
 
 def test_a_lasting_queue_keeps_messages_while_nobody_listens(connect: Connect) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kchat import Sender, Settings, Subscriber, events
-from kchat.transports.local import limits, schema
+from kchat.transports.local import limits
 from kchat.transports.local.limits import Limits
 from tests.brokers.processes import Commands
 from tests.integration.local.conftest import Connect
@@ -63,47 +63,6 @@ def test_an_ignored_limit_is_logged_where_nobody_is_told(
     with caplog.at_level(logging.WARNING), pytest.raises(TimeoutError):
         connection.drain_events(timeout=0)
     assert "history_max_age=5 is ignored: the room keeps 604800" in caplog.text
-
-
-def test_a_file_of_version_1_keeps_what_it_has(
-    connect: Connect, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    old_version(path)
-    connection = connect(history_max_bytes=0, history_max_age=0)
-    channel = connection.channel()
-    assert store_of(connection).limits == Limits()
-    send(channel, "new", exchange="chat")
-    arrived = listen(channel, own_queue(channel, "chat", x_history_last=100))
-    assert rest(connection, arrived) == ["old 1", "old 2", "old 3", "new"]
-    arrived = listen(channel, own_queue(channel, "chat", x_history_since=2.0), consumer_tag="since")
-    assert rest(connection, arrived) == ["old 2", "old 3", "new"]
-    assert get_all(channel, "keeper") == ["old 2", "old 3", "new"]
-
-
-def old_version(path: Path) -> None:
-    """A room as version 1 of the file had it, with three messages, two of them in a durable queue."""
-    import sqlite3
-
-    db = sqlite3.connect(path, isolation_level=None)
-    db.execute("PRAGMA journal_mode = WAL")
-    for statement in schema.STEPS[0]:
-        db.execute(statement)
-    db.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
-    db.execute("PRAGMA user_version = 1")
-    chat = 4 << schema.SEQ_BITS
-    db.execute("INSERT INTO exchange VALUES (4, 'chat', 'fanout', 0, 0, '{}', ?)", (chat,))
-    db.execute(
-        "INSERT INTO queue (id, name, durable, auto_delete, arguments, used_at) VALUES (1, 'keeper', 1, 0, '{}', 0)"
-    )
-    db.execute("INSERT INTO binding VALUES (4, 1, '')")
-    for number in (1, 2, 3):
-        db.execute(
-            "INSERT INTO message VALUES (?, 'chat', '', ?, NULL, '{}', ?)",
-            (chat + number, float(number), f"old {number}".encode()),
-        )
-        if number > 1:
-            db.execute("INSERT INTO queued (queue, message) VALUES (1, ?)", (chat + number,))
-    db.close()
 
 
 # -- queues that nobody reads
@@ -166,7 +125,7 @@ def test_the_next_reader_is_told_how_many_were_dropped_until_it_has_acknowledged
         arrived = listen(channel, "forgotten")
         assert len(rest(reader, arrived)) == 100
         assert [str(each) for each in told] == [
-            "50 messages were dropped while nobody read the queue forgotten"
+            "50 messages were dropped while nobody read the durable queue forgotten"
         ]
         if acknowledged:
             channel.basic_ack(arrived[0].delivery_tag)

@@ -331,7 +331,7 @@ def test_a_callback_that_raises_leaves_the_message_unacknowledged(channel: Any, 
     channel.basic_consume("q", callback=fail, consumer_tag="t")
     fill(channel, "a", "b")
     with pytest.raises(ValueError, match="a"):
-        connection.drain_events(timeout=10)
+        connection.drain_events(timeout=30)
     channel.basic_cancel("t")
     assert get_all(channel, "q") == ["b"]
     channel.basic_recover(requeue=True)

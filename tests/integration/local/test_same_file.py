@@ -189,7 +189,7 @@ def test_an_idle_subscriber_is_told_of_a_deleted_or_renamed_file_by_the_kernel(
         monkeypatch.setattr(module, "ASLEEP", 1000)
     way(path)
     with pytest.raises(ConnectionForced):
-        idle.drain_events(timeout=10)
+        idle.drain_events(timeout=30)
 
 
 def test_a_stream_loses_and_doubles_nothing_while_its_log_is_removed_again_and_again(

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kchat.transports.local import connection as local_connection
-from kchat.transports.local import polling, store, watch
+from kchat.transports.local import polling, store
 from tests.brokers.processes import Commands
 from tests.brokers.wait import Deadline, soon
 from tests.integration.local.conftest import Connect
@@ -33,7 +33,7 @@ def test_a_subscriber_is_woken_by_the_kernel_or_looks_often(
         for module in (local_connection, polling):
             monkeypatch.setattr(module, "ASLEEP", 1000)  # no look by itself
     else:  # as on systems without inotify, and where its limits are reached
-        monkeypatch.setattr(watch, "_watch", lambda *paths: -1)
+        monkeypatch.setattr(polling, "_watch", lambda *paths: -1)
         monkeypatch.setattr(polling.PollingInterval, "wait", waited)
     listener, sender = connect(), connect().channel()
     channel = listener.channel()
@@ -64,14 +64,14 @@ def test_a_write_that_has_been_seen_does_not_wake_a_subscriber_later(
     sender.exchange_declare("chat", "fanout")
     arrived = listen(channel, own_queue(channel, "chat"), no_ack=True)
     told: list[bool] = []
-    wait = watch.Watch.wait
+    wait = polling.Watch.wait
 
-    def waited(self: watch.Watch, *arguments: Any) -> tuple[bool, bool]:
+    def waited(self: polling.Watch, *arguments: Any) -> tuple[bool, bool]:
         written, woken = wait(self, *arguments)
         told.append(written)
         return written, woken
 
-    monkeypatch.setattr(watch.Watch, "wait", waited)
+    monkeypatch.setattr(polling.Watch, "wait", waited)
     for number in range(1, 4):
         # The second is found by looking, since there has just been the first.
         for count in (2 * number - 1, 2 * number):

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from kchat import Broker
 from kchat.transports.pubsub import sweep
 from tests.brokers.processes import Commands, Process
 from tests.brokers.pubsub import Emulator
@@ -88,8 +89,9 @@ def test_a_killed_subscriber_is_found_by_the_sweep(subscribe: Subscribe, project
     living, killed = subscribe(room), subscribe(room)
     killed.signal(signal.SIGKILL)
     killed.wait()
-    found = sweep.stale_subscriptions(project, room)
+    broker = Broker.parse(f"pubsub://{project}")
+    found = sweep.stale_subscriptions(broker, room)
     assert len(found) == 1
-    assert sweep.delete(project, found) == found
-    assert sweep.stale_subscriptions(project, room) == []
+    assert sweep.delete(broker, found) == 1
+    assert sweep.stale_subscriptions(broker, room) == []
     assert living.running

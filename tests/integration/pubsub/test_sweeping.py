@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import pytest
 from amqp.exceptions import NotFound
 
+from kchat import Broker
 from kchat.transports.pubsub import ownership_labels, sweep
 from tests.brokers.processes import Commands, Process
 from tests.brokers.pubsub import Emulator
@@ -54,17 +55,18 @@ def test_a_killed_subscribers_subscription_is_found_and_deleted(
     living = name("queue")
     subscriber(room, living)
     killed, elsewhere = subscriber(room, dead := name("queue")), subscriber(other_room, name("queue"))
-    assert sweep.stale_subscriptions(project, room) == []
+    broker = Broker.parse(f"pubsub://{project}")
+    assert sweep.stale_subscriptions(broker, room) == []
     for process in (killed, elsewhere):
         process.signal(signal.SIGKILL)
         process.wait()
-    found = sweep.stale_subscriptions(project, room)
-    assert [(stale.queue, stale.exchange) for stale in found] == [(dead, room)]
+    found = sweep.stale_subscriptions(broker, room)
+    assert [stale.queue for stale in found] == [dead]
     assert f"process {killed.pid} on this host has ended" in found[0].reason
-    assert len(sweep.stale_subscriptions(project)) == 2
-    assert sweep.delete(project, found) == found
-    assert sweep.delete(project, found) == []
-    assert sweep.stale_subscriptions(project, room) == []
+    assert len(sweep.stale_subscriptions(broker, None)) == 2
+    assert sweep.delete(broker, found) == 1
+    assert sweep.delete(broker, found) == 0
+    assert sweep.stale_subscriptions(broker, room) == []
     for queue in (mine, lasting):
         channel.queue_declare(queue, passive=True)
     with pytest.raises(NotFound):
@@ -75,8 +77,8 @@ def test_a_subscription_that_came_to_life_again_is_not_deleted(
     connect: Connect, project: str, name: Name
 ) -> None:
     queue = own_queue(connect().channel(), fanout(name("room")), name("queue"))
-    listed = sweep.StaleSubscription(f"projects/{project}/subscriptions/{queue}", queue, "room", "was dead")
-    assert sweep.delete(project, [listed]) == []
+    listed = sweep.StaleSubscription(f"projects/{project}/subscriptions/{queue}", queue, "was dead")
+    assert sweep.delete(Broker.parse(f"pubsub://{project}"), [listed]) == 0
 
 
 @contextmanager
@@ -92,4 +94,4 @@ def test_another_hosts_subscription_is_left_alone(
     channel = connect().channel()
     listen(channel, own_queue(channel, fanout(name("room")), name("queue")))
     with on_another_host(monkeypatch):
-        assert sweep.stale_subscriptions(project) == []
+        assert sweep.stale_subscriptions(Broker.parse(f"pubsub://{project}"), None) == []

@@ -41,7 +41,7 @@ class TlsRedis:
 
     def _answers(self) -> bool:
         try:
-            ssl.get_server_certificate(("127.0.0.1", self.port), timeout=1)
+            ssl.get_server_certificate(("127.0.0.1", self.port), timeout=10)
         except OSError:
             return False
         return True

@@ -52,20 +52,26 @@ def rows_drawn(output: str, columns: int, cells: Cells) -> list[str]:
     It knows newlines, colours and DEC private mode 7: wrapping at the margin.
     """
     rows, at, wraps = [""], 0, True
-    for piece in re.findall(r"\x1b\[[?\d;]*[a-z]|[^\x1b]", output):
+    for piece in re.findall(r"\x1b\[[?\d;]*[a-z]|\n|[^\x1b\n]+", output):
         if piece in ("\x1b[?7l", "\x1b[?7h"):
             wraps = piece.endswith("h")
         elif piece == "\n":
             rows.append("")
             at = 0
-        elif not piece.startswith("\x1b"):
-            wide = cells(piece)
-            if at + wide > columns:
-                if not wraps:
-                    continue
-                rows.append("")
-                at = 0
+        elif piece.startswith("\x1b"):
+            continue
+        elif at + (wide := sum(map(cells, piece))) <= columns:
             rows[-1] += piece
             at += wide
+        else:
+            for character in piece:
+                wide = cells(character)
+                if at + wide > columns:
+                    if not wraps:
+                        continue
+                    rows.append("")
+                    at = 0
+                rows[-1] += character
+                at += wide
     assert wraps, "the terminal is left without wrapping"
     return rows

@@ -11,14 +11,10 @@ import os
 import stat
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from amqp.exceptions import AccessRefused, AMQPError, NotAllowed
-
-from . import schema
-from .process_locks import open_file
-from .untrusted import not_a_room
 
 #: What SQLite adds to the file's name.
 LOG, INDEX, JOURNAL = "-wal", "-shm", "-journal"
@@ -37,11 +33,7 @@ _FOLDER_SECONDS = 5.0
 
 
 def resolve(path: str) -> str:
-    """The file that a path leads to: SQLite has its log beside that, not beside a symbolic link.
-
-    Raises:
-        amqp.exceptions.NotAllowed: symbolic links that lead in a circle.
-    """
+    """The file that a path leads to: SQLite has its log beside that. Raises NotAllowed: links that lead in a circle."""
     try:
         return os.path.realpath(path)
     except (OSError, ValueError) as exc:
@@ -54,9 +46,7 @@ def resolve(path: str) -> str:
 def make(path: str) -> None:
     """Create the file and its folder if they do not exist. What a deleted file has left beside it is removed first.
 
-    Raises:
-        OSError: it cannot be created.
-        amqp.exceptions.NotAllowed: something else is at its name, or at that of its log.
+    Raises OSError: it cannot be created; NotAllowed: something else is at its name, or at that of its log.
     """
     folder = Path(path).parent
     if not folder.is_dir():
@@ -93,11 +83,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _remove_leftover(path: str, suffix: str) -> None:
-    """Remove the log of a file that is gone; SQLite would take it for the new one's.
-
-    Raises:
-        amqp.exceptions.NotAllowed: it is something else, which only its owner can judge.
-    """
+    """Remove the log of a file that is gone. Raises NotAllowed: it is something else, which only its owner can judge."""
     try:
         status = os.lstat(path)
     except FileNotFoundError:
@@ -123,21 +109,10 @@ def _is_log(path: str) -> bool:
 
 
 def check(path: str) -> None:
-    """Look at the file before anything opens it, and whether this account may use those beside it.
+    """Look at the file before anything opens it.
 
-    Raises:
-        OSError: the file is not there.
-        amqp.exceptions.NotAllowed: it is not a regular file, or has several names.
-        amqp.exceptions.AccessRefused: this account may not use one of them.
+    Raises OSError: it is not there; NotAllowed: it is not a regular file, or has several names.
     """
-    check_kind(path)
-    refused = refusal(path)
-    if refused is not None:
-        raise refused
-
-
-def check_kind(path: str) -> None:
-    """Look at the file before anything opens it. Raises as :func:`check`."""
     status = os.lstat(path)
     if not stat.S_ISREG(status.st_mode):
         raise NotAllowed(f"{path}: not a regular file")
@@ -151,36 +126,25 @@ def check_kind(path: str) -> None:
 
 
 def check_beside(path: str) -> None:
-    """Look at the files beside it.
-
-    Raises:
-        amqp.exceptions.NotAllowed: one of them is not a regular file, or has several names, or is a rollback journal.
-    """
+    """Look at the files beside it. Raises NotAllowed: one is no regular file, or has several names, or is a journal."""
     for suffix in (LOG, INDEX, JOURNAL):
-        _check_one_beside(path + suffix, suffix)
-
-
-def _check_one_beside(path: str, suffix: str) -> None:
-    try:
-        status = os.lstat(path)
-    except FileNotFoundError:
-        return
-    if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
-        what = "a file with several names" if stat.S_ISREG(status.st_mode) else "not a regular file"
-        raise NotAllowed(f"{path}: {what}; a room's log never is")
-    if suffix == JOURNAL and status.st_size:
-        # SQLite would play it back, and delete the file that a name in it leads to.
-        raise NotAllowed(
-            f"{path}: a rollback journal, which a room never has; remove it if you know where it is from"
-        )
+        name = path + suffix
+        try:
+            status = os.lstat(name)
+        except FileNotFoundError:
+            continue
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+            what = "a file with several names" if stat.S_ISREG(status.st_mode) else "not a regular file"
+            raise NotAllowed(f"{name}: {what}; a room's log never is")
+        if suffix == JOURNAL and status.st_size:
+            # SQLite would play it back, and delete the file that a name in it leads to.
+            raise NotAllowed(
+                f"{name}: a rollback journal, which a room never has; remove it if you know where it is from"
+            )
 
 
 def check_mount(path: str) -> None:
-    """Make sure that the file is not mounted by itself: its log would be in another folder than everybody else's.
-
-    Raises:
-        amqp.exceptions.NotAllowed: it is.
-    """
+    """Raise NotAllowed if the file is mounted by itself: its log would be in another folder than everybody else's."""
     if not hasattr(os, "O_PATH"):  # closing another descriptor would end SQLite's locks
         return
     try:
@@ -207,24 +171,10 @@ def _mount_of(path: str) -> str:
 
 
 def check_header(path: str, fd: int) -> None:
-    """Make sure that it is an SQLite file, or empty, without SQLite.
-
-    Raises:
-        amqp.exceptions.NotAllowed: it is not.
-    """
+    """Make sure that it is an SQLite file, or empty, without SQLite. Raises NotAllowed: it is not."""
     beginning = os.pread(fd, len(_MAGIC), 0)
     if beginning and beginning != _MAGIC:
         raise NotAllowed(f"{path}: this is not an SQLite file")
-
-
-def is_room(path: str) -> bool:
-    """Whether it says of itself that it is a room, or may do so in its log. Nothing is known of its content then."""
-    file = open_file(path)
-    try:
-        beginning = os.pread(file.fd, 72, 0)
-    finally:
-        file.release()
-    return not beginning or has_log(path) or beginning[68:] == schema.APPLICATION_ID.to_bytes(4, "big")
 
 
 def has_log(path: str) -> bool:
@@ -236,10 +186,7 @@ def has_log(path: str) -> bool:
 
 
 def refusal(path: str) -> AMQPError | None:
-    """Why this account may not use the room, by the modes of the files; None if it may.
-
-    SQLite says no more than that it cannot open something.
-    """
+    """Why this account may not use the room, by the files' modes; None if it may. SQLite does not say."""
     folder = str(Path(path).parent)
     beside = [path + suffix for suffix in (LOG, INDEX)]
     for each in (path, *beside):
@@ -270,6 +217,76 @@ def _no_access(path: str, what: str) -> AMQPError:
     )
 
 
-def not_opened(path: str, why: str) -> AMQPError:
-    """The error for what SQLite cannot open although the content is not known yet."""
-    return refusal(path) or not_a_room(path, why)
+# -- are they still the same
+
+#: Device and inode of the file, its log and its index.
+Identity = tuple[int, int, int, int, int, int]
+
+
+class FileSet:
+    """The three files by their names; ``given`` may be a symbolic link, which may lead elsewhere later."""
+
+    def __init__(self, given: str, path: str) -> None:
+        self._given = given
+        self.path = path
+        self.log = path + LOG
+        self.index = path + INDEX
+        #: Bytes in the log when it was last looked at.
+        self.log_bytes = 0
+        self._aligned: tuple[int, ...] = ()
+
+    def now(self) -> Identity:
+        """What is at the three names now. Raises OSError: one of them does not exist."""
+        # A Path costs more, and this is called for each commit.
+        file, log, index = os.stat(self._given), os.stat(self.log), os.stat(self.index)  # noqa: PTH116
+        self.log_bytes = log.st_size
+        if file.st_mode != log.st_mode or file.st_gid != log.st_gid or file.st_gid != index.st_gid:
+            self._align(file, {self.log: log, self.index: index})
+        return file.st_dev, file.st_ino, log.st_dev, log.st_ino, index.st_dev, index.st_ino
+
+    def leads_to(self, identity: Identity) -> bool:
+        """Whether the path as it was given still leads to that file."""
+        try:
+            status = os.stat(self._given)  # noqa: PTH116
+        except OSError:
+            return False
+        return (status.st_dev, status.st_ino) == identity[:2]
+
+    def _align(self, file: os.stat_result, beside: dict[str, os.stat_result]) -> None:
+        """Give the log and its index the group and the mode of the file: SQLite sets only the mode.
+
+        Root leaves them alone: SQLite gives them the file's owner when root creates them.
+        """
+        wanted = (file.st_mode, file.st_gid, *(status.st_ino for status in beside.values()))
+        if wanted == self._aligned:
+            return  # already tried
+        self._aligned = wanted
+        for path, status in beside.items():
+            if status.st_uid == os.geteuid() != 0:
+                with suppress(OSError):
+                    _give(path, status, file)
+
+    def remove_own(self, identity: Identity) -> None:
+        """Remove the log and index of that identity, if they are still at their names."""
+        for path, inode in ((self.log, identity[2:4]), (self.index, identity[4:6])):
+            with suppress(OSError):
+                status = os.lstat(path)
+                if (status.st_dev, status.st_ino) == inode:
+                    Path(path).unlink()
+
+
+def _give(path: str, status: os.stat_result, like: os.stat_result) -> None:
+    """Give a file the group and mode of another, unless something else is at its name by now."""
+    if not hasattr(os, "O_PATH"):
+        os.chown(path, -1, like.st_gid, follow_symlinks=False)
+        Path(path).chmod(stat.S_IMODE(like.st_mode) & 0o777, follow_symlinks=False)
+        return
+    # O_PATH opens nothing: closing a real descriptor would end SQLite's locks on the file.
+    fd = os.open(path, os.O_PATH | os.O_NOFOLLOW)
+    try:
+        now = os.fstat(fd)
+        if (now.st_dev, now.st_ino, now.st_nlink) == (status.st_dev, status.st_ino, 1):
+            os.chown(f"/proc/self/fd/{fd}", -1, like.st_gid)
+            Path(f"/proc/self/fd/{fd}").chmod(stat.S_IMODE(like.st_mode) & 0o777)
+    finally:
+        os.close(fd)
