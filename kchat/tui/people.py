@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -21,23 +21,32 @@ class People(NamedTuple):
     count: int  # type: ignore[assignment]  # a tuple has a method of that name
 
 
+class Here(Protocol):
+    """Who is in a room, as what knows it tells; with the attributes of :class:`People`."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The usernames that are known."""
+
+    @property
+    def count(self) -> int:
+        """The number of people."""
+
+
 class Presence(Protocol):
-    """Knows who is in one room, and tells the room that this user is. Its methods do not block."""
-
-    def people(self) -> People:
-        """Who is there now, this user included."""
-
-    def watch(self, changed: Callable[[], None]) -> None:
-        """Call back when :meth:`people` has changed; from any thread."""
+    """Knows who is in one room, and tells the room that this user is."""
 
     def close(self) -> None:
         """Leave: this user is not there any more."""
 
 
-PresenceOf = Callable[["Settings", str], "Presence | None"]
-"""Makes the presence of a username in a room, when the room is joined; ``None`` where the transport has none."""
+PresenceOf = Callable[["Settings", str, Callable[[Here], object]], "Presence | None"]
+"""Makes the presence of a username in a room, when the room is joined; ``None`` where the transport has none. It calls back,
+from any thread, with who is there, whenever that has changed. It does not block."""
 
 
-def nobody_knows(_settings: Settings, _username: str) -> Presence | None:
+def nobody_knows(
+    _settings: Settings, _username: str, _on_people: Callable[[Here], object]
+) -> Presence | None:
     """The default: who is there is not known."""
     return None

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from kchat.errors import KchatError
     from kchat.events import Event
     from kchat.message import Message
+    from kchat.tui.people import People
 
 
 class Joined(NamedTuple):
@@ -66,6 +67,7 @@ class PeopleChanged(NamedTuple):
     """Others are there than before."""
 
     room: str
+    people: People
 
 
 Report = Joined | Arrived | Older | Sent | NotSent | Happened | Failed | PeopleChanged

@@ -12,6 +12,7 @@ from kchat.display.escaping import display_name
 from kchat.errors import KchatError, SettingsError
 from kchat.message.unprintable import escape_unprintable
 from kchat.tui.options import Outcome
+from kchat.tui.people import People
 from kchat.tui.reports import Arrived, Failed, Happened, Joined, NotSent, Older, PeopleChanged, Report, Sent
 from kchat.tui.room import CONNECTING, Room
 from kchat.tui.worker import Worker
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from kchat.config.settings import Settings
     from kchat.tui.inbox import Inbox
     from kchat.tui.options import ChatOptions
-    from kchat.tui.people import Presence
+    from kchat.tui.people import Here, Presence
     from kchat.tui.timeline import Entry
 
 HISTORY = 200
@@ -128,23 +129,27 @@ class Session:
                 self._on_event(room, event, sending=sending)
             case Failed(_, error, joined):
                 self._on_failed(room, error, joined=joined)
-            case PeopleChanged():
-                self._on_people(room)
+            case PeopleChanged(_, people):
+                self._on_people(room, people)
         return []
 
     def _on_joined(self, room: Room) -> None:
         self._ever_joined = True
         room.begin()
-        presence = self.options.presence_of(room.settings, self.username)
+        self._be_here(room)
+
+    def _be_here(self, room: Room) -> None:
+        """Let others know that this user is here, and be told who else is."""
+
+        def changed(here: Here) -> None:
+            self._inbox.put(PeopleChanged(room.name, People(tuple(here.names), here.count)))
+
+        presence = self.options.presence_of(room.settings, self.username, changed)
         if presence is not None:
             self._presence[room.name] = presence
-            presence.watch(lambda: self._inbox.put(PeopleChanged(room.name)))
-            room.see_people(presence.people())
 
-    def _on_people(self, room: Room) -> None:
-        if room.name not in self._presence:
-            return
-        room.see_people(self._presence[room.name].people())
+    def _on_people(self, room: Room, people: People) -> None:
+        room.see_people(people)
         missed = self._missed.get(room.name)
         if missed is not None and room.people is not None and missed.issubset(room.people.names):
             del self._missed[room.name]
@@ -258,6 +263,9 @@ class Session:
         for room in self.rooms:
             room.rename(name)
             room.note(f"you are {display_name(name)} now")
+            if room.name in self._presence:
+                self._presence.pop(room.name).close()
+                self._be_here(room)
 
     def join(self, name: str) -> Room:
         """Join a room of the same broker, or return to it.

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from kchat.tui.people import People
+from kchat.config.settings import Settings
+from kchat.tui.people import Here, People
 from kchat.tui.slash import COMMANDS
 from tests.tui.chatting import Chat, chatting, run, say
 
@@ -15,22 +16,20 @@ class Somebody:
     """Knows who is here because the test says so."""
 
     def __init__(self) -> None:
-        self.now = People(("ada",), 1)
-        self.changed: Callable[[], None] = lambda: None
-        self.closed = False
+        self.names: list[str] = []
+        self.closed = 0
 
-    def people(self) -> People:
-        return self.now
-
-    def watch(self, changed: Callable[[], None]) -> None:
-        self.changed = changed
+    def __call__(self, _settings: Settings, username: str, on_people: Callable[[Here], object]) -> Somebody:
+        self.on_people = on_people
+        self.names.append(username)
+        on_people(People((username,), 1))
+        return self
 
     def close(self) -> None:
-        self.closed = True
+        self.closed += 1
 
     def become(self, *names: str, count: int = 0) -> None:
-        self.now = People(names, count or len(names))
-        self.changed()
+        self.on_people(People(names, count or len(names)))
 
 
 def texts(chat: Chat) -> list[str]:
@@ -59,7 +58,7 @@ def test_who_where_it_is_known_and_where_it_is_not(local_url: str) -> None:
             await chat.sees("who is here is not known")
             assert "here" not in chat.lines[0]
         here = Somebody()
-        async with chatting(local_url, presence_of=lambda _settings, _username: here) as chat:
+        async with chatting(local_url, presence_of=here) as chat:
             await chat.sees("1 here")
             here.become("ada", "bob", "cy")
             await chat.sees("ada · bob · cy   3 here", "bob, cy joined")
@@ -71,7 +70,7 @@ def test_who_where_it_is_known_and_where_it_is_not(local_url: str) -> None:
             await chat.sees("500 here")
             await chat.write("/who")
             await chat.sees("and 480 more")
-        assert here.closed
+        assert here.closed == 1
 
     run(script)
 
@@ -79,7 +78,7 @@ def test_who_where_it_is_known_and_where_it_is_not(local_url: str) -> None:
 def test_a_message_that_nobody_is_here_to_read_says_so(local_url: str) -> None:
     async def script() -> None:
         here = Somebody()
-        async with chatting(local_url, presence_of=lambda _settings, _username: here) as chat:
+        async with chatting(local_url, presence_of=here) as chat:
             await chat.write("hello?")
             await chat.sees("nobody is here to read it")
             here.become("ada", "bob")
@@ -102,6 +101,18 @@ def test_nick(local_url: str) -> None:
             await chat.paste("/nick evil\u200dname")
             await chat.press("enter")
             await chat.sees("control characters")
+
+    run(script)
+
+
+def test_one_is_here_under_the_new_name(local_url: str) -> None:
+    async def script() -> None:
+        here = Somebody()
+        async with chatting(local_url, presence_of=here) as chat:
+            await chat.sees("ada   1 here")
+            await chat.write("/nick grace")
+            await chat.sees("grace   1 here")
+            assert (here.names, here.closed) == (["ada", "grace"], 1)
 
     run(script)
 
