@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import replace
 from importlib.util import find_spec
@@ -98,6 +99,7 @@ def command(
     settings = _in_rooms(rooms, to_settings(confirm_timeout=confirm_timeout, heartbeat=heartbeat, **broker))
     if not (_is_terminal(sys.stdin) and _is_terminal(sys.stdout)):
         raise SettingsError("a chat needs a terminal; in a script, use kchat send and kchat subscribe")
+    plain = plain or os.environ.get("TERM") == "dumb"
     _require("prompt_toolkit" if plain else "textual")
     settings[0].transport.require()
     from kchat.tui.options import ChatOptions

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from unicodedata import category
 
+from textual.binding import Binding
 from textual.widgets import TextArea
 
 from kchat.tui.typed import Completion, Typed, complete
@@ -19,6 +20,14 @@ MOST_ROWS = 6
 
 MOST_PASTED = 256 * 1024
 """Characters that can be pasted: more than anybody is shown of one message."""
+
+_ACTIONS = {
+    key: binding.action
+    for binding in TextArea.BINDINGS
+    if isinstance(binding, Binding)
+    for key in binding.key.split(",")
+}
+"""What keys do in any text area. They are done here, since Textual does them after keys that were typed later."""
 
 SEARCH_KEYS = ("search:up", "search:down", "search:shift+enter", "search:escape")
 """Keys that do something else while it is used to search."""
@@ -73,12 +82,15 @@ class Editor(TextArea):
         key = event.key
         if key != "tab":
             self._completion = None
-        handler = self._handler(key)
-        if handler is None:
+        handler, action = self._handler(key), _ACTIONS.get(key)
+        if handler is None and action is None:
             return
         event.stop()
         event.prevent_default()
-        handler()
+        if handler is not None:
+            handler()
+        elif action is not None:
+            await self.run_action(action)
 
     def _handler(self, key: str) -> Callable[[], object] | None:
         if self.searches and (found := self._keys.get(f"search:{key}")):

@@ -24,14 +24,14 @@ KEYS = (
     ("Up, Down", "what you sent before"),
     ("Tab", "complete a name or command"),
     ("Ctrl+A, Ctrl+E", "to the start, the end of the line"),
-    ("Ctrl+W, Ctrl+U, Ctrl+K", "delete the word, to the start, to the end"),
+    ("Ctrl+W, Ctrl+U, Ctrl+K", "delete the word, to the start, the end"),
     ("PgUp, PgDn, wheel", "look back"),
-    ("Home, End", "the oldest, the newest (with Ctrl while you write)"),
+    ("Home, End", "the oldest, the newest; Ctrl if you write"),
     ("Ctrl+F", "search"),
     ("Alt+1 to Alt+9", "go to a room"),
     ("Ctrl+N, Ctrl+P", "the next, the previous room"),
     ("Ctrl+R, Ctrl+X", "send again, discard what was not sent"),
-    ("Ctrl+O", "copy a link on the screen; again for the one above"),
+    ("Ctrl+O", "copy a link; again, the one above"),
     ("Ctrl+T", "dark or light"),
     ("Ctrl+L", "draw again"),
     ("Ctrl+Z", "suspend"),
@@ -80,7 +80,7 @@ class Help(ModalScreen[None]):
     ]
     CSS = """
     Help { align: center middle; }
-    #help { width: 90%; max-width: 84; height: 90%; padding: 0 2; }
+    #help { width: 94%; max-width: 84; height: 90%; padding: 0 1; }
     """
 
     def __init__(self, palette: Palette) -> None:

@@ -47,7 +47,7 @@ class Status:
             left = [self._hint[1:]]
         unsent = len(session.current.outbox.unsent)
         if unsent and kind != "good":
-            left.append((f" · {unsent} not sent yet", "bar-strong"))
+            left.insert(0, (f"{unsent} not sent yet · ", "bar-strong"))
         right: list[Piece] = []
         if not view.follows:
             new = view.new_below

@@ -49,6 +49,19 @@ def test_keys_that_are_typed_faster_than_they_are_looked_at_keep_their_order(loc
     run(script)
 
 
+def test_the_editors_own_keys_keep_their_order_too(local_url: str) -> None:
+    async def script() -> None:
+        async with chatting(local_url) as chat:
+            for key in ("x", "ctrl+u", "b", "ctrl+a", "a", "end", "c", "left", "ctrl+f", "d", "enter", "e"):
+                chat.app.post_message(Key(key, key if len(key) == 1 else None))
+            await chat.until(lambda: chat.draft == "de")
+            assert chat.app.editor.searches
+            await chat.press("escape")
+            assert chat.draft == "abc"
+
+    run(script)
+
+
 def test_enter_on_nothing_sends_nothing(local_url: str) -> None:
     async def script() -> None:
         async with chatting(local_url) as chat:

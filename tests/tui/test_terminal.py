@@ -96,6 +96,37 @@ def test_three_people_talk_while_the_broker_restarts(desk: Desk, own_rabbitmq: R
             sees(window, "code=0")
 
 
+@pytest.mark.parametrize("url", ["redis_url", "local_url"])
+def test_two_people_talk_without_rabbitmq(desk: Desk, url: str, request: pytest.FixtureRequest) -> None:
+    where = request.getfixturevalue(url)
+    people = {name: desk.open(name) for name in ("ada", "bob")}
+    for name, window in people.items():
+        chat(window, where, name)
+    for name, window in people.items():
+        window.type(f"hello from {name}", "Enter")
+    for window in people.values():
+        sees(window, "hello from ada", "hello from bob")
+        window.type("C-q")
+        sees(window, "code=0")
+
+
+def test_a_terminal_that_is_behind_others_is_told_of_ones_name(
+    desk: Desk, local_url: str, commands: Commands
+) -> None:
+    window = desk.open("ada")
+    chat(window, local_url, "ada", "--bell", "--notify", "osc9")
+    assert window._run("display-message", "-p", "#{pane_title}").strip() == "lunch - kchat"
+    window._run("set-option", "-g", "monitor-bell", "on")
+    window._run("new-window", "-d", "sh")
+    window._run("select-window", "-t", ":1")
+    commands.run_kchat("send", "--url", local_url, "--room", "lunch", "--username", "bob", "ada, look")
+    wait_until(
+        lambda: window._run("display-message", "-p", "-t", ":0", "#{window_bell_flag}").strip() == "1", 10
+    )
+    window._run("select-window", "-t", ":0")
+    sees(window, "ada, look")
+
+
 @pytest.mark.parametrize("keys", [("C-q",), ("/quit", "Enter"), ("C-c", "C-c")])
 def test_the_terminal_is_as_before_with_the_last_screenful(
     desk: Desk, local_url: str, keys: tuple[str, ...]
