@@ -86,8 +86,10 @@ class Session:
 
     def _join(self, room: Room) -> None:
         options = self.options
-        last = options.last
-        if last is None and options.since is None and room.settings.transport.capabilities.history:
+        last, since = options.last, options.since
+        if room.received:  # it is joined again, and what it had is shown
+            last = since = None
+        elif last is None and since is None and room.settings.transport.capabilities.history:
             last = HISTORY
         room.status = CONNECTING
         room.left_off_at(self._read.get(str(room.settings), 0.0))
@@ -97,7 +99,7 @@ class Session:
             self._inbox,
             durable=options.durable,
             last=last,
-            since=options.since,
+            since=since,
             wait=options.wait,
         )
         worker.start()
@@ -268,13 +270,16 @@ class Session:
                 self._be_here(room)
 
     def join(self, name: str) -> Room:
-        """Join a room of the same broker, or return to it.
+        """Join a room of the same broker, or return to it; one that cannot be read is tried again.
 
         Raises:
             kchat.errors.SettingsError: the name is not valid.
         """
         known = self.find(name)
         if known is not None:
+            if not known.joined and known.status != CONNECTING:
+                self._stop(known.name)
+                self._join(known)
             return known
         settings = self.options.settings[0]
         check_room(name, predeclared=settings.transport.predeclared_rooms)

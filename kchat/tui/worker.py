@@ -30,7 +30,7 @@ _NEVER = float("inf")
 _LONGEST_WAIT = 3600.0  # what Python waits for has to be finite
 _PAUSE = 1.0  # seconds after an attempt to send that failed
 _TRIES = 3  # attempts while this side is connected
-_LOST = (errors.NotConfirmed, errors.Closed, errors.Unreachable)
+_LOST = (errors.NotConfirmed, errors.Closed, errors.Unreachable, errors.Blocked)
 
 
 class Worker:
@@ -106,8 +106,17 @@ class Worker:
             thread.join(seconds)
 
     def _run(self, job: Callable[[], object], name: str) -> None:
+        def guarded() -> None:
+            try:
+                job()
+            except Exception as error:  # noqa: BLE001 - a traceback would be written over the window
+                fault = errors.KchatError(
+                    f"a fault in kchat: {error!r}", "see it with: kchat --debug subscribe"
+                )
+                self._inbox.put(Failed(self.room, fault, joined=True))
+
         # A daemon: the window's end does not wait for a broker that does not answer.
-        thread = Thread(target=job, name=f"kchat {name}", daemon=True)
+        thread = Thread(target=guarded, name=f"kchat {name}", daemon=True)
         self._threads.append(thread)
         thread.start()
 
