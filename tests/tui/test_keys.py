@@ -356,3 +356,20 @@ def test_what_is_not_sent_is_not_lost_without_a_question(local_url: str) -> None
             assert chat.app.outcome.unsent == ("lunch: precious",)
 
     run(script)
+
+
+def test_what_the_mouse_selects_is_copied(local_url: str) -> None:
+    async def script() -> None:
+        async with chatting(local_url) as chat:
+            say(local_url, "bob", "select me please")
+            await chat.sees("select me")
+            row = chat.app.messages.size.height - 1
+            at = chat.messages[-1].index("select")
+            await chat.pilot.mouse_down("#messages", offset=(at, row))
+            await chat.pilot.hover("#messages", offset=(at + 9, row))
+            await chat.pilot.mouse_up("#messages", offset=(at + 9, row))
+            await chat.press("ctrl+c")
+            assert chat.app.clipboard.startswith("select me")
+            assert "bob" not in chat.app.clipboard
+
+    run(script)
