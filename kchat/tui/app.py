@@ -80,7 +80,7 @@ class ChatApp(App[None], inherit_bindings=False):
         self.session = Session(options, self._inbox)
         self.outcome = Outcome()
         self.last_screen: list[Strip] = []
-        self._views: dict[int, View] = {}
+        self._views: dict[str, View] = {}
         self._drawn_at = 0.0
         self._frame: TextualTimer | None = None
         self._ticking: TextualTimer | None = None
@@ -214,7 +214,9 @@ class ChatApp(App[None], inherit_bindings=False):
     def show_room(self) -> None:
         """Show the room that is current now."""
         room = self.session.current
-        view = self._views.setdefault(id(room), View(room))
+        view = self._views.get(room.name)
+        if view is None or view.room is not room:  # it was left, and joined again
+            view = self._views[room.name] = View(room)
         self.editor.typed = room.typed
         if self.editor.text != room.draft:
             self.editor.put(room.draft)

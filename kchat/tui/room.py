@@ -147,19 +147,14 @@ class Room:
             shown += 1
             self._note_speaker(entry)
             old = self._is_old(entry)
-            if (
-                old
-                and self._read_before
-                and self.new_from is None
-                and entry.seconds > self._read_before
-                and not entry.mine
-            ):
+            missed = old and 0 < self._read_before < entry.seconds and not entry.mine
+            if missed and self.new_from is None:
                 self.new_from = place
             if watched:
                 self._note_read(entry)
-            elif not old:
+            elif missed or not old:
                 self._count(entry, place)
-            if not old and self.highlights.found_in(entry.text) and not entry.mine:
+            if not old and not entry.mine and self.highlights.found_in(entry.text):
                 mentions.append(entry)
         return News(shown, mentions)
 

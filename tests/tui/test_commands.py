@@ -143,8 +143,12 @@ def test_join_and_leave(local_url: str) -> None:
             await chat.write("/leave")
             await chat.until(lambda: [room.name for room in chat.app.session.rooms] == ["lunch"])
             assert "2 ops" not in chat.text
+            await chat.write("/join ops")
+            await chat.joined()
+            await chat.until(lambda: texts(chat) == ["hello ops"], "its history")
+            assert "hello ops" in chat.text
             await chat.write("/join amq.ops")
-            await chat.sees("the broker's own")
+            await chat.sees("names that start with 'amq.'")
 
     run(script)
 

@@ -50,6 +50,12 @@ def test_the_line_new_is_where_an_earlier_run_left_off() -> None:
     assert lunch.read > time.time() - 60
 
 
+def test_what_was_missed_in_a_room_that_nobody_looks_at_is_unread() -> None:
+    ops = room(read=time.time() - 100)
+    ops.arrive([said("bob", "read", ago=200), said("bob", "ada?", ago=50)], watched=False)
+    assert (ops.unread, ops.mentions, ops.new_from) == (1, 1, 1)
+
+
 def test_there_is_no_line_new_where_all_was_read_or_nobody_was_ever_here() -> None:
     assert room().new_from is None
     for lunch in (room(), room(read=time.time() - 10)):
