@@ -8,7 +8,7 @@ from rich.segment import Segment
 from textual.strip import Strip
 from textual.widget import Widget
 
-from kchat.display.escaping import cautious_cells, display_name, take_columns, width
+from kchat.display.escaping import display_name, take_columns, width
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,25 +58,26 @@ class Bar(Widget, can_focus=False):
 
 def cut(text: str, columns: int) -> str:
     """A safe text in this number of columns, with ``…`` where it was longer."""
-    if width(text, cautious_cells) <= columns:
+    if width(text) <= columns:
         return text
-    return take_columns(text, max(0, columns - 1), cautious_cells) + "…" if columns > 0 else ""
+    return take_columns(text, max(0, columns - 1)) + "…" if columns > 0 else ""
 
 
 def header(room: Room, where: str, columns: int) -> list[Piece]:
     """``lunch · localhost · names not checked      ada · bob · cy   3 here``: what does not fit goes, the least first."""
     name = cut(display_name(room.name), max(4, columns - 2))
     left: list[Piece] = [(f" {name}", "bar-strong")]
-    used = width(name, cautious_cells) + 1
+    used = width(name) + 1
     unchecked = "" if room.settings.transport.verifies_accounts else "names not checked"
     here = _people(room.people, max(0, columns - used - 3))
-    rest = columns - used - (width(here, cautious_cells) + 2 if here else 0)
+    rest = columns - used - (width(here) + 2 if here else 0)
     for text in (where, unchecked):
-        if text and width(text, cautious_cells) + 3 <= rest:
+        if text and width(text) + len(" · ") <= rest:
             left.append((f" · {text}", "bar-muted"))
-            rest -= width(text, cautious_cells) + 3
+            rest -= width(text) + len(" · ")
     if here:
-        left += [(" " * max(1, rest + 1), "bar"), (here, "bar-muted")]
+        used = sum(width(text) for text, _ in left) + width(here) + 1
+        left += [(" " * max(1, columns - used), "bar"), (here, "bar-muted")]
     return left
 
 
@@ -89,7 +90,7 @@ def _people(people: People | None, columns: int) -> str:
     for number in range(len(names), 0, -1):
         more = " …" if number < people.count else ""
         text = f"{' · '.join(names[:number])}{more}   {count}"
-        if width(text, cautious_cells) <= columns // 2:
+        if width(text) <= columns // 2:
             return text
     return count if len(count) <= columns else ""
 
@@ -101,7 +102,7 @@ def room_rows(rooms: Sequence[Room], current: Room, columns: int) -> list[list[P
         count = _count(room)
         key = f"{number}" if number < 10 else " "
         name = cut(display_name(room.name), max(1, columns - 4 - len(count) - 1))
-        gap = " " * max(1, columns - 3 - width(name, cautious_cells) - len(count) - 1)
+        gap = " " * max(1, columns - 3 - width(name) - len(count) - 1)
         if room is current:
             rows.append([(f" {key} {name}{gap}{count} ", "bar-here")])
         else:
@@ -131,10 +132,10 @@ def room_row(rooms: Sequence[Room], current: Room, columns: int) -> list[Piece]:
         pieces.append([(text, style)])
     at = next(number for number, room in enumerate(rooms) if room is current)
     first = at
-    used = width(pieces[at][0][0], cautious_cells)
-    while first > 0 and used + width(pieces[first - 1][0][0], cautious_cells) <= columns:
+    used = width(pieces[at][0][0])
+    while first > 0 and used + width(pieces[first - 1][0][0]) <= columns:
         first -= 1
-        used += width(pieces[first][0][0], cautious_cells)
+        used += width(pieces[first][0][0])
     return [piece for group in pieces[first:] for piece in group]
 
 

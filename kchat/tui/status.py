@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from kchat.display.escaping import cautious_cells, width
+from kchat.display.escaping import width
 from kchat.message.unprintable import escape_unprintable
 from kchat.tui.bars import cut
 
@@ -60,14 +60,14 @@ class Status:
 def fitted(left: Sequence[Piece], right: Sequence[Piece], columns: int) -> list[Piece]:
     """What is said at the bottom. The right side gives way to the left, piece by piece, and the left is cut last."""
     kept = list(right)
-    taken = sum(width(text, cautious_cells) for text, _ in left) + 1
-    while kept and taken + sum(width(text, cautious_cells) for text, _ in kept) + 1 > columns:
+    taken = sum(width(text) for text, _ in left) + 1
+    while kept and taken + sum(width(text) for text, _ in kept) + 1 > columns:
         kept.pop()
-    room = columns - 1 - sum(width(text, cautious_cells) for text, _ in kept)
+    room = columns - 1 - sum(width(text) for text, _ in kept)
     shown: list[Piece] = [(" ", "bar")]
     for text, style in left:
         piece = cut(text, room - 1)
-        room -= width(piece, cautious_cells)
+        room -= width(piece)
         if piece:
             shown.append((piece, style))
     return [*shown, (" " * max(0, room - 1), "bar"), *kept, (" ", "bar")]
