@@ -13,7 +13,8 @@ from benchmarks.measure import Figures, Side
 from benchmarks.terminal import Terminal
 
 CHAT, EMPTY = "kchat chat", "Textual's empty app"
-FRAMES = 5
+RUNS = 10
+"""First frames that make one round; its figure is their median."""
 RATE, SECONDS = 2000, 20.0
 """Messages a second that arrive while one types, and for how long."""
 
@@ -29,7 +30,7 @@ _JOINED = b"connected"
 def _first_frame(bench: Bench, command: list[str], seen: Callable[[bytearray], bool]) -> Side:
     def side() -> Figures:
         took = []
-        for _ in range(max(3, bench.count(FRAMES * 10))):
+        for _ in range(max(3, bench.count(RUNS))):
             with Terminal(command, bench.environment, bench.folder) as terminal:
                 took.append(1000 * (terminal.until(seen) - terminal.started))
         return {"ms": median(took)}

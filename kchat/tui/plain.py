@@ -220,7 +220,9 @@ class Plain:
     # ---- writing
 
     def _take(self) -> None:
-        self._session.take()
+        mentions = self._session.take()
+        if mentions and self._session.options.bell:
+            sys.stdout.write("\a")
         self._session.tick()
         if self._session.fatal is not None:
             self._end.set()
