@@ -21,7 +21,7 @@ from kchat.display.names import UNVERIFIED, unverified_suffix
 from kchat.message.lookalikes import is_own_name, likenesses, looks_like, spelled
 
 COLORS = 12
-"""Number of colours: so many people can be told apart."""
+"""Number of colours, and of people who can be told apart by them."""
 
 _MOST = 1000
 """Maximum number of names that are remembered; they are forgotten together."""

@@ -1,4 +1,4 @@
-"""Who is in a room, as the window asks for it. What knows that is handed over by whoever opens the window."""
+"""Who is in a room, as the window asks for it. The caller that opens the window provides it."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class View:
         self._top: tuple[int, int] | None = (
             None  # the place, and how many of its rows are above; None at the end
         )
-        self._end_seen = 0
+        self._end_seen = self._new_below = 0
         self._cache: dict[int, tuple[object, list[Row]]] = {}
 
     # ---- what there is
@@ -113,9 +113,14 @@ class View:
         if self.follows:
             return 0
         timeline = self.room.timeline
-        return sum(
-            not timeline[place].is_note for place in range(max(self._end_seen, timeline.first), timeline.end)
-        )
+        for place in range(max(self._end_seen, timeline.first), timeline.end):  # each is counted once
+            self._new_below += not timeline[place].is_note
+        self._end_seen = timeline.end
+        return self._new_below
+
+    def _leave_end(self) -> None:
+        if self.follows:
+            self._end_seen, self._new_below = self.room.timeline.end, 0
 
     def seen(self) -> list[Seen]:
         """The rows on the screen, from top to bottom; fewer than fit where there are no more."""
@@ -172,8 +177,8 @@ class View:
                 return
             place = seen[0].place
             shown = sum(each.place == place for each in seen)
+            self._leave_end()
             self._top = place, len(self._rows(place)) - shown
-            self._end_seen = self.room.timeline.end
         self._top = self._moved(*self._top, rows)
         self.seen()  # which finds that this is the end
 
@@ -195,8 +200,7 @@ class View:
 
     def to_start(self) -> None:
         """Look at the oldest."""
-        if self.follows:
-            self._end_seen = self.room.timeline.end
+        self._leave_end()
         self._top = self.room.timeline.first, 0
         self.seen()
 
@@ -206,8 +210,7 @@ class View:
 
     def to(self, place: int) -> None:
         """Look at a place, a third of the screen from the top."""
-        if self.follows:
-            self._end_seen = self.room.timeline.end
+        self._leave_end()
         self._top = self._moved(place, 0, -(self._height // 3))
         self.seen()
 

@@ -41,7 +41,7 @@ class Worker:
         username: stands in the queue's name, and in what is sent.
         inbox: gets the reports.
         durable, last, since: as of :class:`~kchat.client.subscriber.Subscriber`.
-        wait: retry for ever when no broker can be reached at the start. Later on, that is done in any case.
+        wait: retry for ever when no broker can be reached at the start. Default: fail. Later, it always retries.
     """
 
     def __init__(
