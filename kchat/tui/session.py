@@ -12,6 +12,7 @@ from kchat.display.escaping import display_name
 from kchat.errors import KchatError, SettingsError
 from kchat.message.unprintable import escape_unprintable
 from kchat.tui.options import Outcome
+from kchat.tui.outbox import State
 from kchat.tui.people import People
 from kchat.tui.reports import Arrived, Failed, Happened, Joined, NotSent, Older, PeopleChanged, Report, Sent
 from kchat.tui.room import CONNECTING, Room
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from kchat.config.settings import Settings
+    from kchat.message import Message
     from kchat.tui.inbox import Inbox
     from kchat.tui.options import ChatOptions
     from kchat.tui.people import Here, Presence
@@ -63,7 +65,6 @@ class Session:
         self._workers: dict[str, Worker] = {}
         self._presence: dict[str, Presence] = {}
         self._away: dict[str, tuple[float, str]] = {}
-        self._missed: dict[str, set[str]] = {}  # who was here when the connection was lost
         self._blocked: dict[str, str] = {}
         self._fatal: KchatError | None = None
         self._ever_joined = False
@@ -103,6 +104,9 @@ class Session:
             wait=options.wait,
         )
         worker.start()
+        for written in room.outbox:
+            if written.state is State.SENDING:  # before it was joined, or could not be read any more
+                worker.send(written.message)
 
     # ---- what the workers report
 
@@ -132,7 +136,7 @@ class Session:
             case Failed(_, error, joined):
                 self._on_failed(room, error, joined=joined)
             case PeopleChanged(_, people):
-                self._on_people(room, people)
+                room.see_people(people)
         return []
 
     def _on_joined(self, room: Room) -> None:
@@ -150,16 +154,11 @@ class Session:
         if presence is not None:
             self._presence[room.name] = presence
 
-    def _on_people(self, room: Room, people: People) -> None:
-        room.see_people(people)
-        missed = self._missed.get(room.name)
-        if missed is not None and room.people is not None and missed.issubset(room.people.names):
-            del self._missed[room.name]
-            self._workers[room.name].release()
-
     def _on_failed(self, room: Room, error: KchatError, *, joined: bool) -> None:
         room.joined = False
         room.status = _safe(error)
+        if room.name in self._presence:
+            self._presence.pop(room.name).close()
         if joined or self._ever_joined or len(self.rooms) > 1:
             hint = f" ({escape_unprintable(error.hint, keep_newlines=False)})" if error.hint else ""
             room.note(f"not connected: {_safe(error)}{hint}")
@@ -178,8 +177,6 @@ class Session:
                 pass  # the subscriber tells the same
             case events.Disconnected():
                 room.status = "connection lost, connecting again"
-                if room.people is not None and room.people.count == len(room.people.names):
-                    self._missed[room.name] = set(room.people.names)
             case events.Reconnecting(_, seconds, attempt):
                 room.status = f"no connection, trying again in {seconds:.0f} s (attempt {attempt})"
             case events.Reconnected(_, seconds, durable):
@@ -245,13 +242,17 @@ class Session:
         Raises:
             kchat.errors.TooLarge: it is more than a subscriber reads; nothing was sent.
         """
-        self._workers[room.name].send(room.write(text, action=action))
+        self._send(room, room.write(text, action=action))
+
+    def _send(self, room: Room, message: Message) -> None:
+        if room.name in self._workers:  # or it is sent when it is joined
+            self._workers[room.name].send(message)
 
     def retry(self, room: Room) -> int:
         """Send again what was not sent; returns the number of messages."""
         again = room.outbox.retry()
         for message in again:
-            self._workers[room.name].send(message)
+            self._send(room, message)
         return len(again)
 
     def rename(self, name: str) -> None:
@@ -340,7 +341,9 @@ class Session:
         presence = self._presence.pop(name, None)
         if presence is not None:
             presence.close()
-        worker = self._workers.pop(name)
+        worker = self._workers.pop(name, None)
+        if worker is None:  # it has not begun
+            return lambda _seconds: None
         worker.stop()
         return worker.join
 

@@ -235,9 +235,3 @@ class Worker:
             self._wake.clear()
             self._wake.wait(min(wait, _LONGEST_WAIT))
         return False
-
-    def release(self) -> None:
-        """Those who were here before are back: what was written meanwhile can be sent."""
-        if self._ready_at < _NEVER:
-            self._ready_at = 0.0
-            self._wake.set()
