@@ -14,6 +14,8 @@ from kchat.tui.names import COLORS
 class Palette(NamedTuple):
     """Colours as ``#rrggbb``. Each text has a contrast of 4.5 : 1 to its ground, at least (WCAG 2.2, 1.4.3).
 
+    Grounds are nearly grey: where a terminal has 256 colours, others would become blue or red.
+
     Attributes:
         ground, bar, own, failed: behind messages, bars, one's own messages, and what was not sent.
         text, muted, faint: of what is read, of what is beside it, and of lines.
@@ -87,9 +89,9 @@ def styles_of(palette: Palette) -> dict[str, Style]:
 
 DARK = Palette(
     is_dark=True,
-    ground="#14171c",
-    bar="#222831",
-    own="#1c2735",
+    ground="#14171a",
+    bar="#2a2e34",
+    own="#1f2329",
     failed="#331c1f",
     text="#e3e6ea",
     muted="#98a1ad",
@@ -107,15 +109,15 @@ DARK = Palette(
 LIGHT = Palette(
     is_dark=False,
     ground="#ffffff",
-    bar="#e9edf2",
-    own="#eaf3fc",
-    failed="#fdecec",
+    bar="#e6e8ea",
+    own="#eff1f3",
+    failed="#ffdddb",
     text="#1b1f24",
     muted="#59626e",
     faint="#b6bec8",
     accent="#0a5ea8",
     error="#b3261e",
-    new="#b04a00",
+    new="#a84600",
     link="#0a5ea8",
     mention=("#503c00", "#ffe9a8"),
     names=(
