@@ -28,7 +28,7 @@ def own_room(settings: Settings) -> Settings:
     beside = named.parent
     with suppress(OSError):
         beside = next(folder for folder in named.parents if folder.is_dir())
-    broker = settings.broker._replace(path=str(beside / f".{settings.room}" / "room.db"))
+    broker = replace(settings.broker, path=str(beside / f".{settings.room}" / "room.db"))
     return replace(settings, brokers=(broker,))
 
 

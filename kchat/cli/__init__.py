@@ -118,19 +118,19 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         code = DONE
     except ImportError as error:
         # A Python built without one of its modules; anything else missing is a bug.
-        if debug or error.name not in sys.stdlib_module_names:
+        if error.name not in sys.stdlib_module_names:
             raise
         from kchat.transports import without
 
-        code = _failure(without(error.name))
+        code = _failure(without(error.name), debug=debug)
     except (OSError, KchatError) as error:
-        if debug:
-            raise
-        code = _failure(error)
+        code = _failure(error, debug=debug)
     sys.exit(code)
 
 
-def _failure(error: OSError | KchatError) -> int:
+def _failure(error: OSError | KchatError, *, debug: bool) -> int:
+    if debug:
+        _show_traceback(type(error), error, error.__traceback__)
     if isinstance(error, KchatError):
         _complain(str(error), error.hint)
         return USAGE if isinstance(error, SettingsError) else FAILED

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kchat.cli.help import Command
-from kchat.cli.options import broker_options, quiet_option, to_settings
+from kchat.cli.options import broker_options, quiet_option, refuse_lone_room, to_settings
 from kchat.cli.param_types import Read, whole_number
 from kchat.cli.shutdown import shutdown_by_signal
 from kchat.cli.stderr import can_show, line_writer, write_line
@@ -80,7 +80,9 @@ def command(
 
     plan = Plan(messages=messages, size=size, senders=senders, subscribers=subscribers, rate=rate)
     plan.check()
-    line_writer(quiet)(f"measuring a temporary room at {settings.broker}")
+    refuse_lone_room(settings, "a benchmark's processes would have one each")
+    beside = "beside" if settings.transport.embedded else "at"
+    line_writer(quiet)(f"measuring a temporary room {beside} {settings.broker}")
     show = not quiet and sys.stderr is not None and sys.stderr.isatty()
     report = None
     with (

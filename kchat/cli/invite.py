@@ -14,6 +14,7 @@ from kchat.cli.help import Command
 from kchat.cli.options import broker_options, to_settings
 from kchat.cli.param_types import DURATION, whole_number
 from kchat.cli.stderr import can_show, write_line
+from kchat.errors import SettingsError
 
 if TYPE_CHECKING:
     from kchat.config.settings import Settings
@@ -85,7 +86,9 @@ def command(
     settings = to_settings(**broker)
     if not settings.transport.guests.makes_accounts:
         if name is None or expires is not None:
-            raise click.UsageError("Only RabbitMQ's accounts can be listed or have an expiry.")
+            guests = settings.transport.guests
+            what = "lists no accounts" if name is None else "ends no accounts in time"
+            raise SettingsError(f"kchat {what} on {guests.name}", hint=guests.ending)
         made = _admit(settings, name, send_only=send_only, address=address, apply=apply)
     elif name is None:
         return _list(settings, management_url)

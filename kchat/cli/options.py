@@ -127,6 +127,18 @@ def to_settings(**options: Any) -> Settings:
     return settings
 
 
+def refuse_lone_room(settings: Settings, result: str) -> None:
+    """Refuse a room that no other process can reach, and say what would come of it.
+
+    Raises:
+        kchat.errors.SettingsError: it is one.
+    """
+    if settings.transport.in_one_process:
+        raise SettingsError(
+            f"a {settings.broker.scheme}:// room ends with this process, so {result}", hint="it is for tests"
+        )
+
+
 def _tls(options: dict[str, Any]) -> TlsOptions:
     files = {name: options.get(f"tls_{name}") for name in ("ca", "cert", "key", "pin")}
     return TlsOptions(**files, insecure=options.get("tls_insecure", False))

@@ -10,6 +10,7 @@ from kchat.cli.administrator import administrator, management_option, tell_remov
 from kchat.cli.help import Command
 from kchat.cli.options import broker_options, to_settings
 from kchat.cli.stderr import write_line
+from kchat.errors import SettingsError
 
 
 @click.command(name="revoke", cls=Command)
@@ -31,7 +32,8 @@ def command(names: tuple[str, ...], management_url: str | None, **broker: Any) -
 
     settings = to_settings(**broker)
     if not settings.transport.guests.makes_accounts:
-        raise click.UsageError("kchat can only end accounts on RabbitMQ.")
+        guests = settings.transport.guests
+        raise SettingsError(f"kchat made no accounts on {guests.name}, so it ends none", hint=guests.ending)
     management = administrator(settings, management_url)
     failed = None
     for name in names:

@@ -17,6 +17,7 @@ from kchat.cli.options import (
     broker_options,
     confirm_timeout_option,
     quiet_option,
+    refuse_lone_room,
     to_settings,
     username_option,
     wait_option,
@@ -89,11 +90,7 @@ def command(
             "Missing message: give it as an argument, by --message, or '-' for standard input."
         )
     settings = to_settings(**broker)
-    if settings.transport.in_one_process:
-        raise SettingsError(
-            f"a {settings.broker.scheme}:// room ends with this process, so nobody can receive the message",
-            hint="it is for tests",
-        )
+    refuse_lone_room(settings, "nobody can receive the message")
     from kchat.cli import INTERRUPTED
     from kchat.client.sender import Sender
 

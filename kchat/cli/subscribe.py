@@ -14,6 +14,7 @@ from kchat.cli.options import (
     broker_options,
     heartbeat_option,
     quiet_option,
+    refuse_lone_room,
     to_settings,
     username_option,
     wait_option,
@@ -109,6 +110,7 @@ def command(
     subscriber = Subscriber(
         settings, username, durable=durable, last=last, since=since, wait=wait, on_event=tell
     )
+    refuse_lone_room(settings, "no message can come")
     with shutdown_by_signal() as stop, closing(subscriber):
         try:
             subscriber.open()

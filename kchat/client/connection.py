@@ -263,9 +263,9 @@ class Connection(ABC):
             # Kombu's own looks each time whether there is a connection, and would make another one without telling.
             self._drain_events = partial(connection.transport.drain_events, connection.connection)
             self._join(connection, again=again)
-            tell: Callable[[events.OnEvent], None] | None = getattr(connection.connection, "tell", None)
-            if tell is not None:
-                tell(self._on_notice)
+            if hasattr(connection.connection, "tell"):
+                notifies: protocols.Notifies = connection.connection
+                notifies.tell(self._on_notice)
         except BaseException:
             self._release(self._settings.transport.drop, State.DISCONNECTED)
             raise

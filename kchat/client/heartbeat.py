@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from threading import RLock
 
-    from kchat.transports.protocols import Connection
+    from kchat.transports.protocols import Beats, Connection
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +45,8 @@ class Heartbeat:
     @property
     def heard_at(self) -> float:
         """When the broker was last heard, by the monotonic clock; where the driver has beats."""
-        return float(self._connection.connection.heard_at)
+        beats: Beats = self._connection.connection
+        return beats.heard_at
 
     def check(self) -> None:
         """Send one if it is due, and raise ``ConnectionForced`` where the broker's are missing: Kombu does neither.

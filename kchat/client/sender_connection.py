@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from amqp.exceptions import ContentTooLarge
 
@@ -85,10 +85,9 @@ class SenderConnection(Connection):
     def _prepare(self) -> None:
         channel, in_flight = self.channel, self.in_flight
         channel.auto_decode = False
-        confirm_select: Callable[[], object] | None = getattr(channel, "confirm_select", None)
-        self._pipelined = confirm_select is not None
-        if confirm_select is not None:
-            confirm_select()
+        self._pipelined = hasattr(channel, "confirm_select")
+        if self._pipelined:
+            cast("protocols.Confirms", channel).confirm_select()
             channel.events["basic_ack"] = {in_flight.on_ack}
             channel.events["basic_nack"] = {in_flight.on_nack}
         if self._settings.transport.supports_mandatory:
@@ -159,8 +158,9 @@ class SenderConnection(Connection):
         )
         if self._stream != self.in_flight.stream:
             self._stream = self.in_flight.stream
-            number_table: Callable[[str], bytes] | None = getattr(channel, "number_table", None)
-            self._numbers = b"" if number_table is None else number_table(self._stream)
+            self._numbers = b""
+            if hasattr(channel, "number_table"):
+                self._numbers = cast("protocols.NumbersMessages", channel).number_table(self._stream)
         if self._numbers:
             raw.table = self._numbers % place
         try:

@@ -342,8 +342,8 @@ class Subscriber:
             connection.length.note_sizes(messages, size)
             if not connection.counts:
                 drops.gaps.uncounted = True
-            if connection.take_overtaken is not None:
-                drops.note_overtaken(connection.take_overtaken())
+            if connection.overtaken is not None:
+                drops.note_overtaken(connection.overtaken.take_overtaken())
         if connection.length.was_full:
             connection.length.was_full = False
             drops.suspect()
@@ -369,7 +369,7 @@ class Subscriber:
 def _is_redelivered(delivery: Delivery) -> bool:
     """The deliveries of kchat's own transports say so by themselves, and make no dict of all that they know for it."""
     try:
-        return bool(delivery.redelivered)
+        return delivery.redelivered
     except AttributeError:
         return bool(delivery.delivery_info.get("redelivered"))
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from kchat import errors, events
 from kchat.client.connection import Connection
@@ -50,8 +49,8 @@ class SubscriberConnection(Connection):
         """Deliveries that nobody has taken yet, in their order."""
         self.verifies = False
         """Whether the broker checks that a message's ``user_id`` is its sender's account."""
-        self.take_overtaken: Callable[[], int] | None = None
-        """How many messages the room itself has removed before they were read, since the last call; where it can tell."""
+        self.overtaken: protocols.CountsOvertaken | None = None
+        """Counts the messages that the room itself has removed before they were read; where it can tell."""
         self.counts = False
         """Whether what comes can be counted: from a queue that nobody else reads, and messages that may bear numbers."""
         self.length = QueueLength()
@@ -63,7 +62,7 @@ class SubscriberConnection(Connection):
         self._begin = begin
         self._acknowledges = settings.transport.acknowledges
         self._queue: protocols.Queue | None = None
-        self._ask_length: Callable[[str, Callable[[int], None]], object] | None = None
+        self._asks: protocols.AsksLength | None = None
         self._keeps = False  # whether what is sent while it is away is kept, a restart of the broker included
         self._rebinds = False
         self._bind_due = 0.0
@@ -80,10 +79,9 @@ class SubscriberConnection(Connection):
             with self.errors:
                 self._take_place(connection, again=again)
                 # From now on: a declaration that is cut short would read as one that failed.
-                make: Callable[[Any], protocols.Waker | None] | None = getattr(
-                    connection.transport, "waker", None
-                )
-                self.waker = None if make is None else make(connection.connection)
+                self.waker = None
+                if hasattr(connection.transport, "waker"):
+                    self.waker = cast("protocols.Wakes", connection.transport).waker(connection.connection)
         except errors.NotFound as error:
             if not again:
                 raise
@@ -112,13 +110,16 @@ class SubscriberConnection(Connection):
         self._keeps = place.durable and (place.found or not again)  # or the queue itself was lost
         channel.basic_qos(0, self._prefetch, False)
         queue.consume(queue.name, self.arrived.append, no_ack=not self._acknowledges)
-        self.take_overtaken = getattr(connection.connection, "take_overtaken", None)
-        self.verifies = getattr(connection.connection, "verifies_accounts", False)
+        driver = connection.connection
+        self.overtaken = driver if hasattr(driver, "take_overtaken") else None
+        self.verifies = self._settings.transport.verifies_accounts
+        if self.verifies and hasattr(driver, "verifies_accounts"):
+            self.verifies = cast("protocols.Verifies", driver).verifies_accounts
         # Of a queue with a name that others know, each reader may get a part.
         own = self._durable is None
         self.counts = own and hasattr(channel, "number_table")
-        self._ask_length = getattr(channel, "ask_length", None)
-        limits = (queue.queue_arguments or {}) if self._ask_length is not None else {}
+        self._asks = cast("protocols.AsksLength", channel) if hasattr(channel, "ask_length") else None
+        limits = (queue.queue_arguments or {}) if self._asks is not None else {}
         most, most_bytes = (int(limits.get(f"x-max-length{of}") or 0) for of in ("", "-bytes"))
         self.length = QueueLength(most, most_bytes, caught_up=own)
         self._queue, self._channel = queue, channel
@@ -158,6 +159,6 @@ class SubscriberConnection(Connection):
     def acknowledge(self, tag: Any) -> None:
         """The broker may forget everything up to a delivery tag. Raises as :meth:`drain`."""
         if self._acknowledges:
-            if self._ask_length is not None and self.length.is_to_be_asked():
-                self._ask_length(self.queue_name, self.length.note)
+            if self._asks is not None and self.length.is_to_be_asked():
+                self._asks.ask_length(self.queue_name, self.length.note)
             self.channel.basic_ack(tag, multiple=True)

@@ -22,7 +22,7 @@ import os
 import re
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -95,7 +95,7 @@ class Profile:
     def lock(self, broker: Broker) -> Broker:
         """The broker, whose password is read from the keyring when a connection is made, if it is there."""
         missing = self.keyring and broker.password is None and broker.transport.default_port is not None
-        return broker._replace(secret=self.secret) if missing else broker
+        return replace(broker, secret=self.secret) if missing else broker
 
     @property
     def holds_secret(self) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING
@@ -38,7 +39,7 @@ def guest_brokers(settings: Settings, address: str | None, account: str | None) 
         kchat.errors.SettingsError: the address is not valid.
     """
     # The host's options are left out: an invitation with options is refused.
-    brokers = [broker.without_password()._replace(account=account, options={}) for broker in settings.brokers]
+    brokers = [replace(broker.without_password(), account=account, options={}) for broker in settings.brokers]
     if address is None:
         return tuple(brokers)
     mine = brokers[0]
@@ -53,7 +54,7 @@ def guest_brokers(settings: Settings, address: str | None, account: str | None) 
         raise errors.SettingsError("the address is a host, or a URL without an account")
     resolved = Settings.resolve(url=given.url(), account="").broker
     port = resolved.port if given.port is not None or given.scheme != mine.scheme else mine.port
-    return (mine._replace(scheme=given.scheme, host=given.host, port=port),)
+    return (replace(mine, scheme=given.scheme, host=given.host, port=port),)
 
 
 def only_here(broker: Broker) -> bool:

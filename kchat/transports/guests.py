@@ -181,11 +181,13 @@ class Guests:
         makes_accounts: kchat itself makes, lists and ends the guests' accounts, through :meth:`management`.
         admitting: what the steps of :meth:`admit` do, as a verb for errors.
         trying: what :meth:`try_out` does, likewise.
+        ending: how a host lists and ends the accounts, where kchat does not make them. Default: empty, there are none.
     """
 
     makes_accounts: ClassVar[bool] = False
     admitting: ClassVar[str] = "make the room"
     trying: ClassVar[str] = "find the room"
+    ending: ClassVar[str] = ""
 
     def __init__(self, name: str) -> None:
         self.name = name

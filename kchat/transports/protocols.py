@@ -43,22 +43,41 @@ class RoomSettings(Protocol):
 # ---- what a transport gives
 
 
-class Delivery(Protocol):
-    """A message as a consumer's callback gets it. It needs only one of ``redelivered`` and ``delivery_info``."""
+class Redelivers(Protocol):
+    """A delivery that says by itself whether it was delivered before; others say so in their :class:`Info`."""
+
+    redelivered: bool
+    """Whether it was."""
+
+
+class Info(Protocol):
+    """A delivery with Kombu's description."""
+
+    delivery_info: Mapping[str, object]
+    """Kombu's, with ``redelivered``."""
+
+
+class Numbered(Protocol):
+    """A delivery by a channel that :class:`NumbersMessages`."""
+
+    number: tuple[str, int] | None
+    """Its stream and its place in that, if it has one."""
+
+
+class OfAccount(Protocol):
+    """A delivery by a connection that verifies accounts."""
+
+    def account(self, exchange: str) -> str | None:
+        """Whose it is, if it came by the exchange of that name."""
+
+
+class Delivery(Redelivers, Info, Numbered, OfAccount, Protocol):
+    """A message as a consumer's callback gets it. What it has of the others is asked for only where it is to be there."""
 
     body: bytes | str
     """As it came; text from those of Kombu's virtual transports that decode."""
     delivery_tag: Any
-    """What to acknowledge."""
-    redelivered: bool
-    """Whether it was delivered before."""
-    delivery_info: Mapping[str, Any]
-    """Kombu's, with ``redelivered``."""
-    number: tuple[str, int] | None
-    """Its stream and its place in that, if it has one; where the channel has ``number_table``."""
-
-    def account(self, exchange: str) -> str | None:
-        """Whose it is, if it came by that exchange; where the driver's connection verifies accounts."""
+    """What to acknowledge: a number or a text, each transport's own."""
 
 
 class Channel(Protocol):
@@ -82,14 +101,15 @@ class Channel(Protocol):
         content_encoding: str | None = None,
         properties: Mapping[str, object] | None = None,
     ) -> Any:
-        """A message for :meth:`basic_publish`. The body travels as it is, and the properties with it."""
+        """A message for :meth:`basic_publish`. The body, the types and encodings and the properties travel as they are."""
 
     def basic_publish(
         self, message: Any, exchange: str, routing_key: str = "", *, mandatory: bool = False
     ) -> object:
-        """Publish. Where the channel has no ``confirm_select``, the broker has the message when it returns.
+        """Publish to an exchange, which a fanout exchange takes with any ``routing_key``.
 
-        Otherwise it raises: ``NotFound`` (404) where the exchange does not exist. With ``mandatory`` and nobody bound,
+        Where the channel has no ``confirm_select``, the broker has the message when it returns. Otherwise it raises:
+        ``NotFound`` (404) where the exchange does not exist. With ``mandatory`` and nobody bound,
         ``events["basic_return"]`` are called, where the broker tells (:attr:`.Transport.supports_mandatory`).
         """
 
@@ -102,7 +122,10 @@ class Channel(Protocol):
     def basic_consume(
         self, queue: str, *, no_ack: bool, callback: Callable[[Delivery], object], consumer_tag: str | None
     ) -> object:
-        """Consume. The callback gets messages in the order of publication, bodies neither decoded nor decompressed."""
+        """Consume, under a ``consumer_tag`` of one's own (default: the broker's), and with ``no_ack`` without acknowledging.
+
+        The callback gets messages in the order of publication, bodies neither decoded nor decompressed.
+        """
 
     def basic_ack(self, delivery_tag: Any, *, multiple: bool = False) -> object:
         """Acknowledge a delivery, and with ``multiple`` all before it."""
@@ -111,10 +134,10 @@ class Channel(Protocol):
         """Set the maximum number of unacknowledged messages."""
 
     def queue_bind(self, queue: str, exchange: str, *, nowait: bool = False) -> object:
-        """Bind a queue to an exchange. What is published after it has returned reaches the queue."""
+        """Bind a queue to an exchange. What is published after it has returned reaches the queue, without ``nowait``."""
 
     def exchange_bind(self, destination: str, source: str, *, nowait: bool = False) -> object:
-        """Bind an exchange to another one."""
+        """Bind the exchange ``destination`` to ``source``; with ``nowait`` without waiting for the broker's answer."""
 
 
 class Queue(Protocol):
@@ -132,7 +155,7 @@ class Queue(Protocol):
         """Bind it to its exchange."""
 
     def consume(self, consumer_tag: str, callback: Callable[[Delivery], object], *, no_ack: bool) -> object:
-        """Have its messages delivered."""
+        """Have its messages delivered to a callback, under a consumer tag, and with ``no_ack`` without acknowledging."""
 
 
 class KombuTransport(Protocol):
@@ -157,7 +180,7 @@ class Connection(Protocol):
     """What its driver raises when a channel is closed."""
 
     def ensure_connection(self, *, max_retries: int, reraise_as_library_errors: bool) -> object:
-        """Connect."""
+        """Connect, at the first try or after ``max_retries`` more; errors as the driver raises them, or as Kombu's."""
 
     def channel(self) -> Channel:
         """Open a channel."""
@@ -188,43 +211,66 @@ class Waker(Protocol):
         """Close it, when nobody waits any more."""
 
 
-# ---- what a transport may give; kchat looks for each by its name
+# ---- what a transport may give besides: kchat looks for each by its name
 
 
-class OptionalTransport(Protocol):
-    """What a Kombu transport may have besides."""
+class Wakes(Protocol):
+    """A Kombu transport whose wait can be ended. Without it, kchat keeps its waits short."""
 
     def waker(self, connection: Any) -> Waker | None:
-        """What ends ``drain_events`` of a driver's connection. Without it, kchat keeps its waits short."""
+        """What ends ``drain_events`` of a driver's connection."""
 
 
-class OptionalChannel(Protocol):
-    """What a channel may have besides."""
+class Confirms(Protocol):
+    """A channel whose confirmations come later, so that publishing need not wait."""
 
     def confirm_select(self) -> object:
-        """Have confirmations come later, so that publishing need not wait.
+        """Begin to confirm.
 
         Publishes are numbered from 1, and ``events["basic_ack"]`` and ``["basic_nack"]`` are called from ``drain_events``.
         """
 
+
+class NumbersMessages(Protocol):
+    """A channel that carries the numbers of messages, by which a subscriber knows how many it missed."""
+
     def number_table(self, stream: str) -> bytes:
-        """A header table for the messages of a stream, with ``%d`` for the place of each; its deliveries have ``number``."""
+        """A header table for a stream's messages, with ``%d`` for the place of each; deliveries are :class:`Numbered`."""
+
+
+class AsksLength(Protocol):
+    """A channel that tells a queue's length."""
 
     def ask_length(self, queue: str, callback: Callable[[int], None]) -> object:
         """Ask for a queue's length without waiting for it; the callback gets the number of messages."""
 
 
-class OptionalDriver(Protocol):
-    """What a driver's connection may have besides; ``beat`` and ``heard_at`` belong together."""
+class Beats(Protocol):
+    """A driver's connection whose heartbeats a thread of kchat's sends."""
 
     heard_at: float
-    """When the broker was last heard, by the monotonic clock."""
+    """When the broker was last heard, in seconds by the monotonic clock."""
 
     def beat(self) -> None:
         """Send a heartbeat if one is due, in any thread that has the connection's lock. Raises OSError on a dead link."""
 
+
+class Notifies(Protocol):
+    """A driver's connection that tells what else happens."""
+
     def tell(self, callback: Callable[[Event], None]) -> None:
-        """Call back with what else happens: :class:`kchat.events.Notice`, or ``Dropped``."""
+        """Call back with each :class:`kchat.events.Notice` or ``Dropped``."""
+
+
+class CountsOvertaken(Protocol):
+    """A driver's connection of a room that removes messages before they were read."""
 
     def take_overtaken(self) -> int:
-        """The number of messages that the room has removed before they were read, since the last call."""
+        """The number of messages that were removed unread since the last call."""
+
+
+class Verifies(Protocol):
+    """A driver's connection of a transport with :attr:`.Transport.verifies_accounts`, where not every broker checks them."""
+
+    verifies_accounts: bool
+    """Whether this one does. Default, where a connection does not say: it does."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from kchat.transports.tls import TlsOptions
 
 
-class Broker(NamedTuple):
+@dataclass(frozen=True)
+class Broker:
     """One place to connect to.
 
     Attributes:
@@ -37,10 +38,10 @@ class Broker(NamedTuple):
     host: str = ""
     port: int | None = None
     account: str | None = None
-    password: str | None = None
+    password: str | None = field(default=None, repr=False)
     path: str = ""
-    options: Mapping[str, str] = MappingProxyType({})
-    secret: Callable[[], str | None] | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    secret: Callable[[], str | None] | None = field(default=None, repr=False, compare=False)
 
     @property
     def transport(self) -> Transport:
@@ -63,9 +64,6 @@ class Broker(NamedTuple):
         """The URL with the password masked; safe to show."""
         return self.transport.urls.write(self, "***")
 
-    def __repr__(self) -> str:
-        return f"Broker({str(self)!r})"
-
     def url(self) -> str:
         """The URL with the password in it; for the driver, never to be shown."""
         return self.transport.urls.write(self, quote(self.password or "", safe=""))
@@ -77,7 +75,7 @@ class Broker(NamedTuple):
 
     def without_password(self) -> Broker:
         """The same, and no password for it."""
-        return self._replace(password=None, secret=None)
+        return replace(self, password=None, secret=None)
 
     def unlocked(self) -> Broker:
         """The same with its password, read from where it is stored.
@@ -85,7 +83,7 @@ class Broker(NamedTuple):
         Raises:
             SettingsError: the keyring does not give it.
         """
-        return self if self.secret is None else self._replace(password=self.secret(), secret=None)
+        return self if self.secret is None else replace(self, password=self.secret(), secret=None)
 
     def with_tls(self, *, switch: bool) -> Broker:
         """The same with TLS, where it can have it.
@@ -104,7 +102,7 @@ class Broker(NamedTuple):
                 f"{self} is a connection without TLS, so the options for TLS would protect nothing",
                 hint=f"begin the URL with {encrypted}://",
             )
-        return self._replace(scheme=encrypted)
+        return replace(self, scheme=encrypted)
 
     @classmethod
     def parse_all(cls, urls: str) -> list[Broker]:
@@ -289,7 +287,8 @@ class Urls:
             password = None  # of another account than the URL's
         if broker.port is not None and not 0 < broker.port < 65536:
             raise _bad_port(broker.port)
-        return broker._replace(
+        return replace(
+            broker,
             account=broker.account if broker.account is not None else account,
             password=broker.password if broker.password is not None else password,
             port=broker.port if broker.port is not None else self.default_port(broker.scheme),

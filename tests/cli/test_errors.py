@@ -166,6 +166,20 @@ def test_debug_is_on_where_the_environment_says_so_and_off_where_it_says_no(comm
         assert ("Traceback" in result.stderr) is shown
 
 
+def test_debug_does_not_change_the_exit_code(commands: Commands) -> None:
+    for command in (["send", "--url", "nosuch://x", "hi"], ["send", "--url", "memory://", "hi"]):
+        result = commands.run_kchat("--debug", *command)
+        assert (result.code, "Traceback" in result.stderr) == (2, True)
+        assert commands.run_kchat(*command).stderr in result.stderr
+
+
+@pytest.mark.parametrize(
+    "command", [["send", "hi"], ["subscribe", "--idle-timeout", "1"], ["bench"]], ids=lambda words: words[0]
+)
+def test_a_room_that_no_other_process_can_reach_is_refused(commands: Commands, command: list[str]) -> None:
+    check(commands.run_kchat(*command, "--url", "memory://"), 2, "a memory:// room ends with this process")
+
+
 def test_debug_does_not_show_the_part_of_a_password_that_was_taken_for_a_port(commands: Commands) -> None:
     result = commands.run_kchat("--debug", "send", "--url", f"amqp://ada:{PASSWORD}/@h:5672/", "hi")
     assert PASSWORD not in result.stderr

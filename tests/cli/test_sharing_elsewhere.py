@@ -60,6 +60,9 @@ def test_on_redis_a_guest_has_the_rooms_channel_and_no_other(
         assert listening.code == (1 if more else 0), listening.stderr
         taken = commands.run_kchat("invite", account, "--apply", "--url", redis_url)
         assert (taken.code, "already" in taken.stderr) == (1, True)
+    for command in (["revoke", name], ["invite", "--list"]):
+        refused = commands.run_kchat(*command, "--url", redis_url)
+        assert (refused.code, "redis-cli ACL DELUSER" in refused.stderr) == (2, True), refused.stderr
 
 
 @pytest.mark.parametrize("room", ["a*b[c]?", "部屋"])

@@ -76,17 +76,27 @@ def test_what_the_transport_gives_is_what_the_port_says(place: Place, room: str)
             *differences(channel, protocols.Channel),
             *differences(queue, protocols.Queue),
         ]
-        asked = {"body", "delivery_tag", "number", "account", "redelivered", "delivery_info"}
-        assert set(members(protocols.Delivery)) == asked
-        has = {name for name in asked if hasattr(got[0], name)}
+        asked = (
+            protocols.Redelivers,
+            protocols.Info,
+            protocols.Numbered,
+            protocols.OfAccount,
+            protocols.Delivery,
+        )
+        has = {name for protocol in asked for name in members(protocol) if hasattr(got[0], name)}
         assert has >= {"body", "delivery_tag"}
         assert has & {"redelivered", "delivery_info"}
         assert not hasattr(channel, "number_table") or "number" in has
         assert not place.info.verifies_accounts or "account" in has
         for able, protocol in (
-            (connection.transport, protocols.OptionalTransport),
-            (channel, protocols.OptionalChannel),
-            (driver, protocols.OptionalDriver),
+            (connection.transport, protocols.Wakes),
+            (channel, protocols.Confirms),
+            (channel, protocols.NumbersMessages),
+            (channel, protocols.AsksLength),
+            (driver, protocols.Beats),
+            (driver, protocols.Notifies),
+            (driver, protocols.CountsOvertaken),
+            (driver, protocols.Verifies),
         ):
             wrong += differences(able, protocol, optional=True)
         assert hasattr(driver, "beat") == hasattr(driver, "heard_at")

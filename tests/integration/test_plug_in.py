@@ -175,7 +175,7 @@ def test_a_plug_in_that_cannot_be_loaded_is_told_in_one_line_where_it_is_asked_f
     }.items(),
 )
 def test_a_display_that_is_faulty_is_told_in_one_line(there: Commands, mode: str, why: str) -> None:
-    result = there.run_kchat("subscribe", "--mode", mode, "--url", "memory://", "--idle-timeout", "1", "-q")
+    result = there.run_kchat("subscribe", "--mode", mode, "--idle-timeout", "1", "-q")
     assert (result.code, result.stderr) == (
         2,
         f"kchat: the plug-in '{mode}' of kchat-broken 1.0 cannot be used: {why}\n",

@@ -174,7 +174,7 @@ class Channel(QuickWriting, QuickDelivery, CheckedMethods, TimedAnswers, pyamqp.
     """A channel whose publishing does nothing else, and whose messages are read when somebody asks."""
 
     def ask_length(self, queue: str, answer: Callable[[int], None]) -> None:
-        """See :class:`kchat.transports.protocols.OptionalChannel`. From then on nothing else is declared on this channel.
+        """See :class:`kchat.transports.protocols.AsksLength`. From then on nothing else is declared on this channel.
 
         A passive declaration tells (AMQP 0-9-1 section 1.7.2.1, ``queue.declare-ok``). A channel's methods are handled in
         order: what is asked before an acknowledgement is answered as it was before that.

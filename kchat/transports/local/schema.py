@@ -156,9 +156,11 @@ def is_empty(db: sqlite3.Connection, path: str) -> bool:
     if application != APPLICATION_ID and (application or version or tables):
         raise NotAllowed(f"{path}: this is another program's database, not a room")
     if version not in (0, VERSION):
-        which = "a newer" if version > VERSION else "an older"
+        which, mend = (
+            ("a newer", "use that") if version > VERSION else ("an older", "move it away for a new one")
+        )
         raise NotAllowed(
-            f"{path}: written by {which} kchat (version {version} of the file, this one reads {VERSION})"
+            f"{path}: written by {which} kchat (version {version} of the file, this one reads {VERSION}): {mend}"
         )
     return version == 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -43,4 +44,4 @@ class Urls(url.Urls):
             raise no_home() from None
         if not path.is_absolute():
             raise no_home()
-        return broker._replace(path=str(path))
+        return replace(broker, path=str(path))

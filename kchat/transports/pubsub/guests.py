@@ -35,6 +35,8 @@ _EMAIL = re.compile(r"[^\s@:/]+@[^\s@:/]+")
 class Guests(guests.Guests):
     """See :class:`kchat.transports.guests.Guests`."""
 
+    ending = "gcloud pubsub topics remove-iam-policy-binding takes a guest's role"
+
     def admit(self, settings: RoomSettings, guest: str, *, send_only: bool) -> guests.Access:
         """Roles on the room's topic, and on a subscription of the guest's own (https://cloud.google.com/pubsub/docs/access-control).
 

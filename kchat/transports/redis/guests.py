@@ -24,6 +24,7 @@ class Guests(guests.Guests):
     """See :class:`kchat.transports.guests.Guests`."""
 
     admitting = "make accounts"
+    ending = "redis-cli ACL LIST shows them, and redis-cli ACL DELUSER ends one"
 
     def admit(self, settings: RoomSettings, guest: str, *, send_only: bool) -> guests.Access:
         """An account (https://redis.io/docs/latest/operate/oss_and_stack/management/security/acl/)."""

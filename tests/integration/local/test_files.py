@@ -88,7 +88,7 @@ def test_another_programs_database_is_refused_and_left_alone(path: Path) -> None
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
-@pytest.mark.parametrize(("step", "words"), [(1, "a newer kchat"), (-1, "an older kchat")])
+@pytest.mark.parametrize(("step", "words"), [(1, "a newer kchat"), (-1, "move it away for a new one")])
 def test_another_versions_file_is_refused_and_left_alone(
     connect: Connect, path: Path, step: int, words: str
 ) -> None:

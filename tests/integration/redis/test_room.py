@@ -144,7 +144,7 @@ def test_a_link_that_is_dead_without_a_word_is_noticed_by_a_subscriber(
     proxy = proxy_to(redis_server.port)
     told: list[Event] = []
     through = replace(
-        settings, brokers=(settings.broker._replace(port=proxy.port),), heartbeat=1, connect_timeout=2
+        settings, brokers=(replace(settings.broker, port=proxy.port),), heartbeat=1, connect_timeout=2
     )
     with Subscriber(through, "bob", on_event=told.append) as subscriber:
         assert subscriber.receive(timeout=1) == []  # answered PINGs are not messages
@@ -200,7 +200,7 @@ def test_a_server_that_does_not_answer_confirms_nothing(
     proxy = proxy_to(redis_server.port)
     through = replace(
         settings,
-        brokers=(settings.broker._replace(port=proxy.port),),
+        brokers=(replace(settings.broker, port=proxy.port),),
         confirm_timeout=2,
         connect_timeout=2,
     )
@@ -219,7 +219,7 @@ def test_a_confirmation_that_was_lost_makes_no_second_message(
     settings: Settings, redis_server: Redis, proxy_to: Callable[[int], Proxy]
 ) -> None:
     proxy = proxy_to(redis_server.port)
-    through = replace(settings, brokers=(settings.broker._replace(port=proxy.port),), confirm_timeout=2)
+    through = replace(settings, brokers=(replace(settings.broker, port=proxy.port),), confirm_timeout=2)
     with (
         Subscriber(settings, "bob") as subscriber,
         Sender(
