@@ -15,6 +15,7 @@ from kchat.cli.options import (
     broker_options,
     confirm_timeout_option,
     heartbeat_option,
+    refuse_lone_room,
     to_settings,
     username_option,
     wait_option,
@@ -97,6 +98,7 @@ def command(
     from kchat.cli import DONE, FAILED
 
     settings = _in_rooms(rooms, to_settings(confirm_timeout=confirm_timeout, heartbeat=heartbeat, **broker))
+    refuse_lone_room(settings[0], "nobody else could be in it")
     if not (_is_terminal(sys.stdin) and _is_terminal(sys.stdout)):
         raise SettingsError("a chat needs a terminal; in a script, use kchat send and kchat subscribe")
     plain = plain or os.environ.get("TERM") == "dumb"
