@@ -97,6 +97,7 @@ MODULES = (
     "local",
     "pubsub",
     "growth",
+    "window",
 )
 
 

@@ -20,6 +20,7 @@ from kchat.errors import KchatError, SettingsError
 DONE, FAILED, USAGE, TOO_FEW, INTERRUPTED = 0, 1, 2, 3, 130
 
 COMMANDS = {
+    "chat": "Talk in a room: read and write in one window.",
     "send": "Send messages to a room.",
     "subscribe": "Show the messages of a room.",
     "who": "Show who is in a room.",

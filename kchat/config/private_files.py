@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic, sleep
+from typing import Literal
 
 from kchat.errors import SettingsError, no_home
 
@@ -19,16 +20,21 @@ _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _OTHERS_READ = stat.S_IRGRP | stat.S_IROTH
 
 
-def user_folder() -> Path:
-    """The folder for kchat's settings in the user's home, as the system prescribes it (XDG base directories on Linux).
+def user_folder(kind: Literal["config", "state"] = "config") -> Path:
+    """The folder of kchat's in the user's home, as the system prescribes it (XDG base directories on Linux).
 
-    Raises SettingsError where no home folder is known.
+    Arguments:
+        kind: for settings, the default, or for what kchat notes by itself.
+
+    Raises:
+        SettingsError: no home folder is known.
     """
     import platformdirs
 
+    find = platformdirs.user_config_path if kind == "config" else platformdirs.user_state_path
     with suppress(RuntimeError):
         # Older releases return ~ in the working directory where there is no home; anybody may have put it there.
-        if (folder := platformdirs.user_config_path("kchat")).is_absolute():
+        if (folder := find("kchat")).is_absolute():
             return folder
     raise no_home()
 

@@ -114,7 +114,12 @@ def spelled(name: str) -> str:
 
 def looks_like(name: str, other: str) -> bool:
     """Whether two different names look the same, letter by letter, whatever the script, or differ by case alone."""
-    return name != other and (name.casefold() == other.casefold() or _skeleton(name) == _skeleton(other))
+    return name != other and not set(likenesses(name)).isdisjoint(likenesses(other))
+
+
+def likenesses(name: str) -> tuple[str, str]:
+    """What a name has in common with those that look like it: its letters in lower case, and their shapes."""
+    return f"={name.casefold()}", f"~{_skeleton(name)}"
 
 
 def _like_a_mark(name: str) -> str | None:

@@ -38,13 +38,13 @@ _LOOK = re.compile(
     rf"[{_FILLERS}{_SELECTORS}{_HANGUL_PARTS}]|(?:^|(?<= )){_MAYBE_MARK}|{_MAYBE_MARK}{{{_MOST_MARKS + 1}}}"
 )
 
-_HAS_VARIANTS = re.compile(
-    "[0-9#*\u00a9\u00ae\u1820-\u18aa\u203c-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U0001f000-\U0001faff\U00020000-\U0003ffff]"
+# Compiled when they are first used: only text with such characters needs them.
+_HAS_VARIANTS = (
+    "[0-9#*\u00a9\u00ae\u1820-\u18aa\u203c-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+    "\U0001f000-\U0001faff\U00020000-\U0003ffff]"
 )
-_EMOJI = re.compile("[\u203c-\u3299\U0001f000-\U0001faff]")
-_JOINED = re.compile(
-    "[\u0620-\u0dff\u0f00-\u109f\u1780-\u18aa\u1a20-\u1cff\ua840-\uabff\U00010a00-\U00011fff]"
-)
+_EMOJI = "[\u203c-\u3299\U0001f000-\U0001faff]"
+_JOINED = "[\u0620-\u0dff\u0f00-\u109f\u1780-\u18aa\u1a20-\u1cff\ua840-\uabff\U00010a00-\U00011fff]"
 
 
 class _Kind(Enum):
@@ -113,7 +113,7 @@ def _escaped(text: str, *, keep_newlines: bool) -> str:
             elif behind == _MOST_MARKS + 1:
                 shown.append("…")
             continue
-        if kind is _Kind.SELECTOR and base and not behind and _HAS_VARIANTS.match(base):
+        if kind is _Kind.SELECTOR and base and not behind and re.match(_HAS_VARIANTS, base):
             shown.append(character)
             behind += 1
             continue
@@ -131,9 +131,11 @@ def _escaped(text: str, *, keep_newlines: bool) -> str:
 
 
 def _joins(base: str, joiner: str, following: str) -> bool:
-    if _JOINED.match(base):
-        return _JOINED.match(following) is not None
-    return joiner == "\u200d" and _EMOJI.match(base) is not None and _EMOJI.match(following) is not None
+    if re.match(_JOINED, base):
+        return re.match(_JOINED, following) is not None
+    return (
+        joiner == "\u200d" and re.match(_EMOJI, base) is not None and re.match(_EMOJI, following) is not None
+    )
 
 
 def escape(character: str) -> str:

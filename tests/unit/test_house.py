@@ -17,6 +17,7 @@ PACKAGE = ROOT / "kchat"
 FLOORS = (
     {"__main__"},
     {"cli"},
+    {"tui"},
     {"bench", "doctor"},
     {"hosting"},
     {"display"},

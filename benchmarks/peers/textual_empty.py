@@ -1,0 +1,5 @@
+"""Textual's own empty application."""
+
+from textual.app import App
+
+App().run()

@@ -1,0 +1,162 @@
+"""The bars of one row: the room above, the rooms beside or below, the status at the bottom."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.segment import Segment
+from textual.strip import Strip
+from textual.widget import Widget
+
+from kchat.display.escaping import display_name, take_columns, width
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kchat.tui.palette import Palette
+    from kchat.tui.people import People
+    from kchat.tui.room import Room
+
+Piece = tuple[str, str]
+"""A text, and the name of its style."""
+
+_PROMPT = 16
+"""Maximum width of the name at the prompt."""
+
+
+class Bar(Widget, can_focus=False):
+    """Rows of pieces.
+
+    Arguments:
+        id: the widget's.
+        palette: the colours.
+    """
+
+    def __init__(self, id: str, palette: Palette) -> None:  # noqa: A002 - Textual's name
+        super().__init__(id=id)
+        self.palette = palette
+        self._rows: list[list[Piece]] = []
+
+    def set_rows(self, rows: list[list[Piece]]) -> None:
+        """Show these rows; draws only where they are others."""
+        if rows != self._rows:
+            self._rows = rows
+            self.refresh()
+
+    def recolor(self, palette: Palette) -> None:
+        """Draw in other colours."""
+        self.palette = palette
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        """Draw a row."""
+        styles = self.palette.styles
+        pieces = self._rows[y] if y < len(self._rows) else []
+        segments = [Segment(text, styles[style]) for text, style in pieces]
+        return Strip(segments).adjust_cell_length(self.size.width, styles["bar"])
+
+
+def cut(text: str, columns: int) -> str:
+    """A safe text in this number of columns, with ``…`` where it was longer."""
+    if width(text) <= columns:
+        return text
+    return take_columns(text, max(0, columns - 1)) + "…" if columns > 0 else ""
+
+
+def header(room: Room, where: str, columns: int) -> list[Piece]:
+    """``lunch · localhost · names not checked      ada · bob · cy   3 here``: what does not fit goes, the least first."""
+    name = cut(display_name(room.name), max(4, columns - 2))
+    left: list[Piece] = [(f" {name}", "bar-strong")]
+    used = width(name) + 1
+    unchecked = "" if room.settings.transport.verifies_accounts else "names not checked"
+    here = _people(room.people, max(0, columns - used - 3))
+    rest = columns - used - (width(here) + 2 if here else 0)
+    for text in (where, unchecked):
+        if text and width(text) + len(" · ") <= rest:
+            left.append((f" · {text}", "bar-muted"))
+            rest -= width(text) + len(" · ")
+    if here:
+        used = sum(width(text) for text, _ in left) + width(here) + 1
+        left += [(" " * max(1, columns - used), "bar"), (here, "bar-muted")]
+    return left
+
+
+def _people(people: People | None, columns: int) -> str:
+    """``ada · bob   2 here``; the number alone where there is little room, or a crowd."""
+    if people is None:
+        return ""
+    count = f"{people.count:,} here"
+    names = [display_name(name) for name in people.names]
+    for number in range(len(names), 0, -1):
+        more = " …" if number < people.count else ""
+        text = f"{' · '.join(names[:number])}{more}   {count}"
+        if width(text) <= columns // 2:
+            return text
+    return count if len(count) <= columns else ""
+
+
+def room_rows(rooms: Sequence[Room], current: Room, columns: int) -> list[list[Piece]]:
+    """The list of rooms, one on each row: its number, its name, what is unread."""
+    rows: list[list[Piece]] = [[(" rooms", "bar-muted")]]
+    for number, room in enumerate(rooms, 1):
+        count = _count(room)
+        key = f"{number}" if number < 10 else " "
+        name = cut(display_name(room.name), max(1, columns - 4 - len(count) - 1))
+        gap = " " * max(1, columns - 3 - width(name) - len(count) - 1)
+        if room is current:
+            rows.append([(f" {key} {name}{gap}{count} ", "bar-here")])
+        else:
+            style = "bar-new" if room.mentions else "bar-strong" if room.unread else "bar-muted"
+            rows.append(
+                [(f" {key} ", "bar-muted"), (name, style), (gap, "bar"), (count, style), (" ", "bar")]
+            )
+    return rows
+
+
+def room_row(rooms: Sequence[Room], current: Room, columns: int) -> list[Piece]:
+    """The same on one row, for narrow windows: the current room is always on it."""
+    pieces: list[list[Piece]] = []
+    for number, room in enumerate(rooms, 1):
+        count = _count(room)
+        name = cut(display_name(room.name), 12)
+        text = f" {number} {name}{f' {count}' if count else ''} "
+        style = (
+            "bar-here"
+            if room is current
+            else "bar-new"
+            if room.mentions
+            else "bar-strong"
+            if room.unread
+            else "bar-muted"
+        )
+        pieces.append([(text, style)])
+    at = next(number for number, room in enumerate(rooms) if room is current)
+    first = at
+    used = width(pieces[at][0][0])
+    while first > 0 and used + width(pieces[first - 1][0][0]) <= columns:
+        first -= 1
+        used += width(pieces[first][0][0])
+    return [piece for group in pieces[first:] for piece in group]
+
+
+def _count(room: Room) -> str:
+    """``3``, or ``@3`` where some of them mention this user."""
+    if not room.unread:
+        return ""
+    number = "999+" if room.unread > 999 else str(room.unread)
+    return f"@{number}" if room.mentions else number
+
+
+def prompt(username: str, columns: int, *, searches: bool) -> str:
+    """``ada> ``, or ``search> `` where it is used to search; at most a third of the window."""
+    if searches:
+        return " search> "
+    return f" {cut(display_name(username), min(_PROMPT, columns // 3))}> "
+
+
+def where(room: Room) -> str:
+    """The broker, in one or two words."""
+    broker = room.settings.broker
+    if broker.transport.embedded or not broker.host:
+        return "this machine" if broker.transport.embedded else broker.transport.name
+    return display_name(broker.host)

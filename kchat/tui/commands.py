@@ -1,0 +1,63 @@
+"""What the window does for a command such as ``/join ops``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kchat.errors import KchatError
+
+if TYPE_CHECKING:
+    from kchat.tui.app import ChatApp
+    from kchat.tui.slash import Do
+
+_MOST_LAST = 1_000_000
+
+
+def run(app: ChatApp, command: Do) -> None:
+    """Do what a command says; what is wrong with it is said at the bottom."""
+    session, argument = app.session, command.argument
+    try:
+        match command.name:
+            case "who":
+                session.current.note(session.who(session.current))
+            case "nick":
+                session.rename(argument)
+                app.messages.view.refresh()
+            case "join":
+                app.go_to(session.join(argument))
+            case "leave":
+                _leave(app)
+            case "last":
+                _last(app, argument)
+            case "search":
+                app.searching.begin(argument)
+            case "help":
+                app.action_help()
+            case _:
+                app.action_leave()
+    except KchatError as error:
+        app.hint(str(error), "bar-error")
+
+
+def _leave(app: ChatApp) -> None:
+    room = app.session.current
+    if room.outbox.unsent:
+        app.hint("some messages are not sent yet: Ctrl+X discards those that failed", "bar-error")
+        return
+    app.session.leave(room)
+    app.show_room()
+
+
+def _last(app: ChatApp, argument: str) -> None:
+    room = app.session.current
+    if not (argument.isascii() and argument.isdecimal() and 0 < int(argument) <= _MOST_LAST):
+        app.hint("usage: /last N, a number of messages", "bar-error")
+        return
+    wanted = int(argument)
+    if not room.settings.transport.capabilities.history:
+        app.hint(
+            f"a room on {room.settings.transport.name} keeps no history: these are the messages since you came"
+        )
+    elif wanted > room.received:
+        app.session.fetch_older(room, wanted - room.received)
+    app.messages.to_place(room.timeline.end - wanted)

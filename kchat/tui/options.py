@@ -1,0 +1,71 @@
+"""What a window is opened with, and how it ends."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from kchat.tui.people import PresenceOf, nobody_knows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kchat.config.settings import Settings
+    from kchat.errors import KchatError
+    from kchat.tui.read_marks import ReadMarks
+
+
+class ChatOptions:
+    """What a window is opened with.
+
+    Arguments:
+        settings: the rooms to join, one at least, in the order to show.
+        username: the name in messages. Default: the settings', else the login name.
+        highlight: words that stand out, besides the name.
+        durable, last, since: as of :class:`~kchat.client.subscriber.Subscriber`.
+        wait: retry for ever when no broker can be reached at the start.
+        bell: ring when this user is mentioned.
+        notify: desktop notice when this user is mentioned: ``osc9``, ``osc777`` or None for none.
+        theme: ``dark`` or ``light``; None as the terminal says.
+        mouse: whether the mouse is used.
+        presence_of: makes what knows who is here.
+        marks: where one left off. Default: the user's file.
+    """
+
+    def __init__(
+        self,
+        settings: Sequence[Settings],
+        username: str | None = None,
+        *,
+        highlight: Sequence[str] = (),
+        durable: str | None = None,
+        last: int | None = None,
+        since: float | None = None,
+        wait: bool = False,
+        bell: bool = False,
+        notify: str | None = None,
+        theme: str | None = None,
+        mouse: bool = True,
+        presence_of: PresenceOf = nobody_knows,
+        marks: ReadMarks | None = None,
+    ) -> None:
+        self.settings = settings
+        self.username = username
+        self.highlight = highlight
+        self.durable, self.last, self.since = durable, last, since
+        self.wait = wait
+        self.bell, self.notify = bell, notify
+        self.theme, self.mouse = theme, mouse
+        self.presence_of = presence_of
+        self.marks = marks
+
+
+class Outcome(NamedTuple):
+    """How it ended.
+
+    Attributes:
+        error: why it ended by itself; None where the user has ended it.
+        unsent: what was written and not sent, as ``room: text``, as it was typed.
+    """
+
+    error: KchatError | None = None
+    unsent: tuple[str, ...] = ()

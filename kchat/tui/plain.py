@@ -1,0 +1,268 @@
+"""``kchat chat --plain``: line by line, with a prompt at the bottom, for plain terminals and screen readers.
+
+What arrives is written above the prompt, and what is half written stays. A line that begins with a time is a message, and
+one that begins with ``-`` is what kchat says; further lines of a message begin with ``|``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import time
+from contextlib import suppress
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.patch_stdout import patch_stdout
+
+from kchat.display.escaping import display_name
+from kchat.display.lines import local
+from kchat.errors import KchatError
+from kchat.message.unprintable import escape_unprintable
+from kchat.tui.inbox import Inbox
+from kchat.tui.layout import day_name
+from kchat.tui.leaving import AGAIN, CLOSE_TIMEOUT, CONFIRM_WAIT
+from kchat.tui.session import Session
+from kchat.tui.slash import COMMANDS, Do, Mistake, Say, parse
+from kchat.tui.typed import complete
+from kchat.tui.words import safe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from prompt_toolkit.document import Document
+
+    from kchat.tui.options import ChatOptions, Outcome
+    from kchat.tui.room import Room
+    from kchat.tui.timeline import Entry
+
+_FURTHER = "      | "
+_LOOK = 0.05  # seconds between looks whether the last messages are confirmed
+_FOUND = 20  # lines that a search prints
+
+
+def chat(options: ChatOptions) -> Outcome:
+    """Talk until the user leaves.
+
+    Arguments:
+        options: what to open; what only a window can do is of no use.
+
+    Returns:
+        How it ended.
+
+    Raises:
+        kchat.errors.SettingsError: the username is not valid.
+    """
+    return asyncio.run(Plain(options).run())
+
+
+class _Names(Completer):
+    """Completes as the window's prompt does.
+
+    Arguments:
+        session: knows the names.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:  # noqa: ARG002
+        """What the word before the cursor may become."""
+        before = document.text_before_cursor
+        found = complete(before, self._session.current.likely_names())
+        for word in found.words if found else ():
+            yield Completion(word, start_position=found.start - len(before) if found else 0)
+
+
+class Plain:
+    """The lines and the prompt.
+
+    Arguments:
+        options: what to open.
+    """
+
+    def __init__(self, options: ChatOptions) -> None:
+        self._inbox = Inbox()
+        self._session = Session(options, self._inbox)
+        self._written: dict[int, int] = {}  # by room: the place up to which its entries are on the terminal
+        self._day: tuple[int, int, int] | None = None
+        self._told: dict[str, str] = {}  # by room: the state of its connection
+        self._failed: set[str] = set()  # ids of messages that were not sent
+        self._started = time.time()
+        self._end = asyncio.Event()
+
+    async def run(self) -> Outcome:
+        """Talk until the user leaves; returns how it ended."""
+        loop = asyncio.get_running_loop()
+        self._inbox.wake = lambda: loop.call_soon_threadsafe(self._take)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self._end.set)
+        with patch_stdout(raw=True):
+            self._session.start()
+            reading = asyncio.create_task(self._read())
+            ending = asyncio.create_task(self._end.wait())
+            await asyncio.wait((reading, ending), return_when=asyncio.FIRST_COMPLETED)
+            for task in (reading, ending):
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+        return self._session.close(CLOSE_TIMEOUT)
+
+    # ---- reading
+
+    async def _read(self) -> None:
+        """Ask for one line after the other."""
+        keys = KeyBindings()
+
+        @keys.add("escape", "enter")
+        def _(event: KeyPressEvent) -> None:  # Alt+Enter
+            event.current_buffer.insert_text("\n")
+
+        prompt: PromptSession[str] = PromptSession(
+            self._prompt, completer=_Names(self._session), complete_while_typing=False, key_bindings=keys
+        )
+        interrupted = -AGAIN
+        while True:
+            try:
+                typed = await prompt.prompt_async()
+            except EOFError:
+                if await self._may_leave():
+                    return
+                continue
+            except KeyboardInterrupt:
+                if monotonic() - interrupted < AGAIN and await self._may_leave():
+                    return
+                interrupted = monotonic()
+                self._say("Ctrl+C again leaves")
+                continue
+            if await self._enter(typed):
+                return
+
+    def _prompt(self) -> str:
+        room = f"{display_name(self._session.current.name)} " if len(self._session.rooms) > 1 else ""
+        return f"{room}{display_name(self._session.username)}> "
+
+    async def _enter(self, typed: str) -> bool:
+        """Do what was typed; returns whether that was to leave."""
+        meant = parse(typed)
+        try:
+            match meant:
+                case Say(text, action):
+                    self._session.say(self._session.current, text, action=action)
+                case Mistake(text):
+                    self._say(text)
+                case Do("quit"):
+                    return await self._may_leave()
+                case Do():
+                    self._do(meant)
+        except KchatError as error:
+            self._say(str(error))
+        return False
+
+    def _do(self, command: Do) -> None:
+        session = self._session
+        match command.name:
+            case "help":
+                for each in COMMANDS.values():
+                    self._say(f"{each.usage}: {each.help}")
+            case "who":
+                self._say(session.who(session.current))
+            case "nick":
+                session.rename(command.argument)
+            case "join":
+                session.look_at(session.join(command.argument))
+            case "leave":
+                session.leave(session.current)
+            case "search":
+                self._search(command.argument)
+            case "last":
+                self._last(command.argument)
+        self._write_new()
+
+    def _search(self, words: str) -> None:
+        timeline = self._session.current.timeline
+        found: list[int] = []
+        place = timeline.search(words, timeline.end) if words else None
+        while place is not None and len(found) < _FOUND:
+            found.append(place)
+            place = timeline.search(words, place)
+        for each in reversed(found):
+            self._write(self._session.current, timeline[each])
+        self._say(f"{len(found)} found")
+
+    def _last(self, argument: str) -> None:
+        timeline = self._session.current.timeline
+        if not (argument.isascii() and argument.isdecimal()):
+            self._say("usage: /last N, a number of messages")
+            return
+        for place in range(max(timeline.first, timeline.end - int(argument)), timeline.end):
+            self._write(self._session.current, timeline[place])
+
+    async def _may_leave(self) -> bool:
+        """Whether all is sent, or may be lost."""
+        ends = monotonic() + CONFIRM_WAIT
+        while self._session.unsent and monotonic() < ends:
+            await asyncio.sleep(_LOOK)
+            self._take()
+        unsent = len(self._session.unsent)
+        if not unsent:
+            return True
+        question: PromptSession[str] = PromptSession()
+        with suppress(EOFError, KeyboardInterrupt):
+            answer = await question.prompt_async(f"{unsent} not sent. Leave, and lose that? [y/N] ")
+            return answer.strip().lower() in ("y", "yes")
+        return False
+
+    # ---- writing
+
+    def _take(self) -> None:
+        mentions = self._session.take()
+        if mentions and self._session.options.bell:
+            sys.stdout.write("\a")
+        self._session.tick()
+        if self._session.fatal is not None:
+            self._end.set()
+            return
+        self._write_new()
+        for room in self._session.rooms:
+            text = self._session.status(room)[0]
+            state = text.partition(",")[0]  # and not each attempt
+            if state != self._told.get(room.name) and not text.startswith("reconnected"):  # which is a note
+                self._told[room.name] = state
+                self._say(f"{display_name(room.name)}: {text}")
+            for written in room.outbox.failed:
+                message_id = written.message.id
+                if message_id is not None and message_id not in self._failed:
+                    self._failed.add(message_id)
+                    self._say(f"not sent: {written.reason}: {escape_unprintable(written.message.text)}")
+
+    def _write_new(self) -> None:
+        for room in self._session.rooms:
+            place = max(self._written.get(id(room), room.timeline.first), room.timeline.first)
+            for each in range(place, room.timeline.end):
+                entry = room.timeline[each]
+                if not entry.mine or entry.seconds < self._started:  # or it stands where it was typed
+                    self._write(room, entry)
+                elif entry.alone:
+                    self._say("nobody is here to read it")
+            self._written[id(room)] = room.timeline.end
+
+    def _write(self, room: Room, entry: Entry) -> None:
+        if entry.is_note:
+            self._say(entry.text)
+            return
+        if entry.day != self._day:
+            self._day = entry.day
+            self._say(day_name(entry))
+        sender = room.names.sender(entry.username, entry.account, mine=entry.mine)
+        where = f"[{display_name(room.name)}] " if len(self._session.rooms) > 1 else ""
+        clock = time.strftime("%H:%M", local(entry.seconds))
+        text = safe(entry.text, total=entry.total or None).replace("\n", f"\n{_FURTHER}")
+        sys.stdout.write(f"{clock} {where}{sender.name}{sender.mark}: {text}\n")
+
+    def _say(self, text: str) -> None:
+        sys.stdout.write(f"- {escape_unprintable(text, keep_newlines=False)}\n")

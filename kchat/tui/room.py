@@ -1,0 +1,283 @@
+"""A room as the window knows it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from kchat.display.escaping import display_name
+from kchat.message import Message
+from kchat.tui.names import Names
+from kchat.tui.outbox import Outbox
+from kchat.tui.timeline import Entry, Kind, Timeline
+from kchat.tui.typed import Typed
+from kchat.tui.words import Highlights
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from kchat.config.settings import Settings
+    from kchat.tui.people import People
+
+ACTION = "action"
+"""The body's key that says that the text is what its sender does (``/me``); others show it as any text."""
+
+CONNECTING = "connecting"
+"""The status of a room that is not joined yet."""
+
+CROWD = 20
+"""With more people than that, it is not said who comes and goes."""
+
+_FUTURE = 300.0
+"""Seconds that a sender's clock may be ahead before its time is not believed."""
+
+_SPEAKERS = 200
+"""Number of people whose names can be completed."""
+
+_CATCHING_UP = 5.0
+"""Seconds without a message of the history, after which all of it is there."""
+
+_TEXT_KEPT = 1 << 16
+"""Characters of a text that are kept: as many as are shown."""
+
+
+class News(NamedTuple):
+    """What has arrived: how many messages that are shown, and those that mention this user."""
+
+    messages: int
+    mentions: list[Entry]
+
+
+class Room:
+    """What is known of a room.
+
+    Arguments:
+        settings: the room and its brokers.
+        username: the name in what is sent.
+        words: words that stand out, besides the name.
+
+    Attributes:
+        timeline: what is shown, but for the outbox behind it.
+        outbox: what was written here and is not in the room yet.
+        typed: what was sent from here.
+        draft: what is in the editor while another room is shown.
+        unread, mentions: the number of messages that nobody has looked at, and of those that mention this user.
+        new_from: the place of the first message after the line "new"; None for no line.
+        status: what its connection does, in words; :data:`CONNECTING` at first, and empty while all is well.
+        joined: whether it can be read.
+        people: who is here; None where that is not known.
+        complete: whether the room's history has nothing older.
+        received: number of messages that came, for how much of the history is known.
+        read: when the newest message that was read was sent, in UNIX seconds; 0 for none.
+    """
+
+    def __init__(self, settings: Settings, username: str, words: Sequence[str] = ()) -> None:
+        self.settings = settings
+        self.username = username
+        self._words = words
+        transport = settings.transport
+        self.names = Names(username, settings.broker.account, verifies=transport.verifies_accounts)
+        self.highlights = Highlights(username, words)
+        self.timeline = Timeline()
+        self.outbox = Outbox()
+        self.typed = Typed()
+        self.draft = ""
+        self.unread = self.mentions = 0
+        self.new_from: int | None = None
+        self.status = CONNECTING
+        self.joined = False
+        self.people: People | None = None
+        self.complete = not transport.capabilities.history
+        self.received = 0
+        self.read = self._read_before = 0.0  # the latter in an earlier run
+        self._oldest: tuple[object, ...] | None = None
+        self._spoke: dict[str, str | None] = {}  # who said something, the latest last, with their accounts
+        self._opened = self._caught_up_at = time.time()
+
+    def left_off_at(self, read: float) -> None:
+        """When the newest message was sent that was read in an earlier run; 0 for none."""
+        self.read = self._read_before = read
+
+    def begin(self) -> None:
+        """It is joined: what is kept there comes next, if anything is."""
+        self.joined, self.status = True, ""
+        self._caught_up_at = time.time()
+
+    @property
+    def name(self) -> str:
+        """The room's name."""
+        return self.settings.room
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether it is known that nobody else is here."""
+        return self.people is not None and self.people.count <= 1
+
+    def rename(self, username: str) -> None:
+        """Send under another name from now on."""
+        self.username = username
+        self.names.rename(username)
+        self.highlights = Highlights(username, self._words)
+
+    # ---- what arrives
+
+    def arrive(self, messages: Iterable[Message], *, watched: bool) -> News:
+        """Messages came from the room.
+
+        Arguments:
+            messages: in order.
+            watched: whether somebody looks at this room now.
+
+        Returns:
+            What is new of it, without what was written here, and what is old.
+        """
+        shown, mentions = 0, []
+        for message in messages:
+            self.received += 1
+            own = self.outbox.arrive(message)
+            if own is True:
+                continue
+            entry = self._entry(message) if own is None else own
+            place = self.timeline.append(entry)
+            if self._oldest is None:
+                self._oldest = _key(message)
+            if own is not None:
+                self._note_read(entry)
+                continue
+            shown += 1
+            self._note_speaker(entry)
+            old = self._is_old(entry)
+            missed = old and 0 < self._read_before < entry.seconds and not entry.mine
+            if missed and self.new_from is None:
+                self.new_from = place
+            if watched:
+                self._note_read(entry)
+            elif missed or not old:
+                self._count(entry, place)
+            if not old and not entry.mine and self.highlights.found_in(entry.text):
+                mentions.append(entry)
+        return News(shown, mentions)
+
+    def _note_speaker(self, entry: Entry) -> None:
+        if entry.username is not None:
+            self._spoke.pop(entry.username, None)
+            self._spoke[entry.username] = entry.account
+            if len(self._spoke) > _SPEAKERS:
+                del self._spoke[next(iter(self._spoke))]
+
+    def _is_old(self, entry: Entry) -> bool:
+        """Whether it was sent before one came. Later on, an early time is that of a clock that is late."""
+        now = time.time()
+        if entry.seconds >= self._opened or now - self._caught_up_at > _CATCHING_UP:
+            self._caught_up_at = 0.0
+            return False
+        self._caught_up_at = now
+        return True
+
+    def _count(self, entry: Entry, place: int) -> None:
+        if self.unread == 0:
+            self.new_from = place
+        self.unread += 1
+        self.mentions += self.highlights.found_in(entry.text)
+
+    def _note_read(self, entry: Entry) -> None:
+        self.read = max(self.read, min(entry.seconds, time.time()))
+
+    def arrive_older(self, messages: Sequence[Message]) -> int:
+        """Messages from the history; those that are known already are left out. Returns how many there were."""
+        older = []
+        for message in messages:
+            if _key(message) == self._oldest:
+                break
+            older.append(message)
+        if older:
+            self._oldest = _key(older[0])
+        self.complete = not older
+        self.received += len(older)
+        return self.timeline.prepend(self._entry(message) for message in older)
+
+    def is_oldest(self, message: Message) -> bool:
+        """Whether it is the oldest that is known."""
+        return _key(message) == self._oldest
+
+    def _entry(self, message: Message) -> Entry:
+        now = time.time()
+        seconds = now if message.sent_at is None else message.sent_at.timestamp()
+        if seconds > now + _FUTURE:  # or its sender would draw lines of days to come
+            seconds = now
+        text = message.text
+        is_cut = bool(message.problem) or len(text) > _TEXT_KEPT
+        return Entry(
+            Kind.ACTION if message.extra.get(ACTION) is True else Kind.MESSAGE,
+            self.names.intern(message.username),
+            self.names.intern(message.account),
+            seconds,
+            text[:_TEXT_KEPT],
+            mine=self.names.is_me(message.username, message.account),
+            total=len(message.body) if is_cut else 0,
+        )
+
+    def note(self, text: str) -> None:
+        """Have the window say something in this room. The text is safe."""
+        self.timeline.append(Entry.note(text))
+
+    # ---- what is written
+
+    def write(self, text: str, *, action: bool = False) -> Message:
+        """Make a message of what was written, and show it; returns it, to be sent.
+
+        Raises:
+            kchat.errors.TooLarge: it is more than a subscriber reads.
+        """
+        message = Message.compose(self.username, text, extra={ACTION: True} if action else None)
+        kind = Kind.ACTION if action else Kind.MESSAGE
+        name = self.names.intern(message.username)
+        self.outbox.write(message, Entry(kind, name, None, time.time(), message.text, mine=True))
+        self.new_from = None
+        return message
+
+    def confirm(self, message_id: str, *, routed: bool | None) -> None:
+        """The broker has a message. ``routed``: whether anybody was listening; None where it does not say."""
+        entry = self.outbox.confirm(message_id)
+        if entry is not None and (routed is False or self.is_alone):
+            entry.alone = True
+
+    def settle(self, seconds: float = 0.0) -> None:
+        """What was confirmed this time ago and did not come back is shown as if it had."""
+        for entry in self.outbox.settle(seconds):
+            self.timeline.append(entry)
+
+    # ---- who looks, and who is here
+
+    def look(self) -> None:
+        """Somebody looks at it now: nothing is unread."""
+        self.unread = self.mentions = 0
+        if len(self.timeline):
+            self._note_read(self.timeline[self.timeline.end - 1])
+
+    def look_away(self) -> None:
+        """Nobody looks any more: the line "new" comes where the next message does."""
+        self.new_from = None
+
+    def see_people(self, people: People) -> bool:
+        """Others are here than before; it is said who came and left. Returns whether something is to be said."""
+        before, self.people = self.people, people
+        if before is None or max(before.count, people.count) > CROWD:
+            return False
+        came = [name for name in people.names if name not in before.names]
+        left = [name for name in before.names if name not in people.names]
+        for names, did in ((left, "left"), (came, "joined")):
+            if names:
+                self.note(f"{', '.join(map(display_name, names))} {did}")
+        return bool(came or left)
+
+    def likely_names(self) -> list[str]:
+        """The names of others as they are shown, the latest first: for completion."""
+        spoke = [self.names.sender(name, account).name for name, account in reversed(self._spoke.items())]
+        present = [] if self.people is None else [display_name(name) for name in self.people.names]
+        return [name for name in dict.fromkeys([*spoke, *present]) if name != self.username]
+
+
+def _key(message: Message) -> tuple[object, ...]:
+    """Equal for the same message, and hardly for two."""
+    return (message.id,) if message.id is not None else (message.username, message.text, message.sent_at)

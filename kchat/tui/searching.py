@@ -1,0 +1,76 @@
+"""Searching in a room: meanwhile, the prompt takes the words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kchat.tui.editor import Editor
+    from kchat.tui.message_list import MessageList
+
+
+class Searching:
+    """Whether the prompt is used to search, and for what.
+
+    Arguments:
+        editor: the prompt.
+        messages: where the messages are.
+        tell: says something at the bottom.
+        look_further: has older messages fetched from the history; returns whether there may be some.
+    """
+
+    def __init__(
+        self,
+        editor: Editor,
+        messages: MessageList,
+        tell: Callable[[str], object],
+        look_further: Callable[[], bool],
+    ) -> None:
+        self._editor = editor
+        self._messages = messages
+        self._tell = tell
+        self._look_further = look_further
+        self._draft = ""
+
+    @property
+    def active(self) -> bool:
+        """Whether the prompt is used to search now."""
+        return self._editor.searches
+
+    def begin(self, words: str = "") -> None:
+        """Search for these words, or for those that will be typed. What is half written is kept."""
+        if not self.active:
+            self._draft = self._editor.text
+            self._editor.searches = True
+            self._editor.put("")
+        if words:
+            self._editor.put(words)
+            self.press("enter")
+
+    def end(self) -> None:
+        """Go back to writing."""
+        if self.active:
+            self._editor.searches = False
+            self._messages.view.look_for("")
+            self._messages.update_rows()
+            self._editor.put(self._draft)
+
+    def press(self, key: str) -> None:
+        """A key: ``enter`` or ``up`` for the one before, ``escape`` for the end, others for the one after."""
+        if key == "escape":
+            self.end()
+            return
+        words, view = self._editor.text.strip(), self._messages.view
+        if not words:
+            return
+        older = key in ("enter", "up")
+        found = view.look_for(words) if words != view.search else view.find(older=older)
+        self._messages.update_rows()
+        if found:
+            self._tell("Enter: older · Down: newer · Esc: back")
+        elif self._look_further():
+            self._tell("not found so far; fetching older messages, Enter searches them")
+        else:
+            self._tell("not found")

@@ -1,0 +1,237 @@
+"""A room's work at its broker, in threads: one receives, one sends, and one fetches older messages when asked."""
+
+from __future__ import annotations
+
+from queue import SimpleQueue
+from threading import Event, Thread
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from kchat import errors, events
+from kchat.tui.reports import Arrived, Failed, Happened, Joined, NotSent, Older, Sent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kchat.client.sender import Sender
+    from kchat.client.subscriber import Subscriber
+    from kchat.config.settings import Settings
+    from kchat.message import Message
+    from kchat.tui.inbox import Inbox
+
+_OLDER_PAUSE = 2.0
+"""Seconds without a message after which the history is read."""
+
+REJOIN = 6.0
+"""Seconds after a lost connection is back before it is sent what was written meanwhile, where the room has no history:
+others, who lost theirs too, try every 5 s at the least."""
+
+_NEVER = float("inf")
+_LONGEST_WAIT = 3600.0  # what Python waits for has to be finite
+_PAUSE = 1.0  # seconds after an attempt to send that failed
+_TRIES = 3  # attempts while this side is connected
+_LOST = (errors.NotConfirmed, errors.Closed, errors.Unreachable, errors.Blocked)
+
+
+class Worker:
+    """Reads and writes one room. :meth:`send`, :meth:`fetch_older` and :meth:`stop` return at once.
+
+    Arguments:
+        settings: the room and its brokers.
+        username: stands in the queue's name, and in what is sent.
+        inbox: gets the reports.
+        durable, last, since: as of :class:`~kchat.client.subscriber.Subscriber`.
+        wait: retry for ever when no broker can be reached at the start. Default: fail. Later, it always retries.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        username: str,
+        inbox: Inbox,
+        *,
+        durable: str | None = None,
+        last: int | None = None,
+        since: float | None = None,
+        wait: bool = False,
+    ) -> None:
+        self._settings = settings
+        self._username = username
+        self._inbox = inbox
+        self._durable, self._last, self._since = durable, last, since
+        self._wait = wait
+        self._outgoing: SimpleQueue[Message | None] = SimpleQueue()
+        self._subscriber: Subscriber | None = None
+        self._sender: Sender | None = None
+        self._stopped = self._fetching = False
+        self._losses = 0  # how often the connection was lost
+        self._ready_at = 0.0  # when it may be sent, by the monotonic clock
+        self._wake = Event()
+        self._threads: list[Thread] = []
+
+    @property
+    def room(self) -> str:
+        """The room's name."""
+        return self._settings.room
+
+    def start(self) -> None:
+        """Begin to join."""
+        self._run(self._receive, "receive")
+
+    def send(self, message: Message) -> None:
+        """Send a message after those before it: at once, or when the connection is back."""
+        self._outgoing.put(message)
+
+    def fetch_older(self, number: int, ends: Callable[[Message], bool]) -> None:
+        """Fetch messages of the history. One fetch at a time: another one meanwhile is ignored.
+
+        Arguments:
+            number: of the newest messages to look through.
+            ends: whether a message is the oldest that is known, and nothing after it is needed; called in another thread.
+        """
+        if not self._fetching and not self._stopped:
+            self._fetching = True
+            self._run(lambda: self._fetch(number, ends), "history")
+
+    def stop(self) -> None:
+        """Leave; what is being sent is given up where the broker does not answer. :meth:`join` waits for that."""
+        self._stopped = True
+        self._wake.set()
+        self._outgoing.put(None)
+        self._run(self._close, "leave")
+
+    def join(self, seconds: float) -> None:
+        """Wait until it has left, but no longer than this."""
+        for thread in self._threads[-1:]:
+            thread.join(seconds)
+
+    def _run(self, job: Callable[[], object], name: str) -> None:
+        def guarded() -> None:
+            try:
+                job()
+            except Exception as error:  # noqa: BLE001 - a traceback would be written over the window
+                fault = errors.KchatError(
+                    f"a fault in kchat: {error!r}", "see it with: kchat --debug subscribe"
+                )
+                self._inbox.put(Failed(self.room, fault, joined=True))
+
+        # A daemon: the window's end does not wait for a broker that does not answer.
+        thread = Thread(target=guarded, name=f"kchat {name}", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _close(self) -> None:
+        if self._subscriber is not None:
+            self._subscriber.stop()
+        if self._sender is not None:
+            self._sender.close()
+        if self._subscriber is not None:
+            self._subscriber.close()
+
+    # ---- receiving
+
+    def _receive(self) -> None:
+        from kchat.client.subscriber import Subscriber
+
+        joined = False
+        try:
+            self._settings.transport.require()
+            subscriber = self._subscriber = Subscriber(
+                self._settings,
+                self._username,
+                durable=self._durable,
+                last=self._last,
+                since=self._since,
+                wait=self._wait,
+                on_event=lambda event: self._tell(event, sending=False),
+            )
+            if self._stopped:
+                return
+            subscriber.open()
+            joined = True
+            self._inbox.put(Joined(self.room))
+            self._run(self._send_all, "send")
+            while not subscriber.stopped:
+                messages = subscriber.receive()
+                if messages and not self._stopped:
+                    self._inbox.put(Arrived(self.room, messages))
+                    subscriber.acknowledge()
+        except errors.KchatError as error:
+            if not self._stopped:
+                self._inbox.put(Failed(self.room, error, joined))
+
+    def _tell(self, event: events.Event, *, sending: bool) -> None:
+        if not sending and isinstance(event, events.Disconnected):
+            self._ready_at = _NEVER
+            self._losses += 1
+        elif not sending and isinstance(event, events.Reconnected):
+            # A room with a history has what they missed.
+            catches_up = self._settings.transport.capabilities.history
+            self._ready_at = monotonic() + (0.0 if catches_up else REJOIN)
+            self._wake.set()
+        self._inbox.put(Happened(self.room, event, sending))
+
+    def _fetch(self, number: int, ends: Callable[[Message], bool]) -> None:
+        """Read the history with a subscriber of its own, which leaves again."""
+        from kchat.client.subscriber import Subscriber
+
+        found: list[Message] = []
+        try:
+            with Subscriber(self._settings, self._username, last=number) as subscriber:
+                while not self._stopped and (messages := subscriber.receive(_OLDER_PAUSE)):
+                    found += messages
+                    if any(map(ends, messages)):
+                        break
+        except errors.KchatError:
+            found.clear()  # the connection's own subscriber tells what is wrong
+        finally:
+            self._fetching = False
+        self._inbox.put(Older(self.room, found))
+
+    # ---- sending
+
+    def _send_all(self) -> None:
+        """Send what is written, one message after the other: nothing overtakes what has to be tried again."""
+        from kchat.client.sender import Sender
+
+        # It gives up at once, and here it is tried again: not before those are back who were there to read it.
+        sender = self._sender = Sender(
+            self._settings,
+            self._username,
+            reconnect_for=0.0,
+            on_event=lambda event: self._tell(event, sending=True),
+        )
+        while not self._stopped and (message := self._outgoing.get()) is not None:
+            assert message.id is not None
+            report = self._send(sender, message)
+            if report is not None:
+                self._inbox.put(report)
+
+    def _send(self, sender: Sender, message: Message) -> Sent | NotSent | None:
+        """Send a message, under the same id until the broker has it; None where this has ended before."""
+        assert message.id is not None
+        failures = 0
+        while self._wait_for_others():
+            losses = self._losses
+            try:
+                receipt = sender.send(message)
+            except _LOST as error:
+                failures = failures + 1 if losses == self._losses else 0
+                if failures >= _TRIES:
+                    return NotSent(self.room, message.id, error)
+                self._wake.wait(_PAUSE)
+            except errors.KchatError as error:
+                return NotSent(self.room, message.id, error)
+            else:
+                return Sent(self.room, message.id, receipt.routed)
+        return None
+
+    def _wait_for_others(self) -> bool:
+        """Wait until this side is connected, and others had time to be; returns whether it has not been stopped."""
+        while not self._stopped:
+            wait = self._ready_at - monotonic()
+            if wait <= 0:
+                return True
+            self._wake.clear()
+            self._wake.wait(min(wait, _LONGEST_WAIT))
+        return False

@@ -1,0 +1,261 @@
+"""The window in a real terminal: three people on RabbitMQ, and all the ways to end."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.brokers.processes import Commands
+from tests.brokers.rabbitmq import RabbitMQ
+from tests.brokers.wait import wait_until
+from tests.window import Window
+
+
+class Desk:
+    """Terminals, each with a shell of its own.
+
+    Arguments:
+        tmux: the path of the program.
+        folder: for their files.
+    """
+
+    def __init__(self, tmux: str, folder: Path) -> None:
+        self._tmux = tmux
+        self._folder = folder
+        self._windows: list[Window] = []
+
+    def open(self, name: str, columns: int = 80, lines: int = 24) -> Window:
+        home = self._folder / name
+        home.mkdir()
+        environment = (
+            f"env HOME={home} XDG_STATE_HOME={home} XDG_CONFIG_HOME={home} TERM=tmux-256color PS1='$ ' sh"
+        )
+        window = Window(self._tmux, home, columns, lines, environment)
+        self._windows.append(window)
+        return window
+
+    def close(self) -> None:
+        for window in self._windows:
+            window.close()
+
+
+@pytest.fixture
+def desk(tmux: str, tmp_path: Path) -> Iterator[Desk]:
+    made = Desk(tmux, tmp_path)
+    yield made
+    made.close()
+
+
+def sees(window: Window, *words: str, seconds: float = 20) -> None:
+    wait_until(
+        lambda: all(each in window.text() for each in words), seconds, lambda: f"{words} in\n{window.text()}"
+    )
+
+
+def chat(window: Window, url: str, username: str, *options: str) -> None:
+    """Open the window of somebody, and wait until it is connected."""
+    command = f"{sys.executable} -m kchat chat lunch --url '{url}' --username {username} {' '.join(options)}"
+    window.type(f"{command}; echo code=$?", "Enter")
+    sees(window, "connected")
+
+
+def process_of(window: Window) -> psutil.Process:
+    """The process of the window."""
+    shell = psutil.Process(int(window._run("display-message", "-p", "#{pane_pid}")))
+    found = [each for each in shell.children(recursive=True) if "kchat" in " ".join(each.cmdline())]
+    return found[-1]
+
+
+def test_three_people_talk_while_the_broker_restarts(desk: Desk, own_rabbitmq: RabbitMQ) -> None:
+    with own_rabbitmq.new_vhost() as vhost:
+        url = own_rabbitmq.url_for(vhost)
+        people = {name: desk.open(name) for name in ("ada", "bob", "cy")}
+        for name, window in people.items():
+            chat(window, url, name)
+        for name, window in people.items():
+            window.type(f"hello from {name}", "Enter")
+        for window in people.values():
+            sees(window, *(f"hello from {name}" for name in people))
+        own_rabbitmq.ctl("stop_app")
+        for name, window in people.items():
+            sees(window, "connection")
+            window.type(f"while away {name}", "Enter", f"draft of {name}")
+            sees(window, f"while away {name}", "not sent yet")
+        own_rabbitmq.ctl("start_app")
+        for name, window in people.items():
+            sees(window, *(f"while away {each}" for each in people), "messages may be missing", seconds=60)
+            wait_until(lambda window=window: "not sent yet" not in window.text(), 30)  # type: ignore[misc]
+            assert window.text().count("while away ada") == 1
+            assert f"draft of {name}" in window.text()
+            window.type("C-q")
+            sees(window, "code=0")
+
+
+@pytest.mark.parametrize("url", ["redis_url", "local_url"])
+def test_two_people_talk_without_rabbitmq(desk: Desk, url: str, request: pytest.FixtureRequest) -> None:
+    where = request.getfixturevalue(url)
+    people = {name: desk.open(name) for name in ("ada", "bob")}
+    for name, window in people.items():
+        chat(window, where, name)
+    for name, window in people.items():
+        window.type(f"hello from {name}", "Enter")
+    for window in people.values():
+        sees(window, "hello from ada", "hello from bob")
+        window.type("C-q")
+        sees(window, "code=0")
+
+
+def test_a_terminal_that_is_behind_others_is_told_of_ones_name(
+    desk: Desk, local_url: str, commands: Commands
+) -> None:
+    window = desk.open("ada")
+    chat(window, local_url, "ada", "--bell", "--notify", "osc9")
+    assert window._run("display-message", "-p", "#{pane_title}").strip() == "lunch - kchat"
+    window._run("set-option", "-g", "monitor-bell", "on")
+    window._run("new-window", "-d", "sh")
+    window._run("select-window", "-t", ":1")
+    commands.run_kchat("send", "--url", local_url, "--room", "lunch", "--username", "bob", "ada, look")
+    wait_until(
+        lambda: window._run("display-message", "-p", "-t", ":0", "#{window_bell_flag}").strip() == "1", 10
+    )
+    window._run("select-window", "-t", ":0")
+    sees(window, "ada, look")
+
+
+@pytest.mark.parametrize("keys", [("C-q",), ("/quit", "Enter"), ("C-c", "C-c")])
+def test_the_terminal_is_as_before_with_the_last_screenful(
+    desk: Desk, local_url: str, keys: tuple[str, ...]
+) -> None:
+    window = desk.open("ada")
+    before = window.modes()
+    chat(window, local_url, "ada")
+    assert window.modes() != before
+    window.type("a last word", "Enter")
+    sees(window, "a last word")
+    window.type(*keys)
+    sees(window, "code=0", "a last word")
+    assert window.modes() == before
+    assert window.rows()[0].startswith("$")  # the command, above what was seen
+    window.type("echo typed | tr a-z A-Z", "Enter")
+    sees(window, "TYPED")
+
+
+def test_sigterm_leaves_the_terminal_as_before(desk: Desk, local_url: str) -> None:
+    window = desk.open("ada")
+    before = window.modes()
+    chat(window, local_url, "ada")
+    process_of(window).send_signal(signal.SIGTERM)
+    sees(window, "code=0")
+    assert window.modes() == before
+
+
+def test_suspending_gives_the_shell_back_and_continuing_the_window(
+    desk: Desk, local_url: str, commands: Commands
+) -> None:
+    window = desk.open("ada")
+    window.type("set -m; clear", "Enter")
+    chat(window, local_url, "ada")
+    window.type("half a dra", "C-z")
+    sees(window, "$")
+    wait_until(lambda: process_of(window).status() == psutil.STATUS_STOPPED, 10)
+    commands.run_kchat("send", "--url", local_url, "--room", "lunch", "--username", "bob", "meanwhile")
+    window.type("fg", "Enter")
+    sees(window, "meanwhile", "half a dra", "connected")
+    window.type("ft", "Enter", "C-q")
+    wait_until(lambda: window.text().rstrip().endswith("$"), 10)
+    window.type("echo typed | tr a-z A-Z", "Enter")
+    sees(window, "half a draft", "TYPED")
+
+
+def test_a_closed_terminal_ends_it_and_what_was_confirmed_is_there(
+    desk: Desk, local_url: str, commands: Commands, tmp_path: Path
+) -> None:
+    window = desk.open("ada")
+    chat(window, local_url, "ada")
+    window.type("confirmed", "Enter")
+    sees(window, "confirmed")
+    process = process_of(window)
+    window._run("respawn-pane", "-k", "env PS1='$ ' sh")
+    wait_until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE, 10)
+    again = desk.open("again")
+    chat(again, local_url, "ada")
+    sees(again, "confirmed")
+    process_of(again).kill()
+    sees(again, "code=137")
+
+
+def test_what_was_not_sent_is_printed_at_the_end(desk: Desk, own_rabbitmq: RabbitMQ) -> None:
+    with own_rabbitmq.new_vhost() as vhost:
+        window = desk.open("ada")
+        chat(window, own_rabbitmq.url_for(vhost), "ada")
+        own_rabbitmq.ctl("stop_app")
+        try:
+            sees(window, "connection")
+            window.type("precious words", "Enter")
+            sees(window, "not sent yet")
+            window.type("C-q")
+            sees(window, "1 message is not sent.")
+            window.type("y")
+            sees(window, "not sent to lunch: precious words", "code=1")
+        finally:
+            own_rabbitmq.ctl("start_app")
+
+
+def test_without_a_terminal_one_line_says_what_to_use(commands: Commands, local_url: str) -> None:
+    for plain in ([], ["--plain"]):
+        result = commands.run_kchat("chat", "--url", local_url, *plain, stdin="hello\n")
+        assert result.code == 2
+        assert result.stdout == ""
+        assert len(result.stderr.splitlines()) == 1
+        assert "kchat send" in result.stderr
+
+
+def test_an_unreachable_broker_is_an_error_as_of_any_command(desk: Desk) -> None:
+    window = desk.open("ada")
+    window.type(f"{sys.executable} -m kchat chat --url redis://localhost:1/0; echo code=$?", "Enter")
+    sees(window, "kchat:", "localhost:1", "code=1")
+
+
+def test_plain_shows_what_arrives_above_what_is_typed(desk: Desk, local_url: str, commands: Commands) -> None:
+    window = desk.open("ada")
+    chat(window, local_url, "ada", "--plain")
+    window.type("half a dra")
+    sees(window, "ada> half a dra")
+    commands.run_kchat(
+        "send", "--url", local_url, "--room", "lunch", "--username", "bob", "hello\nada\x1b[31m"
+    )
+    sees(window, "bob: hello", r"      | ada\x1b[31m", "ada> half a dra")
+    window.type("ft", "Enter")
+    window.type("/nick grace", "Enter")
+    sees(window, "you are grace now", "grace>")
+    window.type("/flip", "Enter")
+    sees(window, "- there is no command /flip")
+    window.type("/join ops", "Enter")
+    sees(window, "ops grace>")
+    window.type("/search half", "Enter")
+    sees(window, "- 0 found")
+    other = commands.run_kchat(
+        "subscribe", "--url", local_url, "--room", "lunch", "--last", "2", "--limit", "2"
+    )
+    assert "ada: half a draft" in other.stdout
+    window.type("/quit", "Enter")
+    sees(window, "code=0")
+
+
+def test_plain_keeps_what_is_written_while_away(desk: Desk, own_rabbitmq: RabbitMQ) -> None:
+    with own_rabbitmq.new_vhost() as vhost:
+        window, other = desk.open("ada"), desk.open("bob")
+        chat(window, own_rabbitmq.url_for(vhost), "ada", "--plain")
+        chat(other, own_rabbitmq.url_for(vhost), "bob")
+        own_rabbitmq.ctl("stop_app")
+        sees(window, "- lunch: connection lost")
+        window.type("while away", "Enter")
+        own_rabbitmq.ctl("start_app")
+        sees(other, "while away", seconds=60)
+        window.type("C-d")
+        sees(window, "code=0")

@@ -1,0 +1,74 @@
+"""The bars: what does not fit goes, the least important first."""
+
+from __future__ import annotations
+
+from kchat.display.escaping import width
+from kchat.tui.bars import Piece, header, prompt, room_row, room_rows
+from kchat.tui.people import People
+from kchat.tui.status import fitted
+from tests.cases import check_each
+from tests.hostile.corpus import TEXTS
+from tests.hostile.safe import why_unsafe
+from tests.unit.tui.making import room
+
+
+def text(pieces: list[Piece]) -> str:
+    return "".join(piece for piece, _ in pieces)
+
+
+def test_the_header_fits_every_width() -> None:
+    lunch = room()
+    lunch.see_people(People(("ada", "bob", "cy"), 3))
+    for columns in range(1, 120):
+        assert width(text(header(lunch, "localhost", columns))) <= max(columns, 6), columns
+    assert text(header(lunch, "localhost", 80)).endswith("ada · bob · cy   3 here")
+    assert len(text(header(lunch, "localhost", 80))) == 79
+    assert "names not checked" not in text(header(lunch, "localhost", 40))
+
+
+def test_a_crowd_is_a_number() -> None:
+    lunch = room()
+    lunch.see_people(People(tuple(f"person {number}" for number in range(20)), 500))
+    assert text(header(lunch, "localhost", 120)).endswith("…   500 here")
+    assert text(header(lunch, "localhost", 30)).endswith("500 here")
+
+
+def test_hostile_names_stay_in_the_header() -> None:
+    def check(name: str) -> None:
+        lunch = room()
+        lunch.see_people(People(("ada", name), 2))
+        shown = text(header(lunch, "localhost", 60))
+        assert why_unsafe(shown, newlines=False) == ""
+        assert width(shown) <= 60
+
+    check_each(TEXTS, check)
+
+
+def test_the_status_keeps_its_first_words() -> None:
+    left: list[Piece] = [("2 not sent yet · ", "x"), ("no connection, trying again in 4 s (attempt 5)", "x")]
+    for columns in (20, 40, 80):
+        shown = text(fitted(left, [("F1 help", "x")], columns))
+        assert shown.startswith(" 2 not sent yet")
+        assert len(shown) == columns
+    assert text(fitted(left, [("F1 help", "x")], 80)).endswith("F1 help ")
+
+
+def test_the_current_room_is_always_on_the_row() -> None:
+    rooms = [room() for _ in range(12)]
+    for current in rooms:
+        pieces = room_row(rooms, current, 40)
+        here = [number for number, (_, style) in enumerate(pieces) if style == "bar-here"]
+        assert len(here) == 1
+        assert len(text(pieces[: here[0] + 1])) <= 40
+
+
+def test_the_list_counts_what_is_unread() -> None:
+    rooms = [room() for _ in range(3)]
+    rooms[1].unread, rooms[2].unread, rooms[2].mentions = 3, 1500, 2
+    rows = [text(row) for row in room_rows(rooms, rooms[0], 20)]
+    assert rows[1:] == [" 1 lunch            ", " 2 lunch          3 ", " 3 lunch      @999+ "]
+
+
+def test_a_long_name_leaves_room_to_write() -> None:
+    for columns in (12, 40, 80):
+        assert len(prompt("a very long name indeed", columns, searches=False)) <= columns // 3 + 4

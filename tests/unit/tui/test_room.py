@@ -1,0 +1,146 @@
+"""A room: what is unread, where one left off, who is here, and what the history brings."""
+
+from __future__ import annotations
+
+import time
+
+from kchat.tui.people import People
+from kchat.tui.timeline import MOST, MOST_CHARACTERS, Entry, Kind, Timeline
+from tests.unit.tui.making import room, said
+
+
+def test_what_nobody_looks_at_is_unread() -> None:
+    lunch = room()
+    lunch.arrive([said("bob", "one")], watched=True)
+    assert lunch.unread == 0
+    lunch.look_away()
+    lunch.arrive([said("bob", "two", ago=-1), said("bob", "hi ada", ago=-1)], watched=False)
+    assert (lunch.unread, lunch.mentions) == (2, 1)
+    assert lunch.new_from == 1
+    lunch.look()
+    assert (lunch.unread, lunch.mentions) == (0, 0)
+    assert lunch.new_from == 1  # until one looks away, or says something
+    lunch.write("hello")
+    assert lunch.new_from is None
+
+
+def test_old_messages_are_neither_unread_nor_news() -> None:
+    lunch = room()
+    news = lunch.arrive([said("bob", "ada, look", ago=3600)], watched=False)
+    assert (lunch.unread, news.mentions) == (0, [])
+    assert [entry.text for entry in lunch.arrive([said("bob", "ada!", ago=-1)], watched=True).mentions] == [
+        "ada!"
+    ]
+
+
+def test_a_sender_whose_clock_is_late_is_unread_all_the_same() -> None:
+    lunch = room()
+    lunch.arrive([said("bob", "live", ago=-1)], watched=True)
+    lunch.look_away()
+    lunch.arrive([said("cy", "from a clock that is late", ago=600)], watched=False)
+    assert lunch.unread == 1
+
+
+def test_the_line_new_is_where_an_earlier_run_left_off() -> None:
+    lunch = room(read=time.time() - 100)
+    lunch.arrive(
+        [said("bob", "read", ago=200), said("bob", "new", ago=50), said("bob", "newer", ago=40)], watched=True
+    )
+    assert lunch.new_from == 1
+    assert lunch.read > time.time() - 60
+
+
+def test_what_was_missed_in_a_room_that_nobody_looks_at_is_unread() -> None:
+    ops = room(read=time.time() - 100)
+    ops.arrive([said("bob", "read", ago=200), said("bob", "ada?", ago=50)], watched=False)
+    assert (ops.unread, ops.mentions, ops.new_from) == (1, 1, 1)
+
+
+def test_there_is_no_line_new_where_all_was_read_or_nobody_was_ever_here() -> None:
+    assert room().new_from is None
+    for lunch in (room(), room(read=time.time() - 10)):
+        lunch.arrive([said("bob", "read", ago=200)], watched=True)
+        assert lunch.new_from is None
+
+
+def test_the_clock_of_a_sender_makes_no_days_to_come() -> None:
+    lunch = room()
+    lunch.arrive([said("bob", "from the future", ago=-86_400 * 10)], watched=True)
+    assert lunch.timeline[0].seconds < time.time() + 1
+    assert lunch.read < time.time() + 1
+
+
+def test_it_is_said_who_comes_and_goes_but_not_in_a_crowd() -> None:
+    lunch = room()
+    assert not lunch.see_people(People(("ada", "bob"), 2))
+    assert lunch.see_people(People(("ada", "cy\u202e"), 2))
+    assert [lunch.timeline[place].text for place in (0, 1)] == ["bob left", r"cy\u202e joined"]
+    assert not lunch.see_people(People(("ada",), 500))
+    assert len(lunch.timeline) == 2
+
+
+def test_one_is_alone_only_where_that_is_known() -> None:
+    lunch = room()
+    message = lunch.write("hello")
+    lunch.confirm(str(message.id), routed=None)
+    assert not lunch.outbox[0].entry.alone
+    lunch.see_people(People(("ada",), 1))
+    message = lunch.write("hello?")
+    lunch.confirm(str(message.id), routed=True)
+    assert lunch.outbox[1].entry.alone
+
+
+def test_older_messages_come_before_those_that_are_known() -> None:
+    lunch = room(url="local:///tmp/unused.db")
+    known = [said("bob", str(number), ago=100 - number) for number in range(3, 5)]
+    older = [said("bob", str(number), ago=100 - number) for number in range(3)]
+    lunch.arrive(known, watched=True)
+    assert not lunch.complete
+    assert lunch.arrive_older([*older, *known]) == 3
+    assert [lunch.timeline[place].text for place in range(lunch.timeline.first, lunch.timeline.end)] == list(
+        "01234"
+    )
+    assert lunch.timeline.first == -3
+    assert lunch.arrive_older([*older, *known]) == 0
+    assert lunch.complete
+
+
+def test_a_room_without_history_has_nothing_older() -> None:
+    assert room().complete
+
+
+def test_the_oldest_go_when_there_are_too_many() -> None:
+    timeline = Timeline()
+    for number in range(MOST + 1500):
+        timeline.append(Entry(Kind.MESSAGE, "bob", None, 0.0, str(number)))
+    assert MOST <= len(timeline) < MOST + 1000
+    assert timeline[timeline.first].text == str(timeline.first)
+    assert timeline.pruned
+    assert timeline.is_full
+
+
+def test_a_few_long_messages_are_too_many_as_well() -> None:
+    timeline = Timeline()
+    piece = "x" * (MOST_CHARACTERS // 10)
+    for _ in range(15):
+        timeline.append(Entry(Kind.MESSAGE, "bob", None, 0.0, piece))
+    assert len(timeline) * len(piece) <= MOST_CHARACTERS
+    assert timeline.end == 15
+
+
+def test_a_search_finds_texts_and_names_in_both_directions() -> None:
+    lunch = room()
+    lunch.arrive([said("bob", "One"), said("one", "x"), said("cy", "two")], watched=True)
+    lunch.note("one")
+    timeline = lunch.timeline
+    assert timeline.search("ONE", timeline.end) == 1
+    assert timeline.search("one", 1) == 0
+    assert timeline.search("one", 0) is None
+    assert timeline.search_after("one", 0) == 1
+    assert timeline.search_after("one", 1) is None
+
+
+def test_names_are_completed_as_they_are_shown() -> None:
+    lunch = room()
+    lunch.arrive([said("bob", "x"), said("ev\x1b[31mil", "x"), said(None, "x")], watched=True)
+    assert lunch.likely_names() == [r"ev\x1b[31mil", "bob"]

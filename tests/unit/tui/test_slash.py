@@ -1,0 +1,78 @@
+"""What is typed at the prompt."""
+
+from __future__ import annotations
+
+import pytest
+
+from kchat.tui.slash import COMMANDS, Do, Mistake, Say, parse
+from kchat.tui.typed import Typed, complete
+
+
+@pytest.mark.parametrize("typed", ["", " ", "\n", " \n\t "])
+def test_nothing_is_neither_sent_nor_a_mistake(typed: str) -> None:
+    assert parse(typed) is None
+
+
+def test_text_is_sent_as_it_was_typed() -> None:
+    assert parse("hello") == Say("hello")
+    assert parse(" indented\n  code\n") == Say(" indented\n  code\n")
+
+
+def test_two_slashes_begin_a_text_with_one() -> None:
+    assert parse("//etc/hosts") == Say("/etc/hosts")
+    assert parse("///") == Say("//")
+
+
+def test_each_command_is_known_in_any_case() -> None:
+    for name, command in COMMANDS.items():
+        meant = parse(f"/{name.upper()} {command.takes and 'x'}".rstrip())
+        assert meant == (Say("x", action=True) if name == "me" else Do(name, "x" if command.takes else "")), (
+            name
+        )
+
+
+def test_an_unknown_command_is_not_sent() -> None:
+    meant = parse("/flip the table")
+    assert isinstance(meant, Mistake)
+    assert "/flip" in meant.text
+
+
+def test_a_command_without_what_it_needs_is_explained() -> None:
+    assert parse("/join") == Mistake("usage: /join ROOM")
+    assert parse("/me ") == Mistake("usage: /me TEXT")
+    assert isinstance(parse("/quit now"), Mistake)
+
+
+def test_a_pasted_path_is_not_taken_for_a_command() -> None:
+    assert isinstance(parse("/usr\nand more"), Mistake)
+
+
+def test_a_slash_alone_searches() -> None:
+    assert parse("/") == Do("search", "")
+    assert parse("/search two words") == Do("search", "two words")
+    assert parse("/ two words") == Do("search", "two words")
+
+
+def test_up_and_down_bring_back_what_was_sent_and_last_the_draft() -> None:
+    typed = Typed()
+    assert typed.older("draft") is None
+    for text in ("one", "two", "two"):
+        typed.add(text)
+    assert typed.older("draft") == "two"
+    assert typed.older("two") == "one"
+    assert typed.older("one") is None
+    assert [typed.newer(), typed.newer(), typed.newer()] == ["two", "draft", None]
+
+
+def test_names_and_commands_are_completed() -> None:
+    names = ["bob", "Barbara", "cy"]
+    found = complete("b", names)
+    assert found is not None
+    assert found == (0, ("bob: ", "Barbara: "))
+    assert complete("hello c", names) == (6, ("cy ",))
+    assert complete("@BAR", names) == (0, ("@Barbara ",))
+    assert complete("/jo", names) == (0, ("/join ",))
+    assert complete("/join bo", names) == (6, ("bob ",))
+    assert complete("", names) is None
+    assert complete("hello ", names) is None
+    assert complete("xyz", names) is None
