@@ -126,6 +126,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         code = _failure(without(error.name), debug=debug)
     except (OSError, KchatError) as error:
         code = _failure(error, debug=debug)
+    if (stderr := sys.modules.get("kchat.cli.stderr")) is not None:
+        stderr.finish_line()
     sys.exit(code)
 
 
@@ -183,9 +185,11 @@ def _help_hint(error: click.ClickException) -> str:
 
 def _complain(text: str, hint: str) -> None:
     from kchat.cli.flags import with_flags
+    from kchat.cli.stderr import finish_line
     from kchat.config.masking import mask
     from kchat.message.unprintable import escape_unprintable
 
+    finish_line()
     for part, lead in (text, "kchat: "), (with_flags(hint), "  "):
         if line := " ".join(escape_unprintable(part, keep_newlines=False).split()):
             click.echo(lead + mask(line), err=True)

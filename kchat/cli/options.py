@@ -32,11 +32,27 @@ def _seconds(name: str, default: float, text: str, **more: Any) -> Callable[[F],
     )
 
 
+COLOR = {"auto": None, "always": True, "never": False}
+"""The values of :data:`color_option`, as displays take them."""
+
 connect_timeout_option = _seconds("connect-timeout", 5.0, "Timeout for connecting.")
 confirm_timeout_option = _seconds("confirm-timeout", 10.0, "Timeout for a confirmation.")
 heartbeat_option = _seconds("heartbeat", 10.0, "Interval of heartbeats; 0 for none.", type=SECONDS_OR_ZERO)
 username_option = _option("username", "NAME", "Your name.", show_default="profile's, else login name")
 wait_option = _option("wait", None, "Instead of exiting, retry until a broker answers.")
+verbose_option = click.option(
+    "--verbose", "-v", is_flag=True, help="Also print its queue, and each attempt to connect."
+)
+color_option = _option(
+    "color",
+    "WHEN",
+    "auto, always or never; before NO_COLOR and FORCE_COLOR.",
+    type=click.Choice(list(COLOR)),
+    default="auto",
+    show_default=True,
+)
+utc_option = _option("utc", None, "Show times in UTC.")
+date_option = _option("date", None, "Show the date of each message.")
 quiet_option = click.option("--quiet", "-q", is_flag=True, help="Print only errors on standard error.")
 
 _PLACE = ("transport", "host", "port", "vhost", "project")

@@ -24,7 +24,7 @@ from kchat.cli.options import (
 )
 from kchat.cli.param_types import whole_number
 from kchat.cli.shutdown import Shutdown, shutdown_by_signal
-from kchat.cli.stderr import line_writer, write_line
+from kchat.cli.stderr import connection_teller, line_writer, write_line
 from kchat.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -95,7 +95,8 @@ def command(
     from kchat.client.sender import Sender
 
     report = line_writer(quiet)
-    sender = Sender(settings, username, mandatory=mandatory, wait=wait, on_event=write_line)
+    tell = connection_teller(several=len(settings.brokers) > 1)
+    sender = Sender(settings, username, mandatory=mandatory, wait=wait, on_event=tell)
     code = INTERRUPTED
     words = " ".join(message) if message else text
     # Bytes that are not UTF-8 become visible escapes, as in standard input.
