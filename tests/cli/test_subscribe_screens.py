@@ -84,10 +84,9 @@ def test_a_restart_is_two_lines_in_a_log(own_redis: Redis, commands: Commands) -
     subscriber.wait_for("listening again", seconds=30)
     sender.wait_for("connected again", seconds=30)
     for process, before in zip((subscriber, sender), said, strict=True):
-        lost, *waited, back = process.stderr.splitlines()[before:]
+        lost, back = [line for line in process.stderr.splitlines()[before:] if "waiting up to" not in line]
         assert lost.startswith("connection lost: ")
-        assert "again" in back
-        assert not [line for line in waited if "attempt" in line]
+        assert back.startswith(("listening again on", "connected again to"))
 
 
 def test_a_verbose_subscriber_tells_its_queue_and_each_attempt(own_redis: Redis, commands: Commands) -> None:
