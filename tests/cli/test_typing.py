@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,11 +29,19 @@ class Typist:
         home: the home of what runs in it.
         arguments: of the command, besides ``-``.
         then: further shell words, such as a redirection.
+        program: what the interpreter runs.
     """
 
-    def __init__(self, screen: Window, home: Path, *arguments: str, then: str = "") -> None:
+    def __init__(
+        self,
+        screen: Window,
+        home: Path,
+        *arguments: str,
+        then: str = "",
+        program: tuple[str, ...] = ("-m", "kchat"),
+    ) -> None:
         self.screen = screen
-        words = shlex.join([sys.executable, "-m", "kchat", "send", "--username", "ada", *arguments, "-"])
+        words = shlex.join([sys.executable, *program, "send", "--username", "ada", *arguments, "-"])
         screen.type(
             f"clear; HOME={home} PYTHONPATH={ROOT} INPUTRC=/dev/null {words} {then}; echo code $?", "Enter"
         )
@@ -65,8 +74,8 @@ class Typist:
 def typist(window: Callable[..., Window], tmp_path: Path) -> Callable[..., Typist]:
     """Starts ``kchat send -`` in a terminal of 100 columns."""
 
-    def start(*arguments: str, then: str = "") -> Typist:
-        return Typist(window(100, 20), tmp_path, *arguments, then=then)
+    def start(*arguments: str, **more: Any) -> Typist:
+        return Typist(window(100, 20), tmp_path, *arguments, **more)
 
     return start
 
@@ -222,6 +231,19 @@ def test_it_goes_on_after_it_was_suspended(
         ada.screen.type("BSpace", "BSpace", "Enter")
         assert said(2) == ["one", "half a li"]
         ada.see_last("ada>")
+
+
+def test_a_python_without_a_line_editor_has_the_prompt_all_the_same(
+    typist: Callable[..., Typist], commands: Commands, local_url: str
+) -> None:
+    without = "import sys; sys.modules['readline'] = None; from kchat.__main__ import run; run()"
+    with listening(commands, local_url) as said:
+        ada = typist("--url", local_url, program=("-c", without))
+        ada.enter("one")
+        ada.enter("two")
+        ada.screen.type("C-d")
+        ada.see("code 0")
+        assert said(2) == ["one", "two"]
 
 
 def test_receipts_go_to_a_file_and_the_prompt_does_not(
