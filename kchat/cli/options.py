@@ -56,18 +56,18 @@ heartbeat_option = _seconds("heartbeat", 10.0, "Interval of heartbeats; 0 for no
 username_option = _option("username", "NAME", "Your name.", "-u", show_default="profile's, else login name")
 wait_option = _option("wait", None, "Instead of exiting, retry until a broker answers.")
 verbose_option = click.option(
-    "--verbose", "-v", is_flag=True, help="Also print its queue, and each attempt to connect."
+    "--verbose", "-v", is_flag=True, help="Also print the queue and each attempt to connect."
 )
 color_option = _option(
     "color",
     "WHEN",
-    "auto, always or never; before NO_COLOR and FORCE_COLOR.",
+    "auto, always or never.",
     type=click.Choice(list(COLOR)),
     default="auto",
     show_default=True,
 )
-utc_option = _option("utc", None, "Show times in UTC.")
-date_option = _option("date", None, "Show the date of each message.")
+utc_option = _option("utc", None, "Times in UTC.")
+date_option = _option("date", None, "A date for each message.")
 quiet_option = click.option("--quiet", "-q", is_flag=True, help="Print only errors on standard error.")
 
 _PLACE = ("transport", "host", "port", "vhost", "project")

@@ -92,15 +92,11 @@ def command(
     verbose: bool,
     **broker: Any,
 ) -> int:
-    """Show the messages of a room, until Ctrl+C.
-
-    "listening" on standard error: from then on, every message is shown.
+    """Show the messages of a room: all from "listening" on, until Ctrl+C.
 
     \b
     Examples:
       kchat subscribe --last 20 --mode rich
-      kchat subscribe --host localhost --rmq-username rmq -W
-      kchat subscribe --mode json | jq -r .message       # for programs
       kchat subscribe --limit 1 --idle-timeout 30        # exit code 3 if none
     """
     from kchat.cli import DONE, TOO_FEW
