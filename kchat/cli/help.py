@@ -26,9 +26,6 @@ GROUPS = {
         "since",
         "limit",
         "idle_timeout",
-        "date",
-        "utc",
-        "color",
     ),
     "Room": ("room", "username", "profile", "durable"),
     "Broker": (
@@ -45,7 +42,19 @@ GROUPS = {
     ),
     "Bot": ("bot", "bot_wait_s", "bot_count", "bot_authors"),
     "TLS": ("tls", "tls_ca", "tls_cert", "tls_key", "tls_pin", "tls_insecure"),
-    "Behaviour": ("hidden", "wait", "connect_timeout", "confirm_timeout", "heartbeat", "quiet", "verbose", "help"),
+    "Behaviour": (
+        "date",
+        "utc",
+        "color",
+        "hidden",
+        "wait",
+        "connect_timeout",
+        "confirm_timeout",
+        "heartbeat",
+        "quiet",
+        "verbose",
+        "help",
+    ),
 }
 """The options that commands share, by parameter names, in the order to show. A command's other options come before them,
 in a group "Options"."""

@@ -98,9 +98,7 @@ def command(
     from kchat.cli import INTERRUPTED
     from kchat.client.sender import Sender
 
-    # What somebody types at the prompt must not be written over.
-    typed = words is None and not bot and sys.stdin is not None and sys.stdin.isatty()
-    tell = connection_teller(several=len(settings.brokers) > 1, in_place=False if typed else None)
+    tell = connection_teller(several=len(settings.brokers) > 1)
     sender = Sender(settings, username, mandatory=mandatory, wait=wait, on_event=tell)
     code = INTERRUPTED
     json = _receipts(sender) if receipts else None

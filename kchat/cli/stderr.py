@@ -152,9 +152,7 @@ def _write(text: str) -> None:
         sys.stderr.flush()
 
 
-def connection_teller(
-    *, verbose: bool = False, several: bool = False, in_place: bool | None = None
-) -> Callable[[events.Event], None]:
+def connection_teller(*, verbose: bool = False, several: bool = False) -> Callable[[events.Event], None]:
     """An ``on_event`` that says what happens to a connection: :class:`kchat.cli.connection_line.ConnectionLine`.
 
     What it needs is loaded when something happens, which is never in most runs.
@@ -165,7 +163,7 @@ def connection_teller(
         if not told:
             from kchat.cli.connection_line import ConnectionLine
 
-            told.append(ConnectionLine(verbose=verbose, several=several, in_place=in_place).tell)
+            told.append(ConnectionLine(verbose=verbose, several=several).tell)
         told[0](event)
 
     return tell
