@@ -30,7 +30,7 @@ NAMES = 20
     "--timeout",
     type=SECONDS,
     metavar="SECONDS",
-    default=65.0,
+    default=60.0,
     show_default=True,
     help="How long to wait for an answer; it usually takes less than a second.",
 )
