@@ -403,6 +403,18 @@ def test_who_leaves_is_gone_at_once_and_two_windows_are_one_person() -> None:
     assert watcher.names(crowd.now) == ["watcher"]
 
 
+def test_what_nobody_was_there_to_hear_does_not_delay_the_answer_to_the_first_who_comes() -> None:
+    for returned in (True, False):
+        announcer = Announcer(Roster(Person("ada"), "s1"), "s1", "ada", chance=lambda: 0.0)
+        assert announcer.hello(0.0) is not None
+        announcer.told()
+        if returned:
+            announcer.unheard()
+        announcer.hear(Announcement("ask", "s2", asks=True), 1.0)
+        assert (announcer.due < 2.0) is returned
+        assert announcer.due <= APART + 1.0
+
+
 def test_somebody_hidden_answers_where_nobody_else_is() -> None:
     crowd = Crowd()
     hidden = crowd.join("hidden", hidden=True)
