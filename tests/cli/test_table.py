@@ -82,7 +82,7 @@ def test_the_last_table_stays_on_the_screen(shell: Window, room: str) -> None:
     table.wait_for("code 0")
     above, _, below = shell.text().partition("Username")
     assert "what stood here" in above
-    assert re.search(r"second\nada.*first\ncode 0", below)
+    assert re.search(r"first\nada.*second\ncode 0", below)
     table.check_terminal()
 
 
@@ -96,7 +96,7 @@ def test_acknowledged_messages_stay_visible_when_the_table_ends_by_itself(
         assert commands.run_kchat("send", "-q", "--url", room, "--username", "ada", text).code == 0
     table = Table(shell, room, "--durable", "mine", *end)
     table.wait_for("\ncode ")
-    assert re.search(r"fourth\nada.*third\ncode", shell.text())
+    assert re.search(r"third\nada.*fourth\ncode", shell.text())
     table.check_terminal()
     left = commands.run_kchat(*mine)
     assert left.stdout == ""
