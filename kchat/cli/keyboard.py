@@ -17,7 +17,8 @@ from kchat.transports.poller import new_poller
 # Up to its last byte, what a special key or Alt and a key sends (ECMA-48, section 5.4; SS3 and ESC before one character).
 _KEY = re.compile(rb"\x1b(?:\x1b?\[[0-?]*[ -/]*[@-~]|O.|[^\[O]|$)|.", re.DOTALL)
 _UNFINISHED = re.compile(rb"\x1b(?:O|\[[0-?]*[ -/]*)\Z")
-_LONGEST = 64  # bytes of an unfinished sequence that are waited for
+_LONGEST = 64  # bytes of a sequence, at most
+_MOST = 4096  # bytes that are read at once
 
 # What xterm, the Linux console, rxvt, screen and tmux send; modifiers may be in between, as in ESC [ 5 ; 2 ~.
 _ENDINGS = {b"A": "up", b"B": "down", b"H": "home", b"F": "end"}
@@ -80,9 +81,8 @@ class Keyboard:
         """The keys since the last call: ``q``, ``redraw``, ``up``, ``down``, ``pageup``, ``pagedown``, ``home``, ``end``."""
         data = b""
         if self.has_keys and self._before is not None:
-            # It is polled as well, since a program that is started elsewhere may have changed what take() has set.
             with suppress(OSError):  # the terminal is gone
-                data = os.read(self.descriptor, 4096) if self._poll.poll(0) else b""
+                data = self._typed()
         self._read.set()
         if not data:
             return []
@@ -91,6 +91,16 @@ class Keyboard:
         self._rest = found.group() if found else b""
         data = data.removesuffix(self._rest)
         return [name for each in _KEY.findall(data) if (name := _name(each))]
+
+    def _typed(self) -> bytes:
+        """What was typed, up to the key that ends the display: the rest is for the shell."""
+        data = b""
+        # It is polled as well, since a program that is started elsewhere may have changed what take() has set.
+        while len(data) < _MOST and self._poll.poll(0) and (byte := os.read(self.descriptor, 1)):
+            data += byte
+            if byte in b"qQ" and _KEY.findall(data[-_LONGEST:])[-1] == byte:
+                break
+        return data
 
 
 def _name(key: bytes) -> str:

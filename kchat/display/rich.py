@@ -63,7 +63,7 @@ class Rich:
         hint: how to end it, for the last line.
         keys_hint: the same where it is given the keys.
         remark: a few words beside the title. Safe for a terminal.
-        empty: the lines to show while there are no messages. Not safe for a terminal.
+        empty: the lines to show after a second without messages. Not safe for a terminal.
     """
 
     ROW: ClassVar[str] = "(?! |Username).{8,}?  [0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}  "
@@ -105,6 +105,7 @@ class Rich:
         self._lost_at: float | None = None
         self._rate = 0.0
         self._counted = (0, time.monotonic())
+        self._is_quiet = False
         self._screen = (0, 0)
         self._drawn_at = 0.0
         self._pause = REDRAW
@@ -223,6 +224,8 @@ class Rich:
         if now - since < 1:
             return
         messages = self._backlog.messages
+        if not (self._is_quiet or messages):
+            self._is_quiet = self._stale = True  # before that, the history may be on its way
         rate = (messages - count) / (now - since)
         self._stale = self._stale or rate != self._rate or self._lost_at is not None
         self._rate = rate
@@ -253,7 +256,7 @@ class Rich:
             shape = self._shape(columns, table_lines)
             page = self._position.page(shape.room, lambda place: self._height(place, shape))
             frame += self._drawing.draw(self._backlog.between(page.top, page.end), shape, page.hidden)
-            if not self._backlog.end:
+            if self._is_quiet and not self._backlog.end:
                 frame += self._invitation(columns, shape.room)
         self._note_drawn(page)
         frame = frame[: lines - 1] + [""] * (lines - 1 - len(frame))

@@ -76,16 +76,21 @@ def test_the_newest_message_is_at_the_bottom(terminal: NewTerminal) -> None:
     assert rows[23].startswith("2 messages")
 
 
-def test_an_empty_table_says_what_it_was_given_to_say(terminal: NewTerminal) -> None:
+def test_an_empty_table_says_what_it_was_given_to_say(terminal: NewTerminal, clock: Clock) -> None:
     for size in ((80, 24), (40, 12), (200, 50)):
         tty = terminal(*size)
         display = Rich(tty.stream)
         display.empty = "Nothing yet.\n\nkchat send --room \x1b[31m 'Hello'"
         display.open("chat")
+        assert "Nothing yet." not in tty.rows()
+        clock.now += 1
+        display.flush()
         assert "Nothing yet." in tty.rows()
         assert r"kchat send --room \x1b[31m 'Hello'" in tty.rows()
         display.show(say("hello"))
-        draw(display)
+        clock.now += 1
+        display.flush()
+        assert "hello" in "".join(tty.rows())
         assert "Nothing yet." not in tty.rows()
         display.close()
 
@@ -216,6 +221,8 @@ def test_an_unchanged_table_is_not_drawn_again(terminal: NewTerminal, clock: Clo
     tty = terminal(80, 24)
     display = Rich(tty.stream)
     display.open("chat")
+    clock.now += 1
+    display.flush()
     before = tty.raw().count(b"\x1b[1;1H")
     for _ in range(100):
         clock.now += REDRAW
