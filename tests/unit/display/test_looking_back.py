@@ -194,8 +194,8 @@ def test_what_is_left_of_a_long_burst_is_bounded_and_says_so(terminal: NewTermin
     table.come(3000)
     table.display.close()
     left = table.tty.raw().decode().rpartition("\x1b[?1049l")[2]
-    assert "… 2,000 more were too fast to be drawn\r\n" in left
-    assert [int(each) for each in re.findall(r"number (\d+)", left)] == list(range(2001, 3001))
+    assert "… 2,500 more were too fast to be drawn\r\n" in left
+    assert [int(each) for each in re.findall(r"number (\d+)", left)] == list(range(2501, 3001))
 
 
 def test_what_is_kept_is_bounded_by_characters_too() -> None:
