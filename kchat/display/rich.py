@@ -179,6 +179,7 @@ class Rich:
         Where messages may be missing, a row of the table says so, too.
         """
         now = time.monotonic()
+        self._drawn_at = -math.inf  # the attempt to connect, which comes next, may take a while
         if isinstance(event, events.Disconnected | events.Reconnecting):
             self._lost_at = now if self._lost_at is None else self._lost_at
             self._stale = True

@@ -83,6 +83,20 @@ def test_a_restart_is_said_first_and_without_the_url(
     display.close()
 
 
+def test_a_lost_connection_is_drawn_at_once_however_soon_after_the_last_time(
+    terminal: NewTerminal, clock: Clock
+) -> None:
+    tty = terminal(80, 12)
+    display = Rich(tty.stream)
+    display.open("chat")
+    for event, words in ((GONE, "connection lost"), (BACK, "reconnected"), (GONE, "connection lost")):
+        display.note(event)
+        assert display.flush()
+        assert tty.rows()[-1].startswith(words)
+    assert clock.now == 1000
+    display.close()
+
+
 def test_a_row_of_the_table_marks_the_place_where_messages_may_be_missing(
     terminal: NewTerminal, clock: Clock
 ) -> None:
