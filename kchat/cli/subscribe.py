@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from kchat import events
     from kchat.client.subscriber import Subscriber
+    from kchat.display import Display
 
 _PRESENT_AFTER = 0.2
 """Seconds after which it counts as here: a script that waits for one message that is there never does."""
@@ -103,7 +104,7 @@ def command(
     from kchat.client.beside import PresenceBeside
     from kchat.client.subscriber import Subscriber
     from kchat.display import create
-    from kchat.display.loop import listen
+    from kchat.display.loop import listen, show_event
     from kchat.display.output import Reader
 
     if sys.stdout is None:
@@ -113,10 +114,7 @@ def command(
     tell_connection = connection_teller(verbose=verbose, several=len(settings.brokers) > 1)
 
     def note(text: str) -> None:
-        if getattr(display, "live", False):
-            display.status(text)
-        else:
-            report(text)
+        (display.status if has_screen else report)(text)
 
     # Made twice at most: what it marks depends on the broker, and a mode that cannot be made is said before.
     make = partial(
@@ -132,11 +130,13 @@ def command(
     verifies = settings.transport.verifies_accounts
     display = make(mark_unverified=verifies)
 
+    has_screen = False
+
     def tell(event: events.Event) -> None:
-        display.status(str(event))
-        if getattr(display, "live", False):
-            display.flush()  # the attempt to connect again, which comes next, may take a while
+        if has_screen:
+            show_event(display, event)
         else:
+            display.status(str(event))
             tell_connection(event)
 
     shown, ended = 0, False
@@ -171,15 +171,23 @@ def command(
             stop.wake = subscriber.stop
             stop.graceful = True
             reader = Reader(sys.stdout.fileno())
-            reader.watch(subscriber.stop)
-            with opened(display, subscriber.where, sys.stdout.fileno()) as ended_by_key:
+            if has_screen := getattr(display, "live", False):
+                _introduce(display, verifies=verifies)
+            with opened(display, subscriber.where, sys.stdout.fileno(), subscriber.wake) as (
+                ended_by_key,
+                keyboard,
+            ):
+                reader.watch(subscriber.stop, keyboard)
 
                 def enough() -> bool:
                     nonlocal ended
                     ended = stop() or reader.is_gone() or ended_by_key()
                     return ended
 
-                shown = listen(subscriber, display, limit=limit, idle_timeout=idle_timeout, stop=enough)
+                try:
+                    shown = listen(subscriber, display, limit=limit, idle_timeout=idle_timeout, stop=enough)
+                finally:
+                    has_screen = False
         except BrokenPipeError:  # as in "kchat subscribe | head -3"; Click would end with 1
             ended = True
         finally:
@@ -199,3 +207,17 @@ def _announce(
         report(line)
     if verbose:
         report(f"queue {subscriber.queue_name}")
+
+
+def _introduce(display: Display, *, verifies: bool) -> None:
+    """Tell a display on a whole screen what it says besides messages."""
+    from kchat.cli.advice import same_room
+
+    send = same_room(click.get_current_context(), "send")
+    texts = {
+        "remark": "" if verifies else "names are not checked",
+        "empty": f"No messages yet. To send one, in another terminal:\n\n  {send} 'Hello'",
+    }
+    for name, text in texts.items():
+        if hasattr(display, name):
+            setattr(display, name, text)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from kchat import events
 
-_WAITS = "waiting: everybody who is here has just said so, and may again within a minute (Ctrl+C ends)"
+_WAITS = "waiting: those who are here answer each in turn, the next one within a minute (Ctrl+C ends)"
 
 NAMES = 20
 """Maximum number of names that people are shown; programs get all that are known."""
@@ -30,7 +30,7 @@ NAMES = 20
     "--timeout",
     type=SECONDS,
     metavar="SECONDS",
-    default=65.0,
+    default=60.0,
     show_default=True,
     help="How long to wait for an answer; it usually takes less than a second.",
 )
@@ -49,6 +49,7 @@ def command(as_json: bool, timeout: float, quiet: bool, **broker: Any) -> int:
     from kchat.display.names import NOT_CHECKED
 
     settings = to_settings(**broker)
+    settings.require_presence()
     refuse_lone_room(settings, "nobody else can be in it")
     report = line_writer(quiet)
     people = who(settings, timeout=timeout, on_wait=lambda: report(_WAITS))
