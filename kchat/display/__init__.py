@@ -92,7 +92,8 @@ class Factory(Protocol):
 
     Arguments:
         stream: where to write.
-        color: True, False, or None for what the terminal, ``NO_COLOR`` and ``FORCE_COLOR`` say (:attr:`.Output.color`).
+        color: True, False, or None for what the terminal, ``NO_COLOR`` and ``FORCE_COLOR`` say:
+            :attr:`kchat.display.output.Output.color`.
         mark_unverified: whether to mark names that the broker has not checked (:attr:`kchat.Message.verified`): where it
             checks them at all. Where it does not, that is said once, by the command line.
         own: the viewer's account; None where there is none.
