@@ -1,9 +1,9 @@
-"""Runs the README's first code block in a terminal, and ends it when the message is on the screen.
+"""Runs the README's first commands in a terminal, and ends them when the message is on the screen.
 
     python tests/first_command.py README.md
 
-The lines that install kchat are left out: it is there already, as the wheel that is tried. Needs the standard
-library only.
+kchat is there already, as the wheel that is tried, with no extra: so `kchat chat` has to say how to install its own. Needs
+the standard library only.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import select
 import shlex
 import signal
 import struct
+import subprocess
 import sys
 import termios
 import time
@@ -25,13 +26,18 @@ SECONDS = 30.0
 ROWS, COLUMNS = 24, 100
 
 
-def first_block(readme: str) -> list[str]:
-    """Returns the commands of the first code block that run kchat."""
-    block = re.search(r"^```\w*\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
-    if block is None:
-        raise SystemExit("the README has no code block")
-    lines = [line.removeprefix("$ ").strip() for line in block[1].replace("\\\n", " ").splitlines()]
-    return [line for line in lines if line.startswith("kchat ")]
+SECTION = "## The first three commands"
+
+
+def first_commands(readme: str) -> list[str]:
+    """Returns the commands of that section that run kchat."""
+    section = readme.partition(f"\n{SECTION}\n")[2].partition("\n## ")[0]
+    blocks = re.findall(r"^```sh\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
+    lines = [line.strip() for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    commands = [line for line in lines if line.startswith("kchat ")]
+    if [command.split()[1] for command in commands] != ["send", "subscribe", "chat"]:
+        raise SystemExit(f"the README's first three commands are {commands}")
+    return commands
 
 
 def sent(commands: list[str]) -> str:
@@ -40,7 +46,7 @@ def sent(commands: list[str]) -> str:
         words = shlex.split(command, comments=True)
         if words[:2] == ["kchat", "send"]:
             return words[-1]
-    raise SystemExit("the README's first code block sends nothing")
+    raise SystemExit("the README's first commands send nothing")
 
 
 def run_until_shown(script: str, wanted: list[str]) -> None:
@@ -75,13 +81,26 @@ def run_until_shown(script: str, wanted: list[str]) -> None:
         )
 
 
+def says_how_to_install(command: str) -> None:
+    """Runs a command whose extra is not there.
+
+    Raises:
+        SystemExit: it does not say how to install it.
+    """
+    done = subprocess.run(shlex.split(command), capture_output=True, text=True, check=False)
+    if done.returncode != 2 or "kombu-chat[chat]" not in done.stderr:
+        raise SystemExit(f"{command}: exit {done.returncode}, {done.stderr}")
+
+
 def main() -> None:
-    """Reads the README named on the command line and runs its first block."""
-    commands = first_block(Path(sys.argv[1]).read_text())
+    """Reads the README named on the command line and runs its first commands."""
+    *commands, chat = first_commands(Path(sys.argv[1]).read_text("utf-8"))
     message = sent(commands)
     run_until_shown("\n".join(commands), ["Username", "Message", message])
+    says_how_to_install(chat)
     print(
-        f"in a terminal, {'; '.join(commands)}: showed {message!r} in a table, and Ctrl+C ended it with exit 0"
+        f"in a terminal, {'; '.join(commands)}: showed {message!r} in a table, and Ctrl+C ended it with exit 0; "
+        f"{chat} said which extra to install"
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.docs.examples import unmarked
-from tests.docs.walk import Walk, parts
+from tests.docs.walk import NAME, Walk, parts
 
 PAGE = "docs/course.md"
 
@@ -14,5 +14,6 @@ def test_the_course_can_be_walked_from_its_beginning_to_its_end(walk: Walk) -> N
 
 def test_no_program_is_left_out() -> None:
     programs = [part.text.splitlines()[0] for part in parts(PAGE) if part.language == "python"]
+    assert [name for name in programs if not NAME.match(name + "\n")] == []
     assert len(programs) == len(set(programs)) >= 8
     assert unmarked(PAGE) == []

@@ -3,9 +3,9 @@
 The page's blocks are done in their order:
 
 - ``sh``: each line is typed at the prompt of the current terminal, once the prompt is back.
-- ``text``: what the current terminal shows, line by line and in this order. ``...`` stands for anything within a line, and any
-  time of day for any other.
-- ``python``: a file, named by the comment in its first line.
+- ``text``: what the current terminal shows, line by line and in this order. ``...`` stands for anything within a line, and
+  any time of day for any other.
+- ``python``: a file, named by the comment in its first line. One without a name is not a part of the walk.
 
 Comments, which a reader does not see, say the rest. Each acts where it stands:
 
@@ -42,7 +42,11 @@ from tests.window import Window
 SECONDS = 30.0
 COLUMNS, LINES = 110, 40
 
-_PART = re.compile(r"^ *<!--(?P<comment>.*?)-->|^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.M | re.S)
+_PART = re.compile(
+    r"^ *<!--(?P<comment>.*?)-->|^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
+)
+NAME = re.compile(r"# (\w+\.py)\n")
+"""The first line of a program that the reader saves."""
 _OF_OTHERS = ("prints", "begin:", "end")
 """How the comments begin that other tests read."""
 
@@ -276,9 +280,8 @@ class Walk:
         elif part.language == "sh":
             self.terminal.commands(commands_of(text), part.where)
         elif part.language == "python":
-            name = re.match(r"# (\w+\.py)\n", text)
-            assert name, f"{part.where}: no name of a file in the first line"
-            (self.checkout / name[1]).write_text(text)
+            if name := NAME.match(text):
+                (self.checkout / name[1]).write_text(text)
         elif word == "screen":
             self.terminal.draws(text, part.where)
         elif part.language == "text":
