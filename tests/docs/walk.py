@@ -13,10 +13,14 @@ Comments, which a reader does not see, say the rest. Each acts where it stands:
     The current terminal, from here on. One that is not named by a number is somebody else's, with a home of its own.
 ``press C-c``
     A key in the current terminal, named as tmux names it.
+``run kchat who``
+    A command that the page does not print.
 ``type y``, ``paste kchat://``
     A line in the current terminal: this one, or the last word that begins like that in any terminal.
-``screen``
-    The next output is anywhere on the screen, for programs that draw.
+``shows sent to chat ...``
+    Output that the page does not print, as a ``text`` block has it.
+``sees connected``
+    Words anywhere on the screen, for programs that draw; several are several lines.
 ``publish``
     The next block is the payload that is typed into the dashboard's form.
 ``needs jq``
@@ -237,21 +241,23 @@ class Walk:
     def _heed(self, part: Part) -> None:
         """Do what a comment says, or keep it for the block after it."""
         word, _, rest = part.text.partition(" ")
+        text = self._here(rest)
+        actions: dict[str, Callable[[], object]] = {
+            "run": lambda: self.terminal.commands([text], part.where),
+            "type": lambda: self.terminal.write(text),
+            "paste": lambda: self.terminal.write(self._last_word(text)),
+            "press": lambda: self.terminal.window.type(*text.split()),
+            "shows": lambda: self.terminal.shows(text, part.where),
+            "sees": lambda: self.terminal.draws(text, part.where),
+        }
         if word == "terminal":
             self._current = rest
-        elif self._skipping and word in {"press", "type", "paste"}:
-            return
-        elif word == "press":
-            for key in rest.split():
-                self.terminal.window.type(key)
-        elif word == "type":
-            self.terminal.write(rest)
-        elif word == "paste":
-            self.terminal.write(self._last_word(rest))
-        elif word in {"screen", "publish", "needs", "not"}:
+        elif word in {"publish", "needs", "not"}:
             self._next = part.text
-        else:
+        elif word not in actions:
             raise ValueError(f"{part.where}: what is to be done with {part.text!r}?")
+        elif not self._skipping:
+            actions[word]()
 
     def _last_word(self, beginning: str) -> str:
         found = [
@@ -272,9 +278,7 @@ class Walk:
         if self._skipping:
             self.left_out.append(f"{part.where}: {order}")
             return
-        text = part.text
-        for there, here in self._instead.items():
-            text = text.replace(there, here)
+        text = self._here(part.text)
         if word == "publish":
             self._publish(text.strip())
         elif part.language == "sh":
@@ -282,12 +286,16 @@ class Walk:
         elif part.language == "python":
             if name := NAME.match(text):
                 (self.checkout / name[1]).write_text(text)
-        elif word == "screen":
-            self.terminal.draws(text, part.where)
         elif part.language == "text":
             self.terminal.shows(text, part.where)
         else:
             raise ValueError(f"{part.where}: nothing runs {part.language!r}")
+
+    def _here(self, text: str) -> str:
+        """Text of the page with what the test has in its place."""
+        for there, here in self._instead.items():
+            text = text.replace(there, here)
+        return text
 
     def _has(self, command: str) -> bool:
         return shutil.which(command, path=self._environment["PATH"]) is not None
