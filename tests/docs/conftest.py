@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 import sys
@@ -45,7 +46,8 @@ def _password(checkout: Path) -> str:
 
 
 def _by_docker() -> bool:
-    return choice() != "machine" and not why_not() and image_is_here("rabbitmq:3.10.6-management")
+    image = os.environ.get("RABBITMQ_IMAGE", "rabbitmq:3.10.6-management")
+    return choice() != "machine" and not why_not() and image_is_here(image)
 
 
 @pytest.fixture
@@ -72,6 +74,11 @@ def walk(
     if _by_docker():
         port, management_port = free_port(), free_port()
         environment |= {
+            **{
+                name: value
+                for name, value in os.environ.items()
+                if name.startswith(("DOCKER_", "RABBITMQ_IMAGE"))
+            },
             "KCHAT_RABBITMQ_NAME": f"kchat-test-{secrets.token_hex(4)}",
             "KCHAT_AMQP_PORT": str(port),
             "KCHAT_MANAGEMENT_PORT": str(management_port),
