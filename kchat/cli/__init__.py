@@ -10,12 +10,15 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from types import TracebackType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from kchat import __version__
 from kchat.errors import KchatError, SettingsError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 DONE, FAILED, USAGE, TOO_FEW, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -50,6 +53,15 @@ class LazyGroup(click.Group):
         command = import_module(f"kchat.cli.{cmd_name}").command
         assert isinstance(command, click.Command)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The commands from the table, without importing them, and the options."""
+        from click.shell_completion import CompletionItem
+
+        found = [
+            CompletionItem(name, help=text) for name, text in COMMANDS.items() if name.startswith(incomplete)
+        ]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands from the table."""
@@ -175,7 +187,7 @@ def _help_hint(error: click.ClickException) -> str:
     if context is None:
         return ""
     see = f"see: {context.command_path} --help"
-    mistaken = isinstance(error, click.NoSuchOption | click.BadOptionUsage)
+    mistaken = isinstance(error, click.NoSuchOption | click.BadOptionUsage | click.BadArgumentUsage)
     if mistaken and context.command.name == "send":
         return f'{see}; put -- before a message that begins with a dash: kchat send -- "- like this"'
     return see
