@@ -46,7 +46,7 @@ def screen_of(mode: str, url: str) -> pyte.Screen:
     stream = pyte.ByteStream(screen)
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
-    environment = {**os.environ, "KCHAT_URL": url, "TERM": "xterm-256color", "LOGNAME": "ada"}
+    environment = {**os.environ, "KCHAT_URL": url, "TERM": "xterm-256color", "LOGNAME": "ada", "TZ": "UTC"}
     environment.pop("NO_COLOR", None)
     process = subprocess.Popen(
         [*KCHAT, "subscribe", "--mode", mode, "--last", "20", "--quiet"],
@@ -59,7 +59,8 @@ def screen_of(mode: str, url: str) -> pyte.Screen:
     end = time.monotonic() + 20
     while TALK[-1][0] not in "".join(screen.display) and time.monotonic() < end:
         if select.select([ours], [], [], 0.5)[0]:
-            stream.feed(os.read(ours, 65536))
+            # The emulator knows no dim text: it becomes grey.
+            stream.feed(re.sub(rb"\x1b\[2(;39)?m", b"\x1b[90m", os.read(ours, 65536)))
     process.send_signal(signal.SIGINT)
     with contextlib.suppress(OSError):
         while os.read(ours, 65536):
@@ -91,15 +92,17 @@ def picture(screen: pyte.Screen, title: str) -> str:
 def main() -> None:
     """Make a room, talk in it, draw it."""
     HERE.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
+    # Its name is as long as the one that stands in the pictures.
+    with tempfile.TemporaryDirectory(prefix="k", dir="/tmp") as folder:
         url = f"local://{folder}/room.db"
         for username, message in TALK:
             subprocess.run([*KCHAT, "send", "-q", "--url", url, "--username", username, message], check=True)
-        for mode in ("rich", "plain"):
+        for mode, name in (("rich", "table"), ("plain", "plain")):
             svg = picture(screen_of(mode, url), f"kchat subscribe --mode {mode}").replace(
                 folder, "/home/ada/chat"
             )
-            (HERE / f"{mode}.svg").write_text(svg)
+            svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)
+            (HERE / f"{name}.svg").write_text(re.sub(r"terminal-\d+", name, svg))
 
 
 if __name__ == "__main__":

@@ -18,10 +18,17 @@ def advice(context: click.Context) -> str:
     Empty where the command has no such options, and for the doctor itself.
     """
     naming = {option.name for option in broker_options(click.Command("any")).params}
-    known = {each.name: each for each in context.command.params if isinstance(each, click.Option)}
-    if context.info_name == "doctor" or not naming <= known.keys():
+    known = {each.name for each in context.command.params if isinstance(each, click.Option)}
+    if context.info_name == "doctor" or not naming <= known:
         return ""
-    words = ["kchat", "doctor"]
+    return same_room(context, "doctor")
+
+
+def same_room(context: click.Context, command: str) -> str:
+    """``kchat COMMAND ...`` with the options by which this command names its room, without passwords."""
+    naming = {option.name for option in broker_options(click.Command("any")).params}
+    known = {each.name: each for each in context.command.params if isinstance(each, click.Option)}
+    words = ["kchat", command]
     secret = False
     for name, option in known.items():
         if name not in naming or context.get_parameter_source(name) is not ParameterSource.COMMANDLINE:

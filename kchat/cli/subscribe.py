@@ -27,6 +27,8 @@ from kchat.errors import SettingsError
 
 if TYPE_CHECKING:
     from kchat import events
+    from kchat.config.settings import Settings
+    from kchat.display import Display
 
 _PRESENT_AFTER = 0.2
 """Seconds after which it counts as here: a script that waits for one message that is there never does."""
@@ -90,7 +92,7 @@ def command(
     from kchat.client.beside import PresenceBeside
     from kchat.client.subscriber import Subscriber
     from kchat.display import create
-    from kchat.display.loop import listen
+    from kchat.display.loop import listen, show_event
     from kchat.display.output import Reader
 
     if sys.stdout is None:
@@ -100,16 +102,18 @@ def command(
     display = create(
         mode,
         sys.stdout,
-        # A script's lines stay as they are where nobody's name is ever checked.
-        mark_unverified=settings.transport.verifies_accounts or sys.stdout.isatty(),
+        # Where nobody's name is ever checked, a mark behind each tells nothing.
+        mark_unverified=settings.transport.verifies_accounts,
         own=settings.broker.account,
     )
 
+    has_screen = False
+
     def tell(event: events.Event) -> None:
-        display.status(str(event))
-        if getattr(display, "live", False):
-            display.flush()  # the attempt to connect again, which comes next, may take a while
+        if has_screen:
+            show_event(display, event)
         else:
+            display.status(str(event))
             write_line(event)
 
     shown, ended = 0, False
@@ -141,17 +145,39 @@ def command(
             stop.wake = subscriber.stop
             stop.graceful = True
             reader = Reader(sys.stdout.fileno())
-            reader.watch(subscriber.stop)
-            with opened(display, subscriber.where, sys.stdout.fileno()) as ended_by_key:
+            if has_screen := getattr(display, "live", False):
+                _introduce(display, settings)
+            with opened(display, subscriber.where, sys.stdout.fileno(), subscriber.wake) as (
+                ended_by_key,
+                keyboard,
+            ):
+                reader.watch(subscriber.stop, keyboard)
 
                 def enough() -> bool:
                     nonlocal ended
                     ended = stop() or reader.is_gone() or ended_by_key()
                     return ended
 
-                shown = listen(subscriber, display, limit=limit, idle_timeout=idle_timeout, stop=enough)
+                try:
+                    shown = listen(subscriber, display, limit=limit, idle_timeout=idle_timeout, stop=enough)
+                finally:
+                    has_screen = False
         except BrokenPipeError:  # as in "kchat subscribe | head -3"; Click would end with 1
             ended = True
         finally:
             display.close()
     return DONE if ended or stop.requested or limit is None or shown >= limit else TOO_FEW
+
+
+def _introduce(display: Display, settings: Settings) -> None:
+    """Tell a display on a whole screen what it says besides messages."""
+    from kchat.cli.advice import same_room
+
+    send = same_room(click.get_current_context(), "send")
+    texts = {
+        "remark": "" if settings.transport.verifies_accounts else "names are not checked",
+        "empty": f"No messages yet. To send one, in another terminal:\n\n  {send} 'Hello'",
+    }
+    for name, text in texts.items():
+        if hasattr(display, name):
+            setattr(display, name, text)

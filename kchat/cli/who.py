@@ -48,6 +48,7 @@ def command(as_json: bool, timeout: float, quiet: bool, **broker: Any) -> int:
     from kchat.client.presence import who
 
     settings = to_settings(**broker)
+    settings.require_presence()
     refuse_lone_room(settings, "nobody else can be in it")
     report = line_writer(quiet)
     people = who(settings, timeout=timeout, on_wait=lambda: report(_WAITS))

@@ -17,13 +17,12 @@ from kchat.client.acknowledgements import BATCH, BATCH_SECONDS, Acknowledgements
 from kchat.client.connection import STOP_LOOK
 from kchat.client.deduplication import Deduplicator
 from kchat.client.drops import Drops
-from kchat.client.subscriber_connection import SubscriberConnection
+from kchat.client.subscriber_connection import SubscriberConnection, as_bytes, is_redelivered
 from kchat.config.validation import check_name, login_name
 from kchat.message import Message
 
 if TYPE_CHECKING:
     from kchat.config.settings import Settings
-    from kchat.transports.protocols import Delivery
 
 PREFETCH = 500
 """Maximum number of unacknowledged messages (AMQP prefetch): two batches, so that one can come while one is shown."""
@@ -90,7 +89,7 @@ class Subscriber:
             )
         self.prefetch = max(1, prefetch)
         self._acks = Acknowledgements(self.prefetch)
-        self._stopped = self._left = False
+        self._stopped = self._left = self._woken = False
         self._connection = SubscriberConnection(
             settings,
             self.username,
@@ -101,7 +100,7 @@ class Subscriber:
             wait=wait,
             present=present,
         )
-        self._connection.stopping = lambda: self._stopped
+        self._connection.stopping = lambda: self._stopped or self._woken
         self._in_use = self._connection.in_use
         self._duplicates = Deduplicator()
         self._drops = Drops(self.prefetch + BATCH, on_event)
@@ -158,6 +157,14 @@ class Subscriber:
         self._stopped = True
         self._connection.wake()
 
+    def wake(self) -> None:
+        """Let the :meth:`receive` that waits return, or the next one, be it without a message; returns at once.
+
+        From any thread or a signal handler. An attempt to connect comes to its end first. Iteration goes on.
+        """
+        self._woken = True
+        self._connection.wake()
+
     def close(self) -> None:
         """Stop listening. What was received and not acknowledged goes back to the broker; its own queue goes away.
 
@@ -200,7 +207,7 @@ class Subscriber:
             if done:
                 self.finish()
             connection = self._connection
-            while not self._stopped:
+            while not (self._stopped or self._was_woken(ends=not done)):
                 if connection.connected or connection.open(deadline, again=True):
                     try:
                         with connection.errors:
@@ -216,6 +223,11 @@ class Subscriber:
             return []
         finally:
             self._in_use.release()
+
+    def _was_woken(self, *, ends: bool) -> bool:
+        """Whether :meth:`wake` was called since this was last asked, if that ends the wait: it does not end iteration."""
+        woken, self._woken = self._woken, False
+        return woken and ends
 
     @property
     def position(self) -> Position:
@@ -322,10 +334,10 @@ class Subscriber:
             acks.handed_over = delivery.delivery_tag
             body = delivery.body
             message = Message.from_body(
-                body if isinstance(body, bytes) else _as_bytes(body),
+                body if isinstance(body, bytes) else as_bytes(body),
                 # Where the broker does not check it, anybody can write anything there, and reading it takes time.
                 account=delivery.account(room) if verifies else None,
-                redelivered=_is_redelivered(delivery),
+                redelivered=is_redelivered(delivery),
             )
             if not is_duplicate(message):
                 messages.append(message)
@@ -379,16 +391,3 @@ class Subscriber:
         self._drops.forget()
         self._acks.forget()
         self._connection.fail(error)
-
-
-def _is_redelivered(delivery: Delivery) -> bool:
-    """The deliveries of kchat's own transports say so by themselves, and make no dict of all that they know for it."""
-    try:
-        return delivery.redelivered
-    except AttributeError:
-        return bool(delivery.delivery_info.get("redelivered"))
-
-
-def _as_bytes(body: object) -> bytes:
-    """Kombu's virtual transports hand over text where the body was text."""
-    return str(body).encode("utf-8", "surrogatepass")

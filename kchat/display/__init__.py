@@ -61,6 +61,14 @@ class Display(Protocol):
 class FullScreen(Display, Protocol):
     """A display that may have the whole screen of a terminal, and then shares it with a shell and takes keys.
 
+    These are used where a display has them:
+
+    - ``press(key)``: called with the keys ``up``, ``down``, ``pageup``, ``pagedown``, ``home``, ``end``;
+    - ``note(event)``: called in place of :meth:`status`, with one of :mod:`kchat.events`;
+    - ``keys_hint``: becomes the ``hint`` where it gets keys;
+    - ``remark``: is set to a few words about the room, before it is opened;
+    - ``empty``: is set to what to show while there are no messages. It is not safe for a terminal.
+
     Attributes:
         live: whether it has the screen, once it is open.
         hint: how to end it, in a few words.

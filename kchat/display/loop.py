@@ -11,6 +11,7 @@ from kchat.client.acknowledgements import BATCH
 if TYPE_CHECKING:
     from kchat.client.subscriber import Subscriber
     from kchat.display import Display
+    from kchat.events import Event
     from kchat.message import Message
 
 TICK = 1.0
@@ -43,7 +44,8 @@ def listen(
             time in seconds after which it is flushed again when nothing comes.
         limit: number of messages after which to end. Default: never.
         idle_timeout: seconds without a message after which to end. Default: never.
-        stop: asked at least once in each tick; true ends it.
+        stop: asked at least once in each tick, and at once after :meth:`kchat.client.subscriber.Subscriber.wake`;
+            true ends it.
 
     Returns:
         The number of messages shown.
@@ -59,6 +61,7 @@ def listen(
         if now >= look_due:
             if stop() or subscriber.stopped:
                 break
+            out = display.flush() is not False  # a key may have changed what it shows
             look_due = now + _LOOK
         timeout = tick if out else _LATE
         if idle_timeout is not None:
@@ -90,3 +93,16 @@ def _show(display: Display, messages: list[Message]) -> tuple[int, bool]:
         for message in messages:
             display.show(message)
     return len(messages), display.flush() is not False
+
+
+def show_event(display: Display, event: Event) -> None:
+    """Let a display that has the screen say what happened to the connection, at once: connecting may take a while.
+
+    Its ``note`` takes the event itself; one that has none gets the text.
+    """
+    note = getattr(display, "note", None)
+    if note is None:
+        display.status(str(event))
+    else:
+        note(event)
+    display.flush()

@@ -9,7 +9,7 @@ import socket
 import stat
 from collections.abc import Callable
 from threading import Thread
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 from kchat.transports.poller import new_poller
 
@@ -99,6 +99,15 @@ def _write_all(descriptor: int, data: memoryview) -> None:
             poll.poll()
 
 
+class Typed(Protocol):
+    """Where keys come from."""
+
+    descriptor: int
+
+    def notice(self) -> None:
+        """Have them read, and wait until they are."""
+
+
 class Reader:
     """The reader of a descriptor: whether it is gone, without writing anything.
 
@@ -126,10 +135,25 @@ class Reader:
         poll.register(self._descriptor, self._asked)  # POLLERR and POLLHUP come unasked
         return poll
 
-    def watch(self, gone: Callable[[], object]) -> None:
-        """Call this when nobody can read any more, as far as the system says so by itself; in a thread of its own."""
+    def watch(self, gone: Callable[[], object], typed: Typed | None = None) -> None:
+        """Call this when nobody can read any more, as far as the system says so by itself; in a thread of its own.
+
+        ``typed``: what that thread watches besides. Its ``notice()`` is called when there is something to read, and
+        returns when it has been read.
+        """
+        Thread(target=self._watch, args=(gone, typed), name="kchat reader", daemon=True).start()
+
+    def _watch(self, gone: Callable[[], object], typed: Typed | None) -> None:
         poll = self._poller()
-        Thread(target=lambda: poll.poll() and gone(), name="kchat reader", daemon=True).start()
+        if typed is not None:
+            poll.register(typed.descriptor, select.POLLIN)
+        while not (ready := dict(poll.poll())).keys() & {self._descriptor}:
+            if typed is not None:
+                if not ready[typed.descriptor] & select.POLLIN:  # hung up
+                    poll, typed = self._poller(), None
+                    continue
+                typed.notice()
+        gone()
 
     def is_gone(self) -> bool:
         """Whether nobody can read any more; asks the system, and does not wait."""

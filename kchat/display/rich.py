@@ -1,26 +1,23 @@
-"""The mode ``rich``: a live table that fills the terminal, the newest message on top."""
+"""The mode ``rich``: a live table that fills the terminal, the newest message at the bottom."""
 
 from __future__ import annotations
 
 import math
 import os
 import time
-from collections import deque
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, TextIO
+from typing import TYPE_CHECKING, ClassVar, TextIO
 
-from rich.box import SIMPLE_HEAD
-from rich.color import Color
 from rich.console import Console
-from rich.style import Style
-from rich.table import Table
-from rich.text import Text
 
+from kchat import events
+from kchat.display import status_line
+from kchat.display.backlog import Backlog
 from kchat.display.escaping import cautious_cells, take_columns, width
-from kchat.display.lines import color_of, wrap
-from kchat.display.names import signature
+from kchat.display.lines import wrap
+from kchat.display.looking_back import Page, Position
 from kchat.display.output import Output
-from kchat.display.rows import FULL_TIME, Rows, when
-from kchat.message.truncation import truncation_mark, utf8_size
+from kchat.display.rows import Rows
+from kchat.display.table import Drawing, Shape
 from kchat.message.unprintable import escape_unprintable
 
 if TYPE_CHECKING:
@@ -31,10 +28,11 @@ REDRAW = 0.1
 
 _SHARE = 8  # one part of the time for drawing, at most, and seven for messages
 _LONGEST_PAUSE = 0.3  # seconds, however long drawing takes
-_KEPT = 256  # messages, for the tallest terminal that there may be
-_KEPT_TEXT = 8192  # characters of each: more than half of any screen
 _STATUS = 10.0  # seconds that a status line stays at least
-_GAP = 2  # columns between the table's columns
+_LEFT = 500  # maximum number of messages that were never drawn and are left on the normal screen at the end
+_WIDE = 60  # columns from which on the last line always says how to end
+_APART = 2  # columns between the title and what is beside it
+_LEAST_TITLE = 12  # columns of the title: with fewer, it stands alone
 
 # DEC private modes: 1049 the alternate screen, 25 the cursor, 7 wrapping at the right margin. Without the last, text
 # that the terminal shows wider than Unicode says is cut at the margin, instead of pushing the table out of shape.
@@ -42,31 +40,30 @@ _ENTER = "\x1b[?1049h\x1b[?25l\x1b[?7l"
 _LEAVE = "\x1b[?1049l"
 _AS_BEFORE = "\x1b[?7h\x1b[?25h"
 _CLEAR = "\x1b[2J"
-
-
-class _Row(NamedTuple):
-    username: str | None
-    account: str | None
-    seconds: float
-    text: str
-    total: int
+_DIM, _WARNING, _STRONG = (
+    "2",
+    "7",
+    "1",
+)  # parameters of SGR: not colours, which some screen would make unreadable
 
 
 class Rich:
     """A table with the columns Username, Date / time and Message, drawn again as messages come.
 
-    It holds the messages that the terminal has room for and follows its size. Each takes at most half of the
-    screen; what is longer is cut, with a mark and its size. It stands on the terminal's alternate screen; at the end
-    its last state is written to the normal one, where one can scroll back to it. Where the output is not a terminal, or
-    one that cannot be drawn on, the rows are written as they come, the newest last.
+    It follows the size of the terminal, and keeps the last messages to look back at: see :mod:`kchat.display.backlog`. Each
+    takes at most half of the screen; what is longer is cut, with a mark and its size. It stands on the terminal's alternate
+    screen; at the end its last state is written to the normal one, where one can scroll back to it, with what came
+    in one burst before and was never drawn. Where the output is not a terminal, or one that cannot be drawn
+    on, the rows are written as they come.
 
-    Its arguments are those of :class:`kchat.display.Factory`. A name that the broker has not checked always has a mark, and
-    every account is shown, the viewer's too.
+    Its arguments are those of :class:`kchat.display.Factory`. The viewer's own account is not shown.
 
     Attributes:
         live: whether it draws on the whole screen.
         hint: how to end it, for the last line.
-        tick: seconds between looks at the size of the screen and at keys, when nothing comes.
+        keys_hint: the same where it is given the keys.
+        remark: a few words beside the title. Safe for a terminal.
+        empty: the lines to show after a second without messages. Not safe for a terminal.
     """
 
     ROW: ClassVar[str] = "(?! |Username).{8,}?  [0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}  "
@@ -76,15 +73,17 @@ class Rich:
         stream: TextIO,
         *,
         color: bool | None = None,
-        mark_unverified: bool = False,  # noqa: ARG002 - all displays take it
-        own: str | None = None,  # noqa: ARG002 - all displays take it
+        mark_unverified: bool = False,
+        own: str | None = None,
     ) -> None:
         self._output = Output(stream)
         self.live = self._output.is_terminal and os.environ.get("TERM") != "dumb"
         self.hint = "Ctrl+C ends"
-        self.tick = REDRAW if self.live else 1.0
-        self._lines = Rows(stream, color=False, mark_unverified=True)
-        self._console = Console(
+        self.keys_hint = "PgUp looks back · q ends"
+        self.remark = ""
+        self.empty = "No messages yet."
+        self._lines = Rows(stream, color=False, mark_unverified=mark_unverified, own=own)
+        console = Console(
             file=stream,
             force_terminal=self.live,
             no_color=not (self._output.color if color is None else color),
@@ -92,15 +91,21 @@ class Rich:
             emoji=False,
             highlight=False,
         )
-        self._rows: deque[_Row] = deque(maxlen=_KEPT)
+        self._drawing = Drawing(console, mark_unverified=mark_unverified, own=own)
+        self._backlog = Backlog()
+        self._position = Position(self._backlog)
+        self._seen = self._seen_messages = (
+            0  # the place behind the newest row drawn, and the messages up to there
+        )
+        self._skipped: tuple[int, int] | None = None  # the same, before a burst that was too fast to be drawn
         self._title = ""
-        self._status = ""
-        self._status_at = 0.0
-        self._status_count = 0
-        self._name_width = len("Username")
-        self._count = 0
+        self._said: status_line.Forms = ()
+        self._said_at = 0.0
+        self._said_after = 0  # messages
+        self._lost_at: float | None = None
         self._rate = 0.0
         self._counted = (0, time.monotonic())
+        self._is_quiet = False
         self._screen = (0, 0)
         self._drawn_at = 0.0
         self._pause = REDRAW
@@ -129,17 +134,7 @@ class Rich:
         if not self.live:
             self._lines.show(message)
             return
-        text = message.text
-        sent_at = message.sent_at
-        row = _Row(
-            None if message.username is None else message.username[:_KEPT_TEXT],
-            message.account,
-            time.time() if sent_at is None else sent_at.timestamp(),
-            text[:_KEPT_TEXT],
-            0 if len(text) <= _KEPT_TEXT else len(message.body) if message.problem else utf8_size(text),
-        )
-        self._count += 1
-        self._rows.append(row)
+        self._backlog.add(message)
         self._stale = True
 
     def flush(self) -> bool:
@@ -149,7 +144,7 @@ class Rich:
         now = time.monotonic()
         if now - self._drawn_at < self._pause:
             return not self._stale
-        self._measure_rate(now)
+        self._tick(now)
         screen = self._output.size() or (80, 24)
         if screen != self._screen:
             self._screen = screen
@@ -164,20 +159,48 @@ class Rich:
             self._pause = min(max(REDRAW, _SHARE * (time.monotonic() - now)), _LONGEST_PAUSE)
         return True
 
+    def press(self, key: str) -> None:
+        """Look back, or return to the newest messages: ``pageup``, ``pagedown``, ``up``, ``down``, ``home``, ``end``."""
+        if not self.live or not self._is_open:
+            return
+        columns, lines = self._output.size() or (80, 24)
+        shape = self._shape(columns, self._table_lines(lines))
+        if shape.room and self._position.move(key, shape.room, lambda place: self._height(place, shape)):
+            self._stale = True
+            self._drawn_at = -math.inf  # somebody waits for it
+
     def status(self, text: str) -> None:
-        """Show a line below the table: for ten seconds, and until a message comes."""
-        self._status = escape_unprintable(text, keep_newlines=False)
-        self._status_at = time.monotonic()
-        self._status_count = self._count
-        self._stale = True
+        """Show a text on the last line, for ten seconds and until a message comes."""
+        self._say((text,))
+
+    def note(self, event: events.Event) -> None:
+        """As :meth:`status`, in words for a narrow line, and without the broker's URL.
+
+        Where messages may be missing, a row of the table says so, too.
+        """
+        now = time.monotonic()
+        self._drawn_at = -math.inf  # the attempt to connect, which comes next, may take a while
+        if isinstance(event, events.Disconnected | events.Reconnecting):
+            self._lost_at = now if self._lost_at is None else self._lost_at
+            self._stale = True
+            return
+        forms = status_line.happened(event)
+        if isinstance(event, events.Reconnected):
+            self._lost_at = None
+        if isinstance(event, events.Reconnected | events.Dropped):
+            self._backlog.add_notice(forms[0])
+        self._say(forms)
 
     def close(self) -> None:
         """Give the screen back, with the table as it was at last behind what stood there before."""
         self._lines.close()
-        if not (self._is_open and self._rows):
+        if not (self._is_open and self._backlog.messages):
             return self._leave("")
         columns, lines = self._output.size() or (80, 24)
-        rows = [take_columns(self._title, columns, cautious_cells), *self._table(columns, max(1, lines - 2))]
+        rows = [
+            take_columns(self._title, columns, cautious_cells),
+            *self._last_rows(columns, max(1, lines - 2)),
+        ]
         return self._leave("".join(f"{row.rstrip()}\n" for row in rows))
 
     def _leave(self, farewell: str) -> None:
@@ -191,77 +214,115 @@ class Rich:
             except OSError:  # the terminal is gone, and with it what there was to restore
                 self._output.discard()
 
-    def _measure_rate(self, now: float) -> None:
+    def _say(self, forms: status_line.Forms) -> None:
+        self._said = [escape_unprintable(form, keep_newlines=False) for form in forms]
+        self._said_at, self._said_after = time.monotonic(), self._backlog.messages
+        self._stale = True
+
+    def _tick(self, now: float) -> None:
+        """Once a second: the rate, and what the last line says of the time."""
         count, since = self._counted
-        if now - since >= 1:
-            rate = (self._count - count) / (now - since)
-            self._stale = self._stale or rate != self._rate
-            self._rate = rate
-            self._counted = (self._count, now)
-            if self._status and now - self._status_at >= _STATUS and self._count > self._status_count:
-                self._status = ""
+        if now - since < 1:
+            return
+        messages = self._backlog.messages
+        if not (self._is_quiet or messages):
+            self._is_quiet = self._stale = True  # before that, the history may be on its way
+        rate = (messages - count) / (now - since)
+        self._stale = self._stale or rate != self._rate or self._lost_at is not None
+        self._rate = rate
+        self._counted = (messages, now)
+        if self._said and now - self._said_at >= _STATUS and messages > self._said_after:
+            self._said = ()
+            self._stale = True
+
+    # ---- drawing
+
+    def _shape(self, columns: int, lines: int) -> Shape:
+        end = self._backlog.end if self._position.end is None else self._position.end
+        return self._drawing.shape(columns, lines, self._backlog.between(end - lines, end + lines))
+
+    def _height(self, place: int, shape: Shape) -> int:
+        return self._drawing.height(self._backlog[place], shape)
+
+    @staticmethod
+    def _table_lines(lines: int) -> int:
+        """Those between the title, which a small screen lacks, and the last line; none in three lines."""
+        return 0 if lines < 3 else lines - (2 if lines >= 10 else 1)
 
     def _draw(self, columns: int, lines: int) -> None:
         """Write a frame of exactly this number of lines."""
-        frame = [take_columns(self._title, columns, cautious_cells)] if lines >= 10 else []
-        if lines >= 3:
-            frame += self._table(columns, lines - len(frame) - 1)
-        frame += [""] * (lines - 1 - len(frame))
-        frame.append(take_columns(self._caption(), columns, cautious_cells))
-        at = "".join(f"\x1b[{number};1H\x1b[2K{line}" for number, line in enumerate(frame, 1))
-        self._output.write(at)
+        frame = [self._heading(columns)] if lines >= 10 else []
+        page = Page(0, 0, 0)
+        if table_lines := self._table_lines(lines):
+            shape = self._shape(columns, table_lines)
+            page = self._position.page(shape.room, lambda place: self._height(place, shape))
+            frame += self._drawing.draw(self._backlog.between(page.top, page.end), shape, page.hidden)
+            if self._is_quiet and not self._backlog.end:
+                frame += self._invitation(columns, shape.room)
+        self._note_drawn(page)
+        frame = frame[: lines - 1] + [""] * (lines - 1 - len(frame))
+        frame.append(self._last_line(columns, page))
+        self._output.write("".join(f"\x1b[{number};1H\x1b[2K{line}" for number, line in enumerate(frame, 1)))
 
-    def _caption(self) -> str:
-        messages = f"{self._count:,} message{'' if self._count == 1 else 's'}"
-        rate = f", {self._rate:,.0f}/s" if self._rate >= 1 else ""
-        return f"{messages}{rate}  {self._status or self.hint}"
+    def _note_drawn(self, page: Page) -> None:
+        """Note which rows were on the screen, and which were not and have scrolled past it."""
+        if self._skipped is not None and page.top < page.end and page.top <= self._skipped[0]:
+            self._skipped = None  # somebody has looked back
+        if page.end <= self._seen:
+            return
+        if page.top + (page.hidden > 0) <= self._seen:
+            self._skipped = None
+        elif self._skipped is None:
+            self._skipped = self._seen, self._seen_messages
+        self._seen, self._seen_messages = page.end, self._backlog[page.end - 1].number
 
-    def _table(self, columns: int, lines: int) -> list[str]:
-        """The table in at most this number of lines: header, rule (where there is room) and the rows that fit."""
-        has_rule = lines >= 6
-        time_width = FULL_TIME if columns >= 60 else 8 if columns >= 32 else 5
-        names = ("".join(_signature(row)) for row in list(self._rows)[-lines:])
-        widest = max((width(name, cautious_cells) for name in names), default=0)
-        self._name_width = max(self._name_width, widest)  # never narrower: a table that jumps is hard to read
-        name_width = min(self._name_width, max(4, (columns - time_width - 2 * _GAP) // 3))
-        text_width = max(1, columns - time_width - name_width - 2 * _GAP)
-        table = Table(box=SIMPLE_HEAD if has_rule else None, width=columns, padding=0, show_edge=False)
-        table.header_style = "bold"
-        gap = _GAP - 1 if has_rule else _GAP  # the box has one more column between two
-        header = "Date / time" if time_width == FULL_TIME else "Time"
-        table.add_column("Username"[:name_width], width=name_width + gap, no_wrap=True, overflow="crop")
-        table.add_column(header, width=time_width + gap, no_wrap=True, overflow="crop")
-        table.add_column("Message", width=text_width, no_wrap=True, overflow="crop")
-        room = lines - (2 if has_rule else 1)
-        most = max(1, min(room, max(3, room // 2)))
-        for row in reversed(self._rows):
-            if room <= 0:
-                break
-            text = _fit(row, text_width, min(most, room))
-            room -= len(text)
-            shown, behind = _signature(row, name_width)
-            style = "dim" if row.username is None else Style(color=Color.from_ansi(color_of(shown)))
-            who = Text(shown, style=style).append(behind, style="not bold dim default")
-            moment = Text(when(row.seconds, time_width), style="dim")
-            table.add_row(who, moment, Text("\n".join(text)))
-        self._console.size = (columns, lines)
-        with self._console.capture() as captured:
-            self._console.print(table)
-        return captured.get().rstrip("\n").split("\n")
+    def _heading(self, columns: int) -> str:
+        title, room = self._title, columns
+        if self.remark and columns - len(self.remark) - _APART >= _LEAST_TITLE:
+            room -= len(self.remark) + _APART
+        if width(title, cautious_cells) > room:
+            title = take_columns(title, room - 1, cautious_cells) + "…"[: room - 1]
+        if room == columns:
+            return title
+        return f"{title}{' ' * (columns - width(title, cautious_cells) - len(self.remark))}\x1b[2m{self.remark}\x1b[0m"
 
+    def _invitation(self, columns: int, room: int) -> list[str]:
+        text = escape_unprintable(self.empty)
+        return wrap(text, columns).split("\n")[:room]
 
-def _signature(row: _Row, columns: int = 0) -> tuple[str, str]:
-    return signature(row.username, row.account, mark_unverified=True, columns=columns)
+    def _last_line(self, columns: int, page: Page) -> str:
+        messages = self._backlog.messages
+        parts: list[status_line.Part] = []
+        if self._lost_at is not None:
+            forms = status_line.lost(time.monotonic() - self._lost_at)
+            parts.append(status_line.Part(forms, _WARNING, optional=False))
+        elif self._said:
+            parts.append(status_line.Part(self._said, _WARNING, optional=False))
+        ends = self.hint.rpartition(status_line.BETWEEN)[2]
+        if self._position.end is not None and page.end > page.top:
+            new = messages - self._seen_messages
+            parts.append(status_line.Part(status_line.looking_back(new), _STRONG, optional=False))
+            parts.append(status_line.Part((ends,), _DIM, columns < _WIDE, at_right=True))
+            first, last = (self._backlog[place].number for place in (page.top, page.end - 1))
+            parts.append(status_line.Part((f"{max(1, first):,} to {last:,} of {messages:,}",)))
+        else:
+            count = f"{messages:,} message{'' if messages == 1 else 's'}"
+            rate = f", {self._rate:,.0f}/s" if self._rate >= 1 else ""
+            hint = self.hint if page.top + (page.hidden > 0) > self._backlog.first else ends
+            parts.append(status_line.Part((hint, ends), _DIM, columns < _WIDE, at_right=True))
+            parts.append(status_line.Part((count + rate, count)))
+        return status_line.compose(columns, parts)
 
-
-def _fit(row: _Row, columns: int, most: int) -> list[str]:
-    """A message's lines, up to this number, the last one with a mark if there are more."""
-    lines = wrap(escape_unprintable(row.text).rstrip("\n"), columns).split("\n")
-    if len(lines) <= most and not row.total:
-        return lines
-    ending = truncation_mark(row.total or utf8_size(row.text))
-    if width(ending) > columns:
-        ending = "…"[:columns]
-    lines = lines[:most]
-    lines[-1] = take_columns(lines[-1], columns - width(ending), cautious_cells) + ending
-    return lines
+    def _last_rows(self, columns: int, lines: int) -> list[str]:
+        """The newest rows, for the normal screen; with those before them that were too fast to be drawn."""
+        self._position.end = None
+        shape = self._shape(columns, lines)
+        page = self._position.page(shape.room, lambda place: self._height(place, shape))
+        self._note_drawn(page)
+        top, hidden, note = page.top, page.hidden, []
+        if self._skipped is not None and self._skipped[0] < top + (hidden > 0):
+            top, hidden = max(self._skipped[0], self._backlog.first, page.end - _LEFT), 0
+            if more := self._backlog[top].number - 1 - self._skipped[1]:
+                note = [take_columns(f"… {more:,} more were too fast to be drawn", columns, cautious_cells)]
+        head, *rows = self._drawing.draw(self._backlog.between(top, page.end), shape, hidden)
+        return [head, *rows[: shape.has_rule], *note, *rows[shape.has_rule :]]

@@ -31,7 +31,11 @@ class Rows(Lines):
         sent_at = message.sent_at
         seconds = time.time() if sent_at is None else sent_at.timestamp()
         text = indent_block(message.text, self._indent, total=len(message.body) if message.problem else None)
-        behind = unverified_suffix(message.username, message.account, mark_unverified=self._mark_unverified)
+        behind = ""
+        if message.account is None or message.account != self._own:
+            behind = unverified_suffix(
+                message.username, message.account, mark_unverified=self._mark_unverified
+            )
         # An account is written out, since it tells who sent this: a long one moves the rest of its row.
         name = display_name(message.username, _NAME_WIDTH - (len(UNVERIFIED) if behind else 0)) + behind
         lead = f"{name}{' ' * (_NAME_WIDTH - width(name))}{_GAP}{when(seconds, FULL_TIME)}{_GAP}"

@@ -43,14 +43,14 @@ def subscribe(window: Window, tmp_path: Path, end_after: int = 0) -> None:
 
 
 def fits(rows: list[str]) -> bool:
-    """Whether the screen is the table and nothing but: each row in its place, and newer than the one below."""
+    """Whether the screen is the table and nothing but: each row in its place, and newer than the one above."""
     numbers = [int(found.group(1)) for row in rows if (found := re.search(r"#(\d+)", row))]
     header = [row for row in rows if re.match(r"User\w* +(Date / time|Time|Date?) +Mes", row)]
     return (
         len(header) == 1
-        and bool(re.match(r"[\d,]+ messages", rows[-1]))
+        and bool(re.match(r"([\d,]+ messages.*)? +Ctrl\+C ends$", rows[-1]))
         and len(numbers) > 0
-        and numbers == list(range(numbers[0], numbers[0] - len(numbers), -1))
+        and numbers == list(range(numbers[0], numbers[0] + len(numbers)))
     )
 
 

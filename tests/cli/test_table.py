@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,37 +12,10 @@ import pytest
 
 from tests.brokers.processes import Commands
 from tests.brokers.wait import wait_until
+from tests.live_table import Table, pid_of
 from tests.window import Window
 
 NewWindow = Callable[..., Window]
-ROOT = Path(__file__).parents[2]
-
-
-class Table:
-    """A subscriber with the live table in a window, begun from a shell."""
-
-    def __init__(self, window: Window, url: str, *options: str, background: bool = False) -> None:
-        self.window = window
-        words = [sys.executable, "-m", "kchat", "subscribe", "-q", "--url", url, "--mode", "rich", *options]
-        self.command = f"PYTHONPATH={ROOT} HOME=$PWD {shlex.join(words)}"
-        window.type("stty -a >before; echo what stood here", "Enter")
-        wait_until(lambda: "\nwhat stood here" in window.text(), 10, window.text)
-        window.type(f"{self.command}{' &' if background else '; echo code $?'}", "Enter")
-
-    def wait_for(self, text: str) -> None:
-        wait_until(lambda: text in self.window.text(), 20, self.window.text)
-
-    def drawn(self) -> Table:
-        wait_until(
-            lambda: "Username" in self.window.text() and self.window.modes() == "1 0 0", 20, self.window.text
-        )
-        return self
-
-    def check_terminal(self) -> None:
-        """The shell has its terminal back, as it was."""
-        wait_until(lambda: self.window.modes() == "0 1 1", 20, self.window.modes)
-        self.window.type("stty -a >after; cmp before after && echo the same", "Enter")
-        self.wait_for("\nthe same")
 
 
 @pytest.fixture
@@ -82,7 +52,7 @@ def test_the_last_table_stays_on_the_screen(shell: Window, room: str) -> None:
     table.wait_for("code 0")
     above, _, below = shell.text().partition("Username")
     assert "what stood here" in above
-    assert re.search(r"second\nada.*first\ncode 0", below)
+    assert re.search(r"first\nada.*second\ncode 0", below)
     table.check_terminal()
 
 
@@ -96,7 +66,7 @@ def test_acknowledged_messages_stay_visible_when_the_table_ends_by_itself(
         assert commands.run_kchat("send", "-q", "--url", room, "--username", "ada", text).code == 0
     table = Table(shell, room, "--durable", "mine", *end)
     table.wait_for("\ncode ")
-    assert re.search(r"fourth\nada.*third\ncode", shell.text())
+    assert re.search(r"third\nada.*fourth\ncode", shell.text())
     table.check_terminal()
     left = commands.run_kchat(*mine)
     assert left.stdout == ""
@@ -111,11 +81,6 @@ def test_a_signal_that_ends_it_leaves_the_terminal_as_it_was(shell: Window, room
     if name in ("TERM", "INT"):
         assert "code 0" in shell.history()
         assert "second" in shell.history()
-
-
-def pid_of(room: str) -> int:
-    """The process of the table."""
-    return int(subprocess.check_output(["pgrep", "-f", f"m kchat subscribe -q --url {room}"]))
 
 
 def test_a_stopped_table_gives_the_terminal_back_and_takes_it_again(shell: Window, room: str) -> None:

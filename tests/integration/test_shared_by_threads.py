@@ -12,7 +12,7 @@ import pytest
 from kchat import Receipt, Sender, Settings, Subscriber, errors
 from kchat.display.loop import listen
 from kchat.message import Message
-from tests.brokers.wait import soon
+from tests.brokers.wait import soon, wait_until
 
 THREADS, EACH = 8, 50
 SECONDS = 60.0
@@ -183,6 +183,50 @@ def test_a_stopped_subscriber_goes_on_when_it_is_opened_again(local_url: str) ->
         assert subscriber.receive(timeout=1) == []
         subscriber.open()
         assert [each.text for each in subscriber.receive(timeout=30)] == ["one"]
+
+
+def test_a_subscriber_that_is_woken_returns_without_a_message_and_goes_on(settings: Settings) -> None:
+    with Subscriber(settings, "listener") as subscriber, Sender(settings, "ada") as sender:
+        got: list[list[Message]] = []
+        thread = Thread(target=lambda: got.append(subscriber.receive()), daemon=True)
+        thread.start()
+        subscriber.wake()
+        thread.join(SECONDS)
+        assert got == [[]]
+        subscriber.wake()
+        assert subscriber.receive() == []
+        sender.send("one")
+        assert [each.text for each in subscriber.receive(timeout=30)] == ["one"]
+
+
+def test_waking_a_subscriber_does_not_end_iteration(settings: Settings) -> None:
+    with Subscriber(settings, "listener") as subscriber, Sender(settings, "ada") as sender:
+        said: list[str] = []
+        thread = Thread(target=lambda: said.extend(message.text for message in subscriber), daemon=True)
+        thread.start()
+        for text in ("one", "two"):
+            subscriber.wake()
+            sender.send(text)
+            wait_until(lambda text=text: said[-1:] == [text], SECONDS, text)  # type: ignore[misc]  # its own text
+        subscriber.stop()
+        thread.join(SECONDS)
+        assert said == ["one", "two"]
+
+
+def test_waking_ends_a_pause_before_the_next_attempt_to_connect() -> None:
+    from tests.brokers.ports import free_port
+
+    settings = Settings.resolve(url=f"amqp://guest:guest@127.0.0.1:{free_port()}/")
+    waiting = Event()
+    subscriber = Subscriber(settings, "listener", wait=True, on_event=lambda _: waiting.set())
+    got: list[list[Message]] = []
+    thread = Thread(target=lambda: got.append(subscriber.receive()), daemon=True)
+    thread.start()
+    assert waiting.wait(SECONDS)
+    subscriber.wake()
+    thread.join(SECONDS)
+    assert got == [[]]
+    subscriber.close()
 
 
 class _Nowhere:
