@@ -16,7 +16,6 @@ import select
 import shlex
 import signal
 import struct
-import subprocess
 import sys
 import termios
 import time
@@ -49,11 +48,11 @@ def sent(commands: list[str]) -> str:
     raise SystemExit("the README's first commands send nothing")
 
 
-def run_until_shown(script: str, wanted: list[str]) -> None:
+def run(script: str, wanted: list[str]) -> tuple[bool, int, str]:
     """Runs a script in a terminal, presses Ctrl+C when all wanted words were shown.
 
-    Raises:
-        SystemExit: they were not shown in time, or the script did not end well after Ctrl+C.
+    Returns:
+        Whether it was pressed, the exit code, and all that was shown.
     """
     pid, terminal = pty.fork()
     if pid == 0:
@@ -74,8 +73,17 @@ def run_until_shown(script: str, wanted: list[str]) -> None:
     else:
         os.kill(pid, signal.SIGKILL)
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return pressed, code, output.decode(errors="replace")
+
+
+def run_until_shown(script: str, wanted: list[str]) -> None:
+    """Runs a script until the wanted words are shown.
+
+    Raises:
+        SystemExit: they were not shown in time, or the script did not end well after Ctrl+C.
+    """
+    pressed, code, shown = run(script, wanted)
     if not pressed or code:
-        shown = output.decode(errors="replace")
         raise SystemExit(
             f"exit {code}, Ctrl+C {'' if pressed else 'not '}pressed, waiting for {wanted}:\n{shown}"
         )
@@ -87,9 +95,9 @@ def says_how_to_install(command: str) -> None:
     Raises:
         SystemExit: it does not say how to install it.
     """
-    done = subprocess.run(shlex.split(command), capture_output=True, text=True, check=False)
-    if done.returncode != 2 or "kombu-chat[chat]" not in done.stderr:
-        raise SystemExit(f"{command}: exit {done.returncode}, {done.stderr}")
+    _, code, shown = run(command, ["no such words"])
+    if code != 2 or "kombu-chat[chat]" not in shown:
+        raise SystemExit(f"{command}: exit {code}, {shown}")
 
 
 def main() -> None:
