@@ -1,9 +1,9 @@
-"""Runs the README's first code block in a terminal, and ends it when the message is on the screen.
+"""Runs the README's first commands in a terminal, and ends them when the message is on the screen.
 
     python tests/first_command.py README.md
 
-The lines that install kchat are left out: it is there already, as the wheel that is tried. Needs the standard
-library only.
+kchat is there already, as the wheel that is tried, with no extra: so `kchat chat` has to say how to install its own. Needs
+the standard library only.
 """
 
 from __future__ import annotations
@@ -25,13 +25,18 @@ SECONDS = 30.0
 ROWS, COLUMNS = 24, 100
 
 
-def first_block(readme: str) -> list[str]:
-    """Returns the commands of the first code block that run kchat."""
-    block = re.search(r"^```\w*\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
-    if block is None:
-        raise SystemExit("the README has no code block")
-    lines = [line.removeprefix("$ ").strip() for line in block[1].replace("\\\n", " ").splitlines()]
-    return [line for line in lines if line.startswith("kchat ")]
+SECTION = "## The first three commands"
+
+
+def first_commands(readme: str) -> list[str]:
+    """Returns the commands of that section that run kchat."""
+    section = readme.partition(f"\n{SECTION}\n")[2].partition("\n## ")[0]
+    blocks = re.findall(r"^```sh\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
+    lines = [line.strip() for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    commands = [line for line in lines if line.startswith("kchat ")]
+    if [command.split()[1] for command in commands] != ["send", "subscribe", "chat"]:
+        raise SystemExit(f"the README's first three commands are {commands}")
+    return commands
 
 
 def sent(commands: list[str]) -> str:
@@ -40,14 +45,14 @@ def sent(commands: list[str]) -> str:
         words = shlex.split(command, comments=True)
         if words[:2] == ["kchat", "send"]:
             return words[-1]
-    raise SystemExit("the README's first code block sends nothing")
+    raise SystemExit("the README's first commands send nothing")
 
 
-def run_until_shown(script: str, wanted: list[str]) -> None:
+def run(script: str, wanted: list[str]) -> tuple[bool, int, str]:
     """Runs a script in a terminal, presses Ctrl+C when all wanted words were shown.
 
-    Raises:
-        SystemExit: they were not shown in time, or the script did not end well after Ctrl+C.
+    Returns:
+        Whether it was pressed, the exit code, and all that was shown.
     """
     pid, terminal = pty.fork()
     if pid == 0:
@@ -68,20 +73,42 @@ def run_until_shown(script: str, wanted: list[str]) -> None:
     else:
         os.kill(pid, signal.SIGKILL)
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return pressed, code, output.decode(errors="replace")
+
+
+def run_until_shown(script: str, wanted: list[str]) -> None:
+    """Runs a script until the wanted words are shown.
+
+    Raises:
+        SystemExit: they were not shown in time, or the script did not end well after Ctrl+C.
+    """
+    pressed, code, shown = run(script, wanted)
     if not pressed or code:
-        shown = output.decode(errors="replace")
         raise SystemExit(
             f"exit {code}, Ctrl+C {'' if pressed else 'not '}pressed, waiting for {wanted}:\n{shown}"
         )
 
 
+def says_how_to_install(command: str) -> None:
+    """Runs a command whose extra is not there.
+
+    Raises:
+        SystemExit: it does not say how to install it.
+    """
+    _, code, shown = run(command, ["no such words"])
+    if code != 2 or "kombu-chat[chat]" not in shown:
+        raise SystemExit(f"{command}: exit {code}, {shown}")
+
+
 def main() -> None:
-    """Reads the README named on the command line and runs its first block."""
-    commands = first_block(Path(sys.argv[1]).read_text())
+    """Reads the README named on the command line and runs its first commands."""
+    *commands, chat = first_commands(Path(sys.argv[1]).read_text("utf-8"))
     message = sent(commands)
     run_until_shown("\n".join(commands), ["Username", "Message", message])
+    says_how_to_install(chat)
     print(
-        f"in a terminal, {'; '.join(commands)}: showed {message!r} in a table, and Ctrl+C ended it with exit 0"
+        f"in a terminal, {'; '.join(commands)}: showed {message!r} in a table, and Ctrl+C ended it with exit 0; "
+        f"{chat} said which extra to install"
     )
 
 

@@ -37,10 +37,22 @@ def command(form: str | None) -> None:
     if form == "json":
         click.echo(json.dumps(as_json(found), indent=2))
     else:
-        rows = [["transport", "URL", "installed", *_CAPABILITIES]]
-        rows += [[each.name, each.url_form, _usable(each), *_yes_or_no(each)] for each in found]
-        write_table(rows)
-        click.echo("\n".join(["", *(f"{each.name}: {with_flags(Hint(each.note))}" for each in found)]))
+        # Two tables, since one with everything is twice as wide as a terminal.
+        write_table(
+            [
+                ["transport", "URL", "installed"],
+                *([each.name, each.url_form, _usable(each)] for each in found),
+            ]
+        )
+        click.echo()
+        answers = zip(*map(_yes_or_no, found), strict=True)
+        write_table(
+            [
+                ["", *(each.name for each in found)],
+                *([name, *row] for name, row in zip(_CAPABILITIES, answers, strict=True)),
+            ]
+        )
+        click.echo("\n".join(["", *map(_about, found)]))
     for problem in problems:
         write_line(f"kchat: warning: {problem}")
 
@@ -48,7 +60,13 @@ def command(form: str | None) -> None:
 def _usable(info: Transport) -> str:
     if info.lacking:
         return f"no: this Python lacks {', '.join(info.lacking)}"
-    return "yes" if info.installed else info.install_command
+    return "yes" if info.installed else "no"
+
+
+def _about(info: Transport) -> str:
+    """What its users should know, and how to install it where it is missing."""
+    install = "" if info.installed or info.lacking else f" Install it with: {info.install_command}"
+    return f"{info.name}: {with_flags(Hint(info.note))}{install}"
 
 
 def as_json(found: Sequence[Transport]) -> list[dict[str, object]]:

@@ -112,15 +112,20 @@ def compose_up(files: Sequence[Path], name_variable: str, variables: Mapping[str
         compose.run("down", "--volumes", "--timeout", "1")
 
 
+def image_is_here(image: str) -> bool:
+    """Returns whether the engine has an image, without asking a registry."""
+    here = ["docker", "image", "inspect", image]
+    return subprocess.run(here, capture_output=True, check=False).returncode == 0
+
+
 def _get(image: str) -> None:
     """Pulls an image that is not here yet.
 
     Raises:
         NotHere: it cannot be had.
     """
-    here = ["docker", "image", "inspect", image]
     pull = ["docker", "pull", "--quiet", image]
-    if subprocess.run(here, capture_output=True, check=False).returncode == 0:
+    if image_is_here(image):
         return
     try:
         subprocess.run(pull, capture_output=True, check=True, timeout=600, stdin=subprocess.DEVNULL)

@@ -1,4 +1,4 @@
-"""Every Python example of docs/library.md and of the README runs as it stands, on brokers that are there."""
+"""Every Python example of docs/library.md, docs/wire.md and the README runs as it stands, on brokers that are there."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from tests.brokers.processes import Commands
 from tests.docs.examples import Example, examples, run, unmarked
 
-PAGES = ["docs/library.md", "README.md"]
+PAGES = ["docs/library.md", "docs/wire.md", "README.md"]
 EXAMPLES = [example for page in PAGES for example in examples(page)]
 
 
@@ -22,6 +22,9 @@ def test_an_example_runs_and_prints_what_the_page_says(
     instead, env = {"local:///tmp": f"local://{tmp_path}"}, {}
     if "rmq:secret@localhost/" in example.code:
         instead["amqp://rmq:secret@localhost/"] = request.getfixturevalue("amqp_url")
+    if "BlockingConnection()" in example.code:
+        parameters = f"pika.URLParameters({request.getfixturevalue('amqp_url')!r})"
+        instead["BlockingConnection()"] = f"BlockingConnection({parameters})"
     if "pubsub://my-project" in example.code:
         emulator = request.getfixturevalue("pubsub_emulator")
         instead["pubsub://my-project"] = emulator.url(emulator.new_project())

@@ -61,7 +61,7 @@ def test_the_source_distribution_has_what_the_readme_and_contributing_name(sdist
     there = names(sdist)
     text = (ROOT / "README.md").read_text("utf-8") + (ROOT / "CONTRIBUTING.md").read_text("utf-8")
     named = set(re.findall(r"\]\((?!\w+:)([^)#]+)", text)) | set(
-        re.findall(r"(?:cp|compose -f) ([\w./]+)", text)
+        re.findall(r"(?:cp|compose -f|/\") ([\w./]+)", text)
     )
     named |= {match for match in re.findall(r"`([\w./-]+)`", text) if (ROOT / match).is_file()}
     assert {".env.example", "compose/rabbitmq.yml", "docs/wire.md", "docs/pictures/table.svg"} <= named
@@ -85,7 +85,8 @@ def test_without_a_known_address_the_description_leads_nowhere_that_is_not_there
     urls, text = description(sdist)
     assert urls == []
     assert "# kchat" in text
-    assert "docs/wire.md: the messages on the wire" in text
+    assert "[what is on the wire]" not in text
+    assert "what is on the wire" in text
     assert not re.search(r"\]\((?!https?://)", text)
 
 
@@ -95,5 +96,5 @@ def test_with_a_known_address_pictures_and_links_are_absolute(tmp_path: Path) ->
     assert f"Homepage, {base}" in urls
     assert {url.partition(", ")[0] for url in urls} == {"Homepage", "Documentation", "Changelog", "Issues"}
     assert f"![A room as a live table]({base}/raw/HEAD/docs/pictures/table.svg)" in text
-    assert f"[docs/wire.md]({base}/blob/HEAD/docs/wire.md)" in text
+    assert f"[what is on the wire]({base}/blob/HEAD/docs/wire.md)" in text
     assert not re.search(r"\]\((?!https?://)", text)

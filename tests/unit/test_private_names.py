@@ -123,7 +123,9 @@ def test_attributes_are_there() -> None:
     attributes: dict[Any, tuple[str, ...]] = {
         transport: ("connect_timeout", "connected", "sock", "write_timeout"),
         connection: ("_METHODS", "bytes_recv", "channels", "frame_max", "on_blocked", "prev_recv"),
-        CHANNEL(connection, 1): ("_METHODS", "_callbacks", "auto_decode", "events", "is_closing"),
+        CHANNEL(connection, 1): (
+            "_ALLOWED_METHODS_WHEN_CLOSING", "_METHODS", "_callbacks", "auto_decode", "events", "is_closing",
+        ),
         kombu.Connection("memory://"): ("_connection", "_transport"),
         kombu.transport.redis.MultiChannelPoller(): ("_channels", "_fd_to_chan"),
         kombu.transport.redis.Channel: ("connection_class", "connection_class_ssl", "from_transport_options"),

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any
 
 import amqp
@@ -239,15 +239,16 @@ class QuickDelivery:
 
     is_closing: bool
     auto_decode: bool
+    _ALLOWED_METHODS_WHEN_CLOSING: Container[tuple[int, int]]
     _on_basic_deliver: Callable[..., None]
 
     def dispatch_method(self, method_sig: tuple[int, int], payload: bytes, content: Any) -> None:
         """Hand a method over; py-amqp calls it."""
+        if self.is_closing and method_sig not in self._ALLOWED_METHODS_WHEN_CLOSING:
+            return  # py-amqp would log each, and a log that nobody has set up goes to standard error
         if method_sig != spec.Basic.Deliver or self.auto_decode:
             super().dispatch_method(method_sig, payload, content)  # type: ignore[misc]  # py-amqp's channel is the other base
             return
-        if self.is_closing:
-            return  # py-amqp would log each
         # Behind class and number: consumer tag, delivery tag, redelivered, exchange, routing key.
         try:
             tag = 5 + payload[4]

@@ -89,6 +89,7 @@ def test_the_findings_are_shown_line_by_line(commands: Commands, amqp_url: str) 
     assert result.stdout.splitlines()[-1] == "everything works: a message made the round trip"
     assert "  ok      login" in result.stdout
     assert "\x1b" not in result.stdout
+    assert result.stderr == ""
 
 
 def test_a_failed_check_is_shown_with_a_remedy(commands: Commands) -> None:
