@@ -14,10 +14,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from kchat.config.settings import Settings
+from kchat.events import People, Person
 from kchat.message import Message
 from kchat.tui.app import ChatApp
 from kchat.tui.options import ChatOptions
-from kchat.tui.people import People
+from kchat.tui.people import nobody_knows
 from kchat.tui.read_marks import ReadMarks
 
 PICTURE = Path(__file__).parent / "pictures/window.svg"
@@ -40,7 +41,8 @@ async def draw() -> str:
     """The window as SVG."""
     folder = tempfile.mkdtemp(prefix="kchat-picture-")
     rooms = [Settings.resolve(url=f"local://{folder}/room.db", room=room) for room in ("lunch", "ops")]
-    app = ChatApp(ChatOptions(rooms, "ada", theme="dark", marks=ReadMarks(Path(os.devnull) / "none")))
+    marks = ReadMarks(Path(os.devnull) / "none")
+    app = ChatApp(ChatOptions(rooms, "ada", theme="dark", marks=marks, presence_of=nobody_knows))
     async with app.run_test(size=(COLUMNS, LINES)) as pilot:
         while not all(room.joined for room in app.session.rooms):
             await pilot.pause(0.05)
@@ -52,7 +54,7 @@ async def draw() -> str:
                 lunch.outbox.write(message, lunch._entry(message))  # noqa: SLF001 - with a time of its own
                 lunch.outbox[0].entry.mine = True
             lunch.arrive([message], watched=True)
-        lunch.see_people(People(("ada", "bob", "cy"), 3))
+        lunch.see_people(People(tuple(map(Person, ("ada", "bob", "cy"))), 3))
         ops.unread, ops.mentions = 2, 1
         app.editor.put("no, what is it about")
         app.action_redraw()

@@ -5,6 +5,7 @@ module         holds
 =============  ==========================================================================================
 ``reports``    what the threads at the broker tell the window, as types; ``inbox`` brings it there
 ``worker``     the two threads of a room: one receives, one sends
+``unseen``     what was sent and did not come back from the room yet
 ``session``    what a window does, without a window; ``options`` is what it is opened with
 ``room``       a room as the window knows it: its ``timeline``, its ``outbox``, what is unread
 ``names``      how senders are called, and in which colour

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
 from collections.abc import Iterator
@@ -96,18 +97,49 @@ def test_three_people_talk_while_the_broker_restarts(desk: Desk, own_rabbitmq: R
             sees(window, "code=0")
 
 
-@pytest.mark.parametrize("url", ["redis_url", "local_url"])
-def test_two_people_talk_without_rabbitmq(desk: Desk, url: str, request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize("url", ["amqp_url", "redis_url", "local_url"])
+def test_three_people_see_each_other_and_who_is_killed_is_gone(
+    desk: Desk, url: str, request: pytest.FixtureRequest
+) -> None:
     where = request.getfixturevalue(url)
-    people = {name: desk.open(name) for name in ("ada", "bob")}
+    people = {name: desk.open(name) for name in ("ada", "bob", "cy")}
     for name, window in people.items():
         chat(window, where, name)
     for name, window in people.items():
+        others = " · ".join(sorted(set(people) - {name}))
+        sees(window, f"{name} · {others}   3 here")
         window.type(f"hello from {name}", "Enter")
     for window in people.values():
-        sees(window, "hello from ada", "hello from bob")
-        window.type("C-q")
-        sees(window, "code=0")
+        sees(window, *(f"hello from {name}" for name in people))
+    ada, bob, cy = people.values()
+    ada.type("/who", "Enter")
+    sees(ada, "· 3 here: ada, bob, cy")
+    bob.type("/nick grace", "Enter")
+    sees(bob, "grace · ada · cy   3 here")
+    sees(ada, "ada · cy · grace   3 here", "bob left", "grace joined")
+    process_of(cy).kill()
+    for window in (ada, bob):
+        sees(window, "· cy left", seconds=62)
+        assert "2 here" in window.rows()[0]
+    bob.type("C-q")
+    sees(bob, "code=0")
+    sees(ada, "ada   1 here", "· grace left")
+    ada.type("anybody?", "Enter")
+    sees(ada, "nobody is here to read it")
+    ada.type("C-q")
+    sees(ada, "code=0")
+
+
+def test_a_hidden_one_sees_and_is_not_seen(desk: Desk, amqp_url: str, commands: Commands) -> None:
+    ada, mallory = desk.open("ada"), desk.open("mallory")
+    chat(ada, amqp_url, "ada")
+    chat(mallory, amqp_url, "mallory", "--hidden")
+    sees(mallory, "ada   1 here")
+    sees(ada, "ada   1 here")
+    mallory.type("I see you", "Enter")
+    sees(ada, "I see you")
+    found = commands.run_kchat("who", "--url", amqp_url, "--room", "lunch", "--json").stdout
+    assert [each["username"] for each in json.loads(found)["here"]] == ["ada"]
 
 
 def test_a_terminal_that_is_behind_others_is_told_of_ones_name(
