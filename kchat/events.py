@@ -131,7 +131,7 @@ class People(NamedTuple):
     """Who is here, told when that changes to those who asked for it (``presence=True``).
 
     ``here``: those who are known by name, sorted by it, each once, with however many windows. ``count``: how many are here;
-    more than are known by name in the first minute of a large room. ``more``: there are more than could be counted.
+    more than are known by name in a large room. ``more``: there are more than could be counted.
     """
 
     here: tuple[Person, ...] = ()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from kchat import events
 
-_WAITS = "waiting: everybody who is here has just said so, and may again within a minute (Ctrl+C ends)"
+_WAITS = "waiting: those who are here answer each in turn, the next one within a minute (Ctrl+C ends)"
 
 NAMES = 20
 """Maximum number of names that people are shown; programs get all that are known."""
@@ -30,7 +30,7 @@ NAMES = 20
     "--timeout",
     type=SECONDS,
     metavar="SECONDS",
-    default=65.0,
+    default=60.0,
     show_default=True,
     help="How long to wait for an answer; it usually takes less than a second.",
 )

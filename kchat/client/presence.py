@@ -22,10 +22,11 @@ from typing import TYPE_CHECKING
 
 from kchat import errors, events
 from kchat.client.announcer import LATE_ANSWER, Announcer
+from kchat.client.crowd import Crowd
 from kchat.client.presence_connection import MOST_HEARD, PresenceConnection
 from kchat.client.roster import Roster
 from kchat.config.validation import check_name, login_name
-from kchat.message.announcement import MOST_PEOPLE, Announcement
+from kchat.message.announcement import LONGEST, MOST_PEOPLE, Announcement
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -37,8 +38,8 @@ logger = logging.getLogger(__name__)
 
 OnPeople = Callable[[events.People], object]
 
-PATIENCE = 65.0
-"""Seconds within which everybody who is here has said so: everyone does every 50 s, and nobody is silent for a minute."""
+PATIENCE = 60.0
+"""Seconds within which everybody who is here has said so: nobody is silent for a minute."""
 
 _SETTLED = LATE_ANSWER + 0.2
 """Seconds after a question by which those who may answer have done so."""
@@ -110,15 +111,19 @@ class Presence:
         session = os.urandom(6).hex()
         self._roster = Roster(None, session)
         self._announcer = Announcer(self._roster, session, "" if hidden else self.username, asks=asks)
+        self._crowd = Crowd(self._roster, self._announcer, keeps=not hidden)
         self._connection = PresenceConnection(
             settings,
             self.username,
             lambda: self._announcer.hello(monotonic()),
             self._note,
+            counts=not hidden,
+            hears=lambda: self._crowd.hears,
             wait=wait,
         )
         self._connection.stopping = self._stop.is_set
         self._announces = self._connection.policy.announces
+        self._has_lists = self._connection.policy.has_lists
         self._counts = self._announces and not hidden
         self._list_heard = False
         self._questions: tuple[float, ...] = _ASK_AGAIN
@@ -126,7 +131,7 @@ class Presence:
         self._heard_from = 0.0  # the second in which announcements are counted
         self._heard = 0
         self._expires = math.inf
-        self._version = -1
+        self._version = self._considered = -1  # of the roster
         self._thread: Thread | None = None
 
     def __enter__(self) -> Self:
@@ -238,6 +243,8 @@ class Presence:
         )
         self._roster.learn(now)
         self._expires = self._roster.expire(now)
+        if self._connection.alone and self._counts:
+            self._announcer.unheard()
         if self._announces:
             self._tell(now)
 
@@ -260,7 +267,7 @@ class Presence:
             self._stop.wait(self._heard_from + 1.0 - now)
             return
         # While the broker takes nothing, nobody can be heard either, and that nobody is says nothing.
-        due = [] if connection.blocked else [announcer.due, self._expires]
+        due = [] if connection.blocked else [announcer.due, self._expires, self._crowd.due]
         if not self._known.is_set():
             due += [self._joined_at + each for each in (_ALONE, _SETTLED) if self._joined_at + each > now]
             due.append(self._ask_again_if_due(now))
@@ -276,6 +283,8 @@ class Presence:
         if now >= self._expires and not connection.blocked:
             self._expires = self._roster.expire(now)
         self._tell(now)
+        if self._has_lists:
+            self._consider(now)
 
     def _ask_again_if_due(self, now: float) -> float:
         """Join again where nobody has answered a hidden one; returns when that is to be done next."""
@@ -293,6 +302,7 @@ class Presence:
             return
         self._roster.hear(said, account, now)
         self._announcer.hear(said, now)
+        self._crowd.hear(said, now)
         # Of a list, each has an end of its own.
         self._expires = min(self._expires, now if said.count >= 0 else now + said.lasts)
         self._list_heard = self._list_heard or said.count >= 0
@@ -304,8 +314,18 @@ class Presence:
         # One who was not alone waits for a list: those who know everybody could not answer yet.
         alone, since = self._connection.alone, now - self._joined_at
         if self._list_heard or (alone and since >= _ALONE) or (alone is None and since >= _SETTLED):
-            self._announcer.told()
+            if self._crowd.hears:
+                self._announcer.told()
             self._known.set()
+        elif since >= LONGEST:
+            self._known.set()
+
+    def _consider(self, now: float) -> None:
+        """Whether it has to hear everybody, when the number of those who are here has changed."""
+        if self._considered != self._version or now >= self._crowd.due:
+            self._considered = self._version
+            if self._people is not None and self._crowd.consider(now, self._people.count):
+                self._connection.hear_everybody_or_lists()
 
     def _set(self, people: events.People | None) -> None:
         before, self._people = self._people, people

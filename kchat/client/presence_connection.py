@@ -22,6 +22,9 @@ MOST_HEARD = 250
 """Announcements that are unacknowledged at a time, and heard in a second. More wait at the broker, which drops what is too
 old: a flood costs no more."""
 
+_TOGETHER = 100
+"""Announcements that are acknowledged together: to acknowledge each would cost the broker as much as to deliver it."""
+
 _STEADY = 1.0
 """Seconds that a connection has to last for the next one to be made without a pause."""
 
@@ -33,6 +36,8 @@ class PresenceConnection(Connection):
         settings: the room and its brokers.
         username: stands in the queue's name.
         hello: makes the first announcement; ``None`` for none.
+        counts: whether it counts as here, on a broker that knows by itself who is.
+        hears: whether it hears everybody; else, where that makes a difference, lists alone.
         on_event, wait: as of :class:`~kchat.client.connection.Connection`.
     """
 
@@ -45,6 +50,8 @@ class PresenceConnection(Connection):
         hello: Callable[[], Announcement | None],
         on_event: events.OnEvent,
         *,
+        counts: bool,
+        hears: Callable[[], bool],
         wait: bool,
     ) -> None:
         super().__init__(settings, on_event, wait=wait, heartbeat=settings.heartbeat)
@@ -57,9 +64,12 @@ class PresenceConnection(Connection):
         self.policy = settings.transport.presence(settings.room)
         self._username = username
         self._hello = hello
+        self._counts = counts
+        self._hears = hears
         self._account: str | None = None  # that messages bear
         self._queue: protocols.Queue | None = None
         self._last_tag: object = None
+        self._taken = 0
 
     def _join(self, connection: protocols.Connection, *, again: bool) -> None:  # noqa: ARG002 - it makes no difference
         transport = self._settings.transport
@@ -73,7 +83,7 @@ class PresenceConnection(Connection):
                     hello = self._hello()
                     body = None if hello is None else hello.encode()
                     self._queue, self.alone = self.policy.join(
-                        channel, self._username, body, account=self._account
+                        channel, self._username, body, account=self._account, hears=self._hears()
                     )
                     channel.basic_qos(0, MOST_HEARD, False)
                     self._queue.consume(
@@ -81,6 +91,8 @@ class PresenceConnection(Connection):
                         callback=self.arrived.append,
                         no_ack=not transport.acknowledges,
                     )
+                elif self._counts:
+                    self.policy.register(channel, self._username)
                 self.verifies = getattr(connection.connection, "verifies_accounts", False)
                 make: Callable[[Any], protocols.Waker | None] | None = getattr(
                     connection.transport, "waker", None
@@ -100,6 +112,7 @@ class PresenceConnection(Connection):
         while self.arrived:
             delivery = self.arrived.popleft()
             self._last_tag = delivery.delivery_tag
+            self._taken += 1
             body = delivery.body
             taken.append(
                 (
@@ -110,16 +123,22 @@ class PresenceConnection(Connection):
         return taken
 
     def acknowledge(self) -> None:
-        """What was taken is done with."""
-        tag, self._last_tag = self._last_tag, None
-        if tag is not None and self._settings.transport.acknowledges:
-            self.channel.basic_ack(tag, multiple=True)
+        """What was taken is done with. Some of it may be acknowledged later: nobody needs it again."""
+        if self._taken >= _TOGETHER and self._settings.transport.acknowledges:
+            self.channel.basic_ack(self._last_tag, multiple=True)
+            self._taken = 0
 
     def announce(self, said: Announcement) -> None:
         """Publish an announcement. Raises as :meth:`~kchat.client.connection.Connection.drain`."""
         if self._queue is not None:
-            self.policy.bind_again(self.channel, self._queue)
-            self.policy.announce(self.channel, said.encode(), account=self._account)
+            self.policy.bind_again(self.channel, self._queue, hears=self._hears())
+            to_all = said.count >= 0
+            self.policy.announce(self.channel, said.encode(), account=self._account, to_all=to_all)
+
+    def hear_everybody_or_lists(self) -> None:
+        """Bind the queue as it is wanted now. Raises as :meth:`announce`."""
+        if self._queue is not None:
+            self.policy.bind(self.channel, self._queue, hears=self._hears())
 
     def leave(self, goodbye: Announcement | None) -> None:
         """Say goodbye where it is connected, and close the connection; raises nothing of the broker's."""
@@ -147,4 +166,4 @@ class PresenceConnection(Connection):
 
     def _forget(self) -> None:
         self.arrived.clear()
-        self.blocked, self._queue, self._last_tag = False, None, None
+        self.blocked, self._queue, self._last_tag, self._taken = False, None, None, 0

@@ -203,7 +203,6 @@ class Room:
             since=since,
             wait=wait,
             on_event=self._tell,
-            present=presence and not hidden,
         )
         self._wants_presence, self._hidden = presence, hidden
         self._presence: Presence | None = None

@@ -3,16 +3,23 @@
 Each session counts until what it announced has run out, by the monotonic clock of the one who heard it. In the first minute
 after joining, others' word is taken for those whom one has not heard oneself: after that everybody has been heard. So nobody
 is kept alive by hearsay alone. A name that is only hearsay has no account, unless it is that of the one who said so.
+
+In a crowd (:mod:`kchat.client.crowd`) one may hear nothing but lists: then others' word is all that there is, and how many
+are here is what the middle one of the last three has said.
 """
 
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from kchat.events import People, Person
 from kchat.message.announcement import GONE, HERE, LONGEST, MOST_OTHERS, MOST_PEOPLE, Announcement, Other
+
+_COUNTS = 3
+"""Sessions whose count is remembered, where it is all that is known. One of them may lie."""
 
 
 class _Session(NamedTuple):
@@ -37,6 +44,8 @@ class Roster:
         self._hearsay: dict[str, _Session] = {}
         self._learning_ends = 0.0
         self._claimed = -1
+        self._relies = False  # it hears lists alone
+        self._counts: deque[tuple[str, int]] = deque(maxlen=_COUNTS)
         self._more_ends = self._looked = -math.inf
 
     def learn(self, now: float) -> None:
@@ -44,6 +53,20 @@ class Roster:
         self._learning_ends = now + LONGEST
         self._claimed = -1
         self.version += 1
+
+    def hear_lists(self) -> None:
+        """From now on it hears lists alone."""
+        self._relies = True
+        self._counts.clear()
+        self._hearsay |= {session: known for (_, session), known in self._heard.items()}
+        self._heard.clear()
+
+    def hear_everybody(self, now: float) -> None:
+        """From now on it hears everybody again."""
+        self._relies = False
+        claimed = self._claimed
+        self.learn(now)
+        self._claimed = claimed
 
     def hear(self, said: Announcement, account: str | None, now: float) -> None:
         """Note an announcement.
@@ -69,18 +92,33 @@ class Roster:
                 before, person = self._heard.get(key), Person(said.username, account)
                 self.version += before is None or before.person != person
                 self._heard[key] = _Session(person, now + said.lasts)
-        if said.count >= 0 and now < self._learning_ends:
+        if said.count >= 0 and (self._relies or now < self._learning_ends):
             self._learn_of(said, account, now)
 
     def _learn_of(self, said: Announcement, account: str | None, now: float) -> None:
         self.version += 1
-        # Of several who tell, the one who says least: nobody makes a crowd alone where anybody else tells too.
-        self._claimed = said.count if self._claimed < 0 else min(self._claimed, said.count)
+        if self._relies:
+            self._note_count(said)
+        else:
+            # Of several who tell, the one who says least: nobody makes a crowd alone where anybody else tells too.
+            self._claimed = said.count if self._claimed < 0 else min(self._claimed, said.count)
         known = {session for _, session in self._heard}
         for each in said.others:
             if each.session != self._session and each.session not in known and self._has_room(now):
                 person = Person(each.username, account if each.same_account else None)
+                before = self._hearsay.get(each.session)
+                if (
+                    before is not None and before.person.username == each.username
+                ):  # once heard by itself, maybe
+                    person = before.person
                 self._hearsay[each.session] = _Session(person, now + each.lasts)
+
+    def _note_count(self, said: Announcement) -> None:
+        others = [each for each in self._counts if each[0] != said.session]
+        self._counts.clear()
+        self._counts.extend([*others, (said.session, said.count)])
+        counts = sorted(count for _, count in self._counts)
+        self._claimed = counts[len(counts) // 2]
 
     def _has_room(self, now: float) -> bool:
         if len(self._heard) + len(self._hearsay) < MOST_PEOPLE:
@@ -118,7 +156,9 @@ class Roster:
         found |= {each.person for each in self._hearsay.values() if each.person.username not in names}
         here = sorted(found, key=lambda each: (each.username.casefold(), each.username, each.account or ""))
         count = len(here)
-        if now < self._learning_ends:
+        if self._relies and self._claimed >= 0:
+            count = self._claimed
+        elif now < self._learning_ends:
             count = max(count, self._claimed)
         more = now < self._more_ends or count > MOST_PEOPLE
         return People(tuple(here), min(count, MOST_PEOPLE), more)

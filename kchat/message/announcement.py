@@ -39,8 +39,9 @@ LARGEST = 16 * 1024
 MOST_OTHERS = 20
 """Names in one announcement, besides the sender's."""
 
-LONGEST = 62.0
-"""Seconds that an announcement holds at the most: a person who vanished is gone after that."""
+LONGEST = 58.0
+"""Seconds that an announcement holds at the most: a person who vanished is gone after that: within a minute, two
+seconds for the way included."""
 
 MOST_PEOPLE = 1_000
 """People that are counted one by one."""

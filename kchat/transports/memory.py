@@ -15,12 +15,18 @@ class PresencePolicy(presence.PresencePolicy):
     """See :class:`kchat.transports.presence.PresencePolicy`."""
 
     def join(
-        self, channel: Any, username: str, hello: bytes | None, *, account: str | None = None
+        self,
+        channel: Any,
+        username: str,
+        hello: bytes | None,
+        *,
+        account: str | None = None,
+        hears: bool = True,
     ) -> tuple[Queue, bool | None]:
         """Whether anybody was there, the process itself knows."""
         self.exchange(channel).declare()
         alone = not any(channel._has_queue(queue) for *_, queue in channel.get_table(self.exchange.name))  # noqa: SLF001
-        return super().join(channel, username, hello, account=account)[0], alone
+        return super().join(channel, username, hello, account=account, hears=hears)[0], alone
 
     def leave(self, channel: Any, queue: Queue) -> None:
         """Kombu keeps queues until the process ends."""

@@ -35,6 +35,9 @@ class PresencePolicy:
     announces: ClassVar[bool] = True
     """Subscribers announce themselves by messages. If not, the broker knows them: :meth:`register`, :meth:`present`."""
 
+    has_lists: ClassVar[bool] = False
+    """A queue can get lists of people without the announcements of each: ``hears`` of :meth:`join` and :meth:`bind`."""
+
     queue_arguments: ClassVar[dict[str, Any]] = {"x-max-length": QUEUE_LENGTH}
     """Of a queue of announcements."""
 
@@ -73,7 +76,13 @@ class PresencePolicy:
     # ---- by announcements
 
     def join(
-        self, channel: Channel, username: str, hello: bytes | None, *, account: str | None = None
+        self,
+        channel: Channel,
+        username: str,
+        hello: bytes | None,
+        *,
+        account: str | None = None,
+        hears: bool = True,
     ) -> tuple[Queue, bool | None]:
         """Say the first announcement, and declare a queue that gets those of others from then on.
 
@@ -84,18 +93,19 @@ class PresencePolicy:
             username: stands in the queue's name.
             hello: the announcement. Default with ``None``: nothing is said.
             account: that the broker checks ``user_id`` against.
+            hears: whether the queue gets the announcements of everybody; else, where that makes a difference, lists alone.
 
         Returns:
-            The queue, and whether nobody else was there; ``None`` where the broker does not tell.
+            The queue, and whether nobody else was there who hears everybody; ``None`` where the broker does not tell.
 
         Raises:
             amqp.exceptions.AMQPError: it is not allowed, or something else is wrong.
         """
         self.exchange(channel).declare()
-        return self._join(channel, username, hello, account)
+        return self._join(channel, username, hello, account, hears=hears)
 
     def _join(
-        self, channel: Channel, username: str, hello: bytes | None, account: str | None
+        self, channel: Channel, username: str, hello: bytes | None, account: str | None, *, hears: bool
     ) -> tuple[Queue, bool | None]:
         returned: list[bool] = []
         queue: Queue = self.queue(username, account)(channel)
@@ -105,11 +115,27 @@ class PresencePolicy:
             channel.events["basic_return"] = {lambda *_: returned.append(True)}
         if hello is not None:
             self.announce(channel, hello, account=account, mandatory=tells)
-        queue.queue_bind()  # its answer comes after what was returned
-        return queue, bool(returned) if tells else None
+        self.bind(channel, queue, hears=hears)  # its answer comes after what was returned
+        return queue, bool(returned) if tells and hears else None
+
+    def bind(self, channel: Channel, queue: Queue, *, hears: bool) -> None:  # noqa: ARG002 - for brokers that have lists
+        """Bind a queue of :meth:`join`.
+
+        Arguments:
+            channel: of it.
+            queue: likewise.
+            hears: as of :meth:`join`.
+        """
+        queue.queue_bind()
 
     def announce(
-        self, channel: Channel, body: bytes, *, account: str | None = None, mandatory: bool = False
+        self,
+        channel: Channel,
+        body: bytes,
+        *,
+        account: str | None = None,
+        mandatory: bool = False,
+        to_all: bool = False,
     ) -> None:
         """Publish an announcement. What a broker says against it may come later, out of ``drain_events``.
 
@@ -118,12 +144,18 @@ class PresencePolicy:
             body: of the announcement.
             account: likewise.
             mandatory: whether it is returned when nobody gets it.
+            to_all: whether it has a list, for those, too, who hear nothing else.
         """
         properties = {"delivery_mode": 1, "app_id": "kchat"} | ({"user_id": account} if account else {})
         raw = channel.prepare_message(body, content_type="application/json", properties=properties)
-        channel.basic_publish(raw, exchange=self.exchange.name, routing_key="", mandatory=mandatory)
+        channel.basic_publish(
+            raw, exchange=self.exchange.name, routing_key=self._key(to_all=to_all), mandatory=mandatory
+        )
 
-    def bind_again(self, channel: Channel, queue: Queue) -> None:
+    def _key(self, *, to_all: bool) -> str:  # noqa: ARG002 - likewise
+        return ""
+
+    def bind_again(self, channel: Channel, queue: Queue, *, hears: bool) -> None:
         """Bind a queue of :meth:`join` again, without waiting, where nobody says when its binding is deleted."""
 
     def leave(self, channel: Channel, queue: Queue) -> None:

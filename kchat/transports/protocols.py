@@ -133,8 +133,11 @@ class Channel(Protocol):
     def basic_qos(self, prefetch_size: int, prefetch_count: int, a_global: bool, /) -> object:  # noqa: FBT001 - AMQP's
         """Set the maximum number of unacknowledged messages."""
 
-    def queue_bind(self, queue: str, exchange: str, *, nowait: bool = False) -> object:
+    def queue_bind(self, queue: str, exchange: str, routing_key: str = "", *, nowait: bool = False) -> object:
         """Bind a queue to an exchange. Unless ``nowait``, what is published after it has returned reaches the queue."""
+
+    def queue_unbind(self, queue: str, exchange: str, routing_key: str = "") -> object:
+        """See py-amqp; to unbind what is not bound is no error."""
 
     def exchange_bind(self, destination: str, source: str, *, nowait: bool = False) -> object:
         """Bind the exchange ``destination`` to ``source``; with ``nowait`` without waiting for the broker's answer."""

@@ -35,7 +35,7 @@ def test_an_announcement_is_read_back_as_it_was_written() -> None:
     check_each(
         {
             "here": Announcement(HERE, "8c1f", "ada", 55.0),
-            "here, and asks": Announcement(HERE, "8c1f", '部屋 \U0001f41d"\\', 61.5, asks=True),
+            "here, and asks": Announcement(HERE, "8c1f", '部屋 \U0001f41d"\\', 57.5, asks=True),
             "here, with a list": Announcement(
                 HERE, "8c1f", "ada", 55.0, False, 2, (Other("bob", "5a20", 3.5, True),)
             ),
@@ -48,8 +48,8 @@ def test_an_announcement_is_read_back_as_it_was_written() -> None:
 
 
 def test_the_largest_announcement_is_read() -> None:
-    others = tuple(Other('"' * 255, "a" * 32, 61.9) for _ in range(MOST_OTHERS))
-    said = Announcement(HERE, "a" * 32, '"' * 255, 61.9, True, MOST_PEOPLE, others)
+    others = tuple(Other('"' * 255, "a" * 32, 57.9) for _ in range(MOST_OTHERS))
+    said = Announcement(HERE, "a" * 32, '"' * 255, 57.9, True, MOST_PEOPLE, others)
     assert len(said.encode()) <= LARGEST
     assert Announcement.decode(said.encode()) == said
 

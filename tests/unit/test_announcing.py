@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 import random
 from collections.abc import Callable
 
 import pytest
 
-from kchat.client.announcer import MINUTE, MOST_IN_A_MINUTE, Announcer
+from kchat.client import crowd as crowds
+from kchat.client.announcer import APART, MINUTE, MOST_IN_A_MINUTE, MOST_LATE, Announcer
 from kchat.client.roster import Roster
 from kchat.events import Person
 from kchat.message.announcement import GONE, HERE, LIST, LONGEST, MOST_PEOPLE, Announcement, Other
+
+PEOPLE = 120
+"""Of a crowd."""
 
 LINK = 0.005
 """Seconds from one to another."""
@@ -28,21 +33,37 @@ class Member:
         self.announcer = Announcer(
             self.roster, self.session, "" if hidden else username, asks=asks, chance=crowd.random.random
         )
+        self.crowd = crowds.Crowd(self.roster, self.announcer, keeps=not hidden, chance=crowd.random.random)
         if not crowd.members:  # alone
             self.announcer.told()
         self.sent: list[float] = []
         self.list_heard_after: float | None = None
         self.joined = crowd.now
+        self.heard, self.considered, self.has_lists = 0, -1, crowd.has_lists
         self.roster.learn(crowd.now)
 
     def hear(self, said: Announcement, account: str, now: float) -> None:
         """As a presence does."""
         self.roster.hear(said, account, now)
         self.announcer.hear(said, now)
+        self.crowd.hear(said, now)
+        self.heard += 1
         if said.count >= 0 and said.session != self.session:
             self.announcer.told()
             if self.list_heard_after is None:
                 self.list_heard_after = now - self.joined
+        self.consider(now)
+
+    def consider(self, now: float) -> None:
+        """As a presence does on a broker that has lists."""
+        if self.has_lists and (self.roster.version != self.considered or now >= self.crowd.due):
+            self.considered = self.roster.version
+            self.crowd.consider(now, self.roster.people(now).count)
+
+    def count(self, now: float) -> int:
+        """How many it takes to be here."""
+        self.roster.expire(now)
+        return self.roster.people(now).count
 
     def names(self, now: float) -> list[str]:
         """Whom it takes to be here."""
@@ -51,12 +72,22 @@ class Member:
 
 
 class Crowd:
-    """A room in which time passes when it is told to. What one says, all hear, itself included."""
+    """A room in which time passes when it is told to. What one says, all hear, itself included.
 
-    def __init__(self, seed: int = 1) -> None:
+    Of those who hear lists alone, it is lists.
+
+    Arguments:
+        seed: of what is drawn.
+        latest: seconds that an announcement is on its way at the most. Default: 5 ms, each of them.
+        has_lists: as of a presence's policy.
+    """
+
+    def __init__(self, seed: int = 1, latest: float = LINK, *, has_lists: bool = False) -> None:
         self.now = 1000.0
         self.random = random.Random(seed)
         self.numbers = itertools.count()
+        self.latest = latest
+        self.has_lists = has_lists
         self.members: list[Member] = []
         self.said: list[Announcement] = []
         self._arriving: list[tuple[float, int, Announcement, str]] = []
@@ -69,6 +100,14 @@ class Crowd:
         assert hello is not None
         self._publish(member, hello)
         return member
+
+    def rejoin(self, member: Member) -> None:
+        """Somebody's connection is lost and made again."""
+        member.announcer.pause()
+        hello = member.announcer.hello(self.now)
+        member.roster.learn(self.now)
+        if hello is not None:
+            self._publish(member, hello)
 
     def kill(self, member: Member) -> None:
         """Somebody vanishes."""
@@ -87,7 +126,8 @@ class Crowd:
         self.said.append(said)
         again = Announcement.decode(said.encode())
         assert again is not None
-        heapq.heappush(self._arriving, (self.now + LINK, next(self.numbers), again, member.username))
+        way = LINK if self.latest == LINK else self.random.uniform(0.0, self.latest)
+        heapq.heappush(self._arriving, (self.now + way, next(self.numbers), again, member.username))
 
     def pass_time(self, seconds: float, look: Callable[[], None] = lambda: None) -> None:
         """Let all that is due in that time happen, in its order; ``look`` after each."""
@@ -96,12 +136,17 @@ class Crowd:
             speaker = min(self.members, key=lambda each: each.announcer.due, default=None)
             speaks = ends + 1 if speaker is None else speaker.announcer.due
             arrives = self._arriving[0][0] if self._arriving else ends + 1
-            if min(speaks, arrives) > ends:
+            considers = min((each.crowd.due for each in self.members), default=math.inf)
+            if min(speaks, arrives, considers) > ends:
                 break
-            self.now = max(self.now, min(speaks, arrives))
-            if arrives <= speaks:
-                _, _, said, account = heapq.heappop(self._arriving)
+            self.now = max(self.now, min(speaks, arrives, considers))
+            if considers <= min(speaks, arrives):
                 for member in self.members:
+                    member.roster.expire(self.now)
+                    member.consider(self.now)
+            elif arrives <= speaks:
+                _, _, said, account = heapq.heappop(self._arriving)
+                for member in (each for each in self.members if each.crowd.hears or said.count >= 0):
                     member.hear(said, account, self.now)
             else:
                 assert speaker is not None
@@ -129,11 +174,124 @@ def test_nobody_speaks_more_than_twice_in_any_minute_whatever_is_asked(seed: int
             everybody.append(curious)
         if crowd.random.random() < 0.3:
             crowd.kill(crowd.random.choice(crowd.members))
+        if crowd.members and crowd.random.random() < 0.3:
+            crowd.rejoin(crowd.random.choice(crowd.members))
     crowd.pass_time(300)
     assert max(most_in_a_minute(each.sent) for each in everybody) <= MOST_IN_A_MINUTE
     # And as rarely as that: 300 s of quiet.
     quiet = [sum(at > crowd.now - 250 for at in each.sent) for each in crowd.members]
     assert max(quiet) <= 6
+
+
+def history(crowd: Crowd, look: Callable[[dict[Member, float], dict[Member, float]], None]) -> None:
+    """People come, lose their connections and are killed for ten minutes; ``look`` gets when each came and was killed."""
+    draw, came, killed = crowd.random, {}, {}
+    for number in range(60):
+        if len(crowd.members) < 25:
+            came[crowd.join(f"member {number}", asks=draw.random() < 0.5)] = crowd.now
+        for member in draw.sample(crowd.members, min(2, len(crowd.members))):
+            if draw.random() < 0.3:
+                crowd.rejoin(member)
+            elif draw.random() < 0.3 and len(crowd.members) > 1:
+                crowd.kill(member)
+                killed[member] = crowd.now
+                del came[member]
+        for _ in range(10):
+            crowd.pass_time(draw.uniform(0.0, 2.0))
+            look(came, killed)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_nobody_is_taken_to_be_gone_whose_announcements_are_up_to_5_seconds_late(seed: int) -> None:
+    crowd, compared = Crowd(seed, latest=MOST_LATE), 0
+    missed: list[str] = []
+
+    def look(came: dict[Member, float], _: dict[Member, float]) -> None:
+        nonlocal compared
+        # Of each other, two know after a minute, or sooner.
+        known = {each for each, at in came.items() if crowd.now - at > MINUTE + MOST_LATE}
+        names = {each.username for each in known}
+        for member in known:
+            missed.extend(names - set(member.names(crowd.now)))
+            compared += 1
+
+    history(crowd, look)
+    assert compared > 100
+    assert missed == []
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_who_was_killed_is_gone_within_a_minute_for_everybody(seed: int) -> None:
+    crowd, compared = Crowd(seed, latest=1.0), 0
+    left: list[str] = []
+
+    def look(came: dict[Member, float], killed: dict[Member, float]) -> None:
+        nonlocal compared
+        gone = {each.username for each, at in killed.items() if crowd.now - at >= MINUTE}
+        for member in came:
+            left.extend(gone & set(member.names(crowd.now)))
+            compared += bool(gone)
+
+    history(crowd, look)
+    assert compared > 100
+    assert left == []
+
+
+def test_in_a_crowd_some_hear_everybody_and_the_others_hear_from_them_how_many_are_here() -> None:
+    crowd = Crowd(has_lists=True)
+    for number in range(PEOPLE):
+        crowd.join(f"member {number:03}", asks=number % 3 == 0)
+        crowd.pass_time(0.1)
+    crowd.pass_time(120)
+
+    def keepers() -> list[Member]:
+        return [each for each in crowd.members if each.crowd.hears]
+
+    def counts() -> set[int]:
+        return {each.count(crowd.now) for each in crowd.members}
+
+    assert crowds.FEW // 2 <= len(keepers()) <= crowds.MANY * 1.5
+    assert counts() == {PEOPLE}
+    before = sum(each.heard for each in crowd.members)
+    crowd.pass_time(100)
+    # All of them hearing all of them is that many times 100 / 45.
+    assert sum(each.heard for each in crowd.members) - before < PEOPLE * PEOPLE * 100 / 45 / 2
+    curious = crowd.join("curious", hidden=True)
+    crowd.pass_time(1)
+    assert curious.count(crowd.now) == PEOPLE
+    crowd.members.remove(curious)
+    # All but two of those who give lists vanish, and some others.
+    for member in keepers()[2:] + [each for each in crowd.members if not each.crowd.hears][:30]:
+        crowd.kill(member)
+    left = len(crowd.members)
+    crowd.pass_time(2 * MINUTE)
+    assert crowds.FEW // 2 <= len(keepers()) <= crowds.MANY * 1.5
+    assert counts() == {left}
+    # It becomes a small room again, where everybody knows everybody.
+    for member in crowd.members[20:]:
+        crowd.leave(member)
+    crowd.pass_time(2 * MINUTE)
+    assert len(keepers()) == 20
+    assert {tuple(each.names(crowd.now)) for each in crowd.members} == {
+        tuple(sorted(each.username for each in crowd.members))
+    }
+    assert max(most_in_a_minute(each.sent) for each in crowd.members) <= MOST_IN_A_MINUTE
+
+
+def test_all_who_hear_everybody_vanish_and_others_take_their_place() -> None:
+    crowd = Crowd(has_lists=True)
+    for number in range(PEOPLE):
+        crowd.join(f"member {number:03}", asks=False)
+        crowd.pass_time(0.1)
+    crowd.pass_time(120)
+    for member in [each for each in crowd.members if each.crowd.hears]:
+        crowd.kill(member)
+    left = len(crowd.members)
+    crowd.pass_time(2 * MINUTE)
+    assert {each.count(crowd.now) for each in crowd.members} == {left}
+    curious = crowd.join("curious", hidden=True)
+    crowd.pass_time(1)
+    assert curious.count(crowd.now) == left
 
 
 @pytest.mark.parametrize("people", [1, 2, 5, 20, 100, 500])
@@ -164,6 +322,7 @@ def test_questions_one_after_the_other_are_each_answered_by_another_one() -> Non
     for name in ("ada", "bob", "cy"):
         crowd.join(name, asks=False)
         crowd.pass_time(1)
+    crowd.pass_time(APART)
     for _ in range(3):
         curious = crowd.join("curious", hidden=True)
         crowd.pass_time(1)
@@ -173,21 +332,21 @@ def test_questions_one_after_the_other_are_each_answered_by_another_one() -> Non
 
 def test_a_list_is_only_given_by_somebody_who_knows_everybody() -> None:
     crowd = Crowd()
-    first = crowd.join("ada", asks=False)
+    ada = crowd.join("ada", asks=False)
+    crowd.pass_time(APART)
+    curious = crowd.join("curious", hidden=True)  # now ada has spoken twice
     crowd.pass_time(1)
-    crowd.join("curious", hidden=True)  # now ada has spoken twice
-    crowd.pass_time(1)
+    crowd.leave(curious)
     for name in ("bob", "cy"):  # who have not heard her
         crowd.join(name, asks=False)
-        crowd.pass_time(1)
-    crowd.members = [each for each in crowd.members if each.username != "curious"]
+        crowd.pass_time(APART)
     curious = crowd.join("curious", hidden=True)
     crowd.pass_time(1)
-    assert curious.names(crowd.now) == ["bob", "cy"]  # who say so themselves
-    assert [each.count for each in crowd.said if each.count >= 0] == [
-        1
-    ]  # what the first question was answered with
-    crowd.pass_time(first.sent[0] + MINUTE + 1 - crowd.now)
+    assert set(curious.names(crowd.now)) <= {"bob", "cy"}  # who say so themselves
+    assert curious.names(crowd.now) != []
+    # What the first question was answered with.
+    assert [each.count for each in crowd.said if each.count >= 0] == [1]
+    crowd.pass_time(ada.sent[0] + MINUTE + 1 - crowd.now)
     assert [each.count for each in crowd.said if each.count >= 0] == [1, 3]
     assert curious.names(crowd.now) == ["ada", "bob", "cy"]
 

@@ -13,16 +13,21 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from kchat import errors
+from kchat.transports.amqp.presence import TYPE
 from kchat.transports.amqp.room import RoomPolicy, is_owned
 from kchat.transports.guests import Leftover
 from kchat.transports.presence import PRESENCE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from kchat.transports.amqp.management import Management
 
 _SHARED = {"type": "fanout", "durable": True, "auto_delete": True, "internal": False, "arguments": {}}
-"""The exchanges that a room's members share: :attr:`kchat.transports.amqp.room.RoomPolicy.durable_exchange`, and that
-of :class:`kchat.transports.amqp.presence.PresencePolicy`."""
+"""The exchange that a room's members share: :attr:`kchat.transports.amqp.room.RoomPolicy.durable_exchange`."""
+
+_ANNOUNCEMENTS = _SHARED | {"type": TYPE}
+"""And that of :class:`kchat.transports.amqp.presence.PresencePolicy`."""
 
 _PLAIN = {"routing_key": "", "arguments": {}}
 _PLAIN_KEY = "~"
@@ -87,16 +92,18 @@ def repair_shared_exchange(management: Management, vhost: str, room: str) -> boo
 
 def is_misdeclared(management: Management, vhost: str, room: str) -> bool | None:
     """Whether the exchange of that name differs from the one that kchat makes; None if there is none."""
-    return _is_misdeclared(management, vhost, RoomPolicy(room).durable_exchange.name)
+    return _is_misdeclared(management, vhost, RoomPolicy(room).durable_exchange.name, _SHARED)
 
 
-def _is_misdeclared(management: Management, vhost: str, name: str) -> bool | None:
+def _is_misdeclared(
+    management: Management, vhost: str, name: str, wanted: Mapping[str, object]
+) -> bool | None:
     try:
         found = management.get_object("exchanges", vhost, name)
     except errors.NotFound:
         return None
     # No arguments may be {}, [] or none at all.
-    return any((found.get(key) or None) != (value or None) for key, value in _SHARED.items())
+    return any((found.get(key) or None) != (value or None) for key, value in wanted.items())
 
 
 def release_shared_exchange(management: Management, vhost: str, room: str) -> None:
@@ -113,13 +120,13 @@ def _repair_presence_exchange(management: Management, vhost: str, room: str) -> 
     member. Those who are here bind their queues again when they next announce themselves.
     """
     name = RoomPolicy(room).queue_name(PRESENCE)
-    misdeclared = _is_misdeclared(management, vhost, name)
+    misdeclared = _is_misdeclared(management, vhost, name, _ANNOUNCEMENTS)
     if misdeclared or (misdeclared is False and not _is_apart(management, vhost, name)):
         with suppress(errors.NotFound):
             management.request("DELETE", "exchanges", vhost, name)
         misdeclared = None
     if misdeclared is None:
-        management.request("PUT", "exchanges", vhost, name, body=_SHARED)
+        management.request("PUT", "exchanges", vhost, name, body=_ANNOUNCEMENTS)
     _bind(management, vhost, name, "e", name)
 
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 
 import pytest
 
 import kchat
 from kchat import NotAuthorised, Sender, Settings, SettingsError, Subscriber
+from kchat.client.crowd import CROWD
 from kchat.client.presence import Presence, who
 from kchat.events import Person
-from kchat.message.announcement import HERE, Announcement
+from kchat.message.announcement import HERE, LONGEST, MOST_OTHERS, Announcement
 from kchat.transports.amqp import rights
 from kchat.transports.amqp.accounts import Accounts
 from kchat.transports.amqp.leftovers import repair_shared_exchange
@@ -162,6 +163,55 @@ def test_announcements_that_a_flood_pushes_out_end_nothing_and_cost_the_broker_l
         assert len(people.here) <= 1_001
         with present(guest_of(settings), "late"):
             wait_until(lambda: watcher.problem is None, 5)
+
+
+def bound(rabbitmq: RabbitMQ, settings: Settings, key: str) -> int:
+    """The number of queues that get announcements with a key."""
+    bindings = rabbitmq.management.bindings(settings.broker.vhost, EXCHANGE)
+    return sum(each["routing_key"] == key and each["destination_type"] == "queue" for each in bindings)
+
+
+def test_in_a_crowd_twenty_or_so_hear_everybody_and_all_know_how_many_are_here(
+    rabbitmq: RabbitMQ, settings: Settings
+) -> None:
+    count = CROWD + 10
+    with ExitStack() as stack:
+        people = [stack.enter_context(present(settings, f"member {each:02}")) for each in range(count)]
+
+        def counts() -> list[int | None]:
+            return [None if (seen := each.people()) is None else seen.count for each in people]
+
+        # Who hears lists alone has heard one, sooner or later.
+        wait_until(lambda: 0 < bound(rabbitmq, settings, "") < count, 30)
+        wait_until(lambda: counts() == [count] * count, LONGEST, lambda: str(counts()))
+        assert bound(rabbitmq, settings, "list") == count
+        asked = who(settings)
+        assert (asked.count, len(asked.here)) == (count, MOST_OTHERS + 1)
+
+
+def test_names_that_anybody_can_write_are_refused_or_shown_in_one_short_line(
+    settings: Settings, management: Accounts, commands: Commands, name: str
+) -> None:
+    mallory = invite(management, settings, name)
+    kept = ["a" * 255, "\u0430da", "=SUM(A1)", "é" * 127]
+    refused_names = ["\x1b[2J", "ada\u202ebob", "ada\u2069 (via ada)", "a" * 256, "\ud800", "", " ", "ada\nbob", "\x9b2J"]
+    with present(settings, "host") as watcher:
+        with channel_of(mallory) as channel:
+            for number, each in enumerate(kept + refused_names):
+                body = {"presence": "here", "session": f"s{number}", "username": each, "lasts": 50}
+                channel.basic_publish(EXCHANGE, "", json.dumps(body).encode())
+        wait_until(lambda: (seen := watcher.people()) is not None and "é" * 127 in seen.names, 20)
+        people = watcher.people()
+        assert people is not None
+        assert not set(people.names) & set(refused_names)
+        asked = commands.kchat("who", "--url", settings.broker.url())
+        assert asked.wait() == 0
+    lines = asked.stdout.splitlines()
+    assert len(lines) == len(kept) + 1
+    for line in lines:
+        assert line.isprintable()
+        assert len(line) < 40
+        assert line == "host" or line.endswith(" ?")
 
 
 def guest_of(settings: Settings) -> Settings:
