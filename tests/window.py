@@ -46,6 +46,11 @@ class Window:
     def modes(self) -> str:
         return self._run("display-message", "-p", "#{alternate_on} #{cursor_flag} #{wrap_flag}").strip()
 
+    def signal_children(self, name: str) -> None:
+        """Signals what runs in the shell."""
+        shell = self._run("display-message", "-p", "#{pane_pid}").strip()
+        subprocess.run(["pkill", f"-{name}", "-P", shell], check=True, timeout=60)
+
     def resize(self, columns: int, lines: int) -> None:
         self._run("resize-window", "-x", str(columns), "-y", str(lines))
 

@@ -10,12 +10,15 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from types import TracebackType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from kchat import __version__
 from kchat.errors import KchatError, SettingsError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 DONE, FAILED, USAGE, TOO_FEW, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -50,6 +53,15 @@ class LazyGroup(click.Group):
         command = import_module(f"kchat.cli.{cmd_name}").command
         assert isinstance(command, click.Command)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The commands from the table, without importing them, and the options."""
+        from click.shell_completion import CompletionItem
+
+        found = [
+            CompletionItem(name, help=text) for name, text in COMMANDS.items() if name.startswith(incomplete)
+        ]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands from the table."""
@@ -126,6 +138,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         code = _failure(without(error.name), debug=debug)
     except (OSError, KchatError) as error:
         code = _failure(error, debug=debug)
+    if (stderr := sys.modules.get("kchat.cli.stderr")) is not None:
+        stderr.finish_line()
     sys.exit(code)
 
 
@@ -175,7 +189,7 @@ def _help_hint(error: click.ClickException) -> str:
     if context is None:
         return ""
     see = f"see: {context.command_path} --help"
-    mistaken = isinstance(error, click.NoSuchOption | click.BadOptionUsage)
+    mistaken = isinstance(error, click.NoSuchOption | click.BadOptionUsage | click.BadArgumentUsage)
     if mistaken and context.command.name == "send":
         return f'{see}; put -- before a message that begins with a dash: kchat send -- "- like this"'
     return see
@@ -183,9 +197,11 @@ def _help_hint(error: click.ClickException) -> str:
 
 def _complain(text: str, hint: str) -> None:
     from kchat.cli.flags import with_flags
+    from kchat.cli.stderr import finish_line
     from kchat.config.masking import mask
     from kchat.message.unprintable import escape_unprintable
 
+    finish_line()
     for part, lead in (text, "kchat: "), (with_flags(hint), "  "):
         if line := " ".join(escape_unprintable(part, keep_newlines=False).split()):
             click.echo(lead + mask(line), err=True)

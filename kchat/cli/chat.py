@@ -13,6 +13,7 @@ import click
 from kchat.cli.help import Command
 from kchat.cli.options import (
     broker_options,
+    complete_rooms,
     confirm_timeout_option,
     heartbeat_option,
     refuse_lone_room,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 
 @click.command(name="chat", cls=Command)
-@click.argument("rooms", nargs=-1, metavar="[ROOM]...")
+@click.argument("rooms", nargs=-1, metavar="[ROOM]...", shell_complete=complete_rooms)
 @username_option
 @broker_options
 @click.option(

@@ -16,7 +16,17 @@ if TYPE_CHECKING:
     from kchat.plugins import Registry
 
 GROUPS = {
-    "Messages": ("text", "mandatory", "mode", "last", "since", "limit", "idle_timeout"),
+    "Messages": (
+        "text",
+        "allow_empty",
+        "mandatory",
+        "receipts",
+        "mode",
+        "last",
+        "since",
+        "limit",
+        "idle_timeout",
+    ),
     "Room": ("room", "username", "profile", "durable"),
     "Broker": (
         "url",

@@ -12,7 +12,7 @@ import click
 
 from kchat import errors
 from kchat.cli.help import Command
-from kchat.cli.options import connect_timeout_option, refuse_misplaced_urls
+from kchat.cli.options import complete_profiles, connect_timeout_option, refuse_misplaced_urls
 from kchat.cli.stderr import write_line
 
 if TYPE_CHECKING:
@@ -32,9 +32,14 @@ _OVERRULING = ("URL", "TRANSPORT", "HOST", "PORT", "VHOST", "PROJECT", "PROFILE"
 
 @click.command(name="join", cls=Command)
 @click.argument("invitation", metavar="INVITATION|URL|-")
-@click.option("--name", metavar="PROFILE", help="Name of the profile. Default: the room's name.")
+@click.option(
+    "--name",
+    metavar="PROFILE",
+    help="Name of the profile. Default: the room's name.",
+    shell_complete=complete_profiles,
+)
 @click.option("--yes", "-y", is_flag=True, help="Accept without asking, even if a profile is replaced.")
-@click.option("--room", metavar="NAME", help="The room, if you give a connection URL. Default: chat.")
+@click.option("--room", "-r", metavar="NAME", help="The room, if you give a connection URL. Default: chat.")
 @connect_timeout_option
 def command(
     invitation: str, name: str | None, yes: bool, room: str | None, connect_timeout: float

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import click
@@ -19,11 +19,11 @@ from kchat.transports.tls import TlsOptions
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def _option(name: str, metavar: str | None, text: str, **more: Any) -> Callable[[F], F]:
+def _option(name: str, metavar: str | None, text: str, *short: str, **more: Any) -> Callable[[F], F]:
     """A decorator that adds ``--name``, which ``KCHAT_NAME`` sets too; without a metavar it is a switch."""
     value = {"is_flag": True} if metavar is None else {"metavar": metavar}
     variable = f"KCHAT_{name.upper().replace('-', '_')}"
-    return click.option(f"--{name}", help=text, **{"envvar": variable, **value, **more})
+    return click.option(f"--{name}", *short, help=text, **{"envvar": variable, **value, **more})
 
 
 def _seconds(name: str, default: float, text: str, **more: Any) -> Callable[[F], F]:
@@ -32,11 +32,42 @@ def _seconds(name: str, default: float, text: str, **more: Any) -> Callable[[F],
     )
 
 
+COLOR = {"auto": None, "always": True, "never": False}
+"""The values of :data:`color_option`, as displays take them."""
+
+
+def complete_rooms(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """For ``shell_complete``: the rooms that are known here."""
+    from kchat.cli.completion import rooms
+
+    return rooms(context, incomplete)
+
+
+def complete_profiles(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """For ``shell_complete``: the profiles."""
+    from kchat.cli.completion import profiles
+
+    return profiles(incomplete)
+
+
 connect_timeout_option = _seconds("connect-timeout", 5.0, "Timeout for connecting.")
 confirm_timeout_option = _seconds("confirm-timeout", 10.0, "Timeout for a confirmation.")
 heartbeat_option = _seconds("heartbeat", 10.0, "Interval of heartbeats; 0 for none.", type=SECONDS_OR_ZERO)
-username_option = _option("username", "NAME", "Your name.", show_default="profile's, else login name")
+username_option = _option("username", "NAME", "Your name.", "-u", show_default="profile's, else login name")
 wait_option = _option("wait", None, "Instead of exiting, retry until a broker answers.")
+verbose_option = click.option(
+    "--verbose", "-v", is_flag=True, help="Also print its queue, and each attempt to connect."
+)
+color_option = _option(
+    "color",
+    "WHEN",
+    "auto, always or never; before NO_COLOR and FORCE_COLOR.",
+    type=click.Choice(list(COLOR)),
+    default="auto",
+    show_default=True,
+)
+utc_option = _option("utc", None, "Show times in UTC.")
+date_option = _option("date", None, "Show the date of each message.")
 quiet_option = click.option("--quiet", "-q", is_flag=True, help="Print only errors on standard error.")
 
 _PLACE = ("transport", "host", "port", "vhost", "project")
@@ -45,9 +76,23 @@ _PLACE = ("transport", "host", "port", "vhost", "project")
 _TIMES = ("connect_timeout", "confirm_timeout", "heartbeat")
 
 _BROKER = (
-    _option("room", "NAME", "The room.", show_default="profile's, else chat"),
+    _option(
+        "room",
+        "NAME",
+        "The room.",
+        "-r",
+        show_default="profile's, else chat",
+        shell_complete=complete_rooms,
+    ),
     # Settings read KCHAT_PROFILE and KCHAT_URL themselves, each at its own rank.
-    _option("profile", "NAME", "Use a profile.", show_default="the one in use", envvar=None),
+    _option(
+        "profile",
+        "NAME",
+        "Use a profile.",
+        show_default="the one in use",
+        envvar=None,
+        shell_complete=complete_profiles,
+    ),
     _option(
         "url",
         "URL",
@@ -89,6 +134,21 @@ def to_settings(**options: Any) -> Settings:
         kchat.errors.SettingsError: they are not valid, or contradict each other.
     """
     refuse_misplaced_urls()
+    settings = resolve(options, _ask_password)
+    for broker in settings.brokers:
+        by = broker.transport.urls.lowers_trust(broker) or ("--tls-insecure" if settings.tls.insecure else "")
+        if by and broker.encrypted:
+            write_line(f"kchat: warning: whether {broker} is the right server is not checked ({by})")
+    return settings
+
+
+def resolve(options: Mapping[str, Any], ask_password: Callable[[], str]) -> Settings:
+    """As :func:`to_settings`, and nothing is said.
+
+    Arguments:
+        options: their values by their names.
+        ask_password: called where ``--ask-password`` is given.
+    """
     source = click.get_current_context().get_parameter_source
     given = {name: value for name, value in options.items() if source(name) is not ParameterSource.DEFAULT}
     typed = {name: value for name, value in given.items() if source(name) is ParameterSource.COMMANDLINE}
@@ -104,9 +164,9 @@ def to_settings(**options: Any) -> Settings:
         # An account typed on the command line means a broker with a host; one in the environment only fills in.
         place["host"] = given.get("host", "localhost")
     asked = given.get("ask_password", False)
-    password = _ask_password() if asked else given.get("rmq_password")
+    password = ask_password() if asked else given.get("rmq_password")
     tls, profile_tls = _tls(given), _tls(typed)
-    settings = Settings.resolve(
+    return Settings.resolve(
         url=given.get("url"),
         **place,
         account=given.get("rmq_username"),
@@ -120,11 +180,6 @@ def to_settings(**options: Any) -> Settings:
         # What is typed or in the environment comes before the URL's, and that before the default.
         **{name: given[name] for name in _TIMES if name in given},
     )
-    for broker in settings.brokers:
-        by = broker.transport.urls.lowers_trust(broker) or ("--tls-insecure" if settings.tls.insecure else "")
-        if by and broker.encrypted:
-            write_line(f"kchat: warning: whether {broker} is the right server is not checked ({by})")
-    return settings
 
 
 def refuse_lone_room(settings: Settings, result: str) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kchat.cli.help import Group
+from kchat.cli.options import complete_profiles
 from kchat.cli.stderr import write_line
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def list_() -> None:
 
 
 @command.command(short_help="Show a profile, by default the one in use.")
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=complete_profiles)
 def show(name: str | None) -> None:
     """Show a profile, by default the one in use; its password is not shown.
 
@@ -95,7 +96,7 @@ def show(name: str | None) -> None:
 
 
 @command.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=complete_profiles)
 @click.option("--none", is_flag=True, help="Use no profile: back to the room on this machine.")
 def use(name: str | None, none: bool) -> None:
     """Use a profile from now on.
@@ -114,7 +115,7 @@ def use(name: str | None, none: bool) -> None:
 
 
 @command.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete_profiles)
 def remove(name: str) -> None:
     """Remove a profile and its password. The account on the broker stays.
 

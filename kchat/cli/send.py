@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-import time
-from collections.abc import Iterable
-from itertools import takewhile
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,15 +21,16 @@ from kchat.cli.options import (
     wait_option,
 )
 from kchat.cli.param_types import whole_number
-from kchat.cli.shutdown import Shutdown, shutdown_by_signal
-from kchat.cli.stderr import line_writer, write_line
-from kchat.errors import SettingsError
+from kchat.cli.shutdown import shutdown_by_signal
+from kchat.cli.stderr import connection_teller, line_writer, write_line
+from kchat.errors import KchatError, SettingsError
 
 if TYPE_CHECKING:
+    from kchat.cli.receipts import Receipts
+    from kchat.cli.shutdown import Shutdown
     from kchat.client.sender import Sender
-    from kchat.message import Message
 
-_PROGRESS_SECONDS = 0.1
+_INTERRUPTED = "interrupted before it was confirmed: it may or may not have been delivered"
 
 
 @click.command(name="send", cls=Command)
@@ -41,6 +40,8 @@ _PROGRESS_SECONDS = 0.1
 @broker_options
 @confirm_timeout_option
 @wait_option
+@click.option("--allow-empty", is_flag=True, help="Send empty and blank messages, too.")
+@click.option("--json", "receipts", is_flag=True, help="Print what became of each message as JSON.")
 @click.option("--mandatory", is_flag=True, help="Fail if the broker says that nobody is listening.")
 @click.option("--bot", is_flag=True, help="Send quotes until Ctrl+C, after MESSAGE if given.")
 @click.option(
@@ -59,6 +60,8 @@ def command(
     text: str | None,
     username: str | None,
     wait: bool,
+    allow_empty: bool,
+    receipts: bool,
     mandatory: bool,
     bot: bool,
     bot_wait_s: Pause,
@@ -67,16 +70,13 @@ def command(
     quiet: bool,
     **broker: Any,
 ) -> int:
-    """Send MESSAGE to a room, and exit when the broker has confirmed it.
-
-    With "-", each line of standard input is a message.
+    """Send MESSAGE, or each line of standard input ("-" shows a prompt), and exit when the broker has confirmed it.
 
     \b
     Examples:
       kchat send "Hello world"
       kchat send --host localhost --rmq-username rmq --ask-password "Hello world"
-      tail -f app.log | kchat send --username app -
-      kchat send --bot --bot-wait-s 2 --bot-count 10
+      tail -f app.log | kchat send -u app -r logs
       kchat send -- "- starts with a dash"
     """
     if message and text is not None:
@@ -85,137 +85,122 @@ def command(
         raise click.UsageError("Give either '-' or --bot: the bot does not read standard input.")
     if not bot and (bot_authors or bot_count is not None):
         raise click.UsageError("--bot-authors and --bot-count go with --bot.")
-    if not (message or text is not None or bot):
-        raise click.UsageError(
-            "Missing message: give it as an argument, by --message, or '-' for standard input."
+    implied = not (message or text is not None or bot)
+    if implied and (sys.stdin is None or sys.stdin.isatty()):
+        raise _missing("give '-' to type messages")
+    words = _words(message, text)
+    if words is not None and not words.strip() and not allow_empty:
+        raise SettingsError(
+            "the message is blank" if words else "the message is empty", hint="--allow-empty sends it"
         )
     settings = to_settings(**broker)
     refuse_lone_room(settings, "nobody can receive the message")
     from kchat.cli import INTERRUPTED
     from kchat.client.sender import Sender
 
-    report = line_writer(quiet)
-    sender = Sender(settings, username, mandatory=mandatory, wait=wait, on_event=write_line)
+    # What somebody types at the prompt must not be written over.
+    typed = words is None and not bot and sys.stdin is not None and sys.stdin.isatty()
+    tell = connection_teller(several=len(settings.brokers) > 1, in_place=False if typed else None)
+    sender = Sender(settings, username, mandatory=mandatory, wait=wait, on_event=tell)
     code = INTERRUPTED
-    words = " ".join(message) if message else text
-    # Bytes that are not UTF-8 become visible escapes, as in standard input.
-    words = None if words is None else os.fsencode(words).decode("utf-8", "backslashreplace")
+    json = _receipts(sender) if receipts else None
     with shutdown_by_signal() as stop:
         if bot:
-            report(f"posting to {settings} every {bot_wait_s} s; Ctrl+C ends it")
-            quotes = posts(words, bot_wait_s, bot_count, stop, as_authors=bot_authors)
-            code = _send_all(sender, quotes, stop, quiet, endless=True)
-        elif message == ("-",):
-            from kchat.cli.stdin import read_lines
+            from kchat.cli.stream import send_stream
 
-            descriptor = _standard_input()
-            is_typed = os.isatty(descriptor)
-            report(f"sending to {settings}, a message a line{'; Ctrl+D ends' if is_typed else ''}")
-            lines = read_lines(descriptor)
-            if is_typed:
-                lines = (line for line in lines if line is None or line.strip())
-            code = _send_all(sender, lines, stop, quiet, meter=not is_typed)
-        elif words is not None:
-            code = _send_one(sender, words, quiet)
+            line_writer(quiet)(f"posting to {settings} every {bot_wait_s} s; Ctrl+C ends it")
+            quotes = posts(words, bot_wait_s, bot_count, stop, as_authors=bot_authors)
+            code = send_stream(sender, quotes, stop, quiet, endless=True, receipts=json)
+        elif words is None:
+            code = _send_input(sender, stop, quiet, json, allow_empty=allow_empty, implied=implied)
+        else:
+            code = _send_one(sender, words, quiet, json)
+    if json is not None:
+        json.close()
     return code
 
 
-def _standard_input() -> int:
+def _words(message: tuple[str, ...], text: str | None) -> str | None:
+    """The message, if it is not standard input; bytes that are not UTF-8 become visible escapes, as they do there."""
+    words = text if message in ((), ("-",)) else " ".join(message)
+    return None if words is None else os.fsencode(words).decode("utf-8", "backslashreplace")
+
+
+def _receipts(sender: Sender) -> Receipts:
+    from kchat.cli.receipts import Receipts
+
+    if sys.stdout is None:
+        raise SettingsError("standard output is closed, so nothing can be printed there")
+    return Receipts(sender)
+
+
+def _send_input(
+    sender: Sender,
+    stop: Shutdown,
+    quiet: bool,
+    receipts: Receipts | None,
+    *,
+    allow_empty: bool,
+    implied: bool,
+) -> int:
+    """Send standard input, which may be a person."""
     if sys.stdin is None:
         raise SettingsError("standard input is closed, so there is nothing to read a message from")
-    return sys.stdin.fileno()
+    report = line_writer(quiet)
+    descriptor = sys.stdin.fileno()
+    if os.isatty(descriptor):
+        from kchat.cli.prompt import send_typed
+
+        report(f"sending to {sender.settings}; Ctrl+D ends")
+        return send_typed(sender, stop, quiet, allow_empty=allow_empty, receipts=receipts)
+    from kchat.cli.stdin import read_lines
+    from kchat.cli.stream import Lines, send_stream
+
+    rest = read_lines(descriptor)
+    nothing = "standard input is empty"
+    # The first step does not wait for input. What is empty from the start is refused before anything is contacted.
+    first = list(islice(rest, 1))
+    if implied and not first:
+        raise _missing(nothing)
+    lines = Lines(chain(first, rest), wanted=allow_empty)
+    report(f"sending to {sender.settings}, a message a line")
+    code = send_stream(sender, lines, stop, quiet, meter=True, receipts=receipts)
+    if implied and not (lines.taken or lines.blank or code):
+        raise _missing(nothing)
+    return code
 
 
-def _send_one(sender: Sender, text: str, quiet: bool) -> int:
+def _missing(why: str) -> click.UsageError:
+    return click.BadArgumentUsage(f"Missing message: give it as an argument or by --message; {why}.")
+
+
+def _send_one(sender: Sender, text: str, quiet: bool, receipts: Receipts | None) -> int:
     from kchat.cli import DONE
+    from kchat.message import Message
 
     settings = sender.settings
+    why: object = _INTERRUPTED
     try:
         with sender:
-            receipt = sender.send(text)
+            message = Message.compose(sender.username, text)
+            if receipts is not None:
+                receipts.expect(message)
+            receipt = sender.send(message)
+            if receipts is not None:
+                receipts.write(receipt)
     except KeyboardInterrupt:
         if sender.unsettled:
-            write_line("kchat: interrupted before it was confirmed: it may or may not have been delivered")
+            write_line(f"kchat: {_INTERRUPTED}")
         raise
+    except KchatError as error:
+        why = error
+        raise
+    finally:
+        if receipts is not None:
+            receipts.fail(why)
     unrouted = ""
     if receipt.routed is False:
         kept = ", it is kept in the room's history" if settings.transport.capabilities.history else ""
         unrouted = f"; nobody was listening{kept}"
     line_writer(quiet)(f"sent to {settings}{unrouted}")
     return DONE
-
-
-def _send_all(
-    sender: Sender,
-    messages: Iterable[str | Message | None],
-    stop: Shutdown,
-    quiet: bool,
-    *,
-    endless: bool = False,
-    meter: bool = False,
-) -> int:
-    """Send a stream; report each refusal as it happens, and the totals at the end. Returns the exit code.
-
-    When asked to stop, it takes no more messages, and waits for outstanding confirmations as long as the signal allows;
-    that is success if the stream is ``endless``. A ``meter`` counts on a terminal, but not while a person types there.
-    """
-    from kchat.cli import DONE, FAILED, INTERRUPTED
-
-    report = line_writer(quiet)
-    progress = _Progress(show=meter and not quiet and sys.stderr is not None and sys.stderr.isatty())
-    confirmed = failed = unrouted = 0
-    code = DONE
-    try:
-        with sender:
-            stop.graceful = True
-            for receipt in sender.send_many(takewhile(lambda _: not stop(), messages)):
-                if receipt.error is None:
-                    confirmed += 1
-                    unrouted += receipt.routed is False
-                else:
-                    failed += 1
-                    progress.clear()
-                    write_line(f"kchat: {receipt.error}")
-                progress.update(confirmed)
-        if stop():
-            raise KeyboardInterrupt
-    except KeyboardInterrupt:
-        code = DONE if endless else INTERRUPTED
-    finally:
-        progress.clear()
-        parts = [f"{confirmed:,} sent to {sender.settings}"]
-        if unrouted:
-            parts.append(f"{unrouted:,} with nobody listening")
-        if failed:
-            parts.append(f"{failed:,} not sent")
-        if sender.unsettled:
-            parts.append(f"{sender.unsettled:,} not confirmed, which may or may not have been delivered")
-        report(", ".join(parts))
-    return FAILED if failed else code
-
-
-class _Progress:
-    """A counter on one line of a terminal, redrawn at most ten times a second."""
-
-    def __init__(self, show: bool) -> None:
-        self._show = show
-        self._started = self._drawn = time.monotonic()
-        self._width = 0
-
-    def update(self, count: int) -> None:
-        if not self._show:
-            return
-        now = time.monotonic()
-        if now - self._drawn < _PROGRESS_SECONDS:
-            return
-        self._drawn = now
-        line = f"{count:,} sent, {count / (now - self._started):,.0f}/s"
-        sys.stderr.write("\r" + line.ljust(self._width))
-        sys.stderr.flush()
-        self._width = len(line)
-
-    def clear(self) -> None:
-        if self._width:
-            sys.stderr.write("\r" + " " * self._width + "\r")
-            sys.stderr.flush()
-            self._width = 0

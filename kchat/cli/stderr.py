@@ -12,9 +12,12 @@ import select
 import sys
 from collections.abc import Callable
 from time import monotonic
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from kchat.transports.poller import new_poller
+
+if TYPE_CHECKING:
+    from kchat import events
 
 PATIENCE = 1.0
 """Seconds to wait for a standard error that is blocked; after that, lines are dropped."""
@@ -96,8 +99,17 @@ def can_show(text: str, stream: TextIO | None) -> bool:
     return True
 
 
-def write_line(text: object) -> None:
-    """Write one line to standard error."""
+class _Cursor:
+    """Where the terminal's cursor is: behind what :func:`write_over` wrote, or at the beginning of a line."""
+
+    in_line = False
+
+
+_cursor = _Cursor()
+
+
+def made_safe(text: object) -> str:
+    """Text on one line, safe for a terminal, without passwords."""
     line = str(text)
     if "//" in line:
         from kchat.config.masking import mask
@@ -107,9 +119,56 @@ def write_line(text: object) -> None:
         from kchat.message.unprintable import escape_unprintable  # takes a while to load
 
         line = escape_unprintable(line, keep_newlines=False)
+    return line
+
+
+def write_line(text: object) -> None:
+    """Write one line to standard error."""
+    line = made_safe(text)
+    finish_line()
+    _write(line + "\n")
+
+
+def write_over(text: str) -> None:
+    """Write text over the line of the terminal on which the cursor stands, and leave the line unfinished.
+
+    Arguments:
+        text: safe text, narrower than the terminal; empty to clear the line.
+    """
+    _write(f"\r\x1b[K{text}")
+    _cursor.in_line = bool(text)
+
+
+def finish_line() -> None:
+    """End a line that :func:`write_over` has left unfinished, so that what comes next, from wherever, stands below it."""
+    if _cursor.in_line:
+        _cursor.in_line = False
+        _write("\n")
+
+
+def _write(text: str) -> None:
     if sys.stderr is not None:  # closed by the parent process
-        sys.stderr.write(line + "\n")
+        sys.stderr.write(text)
         sys.stderr.flush()
+
+
+def connection_teller(
+    *, verbose: bool = False, several: bool = False, in_place: bool | None = None
+) -> Callable[[events.Event], None]:
+    """An ``on_event`` that says what happens to a connection: :class:`kchat.cli.connection_line.ConnectionLine`.
+
+    What it needs is loaded when something happens, which is never in most runs.
+    """
+    told: list[Callable[[events.Event], None]] = []
+
+    def tell(event: events.Event) -> None:
+        if not told:
+            from kchat.cli.connection_line import ConnectionLine
+
+            told.append(ConnectionLine(verbose=verbose, several=several, in_place=in_place).tell)
+        told[0](event)
+
+    return tell
 
 
 def line_writer(quiet: bool) -> Callable[[object], None]:

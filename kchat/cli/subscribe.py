@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack, closing
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,22 +12,30 @@ import click
 from kchat.cli.help import Command
 from kchat.cli.job_control import opened
 from kchat.cli.options import (
+    COLOR,
     broker_options,
+    color_option,
+    date_option,
     heartbeat_option,
     quiet_option,
     refuse_lone_room,
     to_settings,
     username_option,
+    utc_option,
+    verbose_option,
     wait_option,
 )
 from kchat.cli.param_types import SECONDS, SINCE, NameIn, whole_number
 from kchat.cli.shutdown import shutdown_by_signal
-from kchat.cli.stderr import line_writer, write_line
+from kchat.cli.stderr import connection_teller, line_writer
 from kchat.display import MODES
 from kchat.errors import SettingsError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from kchat import events
+    from kchat.client.subscriber import Subscriber
 
 _PRESENT_AFTER = 0.2
 """Seconds after which it counts as here: a script that waits for one message that is there never does."""
@@ -44,6 +53,9 @@ _PRESENT_AFTER = 0.2
 )
 @username_option
 @broker_options
+@color_option
+@utc_option
+@date_option
 @click.option("--limit", type=whole_number(1), metavar="N", help="Exit after N messages.")
 @click.option(
     "--idle-timeout", type=SECONDS, metavar="SECONDS", help="Exit after this time without a message."
@@ -62,6 +74,7 @@ _PRESENT_AFTER = 0.2
 @heartbeat_option
 @wait_option
 @quiet_option
+@verbose_option
 def command(
     mode: str,
     username: str | None,
@@ -71,8 +84,12 @@ def command(
     since: float | None,
     durable: str | None,
     hidden: bool,
+    color: str,
+    utc: bool,
+    date: bool,
     wait: bool,
     quiet: bool,
+    verbose: bool,
     **broker: Any,
 ) -> int:
     """Show the messages of a room, until Ctrl+C.
@@ -97,20 +114,34 @@ def command(
         raise SettingsError("standard output is closed, so there is nowhere to show messages")
     settings = to_settings(**broker)
     report = line_writer(quiet)
-    display = create(
+    tell_connection = connection_teller(verbose=verbose, several=len(settings.brokers) > 1)
+
+    def note(text: str) -> None:
+        if getattr(display, "live", False):
+            display.status(text)
+        else:
+            report(text)
+
+    # Made twice at most: what it marks depends on the broker, and a mode that cannot be made is said before.
+    make = partial(
+        create,
         mode,
         sys.stdout,
-        # A script's lines stay as they are where nobody's name is ever checked.
-        mark_unverified=settings.transport.verifies_accounts or sys.stdout.isatty(),
+        color=COLOR[color],
         own=settings.broker.account,
+        utc=utc,
+        date=date,
+        tell=note,
     )
+    verifies = settings.transport.verifies_accounts
+    display = make(mark_unverified=verifies)
 
     def tell(event: events.Event) -> None:
         display.status(str(event))
         if getattr(display, "live", False):
             display.flush()  # the attempt to connect again, which comes next, may take a while
         else:
-            write_line(event)
+            tell_connection(event)
 
     shown, ended = 0, False
     present = settings.transport.capabilities.presence and not hidden
@@ -137,7 +168,10 @@ def command(
                 beside = PresenceBeside(subscriber, after=_PRESENT_AFTER)
                 ends_first.callback(beside.stop)
                 ends_last.callback(beside.close)
-            report(f"listening on {subscriber.where} (queue {subscriber.queue_name}; Ctrl+C ends)")
+            if verifies and not subscriber.verifies_accounts and len(settings.brokers) == 1:
+                verifies = False  # AMQP leaves it to the broker
+                display = make(mark_unverified=verifies)
+            _announce(subscriber, report, verifies=verifies, verbose=verbose)
             stop.wake = subscriber.stop
             stop.graceful = True
             reader = Reader(sys.stdout.fileno())
@@ -155,3 +189,17 @@ def command(
         finally:
             display.close()
     return DONE if ended or stop.requested or limit is None or shown >= limit else TOO_FEW
+
+
+def _announce(
+    subscriber: Subscriber, report: Callable[[object], None], *, verifies: bool, verbose: bool
+) -> None:
+    """Say that it listens, and whether names are checked."""
+    from kchat.cli.announcement import listening
+    from kchat.display.names import NOT_CHECKED
+
+    is_terminal = sys.stderr is not None and sys.stderr.isatty()
+    for line in listening(subscriber.where, [] if verifies else [NOT_CHECKED], cut=is_terminal):
+        report(line)
+    if verbose:
+        report(f"queue {subscriber.queue_name}")

@@ -13,7 +13,7 @@ from kchat.cli.param_types import SECONDS
 from kchat.cli.stderr import line_writer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from kchat import events
 
@@ -46,6 +46,7 @@ def command(as_json: bool, timeout: float, quiet: bool, **broker: Any) -> int:
       kchat who --json | jq -r '.here[].username'
     """
     from kchat.client.presence import who
+    from kchat.display.names import NOT_CHECKED
 
     settings = to_settings(**broker)
     refuse_lone_room(settings, "nobody else can be in it")
@@ -55,7 +56,10 @@ def command(as_json: bool, timeout: float, quiet: bool, **broker: Any) -> int:
         click.echo(json.dumps(to_json(settings.room, people)))
         return 0
     report(f"{people if people.count else 'nobody is here'} in {settings}")
-    named = list(to_lines(people, settings.transport.verifies_accounts, settings.broker.account))
+    verifies = settings.transport.verifies_accounts
+    named = list(to_lines(people, verifies, settings.broker.account, report))
+    if people.here and not verifies:
+        report(NOT_CHECKED)
     for name in named[:NAMES]:
         click.echo(name)
     if people.count > NAMES:
@@ -82,16 +86,24 @@ def to_json(room: str, people: events.People) -> dict[str, object]:
     }
 
 
-def to_lines(people: events.People, verifies: bool, own: str | None) -> Iterator[str]:
+def to_lines(
+    people: events.People,
+    verifies: bool,
+    own: str | None,
+    tell: Callable[[str], object] = lambda text: None,  # noqa: ARG005 - nobody is told
+) -> Iterator[str]:
     """The names, safe to show, with the marks that messages have.
 
     Arguments:
         people: who is here.
         verifies: whether the broker checks accounts.
-        own: the viewer's account. It is not shown, since people who share it cannot be told apart.
+        own: the viewer's account. Where all share it, it is not shown.
+        tell: told that, once. Default: nobody is.
     """
-    from kchat.display.names import signature
+    from kchat.display.names import Names
 
+    names = Names(own, mark_unverified=verifies, tell=tell)
     for each in people.here:
-        shown, mark = signature(each.username, each.account, mark_unverified=verifies)
-        yield shown if each.account is not None and each.account == own else shown + mark
+        names.meet(each.account)
+    for each in people.here:
+        yield "".join(names.sign(each.username, each.account))

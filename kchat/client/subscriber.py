@@ -124,6 +124,11 @@ class Subscriber:
         return f"{self.settings.room} at {self._connection.broker}"
 
     @property
+    def verifies_accounts(self) -> bool:
+        """Whether the broker that it is connected to checks who sent a message; False before :meth:`open`."""
+        return self._connection.verifies
+
+    @property
     def unlocked_settings(self) -> Settings:
         """Its settings, with the password of the keyring once it has connected."""
         return self._connection.settings

@@ -14,6 +14,8 @@ from kchat.errors import SettingsError
 from kchat.plugins import Entry, Registry
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from kchat.message import Message
 
 
@@ -28,6 +30,7 @@ class Display(Protocol):
 
     - ``ROW``: a regular expression for the beginning of a message, where the output is not a terminal. A message's
       further lines begin with two spaces or more;
+    - ``DAY``, if it writes a line between messages where the day changes: a regular expression for that line;
     - ``LONGEST``: the most bytes that it makes of a message. Default: 64 KiB and 200 bytes.
     """
 
@@ -76,14 +79,19 @@ class FullScreen(Display, Protocol):
 class Factory(Protocol):
     """What a mode is in the registry, and what an entry point in the group ``kchat.displays`` leads to: a display's class.
 
-    It has to take these arguments, and may ignore the named ones.
+    It may ignore the named arguments, but has to take ``color``, ``mark_unverified`` and ``own``. Those that follow them
+    here are younger: a plug-in's class gets those of them that it has, and need not have any.
 
     Arguments:
         stream: where to write.
-        color: True, False, or None for colour on a terminal unless ``NO_COLOR`` is set (https://no-color.org).
-        mark_unverified: whether to mark names that the broker has not checked (:attr:`kchat.Message.verified`): on a
-            terminal, and wherever the broker checks accounts. A display may mark them always.
+        color: True, False, or None for what the terminal, ``NO_COLOR`` and ``FORCE_COLOR`` say (:attr:`.Output.color`).
+        mark_unverified: whether to mark names that the broker has not checked (:attr:`kchat.Message.verified`): where it
+            checks them at all. Where it does not, that is said once, by the command line.
         own: the viewer's account; None where there is none.
+        utc: whether times are in UTC. Default: in local time.
+        date: whether each message has its date. Default: as the mode has it.
+        tell: called with a line about the display itself that the viewer should read once, safe for a terminal: that all
+            share an account, say (:class:`kchat.display.names.Names`). Default: nobody is told.
     """
 
     def __call__(
@@ -93,6 +101,9 @@ class Factory(Protocol):
         color: bool | None = None,
         mark_unverified: bool = False,
         own: str | None = None,
+        utc: bool = False,
+        date: bool = False,
+        tell: Callable[[str], object] = ...,
     ) -> Display:
         """Make a display that is not open yet."""
 
@@ -130,6 +141,9 @@ def create(
     color: bool | None = None,
     mark_unverified: bool = False,
     own: str | None = None,
+    utc: bool = False,
+    date: bool = False,
+    tell: Callable[[str], object] = lambda text: None,  # noqa: ARG005 - nobody is told
 ) -> Display:
     """Make the display of a mode.
 
@@ -139,6 +153,9 @@ def create(
         color: see :class:`Factory`, as for those below.
         mark_unverified: Default no.
         own: Default none.
+        utc: Default no.
+        date: Default no.
+        tell: Default: nobody is told.
 
     Raises:
         SettingsError: there is no such mode, or it is a plug-in that cannot be loaded, cannot be made with these
@@ -148,8 +165,15 @@ def create(
         raise SettingsError(f"no display mode {mode!r}", f"the modes are: {', '.join(MODES)}")
     entry, make = MODES.entry(mode), MODES[mode]
     with entry.blamed():
+        younger: dict[str, Any] = {"utc": utc, "date": date, "tell": tell}
+        if entry.distribution:
+            younger = _taken(make, younger)
         display = make(
-            sys.stdout if stream is None else stream, color=color, mark_unverified=mark_unverified, own=own
+            sys.stdout if stream is None else stream,
+            color=color,
+            mark_unverified=mark_unverified,
+            own=own,
+            **younger,
         )
     if not entry.distribution:
         return display
@@ -158,3 +182,15 @@ def create(
     if missing := [name for name in names if not callable(getattr(display, name, None))]:
         raise entry.unusable(f"its display has no {', '.join(missing)}")
     return cast("Display", _PlugIn(entry, display))
+
+
+def _taken(make: Factory, younger: dict[str, Any]) -> dict[str, Any]:
+    """Those of the younger arguments that a plug-in's class takes."""
+    from inspect import Parameter, signature
+
+    try:
+        known = signature(make).parameters
+    except (TypeError, ValueError):  # written in C, say
+        return {}
+    takes_any = any(each.kind is Parameter.VAR_KEYWORD for each in known.values())
+    return {name: value for name, value in younger.items() if takes_any or name in known}

@@ -12,6 +12,9 @@ from functools import lru_cache
 from kchat.message.truncation import LONGEST, truncate, truncation_mark, utf8_size
 from kchat.message.unprintable import escape, escape_unprintable
 
+TAB = 8
+"""Columns from one tab stop of a terminal to the next."""
+
 NAME_WIDTH = 32
 """Maximum width of a name in columns of a terminal."""
 
@@ -118,28 +121,53 @@ def take_columns(text: str, columns: int, cells: Callable[[str], int] = cells) -
     return text
 
 
-def indent_block(text: str, indent: str = "", *, total: int | None = None) -> str:
-    """A message's text for a display: truncated, safe, without newlines at its end, all lines but the first indented.
+def expand_tabs(text: str, start: int = 0) -> str:
+    """Spaces for the tabs of safe text, to where a terminal has its tab stops: at every eighth column.
+
+    Arguments:
+        text: safe text of one or more lines.
+        start: columns that are already used in the first line. Default 0.
+    """
+    lines: list[str] = []
+    for line in text.split("\n"):
+        *before, last = line.split("\t")
+        column, pieces = start, []
+        for piece in before:
+            column += width(piece)
+            gap = TAB - column % TAB
+            column += gap
+            pieces.append(piece + " " * gap)
+        lines.append("".join(pieces) + last)
+        start = 0
+    return "\n".join(lines)
+
+
+def indent_block(
+    text: str, indent: str = "", *, total: int | None = None, tabs: bool = False, whole: bool = False
+) -> str:
+    r"""A message's text for a display: truncated, safe, without newlines at its end, all lines but the first indented.
 
     Arguments:
         text: the text as received.
         indent: put before each line but the first. Default nothing.
         total: as for :func:`kchat.message.truncation.truncate`.
+        tabs: whether tabs stay, for a file or pipe, or for :func:`expand_tabs`. Default: they are shown as ``\t``.
+        whole: whether it is not truncated. Default: it is.
 
     Returns:
-        Text of at most :data:`LONGEST` bytes.
+        Text of at most :data:`LONGEST` bytes, unless it is to be whole.
     """
     ending = ""
-    if len(text) * 4 > LONGEST:
+    if len(text) * 4 > LONGEST and not whole:
         total = utf8_size(text) if total is None else total
         cut = truncate(text, total=total)
         if cut is not text:
             # The mark is safe; the text before it may be ASCII, which is quick to check.
             ending = truncation_mark(total)
             text = cut.removesuffix(ending)
-    shown = escape_unprintable(text) + ending
+    shown = escape_unprintable(text, keep_tabs=tabs) + ending
     if "\n" in shown:
         shown = shown.rstrip("\n").replace("\n", "\n" + indent)
-    if len(shown) * 4 > LONGEST:  # escapes are longer than the characters that they replace
+    if len(shown) * 4 > LONGEST and not whole:  # escapes are longer than the characters that they replace
         shown = truncate(shown, total=utf8_size(text) if total is None else total)
     return shown

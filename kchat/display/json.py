@@ -6,15 +6,12 @@ import json
 from base64 import b64encode
 from typing import TYPE_CHECKING, ClassVar
 
-from kchat.display.lines import Lines
+from kchat.display.lines import WHOLE, Lines
 from kchat.message import rfc3339
 from kchat.message.truncation import truncate
 
 if TYPE_CHECKING:
     from kchat.message import Message
-
-WHOLE = 2 << 20
-"""Maximum size of a body that is written whole, in bytes. Of a larger one the line has what the other modes show."""
 
 _LONGEST_NAME = 1024
 _encode = json.JSONEncoder(separators=(",", ":")).encode

@@ -5,13 +5,30 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from typing import ClassVar, TextIO
+from typing import TYPE_CHECKING, ClassVar, TextIO
 from zlib import crc32
 
-from kchat.display.escaping import cautious_cells, most_cells, take_columns, width
+from kchat.display.escaping import (
+    cautious_cells,
+    expand_tabs,
+    indent_block,
+    most_cells,
+    take_columns,
+    width,
+)
+from kchat.display.names import Names
 from kchat.display.output import Output
 
-INDENT = " " * 9 + "| "
+if TYPE_CHECKING:
+    from kchat.message import Message
+
+WHOLE = 2 << 20
+"""Maximum size of a body that is written whole to a file or pipe, in bytes. Of a larger one comes what a terminal gets."""
+
+TIME = len("12:04:05 ")
+"""Columns of the time before a name, without date or zone."""
+
+INDENT = " " * TIME + "| "
 """Put before all lines of a message but the first, so that none of them looks like another message."""
 
 _SHORT_INDENT = "| "
@@ -39,14 +56,16 @@ _COLORS = (
 
 
 class Lines:
-    """The parts of a display that do not depend on the mode.
+    """The parts of a display that do not depend on the mode. Its arguments are those of :class:`kchat.display.Factory`."""
 
-    Its arguments are those of :class:`kchat.display.Factory`. The viewer's ``own`` account is not shown, since people who
-    share it cannot be told apart.
-    """
+    LONGEST: ClassVar[int] = 10 * WHOLE
+    """See :class:`kchat.display.Display`; an escape such as \\U000e0041 has ten bytes, and its character four."""
 
-    _UNWRAPPED: ClassVar[str] = INDENT
+    _unwrapped = INDENT
     """The indent where rows are not wrapped."""
+
+    _wrapped = INDENT
+    """The indent on a terminal that is not narrow."""
 
     def __init__(
         self,
@@ -55,10 +74,15 @@ class Lines:
         color: bool | None = None,
         mark_unverified: bool = False,
         own: str | None = None,
+        utc: bool = False,
+        date: bool = False,
+        tell: Callable[[str], object] = lambda text: None,  # noqa: ARG005 - nobody is told
     ) -> None:
         self._output = Output(stream)
         self._mark_unverified = mark_unverified
-        self._own = own
+        self._names_shown = Names(own, mark_unverified=mark_unverified, tell=tell)
+        self._utc = utc
+        self._date = date
         self._color = self._output.color if color is None else color
         self._is_dumb = os.environ.get("TERM") == "dumb"
         locale = next(filter(None, map(os.environ.get, ("LC_ALL", "LC_CTYPE", "LANG"))), "")
@@ -82,13 +106,23 @@ class Lines:
         """Discard unflushed messages: they are not acknowledged either, and go to the next reader."""
         self._output.discard()
 
+    def _text(self, message: Message) -> str:
+        """The message's text for :meth:`_write`: whole in a file or pipe, unless it is longer than any person's."""
+        size = len(message.body)
+        whole = not self._output.is_terminal and size <= WHOLE
+        total = size if message.problem else None
+        return indent_block(message.text, self._indent, total=total, tabs=True, whole=whole)
+
     def _write(self, lead: str, columns: int, text: str, behind: str = "") -> None:
         """Write a message's lines. On a terminal only the lead and the indent are at the left margin.
 
         The lead, before the text, has at most ``columns`` columns in any terminal; what is behind the text is dim where
-        there is colour. The text is of :func:`kchat.display.escaping.indent_block`, with the indent of this display.
+        there is colour. The text is of :meth:`_text`. A file or pipe gets tabs as they are; on a terminal they are as many
+        spaces as the terminal would leave, or it could not be known how wide a row is.
         """
         room = self._columns
+        if room and "\t" in text:
+            text = expand_tabs(text, columns)
         if not room or ("\n" not in text and text.isascii() and columns + len(text) + len(behind) <= room):
             self._output.write(f"{lead}{text}{self._dim(behind)}\n")
             return
@@ -122,9 +156,10 @@ class Lines:
         """Look how wide the terminal is: the columns to wrap at, 0 for not at all; and what to indent rows by."""
         size = self._output.size()
         self._columns = size[0] if size else 0
-        self._indent = self._UNWRAPPED
+        self._indent = self._unwrapped
         if self._columns:
-            self._indent = INDENT if self._columns >= _NARROWEST + len(INDENT) else _SHORT_INDENT
+            is_narrow = self._columns < _NARROWEST + len(self._wrapped)
+            self._indent = _SHORT_INDENT if is_narrow else self._wrapped
 
 
 def wrap(
@@ -175,9 +210,9 @@ def color_of(shown: str) -> int:
     return _COLORS[crc32(shown.encode()) % len(_COLORS)]
 
 
-def local(seconds: float) -> time.struct_time:
-    """A UNIX time in local time; 1970 where the platform cannot show it."""
+def local(seconds: float, *, utc: bool = False) -> time.struct_time:
+    """A UNIX time in local time, or in UTC; 1970 where the platform cannot show it."""
     try:
-        return time.localtime(seconds)
+        return time.gmtime(seconds) if utc else time.localtime(seconds)
     except (ValueError, OverflowError, OSError):
         return time.gmtime(0)

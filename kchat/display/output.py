@@ -38,8 +38,21 @@ class Output:
 
     @property
     def color(self) -> bool:
-        """Whether to use colour: on a terminal with colour, unless ``NO_COLOR`` is set."""
+        """Whether to use colour: on a terminal with colour, unless ``NO_COLOR`` is set; always if ``FORCE_COLOR`` is.
+
+        Any value counts but an empty one, and of both the second (https://no-color.org, https://force-color.org).
+        """
+        if os.environ.get("FORCE_COLOR"):
+            return True
         return self.is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+    def has(self, text: str) -> bool:
+        """Whether the stream's encoding has these characters."""
+        try:
+            text.encode(self._encoding)
+        except UnicodeEncodeError:
+            return False
+        return True
 
     def size(self) -> tuple[int, int] | None:
         """Columns and lines of the terminal now; None if it is not a terminal, or its size is unknown."""

@@ -6,8 +6,7 @@ import json
 from typing import TYPE_CHECKING, ClassVar
 
 from kchat.display.escaping import display_name, indent_block
-from kchat.display.lines import Lines
-from kchat.display.names import unverified_suffix
+from kchat.display.lines import WHOLE, Lines
 from kchat.message.truncation import LONGEST
 from kchat.message.unprintable import escape_unprintable
 
@@ -20,8 +19,9 @@ _RECEIVED = "Received "
 class Print(Lines):
     r"""The body as received, made safe for a terminal: bytes that are not text are shown as ``\xff``.
 
-    The account follows, as in ``Received {...} (via guest)``, if it is not the viewer's and the body does not begin
-    with its name, or has another name as well. On a terminal, a ``?`` follows if the broker has checked no account.
+    The account follows, as in ``Received {...} (via guest)``, if the body does not begin with its name, or has another name
+    as well. The viewer's own does not, as long as all share it. On a terminal, a ``?`` follows where the broker checks
+    accounts, and has checked none.
     """
 
     ROW: ClassVar[str] = _RECEIVED
@@ -30,16 +30,19 @@ class Print(Lines):
         """Add the body's line or lines."""
         body = message.body
         total = len(body)
+        whole = not self._output.is_terminal and total <= WHOLE
         # What is too long is cut in block(), with a mark; together with a character broken by this cut.
+        received = body if whole else body[: LONGEST + 4]
         text = indent_block(
-            body[: LONGEST + 4].decode("utf-8", "backslashreplace"), self._indent, total=total
+            received.decode("utf-8", "backslashreplace"), self._indent, total=total, tabs=True, whole=whole
         )
-        behind = ""
-        if message.account is None or message.account != self._own:
-            mark_unverified = self._mark_unverified and self._output.is_terminal
-            behind = unverified_suffix(message.username, message.account, mark_unverified=mark_unverified)
-            if message.account is not None and not behind and not _names(body, message.account):
-                behind = f" (via {display_name(message.account)})"
+        account = message.account
+        self._names_shown.meet(account)
+        behind = self._names_shown.mark(message.username, account)
+        if account is None:
+            behind = behind if self._output.is_terminal else ""
+        elif not behind and not self._names_shown.is_shared(account) and not _names(body, account):
+            behind = f" (via {display_name(account)})"
         self._write(_RECEIVED, len(_RECEIVED), text, behind)
 
 

@@ -17,13 +17,15 @@ from rich.text import Text
 
 from kchat.display.escaping import cautious_cells, take_columns, width
 from kchat.display.lines import color_of, wrap
-from kchat.display.names import signature
+from kchat.display.names import Names
 from kchat.display.output import Output
 from kchat.display.rows import FULL_TIME, Rows, when
 from kchat.message.truncation import truncation_mark, utf8_size
 from kchat.message.unprintable import escape_unprintable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from kchat.message import Message
 
 REDRAW = 0.1
@@ -60,8 +62,7 @@ class Rich:
     its last state is written to the normal one, where one can scroll back to it. Where the output is not a terminal, or
     one that cannot be drawn on, the rows are written as they come, the newest last.
 
-    Its arguments are those of :class:`kchat.display.Factory`. A name that the broker has not checked always has a mark, and
-    every account is shown, the viewer's too.
+    Its arguments are those of :class:`kchat.display.Factory`; every row has its date.
 
     Attributes:
         live: whether it draws on the whole screen.
@@ -71,19 +72,28 @@ class Rich:
 
     ROW: ClassVar[str] = "(?! |Username).{8,}?  [0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}  "
 
+    LONGEST: ClassVar[int] = Rows.LONGEST
+
     def __init__(
         self,
         stream: TextIO,
         *,
         color: bool | None = None,
-        mark_unverified: bool = False,  # noqa: ARG002 - all displays take it
-        own: str | None = None,  # noqa: ARG002 - all displays take it
+        mark_unverified: bool = False,
+        own: str | None = None,
+        utc: bool = False,
+        date: bool = False,
+        tell: Callable[[str], object] = lambda text: None,  # noqa: ARG005 - nobody is told
     ) -> None:
         self._output = Output(stream)
         self.live = self._output.is_terminal and os.environ.get("TERM") != "dumb"
         self.hint = "Ctrl+C ends"
         self.tick = REDRAW if self.live else 1.0
-        self._lines = Rows(stream, color=False, mark_unverified=True)
+        self._lines = Rows(
+            stream, color=False, mark_unverified=mark_unverified, own=own, utc=utc, date=date, tell=tell
+        )
+        self._names = Names(own, mark_unverified=mark_unverified, tell=tell)
+        self._utc = utc
         self._console = Console(
             file=stream,
             force_terminal=self.live,
@@ -129,6 +139,7 @@ class Rich:
         if not self.live:
             self._lines.show(message)
             return
+        self._names.meet(message.account)
         text = message.text
         sent_at = message.sent_at
         row = _Row(
@@ -220,7 +231,7 @@ class Rich:
         """The table in at most this number of lines: header, rule (where there is room) and the rows that fit."""
         has_rule = lines >= 6
         time_width = FULL_TIME if columns >= 60 else 8 if columns >= 32 else 5
-        names = ("".join(_signature(row)) for row in list(self._rows)[-lines:])
+        names = ("".join(self._signature(row)) for row in list(self._rows)[-lines:])
         widest = max((width(name, cautious_cells) for name in names), default=0)
         self._name_width = max(self._name_width, widest)  # never narrower: a table that jumps is hard to read
         name_width = min(self._name_width, max(4, (columns - time_width - 2 * _GAP) // 3))
@@ -239,19 +250,18 @@ class Rich:
                 break
             text = _fit(row, text_width, min(most, room))
             room -= len(text)
-            shown, behind = _signature(row, name_width)
+            shown, behind = self._signature(row, name_width)
             style = "dim" if row.username is None else Style(color=Color.from_ansi(color_of(shown)))
             who = Text(shown, style=style).append(behind, style="not bold dim default")
-            moment = Text(when(row.seconds, time_width), style="dim")
+            moment = Text(when(row.seconds, time_width, utc=self._utc), style="dim")
             table.add_row(who, moment, Text("\n".join(text)))
         self._console.size = (columns, lines)
         with self._console.capture() as captured:
             self._console.print(table)
         return captured.get().rstrip("\n").split("\n")
 
-
-def _signature(row: _Row, columns: int = 0) -> tuple[str, str]:
-    return signature(row.username, row.account, mark_unverified=True, columns=columns)
+    def _signature(self, row: _Row, columns: int = 0) -> tuple[str, str]:
+        return self._names.sign(row.username, row.account, columns)
 
 
 def _fit(row: _Row, columns: int, most: int) -> list[str]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
-from kchat.display.escaping import display_name, indent_block, most_cells, width
+from kchat.display.escaping import display_name, most_cells, width
 from kchat.display.lines import Lines, local
-from kchat.display.names import UNVERIFIED, unverified_suffix
+from kchat.display.names import UNVERIFIED
 
 if TYPE_CHECKING:
     from kchat.message import Message
@@ -20,7 +20,7 @@ _GAP = " " * 2
 class Rows(Lines):
     """Columns for the name, the time and the message. On a terminal that cannot be drawn on, kchat breaks the rows."""
 
-    _UNWRAPPED: ClassVar[str] = " " * (_NAME_WIDTH + FULL_TIME + 2) + "| "
+    _unwrapped = " " * (_NAME_WIDTH + FULL_TIME + 2) + "| "
 
     def open(self, title: str) -> None:  # noqa: ARG002 - there is no place for it
         """Write the header."""
@@ -30,16 +30,18 @@ class Rows(Lines):
         """Add the message's row or rows."""
         sent_at = message.sent_at
         seconds = time.time() if sent_at is None else sent_at.timestamp()
-        text = indent_block(message.text, self._indent, total=len(message.body) if message.problem else None)
-        behind = unverified_suffix(message.username, message.account, mark_unverified=self._mark_unverified)
+        self._names_shown.meet(message.account)
+        behind = self._names_shown.mark(message.username, message.account)
         # An account is written out, since it tells who sent this: a long one moves the rest of its row.
         name = display_name(message.username, _NAME_WIDTH - (len(UNVERIFIED) if behind else 0)) + behind
-        lead = f"{name}{' ' * (_NAME_WIDTH - width(name))}{_GAP}{when(seconds, FULL_TIME)}{_GAP}"
-        self._write(lead, width(lead, most_cells), text)
+        lead = (
+            f"{name}{' ' * (_NAME_WIDTH - width(name))}{_GAP}{when(seconds, FULL_TIME, utc=self._utc)}{_GAP}"
+        )
+        self._write(lead, width(lead, most_cells), self._text(message))
 
 
-def when(seconds: float, columns: int) -> str:
+def when(seconds: float, columns: int, *, utc: bool = False) -> str:
     """Date and time, or the part that fits."""
     return time.strftime(
-        {FULL_TIME: "%Y-%m-%d %H:%M:%S", 8: "%H:%M:%S"}.get(columns, "%H:%M"), local(seconds)
+        {FULL_TIME: "%Y-%m-%d %H:%M:%S", 8: "%H:%M:%S"}.get(columns, "%H:%M"), local(seconds, utc=utc)
     )

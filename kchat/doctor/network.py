@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from kchat import errors
 from kchat.transports import addresses, tls_errors
 from kchat.transports.checks import Outcome, note, ok, skipped, wrong
+from kchat.transports.errors import STARTING
 from kchat.transports.tls import fingerprint, wrap
 
 if TYPE_CHECKING:
@@ -90,7 +91,10 @@ def _tcp_failure(walk: Walk, error: OSError) -> Outcome:
             f"no route to that network: {error.strerror}",
             "is this machine online, or in the right network (VPN)?",
         )
-    return wrong(f"no connection to port {port}: {error.strerror or error}")
+    return wrong(
+        f"no connection to port {port}: {error.strerror or error}",
+        STARTING if error.errno == errno.ECONNRESET else "",
+    )
 
 
 def tls(walk: Walk) -> Outcome:
@@ -121,7 +125,8 @@ def tls(walk: Walk) -> Outcome:
         return wrong(text, told.hint)
     except OSError as error:
         return wrong(
-            f"the server aborted the TLS handshake: {error.strerror or error}", "is TLS on at that port?"
+            f"the server aborted the TLS handshake: {error.strerror or error}",
+            f"{STARTING}; or it has no TLS at that port",
         )
     details = _details(walk, certificate)
     text = f"{version}; {_description(certificate, details)}"

@@ -66,7 +66,8 @@ def beside_the_room(settings: Settings, connection: kombu.Connection) -> Outcome
             "{send_test} tries it in the room itself",
         )
     finally:
-        for delete in (channel.queue_delete, channel.exchange_delete):
+        # Without the consumer first: the broker would cancel it in the middle of the answers to the others.
+        for delete in (channel.basic_cancel, channel.queue_delete, channel.exchange_delete):
             # A replica of Redis that has lost its primary refuses that, and took the message there and back.
             with suppress(errors.KchatError), broker_errors(settings.broker, "delete"):
                 delete(name)

@@ -14,7 +14,7 @@ Honest text needs some characters that are invisible alone. These stay:
   between two emoji: families, professions.
 
 Spaces of other kinds (no-break, ideographic, thin) become ordinary ones. ``\r\n`` is a newline. A tab is shown
-as ``\t``. Private and unassigned characters are escaped: nobody knows what they look like.
+as ``\t``, unless tabs are kept. Private and unassigned characters are escaped: nobody knows what they look like.
 """
 
 from __future__ import annotations
@@ -77,12 +77,13 @@ def _kind(character: str) -> _Kind:
     return _Kind.SEEN
 
 
-def escape_unprintable(text: str, *, keep_newlines: bool = True) -> str:
+def escape_unprintable(text: str, *, keep_newlines: bool = True, keep_tabs: bool = False) -> str:
     r"""Make text safe for a terminal; this module's description says how. A second call does not change it.
 
     Arguments:
         text: anything, lone surrogates included.
         keep_newlines: whether newlines stay. Default yes; otherwise they are shown as ``\n``.
+        keep_tabs: whether tabs stay, with newlines: for a display that knows where they lead to. Default no.
     """
     if text.isprintable():
         if text.isascii() or _LOOK.search(text) is None:
@@ -90,6 +91,9 @@ def escape_unprintable(text: str, *, keep_newlines: bool = True) -> str:
     elif keep_newlines and text.isascii() and text.replace("\n", "").isprintable():
         return text
     text = text.replace("\r\n", "\n")
+    if keep_tabs and "\t" in text:
+        parts = text.split("\t")
+        return "\t".join(escape_unprintable(part, keep_newlines=keep_newlines) for part in parts)
     if text.isascii():
         return text.translate(_CONTROLS if keep_newlines else _CONTROLS_AND_NEWLINE)
     return _escaped(text, keep_newlines=keep_newlines)

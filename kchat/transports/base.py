@@ -254,6 +254,17 @@ class Transport:
 
         return Guests(self.name)
 
+    def known_rooms(self, broker: Broker) -> Sequence[str]:  # noqa: ARG002 - for those that know some
+        """The names of rooms that can be known at once, without a network, such as a shell's completion needs.
+
+        Arguments:
+            broker: where they are.
+
+        Raises:
+            kchat.errors.KchatError: it cannot be looked up.
+        """
+        return ()
+
     def stale_queues(self, broker: Broker, room: str | None) -> Sequence[StaleQueue]:  # noqa: ARG002 - for others
         """The queues that killed subscribers left behind; none where the broker deletes them by itself.
 

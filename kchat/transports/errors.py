@@ -25,6 +25,12 @@ CLOSE_OTHERS = (
 )
 """What to do about too many connections."""
 
+NO_PASSWORD = "no password is given: give it with {password}"  # noqa: S105 - a hint
+"""What to do where the login is refused without one."""
+
+STARTING = "the broker may still be starting: try again in a moment"
+"""What to do first about one that was cut at its beginning: a container's port is open before the broker in it listens."""
+
 
 def explain(error: Exception, broker: Broker, doing: str) -> errors.KchatError | None:
     """The error of ours that a driver's error is, or ``None`` for one that is a fault in the program.
@@ -41,14 +47,18 @@ def explain(error: Exception, broker: Broker, doing: str) -> errors.KchatError |
         # UnicodeError: a name with an empty or overlong part, which cannot be looked up.
         return errors.Unreachable(f"{where}: no such host: {broker.host}")
     if isinstance(error, ConnectionRefusedError):
-        return errors.Unreachable(f"{where}: nothing listens on that port (connection refused)")
+        return errors.Unreachable(
+            f"{where}: nothing listens on that port (connection refused)",
+            hint="it is not running, is still starting, or is at another port",
+        )
     if isinstance(error, TimeoutError):
         return errors.Unreachable(
             f"{where}: no answer in time", hint="a wrong port, or a firewall in between?"
         )
     if isinstance(error, OSError):
         lost = error.errno in (None, errno.ECONNRESET, errno.EPIPE)
-        hint = "is it that kind of broker, and TLS or not?" if doing == "connect" and lost else ""
+        hint = f"{STARTING}; or it is not that kind of broker, or only one side has TLS"
+        hint = hint if doing == "connect" and lost else ""
         return unreachable_or_closed(doing)(f"{where}: {error.strerror or error}", hint=hint)
     if isinstance(error, kombu.exceptions.OperationalError):
         return errors.Closed(f"{where}: {error}")
@@ -80,9 +90,11 @@ def unreachable_or_closed(doing: str) -> type[errors.Unreachable | errors.Closed
     return errors.Unreachable if doing == "connect" else errors.Closed
 
 
-def login_refused(where: str, hint: str = "check the account and its password") -> errors.NotAuthorised:
+def login_refused(where: str, hint: str = "") -> errors.NotAuthorised:
     """The broker does not take this account."""
-    return errors.NotAuthorised(f"{where}: not authorised: login refused", hint=hint)
+    return errors.NotAuthorised(
+        f"{where}: not authorised: login refused", hint=hint or "check the account and its password"
+    )
 
 
 def reply_text(error: amqp.exceptions.AMQPError) -> str:

@@ -26,6 +26,8 @@ def as_kchat_error(error: OSError, where: str, host: str, doing: str) -> errors.
     """What a failed TLS connection means, by an :class:`ssl.SSLError` or an error of this module."""
     import ssl
 
+    from kchat.transports.errors import STARTING  # which imports this module
+
     if isinstance(error, NoHandshake):
         return errors.Unreachable(f"{where}: {error}", hint="is TLS on at that port?")
     if isinstance(error, PinMismatch):
@@ -51,7 +53,7 @@ def as_kchat_error(error: OSError, where: str, host: str, doing: str) -> errors.
     if isinstance(error, ssl.SSLEOFError) or told == "HANDSHAKE_FAILURE":
         return errors.Unreachable(
             f"{where}: the server aborted the TLS handshake",
-            hint="is TLS on at that port, and does it want a client's certificate ({tls_cert})?",
+            hint=f"{STARTING}; or it has no TLS at that port, or wants a client's certificate ({{tls_cert}})",
         )
     return errors.Unreachable(f"{where}: no TLS connection: {reason or error}")
 

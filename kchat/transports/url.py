@@ -31,6 +31,8 @@ class Broker:
         password: the account's; never shown.
         path: the virtual host on AMQP, the database's number on Redis, the file of an embedded room; empty for the default.
         options: what stood in the URL's query.
+        lacks: what to do where the login is refused, if part of the account is missing; options in it are written as
+            :class:`kchat.errors.Hint` has them.
         secret: gives the password when a connection is made, where it is not known yet; see :meth:`unlocked`.
     """
 
@@ -41,6 +43,7 @@ class Broker:
     password: str | None = field(default=None, repr=False)
     path: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
+    lacks: str = field(default="", repr=False, compare=False)
     secret: Callable[[], str | None] | None = field(default=None, repr=False, compare=False)
 
     @property

@@ -68,7 +68,7 @@ def header(room: Room, where: str, columns: int) -> list[Piece]:
     name = cut(display_name(room.name), max(4, columns - 2))
     left: list[Piece] = [(f" {name}", "bar-strong")]
     used = width(name) + 1
-    unchecked = "" if room.settings.transport.verifies_accounts else "names not checked"
+    unchecked = "" if room.names.checked else "names not checked"
     here = _people(room, max(0, columns - used - 3))
     rest = columns - used - (width(here) + 2 if here else 0)
     for text in (where, unchecked):

@@ -18,7 +18,8 @@ from typing import NamedTuple
 from zlib import crc32
 
 from kchat.display.escaping import NAME_WIDTH, cautious_cells, display_name, take_columns, width
-from kchat.display.names import UNVERIFIED, unverified_suffix
+from kchat.display.names import UNVERIFIED
+from kchat.display.names import Names as Marks
 from kchat.message.lookalikes import is_own_name, likenesses, looks_like, spelled
 
 COLORS = 12
@@ -74,10 +75,16 @@ class Names:
         self._own = own
         self._account = account
         self._verifies = verifies
+        self._marks = Marks(account, mark_unverified=verifies)
         self._senders: dict[tuple[str | None, str | None], Sender] = {}
         self._alike: dict[str, str] = {}  # by what they have in common: the name that was first
         self._interned: dict[str, str] = {}
         self._colors: dict[str, int] = {}
+
+    @property
+    def checked(self) -> bool:
+        """Whether a name without a mark is a verified one: the broker checks accounts, and not all share one."""
+        return self._verifies and not self._marks.left_out
 
     def rename(self, own: str) -> None:
         """One's own name is another from now on."""
@@ -114,6 +121,8 @@ class Names:
         if mine:
             return Sender(display_name(username), "", self._color(username or ""))
         username, account = _cut(username), _cut(account)
+        if self._marks.meet(account):
+            self._senders.clear()
         known = self._senders.get((username, account))
         if known is None:
             if len(self._senders) >= _MOST:
@@ -145,9 +154,7 @@ class Names:
         return Sender(self.shown(username), self._mark(username, account), self._color(username))
 
     def _mark(self, username: str, account: str | None) -> str:
-        shared = account is not None and account == self._account
-        # Somebody who shares one's account is not told apart from it by the broker.
-        mark = "" if shared else unverified_suffix(username, account, mark_unverified=self._verifies)
+        mark = self._marks.mark(username, account)
         if not mark and username == self._own and not self.is_me(username, account):
             mark = UNVERIFIED
         if not mark:

@@ -101,7 +101,6 @@ class Session:
             last=last,
             since=since,
             wait=options.wait,
-            present=not options.hidden,
         )
         worker.start()
         for written in room.outbox:

@@ -46,7 +46,6 @@ class Worker:
         inbox: gets the reports.
         durable, last, since: as of :class:`~kchat.client.subscriber.Subscriber`.
         wait: retry for ever when no broker can be reached at the start. Default: fail. Later, it always retries.
-        present: whether it counts as here, on a broker that knows by itself who is.
     """
 
     def __init__(
@@ -59,13 +58,12 @@ class Worker:
         last: int | None = None,
         since: float | None = None,
         wait: bool = False,
-        present: bool = True,
     ) -> None:
         self._settings = settings
         self._username = username
         self._inbox = inbox
         self._durable, self._last, self._since = durable, last, since
-        self._wait, self._present = wait, present
+        self._wait = wait
         self._unseen = Unseen()
         # None where there may be something in doubt to send again.
         self._outgoing: SimpleQueue[Message | None] = SimpleQueue()
@@ -151,7 +149,6 @@ class Worker:
                 last=self._last,
                 since=self._since,
                 wait=self._wait,
-                present=self._present and self._settings.transport.capabilities.presence,
                 on_event=lambda event: self._tell(event, sending=False),
             )
             if self._stopped:

@@ -26,7 +26,8 @@ def test_it_names_people_on_standard_output_and_counts_them_on_standard_error(
     with Subscriber(settings, "bob", present=True), Subscriber(settings, "Ada: x", present=True):
         shown = commands.kchat("who", "--url", local_url)
         assert shown.wait() == 0
-        assert (shown.stdout, shown.stderr) == ("Ada\\x3a x\nbob\n", f"2 here in {settings}\n")
+        unchecked = "names are not checked here"
+        assert (shown.stdout, shown.stderr) == ("Ada\\x3a x\nbob\n", f"2 here in {settings}\n{unchecked}\n")
         quiet = commands.kchat("who", "--quiet", "--url", local_url)
         assert quiet.wait() == 0
         assert (quiet.stdout, quiet.stderr) == ("Ada\\x3a x\nbob\n", "")
@@ -40,7 +41,7 @@ def test_of_more_than_20_people_20_are_named_and_programs_get_all(commands: Comm
         shown = commands.kchat("who", "--url", local_url)
         assert shown.wait() == 0
         assert shown.stdout.splitlines() == [f"member {number:02}" for number in range(NAMES)]
-        assert shown.stderr == f"{count} here in {settings}\nand 5 more\n"
+        assert shown.stderr == f"{count} here in {settings}\nnames are not checked here\nand 5 more\n"
         found = json.loads(commands.run_kchat("who", "--url", local_url, "--json").stdout)
     assert (found["count"], len(found["here"]), found["more"]) == (count, count, False)
     assert found["here"][0] == {"username": "member 00", "account": None, "verified": False}
@@ -55,8 +56,15 @@ def test_a_name_has_the_mark_that_a_message_would_have() -> None:
         Person("\u0430da", "\u0430da"),
     )
     shown = list(to_lines(People(here, 5), verifies=True, own="rmq"))
-    assert shown == ["ada", "bob (via guest)", "cy ?", "host", "\u0430da (via \\u0430da)"]
+    assert shown == ["ada", "bob (via guest)", "cy ?", "host (via rmq)", "\u0430da (via \\u0430da)"]
     assert list(to_lines(People(here[2:3], 1), verifies=False, own=None)) == ["cy"]
+
+
+def test_an_account_that_all_who_are_here_share_is_said_once() -> None:
+    told: list[str] = []
+    here = (Person("bob", "rmq"), Person("cy", "rmq"), Person("rmq", "rmq"))
+    assert list(to_lines(People(here, 3), True, "rmq", told.append)) == ["bob", "cy", "rmq"]
+    assert told == ["all share the account rmq: names are not checked"]
 
 
 def test_what_a_strange_program_writes_into_a_rooms_file_is_nobody(local_url: str) -> None:

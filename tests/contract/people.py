@@ -124,7 +124,7 @@ class People:
             self.say_here(room, *texts, username=username)
             return
         for text in texts:
-            process = self._start("send", room, "--username", username, "--message", text)
+            process = self._start("send", room, "--allow-empty", "--username", username, "--message", text)
             assert process.wait(SEND_SECONDS) == 0, process.stderr
 
     def say_here(self, room: str, *texts: str, username: str = "ada") -> None:
@@ -151,7 +151,7 @@ class People:
             return
         processes = []
         for name, texts in speeches.items():
-            process = self._start("send", room, "--username", name, "-", stdin=True)
+            process = self._start("send", room, "--allow-empty", "--username", name, "-", stdin=True)
             process.write("".join(f"{text}\n" for text in texts))
             process.close_stdin()
             processes.append(process)

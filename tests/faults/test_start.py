@@ -66,7 +66,7 @@ def test_five_seconds_is_the_patience_unless_told_otherwise(
     assert 5 <= monotonic() - began < soon(6.5)
 
 
-def test_a_waiting_client_reports_each_attempt_with_growing_jittered_pauses(
+def test_a_waiting_client_reports_attempts_with_growing_jittered_pauses(
     commands: Commands, link: Proxy, url: str, measured: Measured
 ) -> None:
     link.refuse()
@@ -76,7 +76,7 @@ def test_a_waiting_client_reports_each_attempt_with_growing_jittered_pauses(
         process.wait_for("attempt 4)")
         pauses = [float(each) for each in re.findall(r"trying again in ([\d.]+) s", process.stderr)]
         assert 0 < pauses[0] <= 0.3
-        assert pauses[3] > pauses[0]
+        assert pauses[-1] > pauses[0]
     both = [re.findall(r"in ([\d.]+) s", process.stderr) for process in (subscriber, sender)]
     assert both[0] != both[1], "both in step"
     sender.interrupt()

@@ -37,8 +37,10 @@ def _is_selector(character: str) -> bool:
     return unicodedata.name(character, "").startswith(("VARIATION SELECTOR", "MONGOLIAN FREE VARIATION"))
 
 
-def why_unsafe(text: str, *, newlines: bool = True) -> str:
-    """What is wrong with text for a terminal; empty when nothing is."""
+def why_unsafe(text: str, *, newlines: bool = True, tabs: bool = False) -> str:
+    """What is wrong with text for a terminal, or with ``tabs`` for a file; empty when nothing is."""
+    if tabs:
+        text = text.replace("\t", " ")
     if text.isascii() and (text.replace("\n", "") if newlines else text).isprintable():
         return ""
     marks = 0

@@ -17,7 +17,7 @@ import amqp.exceptions
 
 from kchat import errors
 from kchat.transports import errors as common
-from kchat.transports.errors import CLOSE_OTHERS, login_refused, reply_text
+from kchat.transports.errors import CLOSE_OTHERS, NO_PASSWORD, login_refused, reply_text
 
 if TYPE_CHECKING:
     from kchat.transports.url import Broker
@@ -50,7 +50,18 @@ _STATES: tuple[tuple[int, str, str], ...] = (
 def explain(error: Exception, broker: Broker, doing: str) -> errors.KchatError | None:
     """The error of ours that a driver's error is; see :meth:`kchat.transports.base.Transport.explain`."""
     special = _from_reply(error, str(broker), doing) if isinstance(error, amqp.exceptions.AMQPError) else None
+    if special is None and doing == "connect" and getattr(error, "code", None) == 403:
+        special = login_refused(str(broker), what_is_missing(broker))
     return special or common.explain(error, broker, doing)
+
+
+def what_is_missing(broker: Broker) -> str:
+    """What to do about a login without an account, for which drivers take ``guest``, or without a password."""
+    if broker.lacks:
+        return broker.lacks
+    if broker.account is None:
+        return "no account is given, so guest was tried: name one with {account}"
+    return "" if broker.password or broker.secret else NO_PASSWORD
 
 
 def _from_reply(error: amqp.exceptions.AMQPError, where: str, doing: str) -> errors.KchatError | None:

@@ -30,7 +30,7 @@ class Guests(guests.Guests):
         if broker.account is None or broker.password is None:
             raise SettingsError(
                 "accounts are made with the broker's administrator account, and none is given",
-                hint="name it with {account} and {password}, or in the URL",
+                hint=broker.lacks or "name it with {account} and {password}, or in the URL",
             )
         if url is None:
             port = (broker.port or (5671 if broker.encrypted else 5672)) + PORT_OFFSET

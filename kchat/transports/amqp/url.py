@@ -6,6 +6,7 @@ Their options are those of RabbitMQ's own clients (https://www.rabbitmq.com/docs
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from urllib.parse import quote, unquote
 
@@ -16,6 +17,9 @@ from kchat.transports.url import Broker, UrlOptions
 
 TLS_PORT = 5671
 """The TCP port of ``amqps://``."""
+
+_USER, _PASS = "RABBITMQ_DEFAULT_USER", "RABBITMQ_DEFAULT_PASS"
+"""The variables of RabbitMQ's container image, https://hub.docker.com/_/rabbitmq."""
 
 _LONGEST_HEARTBEAT = 65535
 """Seconds; it travels in two bytes (AMQP 0-9-1 section 1.4.2.6)."""
@@ -48,10 +52,20 @@ class Urls(url.Urls):
         self, broker: Broker, account: str | None, password: str | None, environ: Mapping[str, str]
     ) -> Broker:
         """One .env serves the compose file and the commands, where the URL has no account."""
+        lacks = ""
         if broker.account is None:
-            account = account or environ.get("RABBITMQ_DEFAULT_USER") or None
-            password = password or (None if account is None else environ.get("RABBITMQ_DEFAULT_PASS")) or None
-        return super().complete(broker, account, password, environ)
+            user, secret = (environ.get(name) or None for name in (_USER, _PASS))
+            if not (account or user or password) and secret:
+                lacks = (
+                    f"{_PASS} is set, but {_USER} is not: set it, too, or name the account with {{account}}"
+                )
+            if not (account or password or secret) and user:
+                lacks = (
+                    f"{_USER} is set, but {_PASS} is not: set it, too, or give the password with {{password}}"
+                )
+            account = account or user
+            password = password or (None if account is None else secret)
+        return replace(super().complete(broker, account, password, environ), lacks=lacks)
 
     def options(self, brokers: Sequence[Broker]) -> UrlOptions:
         """One connection is like the other, so several URLs may not contradict each other."""

@@ -70,6 +70,12 @@ class Local(base.Transport):
 
         return PresencePolicy(self.room(room), mandatory=self.supports_mandatory)
 
+    def known_rooms(self, broker: Broker) -> Sequence[str]:
+        """See :mod:`.known_rooms`."""
+        from .known_rooms import known_rooms
+
+        return known_rooms(broker)
+
     def explain(self, error: Exception, broker: Broker, doing: str) -> KchatError | None:
         """See :mod:`.errors`."""
         from .errors import explain

@@ -12,15 +12,18 @@ import sqlite3
 import time
 from contextlib import closing
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 from . import errors, files, schema
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Callable
 
     from .options import Options
+
+T = TypeVar("T")
 
 # ruff: noqa: S608 - put together from constants
 
@@ -160,6 +163,26 @@ def connect(
 
 def check_content(path: str, options: Options, statement_lock: threading.RLock) -> None:
     """Look into the file before using anything in it; changes and creates nothing. Raises NotAllowed: it is not a room."""
+    read_checked(path, options, statement_lock, lambda _: None)
+
+
+def read_checked(
+    path: str, options: Options, statement_lock: threading.RLock, work: Callable[[sqlite3.Connection], T]
+) -> T | None:
+    """Read something from the file, if it is a room's and not empty; changes and creates nothing.
+
+    Arguments:
+        path: the file.
+        options: how long to wait for locks, and the largest body.
+        statement_lock: held meanwhile.
+        work: called with an SQLite connection that can only read.
+
+    Returns:
+        What ``work`` returns; ``None`` for an empty file.
+
+    Raises:
+        amqp.exceptions.NotAllowed: it is not a room.
+    """
     deadline = time.monotonic() + options.busy_timeout
     while True:
         # Without a log nobody is writing to the file, and it can be read without creating one.
@@ -168,7 +191,7 @@ def check_content(path: str, options: Options, statement_lock: threading.RLock) 
             db, watchdog = connect(path, mode, options.max_message_bytes)
             try:
                 with closing(db):
-                    return _check(db, path)
+                    return work(db) if _check(db, path) else None
             except sqlite3.Error as exc:
                 watchdog.reraise()
                 if not errors.is_busy(exc) or time.monotonic() >= deadline:
@@ -201,15 +224,18 @@ def _objects(db: sqlite3.Connection) -> list[tuple[Any, ...]]:
     ).fetchall()
 
 
-def _check(db: sqlite3.Connection, path: str) -> None:
-    """Raise NotAllowed unless it is empty, or has the tables of a room, and right values in the small ones."""
+def _check(db: sqlite3.Connection, path: str) -> bool:
+    """Raise NotAllowed unless it is empty, or has the tables of a room, and right values in the small ones.
+
+    Returns whether it is not empty.
+    """
     empty, objects = schema.is_empty(db, path), _objects(db)
     expected, strange_values = (frozenset(), ()) if empty else _made_by_kchat()
     if len(objects) != len(expected) or frozenset(objects) != expected:
         strange = sorted({f"{each[0]} {each[1]!r:.80}" for each in {*objects} ^ expected})[:1]
         raise schema.not_a_room(path, f"its tables are not those that kchat makes: {', '.join(strange)}")
     if empty:
-        return
+        return False
     (encoding,) = db.execute("PRAGMA encoding").fetchone()
     if encoding != "UTF-8":
         raise schema.not_a_room(path, f"its texts are {encoding}")
@@ -225,3 +251,4 @@ def _check(db: sqlite3.Connection, path: str) -> None:
     for table in ("topology", "clock", "limits"):
         if db.execute(f"SELECT count(*) FROM {table}").fetchone() != (1,):
             raise schema.not_a_room(path, f"its table {table!r} has not one row")
+    return True

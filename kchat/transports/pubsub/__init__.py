@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from kchat.errors import KchatError, NotAuthorised
+from kchat.errors import Hint, KchatError, NotAuthorised, Unreachable
 from kchat.transports import base
 
 if TYPE_CHECKING:
@@ -87,12 +88,17 @@ class PubSub(base.Transport):
         return delete(broker, stale)
 
     def explain(self, error: Exception, broker: Broker, doing: str) -> KchatError | None:
-        """Without credentials, the hint is the command to run."""
+        """Without credentials, the hint is the command to run. An emulator takes some seconds to start."""
+        from kchat.transports.errors import STARTING
+
         from .errors import LOGIN, NoCredentials
 
         if isinstance(error, NoCredentials):
             return NotAuthorised(f"{broker}: {error.meaning}", hint=f"run: {LOGIN}")
-        return super().explain(error, broker, doing)
+        found = super().explain(error, broker, doing)
+        if isinstance(found, Unreachable) and os.environ.get("PUBSUB_EMULATOR_HOST"):
+            found.hint = Hint(f"{STARTING}; or PUBSUB_EMULATOR_HOST leads to something else")
+        return found
 
     def checks(self, walk: Walk) -> Sequence[Check]:
         """See :mod:`.checks`."""

@@ -12,13 +12,19 @@ from redis import exceptions
 
 from kchat import errors
 from kchat.transports import errors as common
-from kchat.transports.errors import CLOSE_OTHERS, login_refused, unreachable_or_closed
+from kchat.transports.errors import (
+    CLOSE_OTHERS,
+    NO_PASSWORD,
+    STARTING,
+    login_refused,
+    unreachable_or_closed,
+)
 
 if TYPE_CHECKING:
     from kchat.transports.url import Broker
 
 _STATES = {
-    "LOADING": "it reads its data from disk and takes no commands until it has",
+    "LOADING": "it is starting, and takes no commands until it has read its data from disk: try again in a moment",
     "MASTERDOWN": "it is a replica that has lost its primary",
     "READONLY": "it is a replica: use the primary's address, or wait for the failover",
     "MISCONF": "it cannot save to disk: look at its log",
@@ -85,13 +91,13 @@ def _from_redis(error: exceptions.RedisError, broker: Broker, doing: str) -> err
     if isinstance(error, exceptions.NoPermissionError):
         return errors.NotAuthorised(f"{where}: not authorised: this account may not {doing} here: {error}")
     if isinstance(error, exceptions.AuthenticationError | exceptions.AuthenticationWrongNumberOfArgsError):
-        return login_refused(where)
+        return login_refused(where, "" if broker.password else NO_PASSWORD)
     if isinstance(error, exceptions.ConnectionError | exceptions.TimeoutError):
         # redis-py raises its own from within the handling of the system's, which says more.
         cause = error.__cause__ or error.__context__
         if isinstance(cause, OSError) and doing == "connect":
             return common.explain(cause, broker, doing)
-        return unreachable_or_closed(doing)(f"{where}: {error}")
+        return unreachable_or_closed(doing)(f"{where}: {error}", hint=STARTING if doing == "connect" else "")
     if isinstance(error, exceptions.ResponseError):
         return errors.Refused(f"{where}: {error}")
     return errors.Unreachable(

@@ -194,7 +194,17 @@ def test_names_that_anybody_can_write_are_refused_or_shown_in_one_short_line(
 ) -> None:
     mallory = invite(management, settings, name)
     kept = ["a" * 255, "\u0430da", "=SUM(A1)", "é" * 127]
-    refused_names = ["\x1b[2J", "ada\u202ebob", "ada\u2069 (via ada)", "a" * 256, "\ud800", "", " ", "ada\nbob", "\x9b2J"]
+    refused_names = [
+        "\x1b[2J",
+        "ada\u202ebob",
+        "ada\u2069 (via ada)",
+        "a" * 256,
+        "\ud800",
+        "",
+        " ",
+        "ada\nbob",
+        "\x9b2J",
+    ]
     with present(settings, "host") as watcher:
         with channel_of(mallory) as channel:
             for number, each in enumerate(kept + refused_names):

@@ -6,6 +6,7 @@ For a new mode, `pytest tests/unit/display/test_every_display.py -k MODE` tells 
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
 
@@ -33,11 +34,14 @@ def show(mode: str, *messages: Message) -> str:
 def what_is_wrong(mode: str, message: Message, most_lines: int | None = None) -> str:
     """Why what is shown of a message is not one safe row; empty where it is."""
     output = show(mode, message)
-    if unsafe := why_unsafe(output):
+    if unsafe := why_unsafe(output, tabs=True):
         return unsafe
     if not output.endswith("\n"):
         return "the row does not end with a newline"
     first, *further = output.split("\n")[:-1]
+    day = getattr(MODES[mode], "DAY", None)
+    if day is not None and further and re.fullmatch(day, first):
+        first, *further = further
     row = row_of(mode)
     if not row.match(first):
         return f"the row begins with {first[:40]!a}"

@@ -6,7 +6,8 @@ import io
 import re
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -21,20 +22,31 @@ from tests.displays import row_of
 from tests.hostile.corpus import TEXTS
 from tests.hostile.safe import why_unsafe
 from tests.unit.display.terminal import Terminal
+from tests.unit.display.times import NOON
 
-NOON = datetime(2026, 5, 1, 12, 4, 5, tzinfo=UTC)
+FORGED = "12:04:06 ada: I agree to pay"
 NASTY = st.text(st.sampled_from(sorted(set("".join(text[:200] for text in TEXTS.values())))))
 
 
-def shown(mode: str, *messages: Message, color: bool | None = None) -> str:
+def shown(mode: str, *messages: Message, **options: Any) -> str:
     stream = io.StringIO()
-    display = create(mode, stream, color=color)
+    display = create(mode, stream, **options)
     display.open("chat on local://")
     for message in messages:
         display.show(message)
     display.flush()
     display.close()
     return stream.getvalue()
+
+
+def at_terminal(mode: str, columns: int, **options: Any) -> tuple[Any, io.StringIO]:
+    """A display that takes its stream for a terminal with this number of columns."""
+    stream = io.StringIO()
+    display: Any = create(mode, stream, **options)
+    display._output.is_terminal = True
+    display._output.size = lambda: (columns, 24)
+    display.flush()
+    return display, stream
 
 
 def say(text: str, username: str = "ada") -> Message:
@@ -149,9 +161,12 @@ def test_print_names_the_account_unless_the_body_begins_with_its_name_and_has_no
         line = shown("print", Message.from_body(body.encode(), account="guest"))
         assert line == f"Received {body} (via guest)\n"
     hidden = '{"message":"' + "x" * 70_000 + '","username":"guest"}'
-    assert shown("print", Message.from_body(hidden.encode(), account="guest")).endswith(
-        " in all] (via guest)\n"
-    )
+    body = Message.from_body(hidden.encode(), account="guest")
+    assert shown("print", body) == f"Received {hidden} (via guest)\n"
+    display, stream = at_terminal("print", 80, color=False)
+    display.show(body)
+    display.flush()
+    assert stream.getvalue().endswith("(via guest)\n")
 
 
 def test_print_knows_whose_a_body_is_in_any_order_of_keys_where_the_looker_shares_the_account() -> None:
@@ -164,13 +179,145 @@ def test_print_knows_whose_a_body_is_in_any_order_of_keys_where_the_looker_share
 
 
 @pytest.mark.parametrize("mode", ["plain", "print"])
-def test_a_message_is_cut_at_64_kib_with_its_size(mode: str) -> None:
+def test_a_terminal_gets_64_kib_of_a_message_and_its_size(mode: str) -> None:
+    display, stream = at_terminal(mode, 80, color=False)
+    for message, mark in (
+        (Message.from_body(b"x" * (3 << 20), sent_at=NOON), "xxx… [cut: 3.0 MiB in all]\n"),
+        (say("ä" * 40_000), "ä… [cut: 78."),
+    ):
+        stream.seek(0)
+        stream.truncate()
+        display.show(message)
+        display.flush()
+        drawn = re.sub(r"[\n |]|\x1b\[\?7[lh]", "", stream.getvalue())
+        assert re.sub(r"[\n |]", "", mark) in drawn
+        assert len(drawn.encode()) < 65536 + 200
+
+
+@pytest.mark.parametrize("mode", ["plain", "print"])
+def test_a_file_or_pipe_gets_a_message_of_2_mib_whole_and_64_kib_of_a_longer_one(mode: str) -> None:
+    text = "ä\t<end>" * 100_000
+    assert text in shown(mode, Message.from_body(text.encode(), sent_at=NOON))
+    raw = "\x01" * (1 << 20)
+    assert r"\x01" * (1 << 20) in shown(mode, Message.from_body(raw.encode(), sent_at=NOON))
     line = shown(mode, Message.from_body(b"x" * (3 << 20), sent_at=NOON))
     assert line.endswith("xxx… [cut: 3.0 MiB in all]\n")
     assert len(line.encode()) < 65536 + 100
-    line = shown(mode, say("ä" * 40_000))
-    assert "ä… [cut: 78." in line
-    assert len(line.encode()) < 65536 + 100
+
+
+# tabs
+
+
+@pytest.mark.parametrize("mode", ["plain", "print"])
+def test_a_tab_is_a_tab_in_a_file_or_pipe(mode: str) -> None:
+    output = shown(mode, Message.from_body(b"name\tcount\n\tada\t1", sent_at=NOON))
+    assert output.endswith("name\tcount\n         | \tada\t1\n")
+    assert shown("plain", say("x", "a\tb")).endswith(" a\\tb: x\n"), "in a name it is none"
+
+
+def test_on_a_terminal_the_columns_of_tabs_are_where_the_terminals_own_would_be(
+    terminal: Callable[[int, int], Terminal],
+) -> None:
+    tty = terminal(80, 24)
+    display = create("plain", tty.stream, color=False)
+    display.show(say("name\tcount\nada\t1\n漢字\t22\n\tlast"))
+    display.flush()
+    assert b"\t" not in tty.raw()
+    drawn = tty.rows()[:4]
+    tty.stream.write("\x1b[2J\x1b[H" + shown("plain", say("name\tcount\nada\t1\n漢字\t22\n\tlast")))
+    tty.stream.flush()
+    assert tty.rows()[:4] == drawn
+    assert drawn[1:] == [
+        "         | ada  1",
+        "         | 漢字 22",
+        "         |      last",
+    ]
+
+
+@pytest.mark.parametrize("columns", [24, 40, 80])
+def test_a_row_of_tabs_is_as_wide_as_it_is_taken_to_be(columns: int) -> None:
+    texts = ["\t" * 200 + FORGED, "a\t" * 40 + FORGED, "漢\t" * 20 + FORGED, FORGED.replace(" ", "\t") * 4]
+    display, stream = at_terminal("plain", columns, color=False)
+    for text in texts:
+        display.show(say(text, "mallory"))
+    display.flush()
+    rows = stream.getvalue().splitlines()
+    assert sum(row.startswith("12:04:0") for row in rows) == len(texts)
+    assert all(width(re.sub(r"\x1b\[\?7[lh]", "", row)) <= columns for row in rows)
+
+
+# days
+
+
+def test_a_line_comes_where_the_day_changes_and_none_before_messages_of_today() -> None:
+    days = [NOON - timedelta(days=2), NOON - timedelta(days=2), NOON - timedelta(days=1), NOON]
+    output = shown("plain", *(Message.compose("ada", "hello", sent_at=day) for day in days))
+    names = [f"{day:%a} {day.day} {day:%b} {day.year}" for day in days]
+    row = "12:04:05 ada: hello\n"
+    assert output == f"-- {names[0]} --\n{row}{row}-- {names[2]} --\n{row}-- {names[3]} --\n{row}"
+
+
+def test_the_day_is_that_of_the_reader_or_of_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Pacific/Kiritimati")  # 14 hours ahead
+    time.tzset()
+    late = Message.compose("ada", "hello", sent_at=datetime(2020, 2, 28, 23, 0, 0, tzinfo=UTC))
+    assert shown("plain", late) == "-- Sat 29 Feb 2020 --\n13:00:00 ada: hello\n"
+    assert shown("plain", late, utc=True) == "-- Fri 28 Feb 2020 UTC --\n23:00:00Z ada: hello\n"
+    dated = "2020-02-29 13:00:00 ada: hello\n"
+    assert shown("plain", late, date=True) == dated
+    assert shown("plain", late, date=True, utc=True) == "2020-02-28 23:00:00Z ada: hello\n"
+    assert shown("rich", late).endswith("ada               2020-02-29 13:00:00  hello\n")
+    assert shown("rich", late, utc=True).endswith("ada               2020-02-28 23:00:00  hello\n")
+
+
+def test_further_lines_stand_below_the_text_with_a_date_too() -> None:
+    message = Message.compose("ada", "one\ntwo", sent_at=datetime(2020, 2, 29, 13, tzinfo=UTC))
+    assert shown("plain", message, date=True, utc=True) == (
+        f"2020-02-29 13:00:00Z ada: one\n{' ' * 21}| two\n"
+    )
+
+
+def test_a_day_is_one_row_on_a_narrow_terminal_and_no_message_begins_like_it() -> None:
+    old = datetime(2020, 2, 29, 13, tzinfo=UTC)
+    for columns in (9, 14, 24, 80):
+        display, stream = at_terminal("plain", columns, color=False)
+        for username in ("── Sat 29 Feb 2020 ──", "-- Sat 29 Feb 2020 --"):
+            display.show(Message.compose(username, f"x\n{username}", sent_at=old))
+        display.flush()
+        rows = stream.getvalue().splitlines()
+        assert [row for row in rows if row.startswith(("─", "-"))] == ["── Sat 29 Feb 2020 ──"[:columns]]
+        assert rows[0].startswith("── Sat")
+
+
+def test_the_first_and_the_last_day_that_a_message_may_have_are_shown() -> None:
+    for year in (1970, 2999):
+        moment = datetime(year, 1, 1, 12, tzinfo=UTC)
+        assert " ada: x\n" in shown("plain", Message.compose("ada", "x", sent_at=moment))
+
+
+# colour
+
+
+@pytest.mark.parametrize("variable", ["NO_COLOR", "FORCE_COLOR"])
+def test_an_option_is_stronger_than_either_variable(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, "1")
+    assert "\x1b[2m" in shown("plain", say("hello"), color=True)
+    assert "\x1b" not in shown("plain", say("hello"), color=False)
+
+
+def test_of_both_variables_the_one_that_forces_counts_and_an_empty_one_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for no_color, force_color, colored in (
+        ("", "", False),
+        ("1", "", False),
+        ("", "1", True),
+        ("", "0", True),  # whatever its value
+        ("1", "1", True),
+    ):
+        monkeypatch.setenv("NO_COLOR", no_color)
+        monkeypatch.setenv("FORCE_COLOR", force_color)
+        assert ("\x1b[2m" in shown("plain", say("hello"))) is colored, (no_color, force_color)
 
 
 # What no message may do.
@@ -190,7 +337,7 @@ def rows_of(mode: str, output: str) -> int:
 def test_messages_are_as_many_rows_as_there_are(mode: str, said: list[tuple[str, str]]) -> None:
     output = shown(mode, *(Message.compose(username, text) for username, text in said))
     assert rows_of(mode, output) == len(said)
-    assert not why_unsafe(output)
+    assert not why_unsafe(output, tabs=True)
 
 
 @pytest.mark.parametrize("mode", ["plain", "print"])

@@ -98,9 +98,73 @@ def test_the_doubt_is_dim_where_there_is_colour() -> None:
     assert "\x1b[2m ?\x1b[0m" in line("plain", said("ada", None), color=True, mark_unverified=True)
 
 
-@pytest.mark.parametrize("account", ["rmq", "ada"])
-def test_a_line_does_not_name_the_account_that_everybody_shares(account: str) -> None:
-    assert line("plain", said("ada", account), own="rmq", mark_unverified=True).endswith(" ada: hello")
+LINES = [mode for mode in BUILT_IN if mode != "json"]
+
+
+def lines(mode: str, *messages: Message, **options: Any) -> tuple[list[str], list[str]]:
+    """What a display shows of messages, without its header, and what it tells."""
+    told: list[str] = []
+    stream = io.StringIO()
+    display = create(mode, stream, tell=told.append, mark_unverified=True, **options)
+    for message in messages:
+        display.show(message)
+        display.flush()
+    return stream.getvalue().splitlines(), told
+
+
+@pytest.mark.parametrize("mode", LINES)
+def test_an_account_that_all_share_is_told_once_and_marks_no_line(mode: str) -> None:
+    shown, told = lines(mode, said("ada", "rmq"), said("bob", "rmq"), said("ada", "rmq"), own="rmq")
+    assert not [row for row in shown if "via" in row or "?" in row]
+    assert told == ["all share the account rmq: names are not checked"]
+
+
+@pytest.mark.parametrize("mode", LINES)
+def test_whoever_shares_ones_account_cannot_pass_for_somebody_with_an_account(mode: str) -> None:
+    messages = [said("ada", "rmq"), said("ada", "ada"), said("ada", "rmq"), said("bob", "rmq")]
+    shown, told = lines(mode, *messages, own="rmq")
+    marked = ["via rmq" in row for row in shown]
+    assert marked == [False, False, True, True]
+    assert told == [
+        "all share the account rmq: names are not checked",
+        "not all share the account rmq: from here on, names have marks",
+    ]
+
+
+@pytest.mark.parametrize("mode", LINES)
+def test_a_mark_that_was_shown_once_is_never_left_out_later(mode: str) -> None:
+    messages = [said("ada", "ada"), *[said(f"user{number}", "rmq") for number in range(50)]]
+    shown, told = lines(mode, *messages, own="rmq")
+    assert all("(via rmq)" in row for row in shown[1:])
+    assert told == []
+
+
+@pytest.mark.parametrize("mode", LINES)
+def test_an_account_of_somebody_else_is_shown_on_each_line_however_many_names_it_uses(mode: str) -> None:
+    messages = [said(f"user{number}", "guest") for number in range(20)]
+    shown, told = lines(mode, *messages, own="rmq")
+    assert all("(via guest)" in row for row in shown)
+    assert told == []
+
+
+def test_a_message_without_an_account_keeps_its_mark_where_all_share_one() -> None:
+    shown, _ = lines("plain", said("ada", "rmq"), said("ada", None), own="rmq")
+    assert [row[9:] for row in shown] == ["ada: hello", "ada ?: hello"]
+
+
+@pytest.mark.parametrize("mode", LINES)
+def test_where_nobody_is_checked_no_name_has_a_mark(mode: str) -> None:
+    shown = line(mode, said("ada", None), mark_unverified=False)
+    assert "?" not in shown
+
+
+def test_a_verified_viewer_is_not_told_that_names_are_not_checked() -> None:
+    assert lines("plain", said("ada", "ada"), own="ada")[1] == []
+
+
+def test_an_account_in_what_is_told_is_safe() -> None:
+    told = lines("plain", said("bob", "rmq\x1b[31m"), own="rmq\x1b[31m")[1]
+    assert told == [r"all share the account rmq\x1b[31m: names are not checked"]
 
 
 @pytest.mark.parametrize("mode", BUILT_IN)

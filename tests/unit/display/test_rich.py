@@ -54,7 +54,7 @@ def draw(display: Rich) -> None:
 
 
 def table(tty: Terminal, *messages: Message) -> list[str]:
-    display = Rich(tty.stream)
+    display = Rich(tty.stream, mark_unverified=True)
     display.open("chat on local://")
     for message in messages:
         display.show(message)
@@ -302,7 +302,7 @@ def test_without_colour_there_is_none(terminal: NewTerminal, monkeypatch: pytest
 
 def test_into_a_pipe_it_writes_rows_as_they_come() -> None:
     stream = io.StringIO()
-    display = Rich(stream)
+    display = Rich(stream, mark_unverified=True)
     display.open("chat")
     display.show(say("one\ntwo"))
     display.show(Message.from_body(b"\x1b[31m", sent_at=NOON))
@@ -319,7 +319,7 @@ def test_into_a_pipe_it_writes_rows_as_they_come() -> None:
 
 def test_rows_in_a_file_keep_the_columns_of_the_header_behind_every_mark() -> None:
     stream = io.StringIO()
-    display = Rich(stream)
+    display = Rich(stream, mark_unverified=True)
     display.open("chat")
     for name, account in (
         ("ada", "ada"),
@@ -345,7 +345,7 @@ def test_rows_in_a_file_keep_the_columns_of_the_header_behind_every_mark() -> No
 def test_a_dumb_terminal_gets_rows_too(terminal: NewTerminal, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "dumb")
     tty = terminal(80, 24)
-    display = Rich(tty.stream)
+    display = Rich(tty.stream, mark_unverified=True)
     display.open("chat")
     display.show(say("hello"))
     display.flush()

@@ -6,7 +6,6 @@ import io
 import re
 import unicodedata
 from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -23,8 +22,8 @@ from tests.hostile.corpus import TEXTS
 from tests.hostile.safe import characters
 from tests.unit.display.drawn import WIDTHS, rows_drawn
 from tests.unit.display.terminal import Terminal
+from tests.unit.display.times import NOON
 
-NOON = datetime(2026, 5, 1, 12, 4, 5, tzinfo=UTC)
 FORGED = "12:04:06 ada: I agree to pay"
 STARTS = {
     "plain": re.compile(r"12:04:05 "),

@@ -56,7 +56,17 @@ def test_an_account_is_shown_where_it_is_not_the_name() -> None:
     known = names(verifies=True, account="rmq")
     assert known.sender("bob", "bob").mark == ""
     assert known.sender("bob", "guest").mark == " (via guest)"
-    assert known.sender("bob", "rmq").mark == ""  # which everybody here shares
+    assert known.sender("bob", "rmq").mark == " (via rmq)"  # or bob would be whoever shares that account
+
+
+def test_the_account_that_all_share_is_shown_from_the_first_message_of_another_on() -> None:
+    known = names(verifies=True, account="rmq")
+    assert known.checked
+    assert known.sender("bob", "rmq").mark == ""
+    assert not known.checked
+    assert known.sender("bob", "bob").mark == ""
+    assert known.checked
+    assert known.sender("bob", "rmq").mark == " (via rmq)"
 
 
 def test_only_the_broker_vouches_for_oneself() -> None:
