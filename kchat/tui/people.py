@@ -150,10 +150,6 @@ class Door:
         self._quiet_until = max(self._quiet_until, self._clock() + seconds)
         self._due = self._quiet_until
 
-    def forget(self, name: str) -> None:
-        """This name is not told of, neither as one who left: it was one's own."""
-        self._known.pop(name, None)
-
     def see(self, people: People) -> None:
         """These are here now."""
         now = self._clock()

@@ -86,6 +86,7 @@ class Room:
         self.joined = False
         self.people: People | None = None
         self.door = Door()
+        self._own_names = {username}  # in this window, so far
         self.complete = not transport.capabilities.history
         self.received = 0
         self.read = self._read_before = 0.0  # the latter in an earlier run
@@ -128,7 +129,7 @@ class Room:
 
     def rename(self, username: str) -> None:
         """Send under another name from now on."""
-        self.door.forget(self.username)
+        self._own_names.add(username)
         self.door.expect(JOINING)
         self.username = username
         self.names.rename(username)
@@ -282,10 +283,13 @@ class Room:
     def tell_comings(self) -> None:
         """Say who came and who left, if it is time to."""
         comings = self.door.tell()
-        for people, did in () if comings is None else ((comings.left, "left"), (comings.came, "joined")):
-            others = [self.names.listed(name, account) for name, account in people if name != self.username]
-            if others:
-                self.note(f"{', '.join(others)} {did}")
+        if comings is None:
+            return
+        left = [each for each in comings.left if each.username not in self._own_names]
+        came = [each for each in comings.came if each.username != self.username]
+        for people, did in ((left, "left"), (came, "joined")):
+            if people:
+                self.note(f"{', '.join(self.names.listed(*each) for each in people)} {did}")
 
     def who(self) -> list[str]:
         """Those who are here, by name, safe to show, with the marks that their messages have; oneself first."""

@@ -86,12 +86,21 @@ def test_somebody_who_comes_and_goes_all_the_time_is_told_ten_times_a_minute() -
     assert 90 <= told <= 110
 
 
-def test_a_name_that_was_one_s_own_does_not_leave() -> None:
-    door, clock = entered("ada", "bob")
-    door.forget("ada")
-    door.see(people("bob", "grace"))
-    clock.now += 1
-    assert door.tell() == Comings((), (Person("grace"),))
+def test_nobody_leaves_when_one_changes_one_s_name() -> None:
+    clock = Clock()
+    lunch = room()
+    lunch.door = Door(clock)
+    lunch.see_people(people("ada", "bob"))
+    lunch.rename("grace")
+    for names in (("bob", "grace"), ("ada", "bob", "grace"), ("bob", "grace")):
+        lunch.see_people(people(*names))
+    clock.now += 10
+    lunch.tell_comings()
+    assert len(lunch.timeline) == 0
+    lunch.see_people(people("grace", "zoë"))
+    clock.now += 10
+    lunch.tell_comings()
+    assert [lunch.timeline[place].text for place in (0, 1)] == ["bob left", "zoë joined"]
 
 
 def test_notes_and_lists_show_hostile_names_as_one_word_or_in_quotes() -> None:
