@@ -16,7 +16,8 @@ module         holds
 ``read_marks`` where one left off, from one run to the next
 ``view``       what of a room is on the screen, and moving there
 ``people``     who is in a room, as the window asks for it
-``app``        the window itself, with its widgets; the only part that imports Textual
+``app``        the window itself, with its widgets; with these, the only part that imports Textual
+``alt_keys``   keys with Alt as most terminals send them
 ``plain``      ``--plain``, line by line
 =============  ==========================================================================================
 

@@ -84,7 +84,7 @@ def newline(walk: Walk) -> None:
 
 
 def up_and_down(walk: Walk) -> None:
-    walk.type("Up", "Up")
+    walk.type("Up", "Up", "Up")  # the second one goes up in a text of two lines
     walk.prompt_is("hello bob")
     walk.type("Down", "Down")
     walk.prompt_is("")
