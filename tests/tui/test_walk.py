@@ -69,7 +69,7 @@ class Walk:
         return self.window._run("capture-pane", "-p", "-e")
 
     def click_wheel_up(self) -> None:
-        self.window.type("-l", "\x1b[<64;10;10M")
+        self.window.type("-l", "\x1b[<64;40;10M")
 
 
 def enter(walk: Walk) -> None:
@@ -118,7 +118,7 @@ def pages(walk: Walk) -> None:
     walk.sees("F1 help")
     walk.click_wheel_up()
     walk.sees("↓ End")
-    walk.type("C-End")
+    walk.type("End")
     walk.sees("F1 help")
 
 
