@@ -282,7 +282,7 @@ def _save(walk: Walk, path: Path) -> None:
     header = {"version": 2, "width": COLUMNS, "height": LINES, "timestamp": int(time.time())}
     header["title"] = "kchat chat: every key and command"  # type: ignore[assignment]
     command = re.compile(
-        r"\S+ -m kchat chat (\w+) --url '?local:\S+ --username ada(?: ops)?;? ?(?:echo code=\$\?)?"
+        r"\S+ -m kchat chat (\w+) --url ['\"]?local:\S+ --username ada(?: ops)?;? ?(?:echo code=\$\?)?"
     )
     events = [(at, kind, command.sub(r"kchat chat \1", text)) for at, kind, text in walk.events]
     lines = [json.dumps(header), *(json.dumps(event, ensure_ascii=False) for event in events)]
