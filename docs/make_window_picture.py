@@ -1,4 +1,4 @@
-"""Draw docs/pictures/window.svg and window-light.svg: `kchat chat` with three people, by Textual itself, in an embedded room.
+"""Draw docs/pictures/window.svg and window-light.svg: `kchat chat` with three people, in an embedded room.
 
 python docs/make_window_picture.py
 """
