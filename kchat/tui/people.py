@@ -36,6 +36,10 @@ class Presence(Protocol):
     def problem(self) -> KchatError | None:
         """Why presence is not available."""
 
+    @property
+    def known(self) -> bool:
+        """Whether all who are here had time to say so. Until then, nobody can be said to be alone."""
+
     def stop(self) -> None:
         """Leave: this user is not there any more. Returns at once."""
 
@@ -119,6 +123,11 @@ class Presences:
         """Why it is not known who is there."""
         presence = self._open.get(name)
         return None if presence is None else presence.problem
+
+    def known(self, name: str) -> bool:
+        """Whether all who are there had time to say so; true, too, where nobody says it."""
+        presence = self._open.get(name)
+        return presence is None or presence.known
 
 
 class Comings(NamedTuple):

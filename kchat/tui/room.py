@@ -63,6 +63,7 @@ class Room:
         status: what its connection does, in words; :data:`CONNECTING` at first, and empty while all is well.
         joined: whether it can be read.
         people: who is here, as far as that was told; see :attr:`here`.
+        people_known: whether all who are here had time to say so.
         door: tells who came and left.
         complete: whether the room's history has nothing older.
         received: number of messages that came, for how much of the history is known.
@@ -85,6 +86,7 @@ class Room:
         self.status = CONNECTING
         self.joined = False
         self.people: People | None = None
+        self.people_known = True
         self.door = Door()
         self._own_names = {username}  # in this window, so far
         self.complete = not transport.capabilities.history
@@ -118,8 +120,14 @@ class Room:
 
     @property
     def here(self) -> People | None:
-        """Who is here; None where that is not known: on this transport, or while the connection is away."""
-        return None if self.status or not self.joined else self.people
+        """Who is here; None where that is not known: on this transport, while the connection is away, or yet.
+
+        Those who were heard are here. That there are no others is known when all had time to answer, which takes up to a
+        minute in a room where everybody has just spoken, as after a broker's restart.
+        """
+        if self.status or not self.joined or self.people is None:
+            return None
+        return self.people if self.people_known or self.people.count > 1 else None
 
     @property
     def is_alone(self) -> bool:

@@ -115,6 +115,7 @@ class Session:
         for report in self._inbox.take():
             room = self.find(report.room)
             if room is not None:  # it may have been left meanwhile
+                room.people_known = self._presences.known(room.name)
                 mentions += ((room, entry) for entry in self._handle(room, report))
         return mentions
 
@@ -185,11 +186,14 @@ class Session:
     def tick(self) -> bool:
         """Once a second while something changes by itself; returns whether something still does."""
         for room in self.rooms:
+            room.people_known = self._presences.known(room.name)
             room.settle(_SETTLE)
             room.tell_comings()
         now = time.monotonic()
         self._away = {name: away for name, away in self._away.items() if now - away[0] < _AWAY_SHOWN}
-        return bool(self._away) or any(room.outbox.is_settling or room.door.waits for room in self.rooms)
+        return bool(self._away) or any(
+            room.outbox.is_settling or room.door.waits or not room.people_known for room in self.rooms
+        )
 
     def status(self, room: Room) -> tuple[str, str]:
         """What a room's connection does, in words, and what kind of news that is: ``good``, ``new`` or ``bad``."""
@@ -300,7 +304,11 @@ class Session:
         if problem is not None:
             return _safe(problem)
         if people is None:
-            return "who is here is not known now"
+            return (
+                "who is here is not known yet"
+                if room.joined and not room.status
+                else "who is here is not known now"
+            )
         names = room.who()[:CROWD]
         more = f" and {people.count - len(names):,} more" if people.count > len(names) else ""
         return f"{people}: {', '.join(names)}{more}" if names else str(people)

@@ -20,6 +20,7 @@ class Somebody:
         self.closed = 0
 
     problem: KchatError | None = None
+    known = True
 
     def __call__(self, _settings: Settings, username: str, on_people: OnPeople) -> Somebody:
         self.on_people = on_people
@@ -92,6 +93,23 @@ def test_a_message_that_nobody_is_here_to_read_says_so(local_url: str) -> None:
             await chat.write("hello bob")
             await chat.until(lambda: "hello bob" in texts(chat) and not len(chat.app.session.current.outbox))
             assert chat.text.count("nobody is here") == 1
+
+    run(script)
+
+
+def test_who_is_here_is_not_said_before_the_others_had_time_to_answer(local_url: str) -> None:
+    async def script() -> None:
+        here = Somebody()
+        here.known = False
+        async with chatting(local_url, presence_of=here) as chat:
+            await chat.write("hello?")
+            await chat.until(lambda: texts(chat) == ["hello?"])
+            await chat.write("/who")
+            await chat.sees("who is here is not known yet")
+            assert "1 here" not in chat.text
+            assert "nobody is here" not in chat.text
+            here.known = True
+            await chat.sees("ada   1 here")
 
     run(script)
 

@@ -81,6 +81,21 @@ def test_one_is_alone_only_where_that_is_known() -> None:
     assert lunch.outbox[1].entry.alone
 
 
+def test_one_is_not_alone_before_the_others_had_time_to_answer() -> None:
+    lunch = room()
+    lunch.begin()
+    lunch.people_known = False
+    lunch.see_people(people("ada"))
+    message = lunch.write("hello?")
+    lunch.confirm(str(message.id), routed=True)
+    assert (lunch.here, lunch.outbox[0].entry.alone) == (None, False)
+    lunch.see_people(people("ada", "bob"))
+    assert lunch.here == people("ada", "bob")
+    lunch.see_people(people("ada"))
+    lunch.people_known = True
+    assert lunch.is_alone
+
+
 def test_older_messages_come_before_those_that_are_known() -> None:
     lunch = room(url="local:///tmp/unused.db")
     known = [said("bob", str(number), ago=100 - number) for number in range(3, 5)]
