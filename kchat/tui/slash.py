@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
+_MOST_SHOWN = 16
+"""Characters of an unknown command that are shown: what to do fits behind them, in 80 columns."""
+
+
 class Command(NamedTuple):
     """A command that people can type.
 
@@ -78,16 +82,12 @@ def parse(typed: str) -> Say | Do | Mistake | None:
         return Say(typed)
     word, _, rest = typed[1:].partition(" ")
     if "\n" in word:
-        return Mistake(
-            f"/{word.partition(chr(10))[0]} is on a line of its own; // sends a text that begins with a slash"
-        )
+        return Mistake(f"/{_cut(word.partition(chr(10))[0])} is on a line of its own; // sends it as text")
     if not word:
         return Do("search", rest.strip())
     known = COMMANDS.get(word.lower())
     if known is None:
-        return Mistake(
-            f"there is no command /{word}: /help lists them, and // sends a text that begins with a slash"
-        )
+        return Mistake(f"there is no command /{_cut(word)}; // sends it as text; see /help")
     rest = rest.strip()
     if known.needed and not rest:
         return Mistake(f"usage: {known.usage}")
@@ -96,3 +96,7 @@ def parse(typed: str) -> Say | Do | Mistake | None:
     if known.name == "me":
         return Say(rest, action=True)
     return Do(known.name, rest)
+
+
+def _cut(word: str) -> str:
+    return word if len(word) <= _MOST_SHOWN else f"{word[: _MOST_SHOWN - 1]}…"

@@ -37,6 +37,14 @@ def test_an_unknown_command_is_not_sent() -> None:
     assert "/flip" in meant.text
 
 
+def test_what_to_do_about_an_unknown_command_fits_80_columns_with_the_help_key() -> None:
+    for typed in ("/etc/hosts is a file", f"/{'x' * 500}", f"/{'x' * 500}\nand more"):
+        meant = parse(typed)
+        assert isinstance(meant, Mistake)
+        assert "// sends it as text" in meant.text
+        assert len(meant.text) + len("  F1 help  ") <= 80, meant.text
+
+
 def test_a_command_without_what_it_needs_is_explained() -> None:
     assert parse("/join") == Mistake("usage: /join ROOM")
     assert parse("/me ") == Mistake("usage: /me TEXT")
