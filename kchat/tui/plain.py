@@ -94,6 +94,7 @@ class Plain:
         self._failed: set[str] = set()  # ids of messages that were not sent
         self._started = time.time()
         self._end = asyncio.Event()
+        self._ticking: asyncio.TimerHandle | None = None
 
     async def run(self) -> Outcome:
         """Talk until the user leaves; returns how it ended."""
@@ -123,7 +124,11 @@ class Plain:
             event.current_buffer.insert_text("\n")
 
         prompt: PromptSession[str] = PromptSession(
-            self._prompt, completer=_Names(self._session), complete_while_typing=False, key_bindings=keys
+            self._prompt,
+            completer=_Names(self._session),
+            complete_while_typing=False,
+            key_bindings=keys,
+            enable_suspend=True,
         )
         interrupted = -AGAIN
         while True:
@@ -223,7 +228,8 @@ class Plain:
         mentions = self._session.take()
         if mentions and self._session.options.bell:
             sys.stdout.write("\a")
-        self._session.tick()
+        if self._session.tick() and self._ticking is None:
+            self._ticking = asyncio.get_running_loop().call_later(1.0, self._tick)
         if self._session.fatal is not None:
             self._end.set()
             return
@@ -238,7 +244,14 @@ class Plain:
                 message_id = written.message.id
                 if message_id is not None and message_id not in self._failed:
                     self._failed.add(message_id)
-                    self._say(f"not sent: {written.reason}: {escape_unprintable(written.message.text)}")
+                    self._say_of(
+                        room, f"not sent: {written.reason}: {escape_unprintable(written.message.text)}"
+                    )
+
+    def _tick(self) -> None:
+        """Say what time alone brings: who came and left, say."""
+        self._ticking = None
+        self._take()
 
     def _write_new(self) -> None:
         for room in self._session.rooms:
@@ -248,12 +261,12 @@ class Plain:
                 if not entry.mine or entry.seconds < self._started:  # or it stands where it was typed
                     self._write(room, entry)
                 elif entry.alone:
-                    self._say("nobody is here to read it")
+                    self._say_of(room, "nobody is here to read it")
             self._written[id(room)] = room.timeline.end
 
     def _write(self, room: Room, entry: Entry) -> None:
         if entry.is_note:
-            self._say(entry.text)
+            self._say_of(room, entry.text)
             return
         if entry.day != self._day:
             self._day = entry.day
@@ -263,6 +276,10 @@ class Plain:
         clock = time.strftime("%H:%M", local(entry.seconds))
         text = safe(entry.text, total=entry.total or None).replace("\n", f"\n{_FURTHER}")
         sys.stdout.write(f"{clock} {where}{sender.name}{sender.mark}: {text}\n")
+
+    def _say_of(self, room: Room, text: str) -> None:
+        where = f"{display_name(room.name)}: " if len(self._session.rooms) > 1 else ""
+        self._say(f"{where}{text}")
 
     def _say(self, text: str) -> None:
         sys.stdout.write(f"- {escape_unprintable(text, keep_newlines=False)}\n")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-
 _MOST_SHOWN = 16
 """Characters of an unknown command that are shown: what to do fits behind them, in 80 columns."""
 

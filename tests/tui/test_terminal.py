@@ -6,10 +6,14 @@ import json
 import signal
 import sys
 from pathlib import Path
+from time import monotonic
 
 import psutil
 import pytest
 
+from kchat.client.presence import Presence
+from kchat.config.settings import Settings
+from kchat.tui.people import JOINING
 from tests.brokers.processes import Commands
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.brokers.wait import wait_until
@@ -226,6 +230,41 @@ def test_plain_shows_what_arrives_above_what_is_typed(desk: Desk, local_url: str
     assert "ada: half a draft" in other.stdout
     window.type("/quit", "Enter")
     sees(window, "code=0")
+
+
+def test_suspending_plain_gives_the_shell_back_and_keeps_the_draft(
+    desk: Desk, local_url: str, commands: Commands
+) -> None:
+    window = desk.open("ada")
+    window.type("set -m; clear", "Enter")
+    chat(window, local_url, "ada", "--plain")
+    window.type("half a dra")
+    sees(window, "ada> half a dra")
+    window.type("C-z")
+    wait_until(lambda: process_of(window).status() == psutil.STATUS_STOPPED, 10)
+    commands.run_kchat("send", "--url", local_url, "--room", "lunch", "--username", "bob", "meanwhile")
+    window.type("fg", "Enter")
+    sees(window, "bob: meanwhile")
+    window.type("ft", "Enter", "/quit", "Enter")
+    wait_until(lambda: window.text().rstrip().endswith("$"), 10)
+    other = commands.run_kchat(
+        "subscribe", "--url", local_url, "--room", "lunch", "--last", "1", "--limit", "1"
+    )
+    assert "ada: half a draft" in other.stdout
+
+
+def test_plain_says_of_which_of_several_rooms_something_is(
+    desk: Desk, local_url: str, commands: Commands
+) -> None:
+    window = desk.open("ada")
+    chat(window, local_url, "ada", "ops", "--plain")
+    window.type("hello?", "Enter")
+    sees(window, "- lunch: nobody is here to read it")
+    began = monotonic()
+    wait_until(lambda: monotonic() - began > JOINING, 10)  # until then, all have been here before
+    with Presence(Settings.resolve(url=local_url, room="ops"), "bob"):
+        sees(window, "- ops: bob joined")
+    sees(window, "- ops: bob left")
 
 
 def test_plain_keeps_what_is_written_while_away(desk: Desk, own_rabbitmq: RabbitMQ) -> None:
