@@ -26,7 +26,7 @@ from kchat.tui.options import ChatOptions, Outcome
 from kchat.tui.palette import DARK, LIGHT, chosen
 from kchat.tui.room_list import COLUMNS, RoomList
 from kchat.tui.searching import Searching
-from kchat.tui.session import Session
+from kchat.tui.session import HISTORY, Session
 from kchat.tui.slash import Do, Mistake, Say, parse
 from kchat.tui.status import HINT_SECONDS, Status
 from kchat.tui.theme import theme_of
@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 
 FRAME = 0.05
 """Seconds from one drawing of the messages to the next, however many come: keys are never late."""
+
+MOST_SEARCHED = 5_000
+"""Maximum number of older messages to fetch at a time for a search: each time, the keys wait for them."""
 
 SAVE_EVERY = 30.0
 """Seconds between notes of where one left off."""
@@ -100,7 +103,7 @@ class ChatApp(App[None], inherit_bindings=False):
         self._prompt = Bar("prompt-name", self.palette)
         self.messages = MessageList(self.palette, self._on_moved)
         self.editor = Editor(self._likely_names, self._enter, self._too_long, self.key_handlers())
-        self.searching = Searching(self.editor, self.messages, self.hint, self._fetch_older)
+        self.searching = Searching(self.editor, self.messages, self.hint, self._fetch_to_search)
         yield self._header
         yield self.messages
         with Horizontal(id="prompt"):
@@ -166,6 +169,8 @@ class ChatApp(App[None], inherit_bindings=False):
         if self.session.fatal is not None:
             self._end()
             return
+        if not self.session.current.fetching:
+            self.searching.go_on()
         if self._ticking is None and self.session.tick():
             self._ticking = self.set_interval(1.0, self._tick)
         self.leaving.look()
@@ -263,6 +268,11 @@ class ChatApp(App[None], inherit_bindings=False):
 
     def _fetch_older(self) -> bool:
         return self.session.fetch_older(self.session.current)
+
+    def _fetch_to_search(self) -> bool:
+        room = self.session.current
+        # Each time as many as there are: the history is read from its end.
+        return self.session.fetch_older(room, min(max(HISTORY, room.received), MOST_SEARCHED))
 
     def _search_key(self, key: str) -> None:
         self.searching.press(key)

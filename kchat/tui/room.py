@@ -66,6 +66,7 @@ class Room:
         people_known: whether all who are here had time to say so.
         door: tells who came and left.
         complete: whether the room's history has nothing older.
+        fetching: whether older messages are being fetched.
         received: number of messages that came, for how much of the history is known.
         read: when the newest message that was read was sent, in UNIX seconds; 0 for none.
     """
@@ -87,6 +88,7 @@ class Room:
         self.joined = False
         self.people: People | None = None
         self.people_known = True
+        self.fetching = False
         self.door = Door()
         self._own_names = {username}  # in this window, so far
         self.complete = not transport.capabilities.history
@@ -209,6 +211,7 @@ class Room:
 
     def arrive_older(self, messages: Sequence[Message]) -> int:
         """Messages from the history; those that are known already are left out. Returns how many there were."""
+        self.fetching = False
         older = []
         for message in messages:
             if _key(message) == self._oldest:

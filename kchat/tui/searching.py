@@ -33,6 +33,7 @@ class Searching:
         self._tell = tell
         self._look_further = look_further
         self._draft = ""
+        self._waits = False
 
     @property
     def active(self) -> bool:
@@ -51,6 +52,7 @@ class Searching:
 
     def end(self) -> None:
         """Go back to writing."""
+        self._waits = False
         if self.active:
             self._editor.searches = False
             self._messages.view.look_for("")
@@ -68,9 +70,17 @@ class Searching:
         older = key in ("enter", "up")
         found = view.look_for(words) if words != view.search else view.find(older=older)
         self._messages.update_rows()
+        self._waits = not found and older and self._look_further()
         if found:
             self._tell("Enter: older · Down: newer · Esc: back")
-        elif self._look_further():
-            self._tell("not found so far; fetching older messages, Enter searches them")
+        elif self._waits:
+            self._tell("searching older messages · Esc: back")
+        elif view.has_found:
+            self._tell("not found in older messages" if older else "not found in newer messages")
         else:
             self._tell("not found")
+
+    def go_on(self) -> None:
+        """Older messages have come: search them, where they are waited for."""
+        if self._waits:
+            self.press("enter")

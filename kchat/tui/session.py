@@ -322,6 +322,7 @@ class Session:
         """
         if room.complete or room.timeline.is_full or not room.joined or not room.timeline.oldest_message():
             return False
+        room.fetching = True
         self._workers[room.name].fetch_older(min(MOST_HISTORY, room.received + number), room.is_oldest)
         return True
 

@@ -244,6 +244,11 @@ class View:
 
     _found: int | None = None
 
+    @property
+    def has_found(self) -> bool:
+        """Whether something was found since :meth:`look_for`."""
+        return self._found is not None
+
     def look_for(self, words: str) -> bool:
         """Search upwards from the end; returns whether there is something. Empty words end the search."""
         self.search, self._found = words, None

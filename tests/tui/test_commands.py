@@ -194,6 +194,21 @@ def test_last_fetches_what_the_history_has(local_url: str) -> None:
     run(script)
 
 
+def test_a_search_goes_on_through_the_history_by_itself(local_url: str) -> None:
+    say(local_url, "bob", *(f"line {number}{' needle' * (number == 3)}" for number in range(1000)))
+
+    async def script() -> None:
+        async with chatting(local_url) as chat:
+            await chat.write("/search needle")
+            await chat.sees("line 3 needle", "search> needle")
+            await chat.press("enter")
+            await chat.sees("not found in older messages")
+            await chat.press("down")
+            await chat.sees("not found in newer messages")
+
+    run(script)
+
+
 def test_search(local_url: str) -> None:
     async def script() -> None:
         say(local_url, "bob", "needle", *(f"message {number}" for number in range(50)))
