@@ -7,8 +7,13 @@ from typing import TYPE_CHECKING
 from kchat.errors import KchatError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from kchat.tui.app import ChatApp
     from kchat.tui.slash import Do
+
+NO_HISTORY = "a room on {} keeps no history: these are the messages since you came"
+"""What is said of a transport, by its name, to somebody who looks for older messages."""
 
 _MOST_LAST = 1_000_000
 
@@ -55,9 +60,15 @@ def _last(app: ChatApp, argument: str) -> None:
         return
     wanted = int(argument)
     if not room.settings.transport.capabilities.history:
-        app.hint(
-            f"a room on {room.settings.transport.name} keeps no history: these are the messages since you came"
-        )
+        app.hint(NO_HISTORY.format(room.settings.transport.name))
     elif wanted > room.received:
         app.session.fetch_older(room, wanted - room.received)
     app.messages.to_place(room.timeline.end - wanted)
+
+
+def look_back(app: ChatApp, move: Callable[[], object]) -> None:
+    """Move up; at the oldest message of a room without a history, say that there is nothing older."""
+    move()
+    transport = app.session.current.settings.transport
+    if app.messages.view.is_at_start and not transport.capabilities.history:
+        app.hint(NO_HISTORY.format(transport.name))

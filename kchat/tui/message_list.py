@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from kchat.tui.palette import Palette
     from kchat.tui.view import Seen, View
 
-EMPTY = " nothing was said here yet"
-"""What is shown in an empty room."""
-
 WHEEL = 3
 """Rows for each click of the wheel."""
 
@@ -84,8 +81,8 @@ class MessageList(Widget, can_focus=False):
         index = y - (self.size.height - len(self._rows))
         width = self.size.width
         ground = Style(color=self._palette.text, bgcolor=self._palette.ground)
-        if not self._rows and y == self.size.height - 1:
-            hint = Segment(EMPTY, ground + self._palette.styles["note"])
+        if not self._rows and y == self.size.height - 1 and self._view is not None:
+            hint = Segment(f" {self._view.if_empty}", ground + self._palette.styles["note"])
             return Strip([hint]).adjust_cell_length(width, ground)
         if not 0 <= index < len(self._rows):
             return Strip.blank(width, ground)

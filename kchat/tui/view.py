@@ -64,6 +64,15 @@ class View:
         """Names or highlights are others: lay out everything again."""
         self._cache.clear()
 
+    @property
+    def if_empty(self) -> str:
+        """What to say where there is nothing to show; empty where it is not known yet whether there is."""
+        if not self.room.joined:
+            return ""
+        if self.room.settings.transport.capabilities.history:
+            return "nothing was said here yet"
+        return "nothing was said since you came"
+
     def entry(self, place: int) -> Entry:
         """The entry at a place."""
         timeline = self.room.timeline

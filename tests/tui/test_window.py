@@ -177,3 +177,20 @@ def test_a_pasted_text_that_is_too_long_is_refused_with_a_word(local_url: str) -
             assert chat.draft == ""
 
     run(script)
+
+
+def test_an_empty_room_without_a_history_does_not_claim_that_nothing_was_ever_said(
+    local_url: str, redis_url: str
+) -> None:
+    async def script() -> None:
+        async with chatting(local_url, join=False) as chat:
+            assert "nothing was said" not in chat.text  # it is not joined yet
+            await chat.sees("nothing was said here yet")
+            await chat.press("pageup")
+            assert "no history" not in chat.text
+        async with chatting(redis_url) as chat:
+            await chat.sees("nothing was said since you came")
+            await chat.press("pageup")
+            await chat.sees("a room on redis keeps no history")
+
+    run(script)
