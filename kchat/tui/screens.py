@@ -45,7 +45,7 @@ _KEY_COLUMNS = 26
 def help_text(palette: Palette, columns: int) -> Text:
     """The keys and commands. In a narrow window each explanation is on a row of its own."""
     strong, muted = Style(color=palette.accent, bold=True), Style(color=palette.text)
-    text = Text()
+    text = Text("Esc closes this, ↑ ↓ scroll\n\n", Style(color=palette.muted))
     commands = [(command.usage, command.help) for command in COMMANDS.values()]
     commands.append(("//TEXT", "send a text that begins with a slash"))
     for title, rows in (("Keys", KEYS), ("Commands", commands)):
@@ -64,7 +64,7 @@ def help_text(palette: Palette, columns: int) -> Text:
     ):
         text.append(f" {mark}\n" if columns < 70 else f" {mark:<{_KEY_COLUMNS}}", strong)
         text.append(f"   {what}\n" if columns < 70 else f"{what}\n", muted)
-    text.append("\nEsc closes this.", Style(color=palette.muted))
+    text.append("\nEsc closes this", Style(color=palette.muted))
     return text
 
 

@@ -57,6 +57,15 @@ def test_help(local_url: str) -> None:
     run(script)
 
 
+def test_a_help_longer_than_the_window_says_first_how_to_see_the_rest_and_leave_it(local_url: str) -> None:
+    async def script() -> None:
+        async with chatting(local_url, size=(40, 12)) as chat:
+            await chat.press("f1")
+            await chat.sees("Esc closes this, ↑ ↓ scroll")
+
+    run(script)
+
+
 def test_who_where_it_is_known_and_where_it_is_not(local_url: str) -> None:
     async def script() -> None:
         async with chatting(local_url, presence_of=nobody_knows) as chat:
