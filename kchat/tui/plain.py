@@ -1,12 +1,13 @@
 """``kchat chat --plain``: line by line, with a prompt at the bottom, for plain terminals and screen readers.
 
 What arrives is written above the prompt, and what is half written stays. A line that begins with a time is a message, and
-one that begins with ``-`` is what kchat says; further lines of a message begin with ``|``.
+one that begins with ``-`` is what kchat says; further lines and rows of a message begin with ``|``.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 import time
@@ -19,8 +20,8 @@ from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.patch_stdout import patch_stdout
 
-from kchat.display.escaping import display_name
-from kchat.display.lines import local
+from kchat.display.escaping import display_name, most_cells, width
+from kchat.display.lines import local, wrap
 from kchat.errors import KchatError
 from kchat.message.unprintable import escape_unprintable
 from kchat.tui.inbox import Inbox
@@ -40,7 +41,9 @@ if TYPE_CHECKING:
     from kchat.tui.room import Room
     from kchat.tui.timeline import Entry
 
+_SAYS = "- "
 _FURTHER = "      | "
+_NARROWEST = 24  # columns, below which the rows of a message are indented less
 _LOOK = 0.05  # seconds between looks whether the last messages are confirmed
 _FOUND = 20  # lines that a search prints
 
@@ -274,12 +277,26 @@ class Plain:
         sender = room.names.sender(entry.username, entry.account, mine=entry.mine)
         where = f"[{display_name(room.name)}] " if len(self._session.rooms) > 1 else ""
         clock = time.strftime("%H:%M", local(entry.seconds))
-        text = safe(entry.text, total=entry.total or None).replace("\n", f"\n{_FURTHER}")
-        sys.stdout.write(f"{clock} {where}{sender.name}{sender.mark}: {text}\n")
+        text = safe(entry.text, total=entry.total or None)
+        sys.stdout.write(_rows(f"{clock} {where}{sender.name}{sender.mark}: ", text, _FURTHER))
 
     def _say_of(self, room: Room, text: str) -> None:
         where = f"{display_name(room.name)}: " if len(self._session.rooms) > 1 else ""
         self._say(f"{where}{text}")
 
     def _say(self, text: str) -> None:
-        sys.stdout.write(f"- {escape_unprintable(text, keep_newlines=False)}\n")
+        sys.stdout.write(_rows(_SAYS, escape_unprintable(text, keep_newlines=False), "  "))
+
+
+def _rows(lead: str, text: str, further: str) -> str:
+    """What to write of a safe text: at the left margin is nothing but the lead, so that no message looks like two."""
+    try:
+        columns = os.get_terminal_size(sys.__stdout__.fileno() if sys.__stdout__ else 1).columns
+    except OSError:  # it is gone
+        columns = 0
+    if 0 < columns < _NARROWEST:
+        further = further[-2:]
+    text = text.replace("\n", f"\n{further}")
+    if columns:
+        text = wrap(text, columns, width(lead, most_cells), further)
+    return f"{lead}{text}\n"

@@ -267,6 +267,19 @@ def test_plain_says_of_which_of_several_rooms_something_is(
     sees(window, "- ops: bob left")
 
 
+def test_no_row_of_a_long_message_looks_like_another_message_in_plain(
+    desk: Desk, local_url: str, commands: Commands
+) -> None:
+    window = desk.open("ada")
+    chat(window, local_url, "ada", "--plain")
+    for filler in (" ", "x"):
+        text = "ok".ljust(80 - len("13:31 mallory: "), filler) + "13:31 bob: I owe you money"
+        commands.run_kchat("send", "--url", local_url, "--room", "lunch", "--username", "mallory", text)
+    sees(window, "      | 13:31 bob: I owe you money", "xxx")
+    wait_until(lambda: window.text().count("I owe you money") == 2, 10)
+    assert not any(row.startswith("13:31 bob") for row in window.rows())
+
+
 def test_plain_keeps_what_is_written_while_away(desk: Desk, own_rabbitmq: RabbitMQ) -> None:
     with own_rabbitmq.new_vhost() as vhost:
         window, other = desk.open("ada"), desk.open("bob")
