@@ -104,7 +104,7 @@ def command(
     refuse_lone_room(settings[0], "nobody else could be in it")
     if not (_is_terminal(sys.stdin) and _is_terminal(sys.stdout)):
         raise SettingsError("a chat needs a terminal; in a script, use kchat send and kchat subscribe")
-    plain = plain or os.environ.get("TERM") == "dumb"
+    plain = plain or os.environ.get("TERM") == "dumb" or not _has_lines(sys.stdout)
     _require("prompt_toolkit" if plain else "textual")
     settings[0].transport.require()
     from kchat.tui.options import ChatOptions
@@ -147,6 +147,15 @@ def _in_rooms(rooms: tuple[str, ...], settings: Settings) -> list[Settings]:
 
 def _is_terminal(stream: Any) -> bool:
     return stream is not None and stream.isatty()
+
+
+def _has_lines(stream: Any) -> bool:
+    """Whether the terminal's encoding has what the window is drawn with."""
+    try:
+        "─·…↓“”".encode(stream.encoding or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
 
 
 def _require(module: str) -> None:

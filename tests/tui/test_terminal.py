@@ -267,6 +267,20 @@ def test_plain_says_of_which_of_several_rooms_something_is(
     sees(window, "- ops: bob left")
 
 
+@pytest.mark.parametrize(
+    "environment", ["TERM=dumb", "LC_ALL=C PYTHONUTF8=0 PYTHONCOERCECLOCALE=0"], ids=["dumb", "not UTF-8"]
+)
+def test_a_terminal_that_cannot_draw_the_window_gets_plain(
+    desk: Desk, local_url: str, environment: str
+) -> None:
+    window = desk.open("ada")
+    window.type(f"export {environment}", "Enter")
+    chat(window, local_url, "ada")
+    sees(window, "- lunch: connected", "ada>")
+    window.type("/quit", "Enter")
+    sees(window, "code=0")
+
+
 def test_no_row_of_a_long_message_looks_like_another_message_in_plain(
     desk: Desk, local_url: str, commands: Commands
 ) -> None:
