@@ -29,6 +29,7 @@ from kchat.tui.layout import day_name
 from kchat.tui.leaving import AGAIN, CLOSE_TIMEOUT, CONFIRM_WAIT
 from kchat.tui.session import Session
 from kchat.tui.slash import COMMANDS, Do, Mistake, Say, parse
+from kchat.tui.timeline import Kind
 from kchat.tui.typed import complete
 from kchat.tui.words import safe
 
@@ -278,7 +279,8 @@ class Plain:
         where = f"[{display_name(room.name)}] " if len(self._session.rooms) > 1 else ""
         clock = time.strftime("%H:%M", local(entry.seconds))
         text = safe(entry.text, total=entry.total or None)
-        sys.stdout.write(_rows(f"{clock} {where}{sender.name}{sender.mark}: ", text, _FURTHER))
+        does, colon = ("* ", "") if entry.kind is Kind.ACTION else ("", ":")
+        sys.stdout.write(_rows(f"{clock} {where}{does}{sender.name}{sender.mark}{colon} ", text, _FURTHER))
 
     def _say_of(self, room: Room, text: str) -> None:
         where = f"{display_name(room.name)}: " if len(self._session.rooms) > 1 else ""

@@ -281,6 +281,14 @@ def test_a_terminal_that_cannot_draw_the_window_gets_plain(
     sees(window, "code=0")
 
 
+def test_plain_tells_what_somebody_does_from_what_somebody_says(desk: Desk, local_url: str) -> None:
+    ada, bob = desk.open("ada"), desk.open("bob")
+    chat(ada, local_url, "ada", "--plain")
+    chat(bob, local_url, "bob", "--plain")
+    bob.type("/me waves", "Enter", "waves", "Enter")
+    sees(ada, " * bob waves", " bob: waves")
+
+
 def test_no_row_of_a_long_message_looks_like_another_message_in_plain(
     desk: Desk, local_url: str, commands: Commands
 ) -> None:
