@@ -157,7 +157,8 @@ class Presence:
                     self._step()
             except errors.KchatError as error:
                 logger.debug("presence not available: %s", error)
-                self.problem = _not_available(error)
+                # Before it was let in, it is about the account or the broker, and not about presence.
+                self.problem = _not_available(error) if self._connection.let_in else error
             except Exception as error:  # whatever it is, the subscriber goes on
                 logger.debug("presence has failed", exc_info=True)
                 self.problem = errors.Closed(f"presence not available: {error!r}")

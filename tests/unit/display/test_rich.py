@@ -268,6 +268,20 @@ def test_a_status_is_shown_below_for_ten_seconds_and_gives_way_to_a_message(
     display.close()
 
 
+def test_a_status_keeps_its_important_words_on_a_narrow_screen(terminal: NewTerminal) -> None:
+    for columns, shown in (
+        (80, "all share the account rmq: names are not checked"),
+        (40, "names are not checked"),
+    ):
+        tty = terminal(columns, 12)
+        display = Rich(tty.stream)
+        display.open("chat")
+        display.status("all share the account rmq: names are not checked")
+        draw(display)
+        assert re.split(" {2,}| · ", tty.rows()[11])[0] == shown
+        display.close()
+
+
 def test_text_is_never_more_than_text(terminal: NewTerminal) -> None:
     def is_only_text(text: str) -> None:
         tty = terminal(80, 24)
@@ -325,6 +339,17 @@ def test_the_last_table_stays_behind_also_where_nothing_of_it_was_drawn_yet(term
         rows = tty.raw().decode().rpartition("\x1b[?1049l")[2].split("\r\n")
         shown = [int(row.split()[-1]) for row in rows if "number" in row]
         assert shown == list(range(100))
+
+
+def test_a_message_stays_behind_also_on_a_screen_that_is_too_small_to_draw_it(terminal: NewTerminal) -> None:
+    for size in ((20, 3), (20, 2), (20, 1)):
+        tty = terminal(*size)
+        display = Rich(tty.stream)
+        display.open("chat")
+        display.show(say("hello"))
+        draw(display)
+        display.close()
+        assert "hello" in tty.raw().decode().rpartition("\x1b[?1049l")[2]
 
 
 def test_the_table_leaves_nothing_behind_without_messages_or_while_suspended(terminal: NewTerminal) -> None:
