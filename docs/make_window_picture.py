@@ -1,4 +1,4 @@
-"""Draw docs/pictures/window.svg: the window of `kchat chat` with three people, by Textual itself, in an embedded room.
+"""Draw docs/pictures/window.svg and window-light.svg: `kchat chat` with three people, in an embedded room.
 
 python docs/make_window_picture.py
 """
@@ -14,13 +14,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from kchat.config.settings import Settings
+from kchat.events import People, Person
 from kchat.message import Message
 from kchat.tui.app import ChatApp
 from kchat.tui.options import ChatOptions
-from kchat.tui.people import People
+from kchat.tui.people import nobody_knows
 from kchat.tui.read_marks import ReadMarks
 
-PICTURE = Path(__file__).parent / "pictures/window.svg"
+FOLDER = Path(__file__).parent / "pictures"
+PICTURES = {"dark": FOLDER / "window.svg", "light": FOLDER / "window-light.svg"}
 COLUMNS, LINES = 100, 22
 TALK = [
     (20, 9, 0, "ada", "the broker moves on Monday"),
@@ -36,11 +38,12 @@ TALK = [
 ]
 
 
-async def draw() -> str:
+async def draw(theme: str) -> str:
     """The window as SVG."""
     folder = tempfile.mkdtemp(prefix="kchat-picture-")
     rooms = [Settings.resolve(url=f"local://{folder}/room.db", room=room) for room in ("lunch", "ops")]
-    app = ChatApp(ChatOptions(rooms, "ada", theme="dark", marks=ReadMarks(Path(os.devnull) / "none")))
+    marks = ReadMarks(Path(os.devnull) / "none")
+    app = ChatApp(ChatOptions(rooms, "ada", theme=theme, marks=marks, presence_of=nobody_knows))
     async with app.run_test(size=(COLUMNS, LINES)) as pilot:
         while not all(room.joined for room in app.session.rooms):
             await pilot.pause(0.05)
@@ -52,7 +55,7 @@ async def draw() -> str:
                 lunch.outbox.write(message, lunch._entry(message))  # noqa: SLF001 - with a time of its own
                 lunch.outbox[0].entry.mine = True
             lunch.arrive([message], watched=True)
-        lunch.see_people(People(("ada", "bob", "cy"), 3))
+        lunch.see_people(People(tuple(map(Person, ("ada", "bob", "cy"))), 3))
         ops.unread, ops.mentions = 2, 1
         app.editor.put("no, what is it about")
         app.action_redraw()
@@ -63,5 +66,6 @@ async def draw() -> str:
 if __name__ == "__main__":
     os.environ["TZ"] = "UTC"
     time.tzset()
-    drawn = re.sub(r"@font-face \{.*?\}\s*", "", asyncio.run(draw()), flags=re.DOTALL)
-    PICTURE.write_text(re.sub(r"terminal-\d+", "window", drawn), encoding="utf-8")
+    for theme, picture in PICTURES.items():
+        drawn = re.sub(r"@font-face \{.*?\}\s*", "", asyncio.run(draw(theme)), flags=re.DOTALL)
+        picture.write_text(re.sub(r"terminal-\d+", "window", drawn), encoding="utf-8")

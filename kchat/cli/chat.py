@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     "--since", type=SINCE, metavar="AGE|DATE", help="Begin at that time: 10m, 2h, 2026-01-31T12:00Z."
 )
 @click.option("--durable", metavar="NAME", help="Durable queue: keeps messages while you are away.")
+@click.option("--hidden", is_flag=True, help="Do not count as here.")
 @confirm_timeout_option
 @heartbeat_option
 @wait_option
@@ -77,6 +78,7 @@ def command(
     last: int | None,
     since: float | None,
     durable: str | None,
+    hidden: bool,
     confirm_timeout: float,
     heartbeat: float,
     wait: bool,
@@ -115,6 +117,7 @@ def command(
         last=last,
         since=since,
         wait=wait,
+        hidden=hidden,
         bell=bell,
         notify=notify,
         theme=theme,

@@ -212,10 +212,11 @@ def _announce(
 def _introduce(display: Display, *, verifies: bool) -> None:
     """Tell a display on a whole screen what it says besides messages."""
     from kchat.cli.advice import same_room
+    from kchat.display.names import REMARK_NOT_CHECKED
 
     send = same_room(click.get_current_context(), "send")
     texts = {
-        "remark": "" if verifies else "names are not checked",
+        "remark": "" if verifies else REMARK_NOT_CHECKED,
         "empty": f"No messages yet. To send one, in another terminal:\n\n  {send} 'Hello'",
     }
     for name, text in texts.items():

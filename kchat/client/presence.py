@@ -365,7 +365,7 @@ def who(
 
 def _not_available(error: errors.KchatError) -> errors.KchatError:
     """What to tell somebody who asks; the account that may not take part is no error of theirs."""
-    if not isinstance(error, errors.NotAuthorised):
+    if not isinstance(error, errors.NotAuthorised) or error.hint:  # a refused login says by itself what to do
         return error
     return errors.NotAuthorised(
         f"presence not available: {error}",

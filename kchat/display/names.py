@@ -31,6 +31,9 @@ UNVERIFIED = " ?"
 NOT_CHECKED = "names are not checked here"
 """What is said once, instead of a mark after each name, where the broker checks nobody."""
 
+REMARK_NOT_CHECKED = "names are not checked"
+"""The same beside the title of a screen."""
+
 _LEAST = 4
 """Columns that a shortened name keeps beside the account; with less room only the mark is shown."""
 

@@ -15,7 +15,7 @@ from kchat.display.backlog import Backlog
 from kchat.display.escaping import cautious_cells, take_columns, width
 from kchat.display.lines import wrap
 from kchat.display.looking_back import Page, Position
-from kchat.display.names import Names
+from kchat.display.names import REMARK_NOT_CHECKED, Names
 from kchat.display.output import Output
 from kchat.display.rows import Rows
 from kchat.display.table import Drawing, Shape
@@ -94,7 +94,8 @@ class Rich:
         self._lines = Rows(
             stream, color=False, mark_unverified=mark_unverified, own=own, utc=utc, date=date, tell=tell
         )
-        self._names = Names(own, mark_unverified=mark_unverified, tell=tell)
+        # Nobody is told: all rows are drawn again with the marks that they have then, and the heading says the rest.
+        self._names = Names(own, mark_unverified=mark_unverified)
         console = Console(
             file=stream,
             force_terminal=self.live,
@@ -265,7 +266,7 @@ class Rich:
 
     def _draw(self, columns: int, lines: int) -> None:
         """Write a frame of exactly this number of lines."""
-        frame = [self._heading(columns)] if lines >= 10 else []
+        frame: list[str] = []
         page = Page(0, 0, 0)
         if table_lines := self._table_lines(lines):
             shape = self._shape(columns, table_lines)
@@ -274,8 +275,11 @@ class Rich:
             if self._is_quiet and not self._backlog.end:
                 frame += self._invitation(columns, shape.room)
         self._note_drawn(page)
+        has_heading = lines >= 10
+        if has_heading:  # after the rows, whose names say whether some are left without a mark
+            frame.insert(0, self._heading(columns))
         frame = frame[: lines - 1] + [""] * (lines - 1 - len(frame))
-        frame.append(self._last_line(columns, page))
+        frame.append(self._last_line(columns, page, has_heading and self._has_room_for_remark(columns)))
         self._output.write("".join(f"\x1b[{number};1H\x1b[2K{line}" for number, line in enumerate(frame, 1)))
 
     def _note_drawn(self, page: Page) -> None:
@@ -290,21 +294,28 @@ class Rich:
             self._skipped = self._seen, self._seen_messages
         self._seen, self._seen_messages = page.end, self._backlog[page.end - 1].number
 
+    @property
+    def _remark(self) -> str:
+        return self.remark or (REMARK_NOT_CHECKED if self._names.left_out else "")
+
+    def _has_room_for_remark(self, columns: int) -> bool:
+        return columns - len(self._remark) - _APART >= _LEAST_TITLE
+
     def _heading(self, columns: int) -> str:
-        title, room = self._title, columns
-        if self.remark and columns - len(self.remark) - _APART >= _LEAST_TITLE:
-            room -= len(self.remark) + _APART
+        title, room, remark = self._title, columns, self._remark
+        if remark and self._has_room_for_remark(columns):
+            room -= len(remark) + _APART
         if width(title, cautious_cells) > room:
             title = take_columns(title, room - 1, cautious_cells) + "…"[: room - 1]
         if room == columns:
             return title
-        return f"{title}{' ' * (columns - width(title, cautious_cells) - len(self.remark))}\x1b[2m{self.remark}\x1b[0m"
+        return f"{title}{' ' * (columns - width(title, cautious_cells) - len(remark))}\x1b[2m{remark}\x1b[0m"
 
     def _invitation(self, columns: int, room: int) -> list[str]:
         text = escape_unprintable(self.empty)
         return wrap(text, columns).split("\n")[:room]
 
-    def _last_line(self, columns: int, page: Page) -> str:
+    def _last_line(self, columns: int, page: Page, has_remark: bool) -> str:  # noqa: FBT001 - of this class alone
         messages = self._backlog.messages
         parts: list[status_line.Part] = []
         if self._lost_at is not None:
@@ -325,6 +336,8 @@ class Rich:
             hint = self.hint if page.top + (page.hidden > 0) > self._backlog.first else ends
             parts.append(status_line.Part((hint, ends), _DIM, columns < _WIDE, at_right=True))
             parts.append(status_line.Part((count + rate, count)))
+        if self._remark and not has_remark:
+            parts.append(status_line.Part((self._remark,), _DIM))
         return status_line.compose(columns, parts)
 
     def _last_rows(self, columns: int, lines: int) -> list[str]:

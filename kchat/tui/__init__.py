@@ -5,6 +5,7 @@ module         holds
 =============  ==========================================================================================
 ``reports``    what the threads at the broker tell the window, as types; ``inbox`` brings it there
 ``worker``     the two threads of a room: one receives, one sends
+``unseen``     what was sent and did not come back from the room yet
 ``session``    what a window does, without a window; ``options`` is what it is opened with
 ``room``       a room as the window knows it: its ``timeline``, its ``outbox``, what is unread
 ``names``      how senders are called, and in which colour
@@ -15,7 +16,8 @@ module         holds
 ``read_marks`` where one left off, from one run to the next
 ``view``       what of a room is on the screen, and moving there
 ``people``     who is in a room, as the window asks for it
-``app``        the window itself, with its widgets; the only part that imports Textual
+``app``        the window itself, with its widgets; with these, the only part that imports Textual
+``alt_keys``   keys with Alt as most terminals send them
 ``plain``      ``--plain``, line by line
 =============  ==========================================================================================
 

@@ -16,6 +16,7 @@ from kchat.display.escaping import width
 from kchat.errors import KchatError
 from kchat.tui import commands
 from kchat.tui.alerts import Alerts
+from kchat.tui.alt_keys import know_alt_keys
 from kchat.tui.bars import Bar, header, prompt, where
 from kchat.tui.editor import MOST_ROWS, SEARCH_KEYS, Editor
 from kchat.tui.inbox import Inbox
@@ -72,6 +73,7 @@ class ChatApp(App[None], inherit_bindings=False):
 
     def __init__(self, options: ChatOptions) -> None:
         self.palette = chosen(options.theme)
+        know_alt_keys()
         super().__init__()
         for palette in (DARK, LIGHT):
             self.register_theme(theme_of(palette))

@@ -9,12 +9,12 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from kchat.display.escaping import display_name, take_columns, width
+from kchat.tui.people import CROWD
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kchat.tui.palette import Palette
-    from kchat.tui.people import People
     from kchat.tui.room import Room
 
 Piece = tuple[str, str]
@@ -69,7 +69,7 @@ def header(room: Room, where: str, columns: int) -> list[Piece]:
     left: list[Piece] = [(f" {name}", "bar-strong")]
     used = width(name) + 1
     unchecked = "" if room.names.checked else "names not checked"
-    here = _people(room.people, max(0, columns - used - 3))
+    here = _people(room, max(0, columns - used - 3))
     rest = columns - used - (width(here) + 2 if here else 0)
     for text in (where, unchecked):
         if text and width(text) + len(" · ") <= rest:
@@ -81,18 +81,18 @@ def header(room: Room, where: str, columns: int) -> list[Piece]:
     return left
 
 
-def _people(people: People | None, columns: int) -> str:
+def _people(room: Room, columns: int) -> str:
     """``ada · bob   2 here``; the number alone where there is little room, or a crowd."""
+    people = room.here
     if people is None:
         return ""
-    count = f"{people.count:,} here"
-    names = [display_name(name) for name in people.names]
+    names = room.who() if people.count <= CROWD else []
     for number in range(len(names), 0, -1):
         more = " …" if number < people.count else ""
-        text = f"{' · '.join(names[:number])}{more}   {count}"
+        text = f"{' · '.join(names[:number])}{more}   {people}"
         if width(text) <= columns // 2:
             return text
-    return count if len(count) <= columns else ""
+    return str(people) if len(str(people)) <= columns else ""
 
 
 def room_rows(rooms: Sequence[Room], current: Room, columns: int) -> list[list[Piece]]:

@@ -13,6 +13,7 @@ is one's own, and nothing says that it is oneself      ``ada ?``
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 from zlib import crc32
 
@@ -26,6 +27,9 @@ COLORS = 12
 
 _MOST = 1000
 """Maximum number of names that are remembered; they are forgotten together."""
+
+_ONE_WORD = re.compile(r"[\w.@+\\-]+")
+_NO_QUOTES = str.maketrans({"\u201c": r"\u201c", "\u201d": r"\u201d"})
 
 _LONGEST = 256
 """Characters of a name that count; nobody can tell longer ones apart."""
@@ -127,15 +131,35 @@ class Names:
             known = self._senders[username, account] = self._meet(username, account)
         return known
 
+    def shown(self, username: str) -> str:
+        """A name of somebody who may have said nothing, as it would be shown; safe."""
+        return display_name(spelled(_cut(username) or ""))
+
+    def listed(self, username: str, account: str | None = None, *, mine: bool = False) -> str:
+        """A name with its mark, in a list of names or in a sentence; safe. What may not be one name is in quotes.
+
+        Arguments:
+            username: as of :meth:`sender`.
+            account: likewise.
+            mine: whether it is oneself.
+        """
+        name = display_name(username) if mine else self.shown(username)
+        if not _ONE_WORD.fullmatch(name):
+            name = f"\u201c{name.translate(_NO_QUOTES)}\u201d"
+        return name if mine else name + self._mark(_cut(username) or "", _cut(account))
+
     def _meet(self, username: str | None, account: str | None) -> Sender:
         if username is None:
             return Sender("?", "", -1)
+        return Sender(self.shown(username), self._mark(username, account), self._color(username))
+
+    def _mark(self, username: str, account: str | None) -> str:
         mark = self._marks.mark(username, account)
         if not mark and username == self._own and not self.is_me(username, account):
             mark = UNVERIFIED
         if not mark:
             mark = self._likeness(username)
-        return Sender(display_name(spelled(username)), mark, self._color(username))
+        return mark
 
     def _likeness(self, username: str) -> str:
         own = self._own

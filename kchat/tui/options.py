@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from kchat.tui.people import PresenceOf, nobody_knows
+from kchat.tui.people import PresenceOf, be_here, be_hidden
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,11 +23,12 @@ class ChatOptions:
         highlight: words that stand out, besides the name.
         durable, last, since: as of :class:`~kchat.client.subscriber.Subscriber`.
         wait: retry for ever when no broker can be reached at the start.
+        hidden: do not count as here.
         bell: ring when this user is mentioned.
         notify: desktop notice when this user is mentioned: ``osc9``, ``osc777`` or None for none.
         theme: ``dark`` or ``light``; None as the terminal says.
         mouse: whether the mouse is used.
-        presence_of: makes what knows who is here.
+        presence_of: makes what knows who is here. Default: a :class:`kchat.client.presence.Presence`.
         marks: where one left off. Default: the user's file.
     """
 
@@ -41,21 +42,22 @@ class ChatOptions:
         last: int | None = None,
         since: float | None = None,
         wait: bool = False,
+        hidden: bool = False,
         bell: bool = False,
         notify: str | None = None,
         theme: str | None = None,
         mouse: bool = True,
-        presence_of: PresenceOf = nobody_knows,
+        presence_of: PresenceOf | None = None,
         marks: ReadMarks | None = None,
     ) -> None:
         self.settings = settings
         self.username = username
         self.highlight = highlight
         self.durable, self.last, self.since = durable, last, since
-        self.wait = wait
+        self.wait, self.hidden = wait, hidden
         self.bell, self.notify = bell, notify
         self.theme, self.mouse = theme, mouse
-        self.presence_of = presence_of
+        self.presence_of = presence_of or (be_hidden if hidden else be_here)
         self.marks = marks
 
 

@@ -85,6 +85,12 @@ class Outbox:
         written.state, written.reason, written.confirmed_at = State.CONFIRMED, "", monotonic()
         return written.entry
 
+    def doubt(self) -> None:
+        """The connection was lost: what was confirmed and did not come back may be in no queue any more."""
+        for written in self:
+            if written.state is State.CONFIRMED:
+                written.state = State.SENDING
+
     def fail(self, message_id: str, reason: str) -> None:
         """It was not sent, or that is not known: then it may still come from the room."""
         written = self._waiting.get(message_id)

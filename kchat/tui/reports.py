@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from kchat.errors import KchatError
-    from kchat.events import Event
+    from kchat.events import Event, People
     from kchat.message import Message
-    from kchat.tui.people import People
 
 
 class Joined(NamedTuple):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from kchat.display.escaping import display_name
 from kchat.message import Message
 from kchat.tui.names import Names
 from kchat.tui.outbox import Outbox
+from kchat.tui.people import JOINING, REJOINING, Door
 from kchat.tui.timeline import Entry, Kind, Timeline
 from kchat.tui.typed import Typed
 from kchat.tui.words import Highlights
@@ -17,16 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from kchat.config.settings import Settings
-    from kchat.tui.people import People
+    from kchat.events import People
 
 ACTION = "action"
 """The body's key that says that the text is what its sender does (``/me``); others show it as any text."""
 
 CONNECTING = "connecting"
 """The status of a room that is not joined yet."""
-
-CROWD = 20
-"""With more people than that, it is not said who comes and goes."""
 
 _FUTURE = 300.0
 """Seconds that a sender's clock may be ahead before its time is not believed."""
@@ -65,7 +62,8 @@ class Room:
         new_from: the place of the first message after the line "new"; None for no line.
         status: what its connection does, in words; :data:`CONNECTING` at first, and empty while all is well.
         joined: whether it can be read.
-        people: who is here; None where that is not known.
+        people: who is here, as far as that was told; see :attr:`here`.
+        door: tells who came and left.
         complete: whether the room's history has nothing older.
         received: number of messages that came, for how much of the history is known.
         read: when the newest message that was read was sent, in UNIX seconds; 0 for none.
@@ -87,6 +85,8 @@ class Room:
         self.status = CONNECTING
         self.joined = False
         self.people: People | None = None
+        self.door = Door()
+        self._own_names = {username}  # in this window, so far
         self.complete = not transport.capabilities.history
         self.received = 0
         self.read = self._read_before = 0.0  # the latter in an earlier run
@@ -101,6 +101,7 @@ class Room:
     def begin(self) -> None:
         """It is joined: what is kept there comes next, if anything is."""
         self.joined, self.status = True, ""
+        self.door.expect(JOINING)
         self._caught_up_at = time.time()
 
     @property
@@ -108,13 +109,28 @@ class Room:
         """The room's name."""
         return self.settings.room
 
+    def begin_again(self, text: str) -> None:
+        """The lost connection is back; ``text`` says so."""
+        self.status = ""
+        self.door.expect(REJOINING)
+        self.note(text)
+        self.settle()
+
+    @property
+    def here(self) -> People | None:
+        """Who is here; None where that is not known: on this transport, or while the connection is away."""
+        return None if self.status or not self.joined else self.people
+
     @property
     def is_alone(self) -> bool:
         """Whether it is known that nobody else is here."""
-        return self.people is not None and self.people.count <= 1
+        here = self.here
+        return here is not None and here.count <= 1 and all(name == self.username for name in here.names)
 
     def rename(self, username: str) -> None:
         """Send under another name from now on."""
+        self._own_names.add(username)
+        self.door.expect(JOINING)
         self.username = username
         self.names.rename(username)
         self.highlights = Highlights(username, self._words)
@@ -259,22 +275,37 @@ class Room:
         """Nobody looks any more: the line "new" comes where the next message does."""
         self.new_from = None
 
-    def see_people(self, people: People) -> bool:
-        """Others are here than before; it is said who came and left. Returns whether something is to be said."""
-        before, self.people = self.people, people
-        if before is None or max(before.count, people.count) > CROWD:
-            return False
-        came = [name for name in people.names if name not in before.names]
-        left = [name for name in before.names if name not in people.names]
-        for names, did in ((left, "left"), (came, "joined")):
-            if names:
-                self.note(f"{', '.join(map(display_name, names))} {did}")
-        return bool(came or left)
+    def see_people(self, people: People) -> None:
+        """These are here now."""
+        self.people = people
+        self.door.see(people)
+
+    def tell_comings(self) -> None:
+        """Say who came and who left, if it is time to."""
+        comings = self.door.tell()
+        if comings is None:
+            return
+        left = [each for each in comings.left if each.username not in self._own_names]
+        came = [each for each in comings.came if each.username != self.username]
+        for people, did in ((left, "left"), (came, "joined")):
+            if people:
+                self.note(f"{', '.join(self.names.listed(*each) for each in people)} {did}")
+
+    def who(self) -> list[str]:
+        """Those who are here, by name, safe to show, with the marks that their messages have; oneself first."""
+        people = self.here
+        own, others = [], []
+        for name, account in () if people is None else people.here:
+            if name == self.username and account in (None, self.settings.broker.account):
+                own = [self.names.listed(name, mine=True)]
+            else:
+                others.append(self.names.listed(name, account))
+        return own + others
 
     def likely_names(self) -> list[str]:
         """The names of others as they are shown, the latest first: for completion."""
         spoke = [self.names.sender(name, account).name for name, account in reversed(self._spoke.items())]
-        present = [] if self.people is None else [display_name(name) for name in self.people.names]
+        present = [] if self.people is None else [self.names.shown(name) for name in self.people.names]
         return [name for name in dict.fromkeys([*spoke, *present]) if name != self.username]
 
 

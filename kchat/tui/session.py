@@ -13,7 +13,7 @@ from kchat.errors import KchatError, SettingsError
 from kchat.message.unprintable import escape_unprintable
 from kchat.tui.options import Outcome
 from kchat.tui.outbox import State
-from kchat.tui.people import People
+from kchat.tui.people import CROWD, Presences
 from kchat.tui.reports import Arrived, Failed, Happened, Joined, NotSent, Older, PeopleChanged, Report, Sent
 from kchat.tui.room import CONNECTING, Room
 from kchat.tui.worker import Worker
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from kchat.message import Message
     from kchat.tui.inbox import Inbox
     from kchat.tui.options import ChatOptions
-    from kchat.tui.people import Here, Presence
     from kchat.tui.timeline import Entry
 
 HISTORY = 200
@@ -63,7 +62,7 @@ class Session:
         self._marks = options.marks
         self._read: Mapping[str, float] = {}
         self._workers: dict[str, Worker] = {}
-        self._presence: dict[str, Presence] = {}
+        self._presences = Presences(options.presence_of, lambda *told: inbox.put(PeopleChanged(*told)))
         self._away: dict[str, tuple[float, str]] = {}
         self._blocked: dict[str, str] = {}
         self._fatal: KchatError | None = None
@@ -142,23 +141,12 @@ class Session:
     def _on_joined(self, room: Room) -> None:
         self._ever_joined = True
         room.begin()
-        self._be_here(room)
-
-    def _be_here(self, room: Room) -> None:
-        """Let others know that this user is here, and be told who else is."""
-
-        def changed(here: Here) -> None:
-            self._inbox.put(PeopleChanged(room.name, People(tuple(here.names), here.count)))
-
-        presence = self.options.presence_of(room.settings, self.username, changed)
-        if presence is not None:
-            self._presence[room.name] = presence
+        self._presences.start(room.settings, self.username)
 
     def _on_failed(self, room: Room, error: KchatError, *, joined: bool) -> None:
         room.joined = False
         room.status = _safe(error)
-        if room.name in self._presence:
-            self._presence.pop(room.name).close()
+        self._presences.stop(room.name)
         if joined or self._ever_joined or len(self.rooms) > 1:
             hint = f" ({escape_unprintable(error.hint, keep_newlines=False)})" if error.hint else ""
             room.note(f"not connected: {_safe(error)}{hint}")
@@ -177,15 +165,15 @@ class Session:
                 pass  # the subscriber tells the same
             case events.Disconnected():
                 room.status = "connection lost, connecting again"
+                if not room.settings.transport.capabilities.history:  # else it has what was confirmed
+                    room.outbox.doubt()
             case events.Reconnecting(_, seconds, attempt):
                 room.status = f"no connection, trying again in {seconds:.0f} s (attempt {attempt})"
             case events.Reconnected(_, seconds, durable):
                 missed = "nothing was missed" if durable else "messages may be missing"
                 text = f"reconnected after {seconds:.0f} s, {missed}"
-                room.status = ""
                 self._away[room.name] = time.monotonic(), text
-                room.note(text)
-                room.settle()
+                room.begin_again(text)
             case _:
                 room.note(_safe(event))
 
@@ -198,9 +186,10 @@ class Session:
         """Once a second while something changes by itself; returns whether something still does."""
         for room in self.rooms:
             room.settle(_SETTLE)
+            room.tell_comings()
         now = time.monotonic()
         self._away = {name: away for name, away in self._away.items() if now - away[0] < _AWAY_SHOWN}
-        return bool(self._away) or any(room.outbox.is_settling for room in self.rooms)
+        return bool(self._away) or any(room.outbox.is_settling or room.door.waits for room in self.rooms)
 
     def status(self, room: Room) -> tuple[str, str]:
         """What a room's connection does, in words, and what kind of news that is: ``good``, ``new`` or ``bad``."""
@@ -266,9 +255,7 @@ class Session:
         for room in self.rooms:
             room.rename(name)
             room.note(f"you are {display_name(name)} now")
-            if room.name in self._presence:
-                self._presence.pop(room.name).close()
-                self._be_here(room)
+            self._presences.rename(room.settings, name)
 
     def join(self, name: str) -> Room:
         """Join a room of the same broker, or return to it; one that cannot be read is tried again.
@@ -307,11 +294,16 @@ class Session:
 
     def who(self, room: Room) -> str:
         """Who is here, in one line."""
-        if room.people is None:
+        if not room.settings.transport.capabilities.presence:
             return f"who is here is not known on the {room.settings.transport.name} transport"
-        names, count = room.people
-        more = f" and {count - len(names):,} more" if count > len(names) else ""
-        return f"{count:,} here: {', '.join(map(display_name, names))}{more}"
+        people, problem = room.here, self._presences.problem(room.name)
+        if problem is not None:
+            return _safe(problem)
+        if people is None:
+            return "who is here is not known now"
+        names = room.who()[:CROWD]
+        more = f" and {people.count - len(names):,} more" if people.count > len(names) else ""
+        return f"{people}: {', '.join(names)}{more}" if names else str(people)
 
     def fetch_older(self, room: Room, number: int = HISTORY) -> bool:
         """Have older messages fetched from the room's history; returns whether there may be some.
@@ -338,23 +330,27 @@ class Session:
     # ---- the end
 
     def _stop(self, name: str) -> Callable[[float], None]:
-        presence = self._presence.pop(name, None)
-        if presence is not None:
-            presence.close()
-        worker = self._workers.pop(name, None)
-        if worker is None:  # it has not begun
-            return lambda _seconds: None
-        worker.stop()
-        return worker.join
+        presence, worker = self._presences.stop(name), self._workers.pop(name, None)
+        if worker is not None:
+            worker.stop()
+
+        def join(seconds: float) -> None:
+            until = time.monotonic() + seconds
+            if presence is not None:
+                presence.close(seconds)
+            if worker is not None:  # else it has not begun
+                worker.join(max(0.0, until - time.monotonic()))
+
+        return join
 
     def close(self, seconds: float) -> Outcome:
         """Leave all rooms, and wait for that no longer than this; returns how it ended."""
         unsent = tuple(f"{display_name(room.name)}: {text}" for room, text in self.unsent)
         self.save_marks()
         self._inbox.close()
-        ends = time.monotonic() + seconds
+        until = time.monotonic() + seconds
         for join in [self._stop(room.name) for room in self.rooms]:
-            join(max(0.0, ends - time.monotonic()))
+            join(max(0.0, until - time.monotonic()))
         return Outcome(self._fatal, unsent)
 
 

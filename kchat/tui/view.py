@@ -149,7 +149,7 @@ class View:
         while place < self.end and len(rows) < self._height + above:
             rows += [Seen(place, row) for row in self._rows(place)]
             place += 1
-        if len(rows) < self._height + above:
+        if place >= self.end and len(rows) <= self._height + above:  # its last row is the last on the screen
             self._top = None
             return self._from_end()
         return self._with_name_on_top(rows[above : above + self._height])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from kchat import errors, events
 from kchat.tui.reports import Arrived, Failed, Happened, Joined, NotSent, Older, Sent
+from kchat.tui.unseen import Unseen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +26,9 @@ _OLDER_PAUSE = 2.0
 REJOIN = 6.0
 """Seconds after a lost connection is back before it is sent what was written meanwhile, where the room has no history:
 others, who lost theirs too, try every 5 s at the least."""
+
+IN_DOUBT = 30.0
+"""Seconds before a lost connection is noticed, within which a message that was confirmed may have been lost with it."""
 
 _NEVER = float("inf")
 _LONGEST_WAIT = 3600.0  # what Python waits for has to be finite
@@ -60,6 +64,8 @@ class Worker:
         self._inbox = inbox
         self._durable, self._last, self._since = durable, last, since
         self._wait = wait
+        self._unseen = Unseen()
+        # None where there may be something in doubt to send again.
         self._outgoing: SimpleQueue[Message | None] = SimpleQueue()
         self._subscriber: Subscriber | None = None
         self._sender: Sender | None = None
@@ -153,6 +159,7 @@ class Worker:
             self._run(self._send_all, "send")
             while not subscriber.stopped:
                 messages = subscriber.receive()
+                self._unseen.arrive(messages)
                 if messages and not self._stopped:
                     self._inbox.put(Arrived(self.room, messages))
                     subscriber.acknowledge()
@@ -163,12 +170,15 @@ class Worker:
     def _tell(self, event: events.Event, *, sending: bool) -> None:
         if not sending and isinstance(event, events.Disconnected):
             self._ready_at = _NEVER
+            if not self._settings.transport.capabilities.history:
+                self._unseen.doubt(monotonic() - IN_DOUBT)
             self._losses += 1
         elif not sending and isinstance(event, events.Reconnected):
             # A room with a history has what they missed.
             catches_up = self._settings.transport.capabilities.history
             self._ready_at = monotonic() + (0.0 if catches_up else REJOIN)
             self._wake.set()
+            self._outgoing.put(None)
         self._inbox.put(Happened(self.room, event, sending))
 
     def _fetch(self, number: int, ends: Callable[[Message], bool]) -> None:
@@ -201,30 +211,65 @@ class Worker:
             reconnect_for=0.0,
             on_event=lambda event: self._tell(event, sending=True),
         )
-        while not self._stopped and (message := self._outgoing.get()) is not None:
-            assert message.id is not None
+        while not self._stopped:
+            message = self._outgoing.get()
             report = self._send(sender, message)
             if report is not None:
                 self._inbox.put(report)
 
-    def _send(self, sender: Sender, message: Message) -> Sent | NotSent | None:
-        """Send a message, under the same id until the broker has it; None where this has ended before."""
-        assert message.id is not None
+    def _send(self, sender: Sender, message: Message | None) -> Sent | NotSent | None:
+        """Send a message, under the same id until the broker has it, and before it what is in doubt.
+
+        Arguments:
+            sender: sends it.
+            message: it; ``None`` for what is in doubt alone.
+
+        Returns:
+            How it went; ``None`` where there is nothing to tell, or this has ended before.
+        """
         failures = 0
         while self._wait_for_others():
             losses = self._losses
+            if message is not None:
+                self._unseen.begin(message)
             try:
+                self._send_again(sender)
+                if message is None:
+                    return None
                 receipt = sender.send(message)
             except _LOST as error:
+                if message is not None and self._unseen.has_arrived(message):
+                    return Sent(
+                        self.room, message.id or "", routed=True
+                    )  # which is as good as a confirmation
                 failures = failures + 1 if losses == self._losses else 0
                 if failures >= _TRIES:
-                    return NotSent(self.room, message.id, error)
+                    return None if message is None else NotSent(self.room, message.id or "", error)
                 self._wake.wait(_PAUSE)
             except errors.KchatError as error:
-                return NotSent(self.room, message.id, error)
+                assert message is not None
+                return NotSent(self.room, message.id or "", error)
             else:
-                return Sent(self.room, message.id, receipt.routed)
+                self._unseen.confirm(message)
+                return Sent(self.room, message.id or "", receipt.routed)
         return None
+
+    def _send_again(self, sender: Sender) -> None:
+        """Send what was confirmed before the connection was lost and did not come back: it may be in no queue any more.
+
+        Under the same id, by which recipients know it if they have it.
+        """
+        while not self._stopped and (message := self._unseen.in_doubt()) is not None:
+            try:
+                receipt = sender.send(message)
+            except _LOST:
+                raise
+            except errors.KchatError as error:
+                self._unseen.forget(message)
+                self._inbox.put(NotSent(self.room, message.id or "", error))
+            else:
+                self._unseen.confirm(message)
+                self._inbox.put(Sent(self.room, message.id or "", receipt.routed))
 
     def _wait_for_others(self) -> bool:
         """Wait until this side is connected, and others had time to be; returns whether it has not been stopped."""

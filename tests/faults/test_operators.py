@@ -189,7 +189,7 @@ def test_a_deleted_account_is_told_so_and_does_not_try_for_ever(
     rabbitmq.management.add_exchange(vhost, room)
     with rabbitmq.new_account(vhost, configure=".*", write=".*", read=".*") as account:
         there = ["--url", account.url, "--room", room]
-        subscriber = commands.kchat("subscribe", *there)
+        subscriber = commands.kchat("subscribe", *there, "--hidden")
         subscriber.wait_for("listening")
         sender = commands.kchat("send", *there, "-", stdin=True)
         sender.write("before\n")

@@ -55,7 +55,8 @@ def shown(process: Process) -> list[str]:
     process.wait_for("this is the end", "stdout", 60)
     lines = process.lines
     for line in lines:
-        assert not why_unsafe(line), f"{why_unsafe(line)}: {line[:200]!a}"
+        wrong = why_unsafe(line, tabs=True)  # they go into a pipe
+        assert not wrong, f"{wrong}: {line[:200]!a}"
     assert process.running
     assert "Traceback" not in process.stderr
     return lines

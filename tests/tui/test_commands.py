@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from kchat.config.settings import Settings
-from kchat.tui.people import Here, People
+from kchat.errors import KchatError
+from kchat.events import People, Person
+from kchat.tui.people import OnPeople, nobody_knows
 from kchat.tui.slash import COMMANDS
 from tests.tui.chatting import Chat, chatting, run, say
 
@@ -19,17 +19,22 @@ class Somebody:
         self.names: list[str] = []
         self.closed = 0
 
-    def __call__(self, _settings: Settings, username: str, on_people: Callable[[Here], object]) -> Somebody:
+    problem: KchatError | None = None
+
+    def __call__(self, _settings: Settings, username: str, on_people: OnPeople) -> Somebody:
         self.on_people = on_people
         self.names.append(username)
-        on_people(People((username,), 1))
+        self.become(username)
         return self
 
-    def close(self) -> None:
+    def stop(self) -> None:
         self.closed += 1
 
+    def close(self, timeout: float) -> None:
+        pass
+
     def become(self, *names: str, count: int = 0) -> None:
-        self.on_people(People(names, count or len(names)))
+        self.on_people(People(tuple(map(Person, names)), count or len(names)))
 
 
 def texts(chat: Chat) -> list[str]:
@@ -53,13 +58,14 @@ def test_help(local_url: str) -> None:
 
 def test_who_where_it_is_known_and_where_it_is_not(local_url: str) -> None:
     async def script() -> None:
-        async with chatting(local_url) as chat:
+        async with chatting(local_url, presence_of=nobody_knows) as chat:
             await chat.write("/who")
             await chat.sees("who is here is not known")
             assert "here" not in chat.lines[0]
         here = Somebody()
         async with chatting(local_url, presence_of=here) as chat:
             await chat.sees("1 here")
+            await chat.until(lambda: not chat.app.session.current.door.waits)
             here.become("ada", "bob", "cy")
             await chat.sees("ada · bob · cy   3 here", "bob, cy joined")
             await chat.write("/who")

@@ -373,3 +373,13 @@ def test_what_the_mouse_selects_is_copied(local_url: str) -> None:
             assert "bob" not in chat.app.clipboard
 
     run(script)
+
+
+def test_keys_with_alt_are_known_as_most_terminals_send_them() -> None:
+    from textual._xterm_parser import XTermParser
+
+    from kchat.tui.alt_keys import SEQUENCES, know_alt_keys
+
+    know_alt_keys()
+    for sequence, key in SEQUENCES.items():
+        assert [event.key for event in XTermParser().feed(sequence)] == [key.value]  # type: ignore[attr-defined]

@@ -17,10 +17,11 @@ from textual.pilot import Pilot
 from kchat.message import Message
 from kchat.tui.app import ChatApp
 from kchat.tui.options import ChatOptions
-from kchat.tui.people import People
+from kchat.tui.people import nobody_knows
 from kchat.tui.read_marks import ReadMarks
 from kchat.tui.timeline import Entry, Kind
 from tests.tui.chatting import settings
+from tests.unit.tui.making import people
 
 TEXTUAL = "8.2.8"
 """The release that draws the pictures: each draws SVG a little differently."""
@@ -55,6 +56,7 @@ def filled(*rooms: str, theme: str) -> tuple[ChatApp, Callable[[Pilot[None]], ob
         [settings("memory://", room) for room in rooms],
         "ada",
         theme=theme,
+        presence_of=nobody_knows,
         marks=ReadMarks(Path("/dev/null/none")),
     )
     app = ChatApp(options)
@@ -73,7 +75,8 @@ def filled(*rooms: str, theme: str) -> tuple[ChatApp, Callable[[Pilot[None]], ob
             entry = Entry(Kind.MESSAGE, "ada", None, written_at.timestamp(), text, mine=True)
             room.outbox.write(message, entry)
         room.outbox.fail("id of yes, I look at it now", "the broker refused it")
-        room.see_people(People(("ada", "bob", "cy", "zoë"), 4))
+        room.see_people(people("ada", "bob", "cy", "zoë"))
+        assert not any(each.door.tell() for each in app.session.rooms)
         for other in app.session.rooms[1:]:
             other.unread, other.mentions = 3, 1
         app.editor.put("no, what is it")

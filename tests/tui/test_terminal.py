@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -13,62 +13,8 @@ import pytest
 from tests.brokers.processes import Commands
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.brokers.wait import wait_until
+from tests.tui.desk import Desk, chat, process_of, sees
 from tests.window import Window
-
-
-class Desk:
-    """Terminals, each with a shell of its own.
-
-    Arguments:
-        tmux: the path of the program.
-        folder: for their files.
-    """
-
-    def __init__(self, tmux: str, folder: Path) -> None:
-        self._tmux = tmux
-        self._folder = folder
-        self._windows: list[Window] = []
-
-    def open(self, name: str, columns: int = 80, lines: int = 24) -> Window:
-        home = self._folder / name
-        home.mkdir()
-        environment = (
-            f"env HOME={home} XDG_STATE_HOME={home} XDG_CONFIG_HOME={home} TERM=tmux-256color PS1='$ ' sh"
-        )
-        window = Window(self._tmux, home, columns, lines, environment)
-        self._windows.append(window)
-        return window
-
-    def close(self) -> None:
-        for window in self._windows:
-            window.close()
-
-
-@pytest.fixture
-def desk(tmux: str, tmp_path: Path) -> Iterator[Desk]:
-    made = Desk(tmux, tmp_path)
-    yield made
-    made.close()
-
-
-def sees(window: Window, *words: str, seconds: float = 20) -> None:
-    wait_until(
-        lambda: all(each in window.text() for each in words), seconds, lambda: f"{words} in\n{window.text()}"
-    )
-
-
-def chat(window: Window, url: str, username: str, *options: str) -> None:
-    """Open the window of somebody, and wait until it is connected."""
-    command = f"{sys.executable} -m kchat chat lunch --url '{url}' --username {username} {' '.join(options)}"
-    window.type(f"{command}; echo code=$?", "Enter")
-    sees(window, "connected")
-
-
-def process_of(window: Window) -> psutil.Process:
-    """The process of the window."""
-    shell = psutil.Process(int(window._run("display-message", "-p", "#{pane_pid}")))
-    found = [each for each in shell.children(recursive=True) if "kchat" in " ".join(each.cmdline())]
-    return found[-1]
 
 
 def test_three_people_talk_while_the_broker_restarts(desk: Desk, own_rabbitmq: RabbitMQ) -> None:
@@ -96,18 +42,53 @@ def test_three_people_talk_while_the_broker_restarts(desk: Desk, own_rabbitmq: R
             sees(window, "code=0")
 
 
-@pytest.mark.parametrize("url", ["redis_url", "local_url"])
-def test_two_people_talk_without_rabbitmq(desk: Desk, url: str, request: pytest.FixtureRequest) -> None:
-    where = request.getfixturevalue(url)
-    people = {name: desk.open(name) for name in ("ada", "bob")}
+def test_three_people_see_each_other_and_who_is_killed_is_gone(
+    desk: Desk, amqp_url: str, redis_url: str, local_url: str
+) -> None:
+    left = [_talk_until_cy_is_killed(desk, url) for url in (amqp_url, redis_url, local_url)]
+    for ada, bob in left:  # they wait for the same minute
+        for window in (ada, bob):
+            sees(window, "cy", " left", "2 here", seconds=62)
+        bob.type("C-q")
+        sees(bob, "code=0")
+        sees(ada, "ada   1 here", "grace left")
+        ada.type("anybody?", "Enter")
+        sees(ada, "nobody is here to read it")
+        ada.type("C-q")
+        sees(ada, "code=0")
+
+
+def _talk_until_cy_is_killed(desk: Desk, url: str) -> tuple[Window, Window]:
+    """Three talk in a room, bob gets another name, and cy is killed; returns the windows of the others."""
+    people = {name: desk.open(f"{url.partition(':')[0]}-{name}") for name in ("ada", "bob", "cy")}
     for name, window in people.items():
-        chat(window, where, name)
+        chat(window, url, name)
     for name, window in people.items():
+        others = " · ".join(sorted(set(people) - {name}))
+        sees(window, f"{name} · {others}   3 here")
         window.type(f"hello from {name}", "Enter")
     for window in people.values():
-        sees(window, "hello from ada", "hello from bob")
-        window.type("C-q")
-        sees(window, "code=0")
+        sees(window, *(f"hello from {name}" for name in people))
+    ada, bob, cy = people.values()
+    ada.type("/who", "Enter")
+    sees(ada, "· 3 here: ada, bob, cy")
+    bob.type("/nick grace", "Enter")
+    sees(bob, "grace · ada · cy   3 here")
+    sees(ada, "ada · cy · grace   3 here", "bob left", "grace joined")
+    process_of(cy).kill()
+    return ada, bob
+
+
+def test_a_hidden_one_sees_and_is_not_seen(desk: Desk, amqp_url: str, commands: Commands) -> None:
+    ada, mallory = desk.open("ada"), desk.open("mallory")
+    chat(ada, amqp_url, "ada")
+    chat(mallory, amqp_url, "mallory", "--hidden")
+    sees(mallory, "ada   1 here")
+    sees(ada, "ada   1 here")
+    mallory.type("I see you", "Enter")
+    sees(ada, "I see you")
+    found = commands.run_kchat("who", "--url", amqp_url, "--room", "lunch", "--json").stdout
+    assert [each["username"] for each in json.loads(found)["here"]] == ["ada"]
 
 
 def test_a_terminal_that_is_behind_others_is_told_of_ones_name(

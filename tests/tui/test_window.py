@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from kchat.tui.people import nobody_knows
 from tests.tui.chatting import chatting, run, say
 
 
 def test_what_others_say_and_what_one_writes_is_shown(local_url: str) -> None:
     async def script() -> None:
-        async with chatting(local_url) as chat:
+        async with chatting(local_url, presence_of=nobody_knows) as chat:
             say(local_url, "bob", "hello ada")
             await chat.sees("hello ada", "today")
             await chat.write("hello bob")

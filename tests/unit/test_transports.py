@@ -80,11 +80,13 @@ def test_kchats_transports_are_known_to_kombu_and_kombus_stay_what_they_are() ->
 def test_kchat_transports_shows_each_with_its_url_and_what_it_can_do() -> None:
     result = CliRunner().invoke(shown.command)
     assert result.exit_code == 0
+    urls, able, _ = (part.splitlines() for part in result.output.split("\n\n"))
+    names = able[0].split()
     for info in map(TRANSPORTS.__getitem__, TRANSPORTS.built_in):
-        line = next(line for line in result.output.splitlines() if line.startswith(f"{info.name} "))
+        line = next(line for line in urls if line.startswith(f"{info.name} "))
         assert info.url_form in line
-        able = info.capabilities
-        assert line.split()[-2:] == ["yes" if each else "no" for each in (able.send_only, able.presence)]
+        answers = [row.split()[-len(names) :][names.index(info.name)] for row in able[1:] if row.strip(" ─-")]
+        assert answers == ["yes" if each else "no" for each in info.capabilities]
         assert f"{info.name}: {with_flags(Hint(info.note))}" in result.output
 
 

@@ -232,3 +232,12 @@ def guest_of(settings: Settings) -> Settings:
 def test_the_name_of_the_exchange_of_announcements_is_not_a_queues(settings: Settings) -> None:
     with pytest.raises(SettingsError, match="presence"):
         Subscriber(settings, durable="presence")
+
+
+def test_a_refused_login_is_no_matter_of_presence(commands: Commands, settings: Settings) -> None:
+    broker = settings.broker
+    url = f"amqp://{broker.account}:wrong@{broker.host}:{broker.port}/"
+    asked = commands.kchat("who", "--url", url, "--room", settings.room)
+    assert asked.wait() == 1
+    assert "login refused" in asked.stderr
+    assert "presence not available" not in asked.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from kchat.config.settings import Settings
+from kchat.events import People, Person
 from kchat.message import Message
 from kchat.tui.room import Room
 from kchat.tui.view import View
@@ -26,6 +27,11 @@ def said(username: str | None, text: str, *, ago: float = 0.0, account: str | No
     if username is None:
         return Message.from_body(text.encode(), account=account, sent_at=sent_at)
     return Message.from_body(Message.compose(username, text, sent_at=sent_at).body, account=account)
+
+
+def people(*names: str, count: int = 0) -> People:
+    """Those who are here, and nobody has checked their names. ``count``: where there are more of them."""
+    return People(tuple(map(Person, names)), count or len(names))
 
 
 def lines(view: View) -> list[str]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 
-from kchat.tui.people import People
 from kchat.tui.timeline import MOST, MOST_CHARACTERS, Entry, Kind, Timeline
-from tests.unit.tui.making import room, said
+from tests.unit.tui.making import people, room, said
 
 
 def test_what_nobody_looks_at_is_unread() -> None:
@@ -70,21 +69,13 @@ def test_the_clock_of_a_sender_makes_no_days_to_come() -> None:
     assert lunch.read < time.time() + 1
 
 
-def test_it_is_said_who_comes_and_goes_but_not_in_a_crowd() -> None:
-    lunch = room()
-    assert not lunch.see_people(People(("ada", "bob"), 2))
-    assert lunch.see_people(People(("ada", "cy\u202e"), 2))
-    assert [lunch.timeline[place].text for place in (0, 1)] == ["bob left", r"cy\u202e joined"]
-    assert not lunch.see_people(People(("ada",), 500))
-    assert len(lunch.timeline) == 2
-
-
 def test_one_is_alone_only_where_that_is_known() -> None:
     lunch = room()
     message = lunch.write("hello")
     lunch.confirm(str(message.id), routed=None)
     assert not lunch.outbox[0].entry.alone
-    lunch.see_people(People(("ada",), 1))
+    lunch.begin()
+    lunch.see_people(people("ada"))
     message = lunch.write("hello?")
     lunch.confirm(str(message.id), routed=True)
     assert lunch.outbox[1].entry.alone
