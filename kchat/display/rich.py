@@ -185,8 +185,8 @@ class Rich:
             self._drawn_at = -math.inf  # somebody waits for it
 
     def status(self, text: str) -> None:
-        """Show a text on the last line, for ten seconds and until a message comes; on a narrow one, what follows a colon."""
-        self._say((text, text.rpartition(": ")[2]))
+        """Show a text on the last line, for ten seconds and until a message comes."""
+        self._say((text,))
 
     def note(self, event: events.Event) -> None:
         """As :meth:`status`, in words for a narrow line, and without the broker's URL.

@@ -268,20 +268,6 @@ def test_a_status_is_shown_below_for_ten_seconds_and_gives_way_to_a_message(
     display.close()
 
 
-def test_a_status_keeps_its_important_words_on_a_narrow_screen(terminal: NewTerminal) -> None:
-    for columns, shown in (
-        (80, "all share the account rmq: names are not checked"),
-        (40, "names are not checked"),
-    ):
-        tty = terminal(columns, 12)
-        display = Rich(tty.stream)
-        display.open("chat")
-        display.status("all share the account rmq: names are not checked")
-        draw(display)
-        assert re.split(" {2,}| · ", tty.rows()[11])[0] == shown
-        display.close()
-
-
 def test_text_is_never_more_than_text(terminal: NewTerminal) -> None:
     def is_only_text(text: str) -> None:
         tty = terminal(80, 24)
