@@ -71,6 +71,14 @@ def test_members_see_each_other_and_the_broker_vouches_for_their_names(
         sees(first, own, host)
 
 
+def test_whoever_comes_first_and_makes_the_exchange_has_one_queue_of_it(
+    rabbitmq: RabbitMQ, settings: Settings, name: str
+) -> None:
+    with present(settings, name):
+        queues = [each for each in names(rabbitmq, settings) if name in each]
+    assert len(queues) == 1
+
+
 def test_a_member_can_neither_replace_the_exchange_nor_announce_in_anothers_name(
     management: Accounts, settings: Settings, name: str
 ) -> None:
