@@ -190,6 +190,10 @@ class Room:
         self._caught_up_at = now
         return True
 
+    def is_kept(self, entry: Entry) -> bool:
+        """Whether it comes from the room's history, as far as its time tells and the time at which it comes."""
+        return entry.seconds < self._opened and time.time() - self._caught_up_at <= _CATCHING_UP
+
     def _count(self, entry: Entry, place: int) -> None:
         if self.unread == 0:
             self.new_from = place

@@ -93,6 +93,15 @@ def test_a_body_cannot_say_that_it_is_ones_own(local_url: str) -> None:
             chat.app._inbox.put(Arrived("lunch", [Message.from_body(body)]))
             await chat.sees("I am you")
             assert chat.styles("I am you") == {"text"}
-            assert "ada ?" in chat.text
+            await chat.write("I am I")
+            await chat.until(lambda: chat.styles("I am I") == {"own"})
+            names = {
+                span.style
+                for seen in chat.app.messages.view.seen()
+                for span in seen.row
+                if span.text == "ada"
+            }
+            assert "own-name" in names
+            assert len(names) == 2  # its name is not shown as one's own
 
     run(script)

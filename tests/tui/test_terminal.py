@@ -220,8 +220,11 @@ def test_plain_shows_what_arrives_above_what_is_typed(desk: Desk, local_url: str
     sees(window, "ops grace>")
     window.type("/search half", "Enter")
     sees(window, "- 0 found")
+    for text in ("from elsewhere", "and again"):
+        commands.run_kchat("send", "--url", local_url, "--room", "lunch", "--username", "grace", text)
+    sees(window, "] grace (not from here): from elsewhere", "] grace: and again")
     other = commands.run_kchat(
-        "subscribe", "--url", local_url, "--room", "lunch", "--last", "2", "--limit", "2"
+        "subscribe", "--url", local_url, "--room", "lunch", "--last", "4", "--limit", "4"
     )
     assert "ada: half a draft" in other.stdout
     window.type("/quit", "Enter")
