@@ -101,10 +101,10 @@ class Roster:
             if (known := self._heard.get(key) or self._hearsay.get(said.session)) is not None:
                 if key in self._heard or account is None:  # else somebody else may say so
                     self._remember(said.session, known.ends, heard=key in self._heard)
-                before = len(self._persons())
+                count = len(self._persons())
                 self._heard.pop(key, None)
                 self._hearsay.pop(said.session, None)
-                self._gone_are(before - len(self._persons()))
+                self._gone_are(count - len(self._persons()))
         elif said.presence == HERE:
             hearsay = self._hearsay.pop(said.session, None)
             if said.asks and key not in self._heard and hearsay is None and self._claimed >= 0:

@@ -548,7 +548,8 @@ def test_a_second_window_that_closes_is_nobody_less() -> None:
 
 def _person_is_back(seed: int, latest: float) -> list[str]:
     """Those who were gone for somebody, and are back without having said anything."""
-    crowd, back = Crowd(seed, latest=latest), []
+    crowd = Crowd(seed, latest=latest)
+    back: list[str] = []
     killed_at: dict[str, float] = {}
     seen: dict[Member, set[str]] = {}
     missed: dict[Member, set[str]] = {}
