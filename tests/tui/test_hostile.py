@@ -32,9 +32,10 @@ def test_no_body_reaches_the_terminal_as_anything_but_text(local_url: str) -> No
             checked: set[str] = set()
             for name, body in BODIES.items():
                 chat.app._inbox.put(Arrived("lunch", [Message.from_body(body, account="guest")]))
+                await chat.pilot.pause(0)
                 await chat.until(lambda: not chat.app._inbox._reports)
                 chat.app._draw()
-                await chat.pilot.pause()
+                await chat.pilot.pause(0)
                 rows = {*written(chat)} - checked
                 checked |= rows
                 for row in rows:
@@ -44,6 +45,8 @@ def test_no_body_reaches_the_terminal_as_anything_but_text(local_url: str) -> No
                         assert text.strip() in target, name
                     shown = _LINK.sub(r"\2", shown)
                     assert why_unsafe(shown, newlines=False) == "", (name, shown)
+            assert chat.app.session.current.received == len(BODIES)
+            assert len(checked) > len(BODIES)
 
     run(script)
 
