@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from kchat.tui.app import ChatApp
     from kchat.tui.options import ChatOptions, Outcome
 
+TURN = 0.001
+"""Seconds after which a thread that works lets another one work, where Python has 5 ms."""
+
 
 def chat(options: ChatOptions) -> Outcome:
     """Show the window until the user leaves.
@@ -25,6 +28,8 @@ def chat(options: ChatOptions) -> Outcome:
     """
     # Loading makes many objects and no garbage; the window switches it on when its first frame stands.
     gc.disable()
+    # A key goes through three threads before it is on the screen, and each may have to wait for one that decodes messages.
+    sys.setswitchinterval(TURN)
     from kchat.tui.app import ChatApp
 
     if sys.__stderr__ is None or not sys.__stderr__.isatty():
