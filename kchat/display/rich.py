@@ -33,6 +33,7 @@ _SHARE = 8  # one part of the time for drawing, at most, and seven for messages
 _LONGEST_PAUSE = 0.3  # seconds, however long drawing takes
 _STATUS = 10.0  # seconds that a status line stays at least
 _LEFT = 500  # maximum number of messages that were never drawn and are left on the normal screen at the end
+_LEAST_LEFT = 2  # lines of the table that are left, however small the screen: the header and a message
 _WIDE = 60  # columns from which on the last line always says how to end
 _APART = 2  # columns between the title and what is beside it
 _LEAST_TITLE = 12  # columns of the title: with fewer, it stands alone
@@ -213,7 +214,7 @@ class Rich:
         columns, lines = self._output.size() or (80, 24)
         rows = [
             take_columns(self._title, columns, cautious_cells),
-            *self._last_rows(columns, max(1, lines - 2)),
+            *self._last_rows(columns, max(_LEAST_LEFT, lines - 2)),
         ]
         return self._leave("".join(f"{row.rstrip()}\n" for row in rows))
 

@@ -327,6 +327,17 @@ def test_the_last_table_stays_behind_also_where_nothing_of_it_was_drawn_yet(term
         assert shown == list(range(100))
 
 
+def test_a_message_stays_behind_also_on_a_screen_that_is_too_small_to_draw_it(terminal: NewTerminal) -> None:
+    for size in ((20, 3), (20, 2), (20, 1)):
+        tty = terminal(*size)
+        display = Rich(tty.stream)
+        display.open("chat")
+        display.show(say("hello"))
+        draw(display)
+        display.close()
+        assert "hello" in tty.raw().decode().rpartition("\x1b[?1049l")[2]
+
+
 def test_the_table_leaves_nothing_behind_without_messages_or_while_suspended(terminal: NewTerminal) -> None:
     tty = terminal(80, 24)
     display = Rich(tty.stream)
