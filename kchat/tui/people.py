@@ -22,6 +22,9 @@ JOINING = 3.0
 REJOINING = 20.0
 """Seconds after a lost connection is back, within which the others are back, too."""
 
+LEARNING = 1.0
+"""Seconds in which those are heard of who were here before, and all the time until all are known."""
+
 _PAUSE = 1.0
 """Seconds that a change has to last for it to be said."""
 
@@ -38,7 +41,7 @@ class Presence(Protocol):
 
     @property
     def known(self) -> bool:
-        """Whether all who are here had time to say so. Until then, nobody can be said to be alone."""
+        """Whether all who are here are known, and not only those who have said something since this user is there."""
 
     def stop(self) -> None:
         """Leave: this user is not there any more. Returns at once."""
@@ -119,15 +122,15 @@ class Presences:
         if self.stop(settings.room) is not None:
             self.start(settings, username)
 
+    def known(self, name: str) -> bool:
+        """Whether all who are there are known."""
+        presence = self._open.get(name)
+        return presence is None or presence.known
+
     def problem(self, name: str) -> KchatError | None:
         """Why it is not known who is there."""
         presence = self._open.get(name)
         return None if presence is None else presence.problem
-
-    def known(self, name: str) -> bool:
-        """Whether all who are there had time to say so; true, too, where nobody says it."""
-        presence = self._open.get(name)
-        return presence is None or presence.known
 
 
 class Comings(NamedTuple):

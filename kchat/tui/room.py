@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from kchat.message import Message
 from kchat.tui.names import Names
 from kchat.tui.outbox import Outbox
-from kchat.tui.people import JOINING, REJOINING, Door
+from kchat.tui.people import JOINING, LEARNING, REJOINING, Door
 from kchat.tui.timeline import Entry, Kind, Timeline
 from kchat.tui.typed import Typed
 from kchat.tui.words import Highlights
@@ -63,7 +63,7 @@ class Room:
         status: what its connection does, in words; :data:`CONNECTING` at first, and empty while all is well.
         joined: whether it can be read.
         people: who is here, as far as that was told; see :attr:`here`.
-        people_known: whether all who are here had time to say so.
+        all_known: whether all who are here are known.
         door: tells who came and left.
         complete: whether the room's history has nothing older.
         fetching: whether older messages are being fetched.
@@ -87,7 +87,7 @@ class Room:
         self.status = CONNECTING
         self.joined = False
         self.people: People | None = None
-        self.people_known = True
+        self.all_known = True
         self.fetching = False
         self.door = Door()
         self._own_names = {username}  # in this window, so far
@@ -129,13 +129,18 @@ class Room:
         """
         if self.status or not self.joined or self.people is None:
             return None
-        return self.people if self.people_known or self.people.count > 1 else None
+        return self.people if self.all_known or self.people.count > 1 else None
 
     @property
     def is_alone(self) -> bool:
         """Whether it is known that nobody else is here."""
         here = self.here
-        return here is not None and here.count <= 1 and all(name == self.username for name in here.names)
+        return (
+            self.all_known
+            and here is not None
+            and here.count <= 1
+            and all(name == self.username for name in here.names)
+        )
 
     def rename(self, username: str) -> None:
         """Send under another name from now on."""
@@ -199,6 +204,10 @@ class Room:
             return False
         self._caught_up_at = now
         return True
+
+    def is_kept(self, entry: Entry) -> bool:
+        """Whether it comes from the room's history, as far as its time tells and the time at which it comes."""
+        return entry.seconds < self._opened and time.time() - self._caught_up_at <= _CATCHING_UP
 
     def _count(self, entry: Entry, place: int) -> None:
         if self.unread == 0:
@@ -289,10 +298,14 @@ class Room:
     def see_people(self, people: People) -> None:
         """These are here now."""
         self.people = people
+        if not self.all_known:
+            self.door.expect(LEARNING)
         self.door.see(people)
 
     def tell_comings(self) -> None:
         """Say who came and who left, if it is time to."""
+        if not self.all_known:
+            self.door.expect(LEARNING)
         comings = self.door.tell()
         if comings is None:
             return

@@ -115,7 +115,6 @@ class Session:
         for report in self._inbox.take():
             room = self.find(report.room)
             if room is not None:  # it may have been left meanwhile
-                room.people_known = self._presences.known(room.name)
                 mentions += ((room, entry) for entry in self._handle(room, report))
         return mentions
 
@@ -126,6 +125,7 @@ class Session:
             case Joined():
                 self._on_joined(room)
             case Sent(_, message_id, routed):
+                room.all_known = self._presences.known(room.name)
                 room.confirm(message_id, routed=routed)
             case NotSent(_, message_id, error):
                 room.outbox.fail(message_id, _safe(error))
@@ -136,6 +136,7 @@ class Session:
             case Failed(_, error, joined):
                 self._on_failed(room, error, joined=joined)
             case PeopleChanged(_, people):
+                room.all_known = self._presences.known(room.name)
                 room.see_people(people)
         return []
 
@@ -186,13 +187,13 @@ class Session:
     def tick(self) -> bool:
         """Once a second while something changes by itself; returns whether something still does."""
         for room in self.rooms:
-            room.people_known = self._presences.known(room.name)
             room.settle(_SETTLE)
+            room.all_known = self._presences.known(room.name)
             room.tell_comings()
         now = time.monotonic()
         self._away = {name: away for name, away in self._away.items() if now - away[0] < _AWAY_SHOWN}
         return bool(self._away) or any(
-            room.outbox.is_settling or room.door.waits or not room.people_known for room in self.rooms
+            room.outbox.is_settling or room.door.waits or not room.all_known for room in self.rooms
         )
 
     def status(self, room: Room) -> tuple[str, str]:

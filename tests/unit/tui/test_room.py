@@ -75,16 +75,21 @@ def test_one_is_alone_only_where_that_is_known() -> None:
     lunch.confirm(str(message.id), routed=None)
     assert not lunch.outbox[0].entry.alone
     lunch.begin()
+    lunch.all_known = False  # others may be here who have said nothing yet
     lunch.see_people(people("ada"))
     message = lunch.write("hello?")
     lunch.confirm(str(message.id), routed=True)
-    assert lunch.outbox[1].entry.alone
+    assert not lunch.outbox[1].entry.alone
+    lunch.all_known = True
+    message = lunch.write("hello??")
+    lunch.confirm(str(message.id), routed=True)
+    assert lunch.outbox[2].entry.alone
 
 
 def test_one_is_not_alone_before_the_others_had_time_to_answer() -> None:
     lunch = room()
     lunch.begin()
-    lunch.people_known = False
+    lunch.all_known = False
     lunch.see_people(people("ada"))
     message = lunch.write("hello?")
     lunch.confirm(str(message.id), routed=True)
@@ -92,7 +97,7 @@ def test_one_is_not_alone_before_the_others_had_time_to_answer() -> None:
     lunch.see_people(people("ada", "bob"))
     assert lunch.here == people("ada", "bob")
     lunch.see_people(people("ada"))
-    lunch.people_known = True
+    lunch.all_known = True
     assert lunch.is_alone
 
 
