@@ -364,6 +364,19 @@ def test_flush_tells_whether_all_messages_are_drawn(terminal: NewTerminal) -> No
     display.close()
 
 
+def test_in_a_hurry_the_table_is_drawn_at_once(terminal: NewTerminal, clock: Clock) -> None:
+    tty = terminal(80, 12)
+    display = Rich(tty.stream)
+    display.open("lunch")
+    clock.now += REDRAW / 2
+    display.show(say("the last one"))
+    assert display.flush() is False
+    display.hurry()
+    assert display.flush() is True
+    assert "the last one" in "".join(tty.rows())
+    display.close()
+
+
 def test_without_colour_there_is_none(terminal: NewTerminal, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     tty = terminal(80, 24)
