@@ -64,13 +64,16 @@ def cut(text: str, columns: int) -> str:
 
 
 def header(room: Room, where: str, columns: int) -> list[Piece]:
-    """``lunch · localhost · names not checked      ada · bob · cy   3 here``: what does not fit goes, the least first."""
+    """``lunch · localhost · names not checked      ada · bob · cy   3 here``: what does not fit goes, the names first."""
     name = cut(display_name(room.name), max(4, columns - 2))
     left: list[Piece] = [(f" {name}", "bar-strong")]
     used = width(name) + 1
     unchecked = "" if room.names.checked else "names not checked"
-    here = _people(room, max(0, columns - used - 3))
+    kept = sum(width(text) + len(" · ") for text in (where, unchecked) if text)
+    here = _people(room, max(0, columns - used - 3), max(0, columns - used - 3 - kept))
     rest = columns - used - (width(here) + 2 if here else 0)
+    if unchecked and kept > rest >= width(unchecked) + len(" · "):
+        where = ""
     for text in (where, unchecked):
         if text and width(text) + len(" · ") <= rest:
             left.append((f" · {text}", "bar-muted"))
@@ -81,8 +84,8 @@ def header(room: Room, where: str, columns: int) -> list[Piece]:
     return left
 
 
-def _people(room: Room, columns: int) -> str:
-    """``ada · bob   2 here``; the number alone where there is little room, or a crowd."""
+def _people(room: Room, columns: int, names_in: int) -> str:
+    """``ada · bob   2 here`` in ``names_in`` columns; the number alone where there is little room, or a crowd."""
     people = room.here
     if people is None:
         return ""
@@ -90,7 +93,7 @@ def _people(room: Room, columns: int) -> str:
     for number in range(len(names), 0, -1):
         more = " …" if number < people.count else ""
         text = f"{' · '.join(names[:number])}{more}   {people}"
-        if width(text) <= columns // 2:
+        if width(text) <= names_in:
             return text
     return str(people) if len(str(people)) <= columns else ""
 

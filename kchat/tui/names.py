@@ -7,8 +7,11 @@ the name                                               is shown
 =====================================================  ==========================
 mixes scripts, or has what nobody sees                 escaped: ``\u0430da``
 looks like another that was in the room before         ``Ada (looks like ada)``
-is one's own, and nothing says that it is oneself      ``ada ?``
+is one's own, and the account is not                   ``ada ?``
 =====================================================  ==========================
+
+Where the broker checks nobody, the last one gets no mark either: messages that were sent from the window have a ground that
+no others have.
 """
 
 from __future__ import annotations
@@ -155,7 +158,7 @@ class Names:
 
     def _mark(self, username: str, account: str | None) -> str:
         mark = self._marks.mark(username, account)
-        if not mark and username == self._own and not self.is_me(username, account):
+        if not mark and self.checked and username == self._own and not self.is_me(username, account):
             mark = UNVERIFIED
         if not mark:
             mark = self._likeness(username)

@@ -68,7 +68,7 @@ def styles_of(palette: Palette) -> dict[str, Style]:
         "found": Style(reverse=True),
         "own": text + own,
         "own-action": text + own + Style(italic=True),
-        "own-name": Style(color=palette.accent, bold=True) + own,
+        "own-name": Style(color=palette.text, bold=True) + own,
         "own-note": muted + own + Style(italic=True),
         "sending": muted + Style(dim=True) + own,
         "sending-name": muted + Style(dim=True) + own,

@@ -22,6 +22,9 @@ JOINING = 3.0
 REJOINING = 20.0
 """Seconds after a lost connection is back, within which the others are back, too."""
 
+LEARNING = 1.0
+"""Seconds in which those are heard of who were here before, and all the time until all are known."""
+
 _PAUSE = 1.0
 """Seconds that a change has to last for it to be said."""
 
@@ -35,6 +38,10 @@ class Presence(Protocol):
     @property
     def problem(self) -> KchatError | None:
         """Why presence is not available."""
+
+    @property
+    def known(self) -> bool:
+        """Whether all who are here are known, and not only those who have said something since this user is there."""
 
     def stop(self) -> None:
         """Leave: this user is not there any more. Returns at once."""
@@ -114,6 +121,11 @@ class Presences:
         """Be here under another name, where this user is here."""
         if self.stop(settings.room) is not None:
             self.start(settings, username)
+
+    def known(self, name: str) -> bool:
+        """Whether all who are there are known."""
+        presence = self._open.get(name)
+        return presence is None or presence.known
 
     def problem(self, name: str) -> KchatError | None:
         """Why it is not known who is there."""

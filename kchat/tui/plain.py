@@ -93,6 +93,9 @@ class Plain:
         self._told: dict[str, str] = {}  # by room: the state of its connection
         self._failed: set[str] = set()  # ids of messages that were not sent
         self._started = time.time()
+        self._marked: set[tuple[int, str]] = (
+            set()
+        )  # rooms and names of this user: others who use them are known
         self._end = asyncio.Event()
 
     async def run(self) -> Outcome:
@@ -262,7 +265,20 @@ class Plain:
         where = f"[{display_name(room.name)}] " if len(self._session.rooms) > 1 else ""
         clock = time.strftime("%H:%M", local(entry.seconds))
         text = safe(entry.text, total=entry.total or None).replace("\n", f"\n{_FURTHER}")
-        sys.stdout.write(f"{clock} {where}{sender.name}{sender.mark}: {text}\n")
+        sys.stdout.write(
+            f"{clock} {where}{sender.name}{sender.mark or self._not_from_here(room, entry)}: {text}\n"
+        )
+
+    def _not_from_here(self, room: Room, entry: Entry) -> str:
+        """A mark, once, where nobody is checked and somebody writes under this user's name, here or elsewhere."""
+        name = self._session.username
+        key = (id(room), name)
+        if entry.mine or entry.username != name or room.names.checked or key in self._marked:
+            return ""
+        if room.is_kept(entry) or room.names.is_me(name, entry.account):
+            return ""
+        self._marked.add(key)
+        return " (not from here)"
 
     def _say(self, text: str) -> None:
         sys.stdout.write(f"- {escape_unprintable(text, keep_newlines=False)}\n")

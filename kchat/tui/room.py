@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from kchat.message import Message
 from kchat.tui.names import Names
 from kchat.tui.outbox import Outbox
-from kchat.tui.people import JOINING, REJOINING, Door
+from kchat.tui.people import JOINING, LEARNING, REJOINING, Door
 from kchat.tui.timeline import Entry, Kind, Timeline
 from kchat.tui.typed import Typed
 from kchat.tui.words import Highlights
@@ -63,6 +63,7 @@ class Room:
         status: what its connection does, in words; :data:`CONNECTING` at first, and empty while all is well.
         joined: whether it can be read.
         people: who is here, as far as that was told; see :attr:`here`.
+        all_known: whether all who are here are known.
         door: tells who came and left.
         complete: whether the room's history has nothing older.
         received: number of messages that came, for how much of the history is known.
@@ -85,6 +86,7 @@ class Room:
         self.status = CONNECTING
         self.joined = False
         self.people: People | None = None
+        self.all_known = True
         self.door = Door()
         self._own_names = {username}  # in this window, so far
         self.complete = not transport.capabilities.history
@@ -125,7 +127,12 @@ class Room:
     def is_alone(self) -> bool:
         """Whether it is known that nobody else is here."""
         here = self.here
-        return here is not None and here.count <= 1 and all(name == self.username for name in here.names)
+        return (
+            self.all_known
+            and here is not None
+            and here.count <= 1
+            and all(name == self.username for name in here.names)
+        )
 
     def rename(self, username: str) -> None:
         """Send under another name from now on."""
@@ -189,6 +196,10 @@ class Room:
             return False
         self._caught_up_at = now
         return True
+
+    def is_kept(self, entry: Entry) -> bool:
+        """Whether it comes from the room's history, as far as its time tells and the time at which it comes."""
+        return entry.seconds < self._opened and time.time() - self._caught_up_at <= _CATCHING_UP
 
     def _count(self, entry: Entry, place: int) -> None:
         if self.unread == 0:
@@ -278,10 +289,14 @@ class Room:
     def see_people(self, people: People) -> None:
         """These are here now."""
         self.people = people
+        if not self.all_known:
+            self.door.expect(LEARNING)
         self.door.see(people)
 
     def tell_comings(self) -> None:
         """Say who came and who left, if it is time to."""
+        if not self.all_known:
+            self.door.expect(LEARNING)
         comings = self.door.tell()
         if comings is None:
             return

@@ -41,13 +41,16 @@ class Status:
             columns: of the window.
             searches: whether the prompt is used to search.
         """
+        unsent = len(session.current.outbox.unsent)
         text, kind = session.status(session.current)
+        waits = f"{unsent} not sent yet · " if unsent and kind != "good" else ""
+        if width(waits) + width(text) + 2 > columns:
+            text = text.partition(" (")[0]
         left: list[Piece] = [(text, _STYLES[kind])]
         if self._hint is not None and monotonic() - self._hint[0] < HINT_SECONDS:
             left = [self._hint[1:]]
-        unsent = len(session.current.outbox.unsent)
-        if unsent and kind != "good":
-            left.insert(0, (f"{unsent} not sent yet · ", "bar-strong"))
+        if waits:
+            left.insert(0, (waits, "bar-strong"))
         right: list[Piece] = []
         if not view.follows:
             new = view.new_below

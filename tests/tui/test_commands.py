@@ -20,6 +20,7 @@ class Somebody:
         self.closed = 0
 
     problem: KchatError | None = None
+    known = True
 
     def __call__(self, _settings: Settings, username: str, on_people: OnPeople) -> Somebody:
         self.on_people = on_people

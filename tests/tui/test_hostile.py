@@ -29,18 +29,24 @@ def written(chat: Chat) -> list[str]:
 def test_no_body_reaches_the_terminal_as_anything_but_text(local_url: str) -> None:
     async def script() -> None:
         async with chatting(local_url, size=(100, 40)) as chat:
+            checked: set[str] = set()
             for name, body in BODIES.items():
                 chat.app._inbox.put(Arrived("lunch", [Message.from_body(body, account="guest")]))
+                await chat.pilot.pause(0)
                 await chat.until(lambda: not chat.app._inbox._reports)
                 chat.app._draw()
-                await chat.pilot.pause()
-                for row in written(chat):
+                await chat.pilot.pause(0)
+                rows = {*written(chat)} - checked
+                checked |= rows
+                for row in rows:
                     shown = _COLOR.sub("", row)
                     for target, text in _LINK.findall(shown):
                         assert target.startswith(("http://", "https://")), name
                         assert text.strip() in target, name
                     shown = _LINK.sub(r"\2", shown)
                     assert why_unsafe(shown, newlines=False) == "", (name, shown)
+            assert chat.app.session.current.received == len(BODIES)
+            assert len(checked) > len(BODIES)
 
     run(script)
 
@@ -93,6 +99,15 @@ def test_a_body_cannot_say_that_it_is_ones_own(local_url: str) -> None:
             chat.app._inbox.put(Arrived("lunch", [Message.from_body(body)]))
             await chat.sees("I am you")
             assert chat.styles("I am you") == {"text"}
-            assert "ada ?" in chat.text
+            await chat.write("I am I")
+            await chat.until(lambda: chat.styles("I am I") == {"own"})
+            names = {
+                span.style
+                for seen in chat.app.messages.view.seen()
+                for span in seen.row
+                if span.text == "ada"
+            }
+            assert "own-name" in names
+            assert len(names) == 2  # its name is not shown as one's own
 
     run(script)

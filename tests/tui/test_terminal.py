@@ -17,29 +17,56 @@ from tests.tui.desk import Desk, chat, process_of, sees
 from tests.window import Window
 
 
-def test_three_people_talk_while_the_broker_restarts(desk: Desk, own_rabbitmq: RabbitMQ) -> None:
+def test_people_talk_while_the_broker_restarts(desk: Desk, own_rabbitmq: RabbitMQ) -> None:
+    """Three with a window, one line by line, and one who leaves before it is back."""
     with own_rabbitmq.new_vhost() as vhost:
         url = own_rabbitmq.url_for(vhost)
         people = {name: desk.open(name) for name in ("ada", "bob", "cy")}
+        plain, leaving = desk.open("dot"), desk.open("eve")
         for name, window in people.items():
             chat(window, url, name)
+        chat(plain, url, "dot", "--plain")
+        chat(leaving, url, "eve")
         for name, window in people.items():
             window.type(f"hello from {name}", "Enter")
-        for window in people.values():
+        for window in (*people.values(), plain):
             sees(window, *(f"hello from {name}" for name in people))
         own_rabbitmq.ctl("stop_app")
+        try:
+            _write_while_away(people, plain)
+            leaving.type("precious words", "Enter")
+            sees(leaving, "connection", "1 not sent yet")
+            leaving.type("C-q")
+            sees(leaving, "1 message is not sent.")
+            leaving.type("y")
+            sees(leaving, "not sent to lunch: precious words", "code=1")
+        finally:
+            own_rabbitmq.ctl("start_app")
         for name, window in people.items():
-            sees(window, "connection")
-            window.type(f"while away {name}", "Enter", f"draft of {name}")
-            sees(window, f"while away {name}", "not sent yet")
-        own_rabbitmq.ctl("start_app")
-        for name, window in people.items():
-            sees(window, *(f"while away {each}" for each in people), "messages may be missing", seconds=60)
+            sees(
+                window,
+                *(f"while away {each}" for each in (*people, "dot")),
+                "messages may be missing",
+                seconds=60,
+            )
             wait_until(lambda window=window: "not sent yet" not in window.text(), 30)  # type: ignore[misc]
             assert window.text().count("while away ada") == 1
             assert f"draft of {name}" in window.text()
+            assert "precious" not in window.text()
             window.type("C-q")
             sees(window, "code=0")
+        sees(plain, *(f"while away {each}" for each in people))
+        plain.type("C-d")
+        sees(plain, "code=0")
+
+
+def _write_while_away(people: dict[str, Window], plain: Window) -> None:
+    for name, window in people.items():
+        sees(window, "connection")
+        window.type(f"while away {name}", "Enter", f"draft of {name}")
+        sees(window, f"while away {name}", "not sent yet")
+    sees(plain, "- lunch: connection lost")
+    plain.type("while away dot", "Enter")
 
 
 def test_three_people_see_each_other_and_who_is_killed_is_gone(
@@ -170,23 +197,6 @@ def test_a_closed_terminal_ends_it_and_what_was_confirmed_is_there(
     sees(again, "code=137")
 
 
-def test_what_was_not_sent_is_printed_at_the_end(desk: Desk, own_rabbitmq: RabbitMQ) -> None:
-    with own_rabbitmq.new_vhost() as vhost:
-        window = desk.open("ada")
-        chat(window, own_rabbitmq.url_for(vhost), "ada")
-        own_rabbitmq.ctl("stop_app")
-        try:
-            sees(window, "connection")
-            window.type("precious words", "Enter")
-            sees(window, "not sent yet")
-            window.type("C-q")
-            sees(window, "1 message is not sent.")
-            window.type("y")
-            sees(window, "not sent to lunch: precious words", "code=1")
-        finally:
-            own_rabbitmq.ctl("start_app")
-
-
 def test_without_a_terminal_one_line_says_what_to_use(commands: Commands, local_url: str) -> None:
     for plain in ([], ["--plain"]):
         result = commands.run_kchat("chat", "--url", local_url, *plain, stdin="hello\n")
@@ -220,23 +230,12 @@ def test_plain_shows_what_arrives_above_what_is_typed(desk: Desk, local_url: str
     sees(window, "ops grace>")
     window.type("/search half", "Enter")
     sees(window, "- 0 found")
+    for text in ("from elsewhere", "and again"):
+        commands.run_kchat("send", "--url", local_url, "--room", "lunch", "--username", "grace", text)
+    sees(window, "] grace (not from here): from elsewhere", "] grace: and again")
     other = commands.run_kchat(
-        "subscribe", "--url", local_url, "--room", "lunch", "--last", "2", "--limit", "2"
+        "subscribe", "--url", local_url, "--room", "lunch", "--last", "4", "--limit", "4"
     )
     assert "ada: half a draft" in other.stdout
     window.type("/quit", "Enter")
     sees(window, "code=0")
-
-
-def test_plain_keeps_what_is_written_while_away(desk: Desk, own_rabbitmq: RabbitMQ) -> None:
-    with own_rabbitmq.new_vhost() as vhost:
-        window, other = desk.open("ada"), desk.open("bob")
-        chat(window, own_rabbitmq.url_for(vhost), "ada", "--plain")
-        chat(other, own_rabbitmq.url_for(vhost), "bob")
-        own_rabbitmq.ctl("stop_app")
-        sees(window, "- lunch: connection lost")
-        window.type("while away", "Enter")
-        own_rabbitmq.ctl("start_app")
-        sees(other, "while away", seconds=60)
-        window.type("C-d")
-        sees(window, "code=0")

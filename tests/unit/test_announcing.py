@@ -483,6 +483,99 @@ def test_hearsay_has_no_account_gives_way_to_what_is_heard_and_keeps_nobody_aliv
     assert roster.people(65.0).names == ["ada"]
 
 
+@pytest.mark.parametrize("leaves", [False, True])
+def test_who_has_vanished_or_left_does_not_come_back_by_the_word_of_others(leaves: bool) -> None:
+    roster = Roster(Person("ada"), "own")
+    roster.learn(10.0)  # it is learning until 68
+    roster.hear(here("s2", "cy"), None, 11.0)  # until 66
+    if leaves:
+        roster.hear(Announcement(GONE, "s2"), None, 60.0)
+    roster.expire(66.5)
+    # Somebody has heard cy's last announcement a second later.
+    roster.hear(here("s3", "bob")._replace(count=3, others=(Other("cy", "s2", 0.5),)), None, 66.5)
+    assert roster.people(66.5) == ((Person("ada"), Person("bob")), 2, False)
+    roster.hear(here("s2", "cy"), None, 67.0)
+    assert roster.people(67.0).names == ["ada", "bob", "cy"]
+
+
+def test_who_ran_out_while_one_was_away_comes_back_by_the_word_of_those_who_heard_more() -> None:
+    roster = Roster(Person("ada"), "own")
+    roster.learn(0.0)
+    roster.hear(here("s2", "cy"), None, 1.0)  # until 56
+    roster.learn(60.0)
+    roster.expire(60.0)
+    roster.hear(here("s3", "bob")._replace(count=3, others=(Other("cy", "s2", 0.5),)), None, 60.1)
+    assert roster.people(60.1).names == ["ada", "bob"]
+    roster.hear(here("s3", "bob")._replace(count=3, others=(Other("cy", "s2", 30.0),)), None, 60.2)
+    assert roster.people(60.2).names == ["ada", "bob", "cy"]
+
+
+def test_what_ran_out_by_hearsay_does_not_come_back_by_the_hearsay_of_the_same_announcement() -> None:
+    roster = Roster(Person("ada"), "own")
+    roster.learn(0.0)
+    roster.hear(here("s3", "bob")._replace(count=3, others=(Other("cy", "s2", 1.0),)), None, 1.0)
+    assert roster.people(1.0).count == 3
+    roster.expire(2.0)
+    roster.hear(here("s4", "dot")._replace(count=4, others=(Other("cy", "s2", 2.0),)), None, 2.1)
+    assert roster.people(2.1).names == ["ada", "bob", "dot"]
+    roster.hear(here("s2", "cy"), None, 2.2)
+    assert roster.people(2.2).names == ["ada", "bob", "cy", "dot"]
+
+
+def test_the_number_never_counts_one_who_is_known_to_have_vanished() -> None:
+    """Also in the first minute, when what others have counted is believed."""
+    roster = Roster(Person("ada"), "own")
+    roster.learn(0.0)
+    roster.hear(here("s2", "cy", 50.0), None, 2.0)
+    roster.hear(here("s3", "bob")._replace(count=3), None, 3.0)
+    assert roster.people(3.0).count == 3
+    roster.expire(52.0)  # it is learning until 58
+    assert roster.people(52.0) == ((Person("ada"), Person("bob")), 2, False)
+
+
+def test_a_second_window_that_closes_is_nobody_less() -> None:
+    roster = Roster(Person("ada"), "own")
+    roster.learn(0.0)
+    for session, name in (("s2", "cy"), ("s3", "cy"), ("s4", "ada")):
+        roster.hear(here(session, name), None, 1.0)
+    roster.hear(here("s2", "cy")._replace(count=30), None, 2.0)
+    roster.hear(Announcement(GONE, "s3"), None, 3.0)
+    roster.hear(Announcement(GONE, "s4"), None, 3.0)
+    assert roster.people(3.0).count == 30
+    roster.hear(Announcement(GONE, "s2"), None, 3.0)
+    assert roster.people(3.0).count == 29
+
+
+def _person_is_back(seed: int, latest: float) -> list[str]:
+    """Those who were gone for somebody, and are back without having said anything."""
+    crowd = Crowd(seed, latest=latest)
+    back: list[str] = []
+    killed_at: dict[str, float] = {}
+    seen: dict[Member, set[str]] = {}
+    missed: dict[Member, set[str]] = {}
+
+    def look(came: dict[Member, float], killed: dict[Member, float]) -> None:
+        for member, at in killed.items():
+            killed_at.setdefault(member.username, at)
+        for member in came:
+            here = set(member.names(crowd.now))
+            known, gone = seen.setdefault(member, set()), missed.setdefault(member, set())
+            known |= here
+            back.extend(gone & here)
+            gone |= {
+                name for name, at in killed_at.items() if crowd.now - at > latest and name in known - here
+            }
+
+    history(crowd, look)
+    assert len(killed_at) > 10
+    return back
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_nobody_who_was_gone_is_back_without_a_word(seed: int) -> None:
+    assert _person_is_back(seed, 2.0) == []
+
+
 def test_hearsay_is_believed_of_the_own_account_of_the_one_who_says_so_alone() -> None:
     teller, roster = Roster(Person("ada", "shared"), "s1"), Roster(None, "own")
     teller.hear(here("s2", "bob"), "shared", 0.0)

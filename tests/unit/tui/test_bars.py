@@ -23,7 +23,21 @@ def test_the_header_fits_every_width() -> None:
         assert width(text(header(lunch, "localhost", columns))) <= max(columns, 6), columns
     assert text(header(lunch, "localhost", 80)).endswith("ada · bob · cy   3 here")
     assert len(text(header(lunch, "localhost", 80))) == 79
-    assert "names not checked" not in text(header(lunch, "localhost", 40))
+    assert text(header(lunch, "localhost", 60)).split() == [
+        *("lunch", "·", "localhost", "·", "names", "not", "checked"),
+        *("ada", "…", "3", "here"),
+    ]
+    # Whose names one reads is said before where one is.
+    assert text(header(lunch, "localhost", 40)).split() == [
+        "lunch",
+        "·",
+        "names",
+        "not",
+        "checked",
+        "3",
+        "here",
+    ]
+    assert text(header(lunch, "localhost", 30)).split() == ["lunch", "·", "localhost", "3", "here"]
 
 
 def test_a_crowd_is_a_number() -> None:

@@ -41,10 +41,20 @@ def test_a_name_that_looks_like_a_known_one_says_so() -> None:
     assert known.sender("bob", None).mark == ""
 
 
-def test_another_with_ones_own_name_is_marked() -> None:
-    assert names().sender("ada", None) == names().sender("ada", None)
-    assert names().sender("ada", None).mark == " ?"
-    assert names().sender("ada", None, mine=True).mark == ""
+def test_another_with_ones_own_name_is_marked_where_names_are_checked() -> None:
+    known = names(verifies=True, account="ada")
+    assert known.sender("ada", None).mark == " ?"
+    assert known.sender("ada", "guest").mark == " (via guest)"
+    assert known.sender("ada", None, mine=True).mark == ""
+
+
+def test_ones_own_name_has_no_mark_where_nobody_checks() -> None:
+    assert names().sender("ada", None).mark == ""
+    assert names().listed("ada") == "ada"
+    shared = names(verifies=True, account="rmq")
+    assert shared.sender("ada", "rmq").mark == ""  # all share that account
+    shared.sender("bob", "bob")
+    assert shared.sender("ada", "rmq").mark == " (via rmq)"
 
 
 def test_names_are_not_marked_one_by_one_where_nobody_checks() -> None:
@@ -61,13 +71,11 @@ def test_an_account_is_shown_where_it_is_not_the_name() -> None:
 
 def test_the_account_that_all_share_is_shown_from_the_first_message_of_another_on() -> None:
     known = names(verifies=True, account="rmq")
-    checked = [known.checked]
-    assert known.sender("bob", "rmq").mark == ""
-    checked.append(known.checked)
-    assert known.sender("bob", "bob").mark == ""
-    checked.append(known.checked)
-    assert known.sender("bob", "rmq").mark == " (via rmq)"
-    assert checked == [True, False, True]
+    found = [("", known.checked)]
+    for sender, account in (("bob", "rmq"), ("bob", "bob"), ("bob", "rmq")):
+        mark = known.sender(sender, account).mark
+        found.append((mark, known.checked))
+    assert found == [("", True), ("", False), ("", True), (" (via rmq)", True)]
 
 
 def test_only_the_broker_vouches_for_oneself() -> None:

@@ -75,10 +75,15 @@ def test_one_is_alone_only_where_that_is_known() -> None:
     lunch.confirm(str(message.id), routed=None)
     assert not lunch.outbox[0].entry.alone
     lunch.begin()
+    lunch.all_known = False  # others may be here who have said nothing yet
     lunch.see_people(people("ada"))
     message = lunch.write("hello?")
     lunch.confirm(str(message.id), routed=True)
-    assert lunch.outbox[1].entry.alone
+    assert not lunch.outbox[1].entry.alone
+    lunch.all_known = True
+    message = lunch.write("hello??")
+    lunch.confirm(str(message.id), routed=True)
+    assert lunch.outbox[2].entry.alone
 
 
 def test_older_messages_come_before_those_that_are_known() -> None:
