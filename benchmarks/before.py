@@ -46,7 +46,7 @@ def install(commit: str, folder: Path) -> Earlier:
     constraints = folder / "constraints.txt"
     constraints.write_text("".join(f"{name}=={version}\n" for name, version in _installed()))
     options = ["--quiet", "--disable-pip-version-check", "--constraint", str(constraints)]
-    _run(sys.executable, "-m", "pip", "--python", python, "install", *options, f"{source}[pubsub]")
+    _run(sys.executable, "-m", "pip", "--python", python, "install", *options, f"{source}[chat,pubsub]")
     return Earlier(commit, python)
 
 

@@ -96,22 +96,36 @@ def show(outcome: Outcome, seconds: float) -> None:
 
 
 def summary(outcomes: list[Outcome], where: dict[str, str]) -> None:
-    """Print the table of bars, in Markdown; with an earlier kchat, its values and the ratio of both beside them."""
+    """Print tables as docs/performance.md has them: of bars, with what an earlier kchat has and the ratio; of scales."""
     print("\n" + ", ".join(f"{name} {value}" for name, value in where.items()))
     compares = any(outcome.before for outcome in outcomes)
-    titles = ["what", "measured", *(["before", "now ÷ before"] if compares else []), "bar", ""]
-    print("\n" + _row(titles) + "\n" + "|---" * len(titles) + "|")
+    titles = ["what", "bar", "measured", *(["before", "now ÷ before"] if compares else []), ""]
+    print("\n" + _head(titles))
     for outcome in outcomes:
         for bar, value, held in outcome.bars:
-            unit = f" × {bar.against}" if bar.against else f" {bar.unit}"
-            cells = [f"{outcome.case.what}: {bar.side}: {bar.figure}", f"{number(value)}{unit}"]
+            cells = [f"{outcome.case.what}: {bar.side}: {bar.figure}", str(bar), number(value)]
             if compares:
                 before, ratio = outcome.compared(bar) or (nan, nan)
                 cells += ["" if isnan(each) else number(each) for each in (before, ratio)]
-            print(_row([*cells, str(bar), "ok" if held else "missed"]))
+            print(_row([*cells, "ok" if held else "missed"]))
         if outcome.failure:
             cells = [outcome.case.what, _in_short(outcome.failure)]
             print(_row([*cells, *[""] * (len(titles) - len(cells))]))
+    for outcome in outcomes:
+        if outcome.case.by and outcome.results:
+            _scale(outcome)
+
+
+def _scale(outcome: Outcome) -> None:
+    """Print how a case's figures grow with what its sides are a scale of."""
+    figures = next(iter(outcome.results.values()))
+    print(f"\n{outcome.case.what}, medians:\n\n" + _head([outcome.case.by, *figures]))
+    for side, samples in outcome.results.items():
+        print(_row([side, *(number(samples[name].median) if name in samples else "" for name in figures)]))
+
+
+def _head(titles: list[str]) -> str:
+    return _row(titles) + "\n" + "|---" * len(titles) + "|"
 
 
 def _row(cells: list[str]) -> str:

@@ -13,6 +13,7 @@ from benchmarks.measure import Figures, Side
 from benchmarks.terminal import Terminal
 
 CHAT, EMPTY = "kchat chat", "Textual's empty app"
+ON_AMQP, EMBEDDED = "on AMQP", "in an embedded room"
 RUNS = 10
 """First frames that make one round; its figure is their median."""
 RATE, SECONDS = 2000, 20.0
@@ -106,10 +107,9 @@ def memory(bench: Bench) -> Iterator[Mapping[str, Side]]:
 
 @contextmanager
 def idle(bench: Bench) -> Iterator[Mapping[str, Side]]:
-    """Processor time of a window in which nothing happens."""
-    url = bench.amqp
+    """Processor time of a window in which nothing happens, but that others are told that one is here."""
 
-    def side() -> Figures:
+    def side(url: str) -> Figures:
         arguments = ("--url", url, "--room", bench.new_room())
         seconds = IDLE_SECONDS / 5 if bench.quick else IDLE_SECONDS
         with Terminal(bench.kchat("chat", *arguments), bench.environment, bench.folder) as terminal:
@@ -117,9 +117,10 @@ def idle(bench: Bench) -> Iterator[Mapping[str, Side]]:
             terminal.watch(3.0)
             before = terminal.cpu
             terminal.watch(seconds)
-            return {"CPU %": 100 * (terminal.cpu - before) / seconds}
+            return {"% of a core": 100 * (terminal.cpu - before) / seconds}
 
-    yield {CHAT: side}
+    embedded = f"local://{bench.new_folder('window')}/room.db"
+    yield {ON_AMQP: lambda: side(bench.amqp), EMBEDDED: lambda: side(embedded)}
 
 
 CASES = [
@@ -144,6 +145,10 @@ CASES = [
         rounds=1,
     ),
     Case(
-        "window-idle", "a window in which nothing happens", idle, (Bar(CHAT, "CPU %", at_most=1),), rounds=3
+        "window-idle",
+        "a window in which nothing happens",
+        idle,
+        tuple(Bar(side, "% of a core", at_most=1) for side in (ON_AMQP, EMBEDDED)),
+        rounds=3,
     ),
 ]

@@ -189,7 +189,7 @@ def _help_hint(error: click.ClickException) -> str:
     if context is None:
         return ""
     see = f"see: {context.command_path} --help"
-    mistaken = isinstance(error, click.NoSuchOption | click.BadOptionUsage | click.BadArgumentUsage)
+    mistaken = isinstance(error, click.NoSuchOption | click.BadOptionUsage)
     if mistaken and context.command.name == "send":
         return f'{see}; put -- before a message that begins with a dash: kchat send -- "- like this"'
     return see

@@ -52,11 +52,18 @@ def command(as_json: bool, timeout: float, quiet: bool, **broker: Any) -> int:
     settings.require_presence()
     refuse_lone_room(settings, "nobody else can be in it")
     report = line_writer(quiet)
-    people = who(settings, timeout=timeout, on_wait=lambda: report(_WAITS))
+    nobody = "nobody is here"
+
+    def tell_timeout() -> None:
+        nonlocal nobody
+        nobody = "nobody has answered"
+        report(f"not everybody may have answered within {timeout:g} s: a longer --timeout waits for them")
+
+    people = who(settings, timeout=timeout, on_wait=lambda: report(_WAITS), on_timeout=tell_timeout)
     if as_json:
         click.echo(json.dumps(to_json(settings.room, people)))
         return 0
-    report(f"{people if people.count else 'nobody is here'} in {settings}")
+    report(f"{people if people.count else nobody} in {settings}")
     verifies = settings.transport.verifies_accounts
     named = list(to_lines(people, verifies, settings.broker.account, report))
     if people.here and not verifies:

@@ -157,7 +157,8 @@ class Presence:
                     self._step()
             except errors.KchatError as error:
                 logger.debug("presence not available: %s", error)
-                self.problem = _not_available(error)
+                # Before it was let in, it is about the account or the broker, and not about presence.
+                self.problem = _not_available(error) if self._connection.let_in else error
             except Exception as error:  # whatever it is, the subscriber goes on
                 logger.debug("presence has failed", exc_info=True)
                 self.problem = errors.Closed(f"presence not available: {error!r}")
@@ -337,7 +338,11 @@ class Presence:
 
 
 def who(
-    settings: Settings, *, timeout: float = PATIENCE, on_wait: Callable[[], object] = lambda: None
+    settings: Settings,
+    *,
+    timeout: float = PATIENCE,
+    on_wait: Callable[[], object] = lambda: None,
+    on_timeout: Callable[[], object] = lambda: None,
 ) -> events.People:
     """Who is in a room now. The caller does not count.
 
@@ -346,6 +351,7 @@ def who(
         timeout: seconds to wait for an answer, default 65. Usually it takes less than one; longer only where everybody who
             is here has spoken twice in the last minute.
         on_wait: called when it takes longer.
+        on_timeout: called when the time is over and others may be here who have not answered.
 
     Raises:
         kchat.errors.SettingsError: the transport has no presence.
@@ -357,6 +363,8 @@ def who(
         if not presence.known and (left := ends - monotonic()) > 0:
             on_wait()
             people = presence.wait(left)
+        if not presence.known:
+            on_timeout()
     if people is None:
         raise errors.Unreachable(f"{settings}: nobody could be asked within {timeout:g} s")
     return people

@@ -58,6 +58,8 @@ class PresenceConnection(Connection):
         self.arrived: deque[protocols.Delivery] = deque()
         self.alone: bool | None = None
         """Whether nobody else was there when it joined, where that is known."""
+        self.let_in = False
+        """Whether a broker has ever taken its account."""
         self.blocked = False
         """Whether the broker takes no announcements for now."""
         self.verifies = False
@@ -73,6 +75,7 @@ class PresenceConnection(Connection):
 
     def _join(self, connection: protocols.Connection, *, again: bool) -> None:  # noqa: ARG002 - it makes no difference
         transport = self._settings.transport
+        self.let_in = True
         try:
             with self.errors:
                 channel = connection.channel()

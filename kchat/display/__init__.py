@@ -67,6 +67,7 @@ class FullScreen(Display, Protocol):
     These are used where a display has them:
 
     - ``press(key)``: called with the keys ``up``, ``down``, ``pageup``, ``pagedown``, ``home``, ``end``;
+    - ``hurry()``: called before the last :meth:`flush`, which does not have to wait for more to bring out;
     - ``note(event)``: called in place of :meth:`status`, with one of :mod:`kchat.events`;
     - ``keys_hint``: becomes the ``hint`` where it gets keys;
     - ``remark``: is set to a few words about the room, before it is opened;

@@ -87,11 +87,9 @@ class Backlog:
         entries = self._entries
         entries.append(entry)
         self.end += 1
-        self._size += _size(entry)
-        while len(entries) > KEPT or self._size > KEPT_TEXT:
-            self._size -= _size(entries.popleft())
+        size = self._size + len(entry.text) + len(entry.username or "")
+        while len(entries) > KEPT or size > KEPT_TEXT:
+            gone = entries.popleft()
+            size -= len(gone.text) + len(gone.username or "")
             self.first += 1
-
-
-def _size(entry: Entry) -> int:
-    return len(entry.text) + len(entry.username or "")
+        self._size = size

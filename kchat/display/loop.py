@@ -77,6 +77,9 @@ def listen(
         look_due = 0.0
         if idle_timeout is not None and monotonic() - last_arrival >= idle_timeout:
             break
+    hurry = getattr(display, "hurry", None)
+    if hurry is not None:  # nothing follows that could be drawn together with it
+        hurry()
     while display.flush() is False:
         sleep(_PAUSE)
     subscriber.acknowledge()

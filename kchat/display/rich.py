@@ -33,6 +33,7 @@ _SHARE = 8  # one part of the time for drawing, at most, and seven for messages
 _LONGEST_PAUSE = 0.3  # seconds, however long drawing takes
 _STATUS = 10.0  # seconds that a status line stays at least
 _LEFT = 500  # maximum number of messages that were never drawn and are left on the normal screen at the end
+_LEAST_LEFT = 2  # lines of the table that are left, however small the screen: the header and a message
 _WIDE = 60  # columns from which on the last line always says how to end
 _APART = 2  # columns between the title and what is beside it
 _LEAST_TITLE = 12  # columns of the title: with fewer, it stands alone
@@ -134,7 +135,7 @@ class Rich:
         self._is_open = True
         self._output.write(_ENTER)
         self._screen = (0, 0)
-        self._drawn_at = -math.inf
+        self.hurry()
         self.flush()
 
     def suspend(self) -> None:
@@ -146,8 +147,12 @@ class Rich:
         if not self.live:
             self._lines.show(message)
             return
-        self._names.meet(message.account)
-        self._names.mark(message.username, message.account)  # what it tells comes now, and not while it draws
+        names, account = self._names, message.account
+        names.meet(account)
+        if not names.left_out and names.is_shared(account):
+            names.mark(
+                message.username, account
+            )  # whether marks are left out is known now, and not while it draws
         self._backlog.add(message)
         self._stale = True
 
@@ -173,6 +178,10 @@ class Rich:
             self._pause = min(max(REDRAW, _SHARE * (time.monotonic() - now)), _LONGEST_PAUSE)
         return True
 
+    def hurry(self) -> None:
+        """Draw at the next flush, however long ago the last time is."""
+        self._drawn_at = -math.inf
+
     def press(self, key: str) -> None:
         """Look back, or return to the newest messages: ``pageup``, ``pagedown``, ``up``, ``down``, ``home``, ``end``."""
         if not self.live or not self._is_open:
@@ -181,7 +190,7 @@ class Rich:
         shape = self._shape(columns, self._table_lines(lines))
         if shape.room and self._position.move(key, shape.room, lambda place: self._height(place, shape)):
             self._stale = True
-            self._drawn_at = -math.inf  # somebody waits for it
+            self.hurry()  # somebody waits for it
 
     def status(self, text: str) -> None:
         """Show a text on the last line, for ten seconds and until a message comes."""
@@ -193,7 +202,7 @@ class Rich:
         Where messages may be missing, a row of the table says so, too.
         """
         now = time.monotonic()
-        self._drawn_at = -math.inf  # the attempt to connect, which comes next, may take a while
+        self.hurry()  # the attempt to connect, which comes next, may take a while
         if isinstance(event, events.Disconnected | events.Reconnecting):
             self._lost_at = now if self._lost_at is None else self._lost_at
             self._stale = True
@@ -213,7 +222,7 @@ class Rich:
         columns, lines = self._output.size() or (80, 24)
         rows = [
             take_columns(self._title, columns, cautious_cells),
-            *self._last_rows(columns, max(1, lines - 2)),
+            *self._last_rows(columns, max(_LEAST_LEFT, lines - 2)),
         ]
         return self._leave("".join(f"{row.rstrip()}\n" for row in rows))
 

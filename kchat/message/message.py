@@ -119,7 +119,8 @@ class Message(NamedTuple):
         if type(username) is not str or type(text) is not str:
             _check_strings(username, text)
         ms = time.time_ns() // 1_000_000 if sent_at is None else rfc3339.milliseconds(sent_at)
-        new_id = uuid7(ms) if id is None else _checked_id(id)
+        # Of a message that says another time: when it was made. A year 2999 would move all later ids of this process there.
+        new_id = uuid7(ms if sent_at is None else None) if id is None else _checked_id(id)
         moment, stamp = rfc3339.moment(ms)
         json_text = (
             f'{{"username":{_dumps(username)},"message":{_dumps(text)},"id":{_dumps(new_id)},'

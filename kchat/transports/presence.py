@@ -102,13 +102,13 @@ class PresencePolicy:
             amqp.exceptions.AMQPError: it is not allowed, or something else is wrong.
         """
         self.exchange(channel).declare()
-        return self._join(channel, username, hello, account, hears=hears)
+        return self._join(channel, self.queue(username, account), hello, account, hears=hears)
 
     def _join(
-        self, channel: Channel, username: str, hello: bytes | None, account: str | None, *, hears: bool
+        self, channel: Channel, unbound: kombu.Queue, hello: bytes | None, account: str | None, *, hears: bool
     ) -> tuple[Queue, bool | None]:
         returned: list[bool] = []
-        queue: Queue = self.queue(username, account)(channel)
+        queue: Queue = unbound(channel)
         queue.queue_declare()
         tells = self._mandatory and hello is not None
         if tells:

@@ -61,12 +61,14 @@ class MessageList(Widget, can_focus=False):
         self.refresh()
 
     def update_rows(self) -> None:
-        """See what is there now, and draw it."""
+        """See what is there now, and draw it where it is something else."""
         if self._view is None or not self.size:
             return
         self._view.resize(self.size.width, self.size.height)
-        self._rows = self._view.seen()
-        self.refresh()
+        rows = self._view.seen()
+        if rows != self._rows:  # not while one looks back, and others write
+            self._rows = rows
+            self.refresh()
 
     def drawn(self) -> list[Strip]:
         """The rows as they are drawn, without those that are empty."""

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from kchat.tui.app import ChatApp
     from kchat.tui.options import ChatOptions, Outcome
+
+TURN = 0.001
+"""Seconds after which a thread that works lets another one work, where Python has 5 ms."""
+
+MOST_DRAWINGS = 200
+"""Drawings a second, at most. Only what is typed comes near; messages are drawn 20 times."""
 
 
 def chat(options: ChatOptions) -> Outcome:
@@ -25,6 +32,10 @@ def chat(options: ChatOptions) -> Outcome:
     """
     # Loading makes many objects and no garbage; the window switches it on when its first frame stands.
     gc.disable()
+    # A key goes through three threads before it is on the screen, and each may have to wait for one that decodes messages.
+    sys.setswitchinterval(TURN)
+    # Textual's clock for drawings: what has to be drawn soon after another drawing waits for up to two of its ticks.
+    os.environ.setdefault("TEXTUAL_FPS", str(MOST_DRAWINGS))
     from kchat.tui.app import ChatApp
 
     if sys.__stderr__ is None or not sys.__stderr__.isatty():

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from kchat.message import Message
     from kchat.tui.inbox import Inbox
 
+TOGETHER = 0.04
+"""Seconds from one report of messages to the next, unless a whole batch is there: each takes the window from its keys."""
+
 _OLDER_PAUSE = 2.0
 """Seconds without a message after which the history is read."""
 
@@ -69,7 +72,8 @@ class Worker:
         self._outgoing: SimpleQueue[Message | None] = SimpleQueue()
         self._subscriber: Subscriber | None = None
         self._sender: Sender | None = None
-        self._stopped = self._fetching = False
+        self._stopped = Event()
+        self._fetching = False
         self._losses = 0  # how often the connection was lost
         self._ready_at = 0.0  # when it may be sent, by the monotonic clock
         self._wake = Event()
@@ -95,13 +99,13 @@ class Worker:
             number: of the newest messages to look through.
             ends: whether a message is the oldest that is known, and nothing after it is needed; called in another thread.
         """
-        if not self._fetching and not self._stopped:
+        if not self._fetching and not self._stopped.is_set():
             self._fetching = True
             self._run(lambda: self._fetch(number, ends), "history")
 
     def stop(self) -> None:
         """Leave; what is being sent is given up where the broker does not answer. :meth:`join` waits for that."""
-        self._stopped = True
+        self._stopped.set()
         self._wake.set()
         self._outgoing.put(None)
         self._run(self._close, "leave")
@@ -137,6 +141,7 @@ class Worker:
     # ---- receiving
 
     def _receive(self) -> None:
+        from kchat.client.acknowledgements import BATCH
         from kchat.client.subscriber import Subscriber
 
         joined = False
@@ -151,7 +156,7 @@ class Worker:
                 wait=self._wait,
                 on_event=lambda event: self._tell(event, sending=False),
             )
-            if self._stopped:
+            if self._stopped.is_set():
                 return
             subscriber.open()
             joined = True
@@ -159,12 +164,15 @@ class Worker:
             self._run(self._send_all, "send")
             while not subscriber.stopped:
                 messages = subscriber.receive()
+                received_at = monotonic()
                 self._unseen.arrive(messages)
-                if messages and not self._stopped:
+                if messages and not self._stopped.is_set():
                     self._inbox.put(Arrived(self.room, messages))
                     subscriber.acknowledge()
+                    if len(messages) < BATCH and not subscriber.has_arrived:
+                        self._stopped.wait(max(0.0, received_at + TOGETHER - monotonic()))
         except errors.KchatError as error:
-            if not self._stopped:
+            if not self._stopped.is_set():
                 self._inbox.put(Failed(self.room, error, joined))
 
     def _tell(self, event: events.Event, *, sending: bool) -> None:
@@ -188,7 +196,7 @@ class Worker:
         found: list[Message] = []
         try:
             with Subscriber(self._settings, self._username, last=number) as subscriber:
-                while not self._stopped and (messages := subscriber.receive(_OLDER_PAUSE)):
+                while not self._stopped.is_set() and (messages := subscriber.receive(_OLDER_PAUSE)):
                     found += messages
                     if any(map(ends, messages)):
                         break
@@ -211,7 +219,7 @@ class Worker:
             reconnect_for=0.0,
             on_event=lambda event: self._tell(event, sending=True),
         )
-        while not self._stopped:
+        while not self._stopped.is_set():
             message = self._outgoing.get()
             report = self._send(sender, message)
             if report is not None:
@@ -259,7 +267,7 @@ class Worker:
 
         Under the same id, by which recipients know it if they have it.
         """
-        while not self._stopped and (message := self._unseen.in_doubt()) is not None:
+        while not self._stopped.is_set() and (message := self._unseen.in_doubt()) is not None:
             try:
                 receipt = sender.send(message)
             except _LOST:
@@ -273,7 +281,7 @@ class Worker:
 
     def _wait_for_others(self) -> bool:
         """Wait until this side is connected, and others had time to be; returns whether it has not been stopped."""
-        while not self._stopped:
+        while not self._stopped.is_set():
             wait = self._ready_at - monotonic()
             if wait <= 0:
                 return True

@@ -32,7 +32,7 @@ def test_an_account_of_which_half_is_exported_is_said_to_lack_the_other_half(
         (["--rmq-username", "nobody"], password, ["check the account and its password"]),
     ]
     for words, env, told in cases:
-        for command in (["send", "hi"], ["subscribe"]):
+        for command in (["send", "hi"], ["subscribe"], ["who"]):
             result = commands.run_kchat(*command, *there, *words, env=env)
             check(result, 1, "login refused", *told)
             assert node.password not in result.stderr

@@ -107,10 +107,10 @@ def test_an_earlier_kchat_is_measured_in_turn_and_shown_side_by_side(
     ]
     assert outcome.compared(bars[0]) == (0.5, 0.5)  # it would miss the bar, and took twice as long
     said = capsys.readouterr().out
-    assert "| what | measured | before | now ÷ before | bar | |" in said
+    assert "| what | bar | measured | before | now ÷ before | |" in said
     assert ", before v1\n" in said
-    assert "| two: ours: s | 0.25 × theirs | 0.5 | 0.5 | ≤ 0.4 × theirs | ok |" in said  # noqa: RUF001 - as told
-    assert "| two: ours: lost | 0 lost | 0 | | ≤ 0 lost | ok |" in said
+    assert "| two: ours: s | ≤ 0.4 × theirs | 0.25 | 0.5 | 0.5 | ok |" in said  # noqa: RUF001 - as told
+    assert "| two: ours: lost | ≤ 0 lost | 0 | 0 | | ok |" in said
     (case,) = json.loads(file.read_text())["cases"]
     assert case["before"]["ours"]["s"]["rounds"] == [2.0, 2.0]
     assert "before: ours" not in case["sides"]
@@ -225,6 +225,20 @@ def test_the_table_has_one_line_for_a_failure_that_said_much(
 
     run([case_of("loud", loud)], tmp_path / "bench.json")
     assert "| what loud is | failed: kchat send: exit 1 the \\| reason |" in capsys.readouterr().out
+
+
+def test_a_scale_is_a_table_with_a_row_for_each_step(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @contextmanager
+    def sides(_: Bench) -> Iterator[Mapping[str, Side]]:
+        yield {"20": lambda: {"CPU %": 4.1, "MiB": 30.0}, "500": lambda: {"CPU %": 10.0}}
+
+    run([Case("crowd", "a crowd", sides, rounds=1, by="people")], tmp_path / "bench.json")
+    assert (
+        "| people | CPU % | MiB |\n|---|---|---|\n| 20 | 4.1 | 30 |\n| 500 | 10 | |\n"
+        in capsys.readouterr().out
+    )
 
 
 def test_a_word_that_is_in_no_name_is_told_with_the_names() -> None:

@@ -55,6 +55,15 @@ def test_a_message_gets_an_id_and_a_time() -> None:
     assert int(first.id.replace("-", "")[:12], 16) == first.sent_at.timestamp() * 1000
 
 
+def test_a_time_in_the_far_future_does_not_move_the_ids_of_later_messages() -> None:
+    far = datetime(2999, 1, 1, tzinfo=UTC)
+    ids = [Message.compose("ada", "hello", sent_at=sent_at).id for sent_at in (far, None)]
+    years = [
+        datetime.fromtimestamp(int(each.replace("-", "")[:12], 16) / 1000, UTC).year for each in ids if each
+    ]
+    assert years == [datetime.now(UTC).year] * 2
+
+
 @given(TEXT, TEXT, st.dictionaries(KEYS, JSON, max_size=3))
 def test_a_composed_message_is_read_unchanged(username: str, message: str, extra: dict[str, Any]) -> None:
     sent = Message.compose(username, message, extra=extra)

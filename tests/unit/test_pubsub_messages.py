@@ -34,7 +34,7 @@ header_names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max
 long_texts = st.builds(
     lambda text, times: text * times,
     st.text(st.characters(exclude_categories=["Cs"]), max_size=5),
-    st.integers(300, 1500),
+    st.integers(300, 900),
 )
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | texts,

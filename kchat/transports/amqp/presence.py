@@ -61,11 +61,14 @@ class PresencePolicy(presence.PresencePolicy):
         hears: bool = True,
     ) -> tuple[Queue, bool | None]:
         """First as if the exchange was there: to declare it takes a right that a member has not."""
+        queue = self.queue(
+            username, account
+        )  # one name for both times: the first one stays until the connection ends
         try:
-            return self._join(channel, username, hello, account, hears=hears)
+            return self._join(channel, queue, hello, account, hears=hears)
         except amqp.exceptions.NotFound:
             self.exchange(channel).declare()
-        return self._join(channel, username, hello, account, hears=hears)
+        return self._join(channel, queue, hello, account, hears=hears)
 
     def bind(self, channel: Channel, queue: Queue, *, hears: bool) -> None:
         """With one key or with both."""

@@ -71,6 +71,28 @@ def test_members_see_each_other_and_the_broker_vouches_for_their_names(
         sees(first, own, host)
 
 
+def test_whoever_comes_first_and_makes_the_exchange_has_one_queue_of_it(
+    rabbitmq: RabbitMQ, settings: Settings, name: str
+) -> None:
+    with present(settings, name):
+        queues = [each for each in names(rabbitmq, settings) if name in each]
+    assert len(queues) == 1
+
+
+def test_who_does_not_say_that_nobody_is_here_before_those_who_are_could_answer(
+    settings: Settings, name: str, commands: Commands
+) -> None:
+    ask = ["who", "--timeout", "1", "--url", settings.broker.url()]
+    with present(settings, name):
+        asked = [commands.run_kchat(*ask) for _ in range(4)]  # at most two answers a minute
+    for each in asked:
+        assert each.code == 0
+        assert "nobody is here" not in each.stderr
+    assert "nobody has answered in" in asked[-1].stderr
+    assert "not everybody may have answered within 1 s" in asked[-1].stderr
+    assert "nobody is here" in commands.run_kchat(*ask).stderr
+
+
 def test_a_member_can_neither_replace_the_exchange_nor_announce_in_anothers_name(
     management: Accounts, settings: Settings, name: str
 ) -> None:

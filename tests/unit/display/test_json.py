@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kchat.display import create
-from kchat.display.json import WHOLE
+from kchat.display.lines import WHOLE
 from kchat.message import Message, rfc3339
 from tests.cases import check_each
 from tests.hostile.corpus import BODIES

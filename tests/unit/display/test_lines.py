@@ -161,10 +161,10 @@ def test_print_names_the_account_unless_the_body_begins_with_its_name_and_has_no
         line = shown("print", Message.from_body(body.encode(), account="guest"))
         assert line == f"Received {body} (via guest)\n"
     hidden = '{"message":"' + "x" * 70_000 + '","username":"guest"}'
-    body = Message.from_body(hidden.encode(), account="guest")
-    assert shown("print", body) == f"Received {hidden} (via guest)\n"
+    message = Message.from_body(hidden.encode(), account="guest")
+    assert shown("print", message) == f"Received {hidden} (via guest)\n"
     display, stream = at_terminal("print", 80, color=False)
-    display.show(body)
+    display.show(message)
     display.flush()
     assert stream.getvalue().endswith("(via guest)\n")
 

@@ -327,6 +327,17 @@ def test_the_last_table_stays_behind_also_where_nothing_of_it_was_drawn_yet(term
         assert shown == list(range(100))
 
 
+def test_a_message_stays_behind_also_on_a_screen_that_is_too_small_to_draw_it(terminal: NewTerminal) -> None:
+    for size in ((20, 3), (20, 2), (20, 1)):
+        tty = terminal(*size)
+        display = Rich(tty.stream)
+        display.open("chat")
+        display.show(say("hello"))
+        draw(display)
+        display.close()
+        assert "hello" in tty.raw().decode().rpartition("\x1b[?1049l")[2]
+
+
 def test_the_table_leaves_nothing_behind_without_messages_or_while_suspended(terminal: NewTerminal) -> None:
     tty = terminal(80, 24)
     display = Rich(tty.stream)
@@ -350,6 +361,19 @@ def test_flush_tells_whether_all_messages_are_drawn(terminal: NewTerminal) -> No
     assert "hello" not in "".join(tty.rows())
     draw(display)
     assert "hello" in "".join(tty.rows())
+    display.close()
+
+
+def test_in_a_hurry_the_table_is_drawn_at_once(terminal: NewTerminal, clock: Clock) -> None:
+    tty = terminal(80, 12)
+    display = Rich(tty.stream)
+    display.open("lunch")
+    clock.now += REDRAW / 2
+    display.show(say("the last one"))
+    assert display.flush() is False
+    display.hurry()
+    assert display.flush() is True
+    assert "the last one" in "".join(tty.rows())
     display.close()
 
 
