@@ -177,3 +177,13 @@ def test_a_pasted_text_that_is_too_long_is_refused_with_a_word(local_url: str) -
             assert chat.draft == ""
 
     run(script)
+
+
+def test_a_narrow_last_line_says_what_matters(local_url: str) -> None:
+    async def script() -> None:
+        async with chatting(local_url, size=(40, 12)) as chat:
+            chat.app.session.current.status = "no connection, trying again in 4 s (attempt 5)"
+            chat.app._draw()
+            await chat.until(lambda: chat.status == " no connection, trying again in 4 s")
+
+    run(script)
