@@ -94,7 +94,7 @@ def _write_while(people: list[Person], rabbitmq: RabbitMQ, command: str) -> None
         for person in people:
             person.look()
             person.write()
-        thread.join(0.02)
+        thread.join(0.05)
 
 
 def test_what_came_back_is_not_in_doubt() -> None:

@@ -194,3 +194,13 @@ def test_an_empty_room_without_a_history_does_not_claim_that_nothing_was_ever_sa
             await chat.sees("a room on redis keeps no history")
 
     run(script)
+
+
+def test_a_narrow_last_line_says_what_matters(local_url: str) -> None:
+    async def script() -> None:
+        async with chatting(local_url, size=(40, 12)) as chat:
+            chat.app.session.current.status = "no connection, trying again in 4 s (attempt 5)"
+            chat.app._draw()
+            await chat.until(lambda: chat.status == " no connection, trying again in 4 s")
+
+    run(script)
