@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 CROWD = 20
 """With more people than that, a count stands for their names, and it is not said who comes and goes."""
 
-JOINING = 3.0
+JOINING = 1.0
 """Seconds after joining, within which those are heard of who were here before."""
 
 REJOINING = 20.0

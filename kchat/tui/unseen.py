@@ -1,4 +1,4 @@
-"""What was sent from here and did not come back from the room yet, which is the evidence that it was in others' queues."""
+"""What was sent from here, and whether it came back from the room: the evidence that it went out to others, too."""
 
 from __future__ import annotations
 
@@ -7,21 +7,29 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from kchat.message import Message
 
 _MOST = 1000
 """Messages that are kept; the oldest are forgotten."""
 
+_SETTLED = 10.0
+"""Seconds after coming back from which on a message has come to others, too. A broker that stops closes one connection after
+the other: what came back shortly before it closed this one may have come to nobody else."""
+
 
 class _Sent:
-    __slots__ = ("confirmed_at", "in_doubt", "message")
+    __slots__ = ("arrived_at", "confirmed_at", "in_doubt", "message")
 
     def __init__(self, message: Message) -> None:
         self.message = message
         self.confirmed_at: float | None = None
+        self.arrived_at: float | None = None
         self.in_doubt = False
+
+    def is_settled(self, now: float) -> bool:
+        return self.arrived_at is not None and now - self.arrived_at >= _SETTLED
 
 
 class Unseen:
@@ -29,9 +37,13 @@ class Unseen:
 
     A broker confirms a message when it is in the queues of those who listen; where these queues go with it, as they do in a
     restart, nobody may have read it.
+
+    Arguments:
+        clock: seconds, monotonic.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
         self._sent: dict[str, _Sent] = {}
         self._lock = Lock()
 
@@ -40,6 +52,9 @@ class Unseen:
         assert message.id is not None
         with self._lock:
             self._sent.setdefault(message.id, _Sent(message))
+            now = self._clock()
+            while (oldest := next(iter(self._sent.values()), None)) is not None and oldest.is_settled(now):
+                del self._sent[oldest.message.id or ""]
             if len(self._sent) > _MOST:
                 del self._sent[next(iter(self._sent))]
 
@@ -48,7 +63,7 @@ class Unseen:
         with self._lock:
             sent = self._sent.get(message.id or "")
             if sent is not None:
-                sent.confirmed_at, sent.in_doubt = monotonic(), False
+                sent.confirmed_at, sent.in_doubt = self._clock(), False
 
     def forget(self, message: Message) -> None:
         """It is given up."""
@@ -60,21 +75,25 @@ class Unseen:
         with self._lock:
             if not self._sent:
                 return
+            now = self._clock()
             for message in messages:
                 sent = self._sent.get(message.id or "")
                 if sent is not None and sent.message.body == message.body:
-                    del self._sent[message.id or ""]
+                    sent.arrived_at = now
 
     def has_arrived(self, message: Message) -> bool:
         """Whether it came back after it was begun."""
         with self._lock:
-            return message.id not in self._sent
+            sent = self._sent.get(message.id or "")
+            return sent is None or sent.arrived_at is not None
 
     def doubt(self, since: float) -> None:
-        """The connection was lost: what was confirmed after that moment (monotonic) and did not come back is in doubt."""
+        """The connection was lost: what was confirmed after that moment (monotonic) and is not settled is in doubt."""
         with self._lock:
+            now = self._clock()
             for sent in self._sent.values():
-                sent.in_doubt = sent.confirmed_at is not None and sent.confirmed_at >= since
+                confirmed = sent.confirmed_at is not None and sent.confirmed_at >= since
+                sent.in_doubt = confirmed and not sent.is_settled(now)
 
     def in_doubt(self) -> Message | None:
         """The first message that is to be sent again."""

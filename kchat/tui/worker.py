@@ -263,7 +263,7 @@ class Worker:
         return None
 
     def _send_again(self, sender: Sender) -> None:
-        """Send what was confirmed before the connection was lost and did not come back: it may be in no queue any more.
+        """Send what was confirmed before the connection was lost and is in doubt: it may be in no queue any more.
 
         Under the same id, by which recipients know it if they have it.
         """

@@ -97,13 +97,31 @@ def _write_while(people: list[Person], rabbitmq: RabbitMQ, command: str) -> None
         thread.join(0.05)
 
 
+def test_what_came_back_just_before_may_not_have_come_to_others() -> None:
+    now = [100.0]
+    unseen = Unseen(lambda: now[0])
+    long_ago, just_now = Message.compose("ada", "long ago"), Message.compose("ada", "just now")
+    for message in (long_ago, just_now):
+        unseen.begin(message)
+        unseen.confirm(message)
+        unseen.arrive([message])
+        now[0] += 6.0
+    unseen.doubt(0.0)
+    assert unseen.in_doubt() is just_now
+    unseen.confirm(just_now)
+    assert unseen.in_doubt() is None
+    assert unseen.has_arrived(just_now)
+
+
 def test_what_came_back_is_not_in_doubt() -> None:
-    unseen = Unseen()
+    now = [100.0]
+    unseen = Unseen(lambda: now[0])
     seen, lost, forged, old = (Message.compose("ada", text) for text in ("seen", "lost", "forged", "old"))
     for message in (seen, lost, forged):
         unseen.begin(message)
         unseen.confirm(message)
     unseen.arrive([seen, Message.compose("ada", "other", id=forged.id)])
+    now[0] += 10.0
     unseen.begin(old)
     assert unseen.in_doubt() is None
     unseen.doubt(0.0)
