@@ -185,9 +185,7 @@ def wrap(
         # With at most four marks to a character, this number of characters is wider than the row.
         while len(piece := take_columns(rest[: 8 * max(room, 1)], room, cells)) < len(rest):
             # Each line has at least one character, however narrow, except one that begins with something else.
-            piece = _to_word(piece, rest, columns - len(indent), cells) or (
-                rest[0] if lines or not start else ""
-            )
+            piece = _to_word(piece, rest) or (rest[0] if lines or not start else "")
             lines.append(lead + piece)
             rest = rest[len(piece) :].lstrip(" ")
             lead, room = indent, columns - len(indent)
@@ -199,19 +197,11 @@ def wrap(
     return "\n".join(lines)
 
 
-def _to_word(piece: str, rest: str, columns: int, cells: Callable[[str], int]) -> str:
-    """A piece from the beginning of a line, without the word that it ends in the middle of, unless that is long.
-
-    A word that fits the next row, such as a link, may leave more of this one empty: up to three quarters.
-    """
+def _to_word(piece: str, rest: str) -> str:
+    """A piece from the beginning of a line, without the word that it ends in the middle of, unless that is long."""
     if rest[len(piece)] == " ":
         return piece
-    space = piece.rfind(" ", len(piece) // 4)
-    if 0 < space < len(piece) // 2:
-        end = rest.find(" ", len(piece), space + columns + 2)
-        word = rest[space + 1 : end] if end > 0 else rest[space + 1 : space + columns + 2]
-        if width(word, cells) > columns:
-            return piece
+    space = piece.rfind(" ", len(piece) // 2)
     return piece[: space + 1] if space > 0 else piece
 
 

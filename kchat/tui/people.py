@@ -22,9 +22,6 @@ JOINING = 1.0
 REJOINING = 20.0
 """Seconds after a lost connection is back, within which the others are back, too."""
 
-LEARNING = 1.0
-"""Seconds in which those are heard of who were here before, and all the time until all are known."""
-
 _PAUSE = 1.0
 """Seconds that a change has to last for it to be said."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from kchat.message import Message
 from kchat.tui.names import Names
 from kchat.tui.outbox import Outbox
-from kchat.tui.people import JOINING, LEARNING, REJOINING, Door
+from kchat.tui.people import JOINING, REJOINING, Door
 from kchat.tui.timeline import Entry, Kind, Timeline
 from kchat.tui.typed import Typed
 from kchat.tui.words import Highlights
@@ -298,14 +298,10 @@ class Room:
     def see_people(self, people: People) -> None:
         """These are here now."""
         self.people = people
-        if not self.all_known:
-            self.door.expect(LEARNING)
         self.door.see(people)
 
     def tell_comings(self) -> None:
         """Say who came and who left, if it is time to."""
-        if not self.all_known:
-            self.door.expect(LEARNING)
         comings = self.door.tell()
         if comings is None:
             return

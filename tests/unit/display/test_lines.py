@@ -387,15 +387,6 @@ def test_wrapping_loses_nothing_but_spaces_and_keeps_to_the_columns(
         assert width(line, cautious_cells) <= max(room, width(indent) + 2 if number or not start else 0)
 
 
-def test_a_link_that_fits_a_row_is_not_broken() -> None:
-    link = "https://example.org/pull/1234"
-    assert wrap(f"@ada did you see {link} ?", 44).split("\n") == ["@ada did you see ", f"{link} ?"]
-    assert wrap(f"did you see {link}", 29).split("\n") == ["did you see ", link]
-    # Nor is a row left with next to nothing, or one begun for what no row holds.
-    assert wrap(f"- {link}", 30).split("\n") == [f"- {link}"[:30], link[28:]]
-    assert wrap(f"did you see {link}", 28).split("\n")[0] == f"did you see {link}"[:28]
-
-
 @pytest.mark.timeout(60)  # it takes half a second; more than linear time would be minutes
 def test_wrapping_a_very_long_message_does_not_take_long() -> None:
     wrap("漢" * 100_000 + "e\u0301" * 100_000, 80, 20, "  ")

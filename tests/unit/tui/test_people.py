@@ -103,22 +103,6 @@ def test_nobody_leaves_when_one_changes_one_s_name() -> None:
     assert [lunch.timeline[place].text for place in (0, 1)] == ["bob left", "zoë joined"]
 
 
-def test_nobody_joins_who_was_here_before_and_is_heard_of_late() -> None:
-    clock = Clock()
-    lunch = room()
-    lunch.door = Door(clock)
-    lunch.all_known = False
-    for names in (("ada",), ("ada", "bob"), ("ada", "bob", "cy")):
-        lunch.see_people(people(*names))
-        clock.now += 10
-        lunch.tell_comings()
-    lunch.all_known = True
-    lunch.see_people(people("ada", "bob"))
-    clock.now += 10
-    lunch.tell_comings()
-    assert [lunch.timeline[place].text for place in range(len(lunch.timeline))] == ["cy left"]
-
-
 def test_notes_and_lists_show_hostile_names_as_one_word_or_in_quotes() -> None:
     lunch = room()
 
