@@ -20,13 +20,14 @@ the other: what came back shortly before it closed this one may have come to nob
 
 
 class _Sent:
-    __slots__ = ("arrived_at", "confirmed_at", "in_doubt", "message")
+    __slots__ = ("arrived_at", "confirmed_at", "in_doubt", "losses", "message")
 
     def __init__(self, message: Message) -> None:
         self.message = message
         self.confirmed_at: float | None = None
         self.arrived_at: float | None = None
         self.in_doubt = False
+        self.losses = 0  # before it was sent
 
     def is_settled(self, now: float) -> bool:
         return self.arrived_at is not None and now - self.arrived_at >= _SETTLED
@@ -45,13 +46,14 @@ class Unseen:
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
         self._sent: dict[str, _Sent] = {}
+        self._losses = 0
         self._lock = Lock()
 
     def begin(self, message: Message) -> None:
         """It is being sent, perhaps again."""
         assert message.id is not None
         with self._lock:
-            self._sent.setdefault(message.id, _Sent(message))
+            self._sent.setdefault(message.id, _Sent(message)).losses = self._losses
             now = self._clock()
             while (oldest := next(iter(self._sent.values()), None)) is not None and oldest.is_settled(now):
                 del self._sent[oldest.message.id or ""]
@@ -63,7 +65,9 @@ class Unseen:
         with self._lock:
             sent = self._sent.get(message.id or "")
             if sent is not None:
-                sent.confirmed_at, sent.in_doubt = self._clock(), False
+                sent.confirmed_at = self._clock()
+                # The sender's connection may last longer than those by which others listened.
+                sent.in_doubt = sent.losses != self._losses
 
     def forget(self, message: Message) -> None:
         """It is given up."""
@@ -91,11 +95,16 @@ class Unseen:
         """The connection was lost: what was confirmed after that moment (monotonic) and is not settled is in doubt."""
         with self._lock:
             now = self._clock()
+            self._losses += 1
             for sent in self._sent.values():
                 confirmed = sent.confirmed_at is not None and sent.confirmed_at >= since
-                sent.in_doubt = confirmed and not sent.is_settled(now)
+                sent.in_doubt = (confirmed or sent.arrived_at is not None) and not sent.is_settled(now)
 
     def in_doubt(self) -> Message | None:
         """The first message that is to be sent again."""
         with self._lock:
-            return next((sent.message for sent in self._sent.values() if sent.in_doubt), None)
+            first = next((sent for sent in self._sent.values() if sent.in_doubt), None)
+            if first is None:
+                return None
+            first.losses = self._losses
+            return first.message

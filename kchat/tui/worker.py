@@ -26,9 +26,9 @@ TOGETHER = 0.04
 _OLDER_PAUSE = 2.0
 """Seconds without a message after which the history is read."""
 
-REJOIN = 6.0
+REJOIN = 11.0
 """Seconds after a lost connection is back before it is sent what was written meanwhile, where the room has no history:
-others, who lost theirs too, try every 5 s at the least."""
+others, who lost theirs too, try every 5 s at the least, and an attempt that a starting broker leaves open takes 5 s more."""
 
 IN_DOUBT = 30.0
 """Seconds before a lost connection is noticed, within which a message that was confirmed may have been lost with it."""

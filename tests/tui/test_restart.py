@@ -113,6 +113,21 @@ def test_what_came_back_just_before_may_not_have_come_to_others() -> None:
     assert unseen.has_arrived(just_now)
 
 
+def test_what_is_confirmed_after_the_loss_that_others_had_too_is_in_doubt() -> None:
+    unseen = Unseen()
+    late, unconfirmed = Message.compose("ada", "late"), Message.compose("ada", "unconfirmed")
+    unseen.begin(late)
+    unseen.begin(unconfirmed)
+    unseen.arrive([unconfirmed])
+    unseen.doubt(0.0)
+    unseen.confirm(late)
+    assert unseen.in_doubt() is late
+    unseen.confirm(late)
+    assert unseen.in_doubt() is unconfirmed
+    unseen.confirm(unconfirmed)
+    assert unseen.in_doubt() is None
+
+
 def test_what_came_back_is_not_in_doubt() -> None:
     now = [100.0]
     unseen = Unseen(lambda: now[0])
