@@ -95,7 +95,6 @@ def command(
     \b
     Examples:
       kchat chat lunch ops --username ada --highlight deploy
-      kchat chat --host localhost --rmq-username rmq -W
       kchat chat --plain        # for screen readers
     """
     from kchat.cli import DONE, FAILED

@@ -136,6 +136,7 @@ class Session:
             case Failed(_, error, joined):
                 self._on_failed(room, error, joined=joined)
             case PeopleChanged(_, people):
+                room.all_known = self._presences.known(room.name)
                 room.see_people(people)
         return []
 
@@ -187,6 +188,7 @@ class Session:
         """Once a second while something changes by itself; returns whether something still does."""
         for room in self.rooms:
             room.settle(_SETTLE)
+            room.all_known = self._presences.known(room.name)
             room.tell_comings()
         now = time.monotonic()
         self._away = {name: away for name, away in self._away.items() if now - away[0] < _AWAY_SHOWN}

@@ -45,7 +45,7 @@ def _talk_until_cy_is_killed(desk: Desk, url: str) -> tuple[Window, Window]:
     bob.type("/nick grace", "Enter")
     sees(bob, "grace · ada · cy   3 here")
     # That grace joined is not told, if it is less than three seconds since ada has.
-    sees(ada, "ada · cy · grace   3 here", "bob left")
+    sees(ada, "ada · cy · grace   3 here")
     process_of(cy).kill()
     return ada, bob
 

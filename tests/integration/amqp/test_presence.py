@@ -179,7 +179,8 @@ def test_announcements_that_a_flood_pushes_out_end_nothing_and_cost_the_broker_l
                     EXCHANGE, "", Announcement(HERE, f"s{number}", f"fake {number}", 62.0).encode()
                 )
             channel.basic_publish(EXCHANGE, "", b"\xff" * 100_000)
-        wait_until(lambda: (seen := watcher.people()) is not None and seen.more, 30)
+        # In a crowd, chance decides who goes on hearing everybody.
+        wait_until(lambda: (seen := watcher.people()) is not None and seen.count > CROWD, 30)
         people = watcher.people()
         assert people is not None
         assert len(people.here) <= 1_001
