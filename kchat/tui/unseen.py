@@ -30,7 +30,7 @@ class _Sent:
         self.losses = 0  # before it was sent
 
     def is_settled(self, now: float) -> bool:
-        return self.arrived_at is not None and now - self.arrived_at >= _SETTLED
+        return not self.in_doubt and self.arrived_at is not None and now - self.arrived_at >= _SETTLED
 
 
 class Unseen:
@@ -98,7 +98,8 @@ class Unseen:
             self._losses += 1
             for sent in self._sent.values():
                 confirmed = sent.confirmed_at is not None and sent.confirmed_at >= since
-                sent.in_doubt = (confirmed or sent.arrived_at is not None) and not sent.is_settled(now)
+                if (confirmed or sent.arrived_at is not None) and not sent.is_settled(now):
+                    sent.in_doubt = True  # until it is sent again, however often the connection is lost before
 
     def in_doubt(self) -> Message | None:
         """The first message that is to be sent again."""

@@ -107,6 +107,8 @@ def test_what_came_back_just_before_may_not_have_come_to_others() -> None:
         unseen.arrive([message])
         now[0] += 6.0
     unseen.doubt(0.0)
+    now[0] += 60.0
+    unseen.doubt(0.0)  # the connection was lost again, before anything could be sent
     assert unseen.in_doubt() is just_now
     unseen.confirm(just_now)
     assert unseen.in_doubt() is None
