@@ -99,7 +99,9 @@ class Unseen:
             for sent in self._sent.values():
                 confirmed = sent.confirmed_at is not None and sent.confirmed_at >= since
                 if (confirmed or sent.arrived_at is not None) and not sent.is_settled(now):
-                    sent.in_doubt = True  # until it is sent again, however often the connection is lost before
+                    sent.in_doubt = (
+                        True  # until it is sent again, however often the connection is lost before
+                    )
 
     def in_doubt(self) -> Message | None:
         """The first message that is to be sent again."""
