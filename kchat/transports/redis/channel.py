@@ -19,7 +19,7 @@ from redis.exceptions import InvalidResponse
 
 from . import envelope
 from .fanout import Consumer, Fanout
-from .replies import Parser, ping
+from .replies import KEPT, Parser, ping
 from .subscription import Subscription, Topic
 from .tls import PlainConnection, TlsConnection
 
@@ -48,7 +48,8 @@ class Channel(kombu_redis.Channel):
     supports_batch_publish = False
     socket_timeout = 10.0
     max_unread = 10_000
-    from_transport_options = (*kombu_redis.Channel.from_transport_options, "max_unread")
+    max_body = KEPT
+    from_transport_options = (*kombu_redis.Channel.from_transport_options, "max_unread", "max_body")
 
     def __init__(self, connection: Any, **kwargs: Any) -> None:
         # Kombu's failover gives the first channel a connection of Kombu's own transport: it knows aliases only.
@@ -186,7 +187,8 @@ class Channel(kombu_redis.Channel):
         params = super()._connparams(asynchronous=asynchronous)
         if not self._made and self._answer_by == inf and self.socket_connect_timeout:
             self._answer_by = monotonic() + self.socket_connect_timeout
-        return {**params, "protocol": 2, "parser_class": partial(Parser, until=self._deadline)}
+        parser = partial(Parser, until=self._deadline, keep=self.max_body)
+        return {**params, "protocol": 2, "parser_class": parser}
 
     # ---- consuming
 

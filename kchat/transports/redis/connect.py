@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from kchat.transports.protocols import RoomSettings
     from kchat.transports.url import Broker
 
+_MOST_ANNOUNCED = 64 * 1024
+"""Bytes that are kept of an announcement, in Kombu's envelope: larger ones are none, and everybody hears them."""
+
 
 def connect(settings: RoomSettings, broker: Broker, purpose: str, heartbeat: float) -> protocols.Connection:
     """Arguments as of :meth:`kchat.transports.base.Transport.connect`."""
@@ -39,6 +42,7 @@ def connect(settings: RoomSettings, broker: Broker, purpose: str, heartbeat: flo
             "socket_timeout": settings.confirm_timeout if purpose == "send" else settings.connect_timeout,
             "socket_keepalive": True,
             "health_check_interval": heartbeat,
+            **({"max_body": _MOST_ANNOUNCED} if purpose == "presence" else {}),
         },
     )
     return connection

@@ -24,7 +24,8 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from .errors import still_answers
 
 KEPT = 24 * 1024 * 1024
-"""Bytes of a text that are kept: a body of 16 MiB in Kombu's envelope, which makes four bytes of three."""
+"""Bytes of a text that are kept, if nothing else is asked for: a body of 16 MiB in Kombu's envelope, which makes four bytes
+of three."""
 
 _LARGEST = 512 * 1024 * 1024
 """Bytes of the largest text that Redis takes or sends: its ``proto-max-bulk-len``."""
@@ -52,13 +53,17 @@ class Buffer:
         read_size: bytes to ask the system for at once.
         timeout: seconds for a reply; ``None`` for no limit. Stays the socket's timeout for writing.
         until: tells a moment that nothing is waited for beyond; infinite for none.
+        keep: bytes of a text that are kept.
     """
 
-    def __init__(self, sock: Any, read_size: int, timeout: float | None, until: Until) -> None:
+    def __init__(
+        self, sock: Any, read_size: int, timeout: float | None, until: Until, keep: int = KEPT
+    ) -> None:
         self._sock = sock
         self._read_size = read_size
         self._timeout = timeout
         self._until = until
+        self._keep = keep
         self._data = b""
         self._at = 0
         self._ends = inf
@@ -91,17 +96,17 @@ class Buffer:
         return line
 
     def text(self, size: int) -> bytes:
-        """A text of this many bytes, or the first :data:`KEPT` of them, without its end."""
-        kept, missing = bytearray(), size + 2
+        """A text of this many bytes, or the first ``keep`` of them, without its end."""
+        kept, missing, keep = bytearray(), size + 2, self._keep
         while missing:
             if self._at == len(self._data):
                 self._fill()
             piece = self._data[self._at : self._at + missing]
             self._at += len(piece)
             missing -= len(piece)
-            if len(kept) < KEPT + 2:
-                kept += piece[: KEPT + 2 - len(kept)]
-        return bytes(memoryview(kept)[: min(size, KEPT)])
+            if len(kept) < keep + 2:
+                kept += piece[: keep + 2 - len(kept)]
+        return bytes(memoryview(kept)[: min(size, keep)])
 
     def close(self) -> None:
         """Forget the socket; redis-py closes it."""
@@ -135,13 +140,15 @@ class Parser(_RESP2Parser):
     Arguments:
         socket_read_size: bytes to ask the system for at once.
         until: as of :class:`Buffer`. Default: no such moment.
+        keep: as of :class:`Buffer`. Default: :data:`KEPT`.
     """
 
     _buffer: Any
 
-    def __init__(self, socket_read_size: int, until: Until = lambda: inf) -> None:
+    def __init__(self, socket_read_size: int, until: Until = lambda: inf, keep: int = KEPT) -> None:
         super().__init__(socket_read_size)  # type: ignore[no-untyped-call]  # redis-py's
         self._asked = until
+        self._keep = keep
         self._within = inf
         self._values = 0
 
@@ -168,7 +175,7 @@ class Parser(_RESP2Parser):
         """A socket is there; redis-py calls it."""
         super().on_connect(connection)  # type: ignore[no-untyped-call]  # redis-py's
         self._patience: float | None = connection.socket_timeout
-        self._buffer = Buffer(self._sock, self.socket_read_size, self._patience, self._until)
+        self._buffer = Buffer(self._sock, self.socket_read_size, self._patience, self._until, self._keep)
 
     def read_response(  # type: ignore[override]  # redis-py's arguments differ from release to release
         self,

@@ -51,6 +51,8 @@ Those of Kombu's transport. These have another meaning or default:
 * ``socket_timeout``: seconds to wait for the server's answer. Default 10; Kombu waits for ever.
 * ``max_unread``: maximum number of messages that are kept for a fanout queue that nobody reads, the newest. Default
   10,000, or the queue's own ``x-max-length``.
+* ``max_body``: bytes that are kept of what was published, its envelope included; the rest is read and dropped. Default
+  24 MiB.
 """
 
 

@@ -79,6 +79,15 @@ def test_of_a_large_text_as_much_is_kept_as_a_message_may_have(ends: tuple[socke
     assert parser.read_response() == 1
 
 
+def test_of_an_announcement_no_more_is_kept_than_one_may_have(ends: tuple[socket.socket, Parser]) -> None:
+    server, ordinary = ends
+    parser = Parser(65536, keep=100)
+    connection: Any = SimpleNamespace(_sock=ordinary._sock, socket_timeout=0.3, encoder=None)
+    parser.on_connect(connection)
+    server.sendall(b"$5000\r\n%s\r\n:1\r\n" % bytes(5_000))
+    assert (len(parser.read_response()), parser.read_response()) == (100, 1)
+
+
 def test_half_a_reply_is_waited_for_until_the_timeout(ends: tuple[socket.socket, Parser]) -> None:
     server, parser = ends
     server.sendall(b"$10\r\nabc")
