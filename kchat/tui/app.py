@@ -193,7 +193,7 @@ class ChatApp(App[None], inherit_bindings=False):
             self._frame = self.set_timer(wait, self._draw)
 
     def _draw(self) -> None:
-        if not self._running:
+        if not self._running or self._exit:  # what arrives meanwhile finds no screen any more
             return
         if self._frame is not None:
             self._frame.stop()

@@ -49,6 +49,16 @@ def test_keys_that_are_typed_faster_than_they_are_looked_at_keep_their_order(loc
     run(script)
 
 
+def test_what_arrives_while_the_window_closes_is_not_drawn(local_url: str) -> None:
+    async def script() -> None:
+        async with chatting(local_url, "lunch", "ops") as chat:
+            chat.app.exit()
+            assert chat.app._running
+            chat.app._draw()
+
+    run(script)
+
+
 def test_the_editors_own_keys_keep_their_order_too(local_url: str) -> None:
     async def script() -> None:
         async with chatting(local_url) as chat:
