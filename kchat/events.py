@@ -42,19 +42,25 @@ class Disconnected(NamedTuple):
 class Reconnected(NamedTuple):
     """It is connected again, after ``seconds``, to ``where``: a room and its broker.
 
-    ``durable``, of a subscriber: a durable queue kept the messages meanwhile. ``unconfirmed``, of a sender: the number of
-    messages that it sends again; ``None`` of a subscriber.
+    ``durable``, of a subscriber: a durable queue kept the messages meanwhile. ``caught_up``: the number of messages that it has
+    read since from the room's history, ``None`` where there is none; ``missing``: of those that this did not keep any more.
+    ``unconfirmed``, of a sender: the number of messages that it sends again; ``None`` of a subscriber.
     """
 
     where: str
     seconds: float
     durable: bool = False
     unconfirmed: int | None = None
+    caught_up: int | None = None
+    missing: int = 0
 
     def __str__(self) -> str:
         if self.unconfirmed is not None:
             again = f"sending {self.unconfirmed} unconfirmed messages again"
             return f"connected again to {self.where} after {self.seconds:.1f} s; {again}"
+        if self.caught_up is not None:
+            caught_up = f"{_messages(self.caught_up)} caught up{_lost(self.missing)}"
+            return f"listening again on {self.where} after {self.seconds:.1f} s; {caught_up}"
         missed = (
             "its queue kept the messages sent meanwhile"
             if self.durable
@@ -87,6 +93,30 @@ class Dropped(NamedTuple):
         if self.queue:
             return f"{many} while nobody read the durable queue {self.queue}"
         return f"{'at least ' if self.at_least else ''}{many}: {slow}"
+
+
+class CaughtUp(NamedTuple):
+    """A subscriber was too slow for its queue, and has read from the room's history what that dropped.
+
+    ``count``: the number of messages. ``missing``: of those that the history did not hold any more.
+    """
+
+    count: int  # type: ignore[assignment]  # a tuple has a method of that name
+    missing: int = 0
+
+    def __str__(self) -> str:
+        return (
+            f"this reader was too slow, and its queue at the broker was full; "
+            f"{_messages(self.count)} caught up from the room's history{_lost(self.missing)}"
+        )
+
+
+def _messages(count: int) -> str:
+    return "1 message" if count == 1 else f"{count:,} messages"
+
+
+def _lost(count: int) -> str:
+    return f", {_messages(count)} lost: its limits had removed them" if count else ""
 
 
 class WaitingForSubscribers(NamedTuple):
@@ -161,6 +191,7 @@ Event = (
     | Disconnected
     | Reconnected
     | Dropped
+    | CaughtUp
     | WaitingForSubscribers
     | Blocked
     | Unblocked

@@ -27,6 +27,7 @@ class Acknowledgements:
     """
 
     def __init__(self, prefetch: int) -> None:
+        self.prefetch = prefetch
         self.handed_over: Any = None
         """Up to this delivery tag, messages are somebody's who has not finished with them."""
         self.finished: Any = None

@@ -197,8 +197,8 @@ class Connection(ABC):
         """Whether it has done since then what it is for, so that one failure is worth an attempt at once."""
 
     @abstractmethod
-    def _reconnected(self, seconds: float) -> events.Reconnected:
-        """What to tell when it is connected again."""
+    def _reconnected(self, seconds: float) -> events.Reconnected | None:
+        """What to tell when it is connected again; ``None`` where that is told later."""
 
     def _given_up(self, error: errors.KchatError) -> errors.KchatError:
         """What to raise when it did not work for as long as there is patience for."""
@@ -281,7 +281,8 @@ class Connection(ABC):
         self.state = State.CONNECTED
         if self._lost_at is not None:
             away, self._lost_at = self.connected_at - self._lost_at, None
-            self._on_event(self._reconnected(away))
+            if (back := self._reconnected(away)) is not None:
+                self._on_event(back)
 
     def fail(self, error: errors.KchatError, *, lost: bool = True) -> None:
         """Note that it does not work, tell, and decide when the next attempt is due.

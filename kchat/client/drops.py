@@ -46,13 +46,18 @@ class QueueLength:
 
     def __init__(self, messages: int = 0, size: int = 0, *, caught_up: bool = True) -> None:
         self.was_full = False
-        """Whether it was seen full. Reading it resets it."""
+        """Whether it was seen full."""
         self.caught_up_at = monotonic() if caught_up else 0.0
         """When there was nothing more to read."""
         self._limit, self._limit_bytes = messages, size
         self._asked_at = self.caught_up_at
         self._filled = 0.0
         self._seen = self._seen_bytes = 0
+
+    def take_full(self) -> bool:
+        """Whether it was seen full since this was last asked."""
+        full, self.was_full = self.was_full, False
+        return full
 
     def is_to_be_asked(self) -> bool:
         """Whether the reader is so far behind that the queue may be full; the question is then asked."""
@@ -150,6 +155,14 @@ class Drops:
             self._suspected = self._on_way
             self.gaps.joined = False
             self._schedule()
+
+    def take_if_certain(self, *, full: bool) -> bool:
+        """Whether something was dropped, or may have been, by a queue that was seen ``full``; then that is done with."""
+        gaps = self.gaps
+        dropped = bool(gaps.missing) or (full and (gaps.uncounted or gaps.joined))
+        if dropped:
+            gaps.missing, gaps.joined = 0, False
+        return dropped
 
     def note_overtaken(self, count: int) -> None:
         """The room removed this number of messages before they were read."""

@@ -8,21 +8,25 @@ the connection's heartbeats go on (:mod:`kchat.client.heartbeat`). Any other thr
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from time import monotonic
 from typing import TYPE_CHECKING, Self
 
 from kchat import errors, events
 from kchat.client.acknowledgements import BATCH, BATCH_SECONDS, Acknowledgements, Position
+from kchat.client.catching_up import CatchUp
 from kchat.client.connection import STOP_LOOK
 from kchat.client.deduplication import Deduplicator
 from kchat.client.drops import Drops
 from kchat.client.subscriber_connection import SubscriberConnection, as_bytes, is_redelivered
 from kchat.config.validation import check_name, login_name
 from kchat.message import Message
+from kchat.transports.history import Begin
 
 if TYPE_CHECKING:
     from kchat.config.settings import Settings
+    from kchat.transports import protocols
 
 PREFETCH = 500
 """Maximum number of unacknowledged messages (AMQP prefetch): two batches, so that one can come while one is shown."""
@@ -32,6 +36,9 @@ LARGE = 1 << 20
 
 _BURST_PAUSE = 0.002
 """Seconds between two messages that end a burst."""
+
+_HISTORY_WAIT = 1.0
+"""Seconds of one wait for what the room's history holds."""
 
 _LOST = (errors.Closed, errors.Unreachable, errors.NotFound)
 
@@ -89,20 +96,31 @@ class Subscriber:
             )
         self.prefetch = max(1, prefetch)
         self._acks = Acknowledgements(self.prefetch)
+        self._duplicates = Deduplicator()
+        history = settings.transport.history(settings.room) if capabilities.history else None
+        beside = history is not None and history.beside
+        begin = None if last is None and since is None else Begin(last=last, since=since)
+        self._catch_up = CatchUp(
+            history if beside else None,
+            begin if beside else None,
+            self._duplicates,
+            settings.room,
+            once=durable is not None,
+        )
         self._stopped = self._left = self._woken = False
         self._connection = SubscriberConnection(
             settings,
             self.username,
             durable,
-            self.prefetch,
-            (last, since),
+            self._acks,
+            (None, None) if beside else (last, since),
+            self._catch_up,
             on_event,
             wait=wait,
             present=present,
         )
         self._connection.stopping = lambda: self._stopped or self._woken
         self._in_use = self._connection.in_use
-        self._duplicates = Deduplicator()
         self._drops = Drops(self.prefetch + BATCH, on_event)
 
     def __enter__(self) -> Self:
@@ -320,6 +338,12 @@ class Subscriber:
         return messages[0] if messages else None
 
     def _gather(self, deadline: float | None, limit: int) -> list[Message]:
+        history = self._catch_up
+        if history.on:
+            if self._drops.take_if_certain(full=self._connection.length.take_full()):
+                history.again()
+            if history.reading:
+                return self._read_history(deadline, limit)
         arrived, acks = self._connection.arrived, self._acks
         unsettled = acks.handed_over is not None
         start = monotonic()
@@ -330,30 +354,58 @@ class Subscriber:
         if now - start < _BURST_PAUSE:
             self._gather_burst(now + BATCH_SECONDS, limit)
         messages: list[Message] = []
-        counts, note_number = self._connection.counts, self._drops.gaps.note
-        size, verifies, is_duplicate = 0, self._connection.verifies, self._duplicates.has
-        room = self.settings.room
+        counts, gaps = self._connection.counts, self._drops.gaps
+        size, verifies = 0, self._connection.verifies
+        take = history.take if history.on else self._is_new
         before = len(arrived)
         while arrived and len(messages) < limit and size <= LARGE:
-            delivery = arrived.popleft()
-            acks.handed_over = delivery.delivery_tag
-            body = delivery.body
-            message = Message.from_body(
-                body if isinstance(body, bytes) else as_bytes(body),
-                # Where the broker does not check it, anybody can write anything there, and reading it takes time.
-                account=delivery.account(room) if verifies else None,
-                redelivered=is_redelivered(delivery),
-            )
-            if not is_duplicate(message):
-                messages.append(message)
-            size += len(body)
+            delivery = arrived[0]
+            message = self._message(delivery, verifies=verifies)
             if counts:
-                note_number(delivery.number, message.account)
+                gaps.note(delivery.number, message.account)
+                if gaps.missing and history.on:
+                    break  # what is missing comes first
+            arrived.popleft()
+            acks.handed_over = delivery.delivery_tag
+            if take(message):
+                messages.append(message)
+            size += len(delivery.body)
         acks.pending += before - len(arrived)
         self._look_for_drops(len(messages), size)
         if not messages and not unsettled:
             self.acknowledge()  # nothing, or duplicates, which nobody is shown
         return messages
+
+    def _read_history(self, deadline: float | None, limit: int) -> list[Message]:
+        """What comes next in the room's history, before what the queue brings."""
+        connection, history, gaps = self._connection, self._catch_up, self._drops.gaps
+        wait = math.inf if deadline is None else max(0.0, deadline - monotonic())
+        if connection.waker is None:
+            wait = min(wait, STOP_LOOK)
+        kept = history.read(connection.drain, min(wait, _HISTORY_WAIT), limit)
+        messages: list[Message] = []
+        for delivery, position in kept:
+            message = self._message(delivery, verifies=connection.verifies)
+            if connection.counts:
+                gaps.note(delivery.number, message.account)
+            if history.is_missing(message, position):
+                messages.append(message)
+        gaps.missing = 0  # what the history does not hold is told by that
+        if not history.reading:
+            connection.tell_caught_up()
+        return messages
+
+    def _is_new(self, message: Message) -> bool:
+        return not self._duplicates.has(message)
+
+    def _message(self, delivery: protocols.Delivery, *, verifies: bool) -> Message:
+        body = delivery.body
+        return Message.from_body(
+            body if isinstance(body, bytes) else as_bytes(body),
+            # Where the broker does not check it, anybody can write anything there, and reading it takes time.
+            account=delivery.account(self.settings.room) if verifies else None,
+            redelivered=is_redelivered(delivery),
+        )
 
     def _wait(self, now: float, deadline: float | None) -> None:
         """Wait for something to arrive; what is done with is acknowledged meanwhile, when that is due."""
@@ -376,8 +428,9 @@ class Subscriber:
                 drops.gaps.uncounted = True
             if connection.overtaken is not None:
                 drops.note_overtaken(connection.overtaken.take_overtaken())
-        if connection.length.was_full:
-            connection.length.was_full = False
+        if self._catch_up.on:
+            return
+        if connection.length.take_full():
             drops.suspect()
         drops.look(messages)
 

@@ -11,6 +11,8 @@ from kchat.client.connection import Connection
 from kchat.client.drops import QueueLength
 
 if TYPE_CHECKING:
+    from kchat.client.acknowledgements import Acknowledgements
+    from kchat.client.catching_up import CatchUp
     from kchat.config.settings import Settings
     from kchat.transports import protocols
 
@@ -28,7 +30,8 @@ class SubscriberConnection(Connection):
     """Consumes from a queue in a room.
 
     Arguments as of :class:`~kchat.client.subscriber.Subscriber`, and of :class:`~kchat.client.connection.Connection`;
-    ``begin``: what of the room's history to begin with, the number of messages and since when.
+    ``acks``: knows what is unacknowledged; ``begin``: what of the room's history its queue is to begin with, the number of messages and since when; ``catch_up``: what
+    is read of it beside the queue.
     """
 
     purpose, doing = "subscribe", "listen"
@@ -38,14 +41,18 @@ class SubscriberConnection(Connection):
         settings: Settings,
         username: str,
         durable: str | None,
-        prefetch: int,
+        acks: Acknowledgements,
         begin: tuple[int | None, float | None],
+        catch_up: CatchUp,
         on_event: events.OnEvent,
         *,
         wait: bool,
         present: bool = False,
     ) -> None:
         super().__init__(settings, on_event, wait=wait, heartbeat=settings.heartbeat)
+        self.catch_up = catch_up
+        self.back_after: float | None = None
+        """Seconds that it was away; until what was missed meanwhile was read beside the queue, and that is told."""
         self.arrived: deque[protocols.Delivery] = deque()
         """Deliveries that nobody has taken yet, in their order."""
         self.verifies = False
@@ -59,7 +66,7 @@ class SubscriberConnection(Connection):
         self._room = settings.transport.room(settings.room)
         self._username = username
         self._durable = durable
-        self._prefetch = prefetch
+        self._acks = acks
         self._begin = begin
         self._presence = settings.transport.presence(settings.room) if present else None
         self._acknowledges = settings.transport.acknowledges
@@ -95,6 +102,7 @@ class SubscriberConnection(Connection):
     def _take_place(self, connection: protocols.Connection, *, again: bool) -> None:
         """Declare the room and a queue, and consume from it."""
         last, since = self._begin
+        self.catch_up.look(connection)
         channel = connection.channel()
         channel.auto_decode = False
         place = self._room.take_place(
@@ -110,7 +118,7 @@ class SubscriberConnection(Connection):
         self._rebinds = place.rebinds
         # An account that may not make the one binding that outlives a restart is not told that nothing was lost.
         self._keeps = place.durable and (place.found or not again)  # or the queue itself was lost
-        channel.basic_qos(0, self._prefetch, False)
+        channel.basic_qos(0, self._acks.prefetch, False)
         queue.consume(queue.name, self.arrived.append, no_ack=not self._acknowledges)
         driver = connection.connection
         self.overtaken = driver if hasattr(driver, "take_overtaken") else None
@@ -127,16 +135,25 @@ class SubscriberConnection(Connection):
         self._queue, self._channel = queue, channel
         if self._presence is not None:
             self._presence.register(channel, self._username)
+        self.catch_up.join(connection, channel, queue.name, self.arrived)
 
     def _has_worked(self, since: float) -> bool:  # noqa: ARG002 - a quiet room is not a failure
         return self.connected and monotonic() - self.connected_at >= _STEADY
 
-    def _reconnected(self, seconds: float) -> events.Reconnected:
-        where = f"{self._settings.room} at {self.broker}"
-        return events.Reconnected(where, seconds, durable=self._keeps)
+    def _reconnected(self, seconds: float) -> events.Reconnected | None:
+        if self.catch_up.reading:
+            self.back_after = seconds
+            return None
+        return events.Reconnected(self._where, seconds, durable=self._keeps)
+
+    @property
+    def _where(self) -> str:
+        return f"{self._settings.room} at {self.broker}"
 
     def _forget(self) -> None:
         self.arrived.clear()
+        self.catch_up.interrupt()
+        self.back_after = None
 
     def _on_notice(self, event: events.Event) -> None:
         if self._durable and isinstance(event, events.Dropped):
@@ -149,13 +166,26 @@ class SubscriberConnection(Connection):
         """As of any connection."""
         arrived, began = len(self.arrived), monotonic()
         came = super().drain(timeout)
-        if not came or self._alive_at - began >= _WAITED:
+        # With as much unacknowledged as may be, the broker waits for this side, and more may wait behind it.
+        held_up = self._acks.pending + len(self.arrived) >= self._acks.prefetch
+        if not held_up and (not came or self._alive_at - began >= _WAITED):
             self.length.caught_up_at = self._alive_at if not came else began
         if len(self.arrived) != arrived:
             self._bind_due = self._alive_at + _BIND_AGAIN
         return came
 
+    def tell_caught_up(self) -> None:
+        """What was missed was read: tell that it is back, or that it was too slow."""
+        seconds, self.back_after = self.back_after, None
+        count, missing = self.catch_up.take_counts()
+        if seconds is not None:
+            self._on_event(events.Reconnected(self._where, seconds, caught_up=count, missing=missing))
+        elif count or missing:
+            self._on_event(events.CaughtUp(count, missing))
+
     def _look(self, now: float) -> None:
+        if self.catch_up.is_to_be_marked:
+            self.catch_up.mark()
         if now >= self._bind_due:
             self._bind_due = now + _BIND_AGAIN
             self._room.bind_again(self.channel, self.queue_name, rebinds=self._rebinds)

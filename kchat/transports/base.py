@@ -10,7 +10,8 @@ of a transport                        is
 :mod:`kchat.transports.url`           ``Transport.urls``: how its URLs are read and written; their options
 :mod:`kchat.transports.connection`    ``Transport.connect``: the Kombu connection for a room and one broker
 :mod:`kchat.transports.errors`        ``Transport.explain``: its driver's errors as kchat's
-:mod:`kchat.transports.room`          ``Transport.room``: what a room, its queues and its history are there
+:mod:`kchat.transports.room`          ``Transport.room``: what a room and its queues are there
+:mod:`kchat.transports.history`       ``Transport.history``: how a room's history is switched on and read
 :mod:`kchat.transports.presence`      ``Transport.presence``: how it is known there who is in a room
 :mod:`kchat.transports.guests`        ``Transport.guests``: how guests are admitted, and what joining tries
 :mod:`kchat.transports.checks`        ``Transport.checks``: what ``kchat doctor`` checks on the way to a room
@@ -31,6 +32,7 @@ from kchat.errors import KchatError, MissingExtra
 if TYPE_CHECKING:
     from kchat.transports.checks import Check, Walk
     from kchat.transports.guests import Guests
+    from kchat.transports.history import HistoryPolicy
     from kchat.transports.presence import PresencePolicy
     from kchat.transports.protocols import Connection, RoomSettings
     from kchat.transports.room import RoomPolicy
@@ -49,7 +51,7 @@ class Capabilities(NamedTuple):
     ordered: bool
     """Each sender's messages arrive in the order sent."""
     history: bool
-    """``--last`` or ``--since`` begin with the messages that the room already holds."""
+    """``--last`` or ``--since`` begin with the messages that the room already holds, where its host has switched that on."""
     durable: bool
     """``--durable NAME`` keeps messages while its subscriber is away."""
     survives_restart: bool
@@ -230,6 +232,16 @@ class Transport:
         from kchat.transports.room import RoomPolicy
 
         return RoomPolicy(name)
+
+    def history(self, room: str) -> HistoryPolicy:
+        """What a room's history is. Used only where :attr:`capabilities` have ``history``.
+
+        Arguments:
+            room: by name.
+        """
+        from kchat.transports.history import HistoryPolicy
+
+        return HistoryPolicy(self.room(room))
 
     def presence(self, room: str) -> PresencePolicy:
         """How it is known who is in a room: by announcements through a second exchange, or by what the broker knows.

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kchat.transports.url import Broker, Urls
 
     from .guests import Guests
+    from .history import HistoryPolicy
     from .presence import PresencePolicy
     from .room import RoomPolicy
 
@@ -42,15 +43,13 @@ class Amqp(base.Transport):
     capabilities = base.Capabilities(
         confirmed=True,
         ordered=True,
-        history=False,
+        history=True,
         durable=True,
         survives_restart=True,
         send_only=True,
         presence=True,
     )
-    note = (
-        "A room keeps no history: subscribers that are away miss messages, unless they have a durable queue."
-    )
+    note = "Subscribers that are away miss messages, unless the room has a history or they have a durable queue."
     default_port = 5672
     tls_schemes = MappingProxyType({"amqp": "amqps"})
     needs_account = True  # py-amqp's is guest
@@ -107,6 +106,12 @@ class Amqp(base.Transport):
         from .room import RoomPolicy
 
         return RoomPolicy(name)
+
+    def history(self, room: str) -> HistoryPolicy:
+        """See :mod:`.history`."""
+        from .history import HistoryPolicy
+
+        return HistoryPolicy(self.room(room))
 
     def presence(self, room: str) -> PresencePolicy:
         """See :mod:`.presence`."""

@@ -113,6 +113,11 @@ class Incoming(amqp.Message):
             raise UnexpectedFrame(f"a frame of type {kind} within a message")
 
     @property
+    def header(self) -> bytes:
+        """The content header, as it came."""
+        return self._header or b""
+
+    @property
     def redelivered(self) -> bool:
         """Whether it was delivered before."""
         return bool(self.delivery_info and self.delivery_info["redelivered"])

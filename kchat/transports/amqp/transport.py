@@ -17,6 +17,7 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import amqp.transport
@@ -173,13 +174,22 @@ class TlsTransport(_Beginning, amqp.transport.SSLTransport):
 class Channel(QuickWriting, QuickDelivery, CheckedMethods, TimedAnswers, pyamqp.Channel):
     """A channel whose publishing does nothing else, and whose messages are read when somebody asks."""
 
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self._asked: deque[Callable[[int], None]] = deque()
+
+    def _answered(self, _queue: str, messages: int, _consumers: int) -> None:
+        self._asked.popleft()(messages)
+
     def ask_length(self, queue: str, answer: Callable[[int], None]) -> None:
         """See :class:`kchat.transports.protocols.AsksLength`. From then on nothing else is declared on this channel.
 
         A passive declaration tells (AMQP 0-9-1 section 1.7.2.1, ``queue.declare-ok``). A channel's methods are handled in
         order: what is asked before an acknowledgement is answered as it was before that.
         """
-        self._callbacks[spec.Queue.DeclareOk] = lambda _queue, messages, _consumers: answer(messages)
+        if not self._asked:
+            self._callbacks[spec.Queue.DeclareOk] = self._answered
+        self._asked.append(answer)
         self.send_method(spec.Queue.Declare, "BsbbbbbF", (0, queue, True, False, False, False, False, {}))
 
 

@@ -1,0 +1,310 @@
+"""A subscriber's place in its room's history, where that is read beside its queue (:mod:`kchat.transports.history`).
+
+It knows up to which *position* everything was handed over, so that after a lost connection, or where its queue dropped
+something, it reads from there to the end before it goes on with what its queue brings. Positions are known where a look at
+the history's end can be compared with the queue: after the look, the queue says how many messages wait in it; when those are
+handed over, all is that stood in the history then.
+
+A message that comes both ways is handed over once. One with an id is recognised by that
+(:class:`~kchat.client.deduplication.Deduplicator`). Those without may be alike, so they are counted: what was handed over one
+way since the position is left out as often when it comes the other way.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from time import monotonic
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import amqp.exceptions
+
+from kchat.errors import SettingsError
+from kchat.transports.history import Begin
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence, Sized
+
+    from kchat.client.deduplication import Deduplicator
+    from kchat.message import Message
+    from kchat.transports import protocols
+    from kchat.transports.history import HistoryPolicy, HistoryReader, Kept
+
+_MARK_MESSAGES = 5_000
+"""Messages after which the position is looked for again: with a full queue behind it, less than what is remembered."""
+
+_MARK_SECONDS = 600.0
+"""... or seconds, where there were fewer."""
+
+_ON_THE_WAY = 0.1
+"""Seconds after a queue was bound in which a message may come to the history that was routed before, and to no queue."""
+
+_MOST_ALIKE = 50_000
+"""Messages without an id that are counted."""
+
+
+class _Link(NamedTuple):
+    """What a connection gives."""
+
+    connection: protocols.Connection
+    channel: protocols.Channel
+    queue: str
+    arrived: Sized
+
+
+class _Mark(NamedTuple):
+    """When this many messages were taken, all up to ``position`` were; the first ``before`` stand there or in front of it."""
+
+    position: Any
+    before: int
+    after: int
+
+
+class CatchUp:
+    """See above. One thread uses it.
+
+    Arguments:
+        policy: what the room's history is; ``None`` where there is none beside the queue.
+        begin: with what of it to begin; ``None`` for nothing.
+        duplicates: knows what was handed over.
+        where: the room, for errors.
+        once: it only begins with it: its queue keeps what comes while it is away.
+    """
+
+    def __init__(
+        self,
+        policy: HistoryPolicy | None,
+        begin: Begin | None,
+        duplicates: Deduplicator,
+        where: str,
+        *,
+        once: bool = False,
+    ) -> None:
+        self.on = False
+        """Whether the room has such a history that this account may read, as of the last connection."""
+        self._count = self._missing = 0
+        self._policy = policy
+        self._begin = begin
+        self._duplicates = duplicates
+        self._where = where
+        self._once = once
+        self._link: _Link | None = None
+        self._reader: HistoryReader | None = None
+        self._end: Any = None
+        self._extend_at: float | None = None
+        self._position: Any = None  # everything up to there was handed over, or was there first
+        self._floor: Any = None  # of which this is where it was there first
+        self._read: Any = None  # up to there it was handed over, while it is read
+        self._before: Any = None  # up to there it is in no queue
+        self._taken = 0
+        self._asked = 0
+        self._mark: _Mark | None = None
+        self._mark_at = 0
+        self._mark_due = 0.0
+        self._live: deque[tuple[int, int]] = deque(maxlen=_MOST_ALIKE)  # without an id, since the position
+        self._alike: Counter[int] = Counter()  # the same, counted
+        self._beside: Counter[int] = Counter()  # that the history has brought, and the queue will
+
+    @property
+    def reading(self) -> bool:
+        """Whether the history is to be read now, before what the queue brings."""
+        return self._reader is not None
+
+    # ---- connecting
+
+    def look(self, connection: protocols.Connection) -> None:
+        """Before the queue is bound: whether there is a history, and where it ends.
+
+        Raises:
+            kchat.errors.SettingsError: there is none, and it should begin with some.
+            amqp.exceptions.AMQPError: it should, and this account may not read it; or the connection is lost.
+        """
+        if self._policy is None or (self._once and self._begin is None):
+            return
+        try:
+            self._before = self._policy.newest(connection, known=self.on)
+        except amqp.exceptions.AccessRefused:
+            if self._begin is not None:
+                raise
+            self._before = None
+        self.on = self._before is not None
+        if not self.on:
+            self._position = None
+            if self._begin is not None:
+                raise SettingsError(
+                    f"{self._where} has no history: its host has not switched it on",
+                    hint="leave {last} and {since} out, or switch it on with: kchat history on",
+                )
+
+    def join(
+        self, connection: protocols.Connection, channel: protocols.Channel, queue: str, arrived: Sized
+    ) -> None:
+        """After the queue was bound: begin to read, where something is wanted or was missed. Raises as :meth:`look`."""
+        if not self.on:
+            return
+        self._link = _Link(connection, channel, queue, arrived)
+        self._taken = 0
+        self._rest()
+        if self._begin is None and self._position is None:
+            self._position = self._floor = self._before
+            return
+        self._extend_at = monotonic() + _ON_THE_WAY
+        self._start(self._begin or Begin(after=self._position, floor=self._floor))
+
+    def again(self) -> None:
+        """The queue dropped something: read from the position on. Raises as :meth:`look`."""
+        self._before = self._position
+        self._start(Begin(after=self._position, floor=self._floor))
+
+    def _start(self, begin: Begin) -> None:
+        link, policy = self._joined
+        end = policy.newest(link.connection, known=True)
+        self._end = self._before if end is None else end
+        self._reader = policy.reader(link.connection, begin, self._end)
+        self._read = self._mark = None
+        self._alike = Counter(key for _, key in self._live)
+
+    @property
+    def _joined(self) -> tuple[_Link, HistoryPolicy]:
+        assert self._link is not None
+        assert self._policy is not None
+        return self._link, self._policy
+
+    def interrupt(self) -> None:
+        """The connection is gone."""
+        if self._reader is not None and self._read is not None:
+            self._position = self._read
+            if self._begin is not None:
+                self._begin, self._floor = None, self._read
+            self._live = deque(((0, key) for key in self._alike.elements()), maxlen=_MOST_ALIKE)
+        else:
+            self._live = deque(((0, key) for _, key in self._live), maxlen=_MOST_ALIKE)
+        self._reader = self._link = self._mark = self._extend_at = None
+        self._beside.clear()
+
+    # ---- reading beside the queue
+
+    def read(self, drain: Callable[[float | None], bool], timeout: float, limit: int) -> Sequence[Kept]:
+        """What comes next in the history; see :meth:`~kchat.transports.history.HistoryReader.read`.
+
+        When it has come to its end, :attr:`reading` is false.
+        """
+        reader = self._reader
+        assert reader is not None
+        if not reader.done:
+            return reader.read(drain, timeout, limit)
+        left = 0.0 if self._extend_at is None else self._extend_at - monotonic()
+        if left > 0:
+            drain(min(left, timeout))
+        elif self._extend_at is not None:
+            self._extend(reader)
+        else:
+            self._finish(reader)
+        return ()
+
+    def _extend(self, reader: HistoryReader) -> None:
+        """Read what has come to the history since, once."""
+        link, policy = self._joined
+        self._extend_at = None
+        end = policy.newest(link.connection, known=True)
+        if end is None or end <= self._end:
+            return
+        self._missing += reader.missing
+        reader.close()
+        begin = Begin(after=self._end, floor=self._end)
+        self._end = end
+        self._reader = policy.reader(link.connection, begin, end)
+
+    def _finish(self, reader: HistoryReader) -> None:
+        self._missing += max(0, reader.missing - len(self._live))
+        reader.close()
+        self._position, self._reader = self._end, None
+        if self._begin is not None:
+            self._begin, self._floor = None, self._end
+        self._live.clear()
+        self._alike.clear()
+        if self._once:
+            self.on = False
+            return
+        self._ask(lambda waiting: self._set_mark(self._position, 0, waiting))
+        self._rest()
+
+    def is_missing(self, message: Message, position: Any) -> bool:
+        """Whether a message of the history is to be handed over; from then on it was."""
+        self._read = position
+        if message.id is not None:
+            missing = not self._duplicates.has(message)
+        elif self._begin is None and position <= self._position:
+            missing = False
+        elif self._alike[key := hash(message.body)] > 0:
+            self._alike[key] -= 1
+            missing = False
+        else:
+            missing = True
+            if position > self._before:
+                self._beside[key] += 1
+        self._count += missing
+        return missing
+
+    def take_counts(self) -> tuple[int, int]:
+        """The number of messages that were handed over of the history, and of those that it did not hold any more."""
+        counts = self._count, self._missing
+        self._count = self._missing = 0
+        return counts
+
+    # ---- what the queue brings
+
+    def take(self, message: Message) -> bool:
+        """Whether the next message of the queue is to be handed over; from then on it was."""
+        self._taken += 1
+        if self._mark is not None and self._taken > self._mark.after:
+            self._settle(self._mark)
+        if message.id is not None:
+            return not self._duplicates.has(message)
+        key = hash(message.body)
+        if self._beside[key] > 0:
+            self._beside[key] -= 1
+            return False
+        self._live.append((self._taken, key))
+        return True
+
+    def _settle(self, mark: _Mark) -> None:
+        self._position, self._mark = mark.position, None
+        while self._live and self._live[0][0] <= mark.before:
+            self._live.popleft()
+        self._beside.clear()
+
+    # ---- looking for the position
+
+    @property
+    def is_to_be_marked(self) -> bool:
+        """Whether it is time for :meth:`mark`."""
+        if not self.on or self._reader is not None or self._mark is not None:
+            return False
+        return self._taken - self._mark_at >= _MARK_MESSAGES or monotonic() >= self._mark_due
+
+    def mark(self) -> None:
+        """Look where the history ends, and how much is in the queue before that is handed over. Raises as :meth:`look`."""
+        link, policy = self._joined
+        self._rest()
+        before = 0
+
+        def ahead(waiting: int) -> None:
+            nonlocal before
+            before = self._taken + len(link.arrived) + waiting
+
+        self._ask(ahead)
+        end = policy.newest(link.connection, known=True)
+        if end is not None and end > self._position:
+            self._ask(lambda waiting: self._set_mark(end, before, waiting))
+
+    def _rest(self) -> None:
+        self._mark_at, self._mark_due = self._taken, monotonic() + _MARK_SECONDS
+
+    def _ask(self, answer: Callable[[int], None]) -> None:
+        link, policy = self._joined
+        policy.ask_waiting(link.channel, link.queue, answer)
+
+    def _set_mark(self, position: Any, before: int, waiting: int) -> None:
+        link = self._link
+        if link is not None and self._reader is None:
+            self._mark = _Mark(position, before, self._taken + len(link.arrived) + waiting)
