@@ -62,7 +62,7 @@ class Gathering:
         self._drops.forget(tell=not self._connection.catch_up.on)
 
     def gather(self, deadline: float | None, limit: int) -> list[Message]:
-        """What comes next; see :meth:`.Subscriber.receive`."""
+        """What comes next; see :meth:`kchat.client.subscriber.Subscriber.receive`."""
         history = self._connection.catch_up
         if history.on:
             if not history.reading or history.queue_first:

@@ -115,7 +115,7 @@ def event_objects(display: Display, mode: str, *, wanted: bool) -> Callable[[Eve
         return ignore
     write: Callable[[Event], None] | None = getattr(display, "event", None)
     if write is None:
-        raise SettingsError(f"the mode {mode} has no events", hint="use --events with --mode json")
+        raise SettingsError(f"the mode {mode} has no events", hint="the mode json has")
     return write
 
 
