@@ -107,15 +107,22 @@ class Accounts(Management):
         Returns:
             The names of their accounts.
         """
+        found = self.without_history(vhost, room)
+        for name in found:
+            self.put_permissions(vhost, name, **of_guest(room, name, send_only=False)._asdict())
+        return found
+
+    def without_history(self, vhost: str, room: str) -> list[str]:
+        """The accounts that :meth:`let_members_read` would change, sorted."""
         ours = {user["name"] for user in self.users() if TAG in user["tags"]}
-        changed = []
-        for name, permissions in self.all_permissions().items():
-            for granted in permissions if name in ours else ():
-                rights = Rights(granted["configure"], granted["write"], granted["read"])
-                if granted["vhost"] == vhost and lacks_history(rights, room, name):
-                    self.put_permissions(vhost, name, **of_guest(room, name, send_only=False)._asdict())
-                    changed.append(name)
-        return changed
+        return sorted(
+            name
+            for name, permissions in self.all_permissions().items()
+            for granted in permissions
+            if name in ours
+            and granted["vhost"] == vhost
+            and lacks_history(Rights(granted["configure"], granted["write"], granted["read"]), room, name)
+        )
 
     def _repair(self, accounts: list[Account], vhost: str, room: str) -> bool:
         try:
