@@ -104,7 +104,7 @@ def _by_host(info: Transport) -> bool:
     if not info.capabilities.history:
         return False
     try:
-        return info.history("chat").by_host
+        return not info.always_keeps_history
     except ImportError:  # of a driver that is not installed
         return False
 

@@ -82,7 +82,11 @@ class HistoryReader(Protocol):
 
     @property
     def missing(self) -> int:
-        """The number of messages behind the position to begin after that the history holds no more."""
+        """About how many messages behind the position to begin after the history holds no more."""
+
+    @property
+    def held(self) -> int:
+        """About how many messages it hands over, at least that, once :meth:`read` has returned some."""
 
     def read(self, drain: Callable[[float | None], bool], timeout: float, limit: int) -> Sequence[Kept]:
         """The next messages in the order of the history; none at its end, when it was woken, or when the time was over.
@@ -115,6 +119,8 @@ class HistoryPolicy:
     """Whether a message counts as routed where only the history takes it, so that nobody knows whether somebody listens."""
     needs: ClassVar[str] = "use the account of the room's host"
     """What to do where the account may not switch it on or off; a hint as of :class:`kchat.errors.Hint`."""
+    by_number: ClassVar[bool] = True
+    """Whether a subscriber can begin with a number of messages; else by time alone."""
 
     def __init__(self, room: RoomPolicy) -> None:
         self._room = room

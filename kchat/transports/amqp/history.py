@@ -217,7 +217,9 @@ class StreamReader:
         self._arrived: deque[Kept] = deque(maxlen=last)
         self._size = self._unacknowledged = 0
         self._tag: Any = None
+        self._acknowledged: Any = None
         self._over = isinstance(first, int) and first > end
+        self.held = 0
         self._came_at = monotonic()
         if self._over:
             return
@@ -241,7 +243,8 @@ class StreamReader:
         if before is None or (self._tag is None and at > before):  # the front of the history is gone
             if self._after is not None:
                 self.missing = max(0, at - self._after - 1)
-        elif at <= before:  # no offset can be read
+            self.held = min(self._end - at + 1, self._end + 1 if self._last is None else self._last)
+        elif at <= before:  # whatever a publisher has written there
             at = before + 1
         self._at, self._tag, self._came_at = at, delivery.delivery_tag, monotonic()
         if at <= self._end:
@@ -286,9 +289,9 @@ class StreamReader:
             self._size = sum(len(each.delivery.body) for each in self._arrived)
         elif monotonic() - self._came_at > _STALLED:
             _stalled()
-        elif self._tag is not None:
+        elif self._tag != self._acknowledged:
             self._channel.basic_ack(self._tag, multiple=True)
-            self._tag = None
+            self._acknowledged = self._tag
 
     def close(self) -> None:
         """Close the channel, and drop what comes by it."""
