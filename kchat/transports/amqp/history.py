@@ -48,8 +48,8 @@ _AGAIN = 0.1
 _STALLED = 30.0
 """Seconds without anything of what is known to be there, after which the connection is of no use."""
 
-_DOUBLINGS = 20
-"""Steps back from now, each twice the one before, to a time before the oldest message: 120 years."""
+_YEARS = 3_200_000_000.0
+"""Seconds, a hundred years: what is looked for is not that far away."""
 
 _LARGE = 1 << 20
 """Bytes at hand that are handed over before more is read."""
@@ -84,31 +84,31 @@ class HistoryPolicy(HostedHistory):
         if first is None:
             return HistoryStatus(0, keep=limits.keep, max_size=limits.max_size)
         since = self._time_of(connection, first)
-        return HistoryStatus(last - first + 1, since, keep=limits.keep, max_size=limits.max_size)
+        return HistoryStatus(last - offset_of(first) + 1, since, keep=limits.keep, max_size=limits.max_size)
 
-    def _time_of(self, connection: Connection, first: int) -> float | None:
+    def _time_of(self, connection: Connection, first: Any) -> float | None:
         """When the stream's first message came, in whole UNIX seconds, by the broker's clock.
 
         What is consumed from a time on begins with the first chunk that is not older, so the time is the last one from
-        which on that is the first one of all.
+        which on that is the first one of all. The search begins at what its sender says, which is mostly right.
         """
+        offset = offset_of(first)
 
         def is_first(point: float) -> bool:
-            return self._edge(connection, datetime.fromtimestamp(point, UTC)) == first
+            found = self._edge(connection, datetime.fromtimestamp(point, UTC))
+            return found is not None and offset_of(found) == offset
 
-        now = float(int(time()))
-        step, early, late = 3600.0, now, now
-        for _ in range(_DOUBLINGS):
-            if is_first(early):
-                break
-            late, early, step = early, max(0.0, early - step), step * 2
+        now, said = time(), first.properties.get("timestamp")
+        early = late = float(said if isinstance(said, int) and abs(now - said) < _YEARS else int(now))
+        step = 1.0
+        if is_first(early):
+            while step < _YEARS and is_first(late := early + step):
+                early, step = late, step * 2
         else:
+            while step < _YEARS and not is_first(early := max(0.0, late - step)):
+                late, step = early, step * 2
+        if step >= _YEARS:
             return None
-        step = 3600.0
-        for _ in range(_DOUBLINGS):  # the broker's clock may be ahead
-            if late > early or not is_first(late):
-                break
-            early, late, step = late, late + step, step * 2
         while late - early > 1:
             middle = float(int((early + late) / 2))
             early, late = (middle, late) if is_first(middle) else (early, middle)
@@ -135,10 +135,10 @@ class HistoryPolicy(HostedHistory):
                     return None
                 sleep(_AGAIN)
             else:
-                return -1 if last is None else last
+                return -1 if last is None else offset_of(last)
 
-    def _edge(self, connection: Connection, where: str | datetime) -> int | None:
-        """The offset of the stream's first message, of its first since a time, or of its last; ``None`` for no message.
+    def _edge(self, connection: Connection, where: str | datetime) -> Delivery | None:
+        """The stream's first message, its first since a time, or its last; ``None`` where there is none.
 
         Raises:
             amqp.exceptions.NotFound: there is no stream.
@@ -158,7 +158,7 @@ class HistoryPolicy(HostedHistory):
             channel.queue_declare(self.stream, passive=True)
         finally:
             _close(channel)
-        return offset_of(came[0]) if came else None
+        return came[0] if came else None
 
     def reader(self, connection: Connection, begin: Begin, end: int) -> StreamReader:
         """Consume on a channel of its own."""
@@ -179,7 +179,7 @@ class HistoryPolicy(HostedHistory):
     def position_at(self, connection: Connection, until: float, end: int) -> int:
         """To a chunk of the stream: what came within milliseconds stands in one. Times are in whole seconds here."""
         first = self._edge(connection, datetime.fromtimestamp(max(0.0, math.ceil(until)), UTC))
-        return end if first is None else min(first - 1, end)
+        return end if first is None else min(offset_of(first) - 1, end)
 
     def ask_waiting(self, channel: Channel, queue: str, answer: Callable[[int], None]) -> None:
         """The answer comes with the events of the connection."""

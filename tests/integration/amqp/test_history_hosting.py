@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -12,7 +13,7 @@ import pika
 import pika.exceptions
 import pytest
 
-from kchat import NotAuthorised, Refused, Returned, Sender, Settings, SettingsError, Subscriber
+from kchat import Message, NotAuthorised, Refused, Returned, Sender, Settings, SettingsError, Subscriber
 from kchat.hosting import history
 from kchat.transports.amqp.accounts import Accounts
 from kchat.transports.amqp.rights import of_guest
@@ -83,6 +84,23 @@ def test_what_is_sent_is_kept_from_when_the_host_switches_it_on_until_it_is_swit
     assert history.switch_off(settings, management_url=rabbitmq.management_url)
     assert look() is None
     assert rabbitmq.management.get("policies", settings.broker.vhost) == []
+
+
+def test_the_time_of_the_oldest_message_is_the_brokers_and_not_its_senders(
+    settings: Settings, switch_on: Any
+) -> None:
+    switch_on()
+    for away in (timedelta(), timedelta(days=-400), timedelta(days=3), timedelta(days=400_000)):
+        assert history.clear(settings)
+        message = Message.compose("ada", "hello")
+        with Sender(settings, "ada") as sender:
+            before = time.time()
+            sender.send(message._replace(sent_at=datetime.now(UTC) + away))
+            after = time.time()
+        found = history.status(settings)
+        assert found is not None
+        assert found.since is not None
+        assert before - 2 <= found.since <= after + 1, away
 
 
 def test_limits_are_changed_by_a_policy_and_act_at_once(
