@@ -33,7 +33,7 @@ from collections.abc import Callable
 from typing import Self
 
 _NAMES = (
-    *("account", "durable", "host", "last", "management_url", "password", "profile", "project"),
+    *("account", "durable", "host", "last", "management_url", "mandatory", "password", "profile", "project"),
     *("port", "renew", "room", "since", "tls", "transport", "url", "username", "vhost"),
 )
 ARGUMENTS = {

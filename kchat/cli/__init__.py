@@ -27,6 +27,7 @@ COMMANDS = {
     "send": "Send messages to a room.",
     "subscribe": "Show the messages of a room.",
     "who": "Show who is in a room.",
+    "history": "Let a room remember what was said, for those who come later.",
     "invite": "Invite somebody to a room.",
     "revoke": "Revoke an invitation.",
     "join": "Accept an invitation.",

@@ -24,6 +24,7 @@ GROUPS = {
         "mode",
         "last",
         "since",
+        "until",
         "limit",
         "idle_timeout",
     ),

@@ -184,6 +184,7 @@ def _send_one(sender: Sender, text: str, quiet: bool, receipts: Receipts | None)
             if receipts is not None:
                 receipts.expect(message)
             receipt = sender.send(message)
+            kept = receipt.routed is False and sender.keeps_unrouted()
             if receipts is not None:
                 receipts.write(receipt)
     except KeyboardInterrupt:
@@ -198,7 +199,6 @@ def _send_one(sender: Sender, text: str, quiet: bool, receipts: Receipts | None)
             receipts.fail(why)
     unrouted = ""
     if receipt.routed is False:
-        kept = ", it is kept in the room's history" if settings.transport.always_keeps_history else ""
-        unrouted = f"; nobody was listening{kept}"
+        unrouted = "; nobody was listening" + (", it is kept in the room's history" if kept else "")
     line_writer(quiet)(f"sent to {settings}{unrouted}")
     return DONE

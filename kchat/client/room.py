@@ -78,7 +78,7 @@ def connect(
         confirm_timeout: seconds to wait for the broker's confirmation of a message, default 10.
         heartbeat: seconds between heartbeats, 0 for none. Default: the URL's, else 10.
         mandatory: a message that reached no queue counts as an error (:class:`~kchat.errors.Returned`). As the room itself
-            listens, that happens only while it is connecting again.
+            listens, that happens only while it is connecting again. Not in a room with a history, on AMQP.
         wait: retry for ever when no broker can be reached, at the start too. Default: fail at the start.
         on_event: called with what happens to the connections (:mod:`kchat.events`), in the thread that sends or receives.
         presence: count as here while the room is open, and know who is (:meth:`Room.people`). Default: neither.

@@ -51,7 +51,8 @@ class Capabilities(NamedTuple):
     ordered: bool
     """Each sender's messages arrive in the order sent."""
     history: bool
-    """``--last`` or ``--since`` begin with the messages that the room already holds, where its host has switched that on."""
+    """``--last`` or ``--since`` begin with the messages that the room already holds. "By host": from when its host has
+    switched that on, ``kchat history on``."""
     durable: bool
     """``--durable NAME`` keeps messages while its subscriber is away."""
     survives_restart: bool

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from kchat.transports.guests import Administration
     from kchat.transports.protocols import Channel, Connection, Delivery
     from kchat.transports.room import RoomPolicy
+    from kchat.transports.url import Broker
 
 KEEP = 7 * 24 * 3600.0
 """Seconds that messages are kept, unless said otherwise: a week."""
@@ -113,6 +115,10 @@ class HistoryPolicy:
     """Whether a room has none until the host switches it on."""
     beside: ClassVar[bool] = False
     """Whether it is read beside the queue, with :meth:`reader`."""
+    takes_everything: ClassVar[bool] = False
+    """Whether a message counts as routed where only the history takes it, so that nobody knows whether somebody listens."""
+    needs: ClassVar[str] = "use the account of the room's host"
+    """What to do where the account may not switch it on or off; a hint as of :class:`kchat.errors.Hint`."""
     by_number: ClassVar[bool] = True
     """Whether a subscriber can begin with a number of messages; else by time alone."""
 
@@ -120,6 +126,14 @@ class HistoryPolicy:
         self._room = room
 
     # ---- the host's side
+
+    def administer(self, management: Administration, broker: Broker) -> None:
+        """Use an administrator's access too, where the methods below have a use for it. By default they have none.
+
+        Arguments:
+            management: of :meth:`kchat.transports.guests.Guests.management`.
+            broker: where the room is.
+        """
 
     def switch_on(self, channel: Channel, *, keep: float = KEEP, max_size: int = MAX_SIZE) -> None:
         """Keep what is sent from now on; where it is kept already, with other limits.
@@ -149,6 +163,14 @@ class HistoryPolicy:
 
     # ---- everybody's side
 
+    def is_on(self, connection: Connection) -> bool | None:  # noqa: ARG002 - for those that know
+        """Whether it is on; ``None``, as by default, where that is not known. Accounts that may only send may ask.
+
+        Arguments:
+            connection: connected.
+        """
+        return None
+
     def newest(self, connection: Connection, *, known: bool = False) -> Any:
         """The position of the newest message, one before the first where it is empty; ``None`` where it is off.
 
@@ -168,6 +190,19 @@ class HistoryPolicy:
             connection: connected.
             begin: where.
             end: up to where, with that: a position of :meth:`newest`.
+
+        Raises:
+            amqp.exceptions.AMQPError: this account may not read it, or something else is wrong.
+        """
+        raise NotImplementedError
+
+    def position_at(self, connection: Connection, until: float, end: Any) -> Any:
+        """The position of the last message that came before a point in time, by the broker's clock.
+
+        Arguments:
+            connection: connected.
+            until: in UNIX seconds.
+            end: a position of :meth:`newest`: the answer is not behind that.
 
         Raises:
             amqp.exceptions.AMQPError: this account may not read it, or something else is wrong.

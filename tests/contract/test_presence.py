@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 
@@ -115,6 +116,12 @@ def test_a_subscriber_begins_with_what_the_room_holds(
         assert refused.wait() == 2
         assert "no history" in refused.stderr
         return
+    by_host = place.info.history(room).by_host
+    shown = json.loads(people.run("transports", "--json").stdout)
+    assert [each["history_by_host"] for each in shown if each["transport"] == place.name] == [by_host]
+    if by_host and not place.no_history:
+        switched_on = people.run("history", "on", "--url", place.way.url, "--room", room)
+        assert switched_on.wait() == 0, switched_on.stderr
     people.say(room, "1", "2")
     options = place.history_options
     if place.no_history:

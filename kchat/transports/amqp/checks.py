@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Sequence
+from contextlib import suppress
 from time import monotonic
 from typing import Any
 
@@ -28,7 +29,7 @@ from kchat.transports.checks import (
     wrong,
 )
 
-from . import policies
+from . import history_checks, policies
 from .guests import Guests
 from .management import clock_ahead_of
 from .room import RoomPolicy
@@ -53,6 +54,7 @@ def checks(walk: Walk) -> Sequence[Check]:
         Check("send", ("vhost",), amqp.send, only="send"),
         Check("listen", ("vhost",), amqp.listen, only="subscribe"),
         Check("policy", ("listen",), amqp.policy, only="subscribe"),
+        Check("history", ("listen",), amqp.history, only="subscribe"),
         Check("clock", ("tcp",), amqp.clock),
         Check("round trip", ("room", "alarms", "send", "listen")),
     )
@@ -284,6 +286,16 @@ class _Amqp:
             return policies.check(api, self._broker.vhost, self._queue)
         except errors.KchatError as error:
             return skipped(f"policies cannot be seen: {error}")
+
+    def history(self) -> Outcome:
+        """The room's history, where it has one, takes what is sent, and this account may read it."""
+        if not self._is_rabbitmq:
+            return skipped("only RabbitMQ has streams")
+        settings, url, api = self._walk.settings, self._walk.options.management_url, None
+        if self._room_exists and (url is not None or self._walk.loopback):
+            with suppress(errors.KchatError):
+                api = Guests(self._broker.transport.name).management(settings, url)
+        return history_checks.check(self._channel, self._room, api, self._broker.vhost)
 
     def clock(self) -> Outcome:
         """The broker's clock, as its management shows it, and this one agree."""

@@ -35,6 +35,9 @@ DURABLE = "durable"
 QUEUE_PREFIX = f"{room.PREFIX}."
 """What the names of all queues of kchat's begin with."""
 
+STREAM_PREFIX = f"{room.PREFIX}-history."
+"""What the names of all streams of histories begin with: outside of what members may configure or bind."""
+
 QUEUE_LENGTH = 10_000
 """Maximum number of messages in a subscriber's own queue; older ones are dropped."""
 
@@ -80,6 +83,11 @@ class RoomPolicy(room.RoomPolicy):
             auto_delete=True,
             delivery_mode="transient",
         )
+
+    @property
+    def stream(self) -> str:
+        """The name of the stream that keeps the room's history: :mod:`.history`."""
+        return STREAM_PREFIX + name_part(self.name, ".")
 
     def open(self, channel: Channel, *, missing: bool = False) -> None:
         """If it was not there, bind it to its durable exchange, too."""
