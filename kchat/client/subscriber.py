@@ -94,6 +94,11 @@ class Subscriber:
                 f"a room on {settings.transport.name} keeps no history, so there is nothing to begin with",
                 hint="leave {last} and {since} out",
             )
+        if last is not None and not settings.transport.history(settings.room).by_number:
+            raise errors.SettingsError(
+                f"a room on {settings.transport.name} cannot begin with its last messages by their number, only by time",
+                hint="use {since}, as in: kchat subscribe --since 1h",
+            )
         self.prefetch = max(1, prefetch)
         self._acks = Acknowledgements(self.prefetch)
         self._duplicates = Deduplicator()
@@ -115,6 +120,7 @@ class Subscriber:
             self._acks,
             (None, None) if beside else (last, since),
             self._catch_up,
+            history.cursor() if history is not None and durable is None else None,
             on_event,
             wait=wait,
             present=present,
@@ -357,6 +363,7 @@ class Subscriber:
         counts, gaps = self._connection.counts, self._drops.gaps
         size, verifies = 0, self._connection.verifies
         take = history.take if history.on else self._is_new
+        is_missing = self._connection.is_missing
         before = len(arrived)
         while arrived and len(messages) < limit and size <= LARGE:
             delivery = arrived[0]
@@ -367,11 +374,12 @@ class Subscriber:
                     break  # what is missing comes first
             arrived.popleft()
             acks.handed_over = delivery.delivery_tag
-            if take(message):
+            if is_missing(delivery) and take(message):
                 messages.append(message)
             size += len(delivery.body)
         acks.pending += before - len(arrived)
         self._look_for_drops(len(messages), size)
+        self._connection.look_behind()
         if not messages and not unsettled:
             self.acknowledge()  # nothing, or duplicates, which nobody is shown
         return messages
@@ -427,7 +435,7 @@ class Subscriber:
             if not connection.counts:
                 drops.gaps.uncounted = True
             if connection.overtaken is not None:
-                drops.note_overtaken(connection.overtaken.take_overtaken())
+                drops.note_overtaken(connection.take_overtaken())
         if self._catch_up.on:
             return
         if connection.length.take_full():

@@ -98,6 +98,7 @@ class RoomPolicy:
         account: str | None = None,
         last: int | None = None,
         since: float | None = None,
+        after: Any = None,
     ) -> kombu.Queue:
         """A queue of a subscriber's own, under a fresh name.
 
@@ -110,6 +111,7 @@ class RoomPolicy:
                 the queue's name, and the username only where it is another. Default: the username alone.
             last: number of messages of the room's history to begin with.
             since: begin with what the room's history holds since then, in UNIX seconds.
+            after: go on behind that: see :class:`kchat.transports.history.Cursor`.
         """
         owner = [username] if account in (None, username) else [account or "", username]
         return kombu.Queue(
@@ -118,7 +120,7 @@ class RoomPolicy:
             durable=False,
             exclusive=True,
             auto_delete=True,
-            queue_arguments=self.queue_arguments | self.history_arguments(last, since),
+            queue_arguments=self.queue_arguments | self.history_arguments(last, since, after),
         )
 
     def durable_queue(
@@ -140,9 +142,9 @@ class RoomPolicy:
             queue_arguments=self.durable_arguments | self.history_arguments(None, since),
         )
 
-    def history_arguments(self, last: int | None, since: float | None) -> dict[str, Any]:
+    def history_arguments(self, last: int | None, since: float | None, after: Any = None) -> dict[str, Any]:
         """The arguments of a queue that begins with some of the room's history; see :meth:`subscriber_queue`."""
-        wanted = {"x-history-last": last, "x-history-since": since}
+        wanted = {"x-history-last": last, "x-history-since": since, "x-history-after": after}
         return {name: value for name, value in wanted.items() if value is not None}
 
     # ---- declaring
@@ -194,6 +196,7 @@ class RoomPolicy:
         account: str | None = None,
         last: int | None = None,
         since: float | None = None,
+        after: Any = None,
         look: bool = False,
     ) -> Place:
         """Declare the room, and a queue in it.
@@ -206,13 +209,16 @@ class RoomPolicy:
             account: see :meth:`subscriber_queue`.
             last: likewise.
             since: likewise.
+            after: likewise.
             look: whether to find out if a durable queue was there before.
 
         Raises:
             kchat.errors.Refused, amqp.exceptions.AMQPError: see :meth:`open`.
         """
         if durable is None:
-            queue = self.subscriber_queue(username, account=account, last=last, since=since)(channel)
+            queue = self.subscriber_queue(username, account=account, last=last, since=since, after=after)(
+                channel
+            )
             self.open(channel)
             queue.queue_declare()
             queue.queue_bind()
