@@ -85,12 +85,12 @@ class Session:
         return Room(settings, self.username, self.options.highlight)
 
     def _join(self, room: Room) -> None:
-        options = self.options
+        options, transport = self.options, room.settings.transport
         last, since = options.last, options.since
         if room.received:  # it is joined again, and what it had is shown
             last = since = None
-        elif last is None and since is None and room.settings.transport.capabilities.history:
-            last = HISTORY
+        elif last is None and since is None and transport.capabilities.history:
+            last = HISTORY if transport.history(room.name).by_number else None
         room.status = CONNECTING
         room.left_off_at(self._read.get(str(room.settings), 0.0))
         worker = self._workers[room.name] = Worker(
