@@ -167,7 +167,7 @@ class Subscriptions:
                 raise NotSupported(
                     f"{queue.exchange} has no history: its host has not switched it on, with kchat history on"
                 )
-            return float(since)
+            return min(float(since), now)  # a seek to a time that is to come drops all until then
         if after is not None and retains:
             return float(after.since)
         # The emulator begins each subscription with all that its topic retains.
