@@ -92,6 +92,11 @@ class SubscriberConnection(Connection):
         """The name of its queue; empty before :meth:`open`."""
         return "" if self._queue is None else self._queue.name
 
+    @property
+    def room(self) -> str:
+        """The room's name."""
+        return self._settings.room
+
     # ---- connecting
 
     def _join(self, connection: protocols.Connection, *, again: bool) -> None:
