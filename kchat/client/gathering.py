@@ -82,6 +82,7 @@ class Gathering:
             limit = min(limit, self._connection.length.came_before)
         messages, size = self._take(limit)
         self._look_for_drops(len(messages), size)
+        self._connection.look_behind()
         if not messages and not unsettled:
             self._acks.finish()
             self._acknowledge()  # nothing, or duplicates, which nobody is shown
@@ -93,6 +94,7 @@ class Gathering:
         arrived, acks = connection.arrived, self._acks
         counts, verifies = connection.counts, connection.verifies
         is_new = history.take if history.on else self._is_new
+        is_missing = connection.is_missing
         watches = counts and history.on and not history.queue_first
         messages: list[Message] = []
         size, before = 0, len(arrived)
@@ -106,7 +108,7 @@ class Gathering:
                 gaps.note(delivery.number, message.account)
             arrived.popleft()
             acks.handed_over = delivery.delivery_tag
-            if is_new(message):
+            if is_missing(delivery) and is_new(message):
                 messages.append(message)
             size += len(delivery.body)
         acks.pending += before - len(arrived)
@@ -177,7 +179,7 @@ class Gathering:
             if not connection.counts:
                 drops.gaps.uncounted = True
             if connection.overtaken is not None:
-                drops.note_overtaken(connection.overtaken.take_overtaken())
+                drops.note_overtaken(connection.take_overtaken())
         if self._connection.catch_up.on:
             return
         if connection.length.take_full():

@@ -91,6 +91,11 @@ class Subscriber:
             )
         if if_kept and (history is None or not history.by_number):
             last, since = None, None if history is None else since
+        if last is not None and history is not None and not history.by_number:
+            raise errors.SettingsError(
+                f"a room on {settings.transport.name} cannot begin with its last messages by their number, only by time",
+                hint="use {since}, as in: kchat subscribe --since 1h",
+            )
         self.prefetch = max(1, prefetch)
         self._acks = Acknowledgements(self.prefetch)
         # What a full queue and the messages on their way may bring again, after they were read from the history.
@@ -113,6 +118,7 @@ class Subscriber:
             self._acks,
             (None, None) if beside else (last, since),
             self._catch_up,
+            history.cursor() if history is not None and durable is None else None,
             on_event,
             wait=wait,
             present=present,

@@ -11,10 +11,13 @@ from kchat.client.connection import Connection
 from kchat.client.drops import QueueLength
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from kchat.client.acknowledgements import Acknowledgements
     from kchat.client.catching_up import CatchUp
     from kchat.config.settings import Settings
     from kchat.transports import protocols
+    from kchat.transports.history import Cursor
 
 _STEADY = 10.0
 """Seconds that a connection has to last for the next one to be made without a pause."""
@@ -31,7 +34,8 @@ class SubscriberConnection(Connection):
 
     Arguments as of :class:`~kchat.client.subscriber.Subscriber`, and of :class:`~kchat.client.connection.Connection`;
     ``acks``: knows what is unacknowledged; ``begin``: what of the room's history its queue is to begin with, the number of
-    messages and since when; ``catch_up``: what is read of it beside the queue.
+    messages and since when; ``catch_up``: what is read of it beside the queue; ``cursor``: or how far it was read, where its
+    queue can go on from there.
     """
 
     purpose, doing = "subscribe", "listen"
@@ -44,6 +48,7 @@ class SubscriberConnection(Connection):
         acks: Acknowledgements,
         begin: tuple[int | None, float | None],
         catch_up: CatchUp,
+        cursor: Cursor | None,
         on_event: events.OnEvent,
         *,
         wait: bool,
@@ -52,6 +57,10 @@ class SubscriberConnection(Connection):
     ) -> None:
         super().__init__(settings, on_event, wait=wait, heartbeat=settings.heartbeat)
         self.catch_up = catch_up
+        self.cursor = cursor
+        self.is_missing: Callable[[protocols.Delivery], bool] = _always if cursor is None else cursor.take
+        """Whether the next delivery is to be handed over; from then on it was."""
+        self._caught_up_missing = 0
         self.back_after: float | None = None
         """Seconds that it was away; until what was missed meanwhile was read beside the queue, and that is told."""
         self.arrived: deque[protocols.Delivery] = deque()
@@ -110,6 +119,9 @@ class SubscriberConnection(Connection):
         """Declare the room and a queue, and consume from it."""
         last, since = self._begin
         self.catch_up.look(connection)
+        after = None
+        if again and self.cursor is not None and self._lost_at is not None:
+            after = self.cursor.after(monotonic() - self._lost_at)
         channel = connection.channel()
         channel.auto_decode = False
         place = self._room.take_place(
@@ -119,6 +131,7 @@ class SubscriberConnection(Connection):
             account=self._settings.transport.account(connection),
             last=last,
             since=since,
+            after=after,
             length=self._length,
             look=again,
         )
@@ -128,6 +141,8 @@ class SubscriberConnection(Connection):
         self._keeps = place.durable and (place.found or not again)  # or the queue itself was lost
         channel.basic_qos(0, self._acks.prefetch, False)
         queue.consume(queue.name, self.arrived.append, no_ack=not self._acknowledges)
+        if self.cursor is not None and self.cursor.join(connection, queue.name, after):
+            self.back_after = 0.0
         driver = connection.connection
         self.overtaken = driver if hasattr(driver, "take_overtaken") else None
         self.verifies = self._settings.transport.verifies_accounts
@@ -149,7 +164,7 @@ class SubscriberConnection(Connection):
         return self.connected and monotonic() - self.connected_at >= _STEADY
 
     def _reconnected(self, seconds: float) -> events.Reconnected | None:
-        if self.catch_up.reading:
+        if self.back_after is not None or self.catch_up.reading:
             self.back_after = seconds
             return None
         return events.Reconnected(self._where, seconds, durable=self._keeps)
@@ -162,6 +177,7 @@ class SubscriberConnection(Connection):
         self.arrived.clear()
         self.catch_up.interrupt()
         self.back_after = None
+        self._caught_up_missing = 0
 
     def _on_notice(self, event: events.Event) -> None:
         if self._durable and isinstance(event, events.Dropped):
@@ -191,7 +207,23 @@ class SubscriberConnection(Connection):
         elif count or missing:
             self._on_event(events.CaughtUp(count, missing, about=not exact))
 
+    def take_overtaken(self) -> int:
+        """The number of messages that the room removed before they were read; those that were missed are told otherwise."""
+        count = 0 if self.overtaken is None else self.overtaken.take_overtaken()
+        if count and self.back_after is not None:
+            self._caught_up_missing += count
+            return 0
+        return count
+
+    def look_behind(self) -> None:
+        """Tell that it is back, once what was missed has been handed over."""
+        if self.back_after is not None and self.cursor is not None and not self.cursor.is_behind:
+            count, missing = self.cursor.take_count(), self._caught_up_missing
+            self._caught_up_missing = 0
+            self.tell_caught_up(count, missing, exact=True)
+
     def _look(self, now: float) -> None:
+        self.look_behind()
         if now >= self._bind_due:
             self._bind_due = now + _BIND_AGAIN
             self._room.bind_again(self.channel, self.queue_name, rebinds=self._rebinds)
@@ -203,6 +235,10 @@ class SubscriberConnection(Connection):
                 note, arrived = self.length.note, self.arrived
                 self._asks.ask_length(self.queue_name, lambda messages: note(messages, len(arrived)))
             self.channel.basic_ack(tag, multiple=True)
+
+
+def _always(_: object) -> bool:
+    return True
 
 
 def is_redelivered(delivery: protocols.Delivery) -> bool:

@@ -104,6 +104,42 @@ class HistoryReader(Protocol):
         """Leave off."""
 
 
+class Cursor(Protocol):
+    """How far a subscriber has read, where its queue begins with history by itself. One thread uses it."""
+
+    def after(self, away: float) -> Any:
+        """What another queue is to go on behind, for :meth:`.RoomPolicy.take_place`; ``None`` where nothing is known.
+
+        Arguments:
+            away: seconds since the connection was lost.
+        """
+
+    def join(self, connection: Connection, queue: str, after: Any) -> bool:
+        """A queue was bound that goes on there; nothing of it was delivered yet.
+
+        Arguments:
+            connection: that it belongs to.
+            queue: its name.
+            after: of :meth:`after`, or ``None``.
+
+        Returns:
+            Whether nothing is missed. Not without ``after``, or where there is no history.
+
+        Raises:
+            amqp.exceptions.AMQPError: the connection is lost, or something else is wrong.
+        """
+
+    def take(self, delivery: Delivery) -> bool:
+        """Whether the next delivery is to be handed over, or was before; from then on it was."""
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether some of what was missed may still come."""
+
+    def take_count(self) -> int:
+        """The number of messages that were missed and have been handed over since."""
+
+
 class HistoryPolicy:
     """What a room's history is on a broker. Here: there is none beside the queues.
 
@@ -208,6 +244,10 @@ class HistoryPolicy:
             amqp.exceptions.AMQPError: this account may not read it, or something else is wrong.
         """
         raise NotImplementedError
+
+    def cursor(self) -> Cursor | None:
+        """What goes on after a lost connection, where a queue begins with history by itself; ``None`` elsewhere."""
+        return None
 
     def ask_waiting(self, channel: Channel, queue: str, answer: Callable[[int], None]) -> None:
         """Ask how many messages wait in a queue, behind those that it has delivered by then; tell it now or later.

@@ -98,6 +98,7 @@ class RoomPolicy:
         account: str | None = None,
         last: int | None = None,
         since: float | None = None,
+        after: Any = None,
         length: int | None = None,
     ) -> kombu.Queue:
         """A queue of a subscriber's own, under a fresh name.
@@ -111,6 +112,7 @@ class RoomPolicy:
                 the queue's name, and the username only where it is another. Default: the username alone.
             last: number of messages of the room's history to begin with.
             since: begin with what the room's history holds since then, in UNIX seconds.
+            after: go on behind that: see :class:`kchat.transports.history.Cursor`.
             length: maximum number of messages in it, where it has one. Default: the transport's.
         """
         owner = [username] if account in (None, username) else [account or "", username]
@@ -120,7 +122,7 @@ class RoomPolicy:
             durable=False,
             exclusive=True,
             auto_delete=True,
-            queue_arguments=self.length_arguments(length) | self.history_arguments(last, since),
+            queue_arguments=self.length_arguments(length) | self.history_arguments(last, since, after),
         )
 
     def durable_queue(
@@ -146,9 +148,9 @@ class RoomPolicy:
         """The arguments of a subscriber's own queue; see :meth:`subscriber_queue`."""
         return self.queue_arguments
 
-    def history_arguments(self, last: int | None, since: float | None) -> dict[str, Any]:
+    def history_arguments(self, last: int | None, since: float | None, after: Any = None) -> dict[str, Any]:
         """The arguments of a queue that begins with some of the room's history; see :meth:`subscriber_queue`."""
-        wanted = {"x-history-last": last, "x-history-since": since}
+        wanted = {"x-history-last": last, "x-history-since": since, "x-history-after": after}
         return {name: value for name, value in wanted.items() if value is not None}
 
     # ---- declaring
@@ -200,6 +202,7 @@ class RoomPolicy:
         account: str | None = None,
         last: int | None = None,
         since: float | None = None,
+        after: Any = None,
         length: int | None = None,
         look: bool = False,
     ) -> Place:
@@ -213,6 +216,7 @@ class RoomPolicy:
             account: see :meth:`subscriber_queue`.
             last: likewise.
             since: likewise.
+            after: likewise.
             length: likewise; not of a durable queue.
             look: whether to find out if a durable queue was there before.
 
@@ -220,9 +224,9 @@ class RoomPolicy:
             kchat.errors.Refused, amqp.exceptions.AMQPError: see :meth:`open`.
         """
         if durable is None:
-            queue = self.subscriber_queue(username, account=account, last=last, since=since, length=length)(
-                channel
-            )
+            queue = self.subscriber_queue(
+                username, account=account, last=last, since=since, after=after, length=length
+            )(channel)
             self.open(channel)
             queue.queue_declare()
             queue.queue_bind()

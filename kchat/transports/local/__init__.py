@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from kchat.transports.url import Broker, Urls
 
     from .guests import Guests
+    from .history_policy import HistoryPolicy
     from .presence import PresencePolicy
 
 _LOCAL_OPTIONS = (
@@ -63,6 +64,12 @@ class Local(base.Transport):
         from .url import Urls
 
         return Urls(self)
+
+    def history(self, room: str) -> HistoryPolicy:
+        """See :mod:`.history_policy`."""
+        from .history_policy import HistoryPolicy
+
+        return HistoryPolicy(self.room(room))
 
     def presence(self, room: str) -> PresencePolicy:
         """See :mod:`.presence`."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .store import Store
 
 #: Queue arguments that only say how a new queue begins.
-HISTORY_ARGUMENTS = ("x-history-last", "x-history-since")
+HISTORY_ARGUMENTS = ("x-history-last", "x-history-since", "x-history-after")
 
 #: The largest number that an argument may be: one that a float holds exactly, too.
 MOST = 1 << 53

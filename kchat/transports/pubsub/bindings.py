@@ -53,6 +53,7 @@ class Queue:
         ordered: whether the exchange is fanout.
         foreign: whether it belongs to another connection.
         owned: whether it belongs to this connection, and is deleted with it. True only while its subscription exists.
+        begins_at: the time of publication from which on messages are wanted, in UNIX seconds; ``None``: all that come.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Queue:
     times: Times = field(default_factory=Times)
     foreign: bool = False
     owned: bool = False
+    begins_at: float | None = None
 
     @property
     def filter(self) -> str:
