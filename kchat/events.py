@@ -42,8 +42,9 @@ class Disconnected(NamedTuple):
 class Reconnected(NamedTuple):
     """It is connected again, after ``seconds``, to ``where``: a room and its broker.
 
-    ``durable``, of a subscriber: a durable queue kept the messages meanwhile. ``caught_up``: the number of messages that it has
-    read since from the room's history, ``None`` where there is none; ``missing``: of those that this did not keep any more.
+    ``durable``, of a subscriber: a durable queue kept the messages meanwhile. ``caught_up``: the number of messages that it
+    has read since from the room's history, ``None`` where there is none; ``missing``: of those that this did not keep any
+    more, -1 where some may be missing and nobody can know how many.
     ``unconfirmed``, of a sender: the number of messages that it sends again; ``None`` of a subscriber.
     """
 
@@ -98,7 +99,8 @@ class Dropped(NamedTuple):
 class CaughtUp(NamedTuple):
     """A subscriber was too slow for its queue, and has read from the room's history what that dropped.
 
-    ``count``: the number of messages. ``missing``: of those that the history did not hold any more.
+    ``count``: the number of messages. ``missing``: of those that the history did not hold any more, -1 as of
+    :class:`Reconnected`.
     """
 
     count: int  # type: ignore[assignment]  # a tuple has a method of that name
@@ -116,6 +118,8 @@ def _messages(count: int) -> str:
 
 
 def _lost(count: int) -> str:
+    if count < 0:
+        return ", others may be lost: the room's history has lost something itself"
     return f", {_messages(count)} lost: its limits had removed them" if count else ""
 
 

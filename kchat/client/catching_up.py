@@ -82,6 +82,10 @@ class CatchUp:
         self.on = False
         """Whether the room has such a history that this account may read, as of the last connection."""
         self._count = self._missing = 0
+        self._unsure = False
+        self._handed = self._repeated = (
+            0  # by the queue since the position, and what of that the history has brought again
+        )
         self._policy = policy
         self._begin = begin
         self._duplicates = duplicates
@@ -161,6 +165,7 @@ class CatchUp:
         self._end = self._before if end is None else end
         self._reader = policy.reader(link.connection, begin, self._end)
         self._read = self._mark = None
+        self._repeated = 0
         self._alike = Counter(key for _, key in self._live)
 
     @property
@@ -173,6 +178,7 @@ class CatchUp:
         """The connection is gone."""
         if self._reader is not None and self._read is not None:
             self._position = self._read
+            self._handed = max(0, self._handed - self._repeated)
             if self._begin is not None:
                 self._begin, self._floor = None, self._read
             self._live = deque(((0, key) for key in self._alike.elements()), maxlen=_MOST_ALIKE)
@@ -208,18 +214,19 @@ class CatchUp:
         end = policy.newest(link.connection, known=True)
         if end is None or end <= self._end:
             return
-        self._missing += reader.missing
+        self._count_missing(reader)
         reader.close()
         begin = Begin(after=self._end, floor=self._end)
         self._end = end
         self._reader = policy.reader(link.connection, begin, end)
 
     def _finish(self, reader: HistoryReader) -> None:
-        self._missing += max(0, reader.missing - len(self._live))
+        self._count_missing(reader)
         reader.close()
         self._position, self._reader = self._end, None
         if self._begin is not None:
             self._begin, self._floor = None, self._end
+            self._count = 0  # it was asked for: nothing was missed
         self._live.clear()
         self._alike.clear()
         if self._once:
@@ -227,6 +234,13 @@ class CatchUp:
             return
         self._ask(lambda waiting: self._set_mark(self._position, 0, waiting))
         self._rest()
+
+    def _count_missing(self, reader: HistoryReader) -> None:
+        """What the history holds no more was missed, unless the queue had brought it."""
+        missing = reader.missing
+        self._unsure = self._unsure or missing < 0
+        self._missing += max(0, missing - max(0, self._handed - self._repeated))
+        self._handed = self._repeated = 0
 
     def is_missing(self, message: Message, position: Any) -> bool:
         """Whether a message of the history is to be handed over; from then on it was."""
@@ -243,12 +257,18 @@ class CatchUp:
             if position > self._before:
                 self._beside[key] += 1
         self._count += missing
+        if not missing and self._begin is None and position > self._position:
+            self._repeated += 1
         return missing
 
     def take_counts(self) -> tuple[int, int]:
-        """The number of messages that were handed over of the history, and of those that it did not hold any more."""
-        counts = self._count, self._missing
+        """The number of messages that were handed over of the history, and of those that it did not hold any more.
+
+        The latter is -1 where some are missing and nobody can know how many.
+        """
+        counts = self._count, self._missing or -self._unsure
         self._count = self._missing = 0
+        self._unsure = False
         return counts
 
     # ---- what the queue brings
@@ -259,16 +279,20 @@ class CatchUp:
         if self._mark is not None and self._taken > self._mark.after:
             self._settle(self._mark)
         if message.id is not None:
-            return not self._duplicates.has(message)
+            new = not self._duplicates.has(message)
+            self._handed += new
+            return new
         key = hash(message.body)
         if self._beside[key] > 0:
             self._beside[key] -= 1
             return False
         self._live.append((self._taken, key))
+        self._handed += 1
         return True
 
     def _settle(self, mark: _Mark) -> None:
         self._position, self._mark = mark.position, None
+        self._handed = self._taken - 1 - mark.before
         while self._live and self._live[0][0] <= mark.before:
             self._live.popleft()
         self._beside.clear()

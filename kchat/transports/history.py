@@ -80,7 +80,10 @@ class HistoryReader(Protocol):
 
     @property
     def missing(self) -> int:
-        """The number of messages behind the position to begin after that the history holds no more."""
+        """The number of messages behind the position to begin after that the history holds no more; once it is done.
+
+        -1 where some are missing and their number cannot be known.
+        """
 
     def read(self, drain: Callable[[float | None], bool], timeout: float, limit: int) -> Sequence[Kept]:
         """The next messages in the order of the history; none at its end, when it was woken, or when the time was over.
