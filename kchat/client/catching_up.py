@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import amqp.exceptions
 
+from kchat.client.deduplication import REMEMBERED
 from kchat.errors import SettingsError
 from kchat.transports.history import Begin
 
@@ -37,6 +38,9 @@ _MARK_SECONDS = 600.0
 
 _ON_THE_WAY = 0.1
 """Seconds after a queue was bound in which a message may come to the history that was routed before, and to no queue."""
+
+_FAR_BEHIND = REMEMBERED - 2_000
+"""Messages that the queue has brought since the position, with which what the history brings again is still recognised."""
 
 _MOST_ALIKE = 50_000
 """Messages without an id that are counted."""
@@ -83,9 +87,8 @@ class CatchUp:
         """Whether the room has such a history that this account may read, as of the last connection."""
         self._count = self._missing = 0
         self._unsure = False
-        self._handed = self._repeated = (
-            0  # by the queue since the position, and what of that the history has brought again
-        )
+        self._handed = 0  # by the queue, since the position
+        self._repeated = 0  # of that, what the history has brought again
         self._policy = policy
         self._begin = begin
         self._duplicates = duplicates
@@ -150,6 +153,7 @@ class CatchUp:
         self._rest()
         if self._begin is None and self._position is None:
             self._position = self._floor = self._before
+            self._handed = 0
             return
         self._extend_at = monotonic() + _ON_THE_WAY
         self._start(self._begin or Begin(after=self._position, floor=self._floor))
@@ -232,7 +236,8 @@ class CatchUp:
         if self._once:
             self.on = False
             return
-        self._ask(lambda waiting: self._set_mark(self._position, 0, waiting))
+        taken = self._taken
+        self._ask(lambda waiting: self._set_mark(self._position, taken, waiting))
         self._rest()
 
     def _count_missing(self, reader: HistoryReader) -> None:
@@ -306,6 +311,14 @@ class CatchUp:
             return False
         return self._taken - self._mark_at >= _MARK_MESSAGES or monotonic() >= self._mark_due
 
+    @property
+    def is_far_behind(self) -> bool:
+        """Whether so much waits at the broker that the history is the better place to read on from.
+
+        The position comes behind what waits. Were the connection lost before that, more would come again than is remembered.
+        """
+        return self._handed >= _FAR_BEHIND
+
     def mark(self) -> None:
         """Look where the history ends, and how much is in the queue before that is handed over. Raises as :meth:`look`."""
         link, policy = self._joined
@@ -318,7 +331,7 @@ class CatchUp:
 
         self._ask(ahead)
         end = policy.newest(link.connection, known=True)
-        if end is not None and end > self._position:
+        if end is not None and end >= self._position:  # also where what came since is not kept
             self._ask(lambda waiting: self._set_mark(end, before, waiting))
 
     def _rest(self) -> None:

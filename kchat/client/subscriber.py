@@ -344,6 +344,7 @@ class Subscriber:
                 history.again()
             if history.reading:
                 return self._read_history(deadline, limit)
+            self._look_at_position()
         arrived, acks = self._connection.arrived, self._acks
         unsettled = acks.handed_over is not None
         start = monotonic()
@@ -394,6 +395,14 @@ class Subscriber:
         if not history.reading:
             connection.tell_caught_up()
         return messages
+
+    def _look_at_position(self) -> None:
+        """By the number of messages; :class:`SubscriberConnection` looks by the clock."""
+        history = self._catch_up
+        if history.is_to_be_marked:
+            history.mark()
+        if history.is_far_behind:
+            raise errors.Closed("this reader is far behind: it goes on with the room's history")
 
     def _is_new(self, message: Message) -> bool:
         return not self._duplicates.has(message)
