@@ -80,10 +80,11 @@ class HistoryReader(Protocol):
 
     @property
     def missing(self) -> int:
-        """The number of messages behind the position to begin after that the history holds no more; once it is done.
+        """About how many messages behind the position to begin after the history holds no more; -1 for an unknown number."""
 
-        -1 where some are missing and their number cannot be known.
-        """
+    @property
+    def held(self) -> int:
+        """About how many messages it hands over, at least that, once :meth:`read` has returned some."""
 
     def read(self, drain: Callable[[float | None], bool], timeout: float, limit: int) -> Sequence[Kept]:
         """The next messages in the order of the history; none at its end, when it was woken, or when the time was over.
@@ -112,6 +113,10 @@ class HistoryPolicy:
     """Whether a room has none until the host switches it on."""
     beside: ClassVar[bool] = False
     """Whether it is read beside the queue, with :meth:`reader`."""
+    counts_missing: ClassVar[bool] = False
+    """Whether a reader's :attr:`~HistoryReader.missing` is exact."""
+    by_number: ClassVar[bool] = True
+    """Whether a subscriber can begin with a number of messages; else by time alone."""
 
     def __init__(self, room: RoomPolicy) -> None:
         self._room = room

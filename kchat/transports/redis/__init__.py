@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from .guests import Guests
     from .history import HistoryPolicy
+    from .room import RoomPolicy
 
 _MIB = 1024 * 1024
 
@@ -93,6 +94,12 @@ class Redis(base.Transport):
         from .history import HistoryPolicy
 
         return HistoryPolicy(self.room(room))
+
+    def room(self, name: str) -> RoomPolicy:
+        """See :mod:`.room`."""
+        from .room import RoomPolicy
+
+        return RoomPolicy(name)
 
     def explain(self, error: Exception, broker: Broker, doing: str) -> KchatError | None:
         """See :mod:`.errors`."""

@@ -49,6 +49,7 @@ class HistoryPolicy(history.HistoryPolicy):
 
     by_host = True
     beside = True
+    counts_missing = True
 
     def _keys(self, channel: Channel) -> Keys:
         topic = channel._get_publish_topic(self._room.name, "")  # noqa: SLF001 - Kombu's, of kchat's own transport
@@ -207,6 +208,11 @@ class StreamReader:
         if min(self._after.added, self._end.added) < 0:
             return 0
         return max(-1, self._end.added - self._after.added - self._entries)
+
+    @property
+    def held(self) -> int:
+        """The number of messages that it has come to by now."""
+        return self._entries
 
     def read(self, drain: Callable[[float | None], bool], timeout: float, limit: int) -> Sequence[Kept]:  # noqa: ARG002 - it waits for an answer only
         """The next messages."""
