@@ -13,9 +13,11 @@ and know no databases, so an account of one room has nothing of a room of that n
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from redis.exceptions import InvalidResponse, NoPermissionError, ResponseError
+from redis.exceptions import InvalidResponse, ResponseError
 
 from kchat.transports.history import KEEP, MAX_SIZE
 
@@ -29,6 +31,24 @@ FIELD = b"message"
 
 _LONGEST, _LARGEST = 1e11, 1 << 53
 """Seconds and bytes of limits that make sense."""
+
+READING = "hmget", "xinfo|stream", "xrange", "xrevrange", "memory|usage", "time"
+"""The commands that an account needs for reading a history, on the three keys."""
+
+KEEPING = (
+    "multi",
+    "exec",
+    "discard",
+    "hmget",
+    "xadd",
+    "xtrim",
+    "zincrby",
+    "zadd",
+    "zrangebyscore",
+    "zremrangebyscore",
+    "zremrangebyrank",
+)
+"""... and for having what it sends kept. ``XADD`` and ``XTRIM`` trim, so who has these can empty a history, too."""
 
 Command = tuple[str | bytes | int | float, ...]
 
@@ -53,6 +73,12 @@ def keys_of(topic: str, prefix: str = "") -> Keys:
 
 
 _NAMES = "kchat-history-limits", "kchat-history", "kchat-history-sizes"
+
+
+def rights(keys: Keys, commands: Iterable[str]) -> list[str]:
+    """What ``ACL SETUSER`` takes for these commands on a room's keys."""
+    patterns = ("~" + re.sub(r"([*?\[\]\\])", r"\\\1", key.decode()) for key in keys)
+    return [*patterns, *(f"+{command}" for command in dict.fromkeys(commands))]
 
 
 class Position(NamedTuple):
@@ -137,8 +163,11 @@ def limits_in(told: Any) -> Limits | None:
 
 
 def _raise_unless_something_else(error: ResponseError) -> None:
-    """Raise an error that does not say that the key, or the server, is of another kind."""
-    if still_answers(error) or isinstance(error, NoPermissionError):
+    """Raise an error that does not say that the key, or the server, is of another kind.
+
+    A replica without its primary counts as such: it passes messages on among its own, and has no history to offer.
+    """
+    if still_answers(error) and "MASTERDOWN" not in str(error) and type(error).__name__ != "MasterDownError":
         raise error
 
 

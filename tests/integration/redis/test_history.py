@@ -7,14 +7,16 @@ import secrets
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import kombu
 import pytest
 import redis
+from redis.exceptions import NoPermissionError
 
-from kchat import Message, Refused, Sender, Settings, SettingsError, Subscriber
+from kchat import Message, NotAuthorised, Refused, Sender, Settings, SettingsError, Subscriber
 from kchat.client.connection import broker_errors, connect
 from kchat.events import CaughtUp, Disconnected, Event, Notice, Reconnected
 from kchat.transports.history import HistoryStatus
@@ -33,7 +35,7 @@ class Host:
         self.policy: Any = settings.transport.history(settings.room)
 
     @contextmanager
-    def _connected(self) -> Iterator[Any]:
+    def connected(self) -> Iterator[Any]:
         connection, broker = connect(self.settings, purpose="host")
         try:
             with broker_errors(broker, "listen"):
@@ -42,19 +44,19 @@ class Host:
             self.settings.transport.close(connection)
 
     def switch_on(self, **limits: Any) -> None:
-        with self._connected() as connection:
+        with self.connected() as connection:
             self.policy.switch_on(connection.channel(), **limits)
 
     def switch_off(self) -> None:
-        with self._connected() as connection:
+        with self.connected() as connection:
             self.policy.switch_off(connection.channel())
 
     def clear(self) -> None:
-        with self._connected() as connection:
+        with self.connected() as connection:
             self.policy.clear(connection.channel())
 
     def status(self) -> HistoryStatus | None:
-        with self._connected() as connection:
+        with self.connected() as connection:
             status: HistoryStatus | None = self.policy.status(connection)
             return status
 
@@ -607,6 +609,76 @@ def test_an_account_that_may_know_nothing_of_a_history_sends_and_listens_as_ever
         assert take(subscriber, 1) == ["hello"]
     with pytest.raises(Refused):
         Subscriber(guest, "eve", last=10).open()
+
+
+@pytest.fixture
+def invited(settings: Settings, redis_server: Redis) -> Iterator[Callable[..., Settings]]:
+    """Admits guests as ``kchat invite`` does."""
+    names: list[str] = []
+
+    def invite(*, send_only: bool) -> Settings:
+        name = f"guest-{secrets.token_hex(4)}"
+        access = settings.transport.guests.admit(settings, name, send_only=send_only)
+        with Host(settings).connected() as connection:
+            for step in access.steps:
+                step.run(connection.channel())
+        names.append(name)
+        broker = replace(settings.broker, account=name, password=access.password)
+        return replace(settings, brokers=(broker,))
+
+    yield invite
+    redis_server.command("ACL", "DELUSER", *names)
+
+
+@pytest.mark.parametrize("room", ["chat", "a*b[c]?"])
+def test_a_guest_reads_the_history_and_what_it_sends_is_kept(
+    settings: Settings, host: Host, invited: Callable[..., Settings]
+) -> None:
+    host.switch_on(max_size=1 << 20)
+    guest = invited(send_only=False)
+    told: list[Event] = []
+    send(guest, padded(1, 600), on_event=told.append)
+    assert held(guest, last=20) == padded(581, 600)
+    assert told == []
+    assert (Host(guest).held().size or 0) < 1 << 20
+
+
+def test_a_guest_that_may_only_send_has_it_kept_and_reads_nothing(
+    settings: Settings, host: Host, invited: Callable[..., Settings]
+) -> None:
+    host.switch_on(max_size=1 << 20)
+    guest = invited(send_only=True)
+    told: list[Event] = []
+    send(guest, padded(1, 600), on_event=told.append)
+    assert told == []
+    assert held(settings, last=20) == padded(581, 600)
+    with Host(guest).connected() as connection:
+        ask = connection.channel().ask
+        keys = host.policy._keys(connection.channel())
+        for command in (
+            ("XRANGE", keys.stream, "-", "+"),
+            ("XREVRANGE", keys.stream, "+", "-"),
+            ("XREAD", "STREAMS", keys.stream, "0"),
+            ("XINFO", "STREAM", keys.stream),
+            ("DUMP", keys.stream),
+        ):
+            assert isinstance(*ask(command), NoPermissionError), command
+
+
+def test_a_guest_can_neither_switch_a_history_nor_end_it_nor_reach_that_of_another_room(
+    settings: Settings, host: Host, invited: Callable[..., Settings], redis_server: Redis
+) -> None:
+    host.switch_on()
+    send(settings, ["kept"])
+    guest = invited(send_only=False)
+    for doing in (Host(guest).switch_on, Host(guest).switch_off, Host(guest).clear):
+        with pytest.raises(NotAuthorised):
+            doing()
+    elsewhere = replace(guest, brokers=(replace(guest.broker, path=redis_server.new_database()[-1]),))
+    for other in (replace(guest, room="other"), elsewhere):
+        with pytest.raises(NotAuthorised):
+            Host(other).status()
+    assert held(settings, last=5) == ["kept"]
 
 
 # ---- what others write there
