@@ -44,7 +44,7 @@ class Reconnected(NamedTuple):
 
     ``durable``, of a subscriber: a durable queue kept the messages meanwhile. ``caught_up``: the number of messages that it
     has read since from the room's history, ``None`` where there is none; ``missing``: of those that this did not keep any
-    more, ``about`` that number where it is not exact.
+    more, ``about`` that number where it is not exact, -1 where some may be missing and nobody can know how many.
     ``unconfirmed``, of a sender: the number of messages that it sends again; ``None`` of a subscriber.
     """
 
@@ -107,7 +107,7 @@ class CaughtUp(NamedTuple):
     """A subscriber was too slow for its queue, and has read from the room's history what that dropped.
 
     ``count``: the number of messages. ``missing``: of those that the history did not hold any more, ``about`` that number
-    where it is not exact.
+    where it is not exact, -1 as of :class:`Reconnected`.
     """
 
     count: int  # type: ignore[assignment]  # a tuple has a method of that name
@@ -126,6 +126,8 @@ def _messages(count: int) -> str:
 
 
 def _lost(count: int, about: bool) -> str:  # noqa: FBT001 - next to the number
+    if count < 0:
+        return ", others may be lost: the room's history has lost something itself"
     return (
         f", {'about ' if about else ''}{_messages(count)} lost: its limits had removed them" if count else ""
     )

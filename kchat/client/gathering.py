@@ -6,6 +6,7 @@ import math
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from kchat import errors
 from kchat.client.acknowledgements import BATCH_SECONDS
 from kchat.client.connection import STOP_LOOK
 from kchat.client.subscriber_connection import as_bytes, is_redelivered
@@ -126,6 +127,8 @@ class Gathering:
             history.again()
         elif history.is_to_be_marked:
             history.mark()
+        if history.is_far_behind:
+            raise errors.Closed("this reader is far behind: it goes on with the room's history")
 
     def _read_history(self, deadline: float | None, limit: int) -> list[Message]:
         """What comes next in the room's history, before what the queue brings."""
@@ -144,6 +147,8 @@ class Gathering:
         if not history.reading:
             count, about = history.take_counts()
             missing, exact = self._drops.take_missing(about)
+            if history.is_exact:
+                missing, exact = about, True
             connection.tell_caught_up(count, missing, exact=exact)
         return messages
 

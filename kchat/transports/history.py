@@ -82,7 +82,7 @@ class HistoryReader(Protocol):
 
     @property
     def missing(self) -> int:
-        """About how many messages behind the position to begin after the history holds no more."""
+        """About how many messages behind the position to begin after the history holds no more; -1 for an unknown number."""
 
     @property
     def held(self) -> int:
@@ -155,6 +155,8 @@ class HistoryPolicy:
     """Whether a message counts as routed where only the history takes it, so that nobody knows whether somebody listens."""
     needs: ClassVar[str] = "use the account of the room's host"
     """What to do where the account may not switch it on or off; a hint as of :class:`kchat.errors.Hint`."""
+    counts_missing: ClassVar[bool] = False
+    """Whether a reader's :attr:`~HistoryReader.missing` is exact."""
     by_number: ClassVar[bool] = True
     """Whether a subscriber can begin with a number of messages; else by time alone."""
 
