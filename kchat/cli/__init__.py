@@ -27,6 +27,8 @@ COMMANDS = {
     "send": "Send messages to a room.",
     "subscribe": "Show the messages of a room.",
     "who": "Show who is in a room.",
+    "record": "Record a room to a file.",
+    "replay": "Send a recording again.",
     "invite": "Invite somebody to a room.",
     "revoke": "Revoke an invitation.",
     "join": "Accept an invitation.",

@@ -19,7 +19,7 @@ from kchat.client.catching_up import CatchUp
 from kchat.client.connection import STOP_LOOK
 from kchat.client.deduplication import Deduplicator
 from kchat.client.drops import Drops
-from kchat.client.subscriber_connection import SubscriberConnection, as_bytes, is_redelivered
+from kchat.client.subscriber_connection import SubscriberConnection, as_bytes, content_type, is_redelivered
 from kchat.config.validation import check_name, login_name
 from kchat.message import Message
 from kchat.transports.history import Begin
@@ -62,6 +62,7 @@ class Subscriber:
         on_event: told what happens to the connection, see :mod:`kchat.events`.
         present: whether it counts as here on a broker that knows by itself who is. On others a
             :class:`~kchat.client.presence.Presence` does that. Default: it does not.
+        content_types: whether messages get their ``content_type``, which takes time for each. Default: they do not.
 
     Raises:
         kchat.errors.SettingsError: the transport cannot do what is asked.
@@ -79,6 +80,7 @@ class Subscriber:
         wait: bool = False,
         on_event: events.OnEvent = events.ignore,
         present: bool = False,
+        content_types: bool = False,
     ) -> None:
         self.settings = settings
         self.username = (settings.username or login_name()) if username is None else username
@@ -95,6 +97,10 @@ class Subscriber:
                 hint="leave {last} and {since} out",
             )
         self.prefetch = max(1, prefetch)
+        self.busy = False
+        """Whether somebody still works on what was handed over by a connection that may be lost by now: what comes again of
+        that is not handed over, and is acknowledged with what is handed over after it, or by :meth:`acknowledge`."""
+        self._content_types = content_types
         self._acks = Acknowledgements(self.prefetch)
         self._duplicates = Deduplicator()
         history = settings.transport.history(settings.room) if capabilities.history else None
@@ -372,9 +378,14 @@ class Subscriber:
             size += len(delivery.body)
         acks.pending += before - len(arrived)
         self._look_for_drops(len(messages), size)
-        if not messages and not unsettled:
-            self.acknowledge()  # nothing, or duplicates, which nobody is shown
+        if not messages:
+            self._acknowledge_repeats(unsettled=unsettled)
         return messages
+
+    def _acknowledge_repeats(self, *, unsettled: bool) -> None:
+        """Nothing came, or what nobody is shown: that is done with, unless somebody still works on what came before."""
+        if not unsettled and not self.busy:
+            self.acknowledge()
 
     def _read_history(self, deadline: float | None, limit: int) -> list[Message]:
         """What comes next in the room's history, before what the queue brings."""
@@ -405,6 +416,7 @@ class Subscriber:
             # Where the broker does not check it, anybody can write anything there, and reading it takes time.
             account=delivery.account(self.settings.room) if verifies else None,
             redelivered=is_redelivered(delivery),
+            content_type=content_type(delivery) if self._content_types else None,
         )
 
     def _wait(self, now: float, deadline: float | None) -> None:
