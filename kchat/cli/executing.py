@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 import click
 
 from kchat.cli.param_types import SECONDS, whole_number
+from kchat.cli.shutdown import shutdown_by_signal
 from kchat.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -148,7 +149,10 @@ def execute(
     )
     begun = False
     outcomes: list[Outcome] = []
-    with listening(subscriber, report, present=present, verbose=verbose, notes=[]) as stop:
+    with (
+        shutdown_by_signal() as stop,
+        listening(subscriber, stop, report, present=present, verbose=verbose, notes=[]),
+    ):
         stop.wake, stop.grace = commands.stop, 0.0
         begun = True
         outcomes.append(commands.run(limit=limit, idle_timeout=idle_timeout))

@@ -1,4 +1,4 @@
-"""What commands do that listen to a room and show nothing of it on the screen: join, be here, say so, end by a signal."""
+"""What commands do that listen to a room and show nothing of it on the screen: join, be here, say so."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING
-
-from kchat.cli.shutdown import shutdown_by_signal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,28 +17,27 @@ if TYPE_CHECKING:
 @contextmanager
 def listening(
     subscriber: Subscriber,
+    stop: Shutdown,
     report: Callable[[object], None],
     *,
     present: bool,
     verbose: bool,
     notes: list[str],
-) -> Iterator[Shutdown]:
-    """Open a subscriber and say that it listens; SIGINT and SIGTERM end the block.
+) -> Iterator[None]:
+    """Open a subscriber and say that it listens; from then on, a signal stops it.
 
     Arguments:
         subscriber: it; closed at the end.
+        stop: what signals do, within :func:`kchat.cli.shutdown.shutdown_by_signal`.
         report: writes a line to standard error.
         present: whether it counts as here.
         verbose: whether the queue is named.
         notes: what else to say.
-
-    Yields:
-        Whether a signal has asked to stop. The first one stops the subscriber; see :class:`~kchat.cli.shutdown.Shutdown`.
     """
     from kchat.cli.announcement import listening as lines
     from kchat.client.beside import PresenceBeside
 
-    with shutdown_by_signal() as stop, ExitStack() as last, closing(subscriber), ExitStack() as first:
+    with ExitStack() as last, closing(subscriber), ExitStack() as first:
         subscriber.open()
         if present:
             beside = PresenceBeside(subscriber, after=0.2)
@@ -52,4 +49,4 @@ def listening(
             report(f"queue {subscriber.queue_name}")
         stop.wake = subscriber.stop
         stop.graceful = True
-        yield stop
+        yield

@@ -18,6 +18,7 @@ from kchat.cli.options import (
     wait_option,
 )
 from kchat.cli.param_types import SECONDS, SINCE, whole_number
+from kchat.cli.shutdown import shutdown_by_signal
 from kchat.cli.stderr import connection_teller, line_writer, write_line
 
 
@@ -96,7 +97,10 @@ def command(
     recorder.open()
     try:
         notes = ["recording to standard output" if file == STANDARD else f"recording to {file}"]
-        with listening(subscriber, report, present=present, verbose=verbose, notes=notes) as stop:
+        with (
+            shutdown_by_signal() as stop,
+            listening(subscriber, stop, report, present=present, verbose=verbose, notes=notes),
+        ):
             recorder.open()
             taken = listen(subscriber, recorder, limit=limit, idle_timeout=idle_timeout, stop=stop)
     finally:
