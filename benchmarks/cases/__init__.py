@@ -96,6 +96,7 @@ MODULES = (
     "presence",
     "local",
     "pubsub",
+    "scripts",
     "growth",
     "window",
 )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import signal
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
@@ -100,6 +98,7 @@ def given(
 
 
 def _words(command_line: str, arguments: Sequence[str], *, shell: bool) -> list[str]:
+    import shlex
     import shutil
 
     if not command_line.strip():
@@ -121,7 +120,7 @@ def _words(command_line: str, arguments: Sequence[str], *, shell: bool) -> list[
 
 
 def execute(
-    subscriber: Subscriber,
+    subscribed: Callable[..., Subscriber],
     wanted: Exec,
     report: Callable[[object], None],
     *,
@@ -130,12 +129,15 @@ def execute(
     limit: int | None,
     idle_timeout: float | None,
 ) -> int:
-    """Run the command for each message. Returns the exit code."""
+    """Run the command for each message of the subscriber that is made with ``prefetch``. Returns the exit code."""
+    import signal
+
     from kchat.cli import DONE, FAILED, INTERRUPTED, TOO_FEW
     from kchat.cli.listening import listening
     from kchat.cli.stderr import write_line
-    from kchat.client.commands import Commands
+    from kchat.client.commands import Commands, prefetch_for
 
+    subscriber = subscribed(prefetch=prefetch_for(wanted.jobs))
     # Inherited as ignored, it would make the system forget how commands ended.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     commands = Commands(

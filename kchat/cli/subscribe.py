@@ -112,7 +112,6 @@ def command(
     from kchat.cli import DONE, TOO_FEW
     from kchat.cli.executing import execute, given
     from kchat.client.beside import PresenceBeside
-    from kchat.client.commands import prefetch_for
     from kchat.client.subscriber import Subscriber
     from kchat.display import create
     from kchat.display.loop import listen, show_event
@@ -129,10 +128,9 @@ def command(
         Subscriber, settings, username, durable=durable, last=last, since=since, wait=wait, present=present
     )
     if wanted is not None:
-        subscriber = subscribed(prefetch=prefetch_for(wanted.jobs), on_event=tell_connection)
         refuse_lone_room(settings, "no message can come")
         return execute(
-            subscriber,
+            partial(subscribed, on_event=tell_connection),
             wanted,
             report,
             present=present,
