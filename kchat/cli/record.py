@@ -23,7 +23,7 @@ from kchat.cli.stderr import connection_teller, line_writer, write_line
 
 
 @click.command(name="record", cls=Command)
-@click.argument("file", metavar="FILE")
+@click.argument("file", metavar="FILE", type=click.Path(allow_dash=True))
 @username_option
 @broker_options
 @click.option("--limit", type=whole_number(1), metavar="N", help="Exit after N messages.")

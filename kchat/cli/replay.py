@@ -37,7 +37,7 @@ _SPEED = Read("number", read_seconds)
 
 
 @click.command(name="replay", cls=Command)
-@click.argument("file", metavar="FILE")
+@click.argument("file", metavar="FILE", type=click.Path(allow_dash=True))
 @click.option("--speed", type=_SPEED, metavar="N", default=1.0, show_default=True, help="2 is twice as fast.")
 @click.option("--no-delay", is_flag=True, help="As fast as the broker confirms.")
 @click.option(
@@ -96,7 +96,7 @@ def command(
     if context.get_parameter_source("room") is ParameterSource.DEFAULT and first is not None and first.room:
         # As if it were typed: a profile's own room is for talking.
         context.set_parameter_source("room", ParameterSource.COMMANDLINE)
-        broker["room"] = first.room
+        broker["room"] = context.params["room"] = first.room
     settings = to_settings(**broker)
     refuse_lone_room(settings, "nobody can receive the messages")
     sender = Sender(

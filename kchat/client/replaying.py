@@ -6,9 +6,11 @@ missing. Only what is compressed cannot be read beyond the place where it was ch
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
+import stat
 import sys
 from base64 import b64decode
 from collections.abc import Callable, Iterable, Iterator
@@ -18,7 +20,7 @@ from typing import Any, NamedTuple
 
 from kchat.client.compression import PIECE, Cut, Damaged, unpacked
 from kchat.client.recording import STANDARD
-from kchat.errors import SettingsError
+from kchat.errors import KchatError, SettingsError
 from kchat.message import Message
 from kchat.message.uuid7 import uuid7
 
@@ -74,17 +76,27 @@ class Recording:
         self.path = path
         self.read = 0
         """Number of the file's bytes that were read."""
-        try:
-            self.size = None if path == STANDARD else os.stat(path).st_size  # noqa: PTH116 - "-" is not a path
-            """The file's size in bytes; ``None`` of what has none."""
-            if path != STANDARD:
-                os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
-        except OSError as error:
-            raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
+        self.size: int | None = None
+        """The file's size in bytes; ``None`` of a pipe, which can be read once."""
+        if path != STANDARD:
+            try:
+                found = os.stat(path)  # noqa: PTH116 - "-" is not a path
+                if stat.S_ISDIR(found.st_mode):
+                    raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+                if not os.access(path, os.R_OK):  # a pipe would notice that it was opened
+                    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            except OSError as error:
+                raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
+            if stat.S_ISREG(found.st_mode):
+                self.size = found.st_size
         unpacked(path, ())
 
     def __iter__(self) -> Iterator[Recorded | Damage]:
-        """Each message, and what could not be read where it stands. Nothing in a file makes this raise but OSError."""
+        """Each message, and what could not be read where it stands. Nothing in a file makes this raise.
+
+        Raises:
+            kchat.errors.KchatError: the disk cannot be read, say.
+        """
         self.read = 0
         number = 0
         try:
@@ -134,12 +146,19 @@ class Recording:
         # The descriptor of standard input belongs to others.
         descriptor = os.dup(sys.stdin.fileno()) if self.path == STANDARD else os.open(self.path, os.O_RDONLY)
         try:
-            while data := os.read(descriptor, PIECE >> 4):
+            while data := _read(descriptor, self.path):
                 if count:
                     self.read += len(data)
                 yield data
         finally:
             os.close(descriptor)
+
+
+def _read(descriptor: int, path: str) -> bytes:
+    try:
+        return os.read(descriptor, PIECE >> 4)
+    except OSError as error:
+        raise KchatError(f"{path} cannot be read to its end: {error.strerror}") from error
 
 
 class Replay:

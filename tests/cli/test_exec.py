@@ -332,6 +332,24 @@ def test_a_slow_command_holds_back_and_drops_nothing(desk: Desk) -> None:
     assert desk.left() == []
 
 
+def test_each_message_is_run_at_least_once_however_often_kchat_is_killed(desk: Desk) -> None:
+    names = [f"{number:03}" for number in range(200)]
+    log = desk.folder / "log"
+    log.touch()
+    command = f"""printf '%s\\n' "$KCHAT_MESSAGE_TEXT" >> {log}"""
+    options = ("--shell", "--jobs", "4")
+    listening = desk.listen(command, *options)
+    desk.send(*names)
+    for least in (20, 60, 100, 140):
+        wait_until(lambda least=least: len(log.read_text().split()) >= least, 30, log.read_text)  # type: ignore[misc]
+        listening.kill()
+        listening = desk.listen(command, *options)
+    wait_until(lambda: set(log.read_text().split()) == set(names), 60, log.read_text)
+    listening.interrupt()
+    assert listening.wait() == 0
+    assert desk.left() == []
+
+
 # ---- the end
 
 

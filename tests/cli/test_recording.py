@@ -247,6 +247,7 @@ def test_what_cannot_be_recorded_or_sent_is_told_before_a_broker_is_asked(
         ("record", str(tmp_path / "no" / "r")): "cannot be written: No such file or directory",
         ("record", str(tmp_path)): "cannot be written: Is a directory",
         ("replay", str(tmp_path / "no")): "cannot be read: No such file or directory",
+        ("replay", str(tmp_path)): "cannot be read: Is a directory",
         ("replay", str(there), "--speed", "2", "--no-delay"): "either --speed or --no-delay",
         ("replay", str(there), "--speed", "0"): "must be more than 0",
     }
