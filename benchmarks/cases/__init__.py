@@ -97,6 +97,7 @@ MODULES = (
     "history",
     "local",
     "pubsub",
+    "scripts",
     "growth",
     "window",
 )

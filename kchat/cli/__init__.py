@@ -28,6 +28,8 @@ COMMANDS = {
     "subscribe": "Show the messages of a room.",
     "who": "Show who is in a room.",
     "history": "Let a room remember what was said, for those who come later.",
+    "record": "Record a room to a file.",
+    "replay": "Send a recording again.",
     "invite": "Invite somebody to a room.",
     "revoke": "Revoke an invitation.",
     "join": "Accept an invitation.",

@@ -41,6 +41,7 @@ GROUPS = {
         "project",
         "management_url",
     ),
+    "Command": ("command_line", "shell", "jobs", "exec_timeout", "on_failure"),
     "Bot": ("bot", "bot_wait_s", "bot_count", "bot_authors"),
     "TLS": ("tls", "tls_ca", "tls_cert", "tls_key", "tls_pin", "tls_insecure"),
     "Behaviour": (

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kchat.cli.executing import exec_options
 from kchat.cli.help import Command
 from kchat.cli.job_control import opened
 from kchat.cli.options import (
@@ -79,6 +80,7 @@ _PRESENT_AFTER = 0.2
 )
 @click.option("--events", is_flag=True, help="With --mode json: an object for each event, too.")
 @click.option("--hidden", is_flag=True, help="Do not count as here for kchat who.")
+@exec_options
 @heartbeat_option
 @wait_option
 @quiet_option
@@ -94,6 +96,12 @@ def command(
     queue_length: int | None,
     events: bool,
     hidden: bool,
+    command_line: str | None,
+    arguments: tuple[str, ...],
+    shell: bool,
+    jobs: int,
+    exec_timeout: float | None,
+    on_failure: str,
     color: str,
     utc: bool,
     date: bool,
@@ -108,19 +116,46 @@ def command(
     Examples:
       kchat subscribe --last 20 --mode rich
       kchat subscribe --limit 1 --idle-timeout 30        # exit code 3 if none
+      kchat subscribe --durable alarms --exec ./alarm.sh --on-failure retry
     """
     from kchat.cli import DONE, TOO_FEW
+    from kchat.cli.executing import execute, given
     from kchat.client.beside import PresenceBeside
     from kchat.client.subscriber import Subscriber
     from kchat.display import create
     from kchat.display.loop import event_objects, listen, show_event
     from kchat.display.output import Reader
 
-    if sys.stdout is None:
-        raise SettingsError("standard output is closed, so there is nowhere to show messages")
+    wanted = given(
+        command_line, arguments, shell=shell, jobs=jobs, exec_timeout=exec_timeout, on_failure=on_failure
+    )
     settings = to_settings(**broker)
     report = line_writer(quiet)
     tell_connection = connection_teller(verbose=verbose, several=len(settings.brokers) > 1)
+    present = settings.transport.capabilities.presence and not hidden
+    subscribed = partial(
+        Subscriber,
+        settings,
+        username,
+        durable=durable,
+        last=last,
+        since=since,
+        queue_length=queue_length,
+        wait=wait,
+        present=present,
+    )
+    if wanted is not None:
+        refuse_lone_room(settings, "no message can come")
+        return execute(
+            partial(subscribed, on_event=tell_connection),
+            wanted,
+            report,
+            present=present,
+            verbose=verbose,
+            limit=limit,
+            idle_timeout=idle_timeout,
+        )
+    _check_output()
 
     def note(text: str) -> None:
         (display.status if has_screen else report)(text)
@@ -151,18 +186,7 @@ def command(
             tell_connection(event)
 
     shown, ended = 0, False
-    present = settings.transport.capabilities.presence and not hidden
-    subscriber = Subscriber(
-        settings,
-        username,
-        durable=durable,
-        last=last,
-        since=since,
-        queue_length=queue_length,
-        wait=wait,
-        on_event=tell,
-        present=present,
-    )
+    subscriber = subscribed(on_event=tell)
     refuse_lone_room(settings, "no message can come")
     with (
         shutdown_by_signal() as stop,
@@ -205,6 +229,11 @@ def command(
         finally:
             display.close()
     return DONE if ended or stop.requested or limit is None or shown >= limit else TOO_FEW
+
+
+def _check_output() -> None:
+    if sys.stdout is None:
+        raise SettingsError("standard output is closed, so there is nowhere to show messages")
 
 
 def _announce(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from kchat import errors
 from kchat.client.acknowledgements import BATCH_SECONDS
 from kchat.client.connection import STOP_LOOK
-from kchat.client.subscriber_connection import as_bytes, is_redelivered
+from kchat.client.subscriber_connection import as_bytes, content_type, is_redelivered
 from kchat.message import Message
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class Gathering:
         drops: what is known of those that the queue has dropped.
         duplicates: knows what was handed over.
         acknowledge: acknowledges what is done with.
+        content_types: whether messages are handed over with their content types.
     """
 
     def __init__(
@@ -49,12 +50,17 @@ class Gathering:
         drops: Drops,
         duplicates: Deduplicator,
         acknowledge: Callable[[], None],
+        *,
+        content_types: bool = False,
     ) -> None:
+        self.busy = False
+        """See :attr:`kchat.client.subscriber.Subscriber.busy`."""
         self._connection = connection
         self._acks = acks
         self._drops = drops
         self._duplicates = duplicates
         self._acknowledge = acknowledge
+        self._content_types = content_types
         self._dropped = False  # whether it is certain, or likely, that the queue has dropped something
 
     def forget(self) -> None:
@@ -84,7 +90,7 @@ class Gathering:
         messages, size = self._take(limit)
         self._look_for_drops(len(messages), size)
         self._connection.look_behind()
-        if not messages and not unsettled:
+        if not messages and not unsettled and not self.busy:
             self._acks.finish()
             self._acknowledge()  # nothing, or duplicates, which nobody is shown
         return messages
@@ -162,6 +168,7 @@ class Gathering:
             # Where the broker does not check it, anybody can write anything there, and reading it takes time.
             account=delivery.account(self._connection.room) if verifies else None,
             redelivered=is_redelivered(delivery),
+            content_type=content_type(delivery) if self._content_types else None,
         )
 
     def _wait(self, now: float, deadline: float | None) -> None:

@@ -181,7 +181,7 @@ class SenderConnection(Connection):
         channel = self.channel
         raw = channel.prepare_message(
             message.body,
-            content_type="application/json",
+            content_type=message.content_type or "application/json",
             content_encoding="utf-8",
             properties={
                 "message_id": message.id,

@@ -54,6 +54,7 @@ class Subscriber:
         on_event: told what happens to the connection, see :mod:`kchat.events`.
         present: whether it counts as here on a broker that knows by itself who is. On others a
             :class:`~kchat.client.presence.Presence` does that. Default: it does not.
+        content_types: whether messages get their ``content_type``, which takes time for each. Default: they do not.
 
     Raises:
         kchat.errors.SettingsError: the transport cannot do what is asked.
@@ -73,6 +74,7 @@ class Subscriber:
         wait: bool = False,
         on_event: events.OnEvent = events.ignore,
         present: bool = False,
+        content_types: bool = False,
     ) -> None:
         self.settings = settings
         self.username = (settings.username or login_name()) if username is None else username
@@ -128,7 +130,12 @@ class Subscriber:
         self._in_use = self._connection.in_use
         drops = Drops(self.prefetch + BATCH, on_event)
         self._gathering = Gathering(
-            self._connection, self._acks, drops, self._duplicates, self._acknowledge_done
+            self._connection,
+            self._acks,
+            drops,
+            self._duplicates,
+            self._acknowledge_done,
+            content_types=content_types,
         )
 
     def __enter__(self) -> Self:
@@ -265,6 +272,19 @@ class Subscriber:
         """Whether :meth:`wake` was called since this was last asked, if that ends the wait: it does not end iteration."""
         woken, self._woken = self._woken, False
         return woken and ends
+
+    @property
+    def busy(self) -> bool:
+        """Whether somebody still works on what was handed over by a connection that may be lost by now.
+
+        What comes again of that is not handed over, and is acknowledged with what is handed over after it, or by
+        :meth:`acknowledge`.
+        """
+        return self._gathering.busy
+
+    @busy.setter
+    def busy(self, busy: bool) -> None:
+        self._gathering.busy = busy
 
     @property
     def position(self) -> Position:

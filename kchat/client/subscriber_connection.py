@@ -249,6 +249,12 @@ def is_redelivered(delivery: protocols.Delivery) -> bool:
         return bool(delivery.delivery_info.get("redelivered"))
 
 
+def content_type(delivery: protocols.Delivery) -> str | None:
+    """The property of that name; ``None`` where there is none, or it is not text (anybody may send anything to Redis)."""
+    found: object = getattr(delivery, "content_type", None)
+    return found if isinstance(found, str) else None
+
+
 def as_bytes(body: object) -> bytes:
     """Kombu's virtual transports hand over text where the body was text."""
     return str(body).encode("utf-8", "surrogatepass")

@@ -71,7 +71,15 @@ class OfAccount(Protocol):
         """Whose it is, if it came by the exchange of that name."""
 
 
-class Delivery(Redelivers, Info, Numbered, OfAccount, Protocol):
+class Typed(Protocol):
+    """A delivery with its content type."""
+
+    @property
+    def content_type(self) -> str | None:
+        """The property of that name, as its sender has set it."""
+
+
+class Delivery(Redelivers, Info, Numbered, OfAccount, Typed, Protocol):
     """A message as a consumer's callback gets it. Only the body and the tag are always there."""
 
     body: bytes | str
