@@ -162,6 +162,8 @@ class HistoryPolicy(HostedHistory):
 
     def reader(self, connection: Connection, begin: Begin, end: int) -> StreamReader:
         """Consume on a channel of its own."""
+        if begin.after is not None and begin.after > end:  # it was forgotten meanwhile, and began anew
+            return StreamReader(connection, self.stream, 0, end)
         if begin.after is not None:
             floor = begin.after + 1 if begin.floor is None else begin.floor + 1
             return StreamReader(

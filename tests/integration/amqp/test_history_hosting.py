@@ -358,6 +358,23 @@ def test_the_history_goes_on_when_members_leave_and_when_its_exchange_is_repaire
     assert held(settings) == ["one", "two", "three", "four"]
 
 
+def test_a_subscriber_that_was_away_while_the_history_was_cleared_gets_what_came_since(
+    management: Accounts, settings: Settings, name: str, switch_on: Any
+) -> None:
+    switch_on()
+    member = invite(management, settings, name)
+    say(settings, "one", "two", "three")
+    with Subscriber(member) as subscriber:
+        say(settings, "four")
+        assert [message.text for message in _until(subscriber, 1)] == ["four"]
+        subscriber.acknowledge()
+        assert history.clear(settings)
+        management.close_connections(name, "a test")
+        wait_until(lambda: not management.connections(name), 20)
+        say(settings, "five", "six")
+        assert [message.text for message in _until(subscriber, 2)] == ["five", "six"]
+
+
 # ---- mandatory
 
 
