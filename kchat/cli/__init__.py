@@ -27,6 +27,7 @@ COMMANDS = {
     "send": "Send messages to a room.",
     "subscribe": "Show the messages of a room.",
     "who": "Show who is in a room.",
+    "durable": "List and remove durable subscriptions.",
     "invite": "Invite somebody to a room.",
     "revoke": "Revoke an invitation.",
     "join": "Accept an invitation.",

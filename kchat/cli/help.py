@@ -27,7 +27,7 @@ GROUPS = {
         "limit",
         "idle_timeout",
     ),
-    "Room": ("room", "username", "profile", "durable"),
+    "Room": ("room", "username", "profile", "durable", "expires", "max_size", "shared"),
     "Broker": (
         "url",
         "host",

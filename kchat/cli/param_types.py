@@ -19,6 +19,9 @@ _LONGEST_DURATION = 100 * 365 * 86400
 """A hundred years, in seconds."""
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_POWERS = "kmgt"
+_MOST_BYTES = (1 << 63) - 1
+"""AMQP's largest whole number (0-9-1 section 4.2.1)."""
 
 
 class Read(click.ParamType):  # type: ignore[type-arg]  # generic since Click 8.4 only
@@ -80,6 +83,18 @@ def _duration(text: str) -> float:
     return seconds
 
 
+def _size(text: str) -> int:
+    """Decimal units are powers of 1000, those with an i of 1024 (IEC 80000-13)."""
+    found = re.fullmatch(r"(\d{1,19}(?:\.\d{1,9})?) ?(?:([kmgt])(i)?b?|b)?", text.strip().lower())
+    number = 0
+    if found:
+        factor = 1 if found[2] is None else (1024 if found[3] else 1000) ** (_POWERS.index(found[2]) + 1)
+        number = round(float(found[1]) * factor)
+    if not 0 < number <= _MOST_BYTES:
+        raise ValueError(f"{text!r} is not a size such as 500kB, 64MiB or 1GiB")
+    return number
+
+
 def _since(text: str) -> float:
     age = _age(text)
     if age is not None:
@@ -101,6 +116,8 @@ SECONDS = Read("seconds", read_seconds)
 SECONDS_OR_ZERO = Read("seconds", lambda text: read_seconds(text, zero=True))
 DURATION = Read("duration", _duration)
 """``90s``, ``30m``, ``24h``, ``7d``, ``2w``. Becomes seconds."""
+SIZE = Read("size", _size)
+"""``500kB``, ``64MiB``, ``1GiB``, or a number of bytes. Becomes bytes."""
 SINCE = Read("time", _since)
 """A point in time: an age (``90s``, ``10m``, ``2h``, ``1d``) or an RFC 3339 date. Becomes UNIX seconds."""
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kchat.cli.durable_options import durable_options, to_durable
 from kchat.cli.help import Command
 from kchat.cli.job_control import opened
 from kchat.cli.options import (
@@ -70,7 +71,7 @@ _PRESENT_AFTER = 0.2
 @click.option(
     "--since", type=SINCE, metavar="AGE|DATE", help="Begin at that time: 10m, 2h, 2026-01-31T12:00Z."
 )
-@click.option("--durable", metavar="NAME", help="Durable queue: keeps messages while you are away.")
+@durable_options
 @click.option("--hidden", is_flag=True, help="Do not count as here for kchat who.")
 @heartbeat_option
 @wait_option
@@ -84,6 +85,9 @@ def command(
     last: int | None,
     since: float | None,
     durable: str | None,
+    expires: float | None,
+    max_size: int | None,
+    shared: bool,
     hidden: bool,
     color: str,
     utc: bool,
@@ -144,7 +148,7 @@ def command(
     subscriber = Subscriber(
         settings,
         username,
-        durable=durable,
+        durable=to_durable(durable, expires, max_size, shared=shared),
         last=last,
         since=since,
         wait=wait,

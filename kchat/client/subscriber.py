@@ -19,9 +19,11 @@ from kchat.client.catching_up import CatchUp
 from kchat.client.connection import STOP_LOOK
 from kchat.client.deduplication import Deduplicator
 from kchat.client.drops import Drops
+from kchat.client.durable import require_durable
 from kchat.client.subscriber_connection import SubscriberConnection, as_bytes, is_redelivered
 from kchat.config.validation import check_name, login_name
 from kchat.message import Message
+from kchat.transports.durable import Durable
 from kchat.transports.history import Begin
 
 if TYPE_CHECKING:
@@ -52,8 +54,9 @@ class Subscriber:
     Arguments:
         settings: the room and its brokers.
         username: stands in its queue's name. Default: the settings', else the login name.
-        durable: the name of a durable queue, which keeps messages while nobody listens. Default: a temporary queue,
-            which goes when the subscriber goes.
+        durable: a durable queue, which keeps messages while nobody listens: its name, or a
+            :class:`~kchat.transports.durable.Durable` with its limits. Default: a temporary queue, which goes when the
+            subscriber goes.
         last: number of messages of the room's history to begin with.
         since: begin with what the room holds since then, in UNIX seconds.
         prefetch: maximum number of unacknowledged messages (AMQP prefetch), default 500
@@ -72,7 +75,7 @@ class Subscriber:
         settings: Settings,
         username: str | None = None,
         *,
-        durable: str | None = None,
+        durable: str | Durable | None = None,
         last: int | None = None,
         since: float | None = None,
         prefetch: int = PREFETCH,
@@ -85,10 +88,10 @@ class Subscriber:
         check_name(self.username)
         capabilities = settings.transport.capabilities
         if durable is not None:
-            check_name(durable, "durable name")
-            if not capabilities.durable:
-                raise errors.SettingsError(f"the {settings.transport.name} transport has no durable queues")
-            settings.transport.room(settings.room).check_durable_name(durable)
+            durable = Durable.of(durable)
+            check_name(durable.name, "durable name")
+            require_durable(settings)
+            settings.transport.room(settings.room).check_durable(durable)
         if (last is not None or since is not None) and not capabilities.history:
             raise errors.SettingsError(
                 f"a room on {settings.transport.name} keeps no history, so there is nothing to begin with",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from kchat.client.catching_up import CatchUp
     from kchat.config.settings import Settings
     from kchat.transports import protocols
+    from kchat.transports.durable import Durable
 
 _STEADY = 10.0
 """Seconds that a connection has to last for the next one to be made without a pause."""
@@ -40,7 +41,7 @@ class SubscriberConnection(Connection):
         self,
         settings: Settings,
         username: str,
-        durable: str | None,
+        durable: Durable | None,
         acks: Acknowledgements,
         begin: tuple[int | None, float | None],
         catch_up: CatchUp,
@@ -115,6 +116,8 @@ class SubscriberConnection(Connection):
             look=again,
         )
         queue = place.queue
+        if place.notice and not again:
+            self._on_event(events.Notice(place.notice))
         self._rebinds = place.rebinds
         # An account that may not make the one binding that outlives a restart is not told that nothing was lost.
         self._keeps = place.durable and (place.found or not again)  # or the queue itself was lost
@@ -129,7 +132,7 @@ class SubscriberConnection(Connection):
         own = self._durable is None
         self.counts = own and hasattr(channel, "number_table")
         self._asks = cast("protocols.AsksLength", channel) if hasattr(channel, "ask_length") else None
-        limits = (queue.queue_arguments or {}) if self._asks is not None else {}
+        limits = (queue.queue_arguments or {}) if self._asks is not None and place.limited else {}
         most, most_bytes = (int(limits.get(f"x-max-length{of}") or 0) for of in ("", "-bytes"))
         self.length = QueueLength(most, most_bytes, caught_up=own)
         self._queue, self._channel = queue, channel
@@ -157,7 +160,7 @@ class SubscriberConnection(Connection):
 
     def _on_notice(self, event: events.Event) -> None:
         if self._durable and isinstance(event, events.Dropped):
-            event = event._replace(queue=self._durable)
+            event = event._replace(queue=self._durable.name)
         self._on_event(event)
 
     # ---- receiving

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from kchat.transports.protocols import Connection, RoomSettings
     from kchat.transports.url import Broker, Urls
 
+    from .durable import DurablePolicy
     from .guests import Guests
     from .history import HistoryPolicy
     from .presence import PresencePolicy
@@ -49,7 +50,9 @@ class Amqp(base.Transport):
         send_only=True,
         presence=True,
     )
-    note = "Subscribers that are away miss messages, unless the room has a history or they have a durable queue."
+    note = (
+        "Subscribers that are away miss messages, unless the room has a history or they have a durable queue."
+    )
     default_port = 5672
     tls_schemes = MappingProxyType({"amqp": "amqps"})
     needs_account = True  # py-amqp's is guest
@@ -112,6 +115,12 @@ class Amqp(base.Transport):
         from .history import HistoryPolicy
 
         return HistoryPolicy(self.room(room))
+
+    def durable(self, room: str) -> DurablePolicy:
+        """See :mod:`.durable`."""
+        from .durable import DurablePolicy
+
+        return DurablePolicy(self.room(room))
 
     def presence(self, room: str) -> PresencePolicy:
         """See :mod:`.presence`."""

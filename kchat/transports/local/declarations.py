@@ -196,6 +196,8 @@ class Declarations(base.StdChannel):
             connection.connection_queues.created(row, beginning)
         self._last_queue = row.name
         ready, consumers = connection.connection_queues.counts(row)
+        if consumers and definitions.sweep(connection.store):  # of those, some were killed
+            ready, consumers = connection.connection_queues.counts(row)
         return queue_declare_ok_t(row.name, ready, consumers)
 
     def _queue(self, name: str) -> QueueRow:

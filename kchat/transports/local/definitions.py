@@ -149,6 +149,7 @@ def create_queue(
     given = arguments or {}
     if given.get("x-overflow", "drop-head") != "drop-head":
         raise PreconditionFailed(f"queue {name!r}: x-overflow can only be drop-head here")
+    _limit(given, "x-max-length-bytes", name)  # see history.overflows()
     times = [_limit(given, key, name) for key in ("x-message-ttl", "x-expires")]
     db.execute(
         "INSERT INTO queue (name, durable, auto_delete, owner, arguments, max_length, ttl, expires, max_priority,"

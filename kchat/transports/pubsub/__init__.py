@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from kchat.transports.checks import Check, Walk
     from kchat.transports.url import Broker, Urls
 
+    from .durable import DurablePolicy
     from .guests import Guests
     from .room import RoomPolicy
 
@@ -72,6 +73,12 @@ class PubSub(base.Transport):
         from .room import RoomPolicy
 
         return RoomPolicy(name)
+
+    def durable(self, room: str) -> DurablePolicy:
+        """See :mod:`.durable`."""
+        from .durable import DurablePolicy
+
+        return DurablePolicy(self.room(room))
 
     sweeps = True
 
