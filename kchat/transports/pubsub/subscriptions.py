@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from amqp.exceptions import AccessRefused, AMQPError, NotFound, PreconditionFailed, ResourceLocked
@@ -25,6 +25,9 @@ _DELETED_TOPIC = "_deleted-topic_"
 
 _TRIES = 5
 """Maximum number of attempts to create a subscription that others keep deleting."""
+
+EMULATOR_KEEPS = timedelta(days=7)
+"""The longest time for which the emulator keeps messages; the service takes up to 31 days."""
 
 EMULATOR_FORGETS = 1.0
 """Seconds in which the emulator ends the streams of a deleted subscription.
@@ -61,6 +64,8 @@ class Subscriptions:
         request = bindings.new_subscription(
             queue, self.path(queue.name), topic, self._clients.options.ack_deadline, self._owner
         )
+        if self._clients.emulator and request.message_retention_duration > EMULATOR_KEEPS:
+            request.message_retention_duration = EMULATOR_KEEPS
         for _ in range(_TRIES):
             if self._clients.create(
                 self._clients.subscriber.create_subscription, request, f"declare queue {queue.name}"
