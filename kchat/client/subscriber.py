@@ -124,7 +124,8 @@ class Subscriber:
         )
         self._connection.stopping = lambda: self._stopped or self._woken
         self._in_use = self._connection.in_use
-        self._drops = Drops(self.prefetch + BATCH, on_event)
+        self._drops = Drops(self.prefetch + BATCH, self._connection.tell_dropped)
+        self._connection.on_joined = self._joined
 
     def __enter__(self) -> Self:
         self.open()
@@ -423,6 +424,11 @@ class Subscriber:
             self._acknowledge_done()
             acks.due = 0.0  # after a pause, the next one is not put off
 
+    def _joined(self, goes_on: bool) -> None:  # noqa: FBT001 - a callback
+        """It has a place in the room: unless its queue ``goes_on``, what is missing from before was not dropped by it."""
+        if not goes_on:
+            self._drops.gaps.forget()
+
     def _look_for_drops(self, messages: int, size: int) -> None:
         connection, drops = self._connection, self._drops
         if messages:
@@ -431,6 +437,10 @@ class Subscriber:
                 drops.gaps.uncounted = True
             if connection.overtaken is not None:
                 drops.note_overtaken(connection.overtaken.take_overtaken())
+        if connection.length.take_began_full():
+            drops.tell_began_full()
+        if connection.is_durable and not connection.length.can_have_dropped:
+            drops.gaps.missing = 0  # another reader had it before, from a queue that was shared
         if self._catch_up.on:
             return
         if connection.length.take_full():
@@ -449,6 +459,6 @@ class Subscriber:
                 break
 
     def _lose(self, error: errors.KchatError) -> None:
-        self._drops.forget()
+        self._drops.tell()
         self._acks.forget()
         self._connection.fail(error)

@@ -29,6 +29,10 @@ _LOOK = 0.05
 """Seconds between two looks whether it has."""
 
 
+class HeldElsewhere(amqp.exceptions.ResourceLocked):
+    """The queue belongs to a connection of which the broker cannot tell whether it has ended: Pub/Sub ends none by itself."""
+
+
 def declare(queue: Queue) -> str:
     """Declare a durable queue, or adopt it with the arguments that it has; returns how these differ, empty if they do not.
 
@@ -59,7 +63,7 @@ def notice(durable: Durable, difference: str) -> str:
     return ""
 
 
-def claim(queue: Queue, holder: Queue, durable: Durable) -> int:
+def claim(queue: Queue, holder: Queue, durable: Durable) -> tuple[int, str]:
     """Make sure that nobody else reads a queue, or that all who do share it.
 
     Arguments:
@@ -68,7 +72,7 @@ def claim(queue: Queue, holder: Queue, durable: Durable) -> int:
         durable: whether it is shared.
 
     Returns:
-        The number of messages in the queue.
+        The number of messages in the queue, and what to tell; empty for nothing.
 
     Raises:
         kchat.errors.Unavailable: somebody reads it, also after a second.
@@ -77,11 +81,17 @@ def claim(queue: Queue, holder: Queue, durable: Durable) -> int:
     while True:
         try:
             waiting, readers = _try_to_claim(queue, holder, shared=durable.shared)
+        except HeldElsewhere:
+            # To refuse it would lock out who comes back as another container, for a day.
+            return 0, (
+                f"the durable queue {durable.name} was read on another machine and not left: "
+                "if it is read there now, each of you gets a part"
+            )
         except amqp.exceptions.ResourceLocked:
             readers = 1
         else:
             if durable.shared or not readers:
-                return waiting
+                return waiting, ""
         if monotonic() >= ends:
             raise Unavailable(
                 f"somebody else is reading the durable queue {durable.name!r}",

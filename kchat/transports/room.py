@@ -41,6 +41,7 @@ class Place(NamedTuple):
         rebinds: whether this account may bind what outlives a restart to the room, so that it can be done again.
         found: whether the queue was there before.
         waiting: the number of messages in a durable queue, before any is consumed.
+        shared: whether others may read it at the same time.
         limited: whether the queue has the limits of its arguments; one that exists keeps its own.
         notice: what to tell about it; empty for nothing.
     """
@@ -50,6 +51,7 @@ class Place(NamedTuple):
     rebinds: bool = False
     found: bool = False
     waiting: int = 0
+    shared: bool = False
     limited: bool = True
     notice: str = ""
 
@@ -273,13 +275,15 @@ class RoomPolicy:
             holder = kombu.Queue(
                 queue.name + self.separator + READER, durable=False, exclusive=True, auto_delete=True
             )
+            waiting, told = durable_queue.claim(queue, holder(channel), durable)
             return Place(
                 queue,
                 durable=True,
                 found=found,
-                waiting=durable_queue.claim(queue, holder(channel), durable),
+                waiting=waiting,
+                shared=durable.shared or bool(told),
                 limited=not difference,
-                notice=durable_queue.notice(durable, difference),
+                notice=told or durable_queue.notice(durable, difference),
             )
         assert refusal is not None  # there is a queue
         raise refusal

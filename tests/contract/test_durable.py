@@ -101,7 +101,10 @@ def test_a_durable_subscription_is_listed_until_it_is_removed(
     options = ("--url", place.way.url, "--room", room)
     shown = json.loads(people.run("durable", "list", *options, "--json").stdout)
     assert [each["queue"] for each in shown["durable"] if each["name"] == "keeper"] == [told.queue]
-    for name in ("keeper", next(each.queue for each in durable.subscriptions(settings) if each.name != "keeper")):
+    for name in (
+        "keeper",
+        next(each.queue for each in durable.subscriptions(settings) if each.name != "keeper"),
+    ):
         gone = people.run("durable", "remove", name, *options)
         assert gone.wait(SECONDS) == 0, gone.stderr
     assert listed(settings) == []

@@ -129,6 +129,8 @@ class Subscriptions:
         own = ownership_labels.is_own(found.labels)
         queue.owned = own and ownership_labels.is_mine(found.labels, self._owner)
         queue.foreign = own and not queue.owned
+        queue.elsewhere = own and found.labels.get(ownership_labels.HOST) != ownership_labels.host()
+        queue.abandoned = bool(ownership_labels.why_dead(found.labels))
 
     def check_owner(self, queue: Queue, found: types.Subscription) -> None:
         """Raise ``ResourceLocked`` for a queue that is another connection's own, or is shared and to be this one's own."""

@@ -125,7 +125,7 @@ def test_the_next_reader_is_told_how_many_were_dropped_until_it_has_acknowledged
         arrived = listen(channel, "forgotten")
         assert len(rest(reader, arrived)) == 100
         assert [str(each) for each in told] == [
-            "50 messages were dropped while nobody read the durable queue forgotten"
+            "50 messages were dropped: the durable queue forgotten was full"
         ]
         if acknowledged:
             channel.basic_ack(arrived[0].delivery_tag)
@@ -157,7 +157,5 @@ def test_a_subscriber_is_told_by_the_name_of_its_durable_queue(local_url: str) -
         messages = subscriber.receive(timeout=30)
     assert len(told) == 1
     assert isinstance(told[0], events.Dropped)
-    assert (
-        str(told[0]) == f"{told[0].count:,} messages were dropped while nobody read the durable queue archive"
-    )
+    assert str(told[0]) == f"{told[0].count:,} messages were dropped: the durable queue archive was full"
     assert int(messages[0].text) == told[0].count
