@@ -20,18 +20,16 @@ _OPTIONS = (
         type=DURATION,
         metavar="AGE",
         show_default="30d",
-        help="Delete the durable queue after this time without a reader.",
+        help="Time unread that ends --durable.",
     ),
     click.option(
         "--max-size",
         type=SIZE,
         metavar="SIZE",
         show_default="1GiB",
-        help="Size of its messages from which on it drops the oldest.",
+        help="Size from which --durable drops.",
     ),
-    click.option(
-        "--shared", is_flag=True, help="Share the durable queue: each reader gets a part of its messages."
-    ),
+    click.option("--shared", is_flag=True, help="Share --durable: each reader gets a part."),
 )
 
 

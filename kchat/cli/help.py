@@ -27,7 +27,7 @@ GROUPS = {
         "limit",
         "idle_timeout",
     ),
-    "Room": ("room", "username", "profile", "durable", "expires", "max_size", "shared"),
+    "Room": ("room", "username", "profile", "durable"),
     "Broker": (
         "url",
         "host",
@@ -43,6 +43,9 @@ GROUPS = {
     "Bot": ("bot", "bot_wait_s", "bot_count", "bot_authors"),
     "TLS": ("tls", "tls_ca", "tls_cert", "tls_key", "tls_pin", "tls_insecure"),
     "Behaviour": (
+        "expires",
+        "max_size",
+        "shared",
         "date",
         "utc",
         "color",

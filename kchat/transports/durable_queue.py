@@ -58,7 +58,7 @@ def notice(durable: Durable, difference: str) -> str:
     change = f"a policy at the broker can limit it, or begin anew: kchat durable remove {durable.name}"
     if durable.asks_for_limits:
         return f"the durable queue {durable.name} keeps the limits that it was made with, not those asked for; {change}"
-    if re.search(r"current is '?(none|None|undefined)|arguments='\\{\\}'", difference):
+    if re.search(r"current is '?(none|None|undefined)|arguments='\{\}'", difference):
         return f"the durable queue {durable.name} was made without limits, and has none; {change}"
     return ""
 
