@@ -30,7 +30,7 @@ _LOOK = 0.05
 
 
 class HeldElsewhere(amqp.exceptions.ResourceLocked):
-    """The queue belongs to a connection of which the broker cannot tell whether it has ended: Pub/Sub ends none by itself."""
+    """The queue belongs to a connection that may have ended without the broker's knowing, as on Pub/Sub."""
 
 
 def declare(queue: Queue) -> str:

@@ -78,7 +78,7 @@ class Queue:
         return "" if self.ordered or self.exchange in (None, "") else filter_for(self.routing_key)
 
     def check_access(self) -> None:
-        """Raise ``ResourceLocked`` where it belongs to another connection, and ``HeldElsewhere`` where that may have ended."""
+        """Raise ``ResourceLocked`` where it belongs to another connection, ``HeldElsewhere`` if that may have ended."""
         if self.foreign and self.elsewhere:
             raise HeldElsewhere(f"queue {self.name!r} belongs to a process on another machine")
         if self.foreign:

@@ -61,11 +61,7 @@ class Subscriptions:
         since = queue.arguments.get("x-history-since")
         if since is not None:
             self._check_retention(queue, topic)
-        request = bindings.new_subscription(
-            queue, self.path(queue.name), topic, self._clients.options.ack_deadline, self._owner
-        )
-        if self._clients.emulator and request.message_retention_duration > EMULATOR_KEEPS:
-            request.message_retention_duration = EMULATOR_KEEPS
+        request = self._request(queue, topic)
         for _ in range(_TRIES):
             if self._clients.create(
                 self._clients.subscriber.create_subscription, request, f"declare queue {queue.name}"
@@ -96,6 +92,14 @@ class Subscriptions:
                 queue.name,
                 expires,
             )
+
+    def _request(self, queue: Queue, topic: str) -> types.Subscription:
+        request = bindings.new_subscription(
+            queue, self.path(queue.name), topic, self._clients.options.ack_deadline, self._owner
+        )
+        if self._clients.emulator and request.message_retention_duration > EMULATOR_KEEPS:
+            request.message_retention_duration = EMULATOR_KEEPS
+        return request
 
     def take_over(self, queue: Queue, found: types.Subscription) -> bool:
         """Delete what a dead owner has left under this name: an exclusive queue ends with its owner.

@@ -190,6 +190,24 @@ def test_a_reader_whose_place_the_broker_still_holds_retries_until_it_is_free(
         reader.read(1)
 
 
+def test_what_was_dropped_while_the_reader_was_cut_off_is_counted(
+    by_link: Settings, link: Proxy, settings: Settings
+) -> None:
+    reader = Reader(by_link, Durable("keeper", max_size=SMALL))
+    with reader.subscriber, Sender(settings, "ada") as sender:
+        assert all(receipt.confirmed for receipt in sender.send_many(numbers(0, 20)))
+        reader.read(19)
+        link.refuse()
+        link.cut()
+        while reader.subscriber._connection.connected:
+            reader.subscriber.receive(0.1)
+        assert all(receipt.confirmed for receipt in sender.send_many(numbers(20, 400)))
+        link.restore()
+        reader.read(399)
+    assert [each.count for each in reader.dropped] == [400 - len(set(reader.numbers))]
+    assert len(reader.numbers) < 130
+
+
 def declared(channel: Any, queue: str) -> bool:
     """Whether this connection holds that exclusive queue now."""
     try:
