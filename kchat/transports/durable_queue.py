@@ -106,8 +106,8 @@ def _try_to_claim(queue: Queue, holder: Queue, *, shared: bool) -> tuple[int, in
         holder.queue_declare(passive=shared)
     except amqp.exceptions.NotFound:
         pass  # nobody reads it alone
-    except amqp.exceptions.AccessRefused:
-        pass  # this account may not hold it; the number of consumers still tells
+    except (amqp.exceptions.AccessRefused, amqp.exceptions.PreconditionFailed):
+        pass  # this account may not hold it, or no more queues: the number of consumers still tells
     try:
         _, waiting, readers = queue.queue_declare(passive=True)
     except amqp.exceptions.AccessRefused:

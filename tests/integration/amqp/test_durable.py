@@ -246,3 +246,19 @@ def test_without_the_management_api_the_list_says_so_and_removing_works(
     assert (result.code, "durable remove works without" in result.stderr) == (1, True), result.stderr
     assert commands.run_kchat("durable", "remove", "keeper", *options).code == 0
     assert durable.subscriptions(settings) == []
+
+
+def test_the_list_shows_the_smaller_limit_of_queue_and_policy(
+    rabbitmq: RabbitMQ, settings: Settings, vhost: str
+) -> None:
+    with Subscriber(settings, durable="keeper"):
+        pass
+    limits = {"max-length-bytes": 5_000, "expires": 40 * 86_400_000}
+    policy = {"pattern": "keeper$", "definition": limits, "apply-to": "queues"}
+    rabbitmq.management.request("PUT", ("policies", vhost, "small"), policy)
+
+    def listed() -> tuple[float | None, int | None]:
+        (found,) = durable.subscriptions(settings)
+        return found.expires, found.max_size
+
+    wait_until(lambda: listed() == (30 * 86_400, 5_000), 15, lambda: str(listed()))
