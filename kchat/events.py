@@ -82,8 +82,7 @@ class Dropped(NamedTuple):
 
     ``count``: how many, by the numbers that kchat's senders give to their messages; ``None`` where that is not known, and
     then the loss is not certain either. ``at_least``: there were messages without numbers, too. ``pruned``: not a
-    queue, but the room itself removed them to stay within its limits. ``queue``: the durable queue that held more
-    than its room allows while nobody read it.
+    queue, but the room itself removed them to stay within its limits. ``queue``: the durable queue that was full.
     """
 
     count: int | None  # type: ignore[assignment]  # a tuple has a method of that name
@@ -95,11 +94,11 @@ class Dropped(NamedTuple):
         slow = "this reader was too slow, and its queue at the broker was full"
         if self.pruned:
             slow = "this reader was too slow, and the room's history is full"
+        if self.queue:
+            slow = f"the durable queue {self.queue} was full"
         if self.count is None:
             return f"messages may have been dropped: {slow}"
         many = "1 message was dropped" if self.count == 1 else f"{self.count:,} messages were dropped"
-        if self.queue:
-            return f"{many} while nobody read the durable queue {self.queue}"
         return f"{'at least ' if self.at_least else ''}{many}: {slow}"
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kchat.cli.durable_options import durable_options, to_durable
 from kchat.cli.help import Command
 from kchat.cli.options import (
     broker_options,
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 @click.option(
     "--since", type=SINCE, metavar="AGE|DATE", help="Begin at that time: 10m, 2h, 2026-01-31T12:00Z."
 )
-@click.option("--durable", metavar="NAME", help="Durable queue: keeps messages while you are away.")
+@durable_options
 @click.option("--hidden", is_flag=True, help="Do not count as here.")
 @confirm_timeout_option
 @heartbeat_option
@@ -78,6 +79,9 @@ def command(
     last: int | None,
     since: float | None,
     durable: str | None,
+    expires: float | None,
+    max_size: int | None,
+    shared: bool,
     hidden: bool,
     confirm_timeout: float,
     heartbeat: float,
@@ -112,7 +116,7 @@ def command(
         settings,
         username,
         highlight=highlight,
-        durable=durable,
+        durable=to_durable(durable, expires, max_size, shared=shared),
         last=last,
         since=since,
         wait=wait,

@@ -45,6 +45,9 @@ GROUPS = {
     "Bot": ("bot", "bot_wait_s", "bot_count", "bot_authors"),
     "TLS": ("tls", "tls_ca", "tls_cert", "tls_key", "tls_pin", "tls_insecure"),
     "Behaviour": (
+        "expires",
+        "max_size",
+        "shared",
         "date",
         "utc",
         "color",

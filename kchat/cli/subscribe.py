@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kchat.cli.durable_options import durable_options, to_durable
 from kchat.cli.executing import exec_options
 from kchat.cli.help import Command
 from kchat.cli.job_control import opened
@@ -71,7 +72,7 @@ _PRESENT_AFTER = 0.2
 @click.option(
     "--since", type=SINCE, metavar="AGE|DATE", help="Begin at that time: 10m, 2h, 2026-01-31T12:00Z."
 )
-@click.option("--durable", metavar="NAME", help="Durable queue: keeps messages while you are away.")
+@durable_options
 @click.option(
     "--queue-length",
     type=whole_number(1, 100_000_000),
@@ -93,6 +94,9 @@ def command(
     last: int | None,
     since: float | None,
     durable: str | None,
+    expires: float | None,
+    max_size: int | None,
+    shared: bool,
     queue_length: int | None,
     events: bool,
     hidden: bool,
@@ -137,7 +141,7 @@ def command(
         Subscriber,
         settings,
         username,
-        durable=durable,
+        durable=to_durable(durable, expires, max_size, shared=shared),
         last=last,
         since=since,
         queue_length=queue_length,

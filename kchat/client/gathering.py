@@ -63,8 +63,21 @@ class Gathering:
         self._content_types = content_types
         self._dropped = False  # whether it is certain, or likely, that the queue has dropped something
 
+        connection.on_joined = self._joined
+
+    def _joined(self, goes_on: bool) -> None:  # noqa: FBT001 - a callback
+        """It has a place in the room: unless its queue ``goes_on``, what is missing from before was not dropped by it."""
+        if not goes_on:
+            self._drops.gaps.forget()
+
+    def interrupt(self) -> None:
+        """The connection is lost: tell what the queue has dropped, where that is not read later on."""
+        self._dropped = False
+        if not self._connection.catch_up.on:
+            self._drops.tell()
+
     def forget(self) -> None:
-        """The queue is left: tell what it has dropped, where that is not read later on."""
+        """The queue is left: likewise."""
         self._dropped = False
         self._drops.forget(tell=not self._connection.catch_up.on)
 
@@ -192,7 +205,11 @@ class Gathering:
                 drops.gaps.uncounted = True
             if connection.overtaken is not None:
                 drops.note_overtaken(connection.take_overtaken())
-        if self._connection.catch_up.on:
+        if connection.length.take_began_full():
+            drops.tell_began_full()
+        if connection.is_durable and not connection.length.can_have_dropped:
+            drops.gaps.missing = 0  # another reader had it before, from a queue that was shared
+        if connection.catch_up.on:
             return
         if connection.length.take_full():
             drops.suspect()

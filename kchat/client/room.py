@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from kchat.client.in_flight import Receipt
     from kchat.client.presence import Presence
     from kchat.message import Message
+    from kchat.transports.durable import Durable
     from kchat.transports.tls import TlsOptions
 
 
@@ -43,7 +44,7 @@ def connect(
     password: str | None = None,
     tls: TlsOptions | None = None,
     profile: str | None = None,
-    durable: str | None = None,
+    durable: str | Durable | None = None,
     last: int | None = None,
     since: float | None = None,
     connect_timeout: float | None = None,
@@ -70,8 +71,8 @@ def connect(
         tls: the CAs to trust and the client certificate, on ``amqps://`` and ``rediss://``.
         profile: the name of one of the user's profiles (``kchat profile list``), which names broker, room and account. Its
             password is read from the keyring, unless ``password`` is given.
-        durable: the name of a durable queue, which keeps messages while nobody listens. Default: a queue that goes when the
-            room is left.
+        durable: a durable queue, which keeps messages while nobody listens: its name, or a :class:`Durable` with its limits.
+            Default: a queue that goes when the room is left.
         last: begin with this number of messages from the room's history.
         since: begin with the room's history since then, in UNIX seconds.
         connect_timeout: seconds for one attempt to connect. Default: the URL's ``connection_timeout``, else 5.
@@ -181,7 +182,7 @@ class Room:
         settings: Settings,
         username: str | None = None,
         *,
-        durable: str | None = None,
+        durable: str | Durable | None = None,
         last: int | None = None,
         since: float | None = None,
         mandatory: bool = False,

@@ -17,9 +17,11 @@ from kchat.client.acknowledgements import BATCH, Acknowledgements, Position
 from kchat.client.catching_up import CatchUp
 from kchat.client.deduplication import REMEMBERED, Deduplicator
 from kchat.client.drops import Drops
+from kchat.client.durable import require_durable
 from kchat.client.gathering import Gathering
 from kchat.client.subscriber_connection import SubscriberConnection
 from kchat.config.validation import check_name, login_name
+from kchat.transports.durable import Durable
 from kchat.transports.history import Begin
 
 if TYPE_CHECKING:
@@ -41,8 +43,9 @@ class Subscriber:
     Arguments:
         settings: the room and its brokers.
         username: stands in its queue's name. Default: the settings', else the login name.
-        durable: the name of a durable queue, which keeps messages while nobody listens. Default: a temporary queue,
-            which goes when the subscriber goes.
+        durable: a durable queue, which keeps messages while nobody listens: its name, or a
+            :class:`~kchat.transports.durable.Durable` with its limits. Default: a temporary queue, which goes when the
+            subscriber goes.
         last: number of messages of the room's history to begin with.
         since: begin with what the room holds since then, in UNIX seconds.
         if_kept: begin with nothing where the room has no history, or none that can begin so. Default: that is an error.
@@ -65,7 +68,7 @@ class Subscriber:
         settings: Settings,
         username: str | None = None,
         *,
-        durable: str | None = None,
+        durable: str | Durable | None = None,
         last: int | None = None,
         since: float | None = None,
         if_kept: bool = False,
@@ -81,10 +84,10 @@ class Subscriber:
         check_name(self.username)
         capabilities = settings.transport.capabilities
         if durable is not None:
-            check_name(durable, "durable name")
-            if not capabilities.durable:
-                raise errors.SettingsError(f"the {settings.transport.name} transport has no durable queues")
-            settings.transport.room(settings.room).check_durable_name(durable)
+            durable = Durable.of(durable)
+            check_name(durable.name, "durable name")
+            require_durable(settings)
+            settings.transport.room(settings.room).check_durable(durable)
         history = settings.transport.history(settings.room) if capabilities.history else None
         if history is None and not if_kept and (last is not None or since is not None):
             raise errors.SettingsError(
@@ -128,7 +131,7 @@ class Subscriber:
         )
         self._connection.stopping = lambda: self._stopped or self._woken
         self._in_use = self._connection.in_use
-        drops = Drops(self.prefetch + BATCH, on_event)
+        drops = Drops(self.prefetch + BATCH, self._connection.tell_dropped)
         self._gathering = Gathering(
             self._connection,
             self._acks,
@@ -372,6 +375,6 @@ class Subscriber:
         return messages[0] if messages else None
 
     def _lose(self, error: errors.KchatError) -> None:
-        self._gathering.forget()
+        self._gathering.interrupt()
         self._acks.forget()
         self._connection.fail(error)

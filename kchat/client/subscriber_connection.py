@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from kchat.client.catching_up import CatchUp
     from kchat.config.settings import Settings
     from kchat.transports import protocols
+    from kchat.transports.durable import Durable
     from kchat.transports.history import Cursor
 
 _STEADY = 10.0
@@ -44,7 +45,7 @@ class SubscriberConnection(Connection):
         self,
         settings: Settings,
         username: str,
-        durable: str | None,
+        durable: Durable | None,
         acks: Acknowledgements,
         begin: tuple[int | None, float | None],
         catch_up: CatchUp,
@@ -73,6 +74,8 @@ class SubscriberConnection(Connection):
         """Whether what comes can be counted: from a queue that nobody else reads, and messages that may bear numbers."""
         self.length = QueueLength()
         """Knows whether the queue was full: then its broker may have dropped some of it."""
+        self.on_joined: Callable[[bool], object] = bool
+        """Told when it has its place: whether that is a durable queue which has gone on, and has dropped something."""
         self._room = settings.transport.room(settings.room)
         self._username = username
         self._durable = durable
@@ -86,6 +89,11 @@ class SubscriberConnection(Connection):
         self._keeps = False  # whether what is sent while it is away is kept, a restart of the broker included
         self._rebinds = False
         self._bind_due = 0.0
+
+    @property
+    def is_durable(self) -> bool:
+        """Whether its queue outlives it."""
+        return self._durable is not None
 
     @property
     def queue_name(self) -> str:
@@ -136,6 +144,8 @@ class SubscriberConnection(Connection):
             look=again,
         )
         queue = place.queue
+        if place.notice and not again:
+            self._on_event(events.Notice(place.notice))
         self._rebinds = place.rebinds
         # An account that may not make the one binding that outlives a restart is not told that nothing was lost.
         self._keeps = place.durable and (place.found or not again)  # or the queue itself was lost
@@ -148,13 +158,16 @@ class SubscriberConnection(Connection):
         self.verifies = self._settings.transport.verifies_accounts
         if self.verifies and hasattr(driver, "verifies_accounts"):
             self.verifies = cast("protocols.Verifies", driver).verifies_accounts
-        # Of a queue with a name that others know, each reader may get a part.
         own = self._durable is None
-        self.counts = own and hasattr(channel, "number_table")
+        # Of a queue that is shared, each reader gets a part.
+        self.counts = (own or not place.shared) and hasattr(channel, "number_table")
         self._asks = cast("protocols.AsksLength", channel) if hasattr(channel, "ask_length") else None
-        limits = (queue.queue_arguments or {}) if self._asks is not None else {}
+        limits = (queue.queue_arguments or {}) if self._asks is not None and place.limited else {}
         most, most_bytes = (int(limits.get(f"x-max-length{of}") or 0) for of in ("", "-bytes"))
-        self.length = QueueLength(most, most_bytes, caught_up=own)
+        average = self.length.average
+        self.length = QueueLength(most, most_bytes, caught_up=own, waiting=place.waiting, average=average)
+        # What the same queue, which is full, has no more between what it brought before and what it brings now, it dropped.
+        self.on_joined(again and place.found and self.length.began_full)
         self._queue, self._channel = queue, channel
         if self._presence is not None:
             self._presence.register(channel, self._username)
@@ -179,9 +192,13 @@ class SubscriberConnection(Connection):
         self.back_after = None
         self._caught_up_missing = 0
 
+    def tell_dropped(self, event: events.Dropped) -> None:
+        """Its queue has dropped something."""
+        self._on_notice(event)
+
     def _on_notice(self, event: events.Event) -> None:
         if self._durable and isinstance(event, events.Dropped):
-            event = event._replace(queue=self._durable)
+            event = event._replace(queue=self._durable.name)
         self._on_event(event)
 
     # ---- receiving

@@ -159,8 +159,11 @@ class Queue(Protocol):
     queue_arguments: Mapping[str, Any] | None
     """As it is declared with."""
 
-    def queue_declare(self, *, passive: bool = False) -> object:
-        """Declare it, or with ``passive`` look whether it is there."""
+    def queue_declare(self, *, passive: bool = False) -> Any:
+        """Declare it, or with ``passive`` look whether it is there.
+
+        Returns its name, the number of messages that wait in it, and that of its consumers; 0 for what is not known.
+        """
 
     def queue_bind(self) -> object:
         """Bind it to its exchange."""

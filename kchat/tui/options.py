@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from kchat.config.settings import Settings
     from kchat.errors import KchatError
+    from kchat.transports.durable import Durable
     from kchat.tui.read_marks import ReadMarks
 
 
@@ -38,7 +39,7 @@ class ChatOptions:
         username: str | None = None,
         *,
         highlight: Sequence[str] = (),
-        durable: str | None = None,
+        durable: str | Durable | None = None,
         last: int | None = None,
         since: float | None = None,
         wait: bool = False,

@@ -37,7 +37,12 @@ def test_a_subscribers_queue_is_transient_and_exclusive_as_rabbitmq_4_3_demands(
 def test_a_lasting_queue_is_a_quorum_queue_of_nobodys() -> None:
     queue = room().durable_queue("archive")
     assert (queue.durable, queue.exclusive, queue.auto_delete) == (True, False, False)
-    assert queue.queue_arguments == {"x-queue-type": "quorum"}
+    assert queue.queue_arguments == {
+        "x-queue-type": "quorum",
+        "x-expires": 30 * 86_400_000,
+        "x-max-length-bytes": 1 << 30,
+        "x-overflow": "drop-head",
+    }
     assert queue.name == "kchat.chat.archive"
 
 

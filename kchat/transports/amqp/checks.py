@@ -17,6 +17,7 @@ from typing import Any
 from amqp.exceptions import AccessRefused, ChannelError, NotFound, PreconditionFailed
 
 from kchat import errors
+from kchat.transports import durable
 from kchat.transports.checks import (
     NETWORK,
     Check,
@@ -55,6 +56,7 @@ def checks(walk: Walk) -> Sequence[Check]:
         Check("listen", ("vhost",), amqp.listen, only="subscribe"),
         Check("policy", ("listen",), amqp.policy, only="subscribe"),
         Check("history", ("listen",), amqp.history, only="subscribe"),
+        Check("durable", ("listen",), amqp.durable, only="subscribe"),
         Check("clock", ("tcp",), amqp.clock),
         Check("round trip", ("room", "alarms", "send", "listen")),
     )
@@ -296,6 +298,20 @@ class _Amqp:
             with suppress(errors.KchatError):
                 api = Guests(self._broker.transport.name).management(settings, url)
         return history_checks.check(self._channel, self._room, api, self._broker.vhost)
+
+    def durable(self) -> Outcome:
+        """Somebody reads the room's durable subscriptions."""
+        walk, url = self._walk, self._walk.options.management_url
+        if url is None and not walk.loopback:
+            return skipped(
+                "the account's password goes to the management API only if it is named",
+                "name it with {management_url}",
+            )
+        try:
+            policy = self._broker.transport.durable(self._name)
+            return durable.check(policy.subscriptions(walk.settings, self._broker, walk.connection, url))
+        except errors.KchatError as error:
+            return skipped(f"durable queues cannot be seen: {error}")
 
     def clock(self) -> Outcome:
         """The broker's clock, as its management shows it, and this one agree."""

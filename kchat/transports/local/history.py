@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import sqlite3
 import time
@@ -325,10 +326,11 @@ def _step(db: sqlite3.Connection, what: Prunable) -> bool:
 # -- Shared queues that nobody reads. Such a queue has a row for each message of its fanout exchanges, until it is
 # acknowledged: a subscriber that was durable once and never came back would fill the disk. So the oldest rows of such a
 # queue go, and those of no other queue, nor any history; the next reader is told how many. Queues of direct and topic
-# exchanges hold tasks and are not bounded here, but by ``x-max-length``, as on RabbitMQ.
+# exchanges hold tasks and are not bounded here, but by ``x-max-length``, as on RabbitMQ. A queue's own
+# ``x-max-length-bytes`` holds where it is smaller than the room's limit.
 
 _READERS = (
-    "SELECT DISTINCT b.queue, b.exchange FROM binding b JOIN queue q ON q.id = b.queue"
+    "SELECT DISTINCT b.queue, b.exchange, q.arguments FROM binding b JOIN queue q ON q.id = b.queue"
     " JOIN exchange e ON e.id = b.exchange"
     " WHERE e.type = 'fanout' AND (q.owner IS NULL OR q.max_priority IS NOT NULL)"
 )
@@ -339,17 +341,27 @@ _WAITING = (
 )
 
 
+def max_bytes_of(arguments: str) -> float:
+    """``x-max-length-bytes`` of a queue's arguments as the file has them, where anybody may have written them."""
+    try:
+        given = json.loads(arguments)["x-max-length-bytes"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return math.inf
+    return given if isinstance(given, int) and given >= 0 else math.inf
+
+
 def overflows(db: sqlite3.Connection, limits: Limits) -> list[tuple[int, int, int]]:
     """The queues that hold too much of an exchange, and the last ``seq`` that is to go.
 
     Takes no lock; costs a few look-ups for each shared queue of a room.
     """
     found = []
-    for queue, exchange in db.execute(_READERS).fetchall():
+    for queue, exchange, arguments in db.execute(_READERS).fetchall():
+        most = min(limits.backlog_max_bytes, max_bytes_of(arguments))
         beyond = newest(db, exchange) - limits.backlog_max_messages
         end = marks.last(db, exchange)
         if end is not None:
-            mark = marks.last(db, exchange, "total <= ?", end.total - limits.backlog_max_bytes)
+            mark = marks.last(db, exchange, "total <= ?", end.total - most)
             beyond = beyond if mark is None else max(beyond, mark.seq)
         if any(seq <= beyond for _, seq, _ in _waiting(db, queue, exchange, 1)):
             found.append((queue, exchange, beyond))

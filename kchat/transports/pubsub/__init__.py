@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from kchat.transports.checks import Check, Walk
     from kchat.transports.url import Broker, Urls
 
+    from .durable import DurablePolicy
     from .guests import Guests
     from .history import HistoryPolicy
     from .room import RoomPolicy
@@ -79,6 +80,12 @@ class PubSub(base.Transport):
         from .history import HistoryPolicy
 
         return HistoryPolicy(self.room(room))
+
+    def durable(self, room: str) -> DurablePolicy:
+        """See :mod:`.durable`."""
+        from .durable import DurablePolicy
+
+        return DurablePolicy(self.room(room))
 
     sweeps = True
 

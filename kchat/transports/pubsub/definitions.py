@@ -143,7 +143,10 @@ class Definitions:
             self.create_unbound()
             if passive:
                 self.create_unbound(queue.name)
-                self._look_up(queue.name, self._queues.get(queue.name)).check_access()
+                found = self._look_up(queue.name, self._queues.get(queue.name))
+                if found.abandoned:
+                    raise NotFound(f"queue {queue.name!r} has ended with its connection")
+                found.check_access()
                 return
             bindings.to_id(queue.name)
             queue.times = arguments.read(queue.name, queue.arguments)

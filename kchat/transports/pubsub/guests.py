@@ -42,6 +42,8 @@ class Guests(guests.Guests):
 
         A guest needs no role on the project: the host makes the subscription, which is the guest's durable queue.
         """
+        from kchat.transports.durable import Durable
+
         from .names import to_id
         from .room import RoomPolicy
 
@@ -58,7 +60,7 @@ class Guests(guests.Guests):
         to_listen = ["subscriptions", "add-iam-policy-binding", to_id(room.queue_name(queue))]
 
         def make_queue(channel: Channel) -> None:
-            room.take_place(channel, "", durable=queue)
+            room.take_place(channel, "", durable=Durable(queue, shared=True))
 
         steps = (
             guests.Step(shlex.join(make), make_queue),

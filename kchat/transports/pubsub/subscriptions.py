@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from time import time
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,9 @@ _DELETED_TOPIC = "_deleted-topic_"
 
 _TRIES = 5
 """Maximum number of attempts to create a subscription that others keep deleting."""
+
+EMULATOR_KEEPS = timedelta(days=7)
+"""The longest time for which the emulator keeps messages; the service takes up to 31 days."""
 
 EMULATOR_FORGETS = 1.0
 """Seconds in which the emulator ends the streams of a deleted subscription.
@@ -57,9 +60,7 @@ class Subscriptions:
     def create(self, queue: Queue, topic: str) -> None:
         """Create the subscription of a queue that is bound; ``ResourceLocked`` or ``PreconditionFailed`` for another one."""
         begins_at = self._beginning(queue, topic)
-        request = bindings.new_subscription(
-            queue, self.path(queue.name), topic, self._clients.options.ack_deadline, self._owner
-        )
+        request = self._request(queue, topic)
         for _ in range(_TRIES):
             if self._clients.create(
                 self._clients.subscriber.create_subscription, request, f"declare queue {queue.name}"
@@ -91,6 +92,14 @@ class Subscriptions:
                 queue.name,
                 expires,
             )
+
+    def _request(self, queue: Queue, topic: str) -> types.Subscription:
+        request = bindings.new_subscription(
+            queue, self.path(queue.name), topic, self._clients.options.ack_deadline, self._owner
+        )
+        if self._clients.emulator and request.message_retention_duration > EMULATOR_KEEPS:
+            request.message_retention_duration = EMULATOR_KEEPS
+        return request
 
     def take_over(self, queue: Queue, found: types.Subscription) -> bool:
         """Delete what a dead owner has left under this name: an exclusive queue ends with its owner.
@@ -124,6 +133,8 @@ class Subscriptions:
         own = ownership_labels.is_own(found.labels)
         queue.owned = own and ownership_labels.is_mine(found.labels, self._owner)
         queue.foreign = own and not queue.owned
+        queue.elsewhere = own and found.labels.get(ownership_labels.HOST) != ownership_labels.host()
+        queue.abandoned = bool(ownership_labels.why_dead(found.labels))
 
     def check_owner(self, queue: Queue, found: types.Subscription) -> None:
         """Raise ``ResourceLocked`` for a queue that is another connection's own, or is shared and to be this one's own."""

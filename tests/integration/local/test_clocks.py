@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kchat.transports.local import clock
+from kchat.transports.local import clock, definitions
 from kchat.transports.local.clock import Reading
 from tests.integration.local.conftest import Connect
 from tests.integration.local.drive import change_limits, get_all, listen, own_queue, rest, send
@@ -190,3 +190,25 @@ def test_time_that_passes_is_the_kernels_and_between_starts_the_walls_up_to_a_da
     ):
         assert now.since(then) == passed, now
     assert Reading(1010.0, 999.0, "").since(Reading(1000.0, 1.0, "")) == 10.0
+
+
+def test_a_clock_that_is_a_year_ahead_lets_no_durable_queue_expire(
+    connect: Connect, wall: Wall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = connect()
+    channel = connection.channel()
+    channel.queue_declare("archive", durable=True, arguments={"x-expires": int(30 * DAY * 1000)})
+
+    def is_there() -> bool:
+        definitions.sweep(connection.connection.store)
+        return bool(connection.connection.store.value("SELECT count(*) FROM queue WHERE name = 'archive'"))
+
+    wall.shift = 365 * DAY
+    assert is_there()
+    wall.shift = 0.0
+    now = clock.read()
+    for days, left in ((29, True), (31, False)):
+        wall.shift = days * DAY
+        passed = Reading(now.wall + wall.shift, now.kernel + wall.shift, now.boot)
+        monkeypatch.setattr(clock, "read", lambda passed=passed: passed)
+        assert is_there() is left
