@@ -34,7 +34,7 @@ from typing import Self
 
 _NAMES = (
     *("account", "durable", "host", "last", "management_url", "password", "profile", "project"),
-    *("port", "renew", "room", "since", "tls", "transport", "url", "username", "vhost"),
+    *("port", "renew", "room", "since", "tls", "transport", "until", "url", "username", "vhost"),
 )
 ARGUMENTS = {
     **{name: f"{name}=" for name in _NAMES},

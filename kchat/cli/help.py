@@ -40,9 +40,11 @@ GROUPS = {
         "project",
         "management_url",
     ),
+    "Choosing": ("until", "follow", "senders", "patterns", "inverted", "ignore_me", "only_verified"),
     "Bot": ("bot", "bot_wait_s", "bot_count", "bot_authors"),
     "TLS": ("tls", "tls_ca", "tls_cert", "tls_key", "tls_pin", "tls_insecure"),
     "Behaviour": (
+        "template",
         "date",
         "utc",
         "color",

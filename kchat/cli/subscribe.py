@@ -8,7 +8,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
+from kchat.cli.filter_options import filter_options, take_choice
 from kchat.cli.help import Command
 from kchat.cli.job_control import opened
 from kchat.cli.options import (
@@ -25,7 +27,7 @@ from kchat.cli.options import (
     verbose_option,
     wait_option,
 )
-from kchat.cli.param_types import SECONDS, SINCE, NameIn, whole_number
+from kchat.cli.param_types import SECONDS, SINCE, TIME, NameIn, whole_number
 from kchat.cli.shutdown import shutdown_by_signal
 from kchat.cli.stderr import connection_teller, line_writer
 from kchat.display import MODES
@@ -52,6 +54,13 @@ _PRESENT_AFTER = 0.2
     envvar="KCHAT_MODE",
     help="; ".join(f"{mode.name}: {mode.help}" for mode in MODES.built_in.values()) + ".",
 )
+@click.option(
+    "--format",
+    "template",
+    metavar="TEXT",
+    help="Instead of a mode, lines such as '{time:%H:%M} {username}: {text}'.",
+)
+@filter_options
 @username_option
 @broker_options
 @color_option
@@ -68,7 +77,16 @@ _PRESENT_AFTER = 0.2
     help="Begin with the last N messages of the history.",
 )
 @click.option(
-    "--since", type=SINCE, metavar="AGE|DATE", help="Begin at that time: 10m, 2h, 2026-01-31T12:00Z."
+    "--since", type=SINCE, metavar="TIME", help="Begin at that time: 10m, 2h, 9:00, 2026-01-31T12:00Z."
+)
+@click.option("--until", type=TIME, metavar="TIME", help="End at that time, in the history or to come.")
+@click.option(
+    "--no-follow",
+    "follow",
+    is_flag=True,
+    flag_value=False,
+    default=True,
+    help="End with what is held: wait for no more.",
 )
 @click.option("--durable", metavar="NAME", help="Durable queue: keeps messages while you are away.")
 @click.option("--hidden", is_flag=True, help="Do not count as here for kchat who.")
@@ -78,11 +96,14 @@ _PRESENT_AFTER = 0.2
 @verbose_option
 def command(
     mode: str,
+    template: str | None,
     username: str | None,
     limit: int | None,
     idle_timeout: float | None,
     last: int | None,
     since: float | None,
+    until: float | None,
+    follow: bool,
     durable: str | None,
     hidden: bool,
     color: str,
@@ -99,16 +120,18 @@ def command(
     Examples:
       kchat subscribe --last 20 --mode rich
       kchat subscribe --limit 1 --idle-timeout 30        # exit code 3 if none
+      kchat subscribe --since 9:00 --until 10:00 --not --from ci
+      kchat subscribe --last 20 --no-follow --format '{time:%H:%M} {text}'
     """
     from kchat.cli import DONE, TOO_FEW
     from kchat.client.beside import PresenceBeside
     from kchat.client.subscriber import Subscriber
-    from kchat.display import create
     from kchat.display.loop import listen, show_event
     from kchat.display.output import Reader
 
     if sys.stdout is None:
         raise SettingsError("standard output is closed, so there is nowhere to show messages")
+    choice = take_choice(broker)
     settings = to_settings(**broker)
     report = line_writer(quiet)
     tell_connection = connection_teller(verbose=verbose, several=len(settings.brokers) > 1)
@@ -118,8 +141,7 @@ def command(
 
     # Made twice at most: what it marks depends on the broker, and a mode that cannot be made is said before.
     make = partial(
-        create,
-        mode,
+        _maker(mode, template, settings.room),
         sys.stdout,
         color=COLOR[color],
         own=settings.broker.account,
@@ -147,6 +169,9 @@ def command(
         durable=durable,
         last=last,
         since=since,
+        until=until,
+        follow=follow,
+        where=choice.to_filter(settings, username),
         wait=wait,
         on_event=tell,
         present=present,
@@ -166,6 +191,7 @@ def command(
                 ends_last.callback(beside.close)
             if verifies and not subscriber.verifies_accounts and len(settings.brokers) == 1:
                 verifies = False  # AMQP leaves it to the broker
+                choice.check(verifies=verifies, where=str(subscriber.where))
                 display = make(mark_unverified=verifies)
             _announce(subscriber, report, verifies=verifies, verbose=verbose)
             stop.wake = subscriber.stop
@@ -193,6 +219,23 @@ def command(
         finally:
             display.close()
     return DONE if ended or stop.requested or limit is None or shown >= limit else TOO_FEW
+
+
+def _maker(mode: str, template: str | None, room: str) -> Callable[..., Display]:
+    """What makes the display of a mode or of a format.
+
+    Raises:
+        click.UsageError: both are given.
+    """
+    if template is None:
+        from kchat.display import create
+
+        return partial(create, mode)
+    if click.get_current_context().get_parameter_source("mode") is ParameterSource.COMMANDLINE:
+        raise click.UsageError("Give either --mode or --format.")
+    from kchat.display.template import Template
+
+    return partial(Template, template=template, room=room)
 
 
 def _announce(

@@ -68,6 +68,8 @@ class CatchUp:
         duplicates: knows what was handed over.
         where: the room, for errors.
         once: it only begins with it: its queue keeps what comes while it is away.
+        until: read it up to this moment, in UNIX seconds, by the broker's clock. Default: to its end.
+        follow: whether what comes afterwards is wanted.
     """
 
     def __init__(
@@ -78,6 +80,8 @@ class CatchUp:
         where: str,
         *,
         once: bool = False,
+        until: float | None = None,
+        follow: bool = True,
     ) -> None:
         self.on = False
         """Whether the room has such a history that this account may read, as of the last connection."""
@@ -87,6 +91,8 @@ class CatchUp:
         self._duplicates = duplicates
         self._where = where
         self._once = once
+        self._until = until
+        self._follow = follow and until is None
         self._link: _Link | None = None
         self._reader: HistoryReader | None = None
         self._end: Any = None
@@ -147,7 +153,7 @@ class CatchUp:
         if self._begin is None and self._position is None:
             self._position = self._floor = self._before
             return
-        self._extend_at = monotonic() + _ON_THE_WAY
+        self._extend_at = monotonic() + _ON_THE_WAY if self._follow else None
         self._start(self._begin or Begin(after=self._position, floor=self._floor))
 
     def again(self) -> None:
@@ -157,7 +163,10 @@ class CatchUp:
 
     def _start(self, begin: Begin) -> None:
         link, policy = self._joined
-        end = policy.newest(link.connection, known=True)
+        if self._until is None:
+            end = policy.newest(link.connection, known=True)
+        else:
+            end = policy.before(link.connection, self._until)
         self._end = self._before if end is None else end
         self._reader = policy.reader(link.connection, begin, self._end)
         self._read = self._mark = None
@@ -242,7 +251,8 @@ class CatchUp:
             missing = True
             if position > self._before:
                 self._beside[key] += 1
-        self._count += missing
+        if self._begin is None:  # else it was asked for, and not missed
+            self._count += missing
         return missing
 
     def take_counts(self) -> tuple[int, int]:

@@ -19,12 +19,14 @@ from kchat.client.catching_up import CatchUp
 from kchat.client.connection import STOP_LOOK
 from kchat.client.deduplication import Deduplicator
 from kchat.client.drops import Drops
+from kchat.client.ending import Ending
 from kchat.client.subscriber_connection import SubscriberConnection, as_bytes, is_redelivered
 from kchat.config.validation import check_name, login_name
 from kchat.message import Message
 from kchat.transports.history import Begin
 
 if TYPE_CHECKING:
+    from kchat.client.filters import Filter
     from kchat.config.settings import Settings
     from kchat.transports import protocols
 
@@ -56,6 +58,12 @@ class Subscriber:
             which goes when the subscriber goes.
         last: number of messages of the room's history to begin with.
         since: begin with what the room holds since then, in UNIX seconds.
+        until: end then, in UNIX seconds, as :meth:`stop` does it. Where that has passed, end with what the room's history
+            holds up to then: by the broker's clock where it is read beside the queue, else by the times in the messages.
+        follow: whether to go on with what comes. Default: it does. Else it ends as :meth:`stop` does it, with what the
+            room's history, or the durable queue, holds when it is first asked for a message.
+        where: which messages to hand over (:mod:`kchat.client.filters`); the others are acknowledged. Of the number
+            ``last``, they count. Default: all.
         prefetch: maximum number of unacknowledged messages (AMQP prefetch), default 500
             (https://www.rabbitmq.com/docs/consumer-prefetch).
         wait: keep trying for ever when no broker can be reached at the start. Default: fail.
@@ -75,6 +83,9 @@ class Subscriber:
         durable: str | None = None,
         last: int | None = None,
         since: float | None = None,
+        until: float | None = None,
+        follow: bool = True,
+        where: Filter | None = None,
         prefetch: int = PREFETCH,
         wait: bool = False,
         on_event: events.OnEvent = events.ignore,
@@ -89,7 +100,11 @@ class Subscriber:
             if not capabilities.durable:
                 raise errors.SettingsError(f"the {settings.transport.name} transport has no durable queues")
             settings.transport.room(settings.room).check_durable_name(durable)
-        if (last is not None or since is not None) and not capabilities.history:
+        self._where = where
+        self._ending = Ending(until, follow=follow)
+        since = self._ending.check(last=last, since=since, durable=durable)
+        begin = None if last is None and since is None else Begin(last=last, since=since)
+        if begin is not None and not capabilities.history:
             raise errors.SettingsError(
                 f"a room on {settings.transport.name} keeps no history, so there is nothing to begin with",
                 hint="leave {last} and {since} out",
@@ -99,13 +114,15 @@ class Subscriber:
         self._duplicates = Deduplicator()
         history = settings.transport.history(settings.room) if capabilities.history else None
         beside = history is not None and history.beside
-        begin = None if last is None and since is None else Begin(last=last, since=since)
+        self._in_queue = durable is not None or not beside
         self._catch_up = CatchUp(
             history if beside else None,
             begin if beside else None,
             self._duplicates,
             settings.room,
             once=durable is not None,
+            until=self._ending.until,
+            follow=follow,
         )
         self._stopped = self._left = self._woken = False
         self._connection = SubscriberConnection(
@@ -231,7 +248,10 @@ class Subscriber:
                 self.finish()
             connection = self._connection
             while not (self._stopped or self._was_woken(ends=not done)):
-                if connection.connected or connection.open(deadline, again=True):
+                if self._is_at_end():
+                    self._stopped = True
+                    break
+                if connection.connected or connection.open(self._ending.deadline(deadline), again=True):
                     try:
                         with connection.errors:
                             messages = self._gather(deadline, limit)
@@ -246,6 +266,13 @@ class Subscriber:
             return []
         finally:
             self._in_use.release()
+
+    def _is_at_end(self) -> bool:
+        """Whether all was handed over that is to be."""
+        connection = self._connection
+        if not connection.connected:
+            return self._ending.is_late
+        return not self._catch_up.reading and self._ending.is_reached(connection.connected_at)
 
     def _was_woken(self, *, ends: bool) -> bool:
         """Whether :meth:`wake` was called since this was last asked, if that ends the wait: it does not end iteration."""
@@ -338,43 +365,60 @@ class Subscriber:
         return messages[0] if messages else None
 
     def _gather(self, deadline: float | None, limit: int) -> list[Message]:
-        history = self._catch_up
+        history, ending, connection = self._catch_up, self._ending, self._connection
+        if ending.is_to_count(connection.connected_at):
+            self._count_rest()
+            if not history.reading and not ending.takes_more:
+                return []
         if history.on:
-            if self._drops.take_if_certain(full=self._connection.length.take_full()):
+            if self._drops.take_if_certain(full=connection.length.take_full()):
                 history.again()
             if history.reading:
                 return self._read_history(deadline, limit)
-        arrived, acks = self._connection.arrived, self._acks
-        unsettled = acks.handed_over is not None
+        unsettled = self._acks.handed_over is not None
         start = monotonic()
-        if not arrived:
+        if not connection.arrived:
             self._wait(start, deadline)
         now = monotonic()
         # What had to be waited for came alone: to look for more costs as much as to show it.
         if now - start < _BURST_PAUSE:
             self._gather_burst(now + BATCH_SECONDS, limit)
-        messages: list[Message] = []
-        counts, gaps = self._connection.counts, self._drops.gaps
-        size, verifies = 0, self._connection.verifies
+        messages, size = self._take_arrived(limit)
+        self._look_for_drops(len(messages), size)
+        if not messages and not unsettled:
+            self.finish()  # nothing, or what nobody is shown: duplicates, and what is not wanted
+        return messages
+
+    def _count_rest(self) -> None:
+        """From now on, only what is held is wanted. A queue of its own, beside a history, holds nothing to begin with."""
+        connection, ending = self._connection, self._ending
+        in_queue = self._in_queue or ending.is_late
+        ending.count(connection.connected_at, connection.count_waiting() if in_queue else 0)
+
+    def _take_arrived(self, limit: int) -> tuple[list[Message], int]:
+        """Messages of the queue that have arrived, and the bytes of all that were taken for them."""
+        connection, history, acks, ending = self._connection, self._catch_up, self._acks, self._ending
+        arrived, where, messages = connection.arrived, self._where, list[Message]()
+        counts, gaps = connection.counts, self._drops.gaps
+        size, verifies = 0, connection.verifies
         take = history.take if history.on else self._is_new
         before = len(arrived)
-        while arrived and len(messages) < limit and size <= LARGE:
+        while arrived and len(messages) < limit and size <= LARGE and ending.takes_more:
             delivery = arrived[0]
             message = self._message(delivery, verifies=verifies)
             if counts:
                 gaps.note(delivery.number, message.account)
                 if gaps.missing and history.on:
                     break  # what is missing comes first
+            wanted = (where is None or where(message)) and ending.is_before(delivery, message)
             arrived.popleft()
+            ending.take()
             acks.handed_over = delivery.delivery_tag
-            if take(message):
+            if take(message) and wanted:
                 messages.append(message)
             size += len(delivery.body)
         acks.pending += before - len(arrived)
-        self._look_for_drops(len(messages), size)
-        if not messages and not unsettled:
-            self.acknowledge()  # nothing, or duplicates, which nobody is shown
-        return messages
+        return messages, size
 
     def _read_history(self, deadline: float | None, limit: int) -> list[Message]:
         """What comes next in the room's history, before what the queue brings."""
@@ -388,7 +432,7 @@ class Subscriber:
             message = self._message(delivery, verifies=connection.verifies)
             if connection.counts:
                 gaps.note(delivery.number, message.account)
-            if history.is_missing(message, position):
+            if history.is_missing(message, position) and (self._where is None or self._where(message)):
                 messages.append(message)
         gaps.missing = 0  # what the history does not hold is told by that
         if not history.reading:
@@ -412,6 +456,8 @@ class Subscriber:
         limits = [] if self._connection.waker is not None else [STOP_LOOK]
         if deadline is not None:
             limits.append(deadline - now)
+        if (seconds := self._ending.seconds) is not None:
+            limits.append(seconds)
         acks = self._acks
         if acks.finished is not None:
             limits.append(acks.due - now)

@@ -6,6 +6,8 @@ from collections import deque
 from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
 
+import amqp.exceptions
+
 from kchat import errors, events
 from kchat.client.connection import Connection
 from kchat.client.drops import QueueLength
@@ -21,6 +23,9 @@ _STEADY = 10.0
 
 _WAITED = 0.05
 """Seconds after which what comes was not there when the wait for it began: the queue was empty then."""
+
+_ANSWER = 10.0
+"""Seconds to wait for the number of messages in the queue."""
 
 _BIND_AGAIN = 5.0
 """Seconds of quiet after which the queue is bound to the room again, since nobody says when that binding is deleted."""
@@ -161,6 +166,23 @@ class SubscriberConnection(Connection):
         self._on_event(event)
 
     # ---- receiving
+
+    def count_waiting(self) -> int | None:
+        """The number of messages that wait, here or there; ``None`` if the broker does not tell. Raises as :meth:`drain`."""
+        assert self._queue is not None
+        if self._asks is None:
+            waiting = self._room.count_waiting(self._queue)
+            return None if waiting is None else waiting + len(self.arrived)
+        answers: list[int] = []  # each with what had come before it
+        self._asks.ask_length(self.queue_name, lambda waiting: answers.append(waiting + len(self.arrived)))
+        ends = monotonic() + _ANSWER
+        while not answers:
+            self.drain(_ANSWER)
+            if not answers and monotonic() >= ends:
+                raise amqp.exceptions.RecoverableConnectionError(
+                    "the broker does not tell what its queue holds"
+                )
+        return answers[0]
 
     def drain(self, timeout: float | None) -> bool:
         """As of any connection."""

@@ -155,6 +155,18 @@ class HistoryPolicy:
         """
         raise NotImplementedError
 
+    def before(self, connection: Connection, moment: float) -> Any:
+        """The position of the newest message that came before a moment; one before the first where none did.
+
+        Arguments:
+            connection: connected.
+            moment: in UNIX seconds, by the broker's clock.
+
+        Raises:
+            amqp.exceptions.AMQPError: as of :meth:`newest`.
+        """
+        raise NotImplementedError
+
     def reader(self, connection: Connection, begin: Begin, end: Any) -> HistoryReader:
         """Begin to read.
 

@@ -151,8 +151,8 @@ class Queue(Protocol):
     queue_arguments: Mapping[str, Any] | None
     """As it is declared with."""
 
-    def queue_declare(self, *, passive: bool = False) -> object:
-        """Declare it, or with ``passive`` look whether it is there."""
+    def queue_declare(self, *, passive: bool = False) -> Any:
+        """Declare it, or with ``passive`` look whether it is there. Returns its ``message_count``, as AMQP has it."""
 
     def queue_bind(self) -> object:
         """Bind it to its exchange."""

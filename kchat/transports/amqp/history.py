@@ -123,8 +123,13 @@ class HistoryPolicy(history.HistoryPolicy):
             else:
                 return -1 if last is None else last
 
-    def _edge(self, connection: Connection, where: str) -> int | None:
-        """The offset of the stream's first message, or of its last one; ``None`` where it is empty.
+    def before(self, connection: Connection, moment: float) -> int | None:
+        """The offset in front of the first chunk that is not older: chunks have times, in whole seconds here."""
+        first = self._edge(connection, datetime.fromtimestamp(max(0.0, moment), UTC))
+        return self.newest(connection, known=True) if first is None else first - 1
+
+    def _edge(self, connection: Connection, where: str | datetime) -> int | None:
+        """The offset of the stream's first message, of its last one, or of the first since a time; ``None`` for none.
 
         Raises:
             amqp.exceptions.NotFound: there is no stream.
@@ -201,7 +206,8 @@ class StreamReader:
             )
             if not isinstance(first, int):
                 channel.queue_declare(stream, passive=True)
-                self._over = not self._arrived
+                if not self._arrived:  # else all of it may have come by now
+                    self._over = True
         except BaseException:
             _close(channel)
             raise
