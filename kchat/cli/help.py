@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 GROUPS = {
     "Messages": (
         "text",
+        "file",
+        "count",
+        "template",
+        "after",
+        "wait_pid",
         "allow_empty",
         "mandatory",
         "receipts",
@@ -44,7 +49,7 @@ GROUPS = {
     "Bot": ("bot", "bot_wait_s", "bot_count", "bot_authors"),
     "TLS": ("tls", "tls_ca", "tls_cert", "tls_key", "tls_pin", "tls_insecure"),
     "Behaviour": (
-        "template",
+        "line_format",
         "date",
         "utc",
         "color",

@@ -56,7 +56,7 @@ _PRESENT_AFTER = 0.2
 )
 @click.option(
     "--format",
-    "template",
+    "line_format",
     metavar="TEXT",
     help="Instead of a mode, lines such as '{time:%H:%M} {username}: {text}'.",
 )
@@ -96,7 +96,7 @@ _PRESENT_AFTER = 0.2
 @verbose_option
 def command(
     mode: str,
-    template: str | None,
+    line_format: str | None,
     username: str | None,
     limit: int | None,
     idle_timeout: float | None,
@@ -141,7 +141,7 @@ def command(
 
     # Made twice at most: what it marks depends on the broker, and a mode that cannot be made is said before.
     make = partial(
-        _maker(mode, template, settings.room),
+        _maker(mode, line_format, settings.room),
         sys.stdout,
         color=COLOR[color],
         own=settings.broker.account,
