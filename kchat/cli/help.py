@@ -50,6 +50,8 @@ GROUPS = {
     "TLS": ("tls", "tls_ca", "tls_cert", "tls_key", "tls_pin", "tls_insecure"),
     "Behaviour": (
         "line_format",
+        "events",
+        "queue_length",
         "date",
         "utc",
         "color",

@@ -36,9 +36,9 @@ from kchat.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kchat import events
     from kchat.client.subscriber import Subscriber
     from kchat.display import Display
+    from kchat.events import Event
 
 _PRESENT_AFTER = 0.2
 """Seconds after which it counts as here: a script that waits for one message that is there never does."""
@@ -89,6 +89,13 @@ _PRESENT_AFTER = 0.2
     help="End with what is held: wait for no more.",
 )
 @click.option("--durable", metavar="NAME", help="Durable queue: keeps messages while you are away.")
+@click.option(
+    "--queue-length",
+    type=whole_number(1, 100_000_000),
+    metavar="N",
+    help="Messages that wait at the broker for a slow reader.",
+)
+@click.option("--events", is_flag=True, help="With --mode json: an object for each event, too.")
 @click.option("--hidden", is_flag=True, help="Do not count as here for kchat who.")
 @heartbeat_option
 @wait_option
@@ -105,6 +112,8 @@ def command(
     until: float | None,
     follow: bool,
     durable: str | None,
+    queue_length: int | None,
+    events: bool,
     hidden: bool,
     color: str,
     utc: bool,
@@ -129,8 +138,6 @@ def command(
     from kchat.display.loop import listen, show_event
     from kchat.display.output import Reader
 
-    if sys.stdout is None:
-        raise SettingsError("standard output is closed, so there is nowhere to show messages")
     choice = take_choice(broker)
     settings = to_settings(**broker)
     report = line_writer(quiet)
@@ -152,9 +159,12 @@ def command(
     verifies = settings.transport.verifies_accounts
     display = make(mark_unverified=verifies)
 
+    _check_events(display, mode, wanted=events)
     has_screen = False
 
-    def tell(event: events.Event) -> None:
+    def tell(event: Event) -> None:
+        if events:
+            display.event(event)  # type: ignore[attr-defined]  # as was found
         if has_screen:
             show_event(display, event)
         else:
@@ -172,6 +182,7 @@ def command(
         until=until,
         follow=follow,
         where=choice.to_filter(settings, username),
+        queue_length=queue_length,
         wait=wait,
         on_event=tell,
         present=present,
@@ -226,7 +237,10 @@ def _maker(mode: str, template: str | None, room: str) -> Callable[..., Display]
 
     Raises:
         click.UsageError: both are given.
+        kchat.errors.SettingsError: there is nowhere to show anything.
     """
+    if sys.stdout is None:
+        raise SettingsError("standard output is closed, so there is nowhere to show messages")
     if template is None:
         from kchat.display import create
 
@@ -236,6 +250,11 @@ def _maker(mode: str, template: str | None, room: str) -> Callable[..., Display]
     from kchat.display.template import Template
 
     return partial(Template, template=template, room=room)
+
+
+def _check_events(display: Display, mode: str, *, wanted: bool) -> None:
+    if wanted and not hasattr(display, "event"):
+        raise SettingsError(f"the mode {mode} has no events", hint="use --events with --mode json")
 
 
 def _announce(

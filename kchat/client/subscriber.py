@@ -17,7 +17,7 @@ from kchat import errors, events
 from kchat.client.acknowledgements import BATCH, BATCH_SECONDS, Acknowledgements, Position
 from kchat.client.catching_up import CatchUp
 from kchat.client.connection import STOP_LOOK
-from kchat.client.deduplication import Deduplicator
+from kchat.client.deduplication import REMEMBERED, Deduplicator
 from kchat.client.drops import Drops
 from kchat.client.ending import Ending
 from kchat.client.subscriber_connection import SubscriberConnection, as_bytes, is_redelivered
@@ -64,6 +64,8 @@ class Subscriber:
             room's history, or the durable queue, holds when it is first asked for a message.
         where: which messages to hand over (:mod:`kchat.client.filters`); the others are acknowledged. Of the number
             ``last``, they count. Default: all.
+        if_kept: begin with nothing where the room has no history, or none that can begin so. Default: that is an error.
+        queue_length: maximum number of messages in its own queue, where the broker drops the oldest of more, default 10,000.
         prefetch: maximum number of unacknowledged messages (AMQP prefetch), default 500
             (https://www.rabbitmq.com/docs/consumer-prefetch).
         wait: keep trying for ever when no broker can be reached at the start. Default: fail.
@@ -86,6 +88,8 @@ class Subscriber:
         until: float | None = None,
         follow: bool = True,
         where: Filter | None = None,
+        if_kept: bool = False,
+        queue_length: int | None = None,
         prefetch: int = PREFETCH,
         wait: bool = False,
         on_event: events.OnEvent = events.ignore,
@@ -103,17 +107,20 @@ class Subscriber:
         self._where = where
         self._ending = Ending(until, follow=follow)
         since = self._ending.check(last=last, since=since, durable=durable)
-        begin = None if last is None and since is None else Begin(last=last, since=since)
-        if begin is not None and not capabilities.history:
+        history = settings.transport.history(settings.room) if capabilities.history else None
+        if history is None and not if_kept and (last is not None or since is not None):
             raise errors.SettingsError(
                 f"a room on {settings.transport.name} keeps no history, so there is nothing to begin with",
                 hint="leave {last} and {since} out",
             )
+        if if_kept and (history is None or not history.by_number):
+            last, since = None, None if history is None else since
         self.prefetch = max(1, prefetch)
         self._acks = Acknowledgements(self.prefetch)
-        self._duplicates = Deduplicator()
-        history = settings.transport.history(settings.room) if capabilities.history else None
+        # What a full queue and the messages on their way may bring again, after they were read from the history.
+        self._duplicates = Deduplicator(max(REMEMBERED, 2 * (queue_length or 0)))
         beside = history is not None and history.beside
+        begin = None if last is None and since is None else Begin(last=last, since=since)
         self._in_queue = durable is not None or not beside
         self._catch_up = CatchUp(
             history if beside else None,
@@ -123,7 +130,9 @@ class Subscriber:
             once=durable is not None,
             until=self._ending.until,
             follow=follow,
+            if_kept=if_kept,
         )
+        self._dropped = False  # whether it is certain, or likely, that the queue has dropped something
         self._stopped = self._left = self._woken = False
         self._connection = SubscriberConnection(
             settings,
@@ -135,6 +144,7 @@ class Subscriber:
             on_event,
             wait=wait,
             present=present,
+            length=queue_length,
         )
         self._connection.stopping = lambda: self._stopped or self._woken
         self._in_use = self._connection.in_use
@@ -161,6 +171,12 @@ class Subscriber:
     def verifies_accounts(self) -> bool:
         """Whether the broker that it is connected to checks who sent a message; False before :meth:`open`."""
         return self._connection.verifies
+
+    @property
+    def has_history(self) -> bool:
+        """Whether the room has a history, which what is missed is read from; False before :meth:`open`."""
+        transport = self.settings.transport
+        return self._catch_up.on or (bool(self._connection.connected_at) and transport.always_keeps_history)
 
     @property
     def unlocked_settings(self) -> Settings:
@@ -287,7 +303,7 @@ class Subscriber:
     @property
     def has_arrived(self) -> bool:
         """Whether there is more that need not be waited for."""
-        return bool(self._connection.arrived)
+        return bool(self._connection.arrived) or self._catch_up.reading
 
     def acknowledge(self, upto: Position | None = None) -> None:
         """What :meth:`receive` has handed over is done with; the broker may forget it at once.
@@ -370,11 +386,13 @@ class Subscriber:
             self._count_rest()
             if not history.reading and not ending.takes_more:
                 return []
+        most = math.inf
         if history.on:
-            if self._drops.take_if_certain(full=connection.length.take_full()):
-                history.again()
-            if history.reading:
+            if not history.reading or history.queue_first:
+                self._look_at_history()
+            if history.reading and not history.queue_first:
                 return self._read_history(deadline, limit)
+            most = history.queue_first or math.inf
         unsettled = self._acks.handed_over is not None
         start = monotonic()
         if not connection.arrived:
@@ -383,7 +401,7 @@ class Subscriber:
         # What had to be waited for came alone: to look for more costs as much as to show it.
         if now - start < _BURST_PAUSE:
             self._gather_burst(now + BATCH_SECONDS, limit)
-        messages, size = self._take_arrived(limit)
+        messages, size = self._take_arrived(limit, most)
         self._look_for_drops(len(messages), size)
         if not messages and not unsettled:
             self.finish()  # nothing, or what nobody is shown: duplicates, and what is not wanted
@@ -395,21 +413,27 @@ class Subscriber:
         in_queue = self._in_queue or ending.is_late
         ending.count(connection.connected_at, connection.count_waiting() if in_queue else 0)
 
-    def _take_arrived(self, limit: int) -> tuple[list[Message], int]:
-        """Messages of the queue that have arrived, and the bytes of all that were taken for them."""
+    def _take_arrived(self, limit: int, most: float) -> tuple[list[Message], int]:
+        """Messages that have arrived, up to a limit, of the next ``most`` in the queue; and the bytes of those looked at."""
         connection, history, acks, ending = self._connection, self._catch_up, self._acks, self._ending
+        if history.on and connection.length.was_full:
+            most = min(most, connection.length.came_before)
         arrived, where, messages = connection.arrived, self._where, list[Message]()
         counts, gaps = connection.counts, self._drops.gaps
         size, verifies = 0, connection.verifies
         take = history.take if history.on else self._is_new
         before = len(arrived)
-        while arrived and len(messages) < limit and size <= LARGE and ending.takes_more:
+        watches = history.on and not history.queue_first
+        while arrived and len(messages) < limit and before - len(arrived) < most and size <= LARGE:
+            if not ending.takes_more:
+                break
             delivery = arrived[0]
             message = self._message(delivery, verifies=verifies)
             if counts:
+                if watches and gaps.are_shown_by(delivery.number, message.account):
+                    self._dropped = True  # what is missing comes first
+                    break
                 gaps.note(delivery.number, message.account)
-                if gaps.missing and history.on:
-                    break  # what is missing comes first
             wanted = (where is None or where(message)) and ending.is_before(delivery, message)
             arrived.popleft()
             ending.take()
@@ -419,6 +443,19 @@ class Subscriber:
             size += len(delivery.body)
         acks.pending += before - len(arrived)
         return messages, size
+
+    def _look_at_history(self) -> None:
+        """What the queue has dropped is to be read there; else, where that would begin is noted now and then."""
+        history = self._catch_up
+        gaps = self._drops.gaps
+        # Where all bear numbers, these tell whether a queue that was full has dropped any.
+        if self._connection.length.take_full() and (gaps.uncounted or gaps.joined):
+            self._dropped, gaps.joined = True, False
+        if self._dropped:
+            self._dropped = False
+            history.again()
+        elif history.is_to_be_marked:
+            history.mark()
 
     def _read_history(self, deadline: float | None, limit: int) -> list[Message]:
         """What comes next in the room's history, before what the queue brings."""
@@ -434,9 +471,10 @@ class Subscriber:
                 gaps.note(delivery.number, message.account)
             if history.is_missing(message, position) and (self._where is None or self._where(message)):
                 messages.append(message)
-        gaps.missing = 0  # what the history does not hold is told by that
         if not history.reading:
-            connection.tell_caught_up()
+            count, about = history.take_counts()
+            missing, exact = self._drops.take_missing(about)
+            connection.tell_caught_up(count, missing, exact=exact)
         return messages
 
     def _is_new(self, message: Message) -> bool:

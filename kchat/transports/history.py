@@ -80,7 +80,11 @@ class HistoryReader(Protocol):
 
     @property
     def missing(self) -> int:
-        """The number of messages behind the position to begin after that the history holds no more."""
+        """About how many messages behind the position to begin after the history holds no more."""
+
+    @property
+    def held(self) -> int:
+        """About how many messages it hands over, at least that, once :meth:`read` has returned some."""
 
     def read(self, drain: Callable[[float | None], bool], timeout: float, limit: int) -> Sequence[Kept]:
         """The next messages in the order of the history; none at its end, when it was woken, or when the time was over.
@@ -109,6 +113,8 @@ class HistoryPolicy:
     """Whether a room has none until the host switches it on."""
     beside: ClassVar[bool] = False
     """Whether it is read beside the queue, with :meth:`reader`."""
+    by_number: ClassVar[bool] = True
+    """Whether a subscriber can begin with a number of messages; else by time alone."""
 
     def __init__(self, room: RoomPolicy) -> None:
         self._room = room
@@ -155,18 +161,6 @@ class HistoryPolicy:
         """
         raise NotImplementedError
 
-    def before(self, connection: Connection, moment: float) -> Any:
-        """The position of the newest message that came before a moment; one before the first where none did.
-
-        Arguments:
-            connection: connected.
-            moment: in UNIX seconds, by the broker's clock.
-
-        Raises:
-            amqp.exceptions.AMQPError: as of :meth:`newest`.
-        """
-        raise NotImplementedError
-
     def reader(self, connection: Connection, begin: Begin, end: Any) -> HistoryReader:
         """Begin to read.
 
@@ -174,6 +168,19 @@ class HistoryPolicy:
             connection: connected.
             begin: where.
             end: up to where, with that: a position of :meth:`newest`.
+
+        Raises:
+            amqp.exceptions.AMQPError: this account may not read it, or something else is wrong.
+        """
+        raise NotImplementedError
+
+    def position_at(self, connection: Connection, until: float, end: Any) -> Any:
+        """The position of the last message that came before a point in time, by the broker's clock.
+
+        Arguments:
+            connection: connected.
+            until: in UNIX seconds.
+            end: a position of :meth:`newest`: the answer is not behind that.
 
         Raises:
             amqp.exceptions.AMQPError: this account may not read it, or something else is wrong.

@@ -6,11 +6,12 @@ broker (:mod:`.room`), as durable queues are.
 
 How its end is found: RabbitMQ hands over what a stream holds, up to the prefetch, while it handles ``basic.consume``, and
 answers the channel's next method after that. So when a passive declaration is answered, everything has come that was there.
-Offsets have no gaps; what limits of age and size remove goes from the front.
+What limits of age and size remove goes from the front. Of offsets, one is skipped now and then, where a segment begins.
 """
 
 from __future__ import annotations
 
+import math
 import struct
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -123,11 +124,6 @@ class HistoryPolicy(history.HistoryPolicy):
             else:
                 return -1 if last is None else last
 
-    def before(self, connection: Connection, moment: float) -> int | None:
-        """The offset in front of the first chunk that is not older: chunks have times, in whole seconds here."""
-        first = self._edge(connection, datetime.fromtimestamp(max(0.0, moment), UTC))
-        return self.newest(connection, known=True) if first is None else first - 1
-
     def _edge(self, connection: Connection, where: str | datetime) -> int | None:
         """The offset of the stream's first message, of its last one, or of the first since a time; ``None`` for none.
 
@@ -160,6 +156,11 @@ class HistoryPolicy(history.HistoryPolicy):
         return StreamReader(
             connection, self.stream, datetime.fromtimestamp(max(0.0, begin.since or 0.0), UTC), end
         )
+
+    def position_at(self, connection: Connection, until: float, end: int) -> int:
+        """To a chunk of the stream: what came within milliseconds stands in one. Times are in whole seconds here."""
+        first = self._edge(connection, datetime.fromtimestamp(max(0.0, math.ceil(until)), UTC))
+        return end if first is None else min(first - 1, end)
 
     def ask_waiting(self, channel: Channel, queue: str, answer: Callable[[int], None]) -> None:
         """The answer comes with the events of the connection."""
@@ -195,6 +196,7 @@ class StreamReader:
         self._size = self._unacknowledged = 0
         self._tag: Any = None
         self._over = isinstance(first, int) and first > end
+        self.held = 0
         self._came_at = monotonic()
         if self._over:
             return
@@ -218,7 +220,8 @@ class StreamReader:
         if before is None or (self._tag is None and at > before):  # the front of the history is gone
             if self._after is not None:
                 self.missing = max(0, at - self._after - 1)
-        elif at != before + 1:  # whatever a publisher has written there
+            self.held = self._end - at + 1
+        elif at <= before:  # whatever a publisher has written there
             at = before + 1
         self._at, self._tag, self._came_at = at, delivery.delivery_tag, monotonic()
         if at <= self._end:
