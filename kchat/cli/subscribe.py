@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from kchat.cli.help import Command
 from kchat.cli.job_control import opened
 from kchat.cli.options import (
     COLOR,
-    broker_options,
+    broker_options_of_rooms,
     color_option,
     date_option,
     heartbeat_option,
@@ -36,7 +37,9 @@ from kchat.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from kchat.client.several import Subscribers
     from kchat.client.subscriber import Subscriber
+    from kchat.config.settings import Settings
     from kchat.display import Display
     from kchat.events import Event
 
@@ -62,7 +65,7 @@ _PRESENT_AFTER = 0.2
 )
 @filter_options
 @username_option
-@broker_options
+@broker_options_of_rooms
 @color_option
 @utc_option
 @date_option
@@ -104,6 +107,7 @@ _PRESENT_AFTER = 0.2
 def command(
     mode: str,
     line_format: str | None,
+    rooms: tuple[str, ...],
     username: str | None,
     limit: int | None,
     idle_timeout: float | None,
@@ -134,7 +138,6 @@ def command(
     """
     from kchat.cli import DONE, TOO_FEW
     from kchat.client.beside import PresenceBeside
-    from kchat.client.subscriber import Subscriber
     from kchat.display.loop import listen, show_event
     from kchat.display.output import Reader
 
@@ -173,8 +176,9 @@ def command(
 
     shown, ended = 0, False
     present = settings.transport.capabilities.presence and not hidden
-    subscriber = Subscriber(
+    subscriber = _subscriber(
         settings,
+        rooms,
         username,
         durable=durable,
         last=last,
@@ -196,8 +200,8 @@ def command(
     ):
         try:
             subscriber.open()
-            if present:
-                beside = PresenceBeside(subscriber, after=_PRESENT_AFTER)
+            for each in subscriber.each if present else ():
+                beside = PresenceBeside(each, after=_PRESENT_AFTER)
                 ends_first.callback(beside.stop)
                 ends_last.callback(beside.close)
             if verifies and not subscriber.verifies_accounts and len(settings.brokers) == 1:
@@ -252,13 +256,26 @@ def _maker(mode: str, template: str | None, room: str) -> Callable[..., Display]
     return partial(Template, template=template, room=room)
 
 
+def _subscriber(
+    settings: Settings, rooms: tuple[str, ...], username: str | None, **options: Any
+) -> Subscriber | Subscribers:
+    """What listens to a room, or to several of them by one connection."""
+    if len(rooms) < 2:
+        from kchat.client.subscriber import Subscriber
+
+        return Subscriber(settings, username, **options)
+    from kchat.client.several import Subscribers
+
+    return Subscribers([replace(settings, room=room) for room in rooms], username, **options)
+
+
 def _check_events(display: Display, mode: str, *, wanted: bool) -> None:
     if wanted and not hasattr(display, "event"):
         raise SettingsError(f"the mode {mode} has no events", hint="use --events with --mode json")
 
 
 def _announce(
-    subscriber: Subscriber, report: Callable[[object], None], *, verifies: bool, verbose: bool
+    subscriber: Subscriber | Subscribers, report: Callable[[object], None], *, verifies: bool, verbose: bool
 ) -> None:
     """Say that it listens, and whether names are checked."""
     from kchat.cli.announcement import listening

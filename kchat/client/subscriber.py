@@ -9,9 +9,9 @@ the connection's heartbeats go on (:mod:`kchat.client.heartbeat`). Any other thr
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from time import monotonic
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from kchat import errors, events
 from kchat.client.acknowledgements import BATCH, BATCH_SECONDS, Acknowledgements, Position
@@ -42,7 +42,8 @@ _BURST_PAUSE = 0.002
 _HISTORY_WAIT = 1.0
 """Seconds of one wait for what the room's history holds."""
 
-_LOST = (errors.Closed, errors.Unreachable, errors.NotFound)
+LOST = (errors.Closed, errors.Unreachable, errors.NotFound)
+"""Errors after which a connection is made again."""
 
 
 class Subscriber:
@@ -134,7 +135,7 @@ class Subscriber:
         )
         self._dropped = False  # whether it is certain, or likely, that the queue has dropped something
         self._stopped = self._left = self._woken = False
-        self._connection = SubscriberConnection(
+        self._connection = self._new_connection(
             settings,
             self.username,
             durable,
@@ -149,6 +150,9 @@ class Subscriber:
         self._connection.stopping = lambda: self._stopped or self._woken
         self._in_use = self._connection.in_use
         self._drops = Drops(self.prefetch + BATCH, on_event)
+
+    def _new_connection(self, *args: Any, **more: Any) -> SubscriberConnection:
+        return SubscriberConnection(*args, **more)
 
     def __enter__(self) -> Self:
         self.open()
@@ -171,6 +175,11 @@ class Subscriber:
     def verifies_accounts(self) -> bool:
         """Whether the broker that it is connected to checks who sent a message; False before :meth:`open`."""
         return self._connection.verifies
+
+    @property
+    def each(self) -> Sequence[Subscriber]:
+        """The subscriber of each room: this one."""
+        return (self,)
 
     @property
     def has_history(self) -> bool:
@@ -271,7 +280,7 @@ class Subscriber:
                     try:
                         with connection.errors:
                             messages = self._gather(deadline, limit)
-                    except _LOST as error:
+                    except LOST as error:
                         self._lose(error)
                     else:
                         if messages:
@@ -349,7 +358,7 @@ class Subscriber:
         try:
             with self._connection.errors:
                 self._connection.acknowledge(tag)
-        except _LOST as error:
+        except LOST as error:
             self._lose(error)
 
     def __iter__(self) -> Iterator[Message]:

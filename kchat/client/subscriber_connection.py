@@ -15,6 +15,7 @@ from kchat.client.drops import QueueLength
 if TYPE_CHECKING:
     from kchat.client.acknowledgements import Acknowledgements
     from kchat.client.catching_up import CatchUp
+    from kchat.client.shared_connection import SharedConnection
     from kchat.config.settings import Settings
     from kchat.transports import protocols
 
@@ -57,6 +58,8 @@ class SubscriberConnection(Connection):
     ) -> None:
         super().__init__(settings, on_event, wait=wait, heartbeat=settings.heartbeat)
         self.catch_up = catch_up
+        self.followers: list[SharedConnection] = []
+        """Those of other rooms that share it."""
         self.back_after: float | None = None
         """Seconds that it was away; until what was missed meanwhile was read beside the queue, and that is told."""
         self.arrived: deque[protocols.Delivery] = deque()
@@ -84,6 +87,11 @@ class SubscriberConnection(Connection):
         self._bind_due = 0.0
 
     @property
+    def link(self) -> protocols.Connection | None:
+        """The connection itself; ``None`` where there is none."""
+        return self._connection
+
+    @property
     def queue_name(self) -> str:
         """The name of its queue; empty before :meth:`open`."""
         return "" if self._queue is None else self._queue.name
@@ -95,9 +103,7 @@ class SubscriberConnection(Connection):
             with self.errors:
                 self._take_place(connection, again=again)
                 # From now on: a declaration that is cut short would read as one that failed.
-                self.waker = None
-                if hasattr(connection.transport, "waker"):
-                    self.waker = cast("protocols.Wakes", connection.transport).waker(connection.connection)
+                self.waker = self._new_waker(connection)
         except errors.NotFound as error:
             if not again:
                 raise
@@ -105,6 +111,11 @@ class SubscriberConnection(Connection):
             raise errors.Closed(str(error), error.hint) from error
         self._begin = None, None  # after a reconnect the history was seen already
         self._bind_due = monotonic() + _BIND_AGAIN
+
+    def _new_waker(self, connection: protocols.Connection) -> protocols.Waker | None:
+        if not hasattr(connection.transport, "waker"):
+            return None
+        return cast("protocols.Wakes", connection.transport).waker(connection.connection)
 
     def _take_place(self, connection: protocols.Connection, *, again: bool) -> None:
         """Declare the room and a queue, and consume from it."""
@@ -189,15 +200,33 @@ class SubscriberConnection(Connection):
 
     def drain(self, timeout: float | None) -> bool:
         """As of any connection."""
-        arrived, began = len(self.arrived), monotonic()
+        sharers = (self, *self.followers)
+        arrived, began = [len(each.arrived) for each in sharers], monotonic()
         came = super().drain(timeout)
+        for each, before in zip(sharers, arrived, strict=True):
+            each.note_drained(before, began if came else None, self._alive_at)
+        return came
+
+    def note_drained(self, arrived: int, began: float | None, ended: float) -> None:
+        """Something came in a wait, or nothing did.
+
+        Arguments:
+            arrived: the number of deliveries that were here before.
+            began: when the wait began, by the monotonic clock; ``None`` where nothing came.
+            ended: when it ended.
+        """
         # With as much unacknowledged as may be, the broker waits for this side, and more may wait behind it.
         held_up = self._acks.pending + len(self.arrived) >= self._acks.prefetch
-        if not held_up and (not came or self._alive_at - began >= _WAITED):
-            self.length.caught_up_at = self._alive_at if not came else began
+        if not held_up and (began is None or ended - began >= _WAITED):
+            self.length.caught_up_at = ended if began is None else began
         if len(self.arrived) != arrived:
-            self._bind_due = self._alive_at + _BIND_AGAIN
-        return came
+            self._bind_due = ended + _BIND_AGAIN
+
+    def fail(self, error: errors.KchatError, *, lost: bool = True) -> None:
+        """As of any connection; those that share it leave with it."""
+        for each in self.followers:
+            each.leave()
+        super().fail(error, lost=lost)
 
     def tell_caught_up(self, count: int, missing: int, *, exact: bool) -> None:
         """What was missed was read, so many messages: tell that it is back, or that it was too slow."""
@@ -209,6 +238,11 @@ class SubscriberConnection(Connection):
             self._on_event(events.CaughtUp(count, missing, about=not exact))
 
     def _look(self, now: float) -> None:
+        for each in (self, *self.followers):
+            each.look_at_binding(now)
+
+    def look_at_binding(self, now: float) -> None:
+        """Bind the queue to the room again, where it is quiet. Raises as :meth:`drain`."""
         if now >= self._bind_due:
             self._bind_due = now + _BIND_AGAIN
             self._room.bind_again(self.channel, self.queue_name, rebinds=self._rebinds)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from kchat.client.acknowledgements import BATCH
 
 if TYPE_CHECKING:
+    from kchat.client.several import Subscribers
     from kchat.client.subscriber import Subscriber
     from kchat.display import Display
     from kchat.events import Event
@@ -27,7 +28,7 @@ _PAUSE = 0.01  # seconds between looks whether a display has drawn the last mess
 
 
 def listen(
-    subscriber: Subscriber,
+    subscriber: Subscriber | Subscribers,
     display: Display,
     *,
     limit: int | None = None,

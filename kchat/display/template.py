@@ -93,8 +93,8 @@ class Template(Lines):
     def _show_name(self, message: Message) -> str:
         return "".join(self._names_shown.sign(message.username, message.account))
 
-    def _show_room(self, message: Message) -> str:  # noqa: ARG002 - as the others
-        return display_name(self._room, _LONGEST_NAME)
+    def _show_room(self, message: Message) -> str:
+        return display_name(self._room if message.room is None else message.room, _LONGEST_NAME)
 
     def _show_text(self, message: Message) -> str:
         text, size = message.text, len(message.body)

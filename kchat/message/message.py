@@ -77,6 +77,7 @@ class Message(NamedTuple):
         account: the authenticated account, if the broker has checked it (AMQP ``user_id``), or None.
         redelivered: whether the broker has delivered it before, without an acknowledgement.
         problem: why the body is not a kchat message; None if it is one.
+        room: the room that it came from, where several are listened to by one connection; else None.
     """
 
     username: str | None
@@ -88,6 +89,7 @@ class Message(NamedTuple):
     account: str | None = None
     redelivered: bool = False
     problem: str | None = None
+    room: str | None = None
 
     @classmethod
     def compose(
