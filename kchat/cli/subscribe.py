@@ -138,7 +138,7 @@ def command(
     """
     from kchat.cli import DONE, TOO_FEW
     from kchat.client.beside import PresenceBeside
-    from kchat.display.loop import listen, show_event
+    from kchat.display.loop import event_objects, listen, show_event
     from kchat.display.output import Reader
 
     choice = take_choice(broker)
@@ -162,12 +162,11 @@ def command(
     verifies = settings.transport.verifies_accounts
     display = make(mark_unverified=verifies)
 
-    _check_events(display, mode, wanted=events)
     has_screen = False
+    show_object = event_objects(display, mode, wanted=events)
 
     def tell(event: Event) -> None:
-        if events:
-            display.event(event)  # type: ignore[attr-defined]  # as was found
+        show_object(event)
         if has_screen:
             show_event(display, event)
         else:
@@ -267,11 +266,6 @@ def _subscriber(
     from kchat.client.several import Subscribers
 
     return Subscribers([replace(settings, room=room) for room in rooms], username, **options)
-
-
-def _check_events(display: Display, mode: str, *, wanted: bool) -> None:
-    if wanted and not hasattr(display, "event"):
-        raise SettingsError(f"the mode {mode} has no events", hint="use --events with --mode json")
 
 
 def _announce(

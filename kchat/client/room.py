@@ -143,9 +143,8 @@ def _check_account(url: str, account: str | None, password: str | None) -> None:
             ("password", password, broker.password),
         ):
             if None not in (given, found) and given != found:
-                raise errors.SettingsError(
-                    f"the URL has another {name} than the argument", hint=f"name the {name} once"
-                )
+                why = f"the URL has another {name} than the argument"
+                raise errors.SettingsError(why, hint=f"name the {name} once")
 
 
 class Room:

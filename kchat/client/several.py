@@ -14,6 +14,7 @@ from kchat.client.subscriber import LOST, Subscriber
 
 if TYPE_CHECKING:
     from kchat import errors
+    from kchat.client.gathering import Gathering
     from kchat.client.subscriber_connection import SubscriberConnection
     from kchat.config.settings import Settings
     from kchat.message import Message
@@ -42,30 +43,9 @@ class _Part(Subscriber):
         return self._connection
 
     @property
-    def is_at_end(self) -> bool:
-        """Whether all was handed over that is to be."""
-        return self._is_at_end()
-
-    @property
-    def has_more(self) -> bool:
-        """Whether there is something to gather without waiting for the first message, be it by reading the history."""
-        connection, ending = self._connection, self._ending
-        return (
-            bool(connection.arrived and ending.takes_more)
-            or self._catch_up.reading
-            or ending.is_to_count(connection.connected_at)
-        )
-
-    def gather(self, deadline: float | None, limit: int) -> list[Message]:
-        """What has arrived. Raises a driver's errors."""
-        return self._gather(deadline, limit)
-
-    def patience(self, now: float) -> float | None:
-        """Seconds after which it has something to do, if nothing arrives; ``None`` for nothing."""
-        limits = [] if self._acks.finished is None else [self._acks.due - now]
-        if (seconds := self._ending.seconds) is not None and not self._is_at_end():
-            limits.append(seconds)
-        return min(limits, default=None)
+    def gathering(self) -> Gathering:
+        """What it hands over next."""
+        return self._gathering
 
     def take_woken(self) -> bool:
         """Whether it was woken since this was last asked."""
@@ -80,7 +60,7 @@ class _Part(Subscriber):
 
     def forget_lost(self) -> None:
         """The connection was lost, and what was unacknowledged comes again."""
-        self._drops.forget()
+        self._gathering.forget()
         self._acks.forget()
 
     def lose(self, error: errors.KchatError) -> None:
@@ -202,7 +182,7 @@ class Subscribers:
         lead = self._lead
         with lead.connection.in_use:
             while not (lead.stopped or lead.take_woken()):
-                if all(each.is_at_end for each in self._all):
+                if all(each.gathering.is_at_end for each in self._all):
                     self.stop()
                     break
                 try:
@@ -224,17 +204,20 @@ class Subscribers:
         for _ in self._all:
             each = self._turns[0]
             self._turns.rotate(-1)
-            if each.has_more and (messages := each.gather(deadline, limit)):
+            if each.gathering.has_more and (messages := each.gathering.gather(deadline, limit)):
                 room = each.settings.room
                 return [message._replace(room=room) for message in messages]
-        if not (any(each.has_more for each in self._all) or all(each.is_at_end for each in self._all)):
+        if not (
+            any(each.gathering.has_more for each in self._all)
+            or all(each.gathering.is_at_end for each in self._all)
+        ):
             self._wait(deadline)
         return []
 
     def _wait(self, deadline: float | None) -> None:
         """Wait for something to arrive; what is done with is acknowledged meanwhile, when that is due."""
         now = monotonic()
-        limits = [each.patience(now) for each in self._all]
+        limits = [each.gathering.patience(now) for each in self._all]
         limits += [] if deadline is None else [deadline - now]
         connection = self._lead.connection
         limits += [] if connection.waker is not None else [STOP_LOOK]
