@@ -34,20 +34,8 @@ from typing import Self
 
 _NAMES = (
     *("account", "durable", "expires", "host", "last", "management_url", "mandatory", "max_size", "password"),
-    *(
-        "profile",
-        "project",
-        "port",
-        "renew",
-        "room",
-        "shared",
-        "since",
-        "tls",
-        "transport",
-        "url",
-        "username",
-    ),
-    "vhost",
+    *("profile", "project", "port", "renew", "room", "shared", "since", "tls", "transport", "until", "url"),
+    *("username", "vhost"),
 )
 ARGUMENTS = {
     **{name: f"{name}=" for name in _NAMES},

@@ -74,8 +74,9 @@ def given(
     jobs: int,
     exec_timeout: float | None,
     on_failure: str,
+    several: bool,
 ) -> Exec | None:
-    """The values of :func:`exec_options`; None without ``--exec``.
+    """The values of :func:`exec_options`; None without ``--exec``; ``several`` rooms are too many for it.
 
     Raises:
         click.UsageError: they contradict each other.
@@ -93,6 +94,8 @@ def given(
         return None
     if source("mode") is ParameterSource.COMMANDLINE:
         raise click.UsageError("Give either --mode or --exec: a command shows what it wants to.")
+    if several:
+        raise click.UsageError("--exec takes one --room.")
     words = _words(command_line, arguments, shell=shell)
     return Exec(words, jobs, exec_timeout, cast("OnFailure", on_failure))
 

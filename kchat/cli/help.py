@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 GROUPS = {
     "Messages": (
         "text",
+        "file",
+        "count",
+        "template",
+        "after",
+        "wait_pid",
         "allow_empty",
         "mandatory",
         "receipts",
@@ -41,10 +46,14 @@ GROUPS = {
         "project",
         "management_url",
     ),
+    "Choosing": ("until", "follow", "senders", "patterns", "inverted", "ignore_me", "only_verified"),
     "Command": ("command_line", "shell", "jobs", "exec_timeout", "on_failure"),
     "Bot": ("bot", "bot_wait_s", "bot_count", "bot_authors"),
     "TLS": ("tls", "tls_ca", "tls_cert", "tls_key", "tls_pin", "tls_insecure"),
     "Behaviour": (
+        "line_format",
+        "events",
+        "queue_length",
         "expires",
         "max_size",
         "shared",

@@ -76,6 +76,8 @@ class CatchUp:
         duplicates: knows what was handed over.
         where: the room, for errors.
         once: it only begins with it: its queue keeps what comes while it is away.
+        until: read it up to this moment, in UNIX seconds, by the broker's clock. Default: to its end.
+        follow: whether what comes afterwards is wanted.
         if_kept: it is no error where the room has none.
     """
 
@@ -87,6 +89,8 @@ class CatchUp:
         where: str,
         *,
         once: bool = False,
+        until: float | None = None,
+        follow: bool = True,
         if_kept: bool = False,
     ) -> None:
         self.on = False
@@ -97,6 +101,8 @@ class CatchUp:
         self._duplicates = duplicates
         self._where = where
         self._once = once
+        self._until = until
+        self._follow = follow and until is None
         self._if_kept = if_kept
         self._link: _Link | None = None
         self._reader: HistoryReader | None = None
@@ -174,7 +180,7 @@ class CatchUp:
             self._position = self._floor = self._before
             self._since = 0
             return
-        self._extend_at = monotonic() + _ON_THE_WAY
+        self._extend_at = monotonic() + _ON_THE_WAY if self._follow else None
         self._start(self._begin or Begin(after=self._position, floor=self._floor))
 
     def again(self) -> None:
@@ -193,7 +199,8 @@ class CatchUp:
     def _start(self, begin: Begin) -> None:
         link, policy = self._joined
         end = policy.newest(link.connection, known=True)
-        self._end = self._before if end is None else end
+        end = self._before if end is None else end
+        self._end = end if self._until is None else policy.position_at(link.connection, self._until, end)
         self._reader = policy.reader(link.connection, begin, self._end)
         self._read = self._mark = None
         self._page, self._queue_first, self._in_queue = (), 0, 0
@@ -307,7 +314,8 @@ class CatchUp:
             missing = True
             if position > self._before:
                 self._beside[key] += 1
-        self._count += missing
+        if self._begin is None:  # else it was asked for, and not missed
+            self._count += missing
         return missing
 
     def take_counts(self) -> tuple[int, int]:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from kchat.client.acknowledgements import Acknowledgements
     from kchat.client.deduplication import Deduplicator
     from kchat.client.drops import Drops
+    from kchat.client.ending import Ending
+    from kchat.client.filters import Filter
     from kchat.client.subscriber_connection import SubscriberConnection
     from kchat.transports import protocols
 
@@ -41,6 +43,9 @@ class Gathering:
         duplicates: knows what was handed over.
         acknowledge: acknowledges what is done with.
         content_types: whether messages are handed over with their content types.
+        ending: knows when all was handed over that is to be.
+        where: which messages to hand over; ``None`` for all.
+        holds: whether the queue may hold something to begin with.
     """
 
     def __init__(
@@ -51,6 +56,9 @@ class Gathering:
         duplicates: Deduplicator,
         acknowledge: Callable[[], None],
         *,
+        ending: Ending,
+        where: Filter | None,
+        holds: bool,
         content_types: bool = False,
     ) -> None:
         self.busy = False
@@ -61,6 +69,9 @@ class Gathering:
         self._duplicates = duplicates
         self._acknowledge = acknowledge
         self._content_types = content_types
+        self._ending = ending
+        self._where = where
+        self._holds = holds
         self._dropped = False  # whether it is certain, or likely, that the queue has dropped something
 
         connection.on_joined = self._joined
@@ -81,15 +92,42 @@ class Gathering:
         self._dropped = False
         self._drops.forget(tell=not self._connection.catch_up.on)
 
+    @property
+    def is_at_end(self) -> bool:
+        """Whether all was handed over that is to be."""
+        connection = self._connection
+        if not connection.connected:
+            return self._ending.is_late
+        return not connection.catch_up.reading and self._ending.is_reached(connection.connected_at)
+
+    @property
+    def has_more(self) -> bool:
+        """Whether there is something to gather without waiting for the first message, be it by reading the history."""
+        connection, ending = self._connection, self._ending
+        return (
+            bool(connection.arrived and ending.takes_more)
+            or connection.catch_up.reading
+            or ending.is_to_count(connection.connected_at)
+        )
+
+    def patience(self, now: float) -> float | None:
+        """Seconds after which there is something to do if nothing arrives; ``None`` for nothing."""
+        limits = [] if self._acks.finished is None else [self._acks.due - now]
+        if (seconds := self._ending.seconds) is not None and not self.is_at_end:
+            limits.append(seconds)
+        return min(limits, default=None)
+
     def gather(self, deadline: float | None, limit: int) -> list[Message]:
         """What comes next; see :meth:`kchat.client.subscriber.Subscriber.receive`."""
-        history = self._connection.catch_up
+        history, most = self._connection.catch_up, math.inf
+        if self._holds_nothing():
+            return []
         if history.on:
             if not history.reading or history.queue_first:
                 self._look_at_history()
             if history.reading and not history.queue_first:
                 return self._read_history(deadline, limit)
-            limit = min(limit, history.queue_first or limit)
+            most = history.queue_first or math.inf
         unsettled = self._acks.handed_over is not None
         start = monotonic()
         if not self._connection.arrived:
@@ -99,17 +137,27 @@ class Gathering:
         if now - start < _BURST_PAUSE:
             self._take_burst(now + BATCH_SECONDS, limit)
         if history.on and self._connection.length.was_full:
-            limit = min(limit, self._connection.length.came_before)
-        messages, size = self._take(limit)
+            most = min(most, self._connection.length.came_before)
+        messages, size = self._take(limit, most)
         self._look_for_drops(len(messages), size)
         self._connection.look_behind()
         if not messages and not unsettled and not self.busy:
-            self._acks.finish()
-            self._acknowledge()  # nothing, or duplicates, which nobody is shown
+            self._acks.finish()  # nothing, or what nobody is shown: duplicates, and what is not wanted
+            if self._acks.is_due:
+                self._acknowledge()
         return messages
 
-    def _take(self, limit: int) -> tuple[list[Message], int]:
-        """Messages that have arrived, up to one that shows that others are missing; and their bytes."""
+    def _holds_nothing(self) -> bool:
+        """Whether only what is held is wanted from now on, and that is nothing."""
+        connection, ending = self._connection, self._ending
+        if not ending.is_to_count(connection.connected_at):
+            return False
+        holds = self._holds or ending.is_late
+        ending.count(connection.connected_at, connection.count_waiting() if holds else 0)
+        return not (connection.catch_up.reading or ending.takes_more)
+
+    def _take(self, limit: int, most: float) -> tuple[list[Message], int]:
+        """Messages of the next ``most`` that have arrived, up to one that shows that others are missing; and their bytes."""
         connection, history, gaps = self._connection, self._connection.catch_up, self._drops.gaps
         arrived, acks = connection.arrived, self._acks
         counts, verifies = connection.counts, connection.verifies
@@ -118,7 +166,10 @@ class Gathering:
         watches = counts and history.on and not history.queue_first
         messages: list[Message] = []
         size, before = 0, len(arrived)
-        while arrived and len(messages) < limit and size <= LARGE:
+        where, ending = self._where, self._ending
+        while arrived and len(messages) < limit and before - len(arrived) < most and size <= LARGE:
+            if not ending.takes_more:
+                break
             delivery = arrived[0]
             message = self._message(delivery, verifies=verifies)
             if watches and gaps.are_shown_by(delivery.number, message.account):
@@ -126,9 +177,11 @@ class Gathering:
                 break
             if counts:
                 gaps.note(delivery.number, message.account)
+            wanted = (where is None or where(message)) and ending.is_before(delivery, message)
             arrived.popleft()
+            ending.take()
             acks.handed_over = delivery.delivery_tag
-            if is_missing(delivery) and is_new(message):
+            if is_missing(delivery) and is_new(message) and wanted:
                 messages.append(message)
             size += len(delivery.body)
         acks.pending += before - len(arrived)
@@ -161,7 +214,7 @@ class Gathering:
             message = self._message(delivery, verifies=connection.verifies)
             if connection.counts:
                 gaps.note(delivery.number, message.account)
-            if history.is_missing(message, position):
+            if history.is_missing(message, position) and (self._where is None or self._where(message)):
                 messages.append(message)
         if not history.reading:
             count, about = history.take_counts()
@@ -190,8 +243,8 @@ class Gathering:
         if deadline is not None:
             limits.append(deadline - now)
         acks = self._acks
-        if acks.finished is not None:
-            limits.append(acks.due - now)
+        if (patience := self.patience(now)) is not None:
+            limits.append(patience)
         self._connection.drain(max(0.0, min(limits)) if limits else None)
         if acks.is_due and not self._connection.arrived:
             self._acknowledge()

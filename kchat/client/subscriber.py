@@ -8,9 +8,9 @@ the connection's heartbeats go on (:mod:`kchat.client.heartbeat`). Any other thr
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from time import monotonic
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from kchat import errors, events
 from kchat.client.acknowledgements import BATCH, Acknowledgements, Position
@@ -18,6 +18,7 @@ from kchat.client.catching_up import CatchUp
 from kchat.client.deduplication import REMEMBERED, Deduplicator
 from kchat.client.drops import Drops
 from kchat.client.durable import require_durable
+from kchat.client.ending import Ending
 from kchat.client.gathering import Gathering
 from kchat.client.subscriber_connection import SubscriberConnection
 from kchat.config.validation import check_name, login_name
@@ -25,13 +26,15 @@ from kchat.transports.durable import Durable
 from kchat.transports.history import Begin
 
 if TYPE_CHECKING:
+    from kchat.client.filters import Filter
     from kchat.config.settings import Settings
     from kchat.message import Message
 
 PREFETCH = 500
 """Maximum number of unacknowledged messages (AMQP prefetch): two batches, so that one can come while one is shown."""
 
-_LOST = (errors.Closed, errors.Unreachable, errors.NotFound)
+LOST = (errors.Closed, errors.Unreachable, errors.NotFound)
+"""Errors after which a connection is made again."""
 
 
 class Subscriber:
@@ -48,6 +51,12 @@ class Subscriber:
             subscriber goes.
         last: number of messages of the room's history to begin with.
         since: begin with what the room holds since then, in UNIX seconds.
+        until: end then, in UNIX seconds, as :meth:`stop` does it. Where that has passed, end with what the room's history
+            holds up to then: by the broker's clock where it is read beside the queue, else by the times in the messages.
+        follow: whether to go on with what comes. Default: it does. Else it ends as :meth:`stop` does it, with what the
+            room's history, or the durable queue, holds when it is first asked for a message.
+        where: which messages to hand over (:mod:`kchat.client.filters`); the others are acknowledged. Of the number
+            ``last``, they count. Default: all.
         if_kept: begin with nothing where the room has no history, or none that can begin so. Default: that is an error.
         queue_length: maximum number of messages in its own queue, where the broker drops the oldest of more. Default:
             10,000.
@@ -71,6 +80,9 @@ class Subscriber:
         durable: str | Durable | None = None,
         last: int | None = None,
         since: float | None = None,
+        until: float | None = None,
+        follow: bool = True,
+        where: Filter | None = None,
         if_kept: bool = False,
         queue_length: int | None = None,
         prefetch: int = PREFETCH,
@@ -88,6 +100,8 @@ class Subscriber:
             check_name(durable.name, "durable name")
             require_durable(settings)
             settings.transport.room(settings.room).check_durable(durable)
+        self._ending = ending = Ending(until, follow=follow)
+        since = ending.check(last=last, since=since, durable=durable)
         history = settings.transport.history(settings.room) if capabilities.history else None
         if history is None and not if_kept and (last is not None or since is not None):
             raise errors.SettingsError(
@@ -113,10 +127,12 @@ class Subscriber:
             self._duplicates,
             settings.room,
             once=durable is not None,
+            until=ending.until,
+            follow=follow,
             if_kept=if_kept,
         )
         self._stopped = self._left = self._woken = False
-        self._connection = SubscriberConnection(
+        self._connection = self._new_connection(
             settings,
             self.username,
             durable,
@@ -138,8 +154,15 @@ class Subscriber:
             drops,
             self._duplicates,
             self._acknowledge_done,
+            ending=ending,
+            where=where,
+            # A queue of its own, beside a history, holds nothing to begin with.
+            holds=durable is not None or not beside,
             content_types=content_types,
         )
+
+    def _new_connection(self, *args: Any, **more: Any) -> SubscriberConnection:
+        return SubscriberConnection(*args, **more)
 
     def __enter__(self) -> Self:
         self.open()
@@ -162,6 +185,11 @@ class Subscriber:
     def verifies_accounts(self) -> bool:
         """Whether the broker that it is connected to checks who sent a message; False before :meth:`open`."""
         return self._connection.verifies
+
+    @property
+    def each(self) -> Sequence[Subscriber]:
+        """The subscriber of each room: this one."""
+        return (self,)
 
     @property
     def has_history(self) -> bool:
@@ -255,11 +283,14 @@ class Subscriber:
                 self.finish()
             connection = self._connection
             while not (self._stopped or self._was_woken(ends=not done)):
-                if connection.connected or connection.open(deadline, again=True):
+                if self._gathering.is_at_end:
+                    self._stopped = True
+                    break
+                if connection.connected or connection.open(self._ending.deadline(deadline), again=True):
                     try:
                         with connection.errors:
                             messages = self._gathering.gather(deadline, limit)
-                    except _LOST as error:
+                    except LOST as error:
                         self._lose(error)
                     else:
                         if messages:
@@ -343,7 +374,7 @@ class Subscriber:
         try:
             with self._connection.errors:
                 self._connection.acknowledge(tag)
-        except _LOST as error:
+        except LOST as error:
             self._lose(error)
 
     def __iter__(self) -> Iterator[Message]:

@@ -6,6 +6,8 @@ from collections import deque
 from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
 
+import amqp.exceptions
+
 from kchat import errors, events
 from kchat.client.connection import Connection
 from kchat.client.drops import QueueLength
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
     from kchat.client.acknowledgements import Acknowledgements
     from kchat.client.catching_up import CatchUp
+    from kchat.client.shared_connection import SharedConnection
     from kchat.config.settings import Settings
     from kchat.transports import protocols
     from kchat.transports.durable import Durable
@@ -25,6 +28,9 @@ _STEADY = 10.0
 
 _WAITED = 0.05
 """Seconds after which what comes was not there when the wait for it began: the queue was empty then."""
+
+_ANSWER = 10.0
+"""Seconds to wait for the number of messages in the queue."""
 
 _BIND_AGAIN = 5.0
 """Seconds of quiet after which the queue is bound to the room again, since nobody says when that binding is deleted."""
@@ -62,6 +68,8 @@ class SubscriberConnection(Connection):
         self.is_missing: Callable[[protocols.Delivery], bool] = _always if cursor is None else cursor.take
         """Whether the next delivery is to be handed over; from then on it was."""
         self._caught_up_missing = 0
+        self.followers: list[SharedConnection] = []
+        """Those of other rooms that share it."""
         self.back_after: float | None = None
         """Seconds that it was away; until what was missed meanwhile was read beside the queue, and that is told."""
         self.arrived: deque[protocols.Delivery] = deque()
@@ -96,6 +104,11 @@ class SubscriberConnection(Connection):
         return self._durable is not None
 
     @property
+    def link(self) -> protocols.Connection | None:
+        """The connection itself; ``None`` where there is none."""
+        return self._connection
+
+    @property
     def queue_name(self) -> str:
         """The name of its queue; empty before :meth:`open`."""
         return "" if self._queue is None else self._queue.name
@@ -112,9 +125,7 @@ class SubscriberConnection(Connection):
             with self.errors:
                 self._take_place(connection, again=again)
                 # From now on: a declaration that is cut short would read as one that failed.
-                self.waker = None
-                if hasattr(connection.transport, "waker"):
-                    self.waker = cast("protocols.Wakes", connection.transport).waker(connection.connection)
+                self.waker = self._new_waker(connection)
         except errors.NotFound as error:
             if not again:
                 raise
@@ -122,6 +133,11 @@ class SubscriberConnection(Connection):
             raise errors.Closed(str(error), error.hint) from error
         self._begin = None, None  # after a reconnect the history was seen already
         self._bind_due = monotonic() + _BIND_AGAIN
+
+    def _new_waker(self, connection: protocols.Connection) -> protocols.Waker | None:
+        if not hasattr(connection.transport, "waker"):
+            return None
+        return cast("protocols.Wakes", connection.transport).waker(connection.connection)
 
     def _take_place(self, connection: protocols.Connection, *, again: bool) -> None:
         """Declare the room and a queue, and consume from it."""
@@ -203,17 +219,52 @@ class SubscriberConnection(Connection):
 
     # ---- receiving
 
+    def count_waiting(self) -> int | None:
+        """The number of messages that wait, here or there; ``None`` if the broker does not tell. Raises as :meth:`drain`."""
+        assert self._queue is not None
+        if self._asks is None:
+            waiting = self._room.count_waiting(self._queue)
+            return None if waiting is None else waiting + len(self.arrived)
+        answers: list[int] = []  # each with what had come before it
+        self._asks.ask_length(self.queue_name, lambda waiting: answers.append(waiting + len(self.arrived)))
+        ends = monotonic() + _ANSWER
+        while not answers:
+            self.drain(_ANSWER)
+            if not answers and monotonic() >= ends:
+                raise amqp.exceptions.RecoverableConnectionError(
+                    "the broker does not tell what its queue holds"
+                )
+        return answers[0]
+
     def drain(self, timeout: float | None) -> bool:
         """As of any connection."""
-        arrived, began = len(self.arrived), monotonic()
+        sharers = (self, *self.followers)
+        arrived, began = [len(each.arrived) for each in sharers], monotonic()
         came = super().drain(timeout)
+        for each, before in zip(sharers, arrived, strict=True):
+            each.note_drained(before, began if came else None, self._alive_at)
+        return came
+
+    def note_drained(self, arrived: int, began: float | None, ended: float) -> None:
+        """Something came in a wait, or nothing did.
+
+        Arguments:
+            arrived: the number of deliveries that were here before.
+            began: when the wait began, by the monotonic clock; ``None`` where nothing came.
+            ended: when it ended.
+        """
         # With as much unacknowledged as may be, the broker waits for this side, and more may wait behind it.
         held_up = self._acks.pending + len(self.arrived) >= self._acks.prefetch
-        if not held_up and (not came or self._alive_at - began >= _WAITED):
-            self.length.caught_up_at = self._alive_at if not came else began
+        if not held_up and (began is None or ended - began >= _WAITED):
+            self.length.caught_up_at = ended if began is None else began
         if len(self.arrived) != arrived:
-            self._bind_due = self._alive_at + _BIND_AGAIN
-        return came
+            self._bind_due = ended + _BIND_AGAIN
+
+    def fail(self, error: errors.KchatError, *, lost: bool = True) -> None:
+        """As of any connection; those that share it leave with it."""
+        for each in self.followers:
+            each.leave()
+        super().fail(error, lost=lost)
 
     def tell_caught_up(self, count: int, missing: int, *, exact: bool) -> None:
         """What was missed was read, so many messages: tell that it is back, or that it was too slow."""
@@ -241,6 +292,11 @@ class SubscriberConnection(Connection):
 
     def _look(self, now: float) -> None:
         self.look_behind()
+        for each in (self, *self.followers):
+            each.look_at_binding(now)
+
+    def look_at_binding(self, now: float) -> None:
+        """Bind the queue to the room again, where it is quiet. Raises as :meth:`drain`."""
         if now >= self._bind_due:
             self._bind_due = now + _BIND_AGAIN
             self._room.bind_again(self.channel, self.queue_name, rebinds=self._rebinds)

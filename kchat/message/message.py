@@ -79,6 +79,7 @@ class Message(NamedTuple):
         problem: why the body is not a kchat message; None if it is one.
         content_type: the broker's property of that name, where the subscriber was told to look at it
             (:class:`kchat.client.subscriber.Subscriber`), or None. A sender sends it, in place of JSON's.
+        room: the room that it came from, where several are listened to by one connection; else None.
     """
 
     username: str | None
@@ -91,6 +92,7 @@ class Message(NamedTuple):
     redelivered: bool = False
     problem: str | None = None
     content_type: str | None = None
+    room: str | None = None
 
     @classmethod
     def compose(

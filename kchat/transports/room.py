@@ -302,6 +302,14 @@ class RoomPolicy:
         assert refusal is not None  # there is a queue
         raise refusal
 
+    def count_waiting(self, queue: Queue) -> int | None:
+        """The number of messages that wait in a queue and were not delivered; ``None`` where nobody tells it.
+
+        Arguments:
+            queue: bound to the channel by which it is consumed from.
+        """
+        return int(queue.queue_declare(passive=True).message_count)
+
     def bind_again(self, channel: Channel, queue: str, *, rebinds: bool) -> None:
         """Bind a queue to the room again without waiting for an answer, where nobody says when its binding is deleted.
 

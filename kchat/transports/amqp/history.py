@@ -233,7 +233,7 @@ class StreamReader:
             )
             if not isinstance(first, int):
                 channel.queue_declare(stream, passive=True)
-                if not self._arrived:
+                if not self._arrived:  # else all of it may have come by now
                     self._over = True
         except BaseException:
             _close(channel)

@@ -40,6 +40,10 @@ class RoomPolicy(room.RoomPolicy):
         """Messages are kept as long, up to 31 days: :func:`.bindings.new_subscription`."""
         return {"x-expires": durable.expires_ms}
 
+    def count_waiting(self, queue: Queue) -> int | None:  # noqa: ARG002 - it is the same for all
+        """Pub/Sub tells it to nobody but its monitoring, minutes later."""
+        return None
+
     def take_durable_place(
         self, channel: Channel, queues: Sequence[Queue], durable: Durable, *, look: bool
     ) -> Place:
