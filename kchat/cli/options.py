@@ -199,7 +199,7 @@ def _tls(options: dict[str, Any]) -> TlsOptions:
     return TlsOptions(**files, insecure=options.get("tls_insecure", False))
 
 
-_URL_OPTIONS = {"url", "management_url", "address", "text", "rmq_password"}
+_URL_OPTIONS = {"url", "management_url", "address", "text", "rmq_password", "source", "target"}
 """Options whose values may be URLs with an account, or are not shown as names."""
 
 
