@@ -203,8 +203,8 @@ def number_table(stream: str, more: Mapping[str, str] | None = None) -> bytes:
     """
     headers = {NUMBER_HEADER: stream + "." + _PLACE_DIGITS * "0", **(more or {})}
     fields = [
-        struct.pack(">B", len(name)) + name.encode() + b"S" + struct.pack(">I", len(text)) + text
-        for name, text in ((name, text.encode()) for name, text in headers.items())
+        struct.pack(">B", len(name)) + name + b"S" + struct.pack(">I", len(text)) + text
+        for name, text in ((name.encode(), text.encode()) for name, text in headers.items())
     ]
     table = struct.pack(">I", sum(map(len, fields))) + b"".join(fields)
     at = 4 + len(fields[0]) - _PLACE_DIGITS
