@@ -118,36 +118,31 @@ def test_nothing_is_lost_or_twice_whatever_is_ended_under_load(
     measured("brokers restarted, bridge killed, two bridges", "durable subscriber behind a bridge", lost=0)
 
 
-def test_with_one_side_away_the_bridge_takes_no_more_than_its_window(
+def test_with_one_side_away_the_bridge_takes_no_more_than_its_window_and_can_be_ended(
     own_rabbitmq: RabbitMQ, other_rabbitmq: RabbitMQ, commands: Commands
 ) -> None:
     room = "waiting"
     one, other = (Settings.resolve(url=node.url, room=room) for node in (own_rabbitmq, other_rabbitmq))
     texts = [str(number) for number in range(COUNT)]
+    command = ["bridge", "--from", own_rabbitmq.url, "--to", other_rabbitmq.url, "--room-map", room]
     with Listening(other, durable="all", prefetch=2000) as heard:
-        process = commands.kchat(
-            "bridge",
-            "--from",
-            own_rabbitmq.url,
-            "--to",
-            other_rabbitmq.url,
-            "--room-map",
-            room,
-            "--name",
-            "b",
-        )
+        process = commands.kchat(*command, "--name", "b")
         process.wait_for("bridging")
         other_rabbitmq.ctl("stop_app")
         with Sending(one, iter(texts)) as sending:
             pass
         assert all(receipt.confirmed for receipt in sending.receipts)
-        queue = f"kchat.{room}.b"
 
         def taken() -> dict[str, int] | None:
-            found = own_rabbitmq.management.queue("/", queue) or {}
+            found = own_rabbitmq.management.queue("/", f"kchat.{room}.b") or {}
             return found if found.get("messages") == COUNT and found["messages_unacknowledged"] else None
 
         assert wait_until(taken, 30, "the queue's length")["messages_unacknowledged"] <= PREFETCH
+        assert "connection lost" in process.stderr
+        process.interrupt()
+        assert process.wait(30) == 0
+        process = commands.kchat(*command, "--name", "b", "--wait")
+        process.wait_for("trying again")
         other_rabbitmq.ctl("start_app")
         heard.wait_for_count(COUNT, 120)
         assert heard.texts == texts

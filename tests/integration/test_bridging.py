@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -18,7 +20,8 @@ from tests.brokers.processes import Commands, Process
 from tests.brokers.pubsub import Emulator
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.brokers.redis import Redis
-from tests.brokers.wait import Deadline, soon
+from tests.brokers.wait import Deadline, soon, wait_until
+from tests.window import Window
 
 Ends = tuple[Settings, Settings]
 
@@ -304,6 +307,28 @@ def test_the_command_says_what_it_did_when_it_is_interrupted(commands: Commands,
         f"bridging ops at {other.broker} → ops at {one.broker}",
     ]
     assert f"1 bridged chat at {one.broker} → lobby at {other.broker}" in lines
+
+
+def test_a_line_of_the_terminal_counts_the_messages_of_each_way(
+    window: Callable[..., Window], local_ends: Ends
+) -> None:
+    one, other = local_ends
+    terminal = window(200, 20)
+    ends = f"--from {one.broker.url()} --to {other.broker.url()}"
+    terminal.type(f"{sys.executable} -m kchat bridge {ends} --both", "Enter")
+    wait_until(lambda: "bridging" in terminal.text(), 20)
+    with hearing(other) as there:
+        send(one, ["hello"])
+        there.until("hello")
+    wait_until(
+        lambda: re.search(
+            r"^1 bridged, \d+/s chat → chat, \d+/s chat → chat *$", terminal.text(), re.MULTILINE
+        ),
+        20,
+    )
+    terminal.type("C-c")
+    wait_until(lambda: re.search(r"^1 bridged chat at .*/room.db$", terminal.text(), re.MULTILINE), 20)
+    assert "/s" not in terminal.text()
 
 
 def test_the_command_says_that_a_room_without_durable_queues_is_not_lossless(
