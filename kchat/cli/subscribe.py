@@ -34,7 +34,7 @@ from kchat.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kchat import events
+    from kchat.events import Event
     from kchat.client.subscriber import Subscriber
     from kchat.display import Display
 
@@ -71,6 +71,13 @@ _PRESENT_AFTER = 0.2
     "--since", type=SINCE, metavar="AGE|DATE", help="Begin at that time: 10m, 2h, 2026-01-31T12:00Z."
 )
 @click.option("--durable", metavar="NAME", help="Durable queue: keeps messages while you are away.")
+@click.option(
+    "--queue-length",
+    type=whole_number(1, 100_000_000),
+    metavar="N",
+    help="Messages that wait at the broker for a slow reader.",
+)
+@click.option("--events", is_flag=True, help="With --mode json: an object for each event, too.")
 @click.option("--hidden", is_flag=True, help="Do not count as here for kchat who.")
 @heartbeat_option
 @wait_option
@@ -84,6 +91,8 @@ def command(
     last: int | None,
     since: float | None,
     durable: str | None,
+    queue_length: int | None,
+    events: bool,
     hidden: bool,
     color: str,
     utc: bool,
@@ -130,9 +139,13 @@ def command(
     verifies = settings.transport.verifies_accounts
     display = make(mark_unverified=verifies)
 
+    if events and not hasattr(display, "event"):
+        raise SettingsError(f"the mode {mode} has no events", hint="use --events with --mode json")
     has_screen = False
 
-    def tell(event: events.Event) -> None:
+    def tell(event: Event) -> None:
+        if events:
+            display.event(event)  # type: ignore[attr-defined]  # as was found
         if has_screen:
             show_event(display, event)
         else:
@@ -147,6 +160,7 @@ def command(
         durable=durable,
         last=last,
         since=since,
+        queue_length=queue_length,
         wait=wait,
         on_event=tell,
         present=present,

@@ -113,7 +113,8 @@ class Way:
         """Connect to both rooms. When it returns, nothing that is said in the source's is missed.
 
         Raises:
-            kchat.errors.BrokerError: as of :meth:`.Subscriber.open` and :meth:`.Sender.open`.
+            kchat.errors.BrokerError: as of :meth:`kchat.client.subscriber.Subscriber.open` and
+                :meth:`kchat.client.sender.Sender.open`.
         """
         self._sender.open(stopping=lambda: self._stopping)
         since = self._since

@@ -17,9 +17,13 @@ class Deduplicator:
     """Recognises a repeat: the same body byte for byte, with an ``id`` in it. Without an id, messages may be alike.
 
     What a bridge adds to a body (:mod:`kchat.message.bridged`) does not count.
+
+    Arguments:
+        remembered: minimum number of bodies that are remembered; the maximum is twice that.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, remembered: int = REMEMBERED) -> None:
+        self._remembered = remembered
         self._recent: set[int] = set()
         self._before: set[int] = set()
 
@@ -32,7 +36,7 @@ class Deduplicator:
             return True
         self._recent.add(key)
         # Forgetting many at once costs nothing; one by one would cost as much as all the rest.
-        if len(self._recent) == REMEMBERED:
+        if len(self._recent) == self._remembered:
             self._recent, self._before = set(), self._recent
         return False
 

@@ -17,7 +17,7 @@ from kchat import errors, events
 from kchat.client.acknowledgements import BATCH, BATCH_SECONDS, Acknowledgements, Position
 from kchat.client.catching_up import CatchUp
 from kchat.client.connection import STOP_LOOK
-from kchat.client.deduplication import Deduplicator
+from kchat.client.deduplication import REMEMBERED, Deduplicator
 from kchat.client.drops import Drops
 from kchat.client.subscriber_connection import SubscriberConnection, as_bytes, is_redelivered
 from kchat.config.validation import check_name, login_name
@@ -56,6 +56,8 @@ class Subscriber:
             which goes when the subscriber goes.
         last: number of messages of the room's history to begin with.
         since: begin with what the room holds since then, in UNIX seconds.
+        if_kept: begin with nothing where the room has no history, or none that can begin so. Default: that is an error.
+        queue_length: maximum number of messages in its own queue, where the broker drops the oldest of more. Default: 10,000.
         prefetch: maximum number of unacknowledged messages (AMQP prefetch), default 500
             (https://www.rabbitmq.com/docs/consumer-prefetch).
         wait: keep trying for ever when no broker can be reached at the start. Default: fail.
@@ -75,6 +77,8 @@ class Subscriber:
         durable: str | None = None,
         last: int | None = None,
         since: float | None = None,
+        if_kept: bool = False,
+        queue_length: int | None = None,
         prefetch: int = PREFETCH,
         wait: bool = False,
         on_event: events.OnEvent = events.ignore,
@@ -89,15 +93,18 @@ class Subscriber:
             if not capabilities.durable:
                 raise errors.SettingsError(f"the {settings.transport.name} transport has no durable queues")
             settings.transport.room(settings.room).check_durable_name(durable)
-        if (last is not None or since is not None) and not capabilities.history:
+        history = settings.transport.history(settings.room) if capabilities.history else None
+        if history is None and not if_kept and (last is not None or since is not None):
             raise errors.SettingsError(
                 f"a room on {settings.transport.name} keeps no history, so there is nothing to begin with",
                 hint="leave {last} and {since} out",
             )
+        if if_kept and (history is None or not history.by_number):
+            last, since = None, None if history is None else since
         self.prefetch = max(1, prefetch)
         self._acks = Acknowledgements(self.prefetch)
-        self._duplicates = Deduplicator()
-        history = settings.transport.history(settings.room) if capabilities.history else None
+        # What a full queue and the messages on their way may bring again, after they were read from the history.
+        self._duplicates = Deduplicator(max(REMEMBERED, 2 * (queue_length or 0)))
         beside = history is not None and history.beside
         begin = None if last is None and since is None else Begin(last=last, since=since)
         self._catch_up = CatchUp(
@@ -106,7 +113,9 @@ class Subscriber:
             self._duplicates,
             settings.room,
             once=durable is not None,
+            if_kept=if_kept,
         )
+        self._dropped = False  # whether it is certain, or likely, that the queue has dropped something
         self._stopped = self._left = self._woken = False
         self._connection = SubscriberConnection(
             settings,
@@ -118,6 +127,7 @@ class Subscriber:
             on_event,
             wait=wait,
             present=present,
+            length=queue_length,
         )
         self._connection.stopping = lambda: self._stopped or self._woken
         self._in_use = self._connection.in_use
@@ -144,6 +154,12 @@ class Subscriber:
     def verifies_accounts(self) -> bool:
         """Whether the broker that it is connected to checks who sent a message; False before :meth:`open`."""
         return self._connection.verifies
+
+    @property
+    def has_history(self) -> bool:
+        """Whether the room has a history, which what is missed is read from; False before :meth:`open`."""
+        transport = self.settings.transport
+        return self._catch_up.on or (bool(self._connection.connected_at) and transport.always_keeps_history)
 
     @property
     def unlocked_settings(self) -> Settings:
@@ -260,7 +276,7 @@ class Subscriber:
     @property
     def has_arrived(self) -> bool:
         """Whether there is more that need not be waited for."""
-        return bool(self._connection.arrived)
+        return bool(self._connection.arrived) or self._catch_up.reading
 
     def acknowledge(self, upto: Position | None = None) -> None:
         """What :meth:`receive` has handed over is done with; the broker may forget it at once.
@@ -340,10 +356,11 @@ class Subscriber:
     def _gather(self, deadline: float | None, limit: int) -> list[Message]:
         history = self._catch_up
         if history.on:
-            if self._drops.take_if_certain(full=self._connection.length.take_full()):
-                history.again()
-            if history.reading:
+            if not history.reading or history.queue_first:
+                self._look_at_history()
+            if history.reading and not history.queue_first:
                 return self._read_history(deadline, limit)
+            limit = min(limit, history.queue_first or limit)
         arrived, acks = self._connection.arrived, self._acks
         unsettled = acks.handed_over is not None
         start = monotonic()
@@ -353,18 +370,22 @@ class Subscriber:
         # What had to be waited for came alone: to look for more costs as much as to show it.
         if now - start < _BURST_PAUSE:
             self._gather_burst(now + BATCH_SECONDS, limit)
+        if history.on and self._connection.length.was_full:
+            limit = min(limit, self._connection.length.came_before)
         messages: list[Message] = []
         counts, gaps = self._connection.counts, self._drops.gaps
         size, verifies = 0, self._connection.verifies
         take = history.take if history.on else self._is_new
         before = len(arrived)
+        watches = history.on and not history.queue_first
         while arrived and len(messages) < limit and size <= LARGE:
             delivery = arrived[0]
             message = self._message(delivery, verifies=verifies)
             if counts:
+                if watches and gaps.are_shown_by(delivery.number, message.account):
+                    self._dropped = True  # what is missing comes first
+                    break
                 gaps.note(delivery.number, message.account)
-                if gaps.missing and history.on:
-                    break  # what is missing comes first
             arrived.popleft()
             acks.handed_over = delivery.delivery_tag
             if take(message):
@@ -375,6 +396,19 @@ class Subscriber:
         if not messages and not unsettled:
             self.acknowledge()  # nothing, or duplicates, which nobody is shown
         return messages
+
+    def _look_at_history(self) -> None:
+        """What the queue has dropped is to be read there; else, where that would begin is noted now and then."""
+        history = self._catch_up
+        gaps = self._drops.gaps
+        # Where all bear numbers, these tell whether a queue that was full has dropped any.
+        if self._connection.length.take_full() and (gaps.uncounted or gaps.joined):
+            self._dropped, gaps.joined = True, False
+        if self._dropped:
+            self._dropped = False
+            history.again()
+        elif history.is_to_be_marked:
+            history.mark()
 
     def _read_history(self, deadline: float | None, limit: int) -> list[Message]:
         """What comes next in the room's history, before what the queue brings."""
@@ -390,9 +424,10 @@ class Subscriber:
                 gaps.note(delivery.number, message.account)
             if history.is_missing(message, position):
                 messages.append(message)
-        gaps.missing = 0  # what the history does not hold is told by that
         if not history.reading:
-            connection.tell_caught_up()
+            count, about = history.take_counts()
+            missing, exact = self._drops.take_missing(about)
+            connection.tell_caught_up(count, missing, exact=exact)
         return messages
 
     def _is_new(self, message: Message) -> bool:

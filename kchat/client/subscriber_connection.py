@@ -48,6 +48,7 @@ class SubscriberConnection(Connection):
         *,
         wait: bool,
         present: bool = False,
+        length: int | None = None,
     ) -> None:
         super().__init__(settings, on_event, wait=wait, heartbeat=settings.heartbeat)
         self.catch_up = catch_up
@@ -68,6 +69,7 @@ class SubscriberConnection(Connection):
         self._durable = durable
         self._acks = acks
         self._begin = begin
+        self._length = length
         self._presence = settings.transport.presence(settings.room) if present else None
         self._acknowledges = settings.transport.acknowledges
         self._queue: protocols.Queue | None = None
@@ -112,6 +114,7 @@ class SubscriberConnection(Connection):
             account=self._settings.transport.account(connection),
             last=last,
             since=since,
+            length=self._length,
             look=again,
         )
         queue = place.queue
@@ -174,18 +177,16 @@ class SubscriberConnection(Connection):
             self._bind_due = self._alive_at + _BIND_AGAIN
         return came
 
-    def tell_caught_up(self) -> None:
-        """What was missed was read: tell that it is back, or that it was too slow."""
+    def tell_caught_up(self, count: int, missing: int, *, exact: bool) -> None:
+        """What was missed was read, so many messages: tell that it is back, or that it was too slow."""
         seconds, self.back_after = self.back_after, None
-        count, missing = self.catch_up.take_counts()
         if seconds is not None:
-            self._on_event(events.Reconnected(self._where, seconds, caught_up=count, missing=missing))
+            back = events.Reconnected(self._where, seconds, caught_up=count, missing=missing, about=not exact)
+            self._on_event(back)
         elif count or missing:
-            self._on_event(events.CaughtUp(count, missing))
+            self._on_event(events.CaughtUp(count, missing, about=not exact))
 
     def _look(self, now: float) -> None:
-        if self.catch_up.is_to_be_marked:
-            self.catch_up.mark()
         if now >= self._bind_due:
             self._bind_due = now + _BIND_AGAIN
             self._room.bind_again(self.channel, self.queue_name, rebinds=self._rebinds)
@@ -194,7 +195,8 @@ class SubscriberConnection(Connection):
         """The broker may forget everything up to a delivery tag. Raises as :meth:`drain`."""
         if self._acknowledges:
             if self._asks is not None and self.length.is_to_be_asked():
-                self._asks.ask_length(self.queue_name, self.length.note)
+                note, arrived = self.length.note, self.arrived
+                self._asks.ask_length(self.queue_name, lambda messages: note(messages, len(arrived)))
             self.channel.basic_ack(tag, multiple=True)
 
 

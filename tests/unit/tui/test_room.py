@@ -74,7 +74,7 @@ def test_one_is_alone_only_where_that_is_known() -> None:
     message = lunch.write("hello")
     lunch.confirm(str(message.id), routed=None)
     assert not lunch.outbox[0].entry.alone
-    lunch.begin()
+    lunch.begin(has_history=True)
     lunch.all_known = False  # others may be here who have said nothing yet
     lunch.see_people(people("ada"))
     message = lunch.write("hello?")
@@ -88,7 +88,7 @@ def test_one_is_alone_only_where_that_is_known() -> None:
 
 def test_one_is_not_alone_before_the_others_had_time_to_answer() -> None:
     lunch = room()
-    lunch.begin()
+    lunch.begin(has_history=True)
     lunch.all_known = False
     lunch.see_people(people("ada"))
     message = lunch.write("hello?")
