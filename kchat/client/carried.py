@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import socket
 from collections import Counter, deque
 from ipaddress import ip_address
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
     from kchat.transports import protocols
 
 _TOKEN_LENGTH = 12
+_TOKENS = re.compile(rf"(?<!\S)[0-9a-f]{{{_TOKEN_LENGTH}}}(?!\S)")
+_MOST_ROOMS = 30
+"""Of a mark that anybody can have written: further than through this number of rooms, no message goes."""
+
+_LONGEST_MARK = (_TOKEN_LENGTH + 1) * (_MOST_ROOMS + 1)
 _MACHINE_ID = "/etc/machine-id"
 
 
@@ -57,10 +63,8 @@ class Source(Subscriber):
             account=delivery.account(self.settings.room) if verifies else None,
             redelivered=is_redelivered(delivery),
         )
-        mark = _mark(delivery)
-        if not mark:
-            return message
-        message.been = tuple(mark.split())
+        if mark := _mark(delivery):
+            message.been = tuple(_TOKENS.findall(mark[:_LONGEST_MARK]))
         return message
 
 
@@ -101,7 +105,8 @@ class Intake:
 
     def take(self, message: Carried) -> Carried | None:
         """The message as it is to be published; ``None`` if it is not."""
-        if message.been and (self._target in message.been or self._source in message.been):
+        been = message.been
+        if been and (self._target in been or self._source in been or len(been) > _MOST_ROOMS):
             self.passed_by += 1
             return None
         key = 0
@@ -117,7 +122,7 @@ class Intake:
             carried = message._replace(body=with_account(message.body, message.account))
         self._number += 1
         carried.number = self._number
-        carried.been = (*message.been, self._source)
+        carried.been = (*been, self._source)
         headers = self._headers.get(carried.been)
         if headers is None:
             if len(self._headers) >= 1000:  # anybody can make up others

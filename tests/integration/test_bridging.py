@@ -178,6 +178,26 @@ def test_what_is_no_kchat_message_crosses_as_it_is(amqp_ends: Ends) -> None:
         assert [message.body for message in here.messages] == bodies
 
 
+@pytest.mark.parametrize(
+    "mark",
+    ["x" * 5000, "0123456789ab " * 1000, "\xff\x00", "", "0123456789abc 0123456789a", 7, ["0123456789ab"]],
+)
+def test_a_mark_that_somebody_made_up_ends_no_bridge(amqp_ends: Ends, mark: object) -> None:
+    one, other = amqp_ends
+    with (
+        hearing(other) as there,
+        Bridge(one, other) as bridge,
+        pika.BlockingConnection(pika.URLParameters(one.broker.url())) as connection,
+    ):
+        properties = pika.BasicProperties(headers={HEADER: mark})
+        connection.channel().basic_publish("chat", "", b"made up", properties)
+        send(one, ["after it"])
+        there.until("after it")
+        assert [way.failure for way in bridge.ways] == [None]
+    assert there.texts in (["made up", "after it"], ["after it"])
+    assert ("made up" in there.texts) == (len(str(mark)) < 10_000)
+
+
 def test_two_bridges_at_once_show_each_message_once(amqp_ends: Ends) -> None:
     one, other = amqp_ends
     ours = [str(number) for number in range(COUNT)]

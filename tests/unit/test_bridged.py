@@ -75,6 +75,14 @@ def test_a_message_does_not_go_where_it_has_been_nor_a_second_time(been: tuple[s
     assert intake.passed_by == 1
 
 
+def test_a_message_goes_through_so_many_rooms_and_no_further() -> None:
+    intake = Intake("here", "there")
+    taken = intake.take(carried(been=tuple(f"{number:012x}" for number in range(30))))
+    assert taken is not None
+    assert len(taken.headers[HEADER]) < 1024  # what an attribute on Pub/Sub holds
+    assert intake.take(carried(been=taken.been)) is None
+
+
 def test_a_body_that_is_not_a_kchat_message_goes_as_it_is() -> None:
     taken = Intake("here", "there").take(Carried.from_body(b"\xff raw", account="ada"))
     assert taken is not None
