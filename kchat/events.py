@@ -42,9 +42,9 @@ class Disconnected(NamedTuple):
 class Reconnected(NamedTuple):
     """It is connected again, after ``seconds``, to ``where``: a room and its broker.
 
-    ``durable``, of a subscriber: a durable queue kept the messages meanwhile. ``caught_up``: the number of messages that it has
-    read since from the room's history, ``None`` where there is none; ``missing``: of those that this did not keep any more, ``about`` that
-    number where it is not exact.
+    ``durable``, of a subscriber: a durable queue kept the messages meanwhile. ``caught_up``: the number of messages that it
+    has read since from the room's history, ``None`` where there is none; ``missing``: of those that this did not keep any
+    more, ``about`` that number where it is not exact.
     ``unconfirmed``, of a sender: the number of messages that it sends again; ``None`` of a subscriber.
     """
 
@@ -106,8 +106,8 @@ class Dropped(NamedTuple):
 class CaughtUp(NamedTuple):
     """A subscriber was too slow for its queue, and has read from the room's history what that dropped.
 
-    ``count``: the number of messages. ``missing``: of those that the history did not hold any more, ``about`` that number where
-    it is not exact.
+    ``count``: the number of messages. ``missing``: of those that the history did not hold any more, ``about`` that number
+    where it is not exact.
     """
 
     count: int  # type: ignore[assignment]  # a tuple has a method of that name
@@ -126,7 +126,9 @@ def _messages(count: int) -> str:
 
 
 def _lost(count: int, about: bool) -> str:  # noqa: FBT001 - next to the number
-    return f", {'about ' if about else ''}{_messages(count)} lost: its limits had removed them" if count else ""
+    return (
+        f", {'about ' if about else ''}{_messages(count)} lost: its limits had removed them" if count else ""
+    )
 
 
 class WaitingForSubscribers(NamedTuple):
@@ -208,6 +210,8 @@ Event = (
     | Notice
     | People
 )
+
+
 def as_object(event: Event) -> dict[str, object]:
     """An event as JSON has it: its ``type``, such as ``caught_up``, its attributes, and its ``text`` for people.
 
