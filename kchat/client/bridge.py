@@ -69,6 +69,7 @@ class Way:
         name: str | None,
         *,
         since: float | None,
+        if_kept: bool,
         wait: bool,
         on_event: OnEvent,
     ) -> None:
@@ -83,6 +84,7 @@ class Way:
         self.bridged = self.refused = 0
         self.failure: BaseException | None = None
         self._since = since
+        self._if_kept = if_kept
         self._wait = wait
         self._on_event = on_event
         self._intake = Intake(here, there)
@@ -125,6 +127,7 @@ class Way:
             USERNAME,
             durable=self.durable,
             since=since,
+            if_kept=self._if_kept,
             prefetch=PREFETCH,
             wait=self._wait,
             on_event=lambda event: self._on_event(str(self.source), event),
@@ -244,8 +247,8 @@ class Bridge:
         both: whether it carries messages the other way, too. Default: no.
         name: of the durable queues that keep what is said while the bridge is not running. Default: made of the room
             that they are for, so that two bridges from one room to different ones have each its own.
-        since: begin with what the rooms hold since then, in UNIX seconds, unless a bridge of that name was here before.
-            Default: with what is said from now on.
+        since: begin with what the rooms hold since then, in UNIX seconds, unless a bridge of that name was here before;
+            the other way only if the room there has a history. Default: with what is said from now on.
         wait: keep trying for ever when no broker can be reached at the start. Default: fail.
         on_event: called with the room and broker, as text, and what happens to a connection to it
             (:mod:`kchat.events`), in the thread of the way that it belongs to, one at a time.
@@ -273,9 +276,9 @@ class Bridge:
             for one, other in (rooms or {source.room: target.room}).items()
         ]
         self.ways = [
-            Way(one, other, name, since=since, wait=wait, on_event=self._tell)
+            Way(one, other, name, since=since, if_kept=bool(back), wait=wait, on_event=self._tell)
             for pair in pairs
-            for one, other in ((pair, pair[::-1]) if both else (pair,))
+            for back, (one, other) in enumerate((pair, pair[::-1]) if both else (pair,))
         ]
         """Each from a room to another."""
         self._threads: list[Thread] = []

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from kchat.client.deduplication import Deduplicator
+from kchat.client.gathering import Gathering
 from kchat.client.subscriber import Subscriber
 from kchat.client.subscriber_connection import as_bytes, is_redelivered
 from kchat.message import Message
@@ -47,11 +48,8 @@ class Carried(Message):
     number: int = 0
 
 
-class Source(Subscriber):
-    """A subscriber that hands over :class:`Carried` messages, repeats too: those may not be acknowledged yet.
-
-    Arguments as of :class:`~kchat.client.subscriber.Subscriber`.
-    """
+class _Gathering(Gathering):
+    """Makes :class:`Carried` messages, and hands over repeats, too: those may not be acknowledged yet."""
 
     def _is_new(self, message: Message) -> bool:  # noqa: ARG002 - they all are
         return True
@@ -60,12 +58,21 @@ class Source(Subscriber):
         body = delivery.body
         message = Carried.from_body(
             body if isinstance(body, bytes) else as_bytes(body),
-            account=delivery.account(self.settings.room) if verifies else None,
+            account=delivery.account(self._connection.room) if verifies else None,
             redelivered=is_redelivered(delivery),
         )
         if mark := _mark(delivery):
             message.been = tuple(_TOKENS.findall(mark[:_LONGEST_MARK]))
         return message
+
+
+class Source(Subscriber):
+    """A subscriber that hands over :class:`Carried` messages, each as often as it comes.
+
+    Arguments as of :class:`~kchat.client.subscriber.Subscriber`.
+    """
+
+    _gathers = _Gathering
 
 
 def _mark(delivery: protocols.Delivery) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from time import monotonic
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from kchat import errors, events
 from kchat.client.acknowledgements import BATCH, Acknowledgements, Position
@@ -58,6 +58,8 @@ class Subscriber:
     Raises:
         kchat.errors.SettingsError: the transport cannot do what is asked.
     """
+
+    _gathers: ClassVar[type[Gathering]] = Gathering
 
     def __init__(
         self,
@@ -121,7 +123,7 @@ class Subscriber:
         self._connection.stopping = lambda: self._stopped or self._woken
         self._in_use = self._connection.in_use
         drops = Drops(self.prefetch + BATCH, on_event)
-        self._gathering = Gathering(
+        self._gathering = self._gathers(
             self._connection, self._acks, drops, self._duplicates, self._acknowledge_done
         )
 

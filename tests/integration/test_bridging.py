@@ -244,6 +244,13 @@ def test_history_is_carried_over_at_the_first_start_and_not_again(local_ends: En
             assert there.until("after") == ["before", "between", "after"]
 
 
+def test_the_other_room_need_not_have_a_history(make_end: Callable[[str], Settings]) -> None:
+    one, other = make_end("local"), make_end("redis")
+    send(one, ["before"])
+    with hearing(other) as there, Bridge(one, other, both=True, since=time.time() - 60):
+        there.until("before")
+
+
 def test_what_was_said_while_the_bridge_was_away_waits_for_it(amqp_ends: Ends) -> None:
     one, other = amqp_ends
     with Bridge(one, other):
