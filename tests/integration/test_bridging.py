@@ -17,6 +17,7 @@ from kchat.client.bridge import Bridge
 from kchat.client.carried import Source
 from kchat.message.bridged import HEADER
 from tests.brokers.processes import Commands, Process
+from tests.brokers.proxy import Proxy
 from tests.brokers.pubsub import Emulator
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.brokers.redis import Redis
@@ -396,3 +397,35 @@ def test_the_header_says_where_a_message_has_been(amqp_ends: Ends) -> None:
         (delivery,) = arrived
         assert len(str(delivery.headers[HEADER]).split()) == 1
         heard.until("hello")
+
+
+def test_links_that_are_cut_again_and_again_lose_nothing(
+    rabbitmq: RabbitMQ, amqp_ends: Ends, proxy_to: Callable[[int], Proxy]
+) -> None:
+    links = [proxy_to(rabbitmq.port) for _ in amqp_ends]
+    through = [
+        Settings.resolve(
+            url=rabbitmq.url_for(end.broker.vhost, host=link.host, port=link.port), room="chat", heartbeat=1
+        )
+        for end, link in zip(amqp_ends, links, strict=True)
+    ]
+    texts = [str(number) for number in range(6_000)]
+    told: list[events.Event] = []
+    with (
+        hearing(amqp_ends[1]) as there,
+        Bridge(*through, on_event=lambda _, event: told.append(event)) as bridge,
+    ):
+
+        def stream() -> Iterator[str]:
+            for number, text in enumerate(texts):
+                if number % 500 == 400:
+                    there.until(str(number - 300))
+                    links[number // 500 % 2].cut("reset")
+                yield text
+
+        with Sender(amqp_ends[0], "ada") as sender:
+            assert all(receipt.confirmed for receipt in sender.send_many(stream()))
+        there.until(texts[-1], seconds=60)
+        assert bridge.ways[0].failure is None
+    assert there.texts == texts
+    assert sum(isinstance(event, events.Reconnected) for event in told) >= 10
