@@ -92,6 +92,7 @@ MODULES = (
     "amqp_send",
     "amqp_receive",
     "amqp_latency",
+    "bridge",
     "crowd",
     "presence",
     "history",

@@ -37,9 +37,13 @@ class Queue:
             "subscribe", "--quiet", "--url", self.url, "--room", self.room, "--durable", DURABLE, *more
         )
 
+    def purge(self) -> None:
+        """Empty it."""
+        self._channel.queue_purge(self.name)
+
     def fill(self, bench: Bench, count: int) -> None:
         """Put ``count`` messages of kchat's into it, and return when all are there."""
-        self._channel.queue_purge(self.name)
+        self.purge()
         bench.whole(
             bench.kchat("send", "--quiet", "--url", self.url, "--room", self.room, "-"),
             stdin=bench.lines(count),

@@ -37,6 +37,7 @@ COMMANDS = {
     "profile": "List and choose the rooms that you have joined.",
     "doctor": "Find out why a room is unreachable.",
     "certify": "Make certificates for a broker with TLS.",
+    "bridge": "Make rooms of two brokers one.",
     "transports": "List the brokers that kchat can use, and what each can do.",
     "bench": "Measure how fast a broker is.",
     "sweep": "Delete what killed subscribers left behind on Pub/Sub.",

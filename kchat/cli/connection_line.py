@@ -43,7 +43,7 @@ class ConnectionLine:
     ) -> None:
         self._verbose = verbose
         self._several = several
-        self._in_place = _can_write_over() if in_place is None else in_place
+        self._in_place = can_write_over() if in_place is None else in_place
         self._clock = clock
         self._lost_at: float | None = None
         self._due, self._pause = 0.0, _FIRST
@@ -85,8 +85,7 @@ class ConnectionLine:
     def _write(self, event: events.Event, text: str, *, is_due: bool = True) -> None:
         """One event: in place as this text, or else, where it is due, on a line of its own."""
         if self._in_place and not self._verbose:
-            # A terminal would break a longer line, and then only its last row could be written over.
-            write_over(take_columns(made_safe(text), _columns() - 1, cautious_cells))
+            write_over_line(text)
         elif self._verbose or is_due:
             write_line(event)
 
@@ -101,7 +100,14 @@ def _again(event: events.Reconnected, where: str) -> str:
     return f"reconnected {f'to {where} ' if where else ''}after {event.seconds:.1f} s, {then}"
 
 
-def _can_write_over() -> bool:
+def write_over_line(text: str) -> None:
+    """Write text over the line of the terminal on which the cursor stands, and as much of it as fits."""
+    # A terminal would break a longer line, and then only its last row could be written over.
+    write_over(take_columns(made_safe(text), _columns() - 1, cautious_cells))
+
+
+def can_write_over() -> bool:
+    """Whether standard error is a terminal on which a line can be written over."""
     return sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 

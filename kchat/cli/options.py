@@ -230,7 +230,10 @@ def _tls(options: dict[str, Any]) -> TlsOptions:
     return TlsOptions(**files, insecure=options.get("tls_insecure", False))
 
 
-_URL_OPTIONS = {"url", "management_url", "address", "text", "template", "line_format", "rmq_password"}
+_URL_OPTIONS = {
+    *("url", "management_url", "address", "text", "template", "line_format", "rmq_password"),
+    *("source", "target"),
+}
 """Options whose values may be URLs with an account, or are not shown as names."""
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kchat.message.bridged import without_account
+
 if TYPE_CHECKING:
     from kchat.message import Message
 
@@ -13,6 +15,8 @@ REMEMBERED = 20_000
 
 class Deduplicator:
     """Recognises a repeat: the same body byte for byte, with an ``id`` in it. Without an id, messages may be alike.
+
+    What a bridge adds to a body (:mod:`kchat.message.bridged`) does not count.
 
     Arguments:
         remembered: minimum number of bodies that are remembered; the maximum is twice that.
@@ -27,7 +31,7 @@ class Deduplicator:
         """Whether it was here before; from now on it was."""
         if message.id is None:
             return False
-        key = hash(message.body)
+        key = hash(without_account(message.body))
         if key in self._recent or key in self._before:
             return True
         self._recent.add(key)

@@ -8,7 +8,7 @@ again on the next one, under the same ``id``, by which subscribers recognise a r
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from threading import get_ident
 from time import monotonic
 from typing import TYPE_CHECKING, Self
@@ -62,6 +62,7 @@ class Sender:
         rejoin_for: seconds to wait, after that, for subscribers to come back, default 15; 0 for not at all.
         blocked_for: seconds to wait while the broker refuses messages (``connection.blocked``), default 30.
         on_event: told what happens to the connection, see :mod:`kchat.events`.
+        headers: gives the headers of a message, text by name (AMQP headers, attributes on Pub/Sub). Default: none.
 
     Raises:
         kchat.errors.SettingsError: the username is not valid.
@@ -79,6 +80,7 @@ class Sender:
         rejoin_for: float = REJOIN,
         blocked_for: float = 30.0,
         on_event: events.OnEvent = events.ignore,
+        headers: Callable[[Message], Mapping[str, str]] | None = None,
     ) -> None:
         self.settings = settings
         self.username = (settings.username or login_name()) if username is None else username
@@ -95,6 +97,7 @@ class Sender:
             reconnect_for=reconnect_for,
             rejoin_for=rejoin_for,
             blocked_for=blocked_for,
+            headers=headers,
         )
         self._connection.stopping = lambda: bool(self._closing) or self._gives_up()
         # Held while the connection or what is in flight is used; never while somebody else's code runs.

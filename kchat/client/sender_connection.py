@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cached_property
 from time import monotonic
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
 from amqp.exceptions import ContentTooLarge
@@ -28,6 +29,8 @@ _REJOIN_TICK = 0.25
 
 _TICK = 0.5
 """Seconds between looks at the clock while confirmations are waited for."""
+
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 _RETRYABLE = (errors.NotFound, errors.Closed, errors.Unreachable, errors.NotConfirmed)
 
@@ -51,6 +54,7 @@ class SenderConnection(Connection):
         reconnect_for: float,
         rejoin_for: float,
         blocked_for: float,
+        headers: Callable[[Message], Mapping[str, str]] | None = None,
     ) -> None:
         transport = settings.transport
         super().__init__(settings, on_event, wait=wait, patience=math.inf if wait else reconnect_for)
@@ -70,7 +74,9 @@ class SenderConnection(Connection):
         self._blocked_at = 0.0
         self._account: str | None = None
         self._pipelined = False
+        self._headers = headers or (lambda _: _NO_HEADERS)
         self._stream = ""
+        self._numbered: Mapping[str, str] = _NO_HEADERS
         self._numbers = b""
 
     # ---- connecting
@@ -179,10 +185,17 @@ class SenderConnection(Connection):
 
     def _publish(self, tag: int, place: int, message: Message) -> None:
         channel = self.channel
+        headers = self._headers(message)
+        if self._stream != self.in_flight.stream or headers is not self._numbered:
+            self._stream, self._numbered = self.in_flight.stream, headers
+            self._numbers = b""
+            if hasattr(channel, "number_table"):
+                self._numbers = cast("protocols.NumbersMessages", channel).number_table(self._stream, headers)
         raw = channel.prepare_message(
             message.body,
             content_type=message.content_type or "application/json",
             content_encoding="utf-8",
+            headers=None if self._numbers or not headers else dict(headers),
             properties={
                 "message_id": message.id,
                 "timestamp": int(time.time() if message.sent_at is None else message.sent_at.timestamp()),
@@ -192,11 +205,6 @@ class SenderConnection(Connection):
                 "delivery_mode": 1,
             },
         )
-        if self._stream != self.in_flight.stream:
-            self._stream = self.in_flight.stream
-            self._numbers = b""
-            if hasattr(channel, "number_table"):
-                self._numbers = cast("protocols.NumbersMessages", channel).number_table(self._stream)
         if self._numbers:
             raw.table = self._numbers % place
         try:

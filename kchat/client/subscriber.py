@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from kchat import errors, events
 from kchat.client.acknowledgements import BATCH, Acknowledgements, Position
@@ -71,6 +71,8 @@ class Subscriber:
     Raises:
         kchat.errors.SettingsError: the transport cannot do what is asked.
     """
+
+    _gathers: ClassVar[type[Gathering]] = Gathering
 
     def __init__(
         self,
@@ -148,7 +150,7 @@ class Subscriber:
         self._connection.stopping = lambda: self._stopped or self._woken
         self._in_use = self._connection.in_use
         drops = Drops(self.prefetch + BATCH, self._connection.tell_dropped)
-        self._gathering = Gathering(
+        self._gathering = self._gathers(
             self._connection,
             self._acks,
             drops,

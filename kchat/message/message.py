@@ -37,7 +37,7 @@ import time
 from collections.abc import Mapping
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, Self
 
 from kchat.errors import DecodeError, TooLarge
 from kchat.message import rfc3339
@@ -160,7 +160,7 @@ class Message(NamedTuple):
         redelivered: bool = False,
         sent_at: datetime | None = None,
         content_type: str | None = None,
-    ) -> Message:
+    ) -> Self:
         """Make a message of any body. Nothing in a body makes this raise.
 
         Arguments:

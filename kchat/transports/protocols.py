@@ -79,7 +79,17 @@ class Typed(Protocol):
         """The property of that name, as its sender has set it."""
 
 
-class Delivery(Redelivers, Info, Numbered, OfAccount, Typed, Protocol):
+class HasHeaders(Protocol):
+    """A delivery with headers."""
+
+    headers: Mapping[str, object]
+    """By name."""
+
+    def text_header(self, name: str) -> str | None:
+        """One of them, if it is a text; only where that costs less than reading all."""
+
+
+class Delivery(Redelivers, Info, Numbered, OfAccount, Typed, HasHeaders, Protocol):
     """A message as a consumer's callback gets it. Only the body and the tag are always there."""
 
     body: bytes | str
@@ -107,9 +117,13 @@ class Channel(Protocol):
         *,
         content_type: str | None = None,
         content_encoding: str | None = None,
+        headers: dict[str, Any] | None = None,
         properties: Mapping[str, object] | None = None,
     ) -> Any:
-        """A message for :meth:`basic_publish`. The body, the types and encodings and the properties travel as they are."""
+        """A message for :meth:`basic_publish`.
+
+        The body, the types and encodings, the headers (texts by name) and the properties travel as they are.
+        """
 
     def basic_publish(
         self, message: Any, exchange: str, routing_key: str = "", *, mandatory: bool = False
@@ -248,8 +262,11 @@ class Confirms(Protocol):
 class NumbersMessages(Protocol):
     """A channel that carries the numbers of messages, by which a subscriber knows how many it missed."""
 
-    def number_table(self, stream: str) -> bytes:
-        """A header table for a stream's messages, with ``%d`` for the place of each; deliveries are :class:`Numbered`."""
+    def number_table(self, stream: str, more: Mapping[str, str] | None = None) -> bytes:
+        """A header table for a stream's messages, with ``%d`` for the place of each; deliveries are :class:`Numbered`.
+
+        ``more``: other headers in it.
+        """
 
 
 class AsksLength(Protocol):

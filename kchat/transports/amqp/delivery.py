@@ -19,6 +19,8 @@ from amqp import spec
 from amqp.exceptions import AMQPError, FrameSyntaxError, UnexpectedFrame
 from amqp.serialization import decode_properties_basic
 
+from kchat.message.bridged import HEADER as BRIDGED
+
 from .bounds import KEPT_BODY, LARGEST_BODY, UNREADABLE, not_what_it_says
 from .framing import NUMBER_HEADER
 
@@ -58,14 +60,15 @@ _MORE_FLAGS = 0x01
 """In the second byte of flags: two more bytes of them follow, which AMQP 0-9-1 has no use for."""
 
 _REPUBLISHED = re.compile(
-    rb"x-(?:(?:first-|last-)?death|opt-deaths|received-from|(?:opt-)?shovel|delay)"
+    rb"x-(?:(?:first-|last-)?death|opt-deaths|received-from|(?:opt-)?shovel|delay)|" + BRIDGED.encode()
 ).search
 """Headers by which RabbitMQ says that it published a message again by itself. ``user_id`` is checked when a client
 publishes, and not then: for dead letters (https://www.rabbitmq.com/docs/dlx#effects), federation
 (https://www.rabbitmq.com/docs/federated-exchanges#details), shovels (``add-forward-headers``) and the plug-in for delayed
-messages."""
-_NUMBER = bytes((len(NUMBER_HEADER),)) + NUMBER_HEADER.encode() + b"S"
+messages. And the one by which a bridge says so, whose account it bears."""
+_NUMBER = NUMBER_HEADER.encode()
 _LONGEST_NUMBER = 64
+_LONGEST_TEXT = 4096
 
 _UNREADABLE = (*UNREADABLE, OSError, AMQPError)
 
@@ -136,19 +139,32 @@ class Incoming(amqp.Message):
     def number(self) -> tuple[str, int] | None:
         """Its sender's stream, and its place in that, where the sender gives numbers (:data:`.framing.NUMBER_HEADER`)."""
         header = self._header
-        if header is None or not header[_PROPERTIES_AT] & _HEADERS_HIGH:
-            return None
-        at = header.find(_NUMBER, _PROPERTIES_AT)
         # What was delivered to another queue before comes without what belongs in front of it.
-        if at < 0 or b"x-death" in header:
+        if header is None or b"x-death" in header:
             return None
-        at += len(_NUMBER) + 4
-        size = int.from_bytes(header[at - 4 : at], "big")
-        value = header[at : at + min(size, _LONGEST_NUMBER)]
+        value = self._header_text(_NUMBER, _LONGEST_NUMBER)
+        if value is None:
+            return None
         stream, _, place = value.partition(b".")
         if not place.isdigit() or len(place) > 15:
             return None
         return stream.decode("latin-1"), int(place)
+
+    def text_header(self, name: str) -> str | None:
+        """The header of that name, if it is a text, found without reading the others; ``None`` if it is not there."""
+        value = self._header_text(name.encode(), _LONGEST_TEXT)
+        return None if value is None else value.decode("utf-8", "replace")
+
+    def _header_text(self, name: bytes, most: int) -> bytes | None:
+        """The first ``most`` bytes of a header that is a long string (AMQP 0-9-1 section 4.2.5.5)."""
+        header = self._header
+        if header is None or not header[_PROPERTIES_AT] & _HEADERS_HIGH:
+            return None
+        at = header.find(bytes((len(name),)) + name + b"S", _PROPERTIES_AT)
+        if at < 0:
+            return None
+        at += len(name) + 6
+        return header[at : at + min(int.from_bytes(header[at - 4 : at], "big"), most)]
 
     @property
     def user_id(self) -> str | None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import select
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -186,26 +186,31 @@ def drain_arrived(connection: Any, timeout: float | None) -> None:
         connection.heard_at = monotonic()
 
 
+_PLACE_DIGITS = 12
+
 NUMBER_HEADER = "kchat-number"
 """The header with a message's place in what its sender has sent: ``<stream>.<place>``."""
 
 
-def number_table(stream: str) -> bytes:
+def number_table(stream: str, more: Mapping[str, str] | None = None) -> bytes:
     """What a message's headers are made of, once for all messages of a stream: ``number_table(stream) % place``.
 
     AMQP 0-9-1 section 4.2.5.5; a long string of 12 digits and the stream's name in front of them.
+
+    Arguments:
+        stream: its name.
+        more: other headers that all of these messages have. Default: none.
     """
-    value = stream.encode().replace(b"%", b"%%") + b".%012d"
-    field = bytes((len(NUMBER_HEADER),)) + NUMBER_HEADER.encode() + b"S"
-    size = len(stream.encode()) + 1 + 12
-    # A percent sign in the sizes would be taken for a place.
-    return (
-        b"".join(
-            part.replace(b"%", b"%%")
-            for part in (struct.pack(">I", len(field) + 4 + size), field, struct.pack(">I", size))
-        )
-        + value
-    )
+    headers = {NUMBER_HEADER: stream + "." + _PLACE_DIGITS * "0", **(more or {})}
+    fields = [
+        struct.pack(">B", len(name)) + name + b"S" + struct.pack(">I", len(text)) + text
+        for name, text in ((name.encode(), text.encode()) for name, text in headers.items())
+    ]
+    table = struct.pack(">I", sum(map(len, fields))) + b"".join(fields)
+    at = 4 + len(fields[0]) - _PLACE_DIGITS
+    # A percent sign elsewhere would be taken for a place.
+    before, after = (part.replace(b"%", b"%%") for part in (table[:at], table[at + _PLACE_DIGITS :]))
+    return before + b"%%0%dd" % _PLACE_DIGITS + after
 
 
 class Outgoing:
