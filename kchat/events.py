@@ -42,9 +42,9 @@ class Disconnected(NamedTuple):
 class Reconnected(NamedTuple):
     """It is connected again, after ``seconds``, to ``where``: a room and its broker.
 
-    ``durable``, of a subscriber: a durable queue kept the messages meanwhile. ``caught_up``: the number of messages that it has
-    read since from the room's history, ``None`` where there is none; ``missing``: of those that this did not keep any more, ``about`` that
-    number where it is not exact.
+    ``durable``, of a subscriber: a durable queue kept the messages meanwhile. ``caught_up``: the number of messages that it
+    has read since from the room's history, ``None`` where there is none; ``missing``: of those that this did not keep any
+    more, ``about`` that number where it is not exact.
     ``unconfirmed``, of a sender: the number of messages that it sends again; ``None`` of a subscriber.
     """
 
@@ -106,8 +106,8 @@ class Dropped(NamedTuple):
 class CaughtUp(NamedTuple):
     """A subscriber was too slow for its queue, and has read from the room's history what that dropped.
 
-    ``count``: the number of messages. ``missing``: of those that the history did not hold any more, ``about`` that number where
-    it is not exact.
+    ``count``: the number of messages. ``missing``: of those that the history did not hold any more, ``about`` that number
+    where it is not exact.
     """
 
     count: int  # type: ignore[assignment]  # a tuple has a method of that name

@@ -6,8 +6,8 @@ the history's end can be compared with the queue: after the look, the queue says
 handed over, all is that stood in the history then.
 
 A message that comes both ways is handed over once. One with an id is recognised by that
-(:class:`~kchat.client.deduplication.Deduplicator`). Those without may be alike, so they are counted: what was handed over one
-way since the position is left out as often when it comes the other way.
+(:class:`~kchat.client.deduplication.Deduplicator`). Those without may be alike, so they are counted: what was handed over
+one way since the position is left out as often when it comes the other way.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class _Link(NamedTuple):
 
 
 class _Mark(NamedTuple):
-    """When this many messages were taken, all up to ``position`` were; the first ``before`` stand there or in front of it."""
+    """When ``after`` messages were taken, all up to ``position`` were; the first ``before`` do not stand behind it."""
 
     position: Any
     before: int
