@@ -108,7 +108,9 @@ class Cursor(Protocol):
     """How far a subscriber has read, where its queue begins with history by itself. One thread uses it."""
 
     def after(self, away: float) -> Any:
-        """What another queue is to go on behind, for :meth:`.RoomPolicy.take_place`; ``None`` where nothing is known.
+        """What another queue is to go on behind; ``None`` where nothing is known.
+
+        It is for :meth:`kchat.transports.room.RoomPolicy.take_place`.
 
         Arguments:
             away: seconds since the connection was lost.

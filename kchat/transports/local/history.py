@@ -40,21 +40,24 @@ class Start(NamedTuple):
     unlikely: float = -math.inf
 
 
+class Read(NamedTuple):
+    """How far a queue was read in a file: where it would go on; and of the last message, if any, properties and body."""
+
+    start: Start
+    last: tuple[str, bytes] | None
+
+
 class After(NamedTuple):
     """How far a queue was read before its connection was lost.
 
     Attributes:
-        start: where it would go on, with that.
-        last: properties and body of the message that it was read up to; None where there was none yet.
         file: device and inode of the room's file.
-        known: where it would go on in files that the room had before, by the same.
+        read: by the same, also of files that the room had before.
         away: seconds since the connection was lost.
     """
 
-    start: Start
-    last: tuple[str, bytes] | None
     file: tuple[int, int]
-    known: Mapping[tuple[int, int], Start]
+    read: Mapping[tuple[int, int], Read]
     away: float
 
 
@@ -165,16 +168,23 @@ def resume(
 ) -> tuple[Start | None, bool]:
     """Where to go on reading after a lost connection, and whether nothing is missed then; None where that is not known.
 
-    In the same file, or a copy of it, that is behind what was read. What was made since then, a file or an exchange, holds
-    nothing that was read; what the one before held, nobody knows.
+    In the same file, or a copy of it, that is behind what was read; but not where it was put back to an earlier state, so
+    that numbers came again. What was made since then, a file or an exchange, holds nothing that was read; what the one
+    before held, nobody knows.
     """
-    same = file == after.file or file in after.known
-    start = after.start if file == after.file else after.known.get(file, after.start)
+    same = file in after.read
+    start, last = after.read[file if same else after.file]
     (floor,) = db.execute("SELECT floor FROM exchange WHERE id = ?", (exchange,)).fetchone()
     if start.position >> schema.SEQ_BITS == exchange:
-        row = db.execute("SELECT properties, body FROM message WHERE seq = ?", (start.position,)).fetchone()
-        if same or (row is not None and row == after.last):
+        row = db.execute(
+            "SELECT properties, body, expires_at FROM message WHERE seq = ?", (start.position,)
+        ).fetchone()
+        found = row is not None and last is not None and (row[:2] == last or row[2] == CLEARED)
+        unknown = (row is None or last is None) and start.position <= newest(db, exchange)
+        if found or (same and unknown):
             return start, True
+        if same:
+            return None, False
     is_new = same or clock.passed(db) <= after.away + _UNNOTICED
     return Start(int(floor)) if is_new else None, False
 

@@ -11,7 +11,7 @@ from kchat.transports import history as port
 from kchat.transports.history import KEEP, MAX_SIZE, HistoryStatus
 
 from . import definitions, history, limits, schema
-from .history import After, Start
+from .history import After, Read
 
 if TYPE_CHECKING:
     from kchat.transports.protocols import Channel, Connection, Delivery
@@ -100,35 +100,38 @@ class Cursor:
     """See :class:`kchat.transports.history.Cursor`. Each message of a room has a number, so nothing is left to chance."""
 
     def __init__(self) -> None:
-        self._start: Start | None = None
-        self._file = (0, 0)
-        self._known: dict[tuple[int, int], Start] = {}
+        self._file: tuple[int, int] | None = None
+        self._read: dict[tuple[int, int], Read] = {}
         self._last: Delivery | None = None
         self._left = self._count = self._end = 0
 
     def after(self, away: float) -> After | None:
         """See the protocol."""
-        if self._start is None:
+        file = self._file
+        if file is None:
             return None
-        last = None
         if self._last is not None:
             held, *_, properties, _, body = self._last.row  # type: ignore[attr-defined]  # it is one of this transport's
-            self._start = self._start._replace(position=-held)
-            last = properties, body
-        self._known[self._file] = self._start
-        return After(self._start, last, self._file, self._known, away)
+            self._read[file] = Read(self._read[file].start._replace(position=-held), (properties, body))
+            self._last = None
+        return After(file, self._read, away)
 
     def join(self, connection: Connection, queue: str, after: Any) -> bool:
         """See the protocol."""
         own: ExclusiveQueue | None = connection.connection.connection_queues.own_queue(queue)
+        self._last = None
         if own is None or not own.sources:
-            self._start = None
+            self._file = None
             return False
         source = own.sources[0]
         resumed = after is not None and source.resumed
-        if not resumed or source.start.position != after.start.position:
-            self._last = None
-        self._start, self._file = source.start, own.store.inode
+        if after is None:
+            self._read.clear()
+        if not resumed:
+            self._read[own.store.inode] = Read(source.start, None)
+        elif own.store.inode not in self._read:  # a copy
+            self._read[own.store.inode] = self._read[after.file]
+        self._file = own.store.inode
         self._left, self._end, self._count = own.size() if resumed else 0, source.bound_at, 0
         return resumed
 
