@@ -186,3 +186,17 @@ def test_a_program_iterates_over_several_rooms_and_stops_from_another_thread(roo
         rooms.send("lunch", "three")
         assert [message.text for message in subscribers.receive(timeout=10)] == ["three"]
         assert subscribers.receive(timeout=0.05) == []
+
+
+def test_a_url_with_a_password_is_no_room_and_is_not_repeated(commands: Commands, local_url: str) -> None:
+    done = commands.run_kchat("subscribe", "--url", local_url, "-r", "a", "-r", "amqp://ada:s3cr3t@host/")
+    assert done.code == 2
+    assert "--room takes a name" in done.stderr
+    assert "s3cr3t" not in done.stderr
+
+
+def test_the_variable_names_one_room_which_may_have_spaces(commands: Commands, local_url: str) -> None:
+    held = ["subscribe", "--url", local_url, "--last", "1", "--no-follow"]
+    done = commands.run_kchat(*held, env={"KCHAT_ROOM": "two words"})
+    assert done.code == 0
+    assert "listening on two words at" in done.stderr
