@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kchat import events
-    from kchat.client.bridge import Bridge, Way
+    from kchat.client.bridge import Bridge
+    from kchat.client.way import Way
     from kchat.config.settings import Settings
 
 _LOOK = 1.0

@@ -429,3 +429,47 @@ def test_links_that_are_cut_again_and_again_lose_nothing(
         assert bridge.ways[0].failure is None
     assert there.texts == texts
     assert sum(isinstance(event, events.Reconnected) for event in told) >= 10
+
+
+def test_a_bridge_leaves_the_queue_while_its_target_is_away(
+    rabbitmq: RabbitMQ,
+    make_end: Callable[[str], Settings],
+    proxy_to: Callable[[int], Proxy],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("kchat.client.way._LEAVE_AFTER", 0.3)
+    one, other = make_end("rabbitmq"), make_end("rabbitmq")
+    link = proxy_to(rabbitmq.port)
+    through = Settings.resolve(
+        url=rabbitmq.url_for(other.broker.vhost, host=link.host, port=link.port), room="chat"
+    )
+    texts = [str(number) for number in range(4_000)]
+    told: list[str] = []
+    with hearing(other) as there:
+        with Bridge(one, through, on_event=lambda _, event: told.append(str(event))) as bridge:
+            send(one, texts[:1_000])
+            there.until(texts[999])
+            link.refuse()
+            link.cut()
+            send(one, texts[1_000:])
+            wait_until(lambda: any(line.startswith("left chat at") for line in told), 30)
+            queue = f"kchat.chat.{bridge.ways[0].durable}"
+
+            def waiting() -> bool:
+                found = rabbitmq.management.queue(one.broker.vhost, queue) or {}
+                # All but those that were acknowledged before; none is held by a reader.
+                return bool(found.get("messages_ready", 0) >= 3_000 and not found["messages_unacknowledged"])
+
+            wait_until(waiting, 30)
+            link.restore()
+            there.until(texts[-1], seconds=60)
+            assert there.texts == texts
+            wait_until_quiet(bridge, there)
+        assert any(line.startswith("reading chat at") for line in told)
+    # All of it was acknowledged: nothing comes again.
+    with Bridge(one, other) as again:
+        send(one, ["last"])
+        with hearing(other) as there:
+            send(one, ["very last"])
+            there.until("very last")
+        assert again.ways[0].bridged == 2
