@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import amqp.exceptions
 
 from kchat import errors, events
+from kchat.client.backoff import Backoff
 from kchat.client.carried import Carried, Intake, Source, place_of
-from kchat.client.connection import broker_errors, connect
+from kchat.client.connection import STOP_LOOK, broker_errors, connect
 from kchat.client.sender import WINDOW, Sender
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ class Way:
         """
         self._sender.open(stopping=lambda: self._stopping)
         since = self._since
-        if since is not None and self.durable is not None and self._has_queue():
+        if since is not None and self.durable is not None and self._was_here():
             since = None  # it goes on where it was
         self._subscriber = self._new_source(since, wait=self._wait)
         self._subscriber.open()
@@ -164,8 +165,24 @@ class Way:
             self._subscriber.stop()
         self._on_event(str(self.source), events.Notice(f"reading {self.source} again"))
 
+    def _was_here(self) -> bool:
+        """Whether a bridge of that name was here before; raises as :meth:`open`."""
+        backoff = Backoff()
+        while True:
+            try:
+                return self._has_queue()
+            except errors.Unreachable as error:
+                if not self._wait or isinstance(error, errors.Untrusted):
+                    raise
+                pause = backoff.fail()
+                self._on_event(str(self.source), events.Reconnecting(error, pause, backoff.attempt))
+            while backoff.remaining() > 0:
+                if self._stopping:
+                    raise errors.Closed(f"{self.source} was left before it was joined")
+                time.sleep(min(backoff.remaining(), STOP_LOOK))
+
     def _has_queue(self) -> bool:
-        """Whether a bridge of that name was here before."""
+        """Whether the durable queue is there."""
         assert self.durable is not None
         settings = self.source.unlocked()
         transport = settings.transport

@@ -15,6 +15,7 @@ import pytest
 from kchat import Message, Sender, Settings, Subscriber, events
 from kchat.client.bridge import Bridge
 from kchat.client.carried import Source
+from kchat.client.connection import connect
 from kchat.message.bridged import HEADER
 from tests.brokers.processes import Commands, Process
 from tests.brokers.proxy import Proxy
@@ -243,6 +244,29 @@ def test_history_is_carried_over_at_the_first_start_and_not_again(local_ends: En
         with Bridge(one, other, since=since):
             send(one, ["after"])
             assert there.until("after") == ["before", "between", "after"]
+
+
+def test_a_bridge_that_waits_for_its_source_carries_the_history_over(
+    rabbitmq: RabbitMQ, make_end: Callable[[str], Settings], proxy_to: Callable[[int], Proxy]
+) -> None:
+    one, other = make_end("rabbitmq"), make_end("local")
+    link = proxy_to(rabbitmq.port)
+    through = Settings.resolve(
+        url=rabbitmq.url_for(one.broker.vhost, host=link.host, port=link.port), room="chat"
+    )
+    connection, _ = connect(one, purpose="test")
+    with hearing(one):  # the room is there
+        one.transport.history("chat").switch_on(connection.channel())
+    one.transport.close(connection)
+    send(one, ["before"])
+    link.refuse()
+
+    def tell(_: str, event: events.Event) -> None:
+        if isinstance(event, events.Reconnecting):
+            link.restore()
+
+    with hearing(other) as there, Bridge(through, other, since=time.time() - 60, wait=True, on_event=tell):
+        there.until("before")
 
 
 def test_the_other_room_need_not_have_a_history(make_end: Callable[[str], Settings]) -> None:
