@@ -142,21 +142,21 @@ def command(
         on_event=_teller(verbose=verbose),
     )
     report = line_writer(quiet)
-    with shutdown_by_signal() as stop:
+    with shutdown_by_signal() as stop, closing(bridge):
+        bridge.open()
+        for way in bridge.ways:
+            report(f"bridging {_path(way)}")
+            if not way.keeps:
+                report(
+                    f"{way.source.transport.name} has no durable queues: "
+                    f"what is said in {way.source} while this bridge is away is missed"
+                )
+        stop.wake = bridge.stop
+        stop.graceful = True
         try:
-            with closing(bridge):
-                bridge.open()
-                for way in bridge.ways:
-                    report(f"bridging {_path(way)}")
-                    if not way.keeps:
-                        report(
-                            f"{way.source.transport.name} has no durable queues: "
-                            f"what is said in {way.source} while this bridge is away is missed"
-                        )
-                stop.wake = bridge.stop
-                stop.graceful = True
-                _watch(bridge, show=not quiet)
+            _watch(bridge, show=not quiet)
         finally:
+            bridge.close()
             for way in bridge.ways:
                 report(_total(way))
     return FAILED if any(way.refused for way in bridge.ways) else DONE

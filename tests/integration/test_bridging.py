@@ -408,6 +408,7 @@ def test_the_command_refuses_what_is_not_a_bridge(
     done = commands.run_kchat("bridge", "--from", "local:///tmp/same.db", *options)
     assert done.code == 2
     assert word in done.stderr
+    assert " bridged " not in done.stderr
 
 
 def test_the_header_says_where_a_message_has_been(amqp_ends: Ends) -> None:
