@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kchat import events
-    from kchat.client.bridge import Bridge, Way
+    from kchat.client.bridge import Bridge
+    from kchat.client.way import Way
     from kchat.config.settings import Settings
 
 _LOOK = 1.0
@@ -141,21 +142,21 @@ def command(
         on_event=_teller(verbose=verbose),
     )
     report = line_writer(quiet)
-    with shutdown_by_signal() as stop:
+    with shutdown_by_signal() as stop, closing(bridge):
+        bridge.open()
+        for way in bridge.ways:
+            report(f"bridging {_path(way)}")
+            if not way.keeps:
+                report(
+                    f"{way.source.transport.name} has no durable queues: "
+                    f"what is said in {way.source} while this bridge is away is missed"
+                )
+        stop.wake = bridge.stop
+        stop.graceful = True
         try:
-            with closing(bridge):
-                bridge.open()
-                for way in bridge.ways:
-                    report(f"bridging {_path(way)}")
-                    if not way.keeps:
-                        report(
-                            f"{way.source.transport.name} has no durable queues: "
-                            f"what is said in {way.source} while this bridge is away is missed"
-                        )
-                stop.wake = bridge.stop
-                stop.graceful = True
-                _watch(bridge, show=not quiet)
+            _watch(bridge, show=not quiet)
         finally:
+            bridge.close()
             for way in bridge.ways:
                 report(_total(way))
     return FAILED if any(way.refused for way in bridge.ways) else DONE

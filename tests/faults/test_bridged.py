@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import pytest
 
 from kchat import Settings, events
-from kchat.client.bridge import PREFETCH
+from kchat.client.way import PREFETCH
 from tests.brokers.processes import Commands, Process
 from tests.brokers.rabbitmq import RabbitMQ, start_rabbitmq
 from tests.brokers.wait import wait_until

@@ -15,6 +15,7 @@ import pytest
 from kchat import Message, Sender, Settings, Subscriber, events
 from kchat.client.bridge import Bridge
 from kchat.client.carried import Source
+from kchat.client.connection import connect
 from kchat.message.bridged import HEADER
 from tests.brokers.processes import Commands, Process
 from tests.brokers.proxy import Proxy
@@ -245,6 +246,29 @@ def test_history_is_carried_over_at_the_first_start_and_not_again(local_ends: En
             assert there.until("after") == ["before", "between", "after"]
 
 
+def test_a_bridge_that_waits_for_its_source_carries_the_history_over(
+    rabbitmq: RabbitMQ, make_end: Callable[[str], Settings], proxy_to: Callable[[int], Proxy]
+) -> None:
+    one, other = make_end("rabbitmq"), make_end("local")
+    link = proxy_to(rabbitmq.port)
+    through = Settings.resolve(
+        url=rabbitmq.url_for(one.broker.vhost, host=link.host, port=link.port), room="chat"
+    )
+    connection, _ = connect(one, purpose="test")
+    with hearing(one):  # the room is there
+        one.transport.history("chat").switch_on(connection.channel())
+    one.transport.close(connection)
+    send(one, ["before"])
+    link.refuse()
+
+    def tell(_: str, event: events.Event) -> None:
+        if isinstance(event, events.Reconnecting):
+            link.restore()
+
+    with hearing(other) as there, Bridge(through, other, since=time.time() - 60, wait=True, on_event=tell):
+        there.until("before")
+
+
 def test_the_other_room_need_not_have_a_history(make_end: Callable[[str], Settings]) -> None:
     one, other = make_end("local"), make_end("redis")
     send(one, ["before"])
@@ -384,6 +408,7 @@ def test_the_command_refuses_what_is_not_a_bridge(
     done = commands.run_kchat("bridge", "--from", "local:///tmp/same.db", *options)
     assert done.code == 2
     assert word in done.stderr
+    assert " bridged " not in done.stderr
 
 
 def test_the_header_says_where_a_message_has_been(amqp_ends: Ends) -> None:
@@ -429,3 +454,47 @@ def test_links_that_are_cut_again_and_again_lose_nothing(
         assert bridge.ways[0].failure is None
     assert there.texts == texts
     assert sum(isinstance(event, events.Reconnected) for event in told) >= 10
+
+
+def test_a_bridge_leaves_the_queue_while_its_target_is_away(
+    rabbitmq: RabbitMQ,
+    make_end: Callable[[str], Settings],
+    proxy_to: Callable[[int], Proxy],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("kchat.client.way._LEAVE_AFTER", 0.3)
+    one, other = make_end("rabbitmq"), make_end("rabbitmq")
+    link = proxy_to(rabbitmq.port)
+    through = Settings.resolve(
+        url=rabbitmq.url_for(other.broker.vhost, host=link.host, port=link.port), room="chat"
+    )
+    texts = [str(number) for number in range(4_000)]
+    told: list[str] = []
+    with hearing(other) as there:
+        with Bridge(one, through, on_event=lambda _, event: told.append(str(event))) as bridge:
+            send(one, texts[:1_000])
+            there.until(texts[999])
+            link.refuse()
+            link.cut()
+            send(one, texts[1_000:])
+            wait_until(lambda: any(line.startswith("left chat at") for line in told), 30)
+            queue = f"kchat.chat.{bridge.ways[0].durable}"
+
+            def waiting() -> bool:
+                found = rabbitmq.management.queue(one.broker.vhost, queue) or {}
+                # All but those that were acknowledged before; none is held by a reader.
+                return bool(found.get("messages_ready", 0) >= 3_000 and not found["messages_unacknowledged"])
+
+            wait_until(waiting, 30)
+            link.restore()
+            there.until(texts[-1], seconds=60)
+            assert there.texts == texts
+            wait_until_quiet(bridge, there)
+        assert any(line.startswith("reading chat at") for line in told)
+    # All of it was acknowledged: nothing comes again.
+    with Bridge(one, other) as again:
+        send(one, ["last"])
+        with hearing(other) as there:
+            send(one, ["very last"])
+            there.until("very last")
+        assert again.ways[0].bridged == 2
