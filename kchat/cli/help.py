@@ -33,7 +33,7 @@ GROUPS = {
         "limit",
         "idle_timeout",
     ),
-    "Room": ("room", "username", "profile", "durable", "expires", "max_size", "shared"),
+    "Room": ("room", "username", "profile"),
     "Broker": (
         "url",
         "host",
@@ -47,6 +47,7 @@ GROUPS = {
         "management_url",
     ),
     "Choosing": ("follow", "senders", "patterns", "inverted", "ignore_me", "only_verified"),
+    "Durable": ("durable", "expires", "max_size", "shared"),
     "Command": ("command_line", "shell", "jobs", "exec_timeout", "on_failure"),
     "Bot": ("bot", "bot_wait_s", "bot_count", "bot_authors"),
     "TLS": ("tls", "tls_ca", "tls_cert", "tls_key", "tls_pin", "tls_insecure"),
