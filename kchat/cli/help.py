@@ -63,6 +63,8 @@ GROUPS = {
         "connect_timeout",
         "confirm_timeout",
         "heartbeat",
+        "queue_length",
+        "events",
         "quiet",
         "verbose",
         "help",

@@ -98,7 +98,7 @@ _PRESENT_AFTER = 0.2
     "--queue-length",
     type=whole_number(1, 100_000_000),
     metavar="N",
-    help="Messages that wait at the broker for a slow reader.",
+    help="Messages that wait for a slow reader.",
 )
 @click.option("--events", is_flag=True, help="With --mode json: an object for each event, too.")
 @click.option("--hidden", is_flag=True, help="Do not count as here for kchat who.")
