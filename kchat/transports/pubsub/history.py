@@ -144,7 +144,7 @@ class After(NamedTuple):
 class Cursor:
     """See :class:`kchat.transports.history.Cursor`.
 
-    It knows the newest time of publication, and of the time around it, the service's ids of all messages.
+    It knows the newest time of publication, and of the time around it, the times and the service's ids of all messages.
     """
 
     def __init__(self) -> None:
@@ -154,7 +154,7 @@ class Cursor:
         self._floor: float | None = None
         self._newest = self._forgotten = 0.0
         self._order: deque[tuple[float, str]] = deque()
-        self._seen: set[str] = set()
+        self._seen: set[tuple[float, str]] = set()
         self._count = 0
         self._until: float | None = None
         self._quiet_at = 0.0
@@ -182,7 +182,8 @@ class Cursor:
     def take(self, delivery: Delivery) -> bool:
         """See the protocol."""
         info: Any = delivery.delivery_info
-        key, published = info["message_id"], info["publish_time"]
+        published: float = info["publish_time"]
+        key = published, info["message_id"]  # an emulator that was restarted gives the same ids again
         if key in self._seen:
             return False
         if self._until is not None:
@@ -192,14 +193,14 @@ class Cursor:
             else:
                 self._count += 1
         self._seen.add(key)
-        self._order.append((published, key))
+        self._order.append(key)
         self._newest = max(self._newest, published)
         while self._order and self._order[0][0] < self._newest - MARGIN:
-            self._seen.discard(self._order.popleft()[1])
+            self._seen.discard(self._order.popleft())
         if len(self._order) > _MOST:
-            forgotten, key = self._order.popleft()
-            self._forgotten = max(self._forgotten, forgotten)
-            self._seen.discard(key)
+            forgotten = self._order.popleft()
+            self._forgotten = max(self._forgotten, forgotten[0])
+            self._seen.discard(forgotten)
         return True
 
     @property
