@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from kchat.message import Message
     from kchat.transports import protocols
 
+_JSON = "application/json"
+
 _REJOIN_TICK = 0.25
 """Seconds between looks whether subscribers have come back."""
 
@@ -143,10 +145,12 @@ class SenderConnection(Connection):
 
     def _publish(self, tag: int, place: int, message: Message) -> None:
         channel = self.channel
+        content_type = message.content_type or _JSON
         raw = channel.prepare_message(
             message.body,
-            content_type=message.content_type or "application/json",
-            content_encoding="utf-8",
+            content_type=content_type,
+            # Of what is not kchat's own, nobody knows.
+            content_encoding="utf-8" if content_type == _JSON else None,
             properties={
                 "message_id": message.id,
                 "timestamp": int(time.time() if message.sent_at is None else message.sent_at.timestamp()),
