@@ -93,6 +93,8 @@ def given(
         return None
     if source("mode") is ParameterSource.COMMANDLINE:
         raise click.UsageError("Give either --mode or --exec: a command shows what it wants to.")
+    if source("events") is ParameterSource.COMMANDLINE:
+        raise click.UsageError("--events goes with --mode json, and not with --exec.")
     words = _words(command_line, arguments, shell=shell)
     return Exec(words, jobs, exec_timeout, cast("OnFailure", on_failure))
 

@@ -47,6 +47,8 @@ GROUPS = {
         "date",
         "utc",
         "color",
+        "events",
+        "queue_length",
         "hidden",
         "wait",
         "connect_timeout",

@@ -16,7 +16,7 @@ everybody out. It binds its queue to the one that ``kchat invite`` has made.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import amqp.exceptions
 import kombu
@@ -54,6 +54,13 @@ class RoomPolicy(room.RoomPolicy):
     }
     # It survives the loss of a node: https://www.rabbitmq.com/docs/quorum-queues
     durable_arguments = {"x-queue-type": "quorum"}  # noqa: RUF012 - never changed
+
+    def length_arguments(self, length: int | None) -> dict[str, Any]:
+        """Of a longer queue, the limit in bytes grows with it."""
+        if length is None:
+            return self.queue_arguments
+        size = max(QUEUE_BYTES, length * QUEUE_BYTES // QUEUE_LENGTH)
+        return self.queue_arguments | {"x-max-length": length, "x-max-length-bytes": size}
 
     def check_durable_name(self, name: str) -> None:
         """An exchange and a queue of one name have the same permissions, and members may read these exchanges."""
