@@ -96,6 +96,8 @@ def given(
         raise click.UsageError("Give either --mode or --exec: a command shows what it wants to.")
     if several:
         raise click.UsageError("--exec takes one --room.")
+    if source("events") is ParameterSource.COMMANDLINE:
+        raise click.UsageError("--events goes with --mode json, and not with --exec.")
     words = _words(command_line, arguments, shell=shell)
     return Exec(words, jobs, exec_timeout, cast("OnFailure", on_failure))
 

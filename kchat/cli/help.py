@@ -58,6 +58,8 @@ GROUPS = {
         "date",
         "utc",
         "color",
+        "events",
+        "queue_length",
         "hidden",
         "wait",
         "connect_timeout",

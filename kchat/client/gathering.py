@@ -61,8 +61,6 @@ class Gathering:
         holds: bool,
         content_types: bool = False,
     ) -> None:
-        self.busy = False
-        """See :attr:`kchat.client.subscriber.Subscriber.busy`."""
         self._connection = connection
         self._acks = acks
         self._drops = drops
@@ -141,7 +139,7 @@ class Gathering:
         messages, size = self._take(limit, most)
         self._look_for_drops(len(messages), size)
         self._connection.look_behind()
-        if not messages and not unsettled and not self.busy:
+        if not messages and not unsettled and not self._acks.busy:
             self._acks.finish()  # nothing, or what nobody is shown: duplicates, and what is not wanted
             if self._acks.is_due:
                 self._acknowledge()

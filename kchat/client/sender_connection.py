@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from kchat.transports import protocols
     from kchat.transports.history import HistoryPolicy
 
+_JSON = "application/json"
+
 _REJOIN_TICK = 0.25
 """Seconds between looks whether subscribers have come back."""
 
@@ -191,10 +193,12 @@ class SenderConnection(Connection):
             self._numbers = b""
             if hasattr(channel, "number_table"):
                 self._numbers = cast("protocols.NumbersMessages", channel).number_table(self._stream, headers)
+        content_type = message.content_type or _JSON
         raw = channel.prepare_message(
             message.body,
-            content_type=message.content_type or "application/json",
-            content_encoding="utf-8",
+            content_type=content_type,
+            # Of what is not kchat's own, nobody knows.
+            content_encoding="utf-8" if content_type == _JSON else None,
             headers=None if self._numbers or not headers else dict(headers),
             properties={
                 "message_id": message.id,

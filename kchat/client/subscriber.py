@@ -174,6 +174,19 @@ class Subscriber:
         self.close()
 
     @property
+    def busy(self) -> bool:
+        """Whether somebody works on what was handed over, be it by a connection that is lost by now.
+
+        What comes again of that is not handed over, and is acknowledged only with what is handed over after it, or by
+        :meth:`acknowledge`. To be set by whoever receives before the last messages are done with.
+        """
+        return self._acks.busy
+
+    @busy.setter
+    def busy(self, busy: bool) -> None:
+        self._acks.busy = busy
+
+    @property
     def queue_name(self) -> str:
         """The name of its queue; empty before :meth:`open`."""
         return self._connection.queue_name
@@ -308,19 +321,6 @@ class Subscriber:
         """Whether :meth:`wake` was called since this was last asked, if that ends the wait: it does not end iteration."""
         woken, self._woken = self._woken, False
         return woken and ends
-
-    @property
-    def busy(self) -> bool:
-        """Whether somebody still works on what was handed over by a connection that may be lost by now.
-
-        What comes again of that is not handed over, and is acknowledged with what is handed over after it, or by
-        :meth:`acknowledge`.
-        """
-        return self._gathering.busy
-
-    @busy.setter
-    def busy(self, busy: bool) -> None:
-        self._gathering.busy = busy
 
     @property
     def position(self) -> Position:
