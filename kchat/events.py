@@ -128,7 +128,9 @@ def _messages(count: int) -> str:
 def _lost(count: int, about: bool) -> str:  # noqa: FBT001 - next to the number
     if count < 0:
         return ", others may be lost: the room's history has lost something itself"
-    return f", {'about ' if about else ''}{_messages(count)} lost: its limits had removed them" if count else ""
+    return (
+        f", {'about ' if about else ''}{_messages(count)} lost: its limits had removed them" if count else ""
+    )
 
 
 class WaitingForSubscribers(NamedTuple):
@@ -210,6 +212,8 @@ Event = (
     | Notice
     | People
 )
+
+
 def as_object(event: Event) -> dict[str, object]:
     """An event as JSON has it: its ``type``, such as ``caught_up``, its attributes, and its ``text`` for people.
 

@@ -34,9 +34,9 @@ from kchat.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kchat.events import Event
     from kchat.client.subscriber import Subscriber
     from kchat.display import Display
+    from kchat.events import Event
 
 _PRESENT_AFTER = 0.2
 """Seconds after which it counts as here: a script that waits for one message that is there never does."""
@@ -113,7 +113,7 @@ def command(
     from kchat.client.beside import PresenceBeside
     from kchat.client.subscriber import Subscriber
     from kchat.display import create
-    from kchat.display.loop import listen, show_event
+    from kchat.display.loop import event_objects, listen, show_event
     from kchat.display.output import Reader
 
     if sys.stdout is None:
@@ -139,13 +139,11 @@ def command(
     verifies = settings.transport.verifies_accounts
     display = make(mark_unverified=verifies)
 
-    if events and not hasattr(display, "event"):
-        raise SettingsError(f"the mode {mode} has no events", hint="use --events with --mode json")
     has_screen = False
+    show_object = event_objects(display, mode, wanted=events)
 
     def tell(event: Event) -> None:
-        if events:
-            display.event(event)  # type: ignore[attr-defined]  # as was found
+        show_object(event)
         if has_screen:
             show_event(display, event)
         else:

@@ -6,8 +6,8 @@ the history's end can be compared with the queue: after the look, the queue says
 handed over, all is that stood in the history then.
 
 A message that comes both ways is handed over once. One with an id is recognised by that
-(:class:`~kchat.client.deduplication.Deduplicator`). Those without may be alike, so they are counted: what was handed over one
-way since the position is left out as often when it comes the other way.
+(:class:`~kchat.client.deduplication.Deduplicator`). Those without may be alike, so they are counted: what was handed over
+one way since the position is left out as often when it comes the other way.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class _Link(NamedTuple):
 
 
 class _Mark(NamedTuple):
-    """When this many messages were taken, all up to ``position`` were; the first ``before`` stand there or in front of it."""
+    """When ``after`` messages were taken, all up to ``position`` were; the first ``before`` do not stand behind it."""
 
     position: Any
     before: int
@@ -391,5 +391,7 @@ class CatchUp:
         return self._taken + (0 if self._link is None else len(self._link.arrived)) + waiting
 
     def _set_mark(self, since: Any, mark: _Mark) -> None:
-        if self._reader is None and self._position == since:  # else it was asked before something else happened
+        if (
+            self._reader is None and self._position == since
+        ):  # else it was asked before something else happened
             self._mark = mark

@@ -208,9 +208,11 @@ class Drops:
             self._say(events.Dropped(None))
         self._suspected, self._due = -1, None
 
-    def forget(self) -> None:
-        """Tell, and begin anew with another queue, from which nothing was dropped."""
-        self.tell()
+    def forget(self, *, tell: bool) -> None:
+        """Begin anew with another queue, from which nothing was dropped; ``tell`` of this one before."""
+        if tell:
+            self.tell()
+        self._suspected, self._due = -1, None
         self.gaps.forget()
 
     def _say(self, event: events.Dropped) -> None:

@@ -30,8 +30,8 @@ class SubscriberConnection(Connection):
     """Consumes from a queue in a room.
 
     Arguments as of :class:`~kchat.client.subscriber.Subscriber`, and of :class:`~kchat.client.connection.Connection`;
-    ``acks``: knows what is unacknowledged; ``begin``: what of the room's history its queue is to begin with, the number of messages and since when; ``catch_up``: what
-    is read of it beside the queue.
+    ``acks``: knows what is unacknowledged; ``begin``: what of the room's history its queue is to begin with, the number of
+    messages and since when; ``catch_up``: what is read of it beside the queue.
     """
 
     purpose, doing = "subscribe", "listen"
@@ -82,6 +82,11 @@ class SubscriberConnection(Connection):
     def queue_name(self) -> str:
         """The name of its queue; empty before :meth:`open`."""
         return "" if self._queue is None else self._queue.name
+
+    @property
+    def room(self) -> str:
+        """The room's name."""
+        return self._settings.room
 
     # ---- connecting
 

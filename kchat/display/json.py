@@ -66,7 +66,6 @@ class Json(Lines):
                 line["extra"] = hidden
         self._output.write(f"{_encode(line)}\n")
 
-
     def event(self, event: Event) -> None:
         """Add an object for what happened to the connection: its ``type`` tells it from a message."""
         self._output.write(f"{_encode(as_object(event))}\n")

@@ -220,9 +220,9 @@ class RoomPolicy:
             kchat.errors.Refused, amqp.exceptions.AMQPError: see :meth:`open`.
         """
         if durable is None:
-            queue = self.subscriber_queue(
-                username, account=account, last=last, since=since, length=length
-            )(channel)
+            queue = self.subscriber_queue(username, account=account, last=last, since=since, length=length)(
+                channel
+            )
             self.open(channel)
             queue.queue_declare()
             queue.queue_bind()

@@ -53,7 +53,7 @@ class _Running:
         return [type(told.event).__name__ for told in self._told]
 
     @property
-    def told(self) -> list[events.Event]:
+    def told(self) -> list[Any]:
         """All events so far."""
         return [told.event for told in self._told]
 

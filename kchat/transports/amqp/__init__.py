@@ -49,7 +49,9 @@ class Amqp(base.Transport):
         send_only=True,
         presence=True,
     )
-    note = "Subscribers that are away miss messages, unless the room has a history or they have a durable queue."
+    note = (
+        "Subscribers that are away miss messages, unless the room has a history or they have a durable queue."
+    )
     default_port = 5672
     tls_schemes = MappingProxyType({"amqp": "amqps"})
     needs_account = True  # py-amqp's is guest

@@ -96,7 +96,7 @@ class HistoryPolicy(history.HistoryPolicy):
         channel.queue_bind(self.stream, exchange.name)
         channel.exchange_bind(exchange.name, self._room.name)
 
-    def switch_off(self, channel: Channel) -> None:
+    def switch_off(self, channel: Any) -> None:
         """Delete the stream."""
         channel.queue_delete(self.stream)
 
@@ -131,7 +131,11 @@ class HistoryPolicy(history.HistoryPolicy):
         """
         channel = _channel(connection)
         came: deque[Delivery] = deque(maxlen=1)
-        take = came.append if where == "last" else lambda each: came or came.append(each)
+
+        def take(each: Delivery) -> None:
+            if where == "last" or not came:
+                came.append(each)
+
         try:
             # First, as it needs no right: an account that may read nothing is not told 403 where there is nothing.
             channel.queue_declare(self.stream, passive=True)

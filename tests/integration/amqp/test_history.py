@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from threading import Event, Thread
 from time import time
-from typing import Any
+from typing import Any, Self
 
 import pika
 import pytest
@@ -77,7 +77,7 @@ class Listener:
         self.subscriber = Subscriber(settings, "bob", on_event=self.told.append, **options)
         self.texts: list[str] = []
 
-    def __enter__(self) -> Listener:
+    def __enter__(self) -> Self:
         self.subscriber.open()
         return self
 

@@ -106,6 +106,7 @@ def test_older_messages_come_before_those_that_are_known() -> None:
     known = [said("bob", str(number), ago=100 - number) for number in range(3, 5)]
     older = [said("bob", str(number), ago=100 - number) for number in range(3)]
     lunch.arrive(known, watched=True)
+    lunch.begin(has_history=True)
     assert not lunch.complete
     assert lunch.arrive_older([*older, *known]) == 3
     assert [lunch.timeline[place].text for place in range(lunch.timeline.first, lunch.timeline.end)] == list(
