@@ -246,22 +246,37 @@ Entry = tuple[Position, bytes | None]
 
 
 class _Page:
-    """How much to ask for in one go."""
+    """How much to ask for in one go.
 
-    def __init__(self, most: int = _LARGEST_PAGE) -> None:
-        self._most = most
-        self.size = min(_FIRST_PAGE, most)
+    Arguments:
+        backwards: from the end on. Default: from the beginning.
+    """
+
+    def __init__(self, *, backwards: bool = False) -> None:
+        self._backwards = backwards
+        self._before: Position | None = None
+        self.size = _FIRST_PAGE
 
     def take(self, reply: Any) -> tuple[list[Entry], bool]:
-        """The entries of a reply that are of use, and whether there were others, to be asked for again."""
+        """The entries of a reply that are of use, and whether there were others, to be asked for again.
+
+        Raises:
+            redis.exceptions.InvalidResponse: they are not, or not in order: so there is an end to them.
+        """
         entries = _entries(reply)
+        before = self._before
+        for position, _ in entries:
+            if before is not None and (position >= before if self._backwards else position <= before):
+                raise InvalidResponse("the entries in its answer are not in order")
+            before = position
         asked, taken, size = self.size, 0, 0
         while taken < len(entries) and size < _TOO_LARGE:
             size += len(entries[taken][1] or b"")
             taken += 1
         if taken:
+            self._before = entries[taken - 1][0]
             fitting = max(1, _LARGE * taken // max(1, size))
-            self.size = max(1, min(fitting, 4 * asked, self._most))
+            self.size = max(1, min(fitting, 4 * asked, _LARGEST_PAGE))
         return entries[:taken], taken < len(entries)
 
 
@@ -269,7 +284,7 @@ def _last(channel: Channel, stream: bytes, count: int, oldest: int, end: Positio
     """A reader of the newest messages: they are counted from the end, and read again where they are many."""
     newest: deque[Kept] | None = deque()
     size, left, first, bound = 0, count, end, end.id
-    page = _Page()
+    page = _Page(backwards=True)
     over = count <= 0
     while not over:
         command = "XREVRANGE", stream, bound, str(oldest), "COUNT", min(page.size, left)
@@ -284,7 +299,7 @@ def _last(channel: Channel, stream: bytes, count: int, oldest: int, end: Positio
                 newest.appendleft(Kept(_delivery(channel, data), position))
             else:
                 newest = None
-        over = not left or (not entries and not cut)
+        over = left <= 0 or (not entries and not cut)
     if newest is not None:
         return StreamReader(channel, stream, end.id, end, at_hand=newest)
     return StreamReader(channel, stream, first.id, end)
