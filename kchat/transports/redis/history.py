@@ -6,6 +6,7 @@ turn with messages: so when one is answered that was sent after a look at the st
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from math import isfinite
@@ -135,6 +136,16 @@ class HistoryPolicy(history.HistoryPolicy):
             since = begin.since or 0.0
             first = min(max(int(since * 1000), oldest, 0), _MAX_ID) if isfinite(since) else oldest
             return StreamReader(channel, keys.stream, str(first), end)
+
+    def position_at(self, connection: Connection, until: float, end: Position) -> Position:
+        """Ids are the server's clock in milliseconds."""
+        channel = _channel(connection)
+        before = min(max(math.ceil(until * 1000), 0), _MAX_ID) if isfinite(until) else _MAX_ID
+        with _Refusals():
+            entries = _entries(
+                channel.ask(("XREVRANGE", self._keys(channel).stream, f"({before}", "-", "COUNT", 1))[0]
+            )
+        return min(entries[0][0], end) if entries else Position(0, 0)
 
     @staticmethod
     def _oldest(channel: Channel, keys: Keys, end: Position) -> int:
