@@ -151,6 +151,8 @@ class HistoryPolicy:
 
     by_host: ClassVar[bool] = False
     """Whether a room has none until the host switches it on."""
+    limits_by_host: ClassVar[bool] = False
+    """Whether the host can change its limits, look at it and clear it, although every room has one."""
     beside: ClassVar[bool] = False
     """Whether it is read beside the queue, with :meth:`reader`."""
     takes_everything: ClassVar[bool] = False

@@ -234,6 +234,7 @@ def test_a_history_can_be_seen_and_ended(
     assert status is not None
     assert status.messages in (None, 2 + place.info.always_keeps_history)
     if place.info.always_keeps_history:
+        assert host.policy.limits_by_host
         with pytest.raises(Refused, match="always has a history"):
             host.switch_off()
         host.clear()

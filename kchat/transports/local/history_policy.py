@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 class HistoryPolicy(port.HistoryPolicy):
     """See :class:`kchat.transports.history.HistoryPolicy`. The limits are the file's, for all of its rooms together."""
 
+    limits_by_host = True
+
     def switch_on(self, channel: Channel, *, keep: float = KEEP, max_size: int = MAX_SIZE) -> None:
         """Change the limits: also to smaller ones, unlike a URL.
 
