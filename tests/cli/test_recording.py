@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from kchat import Sender, Settings, Subscriber
+from kchat.client.connection import connect
 from kchat.client.replaying import Recorded, Recording
 from kchat.message import Message
 from tests.brokers.processes import Commands, Process
@@ -314,3 +316,27 @@ def test_a_terminal_shows_how_much_time_is_left(
     assert "left" in terminal.text()
     terminal.type("C-c")
     wait_until(lambda: "1 sent to chat" in terminal.text(), 30, terminal.text)
+
+
+def test_a_room_with_a_history_is_recorded_from_it_with_the_times_at_which_messages_were_sent(
+    commands: Commands, amqp_url: str, room: str, tmp_path: Path
+) -> None:
+    settings = Settings.resolve(url=amqp_url, room=room)
+    connection, _ = connect(settings, purpose="test")
+    settings.transport.history(room).switch_on(connection.channel())
+    settings.transport.close(connection)
+    sent = [
+        Message.compose("ada", str(hour), sent_at=datetime(2026, 1, 31, hour, tzinfo=UTC))
+        for hour in range(5)
+    ]
+    send(amqp_url, room, *(message.body for message in sent))
+    path = tmp_path / "r.jsonl"
+    done = commands.run_kchat("record", str(path), *place(amqp_url, room), "--last", "3", "--limit", "3")
+    assert done.code == 0, done.stderr
+    lines = [each for each in Recording(str(path)) if isinstance(each, Recorded)]
+    assert [(line.body, line.at) for line in lines] == [
+        (message.body, message.sent_at.timestamp()) for message in sent[2:] if message.sent_at
+    ]
+    run = ("--last", "3", "--limit", "3", "--jobs", "2", "--shell", "--exec", 'echo "$KCHAT_MESSAGE_TEXT"')
+    done = commands.run_kchat("subscribe", *place(amqp_url, room), *run)
+    assert (done.code, sorted(done.stdout.split())) == (0, ["2", "3", "4"]), done.stderr
