@@ -52,7 +52,9 @@ def test_a_second_reader_is_told_and_gets_nothing(can: Can, place: Place, people
 
 
 @pytest.mark.promise(ONE)
-def test_those_who_share_it_get_each_message_once(can: Can, place: Place, people: People, room: str) -> None:
+def test_readers_that_share_it_get_each_message_once(
+    can: Can, place: Place, people: People, room: str
+) -> None:
     if not can("durable"):
         check_refusal(place, room)
         return
@@ -68,7 +70,9 @@ def test_those_who_share_it_get_each_message_once(can: Can, place: Place, people
 
 
 @pytest.mark.promise(ONE)
-def test_who_left_or_was_killed_keeps_nobody_out(can: Can, place: Place, people: People, room: str) -> None:
+def test_a_reader_that_left_or_was_killed_keeps_nobody_out(
+    can: Can, place: Place, people: People, room: str
+) -> None:
     if not can("durable"):
         check_refusal(place, room)
         return
