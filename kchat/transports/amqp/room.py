@@ -60,6 +60,9 @@ class RoomPolicy(room.RoomPolicy):
     # It survives the loss of a node: https://www.rabbitmq.com/docs/quorum-queues
     durable_arguments = {"x-queue-type": "quorum"}  # noqa: RUF012 - never changed
 
+    # https://www.rabbitmq.com/docs/parameters#policies: of an argument and a policy the smaller number holds.
+    limits_change = "a policy at the broker can make them smaller, or, "
+
     def check_durable(self, durable: Durable) -> None:
         """An exchange and a queue of one name have the same permissions, and members may read these exchanges."""
         if durable.name in (DURABLE, PRESENCE):
