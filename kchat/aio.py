@@ -22,7 +22,7 @@ from kchat import errors, events
 from kchat.client import room as blocking
 from kchat.client.acknowledgements import BATCH, Position
 from kchat.client.background import Worker, call_in, settle
-from kchat.client.subscriber import LARGE
+from kchat.client.gathering import LARGE
 from kchat.message import Message
 
 if TYPE_CHECKING:

@@ -42,8 +42,9 @@ class Disconnected(NamedTuple):
 class Reconnected(NamedTuple):
     """It is connected again, after ``seconds``, to ``where``: a room and its broker.
 
-    ``durable``, of a subscriber: a durable queue kept the messages meanwhile. ``caught_up``: the number of messages that it has
-    read since from the room's history, ``None`` where there is none; ``missing``: of those that this did not keep any more.
+    ``durable``, of a subscriber: a durable queue kept the messages meanwhile. ``caught_up``: the number of messages that it
+    has read since from the room's history, ``None`` where there is none; ``missing``: of those that this did not keep any
+    more, ``about`` that number where it is not exact.
     ``unconfirmed``, of a sender: the number of messages that it sends again; ``None`` of a subscriber.
     """
 
@@ -53,20 +54,27 @@ class Reconnected(NamedTuple):
     unconfirmed: int | None = None
     caught_up: int | None = None
     missing: int = 0
+    about: bool = False
 
     def __str__(self) -> str:
         if self.unconfirmed is not None:
             again = f"sending {self.unconfirmed} unconfirmed messages again"
             return f"connected again to {self.where} after {self.seconds:.1f} s; {again}"
         if self.caught_up is not None:
-            caught_up = f"{_messages(self.caught_up)} caught up{_lost(self.missing)}"
-            return f"listening again on {self.where} after {self.seconds:.1f} s; {caught_up}"
+            return f"listening again on {self.where} after {self.seconds:.1f} s; {self.missed}"
         missed = (
             "its queue kept the messages sent meanwhile"
             if self.durable
             else "messages sent meanwhile may have been missed"
         )
         return f"listening again on {self.where} after {self.seconds:.1f} s; {missed}"
+
+    @property
+    def missed(self) -> str:
+        """Of a subscriber: what it has missed, in a few words."""
+        if self.caught_up is not None:
+            return f"{_messages(self.caught_up)} caught up{_lost(self.missing, self.about)}"
+        return "nothing was missed" if self.durable else "messages may be missing"
 
 
 class Dropped(NamedTuple):
@@ -97,16 +105,18 @@ class Dropped(NamedTuple):
 class CaughtUp(NamedTuple):
     """A subscriber was too slow for its queue, and has read from the room's history what that dropped.
 
-    ``count``: the number of messages. ``missing``: of those that the history did not hold any more.
+    ``count``: the number of messages. ``missing``: of those that the history did not hold any more, ``about`` that number
+    where it is not exact.
     """
 
     count: int  # type: ignore[assignment]  # a tuple has a method of that name
     missing: int = 0
+    about: bool = False
 
     def __str__(self) -> str:
         return (
             f"this reader was too slow, and its queue at the broker was full; "
-            f"{_messages(self.count)} caught up from the room's history{_lost(self.missing)}"
+            f"{_messages(self.count)} caught up from the room's history{_lost(self.missing, self.about)}"
         )
 
 
@@ -114,8 +124,10 @@ def _messages(count: int) -> str:
     return "1 message" if count == 1 else f"{count:,} messages"
 
 
-def _lost(count: int) -> str:
-    return f", {_messages(count)} lost: its limits had removed them" if count else ""
+def _lost(count: int, about: bool) -> str:  # noqa: FBT001 - next to the number
+    return (
+        f", {'about ' if about else ''}{_messages(count)} lost: its limits had removed them" if count else ""
+    )
 
 
 class WaitingForSubscribers(NamedTuple):
@@ -197,6 +209,24 @@ Event = (
     | Notice
     | People
 )
+
+
+def as_object(event: Event) -> dict[str, object]:
+    """An event as JSON has it: its ``type``, such as ``caught_up``, its attributes, and its ``text`` for people.
+
+    Arguments:
+        event: what happened. Of an error, its text stands there.
+    """
+    name = type(event).__name__
+    kind = name[0].lower() + "".join(f"_{each.lower()}" if each.isupper() else each for each in name[1:])
+    fields = {} if isinstance(event, Unblocked) else event._asdict()
+    return {
+        "type": kind,
+        **{key: str(value) if isinstance(value, Exception) else value for key, value in fields.items()},
+        "text": str(event),
+    }
+
+
 OnEvent = Callable[[Event], None]
 
 

@@ -94,6 +94,7 @@ MODULES = (
     "amqp_latency",
     "crowd",
     "presence",
+    "history",
     "local",
     "pubsub",
     "growth",

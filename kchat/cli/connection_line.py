@@ -93,7 +93,7 @@ class ConnectionLine:
 
 def _again(event: events.Reconnected, where: str) -> str:
     """That it is connected again; in less than 80 columns, unless it says where."""
-    then = "messages may be missing"
+    then = event.missed
     if event.unconfirmed is not None:
         then = f"sending {event.unconfirmed} unconfirmed messages again"
     elif event.durable:

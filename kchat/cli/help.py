@@ -46,6 +46,8 @@ GROUPS = {
         "expires",
         "max_size",
         "shared",
+        "queue_length",
+        "events",
         "date",
         "utc",
         "color",

@@ -93,7 +93,7 @@ class _Talk:
     """
 
     def __init__(self, sender: Sender, *, quiet: bool, editor: bool) -> None:
-        kept = "; the room's history keeps it" if sender.settings.transport.capabilities.history else ""
+        kept = "; the room's history keeps it" if sender.settings.transport.always_keeps_history else ""
         self._alone = f"nobody is listening{kept}"
         self._report = line_writer(quiet)
         self._editor = editor

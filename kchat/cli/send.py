@@ -198,7 +198,7 @@ def _send_one(sender: Sender, text: str, quiet: bool, receipts: Receipts | None)
             receipts.fail(why)
     unrouted = ""
     if receipt.routed is False:
-        kept = ", it is kept in the room's history" if settings.transport.capabilities.history else ""
+        kept = ", it is kept in the room's history" if settings.transport.always_keeps_history else ""
         unrouted = f"; nobody was listening{kept}"
     line_writer(quiet)(f"sent to {settings}{unrouted}")
     return DONE

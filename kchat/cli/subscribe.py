@@ -35,9 +35,9 @@ from kchat.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kchat import events
     from kchat.client.subscriber import Subscriber
     from kchat.display import Display
+    from kchat.events import Event
 
 _PRESENT_AFTER = 0.2
 """Seconds after which it counts as here: a script that waits for one message that is there never does."""
@@ -72,6 +72,13 @@ _PRESENT_AFTER = 0.2
     "--since", type=SINCE, metavar="AGE|DATE", help="Begin at that time: 10m, 2h, 2026-01-31T12:00Z."
 )
 @durable_options
+@click.option(
+    "--queue-length",
+    type=whole_number(1, 100_000_000),
+    metavar="N",
+    help="Messages that wait at the broker for a slow reader.",
+)
+@click.option("--events", is_flag=True, help="With --mode json: an object for each event, too.")
 @click.option("--hidden", is_flag=True, help="Do not count as here for kchat who.")
 @heartbeat_option
 @wait_option
@@ -88,6 +95,8 @@ def command(
     expires: float | None,
     max_size: int | None,
     shared: bool,
+    queue_length: int | None,
+    events: bool,
     hidden: bool,
     color: str,
     utc: bool,
@@ -108,7 +117,7 @@ def command(
     from kchat.client.beside import PresenceBeside
     from kchat.client.subscriber import Subscriber
     from kchat.display import create
-    from kchat.display.loop import listen, show_event
+    from kchat.display.loop import event_objects, listen, show_event
     from kchat.display.output import Reader
 
     if sys.stdout is None:
@@ -135,8 +144,10 @@ def command(
     display = make(mark_unverified=verifies)
 
     has_screen = False
+    show_object = event_objects(display, mode, wanted=events)
 
-    def tell(event: events.Event) -> None:
+    def tell(event: Event) -> None:
+        show_object(event)
         if has_screen:
             show_event(display, event)
         else:
@@ -151,6 +162,7 @@ def command(
         durable=to_durable(durable, expires, max_size, shared=shared),
         last=last,
         since=since,
+        queue_length=queue_length,
         wait=wait,
         on_event=tell,
         present=present,

@@ -6,12 +6,13 @@ the history's end can be compared with the queue: after the look, the queue says
 handed over, all is that stood in the history then.
 
 A message that comes both ways is handed over once. One with an id is recognised by that
-(:class:`~kchat.client.deduplication.Deduplicator`). Those without may be alike, so they are counted: what was handed over one
-way since the position is left out as often when it comes the other way.
+(:class:`~kchat.client.deduplication.Deduplicator`). Those without may be alike, so they are counted: what was handed over
+one way since the position is left out as often when it comes the other way.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter, deque
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -38,6 +39,9 @@ _MARK_SECONDS = 600.0
 _ON_THE_WAY = 0.1
 """Seconds after a queue was bound in which a message may come to the history that was routed before, and to no queue."""
 
+_ANSWER = 5.0
+"""Seconds to wait for the number of messages in the queue, before nothing is made of it."""
+
 _MOST_ALIKE = 50_000
 """Messages without an id that are counted."""
 
@@ -52,7 +56,7 @@ class _Link(NamedTuple):
 
 
 class _Mark(NamedTuple):
-    """When this many messages were taken, all up to ``position`` were; the first ``before`` stand there or in front of it."""
+    """When ``after`` messages were taken, all up to ``position`` were; the first ``before`` do not stand behind it."""
 
     position: Any
     before: int
@@ -68,6 +72,7 @@ class CatchUp:
         duplicates: knows what was handed over.
         where: the room, for errors.
         once: it only begins with it: its queue keeps what comes while it is away.
+        if_kept: it is no error where the room has none.
     """
 
     def __init__(
@@ -78,6 +83,7 @@ class CatchUp:
         where: str,
         *,
         once: bool = False,
+        if_kept: bool = False,
     ) -> None:
         self.on = False
         """Whether the room has such a history that this account may read, as of the last connection."""
@@ -87,6 +93,7 @@ class CatchUp:
         self._duplicates = duplicates
         self._where = where
         self._once = once
+        self._if_kept = if_kept
         self._link: _Link | None = None
         self._reader: HistoryReader | None = None
         self._end: Any = None
@@ -96,18 +103,26 @@ class CatchUp:
         self._read: Any = None  # up to there it was handed over, while it is read
         self._before: Any = None  # up to there it is in no queue
         self._taken = 0
-        self._asked = 0
+        self._covered: float = 0.0  # this many of those stand before the position
         self._mark: _Mark | None = None
         self._mark_at = 0
         self._mark_due = 0.0
+        self._in_queue: int | None = None
+        self._page: Sequence[Kept] = ()
+        self._queue_first = 0
         self._live: deque[tuple[int, int]] = deque(maxlen=_MOST_ALIKE)  # without an id, since the position
         self._alike: Counter[int] = Counter()  # the same, counted
         self._beside: Counter[int] = Counter()  # that the history has brought, and the queue will
 
     @property
     def reading(self) -> bool:
-        """Whether the history is to be read now, before what the queue brings."""
+        """Whether the history is being read."""
         return self._reader is not None
+
+    @property
+    def queue_first(self) -> int:
+        """The number of messages that come from the queue all the same, as the history holds them no more."""
+        return self._queue_first
 
     # ---- connecting
 
@@ -123,17 +138,18 @@ class CatchUp:
         try:
             self._before = self._policy.newest(connection, known=self.on)
         except amqp.exceptions.AccessRefused:
-            if self._begin is not None:
+            if self._begin is not None and not self._if_kept:
                 raise
             self._before = None
         self.on = self._before is not None
         if not self.on:
             self._position = None
-            if self._begin is not None:
+            if self._begin is not None and not self._if_kept:
                 raise SettingsError(
                     f"{self._where} has no history: its host has not switched it on",
                     hint="leave {last} and {since} out, or switch it on with: kchat history on",
                 )
+            self._begin = None
 
     def join(
         self, connection: protocols.Connection, channel: protocols.Channel, queue: str, arrived: Sized
@@ -142,7 +158,6 @@ class CatchUp:
         if not self.on:
             return
         self._link = _Link(connection, channel, queue, arrived)
-        self._taken = 0
         self._rest()
         if self._begin is None and self._position is None:
             self._position = self._floor = self._before
@@ -153,7 +168,15 @@ class CatchUp:
     def again(self) -> None:
         """The queue dropped something: read from the position on. Raises as :meth:`look`."""
         self._before = self._position
+        if self._reader is not None:
+            self._reader.close()
         self._start(Begin(after=self._position, floor=self._floor))
+        self._in_queue, taken = None, self._taken
+
+        def answer(waiting: int) -> None:
+            self._in_queue = self._ahead(waiting) - taken
+
+        self._ask(answer)
 
     def _start(self, begin: Begin) -> None:
         link, policy = self._joined
@@ -161,6 +184,7 @@ class CatchUp:
         self._end = self._before if end is None else end
         self._reader = policy.reader(link.connection, begin, self._end)
         self._read = self._mark = None
+        self._page, self._queue_first, self._in_queue = (), 0, 0
         self._alike = Counter(key for _, key in self._live)
 
     @property
@@ -172,13 +196,17 @@ class CatchUp:
     def interrupt(self) -> None:
         """The connection is gone."""
         if self._reader is not None and self._read is not None:
-            self._position = self._read
+            self._position, self._covered = self._read, self._taken
             if self._begin is not None:
-                self._begin, self._floor = None, self._read
+                self._begin = Begin(after=self._read, floor=self._read) if self._once else None
+                self._floor = self._read
             self._live = deque(((0, key) for key in self._alike.elements()), maxlen=_MOST_ALIKE)
         else:
             self._live = deque(((0, key) for _, key in self._live), maxlen=_MOST_ALIKE)
+        self._covered = min(0.0, self._covered - self._taken)
+        self._taken = 0
         self._reader = self._link = self._mark = self._extend_at = None
+        self._page, self._queue_first = (), 0
         self._beside.clear()
 
     # ---- reading beside the queue
@@ -190,8 +218,16 @@ class CatchUp:
         """
         reader = self._reader
         assert reader is not None
+        if self._page:
+            kept, self._page = self._page, ()
+            return kept
         if not reader.done:
-            return reader.read(drain, timeout, limit)
+            kept = reader.read(drain, timeout, limit)
+            if kept and reader.missing and self._read is None:
+                self._queue_first = self._more_in_queue(drain, reader.held)
+                if self._queue_first:
+                    self._page, kept = kept, ()
+            return kept
         left = 0.0 if self._extend_at is None else self._extend_at - monotonic()
         if left > 0:
             drain(min(left, timeout))
@@ -201,6 +237,13 @@ class CatchUp:
             self._finish(reader)
         return ()
 
+    def _more_in_queue(self, drain: Callable[[float | None], bool], held: int) -> int:
+        """How many older messages the queue holds than the history. A few too many are no matter: they are the same."""
+        ends = monotonic() + _ANSWER
+        while self._in_queue is None and monotonic() < ends:
+            drain(_ANSWER / 100)
+        return max(0, (self._in_queue or 0) - held)
+
     def _extend(self, reader: HistoryReader) -> None:
         """Read what has come to the history since, once."""
         link, policy = self._joined
@@ -208,16 +251,21 @@ class CatchUp:
         end = policy.newest(link.connection, known=True)
         if end is None or end <= self._end:
             return
-        self._missing += reader.missing
+        self._missing += self._lost(reader)
+        self._covered = math.inf
         reader.close()
         begin = Begin(after=self._end, floor=self._end)
         self._end = end
         self._reader = policy.reader(link.connection, begin, end)
 
+    def _lost(self, reader: HistoryReader) -> int:
+        """The number of messages that the history does not hold any more, without those that the queue had brought."""
+        return max(0, reader.missing - int(max(0.0, self._taken - self._covered)))
+
     def _finish(self, reader: HistoryReader) -> None:
-        self._missing += max(0, reader.missing - len(self._live))
+        self._missing += self._lost(reader)
         reader.close()
-        self._position, self._reader = self._end, None
+        self._position, self._reader, self._covered = self._end, None, math.inf
         if self._begin is not None:
             self._begin, self._floor = None, self._end
         self._live.clear()
@@ -225,7 +273,8 @@ class CatchUp:
         if self._once:
             self.on = False
             return
-        self._ask(lambda waiting: self._set_mark(self._position, 0, waiting))
+        position = self._position
+        self._ask(lambda waiting: self._set_mark(position, _Mark(position, 0, self._ahead(waiting))))
         self._rest()
 
     def is_missing(self, message: Message, position: Any) -> bool:
@@ -256,6 +305,8 @@ class CatchUp:
     def take(self, message: Message) -> bool:
         """Whether the next message of the queue is to be handed over; from then on it was."""
         self._taken += 1
+        if self._queue_first:
+            self._queue_first -= 1
         if self._mark is not None and self._taken > self._mark.after:
             self._settle(self._mark)
         if message.id is not None:
@@ -269,6 +320,7 @@ class CatchUp:
 
     def _settle(self, mark: _Mark) -> None:
         self._position, self._mark = mark.position, None
+        self._covered = mark.before or mark.after
         while self._live and self._live[0][0] <= mark.before:
             self._live.popleft()
         self._beside.clear()
@@ -286,16 +338,16 @@ class CatchUp:
         """Look where the history ends, and how much is in the queue before that is handed over. Raises as :meth:`look`."""
         link, policy = self._joined
         self._rest()
-        before = 0
+        position, before = self._position, 0
 
-        def ahead(waiting: int) -> None:
+        def begin(waiting: int) -> None:
             nonlocal before
-            before = self._taken + len(link.arrived) + waiting
+            before = self._ahead(waiting)
 
-        self._ask(ahead)
+        self._ask(begin)
         end = policy.newest(link.connection, known=True)
-        if end is not None and end > self._position:
-            self._ask(lambda waiting: self._set_mark(end, before, waiting))
+        if end is not None and end > position:
+            self._ask(lambda waiting: self._set_mark(position, _Mark(end, before, self._ahead(waiting))))
 
     def _rest(self) -> None:
         self._mark_at, self._mark_due = self._taken, monotonic() + _MARK_SECONDS
@@ -304,7 +356,12 @@ class CatchUp:
         link, policy = self._joined
         policy.ask_waiting(link.channel, link.queue, answer)
 
-    def _set_mark(self, position: Any, before: int, waiting: int) -> None:
-        link = self._link
-        if link is not None and self._reader is None:
-            self._mark = _Mark(position, before, self._taken + len(link.arrived) + waiting)
+    def _ahead(self, waiting: int) -> int:
+        """The number of messages that will have been taken when those are that are in the queue now."""
+        return self._taken + (0 if self._link is None else len(self._link.arrived)) + waiting
+
+    def _set_mark(self, since: Any, mark: _Mark) -> None:
+        if (
+            self._reader is None and self._position == since
+        ):  # else it was asked before something else happened
+            self._mark = mark

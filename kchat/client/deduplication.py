@@ -12,9 +12,14 @@ REMEMBERED = 20_000
 
 
 class Deduplicator:
-    """Recognises a repeat: the same body byte for byte, with an ``id`` in it. Without an id, messages may be alike."""
+    """Recognises a repeat: the same body byte for byte, with an ``id`` in it. Without an id, messages may be alike.
 
-    def __init__(self) -> None:
+    Arguments:
+        remembered: minimum number of bodies that are remembered; the maximum is twice that.
+    """
+
+    def __init__(self, remembered: int = REMEMBERED) -> None:
+        self._remembered = remembered
         self._recent: set[int] = set()
         self._before: set[int] = set()
 
@@ -27,7 +32,7 @@ class Deduplicator:
             return True
         self._recent.add(key)
         # Forgetting many at once costs nothing; one by one would cost as much as all the rest.
-        if len(self._recent) == REMEMBERED:
+        if len(self._recent) == self._remembered:
             self._recent, self._before = set(), self._recent
         return False
 

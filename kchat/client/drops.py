@@ -60,6 +60,8 @@ class QueueLength:
     ) -> None:
         self.was_full = False
         """Whether it was seen full."""
+        self.came_before = 0
+        """The number of messages that had arrived by then and that nobody has taken: nothing is missing between these."""
         self.caught_up_at = monotonic() if caught_up else 0.0
         """When there was nothing more to read."""
         self._limit, self._limit_bytes = messages, size
@@ -115,12 +117,12 @@ class QueueLength:
         self._asked_at = now
         return bool(self._limit or self._limit_bytes)
 
-    def note(self, messages: int) -> None:
-        """The answer: the number of messages that wait in it."""
+    def note(self, messages: int, arrived: int) -> None:
+        """The answer: the number of messages that wait in it, and of those that have arrived before it."""
         self._filled = self._share(messages, self.average)
         self._fullest = max(self._fullest, self._filled)
         if self._is_full(messages, self.average):
-            self.was_full = True
+            self.was_full, self.came_before = True, arrived
 
     def note_sizes(self, messages: int, size: int) -> None:
         """Messages came from it: their number, and their bytes together."""
@@ -148,6 +150,14 @@ class Gaps:
         """Whether a new sender's first message here was not its first one. Reading it resets it."""
         self._recent: dict[tuple[str, str | None], int] = {}
         self._before: dict[tuple[str, str | None], int] = {}
+
+    def are_shown_by(self, number: tuple[str, int] | None, account: str | None) -> bool:
+        """Whether a message that is next shows that some before it are missing; arguments as of :meth:`note`."""
+        if number is None:
+            return False
+        key = number[0], account
+        last = self._recent.get(key) or self._before.get(key)
+        return last is not None and 0 < number[1] - last - 1 < _FORGED
 
     def note(self, number: tuple[str, int] | None, account: str | None) -> None:
         """A message has arrived.
@@ -202,13 +212,18 @@ class Drops:
             self.gaps.joined = False
             self._schedule()
 
-    def take_if_certain(self, *, full: bool) -> bool:
-        """Whether something was dropped, or may have been, by a queue that was seen ``full``; then that is done with."""
+    def take_missing(self, about: int) -> tuple[int, bool]:
+        """The number of messages that are missing, as far as is known, and whether it is exact; then that is done with.
+
+        Arguments:
+            about: how many there are by another reckoning.
+        """
         gaps = self.gaps
-        dropped = bool(gaps.missing) or (full and (gaps.uncounted or gaps.joined))
-        if dropped:
-            gaps.missing, gaps.joined = 0, False
-        return dropped
+        count, gaps.missing = gaps.missing, 0
+        if not about:
+            return 0, True
+        exact = not (gaps.uncounted or gaps.joined)
+        return (count if exact else max(count, about)), exact
 
     def note_overtaken(self, count: int) -> None:
         """The room removed this number of messages before they were read."""
@@ -244,9 +259,11 @@ class Drops:
         if self.gaps.uncounted or self.gaps.joined:
             self._say(events.Dropped(None))
 
-    def forget(self) -> None:
-        """Tell, and begin anew with another queue, from which nothing was dropped."""
-        self.tell()
+    def forget(self, *, tell: bool) -> None:
+        """Begin anew with another queue, from which nothing was dropped; ``tell`` of this one before."""
+        if tell:
+            self.tell()
+        self._suspected, self._due = -1, None
         self.gaps.forget()
 
     def _say(self, event: events.Dropped) -> None:

@@ -8,39 +8,28 @@ the connection's heartbeats go on (:mod:`kchat.client.heartbeat`). Any other thr
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from time import monotonic
 from typing import TYPE_CHECKING, Self
 
 from kchat import errors, events
-from kchat.client.acknowledgements import BATCH, BATCH_SECONDS, Acknowledgements, Position
+from kchat.client.acknowledgements import BATCH, Acknowledgements, Position
 from kchat.client.catching_up import CatchUp
-from kchat.client.connection import STOP_LOOK
-from kchat.client.deduplication import Deduplicator
+from kchat.client.deduplication import REMEMBERED, Deduplicator
 from kchat.client.drops import Drops
 from kchat.client.durable import require_durable
-from kchat.client.subscriber_connection import SubscriberConnection, as_bytes, is_redelivered
+from kchat.client.gathering import Gathering
+from kchat.client.subscriber_connection import SubscriberConnection
 from kchat.config.validation import check_name, login_name
-from kchat.message import Message
 from kchat.transports.durable import Durable
 from kchat.transports.history import Begin
 
 if TYPE_CHECKING:
     from kchat.config.settings import Settings
-    from kchat.transports import protocols
+    from kchat.message import Message
 
 PREFETCH = 500
 """Maximum number of unacknowledged messages (AMQP prefetch): two batches, so that one can come while one is shown."""
-
-LARGE = 1 << 20
-"""With more bytes at hand, they are handed over before more is taken off the wire: a broker counts messages, not bytes."""
-
-_BURST_PAUSE = 0.002
-"""Seconds between two messages that end a burst."""
-
-_HISTORY_WAIT = 1.0
-"""Seconds of one wait for what the room's history holds."""
 
 _LOST = (errors.Closed, errors.Unreachable, errors.NotFound)
 
@@ -59,6 +48,9 @@ class Subscriber:
             subscriber goes.
         last: number of messages of the room's history to begin with.
         since: begin with what the room holds since then, in UNIX seconds.
+        if_kept: begin with nothing where the room has no history, or none that can begin so. Default: that is an error.
+        queue_length: maximum number of messages in its own queue, where the broker drops the oldest of more. Default:
+            10,000.
         prefetch: maximum number of unacknowledged messages (AMQP prefetch), default 500
             (https://www.rabbitmq.com/docs/consumer-prefetch).
         wait: keep trying for ever when no broker can be reached at the start. Default: fail.
@@ -78,6 +70,8 @@ class Subscriber:
         durable: str | Durable | None = None,
         last: int | None = None,
         since: float | None = None,
+        if_kept: bool = False,
+        queue_length: int | None = None,
         prefetch: int = PREFETCH,
         wait: bool = False,
         on_event: events.OnEvent = events.ignore,
@@ -92,15 +86,18 @@ class Subscriber:
             check_name(durable.name, "durable name")
             require_durable(settings)
             settings.transport.room(settings.room).check_durable(durable)
-        if (last is not None or since is not None) and not capabilities.history:
+        history = settings.transport.history(settings.room) if capabilities.history else None
+        if history is None and not if_kept and (last is not None or since is not None):
             raise errors.SettingsError(
                 f"a room on {settings.transport.name} keeps no history, so there is nothing to begin with",
                 hint="leave {last} and {since} out",
             )
+        if if_kept and (history is None or not history.by_number):
+            last, since = None, None if history is None else since
         self.prefetch = max(1, prefetch)
         self._acks = Acknowledgements(self.prefetch)
-        self._duplicates = Deduplicator()
-        history = settings.transport.history(settings.room) if capabilities.history else None
+        # What a full queue and the messages on their way may bring again, after they were read from the history.
+        self._duplicates = Deduplicator(max(REMEMBERED, 2 * (queue_length or 0)))
         beside = history is not None and history.beside
         begin = None if last is None and since is None else Begin(last=last, since=since)
         self._catch_up = CatchUp(
@@ -109,6 +106,7 @@ class Subscriber:
             self._duplicates,
             settings.room,
             once=durable is not None,
+            if_kept=if_kept,
         )
         self._stopped = self._left = self._woken = False
         self._connection = SubscriberConnection(
@@ -121,11 +119,15 @@ class Subscriber:
             on_event,
             wait=wait,
             present=present,
+            length=queue_length,
         )
         self._connection.stopping = lambda: self._stopped or self._woken
         self._in_use = self._connection.in_use
-        self._drops = Drops(self.prefetch + BATCH, self._connection.tell_dropped)
-        self._connection.on_joined = self._joined
+        drops = Drops(self.prefetch + BATCH, self._connection.tell_dropped)
+        self._gathering = Gathering(
+            self._connection, self._acks, drops, self._duplicates, self._acknowledge_done
+        )
+        self._connection.on_joined = self._gathering.joined
 
     def __enter__(self) -> Self:
         self.open()
@@ -148,6 +150,12 @@ class Subscriber:
     def verifies_accounts(self) -> bool:
         """Whether the broker that it is connected to checks who sent a message; False before :meth:`open`."""
         return self._connection.verifies
+
+    @property
+    def has_history(self) -> bool:
+        """Whether the room has a history, which what is missed is read from; False before :meth:`open`."""
+        transport = self.settings.transport
+        return self._catch_up.on or (bool(self._connection.connected_at) and transport.always_keeps_history)
 
     @property
     def unlocked_settings(self) -> Settings:
@@ -200,7 +208,7 @@ class Subscriber:
         self.stop()
         with self._in_use:
             self._acknowledge_done()
-            self._drops.forget()
+            self._gathering.forget()
             # What was not acknowledged comes again after another open().
             self._duplicates.forget()
             self._acks.forget()
@@ -238,7 +246,7 @@ class Subscriber:
                 if connection.connected or connection.open(deadline, again=True):
                     try:
                         with connection.errors:
-                            messages = self._gather(deadline, limit)
+                            messages = self._gathering.gather(deadline, limit)
                     except _LOST as error:
                         self._lose(error)
                     else:
@@ -264,7 +272,7 @@ class Subscriber:
     @property
     def has_arrived(self) -> bool:
         """Whether there is more that need not be waited for."""
-        return bool(self._connection.arrived)
+        return bool(self._connection.arrived) or self._catch_up.reading
 
     def acknowledge(self, upto: Position | None = None) -> None:
         """What :meth:`receive` has handed over is done with; the broker may forget it at once.
@@ -341,124 +349,7 @@ class Subscriber:
         messages = self._receive(timeout, 1, done=True)
         return messages[0] if messages else None
 
-    def _gather(self, deadline: float | None, limit: int) -> list[Message]:
-        history = self._catch_up
-        if history.on:
-            if self._drops.take_if_certain(full=self._connection.length.take_full()):
-                history.again()
-            if history.reading:
-                return self._read_history(deadline, limit)
-        arrived, acks = self._connection.arrived, self._acks
-        unsettled = acks.handed_over is not None
-        start = monotonic()
-        if not arrived:
-            self._wait(start, deadline)
-        now = monotonic()
-        # What had to be waited for came alone: to look for more costs as much as to show it.
-        if now - start < _BURST_PAUSE:
-            self._gather_burst(now + BATCH_SECONDS, limit)
-        messages: list[Message] = []
-        counts, gaps = self._connection.counts, self._drops.gaps
-        size, verifies = 0, self._connection.verifies
-        take = history.take if history.on else self._is_new
-        before = len(arrived)
-        while arrived and len(messages) < limit and size <= LARGE:
-            delivery = arrived[0]
-            message = self._message(delivery, verifies=verifies)
-            if counts:
-                gaps.note(delivery.number, message.account)
-                if gaps.missing and history.on:
-                    break  # what is missing comes first
-            arrived.popleft()
-            acks.handed_over = delivery.delivery_tag
-            if take(message):
-                messages.append(message)
-            size += len(delivery.body)
-        acks.pending += before - len(arrived)
-        self._look_for_drops(len(messages), size)
-        if not messages and not unsettled:
-            self.acknowledge()  # nothing, or duplicates, which nobody is shown
-        return messages
-
-    def _read_history(self, deadline: float | None, limit: int) -> list[Message]:
-        """What comes next in the room's history, before what the queue brings."""
-        connection, history, gaps = self._connection, self._catch_up, self._drops.gaps
-        wait = math.inf if deadline is None else max(0.0, deadline - monotonic())
-        if connection.waker is None:
-            wait = min(wait, STOP_LOOK)
-        kept = history.read(connection.drain, min(wait, _HISTORY_WAIT), limit)
-        messages: list[Message] = []
-        for delivery, position in kept:
-            message = self._message(delivery, verifies=connection.verifies)
-            if connection.counts:
-                gaps.note(delivery.number, message.account)
-            if history.is_missing(message, position):
-                messages.append(message)
-        gaps.missing = 0  # what the history does not hold is told by that
-        if not history.reading:
-            connection.tell_caught_up()
-        return messages
-
-    def _is_new(self, message: Message) -> bool:
-        return not self._duplicates.has(message)
-
-    def _message(self, delivery: protocols.Delivery, *, verifies: bool) -> Message:
-        body = delivery.body
-        return Message.from_body(
-            body if isinstance(body, bytes) else as_bytes(body),
-            # Where the broker does not check it, anybody can write anything there, and reading it takes time.
-            account=delivery.account(self.settings.room) if verifies else None,
-            redelivered=is_redelivered(delivery),
-        )
-
-    def _wait(self, now: float, deadline: float | None) -> None:
-        """Wait for something to arrive; what is done with is acknowledged meanwhile, when that is due."""
-        limits = [] if self._connection.waker is not None else [STOP_LOOK]
-        if deadline is not None:
-            limits.append(deadline - now)
-        acks = self._acks
-        if acks.finished is not None:
-            limits.append(acks.due - now)
-        self._connection.drain(max(0.0, min(limits)) if limits else None)
-        if acks.is_due and not self._connection.arrived:
-            self._acknowledge_done()
-            acks.due = 0.0  # after a pause, the next one is not put off
-
-    def _joined(self, goes_on: bool) -> None:  # noqa: FBT001 - a callback
-        """It has a place in the room: unless its queue ``goes_on``, what is missing from before was not dropped by it."""
-        if not goes_on:
-            self._drops.gaps.forget()
-
-    def _look_for_drops(self, messages: int, size: int) -> None:
-        connection, drops = self._connection, self._drops
-        if messages:
-            connection.length.note_sizes(messages, size)
-            if not connection.counts:
-                drops.gaps.uncounted = True
-            if connection.overtaken is not None:
-                drops.note_overtaken(connection.overtaken.take_overtaken())
-        if connection.length.take_began_full():
-            drops.tell_began_full()
-        if connection.is_durable and not connection.length.can_have_dropped:
-            drops.gaps.missing = 0  # another reader had it before, from a queue that was shared
-        if self._catch_up.on:
-            return
-        if connection.length.take_full():
-            drops.suspect()
-        drops.look(messages)
-
-    def _gather_burst(self, end: float, limit: int) -> None:
-        """Take in what else is there, until the time is over or there is enough of it."""
-        arrived = self._connection.arrived
-        while arrived and len(arrived) < limit and monotonic() < end:
-            before = len(arrived)
-            if sum(len(each.body) for each in arrived) > LARGE:
-                break
-            self._connection.drain(0)
-            if len(arrived) == before:
-                break
-
     def _lose(self, error: errors.KchatError) -> None:
-        self._drops.tell()
+        self._gathering.interrupt()
         self._acks.forget()
         self._connection.fail(error)

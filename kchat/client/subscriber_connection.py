@@ -33,8 +33,8 @@ class SubscriberConnection(Connection):
     """Consumes from a queue in a room.
 
     Arguments as of :class:`~kchat.client.subscriber.Subscriber`, and of :class:`~kchat.client.connection.Connection`;
-    ``acks``: knows what is unacknowledged; ``begin``: what of the room's history its queue is to begin with, the number of messages and since when; ``catch_up``: what
-    is read of it beside the queue.
+    ``acks``: knows what is unacknowledged; ``begin``: what of the room's history its queue is to begin with, the number of
+    messages and since when; ``catch_up``: what is read of it beside the queue.
     """
 
     purpose, doing = "subscribe", "listen"
@@ -51,6 +51,7 @@ class SubscriberConnection(Connection):
         *,
         wait: bool,
         present: bool = False,
+        length: int | None = None,
     ) -> None:
         super().__init__(settings, on_event, wait=wait, heartbeat=settings.heartbeat)
         self.catch_up = catch_up
@@ -73,6 +74,7 @@ class SubscriberConnection(Connection):
         self._durable = durable
         self._acks = acks
         self._begin = begin
+        self._length = length
         self._presence = settings.transport.presence(settings.room) if present else None
         self._acknowledges = settings.transport.acknowledges
         self._queue: protocols.Queue | None = None
@@ -90,6 +92,11 @@ class SubscriberConnection(Connection):
     def queue_name(self) -> str:
         """The name of its queue; empty before :meth:`open`."""
         return "" if self._queue is None else self._queue.name
+
+    @property
+    def room(self) -> str:
+        """The room's name."""
+        return self._settings.room
 
     # ---- connecting
 
@@ -122,6 +129,7 @@ class SubscriberConnection(Connection):
             account=self._settings.transport.account(connection),
             last=last,
             since=since,
+            length=self._length,
             look=again,
         )
         queue = place.queue
@@ -193,18 +201,16 @@ class SubscriberConnection(Connection):
             self._bind_due = self._alive_at + _BIND_AGAIN
         return came
 
-    def tell_caught_up(self) -> None:
-        """What was missed was read: tell that it is back, or that it was too slow."""
+    def tell_caught_up(self, count: int, missing: int, *, exact: bool) -> None:
+        """What was missed was read, so many messages: tell that it is back, or that it was too slow."""
         seconds, self.back_after = self.back_after, None
-        count, missing = self.catch_up.take_counts()
         if seconds is not None:
-            self._on_event(events.Reconnected(self._where, seconds, caught_up=count, missing=missing))
+            back = events.Reconnected(self._where, seconds, caught_up=count, missing=missing, about=not exact)
+            self._on_event(back)
         elif count or missing:
-            self._on_event(events.CaughtUp(count, missing))
+            self._on_event(events.CaughtUp(count, missing, about=not exact))
 
     def _look(self, now: float) -> None:
-        if self.catch_up.is_to_be_marked:
-            self.catch_up.mark()
         if now >= self._bind_due:
             self._bind_due = now + _BIND_AGAIN
             self._room.bind_again(self.channel, self.queue_name, rebinds=self._rebinds)
@@ -213,7 +219,8 @@ class SubscriberConnection(Connection):
         """The broker may forget everything up to a delivery tag. Raises as :meth:`drain`."""
         if self._acknowledges:
             if self._asks is not None and self.length.is_to_be_asked():
-                self._asks.ask_length(self.queue_name, self.length.note)
+                note, arrived = self.length.note, self.arrived
+                self._asks.ask_length(self.queue_name, lambda messages: note(messages, len(arrived)))
             self.channel.basic_ack(tag, multiple=True)
 
 

@@ -7,10 +7,12 @@ from base64 import b64encode
 from typing import TYPE_CHECKING, ClassVar
 
 from kchat.display.lines import WHOLE, Lines
+from kchat.events import as_object
 from kchat.message import rfc3339
 from kchat.message.truncation import truncate
 
 if TYPE_CHECKING:
+    from kchat.events import Event
     from kchat.message import Message
 
 _LONGEST_NAME = 1024
@@ -63,6 +65,10 @@ class Json(Lines):
             if hidden := {key: value for key, value in message.extra.items() if key in ours}:
                 line["extra"] = hidden
         self._output.write(f"{_encode(line)}\n")
+
+    def event(self, event: Event) -> None:
+        """Add an object for what happened to the connection: its ``type`` tells it from a message."""
+        self._output.write(f"{_encode(as_object(event))}\n")
 
 
 def _is_text(body: bytes) -> bool:

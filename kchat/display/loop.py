@@ -7,6 +7,8 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
 from kchat.client.acknowledgements import BATCH
+from kchat.errors import SettingsError
+from kchat.events import ignore
 
 if TYPE_CHECKING:
     from kchat.client.subscriber import Subscriber
@@ -96,6 +98,25 @@ def _show(display: Display, messages: list[Message]) -> tuple[int, bool]:
         for message in messages:
             display.show(message)
     return len(messages), display.flush() is not False
+
+
+def event_objects(display: Display, mode: str, *, wanted: bool) -> Callable[[Event], None]:
+    """What writes each event as an object among the messages, where that is wanted; else nothing.
+
+    Arguments:
+        display: has a method ``event``, if its mode can.
+        mode: by name, for the error.
+        wanted: whether it is.
+
+    Raises:
+        kchat.errors.SettingsError: it is wanted, and the mode has none.
+    """
+    if not wanted:
+        return ignore
+    write: Callable[[Event], None] | None = getattr(display, "event", None)
+    if write is None:
+        raise SettingsError(f"the mode {mode} has no events", hint="the mode json has")
+    return write
 
 
 def show_event(display: Display, event: Event) -> None:

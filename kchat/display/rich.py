@@ -210,7 +210,7 @@ class Rich:
         forms = status_line.happened(event)
         if isinstance(event, events.Reconnected):
             self._lost_at = None
-        if isinstance(event, events.Reconnected | events.Dropped):
+        if isinstance(event, events.Reconnected | events.Dropped | events.CaughtUp):
             self._backlog.add_notice(forms[0])
         self._say(forms)
 

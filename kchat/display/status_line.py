@@ -46,7 +46,7 @@ def happened(event: events.Event) -> Forms:
                 f"reconnected, {end}",
                 "reconnected",
             )
-        end = "messages may be missing"
+        end = event.missed
         return (f"reconnected after {duration(event.seconds)}, {end}", f"reconnected, {end}", end)
     if isinstance(event, events.Dropped):
         what = str(event).partition(": ")[0]

@@ -16,7 +16,7 @@ def duration(seconds: float) -> str:
 
 
 def size(number: int) -> str:
-    """Bytes in the largest unit, with one digit behind the point where there is a fraction: ``64MiB``, ``1.5MiB``, ``100B``."""
+    """Bytes in the largest unit, at most one digit behind the point: ``64MiB``, ``1.5MiB``, ``100B``."""
     for unit, length in _SIZES:
         if number >= length:
             return f"{number / length:.1f}".removesuffix(".0") + unit

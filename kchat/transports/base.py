@@ -235,6 +235,11 @@ class Transport:
 
         return RoomPolicy(name)
 
+    @property
+    def always_keeps_history(self) -> bool:
+        """Whether every room there has a history, without a host who switches it on."""
+        return self.capabilities.history and not self.history("chat").by_host
+
     def history(self, room: str) -> HistoryPolicy:
         """What a room's history is. Used only where :attr:`capabilities` have ``history``.
 

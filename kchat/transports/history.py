@@ -80,7 +80,11 @@ class HistoryReader(Protocol):
 
     @property
     def missing(self) -> int:
-        """The number of messages behind the position to begin after that the history holds no more."""
+        """About how many messages behind the position to begin after the history holds no more."""
+
+    @property
+    def held(self) -> int:
+        """About how many messages it hands over, at least that, once :meth:`read` has returned some."""
 
     def read(self, drain: Callable[[float | None], bool], timeout: float, limit: int) -> Sequence[Kept]:
         """The next messages in the order of the history; none at its end, when it was woken, or when the time was over.
@@ -109,6 +113,8 @@ class HistoryPolicy:
     """Whether a room has none until the host switches it on."""
     beside: ClassVar[bool] = False
     """Whether it is read beside the queue, with :meth:`reader`."""
+    by_number: ClassVar[bool] = True
+    """Whether a subscriber can begin with a number of messages; else by time alone."""
 
     def __init__(self, room: RoomPolicy) -> None:
         self._room = room

@@ -118,6 +118,7 @@ class RoomPolicy:
         account: str | None = None,
         last: int | None = None,
         since: float | None = None,
+        length: int | None = None,
     ) -> kombu.Queue:
         """A queue of a subscriber's own, under a fresh name.
 
@@ -130,6 +131,7 @@ class RoomPolicy:
                 the queue's name, and the username only where it is another. Default: the username alone.
             last: number of messages of the room's history to begin with.
             since: begin with what the room's history holds since then, in UNIX seconds.
+            length: maximum number of messages in it, where it has one. Default: the transport's.
         """
         owner = [username] if account in (None, username) else [account or "", username]
         return kombu.Queue(
@@ -138,7 +140,7 @@ class RoomPolicy:
             durable=False,
             exclusive=True,
             auto_delete=True,
-            queue_arguments=self.queue_arguments | self.history_arguments(last, since),
+            queue_arguments=self.length_arguments(length) | self.history_arguments(last, since),
         )
 
     def durable_queue(
@@ -175,6 +177,10 @@ class RoomPolicy:
         if self.queue_name(*parts) != queue:
             return queue, parts[0] if len(parts) > 1 else None
         return parts[-1], parts[0] if len(parts) > 1 else None
+
+    def length_arguments(self, length: int | None) -> dict[str, Any]:  # noqa: ARG002 - for those that limit it
+        """The arguments of a subscriber's own queue; see :meth:`subscriber_queue`."""
+        return self.queue_arguments
 
     def history_arguments(self, last: int | None, since: float | None) -> dict[str, Any]:
         """The arguments of a queue that begins with some of the room's history; see :meth:`subscriber_queue`."""
@@ -230,6 +236,7 @@ class RoomPolicy:
         account: str | None = None,
         last: int | None = None,
         since: float | None = None,
+        length: int | None = None,
         look: bool = False,
     ) -> Place:
         """Declare the room, and a queue in it.
@@ -242,6 +249,7 @@ class RoomPolicy:
             account: see :meth:`subscriber_queue`.
             last: likewise.
             since: likewise.
+            length: likewise; not of a durable queue.
             look: whether to find out if a durable queue was there before.
 
         Raises:
@@ -249,7 +257,9 @@ class RoomPolicy:
             kchat.errors.Refused, amqp.exceptions.AMQPError: see :meth:`open`.
         """
         if durable is None:
-            queue = self.subscriber_queue(username, account=account, last=last, since=since)(channel)
+            queue = self.subscriber_queue(username, account=account, last=last, since=since, length=length)(
+                channel
+            )
             self.open(channel)
             queue.queue_declare()
             queue.queue_bind()

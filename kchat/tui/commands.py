@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from kchat.tui.app import ChatApp
     from kchat.tui.slash import Do
 
-NO_HISTORY = "a room on {} keeps no history: these are the messages since you came"
+NO_HISTORY = "this room keeps no history: these are the messages since you came"
 """What is said of a transport, by its name, to somebody who looks for older messages."""
 
 _MOST_LAST = 1_000_000
@@ -59,8 +59,8 @@ def _last(app: ChatApp, argument: str) -> None:
         app.hint("usage: /last N, a number of messages", "bar-error")
         return
     wanted = int(argument)
-    if not room.settings.transport.capabilities.history:
-        app.hint(NO_HISTORY.format(room.settings.transport.name))
+    if not room.has_history:
+        app.hint(NO_HISTORY)
     elif wanted > room.received:
         app.session.fetch_older(room, wanted - room.received)
     app.messages.to_place(room.timeline.end - wanted)
@@ -69,6 +69,5 @@ def _last(app: ChatApp, argument: str) -> None:
 def look_back(app: ChatApp, move: Callable[[], object]) -> None:
     """Move up; at the oldest message of a room without a history, say that there is nothing older."""
     move()
-    transport = app.session.current.settings.transport
-    if app.messages.view.is_at_start and not transport.capabilities.history:
-        app.hint(NO_HISTORY.format(transport.name))
+    if app.messages.view.is_at_start and not app.session.current.has_history:
+        app.hint(NO_HISTORY)

@@ -14,6 +14,8 @@ class Joined(NamedTuple):
     """The room is joined: from now on, nothing that is sent there is missed."""
 
     room: str
+    has_history: bool = False
+    """Whether it has one to look further back in."""
 
 
 class Arrived(NamedTuple):

@@ -65,6 +65,7 @@ class Room:
         people: who is here, as far as that was told; see :attr:`here`.
         all_known: whether all who are here are known.
         door: tells who came and left.
+        has_history: whether the room keeps what was said, as far as is known.
         complete: whether the room's history has nothing older.
         fetching: whether older messages are being fetched.
         received: number of messages that came, for how much of the history is known.
@@ -91,7 +92,8 @@ class Room:
         self.fetching = False
         self.door = Door()
         self._own_names = {username}  # in this window, so far
-        self.complete = not transport.capabilities.history
+        self.has_history = False
+        self.complete = True
         self.received = 0
         self.read = self._read_before = 0.0  # the latter in an earlier run
         self._oldest: tuple[object, ...] | None = None
@@ -102,9 +104,10 @@ class Room:
         """When the newest message was sent that was read in an earlier run; 0 for none."""
         self.read = self._read_before = read
 
-    def begin(self) -> None:
+    def begin(self, *, has_history: bool) -> None:
         """It is joined: what is kept there comes next, if anything is."""
         self.joined, self.status = True, ""
+        self.has_history, self.complete = has_history, not has_history
         self.door.expect(JOINING)
         self._caught_up_at = time.time()
 

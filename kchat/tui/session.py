@@ -86,11 +86,11 @@ class Session:
 
     def _join(self, room: Room) -> None:
         options = self.options
-        last, since = options.last, options.since
+        last, since, if_kept = options.last, options.since, False
         if room.received:  # it is joined again, and what it had is shown
             last = since = None
-        elif last is None and since is None and room.settings.transport.capabilities.history:
-            last = HISTORY
+        elif last is None and since is None:
+            last, if_kept = HISTORY, True
         room.status = CONNECTING
         room.left_off_at(self._read.get(str(room.settings), 0.0))
         worker = self._workers[room.name] = Worker(
@@ -100,6 +100,7 @@ class Session:
             durable=options.durable,
             last=last,
             since=since,
+            if_kept=if_kept,
             wait=options.wait,
         )
         worker.start()
@@ -122,8 +123,8 @@ class Session:
         match report:
             case Arrived(_, messages):
                 return room.arrive(messages, watched=self.looking and room is self.current).mentions
-            case Joined():
-                self._on_joined(room)
+            case Joined(_, has_history):
+                self._on_joined(room, has_history=has_history)
             case Sent(_, message_id, routed):
                 room.all_known = self._presences.known(room.name)
                 room.confirm(message_id, routed=routed)
@@ -140,9 +141,9 @@ class Session:
                 room.see_people(people)
         return []
 
-    def _on_joined(self, room: Room) -> None:
+    def _on_joined(self, room: Room, *, has_history: bool) -> None:
         self._ever_joined = True
-        room.begin()
+        room.begin(has_history=has_history)
         self._presences.start(room.settings, self.username)
 
     def _on_failed(self, room: Room, error: KchatError, *, joined: bool) -> None:
@@ -167,12 +168,12 @@ class Session:
                 pass  # the subscriber tells the same
             case events.Disconnected():
                 room.status = "connection lost, connecting again"
-                if not room.settings.transport.capabilities.history:  # else it has what was confirmed
+                if not room.has_history:  # else it has what was confirmed
                     room.outbox.doubt()
             case events.Reconnecting(_, seconds, attempt):
                 room.status = f"no connection, trying again in {seconds:.0f} s (attempt {attempt})"
-            case events.Reconnected(_, seconds, durable):
-                missed = "nothing was missed" if durable else "messages may be missing"
+            case events.Reconnected(_, seconds):
+                missed = event.missed
                 text = f"reconnected after {seconds:.0f} s, {missed}"
                 self._away[room.name] = time.monotonic(), text
                 room.begin_again(text)

@@ -69,7 +69,7 @@ class View:
         """What to say where there is nothing to show; empty where it is not known yet whether there is."""
         if not self.room.joined:
             return ""
-        if self.room.settings.transport.capabilities.history:
+        if self.room.has_history:
             return "nothing was said here yet"
         return "nothing was said since you came"
 

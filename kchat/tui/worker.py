@@ -48,7 +48,7 @@ class Worker:
         settings: the room and its brokers.
         username: stands in the queue's name, and in what is sent.
         inbox: gets the reports.
-        durable, last, since: as of :class:`~kchat.client.subscriber.Subscriber`.
+        durable, last, since, if_kept: as of :class:`~kchat.client.subscriber.Subscriber`.
         wait: retry for ever when no broker can be reached at the start. Default: fail. Later, it always retries.
     """
 
@@ -61,12 +61,13 @@ class Worker:
         durable: str | Durable | None = None,
         last: int | None = None,
         since: float | None = None,
+        if_kept: bool = False,
         wait: bool = False,
     ) -> None:
         self._settings = settings
         self._username = username
         self._inbox = inbox
-        self._durable, self._last, self._since = durable, last, since
+        self._durable, self._last, self._since, self._if_kept = durable, last, since, if_kept
         self._wait = wait
         self._unseen = Unseen()
         # None where there may be something in doubt to send again.
@@ -154,6 +155,7 @@ class Worker:
                 durable=self._durable,
                 last=self._last,
                 since=self._since,
+                if_kept=self._if_kept,
                 wait=self._wait,
                 on_event=lambda event: self._tell(event, sending=False),
             )
@@ -161,7 +163,7 @@ class Worker:
                 return
             subscriber.open()
             joined = True
-            self._inbox.put(Joined(self.room))
+            self._inbox.put(Joined(self.room, subscriber.has_history))
             self._run(self._send_all, "send")
             while not subscriber.stopped:
                 messages = subscriber.receive()
@@ -176,16 +178,19 @@ class Worker:
             if not self._stopped.is_set():
                 self._inbox.put(Failed(self.room, error, joined))
 
+    @property
+    def _has_history(self) -> bool:
+        return self._subscriber is not None and self._subscriber.has_history
+
     def _tell(self, event: events.Event, *, sending: bool) -> None:
         if not sending and isinstance(event, events.Disconnected):
             self._ready_at = _NEVER
-            if not self._settings.transport.capabilities.history:
+            if not self._has_history:
                 self._unseen.doubt(monotonic() - IN_DOUBT)
             self._losses += 1
         elif not sending and isinstance(event, events.Reconnected):
             # A room with a history has what they missed.
-            catches_up = self._settings.transport.capabilities.history
-            self._ready_at = monotonic() + (0.0 if catches_up else REJOIN)
+            self._ready_at = monotonic() + (0.0 if self._has_history else REJOIN)
             self._wake.set()
             self._outgoing.put(None)
         self._inbox.put(Happened(self.room, event, sending))

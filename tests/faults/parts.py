@@ -52,6 +52,11 @@ class _Running:
         """The names of all events so far."""
         return [type(told.event).__name__ for told in self._told]
 
+    @property
+    def told(self) -> list[Any]:
+        """All events so far."""
+        return [told.event for told in self._told]
+
     def wait_for(self, kind: type[E], seconds: float, count: int = 1) -> Told[E]:
         """Waits for the first event, or the ``count``-th, of a kind.
 

@@ -6,7 +6,7 @@ import pytest
 
 from kchat import Closed, Sender, Settings, Subscriber
 from kchat.client.acknowledgements import BATCH
-from kchat.client.subscriber import LARGE
+from kchat.client.gathering import LARGE
 from kchat.client.subscriber_connection import SubscriberConnection
 from kchat.display.loop import listen
 from kchat.message import Message

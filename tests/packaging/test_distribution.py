@@ -64,7 +64,7 @@ def test_the_source_distribution_has_what_the_readme_and_contributing_name(sdist
         re.findall(r"(?:cp|compose -f|/\") ([\w./]+)", text)
     )
     named |= {match for match in re.findall(r"`([\w./-]+)`", text) if (ROOT / match).is_file()}
-    assert {".env.example", "compose/rabbitmq.yml", "docs/wire.md", "docs/pictures/table.svg"} <= named
+    assert {".env.example", "compose/rabbitmq.yml", "docs/wire.md", "docs/pictures/table.png"} <= named
     assert named <= there
     assert {
         "tests/conftest.py",
@@ -95,6 +95,6 @@ def test_with_a_known_address_pictures_and_links_are_absolute(tmp_path: Path) ->
     urls, text = description(build(tmp_path, f"{base}/"))
     assert f"Homepage, {base}" in urls
     assert {url.partition(", ")[0] for url in urls} == {"Homepage", "Documentation", "Changelog", "Issues"}
-    assert f"![A room as a live table]({base}/raw/HEAD/docs/pictures/table.svg)" in text
+    assert f"![A room as a live table]({base}/raw/HEAD/docs/pictures/table.png)" in text
     assert f"[what is on the wire]({base}/blob/HEAD/docs/wire.md)" in text
     assert not re.search(r"\]\((?!https?://)", text)

@@ -191,7 +191,7 @@ def test_an_empty_room_without_a_history_does_not_claim_that_nothing_was_ever_sa
         async with chatting(redis_url) as chat:
             await chat.sees("nothing was said since you came")
             await chat.press("pageup")
-            await chat.sees("a room on redis keeps no history")
+            await chat.sees("this room keeps no history")
 
     run(script)
 

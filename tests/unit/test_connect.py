@@ -87,7 +87,7 @@ def test_arguments_that_would_be_ignored_are_refused() -> None:
         "empty URL": lambda: kchat.connect(""),
         "nothing but separators": lambda: kchat.connect(" ; "),
         "no such profile": lambda: kchat.connect(profile="nosuch"),
-        "history on AMQP": lambda: kchat.connect(URL, last=1),
+        "history in a process": lambda: kchat.connect("memory://", last=1),
         "durable on Redis": lambda: kchat.connect("redis://broker.example/", durable="archive"),
         "a name with control characters": lambda: kchat.connect(URL, username="a\nb"),
         "TLS without TLS": lambda: kchat.connect(URL, tls=kchat.TlsOptions(pin="sha256:" + "0" * 64)),

@@ -63,6 +63,13 @@ class RoomPolicy(room.RoomPolicy):
     # https://www.rabbitmq.com/docs/parameters#policies: of an argument and a policy the smaller number holds.
     limits_change = "a policy at the broker can make them smaller, or, "
 
+    def length_arguments(self, length: int | None) -> dict[str, Any]:
+        """Of a longer queue, the limit in bytes grows with it."""
+        if length is None:
+            return self.queue_arguments
+        size = max(QUEUE_BYTES, length * QUEUE_BYTES // QUEUE_LENGTH)
+        return self.queue_arguments | {"x-max-length": length, "x-max-length-bytes": size}
+
     def check_durable(self, durable: Durable) -> None:
         """An exchange and a queue of one name have the same permissions, and members may read these exchanges."""
         if durable.name in (DURABLE, PRESENCE):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kchat.transports.url import Broker, Urls
 
     from .guests import Guests
+    from .room import RoomPolicy
 
 _MIB = 1024 * 1024
 
@@ -83,6 +84,12 @@ class Redis(base.Transport):
         from .connect import connect
 
         return connect(settings, broker, purpose, heartbeat)
+
+    def room(self, name: str) -> RoomPolicy:
+        """See :mod:`.room`."""
+        from .room import RoomPolicy
+
+        return RoomPolicy(name)
 
     def explain(self, error: Exception, broker: Broker, doing: str) -> KchatError | None:
         """See :mod:`.errors`."""

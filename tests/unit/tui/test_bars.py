@@ -17,7 +17,7 @@ def text(pieces: list[Piece]) -> str:
 
 def test_the_header_fits_every_width() -> None:
     lunch = room()
-    lunch.begin()
+    lunch.begin(has_history=True)
     lunch.see_people(people("ada", "bob", "cy"))
     for columns in range(1, 120):
         assert width(text(header(lunch, "localhost", columns))) <= max(columns, 6), columns
@@ -42,7 +42,7 @@ def test_the_header_fits_every_width() -> None:
 
 def test_a_crowd_is_a_number() -> None:
     lunch = room()
-    lunch.begin()
+    lunch.begin(has_history=True)
     lunch.see_people(people(*(f"person {number}" for number in range(20)), count=500))
     assert text(header(lunch, "localhost", 120)).split("checked")[1].split() == ["500", "here"]
     assert text(header(lunch, "localhost", 30)).endswith("500 here")
@@ -51,7 +51,7 @@ def test_a_crowd_is_a_number() -> None:
 def test_hostile_names_stay_in_the_header() -> None:
     def check(name: str) -> None:
         lunch = room()
-        lunch.begin()
+        lunch.begin(has_history=True)
         lunch.see_people(people("ada", name))
         shown = text(header(lunch, "localhost", 60))
         assert why_unsafe(shown, newlines=False) == ""

@@ -121,7 +121,7 @@ def test_notes_and_lists_show_hostile_names_as_one_word_or_in_quotes() -> None:
 
 def test_who_is_here_is_marked_as_messages_are() -> None:
     lunch = room(url="amqp://ada:x@localhost/")
-    lunch.begin()
+    lunch.begin(has_history=True)
     here = (
         Person("ada", "ada"),
         Person("ada", "mallory"),
@@ -135,7 +135,7 @@ def test_who_is_here_is_marked_as_messages_are() -> None:
 
 def test_a_thousand_people_take_no_colour_from_those_who_speak() -> None:
     lunch = room()
-    lunch.begin()
+    lunch.begin(has_history=True)
     lunch.see_people(people(*(f"person {number}" for number in range(1000)), count=1000))
     assert len(lunch.who()) == 1000
     assert lunch.names._colors == {}

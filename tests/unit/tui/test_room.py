@@ -74,7 +74,7 @@ def test_one_is_alone_only_where_that_is_known() -> None:
     message = lunch.write("hello")
     lunch.confirm(str(message.id), routed=None)
     assert not lunch.outbox[0].entry.alone
-    lunch.begin()
+    lunch.begin(has_history=True)
     lunch.all_known = False  # others may be here who have said nothing yet
     lunch.see_people(people("ada"))
     message = lunch.write("hello?")
@@ -88,7 +88,7 @@ def test_one_is_alone_only_where_that_is_known() -> None:
 
 def test_one_is_not_alone_before_the_others_had_time_to_answer() -> None:
     lunch = room()
-    lunch.begin()
+    lunch.begin(has_history=True)
     lunch.all_known = False
     lunch.see_people(people("ada"))
     message = lunch.write("hello?")
@@ -106,6 +106,7 @@ def test_older_messages_come_before_those_that_are_known() -> None:
     known = [said("bob", str(number), ago=100 - number) for number in range(3, 5)]
     older = [said("bob", str(number), ago=100 - number) for number in range(3)]
     lunch.arrive(known, watched=True)
+    lunch.begin(has_history=True)
     assert not lunch.complete
     assert lunch.arrive_older([*older, *known]) == 3
     assert [lunch.timeline[place].text for place in range(lunch.timeline.first, lunch.timeline.end)] == list(
