@@ -24,7 +24,7 @@ _HEADER = ["name", "account", "messages", "size", "readers", "last read", "expir
 @click.group(name="durable", cls=Group, invoke_without_command=True)
 @click.pass_context
 def command(ctx: click.Context) -> None:
-    """List and remove durable subscriptions: the queues that --durable makes, which keep messages for who is away.
+    """List and remove durable subscriptions: the queues of --durable, which keep messages while nobody reads them.
 
     \b
     Examples:

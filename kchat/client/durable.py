@@ -1,9 +1,9 @@
 """Durable subscriptions of a room: :func:`subscriptions` lists them, :func:`remove` ends one.
 
 >>> from kchat import Settings
->>> from kchat.client import durable
+>>> from kchat.client.durable import subscriptions
 >>> settings = Settings.resolve(url="amqp://rmq:secret@localhost/", room="chat")
->>> for each in durable.subscriptions(settings):
+>>> for each in subscriptions(settings):
 ...     print(each.name, each.messages, each.readers)
 """
 

@@ -72,21 +72,22 @@ class Gathering:
         self._holds = holds
         self._dropped = False  # whether it is certain, or likely, that the queue has dropped something
 
-        connection.on_joined = self._joined
+        connection.on_joined = self.joined
 
-    def _joined(self, goes_on: bool) -> None:  # noqa: FBT001 - a callback
+    def interrupt(self) -> None:
+        """The connection is lost. A durable queue goes on: what it drops until :meth:`joined` is known by the numbers."""
+        if self._connection.is_durable:
+            self._drops.tell()
+        else:
+            self.forget()
+
+    def joined(self, goes_on: bool) -> None:  # noqa: FBT001 - a callback
         """It has a place in the room: unless its queue ``goes_on``, what is missing from before was not dropped by it."""
         if not goes_on:
             self._drops.gaps.forget()
 
-    def interrupt(self) -> None:
-        """The connection is lost: tell what the queue has dropped, where that is not read later on."""
-        self._dropped = False
-        if not self._connection.catch_up.on:
-            self._drops.tell()
-
     def forget(self) -> None:
-        """The queue is left: likewise."""
+        """The queue is left: tell what it has dropped, where that is not read later on."""
         self._dropped = False
         self._drops.forget(tell=not self._connection.catch_up.on)
 

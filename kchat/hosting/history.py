@@ -184,7 +184,7 @@ def _policy(settings: Settings) -> HistoryPolicy:
             hint="kchat transports shows which brokers can",
         )
     policy = transport.history(settings.room)
-    if not policy.by_host:
+    if not (policy.by_host or policy.limits_by_host):
         raise errors.SettingsError(
             f"a room on {transport.name} keeps its history by itself: nobody has to switch it on",
             hint="begin with it by {last} or {since}",

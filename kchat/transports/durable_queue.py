@@ -18,6 +18,8 @@ import kombu
 from kchat.errors import NotFound, Unavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from kchat.transports.durable import Durable
     from kchat.transports.protocols import Channel, Queue
     from kchat.transports.room import RoomPolicy
@@ -41,8 +43,20 @@ def declare(queue: Queue) -> str:
     Raises:
         amqp.exceptions.AMQPError: it is not allowed, or differs in more than its arguments.
     """
+    return _adopting(queue, queue.queue_declare)
+
+
+def bind(queue: Queue) -> str:
+    """Bind it to its room. Pub/Sub makes a queue only then, so it is then that it differs: likewise."""
+    difference = _adopting(queue, queue.queue_bind)
+    if difference:
+        queue.queue_bind()
+    return difference
+
+
+def _adopting(queue: Queue, do: Callable[[], object]) -> str:
     try:
-        queue.queue_declare()
+        do()
     except amqp.exceptions.PreconditionFailed as error:
         if not re.search(r"inequivalent arg 'x-|exists with arguments=", str(error)):
             raise
@@ -51,11 +65,17 @@ def declare(queue: Queue) -> str:
     return ""
 
 
-def notice(durable: Durable, difference: str) -> str:
-    """What to tell about a queue of which :func:`declare` has returned a difference; empty for nothing."""
+def notice(durable: Durable, difference: str, how: str) -> str:
+    """What to tell about a queue of which :func:`declare` has returned a difference; empty for nothing.
+
+    Arguments:
+        durable: as it was asked for.
+        difference: what the broker said.
+        how: how its limits can be changed there; empty if they cannot.
+    """
     if not difference:
         return ""
-    change = f"a policy at the broker can limit it, or begin anew: kchat durable remove {durable.name}"
+    change = f"{how}to begin anew: kchat durable remove {durable.name}"
     if durable.asks_for_limits:
         return f"the durable queue {durable.name} keeps the limits that it was made with, not those asked for; {change}"
     if re.search(r"current is '?(none|None|undefined)|arguments='\{\}'", difference):

@@ -69,6 +69,8 @@ class RoomPolicy:
     """Of a subscriber's own queue."""
     durable_arguments: ClassVar[dict[str, Any]] = {}
     """Of a durable queue."""
+    limits_change: ClassVar[str] = ""
+    """How the limits of a durable queue that exists can be changed, ending in ``, or, ``; empty if they cannot."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -285,7 +287,7 @@ class RoomPolicy:
             except amqp.exceptions.AccessRefused as error:
                 refusal = error
                 continue
-            queue.queue_bind()
+            difference = durable_queue.bind(queue) or difference
             holder = kombu.Queue(
                 queue.name + self.separator + READER, durable=False, exclusive=True, auto_delete=True
             )
@@ -297,7 +299,7 @@ class RoomPolicy:
                 waiting=waiting,
                 shared=durable.shared or bool(told),
                 limited=not difference,
-                notice=told or durable_queue.notice(durable, difference),
+                notice=told or durable_queue.notice(durable, difference, self.limits_change),
             )
         assert refusal is not None  # there is a queue
         raise refusal

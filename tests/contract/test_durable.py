@@ -52,7 +52,9 @@ def test_a_second_reader_is_told_and_gets_nothing(can: Can, place: Place, people
 
 
 @pytest.mark.promise(ONE)
-def test_those_who_share_it_get_each_message_once(can: Can, place: Place, people: People, room: str) -> None:
+def test_readers_that_share_it_get_each_message_once(
+    can: Can, place: Place, people: People, room: str
+) -> None:
     if not can("durable"):
         check_refusal(place, room)
         return
@@ -68,7 +70,9 @@ def test_those_who_share_it_get_each_message_once(can: Can, place: Place, people
 
 
 @pytest.mark.promise(ONE)
-def test_who_left_or_was_killed_keeps_nobody_out(can: Can, place: Place, people: People, room: str) -> None:
+def test_a_reader_that_left_or_was_killed_keeps_nobody_out(
+    can: Can, place: Place, people: People, room: str
+) -> None:
     if not can("durable"):
         check_refusal(place, room)
         return
@@ -127,3 +131,23 @@ def test_a_reader_in_a_program_is_refused_by_an_error_of_its_own(can: Can, place
         assert "shared=" in refusal.value.hint
     with Subscriber(settings, durable="keeper"):
         pass
+
+
+@pytest.mark.promise(SEEN)
+def test_a_queue_with_other_limits_goes_on_and_that_is_said(
+    can: Can, place: Place, people: People, room: str
+) -> None:
+    if not can("durable"):
+        check_refusal(place, room)
+        return
+    settings = place.settings(room)
+    with Subscriber(settings, durable=Durable("keeper", expires=2 * 86_400)):
+        pass
+    people.say_here(room, "kept")
+    told: list[str] = []
+    asked = Durable("keeper", expires=3 * 86_400)
+    with Subscriber(settings, durable=asked, on_event=lambda event: told.append(str(event))) as subscriber:
+        assert [message.text for message in drain(subscriber, 1)] == ["kept"]
+    assert ["keeps the limits that it was made with" in each for each in told] == [True]
+    (found,) = durable.subscriptions(settings)
+    assert found.expires == 2 * 86_400

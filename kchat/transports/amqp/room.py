@@ -63,6 +63,9 @@ class RoomPolicy(room.RoomPolicy):
     # It survives the loss of a node: https://www.rabbitmq.com/docs/quorum-queues
     durable_arguments = {"x-queue-type": "quorum"}  # noqa: RUF012 - never changed
 
+    # https://www.rabbitmq.com/docs/parameters#policies: of an argument and a policy the smaller number holds.
+    limits_change = "a policy at the broker can make them smaller, or, "
+
     def length_arguments(self, length: int | None) -> dict[str, Any]:
         """Of a longer queue, the limit in bytes grows with it."""
         if length is None:

@@ -21,7 +21,7 @@ def forget(settings: Settings) -> None:
         pass
 
 
-def test_in_an_embedded_room(doctor: Doctor, local_url: str) -> None:
+def test_a_forgotten_subscription_in_an_embedded_room_is_named(doctor: Doctor, local_url: str) -> None:
     settings = Settings.resolve(url=local_url)
     forget(settings)
     told = doctor("--url", local_url)
@@ -33,7 +33,9 @@ def test_in_an_embedded_room(doctor: Doctor, local_url: str) -> None:
         assert by_check(doctor("--url", local_url))["durable"]["status"] == "ok"
 
 
-def test_on_rabbitmq_by_its_management_api(doctor: Doctor, rabbitmq: RabbitMQ, vhost: str) -> None:
+def test_a_forgotten_subscription_on_rabbitmq_is_named_by_its_management_api(
+    doctor: Doctor, rabbitmq: RabbitMQ, vhost: str
+) -> None:
     url, management = rabbitmq.url_for(vhost), ("--management-url", rabbitmq.management_url)
     settings = Settings.resolve(url=url)
     forget(settings)
@@ -46,7 +48,7 @@ def test_on_rabbitmq_by_its_management_api(doctor: Doctor, rabbitmq: RabbitMQ, v
     assert unseen["status"] == "skipped"
 
 
-def test_on_pubsub_by_the_list_of_subscriptions(
+def test_a_subscription_on_pubsub_without_a_known_reader_is_named(
     doctor: Doctor, pubsub_emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in pubsub_emulator.environment.items():
