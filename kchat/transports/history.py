@@ -153,6 +153,8 @@ class HistoryPolicy:
     """Whether a room has none until the host switches it on."""
     limits_by_host: ClassVar[bool] = False
     """Whether the host can change its limits, look at it and clear it, although every room has one."""
+    by_size: ClassVar[bool] = True
+    """Whether it has a limit in bytes, too, or only one of time: ``max_size`` means nothing then."""
     beside: ClassVar[bool] = False
     """Whether it is read beside the queue, with :meth:`reader`."""
     takes_everything: ClassVar[bool] = False

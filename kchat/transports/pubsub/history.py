@@ -50,6 +50,7 @@ class HistoryPolicy(history.HistoryPolicy):
 
     by_host = True
     by_number = False
+    by_size = False
 
     def switch_on(self, channel: Channel, *, keep: float = KEEP, max_size: int = MAX_SIZE) -> None:  # noqa: ARG002 - it has none
         """Set the topic's message retention; this takes ``pubsub.topics.update``, as ``roles/pubsub.editor`` has it.
@@ -63,7 +64,7 @@ class HistoryPolicy(history.HistoryPolicy):
         """
         if not SHORTEST <= keep <= LONGEST:
             raise SettingsError(
-                "Pub/Sub keeps messages for 10 minutes to 31 days", hint="choose another {keep}"
+                "Pub/Sub keeps messages for 10 minutes to 31 days", hint="choose a time between these"
             )
         seconds = round(keep)
         command = f"--message-retention-duration={seconds}s"
