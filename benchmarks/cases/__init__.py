@@ -95,6 +95,7 @@ MODULES = (
     "crowd",
     "presence",
     "history",
+    "redis_history",
     "local",
     "pubsub",
     "growth",

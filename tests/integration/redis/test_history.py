@@ -311,7 +311,8 @@ def test_what_is_too_old_is_taken_away_when_somebody_sends_and_is_not_shown_befo
 ) -> None:
     host.switch_on(keep=3600)
     send(settings, ["now"])
-    ((now, fields),) = server.xrange(stream)
+    entries: Any = server.xrange(stream)
+    ((now, fields),) = entries
     server.xtrim(stream, maxlen=0)
     server.delete(stream)
     old = int(now.split(b"-")[0]) - 2 * 3600 * 1000
@@ -662,7 +663,8 @@ def test_a_guest_that_may_only_send_has_it_kept_and_reads_nothing(
             ("XINFO", "STREAM", keys.stream),
             ("DUMP", keys.stream),
         ):
-            assert isinstance(*ask(command), NoPermissionError), command
+            (answer,) = ask(command)
+            assert isinstance(answer, NoPermissionError), command
 
 
 def test_a_guest_can_neither_switch_a_history_nor_end_it_nor_reach_that_of_another_room(
@@ -754,7 +756,8 @@ def test_nonsense_in_the_limits_counts_as_the_defaults(
     settings: Settings, host: Host, server: redis.Redis, limits: str, nonsense: dict[str, Any]
 ) -> None:
     host.switch_on()
-    server.hset(limits, mapping=nonsense)
+    for field, value in nonsense.items():
+        server.hset(limits, field, value)
     send(settings, numbered(1, 3))
     status = host.held()
     assert (status.messages, status.keep, status.max_size) == (3, 7 * 86400, 64 << 20)
