@@ -17,6 +17,7 @@ from typing import Any, Self
 from benchmarks import measure
 from tests.brokers.pubsub import Emulator, find_pubsub
 from tests.brokers.rabbitmq import RabbitMQ, find_rabbitmq
+from tests.brokers.redis import Redis, find_redis
 
 ROOT = Path(__file__).parents[1]
 LINE = "line {:07d} of a log that somebody follows, of a usual length for one of its kind"
@@ -86,6 +87,13 @@ class Bench:
         if self._brokers is not self:
             return self._brokers.emulator
         return self._stack.enter_context(find_pubsub(self.new_folder("pubsub")))
+
+    @cached_property
+    def redis(self) -> Redis:
+        """A Redis, found as the tests find one."""
+        if self._brokers is not self:
+            return self._brokers.redis
+        return self._stack.enter_context(find_redis(self.new_folder("redis")))
 
     # ---- names and files
 

@@ -96,6 +96,7 @@ MODULES = (
     "crowd",
     "presence",
     "history",
+    "redis_history",
     "local",
     "pubsub",
     "scripts",

@@ -663,8 +663,8 @@ def test_a_guest_that_may_only_send_has_it_kept_and_reads_nothing(
             ("XINFO", "STREAM", keys.stream),
             ("DUMP", keys.stream),
         ):
-            (refused,) = ask(command)
-            assert isinstance(refused, NoPermissionError), command
+            (answer,) = ask(command)
+            assert isinstance(answer, NoPermissionError), command
 
 
 def test_a_guest_can_neither_switch_a_history_nor_end_it_nor_reach_that_of_another_room(
@@ -753,10 +753,11 @@ def test_a_key_that_holds_something_else_stops_nobody_and_is_told_to_the_host(
     ],
 )
 def test_nonsense_in_the_limits_counts_as_the_defaults(
-    settings: Settings, host: Host, server: redis.Redis, limits: str, nonsense: Any
+    settings: Settings, host: Host, server: redis.Redis, limits: str, nonsense: dict[str, Any]
 ) -> None:
     host.switch_on()
-    server.hset(limits, mapping=nonsense)
+    for field, value in nonsense.items():
+        server.hset(limits, field, value)
     send(settings, numbered(1, 3))
     status = host.held()
     assert (status.messages, status.keep, status.max_size) == (3, 7 * 86400, 64 << 20)
