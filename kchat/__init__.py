@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     )
     from kchat.message import Message
     from kchat.transports import TRANSPORTS, Transport
+    from kchat.transports.durable import Durable
     from kchat.transports.tls import TlsOptions
 
 __version__ = "0.1.0"
@@ -59,6 +60,7 @@ _HOMES = {
     "kchat.client.sender": ("Sender",),
     "kchat.config.settings": ("Broker", "Settings"),
     "kchat.client.subscriber": ("Subscriber",),
+    "kchat.transports.durable": ("Durable",),
     "kchat.transports.tls": ("TlsOptions",),
     "kchat.transports": ("TRANSPORTS", "Transport"),
 }
@@ -73,6 +75,7 @@ __all__ = [
     "Closed",
     "DecodeError",
     "Display",
+    "Durable",
     "KchatError",
     "Message",
     "MissingExtra",

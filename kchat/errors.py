@@ -33,8 +33,9 @@ from collections.abc import Callable
 from typing import Self
 
 _NAMES = (
-    *("account", "durable", "host", "last", "management_url", "password", "profile", "project"),
-    *("port", "renew", "room", "since", "tls", "transport", "url", "username", "vhost"),
+    *("account", "durable", "expires", "host", "last", "management_url", "mandatory", "max_size", "password"),
+    *("profile", "project", "port", "renew", "room", "shared", "since", "tls", "transport", "until", "url"),
+    *("username", "vhost"),
 )
 ARGUMENTS = {
     **{name: f"{name}=" for name in _NAMES},

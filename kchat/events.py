@@ -44,7 +44,7 @@ class Reconnected(NamedTuple):
 
     ``durable``, of a subscriber: a durable queue kept the messages meanwhile. ``caught_up``: the number of messages that it
     has read since from the room's history, ``None`` where there is none; ``missing``: of those that this did not keep any
-    more, ``about`` that number where it is not exact.
+    more, ``about`` that number where it is not exact, -1 where some may be missing and nobody can know how many.
     ``unconfirmed``, of a sender: the number of messages that it sends again; ``None`` of a subscriber.
     """
 
@@ -82,8 +82,7 @@ class Dropped(NamedTuple):
 
     ``count``: how many, by the numbers that kchat's senders give to their messages; ``None`` where that is not known, and
     then the loss is not certain either. ``at_least``: there were messages without numbers, too. ``pruned``: not a
-    queue, but the room itself removed them to stay within its limits. ``queue``: the durable queue that held more
-    than its room allows while nobody read it.
+    queue, but the room itself removed them to stay within its limits. ``queue``: the durable queue that was full.
     """
 
     count: int | None  # type: ignore[assignment]  # a tuple has a method of that name
@@ -95,11 +94,11 @@ class Dropped(NamedTuple):
         slow = "this reader was too slow, and its queue at the broker was full"
         if self.pruned:
             slow = "this reader was too slow, and the room's history is full"
+        if self.queue:
+            slow = f"the durable queue {self.queue} was full"
         if self.count is None:
             return f"messages may have been dropped: {slow}"
         many = "1 message was dropped" if self.count == 1 else f"{self.count:,} messages were dropped"
-        if self.queue:
-            return f"{many} while nobody read the durable queue {self.queue}"
         return f"{'at least ' if self.at_least else ''}{many}: {slow}"
 
 
@@ -107,7 +106,7 @@ class CaughtUp(NamedTuple):
     """A subscriber was too slow for its queue, and has read from the room's history what that dropped.
 
     ``count``: the number of messages. ``missing``: of those that the history did not hold any more, ``about`` that number
-    where it is not exact.
+    where it is not exact, -1 as of :class:`Reconnected`.
     """
 
     count: int  # type: ignore[assignment]  # a tuple has a method of that name
@@ -126,6 +125,8 @@ def _messages(count: int) -> str:
 
 
 def _lost(count: int, about: bool) -> str:  # noqa: FBT001 - next to the number
+    if count < 0:
+        return ", others may be lost: the room's history has lost something itself"
     return (
         f", {'about ' if about else ''}{_messages(count)} lost: its limits had removed them" if count else ""
     )

@@ -95,8 +95,10 @@ MODULES = (
     "bridge",
     "crowd",
     "presence",
+    "history",
     "local",
     "pubsub",
+    "scripts",
     "growth",
     "window",
 )

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kchat.cli.durable_options import durable_options, to_durable
+from kchat.cli.filter_options import filter_options, take_choice
 from kchat.cli.help import Command
 from kchat.cli.options import (
     broker_options,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 @click.command(name="chat", cls=Command)
 @click.argument("rooms", nargs=-1, metavar="[ROOM]...", shell_complete=complete_rooms)
+@filter_options
 @username_option
 @broker_options
 @click.option(
@@ -41,9 +44,9 @@ if TYPE_CHECKING:
     help="Begin with the last N messages of the history.",
 )
 @click.option(
-    "--since", type=SINCE, metavar="AGE|DATE", help="Begin at that time: 10m, 2h, 2026-01-31T12:00Z."
+    "--since", type=SINCE, metavar="TIME", help="Begin at that time: 10m, 2h, 9:00, 2026-01-31T12:00Z."
 )
-@click.option("--durable", metavar="NAME", help="Durable queue: keeps messages while you are away.")
+@durable_options
 @click.option("--hidden", is_flag=True, help="Do not count as here.")
 @confirm_timeout_option
 @heartbeat_option
@@ -78,6 +81,9 @@ def command(
     last: int | None,
     since: float | None,
     durable: str | None,
+    expires: float | None,
+    max_size: int | None,
+    shared: bool,
     hidden: bool,
     confirm_timeout: float,
     heartbeat: float,
@@ -99,6 +105,7 @@ def command(
     """
     from kchat.cli import DONE, FAILED
 
+    choice = take_choice(broker)
     settings = _in_rooms(rooms, to_settings(confirm_timeout=confirm_timeout, heartbeat=heartbeat, **broker))
     refuse_lone_room(settings[0], "nobody else could be in it")
     if not (_is_terminal(sys.stdin) and _is_terminal(sys.stdout)):
@@ -112,9 +119,10 @@ def command(
         settings,
         username,
         highlight=highlight,
-        durable=durable,
+        durable=to_durable(durable, expires, max_size, shared=shared),
         last=last,
         since=since,
+        where=choice.to_filter(settings[0], username),
         wait=wait,
         hidden=hidden,
         bell=bell,

@@ -127,6 +127,37 @@ def broker_options(function: F) -> F:
     return function
 
 
+class _RoomName(click.ParamType):  # type: ignore[type-arg]  # generic since Click 8.4 only
+    """A room's name. A variable holds one, which may have spaces in it."""
+
+    name = "room"
+    envvar_list_splitter = "\0"
+
+
+def _first_room(context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]) -> str | None:
+    """The first of several rooms, as a command with one has it; ``rooms`` are all, each once."""
+    context.params["rooms"] = tuple(dict.fromkeys(given))
+    return given[0] if given else None
+
+
+def broker_options_of_rooms(function: F) -> F:
+    """As :func:`broker_options`; the room's may be repeated, and there is a keyword argument ``rooms`` with all of them."""
+    for option in reversed(_BROKER[1:]):
+        function = option(function)
+    several = _option(
+        "room",
+        "NAME",
+        "The room; may be repeated.",
+        "-r",
+        show_default="profile's, else chat",
+        shell_complete=complete_rooms,
+        multiple=True,
+        type=_RoomName(),
+        callback=_first_room,
+    )
+    return several(function)
+
+
 def to_settings(**options: Any) -> Settings:
     """The typed value of :func:`broker_options`, and of the timeouts that a command has besides. Nothing is contacted.
 
@@ -199,7 +230,10 @@ def _tls(options: dict[str, Any]) -> TlsOptions:
     return TlsOptions(**files, insecure=options.get("tls_insecure", False))
 
 
-_URL_OPTIONS = {"url", "management_url", "address", "text", "rmq_password", "source", "target"}
+_URL_OPTIONS = {
+    *("url", "management_url", "address", "text", "template", "line_format", "rmq_password"),
+    *("source", "target"),
+}
 """Options whose values may be URLs with an account, or are not shown as names."""
 
 
@@ -214,9 +248,10 @@ def refuse_misplaced_urls() -> None:
     context = click.get_current_context()
     for option in context.command.params:
         value = context.params.get(str(option.name))
-        if not isinstance(option, click.Option) or option.name in _URL_OPTIONS or not isinstance(value, str):
+        values = [value, *(context.params.get("rooms") or ())] if option.name == "room" else [value]
+        if not isinstance(option, click.Option) or option.name in _URL_OPTIONS:
             continue
-        if "//" in value and holds_password(value):
+        if any(isinstance(each, str) and "//" in each and holds_password(each) for each in values):
             raise SettingsError(
                 f"{max(option.opts, key=len)} takes a name, and was given a URL with a password",
                 hint="the broker's URL goes to --url",

@@ -19,6 +19,9 @@ _LONGEST_DURATION = 100 * 365 * 86400
 """A hundred years, in seconds."""
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_POWERS = "kmgt"
+_MOST_BYTES = (1 << 63) - 1
+"""AMQP's largest whole number (0-9-1 section 4.2.1)."""
 
 
 class Read(click.ParamType):  # type: ignore[type-arg]  # generic since Click 8.4 only
@@ -80,7 +83,19 @@ def _duration(text: str) -> float:
     return seconds
 
 
-def _since(text: str) -> float:
+def _size(text: str) -> int:
+    """Decimal units are powers of 1000, those with an i of 1024 (IEC 80000-13)."""
+    found = re.fullmatch(r"(\d{1,19}(?:\.\d{1,9})?) ?(?:([kmgt])(i)?b?|b)?", text.strip().lower())
+    number = 0
+    if found:
+        factor = 1 if found[2] is None else (1024 if found[3] else 1000) ** (_POWERS.index(found[2]) + 1)
+        number = round(float(found[1]) * factor)
+    if not 0 < number <= _MOST_BYTES:
+        raise ValueError(f"{text!r} is not a size such as 500kB, 64MiB or 1GiB")
+    return number
+
+
+def _time(text: str) -> float:
     age = _age(text)
     if age is not None:
         return max(0.0, time.time() - age)
@@ -88,12 +103,24 @@ def _since(text: str) -> float:
     if point is not None:
         return point.timestamp()
     try:
+        if clock := re.fullmatch(r"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?", text):
+            hour, minute, second = (int(part or 0) for part in clock.groups())
+            today = datetime.now().replace(hour=hour, minute=minute, second=second, microsecond=0)  # noqa: DTZ005 - local
+            return today.timestamp()
         # Local time, to the minute or as a date alone, which RFC 3339 does not have.
         return datetime.fromisoformat(re.sub(r"[zZ]$", "+00:00", text)).timestamp()
     except (ValueError, OverflowError, OSError):
         raise ValueError(
-            f"{text!r} is neither an age such as 10m or 2h nor a date such as 2026-01-31T12:00:00Z"
+            f"{text!r} is neither an age such as 10m or 2h, nor a time of today such as 9:00, "
+            "nor a date such as 2026-01-31T12:00:00Z"
         ) from None
+
+
+def _since(text: str) -> float:
+    moment = _time(text)
+    if moment > time.time():
+        raise ValueError(f"{text!r} is still to come; a time of day is today's, so give the date as well")
+    return moment
 
 
 SECONDS = Read("seconds", read_seconds)
@@ -101,8 +128,13 @@ SECONDS = Read("seconds", read_seconds)
 SECONDS_OR_ZERO = Read("seconds", lambda text: read_seconds(text, zero=True))
 DURATION = Read("duration", _duration)
 """``90s``, ``30m``, ``24h``, ``7d``, ``2w``. Becomes seconds."""
+SIZE = Read("size", _size)
+"""``500kB``, ``64MiB``, ``1GiB``, or a number of bytes. Becomes bytes."""
+TIME = Read("time", _time)
+"""A point in time: an age (``90s``, ``10m``, ``2h``, ``1d``), a time of today (``9:00``, ``17:30:05``), or a date with or
+without a time (``2026-01-31``, ``2026-01-31T12:00Z``), local unless it says otherwise. Becomes UNIX seconds."""
 SINCE = Read("time", _since)
-"""A point in time: an age (``90s``, ``10m``, ``2h``, ``1d``) or an RFC 3339 date. Becomes UNIX seconds."""
+"""As :data:`TIME`, in the past."""
 
 
 class NameIn(click.ParamType):  # type: ignore[type-arg]  # as for Read

@@ -93,8 +93,7 @@ class _Talk:
     """
 
     def __init__(self, sender: Sender, *, quiet: bool, editor: bool) -> None:
-        kept = "; the room's history keeps it" if sender.settings.transport.always_keeps_history else ""
-        self._alone = f"nobody is listening{kept}"
+        self._sender = sender
         self._report = line_writer(quiet)
         self._editor = editor
         self._was_alone = False
@@ -104,7 +103,8 @@ class _Talk:
         error: errors.KchatError | None = receipt.error
         if error is None:
             if receipt.routed is False and not self._was_alone:
-                self._report(self._alone)
+                kept = "; the room's history keeps it" if self._sender.keeps_unrouted() else ""
+                self._report(f"nobody is listening{kept}")
             self._was_alone = receipt.routed is False
             return
         unknown = isinstance(error, errors.NotConfirmed)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from itertools import chain, islice
+from collections.abc import Iterable
+from contextlib import nullcontext
+from itertools import chain, islice, repeat
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -26,9 +29,11 @@ from kchat.cli.stderr import connection_teller, line_writer, write_line
 from kchat.errors import KchatError, SettingsError
 
 if TYPE_CHECKING:
+    from kchat.cli.awaited import Ended
     from kchat.cli.receipts import Receipts
     from kchat.cli.shutdown import Shutdown
     from kchat.client.sender import Sender
+    from kchat.message import Message
 
 _INTERRUPTED = "interrupted before it was confirmed: it may or may not have been delivered"
 
@@ -36,6 +41,11 @@ _INTERRUPTED = "interrupted before it was confirmed: it may or may not have been
 @click.command(name="send", cls=Command)
 @click.argument("message", nargs=-1, metavar="[MESSAGE | -]")
 @click.option("--message", "-m", "text", metavar="TEXT", help="The message, if not an argument.")
+@click.option("--file", metavar="FILE", help="A message from a file, or with '-' from all of standard input.")
+@click.option("--count", type=whole_number(1), metavar="N", help="Send it N times.")
+@click.option("--template", metavar="TEXT", help="With --count: numbered messages, such as 'ping {n}'.")
+@click.option("--after", is_flag=True, help="Run a command, given as the arguments, and tell how it ended.")
+@click.option("--wait-pid", type=whole_number(1), metavar="PID", help="Tell when this process has ended.")
 @username_option
 @broker_options
 @confirm_timeout_option
@@ -58,6 +68,11 @@ _INTERRUPTED = "interrupted before it was confirmed: it may or may not have been
 def command(
     message: tuple[str, ...],
     text: str | None,
+    file: str | None,
+    count: int | None,
+    template: str | None,
+    after: bool,
+    wait_pid: int | None,
     username: str | None,
     wait: bool,
     allow_empty: bool,
@@ -78,21 +93,18 @@ def command(
       kchat send --host localhost --rmq-username rmq --ask-password "Hello world"
       tail -f app.log | kchat send -u app -r logs
       kchat send -- "- starts with a dash"
+      kchat send --after -- make -j4 test        # tells the room when it is done
     """
-    if message and text is not None:
-        raise click.UsageError("Give the message once: as an argument, or by --message.")
-    if bot and message == ("-",):
-        raise click.UsageError("Give either '-' or --bot: the bot does not read standard input.")
-    if not bot and (bot_authors or bot_count is not None):
-        raise click.UsageError("--bot-authors and --bot-count go with --bot.")
-    implied = not (message or text is not None or bot)
+    _check_usage(click.get_current_context().params)
+    words = _read_file(file) if file is not None else _words(() if after else message, text)
+    implied = words is None and not (bot or template or after or wait_pid or message)
     if implied and (sys.stdin is None or sys.stdin.isatty()):
         raise _missing("give '-' to type messages")
-    words = _words(message, text)
     if words is not None and not words.strip() and not allow_empty:
         raise SettingsError(
             "the message is blank" if words else "the message is empty", hint="--allow-empty sends it"
         )
+    texts = _repeated(words, template, count)
     settings = to_settings(**broker)
     refuse_lone_room(settings, "nobody can receive the message")
     from kchat.cli import INTERRUPTED
@@ -102,6 +114,8 @@ def command(
     sender = Sender(settings, username, mandatory=mandatory, wait=wait, on_event=tell)
     code = INTERRUPTED
     json = _receipts(sender) if receipts else None
+    if after:
+        return _send_after(sender, message, words, quiet, json)
     with shutdown_by_signal() as stop:
         if bot:
             from kchat.cli.stream import send_stream
@@ -109,6 +123,12 @@ def command(
             line_writer(quiet)(f"posting to {settings} every {bot_wait_s} s; Ctrl+C ends it")
             quotes = posts(words, bot_wait_s, bot_count, stop, as_authors=bot_authors)
             code = send_stream(sender, quotes, stop, quiet, endless=True, receipts=json)
+        elif wait_pid is not None:
+            code = _send_one(sender, _when_ended(sender, wait_pid, words, quiet), quiet, json)
+        elif texts is not None:
+            from kchat.cli.stream import send_stream
+
+            code = send_stream(sender, texts, stop, quiet, meter=True, receipts=json)
         elif words is None:
             code = _send_input(sender, stop, quiet, json, allow_empty=allow_empty, implied=implied)
         else:
@@ -116,6 +136,111 @@ def command(
     if json is not None:
         json.close()
     return code
+
+
+_KINDS = {
+    "bot": "--bot",
+    "file": "--file",
+    "template": "--template",
+    "after": "--after",
+    "wait_pid": "--wait-pid",
+}
+"""Options that say what is sent, besides the message itself."""
+
+
+def _check_usage(given: dict[str, Any]) -> None:
+    """Refuse options that do not go together.
+
+    Raises:
+        click.UsageError: they do not.
+    """
+    message, text, count = given["message"], given["text"], given["count"]
+    kinds = [name for name in _KINDS if given[name] not in (None, False)]
+    rules = {
+        "Give the message once: as an argument, or by --message.": message
+        and text is not None
+        and kinds != ["after"],
+        f"Give only one of {', '.join(_KINDS.values())}.": len(kinds) > 1,
+        "Give either '-' or --bot: the bot does not read standard input.": given["bot"] and message == ("-",),
+        "--bot-authors and --bot-count go with --bot.": not given["bot"]
+        and (given["bot_authors"] or given["bot_count"] is not None),
+        "--file and --template take the place of a message.": kinds in (["file"], ["template"])
+        and (message or text is not None),
+        "--template goes with --count.": kinds == ["template"] and count is None,
+        "--count goes with a message, --file or --template.": count is not None
+        and not (kinds in (["file"], ["template"]) or (not kinds and (text or message not in ((), ("-",))))),
+        "--after needs a command to run: kchat send --after make test.": kinds == ["after"] and not message,
+    }
+    for why, broken in rules.items():
+        if broken:
+            raise click.UsageError(why)
+
+
+def _read_file(name: str) -> str:
+    """A file, or with ``-`` standard input, as a message: without the newline at its end."""
+    from kchat.errors import TooLarge
+    from kchat.message.message import LARGEST
+
+    if name == "-" and sys.stdin is None:
+        raise SettingsError("standard input is closed, so there is nothing to read a message from")
+    try:
+        with nullcontext(sys.stdin.buffer) if name == "-" else Path(name).open("rb") as file:
+            data = file.read(LARGEST + 1)
+    except OSError as error:
+        raise SettingsError(f"cannot read {name!r}: {error.strerror or error}") from error
+    if len(data) > LARGEST:
+        raise TooLarge(f"{name!r} has more than {LARGEST:,} bytes, which is more than a subscriber reads")
+    return data.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8", "backslashreplace")
+
+
+def _repeated(words: str | None, template: str | None, count: int | None) -> Iterable[str] | None:
+    """The messages of ``--count``; ``None`` without it."""
+    if count is None:
+        return None
+    if template is None:
+        assert words is not None
+        return repeat(words, count)
+    from kchat.cli.numbered import numbered
+
+    return numbered(template, count)
+
+
+def _when_ended(sender: Sender, pid: int, label: str | None, quiet: bool) -> Message:
+    from kchat.cli.awaited import wait_for
+
+    line_writer(quiet)(f"waiting for process {pid}, to tell {sender.settings}")
+    return _told(sender, wait_for(pid, label))
+
+
+def _told(sender: Sender, ended: Ended) -> Message:
+    from kchat.message import Message
+
+    return Message.compose(sender.username, ended.text, extra=ended.extra)
+
+
+def _send_after(
+    sender: Sender, command: tuple[str, ...], label: str | None, quiet: bool, receipts: Receipts | None
+) -> int:
+    """Run a command, and tell how it ended. Returns its exit code, or if that is 0, the one of sending."""
+    from kchat.cli import INTERRUPTED
+    from kchat.cli.awaited import NotStarted, run
+
+    try:
+        ended = run(command, label)
+    except NotStarted as error:
+        write_line(f"kchat: {error}")
+        return error.code
+    code = INTERRUPTED
+    try:
+        with shutdown_by_signal():
+            code = _send_one(sender, _told(sender, ended), quiet, receipts)
+    except KchatError as error:
+        if not ended.code:
+            raise
+        write_line(f"kchat: {error}")
+    if receipts is not None:
+        receipts.close()
+    return ended.code or code
 
 
 def _words(message: tuple[str, ...], text: str | None) -> str | None:
@@ -172,7 +297,7 @@ def _missing(why: str) -> click.UsageError:
     return click.BadArgumentUsage(f"Missing message: give it as an argument or by --message; {why}.")
 
 
-def _send_one(sender: Sender, text: str, quiet: bool, receipts: Receipts | None) -> int:
+def _send_one(sender: Sender, text: str | Message, quiet: bool, receipts: Receipts | None) -> int:
     from kchat.cli import DONE
     from kchat.message import Message
 
@@ -180,10 +305,11 @@ def _send_one(sender: Sender, text: str, quiet: bool, receipts: Receipts | None)
     why: object = _INTERRUPTED
     try:
         with sender:
-            message = Message.compose(sender.username, text)
+            message = Message.compose(sender.username, text) if isinstance(text, str) else text
             if receipts is not None:
                 receipts.expect(message)
             receipt = sender.send(message)
+            kept = receipt.routed is False and sender.keeps_unrouted()
             if receipts is not None:
                 receipts.write(receipt)
     except KeyboardInterrupt:
@@ -198,7 +324,6 @@ def _send_one(sender: Sender, text: str, quiet: bool, receipts: Receipts | None)
             receipts.fail(why)
     unrouted = ""
     if receipt.routed is False:
-        kept = ", it is kept in the room's history" if settings.transport.always_keeps_history else ""
-        unrouted = f"; nobody was listening{kept}"
+        unrouted = "; nobody was listening" + (", it is kept in the room's history" if kept else "")
     line_writer(quiet)(f"sent to {settings}{unrouted}")
     return DONE

@@ -58,6 +58,8 @@ class Shutdown:
         self.graceful = False
         self.wake: Callable[[], object] = lambda: None
         """Called by the first signal where it is ``graceful``: ends a wait, so that nobody has to look again and again."""
+        self.grace = GRACE
+        """Seconds for that; 0 for as long as it takes, or until the next signal."""
         self._once = once
 
     def __call__(self) -> bool:
@@ -73,7 +75,7 @@ class Shutdown:
             raise KeyboardInterrupt
         self.requested = True
         # After that, nothing is waited for: neither a pipe that nobody reads nor a connect that nobody answers.
-        signal.setitimer(signal.ITIMER_REAL, GRACE)
+        signal.setitimer(signal.ITIMER_REAL, self.grace)
         self.wake()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
@@ -80,17 +80,19 @@ def send_stream(
     *,
     endless: bool = False,
     meter: bool = False,
+    progress: Progress | None = None,
     receipts: Receipts | None = None,
 ) -> int:
     """Send a stream. Returns the exit code.
 
     When asked to stop, it takes no more messages, and waits for outstanding confirmations as long as the signal allows;
-    that is success if the stream is ``endless``. A ``meter`` counts on a terminal. ``receipts`` get each receipt.
+    that is success if the stream is ``endless``. A ``meter`` counts on a terminal, or ``progress`` says more there.
+    ``receipts`` get each receipt.
     """
     from kchat.cli import DONE, FAILED, INTERRUPTED
 
     report = line_writer(quiet)
-    progress = _Progress(show=meter and not quiet and sys.stderr is not None and sys.stderr.isatty())
+    progress = progress or Progress(show=meter and not quiet)
     totals = Totals()
     code = DONE
     taken: Iterable[str | Message | None] = takewhile(lambda _: not stop(), messages)
@@ -125,27 +127,41 @@ def send_stream(
     return FAILED if totals.failed else code
 
 
-class _Progress:
-    """A counter on one line of a terminal, redrawn at most ten times a second."""
+class Progress:
+    """A counter on one line of a terminal, redrawn at most ten times a second.
 
-    def __init__(self, show: bool) -> None:
-        self._show = show
+    Arguments:
+        show: whether it is wanted. Without a terminal there is none.
+        more: what else to say, from the seconds since it began. Default nothing.
+    """
+
+    def __init__(self, show: bool, more: Callable[[float], str] = lambda _: "") -> None:
+        self._show = show and sys.stderr is not None and sys.stderr.isatty()
+        self._more = more
         self._started = self._drawn = time.monotonic()
-        self._width = 0
+        self._width = self._count = 0
 
-    def update(self, count: int) -> None:
+    @property
+    def shown(self) -> bool:
+        """Whether anybody sees it."""
+        return self._show
+
+    def update(self, count: int | None = None) -> None:
+        """That many are sent. Default: as many as before, and the time has passed."""
         if not self._show:
             return
+        self._count = self._count if count is None else count
         now = time.monotonic()
         if now - self._drawn < _PROGRESS_SECONDS:
             return
-        self._drawn = now
-        line = f"{count:,} sent, {count / (now - self._started):,.0f}/s"
+        self._drawn, seconds = now, now - self._started
+        line = f"{self._count:,} sent, {self._count / seconds:,.0f}/s{self._more(seconds)}"
         sys.stderr.write("\r" + line.ljust(self._width))
         sys.stderr.flush()
         self._width = len(line)
 
     def clear(self) -> None:
+        """Take it off the screen."""
         if self._width:
             sys.stderr.write("\r" + " " * self._width + "\r")
             sys.stderr.flush()

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
+from click.core import ParameterSource
 
+from kchat.cli.durable_options import durable_options, to_durable
+from kchat.cli.executing import exec_options
+from kchat.cli.filter_options import filter_options, take_choice
 from kchat.cli.help import Command
 from kchat.cli.job_control import opened
 from kchat.cli.options import (
     COLOR,
-    broker_options,
+    broker_options_of_rooms,
     color_option,
     date_option,
     heartbeat_option,
@@ -25,7 +30,7 @@ from kchat.cli.options import (
     verbose_option,
     wait_option,
 )
-from kchat.cli.param_types import SECONDS, SINCE, NameIn, whole_number
+from kchat.cli.param_types import SECONDS, SINCE, TIME, NameIn, whole_number
 from kchat.cli.shutdown import shutdown_by_signal
 from kchat.cli.stderr import connection_teller, line_writer
 from kchat.display import MODES
@@ -34,7 +39,9 @@ from kchat.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from kchat.client.several import Subscribers
     from kchat.client.subscriber import Subscriber
+    from kchat.config.settings import Settings
     from kchat.display import Display
     from kchat.events import Event
 
@@ -52,8 +59,15 @@ _PRESENT_AFTER = 0.2
     envvar="KCHAT_MODE",
     help="; ".join(f"{mode.name}: {mode.help}" for mode in MODES.built_in.values()) + ".",
 )
+@click.option(
+    "--format",
+    "line_format",
+    metavar="TEXT",
+    help="Instead of a mode, lines such as '{time:%H:%M} {username}: {text}'.",
+)
+@filter_options
 @username_option
-@broker_options
+@broker_options_of_rooms
 @color_option
 @utc_option
 @date_option
@@ -68,32 +82,55 @@ _PRESENT_AFTER = 0.2
     help="Begin with the last N messages of the history.",
 )
 @click.option(
-    "--since", type=SINCE, metavar="AGE|DATE", help="Begin at that time: 10m, 2h, 2026-01-31T12:00Z."
+    "--since", type=SINCE, metavar="TIME", help="Begin at that time: 10m, 2h, 9:00, 2026-01-31T12:00Z."
 )
-@click.option("--durable", metavar="NAME", help="Durable queue: keeps messages while you are away.")
+@click.option("--until", type=TIME, metavar="TIME", help="End at that time, in the history or to come.")
+@click.option(
+    "--no-follow",
+    "follow",
+    is_flag=True,
+    flag_value=False,
+    default=True,
+    help="End with what is held: wait for no more.",
+)
+@durable_options
 @click.option(
     "--queue-length",
     type=whole_number(1, 100_000_000),
     metavar="N",
-    help="Messages that wait at the broker for a slow reader.",
+    help="Messages that wait for a slow reader.",
 )
 @click.option("--events", is_flag=True, help="With --mode json: an object for each event, too.")
 @click.option("--hidden", is_flag=True, help="Do not count as here for kchat who.")
+@exec_options
 @heartbeat_option
 @wait_option
 @quiet_option
 @verbose_option
 def command(
     mode: str,
+    line_format: str | None,
+    rooms: tuple[str, ...],
     username: str | None,
     limit: int | None,
     idle_timeout: float | None,
     last: int | None,
     since: float | None,
+    until: float | None,
+    follow: bool,
     durable: str | None,
+    expires: float | None,
+    max_size: int | None,
+    shared: bool,
     queue_length: int | None,
     events: bool,
     hidden: bool,
+    command_line: str | None,
+    arguments: tuple[str, ...],
+    shell: bool,
+    jobs: int,
+    exec_timeout: float | None,
+    on_failure: str,
     color: str,
     utc: bool,
     date: bool,
@@ -108,27 +145,63 @@ def command(
     Examples:
       kchat subscribe --last 20 --mode rich
       kchat subscribe --limit 1 --idle-timeout 30        # exit code 3 if none
+      kchat subscribe --durable alarms --exec ./alarm.sh --on-failure retry
+      kchat subscribe --since 9:00 --until 10:00 --not --from ci
+      kchat subscribe --last 20 --no-follow --format '{time:%H:%M} {text}'
     """
     from kchat.cli import DONE, TOO_FEW
+    from kchat.cli.executing import execute, given
     from kchat.client.beside import PresenceBeside
-    from kchat.client.subscriber import Subscriber
-    from kchat.display import create
     from kchat.display.loop import event_objects, listen, show_event
     from kchat.display.output import Reader
 
-    if sys.stdout is None:
-        raise SettingsError("standard output is closed, so there is nowhere to show messages")
+    choice = take_choice(broker)
+    wanted = given(
+        command_line,
+        arguments,
+        shell=shell,
+        jobs=jobs,
+        exec_timeout=exec_timeout,
+        on_failure=on_failure,
+        several=len(rooms) > 1,
+    )
     settings = to_settings(**broker)
     report = line_writer(quiet)
     tell_connection = connection_teller(verbose=verbose, several=len(settings.brokers) > 1)
+    present = settings.transport.capabilities.presence and not hidden
+    subscribed = partial(
+        _subscriber,
+        settings,
+        rooms,
+        username,
+        durable=to_durable(durable, expires, max_size, shared=shared),
+        last=last,
+        since=since,
+        until=until,
+        follow=follow,
+        where=choice.to_filter(settings, username),
+        queue_length=queue_length,
+        wait=wait,
+        present=present,
+    )
+    if wanted is not None:
+        refuse_lone_room(settings, "no message can come")
+        return execute(
+            cast("Callable[..., Subscriber]", partial(subscribed, on_event=tell_connection)),  # of one room
+            wanted,
+            report,
+            present=present,
+            verbose=verbose,
+            limit=limit,
+            idle_timeout=idle_timeout,
+        )
 
     def note(text: str) -> None:
         (display.status if has_screen else report)(text)
 
     # Made twice at most: what it marks depends on the broker, and a mode that cannot be made is said before.
     make = partial(
-        create,
-        mode,
+        _maker(mode, line_format, settings.room),
         sys.stdout,
         color=COLOR[color],
         own=settings.broker.account,
@@ -151,18 +224,7 @@ def command(
             tell_connection(event)
 
     shown, ended = 0, False
-    present = settings.transport.capabilities.presence and not hidden
-    subscriber = Subscriber(
-        settings,
-        username,
-        durable=durable,
-        last=last,
-        since=since,
-        queue_length=queue_length,
-        wait=wait,
-        on_event=tell,
-        present=present,
-    )
+    subscriber = subscribed(on_event=tell)
     refuse_lone_room(settings, "no message can come")
     with (
         shutdown_by_signal() as stop,
@@ -172,12 +234,13 @@ def command(
     ):
         try:
             subscriber.open()
-            if present:
-                beside = PresenceBeside(subscriber, after=_PRESENT_AFTER)
+            for each in subscriber.each if present else ():
+                beside = PresenceBeside(each, after=_PRESENT_AFTER)
                 ends_first.callback(beside.stop)
                 ends_last.callback(beside.close)
             if verifies and not subscriber.verifies_accounts and len(settings.brokers) == 1:
                 verifies = False  # AMQP leaves it to the broker
+                choice.check(verifies=verifies, where=str(subscriber.where))
                 display = make(mark_unverified=verifies)
             _announce(subscriber, report, verifies=verifies, verbose=verbose)
             stop.wake = subscriber.stop
@@ -207,8 +270,41 @@ def command(
     return DONE if ended or stop.requested or limit is None or shown >= limit else TOO_FEW
 
 
+def _maker(mode: str, template: str | None, room: str) -> Callable[..., Display]:
+    """What makes the display of a mode or of a format.
+
+    Raises:
+        click.UsageError: both are given.
+        kchat.errors.SettingsError: there is nowhere to show anything.
+    """
+    if sys.stdout is None:
+        raise SettingsError("standard output is closed, so there is nowhere to show messages")
+    if template is None:
+        from kchat.display import create
+
+        return partial(create, mode)
+    if click.get_current_context().get_parameter_source("mode") is ParameterSource.COMMANDLINE:
+        raise click.UsageError("Give either --mode or --format.")
+    from kchat.display.template import Template
+
+    return partial(Template, template=template, room=room)
+
+
+def _subscriber(
+    settings: Settings, rooms: tuple[str, ...], username: str | None, **options: Any
+) -> Subscriber | Subscribers:
+    """What listens to a room, or to several of them by one connection."""
+    if len(rooms) < 2:
+        from kchat.client.subscriber import Subscriber
+
+        return Subscriber(settings, username, **options)
+    from kchat.client.several import Subscribers
+
+    return Subscribers([replace(settings, room=room) for room in rooms], username, **options)
+
+
 def _announce(
-    subscriber: Subscriber, report: Callable[[object], None], *, verifies: bool, verbose: bool
+    subscriber: Subscriber | Subscribers, report: Callable[[object], None], *, verifies: bool, verbose: bool
 ) -> None:
     """Say that it listens, and whether names are checked."""
     from kchat.cli.announcement import listening

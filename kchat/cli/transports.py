@@ -14,6 +14,8 @@ from kchat.cli.table import write_table
 from kchat.errors import Hint
 from kchat.transports import TRANSPORTS, Capabilities, Transport
 
+_BY_HOST = 'history "by host": switched on by the room\'s host, with kchat history on'
+
 _CAPABILITIES = [name.replace("_", " ") for name in Capabilities._fields]
 
 
@@ -45,14 +47,15 @@ def command(form: str | None) -> None:
             ]
         )
         click.echo()
-        answers = zip(*map(_yes_or_no, found), strict=True)
+        answers = zip(*map(_answers, found), strict=True)
         write_table(
             [
                 ["", *(each.name for each in found)],
                 *([name, *row] for name, row in zip(_CAPABILITIES, answers, strict=True)),
             ]
         )
-        click.echo("\n".join(["", *map(_about, found)]))
+        switched = [_BY_HOST] if any(map(_by_host, found)) else []
+        click.echo("\n".join(["", *map(_about, found), *switched]))
     for problem in problems:
         write_line(f"kchat: warning: {problem}")
 
@@ -79,6 +82,7 @@ def as_json(found: Sequence[Transport]) -> list[dict[str, object]]:
             "installed": info.installed,
             "install": info.install_command or None,
             "capabilities": dict(info.capabilities.items()),
+            "history_by_host": _by_host(info),
             "abilities": dict(info.capabilities.items()),  # the key that programs knew first
             "note": with_flags(Hint(info.note)),
         }
@@ -91,9 +95,23 @@ def as_markdown() -> str:
     rows = [["transport", "URL", "installed by", *_CAPABILITIES], ["---"] * (3 + len(_CAPABILITIES))]
     for info in map(TRANSPORTS.__getitem__, TRANSPORTS.built_in):
         install = f"`{info.install_command}`" if info.install_command else "built in"
-        rows.append([f"`{info.name}`", f"`{info.url_form}`", install, *_yes_or_no(info)])
+        rows.append([f"`{info.name}`", f"`{info.url_form}`", install, *_answers(info)])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def _yes_or_no(info: Transport) -> list[str]:
-    return ["yes" if able else "no" for _, able in info.capabilities.items()]
+def _by_host(info: Transport) -> bool:
+    """Whether a room has a history only where its host has switched it on."""
+    if not info.capabilities.history:
+        return False
+    try:
+        return not info.always_keeps_history
+    except ImportError:  # of a driver that is not installed
+        return False
+
+
+def _answers(info: Transport) -> list[str]:
+    """What it can do, by :data:`_CAPABILITIES`."""
+    answers = {name: "yes" if able else "no" for name, able in info.capabilities.items()}
+    if _by_host(info):
+        answers["history"] = "by host"
+    return list(answers.values())

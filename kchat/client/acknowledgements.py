@@ -32,6 +32,9 @@ class Acknowledgements:
         """Up to this delivery tag, messages are somebody's who has not finished with them."""
         self.finished: Any = None
         """Up to this one, they are finished with, and that is not acknowledged yet."""
+        self.busy = False
+        """Whether somebody works on what was handed over, be it by a connection that is lost by now: what comes again of
+        that is nobody's, and not finished with."""
         self.pending = 0
         """Messages since the last acknowledgement."""
         self.due = 0.0

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import amqp.exceptions
 
+from kchat.client.deduplication import REMEMBERED
 from kchat.errors import SettingsError
 from kchat.transports.history import Begin
 
@@ -38,6 +39,9 @@ _MARK_SECONDS = 600.0
 
 _ON_THE_WAY = 0.1
 """Seconds after a queue was bound in which a message may come to the history that was routed before, and to no queue."""
+
+_FAR_BEHIND = REMEMBERED - 2_000
+"""Messages that the queue has brought since the position, with which what the history brings again is still recognised."""
 
 _ANSWER = 5.0
 """Seconds to wait for the number of messages in the queue, before nothing is made of it."""
@@ -72,6 +76,8 @@ class CatchUp:
         duplicates: knows what was handed over.
         where: the room, for errors.
         once: it only begins with it: its queue keeps what comes while it is away.
+        until: read it up to this moment, in UNIX seconds, by the broker's clock. Default: to its end.
+        follow: whether what comes afterwards is wanted.
         if_kept: it is no error where the room has none.
     """
 
@@ -83,6 +89,8 @@ class CatchUp:
         where: str,
         *,
         once: bool = False,
+        until: float | None = None,
+        follow: bool = True,
         if_kept: bool = False,
     ) -> None:
         self.on = False
@@ -93,6 +101,8 @@ class CatchUp:
         self._duplicates = duplicates
         self._where = where
         self._once = once
+        self._until = until
+        self._follow = follow and until is None
         self._if_kept = if_kept
         self._link: _Link | None = None
         self._reader: HistoryReader | None = None
@@ -104,6 +114,8 @@ class CatchUp:
         self._before: Any = None  # up to there it is in no queue
         self._taken = 0
         self._covered: float = 0.0  # this many of those stand before the position
+        self._since = 0  # the queue has brought this many since the position was known
+        self._unsure = False
         self._mark: _Mark | None = None
         self._mark_at = 0
         self._mark_due = 0.0
@@ -118,6 +130,11 @@ class CatchUp:
     def reading(self) -> bool:
         """Whether the history is being read."""
         return self._reader is not None
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the number of messages that the history holds no more is exact."""
+        return self._policy is not None and self._policy.counts_missing
 
     @property
     def queue_first(self) -> int:
@@ -161,8 +178,9 @@ class CatchUp:
         self._rest()
         if self._begin is None and self._position is None:
             self._position = self._floor = self._before
+            self._since = 0
             return
-        self._extend_at = monotonic() + _ON_THE_WAY
+        self._extend_at = monotonic() + _ON_THE_WAY if self._follow else None
         self._start(self._begin or Begin(after=self._position, floor=self._floor))
 
     def again(self) -> None:
@@ -181,7 +199,8 @@ class CatchUp:
     def _start(self, begin: Begin) -> None:
         link, policy = self._joined
         end = policy.newest(link.connection, known=True)
-        self._end = self._before if end is None else end
+        end = self._before if end is None else end
+        self._end = end if self._until is None else policy.position_at(link.connection, self._until, end)
         self._reader = policy.reader(link.connection, begin, self._end)
         self._read = self._mark = None
         self._page, self._queue_first, self._in_queue = (), 0, 0
@@ -197,6 +216,7 @@ class CatchUp:
         """The connection is gone."""
         if self._reader is not None and self._read is not None:
             self._position, self._covered = self._read, self._taken
+            self._since = 0
             if self._begin is not None:
                 self._begin = Begin(after=self._read, floor=self._read) if self._once else None
                 self._floor = self._read
@@ -260,14 +280,17 @@ class CatchUp:
 
     def _lost(self, reader: HistoryReader) -> int:
         """The number of messages that the history does not hold any more, without those that the queue had brought."""
+        self._unsure = self._unsure or reader.missing < 0
         return max(0, reader.missing - int(max(0.0, self._taken - self._covered)))
 
     def _finish(self, reader: HistoryReader) -> None:
         self._missing += self._lost(reader)
         reader.close()
         self._position, self._reader, self._covered = self._end, None, math.inf
+        self._since = 0
         if self._begin is not None:
             self._begin, self._floor = None, self._end
+            self._count = 0  # it was asked for: nothing was missed
         self._live.clear()
         self._alike.clear()
         if self._once:
@@ -291,13 +314,18 @@ class CatchUp:
             missing = True
             if position > self._before:
                 self._beside[key] += 1
-        self._count += missing
+        if self._begin is None:  # else it was asked for, and not missed
+            self._count += missing
         return missing
 
     def take_counts(self) -> tuple[int, int]:
-        """The number of messages that were handed over of the history, and of those that it did not hold any more."""
-        counts = self._count, self._missing
+        """The number of messages that were handed over of the history, and of those that it did not hold any more.
+
+        The latter is -1 where some are missing and nobody can know how many.
+        """
+        counts = self._count, self._missing or -self._unsure
         self._count = self._missing = 0
+        self._unsure = False
         return counts
 
     # ---- what the queue brings
@@ -305,6 +333,7 @@ class CatchUp:
     def take(self, message: Message) -> bool:
         """Whether the next message of the queue is to be handed over; from then on it was."""
         self._taken += 1
+        self._since += 1
         if self._queue_first:
             self._queue_first -= 1
         if self._mark is not None and self._taken > self._mark.after:
@@ -321,6 +350,7 @@ class CatchUp:
     def _settle(self, mark: _Mark) -> None:
         self._position, self._mark = mark.position, None
         self._covered = mark.before or mark.after
+        self._since = self._taken - int(self._covered)
         while self._live and self._live[0][0] <= mark.before:
             self._live.popleft()
         self._beside.clear()
@@ -334,6 +364,14 @@ class CatchUp:
             return False
         return self._taken - self._mark_at >= _MARK_MESSAGES or monotonic() >= self._mark_due
 
+    @property
+    def is_far_behind(self) -> bool:
+        """Whether so much waits at the broker that the history is the better place to read on from.
+
+        The position comes behind what waits. Were the connection lost before that, more would come again than is remembered.
+        """
+        return self._since >= _FAR_BEHIND
+
     def mark(self) -> None:
         """Look where the history ends, and how much is in the queue before that is handed over. Raises as :meth:`look`."""
         link, policy = self._joined
@@ -346,7 +384,7 @@ class CatchUp:
 
         self._ask(begin)
         end = policy.newest(link.connection, known=True)
-        if end is not None and end > position:
+        if end is not None and end >= position:  # also where what came since is not kept
             self._ask(lambda waiting: self._set_mark(position, _Mark(end, before, self._ahead(waiting))))
 
     def _rest(self) -> None:

@@ -256,13 +256,7 @@ class Connection(ABC):
         again = self._lost_at is not None
         try:
             self._settings = self._settings.unlocked()  # once, and not for every attempt
-            connection, self.broker = connect(
-                self._settings,
-                purpose=self.purpose,
-                heartbeat=self._heartbeat,
-                on_blocked=self._on_blocked,
-                on_unblocked=self._on_unblocked,
-            )
+            connection, self.broker = self._connect()
             self._connection = connection
             self.errors = broker_errors(self.broker, self.doing)
             # Kombu's own looks each time whether there is a connection, and would make another one without telling.
@@ -283,6 +277,16 @@ class Connection(ABC):
             away, self._lost_at = self.connected_at - self._lost_at, None
             if (back := self._reconnected(away)) is not None:
                 self._on_event(back)
+
+    def _connect(self) -> tuple[protocols.Connection, Broker]:
+        """A connection, and the broker that it leads to; see :func:`connect`."""
+        return connect(
+            self._settings,
+            purpose=self.purpose,
+            heartbeat=self._heartbeat,
+            on_blocked=self._on_blocked,
+            on_unblocked=self._on_unblocked,
+        )
 
     def fail(self, error: errors.KchatError, *, lost: bool = True) -> None:
         """Note that it does not work, tell, and decide when the next attempt is due.

@@ -29,6 +29,9 @@ _LOOK = 0.02
 _FULL = 0.9
 """Share of a queue's limit in bytes, estimated from the messages that came from it, from which on it counts as full."""
 
+_PROBABLY = 0.25
+"""Share of a limit, likewise, that a queue has to have reached for a gap between numbers to be what it dropped."""
+
 _PAUSE = 5.0
 """Seconds between two tellings, where more and more is dropped."""
 
@@ -42,9 +45,19 @@ class QueueLength:
     Arguments:
         messages, size: the queue's limits in messages and in bytes, 0 for none.
         caught_up: whether nothing was in it at first.
+        waiting: the number of messages that were in it at first.
+        average: their size in bytes, as far as is known from before.
     """
 
-    def __init__(self, messages: int = 0, size: int = 0, *, caught_up: bool = True) -> None:
+    def __init__(
+        self,
+        messages: int = 0,
+        size: int = 0,
+        *,
+        caught_up: bool = True,
+        waiting: int = 0,
+        average: float = 0.0,
+    ) -> None:
         self.was_full = False
         """Whether it was seen full."""
         self.came_before = 0
@@ -55,6 +68,41 @@ class QueueLength:
         self._asked_at = self.caught_up_at
         self._filled = 0.0
         self._seen = self._seen_bytes = 0
+        self._waiting = waiting
+        self._fullest = self._share(waiting, average)
+        self.began_full = self._is_full(waiting, average)
+        """Whether it was full at first, as far as is known before any of it was seen."""
+
+    @property
+    def average(self) -> float:
+        """The size of a message, in bytes."""
+        return self._seen_bytes / (self._seen or 1)
+
+    def take_began_full(self) -> bool:
+        """Whether it was full at first; when the first messages have come that is known, and then told once."""
+        if not (self._waiting and self._seen):
+            return False
+        waiting, self._waiting = self._waiting, 0
+        self._fullest = max(self._fullest, self._share(waiting, self.average))
+        return self._is_full(waiting, self.average)
+
+    @property
+    def can_have_dropped(self) -> bool:
+        """Whether it was seen so full that what is missing was probably dropped by it."""
+        return self._fullest >= _PROBABLY
+
+    def _by_number(self, messages: int) -> float:
+        return messages / self._limit if self._limit else 0.0
+
+    def _by_size(self, messages: int, average: float) -> float:
+        return messages * average / self._limit_bytes if self._limit_bytes else 0.0
+
+    def _share(self, messages: int, average: float) -> float:
+        """How full it is with this number of messages of that size: 1 for full."""
+        return max(self._by_number(messages), self._by_size(messages, average))
+
+    def _is_full(self, messages: int, average: float) -> bool:
+        return self._by_number(messages) >= 1 or self._by_size(messages, average) >= _FULL
 
     def take_full(self) -> bool:
         """Whether it was seen full since this was last asked."""
@@ -71,11 +119,9 @@ class QueueLength:
 
     def note(self, messages: int, arrived: int) -> None:
         """The answer: the number of messages that wait in it, and of those that have arrived before it."""
-        by_number = messages / self._limit if self._limit else 0.0
-        size = messages * self._seen_bytes / (self._seen or 1)
-        by_size = size / self._limit_bytes if self._limit_bytes else 0.0
-        self._filled = max(by_number, by_size)
-        if by_number >= 1 or by_size >= _FULL:
+        self._filled = self._share(messages, self.average)
+        self._fullest = max(self._fullest, self._filled)
+        if self._is_full(messages, self.average):
             self.was_full, self.came_before = True, arrived
 
     def note_sizes(self, messages: int, size: int) -> None:
@@ -207,6 +253,11 @@ class Drops:
         elif self._suspected >= 0 and (self.gaps.uncounted or self.gaps.joined):
             self._say(events.Dropped(None))
         self._suspected, self._due = -1, None
+
+    def tell_began_full(self) -> None:
+        """The queue was full when it was joined, so it may have dropped what came before its first message."""
+        if self.gaps.uncounted or self.gaps.joined:
+            self._say(events.Dropped(None))
 
     def forget(self, *, tell: bool) -> None:
         """Begin anew with another queue, from which nothing was dropped; ``tell`` of this one before."""

@@ -6,9 +6,10 @@ import math
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from kchat import errors
 from kchat.client.acknowledgements import BATCH_SECONDS
 from kchat.client.connection import STOP_LOOK
-from kchat.client.subscriber_connection import as_bytes, is_redelivered
+from kchat.client.subscriber_connection import as_bytes, content_type, is_redelivered
 from kchat.message import Message
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from kchat.client.acknowledgements import Acknowledgements
     from kchat.client.deduplication import Deduplicator
     from kchat.client.drops import Drops
+    from kchat.client.ending import Ending
+    from kchat.client.filters import Filter
     from kchat.client.subscriber_connection import SubscriberConnection
     from kchat.transports import protocols
 
@@ -39,6 +42,10 @@ class Gathering:
         drops: what is known of those that the queue has dropped.
         duplicates: knows what was handed over.
         acknowledge: acknowledges what is done with.
+        content_types: whether messages are handed over with their content types.
+        ending: knows when all was handed over that is to be.
+        where: which messages to hand over; ``None`` for all.
+        holds: whether the queue may hold something to begin with.
     """
 
     def __init__(
@@ -48,28 +55,78 @@ class Gathering:
         drops: Drops,
         duplicates: Deduplicator,
         acknowledge: Callable[[], None],
+        *,
+        ending: Ending,
+        where: Filter | None,
+        holds: bool,
+        content_types: bool = False,
     ) -> None:
         self._connection = connection
         self._acks = acks
         self._drops = drops
         self._duplicates = duplicates
         self._acknowledge = acknowledge
+        self._content_types = content_types
+        self._ending = ending
+        self._where = where
+        self._holds = holds
         self._dropped = False  # whether it is certain, or likely, that the queue has dropped something
+
+        connection.on_joined = self.joined
+
+    def interrupt(self) -> None:
+        """The connection is lost. A durable queue goes on: what it drops until :meth:`joined` is known by the numbers."""
+        if self._connection.is_durable:
+            self._drops.tell()
+        else:
+            self.forget()
+
+    def joined(self, goes_on: bool) -> None:  # noqa: FBT001 - a callback
+        """It has a place in the room: unless its queue ``goes_on``, what is missing from before was not dropped by it."""
+        if not goes_on:
+            self._drops.gaps.forget()
 
     def forget(self) -> None:
         """The queue is left: tell what it has dropped, where that is not read later on."""
         self._dropped = False
         self._drops.forget(tell=not self._connection.catch_up.on)
 
+    @property
+    def is_at_end(self) -> bool:
+        """Whether all was handed over that is to be."""
+        connection = self._connection
+        if not connection.connected:
+            return self._ending.is_late
+        return not connection.catch_up.reading and self._ending.is_reached(connection.connected_at)
+
+    @property
+    def has_more(self) -> bool:
+        """Whether there is something to gather without waiting for the first message, be it by reading the history."""
+        connection, ending = self._connection, self._ending
+        return (
+            bool(connection.arrived and ending.takes_more)
+            or connection.catch_up.reading
+            or ending.is_to_count(connection.connected_at)
+        )
+
+    def patience(self, now: float) -> float | None:
+        """Seconds after which there is something to do if nothing arrives; ``None`` for nothing."""
+        limits = [] if self._acks.finished is None else [self._acks.due - now]
+        if (seconds := self._ending.seconds) is not None and not self.is_at_end:
+            limits.append(seconds)
+        return min(limits, default=None)
+
     def gather(self, deadline: float | None, limit: int) -> list[Message]:
         """What comes next; see :meth:`kchat.client.subscriber.Subscriber.receive`."""
-        history = self._connection.catch_up
+        history, most = self._connection.catch_up, math.inf
+        if self._holds_nothing():
+            return []
         if history.on:
             if not history.reading or history.queue_first:
                 self._look_at_history()
             if history.reading and not history.queue_first:
                 return self._read_history(deadline, limit)
-            limit = min(limit, history.queue_first or limit)
+            most = history.queue_first or math.inf
         unsettled = self._acks.handed_over is not None
         start = monotonic()
         if not self._connection.arrived:
@@ -79,24 +136,39 @@ class Gathering:
         if now - start < _BURST_PAUSE:
             self._take_burst(now + BATCH_SECONDS, limit)
         if history.on and self._connection.length.was_full:
-            limit = min(limit, self._connection.length.came_before)
-        messages, size = self._take(limit)
+            most = min(most, self._connection.length.came_before)
+        messages, size = self._take(limit, most)
         self._look_for_drops(len(messages), size)
-        if not messages and not unsettled:
-            self._acks.finish()
-            self._acknowledge()  # nothing, or duplicates, which nobody is shown
+        self._connection.look_behind()
+        if not messages and not unsettled and not self._acks.busy:
+            self._acks.finish()  # nothing, or what nobody is shown: duplicates, and what is not wanted
+            if self._acks.is_due:
+                self._acknowledge()
         return messages
 
-    def _take(self, limit: int) -> tuple[list[Message], int]:
-        """Messages that have arrived, up to one that shows that others are missing; and their bytes."""
+    def _holds_nothing(self) -> bool:
+        """Whether only what is held is wanted from now on, and that is nothing."""
+        connection, ending = self._connection, self._ending
+        if not ending.is_to_count(connection.connected_at):
+            return False
+        holds = self._holds or ending.is_late
+        ending.count(connection.connected_at, connection.count_waiting() if holds else 0)
+        return not (connection.catch_up.reading or ending.takes_more)
+
+    def _take(self, limit: int, most: float) -> tuple[list[Message], int]:
+        """Messages of the next ``most`` that have arrived, up to one that shows that others are missing; and their bytes."""
         connection, history, gaps = self._connection, self._connection.catch_up, self._drops.gaps
         arrived, acks = connection.arrived, self._acks
         counts, verifies = connection.counts, connection.verifies
         is_new = history.take if history.on else self._is_new
+        is_missing = connection.is_missing
         watches = counts and history.on and not history.queue_first
         messages: list[Message] = []
         size, before = 0, len(arrived)
-        while arrived and len(messages) < limit and size <= LARGE:
+        where, ending = self._where, self._ending
+        while arrived and len(messages) < limit and before - len(arrived) < most and size <= LARGE:
+            if not ending.takes_more:
+                break
             delivery = arrived[0]
             message = self._message(delivery, verifies=verifies)
             if watches and gaps.are_shown_by(delivery.number, message.account):
@@ -104,9 +176,11 @@ class Gathering:
                 break
             if counts:
                 gaps.note(delivery.number, message.account)
+            wanted = (where is None or where(message)) and ending.is_before(delivery, message)
             arrived.popleft()
+            ending.take()
             acks.handed_over = delivery.delivery_tag
-            if is_new(message):
+            if is_missing(delivery) and is_new(message) and wanted:
                 messages.append(message)
             size += len(delivery.body)
         acks.pending += before - len(arrived)
@@ -124,6 +198,8 @@ class Gathering:
             history.again()
         elif history.is_to_be_marked:
             history.mark()
+        if history.is_far_behind:
+            raise errors.Closed("this reader is far behind: it goes on with the room's history")
 
     def _read_history(self, deadline: float | None, limit: int) -> list[Message]:
         """What comes next in the room's history, before what the queue brings."""
@@ -137,11 +213,13 @@ class Gathering:
             message = self._message(delivery, verifies=connection.verifies)
             if connection.counts:
                 gaps.note(delivery.number, message.account)
-            if history.is_missing(message, position):
+            if history.is_missing(message, position) and (self._where is None or self._where(message)):
                 messages.append(message)
         if not history.reading:
             count, about = history.take_counts()
             missing, exact = self._drops.take_missing(about)
+            if history.is_exact:
+                missing, exact = about, True
             connection.tell_caught_up(count, missing, exact=exact)
         return messages
 
@@ -155,6 +233,7 @@ class Gathering:
             # Where the broker does not check it, anybody can write anything there, and reading it takes time.
             account=delivery.account(self._connection.room) if verifies else None,
             redelivered=is_redelivered(delivery),
+            content_type=content_type(delivery) if self._content_types else None,
         )
 
     def _wait(self, now: float, deadline: float | None) -> None:
@@ -163,8 +242,8 @@ class Gathering:
         if deadline is not None:
             limits.append(deadline - now)
         acks = self._acks
-        if acks.finished is not None:
-            limits.append(acks.due - now)
+        if (patience := self.patience(now)) is not None:
+            limits.append(patience)
         self._connection.drain(max(0.0, min(limits)) if limits else None)
         if acks.is_due and not self._connection.arrived:
             self._acknowledge()
@@ -177,8 +256,12 @@ class Gathering:
             if not connection.counts:
                 drops.gaps.uncounted = True
             if connection.overtaken is not None:
-                drops.note_overtaken(connection.overtaken.take_overtaken())
-        if self._connection.catch_up.on:
+                drops.note_overtaken(connection.take_overtaken())
+        if connection.length.take_began_full():
+            drops.tell_began_full()
+        if connection.is_durable and not connection.length.can_have_dropped:
+            drops.gaps.missing = 0  # another reader had it before, from a queue that was shared
+        if connection.catch_up.on:
             return
         if connection.length.take_full():
             drops.suspect()

@@ -19,7 +19,8 @@ class Receipt(NamedTuple):
 
     Attributes:
         message: the message.
-        routed: whether anybody was listening; ``None`` where the broker does not say.
+        routed: whether anybody was listening, or, on AMQP, the room's history takes every message, and nobody knows;
+            ``None`` where the broker does not say.
         error: why it was not sent; ``None`` when the broker has confirmed it.
     """
 

@@ -22,9 +22,11 @@ from kchat.client.subscriber import Subscriber
 from kchat.config.settings import DEFAULT_URL, Broker, Settings
 
 if TYPE_CHECKING:
+    from kchat.client.filters import Filter
     from kchat.client.in_flight import Receipt
     from kchat.client.presence import Presence
     from kchat.message import Message
+    from kchat.transports.durable import Durable
     from kchat.transports.tls import TlsOptions
 
 
@@ -43,9 +45,10 @@ def connect(
     password: str | None = None,
     tls: TlsOptions | None = None,
     profile: str | None = None,
-    durable: str | None = None,
+    durable: str | Durable | None = None,
     last: int | None = None,
     since: float | None = None,
+    where: Filter | None = None,
     connect_timeout: float | None = None,
     confirm_timeout: float = 10.0,
     heartbeat: float | None = None,
@@ -70,15 +73,16 @@ def connect(
         tls: the CAs to trust and the client certificate, on ``amqps://`` and ``rediss://``.
         profile: the name of one of the user's profiles (``kchat profile list``), which names broker, room and account. Its
             password is read from the keyring, unless ``password`` is given.
-        durable: the name of a durable queue, which keeps messages while nobody listens. Default: a queue that goes when the
-            room is left.
+        durable: a durable queue, which keeps messages while nobody listens: its name, or a :class:`Durable` with its limits.
+            Default: a queue that goes when the room is left.
         last: begin with this number of messages from the room's history.
         since: begin with the room's history since then, in UNIX seconds.
+        where: which messages to receive (:mod:`kchat.client.filters`), of all that come. Default: all.
         connect_timeout: seconds for one attempt to connect. Default: the URL's ``connection_timeout``, else 5.
         confirm_timeout: seconds to wait for the broker's confirmation of a message, default 10.
         heartbeat: seconds between heartbeats, 0 for none. Default: the URL's, else 10.
         mandatory: a message that reached no queue counts as an error (:class:`~kchat.errors.Returned`). As the room itself
-            listens, that happens only while it is connecting again.
+            listens, that happens only while it is connecting again. Not in a room with a history, on AMQP.
         wait: retry for ever when no broker can be reached, at the start too. Default: fail at the start.
         on_event: called with what happens to the connections (:mod:`kchat.events`), in the thread that sends or receives.
         presence: count as here while the room is open, and know who is (:meth:`Room.people`). Default: neither.
@@ -112,6 +116,7 @@ def connect(
         durable=durable,
         last=last,
         since=since,
+        where=where,
         mandatory=mandatory,
         wait=wait,
         on_event=on_event,
@@ -139,9 +144,8 @@ def _check_account(url: str, account: str | None, password: str | None) -> None:
             ("password", password, broker.password),
         ):
             if None not in (given, found) and given != found:
-                raise errors.SettingsError(
-                    f"the URL has another {name} than the argument", hint=f"name the {name} once"
-                )
+                why = f"the URL has another {name} than the argument"
+                raise errors.SettingsError(why, hint=f"name the {name} once")
 
 
 class Room:
@@ -161,7 +165,7 @@ class Room:
     Arguments:
         settings: the room and its brokers.
         username: the name in what is sent. Default: the settings', else the login name.
-        durable, last, since: as of :class:`~kchat.client.subscriber.Subscriber`.
+        durable, last, since, where: as of :class:`~kchat.client.subscriber.Subscriber`.
         mandatory: as of :class:`~kchat.client.sender.Sender`.
         wait, on_event: as of both.
         presence, hidden: as of :func:`connect`.
@@ -181,9 +185,10 @@ class Room:
         settings: Settings,
         username: str | None = None,
         *,
-        durable: str | None = None,
+        durable: str | Durable | None = None,
         last: int | None = None,
         since: float | None = None,
+        where: Filter | None = None,
         mandatory: bool = False,
         wait: bool = False,
         on_event: events.OnEvent = events.ignore,
@@ -201,6 +206,7 @@ class Room:
             durable=durable,
             last=last,
             since=since,
+            where=where,
             wait=wait,
             on_event=self._tell,
         )

@@ -53,7 +53,8 @@ class Sender:
         settings: the room and its brokers.
         username: the name in each message. Default: the settings', else the login name.
         window: maximum number of unconfirmed messages, default 1,000.
-        mandatory: a message that nobody was listening to counts as an error (:class:`~kchat.errors.Returned`).
+        mandatory: a message that nobody was listening to counts as an error (:class:`~kchat.errors.Returned`). Where the
+            room's history takes every message (on AMQP), nobody can tell, and connecting raises ``SettingsError``.
         wait: keep trying for ever where no broker can be reached, at the start too. Default: fail at the start, and
             after ``reconnect_for`` later on.
         reconnect_for: seconds to keep trying after a connection that worked was lost, default 60: a RabbitMQ takes
@@ -133,6 +134,7 @@ class Sender:
         Raises:
             kchat.errors.BrokerError: see :func:`kchat.client.connection.connect`.
             kchat.errors.Closed: it was closed or stopped meanwhile.
+            kchat.errors.SettingsError: it is ``mandatory``, and the room's history takes every message.
         """
         with self._in_use:
             self._gives_up = stopping
@@ -140,6 +142,11 @@ class Sender:
                 self._connection.start()
             finally:
                 self._gives_up = bool
+
+    def keeps_unrouted(self) -> bool | None:
+        """Whether the room's history has what nobody was listening to; ``None`` where that is not known."""
+        with self._in_use:
+            return self._connection.keeps_unrouted()
 
     def close(self) -> None:
         """Close the connection; from another thread, after what that one is sending is confirmed.

@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import cached_property
 from time import monotonic
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from kchat.config.settings import Settings
     from kchat.message import Message
     from kchat.transports import protocols
+    from kchat.transports.history import HistoryPolicy
+
+_JSON = "application/json"
 
 _REJOIN_TICK = 0.25
 """Seconds between looks whether subscribers have come back."""
@@ -60,6 +64,7 @@ class SenderConnection(Connection):
             str(settings), supports_mandatory=transport.supports_mandatory, mandatory=mandatory
         )
         self._room = transport.room(settings.room)
+        self._mandatory = mandatory
         self._routing_key = settings.room if transport.routing_key_is_room else ""
         if transport.orders_by_routing_key:
             self._routing_key = username
@@ -82,11 +87,44 @@ class SenderConnection(Connection):
         with broker_errors(self.broker, "connect"):
             # RabbitMQ refuses a message whose user_id is not the connection's account.
             self._account = self._settings.transport.account(connection)
+            if self._mandatory:
+                self._refuse_history(connection)
             self._channel = connection.channel()
             if self._settings.transport.declares_in_process:
                 self._room.open(self.channel)
             self._prepare()
         self._rejoin_until = monotonic() + self._rejoin_for
+
+    def _refuse_history(self, connection: protocols.Connection) -> None:
+        """Raise :class:`kchat.errors.SettingsError` where the broker cannot tell whether somebody listens."""
+        history = self._history
+        if history is not None and history.takes_everything and history.is_on(connection):
+            raise errors.SettingsError(
+                f"{self._settings} has a history, which takes every message: "
+                "the broker cannot tell there whether anybody is listening",
+                hint="leave {mandatory} out; kchat who shows who is listening",
+            )
+
+    @cached_property
+    def _history(self) -> HistoryPolicy | None:
+        """What the room's history is; loaded when it is needed, which is seldom."""
+        transport = self._settings.transport
+        return transport.history(self._settings.room) if transport.capabilities.history else None
+
+    def keeps_unrouted(self) -> bool | None:
+        """Whether the room's history has what nobody was listening to; ``None`` where that is not known."""
+        history = self._history
+        if history is None or history.takes_everything:  # it would have been routed
+            return False
+        if not history.by_host:
+            return True
+        if self._connection is None:
+            return None
+        try:
+            with self.errors:
+                return history.is_on(self._connection)
+        except errors.KchatError:  # the message is confirmed all the same
+            return None
 
     def _prepare(self) -> None:
         channel, in_flight = self.channel, self.in_flight
@@ -155,10 +193,12 @@ class SenderConnection(Connection):
             self._numbers = b""
             if hasattr(channel, "number_table"):
                 self._numbers = cast("protocols.NumbersMessages", channel).number_table(self._stream, headers)
+        content_type = message.content_type or _JSON
         raw = channel.prepare_message(
             message.body,
-            content_type="application/json",
-            content_encoding="utf-8",
+            content_type=content_type,
+            # Of what is not kchat's own, nobody knows.
+            content_encoding="utf-8" if content_type == _JSON else None,
             headers=None if self._numbers or not headers else dict(headers),
             properties={
                 "message_id": message.id,

@@ -8,28 +8,33 @@ the connection's heartbeats go on (:mod:`kchat.client.heartbeat`). Any other thr
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from time import monotonic
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from kchat import errors, events
 from kchat.client.acknowledgements import BATCH, Acknowledgements, Position
 from kchat.client.catching_up import CatchUp
 from kchat.client.deduplication import REMEMBERED, Deduplicator
 from kchat.client.drops import Drops
+from kchat.client.durable import require_durable
+from kchat.client.ending import Ending
 from kchat.client.gathering import Gathering
 from kchat.client.subscriber_connection import SubscriberConnection
 from kchat.config.validation import check_name, login_name
+from kchat.transports.durable import Durable
 from kchat.transports.history import Begin
 
 if TYPE_CHECKING:
+    from kchat.client.filters import Filter
     from kchat.config.settings import Settings
     from kchat.message import Message
 
 PREFETCH = 500
 """Maximum number of unacknowledged messages (AMQP prefetch): two batches, so that one can come while one is shown."""
 
-_LOST = (errors.Closed, errors.Unreachable, errors.NotFound)
+LOST = (errors.Closed, errors.Unreachable, errors.NotFound)
+"""Errors after which a connection is made again."""
 
 
 class Subscriber:
@@ -41,10 +46,17 @@ class Subscriber:
     Arguments:
         settings: the room and its brokers.
         username: stands in its queue's name. Default: the settings', else the login name.
-        durable: the name of a durable queue, which keeps messages while nobody listens. Default: a temporary queue,
-            which goes when the subscriber goes.
+        durable: a durable queue, which keeps messages while nobody listens: its name, or a
+            :class:`~kchat.transports.durable.Durable` with its limits. Default: a temporary queue, which goes when the
+            subscriber goes.
         last: number of messages of the room's history to begin with.
         since: begin with what the room holds since then, in UNIX seconds.
+        until: end then, in UNIX seconds, as :meth:`stop` does it. Where that has passed, end with what the room's history
+            holds up to then: by the broker's clock where it is read beside the queue, else by the times in the messages.
+        follow: whether to go on with what comes. Default: it does. Else it ends as :meth:`stop` does it, with what the
+            room's history, or the durable queue, holds when it is first asked for a message.
+        where: which messages to hand over (:mod:`kchat.client.filters`); the others are acknowledged. Of the number
+            ``last``, they count. Default: all.
         if_kept: begin with nothing where the room has no history, or none that can begin so. Default: that is an error.
         queue_length: maximum number of messages in its own queue, where the broker drops the oldest of more. Default:
             10,000.
@@ -54,6 +66,7 @@ class Subscriber:
         on_event: told what happens to the connection, see :mod:`kchat.events`.
         present: whether it counts as here on a broker that knows by itself who is. On others a
             :class:`~kchat.client.presence.Presence` does that. Default: it does not.
+        content_types: whether messages get their ``content_type``, which takes time for each. Default: they do not.
 
     Raises:
         kchat.errors.SettingsError: the transport cannot do what is asked.
@@ -66,25 +79,31 @@ class Subscriber:
         settings: Settings,
         username: str | None = None,
         *,
-        durable: str | None = None,
+        durable: str | Durable | None = None,
         last: int | None = None,
         since: float | None = None,
+        until: float | None = None,
+        follow: bool = True,
+        where: Filter | None = None,
         if_kept: bool = False,
         queue_length: int | None = None,
         prefetch: int = PREFETCH,
         wait: bool = False,
         on_event: events.OnEvent = events.ignore,
         present: bool = False,
+        content_types: bool = False,
     ) -> None:
         self.settings = settings
         self.username = (settings.username or login_name()) if username is None else username
         check_name(self.username)
         capabilities = settings.transport.capabilities
         if durable is not None:
-            check_name(durable, "durable name")
-            if not capabilities.durable:
-                raise errors.SettingsError(f"the {settings.transport.name} transport has no durable queues")
-            settings.transport.room(settings.room).check_durable_name(durable)
+            durable = Durable.of(durable)
+            check_name(durable.name, "durable name")
+            require_durable(settings)
+            settings.transport.room(settings.room).check_durable(durable)
+        self._ending = ending = Ending(until, follow=follow)
+        since = ending.check(last=last, since=since, durable=durable)
         history = settings.transport.history(settings.room) if capabilities.history else None
         if history is None and not if_kept and (last is not None or since is not None):
             raise errors.SettingsError(
@@ -93,6 +112,11 @@ class Subscriber:
             )
         if if_kept and (history is None or not history.by_number):
             last, since = None, None if history is None else since
+        if last is not None and history is not None and not history.by_number:
+            raise errors.SettingsError(
+                f"a room on {settings.transport.name} cannot begin with its last messages by their number, only by time",
+                hint="use {since}, as in: kchat subscribe --since 1h",
+            )
         self.prefetch = max(1, prefetch)
         self._acks = Acknowledgements(self.prefetch)
         # What a full queue and the messages on their way may bring again, after they were read from the history.
@@ -105,16 +129,19 @@ class Subscriber:
             self._duplicates,
             settings.room,
             once=durable is not None,
+            until=ending.until,
+            follow=follow,
             if_kept=if_kept,
         )
         self._stopped = self._left = self._woken = False
-        self._connection = SubscriberConnection(
+        self._connection = self._new_connection(
             settings,
             self.username,
             durable,
             self._acks,
             (None, None) if beside else (last, since),
             self._catch_up,
+            history.cursor() if history is not None and durable is None else None,
             on_event,
             wait=wait,
             present=present,
@@ -122,10 +149,22 @@ class Subscriber:
         )
         self._connection.stopping = lambda: self._stopped or self._woken
         self._in_use = self._connection.in_use
-        drops = Drops(self.prefetch + BATCH, on_event)
+        drops = Drops(self.prefetch + BATCH, self._connection.tell_dropped)
         self._gathering = self._gathers(
-            self._connection, self._acks, drops, self._duplicates, self._acknowledge_done
+            self._connection,
+            self._acks,
+            drops,
+            self._duplicates,
+            self._acknowledge_done,
+            ending=ending,
+            where=where,
+            # A queue of its own, beside a history, holds nothing to begin with.
+            holds=durable is not None or not beside,
+            content_types=content_types,
         )
+
+    def _new_connection(self, *args: Any, **more: Any) -> SubscriberConnection:
+        return SubscriberConnection(*args, **more)
 
     def __enter__(self) -> Self:
         self.open()
@@ -133,6 +172,19 @@ class Subscriber:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def busy(self) -> bool:
+        """Whether somebody works on what was handed over, be it by a connection that is lost by now.
+
+        What comes again of that is not handed over, and is acknowledged only with what is handed over after it, or by
+        :meth:`acknowledge`. To be set by whoever receives before the last messages are done with.
+        """
+        return self._acks.busy
+
+    @busy.setter
+    def busy(self, busy: bool) -> None:
+        self._acks.busy = busy
 
     @property
     def queue_name(self) -> str:
@@ -148,6 +200,11 @@ class Subscriber:
     def verifies_accounts(self) -> bool:
         """Whether the broker that it is connected to checks who sent a message; False before :meth:`open`."""
         return self._connection.verifies
+
+    @property
+    def each(self) -> Sequence[Subscriber]:
+        """The subscriber of each room: this one."""
+        return (self,)
 
     @property
     def has_history(self) -> bool:
@@ -241,11 +298,14 @@ class Subscriber:
                 self.finish()
             connection = self._connection
             while not (self._stopped or self._was_woken(ends=not done)):
-                if connection.connected or connection.open(deadline, again=True):
+                if self._gathering.is_at_end:
+                    self._stopped = True
+                    break
+                if connection.connected or connection.open(self._ending.deadline(deadline), again=True):
                     try:
                         with connection.errors:
                             messages = self._gathering.gather(deadline, limit)
-                    except _LOST as error:
+                    except LOST as error:
                         self._lose(error)
                     else:
                         if messages:
@@ -316,7 +376,7 @@ class Subscriber:
         try:
             with self._connection.errors:
                 self._connection.acknowledge(tag)
-        except _LOST as error:
+        except LOST as error:
             self._lose(error)
 
     def __iter__(self) -> Iterator[Message]:
@@ -348,6 +408,6 @@ class Subscriber:
         return messages[0] if messages else None
 
     def _lose(self, error: errors.KchatError) -> None:
-        self._gathering.forget()
+        self._gathering.interrupt()
         self._acks.forget()
         self._connection.fail(error)

@@ -6,21 +6,31 @@ from collections import deque
 from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
 
+import amqp.exceptions
+
 from kchat import errors, events
 from kchat.client.connection import Connection
 from kchat.client.drops import QueueLength
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from kchat.client.acknowledgements import Acknowledgements
     from kchat.client.catching_up import CatchUp
+    from kchat.client.shared_connection import SharedConnection
     from kchat.config.settings import Settings
     from kchat.transports import protocols
+    from kchat.transports.durable import Durable
+    from kchat.transports.history import Cursor
 
 _STEADY = 10.0
 """Seconds that a connection has to last for the next one to be made without a pause."""
 
 _WAITED = 0.05
 """Seconds after which what comes was not there when the wait for it began: the queue was empty then."""
+
+_ANSWER = 10.0
+"""Seconds to wait for the number of messages in the queue."""
 
 _BIND_AGAIN = 5.0
 """Seconds of quiet after which the queue is bound to the room again, since nobody says when that binding is deleted."""
@@ -31,7 +41,8 @@ class SubscriberConnection(Connection):
 
     Arguments as of :class:`~kchat.client.subscriber.Subscriber`, and of :class:`~kchat.client.connection.Connection`;
     ``acks``: knows what is unacknowledged; ``begin``: what of the room's history its queue is to begin with, the number of
-    messages and since when; ``catch_up``: what is read of it beside the queue.
+    messages and since when; ``catch_up``: what is read of it beside the queue; ``cursor``: or how far it was read, where its
+    queue can go on from there.
     """
 
     purpose, doing = "subscribe", "listen"
@@ -40,10 +51,11 @@ class SubscriberConnection(Connection):
         self,
         settings: Settings,
         username: str,
-        durable: str | None,
+        durable: Durable | None,
         acks: Acknowledgements,
         begin: tuple[int | None, float | None],
         catch_up: CatchUp,
+        cursor: Cursor | None,
         on_event: events.OnEvent,
         *,
         wait: bool,
@@ -52,6 +64,12 @@ class SubscriberConnection(Connection):
     ) -> None:
         super().__init__(settings, on_event, wait=wait, heartbeat=settings.heartbeat)
         self.catch_up = catch_up
+        self.cursor = cursor
+        self.is_missing: Callable[[protocols.Delivery], bool] = _always if cursor is None else cursor.take
+        """Whether the next delivery is to be handed over; from then on it was."""
+        self._caught_up_missing = 0
+        self.followers: list[SharedConnection] = []
+        """Those of other rooms that share it."""
         self.back_after: float | None = None
         """Seconds that it was away; until what was missed meanwhile was read beside the queue, and that is told."""
         self.arrived: deque[protocols.Delivery] = deque()
@@ -64,6 +82,8 @@ class SubscriberConnection(Connection):
         """Whether what comes can be counted: from a queue that nobody else reads, and messages that may bear numbers."""
         self.length = QueueLength()
         """Knows whether the queue was full: then its broker may have dropped some of it."""
+        self.on_joined: Callable[[bool], object] = bool
+        """Told when it has its place: whether that is a durable queue which has gone on, and has dropped something."""
         self._room = settings.transport.room(settings.room)
         self._username = username
         self._durable = durable
@@ -77,6 +97,16 @@ class SubscriberConnection(Connection):
         self._keeps = False  # whether what is sent while it is away is kept, a restart of the broker included
         self._rebinds = False
         self._bind_due = 0.0
+
+    @property
+    def is_durable(self) -> bool:
+        """Whether its queue outlives it."""
+        return self._durable is not None
+
+    @property
+    def link(self) -> protocols.Connection | None:
+        """The connection itself; ``None`` where there is none."""
+        return self._connection
 
     @property
     def queue_name(self) -> str:
@@ -95,9 +125,7 @@ class SubscriberConnection(Connection):
             with self.errors:
                 self._take_place(connection, again=again)
                 # From now on: a declaration that is cut short would read as one that failed.
-                self.waker = None
-                if hasattr(connection.transport, "waker"):
-                    self.waker = cast("protocols.Wakes", connection.transport).waker(connection.connection)
+                self.waker = self._new_waker(connection)
         except errors.NotFound as error:
             if not again:
                 raise
@@ -106,10 +134,18 @@ class SubscriberConnection(Connection):
         self._begin = None, None  # after a reconnect the history was seen already
         self._bind_due = monotonic() + _BIND_AGAIN
 
+    def _new_waker(self, connection: protocols.Connection) -> protocols.Waker | None:
+        if not hasattr(connection.transport, "waker"):
+            return None
+        return cast("protocols.Wakes", connection.transport).waker(connection.connection)
+
     def _take_place(self, connection: protocols.Connection, *, again: bool) -> None:
         """Declare the room and a queue, and consume from it."""
         last, since = self._begin
         self.catch_up.look(connection)
+        after = None
+        if again and self.cursor is not None and self._lost_at is not None:
+            after = self.cursor.after(monotonic() - self._lost_at)
         channel = connection.channel()
         channel.auto_decode = False
         place = self._room.take_place(
@@ -119,27 +155,35 @@ class SubscriberConnection(Connection):
             account=self._settings.transport.account(connection),
             last=last,
             since=since,
+            after=after,
             length=self._length,
             look=again,
         )
         queue = place.queue
+        if place.notice and not again:
+            self._on_event(events.Notice(place.notice))
         self._rebinds = place.rebinds
         # An account that may not make the one binding that outlives a restart is not told that nothing was lost.
         self._keeps = place.durable and (place.found or not again)  # or the queue itself was lost
         channel.basic_qos(0, self._acks.prefetch, False)
         queue.consume(queue.name, self.arrived.append, no_ack=not self._acknowledges)
+        if self.cursor is not None and self.cursor.join(connection, queue.name, after):
+            self.back_after = 0.0
         driver = connection.connection
         self.overtaken = driver if hasattr(driver, "take_overtaken") else None
         self.verifies = self._settings.transport.verifies_accounts
         if self.verifies and hasattr(driver, "verifies_accounts"):
             self.verifies = cast("protocols.Verifies", driver).verifies_accounts
-        # Of a queue with a name that others know, each reader may get a part.
         own = self._durable is None
-        self.counts = own and hasattr(channel, "number_table")
+        # Of a queue that is shared, each reader gets a part.
+        self.counts = (own or not place.shared) and hasattr(channel, "number_table")
         self._asks = cast("protocols.AsksLength", channel) if hasattr(channel, "ask_length") else None
-        limits = (queue.queue_arguments or {}) if self._asks is not None else {}
+        limits = (queue.queue_arguments or {}) if self._asks is not None and place.limited else {}
         most, most_bytes = (int(limits.get(f"x-max-length{of}") or 0) for of in ("", "-bytes"))
-        self.length = QueueLength(most, most_bytes, caught_up=own)
+        average = self.length.average
+        self.length = QueueLength(most, most_bytes, caught_up=own, waiting=place.waiting, average=average)
+        # What the same queue, which is full, has no more between what it brought before and what it brings now, it dropped.
+        self.on_joined(again and place.found and self.length.began_full)
         self._queue, self._channel = queue, channel
         if self._presence is not None:
             self._presence.register(channel, self._username)
@@ -149,7 +193,7 @@ class SubscriberConnection(Connection):
         return self.connected and monotonic() - self.connected_at >= _STEADY
 
     def _reconnected(self, seconds: float) -> events.Reconnected | None:
-        if self.catch_up.reading:
+        if self.back_after is not None or self.catch_up.reading:
             self.back_after = seconds
             return None
         return events.Reconnected(self._where, seconds, durable=self._keeps)
@@ -162,25 +206,65 @@ class SubscriberConnection(Connection):
         self.arrived.clear()
         self.catch_up.interrupt()
         self.back_after = None
+        self._caught_up_missing = 0
+
+    def tell_dropped(self, event: events.Dropped) -> None:
+        """Its queue has dropped something."""
+        self._on_notice(event)
 
     def _on_notice(self, event: events.Event) -> None:
         if self._durable and isinstance(event, events.Dropped):
-            event = event._replace(queue=self._durable)
+            event = event._replace(queue=self._durable.name)
         self._on_event(event)
 
     # ---- receiving
 
+    def count_waiting(self) -> int | None:
+        """The number of messages that wait, here or there; ``None`` if the broker does not tell. Raises as :meth:`drain`."""
+        assert self._queue is not None
+        if self._asks is None:
+            waiting = self._room.count_waiting(self._queue)
+            return None if waiting is None else waiting + len(self.arrived)
+        answers: list[int] = []  # each with what had come before it
+        self._asks.ask_length(self.queue_name, lambda waiting: answers.append(waiting + len(self.arrived)))
+        ends = monotonic() + _ANSWER
+        while not answers:
+            self.drain(_ANSWER)
+            if not answers and monotonic() >= ends:
+                raise amqp.exceptions.RecoverableConnectionError(
+                    "the broker does not tell what its queue holds"
+                )
+        return answers[0]
+
     def drain(self, timeout: float | None) -> bool:
         """As of any connection."""
-        arrived, began = len(self.arrived), monotonic()
+        sharers = (self, *self.followers)
+        arrived, began = [len(each.arrived) for each in sharers], monotonic()
         came = super().drain(timeout)
+        for each, before in zip(sharers, arrived, strict=True):
+            each.note_drained(before, began if came else None, self._alive_at)
+        return came
+
+    def note_drained(self, arrived: int, began: float | None, ended: float) -> None:
+        """Something came in a wait, or nothing did.
+
+        Arguments:
+            arrived: the number of deliveries that were here before.
+            began: when the wait began, by the monotonic clock; ``None`` where nothing came.
+            ended: when it ended.
+        """
         # With as much unacknowledged as may be, the broker waits for this side, and more may wait behind it.
         held_up = self._acks.pending + len(self.arrived) >= self._acks.prefetch
-        if not held_up and (not came or self._alive_at - began >= _WAITED):
-            self.length.caught_up_at = self._alive_at if not came else began
+        if not held_up and (began is None or ended - began >= _WAITED):
+            self.length.caught_up_at = ended if began is None else began
         if len(self.arrived) != arrived:
-            self._bind_due = self._alive_at + _BIND_AGAIN
-        return came
+            self._bind_due = ended + _BIND_AGAIN
+
+    def fail(self, error: errors.KchatError, *, lost: bool = True) -> None:
+        """As of any connection; those that share it leave with it."""
+        for each in self.followers:
+            each.leave()
+        super().fail(error, lost=lost)
 
     def tell_caught_up(self, count: int, missing: int, *, exact: bool) -> None:
         """What was missed was read, so many messages: tell that it is back, or that it was too slow."""
@@ -191,7 +275,28 @@ class SubscriberConnection(Connection):
         elif count or missing:
             self._on_event(events.CaughtUp(count, missing, about=not exact))
 
+    def take_overtaken(self) -> int:
+        """The number of messages that the room removed before they were read; those that were missed are told otherwise."""
+        count = 0 if self.overtaken is None else self.overtaken.take_overtaken()
+        if count and self.back_after is not None:
+            self._caught_up_missing += count
+            return 0
+        return count
+
+    def look_behind(self) -> None:
+        """Tell that it is back, once what was missed has been handed over."""
+        if self.back_after is not None and self.cursor is not None and not self.cursor.is_behind:
+            count, missing = self.cursor.take_count(), self._caught_up_missing
+            self._caught_up_missing = 0
+            self.tell_caught_up(count, missing, exact=True)
+
     def _look(self, now: float) -> None:
+        self.look_behind()
+        for each in (self, *self.followers):
+            each.look_at_binding(now)
+
+    def look_at_binding(self, now: float) -> None:
+        """Bind the queue to the room again, where it is quiet. Raises as :meth:`drain`."""
         if now >= self._bind_due:
             self._bind_due = now + _BIND_AGAIN
             self._room.bind_again(self.channel, self.queue_name, rebinds=self._rebinds)
@@ -205,12 +310,22 @@ class SubscriberConnection(Connection):
             self.channel.basic_ack(tag, multiple=True)
 
 
+def _always(_: object) -> bool:
+    return True
+
+
 def is_redelivered(delivery: protocols.Delivery) -> bool:
     """The deliveries of kchat's own transports say so by themselves, and make no dict of all that they know for it."""
     try:
         return delivery.redelivered
     except AttributeError:
         return bool(delivery.delivery_info.get("redelivered"))
+
+
+def content_type(delivery: protocols.Delivery) -> str | None:
+    """The property of that name; ``None`` where there is none, or it is not text (anybody may send anything to Redis)."""
+    found: object = getattr(delivery, "content_type", None)
+    return found if isinstance(found, str) else None
 
 
 def as_bytes(body: object) -> bytes:

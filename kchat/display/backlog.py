@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
+from kchat.display.lines import in_room
 from kchat.message.truncation import utf8_size
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ class Backlog:
             username = username[:_LONGEST_NAME]
         self.messages += 1
         seconds = time.time() if sent_at is None else sent_at.timestamp()
+        text = f"{in_room(message)}{text}"
         self._add(Entry(username, message.account, seconds, text, total, self.messages))
 
     def add_notice(self, text: str) -> None:

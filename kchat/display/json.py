@@ -28,6 +28,7 @@ class Json(Lines):
     - ``verified``: true if ``username`` is the name of that account;
     - ``redelivered``: true if the broker has delivered the message before;
     - ``problem``: why the body is not a kchat message, or null;
+    - ``room``: the room's name, where several are shown;
     - ``body_base64``: the body, if it is not text;
     - ``cut``: the body's size in bytes, if it is over 2 MiB: ``message`` is truncated, and other keys are left out;
     - the body's other keys. Those with a name from this list are in an object ``extra``, so that a sender can
@@ -51,6 +52,8 @@ class Json(Lines):
             "redelivered": message.redelivered,
             "problem": message.problem,
         }
+        if message.room is not None:
+            line["room"] = message.room
         if len(message.body) > WHOLE:
             size = len(message.body)
             if message.username is not None:
@@ -60,7 +63,7 @@ class Json(Lines):
         elif message.problem and not _is_text(message.body):
             line["body_base64"] = b64encode(message.body).decode()
         elif message.extra:
-            ours = line.keys() | {"body_base64", "cut", "extra"}
+            ours = line.keys() | {"body_base64", "cut", "extra", "room"}
             line |= {key: value for key, value in message.extra.items() if key not in ours}
             if hidden := {key: value for key, value in message.extra.items() if key in ours}:
                 line["extra"] = hidden

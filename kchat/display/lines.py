@@ -10,6 +10,7 @@ from zlib import crc32
 
 from kchat.display.escaping import (
     cautious_cells,
+    display_name,
     expand_tabs,
     indent_block,
     most_cells,
@@ -203,6 +204,11 @@ def _to_word(piece: str, rest: str) -> str:
         return piece
     space = piece.rfind(" ", len(piece) // 2)
     return piece[: space + 1] if space > 0 else piece
+
+
+def in_room(message: Message) -> str:
+    """``[lunch] `` where messages of several rooms are shown, to be put in front of what a sender chose; else nothing."""
+    return "" if message.room is None else f"[{display_name(message.room)}] "
 
 
 def color_of(shown: str) -> int:

@@ -11,6 +11,7 @@ from kchat.errors import SettingsError
 from kchat.events import ignore
 
 if TYPE_CHECKING:
+    from kchat.client.several import Subscribers
     from kchat.client.subscriber import Subscriber
     from kchat.display import Display
     from kchat.events import Event
@@ -29,7 +30,7 @@ _PAUSE = 0.01  # seconds between looks whether a display has drawn the last mess
 
 
 def listen(
-    subscriber: Subscriber,
+    subscriber: Subscriber | Subscribers,
     display: Display,
     *,
     limit: int | None = None,

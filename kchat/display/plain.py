@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any, ClassVar, TextIO
 
 from kchat.display.escaping import most_cells, take_columns, width
-from kchat.display.lines import TIME, Lines, color_of, local
+from kchat.display.lines import TIME, Lines, color_of, in_room, local
 
 if TYPE_CHECKING:
     from kchat.message import Message
@@ -57,7 +57,9 @@ class Plain(Lines):
         known = self._names.get((username, account))
         if known is None:
             known = self._meet(username, account)
-        self._write(f"{self._clock}{known[0]}", self._lead + known[1], self._text(message))
+        room = in_room(message)
+        columns = self._lead + width(room, most_cells) + known[1]
+        self._write(f"{self._clock}{self._dim(room)}{known[0]}", columns, self._text(message))
 
     def _begin_day(self, moment: time.struct_time) -> None:
         """Write the line above the messages of another day. No message's line begins like it."""

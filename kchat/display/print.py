@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, ClassVar
 
-from kchat.display.escaping import display_name, indent_block
-from kchat.display.lines import WHOLE, Lines
+from kchat.display.escaping import display_name, indent_block, most_cells, width
+from kchat.display.lines import WHOLE, Lines, in_room
 from kchat.message.truncation import LONGEST
 from kchat.message.unprintable import escape_unprintable
 
@@ -43,7 +43,8 @@ class Print(Lines):
             behind = behind if self._output.is_terminal else ""
         elif not behind and not self._names_shown.is_shared(account) and not _names(body, account):
             behind = f" (via {display_name(account)})"
-        self._write(_RECEIVED, len(_RECEIVED), text, behind)
+        lead = f"{_RECEIVED}{in_room(message)}"
+        self._write(lead, width(lead, most_cells), text, behind)
 
 
 def _names(body: bytes, username: str) -> bool:

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from kchat.display.escaping import display_name, most_cells, width
-from kchat.display.lines import Lines, local
+from kchat.display.lines import Lines, in_room, local
 from kchat.display.names import UNVERIFIED
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class Rows(Lines):
         name = display_name(message.username, _NAME_WIDTH - (len(UNVERIFIED) if behind else 0)) + behind
         lead = (
             f"{name}{' ' * (_NAME_WIDTH - width(name))}{_GAP}{when(seconds, FULL_TIME, utc=self._utc)}{_GAP}"
+            f"{in_room(message)}"
         )
         self._write(lead, width(lead, most_cells), self._text(message))
 

@@ -77,6 +77,9 @@ class Message(NamedTuple):
         account: the authenticated account, if the broker has checked it (AMQP ``user_id``), or None.
         redelivered: whether the broker has delivered it before, without an acknowledgement.
         problem: why the body is not a kchat message; None if it is one.
+        content_type: the broker's property of that name, where the subscriber was told to look at it
+            (:class:`kchat.client.subscriber.Subscriber`), or None. A sender sends it, in place of JSON's.
+        room: the room that it came from, where several are listened to by one connection; else None.
     """
 
     username: str | None
@@ -88,6 +91,8 @@ class Message(NamedTuple):
     account: str | None = None
     redelivered: bool = False
     problem: str | None = None
+    content_type: str | None = None
+    room: str | None = None
 
     @classmethod
     def compose(
@@ -154,6 +159,7 @@ class Message(NamedTuple):
         account: str | None = None,
         redelivered: bool = False,
         sent_at: datetime | None = None,
+        content_type: str | None = None,
     ) -> Self:
         """Make a message of any body. Nothing in a body makes this raise.
 
@@ -162,14 +168,28 @@ class Message(NamedTuple):
             account: the authenticated account, if the broker has checked one. Default None.
             redelivered: the broker's flag of that name. Default False.
             sent_at: an aware time from the broker (AMQP ``timestamp``), for a body without one. Default None.
+            content_type: the broker's property of that name. Default None.
         """
         if not isinstance(body, bytes):  # some transports hand over a memoryview, or text
             body = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else bytes(body)
         try:
             username, text, id, stated, extra = _parse(body)  # noqa: A001 - as the field
         except DecodeError as error:
-            return cls(None, _text(body), None, sent_at, _NOTHING, body, account, redelivered, str(error))
-        return cls(username, text, id, stated or sent_at, extra, body, account, redelivered)
+            return cls(
+                None,
+                _text(body),
+                None,
+                sent_at,
+                _NOTHING,
+                body,
+                account,
+                redelivered,
+                str(error),
+                content_type,
+            )
+        return cls(
+            username, text, id, stated or sent_at, extra, body, account, redelivered, None, content_type
+        )
 
     @property
     def verified(self) -> bool:

@@ -80,6 +80,12 @@ def text(moment: datetime) -> str:
     return f"{moment.replace(tzinfo=None).isoformat('T', 'milliseconds')}Z"
 
 
+def precise(seconds: float) -> str:
+    """A time in UNIX seconds as text, to the microsecond."""
+    second, rest = divmod(int(seconds * 1_000_000), 1_000_000)
+    return f"{_second(second)}.{rest:06d}Z"
+
+
 @lru_cache(maxsize=8)  # many messages are sent in the same second
 def _second(second: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))

@@ -12,6 +12,7 @@ of a transport                        is
 :mod:`kchat.transports.errors`        ``Transport.explain``: its driver's errors as kchat's
 :mod:`kchat.transports.room`          ``Transport.room``: what a room and its queues are there
 :mod:`kchat.transports.history`       ``Transport.history``: how a room's history is switched on and read
+:mod:`kchat.transports.durable`       ``Transport.durable``: how durable subscriptions are listed and removed
 :mod:`kchat.transports.presence`      ``Transport.presence``: how it is known there who is in a room
 :mod:`kchat.transports.guests`        ``Transport.guests``: how guests are admitted, and what joining tries
 :mod:`kchat.transports.checks`        ``Transport.checks``: what ``kchat doctor`` checks on the way to a room
@@ -31,6 +32,7 @@ from kchat.errors import KchatError, MissingExtra
 
 if TYPE_CHECKING:
     from kchat.transports.checks import Check, Walk
+    from kchat.transports.durable import DurablePolicy
     from kchat.transports.guests import Guests
     from kchat.transports.history import HistoryPolicy
     from kchat.transports.presence import PresencePolicy
@@ -51,7 +53,8 @@ class Capabilities(NamedTuple):
     ordered: bool
     """Each sender's messages arrive in the order sent."""
     history: bool
-    """``--last`` or ``--since`` begin with the messages that the room already holds, where its host has switched that on."""
+    """``--last`` or ``--since`` begin with the messages that the room already holds. "By host": from when its host has
+    switched that on, ``kchat history on``."""
     durable: bool
     """``--durable NAME`` keeps messages while its subscriber is away."""
     survives_restart: bool
@@ -247,6 +250,16 @@ class Transport:
         from kchat.transports.history import HistoryPolicy
 
         return HistoryPolicy(self.room(room))
+
+    def durable(self, room: str) -> DurablePolicy:
+        """How a room's durable subscriptions are listed and removed. Used only where :attr:`capabilities` have ``durable``.
+
+        Arguments:
+            room: by name.
+        """
+        from kchat.transports.durable import DurablePolicy
+
+        return DurablePolicy(self.room(room))
 
     def presence(self, room: str) -> PresencePolicy:
         """How it is known who is in a room: by announcements through a second exchange, or by what the broker knows.

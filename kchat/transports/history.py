@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from kchat.transports.guests import Administration
     from kchat.transports.protocols import Channel, Connection, Delivery
     from kchat.transports.room import RoomPolicy
+    from kchat.transports.url import Broker
 
 KEEP = 7 * 24 * 3600.0
 """Seconds that messages are kept, unless said otherwise: a week."""
@@ -80,7 +82,7 @@ class HistoryReader(Protocol):
 
     @property
     def missing(self) -> int:
-        """About how many messages behind the position to begin after the history holds no more."""
+        """About how many messages behind the position to begin after the history holds no more; -1 for an unknown number."""
 
     @property
     def held(self) -> int:
@@ -102,6 +104,44 @@ class HistoryReader(Protocol):
         """Leave off."""
 
 
+class Cursor(Protocol):
+    """How far a subscriber has read, where its queue begins with history by itself. One thread uses it."""
+
+    def after(self, away: float) -> Any:
+        """What another queue is to go on behind; ``None`` where nothing is known.
+
+        It is for :meth:`kchat.transports.room.RoomPolicy.take_place`.
+
+        Arguments:
+            away: seconds since the connection was lost.
+        """
+
+    def join(self, connection: Connection, queue: str, after: Any) -> bool:
+        """A queue was bound that goes on there; nothing of it was delivered yet.
+
+        Arguments:
+            connection: that it belongs to.
+            queue: its name.
+            after: of :meth:`after`, or ``None``.
+
+        Returns:
+            Whether nothing is missed. Not without ``after``, or where there is no history.
+
+        Raises:
+            amqp.exceptions.AMQPError: the connection is lost, or something else is wrong.
+        """
+
+    def take(self, delivery: Delivery) -> bool:
+        """Whether the next delivery is to be handed over, or was before; from then on it was."""
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether some of what was missed may still come."""
+
+    def take_count(self) -> int:
+        """The number of messages that were missed and have been handed over since."""
+
+
 class HistoryPolicy:
     """What a room's history is on a broker. Here: there is none beside the queues.
 
@@ -111,8 +151,16 @@ class HistoryPolicy:
 
     by_host: ClassVar[bool] = False
     """Whether a room has none until the host switches it on."""
+    limits_by_host: ClassVar[bool] = False
+    """Whether the host can change its limits, look at it and clear it, although every room has one."""
     beside: ClassVar[bool] = False
     """Whether it is read beside the queue, with :meth:`reader`."""
+    takes_everything: ClassVar[bool] = False
+    """Whether a message counts as routed where only the history takes it, so that nobody knows whether somebody listens."""
+    needs: ClassVar[str] = "use the account of the room's host"
+    """What to do where the account may not switch it on or off; a hint as of :class:`kchat.errors.Hint`."""
+    counts_missing: ClassVar[bool] = False
+    """Whether a reader's :attr:`~HistoryReader.missing` is exact."""
     by_number: ClassVar[bool] = True
     """Whether a subscriber can begin with a number of messages; else by time alone."""
 
@@ -120,6 +168,14 @@ class HistoryPolicy:
         self._room = room
 
     # ---- the host's side
+
+    def administer(self, management: Administration, broker: Broker) -> None:
+        """Use an administrator's access too, where the methods below have a use for it. By default they have none.
+
+        Arguments:
+            management: of :meth:`kchat.transports.guests.Guests.management`.
+            broker: where the room is.
+        """
 
     def switch_on(self, channel: Channel, *, keep: float = KEEP, max_size: int = MAX_SIZE) -> None:
         """Keep what is sent from now on; where it is kept already, with other limits.
@@ -149,6 +205,14 @@ class HistoryPolicy:
 
     # ---- everybody's side
 
+    def is_on(self, connection: Connection) -> bool | None:  # noqa: ARG002 - for those that know
+        """Whether it is on; ``None``, as by default, where that is not known. Accounts that may only send may ask.
+
+        Arguments:
+            connection: connected.
+        """
+        return None
+
     def newest(self, connection: Connection, *, known: bool = False) -> Any:
         """The position of the newest message, one before the first where it is empty; ``None`` where it is off.
 
@@ -173,6 +237,23 @@ class HistoryPolicy:
             amqp.exceptions.AMQPError: this account may not read it, or something else is wrong.
         """
         raise NotImplementedError
+
+    def position_at(self, connection: Connection, until: float, end: Any) -> Any:
+        """The position of the last message that came before a point in time, by the broker's clock.
+
+        Arguments:
+            connection: connected.
+            until: in UNIX seconds.
+            end: a position of :meth:`newest`: the answer is not behind that.
+
+        Raises:
+            amqp.exceptions.AMQPError: this account may not read it, or something else is wrong.
+        """
+        raise NotImplementedError
+
+    def cursor(self) -> Cursor | None:
+        """What goes on after a lost connection, where a queue begins with history by itself; ``None`` elsewhere."""
+        return None
 
     def ask_waiting(self, channel: Channel, queue: str, answer: Callable[[int], None]) -> None:
         """Ask how many messages wait in a queue, behind those that it has delivered by then; tell it now or later.

@@ -71,6 +71,14 @@ class OfAccount(Protocol):
         """Whose it is, if it came by the exchange of that name."""
 
 
+class Typed(Protocol):
+    """A delivery with its content type."""
+
+    @property
+    def content_type(self) -> str | None:
+        """The property of that name, as its sender has set it."""
+
+
 class HasHeaders(Protocol):
     """A delivery with headers."""
 
@@ -81,7 +89,7 @@ class HasHeaders(Protocol):
         """One of them, if it is a text; only where that costs less than reading all."""
 
 
-class Delivery(Redelivers, Info, Numbered, OfAccount, HasHeaders, Protocol):
+class Delivery(Redelivers, Info, Numbered, OfAccount, Typed, HasHeaders, Protocol):
     """A message as a consumer's callback gets it. Only the body and the tag are always there."""
 
     body: bytes | str
@@ -165,8 +173,11 @@ class Queue(Protocol):
     queue_arguments: Mapping[str, Any] | None
     """As it is declared with."""
 
-    def queue_declare(self, *, passive: bool = False) -> object:
-        """Declare it, or with ``passive`` look whether it is there."""
+    def queue_declare(self, *, passive: bool = False) -> Any:
+        """Declare it, or with ``passive`` look whether it is there.
+
+        Returns its name, the number of messages that wait in it, and that of its consumers; 0 for what is not known.
+        """
 
     def queue_bind(self) -> object:
         """Bind it to its exchange."""

@@ -9,18 +9,24 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import amqp.exceptions
 import kombu
 
 from kchat.errors import NotFound, Refused
+from kchat.transports import durable_queue
+from kchat.transports.durable import Durable
 
 if TYPE_CHECKING:
     from kchat.transports.protocols import Channel, Queue
 
 PREFIX = "kchat"
 """What the names of all queues of kchat's begin with."""
+
+READER = "%reader"
+"""What follows a durable queue's name in that of the exclusive queue by which its one reader holds it. It is no part of any
+other name: :func:`name_part` leaves no ``%`` before letters like these."""
 
 _PART_LENGTH = 60
 """Room and username together with the rest stay below 255 bytes (AMQP 0-9-1 section 4.2.5.3)."""
@@ -34,12 +40,20 @@ class Place(NamedTuple):
         durable: whether what is sent while its subscriber is away is kept, a restart of the broker included.
         rebinds: whether this account may bind what outlives a restart to the room, so that it can be done again.
         found: whether the queue was there before.
+        waiting: the number of messages in a durable queue, before any is consumed.
+        shared: whether others may read it at the same time.
+        limited: whether the queue has the limits of its arguments; one that exists keeps its own.
+        notice: what to tell about it; empty for nothing.
     """
 
     queue: Queue
     durable: bool = False
     rebinds: bool = False
     found: bool = False
+    waiting: int = 0
+    shared: bool = False
+    limited: bool = True
+    notice: str = ""
 
 
 class RoomPolicy:
@@ -55,6 +69,8 @@ class RoomPolicy:
     """Of a subscriber's own queue."""
     durable_arguments: ClassVar[dict[str, Any]] = {}
     """Of a durable queue."""
+    limits_change: ClassVar[str] = ""
+    """How the limits of a durable queue that exists can be changed, ending in ``, or, ``; empty if they cannot."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -79,8 +95,12 @@ class RoomPolicy:
         """
         return self.queue_name(*parts) + self.separator
 
-    def check_durable_name(self, name: str) -> None:
-        """Raise :class:`kchat.errors.SettingsError` where no durable queue may be called that."""
+    def check_durable(self, durable: Durable) -> None:
+        """Raise :class:`kchat.errors.SettingsError` where no durable queue may be called that, or have these limits."""
+
+    def limit_arguments(self, durable: Durable) -> dict[str, Any]:  # noqa: ARG002 - for those that have some
+        """The arguments by which a durable queue is bounded."""
+        return {}
 
     # ---- what is declared
 
@@ -98,6 +118,7 @@ class RoomPolicy:
         account: str | None = None,
         last: int | None = None,
         since: float | None = None,
+        after: Any = None,
         length: int | None = None,
     ) -> kombu.Queue:
         """A queue of a subscriber's own, under a fresh name.
@@ -111,6 +132,7 @@ class RoomPolicy:
                 the queue's name, and the username only where it is another. Default: the username alone.
             last: number of messages of the room's history to begin with.
             since: begin with what the room's history holds since then, in UNIX seconds.
+            after: go on behind that: see :class:`kchat.transports.history.Cursor`.
             length: maximum number of messages in it, where it has one. Default: the transport's.
         """
         owner = [username] if account in (None, username) else [account or "", username]
@@ -120,35 +142,51 @@ class RoomPolicy:
             durable=False,
             exclusive=True,
             auto_delete=True,
-            queue_arguments=self.length_arguments(length) | self.history_arguments(last, since),
+            queue_arguments=self.length_arguments(length) | self.history_arguments(last, since, after),
         )
 
     def durable_queue(
-        self, name: str, *, account: str | None = None, since: float | None = None
+        self, durable: str | Durable, *, account: str | None = None, since: float | None = None
     ) -> kombu.Queue:
-        """A durable queue: it keeps messages while nobody consumes from it.
+        """A durable queue: it keeps messages while nobody consumes from it, within its limits.
 
         Arguments:
-            name: of the queue, for people.
+            durable: its name for people, and its limits.
             account: the queue's owner. Default: it belongs to the room, and every account with the right can use it.
             since: begin with what the room's history holds since then, in UNIX seconds.
         """
+        durable = Durable.of(durable)
         return kombu.Queue(
-            self.queue_name(*([name] if account is None else [account, name])),
+            self.queue_name(*([durable.name] if account is None else [account, durable.name])),
             exchange=self.exchange,
             durable=True,
             exclusive=False,
             auto_delete=False,
-            queue_arguments=self.durable_arguments | self.history_arguments(None, since),
+            queue_arguments=self.durable_arguments
+            | self.limit_arguments(durable)
+            | self.history_arguments(None, since),
         )
 
     def length_arguments(self, length: int | None) -> dict[str, Any]:  # noqa: ARG002 - for those that limit it
         """The arguments of a subscriber's own queue; see :meth:`subscriber_queue`."""
         return self.queue_arguments
 
-    def history_arguments(self, last: int | None, since: float | None) -> dict[str, Any]:
+    def durable_name(self, queue: str) -> tuple[str, str | None]:
+        """The name of a durable queue of the room for people, and the account whose it is: :meth:`durable_queue` backwards.
+
+        A name that was cut cannot be told: then it is the queue's, which removes it as well.
+
+        Arguments:
+            queue: the queue's name, which begins with :meth:`queue_prefix`.
+        """
+        parts = [unquote(part) for part in queue.removeprefix(self.queue_prefix()).split(self.separator)]
+        if self.queue_name(*parts) != queue:
+            return queue, parts[0] if len(parts) > 1 else None
+        return parts[-1], parts[0] if len(parts) > 1 else None
+
+    def history_arguments(self, last: int | None, since: float | None, after: Any = None) -> dict[str, Any]:
         """The arguments of a queue that begins with some of the room's history; see :meth:`subscriber_queue`."""
-        wanted = {"x-history-last": last, "x-history-since": since}
+        wanted = {"x-history-last": last, "x-history-since": since, "x-history-after": after}
         return {name: value for name, value in wanted.items() if value is not None}
 
     # ---- declaring
@@ -196,10 +234,11 @@ class RoomPolicy:
         channel: Channel,
         username: str,
         *,
-        durable: str | None = None,
+        durable: str | Durable | None = None,
         account: str | None = None,
         last: int | None = None,
         since: float | None = None,
+        after: Any = None,
         length: int | None = None,
         look: bool = False,
     ) -> Place:
@@ -208,45 +247,70 @@ class RoomPolicy:
         Arguments:
             channel: a Kombu channel. Consumers and confirms on it may be gone afterwards.
             username: see :meth:`subscriber_queue`.
-            durable: the name of a durable queue: the room's where the account may use it, else one of the account's.
-                Default: a queue of the subscriber's own.
+            durable: a durable queue: the room's where the account may use it, else one of the account's. Default: a queue
+                of the subscriber's own.
             account: see :meth:`subscriber_queue`.
             last: likewise.
             since: likewise.
+            after: likewise.
             length: likewise; not of a durable queue.
             look: whether to find out if a durable queue was there before.
 
         Raises:
+            kchat.errors.Unavailable: somebody reads that durable queue, and not both share it.
             kchat.errors.Refused, amqp.exceptions.AMQPError: see :meth:`open`.
         """
         if durable is None:
-            queue = self.subscriber_queue(username, account=account, last=last, since=since, length=length)(
-                channel
-            )
+            queue = self.subscriber_queue(
+                username, account=account, last=last, since=since, after=after, length=length
+            )(channel)
             self.open(channel)
             queue.queue_declare()
             queue.queue_bind()
             return Place(queue)
+        durable = Durable.of(durable)
         queues = [self.durable_queue(durable, since=since)]
         if account is not None:
             queues.append(self.durable_queue(durable, account=account))
-        return self.take_durable_place(channel, [queue(channel) for queue in queues], look=look)
+        return self.take_durable_place(channel, [queue(channel) for queue in queues], durable, look=look)
 
-    def take_durable_place(self, channel: Channel, queues: Sequence[Queue], *, look: bool) -> Place:
+    def take_durable_place(
+        self, channel: Channel, queues: Sequence[Queue], durable: Durable, *, look: bool
+    ) -> Place:
         """Declare the room, and the first of these queues that this account may declare; see :meth:`take_place`."""
         self.open(channel)
         refusal: amqp.exceptions.AccessRefused | None = None
         for queue in queues:
             found = look and is_there(queue)
             try:
-                queue.queue_declare()
+                difference = durable_queue.declare(queue)
             except amqp.exceptions.AccessRefused as error:
                 refusal = error
-            else:
-                queue.queue_bind()
-                return Place(queue, durable=True, found=found)
+                continue
+            difference = durable_queue.bind(queue) or difference
+            holder = kombu.Queue(
+                queue.name + self.separator + READER, durable=False, exclusive=True, auto_delete=True
+            )
+            waiting, told = durable_queue.claim(queue, holder(channel), durable)
+            return Place(
+                queue,
+                durable=True,
+                found=found,
+                waiting=waiting,
+                shared=durable.shared or bool(told),
+                limited=not difference,
+                notice=told or durable_queue.notice(durable, difference, self.limits_change),
+            )
         assert refusal is not None  # there is a queue
         raise refusal
+
+    def count_waiting(self, queue: Queue) -> int | None:
+        """The number of messages that wait in a queue and were not delivered; ``None`` where nobody tells it.
+
+        Arguments:
+            queue: bound to the channel by which it is consumed from.
+        """
+        return int(queue.queue_declare(passive=True).message_count)
 
     def bind_again(self, channel: Channel, queue: str, *, rebinds: bool) -> None:
         """Bind a queue to the room again without waiting for an answer, where nobody says when its binding is deleted.

@@ -9,8 +9,10 @@ from kchat.tui.people import PresenceOf, be_here, be_hidden
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from kchat.client.filters import Filter
     from kchat.config.settings import Settings
     from kchat.errors import KchatError
+    from kchat.transports.durable import Durable
     from kchat.tui.read_marks import ReadMarks
 
 
@@ -22,6 +24,7 @@ class ChatOptions:
         username: the name in messages. Default: the settings', else the login name.
         highlight: words that stand out, besides the name.
         durable, last, since: as of :class:`~kchat.client.subscriber.Subscriber`.
+        where: which of others' messages to show, and of one's own from elsewhere. Default: all.
         wait: retry for ever when no broker can be reached at the start.
         hidden: do not count as here.
         bell: ring when this user is mentioned.
@@ -38,9 +41,10 @@ class ChatOptions:
         username: str | None = None,
         *,
         highlight: Sequence[str] = (),
-        durable: str | None = None,
+        durable: str | Durable | None = None,
         last: int | None = None,
         since: float | None = None,
+        where: Filter | None = None,
         wait: bool = False,
         hidden: bool = False,
         bell: bool = False,
@@ -54,6 +58,7 @@ class ChatOptions:
         self.username = username
         self.highlight = highlight
         self.durable, self.last, self.since = durable, last, since
+        self.where = where
         self.wait, self.hidden = wait, hidden
         self.bell, self.notify = bell, notify
         self.theme, self.mouse = theme, mouse

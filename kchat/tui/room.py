@@ -16,6 +16,7 @@ from kchat.tui.words import Highlights
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from kchat.client.filters import Filter
     from kchat.config.settings import Settings
     from kchat.events import People
 
@@ -52,6 +53,7 @@ class Room:
         settings: the room and its brokers.
         username: the name in what is sent.
         words: words that stand out, besides the name.
+        where: which messages to show, besides those that are sent from here. Default: all.
 
     Attributes:
         timeline: what is shown, but for the outbox behind it.
@@ -72,10 +74,17 @@ class Room:
         read: when the newest message that was read was sent, in UNIX seconds; 0 for none.
     """
 
-    def __init__(self, settings: Settings, username: str, words: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        username: str,
+        words: Sequence[str] = (),
+        where: Filter | None = None,
+    ) -> None:
         self.settings = settings
         self.username = username
         self._words = words
+        self._where = where
         transport = settings.transport
         self.names = Names(username, settings.broker.account, verifies=transport.verifies_accounts)
         self.highlights = Highlights(username, words)
@@ -171,6 +180,9 @@ class Room:
             own = self.outbox.arrive(message)
             if own is True:
                 continue
+            if own is None and not self._is_wanted(message):
+                self._oldest = self._oldest or _key(message)
+                continue
             entry = self._entry(message) if own is None else own
             place = self.timeline.append(entry)
             if self._oldest is None:
@@ -191,6 +203,9 @@ class Room:
             if not old and not entry.mine and self.highlights.found_in(entry.text):
                 mentions.append(entry)
         return News(shown, mentions)
+
+    def _is_wanted(self, message: Message) -> bool:
+        return self._where is None or self._where(message)
 
     def _note_speaker(self, entry: Entry) -> None:
         if entry.username is not None:
@@ -233,7 +248,7 @@ class Room:
             self._oldest = _key(older[0])
         self.complete = not older
         self.received += len(older)
-        return self.timeline.prepend(self._entry(message) for message in older)
+        return self.timeline.prepend(self._entry(message) for message in older if self._is_wanted(message))
 
     def is_oldest(self, message: Message) -> bool:
         """Whether it is the oldest that is known."""

@@ -82,7 +82,7 @@ class Session:
             self._join(room)
 
     def _room(self, settings: Settings) -> Room:
-        return Room(settings, self.username, self.options.highlight)
+        return Room(settings, self.username, self.options.highlight, self.options.where)
 
     def _join(self, room: Room) -> None:
         options = self.options

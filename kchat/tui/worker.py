@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kchat.client.subscriber import Subscriber
     from kchat.config.settings import Settings
     from kchat.message import Message
+    from kchat.transports.durable import Durable
     from kchat.tui.inbox import Inbox
 
 TOGETHER = 0.04
@@ -57,7 +58,7 @@ class Worker:
         username: str,
         inbox: Inbox,
         *,
-        durable: str | None = None,
+        durable: str | Durable | None = None,
         last: int | None = None,
         since: float | None = None,
         if_kept: bool = False,

@@ -90,17 +90,23 @@ def people(place: Place, commands: Commands) -> Iterator[People]:
 def can(request: pytest.FixtureRequest, transport: Transport, commands: Commands) -> Can:
     """Asks whether the transport can do something. If not, that is declared, shown, and noted in the table.
 
-    It takes the name of an ability of the registry, or ``processes``.
+    It takes the name of an ability of the registry, or ``processes``, or ``last``: to begin with a number of messages.
     """
 
     def ask(ability: str) -> bool:
-        able = {**dict(transport.capabilities.items()), "processes": not transport.in_one_process}[ability]
+        able = {
+            **dict(transport.capabilities.items()),
+            "processes": not transport.in_one_process,
+            "last": transport.history("chat").by_number,
+        }[ability]
         if not able:
             request.node.user_properties.append(("cannot", ability))
             shown = json.loads(commands.run_kchat("transports", "--json").stdout)
             (line,) = (each for each in shown if each["transport"] == transport.name)
             if ability == "processes":
                 assert "one process" in line["note"]
+            elif ability == "last":
+                assert "not --last" in line["note"]
             else:
                 assert line["capabilities"][ability] is False
         return able

@@ -118,6 +118,11 @@ class People:
             self._start("subscribe", room, "--mode", "json", "--username", username, *options)
         )
 
+    def listener_by(self, way: Way, room: str, *options: str, username: str = "bob") -> ProcessListener:
+        """Returns a subscriber in a separate process, by some other way."""
+        words = ["--url", way.url, "--room", room, "--mode", "json", "--username", username, *options]
+        return ProcessListener(self._commands.kchat("subscribe", *words, env=way.environment))
+
     def say(self, room: str, *texts: str, username: str = "ada") -> None:
         """Sends texts, each from a process that does nothing else and ends; in one process where only one meets."""
         if not self.place.across_processes:

@@ -11,7 +11,7 @@ from kchat import SettingsError, Subscriber
 from tests.brokers.processes import Commands, Process
 from tests.brokers.wait import soon, wait_until
 from tests.contract.conftest import Can
-from tests.contract.people import SECONDS, Heard, People, people_at
+from tests.contract.people import SECONDS, People, people_at
 from tests.contract.places import Place
 
 
@@ -102,29 +102,3 @@ def test_messages_sent_after_a_durable_subscriber_was_killed_wait_for_the_next(
     # What was shown a moment before the kill may not have been acknowledged; then it comes once more, and first.
     wait_until(lambda: "2" in second.texts(1), SECONDS)
     assert second.texts(1) in (["2"], ["1", "2"])
-
-
-@pytest.mark.promise("--last or --since begins with the room's history")
-def test_a_subscriber_begins_with_what_the_room_holds(
-    request: pytest.FixtureRequest, people: People, place: Place, room: str, can: Can
-) -> None:
-    if not can("history"):
-        with pytest.raises(SettingsError, match="no history"):
-            Subscriber(place.settings(room), "bob", last=10)
-        refused = people.run("subscribe", "--url", place.way.url, "--room", room, "--last", "10")
-        assert refused.wait() == 2
-        assert "no history" in refused.stderr
-        return
-    people.say(room, "1", "2")
-    options = place.history_options
-    if place.no_history:
-        request.node.user_properties.append(("not here", place.no_history))
-        refused = people.run(
-            "subscribe", "--url", place.way.url, "--room", room, *options, "--idle-timeout", "5"
-        )
-        assert refused.wait() == 1
-        assert "Traceback" not in refused.stderr
-        return
-    listener = people.process_listener(room, *options)
-    people.say(room, "3")
-    assert listener.hear(3) == [Heard("ada", text) for text in ("1", "2", "3")]

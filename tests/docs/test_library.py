@@ -1,4 +1,4 @@
-"""Every Python example of docs/library.md, docs/wire.md and the README runs as it stands, on brokers that are there."""
+"""Every Python example of the pages below runs as it stands, on brokers that are there."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from tests.brokers.processes import Commands
 from tests.docs.examples import Example, examples, run, unmarked
 
-PAGES = ["docs/library.md", "docs/wire.md", "README.md"]
+PAGES = ["docs/library.md", "docs/history.md", "docs/wire.md", "README.md"]
 EXAMPLES = [example for page in PAGES for example in examples(page)]
 
 

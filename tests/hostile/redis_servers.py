@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 from tests.hostile.peer import Act, Peer, Script, then
 
@@ -45,8 +46,9 @@ def read_command(peer: Peer) -> list[bytes]:
     return words
 
 
-def at(stage: bytes, act: Act) -> Script:
-    """A script that behaves up to a command, and then acts."""
+def at(stage: bytes, act: Act, more: Mapping[bytes, bytes] = MappingProxyType({})) -> Script:
+    """A script that behaves up to a command, and then acts; ``more``: what it answers besides."""
+    answers = ANSWERS | dict(more)
 
     def script(peer: Peer) -> None:
         while True:
@@ -57,7 +59,7 @@ def at(stage: bytes, act: Act) -> Script:
             elif name == b"SUBSCRIBE":
                 peer.send(array(text(b"subscribe"), text(command[1]), b":1\r\n"))
             else:
-                peer.send(ANSWERS.get(name, b"-ERR unknown command\r\n"))
+                peer.send(answers.get(name, b"-ERR unknown command\r\n"))
 
     return script
 
@@ -164,6 +166,57 @@ MESSAGES: dict[str, Act] = {
     "of 60 MB": say(message(bytes(60_000_000))),
     "an unsubscription": say(array(text(b"unsubscribe"), text(b"/0.chat"), b":0\r\n")),
 }
+
+
+HISTORY = {
+    b"HMGET": array(text(b"3600"), text(b"1000000")),
+    b"XINFO": array(
+        text(b"length"),
+        b":1\r\n",
+        text(b"last-generated-id"),
+        text(b"5-1"),
+        text(b"entries-added"),
+        b":9\r\n",
+    ),
+    b"XADD": b"+QUEUED\r\n",
+    b"ZINCRBY": b"+QUEUED\r\n",
+    b"XRANGE": array(array(text(b"5-1"), array(text(b"message"), text(b"hello")))),
+    b"XREVRANGE": array(array(text(b"5-1"), array(text(b"message"), text(b"hello")))),
+}
+"""What a server says that has a history of one message. What it says to EXEC is none of it."""
+
+
+def entry(identifier: bytes, *fields: bytes) -> bytes:
+    """An entry of a stream."""
+    return array(text(identifier), array(*map(text, fields)))
+
+
+HISTORY_REPLIES: dict[str, Act] = REPLIES | {
+    "an entry of two million fields": then(
+        b"*1\r\n*2\r\n" + text(b"5-1") + b"*2000000\r\n", lambda peer: peer.send(text(b"x") * 2_000_000)
+    ),
+    "an entry of 60 MB": say(array(entry(b"5-1", b"message", bytes(60_000_000)))),
+    "250 entries of 1 MB": lambda peer: peer.send(
+        b"*250\r\n" + entry(b"5-1", b"message", bytes(1_000_000)) * 250
+    ),
+    "the same entries over and over": say(array(*[entry(b"1-1", b"message", b"x")] * 200)),
+    "entries that were deleted": say(array(array(text(b"5-1"), b"*-1\r\n"), array(text(b"5-2"), b"$-1\r\n"))),
+    "ids that are none": say(array(entry(b"five", b"message", b"x"))),
+    "ids of 1,000 digits": say(array(entry(b"9" * 1000 + b"-0", b"message", b"x"))),
+    "limits that are none": say(array(text(b"x"), array(b":1\r\n"))),
+    "an answer to EXEC of errors": say(array(b"-ERR no\r\n", b"-OOM no\r\n", b":1\r\n")),
+    "an answer to EXEC of numbers": say(array(b":1\r\n", b":2\r\n", b":3\r\n")),
+    "a count that is infinite": say(array(text(b"5-1"), text(b"inf"), b":1\r\n")),
+}
+
+
+def history_corpus() -> Iterator[tuple[str, Script]]:
+    """What can be said to the commands of a history, by name."""
+    for stage in (b"HMGET", b"XINFO", b"XRANGE", b"XREVRANGE", b"EXEC"):
+        for name, act in HISTORY_REPLIES.items():
+            yield f"{stage.decode()}: {name}", at(stage, act, HISTORY)
+        for state in STATES:
+            yield f"{stage.decode()}: {state[1:].split()[0].decode()}", at(stage, say(state), HISTORY)
 
 
 def corpus() -> Iterator[tuple[str, Script]]:

@@ -62,6 +62,14 @@ def listen(url: str) -> None:
         subscriber.receive(timeout=PATIENCE)
 
 
+def look_back(url: str) -> None:
+    settings = Settings.resolve(url=url, connect_timeout=PATIENCE, confirm_timeout=PATIENCE)
+    with Subscriber(settings, "ada", since=0) as subscriber:
+        subscriber.receive(timeout=PATIENCE)
+    with Subscriber(settings, "ada", last=5) as subscriber:
+        subscriber.receive(timeout=PATIENCE)
+
+
 def manage(url: str) -> None:
     management = Accounts(url, "host", "secret", timeout=PATIENCE)
     for ask in (
@@ -134,6 +142,11 @@ def test_no_few_wrong_bytes_of_an_amqp_broker_bring_a_client_down() -> None:
 
 def test_no_redis_brings_a_sender_or_a_subscriber_down() -> None:
     check(run((send, listen), "redis", redis_servers.corpus()), LONGEST + PATIENCE, least=400)
+
+
+def test_no_redis_with_a_history_brings_a_sender_or_a_subscriber_down() -> None:
+    # It connects twice, and what is read there may come to an end twice.
+    check(run((send, look_back), "redis", redis_servers.history_corpus()), 3 * LONGEST, least=400)
 
 
 def test_no_management_api_brings_invitations_or_the_doctor_down() -> None:

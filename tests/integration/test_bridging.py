@@ -498,3 +498,38 @@ def test_a_bridge_leaves_the_queue_while_its_target_is_away(
             send(one, ["very last"])
             there.until("very last")
         assert again.ways[0].bridged == 2
+
+
+def test_a_second_bridge_of_the_same_name_is_refused_or_waits_and_takes_over(
+    commands: Commands, amqp_ends: Ends
+) -> None:
+    one, other = amqp_ends
+    texts = [str(number) for number in range(2_000)]
+    with hearing(other, repeats=True) as there:
+        first = start(commands, one, other, "--both", "--name", "office")
+        ends = [
+            "bridge",
+            "--from",
+            one.broker.url(),
+            "--to",
+            other.broker.url(),
+            "--both",
+            "--name",
+            "office",
+        ]
+        refused = commands.run_kchat(*ends)
+        assert refused.code == 1
+        assert "somebody else is reading the durable queue 'office'" in refused.stderr
+        assert "stop the other bridge, give this one another name" in refused.stderr
+        assert "--shared" not in refused.stderr
+        second = commands.kchat(*ends, "--wait")
+        second.wait_for("somebody else is reading")
+        send(one, texts[:1000])
+        there.until(texts[999])
+        first.interrupt()
+        assert first.wait() == 0
+        send(one, texts[1000:])
+        there.until(texts[-1], seconds=30)
+        second.interrupt()
+        assert second.wait() == 0
+    assert there.texts == texts

@@ -23,6 +23,7 @@ NAMES = [
     "Closed",
     "DecodeError",
     "Display",
+    "Durable",
     "KchatError",
     "Message",
     "MissingExtra",

@@ -9,7 +9,7 @@ import pytest
 from kchat.transports import TRANSPORTS
 from kchat.transports.amqp.rights import of_queues
 from kchat.transports.amqp.room import is_owned
-from kchat.transports.room import RoomPolicy
+from kchat.transports.room import READER, RoomPolicy
 
 
 def room(name: str = "chat", transport: str = "amqp") -> RoomPolicy:
@@ -37,7 +37,12 @@ def test_a_subscribers_queue_is_transient_and_exclusive_as_rabbitmq_4_3_demands(
 def test_a_lasting_queue_is_a_quorum_queue_of_nobodys() -> None:
     queue = room().durable_queue("archive")
     assert (queue.durable, queue.exclusive, queue.auto_delete) == (True, False, False)
-    assert queue.queue_arguments == {"x-queue-type": "quorum"}
+    assert queue.queue_arguments == {
+        "x-queue-type": "quorum",
+        "x-expires": 30 * 86_400_000,
+        "x-max-length-bytes": 1 << 30,
+        "x-overflow": "drop-head",
+    }
     assert queue.name == "kchat.chat.archive"
 
 
@@ -89,3 +94,29 @@ def test_the_longest_names_fit_the_broker(name: str, transport: str) -> None:
     if transport == "pubsub":
         # https://cloud.google.com/pubsub/docs/pubsub-basics#resource_names
         assert re.fullmatch(r"[A-Za-z][A-Za-z0-9\-_.~+%]{2,254}", queue)
+
+
+ODD_NAMES = ("archive", "a.b", "a-b", "a b", "50%", "%reader", "reader", "部屋", "~", "x" * 61)
+
+
+@pytest.mark.parametrize("transport", ["amqp", "local", "pubsub"])
+def test_a_durable_queues_name_tells_what_it_was_called_and_whose_it_is(transport: str) -> None:
+    policy = room("a.room-b", transport)
+    for name in ODD_NAMES:
+        for account in (None, "ada.b-c"):
+            queue = policy.durable_queue(name, account=account).name
+            told, owner = policy.durable_name(queue)
+            assert owner == account
+            # What was cut is told by the queue's name, which can be removed as well.
+            assert told == (name if len(name) <= 60 else queue)
+
+
+@pytest.mark.parametrize("transport", ["amqp", "local", "pubsub"])
+def test_the_queue_that_holds_a_durable_one_has_the_name_of_no_other(transport: str) -> None:
+    policy = room("chat", transport)
+    names = {
+        policy.durable_queue(name, account=account).name
+        for name in ODD_NAMES
+        for account in (None, *ODD_NAMES)
+    }
+    assert not names & {name + policy.separator + READER for name in names}

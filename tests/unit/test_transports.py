@@ -85,8 +85,14 @@ def test_kchat_transports_shows_each_with_its_url_and_what_it_can_do() -> None:
     for info in map(TRANSPORTS.__getitem__, TRANSPORTS.built_in):
         line = next(line for line in urls if line.startswith(f"{info.name} "))
         assert info.url_form in line
-        answers = [row.split()[-len(names) :][names.index(info.name)] for row in able[1:] if row.strip(" ─-")]
-        assert answers == ["yes" if each else "no" for each in info.capabilities]
+        rows = [re.split("  +", row.strip()) for row in able[1:]]
+        answers = {row[0]: row[1 + names.index(info.name)] for row in rows}
+        can = {
+            name.replace("_", " "): "yes" if able_to else "no" for name, able_to in info.capabilities.items()
+        }
+        if info.capabilities.history and info.history("chat").by_host:
+            can["history"] = "by host"
+        assert answers == can
         assert f"{info.name}: {with_flags(Hint(info.note))}" in result.output
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from kchat.transports.protocols import Connection, RoomSettings
     from kchat.transports.url import Broker, Urls
 
+    from .durable import DurablePolicy
     from .guests import Guests
     from .history import HistoryPolicy
     from .presence import PresencePolicy
@@ -114,6 +115,12 @@ class Amqp(base.Transport):
         from .history import HistoryPolicy
 
         return HistoryPolicy(self.room(room))
+
+    def durable(self, room: str) -> DurablePolicy:
+        """See :mod:`.durable`."""
+        from .durable import DurablePolicy
+
+        return DurablePolicy(self.room(room))
 
     def presence(self, room: str) -> PresencePolicy:
         """See :mod:`.presence`."""

@@ -19,8 +19,8 @@ from kchat import errors
 from kchat.message.lookalikes import normalised, spelled
 from kchat.transports.amqp import leftovers
 from kchat.transports.amqp.management import Management
-from kchat.transports.amqp.rights import NOTHING, of_guest, room_of
-from kchat.transports.amqp.room import QUEUE_PREFIX
+from kchat.transports.amqp.rights import NOTHING, Rights, lacks_history, of_guest, room_of
+from kchat.transports.amqp.room import QUEUE_PREFIX, STREAM_PREFIX
 from kchat.transports.guests import MAX_CONNECTIONS, Account, Ended, check_account_name, check_no_lookalike
 
 if TYPE_CHECKING:
@@ -52,10 +52,11 @@ class Accounts(Management):
         """See :meth:`kchat.transports.guests.Administration.create`; it may have twice as many channels as connections."""
         check_account_name(name)
         broker, room = settings.brokers[0], settings.room
-        if room.startswith(QUEUE_PREFIX):
+        reserved = next((each for each in (QUEUE_PREFIX, STREAM_PREFIX) if room.startswith(each)), None)
+        if reserved is not None:
             # Its exchange would be open to the members of the room whose queue has that name.
             raise errors.SettingsError(
-                f"the room {room!r} cannot be shared: names that begin with {QUEUE_PREFIX!r} belong to queues",
+                f"the room {room!r} cannot be shared: names that begin with {reserved!r} belong to queues",
                 hint="choose another room with {room}",
             )
         known = self.user(name)
@@ -95,9 +96,33 @@ class Accounts(Management):
     def repair_room(self, settings: RoomSettings, accounts: list[Account]) -> bool:
         """Repair the exchange that the members of a room share: :func:`.leftovers.repair_shared_exchange`."""
         vhost, room = settings.brokers[0].vhost, settings.room
+        self.let_members_read(vhost, room)
         if not _has_members(accounts, vhost, room) and not leftovers.is_misdeclared(self, vhost, room):
             return False
         return self._repair(accounts, vhost, room)
+
+    def let_members_read(self, vhost: str, room: str) -> list[str]:
+        """Give the members of a room that were invited before rooms had a history the right to read it.
+
+        Returns:
+            The names of their accounts.
+        """
+        found = self.without_history(vhost, room)
+        for name in found:
+            self.put_permissions(vhost, name, **of_guest(room, name, send_only=False)._asdict())
+        return found
+
+    def without_history(self, vhost: str, room: str) -> list[str]:
+        """The accounts that :meth:`let_members_read` would change, sorted."""
+        ours = {user["name"] for user in self.users() if TAG in user["tags"]}
+        return sorted(
+            name
+            for name, permissions in self.all_permissions().items()
+            for granted in permissions
+            if name in ours
+            and granted["vhost"] == vhost
+            and lacks_history(Rights(granted["configure"], granted["write"], granted["read"]), room, name)
+        )
 
     def _repair(self, accounts: list[Account], vhost: str, room: str) -> bool:
         try:

@@ -10,12 +10,14 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Sequence
+from contextlib import suppress
 from time import monotonic
 from typing import Any
 
 from amqp.exceptions import AccessRefused, ChannelError, NotFound, PreconditionFailed
 
 from kchat import errors
+from kchat.transports import durable
 from kchat.transports.checks import (
     NETWORK,
     Check,
@@ -28,7 +30,7 @@ from kchat.transports.checks import (
     wrong,
 )
 
-from . import policies
+from . import history_checks, policies
 from .guests import Guests
 from .management import clock_ahead_of
 from .room import RoomPolicy
@@ -53,6 +55,8 @@ def checks(walk: Walk) -> Sequence[Check]:
         Check("send", ("vhost",), amqp.send, only="send"),
         Check("listen", ("vhost",), amqp.listen, only="subscribe"),
         Check("policy", ("listen",), amqp.policy, only="subscribe"),
+        Check("history", ("listen",), amqp.history, only="subscribe"),
+        Check("durable", ("listen",), amqp.durable, only="subscribe"),
         Check("clock", ("tcp",), amqp.clock),
         Check("round trip", ("room", "alarms", "send", "listen")),
     )
@@ -284,6 +288,30 @@ class _Amqp:
             return policies.check(api, self._broker.vhost, self._queue)
         except errors.KchatError as error:
             return skipped(f"policies cannot be seen: {error}")
+
+    def history(self) -> Outcome:
+        """The room's history, where it has one, takes what is sent, and this account may read it."""
+        if not self._is_rabbitmq:
+            return skipped("only RabbitMQ has streams")
+        settings, url, api = self._walk.settings, self._walk.options.management_url, None
+        if self._room_exists and (url is not None or self._walk.loopback):
+            with suppress(errors.KchatError):
+                api = Guests(self._broker.transport.name).management(settings, url)
+        return history_checks.check(self._channel, self._room, api, self._broker.vhost)
+
+    def durable(self) -> Outcome:
+        """Somebody reads the room's durable subscriptions."""
+        walk, url = self._walk, self._walk.options.management_url
+        if url is None and not walk.loopback:
+            return skipped(
+                "the account's password goes to the management API only if it is named",
+                "name it with {management_url}",
+            )
+        try:
+            policy = self._broker.transport.durable(self._name)
+            return durable.check(policy.subscriptions(walk.settings, self._broker, walk.connection, url))
+        except errors.KchatError as error:
+            return skipped(f"durable queues cannot be seen: {error}")
 
     def clock(self) -> Outcome:
         """The broker's clock, as its management shows it, and this one agree."""

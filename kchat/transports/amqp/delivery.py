@@ -51,7 +51,7 @@ _BEFORE_USER_ID = (
 )
 """Flags of the properties in front of ``user_id``, and their bytes; negative: the bytes of the length in front of them."""
 
-_USER_ID, _MESSAGE_ID = 0x0010, 0x0080
+_CONTENT_TYPE, _USER_ID, _MESSAGE_ID = 0x8000, 0x0010, 0x0080
 
 _HEADERS_HIGH = 0x20
 """The flag of ``headers``, in the first of the two bytes of flags."""
@@ -176,12 +176,17 @@ class Incoming(amqp.Message):
         """The property of that name, likewise."""
         return self._text(_MESSAGE_ID)
 
+    @property
+    def content_type(self) -> str | None:
+        """The property of that name, likewise."""
+        return self._text(_CONTENT_TYPE)
+
     def _text(self, wanted: int) -> str | None:
         header, at = self._header, _PROPERTIES_AT + 2
-        if header is None or not header[at - 1] & wanted:
+        if header is None:
             return None
         flags = header[at - 2] << 8 | header[at - 1]
-        if flags & _MORE_FLAGS:
+        if not flags & wanted or flags & _MORE_FLAGS:
             return None
         try:
             for flag, size in _BEFORE_USER_ID:

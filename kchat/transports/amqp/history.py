@@ -6,31 +6,28 @@ broker (:mod:`.room`), as durable queues are.
 
 How its end is found: RabbitMQ hands over what a stream holds, up to the prefetch, while it handles ``basic.consume``, and
 answers the channel's next method after that. So when a passive declaration is answered, everything has come that was there.
-What limits of age and size remove goes from the front. Of offsets, one is skipped now and then, where a segment begins.
+What limits of age and size remove goes from the front. In front of each segment but the first, one offset is the broker's
+own: offsets have gaps of one, and tell the number of messages to within the number of segments.
 """
 
 from __future__ import annotations
 
+import math
 import struct
 from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from time import monotonic, sleep
+from time import monotonic, sleep, time
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import amqp.exceptions
 
-from kchat.transports import history
-from kchat.transports.history import KEEP, MAX_SIZE, Begin, HistoryStatus, Kept
-from kchat.transports.room import name_part
+from kchat.transports.history import Begin, HistoryStatus, Kept
+
+from .history_host import HostedHistory
 
 if TYPE_CHECKING:
     from kchat.transports.protocols import AsksLength, Channel, Connection, Delivery
-
-    from .room import RoomPolicy
-
-STREAM_PREFIX = "kchat-history"
-"""What the names of all streams of histories begin with."""
 
 _PREFETCH = 500
 """Maximum number of unacknowledged messages; a stream needs a limit (https://www.rabbitmq.com/docs/streams#consuming)."""
@@ -42,10 +39,6 @@ _MARGIN = 1_000
 """Messages before a position that are read again: two publishers' may have come to the stream and to a queue in another
 order each."""
 
-_SMALLEST_SEGMENT, _LARGEST_SEGMENT = 1 << 20, 64 << 20
-_SEGMENTS = 8
-"""Limits act when a segment is full, so a history has about this number of them."""
-
 _STARTING = 10.0
 """Seconds after a restart in which a stream may still be answered 404 (not found)."""
 
@@ -55,60 +48,81 @@ _AGAIN = 0.1
 _STALLED = 30.0
 """Seconds without anything of what is known to be there, after which the connection is of no use."""
 
+_YEARS = 3_200_000_000.0
+"""Seconds, a hundred years: what is looked for is not that far away."""
+
 _LARGE = 1 << 20
 """Bytes at hand that are handed over before more is read."""
+
+_COUNTED = 1_000
+"""Most messages that are collected before they are handed over, to give the last ones by their exact number."""
+
+_SEGMENTS = 64
+"""Offsets in front of those that are read for that; a history has about eight segments."""
+
+_PROPERTIES_AT = 12
+"""Where a content header has its property flags (AMQP 0-9-1 section 4.2.6.1), of which the first three are these."""
+
+_CONTENT_TYPE, _CONTENT_ENCODING, _HEADERS = 0x80, 0x40, 0x20
 
 _OFFSET = b"\x0fx-stream-offsetl"
 _number = struct.Struct(">q").unpack_from
 
 
-class HistoryPolicy(history.HistoryPolicy):
+class HistoryPolicy(HostedHistory):
     """See :class:`kchat.transports.history.HistoryPolicy`."""
 
-    by_host = True
     beside = True
-    _room: RoomPolicy
-
-    @property
-    def stream(self) -> str:
-        """The stream's name."""
-        return f"{STREAM_PREFIX}.{name_part(self._room.name, '.')}"
-
-    # ---- the host's side
-
-    def switch_on(self, channel: Channel, *, keep: float = KEEP, max_size: int = MAX_SIZE) -> None:
-        """Declare the stream, and bind it behind the room.
-
-        Raises:
-            amqp.exceptions.PreconditionFailed: it is there, with other limits.
-        """
-        segment = min(max(max_size // _SEGMENTS, _SMALLEST_SEGMENT), _LARGEST_SEGMENT)
-        arguments = {
-            "x-queue-type": "stream",
-            "x-max-age": f"{max(1, round(keep))}s",
-            "x-max-length-bytes": max_size,
-            "x-stream-max-segment-size-bytes": segment,
-        }
-        self._room.open(channel)
-        exchange = self._room.durable_exchange
-        exchange(channel).declare()
-        channel.queue_declare(self.stream, durable=True, auto_delete=False, arguments=arguments)
-        channel.queue_bind(self.stream, exchange.name)
-        channel.exchange_bind(exchange.name, self._room.name)
-
-    def switch_off(self, channel: Any) -> None:
-        """Delete the stream."""
-        channel.queue_delete(self.stream)
 
     def status(self, connection: Connection) -> HistoryStatus | None:
-        """What the stream holds; its limits and bytes are for the management API to tell."""
+        """What the stream holds; its limits are for the management API to tell. RabbitMQ does not tell its bytes."""
         last = self.newest(connection)
         if last is None:
             return None
         first = self._edge(connection, "first")
-        return HistoryStatus(0 if first is None else last - first + 1)
+        limits = self._limits()
+        if first is None:
+            return HistoryStatus(0, keep=limits.keep, max_size=limits.max_size)
+        since = self._time_of(connection, first)
+        return HistoryStatus(last - offset_of(first) + 1, since, keep=limits.keep, max_size=limits.max_size)
+
+    def _time_of(self, connection: Connection, first: Any) -> float | None:
+        """When the stream's first message came, in whole UNIX seconds, by the broker's clock.
+
+        What is consumed from a time on begins with the first chunk that is not older, so the time is the last one from
+        which on that is the first one of all. The search begins at what its sender says, which is mostly right.
+        """
+        offset = offset_of(first)
+
+        def is_first(point: float) -> bool:
+            found = self._edge(connection, datetime.fromtimestamp(point, UTC))
+            return found is not None and offset_of(found) == offset
+
+        now, said = time(), first.properties.get("timestamp")
+        early = late = float(said if isinstance(said, int) and abs(now - said) < _YEARS else int(now))
+        step = 1.0
+        if is_first(early):
+            while step < _YEARS and is_first(late := early + step):
+                early, step = late, step * 2
+        else:
+            while step < _YEARS and not is_first(early := max(0.0, late - step)):
+                late, step = early, step * 2
+        if step >= _YEARS:
+            return None
+        while late - early > 1:
+            middle = float(int((early + late) / 2))
+            early, late = (middle, late) if is_first(middle) else (early, middle)
+        return early
 
     # ---- everybody's side
+
+    def is_on(self, connection: Connection) -> bool:
+        """Whether the stream is there. RabbitMQ's log has a line where it is not."""
+        channel = _channel(connection)
+        try:
+            return self._is_there(channel)
+        finally:
+            _close(channel)
 
     def newest(self, connection: Connection, *, known: bool = False) -> int | None:
         """The newest message's offset; -1 in an empty stream."""
@@ -121,10 +135,10 @@ class HistoryPolicy(history.HistoryPolicy):
                     return None
                 sleep(_AGAIN)
             else:
-                return -1 if last is None else last
+                return -1 if last is None else offset_of(last)
 
-    def _edge(self, connection: Connection, where: str) -> int | None:
-        """The offset of the stream's first message, or of its last one; ``None`` where it is empty.
+    def _edge(self, connection: Connection, where: str | datetime) -> Delivery | None:
+        """The stream's first message, its first since a time, or its last; ``None`` where there is none.
 
         Raises:
             amqp.exceptions.NotFound: there is no stream.
@@ -132,9 +146,9 @@ class HistoryPolicy(history.HistoryPolicy):
         channel = _channel(connection)
         came: deque[Delivery] = deque(maxlen=1)
 
-        def take(each: Delivery) -> None:
+        def take(delivery: Delivery) -> None:
             if where == "last" or not came:
-                came.append(each)
+                came.append(delivery)
 
         try:
             # First, as it needs no right: an account that may read nothing is not told 403 where there is nothing.
@@ -144,21 +158,30 @@ class HistoryPolicy(history.HistoryPolicy):
             channel.queue_declare(self.stream, passive=True)
         finally:
             _close(channel)
-        return offset_of(came[0]) if came else None
+        return came[0] if came else None
 
     def reader(self, connection: Connection, begin: Begin, end: int) -> StreamReader:
         """Consume on a channel of its own."""
+        if begin.after is not None and begin.after > end:  # it was forgotten meanwhile, and began anew
+            return StreamReader(connection, self.stream, 0, end)
         if begin.after is not None:
             floor = begin.after + 1 if begin.floor is None else begin.floor + 1
             return StreamReader(
                 connection, self.stream, max(floor, begin.after + 1 - _MARGIN), end, after=begin.after
             )
         if begin.last is not None:
-            return StreamReader(connection, self.stream, max(0, end - begin.last + 1), end)
+            more = _SEGMENTS if begin.last <= _COUNTED else 0
+            first = max(0, end - begin.last - more + 1)
+            return StreamReader(connection, self.stream, first, end, last=begin.last if more else None)
         # The first chunk that is not older: the timestamps of a stream are those of its chunks, in whole seconds here.
         return StreamReader(
             connection, self.stream, datetime.fromtimestamp(max(0.0, begin.since or 0.0), UTC), end
         )
+
+    def position_at(self, connection: Connection, until: float, end: int) -> int:
+        """To a chunk of the stream: what came within milliseconds stands in one. Times are in whole seconds here."""
+        first = self._edge(connection, datetime.fromtimestamp(max(0.0, math.ceil(until)), UTC))
+        return end if first is None else min(offset_of(first) - 1, end)
 
     def ask_waiting(self, channel: Channel, queue: str, answer: Callable[[int], None]) -> None:
         """The answer comes with the events of the connection."""
@@ -175,6 +198,7 @@ class StreamReader:
         first: the offset to begin at, or the time.
         end: the last offset to hand over.
         after: behind which offset nothing should be missing. Default: anything may.
+        last: hand over only this number of messages, the last ones. Default: all.
     """
 
     def __init__(
@@ -184,15 +208,18 @@ class StreamReader:
         first: int | datetime,
         end: int,
         after: int | None = None,
+        last: int | None = None,
     ) -> None:
         self.missing = 0
         self._end = end
         self._after = after
         self._at = first - 1 if isinstance(first, int) else None
         """The offset of the newest message that has come."""
-        self._arrived: deque[Kept] = deque()
+        self._last = last
+        self._arrived: deque[Kept] = deque(maxlen=last)
         self._size = self._unacknowledged = 0
         self._tag: Any = None
+        self._acknowledged: Any = None
         self._over = isinstance(first, int) and first > end
         self.held = 0
         self._came_at = monotonic()
@@ -206,7 +233,8 @@ class StreamReader:
             )
             if not isinstance(first, int):
                 channel.queue_declare(stream, passive=True)
-                self._over = not self._arrived
+                if not self._arrived:  # else all of it may have come by now
+                    self._over = True
         except BaseException:
             _close(channel)
             raise
@@ -217,7 +245,7 @@ class StreamReader:
         if before is None or (self._tag is None and at > before):  # the front of the history is gone
             if self._after is not None:
                 self.missing = max(0, at - self._after - 1)
-            self.held = self._end - at + 1
+            self.held = min(self._end - at + 1, self._end + 1 if self._last is None else self._last)
         elif at <= before:  # whatever a publisher has written there
             at = before + 1
         self._at, self._tag, self._came_at = at, delivery.delivery_tag, monotonic()
@@ -238,6 +266,9 @@ class StreamReader:
     def read(self, drain: Callable[[float | None], bool], timeout: float, limit: int) -> Sequence[Kept]:
         """The next messages."""
         arrived = self._arrived
+        if self._last is not None and not self._over:
+            self._collect(drain, timeout)
+            return ()
         if not arrived and not self._over:
             drain(timeout)
             if not arrived and monotonic() - self._came_at > _STALLED:
@@ -254,6 +285,16 @@ class StreamReader:
             self._unacknowledged = 0
         return page
 
+    def _collect(self, drain: Callable[[float | None], bool], timeout: float) -> None:
+        drain(timeout)
+        if self._over:
+            self._size = sum(len(each.delivery.body) for each in self._arrived)
+        elif monotonic() - self._came_at > _STALLED:
+            _stalled()
+        elif self._tag != self._acknowledged:
+            self._channel.basic_ack(self._tag, multiple=True)
+            self._acknowledged = self._tag
+
     def close(self) -> None:
         """Close the channel, and drop what comes by it."""
         self._over = True
@@ -268,7 +309,13 @@ def offset_of(delivery: Any) -> int:
     Found without reading the headers, which anybody may have written.
     """
     header: bytes = delivery.header
-    at = header.find(_OFFSET)
+    at, flags = _PROPERTIES_AT + 2, header[_PROPERTIES_AT]
+    if not flags & _HEADERS:
+        return -1
+    for text in (_CONTENT_TYPE, _CONTENT_ENCODING):  # short strings, which stand before the headers
+        if flags & text:
+            at += 1 + header[at]
+    at = header.find(_OFFSET, at)
     return int(_number(header, at + len(_OFFSET))[0]) if at >= 0 else -1
 
 

@@ -82,8 +82,9 @@ def repair_shared_exchange(management: Management, vhost: str, room: str) -> boo
             management.request("DELETE", "exchanges", vhost, name)
     if misdeclared is not False:
         management.request("PUT", "exchanges", vhost, name, body=_SHARED)
-    for queue in _durable_queues(management, vhost, room) if misdeclared else ():
-        with suppress(errors.NotFound):
+    lost = [*_durable_queues(management, vhost, room), RoomPolicy(room).stream] if misdeclared else []
+    for queue in lost:
+        with suppress(errors.NotFound):  # it went meanwhile; or the room has no history
             _bind(management, vhost, name, "q", queue)
     _bind(management, vhost, name, "e", name)
     _bind(management, vhost, room, "e", name)

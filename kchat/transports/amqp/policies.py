@@ -27,11 +27,7 @@ def check(api: Management, vhost: str, queue: str) -> Outcome:
     Raises:
         kchat.errors.KchatError: they cannot be read.
     """
-    applied, untried = [], []
-    for kind in ("policies", "operator-policies"):  # of each kind one at most holds for a queue
-        fitting = [(each, _fits(each, queue)) for each in api.get_objects(kind, vhost)]
-        untried += [repr(each.get("name")) for each, fits in fitting if fits is None]
-        applied += sorted((each for each, fits in fitting if fits), key=_priority, reverse=True)[:1]
+    applied, untried = applying(api, vhost, queue, "classic_queues")
     text = f"{' and '.join(repr(each.get('name')) for each in applied) or 'none'} on subscribers' queues"
     tight = [rule for each in applied for rule in _tight(each.get("definition"))]
     if tight:
@@ -46,15 +42,36 @@ def check(api: Management, vhost: str, queue: str) -> Outcome:
     return ok(text)
 
 
+def applying(api: Management, vhost: str, queue: str, kind: str) -> tuple[list[dict[str, Any]], list[str]]:
+    """The policies that hold for a queue, the operator's last; and the names of those that may or may not hold for it.
+
+    Arguments:
+        api: of the broker.
+        vhost: the queue's.
+        queue: its name.
+        kind: ``classic_queues`` or ``streams``, as newer releases of RabbitMQ tell them apart.
+
+    Raises:
+        kchat.errors.KchatError: they cannot be read.
+    """
+    applied: list[dict[str, Any]] = []
+    untried: list[str] = []
+    for path in ("policies", "operator-policies"):  # of each kind one at most holds for a queue
+        fitting = [(each, _fits(each, queue, kind)) for each in api.get_objects(path, vhost)]
+        untried += [repr(each.get("name")) for each, fits in fitting if fits is None]
+        applied += sorted((each for each, fits in fitting if fits), key=_priority, reverse=True)[:1]
+    return applied, untried
+
+
 def _priority(policy: dict[str, Any]) -> int:
     number = policy.get("priority")
     return number if isinstance(number, int) else 0
 
 
-def _fits(policy: dict[str, Any], queue: str) -> bool | None:
+def _fits(policy: dict[str, Any], queue: str, kind: str) -> bool | None:
     """Whether a policy is for a queue of that name; ``None`` where its pattern is not tried, as that may take for ever."""
     pattern = policy.get("pattern")
-    if policy.get("apply-to") not in ("all", "queues", "classic_queues") or not isinstance(pattern, str):
+    if policy.get("apply-to") not in ("all", "queues", kind) or not isinstance(pattern, str):
         return False
     if len(pattern) > _LONGEST_PATTERN or _takes_long(pattern, queue):
         return None

@@ -5,7 +5,7 @@ room chat  send-only          the member ada
 =========  =================  =================================================================
 configure  ``^$``             ``^kchat\.chat\.ada\..*``
 write      ``^chat$``         ``^chat$|^kchat\.chat\.presence$|^kchat\.chat\.ada\..*``
-read       ``^$``             as write, and ``^kchat\.chat\.durable$``
+read       ``^$``             as write, ``^kchat\.chat\.durable$`` and ``^kchat\-history\.chat$``
 =========  =================  =================================================================
 
 ``kchat.chat.ada.`` is what the names of the queues of ada's subscribers begin with
@@ -14,6 +14,8 @@ escaped. So members cannot touch each other's queues, and what an account leaves
 (:mod:`kchat.transports.amqp.leftovers`). ``kchat.chat.durable`` is the exchange that durable queues are bound to
 (:mod:`kchat.transports.amqp.room`), ``kchat.chat.presence`` the one by which members say that they are here
 (:mod:`kchat.transports.amqp.presence`); a member who could make them could make others of these names.
+``kchat-history.chat`` is the stream of the room's history (:mod:`kchat.transports.amqp.history`), whether there is one or
+not: to read is enough to consume from it, and RabbitMQ purges no streams.
 
 See https://www.rabbitmq.com/docs/access-control.
 """
@@ -39,12 +41,25 @@ class Rights(NamedTuple):
 
 def of_guest(room: str, account: str, *, send_only: bool) -> Rights:
     """What an account needs in a room, and no more."""
-    to_room = f"^{_escape(room)}$"
     if send_only:
-        return Rights(NOTHING, to_room, NOTHING)
-    own = of_queues(room, account)
+        return Rights(NOTHING, _to_room(room), NOTHING)
+    before = _without_history(room, account)
+    return before._replace(read=f"{before.read}|^{_escape(RoomPolicy(room).stream)}$")
+
+
+def lacks_history(granted: Rights, room: str, account: str) -> bool:
+    """Whether a member's rights are those that kchat gave before rooms had a history; not those set by hand."""
+    return granted == _without_history(room, account)
+
+
+def _without_history(room: str, account: str) -> Rights:
+    own, to_room = of_queues(room, account), _to_room(room)
     durable, presence = (f"^{_escape(RoomPolicy(room).queue_name(name))}$" for name in (DURABLE, PRESENCE))
     return Rights(own, f"{to_room}|{presence}|{own}", f"{to_room}|{durable}|{presence}|{own}")
+
+
+def _to_room(room: str) -> str:
+    return f"^{_escape(room)}$"
 
 
 def of_queues(room: str, account: str) -> str:

@@ -21,12 +21,13 @@ from typing import TYPE_CHECKING, Any
 import amqp.exceptions
 import kombu
 
-from kchat.errors import SettingsError
 from kchat.transports import room
+from kchat.transports.durable import refuse
 from kchat.transports.presence import PRESENCE
 from kchat.transports.room import Place, name_part
 
 if TYPE_CHECKING:
+    from kchat.transports.durable import Durable
     from kchat.transports.protocols import Channel, Queue
 
 DURABLE = "durable"
@@ -35,11 +36,18 @@ DURABLE = "durable"
 QUEUE_PREFIX = f"{room.PREFIX}."
 """What the names of all queues of kchat's begin with."""
 
+STREAM_PREFIX = f"{room.PREFIX}-history."
+"""What the names of all streams of histories begin with: outside of what members may configure or bind."""
+
 QUEUE_LENGTH = 10_000
 """Maximum number of messages in a subscriber's own queue; older ones are dropped."""
 
 QUEUE_BYTES = 64 * 1024 * 1024
 """... and of bytes, so that a stopped subscriber cannot fill the broker."""
+
+
+_LONGEST_EXPIRY = 2**32 - 1
+"""Milliseconds: https://www.rabbitmq.com/docs/ttl#queue-ttl. RabbitMQ's timers know no more."""
 
 
 class RoomPolicy(room.RoomPolicy):
@@ -55,6 +63,9 @@ class RoomPolicy(room.RoomPolicy):
     # It survives the loss of a node: https://www.rabbitmq.com/docs/quorum-queues
     durable_arguments = {"x-queue-type": "quorum"}  # noqa: RUF012 - never changed
 
+    # https://www.rabbitmq.com/docs/parameters#policies: of an argument and a policy the smaller number holds.
+    limits_change = "a policy at the broker can make them smaller, or, "
+
     def length_arguments(self, length: int | None) -> dict[str, Any]:
         """Of a longer queue, the limit in bytes grows with it."""
         if length is None:
@@ -62,13 +73,28 @@ class RoomPolicy(room.RoomPolicy):
         size = max(QUEUE_BYTES, length * QUEUE_BYTES // QUEUE_LENGTH)
         return self.queue_arguments | {"x-max-length": length, "x-max-length-bytes": size}
 
-    def check_durable_name(self, name: str) -> None:
+    def check_durable(self, durable: Durable) -> None:
         """An exchange and a queue of one name have the same permissions, and members may read these exchanges."""
-        if name in (DURABLE, PRESENCE):
-            raise SettingsError(
-                f"the name {name!r} is used by kchat itself on AMQP",
-                hint="choose another name for the queue",
+        if durable.name in (DURABLE, PRESENCE):
+            raise refuse(
+                durable.name, "that name is used by kchat itself on AMQP", "choose another name for the queue"
             )
+        if not 0 < durable.expires_ms <= _LONGEST_EXPIRY:
+            raise refuse(durable.name, "RabbitMQ's longest time without a reader is 49 days", "ask for less")
+
+    def limit_arguments(self, durable: Durable) -> dict[str, Any]:
+        """It drops its oldest messages: ``reject-publish`` would have the broker refuse those of all senders in the room.
+
+        A message that one queue rejects is rejected as a whole, whichever others have it
+        (https://www.rabbitmq.com/docs/maxlength#overflow-behaviour). So a subscription that somebody forgot would silence
+        the room. ``x-expires`` counts from when the last consumer went: on quorum queues declaring it again does not renew
+        it (https://www.rabbitmq.com/docs/quorum-queues#feature-matrix).
+        """
+        return {
+            "x-expires": durable.expires_ms,
+            "x-max-length-bytes": durable.bytes,
+            "x-overflow": "drop-head",
+        }
 
     @property
     def durable_exchange(self) -> kombu.Exchange:
@@ -80,6 +106,11 @@ class RoomPolicy(room.RoomPolicy):
             auto_delete=True,
             delivery_mode="transient",
         )
+
+    @property
+    def stream(self) -> str:
+        """The name of the stream that keeps the room's history: :mod:`.history`."""
+        return STREAM_PREFIX + name_part(self.name, ".")
 
     def open(self, channel: Channel, *, missing: bool = False) -> None:
         """If it was not there, bind it to its durable exchange, too."""
@@ -98,9 +129,11 @@ class RoomPolicy(room.RoomPolicy):
             return False
         return True
 
-    def take_durable_place(self, channel: Channel, queues: Sequence[Queue], *, look: bool) -> Place:
+    def take_durable_place(
+        self, channel: Channel, queues: Sequence[Queue], durable: Durable, *, look: bool
+    ) -> Place:
         """And bind the queue to what outlives a restart."""
-        place = super().take_durable_place(channel, queues, look=look)
+        place = super().take_durable_place(channel, queues, durable, look=look)
         bound, rebinds = self._bind_durable(channel, place.queue.name)
         return place._replace(durable=bound, rebinds=rebinds)
 

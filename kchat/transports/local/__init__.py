@@ -14,8 +14,11 @@ if TYPE_CHECKING:
     from kchat.transports.checks import Check, Walk
     from kchat.transports.url import Broker, Urls
 
+    from .durable import DurablePolicy
     from .guests import Guests
+    from .history_policy import HistoryPolicy
     from .presence import PresencePolicy
+    from .room import RoomPolicy
 
 _LOCAL_OPTIONS = (
     "busy_timeout",
@@ -63,6 +66,24 @@ class Local(base.Transport):
         from .url import Urls
 
         return Urls(self)
+
+    def history(self, room: str) -> HistoryPolicy:
+        """See :mod:`.history_policy`."""
+        from .history_policy import HistoryPolicy
+
+        return HistoryPolicy(self.room(room))
+
+    def room(self, name: str) -> RoomPolicy:
+        """See :mod:`.room`."""
+        from .room import RoomPolicy
+
+        return RoomPolicy(name)
+
+    def durable(self, room: str) -> DurablePolicy:
+        """See :mod:`.durable`."""
+        from .durable import DurablePolicy
+
+        return DurablePolicy(self.room(room))
 
     def presence(self, room: str) -> PresencePolicy:
         """See :mod:`.presence`."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from amqp.exceptions import AMQPError
 
 from kchat import errors
+from kchat.transports import durable
 from kchat.transports.checks import Check, Outcome, Walk, note, ok, skipped, wrong
 
 from . import files, schema, untrusted
@@ -39,6 +40,7 @@ def checks(walk: Walk) -> Sequence[Check]:
         Check("disk", ("file",), local.disk),
         Check("lock", ("rights",), local.lock),
         Check("schema", ("rights", "lock"), local.schema),
+        Check("durable", ("schema",), local.durable),
         Check("round trip", ("schema", "disk"), local.round_trip),
     )
 
@@ -148,6 +150,14 @@ class _Local:
             return skipped("no file yet")
         self._walk.connection.channel()
         return ok("a room, of a version that this kchat reads")
+
+    def durable(self) -> Outcome:
+        """Somebody reads the room's durable subscriptions."""
+        walk = self._walk
+        if not self._path.exists():
+            return skipped("no file yet")
+        policy = walk.broker.transport.durable(walk.settings.room)
+        return durable.check(policy.subscriptions(walk.settings, walk.broker, walk.connection))
 
     def round_trip(self) -> Outcome:
         """A message sent comes back."""

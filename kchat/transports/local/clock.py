@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 #: The longest that is believed to have passed between two starts of the machine, or where starts cannot be told apart.
-_DAY = 86400.0
+DAY = 86400.0
 
 
 class Reading(NamedTuple):
@@ -29,7 +29,7 @@ class Reading(NamedTuple):
         """Seconds that have certainly passed since an earlier reading."""
         if self.boot and self.boot == then.boot:
             return max(0.0, self.kernel - then.kernel)
-        return min(max(0.0, self.wall - then.wall), _DAY)
+        return min(max(0.0, self.wall - then.wall), DAY)
 
 
 @lru_cache(maxsize=1)

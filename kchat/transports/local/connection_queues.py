@@ -160,6 +160,11 @@ class ConnectionQueues:
             queue = self._queues[row.name] = SharedQueue(self._store, row, self.own())
         return queue
 
+    def own_queue(self, name: str) -> ExclusiveQueue | None:
+        """This connection's own queue of that name, if it reads a log."""
+        queue = self._queues.get(name)
+        return queue if isinstance(queue, ExclusiveQueue) else None
+
     def counts(self, row: QueueRow) -> tuple[int, int]:
         """How many messages are ready in a queue, and how many consumers it has."""
         queue = self._queues.get(row.name)

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 import uuid
 from collections.abc import Callable, Mapping
 from functools import wraps
@@ -21,7 +20,7 @@ from amqp.exceptions import (
 from amqp.protocol import queue_declare_ok_t
 from kombu.transport import base
 
-from . import definitions, errors, history, schema
+from . import definitions, errors, history, last_used, schema
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -183,7 +182,10 @@ class Declarations(base.StdChannel):
                 names = ("durable", "exclusive", "auto_delete", "arguments")
                 definitions.compare(f"queue {name!r}", names, found, wanted)
                 if there.expires is not None:
-                    db.execute("UPDATE queue SET used_at = ? WHERE id = ?", (time.time(), there.id))
+                    db.execute(
+                        "UPDATE queue SET used_at = ? WHERE id = ?",
+                        (last_used.stamp(db, there.expires), there.id),
+                    )
             return there, False
 
         try:
@@ -196,6 +198,8 @@ class Declarations(base.StdChannel):
             connection.connection_queues.created(row, beginning)
         self._last_queue = row.name
         ready, consumers = connection.connection_queues.counts(row)
+        if consumers and definitions.sweep(connection.store):  # of those, some were killed
+            ready, consumers = connection.connection_queues.counts(row)
         return queue_declare_ok_t(row.name, ready, consumers)
 
     def _queue(self, name: str) -> QueueRow:

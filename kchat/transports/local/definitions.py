@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from amqp.exceptions import NotFound, PreconditionFailed, ResourceLocked
 
-from . import schema
+from . import last_used, schema
 
 if TYPE_CHECKING:
     from .store import Store
 
 #: Queue arguments that only say how a new queue begins.
-HISTORY_ARGUMENTS = ("x-history-last", "x-history-since")
+HISTORY_ARGUMENTS = ("x-history-last", "x-history-since", "x-history-after")
 
 #: The largest number that an argument may be: one that a float holds exactly, too.
 MOST = 1 << 53
@@ -149,7 +149,9 @@ def create_queue(
     given = arguments or {}
     if given.get("x-overflow", "drop-head") != "drop-head":
         raise PreconditionFailed(f"queue {name!r}: x-overflow can only be drop-head here")
+    _limit(given, "x-max-length-bytes", name)  # see history.overflows()
     times = [_limit(given, key, name) for key in ("x-message-ttl", "x-expires")]
+    ttl, expires = (None if ms is None else ms / 1000 for ms in times)
     db.execute(
         "INSERT INTO queue (name, durable, auto_delete, owner, arguments, max_length, ttl, expires, max_priority,"
         " used_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -160,9 +162,10 @@ def create_queue(
             owner,
             canonical(given),
             _limit(given, "x-max-length", name),
-            *(None if ms is None else ms / 1000 for ms in times),
+            ttl,
+            expires,
             _limit(given, "x-max-priority", name, HIGHEST_PRIORITY),
-            time.time(),
+            last_used.stamp(db, expires),
         ),
     )
     moved(db)
@@ -222,11 +225,10 @@ def sweep(store: Store) -> int:
     dead = [number for number in store.attempt(_numbers_in_use) if not store.file.is_alive(number)]
     for number in dead:
         store.write(partial(release, owner=number))
-    now = time.time()
-    if store.value(_EXPIRED, now) is not None:
+    if store.attempt(_expired):
 
         def expire(db: sqlite3.Connection) -> None:
-            for (queue,) in db.execute(_EXPIRED, (now,)).fetchall():
+            for queue in _expired(db):
                 delete_queue(db, queue)
 
         store.write(expire)
@@ -253,10 +255,15 @@ def _numbers_in_use(db: sqlite3.Connection) -> set[object]:
     return {number for sql in _OWNING for (number,) in db.execute(sql, (_MOST_NUMBERS,))}
 
 
-_EXPIRED = (
-    "SELECT id FROM queue WHERE expires IS NOT NULL AND owner IS NULL AND used_at + expires < ?"
+_UNUSED = (
+    "SELECT id, used_at, expires FROM queue WHERE expires IS NOT NULL AND owner IS NULL AND used_at + expires < ?"
     " AND NOT EXISTS (SELECT 1 FROM consumer WHERE consumer.queue = queue.id)"
 )
+
+
+def _expired(db: sqlite3.Connection) -> list[int]:
+    unused = db.execute(_UNUSED, (time.time(),)).fetchall()
+    return [queue for queue, used_at, expires in unused if last_used.is_over(db, used_at, expires)]
 
 
 def release(db: sqlite3.Connection, owner: object) -> None:
@@ -274,7 +281,10 @@ def left_by_consumer(db: sqlite3.Connection, queue: int) -> None:
     """A consumer of a shared queue ended: an auto-delete queue goes with its last one."""
     if db.execute("SELECT 1 FROM consumer WHERE queue = ?", (queue,)).fetchone():
         return
-    if db.execute("SELECT 1 FROM queue WHERE id = ? AND auto_delete", (queue,)).fetchone():
-        delete_queue(db, queue)
-    else:
-        db.execute("UPDATE queue SET used_at = ? WHERE id = ?", (time.time(), queue))
+    for auto_delete, expires in db.execute(
+        "SELECT auto_delete, expires FROM queue WHERE id = ?", (queue,)
+    ).fetchall():
+        if auto_delete:
+            delete_queue(db, queue)
+        else:
+            db.execute("UPDATE queue SET used_at = ? WHERE id = ?", (last_used.stamp(db, expires), queue))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 import sqlite3
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,16 +23,56 @@ STEP_MESSAGES = 512
 _STEP_BYTES = 4 * 1024 * 1024
 
 
+#: When a message expires whose text was cleared: nobody is shown it.
+CLEARED = 0.0
+
+
+class Start(NamedTuple):
+    """Where a queue begins in what an exchange has kept: behind ``position``.
+
+    Of what stands up to ``dated_to`` it is only what has the time ``since`` or a later one, or one before ``unlikely``,
+    which no right clock has shown.
+    """
+
+    position: int
+    dated_to: int = 0
+    since: float = -math.inf
+    unlikely: float = -math.inf
+
+
+class Read(NamedTuple):
+    """How far a queue was read in a file: where it would go on; and of the last message, if any, properties and body."""
+
+    start: Start
+    last: tuple[str, bytes] | None
+
+
+class After(NamedTuple):
+    """How far a queue was read before its connection was lost.
+
+    Attributes:
+        file: device and inode of the room's file.
+        read: by the same, also of files that the room had before.
+        away: seconds since the connection was lost.
+    """
+
+    file: tuple[int, int]
+    read: Mapping[tuple[int, int], Read]
+    away: float
+
+
 class Beginning(NamedTuple):
-    """With how much of what is already there a new queue begins: ``x-history-last``, ``x-history-since``.
+    """With how much of what is already there a new queue begins: ``x-history-last``, ``-since``, ``-after``.
 
     Arguments:
         last: that many messages at most; None for no limit of that kind.
         since: UNIX seconds; only what was published from then on; None likewise. Neither: nothing.
+        after: where another queue has stopped reading. An exclusive queue goes on there, and regards nothing else.
     """
 
     last: int | None = None
     since: float | None = None
+    after: After | None = None
 
 
 def read_beginning(arguments: Mapping[str, Any] | None) -> Beginning:
@@ -43,7 +85,10 @@ def read_beginning(arguments: Mapping[str, Any] | None) -> Beginning:
         isinstance(since, bool) or not isinstance(since, (int, float)) or since != since
     ):
         raise PreconditionFailed(f"x-history-since is not a time in UNIX seconds: {since!r}")
-    return Beginning(last, None if since is None else float(since))
+    after = given.get("x-history-after")
+    if after is not None and not isinstance(after, After):
+        raise PreconditionFailed("x-history-after is for a connection that was lost")
+    return Beginning(last, None if since is None else float(since), after)
 
 
 def newest(db: sqlite3.Connection, exchange: int) -> int:
@@ -55,41 +100,104 @@ def newest(db: sqlite3.Connection, exchange: int) -> int:
     return floor if row[0] is None else int(row[0])
 
 
-def position_of(db: sqlite3.Connection, exchange: int, beginning: Beginning) -> int:
-    """The ``seq`` after which a queue that is bound now begins to read.
+IS_WANTED = "(m.seq > ? OR m.published_at >= ? OR m.published_at < ?)"
+"""The condition for a message ``m`` behind a :class:`Start`, with its other three numbers for the ``?``."""
+
+#: Seconds by which a clock that counts as right may differ from the room's.
+_SLACK = 60.0
+
+#: Seconds in which it is not noticed that another file has the room's name.
+_UNNOTICED = 2.0
+
+_LAST_GAP = (
+    "SELECT max(earlier) FROM (SELECT passed, lag(passed) OVER (ORDER BY passed) AS earlier"
+    " FROM (SELECT passed FROM mark UNION ALL SELECT ?)) WHERE passed - earlier BETWEEN ? AND ?"
+)
+
+
+def start_of(db: sqlite3.Connection, exchange: int, beginning: Beginning) -> Start:
+    """Where a queue that is bound now begins to read.
 
     The cost does not depend on how much there is: the last few are counted from the end, and look at no clock; what
-    came since a time is looked for from the last mark on up to which all is older. With ``since`` there may be older
-    ones behind the position, too, whose senders' clocks were slow: those who read from there leave them out.
+    came since a time is looked for between the marks around it.
     """
     end = newest(db, exchange)
     if beginning.last is None and beginning.since is None:
-        return end
-    (position,) = db.execute("SELECT floor FROM exchange WHERE id = ?", (exchange,)).fetchone()
-    since = -math.inf if beginning.since is None else beginning.since
+        return Start(end)
+    (floor,) = db.execute("SELECT floor FROM exchange WHERE id = ?", (exchange,)).fetchone()
+    start = Start(int(floor))
     if beginning.since is not None:
-        older = marks.last(db, exchange, "latest < ?", since)
-        position = position if older is None else max(position, older.seq)
+        start = _since(db, exchange, beginning.since, int(floor), end)
     if beginning.last is not None:
         row = db.execute(
-            "SELECT seq FROM message WHERE seq > ? AND seq <= ? AND published_at >= ?"
-            " ORDER BY seq DESC LIMIT 1 OFFSET ?",
-            (position, end, since, beginning.last),
+            f"SELECT seq FROM message m WHERE m.seq > ? AND m.seq <= ? AND {IS_WANTED}"  # noqa: S608 - a constant
+            " ORDER BY m.seq DESC LIMIT 1 OFFSET ?",
+            (start.position, end, *start[1:], beginning.last),
         ).fetchone()
         if row is not None:
-            position = row[0]
-    return int(position)
+            start = start._replace(position=int(row[0]))
+    return start
+
+
+def _since(db: sqlite3.Connection, exchange: int, since: float, floor: int, end: int) -> Start:
+    """Where what came since a time begins, by the room's clock.
+
+    The marks around it tell, whatever the senders' clocks showed; between these two, messages are told apart by their own
+    times, unless those are impossible there: such a message is shown, since it may be meant.
+
+    While the machine was off for longer than a day, the room's clock has counted only that day. So of what came before,
+    messages' own times are believed.
+    """
+    now, wall = clock.passed(db), time.time()
+    moment = now - (wall - since)
+    before = marks.last(db, exchange, "passed < ?", moment - _SLACK)
+    after = marks.first(db, exchange, "passed >= ?", moment + _SLACK)
+    position, passed = (floor, 0.0) if before is None else (max(floor, before.seq), before.passed)
+    unlikely = wall - (now - passed) - _SLACK
+    dated_to = end if after is None else min(after.seq, end)
+    (gap,) = db.execute(_LAST_GAP, (now, clock.DAY, clock.DAY + _SLACK)).fetchone()
+    if gap is not None and moment < gap:
+        unlikely = -math.inf
+        last = marks.last(db, exchange, "passed <= ?", gap)
+        dated_to = dated_to if last is None else max(dated_to, min(last.seq, end))
+    return Start(position, dated_to, since, unlikely)
+
+
+def resume(
+    db: sqlite3.Connection, exchange: int, after: After, file: tuple[int, int]
+) -> tuple[Start | None, bool]:
+    """Where to go on reading after a lost connection, and whether nothing is missed then; None where that is not known.
+
+    In the same file, or a copy of it, that is behind what was read; but not where it was put back to an earlier state, so
+    that numbers came again. What was made since then, a file or an exchange, holds nothing that was read; what the one
+    before held, nobody knows.
+    """
+    same = file in after.read
+    start, last = after.read[file if same else after.file]
+    (floor,) = db.execute("SELECT floor FROM exchange WHERE id = ?", (exchange,)).fetchone()
+    if start.position >> schema.SEQ_BITS == exchange:
+        row = db.execute(
+            "SELECT properties, body, expires_at FROM message WHERE seq = ?", (start.position,)
+        ).fetchone()
+        found = row is not None and last is not None and (row[:2] == last or row[2] == CLEARED)
+        unknown = (row is None or last is None) and start.position <= newest(db, exchange)
+        if found or (same and unknown):
+            return start, True
+        if same:
+            return None, False
+    is_new = same or clock.passed(db) <= after.away + _UNNOTICED
+    return Start(int(floor)) if is_new else None, False
 
 
 def copy_into(db: sqlite3.Connection, exchange: int, queue: QueueRow, beginning: Beginning) -> None:
     """Queue that much history of an exchange for a queue that several may share, in the caller's transaction."""
-    position = position_of(db, exchange, beginning)
+    start = start_of(db, exchange, beginning)
     db.execute(
-        "INSERT INTO queued (queue, message, expires_at)"
+        "INSERT INTO queued (queue, message, expires_at)"  # noqa: S608 - a constant
         " SELECT ?, seq, CASE WHEN ? IS NULL THEN expires_at"
         " ELSE min(ifnull(expires_at, 9e99), published_at + ?) END"
-        " FROM message WHERE seq > ? AND seq <= ? AND published_at >= ifnull(?, -9e99) ORDER BY seq",
-        (queue.id, queue.ttl, queue.ttl, position, schema.last_seq(exchange), beginning.since),
+        f" FROM message m WHERE m.seq > ? AND m.seq <= ? AND {IS_WANTED} ORDER BY m.seq",
+        (queue.id, queue.ttl, queue.ttl, start.position, schema.last_seq(exchange), *start[1:]),
     )
 
 
@@ -100,6 +208,42 @@ def used_bytes(db: sqlite3.Connection) -> int:
     ).fetchall()
     ends = [(marks.last(db, exchange), floor_total) for exchange, floor_total in rows]
     return sum(max(0, end.total - floor_total) for end, floor_total in ends if end is not None)
+
+
+def room_bytes(db: sqlite3.Connection, exchange: int) -> int:
+    """Bytes that the history of one exchange takes."""
+    floor, floor_total = db.execute(
+        "SELECT floor, floor_total FROM exchange WHERE id = ?", (exchange,)
+    ).fetchone()
+    end = marks.last(db, exchange)
+    position, total = (
+        (floor, floor_total) if end is None else (max(floor, end.seq), max(floor_total, end.total))
+    )
+    (behind,) = db.execute(
+        f"SELECT ifnull(sum({marks.COST}), 0) FROM message WHERE seq > ? AND seq <= ?",  # noqa: S608 - a constant
+        (position, schema.last_seq(exchange)),
+    ).fetchone()
+    return int(total - floor_total + behind)
+
+
+def clear(db: sqlite3.Connection, exchange: int, limits: Limits) -> None:
+    """Forget all that an exchange has kept, in the caller's transaction, but what durable queues still hold.
+
+    The newest message stays, as its number has to; its text goes.
+    """
+    while due := marks.missing(db, limits, leaving=True):
+        marks.add(db, limits, due)
+    top, end = newest(db, exchange), marks.last(db, exchange)
+    total = 0 if end is None else end.total
+    db.execute("UPDATE exchange SET floor = ?, floor_total = ? WHERE id = ?", (top, total, exchange))
+    held = "EXISTS (SELECT 1 FROM queued WHERE queued.message = message.seq)"
+    span = schema.first_seq(exchange), top
+    db.execute(f"DELETE FROM message WHERE seq > ? AND seq < ? AND NOT {held}", span)  # noqa: S608 - constants
+    db.execute(
+        f"UPDATE message SET properties = '{{}}', body = x'', expires_at = ? WHERE seq = ? AND NOT {held}",  # noqa: S608
+        (CLEARED, top),
+    )
+    marks.forget(db, exchange, top, limits)
 
 
 class Prunable(NamedTuple):
@@ -192,10 +336,11 @@ def _step(db: sqlite3.Connection, what: Prunable) -> bool:
 # -- Shared queues that nobody reads. Such a queue has a row for each message of its fanout exchanges, until it is
 # acknowledged: a subscriber that was durable once and never came back would fill the disk. So the oldest rows of such a
 # queue go, and those of no other queue, nor any history; the next reader is told how many. Queues of direct and topic
-# exchanges hold tasks and are not bounded here, but by ``x-max-length``, as on RabbitMQ.
+# exchanges hold tasks and are not bounded here, but by ``x-max-length``, as on RabbitMQ. A queue's own
+# ``x-max-length-bytes`` holds where it is smaller than the room's limit.
 
 _READERS = (
-    "SELECT DISTINCT b.queue, b.exchange FROM binding b JOIN queue q ON q.id = b.queue"
+    "SELECT DISTINCT b.queue, b.exchange, q.arguments FROM binding b JOIN queue q ON q.id = b.queue"
     " JOIN exchange e ON e.id = b.exchange"
     " WHERE e.type = 'fanout' AND (q.owner IS NULL OR q.max_priority IS NOT NULL)"
 )
@@ -206,17 +351,27 @@ _WAITING = (
 )
 
 
+def max_bytes_of(arguments: str) -> float:
+    """``x-max-length-bytes`` of a queue's arguments as the file has them, where anybody may have written them."""
+    try:
+        given = json.loads(arguments)["x-max-length-bytes"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return math.inf
+    return given if isinstance(given, int) and given >= 0 else math.inf
+
+
 def overflows(db: sqlite3.Connection, limits: Limits) -> list[tuple[int, int, int]]:
     """The queues that hold too much of an exchange, and the last ``seq`` that is to go.
 
     Takes no lock; costs a few look-ups for each shared queue of a room.
     """
     found = []
-    for queue, exchange in db.execute(_READERS).fetchall():
+    for queue, exchange, arguments in db.execute(_READERS).fetchall():
+        most = min(limits.backlog_max_bytes, max_bytes_of(arguments))
         beyond = newest(db, exchange) - limits.backlog_max_messages
         end = marks.last(db, exchange)
         if end is not None:
-            mark = marks.last(db, exchange, "total <= ?", end.total - limits.backlog_max_bytes)
+            mark = marks.last(db, exchange, "total <= ?", end.total - most)
             beyond = beyond if mark is None else max(beyond, mark.seq)
         if any(seq <= beyond for _, seq, _ in _waiting(db, queue, exchange, 1)):
             found.append((queue, exchange, beyond))

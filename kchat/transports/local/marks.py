@@ -49,8 +49,17 @@ _BEHIND = (
 
 def last(db: sqlite3.Connection, exchange: int, where: str = "1", value: float = 0) -> Mark | None:
     """The last mark of an exchange, of those for which ``where`` holds, a condition with ``value`` for its ``?``."""
+    return _one(db, exchange, where, value, "DESC")
+
+
+def first(db: sqlite3.Connection, exchange: int, where: str = "1", value: float = 0) -> Mark | None:
+    """The first such mark; see :func:`last`."""
+    return _one(db, exchange, where, value, "ASC")
+
+
+def _one(db: sqlite3.Connection, exchange: int, where: str, value: float, order: str) -> Mark | None:
     row = db.execute(
-        f"SELECT {_COLUMNS} FROM mark WHERE seq BETWEEN ? AND ? AND {where} ORDER BY seq DESC LIMIT 1",  # noqa: S608
+        f"SELECT {_COLUMNS} FROM mark WHERE seq BETWEEN ? AND ? AND {where} ORDER BY seq {order} LIMIT 1",  # noqa: S608
         (schema.first_seq(exchange), schema.last_seq(exchange), *([value] if "?" in where else [])),
     ).fetchone()
     return None if row is None else _sound(*row)

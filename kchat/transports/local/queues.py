@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sqlite3
 import time
 from collections import deque
@@ -39,13 +38,12 @@ _IN_ORDER, _URGENT, _NOT_URGENT = (
     " AND NOT q.priority > 0 ORDER BY q.id",
 )
 
-#: Of the history that was asked for, up to the last ``?``, only what is not older; of what came after that, all.
 _READ = (
-    "SELECT {columns} FROM message m WHERE m.seq > ? AND m.seq <= ?"
-    " AND (m.published_at >= ? OR m.seq > ?) ORDER BY m.seq LIMIT ?"
+    "SELECT {columns} FROM message m"  # noqa: S608 - a constant
+    f" WHERE m.seq > ? AND m.seq <= ? AND {history.IS_WANTED} ORDER BY m.seq LIMIT ?"
 )
 
-_COUNT = "SELECT count(*) FROM message WHERE seq > ? AND seq <= ? AND (published_at >= ? OR seq > ?)"
+_COUNT = f"SELECT count(*) FROM message m WHERE m.seq > ? AND m.seq <= ? AND {history.IS_WANTED}"  # noqa: S608 - a constant
 
 
 def _collect(rows: sqlite3.Cursor, into: list[Row]) -> bool:
@@ -204,30 +202,38 @@ class Source:
         exchange: its id.
         position: the ``seq`` that was read last.
         bound_at: the newest ``seq`` when it was bound; up to there is the history that was asked for.
+        start: where it began, and which of the history was asked for.
+        resumed: whether it goes on where another queue has stopped, and nothing is missed.
         until: the newest ``seq`` when it was unbound; None while it is bound.
-        since: of the history, only what has this time or a later one, in UNIX seconds.
     """
 
     exchange: int
     position: int
     bound_at: int
+    start: history.Start
     until: int | None = None
-    since: float = -math.inf
+    resumed: bool = False
 
     @property
     def end(self) -> int:
         """The last ``seq`` that is to be read."""
         return schema.last_seq(self.exchange) if self.until is None else self.until
 
+    @property
+    def span(self) -> tuple[int, int, int, float, float]:
+        """What is left to read, for :data:`_READ` and :data:`_COUNT`."""
+        return self.position, self.end, *self.start[1:]
+
 
 def _missing(rows: Sequence[Row], before: int, source: Source) -> int:
     """How many of an exchange's messages were removed before they were read; ``before`` is what was read up to then.
 
-    They are numbered without gaps, but of the history only what is not older than was asked for is read.
+    They are numbered without gaps, but where it was asked for a time, not all of the history is read. One whose text was
+    cleared stands there for its number, :data:`.history.CLEARED`.
     """
-    start = before if source.since == -math.inf else max(before, source.bound_at)
+    start = max(before, source.start.dated_to)
     last = -rows[-1][0]
-    return max(0, last - start) - sum(-row[0] > start for row in rows)
+    return max(0, last - start) - sum(-row[0] > start and row[EXPIRES_AT] != history.CLEARED for row in rows)
 
 
 class ExclusiveQueue(SharedQueue):
@@ -253,9 +259,13 @@ class ExclusiveQueue(SharedQueue):
         """The source for an exchange that was bound in the caller's transaction; None if it has one already."""
         if any(source.exchange == exchange and source.until is None for source in self.sources):
             return None
-        position = history.position_of(db, exchange, self.beginning)
-        since = -math.inf if self.beginning.since is None else self.beginning.since
-        return Source(exchange, position, history.newest(db, exchange), since=since)
+        after = self.beginning.after
+        start, resumed = None, False
+        if after is not None:
+            start, resumed = history.resume(db, exchange, after, self.store.inode)
+        if start is None:
+            start = history.start_of(db, exchange, self.beginning)
+        return Source(exchange, start.position, history.newest(db, exchange), start, resumed=resumed)
 
     def leave(self, exchange: int, newest: int) -> None:
         """No longer bound: what was published up to ``newest`` is still to be read."""
@@ -282,8 +292,7 @@ class ExclusiveQueue(SharedQueue):
         if self.max_length is not None:
             self._drop_head(db, source, self.max_length)
         rows: list[Row] = []
-        span = source.position, source.end, source.since, source.bound_at
-        cut = _collect(db.execute(self._read_sql, (*span, limit)), rows)
+        cut = _collect(db.execute(self._read_sql, (*source.span, limit)), rows)
         more = cut or len(rows) == limit
         if not more and source.position < source.bound_at:
             source.position = source.bound_at  # what is left of the history is older than what was asked for
@@ -324,6 +333,5 @@ class ExclusiveQueue(SharedQueue):
         """How many messages are ready."""
         count = super().size()
         for source in self.sources:
-            span = source.position, source.end, source.since, source.bound_at
-            count += int(self.store.value(_COUNT, *span))
+            count += int(self.store.value(_COUNT, *source.span))
         return count

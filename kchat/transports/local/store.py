@@ -88,6 +88,11 @@ class Store(Database):
         return self._files.log, self.path, self._files.index
 
     @property
+    def inode(self) -> tuple[int, int]:
+        """Device and inode of the file."""
+        return self._identity[:2]
+
+    @property
     def is_open(self) -> bool:
         """Whether the file is open and was still there when last looked at."""
         return self._db is not None or self._moving

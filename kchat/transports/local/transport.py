@@ -11,7 +11,8 @@ Features
 * Supports Priority: Yes (``x-max-priority``, as RabbitMQ: the higher number first)
 * Supports TTL: Yes (``x-message-ttl``, ``expiration``, ``x-expires``)
 
-Queues may be exclusive, auto-delete, shared by competing consumers, limited by ``x-max-length`` (the oldest go).
+Queues may be exclusive, auto-delete, shared by competing consumers, limited by ``x-max-length`` (the oldest go), and shared
+ones of fanout exchanges by ``x-max-length-bytes``.
 Publishing is synchronous: when it returns, the message is committed, and outlives the process however that ends
 (``synchronous=NORMAL``: after a power failure the last moments may be missing, never more, and the file is whole).
 On a channel after ``confirm_select()`` it need not be: messages in quick succession share a commit, and
@@ -22,7 +23,7 @@ A fanout exchange keeps its messages for a while; a queue declared with ``x-hist
 written once; each queue reads on from its own position, and ``x-max-length`` does not cut the history asked for.
 
 Not supported: headers exchanges, bindings between exchanges, transactions, dead letters,
-``x-max-length-bytes`` and ``basic.recover`` without requeue. Arguments for what is not supported are ignored,
+and ``basic.recover`` without requeue. Arguments for what is not supported are ignored,
 except where ignoring would lose messages: an ``x-overflow`` other than ``drop-head`` is refused.
 
 Errors are py-amqp's, with AMQP's reply codes: see :mod:`kchat.transports.local.errors`. Needs a system with

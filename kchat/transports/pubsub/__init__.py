@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from kchat.transports.checks import Check, Walk
     from kchat.transports.url import Broker, Urls
 
+    from .durable import DurablePolicy
     from .guests import Guests
+    from .history import HistoryPolicy
     from .room import RoomPolicy
 
 _PUBSUB_OPTIONS = (
@@ -44,7 +46,7 @@ class PubSub(base.Transport):
         send_only=True,
         presence=False,
     )
-    note = "History by {since} only, where the topic retains messages."
+    note = "History by time only: {since}, and not {last}; the topic has to retain messages."
     extra = "pubsub"
     driver = "google.cloud.pubsub_v1"
     url_options = MappingProxyType({"pubsub": _PUBSUB_OPTIONS})
@@ -72,6 +74,18 @@ class PubSub(base.Transport):
         from .room import RoomPolicy
 
         return RoomPolicy(name)
+
+    def history(self, room: str) -> HistoryPolicy:
+        """See :mod:`.history`."""
+        from .history import HistoryPolicy
+
+        return HistoryPolicy(self.room(room))
+
+    def durable(self, room: str) -> DurablePolicy:
+        """See :mod:`.durable`."""
+        from .durable import DurablePolicy
+
+        return DurablePolicy(self.room(room))
 
     sweeps = True
 

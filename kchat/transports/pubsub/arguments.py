@@ -7,6 +7,7 @@ argument                       on Pub/Sub
                                the time of publication; the service itself drops it after 10 minutes at the earliest
 ``x-expires``                  honoured, rounded up to a day, the shortest that Pub/Sub has
 ``x-history-since``            honoured where the topic retains messages
+``x-history-after``            likewise, and else ignored: see :class:`kchat.transports.pubsub.history.After`
 ``x-queue-type``,              accepted: a subscription is replicated, whatever they say. ``stream`` is refused
 ``x-queue-mode`` and the like
 ``x-max-priority``,            refused: Pub/Sub has nothing of the kind

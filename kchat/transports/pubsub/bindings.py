@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING, Any
 from amqp.exceptions import PreconditionFailed, ResourceLocked
 from google.pubsub_v1 import types
 
+from kchat.transports.durable_queue import HeldElsewhere
+
 from . import names, ownership_labels
 from .arguments import LONGEST_RETENTION, SHORTEST_EXPIRY, SHORTEST_RETENTION, Times
 from .messages import ROUTING_KEY
@@ -52,7 +54,10 @@ class Queue:
         routing_key: of the binding.
         ordered: whether the exchange is fanout.
         foreign: whether it belongs to another connection.
+        elsewhere: whether that is on another machine, or in another container, so that it may have ended.
+        abandoned: whether that has ended.
         owned: whether it belongs to this connection, and is deleted with it. True only while its subscription exists.
+        begins_at: the time of publication from which on messages are wanted, in UNIX seconds; ``None``: all that come.
     """
 
     name: str
@@ -64,7 +69,10 @@ class Queue:
     ordered: bool = False
     times: Times = field(default_factory=Times)
     foreign: bool = False
+    elsewhere: bool = False
+    abandoned: bool = False
     owned: bool = False
+    begins_at: float | None = None
 
     @property
     def filter(self) -> str:
@@ -72,7 +80,9 @@ class Queue:
         return "" if self.ordered or self.exchange in (None, "") else filter_for(self.routing_key)
 
     def check_access(self) -> None:
-        """Raise ``ResourceLocked`` where it belongs to another connection."""
+        """Raise ``ResourceLocked`` where it belongs to another connection, ``HeldElsewhere`` if that may have ended."""
+        if self.foreign and self.elsewhere:
+            raise HeldElsewhere(f"queue {self.name!r} belongs to a process on another machine")
         if self.foreign:
             raise ResourceLocked(
                 f"queue {self.name!r} belongs to another process, or another connection of this one"

@@ -10,6 +10,7 @@ from typing import Any
 
 from amqp.exceptions import AccessRefused, AMQPError, NotFound
 
+from kchat.transports import durable
 from kchat.transports.checks import Check, Outcome, Walk, note, ok, skipped, wrong
 
 from .names import to_id
@@ -33,6 +34,7 @@ def checks(walk: Walk) -> Sequence[Check]:
         Check("topic", ("api",), pubsub.topic),
         Check("permissions", ("topic",), pubsub.permissions),
         Check("listen", ("topic",), pubsub.listen, only="subscribe"),
+        Check("durable", ("topic",), pubsub.durable, only="subscribe"),
         Check("round trip", ("topic", "listen", "permissions")),
     )
 
@@ -137,3 +139,15 @@ class _PubSub:
             with suppress(AMQPError):
                 queue.delete()
         return ok("this account may create a subscription of its own")
+
+    def durable(self) -> Outcome:
+        """Somebody reads the room's durable subscriptions; of those that are shared it is not known."""
+        walk = self._walk
+        if not self._topic_exists:
+            return skipped("no topic yet")
+        policy = walk.broker.transport.durable(self._room.name)
+        try:
+            found = policy.subscriptions(walk.settings, walk.broker, walk.connection)
+        except AccessRefused as error:
+            return skipped(f"this account may not list subscriptions: {error.reply_text}")
+        return durable.check(found, "nobody is known to read")

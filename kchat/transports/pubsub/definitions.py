@@ -76,10 +76,16 @@ class Definitions:
     def _topic(self, exchange: str) -> str:
         return self._clients.topic(bindings.to_id(exchange))
 
-    def _create_topic(self, topic: str, labels: dict[str, str], doing: str) -> bool:
+    def create_room(self, name: str, keep: int) -> bool:
+        """Create the topic of a fanout exchange that keeps messages for these seconds; returns whether it was not there."""
+        labels = {**ownership_labels.APP, bindings.TYPE_LABEL: FANOUT}
+        return self._create_topic(self._topic(name), labels, f"declare exchange {name}", keep)
+
+    def _create_topic(self, topic: str, labels: dict[str, str], doing: str, keep: int = 0) -> bool:
         request: dict[str, object] = {"name": topic, "labels": labels}
-        if self._clients.options.topic_retention:
-            request["message_retention_duration"] = timedelta(seconds=self._clients.options.topic_retention)
+        keep = keep or self._clients.options.topic_retention
+        if keep:
+            request["message_retention_duration"] = timedelta(seconds=keep)
         return self._clients.create(self._clients.publisher.create_topic, request, doing)
 
     def _type_of(self, exchange: str) -> str:
@@ -137,7 +143,10 @@ class Definitions:
             self.create_unbound()
             if passive:
                 self.create_unbound(queue.name)
-                self._look_up(queue.name, self._queues.get(queue.name)).check_access()
+                found = self._look_up(queue.name, self._queues.get(queue.name))
+                if found.abandoned:
+                    raise NotFound(f"queue {queue.name!r} has ended with its connection")
+                found.check_access()
                 return
             bindings.to_id(queue.name)
             queue.times = arguments.read(queue.name, queue.arguments)
@@ -284,6 +293,10 @@ class Definitions:
         queue = self._queues.pop(name, None)
         if queue is not None and queue.exchange == "":
             self._clients.delete_topic(self._topic_of(queue), doing, timeout)
+
+    def declared(self, name: str) -> Queue:
+        """A queue that this connection has declared."""
+        return self._queues[name]
 
     def own_queues(self) -> list[str]:
         """The names of the queues that belong to this connection, and end with it."""

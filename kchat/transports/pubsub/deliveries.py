@@ -302,8 +302,10 @@ class ReceivingChannel(StdChannel):
     @staticmethod
     def _is_wanted(queue: Queue, message: Any) -> bool:
         """Whether a message is for this queue, and not too old to be delivered."""
-        age = time() - _published(message)
-        return _is_for(queue, message) and not is_expired(queue.times, message.attributes, age)
+        published = _published(message)
+        if queue.begins_at is not None and published < queue.begins_at:
+            return False
+        return _is_for(queue, message) and not is_expired(queue.times, message.attributes, time() - published)
 
     def _hand_over(
         self, queue: Queue, received: Any, acks: AckManager, consumer: ChannelConsumer | None, *, no_ack: bool
@@ -331,6 +333,8 @@ class ReceivingChannel(StdChannel):
             "ordering_key": message.ordering_key,
             # Set by the service, also for those that carry no timestamp of their own.
             "publish_time": _published(message),
+            # The service's own, unlike the property of that name.
+            "message_id": message.message_id,
         }
         if consumer is not None:
             info["consumer_tag"] = consumer.tag

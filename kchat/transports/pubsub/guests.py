@@ -32,6 +32,10 @@ _PRINCIPAL = re.compile(
 _EMAIL = re.compile(r"[^\s@:/]+@[^\s@:/]+")
 
 
+_EXPIRES = 365 * 86_400
+"""Seconds without a reader after which a guest's subscription ends: a guest cannot make it again."""
+
+
 class Guests(guests.Guests):
     """See :class:`kchat.transports.guests.Guests`."""
 
@@ -42,6 +46,8 @@ class Guests(guests.Guests):
 
         A guest needs no role on the project: the host makes the subscription, which is the guest's durable queue.
         """
+        from kchat.transports.durable import Durable
+
         from .names import to_id
         from .room import RoomPolicy
 
@@ -54,11 +60,12 @@ class Guests(guests.Guests):
             opened = guests.Step(shlex.join(["kchat", "send", *place, "open"]), room.open)
             return guests.Access((opened, may_send), advice=(f"{member} may send to the room",))
         queue = re.sub(r"[^\w.-]", "-", member.partition(":")[2].partition("@")[0].strip("/")) or "guest"
-        make = ["kchat", "subscribe", *place, "--durable", queue, "--idle-timeout", "1"]
+        limits = ["--expires", f"{_EXPIRES // 86_400}d", "--shared"]
+        make = ["kchat", "subscribe", *place, "--durable", queue, *limits, "--idle-timeout", "1"]
         to_listen = ["subscriptions", "add-iam-policy-binding", to_id(room.queue_name(queue))]
 
         def make_queue(channel: Channel) -> None:
-            room.take_place(channel, "", durable=queue)
+            room.take_place(channel, "", durable=Durable(queue, _EXPIRES, shared=True))
 
         steps = (
             guests.Step(shlex.join(make), make_queue),

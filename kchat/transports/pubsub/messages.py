@@ -91,6 +91,12 @@ class Delivery:
         self.delivery_tag = delivery_tag
         self.delivery_info = delivery_info
 
+    @property
+    def content_type(self) -> str | None:
+        """The property of that name."""
+        found = self.properties.get("content_type")
+        return found if isinstance(found, str) else None
+
     def to_kombu(self) -> Message:
         """The message as Kombu's consumers know it, which decode and decompress when they are asked to."""
         return Message(

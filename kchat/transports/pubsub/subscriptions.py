@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from time import time
 from typing import TYPE_CHECKING
 
 from amqp.exceptions import AccessRefused, AMQPError, NotFound, PreconditionFailed, ResourceLocked
@@ -25,6 +26,9 @@ _DELETED_TOPIC = "_deleted-topic_"
 
 _TRIES = 5
 """Maximum number of attempts to create a subscription that others keep deleting."""
+
+EMULATOR_KEEPS = timedelta(days=7)
+"""The longest time for which the emulator keeps messages; the service takes up to 31 days."""
 
 EMULATOR_FORGETS = 1.0
 """Seconds in which the emulator ends the streams of a deleted subscription.
@@ -55,12 +59,8 @@ class Subscriptions:
 
     def create(self, queue: Queue, topic: str) -> None:
         """Create the subscription of a queue that is bound; ``ResourceLocked`` or ``PreconditionFailed`` for another one."""
-        since = queue.arguments.get("x-history-since")
-        if since is not None:
-            self._check_retention(queue, topic)
-        request = bindings.new_subscription(
-            queue, self.path(queue.name), topic, self._clients.options.ack_deadline, self._owner
-        )
+        begins_at = self._beginning(queue, topic)
+        request = self._request(queue, topic)
         for _ in range(_TRIES):
             if self._clients.create(
                 self._clients.subscriber.create_subscription, request, f"declare queue {queue.name}"
@@ -82,8 +82,9 @@ class Subscriptions:
         else:
             raise ResourceLocked(f"queue {queue.name!r} is created and deleted by others all the time")
         queue.owned, queue.foreign = queue.exclusive, False
-        if since is not None:
-            self._seek(queue, float(since))
+        queue.begins_at = begins_at
+        if begins_at is not None:
+            self._seek(queue, begins_at)
         expires = queue.times.expires
         if expires is not None and expires < SHORTEST_EXPIRY.total_seconds() * 1000:
             logger.info(
@@ -91,6 +92,14 @@ class Subscriptions:
                 queue.name,
                 expires,
             )
+
+    def _request(self, queue: Queue, topic: str) -> types.Subscription:
+        request = bindings.new_subscription(
+            queue, self.path(queue.name), topic, self._clients.options.ack_deadline, self._owner
+        )
+        if self._clients.emulator and request.message_retention_duration > EMULATOR_KEEPS:
+            request.message_retention_duration = EMULATOR_KEEPS
+        return request
 
     def take_over(self, queue: Queue, found: types.Subscription) -> bool:
         """Delete what a dead owner has left under this name: an exclusive queue ends with its owner.
@@ -124,6 +133,8 @@ class Subscriptions:
         own = ownership_labels.is_own(found.labels)
         queue.owned = own and ownership_labels.is_mine(found.labels, self._owner)
         queue.foreign = own and not queue.owned
+        queue.elsewhere = own and found.labels.get(ownership_labels.HOST) != ownership_labels.host()
+        queue.abandoned = bool(ownership_labels.why_dead(found.labels))
 
     def check_owner(self, queue: Queue, found: types.Subscription) -> None:
         """Raise ``ResourceLocked`` for a queue that is another connection's own, or is shared and to be this one's own."""
@@ -147,22 +158,43 @@ class Subscriptions:
                     f"inequivalent arg '{argument}' for queue '{queue.name}': received {ours} but current is {theirs}"
                 )
 
-    def _check_retention(self, queue: Queue, topic: str) -> None:
+    def _beginning(self, queue: Queue, topic: str) -> float | None:
+        """The time of publication from which on a new queue gets messages; ``None`` for those that come from now on.
+
+        Raises:
+            kchat.transports.pubsub.errors.NotSupported: it is to begin with history, and the topic keeps none.
+        """
+        since, after = queue.arguments.get("x-history-since"), queue.arguments.get("x-history-after")
+        emulator = self._clients.emulator
+        if since is None and after is None and not emulator:
+            return None
+        now = time()
+        retains: bool | None = None
         with suppress(AccessRefused):
             found = self._clients.call(self._clients.publisher.get_topic, {"topic": topic}, f"find {topic}")
-            if not found.message_retention_duration:
-                raise NotSupported(f"{queue.exchange} has no history: its topic has no message retention")
+            retains = bool(found.message_retention_duration)
+        if since is not None:
+            if retains is False:
+                raise NotSupported(
+                    f"{queue.exchange} has no history: its host has not switched it on, with kchat history on"
+                )
+            return min(float(since), now)  # a seek to a time that is to come drops all until then
+        if after is not None and retains:
+            return float(after.since)
+        # The emulator begins each subscription with all that its topic retains.
+        return now if emulator and retains else None
 
     def _seek(self, queue: Queue, since: float) -> None:
-        moment = datetime.fromtimestamp(since, UTC)
+        moment = datetime.fromtimestamp(max(0.0, since), UTC)
         path = self.path(queue.name)
+        request = {"subscription": path, "time": moment}
+        doing = f"begin {queue.name} at {moment}"
         try:
-            self._clients.call(
-                self._clients.subscriber.seek,
-                {"subscription": path, "time": moment},
-                f"begin {queue.name} at {moment}",
-            )
-        except BaseException:
+            self._clients.call(self._clients.subscriber.seek, request, doing)
+        except BaseException as error:
+            # It seeks in no subscription with message ordering; but what it retains is there in any case.
+            if self._clients.emulator and isinstance(error, NotSupported):
+                return
             queue.owned = False
             with suppress(AMQPError):
                 self._clients.delete_subscription(path, f"delete {queue.name}")

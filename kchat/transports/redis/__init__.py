@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kchat.transports.url import Broker, Urls
 
     from .guests import Guests
+    from .history import HistoryPolicy
     from .room import RoomPolicy
 
 _MIB = 1024 * 1024
@@ -38,13 +39,16 @@ class Redis(base.Transport):
     capabilities = base.Capabilities(
         confirmed=True,
         ordered=True,
-        history=False,
+        history=True,
         durable=False,
         survives_restart=True,
         send_only=True,
         presence=True,
     )
-    note = "PUBLISH stores nothing: a message without subscribers is lost."
+    note = (
+        "Subscribers that are away miss messages, unless the room has a history: that keeps what kchat and clients with its "
+        "transport send. PUBLISH by others stores nothing."
+    )
     extra = "redis"
     driver = "redis"
     url_options = MappingProxyType(
@@ -84,6 +88,12 @@ class Redis(base.Transport):
         from .connect import connect
 
         return connect(settings, broker, purpose, heartbeat)
+
+    def history(self, room: str) -> HistoryPolicy:
+        """See :mod:`.history`."""
+        from .history import HistoryPolicy
+
+        return HistoryPolicy(self.room(room))
 
     def room(self, name: str) -> RoomPolicy:
         """See :mod:`.room`."""

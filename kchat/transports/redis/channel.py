@@ -10,18 +10,23 @@ from functools import cached_property, partial
 from itertools import count
 from math import inf
 from time import monotonic
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from amqp.exceptions import ChannelError
 from amqp.protocol import queue_declare_ok_t
 from kombu.transport import redis as kombu_redis
+from redis import Redis
 from redis.exceptions import InvalidResponse
 
 from . import envelope
 from .fanout import Consumer, Fanout
+from .keeping import Keeper
 from .replies import KEPT, Parser, ping
 from .subscription import Subscription, Topic
 from .tls import PlainConnection, TlsConnection
+
+if TYPE_CHECKING:
+    from .kept import Command
 
 _NO_ROUTE: Final = 312
 """AMQP 0-9-1 section 1.2: the reply code of ``basic.return`` when no queue is bound."""
@@ -49,12 +54,19 @@ class Channel(kombu_redis.Channel):
     socket_timeout = 10.0
     max_unread = 10_000
     max_body = KEPT
-    from_transport_options = (*kombu_redis.Channel.from_transport_options, "max_unread", "max_body")
+    keeps_history = True
+    from_transport_options = (
+        *kombu_redis.Channel.from_transport_options,
+        "max_unread",
+        "max_body",
+        "keeps_history",
+    )
 
     def __init__(self, connection: Any, **kwargs: Any) -> None:
         # Kombu's failover gives the first channel a connection of Kombu's own transport: it knows aliases only.
         self.fanout: Fanout = getattr(connection, "fanout", None) or Fanout(lambda: None)
         self._wake: Callable[[], None] = getattr(connection, "wake", lambda: None)
+        self.tell: Callable[[Any], None] = getattr(connection, "notify", lambda _event: None)
         names = "basic_return", "basic_ack", "basic_nack"
         self.events: dict[str, set[Callable[..., object]]] = {name: set() for name in names}
         self._tags = count(1)
@@ -94,23 +106,40 @@ class Channel(kombu_redis.Channel):
         """
         # The answer is a number: no slow link is a reason to wait longer for it.
         self._answer_by = monotonic() + self.socket_timeout if self.socket_timeout else inf
+        topic = self._get_publish_topic(exchange, routing_key)
+        data = kombu_redis.dumps(message).encode()
+        kept = self.keeps_history and not (routing_key and self.fanout_patterns)
         try:
-            receivers = self._publisher.publish(
-                self._get_publish_topic(exchange, routing_key), kombu_redis.dumps(message)
-            )
+            receivers = self._keeper.publish(topic, data, message["properties"].get("message_id"), kept=kept)
         finally:
             self._answer_by = inf
-        if not isinstance(receivers, int):
-            raise InvalidResponse("its answer to PUBLISH is not a number")
         if mandatory and not receivers:
             error = ChannelError("nobody listens to it", reply_code=_NO_ROUTE)
             for callback in list(self.events["basic_return"]):
                 callback(error, exchange, routing_key, message)
 
     @cached_property
-    def _publisher(self) -> Any:
-        # On the pool whose connection has just answered a PING.
-        return self._create_client(asynchronous=True)
+    def _keeper(self) -> Keeper:
+        return Keeper(self)
+
+    def ask(self, *commands: Command) -> list[Any]:
+        """The server's replies to these commands, which are sent together; as they are, errors among them.
+
+        Raises:
+            redis.exceptions.RedisError: there are none; whether the commands were done is not known.
+        """
+        pipeline = self._raw.pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command(*command)
+        replies: list[Any] = pipeline.execute(raise_on_error=False)
+        return replies
+
+    @cached_property
+    def _raw(self) -> Any:
+        # On the pool whose connection has just answered a PING. What redis-py makes of replies fails where they are odd.
+        client = Redis(connection_pool=self.async_pool)
+        client.response_callbacks.clear()
+        return client
 
     # ---- declaring
 

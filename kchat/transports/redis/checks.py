@@ -25,6 +25,7 @@ def checks(walk: Walk) -> Sequence[Check]:
         Check("role", ("login",), redis.role),
         Check("send", ("login",), redis.send, only="send"),
         Check("listen", ("login",), redis.listen, only="subscribe"),
+        Check("history", ("login",), redis.history),
         Check("clock", ("login",), redis.clock),
         Check("round trip", ("send", "listen")),
     )
@@ -91,9 +92,19 @@ class _Redis:
 
     def _try(self, doing: str, *commands: tuple[str | bytes, ...]) -> Outcome:
         """Say single commands on a connection of redis-py's, whose replies are read as they come."""
+        room = self._walk.settings.room
+        if (error := self._refusal(*commands)) is not None:
+            rights = "+publish +multi" if doing == "send" else "+subscribe"
+            return wrong(
+                f"this account may not {doing} to {room!r}: {error}",
+                f"it needs: ACL SETUSER {self._account} {rights} &{self._topic.decode()}",
+            )
+        return ok(f"this account may {doing} to {room!r}")
+
+    def _refusal(self, *commands: tuple[str | bytes | int, ...]) -> Exception | None:
+        """The server's error for the first of these that this account may not say."""
         from redis.exceptions import NoPermissionError
 
-        room = self._walk.settings.room
         connection = self._channel.pool.connection_class(**self._channel.pool.connection_kwargs)
         connection.connect()
         try:
@@ -101,14 +112,55 @@ class _Redis:
                 connection.send_command(*command)
                 connection.read_response()
         except NoPermissionError as error:
-            rights = "+publish +multi" if doing == "send" else "+subscribe"
-            return wrong(
-                f"this account may not {doing} to {room!r}: {error}",
-                f"it needs: ACL SETUSER {self._account} {rights} &{self._topic.decode()}",
-            )
+            return error
         finally:
             connection.disconnect()
-        return ok(f"this account may {doing} to {room!r}")
+        return None
+
+    def history(self) -> Outcome:
+        """The room has a history, which this account may read, and write."""
+        from redis.exceptions import NoPermissionError, RedisError
+
+        from .kept import FIELD, KEEPING, READING, keys_of, limits_in, look, rights
+
+        channel = self._channel
+        keys = keys_of(self._topic.decode())
+        only = self._walk.options.only
+        wanted = [*(KEEPING if only != "subscribe" else ()), *(READING if only != "send" else ())]
+        hint = f"it needs: ACL SETUSER {self._account} {' '.join(rights(keys, wanted))}"
+        try:
+            if limits_in(channel.ask(("HMGET", keys.limits, "keep", "max_size"))[0]) is None:
+                return skipped("the room has none: its host has not switched it on")
+        except NoPermissionError:
+            return note("this account may not see whether the room has one", hint)
+        if only != "send":
+            try:
+                newest = look(channel, keys)
+            except NoPermissionError:
+                return note("this account may not read it", hint)
+            if newest is None:
+                return wrong(
+                    "the key of the room's history holds something else than a stream",
+                    f"look at it, and delete it with: redis-cli DEL {keys.stream.decode()}",
+                )
+        if only != "subscribe":
+            try:
+                refused = self._refusal(
+                    ("MULTI",),
+                    ("XADD", keys.stream, "NOMKSTREAM", "*", FIELD, b""),
+                    ("XTRIM", keys.stream, "MINID", "~", 0),
+                    ("ZINCRBY", keys.sizes, 0, b"written"),
+                    ("ZADD", keys.sizes, 0, b"0-0"),
+                    ("ZRANGEBYSCORE", keys.sizes, 0, 0),
+                    ("ZREMRANGEBYSCORE", keys.sizes, 0, 0),
+                    ("ZREMRANGEBYRANK", keys.sizes, 0, -1),
+                    ("DISCARD",),
+                )
+            except RedisError as error:  # out of memory, say: the check of sending says it, too
+                return wrong(f"what is sent cannot be kept now: {error}")
+            if refused is not None:
+                return note(f"this account may not write it, so what it sends is not kept: {refused}", hint)
+        return ok("switched on, and this account has the rights on it")
 
     def clock(self) -> Outcome:
         """The server's clock and this one agree."""

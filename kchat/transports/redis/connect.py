@@ -42,7 +42,7 @@ def connect(settings: RoomSettings, broker: Broker, purpose: str, heartbeat: flo
             "socket_timeout": settings.confirm_timeout if purpose == "send" else settings.connect_timeout,
             "socket_keepalive": True,
             "health_check_interval": heartbeat,
-            **({"max_body": _MOST_ANNOUNCED} if purpose == "presence" else {}),
+            **({"max_body": _MOST_ANNOUNCED, "keeps_history": False} if purpose == "presence" else {}),
         },
     )
     return connection

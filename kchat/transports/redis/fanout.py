@@ -143,6 +143,17 @@ class Fanout:
             queue.arrived.clear()
             return purged
 
+    def ask(self, name: str, answer: Callable[[int], None]) -> None:
+        """Tell how many messages wait in a queue when all has come that was published until now.
+
+        Arguments:
+            name: of the queue, which is bound.
+            answer: called with the number, by the thread that drains.
+        """
+        with self._lock:
+            if self.subscription is not None:
+                self.subscription.ask(lambda: answer(self.size(name) or 0))
+
     # ---- consuming
 
     def consume(self, name: str, consumer: Consumer) -> bool:

@@ -12,6 +12,8 @@ from kchat.errors import Refused, SettingsError
 from kchat.message.lookalikes import normalised
 from kchat.transports import guests
 
+from .kept import KEEPING, READING, keys_of, rights
+
 if TYPE_CHECKING:
     from kchat.transports.protocols import Channel, RoomSettings
     from kchat.transports.room import RoomPolicy
@@ -44,6 +46,7 @@ class Guests(guests.Guests):
             raise SettingsError("Redis takes no rights on a channel with spaces in its name")
         password = secrets.token_urlsafe(24)
         commands = ["+publish", "+ping", "+select", *([] if send_only else ["+subscribe", "+unsubscribe"])]
+        history = rights(keys_of(channels[0]), [*KEEPING, *(() if send_only else READING)])
         rule = [
             "ACL",
             "SETUSER",
@@ -55,6 +58,7 @@ class Guests(guests.Guests):
             # Escape what has a meaning in a pattern.
             *("&" + re.sub(r"([*?\[\]\\])", r"\\\1", channel) for channel in channels),
             *commands,
+            *history,
         ]
 
         def run(channel: Channel) -> None:
@@ -68,6 +72,7 @@ class Guests(guests.Guests):
         advice = (
             "end the account with: redis-cli ACL DELUSER " + shlex.quote(name),
             "what it says is not checked: anyone can claim any name on Redis",
+            "who may send can also empty the room's history: on Redis that is one right",
         )
         return guests.Access((guests.Step("redis-cli " + shlex.join(rule), run),), name, password, advice)
 

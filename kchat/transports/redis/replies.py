@@ -37,6 +37,15 @@ _MOST_VALUES = 20_000
 _DEEPEST = 16
 """Of the values in one reply: how many, and how deep in each other."""
 
+_MOST_FIELDS = 64
+"""Of an array within an array within an array, such as the fields of a stream's entry: what is kept. The rest is read and
+dropped: whoever may write to a stream may write an entry of any number of fields, and every reader gets it."""
+
+_MOST_BYTES = 48 * 1024 * 1024
+"""Of the texts of one reply together; of those beyond, a few bytes each are kept."""
+
+_FEW = 64
+
 _SLOWEST = 16 * 1024
 """Bytes a second. What comes puts off a reply's deadline by the time that it may take at this rate."""
 
@@ -95,9 +104,9 @@ class Buffer:
         line, self._at = self._data[self._at : end], end + 2
         return line
 
-    def text(self, size: int) -> bytes:
-        """A text of this many bytes, or the first ``keep`` of them, without its end."""
-        kept, missing, keep = bytearray(), size + 2, self._keep
+    def text(self, size: int, most: int) -> bytes:
+        """A text of this many bytes, or the first ``most`` or ``keep`` of them, without its end."""
+        kept, missing, keep = bytearray(), size + 2, min(self._keep, most)
         while missing:
             if self._at == len(self._data):
                 self._fill()
@@ -150,7 +159,7 @@ class Parser(_RESP2Parser):
         self._asked = until
         self._keep = keep
         self._within = inf
-        self._values = 0
+        self._values = self._bytes = 0
 
     @contextmanager
     def within(self, seconds: float | None) -> Iterator[None]:
@@ -193,7 +202,7 @@ class Parser(_RESP2Parser):
             raise RedisConnectionError("the connection is closed")
         timeout = more.get("timeout", self._patience)
         self._buffer.begin(timeout if isinstance(timeout, int | float | None) else self._patience)
-        self._values = _MOST_VALUES
+        self._values, self._bytes = _MOST_VALUES, _MOST_BYTES
         return self._reply(disable_decoding, 0)
 
     def _reply(self, raw: bool, depth: int) -> Any:  # noqa: FBT001 - as above
@@ -220,15 +229,20 @@ class Parser(_RESP2Parser):
         if size < 0 or (kind == b"$" and size > _LARGEST):
             raise InvalidResponse(f"a size of {size:,}")
         if kind == b"$":
-            text = self._buffer.text(size)
+            text = self._buffer.text(size, max(_FEW, self._bytes))
+            self._bytes -= len(text)
             return text if raw else self._decoded(text)
         return self._array(size, raw, depth)
 
     def _array(self, size: int, raw: bool, depth: int) -> list[Any]:  # noqa: FBT001 - as above
-        self._values -= size
+        kept = min(size, _MOST_FIELDS) if depth >= 2 else size
+        self._values -= kept
         if self._values < 0 or depth >= _DEEPEST:
             raise InvalidResponse(f"an array of {size:,} values, {depth} deep")
-        return [self._reply(raw, depth + 1) for _ in range(size)]
+        values = [self._reply(raw, depth + 1) for _ in range(kept)]
+        for _ in range(size - kept):
+            self._reply(raw, _DEEPEST - 1)
+        return values
 
     def _decoded(self, text: bytes) -> Any:
         return text if self.encoder is None else self.encoder.decode(text)

@@ -5,14 +5,18 @@ https://redis.io/docs/latest/develop/pubsub/
 
 from __future__ import annotations
 
+from collections import deque
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import InvalidResponse, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from .errors import still_answers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _MOST_EARLIER = 10_000
 _MOST_EARLIER_BYTES = 16 * 1024 * 1024
@@ -47,6 +51,8 @@ class Subscription:
         connection.connect()
         self._heard = monotonic()
         self._asked: float | None = None
+        self._pings: deque[Callable[[], None] | None] = deque()
+        """What to call when they are answered, in their order."""
 
     def fileno(self) -> int:
         """What to wait on for something to read; see also :meth:`seconds_to_check`."""
@@ -105,8 +111,19 @@ class Subscription:
         if self._asked is not None:
             self.close()
             raise RedisConnectionError(f"no answer for {self._silence:g} s")
-        self._send("PING")
+        self._ping(None)
         self._asked = monotonic()
+
+    def ask(self, callback: Callable[[], None]) -> None:
+        """Call back, within a :meth:`read`, when all has come that was published before this.
+
+        Redis answers PING in its turn with messages (https://redis.io/docs/latest/commands/ping/).
+        """
+        self._ping(callback)
+
+    def _ping(self, callback: Callable[[], None] | None) -> None:
+        self._send("PING")
+        self._pings.append(callback)
 
     def seconds_to_check(self) -> float:
         """Until :meth:`check` has something to do."""
@@ -124,14 +141,19 @@ class Subscription:
         self._connection.send_command(*words, check_health=False)
 
     def _receive(self) -> Any:
+        answered = False
         try:
             reply = self._connection.read_response()
         except ResponseError as error:
-            if self._asked is None or not still_answers(error):
+            if not self._pings or not still_answers(error):
                 raise
-            reply = None  # to PING: a server in trouble, but there
+            reply, answered = None, True  # to PING: a server in trouble, but there
         self._heard = monotonic()
         self._asked = None
+        if (answered or (isinstance(reply, list) and reply[:1] == [b"pong"])) and self._pings:
+            callback = self._pings.popleft()
+            if callback is not None:
+                callback()
         return reply
 
 

@@ -15,6 +15,7 @@ are Kombu's own code. Fanout, which is Redis's publish and subscribe, differs in
 * Bodies are handed over as they came; ``Message.decode()`` decompresses, arrival does not.
 * Exchange names are names, not patterns: ``*`` and ``[`` in them mean nothing.
 * Nothing is written for a binding, so nothing is left behind, and an account needs no right but the one on the channel.
+* What is published to an exchange whose history its host has switched on is kept in a stream beside it (:mod:`.kept`).
 * ``drain_events`` delivers one message, or raises :exc:`TimeoutError` on time.
 
 Features
@@ -53,6 +54,8 @@ Those of Kombu's transport. These have another meaning or default:
   10,000, or the queue's own ``x-max-length``.
 * ``max_body``: bytes that are kept of what was published, its envelope included; the rest is read and dropped. Default
   24 MiB.
+* ``keeps_history``: whether what is published to a fanout exchange is kept where the host of that room has switched its
+  history on (:mod:`.keeping`). Default: yes.
 """
 
 
@@ -62,11 +65,11 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from queue import Empty
 from threading import get_ident
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kombu.transport import redis as kombu_redis
 
@@ -74,6 +77,9 @@ from kchat.transports.waker import Waker
 
 from .channel import Channel
 from .fanout import Fanout
+
+if TYPE_CHECKING:
+    from kchat.events import Event
 
 _LONGEST_WAIT = 1.0
 """Seconds of one wait in C, so that an endless wait can still be interrupted on every system."""
@@ -116,6 +122,8 @@ class Transport(kombu_redis.Transport):
         super().__init__(client, **kwargs)
         self.cycle = _Poller()
         self.fanout = Fanout(self.wake)
+        self._callback: Callable[[Event], None] | None = None
+        self._untold: deque[Event] = deque(maxlen=1)
         self._drainer: int | None = None
         self._changed: Waker | None = None
         # In turns, so that neither keeps the other waiting.
@@ -181,6 +189,26 @@ class Transport(kombu_redis.Transport):
         changed = self._changed
         if changed is not None and self._drainer != get_ident():
             changed.wake()
+
+    def tell(self, callback: Callable[[Event], None]) -> None:
+        """Call back with what else happens: that what is sent is not kept, in a room with a history.
+
+        What has happened by then is told at once.
+        """
+        self._callback = callback
+        while self._untold:
+            callback(self._untold.popleft())
+
+    def notify(self, event: Event) -> None:
+        """A channel has something to tell."""
+        if self._callback is None:
+            self._untold.append(event)
+        else:
+            self._callback(event)
+
+    def any_channel(self) -> Any:
+        """A :class:`.Channel` that is open, for a question that needs none of its own."""
+        return next(iter(self.channels or ()), None) or self.create_channel(self)
 
     def close_connection(self, connection: Any) -> None:
         """Close all channels, and hang up."""

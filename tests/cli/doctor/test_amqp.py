@@ -237,3 +237,46 @@ def test_a_program_can_ask_too(amqp_url: str) -> None:
     findings = list(diagnose(Settings.resolve(url=amqp_url)))
     assert {finding.status for finding in findings} <= {Status.OK, Status.SKIPPED}
     assert [finding.check for finding in findings][:3] == ["settings", "dns", "tcp"]
+
+
+# ---- the room's history
+
+
+def test_a_history_that_is_bound_to_nothing_and_members_who_may_not_read_it(
+    doctor: Doctor, commands: Commands, rabbitmq: RabbitMQ, vhost: str
+) -> None:
+    url, stream = rabbitmq.url_for(vhost), "kchat-history.chat"
+    management = rabbitmq.management
+    make_room(rabbitmq, vhost)
+    named = ("--url", url, "--management-url", rabbitmq.management_url)
+
+    def history_by(*words: str) -> tuple[str, str]:
+        found = by_check(doctor(*words))["history"]
+        return found["status"], found["text"]
+
+    assert history_by(*named) == ("ok", "none; its host can switch one on, with kchat history on")
+    assert commands.run_kchat("history", "on", *named).code == 0
+    assert history_by(*named) == ("ok", f"it is on, and this account may read it ({stream})")
+    with rabbitmq.new_account(vhost, **MEMBER) as account:
+        status, text = history_by("--url", account.url)
+        assert (status, text) == ("note", "this account may not read it")
+    with rabbitmq.new_account(vhost, tags="kchat") as old:
+        own = rf"^kchat\.chat\.{old.username.replace('-', chr(92) + '-')}\..*"
+        both = rf"^chat$|^kchat\.chat\.presence$|{own}"
+        read = rf"^chat$|^kchat\.chat\.durable$|^kchat\.chat\.presence$|{own}"
+        management.permit(vhost, old.username, own, both, read)
+        assert history_by(*named) == ("note", f"1 of the room's members may not read it: {old.username}")
+    for source, kind, destination in (
+        ("kchat.chat.durable", "q", stream),
+        ("chat", "e", "kchat.chat.durable"),
+    ):
+        management.request("DELETE", ("bindings", vhost, "e", source, kind, destination, "~"))
+        told = doctor(*named)
+        found = by_check(told)["history"]
+        assert not told["ok"]
+        assert (found["status"], found["text"]) == (
+            "wrong",
+            "it is on and keeps nothing: it is not bound to the room",
+        )
+        assert commands.run_kchat("history", "on", *named).code == 0
+        assert history_by(*named)[0] == "ok"

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import redis
 
 from kchat import Settings, Subscriber
+from kchat.client.connection import connect
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.brokers.redis import Redis
 from tests.cli.doctor.asking import PASSWORD, Doctor, by_check
@@ -59,3 +60,35 @@ def test_a_replica_that_has_lost_its_primary_takes_messages(doctor: Doctor, own_
     found = by_check(told)
     assert told["ok"], told
     assert (found["role"]["status"], found["round trip"]["status"]) == ("note", "ok")
+
+
+def test_the_history_of_a_room_on_redis(doctor: Doctor, redis_server: Redis) -> None:
+    url = redis_server.new_database()
+    settings = Settings.resolve(url=url)
+    database = url.rpartition("/")[2]
+
+    def found(account: str, *options: str) -> tuple[str, str]:
+        check = by_check(doctor("--url", account.rpartition("/")[0] + f"/{database}", *options))["history"]
+        return check["status"], f"{check['text']} {check.get('hint', '')}"
+
+    assert found(url)[0] == "skipped"
+    connection, _ = connect(settings, purpose="host")
+    settings.transport.history("chat").switch_on(connection.channel())
+    settings.transport.close(connection)
+    assert found(url)[0] == "ok"
+    all_but_keys = "+@all", "&*"
+    with redis_account(redis_server, *all_but_keys) as account:
+        assert found(account)[0] == "note"
+    with redis_account(redis_server, *all_but_keys, "%R~kchat-history*") as account:
+        status, text = found(account)
+        assert (status, "is not kept" in text) == ("note", True)
+        assert f"ACL SETUSER doctor ~kchat-history-limits/{database}.chat" in text
+        assert found(account, "--only", "subscribe")[0] == "ok"
+    with redis_account(redis_server, *all_but_keys, "~kchat-history*", "-xrange", "-xinfo") as account:
+        status, text = found(account)
+        assert (status, "may not read it" in text) == ("note", True)
+        assert found(account, "--only", "send")[0] == "ok"
+    with redis.Redis.from_url(url) as client:
+        client.delete(f"kchat-history/{database}.chat")
+        client.set(f"kchat-history/{database}.chat", "x")
+    assert found(url)[0] == "wrong"

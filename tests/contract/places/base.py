@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 import pytest
 
 from kchat import TRANSPORTS, Settings, Transport
+from tests.brokers.proxy import Proxy
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,15 @@ class Way:
 
     url: str
     environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Link:
+    """A way to a broker that can be cut, and mended again."""
+
+    way: Way
+    cut: Callable[[], object]
+    mend: Callable[[], object]
 
 
 class Place(abc.ABC):
@@ -31,14 +42,14 @@ class Place(abc.ABC):
     name: ClassVar[str]
     """Of the transport, as in the registry."""
 
-    no_history: ClassVar[str] = ""
-    """Why this broker, unlike others that its transport reaches, keeps no history. A declared ability alone is not asked."""
+    no_history_off: ClassVar[str] = ""
+    """Why a room's history cannot be switched off on this broker, unlike on others that its transport reaches."""
+
+    keeps_foreign: ClassVar[bool] = True
+    """Whether a room's history holds what programs publish that know nothing of kchat."""
 
     kills_unnoticed: ClassVar[str] = ""
     """Why this broker, unlike others that its transport reaches, goes on sending to a process that was killed."""
-
-    history_options: ClassVar[tuple[str, ...]] = ("--last", "2")
-    """Options of ``kchat subscribe`` that begin with the last two messages, or with all."""
 
     sends: ClassVar[int] = 400
     """How many messages each of eight threads sends at once: as many as a slow broker takes within seconds."""
@@ -79,6 +90,18 @@ class Place(abc.ABC):
     @abc.abstractmethod
     def leftovers(self, room: str) -> list[str]:
         """Returns what there is for the room's subscribers and takes in messages: queues, subscriptions."""
+
+    @contextmanager
+    def link(self) -> Iterator[Link | None]:
+        """Gives a way that can be cut, by default over TCP to the URL's port; ``None`` where that is not possible."""
+        url = urlsplit(self.way.url)
+        if url.port is None:
+            yield None
+            return
+        with Proxy(url.port, url.hostname or "127.0.0.1") as proxy:
+            account = f"{url.netloc.rpartition('@')[0]}@" if "@" in url.netloc else ""
+            through = url._replace(netloc=f"{account}{proxy.host}:{proxy.port}").geturl()
+            yield Link(Way(through, self.way.environment), proxy.refuse, proxy.restore)
 
     @abc.abstractmethod
     def restart(self) -> bool:

@@ -10,9 +10,10 @@ from typing import Any, ClassVar
 import kombu
 import pytest
 
+from kchat import Settings, Subscriber
 from tests.brokers.processes import Commands
 from tests.contract.places import base
-from tests.contract.places.base import Way
+from tests.contract.places.base import Link, Way
 
 
 class Place(base.Place):
@@ -50,6 +51,25 @@ class Place(base.Place):
             return [
                 each["destination"] for each in connection.manager.get_bindings() if each["source"] == room
             ]
+
+    @contextmanager
+    def link(self) -> Iterator[Link | None]:
+        # There is no network. A name for the file that leads elsewhere disconnects whoever uses it.
+        link, elsewhere = self._folder / "link.db", self._folder / "elsewhere.db"
+        with Subscriber(Settings.resolve(url=f"{self.name}://{elsewhere}", room="elsewhere"), "bob"):
+            pass  # which makes it
+
+        def lead_to(file: Path) -> None:
+            new = link.with_suffix(".new")
+            new.symlink_to(file)
+            new.rename(link)
+
+        lead_to(self._folder / "room.db")
+        yield Link(
+            Way(f"{self.name}://{link}"),
+            lambda: lead_to(elsewhere),
+            lambda: lead_to(self._folder / "room.db"),
+        )
 
     def restart(self) -> bool:
         # There is no server. What comes closest is a process that is killed while it writes.

@@ -16,9 +16,10 @@ from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransp
 from kchat.transports.pubsub.names import to_id
 from tests.brokers.ports import free_port
 from tests.brokers.processes import Commands
+from tests.brokers.proxy import Proxy
 from tests.brokers.pubsub import Emulator
 from tests.contract.places import base
-from tests.contract.places.base import Way
+from tests.contract.places.base import Link, Way
 
 DAY = 86_400
 """Seconds: the shortest time after which the service lets an unused subscription expire."""
@@ -29,10 +30,9 @@ class Place(base.Place):
 
     name: ClassVar[str] = "pubsub"
     sends: ClassVar[int] = 20  # the emulator takes about 160 a second
-    no_history: ClassVar[str] = "the emulator cannot seek"
+    no_history_off: ClassVar[str] = "the emulator cannot clear a topic's message retention"
     # Seen with Google's own client as well: another subscriber gets nothing for a minute and more.
     kills_unnoticed: ClassVar[str] = "the emulator sends to the stream of a killed process for minutes"
-    history_options: ClassVar[tuple[str, ...]] = ("--since", "10m")
 
     def __init__(self, emulator: Emulator, project: str, commands: Commands) -> None:
         super().__init__(Way(emulator.url(project), emulator.environment))
@@ -76,6 +76,12 @@ class Place(base.Place):
                 *("sweep", "--url", self.way.url, "--room", room, "--yes"), env=self.way.environment
             )
         return [each.name for each in found]
+
+    @contextmanager
+    def link(self) -> Iterator[Link | None]:
+        with Proxy(self._emulator.port, self._emulator.host) as proxy:
+            way = Way(self.way.url, {"PUBSUB_EMULATOR_HOST": f"{proxy.host}:{proxy.port}"})
+            yield Link(way, proxy.refuse, proxy.restore)
 
     def restart(self) -> bool:
         self._emulator.restart()

@@ -21,6 +21,7 @@ class Place(base.Place):
     """A database of a Redis."""
 
     name: ClassVar[str] = "redis"
+    keeps_foreign: ClassVar[bool] = False  # a PUBLISH alone is written nowhere
 
     def __init__(self, server: Redis, url: str) -> None:
         super().__init__(Way(url))

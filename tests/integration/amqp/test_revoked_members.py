@@ -9,6 +9,7 @@ import pytest
 from kchat import NotFound, Refused, Sender, Settings, Subscriber
 from kchat.transports.amqp.accounts import Accounts
 from kchat.transports.amqp.room import RoomPolicy
+from kchat.transports.room import READER
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.brokers.wait import wait_until
 from tests.integration.amqp.guests import channel_of, invite, names
@@ -41,10 +42,14 @@ def test_a_revoked_member_does_not_speak_on(
             f"{own}.{each}" for each in ("later", "stream", "in", "out")
         }
         assert kept.receive(timeout=due - time.monotonic()) == []
+        expected = {
+            kept.queue_name,
+            f"{kept.queue_name}.{READER}",
+            "kchat.chat.durable",
+            "kchat.chat.presence",
+        }
         wait_until(
-            lambda: (
-                names(rabbitmq, settings) == {kept.queue_name, "kchat.chat.durable", "kchat.chat.presence"}
-            ),
+            lambda: names(rabbitmq, settings) == expected,
             what=lambda: str(names(rabbitmq, settings)),
         )
         sources = {each["source"] for each in management.request("GET", "bindings", settings.broker.vhost)}

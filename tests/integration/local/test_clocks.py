@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kchat.transports.local import clock
+from kchat.transports.local import clock, definitions
 from kchat.transports.local.clock import Reading
 from tests.integration.local.conftest import Connect
 from tests.integration.local.drive import change_limits, get_all, listen, own_queue, rest, send
@@ -15,36 +15,35 @@ from tests.integration.local.drive import change_limits, get_all, listen, own_qu
 DAY = 86400.0
 
 
-class Wall:
-    """The clock on the wall, which the test sets."""
+class Clocks:
+    """The machine's clocks: time that passes is set by the test, and so is an error of the clock on the wall."""
 
-    def __init__(self) -> None:
-        self.shift = 0.0
-        self._time = time.time
-
-    def time(self) -> float:
-        return self._time() + self.shift
-
-
-@pytest.fixture
-def wall(monkeypatch: pytest.MonkeyPatch) -> Wall:
-    wall = Wall()
-    monkeypatch.setattr(time, "time", wall.time)
-    return wall
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.passed = self.error = 0.0
+        self.boot = "one"
+        wall, kernel = time.time, clock._kernel
+        monkeypatch.setattr(time, "time", lambda: wall() + self.passed + self.error)
+        monkeypatch.setattr(clock, "_kernel", lambda: kernel() + self.passed)
+        monkeypatch.setattr(clock, "_boot", lambda: self.boot)
 
 
 @pytest.fixture
-def say(connect: Connect, wall: Wall) -> Any:
+def clocks(monkeypatch: pytest.MonkeyPatch) -> Clocks:
+    return Clocks(monkeypatch)
+
+
+@pytest.fixture
+def say(connect: Connect, clocks: Clocks) -> Any:
     """Send texts as a separate program would whose clock is wrong by a number of seconds."""
     connect().channel().exchange_declare("chat", "fanout")
 
-    def send_with(shift: float, *texts: str) -> None:
-        wall.shift = shift
+    def send_with(error: float, *texts: str) -> None:
+        clocks.error = error
         sender = connect()
         send(sender.channel(), *texts, exchange="chat")
         sender.connection.publisher._prune()
         sender.release()
-        wall.shift = 0.0
+        clocks.error = 0.0
 
     return send_with
 
@@ -64,36 +63,80 @@ def shown(connect: Connect, **arguments: Any) -> list[str]:
     return own
 
 
+HOUR = 3600.0
+YEAR = 365 * DAY
+
 STEPS = {
-    "right all the time": [(-120, "a b c"), (-60, "d"), (-5, "e f")],
-    "a year back for a while": [(-120, "a b c"), (-365 * DAY, "d"), (-5, "e")],
-    "a year back for longer": [(-120, "a b c"), (-365 * DAY, "d e f g"), (-5, "h")],
-    "an hour back": [(-60, "a b"), (-3600, "c d"), (-5, "e")],
-    "far ahead once": [(-120, "a b c"), (30 * DAY, "d"), (-5, "e f")],
-    "in 2090": [(64 * 365 * DAY, "a"), (-120, "b c"), (-5, "d")],
-    "in 1970 at first": [(-1.7e9, "a b"), (-5, "c"), (-1.7e9, "d"), (-4, "e")],
-    "back and forth with every message": [(10 * DAY * (-1) ** n, f"m{n}") for n in range(8)],
+    "right all the time": [(0, 0, "a b c"), (1, 0, "d"), (1.5, 0, "e f")],
+    "a year back for a while": [(0, 0, "a b c"), (1, -YEAR, "d"), (2, 0, "e")],
+    "a year back for longer": [(0, 0, "a b c"), (1, -YEAR, "d e f g"), (5, 0, "h")],
+    "an hour back": [(0, 0, "a b"), (1, 0, "c"), (1.5, -HOUR, "d e"), (2.5, 0, "f")],
+    "far ahead once": [(0, 0, "a b c"), (1, 30 * DAY, "d"), (2, 0, "e f")],
+    "in 2090": [(0, 64 * YEAR, "a"), (1, 0, "b c"), (2, 0, "d")],
+    "in 1970 at first": [(0, -1.7e9, "a b"), (1, 0, "c"), (2, -1.7e9, "d"), (3, 0, "e")],
+    "a year back to the end": [(0, 0, "a"), (20, -YEAR, "b"), (40, -YEAR, "c"), (41, -YEAR, "d e")],
+    "back and forth with every message": [(n, 10 * DAY * (-1) ** n, f"m{n}") for n in range(8)],
 }
+"""What is said: after how many hours, by a clock that is wrong by how many seconds."""
 
 
 @pytest.mark.parametrize("steps", STEPS.values(), ids=STEPS)
-def test_last_shows_all_and_since_all_that_is_not_older_whatever_the_clocks_were(
-    connect: Connect, say: Any, steps: list[tuple[float, str]]
+def test_last_shows_all_and_since_all_that_came_since_whatever_the_clocks_were(
+    connect: Connect, say: Any, clocks: Clocks, steps: list[tuple[float, float, str]]
 ) -> None:
-    for shift, texts in steps:
-        say(shift, *texts.split())
-    everything = [(text, shift) for shift, texts in steps for text in texts.split()]
+    everything = []
+    for hours, error, texts in steps:
+        clocks.passed = hours * HOUR
+        say(error, *texts.split())
+        everything += [(text, hours) for text in texts.split()]
+    clocks.passed += 600
     assert shown(connect, x_history_last=100) == [text for text, _ in everything]
     assert shown(connect, x_history_last=2) == [text for text, _ in everything][-2:]
     now = time.time()
-    for age in (30, 600, 8 * DAY, 400 * DAY):
-        recent = [text for text, shift in everything if shift >= -age]
-        assert shown(connect, x_history_since=now - age) == recent
-        assert shown(connect, x_history_since=now - age, x_history_last=2) == recent[-2:]
+    for age in (0.25, 0.75, 1.25, 3.25, 30, 400 * 24):
+        recent = [text for text, hours in everything if clocks.passed / HOUR - hours <= age]
+        assert shown(connect, x_history_since=now - age * HOUR) == recent, age
+        assert shown(connect, x_history_since=now - age * HOUR, x_history_last=2) == recent[-2:]
+
+
+def test_since_tells_messages_of_one_minute_apart_by_their_times(
+    connect: Connect, say: Any, clocks: Clocks
+) -> None:
+    say(0, "a day before")
+    clocks.passed = DAY
+    for text in ("a", "b", "c"):
+        say(0, text)
+        clocks.passed += 5
+    say(-YEAR, "by a wrong clock")
+    assert shown(connect, x_history_since=time.time() - 12) == ["b", "c", "by a wrong clock"]
+
+
+@pytest.mark.parametrize("off", [0.5 * DAY, 3 * DAY, 40 * DAY])
+def test_what_came_before_the_machine_was_off_is_as_old_as_it_says(
+    connect: Connect, say: Any, clocks: Clocks, monkeypatch: pytest.MonkeyPatch, off: float
+) -> None:
+    say(0, "before")
+    clocks.passed = HOUR
+    say(0, "an hour later")
+    clocks.boot = "two"
+    clocks.passed += off
+    started = clocks.passed
+    monkeypatch.setattr(clock, "_kernel", lambda: 5.0 + clocks.passed - started)
+    assert shown(connect, x_history_since=time.time() - off - 60) == ["an hour later"]
+    say(0, "after")
+    clocks.passed += HOUR
+    say(-YEAR, "by a wrong clock")
+    clocks.passed += HOUR
+    say(0, "the last one")
+    new = ["after", "by a wrong clock", "the last one"]
+    assert shown(connect, x_history_since=time.time() - off) == new
+    assert shown(connect, x_history_since=time.time() - 1.5 * HOUR) == new[1:]
+    assert shown(connect, x_history_since=time.time() - off - 2.5 * HOUR) == ["an hour later", *new]
+    assert shown(connect, x_history_since=time.time() - 2 * off - DAY) == ["before", "an hour later", *new]
 
 
 def test_live_messages_are_delivered_whatever_their_time(connect: Connect, say: Any) -> None:
-    say(-5, "before")
+    say(0, "before")
     connection = connect()
     channel = connection.channel()
     arrived = listen(channel, own_queue(channel, "chat", x_history_since=time.time() - 60))
@@ -101,36 +144,35 @@ def test_live_messages_are_delivered_whatever_their_time(connect: Connect, say: 
     assert rest(connection, arrived) == ["before", "now"]
 
 
-def test_since_finds_one_right_time_among_many_wrong_ones_beyond_a_mark(connect: Connect, say: Any) -> None:
-    say(-365 * DAY, *("x" * 1000 for _ in range(1500)))
-    say(-5, "right")
-    say(-365 * DAY, *("x" * 1000 for _ in range(1500)))
-    say(-4, "right too")
-    assert shown(connect, x_history_since=time.time() - 60) == ["right", "right too"]
+def test_since_finds_wrong_times_among_many_beyond_a_mark(connect: Connect, say: Any, clocks: Clocks) -> None:
+    for text in ("first", "second"):
+        say(-365 * DAY, *("x" * 1000 for _ in range(1500)))
+        clocks.passed += HOUR
+        say(-365 * DAY, text)
+    assert shown(connect, x_history_since=time.time() - 60) == ["second"]
+    assert shown(connect, x_history_since=time.time() - 1.5 * HOUR)[::1501] == ["first", "second"]
 
 
 def test_a_sender_whose_clock_is_ahead_deletes_nothing_and_one_in_2090_stops_no_pruning(
-    connect: Connect, say: Any, monkeypatch: pytest.MonkeyPatch
+    connect: Connect, say: Any, clocks: Clocks
 ) -> None:
     say(64 * 365 * DAY, "from 2090")
     say(0, "a", "b")
     say(10 * DAY, "from a sender ahead")
     assert shown(connect, x_history_last=9) == ["from 2090", "a", "b", "from a sender ahead"]
     # Eight days pass, by the kernel's clock.
-    kernel = clock._kernel
-    monkeypatch.setattr(clock, "_kernel", lambda: kernel() + 8 * DAY)
+    clocks.passed = 8 * DAY
     say(0, "c")
     say(0, "d")
     assert shown(connect, x_history_last=9) == ["c", "d"]
 
 
 def test_history_goes_after_its_time_has_passed_and_not_before(
-    connect: Connect, say: Any, monkeypatch: pytest.MonkeyPatch
+    connect: Connect, say: Any, clocks: Clocks
 ) -> None:
     change_limits(connect().connection.store, history_max_age=100.0)
-    kernel = clock._kernel
     for seconds, texts in ((0, "a"), (40, "b"), (80, "c"), (120, "d"), (160, "e")):
-        monkeypatch.setattr(clock, "_kernel", lambda seconds=seconds: kernel() + seconds)
+        clocks.passed = seconds
         say(0, texts)
     assert shown(connect, x_history_last=9) == ["c", "d", "e"]
 
@@ -148,3 +190,20 @@ def test_time_that_passes_is_the_kernels_and_between_starts_the_walls_up_to_a_da
     ):
         assert now.since(then) == passed, now
     assert Reading(1010.0, 999.0, "").since(Reading(1000.0, 1.0, "")) == 10.0
+
+
+def test_a_clock_that_is_a_year_ahead_lets_no_durable_queue_expire(connect: Connect, clocks: Clocks) -> None:
+    connection = connect()
+    channel = connection.channel()
+    channel.queue_declare("archive", durable=True, arguments={"x-expires": int(30 * DAY * 1000)})
+
+    def is_there() -> bool:
+        definitions.sweep(connection.connection.store)
+        return bool(connection.connection.store.value("SELECT count(*) FROM queue WHERE name = 'archive'"))
+
+    clocks.error = 365 * DAY
+    assert is_there()
+    clocks.error = 0.0
+    for days, left in ((29, True), (31, False)):
+        clocks.passed = days * DAY
+        assert is_there() is left

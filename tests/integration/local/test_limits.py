@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from kchat import Sender, Settings, Subscriber, events
+from kchat import Durable, Message, Sender, Settings, Subscriber, events
+from kchat.client import durable
 from kchat.transports.local import limits
 from kchat.transports.local.limits import Limits
 from tests.brokers.processes import Commands
@@ -125,7 +126,7 @@ def test_the_next_reader_is_told_how_many_were_dropped_until_it_has_acknowledged
         arrived = listen(channel, "forgotten")
         assert len(rest(reader, arrived)) == 100
         assert [str(each) for each in told] == [
-            "50 messages were dropped while nobody read the durable queue forgotten"
+            "50 messages were dropped: the durable queue forgotten was full"
         ]
         if acknowledged:
             channel.basic_ack(arrived[0].delivery_tag)
@@ -157,7 +158,43 @@ def test_a_subscriber_is_told_by_the_name_of_its_durable_queue(local_url: str) -
         messages = subscriber.receive(timeout=30)
     assert len(told) == 1
     assert isinstance(told[0], events.Dropped)
-    assert (
-        str(told[0]) == f"{told[0].count:,} messages were dropped while nobody read the durable queue archive"
-    )
+    assert str(told[0]) == f"{told[0].count:,} messages were dropped: the durable queue archive was full"
     assert int(messages[0].text) == told[0].count
+
+
+def test_a_durable_queue_keeps_no_more_than_it_was_asked_for(local_url: str) -> None:
+    settings = Settings.resolve(url=local_url)
+    small, large = Durable("small", max_size=1_000_000), Durable("large")
+    for asked in (small, large):
+        with Subscriber(settings, durable=asked):
+            pass
+    with Sender(settings, "ada") as sender:
+        assert all(receipt.confirmed for receipt in sender.send_many("x" * 1000 for _ in range(4000)))
+        sender.send("the last one")
+    held = {each.name: each.messages for each in durable.subscriptions(settings)}
+    told: list[events.Event] = []
+    with Subscriber(settings, durable=small, on_event=told.append) as subscriber:
+        messages: list[Message] = []
+        while not messages or messages[-1].text != "the last one":
+            messages += subscriber.receive(timeout=30)
+            subscriber.acknowledge()
+    assert held == {"small": len(messages), "large": 4001}
+    assert 300 < len(messages) < 2000
+    assert [event.count for event in told if isinstance(event, events.Dropped)] == [4001 - len(messages)]
+
+
+def test_a_queue_of_an_older_kchat_without_limits_goes_on_and_that_is_said(
+    connect: Connect, local_url: str
+) -> None:
+    channel = connect().channel()
+    channel.exchange_declare("chat", "fanout")
+    channel.queue_declare("kchat.chat.archive", durable=True)
+    channel.queue_bind("kchat.chat.archive", "chat")
+    send(channel, "kept", exchange="chat")
+    told: list[events.Event] = []
+    path = connect().connection.options.path
+    with Subscriber(
+        Settings.resolve(url=f"local://{path}"), durable="archive", on_event=told.append
+    ) as subscriber:
+        assert len(subscriber.receive(timeout=30)) == 1
+    assert ["made without limits" in str(each) for each in told] == [True]

@@ -21,6 +21,7 @@ Answer = Callable[[Any], Any]
 _MESSAGES: Mapping[str, tuple[Any, Any]] = {
     "Publish": (types.PublishRequest, types.PublishResponse),
     "CreateTopic": (types.Topic, types.Topic),
+    "UpdateTopic": (types.UpdateTopicRequest, types.Topic),
     "GetTopic": (types.GetTopicRequest, types.Topic),
     "CreateSubscription": (types.Subscription, types.Subscription),
     "GetSubscription": (types.GetSubscriptionRequest, types.Subscription),

@@ -9,6 +9,7 @@ import kombu
 import pytest
 from amqp.exceptions import NotFound, PreconditionFailed, ResourceLocked
 
+from kchat import Settings, Subscriber, events
 from kchat.transports.pubsub import ownership_labels
 from tests.brokers.processes import Commands
 from tests.brokers.pubsub import Emulator
@@ -149,3 +150,21 @@ def test_a_queue_can_be_consumed_from_when_its_owner_has_left_and_it_was_declare
     arrived = listen(other.channel(), queue)
     send(other.channel(), exchange.name, b"x")
     assert take(other, arrived, 1) == [b"x"]
+
+
+def test_a_reader_on_another_machine_is_told_of_and_keeps_nobody_out(
+    pubsub_emulator: Emulator, project: str, room: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of such a one nobody knows whether it has ended, and it may be this one, in the container before."""
+    settings = Settings.resolve(url=f"pubsub://{project}", room=room)
+    told: list[events.Event] = []
+    with monkeypatch.context() as there:
+        there.setattr(ownership_labels, "host", lambda: "another")
+        first = Subscriber(settings, durable="archive")
+        first.open()
+    try:
+        with Subscriber(settings, durable="archive", on_event=told.append):
+            pass
+    finally:
+        first.close()
+    assert ["was read on another machine" in str(each) for each in told] == [True]

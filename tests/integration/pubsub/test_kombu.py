@@ -200,17 +200,41 @@ def test_history_needs_a_topic_that_keeps_messages(connect: Connect, name: Name)
     queue = kombu.Queue(
         name("queue"), fanout(name("room")), durable=True, queue_arguments={"x-history-since": 1.0}
     )
-    with pytest.raises(NotSupported, match="no message retention"):
+    with pytest.raises(NotSupported, match="has no history"):
         queue(channel).declare()
-    # Of one that does, the service gives it; the emulator cannot seek, and that is said.
-    retaining = connect(topic_retention=600).channel()
-    queue = kombu.Queue(
-        name("queue"), fanout(name("room")), durable=True, queue_arguments={"x-history-since": 1.0}
-    )
-    with pytest.raises(NotSupported, match="begin"):
-        queue(retaining).declare()
     with pytest.raises(NotFound):
         channel.queue_declare(queue.name, passive=True)
+
+
+@pytest.mark.parametrize("exclusive", [True, False])
+def test_a_queue_begins_with_what_its_topic_retains_since_a_time(
+    connect: Connect, name: Name, exclusive: bool
+) -> None:
+    connection = connect(topic_retention=600)
+    channel, room = connection.channel(), name("room")
+    fanout(room)(channel).declare()
+    send(channel, room, b"a", b"b", b"c")
+    since = []
+    for arguments in ({"x-history-since": 1.0}, {}):
+        queue = kombu.Queue(
+            name("queue"), fanout(room), exclusive=exclusive, durable=not exclusive, queue_arguments=arguments
+        )
+        queue(channel).declare()
+        since.append(listen(channel, queue.name))
+    send(channel, room, b"live")
+    drain(connection, lambda: bool(since[1]) and len(since[0]) >= 4)
+    assert [[each.body for each in arrived] for arrived in since] == [[b"a", b"b", b"c", b"live"], [b"live"]]
+    # From the time of one of them on.
+    queue = kombu.Queue(
+        name("queue"),
+        fanout(room),
+        exclusive=True,
+        queue_arguments={"x-history-since": since[0][1].delivery_info["publish_time"]},
+    )
+    queue(channel).declare()
+    arrived = listen(channel, queue.name)
+    drain(connection, lambda: len(arrived) >= 3)
+    assert [each.body for each in arrived] == [b"b", b"c", b"live"]
 
 
 def test_an_exchange_that_exists_with_another_type_is_refused(connect: Connect, name: Name) -> None:

@@ -326,9 +326,7 @@ def test_a_server_of_another_kind_is_told_apart() -> None:
         thread.join(30)
 
 
-def test_redis_keeps_no_history_and_has_no_durable_queues(settings: Settings) -> None:
-    with pytest.raises(SettingsError, match="no history"):
-        Subscriber(settings, "bob", last=10)
+def test_redis_has_no_durable_queues(settings: Settings) -> None:
     with pytest.raises(SettingsError, match="no durable queues"):
         Subscriber(settings, "bob", durable="archive")
 

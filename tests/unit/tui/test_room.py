@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 
+from kchat.client.filters import none_of, sent_by
+from kchat.tui.room import Room
 from kchat.tui.timeline import MOST, MOST_CHARACTERS, Entry, Kind, Timeline
-from tests.unit.tui.making import people, room, said
+from tests.unit.tui.making import people, room, said, settings
 
 
 def test_what_nobody_looks_at_is_unread() -> None:
@@ -103,6 +105,7 @@ def test_one_is_not_alone_before_the_others_had_time_to_answer() -> None:
 
 def test_older_messages_come_before_those_that_are_known() -> None:
     lunch = room(url="local:///tmp/unused.db")
+    lunch.begin(has_history=True)
     known = [said("bob", str(number), ago=100 - number) for number in range(3, 5)]
     older = [said("bob", str(number), ago=100 - number) for number in range(3)]
     lunch.arrive(known, watched=True)
@@ -156,3 +159,28 @@ def test_names_are_completed_as_they_are_shown() -> None:
     lunch = room()
     lunch.arrive([said("bob", "x"), said("ev\x1b[31mil", "x"), said(None, "x")], watched=True)
     assert lunch.likely_names() == [r"ev\x1b[31mil", "bob"]
+
+
+def texts(of: Room) -> list[str]:
+    return [of.timeline[place].text for place in range(of.timeline.first, of.timeline.end)]
+
+
+def test_a_filter_hides_others_and_never_what_is_written_here() -> None:
+    lunch = Room(settings(), "ada", where=none_of(sent_by("ada", "ci")))
+    lunch.look_away()
+    lunch.write("mine")
+    own = next(iter(lunch.outbox)).message
+    news = lunch.arrive(
+        [
+            said("ci", "ada: build 1", ago=-1),
+            own,
+            said("ada", "from elsewhere", ago=-1),
+            said("bob", "hi", ago=-1),
+        ],
+        watched=False,
+    )
+    assert (news.messages, lunch.unread, lunch.mentions, lunch.received) == (1, 1, 0, 4)
+    assert texts(lunch) == ["mine", "hi"]
+    lunch.arrive_older([said("ci", "build 0"), said("bob", "older")])
+    assert texts(lunch) == ["older", "mine", "hi"]
+    assert (lunch.complete, lunch.received) == (False, 6)

@@ -1,0 +1,328 @@
+"""Reading a recording (:mod:`kchat.client.recording`), and sending it again with its distances in time.
+
+What is damaged costs nothing else: a line that is not one of a recording is told and left out, and so is an end that is
+missing. Only what is compressed cannot be read beyond the place where it was changed.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import stat
+import sys
+from base64 import b64decode
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from time import monotonic, sleep
+from typing import Any, NamedTuple
+
+from kchat.client.compression import PIECE, Cut, Damaged, unpacked
+from kchat.client.recording import STANDARD
+from kchat.errors import KchatError, SettingsError
+from kchat.message import Message
+from kchat.message.uuid7 import uuid7
+
+LONGEST_LINE = 256 << 20
+"""The most bytes of a line that is read: of a body of 20 MiB that is nothing but control characters, 120 MiB are made."""
+
+_TICK = 0.1
+"""Seconds of one wait for the time of a message: the broker's confirmations are looked at in between."""
+
+_LONGEST_PROPERTY = 255
+"""Bytes of AMQP's short strings (0-9-1, section 4.2.5.3)."""
+
+_AT = re.compile(rb'\s*\{\s*"at"\s*:\s*"([^"\\]{1,64})"').match
+
+
+class Recorded(NamedTuple):
+    """One message of a recording; the attributes are the keys of its line. ``at`` is in UNIX seconds."""
+
+    at: float
+    body: bytes
+    room: str | None = None
+    username: str | None = None
+    id: str | None = None
+    account: str | None = None
+    content_type: str | None = None
+
+
+class Damage(NamedTuple):
+    """What could not be read: ``line`` is its number, ``why`` says what is wrong.
+
+    ``cut``: it is the file's end, as a recorder leaves it that was killed, and not a line that was changed.
+    """
+
+    line: int
+    why: str
+    cut: bool = False
+
+    def __str__(self) -> str:
+        return f"line {self.line:,}: {self.why}"
+
+
+class Recording:
+    """A recording, to be read from its beginning by iterating over it.
+
+    Arguments:
+        path: the file; ``-`` is standard input, which can be read once. By its end, ``.gz`` or ``.zst``, it is compressed.
+
+    Raises:
+        kchat.errors.SettingsError: it cannot be opened, or there is no module to decompress it.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.read = 0
+        """Number of the file's bytes that were read."""
+        self.size: int | None = None
+        """The file's size in bytes; ``None`` of a pipe, which can be read once."""
+        if path != STANDARD:
+            try:
+                found = os.stat(path)  # noqa: PTH116 - "-" is not a path
+                if stat.S_ISDIR(found.st_mode):
+                    raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+                if not os.access(path, os.R_OK):  # a pipe would notice that it was opened
+                    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            except OSError as error:
+                raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
+            if stat.S_ISREG(found.st_mode):
+                self.size = found.st_size
+        unpacked(path, ())
+
+    def __iter__(self) -> Iterator[Recorded | Damage]:
+        """Each message, and what could not be read where it stands. Nothing in a file makes this raise.
+
+        Raises:
+            kchat.errors.KchatError: the disk cannot be read, say.
+        """
+        self.read = 0
+        number = 0
+        try:
+            for line, whole in _lines(unpacked(self.path, self._pieces())):
+                number += 1
+                try:
+                    if line is None:
+                        raise ValueError(f"it is longer than {LONGEST_LINE >> 20} MiB")
+                    if line and not line.isspace():
+                        yield _parse(line)
+                except (ValueError, RecursionError) as error:
+                    if whole:
+                        yield Damage(number, _reason(error))
+                    else:
+                        yield Damage(
+                            number, "it is incomplete: the recorder was killed, or is not done", cut=True
+                        )
+        except Cut:
+            yield Damage(number + 1, "the file ends early: the recorder was killed, or is not done", cut=True)
+        except Damaged as error:
+            yield Damage(number + 1, f"what follows cannot be decompressed ({error})")
+
+    def duration(self, longest_pause: float | None = None) -> float:
+        """The time from the first to the last message, in seconds; reads all of the file.
+
+        Arguments:
+            longest_pause: see :class:`Replay`.
+        """
+        whole, before = 0.0, None
+        try:
+            for line, _ in _lines(unpacked(self.path, self._pieces(count=False))):
+                found = None if line is None else _AT(line)
+                if found is not None:
+                    at = _time(found[1].decode("latin-1"))
+                    whole += _pause(before, at, longest_pause)
+                    before = at
+        except (Cut, Damaged, ValueError):
+            pass  # it is told when it is sent
+        return whole
+
+    @property
+    def share_read(self) -> float | None:
+        """Which part of the file was read, from 0 to 1; ``None`` where its size is not known."""
+        return None if not self.size else min(1.0, self.read / self.size)
+
+    def _pieces(self, *, count: bool = True) -> Iterator[bytes]:
+        # The descriptor of standard input belongs to others.
+        descriptor = os.dup(sys.stdin.fileno()) if self.path == STANDARD else os.open(self.path, os.O_RDONLY)
+        try:
+            while data := _read(descriptor, self.path):
+                if count:
+                    self.read += len(data)
+                yield data
+        finally:
+            os.close(descriptor)
+
+
+def _read(descriptor: int, path: str) -> bytes:
+    try:
+        return os.read(descriptor, PIECE >> 4)
+    except OSError as error:
+        raise KchatError(f"{path} cannot be read to its end: {error.strerror}") from error
+
+
+class Replay:
+    """The messages of a recording, each when it is due: for :meth:`kchat.client.sender.Sender.send_many`.
+
+    Each message gets a new id, or else whoever remembers the old one would take it for a repeat; nothing else of it changes.
+    One without an id stays as it is.
+
+    Arguments:
+        records: of a :class:`Recording`.
+        speed: 2 is twice as fast as it was recorded; ``None`` is without delay. Default 1.
+        longest_pause: seconds of the recording that pass at most between two messages. Default: as many as passed.
+        keep_ids: whether the old ids stay. A subscriber that has seen them a short time ago does not show them again.
+        on_damage: called with what could not be read. Default: nobody is told.
+        wait: waits for a number of seconds, or less. Default :func:`time.sleep`.
+    """
+
+    def __init__(
+        self,
+        records: Iterable[Recorded | Damage],
+        *,
+        speed: float | None = 1.0,
+        longest_pause: float | None = None,
+        keep_ids: bool = False,
+        on_damage: Callable[[Damage], object] = lambda _: None,
+        wait: Callable[[float], object] = sleep,
+    ) -> None:
+        self._place = 0.0
+        self._began: float | None = None
+        self._records = records
+        self._speed = speed
+        self._longest_pause = longest_pause
+        self._keep_ids = keep_ids
+        self._on_damage = on_damage
+        self._wait = wait
+
+    @property
+    def passed(self) -> float:
+        """Seconds of the recording that have passed since its first message."""
+        if self._speed is None or self._began is None:
+            return self._place
+        return min(self._place, (monotonic() - self._began) * self._speed)
+
+    def __iter__(self) -> Iterator[Message | None]:
+        """The messages, and ``None`` from time to time while none is due."""
+        before = self._began = None
+        self._place = 0.0
+        for record in self._records:
+            if isinstance(record, Damage):
+                self._on_damage(record)
+                continue
+            self._place += _pause(before, record.at, self._longest_pause)
+            before = record.at
+            if self._speed is not None:
+                if self._began is None:
+                    self._began = monotonic()
+                due = self._began + self._place / self._speed
+                while (left := due - monotonic()) > 0:
+                    self._wait(min(left, _TICK))
+                    yield None
+            yield to_send(record, keep_id=self._keep_ids)
+
+
+def to_send(record: Recorded, *, keep_id: bool = False) -> Message:
+    """The message to send for one of a recording; see :class:`Replay`. Its texts are not read out of the body again."""
+    body, new = record.body, record.id
+    if record.id is not None and not keep_id:
+        body, new = _with_new_id(body, record.id)
+    return Message(record.username, "", new, body=body, content_type=record.content_type)
+
+
+def _with_new_id(body: bytes, old: str) -> tuple[bytes, str | None]:
+    new = uuid7()
+    written = b'"id":"%b"' % old.encode()
+    # Within a string its quotes would be escaped; where the key is there twice, one may be of an object within this one.
+    if body.count(b'"id"') == 1 and written in body and '"' not in old and "\\" not in old:
+        return body.replace(written, b'"id":"%b"' % new.encode()), new
+    if Message.from_body(body).id is None:
+        return body, None  # the line says so, and the body does not
+    value = {**json.loads(body.removeprefix(b"\xef\xbb\xbf")), "id": new}
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(), new
+    except UnicodeEncodeError:  # half a character, which only an escape can be
+        return json.dumps(value, separators=(",", ":")).encode(), new
+
+
+def _pause(before: float | None, at: float, longest: float | None) -> float:
+    """Seconds between two messages; none where times go backwards."""
+    pause = 0.0 if before is None else max(0.0, at - before)
+    return pause if longest is None else min(pause, longest)
+
+
+def _lines(pieces: Iterable[bytes]) -> Iterator[tuple[bytes | None, bool]]:
+    """Lines without their newline, and whether they had one; ``None`` for one that is too long. Raises as ``pieces``."""
+    held: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        *whole, rest = piece.split(b"\n")
+        for part in whole:
+            if size:
+                held.append(part)
+                size += len(part)
+                yield (b"".join(held) if size <= LONGEST_LINE else None), True
+                held, size = [], 0
+            else:
+                yield part, True
+        if rest:
+            size += len(rest)
+            if size <= LONGEST_LINE:
+                held.append(rest)
+            else:
+                held.clear()
+    if size:
+        yield (b"".join(held) if size <= LONGEST_LINE else None), False
+
+
+def _parse(line: bytes) -> Recorded:
+    """Read a line; ValueError with the reason where it is not one of a recording."""
+    try:
+        value = json.loads(line.decode())
+    except ValueError:
+        raise ValueError("it is not JSON") from None
+    if type(value) is not dict:
+        raise ValueError("it is not a JSON object")
+    at, body = value.get("at"), value.get("body")
+    if type(at) is not str:
+        raise ValueError("it has no time (at)")
+    if type(body) is str:
+        data = body.encode()
+    elif type(coded := value.get("body_base64")) is str:
+        data = b64decode(coded, validate=True)
+    else:
+        raise ValueError("it has no body")
+    content_type = _text(value, "content_type")
+    if content_type is not None and not 0 < len(content_type.encode()) <= _LONGEST_PROPERTY:
+        content_type = None
+    return Recorded(
+        _time(at),
+        data,
+        _text(value, "room"),
+        _text(value, "username"),
+        _text(value, "id") if "id" in value else Message.from_body(data).id,
+        _text(value, "account"),
+        content_type,
+    )
+
+
+def _text(value: dict[str, Any], key: str) -> str | None:
+    text = value.get(key)
+    if type(text) is not str:
+        return None
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def _time(text: str) -> float:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("its time has no offset from UTC")
+    return moment.timestamp()
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    if isinstance(error, UnicodeError):
+        return "it holds half a character"
+    return str(error)

@@ -1,0 +1,167 @@
+"""``kchat history``: what a host says and is told, and what a script reads."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, datetime
+
+import pytest
+
+from kchat.cli.param_types import SIZE
+from tests.brokers.processes import Commands, Result
+from tests.brokers.rabbitmq import RabbitMQ
+from tests.cases import check_each
+
+
+class Host:
+    """The host of a room in a virtual host of the test's own."""
+
+    def __init__(self, commands: Commands, url: str, management_url: str) -> None:
+        self.commands = commands
+        self.url = url
+        self.management_url = management_url
+
+    def run(self, *words: str, code: int = 0) -> Result:
+        """Runs a command, which ends with a code."""
+        env = {"KCHAT_URL": self.url, "KCHAT_MANAGEMENT_URL": self.management_url}
+        result = self.commands.run_kchat(*words, env=env)
+        assert result.code == code, result.stderr
+        assert "Traceback" not in result.stderr
+        return result
+
+    def said(self, *words: str, code: int = 0) -> str:
+        """What a command prints on standard error."""
+        return self.run(*words, code=code).stderr
+
+
+@pytest.fixture
+def host(commands: Commands, rabbitmq: RabbitMQ, amqp_url: str) -> Host:
+    """The host."""
+    return Host(commands, amqp_url, rabbitmq.management_url)
+
+
+def test_a_host_switches_a_history_on_looks_at_it_clears_it_and_switches_it_off(host: Host) -> None:
+    assert "has no history" in host.run("history", "status").stdout
+    off = json.loads(host.run("history", "status", "--json").stdout)
+    assert off == dict.fromkeys(("since", "messages", "size", "keep", "max_size")) | {
+        "room": "chat",
+        "on": False,
+    }
+    assert "has no history: its host has not switched it on" in host.said("history", "clear", code=2)
+    said = host.said("history", "on", "--keep", "90m", "--max-size", "10MiB")
+    assert "keeps its messages for 90m, up to 10MiB" in said
+    host.run("send", "-u", "ada", "one")
+    host.run("send", "-u", "ada", "two")
+    rows = dict(line.split("  ", 1) for line in host.run("history", "status").stdout.splitlines())
+    assert {name: text.strip() for name, text in rows.items() if name not in ("room", "since")} == {
+        "messages": "2",
+        "size": "unknown",
+        "kept for": "90m",
+        "maximum size": "10MiB",
+    }
+    found = json.loads(host.run("history", "status", "--json").stdout)
+    assert (found["on"], found["messages"], found["keep"], found["max_size"]) == (True, 2, 5400, 10 << 20)
+    assert abs((datetime.now(UTC) - datetime.fromisoformat(found["since"])).total_seconds()) < 600
+    assert "keeps its messages for 7d, up to 64MiB" in host.said("history", "on")
+    asked = host.commands.kchat("history", "clear", env={"KCHAT_URL": host.url}, stdin=True)
+    asked.write("n\n")
+    assert asked.wait() == 1
+    assert "Forget 2 messages" in asked.stderr
+    assert "has forgotten its history" in host.said("history", "clear", "--yes")
+    assert json.loads(host.run("history", "status", "--json").stdout)["messages"] == 0
+    assert host.said("history", "off").endswith("keeps no messages\n"), (
+        "nothing is forgotten, so nothing is asked"
+    )
+    assert "its history was off" in host.said("history", "off", "-y")
+
+
+def test_an_export_has_the_objects_that_a_subscriber_prints(host: Host) -> None:
+    host.run("history", "on")
+    for text in ("one", "tvá", "\x1b[31mthree"):
+        host.run("send", "-u", "ada", "--", text)
+    exported = host.run("history", "export", "--since", "1h")
+    shown = host.run("subscribe", "--mode", "json", "--last", "3", "--limit", "3", "--idle-timeout", "30")
+
+    def objects(result: Result) -> list[object]:
+        found = [json.loads(line) for line in result.stdout.splitlines()]
+        return [{**each, "received_at": None} for each in found]
+
+    assert objects(exported) == objects(shown)
+    assert len(objects(exported)) == 3
+    assert "3 messages of chat" in exported.stderr
+    assert objects(host.run("history", "export", "--last", "1")) == objects(shown)[-1:]
+    assert host.run("history", "export", "--quiet", "--until", "1h").stderr == ""
+    head = host.commands.start(
+        ["bash", "-c", f"{sys.executable} -m kchat history export | head -1; exit ${{PIPESTATUS[0]}}"],
+        env={"KCHAT_URL": host.url},
+    )
+    assert head.wait() == 0, head.stderr
+    assert len(head.stdout.splitlines()) == 1
+
+
+def test_send_says_nothing_false_in_a_room_whose_history_takes_every_message(host: Host) -> None:
+    assert "nobody is listening" in host.said("send", "--mandatory", "one", code=1)
+    assert host.said("send", "two").endswith("; nobody was listening\n")
+    host.run("history", "on")
+    refused = host.said("send", "--mandatory", "three", code=2)
+    assert "has a history" in refused
+    assert "leave --mandatory out" in refused
+    assert "listening" not in host.said("send", "four")
+    host.run("history", "off", "--yes")
+    assert "nobody is listening" in host.said("send", "--mandatory", "five", code=1)
+
+
+def test_where_a_host_cannot_switch_it_on_that_is_one_clear_line(commands: Commands, local_url: str) -> None:
+    cases = {
+        local_url: "keeps its history by itself",
+        "memory://": "ends with this process, so it has no history",
+    }
+    for url, text in cases.items():
+        for words in (["on"], ["off", "-y"], ["clear", "-y"], ["status"], ["export"]):
+            result = commands.run_kchat("history", *words, "--url", url)
+            assert result.code == 2
+            assert text in result.stderr
+            assert len(result.stderr.splitlines()) <= 2
+
+
+def test_an_account_without_the_rights_is_told_what_it_takes(
+    host: Host, rabbitmq: RabbitMQ, vhost: str
+) -> None:
+    host.run("history", "on")
+    with rabbitmq.new_account(vhost, read="^chat$", write="^chat$") as account:
+        other = Host(host.commands, account.url, rabbitmq.management_url)
+        for words in (["on"], ["off", "-y"], ["clear", "-y"], ["export"], ["status"]):
+            said = other.said("history", *words, code=1)
+            assert "not authorised" in said
+            assert account.password not in said
+        assert "log in with the account of the room's host" in other.said("history", "on", code=1)
+
+
+def test_sizes_are_read_in_the_units_that_people_write() -> None:
+    sizes = {
+        "64MiB": 64 << 20,
+        "500kB": 500_000,
+        "1GiB": 1 << 30,
+        "1.5g": 1_500_000_000,
+        "12": 12,
+        "2 k": 2_000,
+    }
+
+    def reads(text: str) -> None:
+        assert SIZE.convert(text, None, None) == sizes[text]
+
+    check_each(list(sizes), reads)
+
+
+def test_no_size_and_no_duration_is_refused(commands: Commands) -> None:
+    cases = [("--max-size", each) for each in ("0", "-1", "many", "1XB", "1e9", "99999999999TiB")]
+    cases += [("--keep", each) for each in ("0s", "7", "never", "200000d")]
+
+    def refuses(case: str) -> None:
+        option, _, value = case.partition("=")
+        result = commands.run_kchat("history", "on", f"{option}={value}")
+        assert result.code == 2
+        assert option in result.stderr
+
+    check_each([f"{option}={value}" for option, value in cases], refuses)

@@ -1,0 +1,395 @@
+"""A room's history on a real RabbitMQ: its host switches it on and off and limits it, and members can only read it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+import pika
+import pika.exceptions
+import pytest
+
+from kchat import Message, NotAuthorised, Refused, Returned, Sender, Settings, SettingsError, Subscriber
+from kchat.hosting import history
+from kchat.transports.amqp.accounts import Accounts
+from kchat.transports.amqp.rights import of_guest
+from tests.brokers.rabbitmq import RabbitMQ
+from tests.brokers.wait import soon, wait_until
+from tests.integration.amqp.guests import channel_of, invite, refused, spoil
+
+STREAM = "kchat-history.chat"
+DAY = 86_400.0
+MIB = 1 << 20
+
+
+@pytest.fixture
+def switch_on(settings: Settings, rabbitmq: RabbitMQ) -> Any:
+    """Switches the history on, or over, through the management API."""
+    return partial(history.switch_on, settings, management_url=rabbitmq.management_url)
+
+
+@pytest.fixture
+def lone(rabbitmq: RabbitMQ, vhost: str) -> Iterator[Settings]:
+    """A host with all rights on the virtual host, and none in the management API."""
+    with rabbitmq.new_account(vhost, configure=".*", write=".*", read=".*") as account:
+        yield Settings.resolve(url=account.url)
+
+
+def say(settings: Settings, *texts: str) -> None:
+    with Sender(settings, "ada") as sender:
+        for text in texts:
+            sender.send(text)
+
+
+def held(settings: Settings, **more: Any) -> list[str]:
+    """The texts in the history."""
+    return [message.text for message in history.read(settings, **more)]
+
+
+# ---- the host
+
+
+def test_what_is_sent_is_kept_from_when_the_host_switches_it_on_until_it_is_switched_off(
+    settings: Settings, rabbitmq: RabbitMQ, switch_on: Any
+) -> None:
+    look = partial(history.status, settings, management_url=rabbitmq.management_url)
+    assert look() is None
+    with pytest.raises(SettingsError, match="has no history"):
+        held(settings)
+    assert history.switch_off(settings) is False
+    assert history.clear(settings) is False
+    began = time.time()
+    switch_on(keep=DAY, max_size=MIB)
+    empty = look()
+    assert empty is not None
+    assert (empty.messages, empty.since, empty.keep, empty.max_size) == (0, None, DAY, MIB)
+    say(settings, "one", "two")
+    switch_on(keep=DAY, max_size=MIB)  # again, and nothing is lost
+    found = look()
+    assert found is not None
+    assert found.messages == 2
+    assert found.since is not None
+    assert began - 2 <= found.since <= time.time() + 1
+    assert held(settings) == ["one", "two"]
+    assert history.clear(settings, management_url=rabbitmq.management_url)
+    say(settings, "three")
+    assert held(settings) == ["three"]
+    found = look()
+    assert found is not None
+    assert (found.messages, found.keep, found.max_size) == (1, DAY, MIB)
+    assert history.switch_off(settings, management_url=rabbitmq.management_url)
+    assert look() is None
+    assert rabbitmq.management.get("policies", settings.broker.vhost) == []
+
+
+def test_the_time_of_the_oldest_message_is_the_brokers_and_not_its_senders(
+    settings: Settings, switch_on: Any
+) -> None:
+    switch_on()
+    for away in (timedelta(), timedelta(days=-400), timedelta(days=3), timedelta(days=400_000)):
+        assert history.clear(settings)
+        message = Message.compose("ada", "hello")
+        with Sender(settings, "ada") as sender:
+            before = time.time()
+            sender.send(message._replace(sent_at=datetime.now(UTC) + away))
+            after = time.time()
+        found = history.status(settings)
+        assert found is not None
+        assert found.since is not None
+        assert before - 2 <= found.since <= after + 1, away
+
+
+def test_limits_are_changed_by_a_policy_and_act_at_once(
+    settings: Settings, rabbitmq: RabbitMQ, switch_on: Any
+) -> None:
+    body = "x" * 100_000
+    switch_on(max_size=64 * MIB)  # whose segments have 8 MiB each
+    with Sender(settings, "ada") as sender:
+        assert all(receipt.confirmed for receipt in sender.send_many(f"{n} {body}" for n in range(400)))
+    texts = held(settings)
+    assert [text.split()[0] for text in texts] == [str(n) for n in range(400)], (
+        "also over the ends of segments"
+    )
+    assert len(held(settings, last=123)) == 123
+    switch_on(max_size=8 * MIB)
+    wait_until(lambda: len(held(settings)) < 200, 30)
+    kept = held(settings)
+    assert kept == texts[-len(kept) :], "the oldest have gone"
+    switch_on(keep=30 * DAY, max_size=64 * MIB)
+    found = history.status(settings, management_url=rabbitmq.management_url)
+    assert found is not None
+    assert (found.keep, found.max_size) == (30 * DAY, 64 * MIB)
+    say(settings, "and more")
+    assert held(settings)[-1] == "and more"
+
+
+def test_another_policy_that_holds_instead_is_told(
+    settings: Settings, rabbitmq: RabbitMQ, switch_on: Any
+) -> None:
+    other = {"pattern": ".*", "definition": {"max-length": 1}, "apply-to": "all", "priority": 5_000}
+    rabbitmq.management.request("PUT", ("policies", settings.broker.vhost, "other"), other)
+    with pytest.raises(Refused, match="another policy"):
+        switch_on()
+
+
+def test_without_the_management_api_its_limits_are_the_streams_own_and_stay(
+    lone: Settings, rabbitmq: RabbitMQ
+) -> None:
+    history.switch_on(lone, keep=DAY, max_size=MIB)
+    say(lone, "one")
+    history.switch_on(lone, keep=DAY, max_size=MIB)
+    for keep, max_size in ((2 * DAY, MIB), (DAY, 2 * MIB)):
+        with pytest.raises(Refused, match="limits of its own, 1d and 1MiB") as caught:
+            history.switch_on(lone, keep=keep, max_size=max_size)
+        assert "history off" in caught.value.hint
+    assert held(lone) == ["one"]
+    arguments = rabbitmq.management.queue(lone.broker.vhost, STREAM)
+    assert history.clear(lone)
+    say(lone, "two")
+    assert held(lone) == ["two"]
+    again = rabbitmq.management.queue(lone.broker.vhost, STREAM)
+    assert arguments is not None
+    assert again is not None
+    assert (
+        arguments["arguments"]
+        == again["arguments"]
+        == {
+            "x-queue-type": "stream",
+            "x-max-age": "86400s",
+            "x-max-length-bytes": MIB,
+            "x-stream-max-segment-size-bytes": MIB,
+        }
+    )
+    found = history.status(lone)
+    assert found is not None
+    assert (found.messages, found.keep, found.max_size) == (1, None, None), "who cannot see limits says so"
+
+
+def test_limits_of_a_streams_own_can_be_lowered_by_a_policy_and_not_raised(
+    lone: Settings, settings: Settings, rabbitmq: RabbitMQ, switch_on: Any
+) -> None:
+    history.switch_on(lone, keep=DAY, max_size=8 * MIB)
+    with pytest.raises(Refused, match="cannot be raised: 1d and 8MiB"):
+        switch_on(keep=2 * DAY, max_size=8 * MIB)
+    switch_on(keep=DAY / 2, max_size=8 * MIB)
+    found = history.status(settings, management_url=rabbitmq.management_url)
+    assert found is not None
+    assert (found.keep, found.max_size) == (DAY / 2, 8 * MIB)
+    with pytest.raises(Refused, match="cannot be changed"):
+        history.switch_on(lone, keep=DAY, max_size=4 * MIB)
+
+
+def test_a_part_of_it_can_be_read_by_time_and_by_number(settings: Settings, switch_on: Any) -> None:
+    switch_on()
+    say(settings, "one", "two")
+    # Times of a stream are in whole seconds here.
+    between = float(int(time.time())) + 2
+    wait_until(lambda: time.time() > between, 10)
+    say(settings, "three", "four")
+    assert held(settings, since=between) == ["three", "four"]
+    assert held(settings, until=between) == ["one", "two"]
+    assert held(settings, since=between, until=time.time() + 60, last=1) == ["four"]
+    assert held(settings, last=1, until=between) == ["two"]
+    assert held(settings, last=3, since=between) == ["three", "four"]
+    assert held(settings, since=time.time() + 3_600) == []
+    assert held(settings, until=between - 3_600) == []
+
+
+# ---- others' clients
+
+
+def test_the_courses_clients_notice_nothing_and_their_messages_are_kept(
+    settings: Settings, switch_on: Any
+) -> None:
+    switch_on()
+    parameters = pika.URLParameters(settings.broker.url())
+    connection = pika.BlockingConnection(parameters)
+    with connection:
+        channel = connection.channel()
+        channel.exchange_declare("chat", exchange_type="fanout")
+        queue = channel.queue_declare("", exclusive=True).method.queue
+        channel.queue_bind(queue, "chat")
+        channel.confirm_delivery()
+        channel.basic_publish("chat", "", b'{"username": "pika", "message": "hello"}', mandatory=True)
+        channel.basic_publish("chat", "", b"no JSON")
+        came = [body for _, _, body in _take(channel, queue, 2)]
+    assert came == [b'{"username": "pika", "message": "hello"}', b"no JSON"]
+    kept = list(history.read(settings))
+    assert [(message.username, message.text) for message in kept] == [("pika", "hello"), (None, "no JSON")]
+
+
+def _take(channel: Any, queue: str, number: int) -> Iterator[Any]:
+    for _, each in zip(range(number), channel.consume(queue, inactivity_timeout=soon(20)), strict=False):
+        assert each[2] is not None
+        yield each
+
+
+# ---- members
+
+
+def test_a_member_reads_the_history_and_a_sender_does_not_and_neither_can_do_more(
+    management: Accounts, settings: Settings, name: str, switch_on: Any
+) -> None:
+    switch_on()
+    member = invite(management, settings, name)
+    speaker = invite(management, settings, f"{name}-sender", send_only=True)
+    say(member, "from a member")
+    with Sender(speaker, "logger") as sender:
+        assert sender.send("from a sender").confirmed
+    both = ["from a member", "from a sender"]
+    assert held(member) == both
+    assert [message.account for message in history.read(member)] == [name, f"{name}-sender"]
+    with Subscriber(member, last=2) as subscriber:
+        assert [message.text for message in _until(subscriber, 2)] == both
+    found = history.status(member)
+    assert found is not None
+    assert found.messages == 2
+    with pytest.raises(NotAuthorised):
+        held(speaker)
+    ways = {
+        "delete": lambda channel: channel.queue_delete(STREAM),
+        "publish": lambda channel: channel.basic_publish("", STREAM, b"into the stream alone"),
+        "unbind": lambda channel: channel.queue_unbind(STREAM, "kchat.chat.durable"),
+        "bind": lambda channel: channel.queue_bind(STREAM, "chat"),
+        "declare": lambda channel: channel.queue_declare(
+            STREAM, durable=True, arguments={"x-queue-type": "stream"}
+        ),
+        "unbind the exchange": lambda channel: channel.exchange_unbind("kchat.chat.durable", "chat"),
+        "bind another room": lambda channel: channel.exchange_bind("kchat.chat.durable", "amq.fanout"),
+    }
+    for do in ways.values():
+        refused(member, do)
+        refused(speaker, do)
+    refused(speaker, lambda channel: channel.basic_consume(STREAM, print))
+    refused(speaker, lambda channel: channel.queue_purge(STREAM))
+    # A member may read it. RabbitMQ purges no streams, and lets nobody get from one.
+    for do in (lambda channel: channel.queue_purge(STREAM), lambda channel: channel.basic_get(STREAM)):
+        with _broken(member) as channel:
+            do(channel)
+    for act in (
+        lambda who: history.switch_on(who, keep=DAY),
+        history.switch_off,
+        history.clear,
+    ):
+        with pytest.raises(NotAuthorised) as caught:
+            act(member)
+        assert "host" in caught.value.hint
+    assert held(settings) == both
+
+
+def _until(subscriber: Subscriber, number: int) -> list[Any]:
+    came: list[Any] = []
+
+    def all_there() -> bool:
+        came.extend(subscriber.receive(timeout=1))
+        return len(came) >= number
+
+    wait_until(all_there, 30)
+    return came
+
+
+@contextmanager
+def _broken(settings: Settings) -> Iterator[Any]:
+    with channel_of(settings) as channel:
+        with pytest.raises(pika.exceptions.AMQPError) as caught:
+            yield channel
+        assert "540" in str(caught.value), caught.value
+
+
+def test_members_that_were_invited_before_rooms_had_a_history_may_read_it_from_when_it_is_switched_on(
+    management: Accounts, settings: Settings, name: str, switch_on: Any
+) -> None:
+    vhost = settings.broker.vhost
+    member = invite(management, settings, name)
+    by_hand = invite(management, settings, f"{name}-hand")
+    other = invite(management, Settings.resolve(url=settings.broker.url(), room="lunch"), f"{name}-lunch")
+
+    def age(account: str, room: str, **more: str) -> None:
+        rights = of_guest(room, account, send_only=False)
+        old = rights._replace(read=rights.read.rpartition("|")[0])
+        management.put_permissions(vhost, account, **{**old._asdict(), **more})
+
+    def read_of(account: str) -> str:
+        return management.permissions(account)[0]["read"]
+
+    for make in (switch_on, lambda: management.repair_room(settings, management.all_accounts())):
+        age(name, "chat")
+        age(f"{name}-hand", "chat", write=".*")
+        age(f"{name}-lunch", "lunch")
+        make()
+        assert read_of(name) == of_guest("chat", name, send_only=False).read
+        assert "history" not in read_of(f"{name}-hand"), "rights that were set by hand stay"
+        assert "history" not in read_of(f"{name}-lunch")
+    say(settings, "hello")
+    assert held(member) == ["hello"]
+    for each in (by_hand, other):
+        with pytest.raises((NotAuthorised, SettingsError)):
+            held(each)
+
+
+def test_a_room_that_would_share_names_with_histories_is_not_shared(
+    management: Accounts, settings: Settings
+) -> None:
+    odd = Settings.resolve(url=settings.broker.url(), room=STREAM)
+    with pytest.raises(SettingsError, match="cannot be shared"):
+        management.create(odd, "nobody")
+
+
+def test_the_history_goes_on_when_members_leave_and_when_its_exchange_is_repaired(
+    rabbitmq: RabbitMQ, management: Accounts, settings: Settings, name: str, switch_on: Any
+) -> None:
+    switch_on()
+    member = invite(management, settings, name)
+    say(member, "one")
+    spoil(settings)
+    say(member, "nobody keeps this")
+    assert management.repair_room(settings, management.all_accounts())
+    say(member, "two")
+    management.revoke(name)
+    say(settings, "three")
+    assert held(settings) == ["one", "two", "three"]
+    # As a restart does: the room goes, and with it its bindings.
+    rabbitmq.management.delete_exchange(settings.broker.vhost, "chat")
+    say(settings, "four")
+    assert held(settings) == ["one", "two", "three", "four"]
+
+
+def test_a_subscriber_that_was_away_while_the_history_was_cleared_gets_what_came_since(
+    management: Accounts, settings: Settings, name: str, switch_on: Any
+) -> None:
+    switch_on()
+    member = invite(management, settings, name)
+    say(settings, "one", "two", "three")
+    with Subscriber(member) as subscriber:
+        say(settings, "four")
+        assert [message.text for message in _until(subscriber, 1)] == ["four"]
+        subscriber.acknowledge()
+        assert history.clear(settings)
+        management.close_connections(name, "a test")
+        wait_until(lambda: not management.connections(name), 20)
+        say(settings, "five", "six")
+        assert [message.text for message in _until(subscriber, 2)] == ["five", "six"]
+
+
+# ---- mandatory
+
+
+def test_a_mandatory_sender_is_refused_where_the_history_takes_every_message(
+    settings: Settings, switch_on: Any
+) -> None:
+    with Sender(settings, "ada", mandatory=True) as sender, pytest.raises(Returned):
+        sender.send("nobody is here")
+    with Sender(settings, "ada") as sender:
+        assert sender.send("nobody is here").routed is False
+        assert sender.keeps_unrouted() is False
+    switch_on()
+    with pytest.raises(SettingsError, match="the broker cannot tell") as caught:
+        Sender(settings, "ada", mandatory=True).open()
+    assert "mandatory=" in caught.value.hint
+    with pytest.raises(SettingsError, match="the broker cannot tell"):
+        Sender(settings, "ada", mandatory=True).send("never sent")
+    assert held(settings) == []
