@@ -103,6 +103,11 @@ class Way:
         return self._intake.passed_by
 
     @property
+    def queue_name(self) -> str:
+        """The name of its queue on the source's broker; empty before :meth:`open`."""
+        return "" if self._subscriber is None else self._subscriber.queue_name
+
+    @property
     def keeps(self) -> bool:
         """Whether what is said while the bridge is away, or cannot go on, is kept for it."""
         return self.durable is not None

@@ -319,7 +319,8 @@ def test_the_command_survives_kill_and_loses_nothing(commands: Commands, amqp_en
     one, other = amqp_ends
     count = 20_000
     with hearing(other) as there:
-        process = start(commands, one, other)
+        process = start(commands, one, other, "--verbose", "--name", "office")
+        process.wait_for("queue kchat.chat.office")
         texts = [str(number) for number in range(count)]
 
         def stream() -> Iterator[str]:
@@ -329,7 +330,7 @@ def test_the_command_survives_kill_and_loses_nothing(commands: Commands, amqp_en
                     there.until(str(number - 1500))  # in the middle of it
                     process.signal(9)
                     process.wait()
-                    process = start(commands, one, other)
+                    process = start(commands, one, other, "--name", "office")
                 yield text
 
         with Sender(one, "ada") as sender:
