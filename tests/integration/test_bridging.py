@@ -306,6 +306,27 @@ def test_a_message_that_the_other_side_never_takes_is_told_and_holds_up_nothing(
     assert "not bridged: a message of 8," in str(event)
 
 
+def test_a_message_that_the_other_side_rejects_is_sent_again_until_it_is_taken(amqp_ends: Ends) -> None:
+    one, other = amqp_ends
+    with hearing(other), pika.BlockingConnection(pika.URLParameters(other.broker.url())) as connection:
+        channel = connection.channel()
+        limits = {"x-max-length": 1, "x-overflow": "reject-publish"}
+        queue = channel.queue_declare("", exclusive=True, arguments=limits).method.queue
+        channel.queue_bind(queue, "chat")
+        taken = Counter[str]()
+        with Bridge(one, other) as bridge:
+            texts = [f"text {number}" for number in range(4)]
+            send(one, texts)
+            deadline = Deadline(soon(30))
+            while set(taken) != set(texts):
+                assert not deadline.passed, taken
+                _, _, body = channel.basic_get(queue, auto_ack=True)
+                if body is not None:
+                    taken[Message.decode(body).text] += 1
+            wait_until(lambda: bridge.ways[0].bridged == len(texts), 30)
+            assert bridge.ways[0].refused == 0
+
+
 # ---- the command
 
 
