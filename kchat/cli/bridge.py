@@ -146,6 +146,8 @@ def command(
         bridge.open()
         for way in bridge.ways:
             report(f"bridging {_path(way)}")
+            if verbose:
+                report(f"queue {way.queue_name}")
             if not way.keeps:
                 report(
                     f"{way.source.transport.name} has no durable queues: "

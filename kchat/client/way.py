@@ -103,6 +103,11 @@ class Way:
         return self._intake.passed_by
 
     @property
+    def queue_name(self) -> str:
+        """The name of its queue on the source's broker; empty before :meth:`open`."""
+        return "" if self._subscriber is None else self._subscriber.queue_name
+
+    @property
     def keeps(self) -> bool:
         """Whether what is said while the bridge is away, or cannot go on, is kept for it."""
         return self.durable is not None
@@ -119,7 +124,14 @@ class Way:
         if since is not None and self.durable is not None and self._was_here():
             since = None  # it goes on where it was
         self._subscriber = self._new_source(since, wait=self._wait)
-        self._subscriber.open()
+        try:
+            self._subscriber.open()
+        except errors.Unavailable as error:
+            if self.durable is not None and repr(self.durable) in str(error):  # another bridge reads it
+                error.hint = errors.Hint(
+                    "stop the other bridge, give this one another name, or let it stand by: it waits (--wait)"
+                )
+            raise
 
     def _new_source(self, since: float | None, *, wait: bool) -> Source:
         source = Source(

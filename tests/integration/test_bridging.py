@@ -306,6 +306,27 @@ def test_a_message_that_the_other_side_never_takes_is_told_and_holds_up_nothing(
     assert "not bridged: a message of 8," in str(event)
 
 
+def test_a_message_that_the_other_side_rejects_is_sent_again_until_it_is_taken(amqp_ends: Ends) -> None:
+    one, other = amqp_ends
+    with hearing(other), pika.BlockingConnection(pika.URLParameters(other.broker.url())) as connection:
+        channel = connection.channel()
+        limits = {"x-max-length": 1, "x-overflow": "reject-publish"}
+        queue = channel.queue_declare("", exclusive=True, arguments=limits).method.queue
+        channel.queue_bind(queue, "chat")
+        taken = Counter[str]()
+        with Bridge(one, other) as bridge:
+            texts = [f"text {number}" for number in range(4)]
+            send(one, texts)
+            deadline = Deadline(soon(30))
+            while set(taken) != set(texts):
+                assert not deadline.passed, taken
+                _, _, body = channel.basic_get(queue, auto_ack=True)
+                if body is not None:
+                    taken[Message.decode(body).text] += 1
+            wait_until(lambda: bridge.ways[0].bridged == len(texts), 30)
+            assert bridge.ways[0].refused == 0
+
+
 # ---- the command
 
 
@@ -319,7 +340,8 @@ def test_the_command_survives_kill_and_loses_nothing(commands: Commands, amqp_en
     one, other = amqp_ends
     count = 20_000
     with hearing(other) as there:
-        process = start(commands, one, other)
+        process = start(commands, one, other, "--verbose", "--name", "office")
+        process.wait_for("queue kchat.chat.office")
         texts = [str(number) for number in range(count)]
 
         def stream() -> Iterator[str]:
@@ -329,7 +351,7 @@ def test_the_command_survives_kill_and_loses_nothing(commands: Commands, amqp_en
                     there.until(str(number - 1500))  # in the middle of it
                     process.signal(9)
                     process.wait()
-                    process = start(commands, one, other)
+                    process = start(commands, one, other, "--name", "office")
                 yield text
 
         with Sender(one, "ada") as sender:
@@ -498,3 +520,38 @@ def test_a_bridge_leaves_the_queue_while_its_target_is_away(
             send(one, ["very last"])
             there.until("very last")
         assert again.ways[0].bridged == 2
+
+
+def test_a_second_bridge_of_the_same_name_is_refused_or_waits_and_takes_over(
+    commands: Commands, amqp_ends: Ends
+) -> None:
+    one, other = amqp_ends
+    texts = [str(number) for number in range(2_000)]
+    with hearing(other, repeats=True) as there:
+        first = start(commands, one, other, "--both", "--name", "office")
+        ends = [
+            "bridge",
+            "--from",
+            one.broker.url(),
+            "--to",
+            other.broker.url(),
+            "--both",
+            "--name",
+            "office",
+        ]
+        refused = commands.run_kchat(*ends)
+        assert refused.code == 1
+        assert "somebody else is reading the durable queue 'office'" in refused.stderr
+        assert "stop the other bridge, give this one another name" in refused.stderr
+        assert "--shared" not in refused.stderr
+        second = commands.kchat(*ends, "--wait")
+        second.wait_for("somebody else is reading")
+        send(one, texts[:1000])
+        there.until(texts[999])
+        first.interrupt()
+        assert first.wait() == 0
+        send(one, texts[1000:])
+        there.until(texts[-1], seconds=30)
+        second.interrupt()
+        assert second.wait() == 0
+    assert there.texts == texts
