@@ -141,6 +141,10 @@ class CatchUp:
         """The number of messages that come from the queue all the same, as the history holds them no more."""
         return self._queue_first
 
+    def has_no_more(self) -> None:
+        """The queue has no more of those, fewer than were thought."""
+        self._queue_first = 0
+
     # ---- connecting
 
     def look(self, connection: protocols.Connection) -> None:

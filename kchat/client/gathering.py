@@ -32,6 +32,9 @@ _BURST_PAUSE = 0.002
 _HISTORY_WAIT = 1.0
 """Seconds of one wait for what the room's history holds."""
 
+_QUIET = 5.0
+"""Seconds in which a queue that has something brings some of it."""
+
 
 class Gathering:
     """Of one subscriber. Its thread uses it.
@@ -70,6 +73,7 @@ class Gathering:
         self._ending = ending
         self._where = where
         self._holds = holds
+        self._quiet_since = math.inf
         self._dropped = False  # whether it is certain, or likely, that the queue has dropped something
 
         connection.on_joined = self.joined
@@ -131,6 +135,7 @@ class Gathering:
         start = monotonic()
         if not self._connection.arrived:
             self._wait(start, deadline)
+            self._look_whether_more_comes(start)
         now = monotonic()
         # What had to be waited for came alone: to look for more costs as much as to show it.
         if now - start < _BURST_PAUSE:
@@ -185,6 +190,17 @@ class Gathering:
             size += len(delivery.body)
         acks.pending += before - len(arrived)
         return messages, size
+
+    def _look_whether_more_comes(self, since: float) -> None:
+        """Where the queue comes first, but brings nothing for a while, go on with the history."""
+        history = self._connection.catch_up
+        if not history.queue_first or self._connection.arrived:
+            self._quiet_since = math.inf
+            return
+        self._quiet_since = min(self._quiet_since, since)
+        if monotonic() - self._quiet_since >= _QUIET:
+            self._quiet_since = math.inf
+            history.has_no_more()
 
     def _look_at_history(self) -> None:
         """What the queue has dropped is to be read there; else, where that would begin is noted now and then."""

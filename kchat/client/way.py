@@ -129,7 +129,7 @@ class Way:
         except errors.Unavailable as error:
             if self.durable is not None and repr(self.durable) in str(error):  # another bridge reads it
                 error.hint = errors.Hint(
-                    "stop the other bridge, give this one another name, or let it stand by: it waits (--wait)"
+                    "stop the other bridge, give this one another name, or let it stand by: it waits"
                 )
             raise
 

@@ -110,10 +110,8 @@ def read(
     """
     policy = _policy(settings)
     if not policy.beside:
-        raise errors.SettingsError(
-            f"a history on {settings.transport.name} cannot be exported",
-            hint="subscribe to it, and begin with {since}",
-        )
+        yield from _listened(settings, last, since, until, stopping)
+        return
     with _connected(settings, "read its history") as (connection, broker):
         end = policy.newest(connection)
         if end is None:
@@ -168,6 +166,24 @@ def _verifies(settings: Settings, connection: protocols.Connection) -> bool:
     if settings.transport.verifies_accounts and hasattr(driver, "verifies_accounts"):
         return cast("protocols.Verifies", driver).verifies_accounts
     return settings.transport.verifies_accounts
+
+
+def _listened(
+    settings: Settings,
+    last: int | None,
+    since: float | None,
+    until: float | None,
+    stopping: Callable[[], bool],
+) -> Iterator[Message]:
+    """What a queue begins with, where that is the history."""
+    from kchat.client.subscriber import Subscriber
+
+    if last is None and since is None:
+        since = 0.0
+    with Subscriber(settings, last=last, since=since, until=until, follow=False) as subscriber:
+        while not stopping() and (messages := subscriber.receive()):
+            yield from messages
+            subscriber.acknowledge()
 
 
 def _is_on(policy: HistoryPolicy, connection: protocols.Connection) -> bool:

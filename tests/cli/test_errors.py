@@ -57,7 +57,7 @@ def check(result: Result, code: int, *words: str) -> None:
         (["send", "--url", f"amqp://ada:{PASSWORD}#@h:5672", "hi"], ["%23"]),
         (["send", "--connect-timeout", "0", "hi"], ["--connect-timeout"]),
         (["subscribe", "--url", "memory://", "--last", "3"], ["no history"]),
-        (["history", "on", "--url", "local:///tmp/unused.db"], ["keeps its history by itself"]),
+        (["history", "on", "--url", "memory://"], ["so it has no history"]),
         (["send", "--transport", "pubsub", "hi"], ["project"]),
         (["send", "--host", "", "hi"], ["host", "empty"]),
         (["send", "--port", "0", "hi"], ["port"]),

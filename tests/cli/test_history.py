@@ -112,17 +112,26 @@ def test_send_says_nothing_false_in_a_room_whose_history_takes_every_message(hos
     assert "nobody is listening" in host.said("send", "--mandatory", "five", code=1)
 
 
-def test_where_a_host_cannot_switch_it_on_that_is_one_clear_line(commands: Commands, local_url: str) -> None:
-    cases = {
-        local_url: "keeps its history by itself",
-        "memory://": "ends with this process, so it has no history",
-    }
-    for url, text in cases.items():
-        for words in (["on"], ["off", "-y"], ["clear", "-y"], ["status"], ["export"]):
-            result = commands.run_kchat("history", *words, "--url", url)
-            assert result.code == 2
-            assert text in result.stderr
-            assert len(result.stderr.splitlines()) <= 2
+def test_a_room_that_ends_with_its_process_has_none(commands: Commands) -> None:
+    for words in (["on"], ["off", "-y"], ["clear", "-y"], ["status"], ["export"]):
+        result = commands.run_kchat("history", *words, "--url", "memory://")
+        assert result.code == 2
+        assert "ends with this process, so it has no history" in result.stderr
+        assert len(result.stderr.splitlines()) <= 2
+
+
+def test_an_embedded_room_has_one_always_and_its_host_limits_it(commands: Commands, local_url: str) -> None:
+    where = ("--url", local_url)
+    for text in ("one", "two", "three"):
+        assert commands.run_kchat("send", *where, text).code == 0
+    assert commands.run_kchat("history", "on", *where, "--keep", "1d").code == 0
+    status = json.loads(commands.run_kchat("history", "status", *where, "--json").stdout)
+    assert (status["on"], status["messages"], status["keep"]) == (True, 3, 86_400.0)
+    exported = commands.run_kchat("history", "export", *where, "--last", "2")
+    assert [json.loads(line)["message"] for line in exported.stdout.splitlines()] == ["two", "three"]
+    refused = commands.run_kchat("history", "off", "-y", *where)
+    assert refused.code in (1, 2)
+    assert len(refused.stderr.splitlines()) <= 2
 
 
 def test_an_account_without_the_rights_is_told_what_it_takes(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kchat import Durable, Settings, SettingsError, Subscriber, Unavailable
+from kchat import Durable, SettingsError, Subscriber, Unavailable
 from kchat.client import durable
 from tests.brokers.processes import Process
 from tests.contract.conftest import Can
@@ -25,8 +25,12 @@ def refused(people: People, place: Place, room: str, *options: str) -> Process:
     )
 
 
-def listed(settings: Settings) -> list[Any]:
-    return [(each.name, each.messages) for each in durable.subscriptions(settings)]
+def subscriptions(place: Place, room: str) -> list[Any]:
+    return list(durable.subscriptions(place.settings(room), management_url=place.management_url))
+
+
+def listed(place: Place, room: str) -> list[Any]:
+    return [(each.name, each.messages) for each in subscriptions(place, room)]
 
 
 def check_refusal(place: Place, room: str) -> None:
@@ -96,22 +100,23 @@ def test_a_durable_subscription_is_listed_until_it_is_removed(
         people.say_here(room, "seen")
         drain(subscriber, 1)
     people.say_here(room, "kept", "kept too")
-    counts = [(name, messages) for name, messages in listed(settings) if messages is not None]
-    assert [name for name, _ in listed(settings)] == ["a.b-c d", "keeper"]
+    counts = [(name, messages) for name, messages in listed(place, room) if messages is not None]
+    assert [name for name, _ in listed(place, room)] == ["a.b-c d", "keeper"]
     assert counts in ([], [("a.b-c d", 3), ("keeper", 2)])  # Pub/Sub does not tell
-    (told,) = (each for each in durable.subscriptions(settings) if each.name == "keeper")
+    (told,) = (each for each in subscriptions(place, room) if each.name == "keeper")
     assert told.expires == 30 * 86_400
     assert not told.readers
-    options = ("--url", place.way.url, "--room", room)
+    management = ("--management-url", place.management_url) if place.management_url else ()
+    options = ("--url", place.way.url, "--room", room, *management)
     shown = json.loads(people.run("durable", "list", *options, "--json").stdout)
     assert [each["queue"] for each in shown["durable"] if each["name"] == "keeper"] == [told.queue]
     for name in (
         "keeper",
-        next(each.queue for each in durable.subscriptions(settings) if each.name != "keeper"),
+        next(each.queue for each in subscriptions(place, room) if each.name != "keeper"),
     ):
         gone = people.run("durable", "remove", name, *options)
         assert gone.wait(SECONDS) == 0, gone.stderr
-    assert listed(settings) == []
+    assert listed(place, room) == []
     again = people.run("durable", "remove", "keeper", *options)
     assert (again.wait(SECONDS), "no durable subscription 'keeper'" in again.stderr) == (1, True)
     with Subscriber(settings, durable="keeper") as subscriber:
@@ -149,5 +154,5 @@ def test_a_queue_with_other_limits_goes_on_and_that_is_said(
     with Subscriber(settings, durable=asked, on_event=lambda event: told.append(str(event))) as subscriber:
         assert [message.text for message in drain(subscriber, 1)] == ["kept"]
     assert ["keeps the limits that it was made with" in each for each in told] == [True]
-    (found,) = durable.subscriptions(settings)
+    (found,) = subscriptions(place, room)
     assert found.expires == 2 * 86_400

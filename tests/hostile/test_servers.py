@@ -25,6 +25,7 @@ from kchat.doctor import round_trip
 from kchat.transports.amqp import policies
 from kchat.transports.amqp.accounts import Accounts
 from kchat.transports.amqp.guests import Guests
+from kchat.transports.amqp.history import HistoryPolicy
 from kchat.transports.amqp.management import clock_ahead_of
 from tests.brokers.processes import Commands, Process
 from tests.brokers.wait import soon
@@ -132,8 +133,17 @@ def check(outcomes: list[Outcome], longest: float = LONGEST, least: int = 0) -> 
     assert [each for each in outcomes if each.seconds > soon(longest)] == []
 
 
-def test_no_amqp_broker_brings_a_sender_or_a_subscriber_down() -> None:
+def no_history(*_: object, **__: object) -> None:
+    """In place of a look at a room's history: these servers say yes to everything."""
+
+
+def test_no_amqp_broker_brings_a_sender_or_a_subscriber_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(HistoryPolicy, "newest", no_history)
     check(run((send, listen), "amqp", amqp_servers.corpus()), LONGEST + PATIENCE, least=400)
+
+
+def test_no_amqp_broker_with_a_history_brings_a_subscriber_down() -> None:
+    check(run((listen,), "amqp", amqp_servers.corpus()), LONGEST + PATIENCE, least=200)
 
 
 def test_no_few_wrong_bytes_of_an_amqp_broker_bring_a_client_down() -> None:
@@ -288,8 +298,9 @@ def test_commands_keep_their_memory_and_their_manners_with_a_hostile_amqp_broker
 
 
 def test_what_comes_while_a_subscriber_says_goodbye_is_neither_kept_nor_told(
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(HistoryPolicy, "newest", no_history)
     with Server(dict(amqp_servers.corpus())["consume-ok: a flood of messages"]) as server:
         subscriber = Subscriber(Settings.resolve(url=f"amqp://a:b@127.0.0.1:{server.port}/"), "ada")
         assert subscriber.receive(timeout=soon(5))

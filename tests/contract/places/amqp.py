@@ -22,6 +22,7 @@ class Place(base.Place):
 
     def __init__(self, node: RabbitMQ, vhost: str) -> None:
         super().__init__(Way(node.url_for(vhost)))
+        self.management_url = node.management_url
         self._node = node
         self._vhost = vhost
 

@@ -51,6 +51,9 @@ class Place(abc.ABC):
     kills_unnoticed: ClassVar[str] = ""
     """Why this broker, unlike others that its transport reaches, goes on sending to a process that was killed."""
 
+    management_url: str | None = None
+    """Of its management API, where it has one."""
+
     sends: ClassVar[int] = 400
     """How many messages each of eight threads sends at once: as many as a slow broker takes within seconds."""
 

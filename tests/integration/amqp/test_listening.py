@@ -114,11 +114,6 @@ def test_a_durable_queue_keeps_what_is_sent_while_its_subscriber_is_away(
         assert one(subscriber).text == "while you were out"
 
 
-def test_rabbitmq_keeps_no_history_and_says_so(amqp_url: str) -> None:
-    with pytest.raises(SettingsError, match="no history"):
-        Subscriber(Settings.resolve(url=amqp_url), "bob", last=10)
-
-
 @pytest.mark.parametrize("first", ["kchat", "pika"])
 def test_a_tutorial_client_and_kchat_talk_both_ways_whoever_comes_first(amqp_url: str, first: str) -> None:
     settings = Settings.resolve(url=amqp_url)
