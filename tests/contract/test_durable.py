@@ -152,7 +152,8 @@ def test_a_queue_with_other_limits_goes_on_and_that_is_said(
     told: list[str] = []
     asked = Durable("keeper", expires=3 * 86_400)
     with Subscriber(settings, durable=asked, on_event=lambda event: told.append(str(event))) as subscriber:
-        assert [message.text for message in drain(subscriber, 1)] == ["kept"]
+        # A service may have given it to the reader that has just left, and gives it to another when its deadline is over.
+        assert [message.text for message in drain(subscriber, 1, 90)] == ["kept"]
     assert ["keeps the limits that it was made with" in each for each in told] == [True]
     (found,) = subscriptions(place, room)
     assert found.expires == 2 * 86_400
