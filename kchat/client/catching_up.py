@@ -116,6 +116,7 @@ class CatchUp:
         self._covered: float = 0.0  # this many of those stand before the position
         self._since = 0  # the queue has brought this many since the position was known
         self._unsure = False
+        self._is_other = False  # what is read now is not what the position is of
         self._mark: _Mark | None = None
         self._mark_at = 0
         self._mark_due = 0.0
@@ -185,14 +186,16 @@ class CatchUp:
             self._since = 0
             return
         self._extend_at = monotonic() + _ON_THE_WAY if self._follow else None
-        self._start(self._begin or Begin(after=self._position, floor=self._floor))
+        self._start(self._begin or Begin(after=self._position, floor=self._floor), known=True)
 
     def again(self) -> None:
         """The queue dropped something: read from the position on. Raises as :meth:`look`."""
         self._before = self._position
         if self._reader is not None:
             self._reader.close()
-        self._start(Begin(after=self._position, floor=self._floor))
+        self._start(Begin(after=self._position, floor=self._floor), known=False)
+        if not self.on:
+            return
         self._in_queue, taken = None, self._taken
 
         def answer(waiting: int) -> None:
@@ -200,15 +203,22 @@ class CatchUp:
 
         self._ask(answer)
 
-    def _start(self, begin: Begin) -> None:
+    def _start(self, begin: Begin, *, known: bool) -> None:
         link, policy = self._joined
-        end = policy.newest(link.connection, known=True)
-        end = self._before if end is None else end
+        end = policy.newest(link.connection, known=known)
+        if end is None:
+            self._switched_off()
+            return
         self._end = end if self._until is None else policy.position_at(link.connection, self._until, end)
         self._reader = policy.reader(link.connection, begin, self._end)
+        self._is_other = self._reader.is_other
         self._read = self._mark = None
         self._page, self._queue_first, self._in_queue = (), 0, 0
         self._alike = Counter(key for _, key in self._live)
+
+    def _switched_off(self) -> None:
+        """There is none any more."""
+        self.on, self._position, self._begin, self._reader = False, None, None, None
 
     @property
     def _joined(self) -> tuple[_Link, HistoryPolicy]:
@@ -291,6 +301,7 @@ class CatchUp:
         self._missing += self._lost(reader)
         reader.close()
         self._position, self._reader, self._covered = self._end, None, math.inf
+        self._is_other = False
         self._since = 0
         if self._begin is not None:
             self._begin, self._floor = None, self._end
@@ -309,14 +320,14 @@ class CatchUp:
         self._read = position
         if message.id is not None:
             missing = not self._duplicates.has(message)
-        elif self._begin is None and position <= self._position:
+        elif self._begin is None and not self._is_other and position <= self._position:
             missing = False
         elif self._alike[key := hash(message.body)] > 0:
             self._alike[key] -= 1
             missing = False
         else:
             missing = True
-            if position > self._before:
+            if self._is_other or position > self._before:
                 self._beside[key] += 1
         if self._begin is None:  # else it was asked for, and not missed
             self._count += missing
@@ -387,8 +398,10 @@ class CatchUp:
             before = self._ahead(waiting)
 
         self._ask(begin)
-        end = policy.newest(link.connection, known=True)
-        if end is not None and end >= position:  # also where what came since is not kept
+        end = policy.newest(link.connection)
+        if end is None:
+            self._switched_off()
+        elif end >= position:  # also where what came since is not kept
             self._ask(lambda waiting: self._set_mark(position, _Mark(end, before, self._ahead(waiting))))
 
     def _rest(self) -> None:

@@ -234,7 +234,7 @@ class Gathering:
         if not history.reading:
             count, about = history.take_counts()
             missing, exact = self._drops.take_missing(about)
-            if history.is_exact:
+            if about < 0 or history.is_exact:
                 missing, exact = about, True
             connection.tell_caught_up(count, missing, exact=exact)
         return messages

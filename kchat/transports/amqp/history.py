@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from time import monotonic, sleep, time
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import amqp.exceptions
 
@@ -135,10 +135,10 @@ class HistoryPolicy(HostedHistory):
                     return None
                 sleep(_AGAIN)
             else:
-                return -1 if last is None else offset_of(last)
+                return -1 if last is None else Offset.of(last)
 
-    def _edge(self, connection: Connection, where: str | datetime) -> Delivery | None:
-        """The stream's first message, its first since a time, or its last; ``None`` where there is none.
+    def _edge(self, connection: Connection, where: str | datetime | int) -> Delivery | None:
+        """The stream's first message, its first since a time or an offset, or its last; ``None`` where there is none.
 
         Raises:
             amqp.exceptions.NotFound: there is no stream.
@@ -162,8 +162,10 @@ class HistoryPolicy(HostedHistory):
 
     def reader(self, connection: Connection, begin: Begin, end: int) -> StreamReader:
         """Consume on a channel of its own."""
-        if begin.after is not None and begin.after > end:  # it was forgotten meanwhile, and began anew
-            return StreamReader(connection, self.stream, 0, end)
+        if begin.after is not None and (begin.after > end or self._is_another(connection, begin.after)):
+            reader = StreamReader(connection, self.stream, 0, end)
+            reader.is_other, reader.missing = True, -1
+            return reader
         if begin.after is not None:
             floor = begin.after + 1 if begin.floor is None else begin.floor + 1
             return StreamReader(
@@ -178,6 +180,12 @@ class HistoryPolicy(HostedHistory):
             connection, self.stream, datetime.fromtimestamp(max(0.0, begin.since or 0.0), UTC), end
         )
 
+    def _is_another(self, connection: Connection, offset: int) -> bool:
+        """Whether another message stands there now: then the stream was deleted, and declared again."""
+        body = offset.body if isinstance(offset, Offset) else None
+        found = None if body is None else self._edge(connection, int(offset))
+        return found is not None and offset_of(found) == offset and hash(found.body) != body
+
     def position_at(self, connection: Connection, until: float, end: int) -> int:
         """To a chunk of the stream: what came within milliseconds stands in one. Times are in whole seconds here."""
         first = self._edge(connection, datetime.fromtimestamp(max(0.0, math.ceil(until)), UTC))
@@ -187,6 +195,20 @@ class HistoryPolicy(HostedHistory):
         """The answer comes with the events of the connection."""
         asks: AsksLength = channel  # type: ignore[assignment]  # those of kchat's own transport do
         asks.ask_length(queue, answer)
+
+
+class Offset(int):
+    """A place in a stream, with what tells that it is the same stream."""
+
+    body: int | None = None
+    """Of the message that stands there: its body's hash, in this process."""
+
+    @classmethod
+    def of(cls, delivery: Any, at: int | None = None) -> Self:
+        """Of a message; ``at``: its offset, where that is known already."""
+        offset = cls(offset_of(delivery) if at is None else at)
+        offset.body = hash(delivery.body)
+        return offset
 
 
 class StreamReader:
@@ -211,6 +233,7 @@ class StreamReader:
         last: int | None = None,
     ) -> None:
         self.missing = 0
+        self.is_other = False
         self._end = end
         self._after = after
         self._at = first - 1 if isinstance(first, int) else None
@@ -279,6 +302,9 @@ class StreamReader:
             drain(0)
         page = [arrived.popleft() for _ in range(min(limit, len(arrived)))]
         self._size -= sum(len(each.delivery.body) for each in page)
+        if page:
+            last = page[-1]
+            page[-1] = Kept(last.delivery, Offset.of(last.delivery, last.position))
         self._unacknowledged += len(page)
         if page and self._unacknowledged >= _PREFETCH // 2 and not self._over:
             self._channel.basic_ack(page[-1].delivery.delivery_tag, multiple=True)

@@ -180,6 +180,9 @@ class StreamReader:
         at_hand: the messages up to the end, where they are known already.
     """
 
+    is_other = False
+    """Ids go by the server's clock, so those of another stream stand behind those of one that was cleared."""
+
     def __init__(
         self,
         channel: Channel,

@@ -289,3 +289,42 @@ def test_a_publisher_cannot_say_where_its_message_stands(kept: Settings, rabbitm
     assert rabbitmq.version
     with Listener(kept, last=3) as listener:
         assert listener.read(3) == numbers(2, 5)
+
+
+@pytest.mark.parametrize("again", ["cleared", "switched off and on"])
+def test_a_history_that_began_anew_while_one_was_away_is_read_from_its_beginning(
+    kept: Settings, again: str
+) -> None:
+    with Proxy(kept.broker.port or 0) as proxy:
+        through = Settings.resolve(url=replace(kept.broker, port=proxy.port).url(), room=kept.room)
+        say(kept, *numbers(0, 8))
+        with Listener(through) as listener:
+            say_as_pika(kept, "seen", "seen too")
+            assert listener.read(2) == ["seen", "seen too"]
+            proxy.refuse()
+            proxy.cut()
+            with channel_at(kept) as (_, channel):
+                policy = history_of(kept)
+                if again == "cleared":
+                    policy.clear(channel)
+                else:
+                    policy.switch_off(channel)
+                    policy.switch_on(channel)
+            say(kept, *numbers(8, 30))
+            say_as_pika(kept, *numbers(30, 38))
+            proxy.restore()
+            assert listener.read(32) == ["seen", "seen too", *numbers(8, 38)]
+            (back,) = listener.told_of(events.Reconnected)
+            assert (back.caught_up, back.missing) == (30, -1)
+
+
+def test_after_a_history_was_switched_off_nobody_asks_for_it_again_and_again(
+    kept: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catching_up, "_MARK_MESSAGES", 100)
+    with Listener(kept) as listener:
+        with channel_at(kept) as (_, channel):
+            history_of(kept).switch_off(channel)
+        say(kept, *numbers(0, 1000))
+        assert listener.read(1000) == numbers(0, 1000)
+        assert not listener.subscriber.has_history
