@@ -235,7 +235,7 @@ def test_a_client_that_knows_no_holding_queue_is_seen_by_its_consumer(
 
 
 def test_without_the_management_api_the_list_says_so_and_removing_works(
-    settings: Settings, commands: Commands, amqp_url: str, room: str
+    settings: Settings, commands: Commands, amqp_url: str, room: str, rabbitmq: RabbitMQ
 ) -> None:
     with Subscriber(settings, durable="keeper"):
         pass
@@ -245,7 +245,7 @@ def test_without_the_management_api_the_list_says_so_and_removing_works(
     result = commands.run_kchat("durable", "list", *options, "--management-url", "http://127.0.0.1:9")
     assert (result.code, "durable remove works without" in result.stderr) == (1, True), result.stderr
     assert commands.run_kchat("durable", "remove", "keeper", *options).code == 0
-    assert durable.subscriptions(settings) == []
+    assert durable.subscriptions(settings, management_url=rabbitmq.management_url) == []
 
 
 def test_the_list_shows_the_smaller_limit_of_queue_and_policy(
@@ -258,7 +258,7 @@ def test_the_list_shows_the_smaller_limit_of_queue_and_policy(
     rabbitmq.management.request("PUT", ("policies", vhost, "small"), policy)
 
     def listed() -> tuple[float | None, int | None]:
-        (found,) = durable.subscriptions(settings)
+        (found,) = durable.subscriptions(settings, management_url=rabbitmq.management_url)
         return found.expires, found.max_size
 
     wait_until(lambda: listed() == (30 * 86_400, 5_000), 15, lambda: str(listed()))
