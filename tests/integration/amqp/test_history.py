@@ -92,7 +92,7 @@ class Listener:
             self.subscriber.acknowledge()
         while more := self.subscriber.receive(0.3):
             self.texts += [message.text for message in more]
-            self.subscriber.acknowledge()
+        self.subscriber.acknowledge()
         return self.texts
 
     def told_of(self, kind: type[Any]) -> list[Any]:
