@@ -161,13 +161,17 @@ class Gathering:
         return not (connection.catch_up.reading or ending.takes_more)
 
     def _take(self, limit: int, most: float) -> tuple[list[Message], int]:
-        """Messages of the next ``most`` that have arrived, up to one that shows that others are missing; and their bytes."""
+        """Messages of the next ``most`` that have arrived, up to one that shows that others are missing; and their bytes.
+
+        Those are counted as the limit of its queue counts them.
+        """
         connection, history, gaps = self._connection, self._connection.catch_up, self._drops.gaps
         arrived, acks = connection.arrived, self._acks
         counts, verifies = connection.counts, connection.verifies
         is_new = history.take if history.on else self._is_new
         is_missing = connection.is_missing
         watches = counts and history.on and not history.queue_first
+        with_properties = connection.counts_properties
         messages: list[Message] = []
         size, before = 0, len(arrived)
         where, ending = self._where, self._ending
@@ -187,7 +191,7 @@ class Gathering:
             acks.handed_over = delivery.delivery_tag
             if is_missing(delivery) and is_new(message) and wanted:
                 messages.append(message)
-            size += len(delivery.body)
+            size += len(delivery.body) + (delivery.properties_size if with_properties else 0)
         acks.pending += before - len(arrived)
         return messages, size
 

@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from kchat.message import Message
 
 
+_TRIES = 3
+"""How often a message that the broker gives back is published again."""
+
+_TRY_AGAIN = 0.1
+"""Seconds until then."""
+
+
 class Receipt(NamedTuple):
     """What became of one message.
 
@@ -44,6 +51,10 @@ class InFlight:
     First come those that are published, by delivery tag, then those that have to be published again. Its three handlers
     are what py-amqp's ``channel.events`` take (https://www.rabbitmq.com/docs/confirms#publisher-confirms).
 
+    RabbitMQ 4.3 gives a message back where one of its queues is deleted that moment, as when a subscriber leaves, although
+    all others have it. So what is given back is published again before it counts as rejected; subscribers leave out what
+    they have, by its id.
+
     Arguments:
         where: the room and broker, for errors.
         supports_mandatory: whether the broker returns what nobody was listening to; it does so before it confirms.
@@ -65,6 +76,8 @@ class InFlight:
         self._tag = 0
         self._published: dict[int, _Published] = {}  # in order of their tags
         self._again: deque[_Published] = deque()
+        self._given_back: deque[tuple[float, _Published]] = deque()  # and when it is to be published again
+        self._tries: dict[int, int] = {}  # of those, by place
         self._place = 0
         self.stream = _new_stream()
         """Names what is sent from when it began, or has given a message up, on."""
@@ -72,7 +85,7 @@ class InFlight:
         self._unrouted: dict[str | None, int] = {}
 
     def __len__(self) -> int:
-        return len(self._published) + len(self._again)
+        return len(self._published) + len(self._again) + len(self._given_back)
 
     @property
     def awaited(self) -> int:
@@ -88,6 +101,8 @@ class InFlight:
     def restart(self) -> None:
         """There is a new channel: all messages have to be published again, under tags that begin anew."""
         self._again.extendleft(reversed(self._published.values()))
+        self._again.extendleft(reversed([published for _, published in self._given_back]))
+        self._given_back.clear()
         self._published.clear()
         self._paused = 0.0
         self._unrouted.clear()
@@ -98,6 +113,18 @@ class InFlight:
         if not self._again:
             return None
         message, _, place, receipts = self._again.popleft()
+        return self._publish(message, place, receipts), place, message
+
+    @property
+    def given_back_for(self) -> float | None:
+        """Seconds until a message that was given back is to be published again; ``None`` where there is none."""
+        return max(0.0, self._given_back[0][0] - monotonic()) if self._given_back else None
+
+    def next_given_back(self) -> tuple[int, int, Message] | None:
+        """As :meth:`next_again`, of those whose time has come."""
+        if self.given_back_for != 0:
+            return None
+        message, _, place, receipts = self._given_back.popleft()[1]
         return self._publish(message, place, receipts), place, message
 
     def _publish(self, message: Message, place: int, receipts: deque[Receipt]) -> int:
@@ -112,6 +139,7 @@ class InFlight:
             # Nobody can know whether it arrives: what comes next is not counted on from it.
             self.stream, self._place = _new_stream(), 0
         self._again.clear()
+        self._tries.clear()
         self.bytes = 0
 
     def waiting_for(self, *, pauses: bool = False) -> float:
@@ -164,7 +192,12 @@ class InFlight:
         """The broker could not take these messages."""
         text = f"{self._where}: the broker gave the message back (basic.nack)"
         for published in self._take(tag, multiple):
-            self._settle(published, error=errors.Rejected(text))
+            place = published[2]
+            tries = self._tries[place] = self._tries.get(place, 0) + 1
+            if tries <= _TRIES:
+                self._given_back.append((monotonic() + _TRY_AGAIN, published))
+            else:
+                self._settle(published, error=errors.Rejected(text))
         self.last_settled = monotonic()
 
     def on_return(self, _error: Exception, _exchange: str, _routing_key: str, message: Any) -> None:
@@ -181,7 +214,8 @@ class InFlight:
     def _settle(
         self, published: _Published, *, routed: bool | None = None, error: errors.SendError | None = None
     ) -> None:
-        message, _, _, receipts = published
+        message, _, place, receipts = published
+        self._tries.pop(place, None)
         self.bytes -= len(message.body)
         receipts.append(Receipt(message, routed, error))
 

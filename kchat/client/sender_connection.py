@@ -246,8 +246,12 @@ class SenderConnection(Connection):
         self._retrying(self._await_answer, timeout)
 
     def _await_answer(self, timeout: float = _TICK) -> None:
-        self.drain(timeout)
         settings, in_flight = self._settings, self.in_flight
+        given_back = None if self._blocked is not None else in_flight.given_back_for
+        self.drain(timeout if given_back is None else min(timeout, given_back))
+        if given_back is not None and self._blocked is None:
+            while (message := in_flight.next_given_back()) is not None:
+                self._publish(*message)
         if self._blocked is not None:
             if self.stopping() or monotonic() - self._blocked_at > self._blocked_for:
                 raise errors.Blocked(

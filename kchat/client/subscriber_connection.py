@@ -76,6 +76,8 @@ class SubscriberConnection(Connection):
         """Deliveries that nobody has taken yet, in their order."""
         self.verifies = False
         """Whether the broker checks that a message's ``user_id`` is its sender's account."""
+        self.counts_properties = False
+        """Whether a message's properties count towards its queue's limit in bytes, too."""
         self.overtaken: protocols.CountsOvertaken | None = None
         """Counts the messages that the room itself has removed before they were read; where it can tell."""
         self.counts = False
@@ -175,6 +177,9 @@ class SubscriberConnection(Connection):
         if self.verifies and hasattr(driver, "verifies_accounts"):
             self.verifies = cast("protocols.Verifies", driver).verifies_accounts
         own = self._durable is None
+        self.counts_properties = False
+        if not own and hasattr(driver, "counts_properties"):
+            self.counts_properties = cast("protocols.CountsProperties", driver).counts_properties
         # Of a queue that is shared, each reader gets a part.
         self.counts = (own or not place.shared) and hasattr(channel, "number_table")
         self._asks = cast("protocols.AsksLength", channel) if hasattr(channel, "ask_length") else None

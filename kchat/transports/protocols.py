@@ -89,7 +89,15 @@ class HasHeaders(Protocol):
         """One of them, if it is a text; only where that costs less than reading all."""
 
 
-class Delivery(Redelivers, Info, Numbered, OfAccount, Typed, HasHeaders, Protocol):
+class HasPropertiesSize(Protocol):
+    """A delivery by a connection that may count properties: :class:`CountsProperties`."""
+
+    @property
+    def properties_size(self) -> int:
+        """Their bytes, those of headers included."""
+
+
+class Delivery(Redelivers, Info, Numbered, OfAccount, Typed, HasHeaders, HasPropertiesSize, Protocol):
     """A message as a consumer's callback gets it. Only the body and the tag are always there."""
 
     body: bytes | str
@@ -298,6 +306,13 @@ class CountsOvertaken(Protocol):
 
     def take_overtaken(self) -> int:
         """The number of messages that were removed unread since the last call."""
+
+
+class CountsProperties(Protocol):
+    """A driver's connection, where some brokers count a message's properties towards a durable queue's limit in bytes."""
+
+    counts_properties: bool
+    """Whether this one does. Default, where a connection does not say: it counts bodies alone."""
 
 
 class Verifies(Protocol):

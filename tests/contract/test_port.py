@@ -96,6 +96,7 @@ def test_what_the_transport_gives_is_what_the_port_says(place: Place, room: str)
             (driver, protocols.Beats),
             (driver, protocols.Notifies),
             (driver, protocols.CountsOvertaken),
+            (driver, protocols.CountsProperties),
             (driver, protocols.Verifies),
         ):
             wrong += differences(able, protocol, optional=True)

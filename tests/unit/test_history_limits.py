@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+from amqp.exceptions import PreconditionFailed
+
 from kchat.cli.param_types import DURATION, SIZE
 from kchat.message.amounts import duration, size
-from kchat.transports.amqp.history_limits import Limits, arguments, limits_of
+from kchat.transports.amqp.history_limits import Limits, arguments, declared, limits_of
 
 MIB = 1 << 20
 
@@ -44,3 +49,27 @@ def test_the_lower_limit_counts_and_none_is_the_highest() -> None:
         (Limits(0.4, 5), Limits(0.2, 5), False),  # RabbitMQ's least is a second
     ):
         assert mine.exceeds(theirs) is exceeds, (mine, theirs)
+
+
+class Declaring:
+    """A channel of a RabbitMQ that names one argument that differs, in the words of one of its versions."""
+
+    def __init__(self, *differences: str) -> None:
+        self.differences = list(differences)
+
+    def queue_declare(self, _queue: str, **_options: object) -> None:
+        if self.differences:
+            raise PreconditionFailed(f"PRECONDITION_FAILED - {self.differences.pop(0)}")
+
+
+@pytest.mark.parametrize("age", ["86400s", "86400000"])
+def test_a_streams_arguments_are_found_by_declaring_it(age: str) -> None:
+    text = "inequivalent arg '{}' for queue 'q' in vhost '/': received none but current is the value '{}' of type '{}'"
+    channel: Any = Declaring(
+        text.format("x-max-length-bytes", MIB, "signedint"), text.format("x-max-age", age, "longstr")
+    )
+    assert declared(channel, "q") == {
+        "x-queue-type": "stream",
+        "x-max-length-bytes": MIB,
+        "x-max-age": "86400s",
+    }

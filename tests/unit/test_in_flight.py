@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from kchat.client import in_flight
 from kchat.client.in_flight import InFlight, Receipt
 from kchat.errors import Rejected, Returned
 from kchat.message import Message
@@ -31,6 +32,10 @@ class Flight:
     def returned(self, number: int) -> None:
         message = SimpleNamespace(properties={"message_id": self.messages[number].id})
         self.in_flight.on_return(Exception(), "chat", "", message)
+
+    def given_back(self) -> list[tuple[int, int, str]]:
+        again = iter(self.in_flight.next_given_back, None)
+        return [(tag, place, message.text) for tag, place, message in again]
 
     def published_again(self) -> list[tuple[int, int, str]]:
         again = iter(self.in_flight.next_again, None)
@@ -64,12 +69,46 @@ def test_a_tag_that_is_none_of_ours_confirms_nothing(multiple: bool) -> None:
     assert [text for text, _, _ in flight.settled] == ["0", "1"]
 
 
-def test_what_the_broker_gives_back_is_not_confirmed() -> None:
+@pytest.fixture
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(in_flight, "_TRY_AGAIN", 0.0)
+
+
+@pytest.mark.usefixtures("_at_once")
+def test_what_the_broker_gives_back_every_time_is_not_confirmed() -> None:
     flight = Flight(3)
-    flight.in_flight.on_nack(2, multiple=True)
-    assert flight.settled == [("0", None, Rejected), ("1", None, Rejected)]
-    assert not any(receipt.confirmed for receipt in flight.receipts)
-    assert flight.in_flight.awaited == 1
+    flight.in_flight.on_ack(3, multiple=False)
+    for last in (2, 5, 7, 9):
+        assert flight.settled == [("2", True, None)]
+        flight.in_flight.on_nack(last, multiple=True)
+        if last == 2:
+            assert (len(flight.in_flight), flight.in_flight.awaited) == (2, 0)
+            first = flight.given_back()
+            assert first == [(4, 1, "0"), (5, 2, "1")]
+        else:
+            flight.given_back()
+    assert flight.settled[1:] == [("0", None, Rejected), ("1", None, Rejected)]
+    assert [receipt.confirmed for receipt in flight.receipts] == [True, False, False]
+    assert len(flight.in_flight) == flight.in_flight.bytes == 0
+
+
+@pytest.mark.usefixtures("_at_once")
+def test_what_the_broker_gives_back_once_is_published_again_and_confirmed() -> None:
+    flight = Flight(2)
+    flight.in_flight.on_nack(1, multiple=False)
+    assert flight.given_back() == [(3, 1, "0")]
+    flight.in_flight.on_ack(3, multiple=True)
+    assert flight.settled == [("1", True, None), ("0", True, None)]
+
+
+def test_what_was_given_back_waits_and_comes_first_on_a_new_channel() -> None:
+    flight = Flight(2)
+    flight.in_flight.on_nack(1, multiple=False)
+    assert flight.given_back() == []
+    assert 0 < (flight.in_flight.given_back_for or 0) <= 0.1
+    flight.in_flight.restart()
+    assert flight.published_again() == [(1, 1, "0"), (2, 2, "1")]
+    assert flight.in_flight.given_back_for is None
 
 
 def test_where_the_broker_does_not_say_so_nobody_knows_who_was_listening() -> None:

@@ -121,6 +121,11 @@ class Incoming(amqp.Message):
         return self._header or b""
 
     @property
+    def properties_size(self) -> int:
+        """The bytes of the properties and their flags."""
+        return max(0, len(self.header) - _PROPERTIES_AT)
+
+    @property
     def redelivered(self) -> bool:
         """Whether it was delivered before."""
         return bool(self.delivery_info and self.delivery_info["redelivered"])

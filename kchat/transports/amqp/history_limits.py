@@ -110,9 +110,16 @@ def declared(channel: Channel, stream: str) -> dict[str, Any]:
             found = _DIFFERS.search(str(error.reply_text))
             if found is None or found[1] in known:
                 raise
-            known[found[1]] = found[2] if found[3] == "longstr" else int(found[2])
+            known[found[1]] = _as_declared(*found.groups())
         else:
             return known
+
+
+def _as_declared(name: str, value: str, kind: str) -> str | int:
+    """An argument as it was declared: of an age RabbitMQ 4.3 names the milliseconds, and takes no age without a unit."""
+    if kind != "longstr":
+        return int(value)
+    return f"{int(value) // 1000}s" if name == "x-max-age" and value.isdecimal() else value
 
 
 class Managed:

@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import socket
 import ssl
 from collections import deque
@@ -246,6 +247,16 @@ class Connection(BoundedConnection, AliveConnection):
         RabbitMQ does: https://www.rabbitmq.com/docs/validated-user-id.
         """
         return bool((self.server_properties or {}).get("product") == "RabbitMQ")
+
+    @property
+    def counts_properties(self) -> bool:
+        """Whether quorum queues count a message's properties towards ``x-max-length-bytes``.
+
+        RabbitMQ 4.3 does, by their bytes as they are sent; 4.0 counts bodies alone.
+        """
+        version = str((self.server_properties or {}).get("version"))
+        found = re.match(r"(\d{1,4})\.(\d{1,4})", version)
+        return self.verifies_accounts and found is not None and (int(found[1]), int(found[2])) >= (4, 3)
 
 
 class Transport(pyamqp.Transport):

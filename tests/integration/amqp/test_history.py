@@ -92,6 +92,7 @@ class Listener:
             self.subscriber.acknowledge()
         while more := self.subscriber.receive(0.3):
             self.texts += [message.text for message in more]
+        self.subscriber.acknowledge()
         return self.texts
 
     def told_of(self, kind: type[Any]) -> list[Any]:
@@ -276,12 +277,19 @@ def test_how_much_there_is_can_be_asked(kept: Settings) -> None:
         assert status.messages == 42
 
 
-def test_a_publisher_cannot_say_where_its_message_stands(kept: Settings, rabbitmq: RabbitMQ) -> None:
+@pytest.mark.parametrize(
+    "forged",
+    [("x-stream-offset", 1_000_000), ("0", "\x0fx-stream-offsetl" + "\0" * 5 + "\x7f\x7f\x7f")],
+    ids=["header", "text"],
+)
+def test_a_publisher_cannot_say_where_its_message_stands(
+    kept: Settings, rabbitmq: RabbitMQ, forged: tuple[str, Any]
+) -> None:
     connection = pika.BlockingConnection(pika.URLParameters(kept.broker.url()))
     channel = connection.channel()
     channel.confirm_delivery()
     for number in range(5):
-        headers = {"x-stream-offset": 1_000_000}
+        headers = {forged[0]: forged[1], "zz": [1, {"a": None}]}
         channel.basic_publish(
             kept.room, "", f"number {number}".encode(), pika.BasicProperties(headers=headers)
         )

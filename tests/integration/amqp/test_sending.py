@@ -317,3 +317,27 @@ def test_no_more_than_a_window_is_on_its_way_unconfirmed(
             list(sender.send_many(stream()))
     # Ten messages, or 4 MiB of them; perhaps the next one, which waits.
     assert most <= len(taken) <= most + 1
+
+
+def test_subscribers_that_leave_meanwhile_are_no_reason_to_be_rejected(amqp_url: str) -> None:
+    settings = Settings.resolve(url=amqp_url)
+    left = threading.Event()
+
+    def come_and_go() -> None:
+        for _ in range(15):
+            with Subscriber(settings, "guest") as guest:
+                guest.receive(timeout=0.1)
+        left.set()
+
+    def stream() -> Iterator[str]:
+        number = 0
+        while not left.is_set() or number < 100:
+            yield str(number)
+            number += 1
+
+    guests = threading.Thread(target=come_and_go)
+    with Subscriber(settings, "bob"), Sender(settings, "ada", window=20) as sender:
+        guests.start()
+        receipts = list(sender.send_many(stream()))
+        guests.join()
+    assert [receipt.error for receipt in receipts if not receipt.confirmed] == []
