@@ -152,7 +152,7 @@ def execute(
         timeout=wanted.timeout,
         on_failure=wanted.on_failure,
         tell=lambda text: write_line(f"kchat: {text}"),
-        waits=lambda count: report(_waiting(count)),
+        waits=lambda count: report(_waiting(count, interrupted=stop.requested)),
     )
     begun = False
     outcomes: list[Outcome] = []
@@ -177,12 +177,9 @@ def execute(
     return DONE if stop.requested or limit is None or outcome.taken >= limit else TOO_FEW
 
 
-def _waiting(count: int) -> str:
-    return (
-        "waiting for a command; Ctrl+C again ends it"
-        if count == 1
-        else f"waiting for {count} commands; Ctrl+C again ends them"
-    )
+def _waiting(count: int, *, interrupted: bool) -> str:
+    again = f"; Ctrl+C again ends {'it' if count == 1 else 'them'}" if interrupted else ""
+    return f"waiting for {'a command' if count == 1 else f'{count} commands'}{again}"
 
 
 def _left(count: int) -> str:

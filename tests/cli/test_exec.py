@@ -405,6 +405,36 @@ def test_a_failure_is_not_tried_again_once_it_is_stopped(local_desk: Desk) -> No
     assert local_desk.left() == ["a"]
 
 
+def test_a_failed_command_is_tried_again_also_where_no_more_messages_come(desk: Desk) -> None:
+    command = desk.script("sys.exit(name != 'c' and os.environ['KCHAT_MESSAGE_ATTEMPT'] == '1')")
+    desk.listen("true", "--idle-timeout", "0.1").wait()
+    desk.send("a", "b", "c")
+    listening = desk.listen(command, "--no-follow", "--jobs", "2", "--on-failure", "retry")
+    assert listening.wait(30) == 0
+    assert listening.stderr.count("trying again in 1 s") == 2
+    assert "waiting" not in listening.stderr
+    assert desk.left() == []
+
+
+def test_a_failure_beyond_the_last_message_is_not_tried_again_once_it_is_stopped(desk: Desk) -> None:
+    desk.listen("true", "--idle-timeout", "0.1").wait()
+    desk.send("a")
+    listening = desk.listen("false", "--no-follow", "--jobs", "2", "--on-failure", "retry")
+    listening.wait_for("trying again in 2 s")
+    listening.interrupt()
+    assert listening.wait() == 0
+    assert desk.left() == ["a"]
+
+
+def test_nobody_is_told_to_press_ctrl_c_again_who_has_not_pressed_it(local_desk: Desk) -> None:
+    command = local_desk.script("time.sleep(name == 'a'); sys.exit(name == 'b')")
+    listening = local_desk.listen(command, "--jobs", "2")
+    local_desk.send("a", "b")
+    assert listening.wait() == 1
+    assert "waiting for a command\n" in listening.stderr
+    assert "Ctrl+C again" not in listening.stderr
+
+
 def test_too_few_messages_in_time_is_the_exit_code_of_subscribe(local_desk: Desk) -> None:
     listening = local_desk.listen("true", "--limit", "2", "--idle-timeout", "0.2")
     assert listening.wait() == 3
