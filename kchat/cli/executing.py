@@ -131,10 +131,14 @@ def execute(
     *,
     present: bool,
     verbose: bool,
+    durable: bool,
     limit: int | None,
     idle_timeout: float | None,
 ) -> int:
-    """Run the command for each message of the subscriber that is made with ``prefetch``. Returns the exit code."""
+    """Run the command for each message of the subscriber that is made with ``prefetch``. Returns the exit code.
+
+    ``durable``: whether what is not acknowledged comes again.
+    """
     import signal
 
     from kchat.cli import DONE, FAILED, INTERRUPTED, TOO_FEW
@@ -168,9 +172,8 @@ def execute(
     (outcome,) = outcomes
     if outcome.stopped is not None:
         write_line(f"kchat: {outcome.stopped}")
-        write_line(
-            f"  {_left(outcome.left)}; --on-failure retry or --on-failure skip goes on after a failure"
-        )
+        left = f"{_left(outcome.left)}; " if durable else ""
+        write_line(f"  {left}--on-failure retry or --on-failure skip goes on after a failure")
         return FAILED
     if outcome.failed:
         return FAILED
@@ -184,4 +187,4 @@ def _waiting(count: int, *, interrupted: bool) -> str:
 
 def _left(count: int) -> str:
     what = "1 message is" if count == 1 else f"{count} messages are"
-    return f"{what} not acknowledged: a durable queue delivers {'it' if count == 1 else 'them'} again"
+    return f"{what} not acknowledged: the durable queue delivers {'it' if count == 1 else 'them'} again"

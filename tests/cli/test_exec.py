@@ -224,9 +224,18 @@ def test_a_message_whose_command_failed_stays_and_nothing_more_is_begun(desk: De
     listening = desk.listen(desk.script("(folder / name).touch(); sys.exit(7 if name == 'b' else 0)"))
     desk.send("a", "b", "c")
     assert listening.wait() == 1
-    assert "of ada: its command ended with exit code 7\n  1 message is not acknowledged" in listening.stderr
+    left = "1 message is not acknowledged: the durable queue delivers it again; --on-failure"
+    assert f"of ada: its command ended with exit code 7\n  {left}" in listening.stderr
     assert desk.files() == ["a", "b", "script.py"]
     assert desk.left() == ["b", "c"]
+
+
+def test_what_failed_is_not_said_to_come_again_where_the_queue_is_not_durable(local_desk: Desk) -> None:
+    listening = local_desk.listen("false", durable=False)
+    local_desk.send("a")
+    assert listening.wait() == 1
+    assert "exit code 1\n  --on-failure retry or --on-failure skip goes on" in listening.stderr
+    assert "durable" not in listening.stderr
 
 
 def test_a_failure_can_be_skipped_and_is_not_forgotten(desk: Desk) -> None:
