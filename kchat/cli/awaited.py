@@ -27,6 +27,10 @@ _LOOK = 0.2
 """Seconds between two looks, where the system does not tell that a process has ended."""
 
 
+LARGEST_PID = (1 << 31) - 1
+"""What a pid_t holds; no system has as many."""
+
+
 class NotStarted(SettingsError):
     """The command cannot be started. ``code``: what a shell would end with."""
 
@@ -148,6 +152,8 @@ def wait_for(pid: int, label: str | None = None) -> Ended:
     Raises:
         kchat.errors.SettingsError: there is no such process.
     """
+    if pid > LARGEST_PID:
+        raise _no_process(pid)
     began, name = _beginning(pid)
     what = label or (f"process {pid}" if name is None else f"{name} (process {pid})")
     if hasattr(os, "pidfd_open"):

@@ -131,10 +131,14 @@ def execute(
     *,
     present: bool,
     verbose: bool,
+    durable: bool,
     limit: int | None,
     idle_timeout: float | None,
 ) -> int:
-    """Run the command for each message of the subscriber that is made with ``prefetch``. Returns the exit code."""
+    """Run the command for each message of the subscriber that is made with ``prefetch``. Returns the exit code.
+
+    ``durable``: whether what is not acknowledged comes again.
+    """
     import signal
 
     from kchat.cli import DONE, FAILED, INTERRUPTED, TOO_FEW
@@ -152,7 +156,7 @@ def execute(
         timeout=wanted.timeout,
         on_failure=wanted.on_failure,
         tell=lambda text: write_line(f"kchat: {text}"),
-        waits=lambda count: report(_waiting(count)),
+        waits=lambda count: report(_waiting(count, interrupted=stop.requested)),
     )
     begun = False
     outcomes: list[Outcome] = []
@@ -168,23 +172,19 @@ def execute(
     (outcome,) = outcomes
     if outcome.stopped is not None:
         write_line(f"kchat: {outcome.stopped}")
-        write_line(
-            f"  {_left(outcome.left)}; --on-failure retry or --on-failure skip goes on after a failure"
-        )
+        left = f"{_left(outcome.left)}; " if durable else ""
+        write_line(f"  {left}--on-failure retry or --on-failure skip goes on after a failure")
         return FAILED
     if outcome.failed:
         return FAILED
     return DONE if stop.requested or limit is None or outcome.taken >= limit else TOO_FEW
 
 
-def _waiting(count: int) -> str:
-    return (
-        "waiting for a command; Ctrl+C again ends it"
-        if count == 1
-        else f"waiting for {count} commands; Ctrl+C again ends them"
-    )
+def _waiting(count: int, *, interrupted: bool) -> str:
+    again = f"; Ctrl+C again ends {'it' if count == 1 else 'them'}" if interrupted else ""
+    return f"waiting for {'a command' if count == 1 else f'{count} commands'}{again}"
 
 
 def _left(count: int) -> str:
     what = "1 message is" if count == 1 else f"{count} messages are"
-    return f"{what} not acknowledged: a durable queue delivers {'it' if count == 1 else 'them'} again"
+    return f"{what} not acknowledged: the durable queue delivers {'it' if count == 1 else 'them'} again"

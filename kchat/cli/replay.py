@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import chain
+from math import inf, nan
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from kchat.cli.options import (
     username_option,
     wait_option,
 )
-from kchat.cli.param_types import SECONDS_OR_ZERO, Read, read_seconds
+from kchat.cli.param_types import SECONDS_OR_ZERO, Read
 from kchat.cli.shutdown import shutdown_by_signal
 from kchat.cli.stderr import connection_teller, line_writer, write_line
 
@@ -33,7 +34,23 @@ if TYPE_CHECKING:
 _MOST_TOLD = 10
 """Maximum number of damaged lines that are told each by itself."""
 
-_SPEED = Read("number", read_seconds)
+_LEAST_SPEED = 1e-6
+"""Less is as good as 0."""
+
+
+def _read_speed(text: str) -> float:
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = nan
+    if not _LEAST_SPEED <= speed < inf:
+        raise ValueError(
+            f"{text!r} is not a speed: it must be more than 0, as 0.5 or 10; --no-delay does not wait at all"
+        )
+    return speed
+
+
+_SPEED = Read("number", _read_speed)
 
 
 @click.command(name="replay", cls=Command)

@@ -100,9 +100,10 @@ def command(
     implied = words is None and not (bot or template or after or wait_pid or message)
     if implied and (sys.stdin is None or sys.stdin.isatty()):
         raise _missing("give '-' to type messages")
-    if words is not None and not words.strip() and not allow_empty:
+    given = words if template is None else template  # a field makes no blank message
+    if given is not None and not given.strip() and not allow_empty:
         raise SettingsError(
-            "the message is blank" if words else "the message is empty", hint="--allow-empty sends it"
+            "the message is blank" if given else "the message is empty", hint="--allow-empty sends it"
         )
     texts = _repeated(words, template, count)
     settings = to_settings(**broker)

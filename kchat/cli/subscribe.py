@@ -192,6 +192,7 @@ def command(
             report,
             present=present,
             verbose=verbose,
+            durable=durable is not None,
             limit=limit,
             idle_timeout=idle_timeout,
         )

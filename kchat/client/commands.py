@@ -210,11 +210,16 @@ class Commands:
                 idle_since = monotonic()
         self._drain()
 
+    @property
+    def _was_stopped(self) -> bool:
+        """Whether no more is to be begun. That there are no more messages is no reason not to try one again."""
+        return self._stopping or (self._subscriber.stopped and not self._subscriber.at_end)
+
     def _drain(self) -> None:
         """Wait for those that run. What is to be tried again is, but not once it was stopped."""
         told = False
         while self._active:
-            if self._stopping or self._subscriber.stopped:
+            if self._was_stopped:
                 self._active = {job for job in self._active if job.process is not None}
                 if self._active and not told:
                     told = True
@@ -297,7 +302,7 @@ class Commands:
         now = monotonic()
         for job in [each for each in self._active if each.ends_at is not None and each.ends_at <= now]:
             if job.process is None:
-                if not self._stopping:
+                if not self._was_stopped:
                     self._start(job)
             else:
                 _signal(job.process, signal.SIGKILL if job.timed_out else signal.SIGTERM)
@@ -322,7 +327,7 @@ class Commands:
         if self._on_failure == "retry":
             pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(job.attempts - 1, 10))
             job.ends_at = monotonic() + pause
-            again = "not acknowledged" if self._stopping else f"trying again in {pause:g} s"
+            again = "not acknowledged" if self._was_stopped else f"trying again in {pause:g} s"
             self._tell(f"{job}: {why}; {again}")
             return
         self._active.discard(job)

@@ -34,6 +34,7 @@ _LONGEST_PROPERTY = 255
 """Bytes of AMQP's short strings (0-9-1, section 4.2.5.3)."""
 
 _AT = re.compile(rb'\s*\{\s*"at"\s*:\s*"([^"\\]{1,64})"').match
+"""As a recorder writes it: then the rest, which may be long, need not be read to know the time."""
 
 
 class Recorded(NamedTuple):
@@ -128,12 +129,11 @@ class Recording:
         whole, before = 0.0, None
         try:
             for line, _ in _lines(unpacked(self.path, self._pieces(count=False))):
-                found = None if line is None else _AT(line)
-                if found is not None:
-                    at = _time(found[1].decode("latin-1"))
+                at = None if line is None else _time_of(line)
+                if at is not None:
                     whole += _pause(before, at, longest_pause)
                     before = at
-        except (Cut, Damaged, ValueError):
+        except (Cut, Damaged):
             pass  # it is told when it is sent
         return whole
 
@@ -304,6 +304,15 @@ def _parse(line: bytes) -> Recorded:
         _text(value, "account"),
         content_type,
     )
+
+
+def _time_of(line: bytes) -> float | None:
+    """The time of a line, whoever has written it, in any order of its keys; ``None`` of one that is not of a recording."""
+    try:
+        found = _AT(line)
+        return _parse(line).at if found is None else _time(found[1].decode("latin-1"))
+    except (ValueError, RecursionError):
+        return None
 
 
 def _text(value: dict[str, Any], key: str) -> str | None:

@@ -122,7 +122,7 @@ class SenderConnection(Connection):
             return None
         try:
             with self.errors:
-                return history.is_on(self._connection)
+                return history.keeps_unrouted(self._connection, self.channel)
         except errors.KchatError:  # the message is confirmed all the same
             return None
 

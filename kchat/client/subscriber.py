@@ -133,7 +133,7 @@ class Subscriber:
             follow=follow,
             if_kept=if_kept,
         )
-        self._stopped = self._left = self._woken = False
+        self._stopped = self._at_end = self._left = self._woken = False
         self._connection = self._new_connection(
             settings,
             self.username,
@@ -227,7 +227,7 @@ class Subscriber:
         """
         with self._in_use:
             if self._left or self._connection.connected_at:  # else it was stopped before its first use
-                self._stopped = False
+                self._stopped = self._at_end = False
             if self._stopped or not self._connection.open():
                 self.close()
                 raise errors.Closed(f"{self.where} was left before it was joined")
@@ -237,6 +237,11 @@ class Subscriber:
         """Whether it was stopped or closed, and not opened again."""
         return self._stopped
 
+    @property
+    def at_end(self) -> bool:
+        """Whether it has stopped by itself, as all that it was to hand over was: nobody has stopped or closed it."""
+        return self._at_end
+
     def stop(self) -> None:
         """Let the thread that receives come to an end, from any thread or a signal handler; returns at once.
 
@@ -244,7 +249,7 @@ class Subscriber:
         in the middle of an attempt to connect, after that. From then on it hands over nothing, until :meth:`open`. The
         connection stays until :meth:`close`. Before it was ever connected, it ends :meth:`open`, also one that begins later.
         """
-        self._stopped = True
+        self._stopped, self._at_end = True, False
         self._connection.wake()
 
     def wake(self) -> None:
@@ -299,7 +304,7 @@ class Subscriber:
             connection = self._connection
             while not (self._stopped or self._was_woken(ends=not done)):
                 if self._gathering.is_at_end:
-                    self._stopped = True
+                    self._stopped = self._at_end = True
                     break
                 if connection.connected or connection.open(self._ending.deadline(deadline), again=True):
                     try:

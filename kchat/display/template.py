@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from string import Formatter
 from typing import TYPE_CHECKING, Any, ClassVar, TextIO
 
-from kchat.display.escaping import display_name, take_columns, width
+from kchat.display.escaping import cells, display_name, take_columns, width
 from kchat.display.lines import WHOLE, Lines
 from kchat.errors import SettingsError
 from kchat.message.truncation import LONGEST, truncate
@@ -156,6 +156,8 @@ def _fitted(show: Show, form: str) -> Show:
     if found is None:
         raise _wrong(f"{form!r} is not a width, such as 16, >8, or 16.16")
     fill, align = found[1] or " ", found[2] or "<"
+    if not fill.isprintable() or cells(fill) != 1:
+        raise _wrong(f"{fill!a} cannot fill a width: that takes a character of one column")
     least, most = int(found[3] or 0), None if found[4] is None else int(found[4])
 
     def fit(message: Message) -> str:

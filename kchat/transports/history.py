@@ -219,6 +219,15 @@ class HistoryPolicy:
         """
         return None
 
+    def keeps_unrouted(self, connection: Connection, channel: Channel) -> bool | None:  # noqa: ARG002 - as above
+        """Whether it has what was published last, and nobody was listening to; ``None`` where that is not known.
+
+        Arguments:
+            connection: connected.
+            channel: by which it was published.
+        """
+        return self.is_on(connection)
+
     def newest(self, connection: Connection, *, known: bool = False) -> Any:
         """The position of the newest message, one before the first where it is empty; ``None`` where it is off.
 

@@ -159,6 +159,11 @@ def test_until_a_moment_to_come(room: Room) -> None:
         (["--format", "{text"], "expected '}' before end of string"),
         (["--format", r"{text}\x1b"], r"\x is not one of \n, \t and \\"),
         (["--format", "{text}\x1b[2J"], "there are control characters"),
+        (["--format", "{text:\x1b>10}"], r"'\x1b' cannot fill a width: that takes a character of one column"),
+        (["--format", "{text:\udcff>10}"], r"'\udcff' cannot fill a width"),
+        (["--format", "{text:\u0301>10}"], r"'\u0301' cannot fill a width"),
+        (["--format", "{text:\u202e>10}"], r"'\u202e' cannot fill a width"),
+        (["--format", "{text:語>10}"], r"'\u8a9e' cannot fill a width"),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_contacted(
@@ -213,7 +218,7 @@ def test_a_format_has_its_fields_its_escapes_and_its_widths(commands: Commands, 
         r"{room}\t{{{id}}}\\": "chat\t{x\\ny}\\",
         r"a\nb": "a\nb",
         "{account}|{verified}|{name}": r"|false|ada\x3a b",
-        "{room:>6}|{room:*^8}|{room:.2}|{room:<6}|": "  chat|**chat**|ch|chat  |",
+        "{room:>6}|{room:*^8}|{room:.2}|{room:<6}|{room:·>5}": "  chat|**chat**|ch|chat  |·chat",
         "{time:%Y-%m-%dT%T%z %%}": "2026-05-01T12:04:05+0000 %",
     }
     wrong = {

@@ -224,9 +224,18 @@ def test_a_message_whose_command_failed_stays_and_nothing_more_is_begun(desk: De
     listening = desk.listen(desk.script("(folder / name).touch(); sys.exit(7 if name == 'b' else 0)"))
     desk.send("a", "b", "c")
     assert listening.wait() == 1
-    assert "of ada: its command ended with exit code 7\n  1 message is not acknowledged" in listening.stderr
+    left = "1 message is not acknowledged: the durable queue delivers it again; --on-failure"
+    assert f"of ada: its command ended with exit code 7\n  {left}" in listening.stderr
     assert desk.files() == ["a", "b", "script.py"]
     assert desk.left() == ["b", "c"]
+
+
+def test_what_failed_is_not_said_to_come_again_where_the_queue_is_not_durable(local_desk: Desk) -> None:
+    listening = local_desk.listen("false", durable=False)
+    local_desk.send("a")
+    assert listening.wait() == 1
+    assert "exit code 1\n  --on-failure retry or --on-failure skip goes on" in listening.stderr
+    assert "durable" not in listening.stderr
 
 
 def test_a_failure_can_be_skipped_and_is_not_forgotten(desk: Desk) -> None:
@@ -403,6 +412,36 @@ def test_a_failure_is_not_tried_again_once_it_is_stopped(local_desk: Desk) -> No
     listening.interrupt()
     assert listening.wait() == 0
     assert local_desk.left() == ["a"]
+
+
+def test_a_failed_command_is_tried_again_also_where_no_more_messages_come(desk: Desk) -> None:
+    command = desk.script("sys.exit(name != 'c' and os.environ['KCHAT_MESSAGE_ATTEMPT'] == '1')")
+    desk.listen("true", "--idle-timeout", "0.1").wait()
+    desk.send("a", "b", "c")
+    listening = desk.listen(command, "--no-follow", "--jobs", "2", "--on-failure", "retry")
+    assert listening.wait(30) == 0
+    assert listening.stderr.count("trying again in 1 s") == 2
+    assert "waiting" not in listening.stderr
+    assert desk.left() == []
+
+
+def test_a_failure_beyond_the_last_message_is_not_tried_again_once_it_is_stopped(desk: Desk) -> None:
+    desk.listen("true", "--idle-timeout", "0.1").wait()
+    desk.send("a")
+    listening = desk.listen("false", "--no-follow", "--jobs", "2", "--on-failure", "retry")
+    listening.wait_for("trying again in 2 s")
+    listening.interrupt()
+    assert listening.wait() == 0
+    assert desk.left() == ["a"]
+
+
+def test_nobody_is_told_to_press_ctrl_c_again_who_has_not_pressed_it(local_desk: Desk) -> None:
+    command = local_desk.script("time.sleep(name == 'a'); sys.exit(name == 'b')")
+    listening = local_desk.listen(command, "--jobs", "2")
+    local_desk.send("a", "b")
+    assert listening.wait() == 1
+    assert "waiting for a command\n" in listening.stderr
+    assert "Ctrl+C again" not in listening.stderr
 
 
 def test_too_few_messages_in_time_is_the_exit_code_of_subscribe(local_desk: Desk) -> None:

@@ -251,7 +251,9 @@ def test_what_cannot_be_recorded_or_sent_is_told_before_a_broker_is_asked(
         ("replay", str(tmp_path / "no")): "cannot be read: No such file or directory",
         ("replay", str(tmp_path)): "cannot be read: Is a directory",
         ("replay", str(there), "--speed", "2", "--no-delay"): "either --speed or --no-delay",
-        ("replay", str(there), "--speed", "0"): "must be more than 0",
+        ("replay", str(there), "--speed", "0"): "'0' is not a speed: it must be more than 0, as 0.5 or 10",
+        ("replay", str(there), "--speed", "nan"): "'nan' is not a speed",
+        ("replay", str(there), "--speed", "fast"): "'fast' is not a speed",
     }
     for arguments, told in cases.items():
         done = commands.run_kchat(*arguments, *nowhere)

@@ -228,6 +228,9 @@ def test_the_end_of_a_process_is_looked_for_where_the_system_does_not_tell(
         (["--count", "3", "--template", "{x}"], "its fields are {n} and {count}"),
         (["--after"], "--after needs a command"),
         (["--wait-pid", "2000000000"], "no process"),
+        (["--wait-pid", "99999999999999999999"], "no process"),
+        (["--count", "2", "--template", ""], "the message is empty"),
+        (["--count", "2", "--template", " \t"], "the message is blank"),
     ],
 )
 def test_what_does_not_go_together_is_wrong_usage(

@@ -391,6 +391,20 @@ def test_the_duration_of_a_recording_is_known_before_it_is_sent(tmp_path: Path, 
         assert Recording(str(path)).duration(30) == pytest.approx(40, abs=1e-3)
 
 
+def test_a_recordings_duration_is_known_also_where_its_keys_were_put_into_another_order(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "r.jsonl"
+    lines = [
+        {"body": f'"at":"{second}"', "id": None, "at": f"2026-05-01T12:00:{second}Z"}
+        for second in (10, 11, 40)
+    ]
+    texts = [json.dumps(line) for line in lines]
+    path.write_text("\n".join([texts[0], "{", '{"at":"never","body":""}', texts[1], "[]", texts[2], ""]))
+    assert Recording(str(path)).duration() == pytest.approx(30)
+    assert Recording(str(path)).duration(5) == pytest.approx(6)
+
+
 # ---- ids
 
 

@@ -118,6 +118,10 @@ class Channel(kombu_redis.Channel):
             for callback in list(self.events["basic_return"]):
                 callback(error, exchange, routing_key, message)
 
+    def has_kept_unrouted(self, exchange: str) -> bool:
+        """Whether what was published last to a fanout exchange is kept, and had no receivers."""
+        return self._keeper.has_kept_unrouted(self._get_publish_topic(exchange, ""))
+
     @cached_property
     def _keeper(self) -> Keeper:
         return Keeper(self)

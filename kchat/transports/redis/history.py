@@ -116,6 +116,11 @@ class HistoryPolicy(history.HistoryPolicy):
 
     # ---- everybody's side
 
+    def keeps_unrouted(self, connection: Connection, channel: protocols.Channel) -> bool:  # noqa: ARG002 - who published knows
+        """What the channel knows, which has kept it."""
+        ours: Channel = channel  # type: ignore[assignment]  # as above
+        return ours.has_kept_unrouted(self._room.name)
+
     def newest(self, connection: Connection, *, known: bool = False) -> Position | None:  # noqa: ARG002 - it is there at once
         """The id of the newest message, and its number."""
         channel = _channel(connection)

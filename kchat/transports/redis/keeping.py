@@ -91,9 +91,17 @@ class Keeper:
         if now >= room.look_at:
             room.limits = self._look(room.keys)
             room.look_at = now + LOOK
-        if room.limits is None or (room.again is not None and room.again == message_id):
+        if room.limits is None:
+            room.again = None
+            return self._published(*self._channel.ask(plain))
+        if room.again is not None and room.again == message_id:
             return self._published(*self._channel.ask(plain))
         return self._keep(room, room.limits, plain, data, message_id)
+
+    def has_kept_unrouted(self, topic: str) -> bool:
+        """Whether the message that was published last there is kept, and had no receivers."""
+        room = self._rooms.get(topic)
+        return room is not None and room.again is not None
 
     def _look(self, keys: Keys) -> Limits | None:
         """What the host wants. An account that may not know it keeps nothing."""
@@ -186,7 +194,7 @@ class Keeper:
 
     def _give_up(self, room: _Room, why: ResponseError) -> None:
         """Keep nothing more until the next look, and say so the first time."""
-        room.limits = None
+        room.limits = room.again = None
         if not room.told:
             room.told = True
             reason = "this account may not write it" if _no_permission(why) else str(why)

@@ -22,6 +22,7 @@ from kchat.events import CaughtUp, Disconnected, Event, Notice, Reconnected
 from kchat.transports.history import HistoryStatus
 from tests.brokers.daemon import Daemon
 from tests.brokers.ports import listens
+from tests.brokers.processes import Commands
 from tests.brokers.redis import MachineRedis, Redis
 from tests.brokers.wait import wait_until
 from tests.integration.redis.conftest import OURS
@@ -265,6 +266,42 @@ def test_a_message_that_waits_for_listeners_is_kept_once(settings: Settings, hos
         for _ in range(3):
             assert sender.send(message).routed is False
     assert host.held().messages == 1
+
+
+def test_a_sender_knows_whether_the_history_has_what_nobody_was_listening_to(
+    settings: Settings,
+    host: Host,
+    account: Callable[..., str],
+    database: str,
+    server: redis.Redis,
+    stream: str,
+) -> None:
+    with Sender(settings, "ada") as sender:
+        assert sender.send("one").routed is False
+        assert sender.keeps_unrouted() is False
+    host.switch_on()
+    with Sender(settings, "ada") as sender:
+        for text in ("two", "three"):
+            assert sender.send(text).routed is False
+            assert sender.keeps_unrouted() is True
+        server.delete(stream)
+        assert sender.send("four").routed is False
+        assert sender.keeps_unrouted() is False
+    host.switch_on()
+    guest = Settings.resolve(url=account("+publish", f"&/{database}.*"), room=settings.room)
+    with Sender(guest, "eve") as sender:
+        assert sender.send("five").routed is False
+        assert sender.keeps_unrouted() is False
+
+
+def test_send_says_that_the_history_keeps_what_nobody_was_listening_to(
+    settings: Settings, redis_url: str, host: Host, commands: Commands
+) -> None:
+    words = ("send", "--url", redis_url, "--room", settings.room, "hello")
+    assert commands.run_kchat(*words).stderr.endswith("; nobody was listening\n")
+    host.switch_on()
+    said = commands.run_kchat(*words).stderr
+    assert said.endswith("; nobody was listening, it is kept in the room's history\n")
 
 
 # ---- limits
