@@ -45,7 +45,8 @@ class Reconnected(NamedTuple):
     ``durable``, of a subscriber: a durable queue kept the messages meanwhile. ``caught_up``: the number of messages that it
     has read since from the room's history, ``None`` where there is none; ``missing``: of those that this did not keep any
     more, ``about`` that number where it is not exact, -1 where some may be missing and nobody can know how many.
-    ``unconfirmed``, of a sender: the number of messages that it sends again; ``None`` of a subscriber.
+    ``unconfirmed``, of a sender: the number of messages that it sends again; ``None`` of a subscriber. ``room``: its
+    name, of a subscriber to several.
     """
 
     where: str
@@ -55,6 +56,7 @@ class Reconnected(NamedTuple):
     caught_up: int | None = None
     missing: int = 0
     about: bool = False
+    room: str = ""
 
     def __str__(self) -> str:
         if self.unconfirmed is not None:
@@ -83,14 +85,20 @@ class Dropped(NamedTuple):
     ``count``: how many, by the numbers that kchat's senders give to their messages; ``None`` where that is not known, and
     then the loss is not certain either. ``at_least``: there were messages without numbers, too. ``pruned``: not a
     queue, but the room itself removed them to stay within its limits. ``queue``: the durable queue that was full.
+    ``room``: as of :class:`Reconnected`.
     """
 
     count: int | None  # type: ignore[assignment]  # a tuple has a method of that name
     at_least: bool = False
     pruned: bool = False
     queue: str = ""
+    room: str = ""
 
     def __str__(self) -> str:
+        return _of(self.room, self._text)
+
+    @property
+    def _text(self) -> str:
         slow = "this reader was too slow, and its queue at the broker was full"
         if self.pruned:
             slow = "this reader was too slow, and the room's history is full"
@@ -106,18 +114,24 @@ class CaughtUp(NamedTuple):
     """A subscriber was too slow for its queue, and has read from the room's history what that dropped.
 
     ``count``: the number of messages. ``missing``: of those that the history did not hold any more, ``about`` that number
-    where it is not exact, -1 as of :class:`Reconnected`.
+    where it is not exact, -1 as of :class:`Reconnected`, as is ``room``.
     """
 
     count: int  # type: ignore[assignment]  # a tuple has a method of that name
     missing: int = 0
     about: bool = False
+    room: str = ""
 
     def __str__(self) -> str:
-        return (
+        return _of(
+            self.room,
             f"this reader was too slow, and its queue at the broker was full; "
-            f"{_messages(self.count)} caught up from the room's history{_lost(self.missing, self.about)}"
+            f"{_messages(self.count)} caught up from the room's history{_lost(self.missing, self.about)}",
         )
+
+
+def _of(room: str, text: str) -> str:
+    return f"{room}: {text}" if room else text
 
 
 def _messages(count: int) -> str:
@@ -216,12 +230,16 @@ Event = (
 def as_object(event: Event) -> dict[str, object]:
     """An event as JSON has it: its ``type``, such as ``caught_up``, its attributes, and its ``text`` for people.
 
+    The ``room`` is there where there are several.
+
     Arguments:
         event: what happened. Of an error, its text stands there.
     """
     name = type(event).__name__
     kind = name[0].lower() + "".join(f"_{each.lower()}" if each.isupper() else each for each in name[1:])
     fields = {} if isinstance(event, Unblocked) else event._asdict()
+    if not fields.get("room"):
+        fields.pop("room", None)
     return {
         "type": kind,
         **{key: str(value) if isinstance(value, Exception) else value for key, value in fields.items()},

@@ -63,7 +63,7 @@ class ConnectionLine:
                 self._lost_at = None
                 if self._in_place and not self._verbose:
                     write_over("")
-                    write_line(_again(event, where=event.where if self._several else ""))
+                    write_line(_again(event, event.where if self._several else event.room))
                 else:
                     write_line(event)
             case _:

@@ -48,8 +48,9 @@ class Bridge:
         both: whether it carries messages the other way, too. Default: no.
         name: of the durable queues that keep what is said while the bridge is not running. Default: made of the room
             that they are for, so that two bridges from one room to different ones have each its own.
-        since: begin with what the rooms hold since then, in UNIX seconds, unless a bridge of that name was here before;
-            the other way only if the room there has a history. Default: with what is said from now on.
+        since: begin with what the rooms hold since then, in UNIX seconds, unless a bridge of that name was here
+            before, and has carried all of it; the other way only if the room there has a history. Default: with what
+            is said from now on.
         wait: keep trying for ever when no broker can be reached at the start. Default: fail.
         on_event: called with the room and broker, as text, and what happens to a connection to it
             (:mod:`kchat.events`), in the thread of the way that it belongs to, one at a time.

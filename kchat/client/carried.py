@@ -110,6 +110,15 @@ class Intake:
         """Whether something was received and cannot be acknowledged yet."""
         return bool(self._ends)
 
+    @property
+    def taken(self) -> int:
+        """The number of the last message that was taken."""
+        return self._number
+
+    def is_settled(self, number: int) -> bool:
+        """Whether the target has, or will never take, all messages up to a number."""
+        return self._settled >= number
+
     def take(self, message: Carried) -> Carried | None:
         """The message as it is to be published; ``None`` if it is not."""
         been = message.been

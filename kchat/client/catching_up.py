@@ -133,6 +133,11 @@ class CatchUp:
         return self._reader is not None
 
     @property
+    def begins(self) -> bool:
+        """Whether it has not come to the end of what it was to begin with."""
+        return self._begin is not None
+
+    @property
     def is_exact(self) -> bool:
         """Whether the number of messages that the history holds no more is exact."""
         return self._policy is not None and self._policy.counts_missing

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
 
+from kchat import events
 from kchat.client.acknowledgements import BATCH
 from kchat.client.connection import STOP_LOOK
 from kchat.client.shared_connection import SharedConnection
@@ -76,12 +78,19 @@ class _Part(Subscriber):
             self._acks.due = 0.0  # after a pause, the next one is not put off
 
 
+def _tell(on_event: events.OnEvent, room: str, event: events.Event) -> None:
+    """Tell of an event in which room it was. The connection's own have none."""
+    if isinstance(event, events.Reconnected | events.Dropped | events.CaughtUp):
+        event = event._replace(room=room)
+    on_event(event)
+
+
 class Subscribers:
     """Listens to several rooms. A context manager; connects when it is first needed.
 
     There is a :class:`~kchat.client.subscriber.Subscriber` for each room, with its own queue, place in the room's history
     and acknowledgements. The first one's connection is that of all. Messages have the name of their room
-    (:attr:`kchat.Message.room`). The order of each room's messages is kept.
+    (:attr:`kchat.Message.room`), and so have events that are one room's. The order of each room's messages is kept.
 
     Threads: as of a subscriber. One receives and acknowledges; any may call :meth:`stop`, :meth:`wake` and :meth:`close`.
 
@@ -96,8 +105,18 @@ class Subscribers:
 
     def __init__(self, settings: Sequence[Settings], username: str | None = None, **options: Any) -> None:
         first, *others = settings
-        self._lead = _Part(first, username, **options)
-        self._all = [self._lead, *(_Part(each, username, self._lead, **options) for each in others)]
+
+        def options_of(each: Settings) -> dict[str, Any]:
+            if not others:
+                return options
+            return options | {"on_event": partial(_tell, on_event, each.room)}
+
+        on_event: events.OnEvent = options.get("on_event", events.ignore)
+        self._lead = _Part(first, username, **options_of(first))
+        self._all = [
+            self._lead,
+            *(_Part(each, username, self._lead, **options_of(each)) for each in others),
+        ]
         self._turns = deque(self._all)
         self.settings = first
         self.username = self._lead.username

@@ -47,9 +47,13 @@ class SharedConnection(SubscriberConnection):
         return None
 
     def _reconnected(self, seconds: float) -> events.Reconnected | None:
-        """Told by the lead, but for what is caught up in this room."""
-        super()._reconnected(seconds)
-        return None
+        """Of this room, if something may have been missed in it: that it is connected again, the lead tells."""
+        back = super()._reconnected(seconds)
+        return None if back is None or back.durable else back
+
+    def _last_alive(self) -> float:
+        """It is the lead that hears of the link."""
+        return self._lead.alive_at
 
     def fail(self, error: errors.KchatError, *, lost: bool = True) -> None:
         """As the lead's."""

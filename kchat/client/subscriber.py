@@ -333,6 +333,11 @@ class Subscriber:
         return Position(self._connection.connected_at, self._acks.handed_over)
 
     @property
+    def begins_with_history(self) -> bool:
+        """Whether it has yet to hand over some of the history that it was to begin with, read beside its queue."""
+        return self._catch_up.begins
+
+    @property
     def has_arrived(self) -> bool:
         """Whether there is more that need not be waited for."""
         return bool(self._connection.arrived) or self._catch_up.reading

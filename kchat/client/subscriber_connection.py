@@ -111,6 +111,11 @@ class SubscriberConnection(Connection):
         return self._connection
 
     @property
+    def alive_at(self) -> float:
+        """When the connection was last known to work, by the monotonic clock."""
+        return self._last_alive()
+
+    @property
     def queue_name(self) -> str:
         """The name of its queue; empty before :meth:`open`."""
         return "" if self._queue is None else self._queue.name
@@ -296,8 +301,8 @@ class SubscriberConnection(Connection):
             self.tell_caught_up(count, missing, exact=True)
 
     def _look(self, now: float) -> None:
-        self.look_behind()
         for each in (self, *self.followers):
+            each.look_behind()
             each.look_at_binding(now)
 
     def look_at_binding(self, now: float) -> None:

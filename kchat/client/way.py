@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections import deque
-from contextlib import suppress
-from typing import TYPE_CHECKING
-
-import amqp.exceptions
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 from kchat import errors, events
 from kchat.client.backoff import Backoff
 from kchat.client.carried import Carried, Intake, Source, place_of
-from kchat.client.connection import STOP_LOOK, broker_errors, connect
+from kchat.client.connection import STOP_LOOK
+from kchat.client.first_carry import FirstCarry
 from kchat.client.sender import WINDOW, Sender
 
 if TYPE_CHECKING:
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from kchat.message import Message
 
     OnEvent = Callable[[str, events.Event], None]
+
+_T = TypeVar("_T")
+
+logger = logging.getLogger(__name__)
 
 USERNAME = "bridge"
 """What stands in the names of its queues, where a transport has the username there."""
@@ -42,6 +46,12 @@ https://www.rabbitmq.com/docs/consumers#acknowledgement-timeout), and drops what
 
 _REJECTED_PAUSE = 1.0
 """Seconds until a message that the broker rejected is published again."""
+
+_HISTORY_LOOK = 0.2
+"""Seconds between looks whether all of the history was carried, when nothing comes."""
+
+_MARK_AGAIN = 5.0
+"""Seconds until it is tried again to note that."""
 
 
 class Way:
@@ -78,6 +88,9 @@ class Way:
         self.bridged = self.refused = 0
         self.failure: BaseException | None = None
         self._since = since
+        self._first = None if self.durable is None or since is None else FirstCarry(source, self.durable)
+        self._history_ends: int | None = None  # the number of what was taken when all of it was
+        self._mark_due = 0.0
         self._if_kept = if_kept
         self._wait = wait
         self._on_event = on_event
@@ -120,9 +133,17 @@ class Way:
                 :meth:`kchat.client.sender.Sender.open`.
         """
         self._sender.open(stopping=lambda: self._stopping)
-        since = self._since
-        if since is not None and self.durable is not None and self._was_here():
-            since = None  # it goes on where it was
+        if self._first is not None and self._since is not None:
+            # None: it goes on where it was
+            self._since = self._patiently(partial(self._first.begin, self._since))
+        self._open_source(self._since)
+        if self.carries_history and self._first is not None and not self._patiently(self._first.is_marked):
+            self._first = None  # while this one waited for the queue, another bridge carried it
+            assert self._subscriber is not None
+            self._subscriber.close()
+            self._open_source(None)
+
+    def _open_source(self, since: float | None) -> None:
         self._subscriber = self._new_source(since, wait=self._wait)
         try:
             self._subscriber.open()
@@ -132,6 +153,11 @@ class Way:
                     "stop the other bridge, give this one another name, or let it stand by: it waits"
                 )
             raise
+
+    @property
+    def carries_history(self) -> bool:
+        """Whether it has yet to carry some of the history that is read beside the queue."""
+        return self._first is not None and self._first.marked
 
     def _new_source(self, since: float | None, *, wait: bool) -> Source:
         source = Source(
@@ -172,17 +198,19 @@ class Way:
     def _return(self) -> None:
         """The target is back: read the queue again, as soon as its broker lets us."""
         self._has_left = False
-        self._subscriber = self._new_source(None, wait=True)
+        # What was taken of the history is published; the rest is read again with the beginning.
+        carries = self.carries_history and self._history_ends is None
+        self._subscriber = self._new_source(self._since if carries else None, wait=True)
         if self._stopping:  # also in that moment
             self._subscriber.stop()
         self._on_event(str(self.source), events.Notice(f"reading {self.source} again"))
 
-    def _was_here(self) -> bool:
-        """Whether a bridge of that name was here before; raises as :meth:`open`."""
+    def _patiently(self, ask: Callable[[], _T]) -> _T:
+        """What the source's broker answers; raises as :meth:`open`."""
         backoff = Backoff()
         while True:
             try:
-                return self._has_queue()
+                return ask()
             except errors.Unreachable as error:
                 if not self._wait or isinstance(error, errors.Untrusted):
                     raise
@@ -193,23 +221,19 @@ class Way:
                     raise errors.Closed(f"{self.source} was left before it was joined")
                 time.sleep(min(backoff.remaining(), STOP_LOOK))
 
-    def _has_queue(self) -> bool:
-        """Whether the durable queue is there."""
-        assert self.durable is not None
-        settings = self.source.unlocked()
-        transport = settings.transport
-        connection, broker = connect(settings, purpose="subscribe")
-        try:
-            with broker_errors(broker, "listen"):
-                room, channel = transport.room(settings.room), connection.channel()
-                for account in (None, transport.account(connection)):
-                    queue = room.durable_queue(self.durable, account=account)(channel)
-                    with suppress(amqp.exceptions.NotFound, amqp.exceptions.AccessRefused):
-                        queue.queue_declare(passive=True)
-                        return True
-                return False
-        finally:
-            transport.drop(connection)
+    def _look_at_history(self) -> None:
+        """Where the target has all of the history, note that at the source."""
+        ends = self._history_ends
+        if ends is None or self._first is None or not self._intake.is_settled(ends):
+            return
+        if time.monotonic() >= self._mark_due:
+            self._mark_due = time.monotonic() + _MARK_AGAIN
+            try:
+                self._first.end()
+            except errors.BrokerError as error:
+                logger.debug("%s", error)  # it is not there now
+            else:
+                self._first = None
 
     def run(self) -> None:
         """Carry messages over until :meth:`stop`, and what was taken by then. Its failure is in :attr:`failure`."""
@@ -222,6 +246,8 @@ class Way:
                 self.failure = error
         finally:
             self._acknowledge()
+            self._mark_due = 0.0
+            self._look_at_history()
             self.close()
 
     def _taken(self) -> Iterator[Message | None]:
@@ -235,7 +261,8 @@ class Way:
             subscriber = self._subscriber
             assert subscriber is not None
             busy = intake.in_flight or bool(self._again)
-            messages = subscriber.receive(timeout=_LOOK if busy else None)
+            patience = _HISTORY_LOOK if self.carries_history else None
+            messages = subscriber.receive(timeout=_LOOK if busy else patience)
             if messages:
                 position = subscriber.position
                 intake.begin(position.connected_at)
@@ -245,6 +272,10 @@ class Way:
                         yield carried
                 intake.end(position)
                 self._acknowledge()  # where nothing of it was to be published
+            if self.carries_history:
+                if self._history_ends is None and not subscriber.begins_with_history:
+                    self._history_ends = intake.taken
+                self._look_at_history()
             yield None
 
     def _settle(self, receipt: Receipt) -> None:

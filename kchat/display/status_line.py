@@ -38,6 +38,8 @@ def lost(seconds: float) -> Forms:
 
 def happened(event: events.Event) -> Forms:
     """What to say of an event, without the broker's URL. It may quote the broker: it is not safe for a terminal."""
+    if room := getattr(event, "room", ""):
+        return tuple(f"{room}: {form}" for form in happened(event._replace(room="")))  # type: ignore[union-attr,call-arg]
     if isinstance(event, events.Reconnected):
         if event.durable:
             end = "the queue kept the messages"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from urllib.parse import urlsplit
@@ -200,3 +201,32 @@ def test_the_variable_names_one_room_which_may_have_spaces(commands: Commands, l
     done = commands.run_kchat(*held, env={"KCHAT_ROOM": "two words"})
     assert done.code == 0
     assert "listening on two words at" in done.stderr
+
+
+def test_each_room_tells_what_it_may_have_missed_and_for_how_long_the_link_was_away(
+    commands: Commands, amqp_url: str, proxy_to: Callable[[int], Proxy]
+) -> None:
+    settings = Settings.resolve(url=amqp_url)
+    connection, broker = connect(settings, purpose="test")
+    settings.transport.history("lunch").switch_on(connection.channel())  # and not of ops
+    settings.transport.close(connection)
+    proxy = proxy_to(broker.port or 0)
+    through = replace(settings.broker, port=proxy.port).url()
+    rooms = Rooms(amqp_url, commands)
+    reader = rooms.start("--hidden", "--mode", "json", "--events", url=through)
+    reader.wait_for("listening")
+    time.sleep(4)  # longer than the link is away
+    proxy.refuse()
+    proxy.cut()
+    for room in ("lunch", "ops"):
+        rooms.send(room, "away")
+    proxy.restore()
+    wait_until(lambda: sum('"reconnected"' in line for line in reader.lines) == 2)
+    found = [json.loads(line) for line in reader.lines]
+    back = {each["room"]: each for each in found if each.get("type") == "reconnected"}
+    assert (back["lunch"]["caught_up"], back["ops"]["caught_up"]) == (1, None)
+    assert "messages sent meanwhile may have been missed" in back["ops"]["text"]
+    assert "ops at" in back["ops"]["text"]
+    assert max(each["seconds"] for each in back.values()) < 4
+    assert "room" not in next(each for each in found if each.get("type") == "disconnected")
+    assert "listening again on ops at" in reader.stderr

@@ -11,7 +11,7 @@ from kchat.client.bridge import Bridge
 from kchat.client.carried import Source
 from kchat.client.connection import connect
 from kchat.transports.amqp.accounts import Accounts
-from tests.brokers.wait import Deadline, soon
+from tests.brokers.wait import Deadline, soon, wait_until
 from tests.integration.amqp.guests import invite
 
 
@@ -71,3 +71,30 @@ def test_a_rooms_history_is_carried_over_before_what_is_said_now(settings: Setti
             assert received(there, "later") == ["later"]
         # "now" stood in the history and in the queue, which the first bridge may not have read any more.
         assert again.ways[0].bridged <= 2
+
+
+def test_a_history_that_was_not_carried_whole_is_carried_again(
+    management: Accounts, settings: Settings, name: str, other: Settings
+) -> None:
+    connection, _ = connect(settings, purpose="test")
+    with Subscriber(settings):  # the room is there
+        settings.transport.history(settings.room).switch_on(connection.channel())
+    member = invite(management, settings, name)
+    before = [f"before {number}" for number in range(3000)]
+    send(settings, *before)
+    since = time.time() - 60
+    for source, bridge_name in ((settings, "host"), (member, "guest")):
+        with Subscriber(other, "bob") as there:
+            with Bridge(source, other, name=bridge_name, since=since) as first:
+                pass
+            assert first.ways[0].bridged < len(before)
+            send(settings, f"away {bridge_name}")
+            with Bridge(source, other, name=bridge_name, since=time.time()) as second:
+                texts = received(there, f"away {bridge_name}")
+                wait_until(lambda way=second.ways[0]: not way.carries_history)  # type: ignore[misc]  # bound now
+            assert [text for text in texts if text in before] == before  # each id once
+            with Bridge(source, other, name=bridge_name, since=since) as third:
+                send(settings, f"later {bridge_name}")
+                assert f"later {bridge_name}" in received(there, f"later {bridge_name}")
+            assert third.ways[0].bridged <= 3
+    settings.transport.close(connection)

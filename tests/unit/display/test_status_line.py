@@ -164,3 +164,12 @@ def test_no_line_is_wider_than_the_screen_and_what_must_be_there_is() -> None:
             assert columns < 110 or (plain.startswith(f"{first[0]} · looking") and plain.endswith("q ends"))
 
     check_each([*range(1, 130)], fits)
+
+
+def test_of_several_rooms_each_is_named() -> None:
+    dropped = events.Dropped(3, room="ops")
+    assert str(dropped).startswith("ops: 3 messages were dropped: ")
+    assert happened(dropped)[1:] == ("ops: 3 messages were dropped", "ops: 3 dropped")
+    assert happened(BACK._replace(room="ops"))[-1] == "ops: messages may be missing"
+    assert "room" not in events.as_object(BACK)
+    assert events.as_object(dropped)["room"] == "ops"
