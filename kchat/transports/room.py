@@ -42,7 +42,7 @@ class Place(NamedTuple):
         found: whether the queue was there before.
         waiting: the number of messages in a durable queue, before any is consumed.
         shared: whether others may read it at the same time.
-        limited: whether the queue has the limits of its arguments; one that exists keeps its own.
+        known: whether the queue has the limits of its arguments; one that exists keeps its own, and not each broker tells.
         notice: what to tell about it; empty for nothing.
     """
 
@@ -52,7 +52,7 @@ class Place(NamedTuple):
     found: bool = False
     waiting: int = 0
     shared: bool = False
-    limited: bool = True
+    known: bool = True
     notice: str = ""
 
 
@@ -287,7 +287,9 @@ class RoomPolicy:
             except amqp.exceptions.AccessRefused as error:
                 refusal = error
                 continue
-            difference = durable_queue.bind(queue) or difference
+            known = not difference or durable_queue.learn(queue, difference)
+            if unbound := durable_queue.bind(queue):
+                known, difference = False, unbound
             holder = kombu.Queue(
                 queue.name + self.separator + READER, durable=False, exclusive=True, auto_delete=True
             )
@@ -298,7 +300,7 @@ class RoomPolicy:
                 found=found,
                 waiting=waiting,
                 shared=durable.shared or bool(told),
-                limited=not difference,
+                known=known,
                 notice=told or durable_queue.notice(durable, difference, self.limits_change),
             )
         assert refusal is not None  # there is a queue
