@@ -143,6 +143,7 @@ class SubscriberConnection(Connection):
         """Declare the room and a queue, and consume from it."""
         last, since = self._begin
         self.catch_up.look(connection)
+        begins = self._durable is not None and not again and self.catch_up.is_to_begin
         after = None
         if again and self.cursor is not None and self._lost_at is not None:
             after = self.cursor.after(monotonic() - self._lost_at)
@@ -157,9 +158,11 @@ class SubscriberConnection(Connection):
             since=since,
             after=after,
             length=self._length,
-            look=again,
+            look=again or begins,
         )
         queue = place.queue
+        if begins and place.found:
+            self.catch_up.goes_on()
         if place.notice and not again:
             self._on_event(events.Notice(place.notice))
         self._rebinds = place.rebinds
