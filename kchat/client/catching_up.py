@@ -75,7 +75,7 @@ class CatchUp:
         begin: with what of it to begin; ``None`` for nothing.
         duplicates: knows what was handed over.
         where: the room, for errors.
-        once: it only begins with it: its queue keeps what comes while it is away.
+        once: it only begins with it, where its queue is new: that keeps what comes while it is away.
         until: read it up to this moment, in UNIX seconds, by the broker's clock. Default: to its end.
         follow: whether what comes afterwards is wanted.
         if_kept: it is no error where the room has none.
@@ -146,6 +146,17 @@ class CatchUp:
     def queue_first(self) -> int:
         """The number of messages that come from the queue all the same, as the history holds them no more."""
         return self._queue_first
+
+    @property
+    def is_to_begin(self) -> bool:
+        """Whether it is to begin with some of it, and has not read that to its end."""
+        return self._begin is not None
+
+    def goes_on(self) -> None:
+        """Its queue was there before, and goes on where it was: begin with nothing."""
+        self._begin = None
+        if self._once:
+            self.on = False
 
     def has_no_more(self) -> None:
         """The queue has no more of those, fewer than were thought."""

@@ -44,6 +44,7 @@ class QueueLength:
 
     Arguments:
         messages, size: the queue's limits in messages and in bytes, 0 for none.
+        known: whether these are known; if not, the numbers of the senders alone tell what it has dropped.
         caught_up: whether nothing was in it at first.
         waiting: the number of messages that were in it at first.
         average: their size in bytes, as far as is known from before.
@@ -54,6 +55,7 @@ class QueueLength:
         messages: int = 0,
         size: int = 0,
         *,
+        known: bool = True,
         caught_up: bool = True,
         waiting: int = 0,
         average: float = 0.0,
@@ -64,7 +66,7 @@ class QueueLength:
         """The number of messages that had arrived by then and that nobody has taken: nothing is missing between these."""
         self.caught_up_at = monotonic() if caught_up else 0.0
         """When there was nothing more to read."""
-        self._limit, self._limit_bytes = messages, size
+        self._limit, self._limit_bytes, self._known = messages, size, known
         self._asked_at = self.caught_up_at
         self._filled = 0.0
         self._seen = self._seen_bytes = 0
@@ -88,8 +90,8 @@ class QueueLength:
 
     @property
     def can_have_dropped(self) -> bool:
-        """Whether it was seen so full that what is missing was probably dropped by it."""
-        return self._fullest >= _PROBABLY
+        """Whether it was seen so full that what is missing was probably dropped by it; or nobody can see it."""
+        return self._fullest >= _PROBABLY or not self._known
 
     def _by_number(self, messages: int) -> float:
         return messages / self._limit if self._limit else 0.0
@@ -102,7 +104,11 @@ class QueueLength:
         return max(self._by_number(messages), self._by_size(messages, average))
 
     def _is_full(self, messages: int, average: float) -> bool:
-        return self._by_number(messages) >= 1 or self._by_size(messages, average) >= _FULL
+        if self._by_number(messages) >= 1:
+            return True
+        filled = self._by_size(messages, average)
+        # A queue is full where the next message would not fit in, which of large ones is long before the limit.
+        return filled > 0 and (filled >= _FULL or self._by_size(messages + 1, average) > 1)
 
     def take_full(self) -> bool:
         """Whether it was seen full since this was last asked."""

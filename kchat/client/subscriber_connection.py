@@ -150,6 +150,7 @@ class SubscriberConnection(Connection):
         """Declare the room and a queue, and consume from it."""
         last, since = self._begin
         self.catch_up.look(connection)
+        begins = self._durable is not None and not again and self.catch_up.is_to_begin
         after = None
         if again and self.cursor is not None and self._lost_at is not None:
             after = self.cursor.after(monotonic() - self._lost_at)
@@ -164,9 +165,11 @@ class SubscriberConnection(Connection):
             since=since,
             after=after,
             length=self._length,
-            look=again,
+            look=again or begins,
         )
         queue = place.queue
+        if begins and place.found:
+            self.catch_up.goes_on()
         if place.notice and not again:
             self._on_event(events.Notice(place.notice))
         self._rebinds = place.rebinds
@@ -188,12 +191,15 @@ class SubscriberConnection(Connection):
         # Of a queue that is shared, each reader gets a part.
         self.counts = (own or not place.shared) and hasattr(channel, "number_table")
         self._asks = cast("protocols.AsksLength", channel) if hasattr(channel, "ask_length") else None
-        limits = (queue.queue_arguments or {}) if self._asks is not None and place.limited else {}
+        known = self._asks is None or place.known
+        limits = (queue.queue_arguments or {}) if self._asks is not None and known else {}
         most, most_bytes = (int(limits.get(f"x-max-length{of}") or 0) for of in ("", "-bytes"))
         average = self.length.average
-        self.length = QueueLength(most, most_bytes, caught_up=own, waiting=place.waiting, average=average)
+        self.length = QueueLength(
+            most, most_bytes, known=known, caught_up=own, waiting=place.waiting, average=average
+        )
         # What the same queue, which is full, has no more between what it brought before and what it brings now, it dropped.
-        self.on_joined(again and place.found and self.length.began_full)
+        self.on_joined(again and place.found and (self.length.began_full or not known))
         self._queue, self._channel = queue, channel
         if self._presence is not None:
             self._presence.register(channel, self._username)

@@ -31,6 +31,15 @@ _LOOK = 0.05
 """Seconds between two looks whether it has."""
 
 
+_TOLD = re.compile(
+    r"inequivalent arg '(?P<name>x-[^']*)'.* current is (?:none|(?:the value )?'(?P<value>[^']*)')"
+)
+"""What RabbitMQ says of the first argument in which a queue differs: with or without the value's type."""
+
+_MOST_ARGUMENTS = 8
+"""Number of arguments that are found out, one at a time."""
+
+
 class HeldElsewhere(amqp.exceptions.ResourceLocked):
     """The queue belongs to a connection that may have ended without the broker's knowing, as on Pub/Sub."""
 
@@ -44,6 +53,31 @@ def declare(queue: Queue) -> str:
         amqp.exceptions.AMQPError: it is not allowed, or differs in more than its arguments.
     """
     return _adopting(queue, queue.queue_declare)
+
+
+def learn(queue: Queue, difference: str) -> bool:
+    """Give a queue of which :func:`declare` has returned a difference the arguments that it has at the broker.
+
+    RabbitMQ names one argument and its value at a time: it is asked until it agrees.
+
+    Returns:
+        Whether they are known now. If not, the queue is as it was.
+    """
+    asked, found = queue.queue_arguments, dict(queue.queue_arguments or {})
+    for _ in range(_MOST_ARGUMENTS):
+        told = _TOLD.search(difference)
+        if told is None:
+            break
+        name, value = told["name"], told["value"]
+        found.pop(name, None)
+        if value is not None:
+            found[name] = int(value) if value.isdecimal() else value
+        queue.queue_arguments = dict(found)
+        difference = _adopting(queue, queue.queue_declare)
+        if not difference:
+            return True
+    queue.queue_arguments = asked
+    return False
 
 
 def bind(queue: Queue) -> str:

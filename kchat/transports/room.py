@@ -42,7 +42,7 @@ class Place(NamedTuple):
         found: whether the queue was there before.
         waiting: the number of messages in a durable queue, before any is consumed.
         shared: whether others may read it at the same time.
-        limited: whether the queue has the limits of its arguments; one that exists keeps its own.
+        known: whether the queue has the limits of its arguments; one that exists keeps its own, and not each broker tells.
         notice: what to tell about it; empty for nothing.
     """
 
@@ -52,7 +52,7 @@ class Place(NamedTuple):
     found: bool = False
     waiting: int = 0
     shared: bool = False
-    limited: bool = True
+    known: bool = True
     notice: str = ""
 
 
@@ -146,14 +146,20 @@ class RoomPolicy:
         )
 
     def durable_queue(
-        self, durable: str | Durable, *, account: str | None = None, since: float | None = None
+        self,
+        durable: str | Durable,
+        *,
+        account: str | None = None,
+        last: int | None = None,
+        since: float | None = None,
     ) -> kombu.Queue:
         """A durable queue: it keeps messages while nobody consumes from it, within its limits.
 
         Arguments:
             durable: its name for people, and its limits.
             account: the queue's owner. Default: it belongs to the room, and every account with the right can use it.
-            since: begin with what the room's history holds since then, in UNIX seconds.
+            last: number of messages of the room's history to begin with, if it is made now.
+            since: begin with what the room's history holds since then, in UNIX seconds; likewise.
         """
         durable = Durable.of(durable)
         return kombu.Queue(
@@ -164,7 +170,7 @@ class RoomPolicy:
             auto_delete=False,
             queue_arguments=self.durable_arguments
             | self.limit_arguments(durable)
-            | self.history_arguments(None, since),
+            | self.history_arguments(last, since),
         )
 
     def length_arguments(self, length: int | None) -> dict[str, Any]:  # noqa: ARG002 - for those that limit it
@@ -269,9 +275,9 @@ class RoomPolicy:
             queue.queue_bind()
             return Place(queue)
         durable = Durable.of(durable)
-        queues = [self.durable_queue(durable, since=since)]
+        queues = [self.durable_queue(durable, last=last, since=since)]
         if account is not None:
-            queues.append(self.durable_queue(durable, account=account))
+            queues.append(self.durable_queue(durable, account=account, last=last, since=since))
         return self.take_durable_place(channel, [queue(channel) for queue in queues], durable, look=look)
 
     def take_durable_place(
@@ -287,7 +293,9 @@ class RoomPolicy:
             except amqp.exceptions.AccessRefused as error:
                 refusal = error
                 continue
-            difference = durable_queue.bind(queue) or difference
+            known = not difference or durable_queue.learn(queue, difference)
+            if unbound := durable_queue.bind(queue):
+                known, difference = False, unbound
             holder = kombu.Queue(
                 queue.name + self.separator + READER, durable=False, exclusive=True, auto_delete=True
             )
@@ -298,7 +306,7 @@ class RoomPolicy:
                 found=found,
                 waiting=waiting,
                 shared=durable.shared or bool(told),
-                limited=not difference,
+                known=known,
                 notice=told or durable_queue.notice(durable, difference, self.limits_change),
             )
         assert refusal is not None  # there is a queue

@@ -105,6 +105,21 @@ def test_last_begins_with_that_many(people: People, place: Place, room: str, hos
         assert read(place, room, count, last=last) == ["1", "2", "3", "4", "5", "live"][-count:]
 
 
+@pytest.mark.promise("--last N: the last N, in order, then live")
+@pytest.mark.parametrize("option", ["last", "since"])
+def test_a_durable_queue_begins_so_only_where_it_is_new(
+    people: People, place: Place, room: str, host: Host, can: Can, option: str
+) -> None:
+    if not (can("history") and can("durable") and (option == "since" or can("last"))):
+        return
+    host.switch_on()
+    begin = {option: 3 if option == "last" else time() - HOUR}
+    people.say_here(room, "1", "2", "3")
+    assert read(place, room, 3, durable="keeper", **begin) == ["1", "2", "3"]
+    people.say_here(room, "4")
+    assert read(place, room, 1, durable="keeper", **begin) == ["4"]
+
+
 @pytest.mark.promise("--since T: what came since then, in order, then live")
 def test_since_begins_with_what_came_since(
     people: People, place: Place, room: str, host: Host, can: Can

@@ -5,7 +5,7 @@ from __future__ import annotations
 from amqp import spec
 
 from kchat import events
-from kchat.client.drops import REMEMBERED, Drops, Gaps
+from kchat.client.drops import REMEMBERED, Drops, Gaps, QueueLength
 from kchat.transports.amqp.delivery import Incoming
 from kchat.transports.amqp.framing import PropertyWriter, number_table
 
@@ -103,3 +103,23 @@ def test_a_full_queue_that_no_new_sender_follows_is_not_told_of() -> None:
     drops.gaps.note(("new", 5), None)
     drops.tell()
     assert told == [events.Dropped(None)]
+
+
+def test_a_queue_is_full_where_the_next_message_would_not_fit_in() -> None:
+    for waiting, average, full in (
+        (1, 60_000.0, True),
+        (1, 40_000.0, False),
+        (90, 1_000.0, True),
+        (0, 60_000.0, False),
+    ):
+        assert QueueLength(0, 100_000, waiting=waiting, average=average).began_full == full, (
+            waiting,
+            average,
+        )
+    assert not QueueLength(100, waiting=99, average=1_000.0).began_full
+    assert not QueueLength(waiting=1, average=1_000.0).began_full
+
+
+def test_of_a_queue_whose_limits_nobody_knows_the_numbers_tell() -> None:
+    assert QueueLength(known=False).can_have_dropped
+    assert not QueueLength().can_have_dropped

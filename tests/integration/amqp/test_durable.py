@@ -127,6 +127,38 @@ def test_what_a_limit_dropped_while_nobody_read_is_said_at_the_next_read(setting
     assert str(told) == "messages may have been dropped: the durable queue keeper was full"
 
 
+@pytest.mark.parametrize(
+    "asked", ["keeper", Durable("keeper", expires=3_600), Durable("keeper", max_size=2 * SMALL)]
+)
+def test_what_a_limit_dropped_is_said_to_a_reader_that_asks_for_another(
+    settings: Settings, asked: str | Durable
+) -> None:
+    """The limit is the queue's own, which the broker tells, one argument after the other."""
+    with Reader(settings, Durable("keeper", max_size=SMALL)).subscriber:
+        pass
+    with Sender(settings, "ada") as sender:
+        assert all(receipt.confirmed for receipt in sender.send_many(numbers(0, 300)))
+    later = Reader(settings, asked, follow=False)
+    with later.subscriber:
+        later.read(299)
+    assert len(later.numbers) < 110
+    assert [(told.count, told.queue) for told in later.dropped] == [(None, "keeper")]
+
+
+def test_what_a_limit_dropped_of_large_messages_is_said(settings: Settings) -> None:
+    asked = Durable("keeper", max_size=SMALL)
+    with Reader(settings, asked).subscriber:
+        pass
+    with Sender(settings, "ada") as sender:
+        texts = [f"{number} {'x' * 60_000}" for number in range(10)]
+        assert all(receipt.confirmed for receipt in sender.send_many(texts))
+    later = Reader(settings, asked, follow=False)
+    with later.subscriber:
+        later.read(9)
+    assert later.numbers == [9]
+    assert [told.count for told in later.dropped] == [None]
+
+
 def test_what_a_slow_reader_of_a_durable_queue_missed_is_counted(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

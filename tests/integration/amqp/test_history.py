@@ -153,6 +153,17 @@ def test_a_durable_queue_may_begin_with_it(kept: Settings) -> None:
         assert listener.read(1) == ["while it is away"]
 
 
+def test_a_durable_queue_goes_on_where_its_first_beginning_was_cut_off(kept: Settings) -> None:
+    """It is there by then, and was not there before."""
+    say(kept, *numbers(0, 1000))
+    with Proxy(kept.broker.port or 0) as proxy:
+        through = Settings.resolve(url=replace(kept.broker, port=proxy.port).url(), room=kept.room)
+        with Listener(through, durable="archive", last=900) as listener:
+            texts = [listener.subscriber.receive_one(soon(10)) for _ in range(10)]
+            proxy.cut()
+            assert [each.text for each in texts if each] + listener.read(890) == numbers(100, 1000)
+
+
 def test_a_burst_that_goes_on_while_one_joins_comes_once_and_in_order(kept: Settings) -> None:
     say(kept, *numbers(0, 500))
     running, stop = Event(), Event()
