@@ -154,7 +154,8 @@ def read(
         yield from _listened(settings, last, since, until, stopping)
         return
     with _connected(settings, "read its history") as (connection, broker):
-        end = policy.newest(connection)
+        with _reading(broker):
+            end = policy.newest(connection)
         if end is None:
             raise off(settings)
         if until is not None:
@@ -191,6 +192,18 @@ def off(settings: Settings) -> errors.SettingsError:
         f"{settings} has no history: its host has not switched it on",
         hint="its host switches it on with: kchat history on",
     )
+
+
+@contextmanager
+def _reading(broker: Broker) -> Iterator[None]:
+    try:
+        with broker_errors(broker, "read its history"):
+            yield
+    except errors.NotAuthorised as error:
+        error.hint = error.hint or errors.Hint(
+            "an account that may only send reads nothing: ask the room's host for one that may listen, too"
+        )
+        raise
 
 
 def _message(delivery: Any, room: str | None) -> Message:

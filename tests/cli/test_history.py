@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from kchat.cli.param_types import SIZE
+from kchat.transports.errors import not_authorised
 from tests.brokers.processes import Commands, Result
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.cases import check_each
@@ -176,6 +177,18 @@ def test_an_account_without_the_rights_is_told_what_it_takes(
 def test_less_than_a_second_is_refused(commands: Commands, local_url: str) -> None:
     result = commands.run_kchat("history", "on", "--url", local_url, "--keep", "0.001s")
     assert (result.code, "a second at least" in result.stderr) == (2, True), result.stderr
+
+
+def test_an_account_that_may_only_send_is_told_so_in_whole_lines(
+    host: Host, rabbitmq: RabbitMQ, vhost: str
+) -> None:
+    host.run("history", "on")
+    with rabbitmq.new_account(vhost, write="^chat$") as account:
+        other = Host(host.commands, account.url, rabbitmq.management_url)
+        line, hint = other.said("history", "export", code=1).splitlines()
+    assert "not authorised: this account may not read its history here: ACCESS_REFUSED" in line
+    assert "an account that may only send reads nothing" in hint
+    assert str(not_authorised("here", "read its history", "")).endswith("may not read its history here")
 
 
 def test_sizes_are_read_in_the_units_that_people_write() -> None:
