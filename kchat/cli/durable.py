@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from kchat.cli.administrator import management_option
+from kchat.cli.confirming import confirmed
 from kchat.cli.help import Group
 from kchat.cli.options import broker_options, quiet_option, to_settings
 from kchat.cli.stderr import line_writer, write_line
@@ -74,7 +74,7 @@ def list_(as_json: bool, management_url: str | None, quiet: bool, **broker: Any)
 @broker_options
 @quiet_option
 def remove(name: str, yes: bool, management_url: str | None, quiet: bool, **broker: Any) -> int:
-    """Remove a durable subscription with the messages that it holds. At a terminal it asks first.
+    """Remove a durable subscription with the messages that it holds. It asks first; without a terminal it takes --yes.
 
     NAME is what --durable was given, or the name of the queue.
 
@@ -87,8 +87,7 @@ def remove(name: str, yes: bool, management_url: str | None, quiet: bool, **brok
 
     settings = to_settings(**broker)
     durable.require_durable(settings)
-    asks = not yes and sys.stdin is not None and sys.stdin.isatty()
-    if asks and not click.confirm(_question(settings, name, management_url), err=True):
+    if not yes and not confirmed(lambda: _question(settings, name, management_url)):
         return 1
     durable.remove(settings, name)
     line_writer(quiet)(f"removed the durable subscription {name} from {settings}")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from kchat.cli.administrator import management_option, warn_in_clear
+from kchat.cli.confirming import at_terminal, confirmed
 from kchat.cli.help import Group
 from kchat.cli.options import broker_options, quiet_option, refuse_lone_room, to_settings
 from kchat.cli.param_types import DURATION, SINCE, SIZE, whole_number
@@ -47,32 +49,46 @@ def command(ctx: click.Context) -> None:
 
 @command.command(name="on")
 @click.option(
-    "--keep", type=DURATION, metavar="TIME", default="7d", show_default=True, help="For how long: 2h, 90m."
+    "--keep", type=DURATION, metavar="TIME", help="For how long: 2h, 90m.  [default: as it is, or 7d]"
 )
 @click.option(
     "--max-size",
     type=SIZE,
     metavar="SIZE",
-    default="64MiB",
-    show_default=True,
-    help="Size beyond which the oldest messages are deleted: 500MB, 1GiB.",
+    help="Size beyond which the oldest messages are deleted: 500MB, 1GiB.  [default: as it is, or 64MiB]",
 )
+@_yes_option
 @management_option
 @broker_options
 @quiet_option
-def on(keep: float, max_size: int, management_url: str | None, quiet: bool, **broker: Any) -> None:
+def on(
+    keep: float | None,
+    max_size: int | None,
+    yes: bool,
+    management_url: str | None,
+    quiet: bool,
+    **broker: Any,
+) -> int:
     """Keep what is sent from now on; if it is kept already, change for how long and how much.
+
+    At a terminal it asks first where a lower limit deletes messages.
 
     \b
     Examples:
       kchat history on --room chat --keep 7d --max-size 64MiB
+      kchat history on --keep 30d            # and as much as before
     """
     from kchat.hosting import history
     from kchat.message.amounts import duration, size
 
     settings = _settings(management_url, broker)
-    history.switch_on(settings, keep=keep, max_size=max_size, management_url=management_url)
-    line_writer(quiet)(f"{settings} keeps its messages for {duration(keep)}, up to {size(max_size)}")
+    asks = not yes and (keep is not None or max_size is not None) and at_terminal()
+    if asks and not confirmed(lambda: _loss(settings, keep, max_size, management_url)):
+        return 1
+    limits = history.switch_on(settings, keep=keep, max_size=max_size, management_url=management_url)
+    most = "" if limits.max_size is None else f", up to {size(limits.max_size)}"
+    line_writer(quiet)(f"{settings} keeps its messages for {duration(limits.keep)}{most}")
+    return 0
 
 
 @command.command()
@@ -91,7 +107,8 @@ def off(yes: bool, management_url: str | None, quiet: bool, **broker: Any) -> in
     from kchat.hosting import history
 
     settings = _settings(management_url, broker)
-    if not yes and not _confirmed(settings, management_url):
+    history.check_off(settings)
+    if not yes and not confirmed(lambda: _forgets(settings, management_url)):
         return 1
     was_on = history.switch_off(settings, management_url=management_url)
     line_writer(quiet)(f"{settings} keeps no messages{'' if was_on else ': its history was off'}")
@@ -113,7 +130,8 @@ def clear(yes: bool, management_url: str | None, quiet: bool, **broker: Any) -> 
     from kchat.hosting import history
 
     settings = _settings(management_url, broker)
-    if not yes and not _confirmed(settings, management_url):
+    history.check_clear(settings)
+    if not yes and not confirmed(lambda: _forgets(settings, management_url)):
         return 1
     if not history.clear(settings, management_url=management_url):
         raise history.off(settings)
@@ -232,12 +250,35 @@ def _settings(management_url: str | None, broker: dict[str, Any]) -> Settings:
     return settings
 
 
-def _confirmed(settings: Settings, management_url: str | None) -> bool:
-    """Whether what is kept may be forgotten; it is not asked where nothing is."""
+def _forgets(settings: Settings, management_url: str | None) -> str | None:
+    """What to ask before all that is kept is forgotten; ``None`` where nothing is."""
     from kchat.hosting import history
 
     found = history.status(settings, management_url=management_url)
     if found is None or found.messages == 0:
-        return True
-    what = "everything" if found.messages is None else f"{found.messages:,} messages"
-    return click.confirm(f"Forget {what} in the history of {settings}?", err=True)
+        return None
+    return f"Forget {_number(found)} in the history of {settings}?"
+
+
+def _loss(
+    settings: Settings, keep: float | None, max_size: int | None, management_url: str | None
+) -> str | None:
+    """What to ask before limits are changed to these; ``None`` where no message goes with that, as far as is known."""
+    from kchat.hosting import history
+
+    found = history.status(settings, management_url=management_url)
+    if found is None or found.messages == 0:
+        return None
+    age = found.keep if found.since is None else time.time() - found.since
+    old = keep is not None and (age is None or age > keep)
+    most = found.max_size if found.size is None else found.size
+    large = max_size is not None and (most is None or most > max_size)
+    if not (old or large):
+        return None
+    return f"Delete what is over these limits, of {_number(found)} in the history of {settings}?"
+
+
+def _number(found: HistoryStatus) -> str:
+    if found.messages is None:
+        return "everything"
+    return f"{found.messages:,} message{'' if found.messages == 1 else 's'}"

@@ -8,20 +8,21 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from kchat import errors
 from kchat.client.connection import broker_errors, connect
+from kchat.client.ending import Ending
 from kchat.client.subscriber_connection import as_bytes, is_redelivered
 from kchat.message import Message
-from kchat.transports.history import KEEP, MAX_SIZE, Begin
+from kchat.transports.history import KEEP, MAX_SIZE, Begin, HistoryStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from kchat.config.settings import Broker, Settings
     from kchat.transports import protocols
-    from kchat.transports.history import HistoryPolicy, HistoryStatus
+    from kchat.transports.history import HistoryPolicy
 
 _WAIT = 1.0
 """Seconds of one wait for what is known to be there; a reader says itself when nothing comes any more."""
@@ -29,26 +30,65 @@ _WAIT = 1.0
 _PAGE = 250
 
 
+class Limits(NamedTuple):
+    """Of a room's history.
+
+    Attributes:
+        keep: seconds that messages are kept.
+        max_size: in bytes; ``None`` where there is no such limit.
+    """
+
+    keep: float
+    max_size: int | None
+
+
 def switch_on(
-    settings: Settings, *, keep: float = KEEP, max_size: int = MAX_SIZE, management_url: str | None = None
-) -> None:
+    settings: Settings,
+    *,
+    keep: float | None = None,
+    max_size: int | None = None,
+    management_url: str | None = None,
+) -> Limits:
     """Keep what is sent to the room from now on; where it is kept already, with other limits.
 
     Arguments:
         settings: the room, by the account of its host.
-        keep: seconds. Default: a week.
-        max_size: bytes. Default: 64 MiB.
+        keep: seconds, at least one. Default: as it is; a week where the history is not on yet.
+        max_size: bytes. Default: as it is; 64 MiB where the history is not on yet.
         management_url: of the broker's management API, where it has one. Default: the broker's own place for it, where
             the password goes there encrypted or stays on this machine.
 
+    Returns:
+        The limits that hold from now on.
+
     Raises:
-        kchat.errors.SettingsError: a room keeps its history by itself there, or cannot keep any.
+        kchat.errors.SettingsError: ``keep`` is less than a second; or a room keeps its history by itself there, or cannot
+            keep any.
         kchat.errors.NotAuthorised: the account has not all rights that it takes.
         kchat.errors.Refused: the broker cannot, or not with these limits.
         kchat.errors.BrokerError: anything else between here and the room.
     """
+    if keep is not None and keep < 1:
+        raise errors.SettingsError(
+            "a history keeps messages for a second at least", hint="choose a longer time"
+        )
     with _host(settings, management_url, "switch a history on") as (policy, connection):
+        if keep is None or (max_size is None and policy.by_size):
+            found = policy.status(connection) or HistoryStatus(0)
+            keep, max_size = keep or found.keep, max_size or found.max_size
+        keep, max_size = keep or KEEP, max_size or MAX_SIZE
         policy.switch_on(connection.channel(), keep=keep, max_size=max_size)
+        return Limits(keep, max_size if policy.by_size else None)
+
+
+def check_off(settings: Settings) -> None:
+    """Refuse what can be known without asking the broker: errors as of :func:`switch_off`."""
+    _policy(settings).check_off()
+
+
+def check_clear(settings: Settings) -> None:
+    """Refuse what can be known without asking the broker: errors as of :func:`clear`."""
+    _policy(settings).check_clear()
 
 
 def switch_off(settings: Settings, *, management_url: str | None = None) -> bool:
@@ -104,16 +144,18 @@ def read(
         The messages.
 
     Raises:
-        kchat.errors.SettingsError: the room has no history that can be read like that.
+        kchat.errors.SettingsError: the room has no history that can be read like that, or it ends before it begins.
         kchat.errors.NotAuthorised: the account may not read it.
         kchat.errors.BrokerError: anything else between here and the room.
     """
+    Ending(until).check(last=last, since=since, durable=None)
     policy = _policy(settings)
     if not policy.beside:
         yield from _listened(settings, last, since, until, stopping)
         return
     with _connected(settings, "read its history") as (connection, broker):
-        end = policy.newest(connection)
+        with _reading(broker):
+            end = policy.newest(connection)
         if end is None:
             raise off(settings)
         if until is not None:
@@ -150,6 +192,18 @@ def off(settings: Settings) -> errors.SettingsError:
         f"{settings} has no history: its host has not switched it on",
         hint="its host switches it on with: kchat history on",
     )
+
+
+@contextmanager
+def _reading(broker: Broker) -> Iterator[None]:
+    try:
+        with broker_errors(broker, "read its history"):
+            yield
+    except errors.NotAuthorised as error:
+        error.hint = error.hint or errors.Hint(
+            "an account that may only send reads nothing: ask the room's host for one that may listen, too"
+        )
+        raise
 
 
 def _message(delivery: Any, room: str | None) -> Message:

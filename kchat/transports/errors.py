@@ -73,7 +73,7 @@ def _from_reply(error: amqp.exceptions.AMQPError, where: str, doing: str) -> err
     if code == 403:
         if doing == "connect":
             return login_refused(where)
-        return errors.NotAuthorised(f"{where}: not authorised: this account may not {doing} here: {text}")
+        return not_authorised(where, doing, text)
     if code == 404:
         return errors.NotFound(f"{where}: {text}")
     if code == 530:
@@ -88,6 +88,12 @@ def _from_reply(error: amqp.exceptions.AMQPError, where: str, doing: str) -> err
 def unreachable_or_closed(doing: str) -> type[errors.Unreachable | errors.Closed]:
     """What the end of a connection is: it was never made, or it is lost."""
     return errors.Unreachable if doing == "connect" else errors.Closed
+
+
+def not_authorised(where: str, doing: str, reason: str) -> errors.NotAuthorised:
+    """The account lacks a right. The reason, in the broker's words, may be empty."""
+    text = f"{where}: not authorised: this account may not {doing} here"
+    return errors.NotAuthorised(f"{text}: {reason}" if reason else text)
 
 
 def login_refused(where: str, hint: str = "") -> errors.NotAuthorised:

@@ -197,6 +197,16 @@ class HistoryPolicy:
         """
         raise NotImplementedError
 
+    def check_off(self) -> None:
+        """Whether :meth:`switch_off` is of use at all; by default it is.
+
+        Raises:
+            kchat.errors.Refused: it never is.
+        """
+
+    def check_clear(self) -> None:
+        """Likewise for :meth:`clear`."""
+
     def switch_off(self, channel: Channel) -> None:
         """Keep nothing from now on, and forget what was kept. Harmless where it is off. Raises as :meth:`switch_on`."""
         raise NotImplementedError

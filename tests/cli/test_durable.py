@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
-import signal
-import sys
-from collections.abc import Sequence
 
 import pytest
 
 from kchat import Durable, Sender, Settings, Subscriber
 from kchat.client import durable
 from tests.brokers.processes import Commands
-from tests.brokers.wait import soon
+from tests.cli.terminal import answer
 
 
 @pytest.fixture
@@ -33,27 +28,6 @@ def names(settings: Settings) -> list[str]:
     return [each.name for each in durable.subscriptions(settings)]
 
 
-def answer(arguments: Sequence[str], text: str) -> tuple[int, str]:
-    """Runs a command at a terminal, types an answer when it asks; returns its code and what it showed."""
-    process, terminal = pty.fork()
-    if process == 0:
-        os.execv(sys.executable, [sys.executable, "-m", "kchat", *arguments])
-    signal.alarm(round(soon(30)))  # a read that nothing ends would wait for ever
-    shown = b""
-    try:
-        while b"?" not in shown:
-            shown += os.read(terminal, 1000)
-        os.write(terminal, text.encode())
-        while data := os.read(terminal, 1000):
-            shown += data
-    except OSError:
-        pass  # EIO: it has ended
-    finally:
-        signal.alarm(0)
-        os.close(terminal)
-    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), shown.decode()
-
-
 def test_at_a_terminal_it_asks_and_says_what_would_be_lost(settings: Settings, local_url: str) -> None:
     arguments = ("durable", "remove", "archive", "--url", local_url)
     code, shown = answer(arguments, "n\n")
@@ -64,7 +38,13 @@ def test_at_a_terminal_it_asks_and_says_what_would_be_lost(settings: Settings, l
     assert names(settings) == []
 
 
-def test_a_script_is_not_asked(settings: Settings, local_url: str, commands: Commands) -> None:
+def test_a_script_is_not_asked_and_has_to_say_yes(
+    settings: Settings, local_url: str, commands: Commands
+) -> None:
+    refused = commands.run_kchat("durable", "remove", "archive", "--url", local_url)
+    assert (refused.code, refused.stdout, "--yes" in refused.stderr) == (2, "", True), refused.stderr
+    assert len(refused.stderr.splitlines()) <= 2
+    assert names(settings) == ["archive"]
     result = commands.run_kchat("durable", "remove", "archive", "--url", local_url, "--yes")
     assert (result.code, result.stdout) == (0, ""), result.stderr
     assert "removed the durable subscription archive" in result.stderr

@@ -9,9 +9,11 @@ from datetime import UTC, datetime
 import pytest
 
 from kchat.cli.param_types import SIZE
+from kchat.transports.errors import not_authorised
 from tests.brokers.processes import Commands, Result
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.cases import check_each
+from tests.cli.terminal import answer
 
 
 class Host:
@@ -63,17 +65,19 @@ def test_a_host_switches_a_history_on_looks_at_it_clears_it_and_switches_it_off(
     found = json.loads(host.run("history", "status", "--json").stdout)
     assert (found["on"], found["messages"], found["keep"], found["max_size"]) == (True, 2, 5400, 10 << 20)
     assert abs((datetime.now(UTC) - datetime.fromisoformat(found["since"])).total_seconds()) < 600
-    assert "keeps its messages for 7d, up to 64MiB" in host.said("history", "on")
-    asked = host.commands.kchat("history", "clear", env={"KCHAT_URL": host.url}, stdin=True)
-    asked.write("n\n")
-    assert asked.wait() == 1
-    assert "Forget 2 messages" in asked.stderr
+    assert "keeps its messages for 90m, up to 10MiB" in host.said("history", "on")
+    assert "keeps its messages for 30d, up to 10MiB" in host.said("history", "on", "--keep", "30d")
+    assert "keeps its messages for 30d, up to 9MiB" in host.said("history", "on", "--max-size", "9MiB")
+    for words in ("clear", "off"):
+        line = host.said("history", words, code=2).splitlines()[-1]
+        assert line.startswith("kchat: without a terminal to ask at, it takes --yes: Forget 2 messages"), line
     assert "has forgotten its history" in host.said("history", "clear", "--yes")
     assert json.loads(host.run("history", "status", "--json").stdout)["messages"] == 0
     assert host.said("history", "off").endswith("keeps no messages\n"), (
         "nothing is forgotten, so nothing is asked"
     )
     assert "its history was off" in host.said("history", "off", "-y")
+    assert "keeps its messages for 7d, up to 64MiB" in host.said("history", "on")
 
 
 def test_an_export_has_the_objects_that_a_subscriber_prints(host: Host) -> None:
@@ -122,16 +126,39 @@ def test_a_room_that_ends_with_its_process_has_none(commands: Commands) -> None:
 
 def test_an_embedded_room_has_one_always_and_its_host_limits_it(commands: Commands, local_url: str) -> None:
     where = ("--url", local_url)
+    new = json.loads(commands.run_kchat("history", "status", *where, "--json").stdout)
+    assert (new["on"], new["messages"], new["size"]) == (True, 0, 0)
     for text in ("one", "two", "three"):
         assert commands.run_kchat("send", *where, text).code == 0
     assert commands.run_kchat("history", "on", *where, "--keep", "1d").code == 0
     status = json.loads(commands.run_kchat("history", "status", *where, "--json").stdout)
     assert (status["on"], status["messages"], status["keep"]) == (True, 3, 86_400.0)
+    assert status["max_size"] == new["max_size"] == 256 << 20
     exported = commands.run_kchat("history", "export", *where, "--last", "2")
     assert [json.loads(line)["message"] for line in exported.stdout.splitlines()] == ["two", "three"]
-    refused = commands.run_kchat("history", "off", "-y", *where)
-    assert refused.code in (1, 2)
-    assert len(refused.stderr.splitlines()) <= 2
+    backwards = commands.run_kchat("history", "export", *where, "--since", "1s", "--until", "1h")
+    assert (backwards.code, "ends before it begins" in backwards.stderr) == (2, True), backwards.stderr
+    for words in (["off"], ["off", "-y"]):
+        refused = commands.run_kchat("history", *words, *where)
+        assert (refused.code, "always has a history" in refused.stderr) == (1, True), refused.stderr
+        assert "Forget" not in refused.stderr
+        assert len(refused.stderr.splitlines()) <= 2
+
+
+def test_at_a_terminal_it_asks_only_where_messages_would_go(commands: Commands, local_url: str) -> None:
+    where = ("--url", local_url)
+    for text in ("one", "two"):
+        assert commands.run_kchat("send", *where, text).code == 0
+    lower = ("history", "on", *where, "--max-size", "50B")
+    for words in (lower, ("history", "clear", *where)):
+        code, shown = answer(words, "n\n")
+        assert (code, "2 messages in the history of" in shown) == (1, True), shown
+    status = json.loads(commands.run_kchat("history", "status", *where, "--json").stdout)
+    assert (status["messages"], status["max_size"]) == (2, 256 << 20)
+    code, shown = answer(lower, "y\n")
+    assert (code, "up to 50B" in shown) == (0, True), shown
+    code, shown = answer(("history", "on", *where, "--max-size", "1MiB"), "", waits=False)
+    assert (code, "?" in shown, "for 7d, up to 1MiB" in shown) == (0, False, True), shown
 
 
 def test_an_account_without_the_rights_is_told_what_it_takes(
@@ -145,6 +172,23 @@ def test_an_account_without_the_rights_is_told_what_it_takes(
             assert "not authorised" in said
             assert account.password not in said
         assert "log in with the account of the room's host" in other.said("history", "on", code=1)
+
+
+def test_less_than_a_second_is_refused(commands: Commands, local_url: str) -> None:
+    result = commands.run_kchat("history", "on", "--url", local_url, "--keep", "0.001s")
+    assert (result.code, "a second at least" in result.stderr) == (2, True), result.stderr
+
+
+def test_an_account_that_may_only_send_is_told_so_in_whole_lines(
+    host: Host, rabbitmq: RabbitMQ, vhost: str
+) -> None:
+    host.run("history", "on")
+    with rabbitmq.new_account(vhost, write="^chat$") as account:
+        other = Host(host.commands, account.url, rabbitmq.management_url)
+        line, hint = other.said("history", "export", code=1).splitlines()
+    assert "not authorised: this account may not read its history here: ACCESS_REFUSED" in line
+    assert "an account that may only send reads nothing" in hint
+    assert str(not_authorised("here", "read its history", "")).endswith("may not read its history here")
 
 
 def test_sizes_are_read_in_the_units_that_people_write() -> None:

@@ -11,6 +11,7 @@ import pytest
 from kchat import Message, SettingsError
 from kchat.client.ending import Ending
 from kchat.client.filters import all_of, any_of, choose, is_mine, is_verified, matching, none_of, sent_by
+from kchat.transports.pubsub.messages import Delivery as Published
 
 
 def said(username: str, text: str = "", account: str | None = None) -> Message:
@@ -131,3 +132,6 @@ def test_a_moment_that_has_passed_leaves_out_what_came_later() -> None:
     assert ending.is_before(delivery, early)
     assert ending.is_before(delivery, unknown)
     assert Ending(time.time() + 60).is_before(delivery, late)
+    for age, before in ((120, True), (0, False)):
+        published: Any = Published(None, b"x", {}, 1, {"publish_time": time.time() - age})
+        assert ending.is_before(published, late) is ending.is_before(published, early) is before

@@ -163,6 +163,40 @@ def _since(db: sqlite3.Connection, exchange: int, since: float, floor: int, end:
     return Start(position, dated_to, since, unlikely)
 
 
+class Span(NamedTuple):
+    """Neighbouring messages of an exchange, behind ``position`` and up to ``end``, and when they came, by the room's clock.
+
+    That is between ``early`` and ``late``, in UNIX seconds; both are infinite where messages' own times are believed.
+    """
+
+    position: int
+    end: int
+    early: float
+    late: float
+
+    def came_at(self, said: float) -> float:
+        """When one of them came that has this time. Where that is impossible, as early as is likely: it may be meant.
+
+        While somebody writes, there is a mark about once a minute.
+        """
+        possible = self.early - _SLACK <= said <= self.late + _SLACK
+        return said if possible else max(self.early, self.late - _SLACK)
+
+
+def span_of(db: sqlite3.Connection, seq: int) -> Span:
+    """The span of a message: between the marks around it; see :func:`_since`."""
+    exchange = seq >> schema.SEQ_BITS
+    now, wall = clock.passed(db), time.time()
+    before = marks.last(db, exchange, "seq < ?", seq)
+    after = marks.first(db, exchange, "seq >= ?", seq)
+    position, early = (schema.first_seq(exchange), 0.0) if before is None else (before.seq, before.passed)
+    end, late = (newest(db, exchange), now) if after is None else (after.seq, after.passed)
+    (gap,) = db.execute(_LAST_GAP, (now, clock.DAY, clock.DAY + _SLACK)).fetchone()
+    if gap is not None and early <= gap:
+        return Span(position, end, -math.inf, math.inf)
+    return Span(position, end, wall - (now - early), wall - (now - late))
+
+
 def resume(
     db: sqlite3.Connection, exchange: int, after: After, file: tuple[int, int]
 ) -> tuple[Start | None, bool]:

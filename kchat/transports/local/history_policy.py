@@ -41,7 +41,7 @@ class HistoryPolicy(port.HistoryPolicy):
 
         store.limits = store.write(change)
 
-    def switch_off(self, channel: Channel) -> None:  # noqa: ARG002 - it is never off
+    def check_off(self) -> None:
         """Always refused: subscribers read what the file keeps."""
         raise Refused(
             "an embedded room always has a history",
@@ -49,6 +49,10 @@ class HistoryPolicy(port.HistoryPolicy):
                 "limit it with: kchat history on --keep 1h; forget what it holds with: kchat history clear"
             ),
         )
+
+    def switch_off(self, channel: Channel) -> None:  # noqa: ARG002 - it is never off
+        """Always refused, as by :meth:`check_off`."""
+        self.check_off()
 
     def clear(self, channel: Channel) -> None:
         """Remove all messages that no durable queue needs. Subscribers that have not read them yet are told.
@@ -62,17 +66,17 @@ class HistoryPolicy(port.HistoryPolicy):
             lambda db: history.clear(db, definitions.find_exchange(db, self._room.name)[0], store.limits)
         )
 
-    def status(self, connection: Connection) -> HistoryStatus | None:
-        """What the room keeps; its limits in bytes are those of all rooms of the file. ``None``: there is no such room."""
+    def status(self, connection: Connection) -> HistoryStatus:
+        """What the room keeps; its limits in bytes are those of all rooms of the file. A room that is not there is empty."""
         store: Store = connection.connection.store
         bounds = store.attempt(limits.read)
 
-        def look(db: sqlite3.Connection) -> HistoryStatus | None:
+        def look(db: sqlite3.Connection) -> HistoryStatus:
             row = db.execute(
                 "SELECT id, floor FROM exchange WHERE name = ? AND type = 'fanout'", (self._room.name,)
             ).fetchone()
             if row is None:
-                return None
+                return HistoryStatus(0, None, 0, bounds.history_max_age, int(bounds.history_max_bytes))
             span = row[1], schema.last_seq(row[0])
             messages, first = db.execute(
                 "SELECT count(*), min(seq) FROM message WHERE seq > ? AND seq <= ?", span

@@ -188,6 +188,11 @@ class Delivery:
         return bool(self.row[1])
 
     @property
+    def came_at(self) -> float | None:
+        """When it came to the room, by the room's clock, in UNIX seconds; it is looked for in the file."""
+        return self.queue.came_at(self.row)
+
+    @property
     def delivery_info(self) -> dict[str, Any]:
         """``consumer_tag``, ``delivery_tag``, ``redelivered``, ``exchange`` and ``routing_key``, as in AMQP."""
         return {

@@ -185,6 +185,10 @@ class SharedQueue:
             )
         )
 
+    def came_at(self, row: Row) -> float | None:  # noqa: ARG002 - of an exclusive queue
+        """When a message came to the room, by its clock, in UNIX seconds; ``None`` where that is not known."""
+        return None
+
     def size(self) -> int:
         """How many messages are ready, those fetched here and not delivered included."""
         count = self.store.value("SELECT count(*) FROM queued WHERE queue = ? AND holder IS NULL", self.id)
@@ -247,6 +251,7 @@ class ExclusiveQueue(SharedQueue):
         self.beginning = beginning
         self.max_length = queue.max_length
         self.sources: list[Source] = []
+        self._span: history.Span | None = None
         expires_at = "m.expires_at"
         if queue.ttl is not None:
             expires_at = f"min(ifnull(m.expires_at, 9e99), m.published_at + {queue.ttl!r})"
@@ -266,6 +271,18 @@ class ExclusiveQueue(SharedQueue):
         if start is None:
             start = history.start_of(db, exchange, self.beginning)
         return Source(exchange, start.position, history.newest(db, exchange), start, resumed=resumed)
+
+    def came_at(self, row: Row) -> float | None:
+        """See :meth:`SharedQueue.came_at`; it is known of what is in the room's history."""
+        return self.store.attempt(partial(self._came_at, -row[0])) if row[0] < 0 else None
+
+    def _came_at(self, seq: int, db: sqlite3.Connection) -> float | None:
+        found = db.execute("SELECT published_at FROM message WHERE seq = ?", (seq,)).fetchone()
+        if found is None or not isinstance(found[0], float):
+            return None  # it was removed meanwhile, or somebody else has written it
+        if self._span is None or not self._span.position < seq <= self._span.end:
+            self._span = history.span_of(db, seq)
+        return self._span.came_at(found[0])
 
     def leave(self, exchange: int, newest: int) -> None:
         """No longer bound: what was published up to ``newest`` is still to be read."""

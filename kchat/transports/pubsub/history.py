@@ -84,12 +84,16 @@ class HistoryPolicy(history.HistoryPolicy):
             )
         self._update(channel, None, "--clear-message-retention-duration")
 
-    def clear(self, channel: Channel) -> None:  # noqa: ARG002 - the port's
+    def check_clear(self) -> None:
         """Always refused: a seek marks messages as read for one subscription, and deletes nothing."""
         raise Refused(
             "Pub/Sub deletes no messages before their time",
             hint="end the history with: kchat history off; or shorten it with: kchat history on --keep 10m",
         )
+
+    def clear(self, channel: Channel) -> None:  # noqa: ARG002 - the port's
+        """Always refused, as by :meth:`check_clear`."""
+        self.check_clear()
 
     def status(self, connection: Connection) -> HistoryStatus | None:
         """The topic's retention; Pub/Sub does not tell what it holds.

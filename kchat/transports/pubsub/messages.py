@@ -92,6 +92,12 @@ class Delivery:
         self.delivery_info = delivery_info
 
     @property
+    def came_at(self) -> float | None:
+        """When it was published, by the service's clock, in UNIX seconds."""
+        found = self.delivery_info.get("publish_time")
+        return found if isinstance(found, float) else None
+
+    @property
     def content_type(self) -> str | None:
         """The property of that name."""
         found = self.properties.get("content_type")

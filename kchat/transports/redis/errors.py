@@ -17,6 +17,7 @@ from kchat.transports.errors import (
     NO_PASSWORD,
     STARTING,
     login_refused,
+    not_authorised,
     unreachable_or_closed,
 )
 
@@ -89,7 +90,7 @@ def _from_redis(error: exceptions.RedisError, broker: Broker, doing: str) -> err
     if hint is not None:
         return errors.Unavailable(f"{where}: {text}", hint=hint)
     if isinstance(error, exceptions.NoPermissionError):
-        return errors.NotAuthorised(f"{where}: not authorised: this account may not {doing} here: {error}")
+        return not_authorised(where, doing, str(error))
     if isinstance(error, exceptions.AuthenticationError | exceptions.AuthenticationWrongNumberOfArgsError):
         return login_refused(where, "" if broker.password else NO_PASSWORD)
     if isinstance(error, exceptions.ConnectionError | exceptions.TimeoutError):

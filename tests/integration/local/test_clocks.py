@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from kchat import Message, Sender, Settings
+from kchat.hosting import history
 from kchat.transports.local import clock, definitions
 from kchat.transports.local.clock import Reading
 from tests.integration.local.conftest import Connect
@@ -133,6 +136,38 @@ def test_what_came_before_the_machine_was_off_is_as_old_as_it_says(
     assert shown(connect, x_history_since=time.time() - 1.5 * HOUR) == new[1:]
     assert shown(connect, x_history_since=time.time() - off - 2.5 * HOUR) == ["an hour later", *new]
     assert shown(connect, x_history_since=time.time() - 2 * off - DAY) == ["before", "an hour later", *new]
+
+
+def test_when_a_message_came_is_by_the_rooms_clock(connect: Connect, say: Any, clocks: Clocks) -> None:
+    for error in (0, 365 * DAY, -365 * DAY, 0):
+        say(error, "x")
+        clocks.passed += HOUR
+    connection = connect()
+    channel = connection.channel()
+    arrived = listen(channel, own_queue(channel, "chat", x_history_since=0.0))
+    rest(connection, arrived)
+    assert [time.time() - each.came_at for each in arrived] == pytest.approx(
+        [4 * HOUR, 3 * HOUR, 2 * HOUR, HOUR], abs=90
+    )
+    channel.queue_declare("shared", arguments={"x-history-since": 0.0})
+    channel.queue_bind("shared", "chat")
+    shared = listen(channel, "shared")
+    rest(connection, shared)
+    assert [each.came_at for each in shared] == [None] * 4, (
+        "a row of a queue's own has no place in the history"
+    )
+
+
+def test_until_goes_by_the_rooms_clock(local_url: str) -> None:
+    settings = Settings.resolve(url=local_url)
+    ahead = datetime.now(UTC) + timedelta(days=365)
+    with Sender(settings, "ada") as sender:
+        sender.send(Message.compose("ada", "ahead", sent_at=ahead))
+    time.sleep(1.1)
+    now = time.time()
+    for until, texts in ((now - 1, ["ahead"]), (now - HOUR, [])):
+        found = history.read(settings, since=now - 2 * HOUR, until=until)
+        assert [message.text for message in found] == texts
 
 
 def test_live_messages_are_delivered_whatever_their_time(connect: Connect, say: Any) -> None:

@@ -51,7 +51,7 @@ def _now(subscriber: Subscriber) -> list[str]:
 def test_the_status_tells_what_the_room_holds(
     settings: Settings, policy: HistoryPolicy, connection: Any
 ) -> None:
-    assert policy.status(connection) is None
+    assert status(policy, connection) == (0, None, 0, 7 * 86400.0, 256 * 1024 * 1024)
     began = time.time()
     with Sender(settings, "ada") as sender:
         sender.send("a")
