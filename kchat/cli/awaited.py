@@ -8,7 +8,7 @@ import shlex
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -139,12 +139,13 @@ def _is_heeded(number: int) -> bool:
     return signal.getsignal(number) is not signal.SIG_IGN  # nohup ignores SIGHUP
 
 
-def wait_for(pid: int, label: str | None = None) -> Ended:
+def wait_for(pid: int, label: str | None = None, waits: Callable[[], object] = bool) -> Ended:
     """Wait until a process has ended that is not this one's child, so that nobody tells its exit code.
 
     Arguments:
         pid: its id.
         label: its name, for people. Default: that of its program, and its id.
+        waits: called when its end will not be missed.
 
     Returns:
         How long it ran, where the system tells when it began (Linux); else, how long it was waited for.
@@ -162,14 +163,15 @@ def wait_for(pid: int, label: str | None = None) -> Ended:
         except ProcessLookupError:
             raise _no_process(pid) from None
         except OSError:
-            _look_for_end(pid)  # an old kernel, or a sandbox
+            _look_for_end(pid, waits)  # an old kernel, or a sandbox
         else:
             with os.fdopen(descriptor):
                 poll = new_poller()
                 poll.register(descriptor, select.POLLIN)
+                waits()
                 poll.poll()
     else:
-        _look_for_end(pid)
+        _look_for_end(pid, waits)
     return Ended(what, _clock() - began)
 
 
@@ -177,7 +179,7 @@ def _no_process(pid: int) -> SettingsError:
     return SettingsError(f"there is no process {pid}", hint="it may have ended already")
 
 
-def _look_for_end(pid: int) -> None:
+def _look_for_end(pid: int, waits: Callable[[], object]) -> None:
     known = False
     while True:
         try:
@@ -188,6 +190,8 @@ def _look_for_end(pid: int) -> None:
             return
         except PermissionError:
             pass  # it is there, and somebody else's
+        if not known:
+            waits()
         known = True
         time.sleep(_LOOK)
 

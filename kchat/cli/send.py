@@ -209,8 +209,9 @@ def _repeated(words: str | None, template: str | None, count: int | None) -> Ite
 def _when_ended(sender: Sender, pid: int, label: str | None, quiet: bool) -> Message:
     from kchat.cli.awaited import wait_for
 
-    line_writer(quiet)(f"waiting for process {pid}, to tell {sender.settings}")
-    return _told(sender, wait_for(pid, label))
+    report = line_writer(quiet)
+    text = f"waiting for process {pid}, to tell {sender.settings}"
+    return _told(sender, wait_for(pid, label, lambda: report(text)))
 
 
 def _told(sender: Sender, ended: Ended) -> Message:
