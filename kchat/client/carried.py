@@ -73,6 +73,7 @@ class Source(Subscriber):
     """
 
     _gathers = _Gathering
+    _begins_anew = True  # the bridge knows whether the history was carried whole
 
 
 def _mark(delivery: protocols.Delivery) -> str:

@@ -79,6 +79,7 @@ class CatchUp:
         until: read it up to this moment, in UNIX seconds, by the broker's clock. Default: to its end.
         follow: whether what comes afterwards is wanted.
         if_kept: it is no error where the room has none.
+        anew: begin with it also where its queue was there before.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class CatchUp:
         until: float | None = None,
         follow: bool = True,
         if_kept: bool = False,
+        anew: bool = False,
     ) -> None:
         self.on = False
         """Whether the room has such a history that this account may read, as of the last connection."""
@@ -104,6 +106,7 @@ class CatchUp:
         self._until = until
         self._follow = follow and until is None
         self._if_kept = if_kept
+        self._anew = anew
         self._link: _Link | None = None
         self._reader: HistoryReader | None = None
         self._end: Any = None
@@ -154,6 +157,8 @@ class CatchUp:
 
     def goes_on(self) -> None:
         """Its queue was there before, and goes on where it was: begin with nothing."""
+        if self._anew:
+            return
         self._begin = None
         if self._once:
             self.on = False

@@ -73,6 +73,8 @@ class Subscriber:
     """
 
     _gathers: ClassVar[type[Gathering]] = Gathering
+    _begins_anew: ClassVar[bool] = False
+    """Whether a durable queue that was there before begins with the history, too."""
 
     def __init__(
         self,
@@ -132,6 +134,7 @@ class Subscriber:
             until=ending.until,
             follow=follow,
             if_kept=if_kept,
+            anew=self._begins_anew,
         )
         self._stopped = self._at_end = self._left = self._woken = False
         self._connection = self._new_connection(

@@ -114,10 +114,10 @@ def test_a_durable_subscription_is_listed_until_it_is_removed(
         "keeper",
         next(each.queue for each in subscriptions(place, room) if each.name != "keeper"),
     ):
-        gone = people.run("durable", "remove", name, *options)
+        gone = people.run("durable", "remove", name, "--yes", *options)
         assert gone.wait(SECONDS) == 0, gone.stderr
     assert listed(place, room) == []
-    again = people.run("durable", "remove", "keeper", *options)
+    again = people.run("durable", "remove", "keeper", "--yes", *options)
     assert (again.wait(SECONDS), "no durable subscription 'keeper'" in again.stderr) == (1, True)
     with Subscriber(settings, durable="keeper") as subscriber:
         people.say_here(room, "new")

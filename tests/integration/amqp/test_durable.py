@@ -276,7 +276,7 @@ def test_without_the_management_api_the_list_says_so_and_removing_works(
     options = ("--url", amqp_url, "--room", room)
     result = commands.run_kchat("durable", "list", *options, "--management-url", "http://127.0.0.1:9")
     assert (result.code, "durable remove works without" in result.stderr) == (1, True), result.stderr
-    assert commands.run_kchat("durable", "remove", "keeper", *options).code == 0
+    assert commands.run_kchat("durable", "remove", "keeper", "--yes", *options).code == 0
     assert durable.subscriptions(settings, management_url=rabbitmq.management_url) == []
 
 

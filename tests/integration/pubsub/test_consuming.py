@@ -324,7 +324,7 @@ def test_another_process_may_not_have_an_exclusive_queue(
     monkeypatch.setattr(ownership_labels, "host", lambda: "elsewhere")
     with pytest.raises(ResourceLocked, match="a process on another machine"):
         own_queue(other, exchange, queue)
-    with pytest.raises(ResourceLocked, match="another process"):
+    with pytest.raises(ResourceLocked, match="a process on another machine"):
         other.basic_consume(queue)
 
 
