@@ -107,7 +107,7 @@ def memory(bench: Bench) -> Iterator[Mapping[str, Side]]:
 
 @contextmanager
 def idle(bench: Bench) -> Iterator[Mapping[str, Side]]:
-    """Processor time of a window in which nothing happens, but that others are told that one is here."""
+    """Processor time of a window in which nothing happens, except that others are told who is here."""
 
     def side(url: str) -> Figures:
         arguments = ("--url", url, "--room", bench.new_room())

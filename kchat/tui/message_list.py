@@ -58,7 +58,7 @@ class MessageList(Widget, can_focus=False):
         self.refresh()
 
     def update_rows(self) -> None:
-        """See what is there now, and draw it where it is something else."""
+        """Look at the rows again, and draw them if they have changed."""
         if self._view is None or not self.size:
             return
         self._view.resize(self.size.width, self.size.height)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kchat.transports.url import Broker
 
 _MOST_ANNOUNCED = 64 * 1024
-"""Bytes that are kept of an announcement, in Kombu's envelope: larger ones are none, and everybody hears them."""
+"""Bytes that are kept of an announcement, with Kombu's envelope. What is larger is none, and all would keep it."""
 
 
 def connect(settings: RoomSettings, broker: Broker, purpose: str, heartbeat: float) -> protocols.Connection:
