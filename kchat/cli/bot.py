@@ -47,12 +47,12 @@ def posts(
     ``None`` comes before each pause, so that the last message's confirmation is collected; a true ``stop()``, called ten
     times a second, ends the pause. With ``as_authors``, a quote's author is the sender of its message.
     """
-    from random import uniform  # takes a while to load, and every send loads this module
+    from kchat.chance import between  # takes a while to load, and every send loads this module
 
     for number, text in enumerate(chain([] if first is None else [first], islice(_quotes(), count))):
         if number:
             yield None
-            until = time.monotonic() + uniform(*pause)  # noqa: S311 - no secret
+            until = time.monotonic() + between(*pause)
             while not stop() and (left := until - time.monotonic()) > 0:
                 time.sleep(min(left, _LOOK))
         yield _by_author(text) if as_authors and text is not first else text
@@ -60,11 +60,11 @@ def posts(
 
 def _quotes() -> Iterator[str]:
     from importlib.resources import files
-    from random import sample
+    from random import SystemRandom
 
     quotes = files("kchat").joinpath("data/quotes.txt").read_text("utf-8").splitlines()
     while True:
-        yield from sample(quotes, len(quotes))
+        yield from SystemRandom().sample(quotes, len(quotes))
 
 
 def _by_author(quote: str) -> Message:

@@ -18,10 +18,10 @@ Somebody who leaves says so, in addition to that.
 from __future__ import annotations
 
 import math
-import random
 from collections import deque
 from typing import TYPE_CHECKING
 
+from kchat.chance import part
 from kchat.message.announcement import ASK, GONE, HERE, LIST, LONGEST, Announcement
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Announcer:
         username: str,
         *,
         asks: bool = True,
-        chance: Callable[[], float] = random.random,
+        chance: Callable[[], float] = part,
     ) -> None:
         self.due = math.inf
         """When :meth:`announcement` has to be sent, by the monotonic clock."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import random
 from time import monotonic
+
+from kchat.chance import between
 
 
 class Backoff:
@@ -28,7 +29,7 @@ class Backoff:
         """Note a failed attempt; returns the seconds until the next one is due."""
         bound = min(self._most, self._first * 2.0**self.attempt)
         self.attempt += 1
-        pause = bound / 2 + random.uniform(0, bound / 2)  # noqa: S311 - spreads load, guards nothing
+        pause = bound / 2 + between(0, bound / 2)
         self.due = monotonic() + pause
         return pause
 

@@ -9,9 +9,9 @@ are left who give lists, or too many; each decides for itself, so that on averag
 from __future__ import annotations
 
 import math
-import random
 from typing import TYPE_CHECKING
 
+from kchat.chance import part
 from kchat.message.announcement import LONGEST, Announcement
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Crowd:
         announcer: Announcer,
         *,
         keeps: bool,
-        chance: Callable[[], float] = random.random,
+        chance: Callable[[], float] = part,
     ) -> None:
         self.due = math.inf
         """When :meth:`consider` has to be called, by the monotonic clock; besides when the number of people has changed."""

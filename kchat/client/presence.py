@@ -14,13 +14,13 @@ from __future__ import annotations
 import logging
 import math
 import os
-import random
 from collections.abc import Callable
 from threading import Event, Thread
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from kchat import errors, events
+from kchat.chance import part
 from kchat.client.announcer import LATE_ANSWER, Announcer
 from kchat.client.crowd import Crowd
 from kchat.client.presence_connection import MOST_HEARD, PresenceConnection
@@ -234,7 +234,7 @@ class Presence:
             self._announcer.pause()
             # All those who were here come back at the same time, and each is heard by all.
             if people is not None and people.count > 1:
-                self._stop.wait(min(_MOST_APART, people.count / _BACK_IN_A_SECOND) * random.random())  # noqa: S311
+                self._stop.wait(min(_MOST_APART, people.count / _BACK_IN_A_SECOND) * part())
 
     def _joined(self) -> None:
         now = self._joined_at = monotonic()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-import random
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from amqp.exceptions import AMQPError, NotAllowed
+
+from kchat.chance import between
 
 from . import definitions, errors
 from .connection_queues import ConnectionQueues
@@ -244,7 +245,7 @@ class Connection:
         with self.store.lock:
             if now >= self._housekeeping_at:
                 # Uneven, so that many subscribers do not all look at the same moment.
-                self._housekeeping_at = now + _HOUSEKEEPING * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load
+                self._housekeeping_at = now + _HOUSEKEEPING * between(0.8, 1.2)
                 self.store.check_file()
                 if self.connection_queues.has_shared():
                     definitions.sweep(self.store)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import sqlite3
 import threading
 import time
@@ -12,6 +11,8 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from amqp.exceptions import AMQPError, InternalError
+
+from kchat.chance import between
 
 from . import errors, untrusted
 
@@ -94,7 +95,7 @@ class Database(ABC):
                 if now >= deadline:
                     raise errors.locked(self.path, self.busy_timeout) from exc
             # Short and uneven steps: all waiters have about the same chance at each gap.
-            time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - spreads load, guards nothing
+            time.sleep(pause * between(0.5, 1.5))
             pause = min(pause * 1.5, _LONGEST_PAUSE)
 
     @contextmanager

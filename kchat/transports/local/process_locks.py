@@ -21,14 +21,16 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import random
 import struct
 import threading
 import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from random import SystemRandom
 from typing import TYPE_CHECKING
+
+from kchat.chance import between
 
 from . import errors
 
@@ -145,7 +147,7 @@ class RoomFile:
     def claim_number(self) -> int:
         """Lock a number for a connection; returns it. The lock ends with the process or by :meth:`release_number`."""
         while True:
-            number = random.SystemRandom().randint(_FIRST_NUMBER, _LAST_NUMBER)
+            number = SystemRandom().randint(_FIRST_NUMBER, _LAST_NUMBER)
             with innermost:
                 if number not in self._claimed and self._set(fcntl.F_WRLCK, _CONNECTIONS + number):
                     self._claimed.add(number)
@@ -221,7 +223,7 @@ class RoomFile:
             while not self._set(fcntl.F_WRLCK, _OPENING):
                 if time.monotonic() >= deadline:
                     raise errors.locked(path, seconds)
-                time.sleep(_PAUSE * random.uniform(0.5, 1.5))  # noqa: S311 - spreads load, guards nothing
+                time.sleep(_PAUSE * between(0.5, 1.5))
             try:
                 yield
             finally:

@@ -8,7 +8,6 @@ what is in the removed log is copied into the file before anybody opens a new on
 from __future__ import annotations
 
 import os
-import random
 import sqlite3
 import threading
 import time
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar, cast
 from amqp.exceptions import AMQPError
 
 from kchat import events
+from kchat.chance import between
 
 from . import errors, files, limits, process_locks, schema, untrusted
 from .database import Database
@@ -112,7 +112,7 @@ class Store(Database):
                 for store in self._file.members() if self._file else ():
                     if store is not self:
                         store.move_for_others()
-                time.sleep(LOG_PAUSE * random.uniform(0.5, 1.5))  # noqa: S311 - spreads load, guards nothing
+                time.sleep(LOG_PAUSE * between(0.5, 1.5))
         except BaseException as exc:
             self._drop(clean=False)
             if isinstance(exc, OSError):
