@@ -15,11 +15,13 @@
     │   │   └── NotFound        ... there is no such room, queue or virtual host
     │   ├── Closed            the connection was lost, or closed by the broker
     │   └── Blocked           the broker accepts no messages for now (memory or disk alarm)
-    └── SendError             a message that the broker does not have, or may not have
-        ├── NotConfirmed      the broker did not confirm it in time
-        ├── Rejected          the broker rejected it (``basic.nack``)
-        ├── Returned          nobody was listening, and the message was mandatory
-        └── TooLarge          larger than the broker's limit
+    ├── SendError             a message that the broker does not have, or may not have
+    │   ├── NotConfirmed      the broker did not confirm it in time
+    │   ├── Rejected          the broker rejected it (``basic.nack``)
+    │   ├── Returned          nobody was listening, and the message was mandatory
+    │   └── TooLarge          larger than the broker's limit
+    └── ArchiveError          an archive that cannot be read or written, or a question that it refuses
+        └── ArchiveUnavailable  ... now: its server is away, its disk is full
 
 Each carries a ``hint``: what to do about it, in half a line; may be empty. A hint that an option helps names it as the
 argument of :func:`kchat.connect` and the like (``room=``); the command line shows the flag (:meth:`Hint.shown`).
@@ -158,6 +160,14 @@ class Returned(SendError):
 
 class TooLarge(SendError):
     """The message is larger than the broker's limit. Nothing was sent."""
+
+
+class ArchiveError(KchatError):
+    """An archive that cannot be read or written, or a question that it refuses."""
+
+
+class ArchiveUnavailable(ArchiveError):
+    """The archive cannot be reached or written now: its server is away, its disk is full. Trying again can help."""
 
 
 def no_home() -> SettingsError:

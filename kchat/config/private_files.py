@@ -20,18 +20,22 @@ _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _OTHERS_READ = stat.S_IRGRP | stat.S_IROTH
 
 
-def user_folder(kind: Literal["config", "state"] = "config") -> Path:
+def user_folder(kind: Literal["config", "state", "data"] = "config") -> Path:
     """The folder of kchat's in the user's home, as the system prescribes it (XDG base directories on Linux).
 
     Arguments:
-        kind: for settings, the default, or for what kchat notes by itself.
+        kind: for settings, the default, for what kchat notes by itself, or for what the user has it keep.
 
     Raises:
         SettingsError: no home folder is known.
     """
     import platformdirs
 
-    find = platformdirs.user_config_path if kind == "config" else platformdirs.user_state_path
+    find = {
+        "config": platformdirs.user_config_path,
+        "state": platformdirs.user_state_path,
+        "data": platformdirs.user_data_path,
+    }[kind]
     with suppress(RuntimeError):
         # Older releases return ~ in the working directory where there is no home; anybody may have put it there.
         if (folder := find("kchat")).is_absolute():

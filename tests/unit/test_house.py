@@ -18,6 +18,7 @@ FLOORS = (
     {"__main__"},
     {"cli"},
     {"tui"},
+    {"archive"},
     {"bench", "doctor"},
     {"hosting"},
     {"display"},

@@ -1,0 +1,34 @@
+"""Archives: what was said in rooms, kept outside them to be asked.
+
+>>> from kchat import archive
+>>> with archive.open("archive.db") as kept:
+...     stats = kept.stats(zone="Europe/Berlin")
+...     print(stats.messages, stats.top[0].username)
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kchat.archive.archive import Archive
+
+__all__ = ["open"]
+
+
+def open(name: str | Path | None = None) -> Archive:  # noqa: A001 - as gzip.open and others: archive.open
+    """Open an archive to ask it.
+
+    Arguments:
+        name: the path of an SQLite file, or ``clickhouse://user:password@host:9000/database``. Default: ``archive.db`` in
+            the user's data directory.
+
+    Raises:
+        kchat.errors.SettingsError: the name is none, or means no archive of kchat's.
+        kchat.errors.MissingExtra: the driver is not installed.
+        kchat.errors.ArchiveError: it cannot be read.
+    """
+    from kchat.archive.archive import Archive
+
+    return Archive(name)

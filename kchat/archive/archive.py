@@ -1,0 +1,105 @@
+"""An archive in a program: :class:`Archive`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from kchat.archive.opening import open_store
+from kchat.archive.span import Span, Zone
+from kchat.archive.stats import TOP, Stats, compute
+from kchat.archive.store import MOST_ROWS, SECONDS, Answer
+from kchat.message import rfc3339
+
+if TYPE_CHECKING:
+    from kchat.archive.record import Record
+
+
+class Archive:
+    """An archive, to ask. A context manager; for one thread.
+
+    >>> from kchat import archive
+    >>> with archive.open("archive.db") as kept:
+    ...     print(kept.stats(since=datetime(2026, 1, 1, tzinfo=UTC)).messages)
+
+    Arguments and errors: those of :func:`kchat.archive.open`.
+    """
+
+    def __init__(self, name: str | Path | None = None) -> None:
+        self._store = open_store(name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def where(self) -> str:
+        """The archive for people; safe to show."""
+        return self._store.where
+
+    def rooms(self) -> dict[str, int]:
+        """The rooms with the number of their messages, by name."""
+        return self._store.rooms()
+
+    def stats(
+        self,
+        *,
+        rooms: Sequence[str] = (),
+        since: datetime | None = None,
+        until: datetime | None = None,
+        zone: str = "UTC",
+        top: int = TOP,
+        words: bool = False,
+    ) -> Stats:
+        """The figures.
+
+        Arguments:
+            rooms: by name. Default: all.
+            since: the first moment that counts, aware. Default: from the beginning.
+            until: the first that no longer counts, aware. Default: to the end.
+            zone: of all times, by its IANA name. Default: ``UTC``.
+            top: how many of each list. Default: ten.
+            words: whether to count the words, which reads all texts of that time. Default: not.
+
+        Raises:
+            kchat.errors.SettingsError: no such zone.
+            kchat.errors.ArchiveError: the archive cannot be read.
+            ValueError: a naive time.
+        """
+        span, in_zone = _span(rooms, since, until), Zone(zone)
+        found = self._store.words(span, top) if words else None
+        return compute(
+            self._store.facts(span, in_zone), span, in_zone, archive=self.where, top=top, words=found
+        )
+
+    def records(
+        self, *, rooms: Sequence[str] = (), since: datetime | None = None, until: datetime | None = None
+    ) -> Iterator[Record]:
+        """The messages themselves, by room, each room's in order. Arguments as of :meth:`stats`."""
+        return self._store.records(_span(rooms, since, until))
+
+    def query(self, sql: str, *, most_rows: int = MOST_ROWS, seconds: float = SECONDS) -> Answer:
+        """A question of one's own in the database's SQL; read only.
+
+        Arguments:
+            sql: one statement.
+            most_rows: to get. Default: 10,000.
+            seconds: it may take. Default: 30.
+
+        Raises:
+            kchat.errors.ArchiveError: it is no question, takes longer, or the database has an objection.
+        """
+        return self._store.query(sql, most_rows=most_rows, seconds=seconds)
+
+    def close(self) -> None:
+        """End it. Safe to repeat."""
+        self._store.close()
+
+
+def _span(rooms: Sequence[str], since: datetime | None, until: datetime | None) -> Span:
+    first, end = (None if moment is None else rfc3339.milliseconds(moment) for moment in (since, until))
+    return Span(tuple(rooms), first, end)

@@ -1,0 +1,173 @@
+"""What an archive tells about a span of messages, from which all figures are made: :class:`Facts`.
+
+Every store fills in the same facts, each in its own way; :mod:`kchat.archive.stats` makes the figures of them. An
+:class:`Hour` is the facts of one room and one hour. Hours add up: what they say of one message and the next one is
+counted within the hour, and what happens between two hours follows from the last message of one and the first of the other.
+
+Messages are in order by :attr:`~kchat.archive.record.Record.at`; those of one millisecond by their
+:attr:`~kchat.archive.record.Record.key`, as text, by code points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date
+
+from kchat.archive.record import OTHERS, Record
+from kchat.archive.span import HOUR, QUARTER
+from kchat.archive.spread import Spread
+
+PAUSE = 30 * 60_000
+"""Milliseconds without a message after which the next one begins a conversation."""
+
+MINUTE = 60_000
+
+Name = str | None
+"""A username; None for messages without one."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """One person's messages.
+
+    Attributes:
+        quarters: of an hour: the number of messages in each of its four.
+        verified: messages whose account the broker has checked to be the username.
+        characters: of the texts together, in code points.
+        others: messages that another client than kchat wrote.
+        starts: conversations begun.
+    """
+
+    quarters: list[int] = field(default_factory=lambda: [0, 0, 0, 0])
+    verified: int = 0
+    characters: int = 0
+    others: int = 0
+    starts: int = 0
+
+    @property
+    def messages(self) -> int:
+        """How many there are."""
+        return sum(self.quarters)
+
+
+@dataclass(slots=True)
+class Hour:
+    """The facts of one room and one hour. Messages are added in their order.
+
+    Attributes:
+        start: of the hour, in milliseconds since 1970.
+        first: the first message's time and username; None before there is one.
+        last: the last one's.
+        last_key: the last one's key.
+        minutes: the number of messages in each of the sixty.
+        gaps: times between one message and the next one.
+        replies: those of them that are shorter than :data:`PAUSE` and between messages of different people.
+        people: by username.
+        mentions: how often somebody mentioned a name: by username and casefolded name.
+    """
+
+    start: int
+    first: tuple[int, Name] | None = None
+    last: tuple[int, Name] | None = None
+    last_key: str = ""
+    minutes: list[int] = field(default_factory=lambda: [0] * 60)
+    gaps: Spread = field(default_factory=Spread)
+    replies: Spread = field(default_factory=Spread)
+    people: dict[Name, Tally] = field(default_factory=dict)
+    mentions: dict[tuple[Name, str], int] = field(default_factory=dict)
+
+    def add(self, record: Record) -> None:
+        """Count the next message of the hour."""
+        at, username = record.at, record.username
+        tally = self.people.get(username)
+        if tally is None:
+            tally = self.people[username] = Tally()
+        into = at - self.start
+        tally.quarters[into // QUARTER] += 1
+        self.minutes[into // MINUTE] += 1
+        tally.verified += record.verified
+        tally.characters += record.length
+        tally.others += record.client == OTHERS
+        if self.last is None:
+            self.first = (at, username)
+        elif follows(self.gaps, self.replies, self.last, (at, username)):
+            tally.starts += 1
+        self.last = (at, username)
+        self.last_key = record.key
+        for name in record.mentions:
+            self.mentions[username, name] = self.mentions.get((username, name), 0) + 1
+
+
+def follows(gaps: Spread, replies: Spread, before: tuple[int, Name], after: tuple[int, Name]) -> bool:
+    """Count what is between a message and the next one of its room; returns whether that begins a conversation."""
+    gap = after[0] - before[0]
+    gaps.add(gap, after[0])
+    if gap >= PAUSE:
+        return True
+    if before[1] != after[1]:
+        replies.add(gap, after[0])
+    return False
+
+
+def hours_of(records: Iterable[Record]) -> list[Hour]:
+    """The facts of messages of one room, which are in order, by hours."""
+    found: list[Hour] = []
+    for record in records:
+        start = record.at - record.at % HOUR
+        if not found or found[-1].start != start:
+            found.append(Hour(start))
+        found[-1].add(record)
+    return found
+
+
+@dataclass(slots=True)
+class Person:
+    """One person's part of the facts.
+
+    Attributes:
+        messages: how many.
+        verified: how many of them by an account that the broker has checked to be the username.
+        characters: of the texts together, in code points.
+        others: messages that another client than kchat wrote.
+        starts: conversations begun.
+    """
+
+    messages: int = 0
+    verified: int = 0
+    characters: int = 0
+    others: int = 0
+    starts: int = 0
+
+
+@dataclass(slots=True)
+class Facts:
+    """What a store tells about a :class:`~kchat.archive.span.Span`.
+
+    Attributes:
+        rooms: that have messages in the span, by name.
+        first: the time of the first message, in milliseconds since 1970; None where there is none.
+        last: of the last one.
+        people: by username.
+        minutes: by the start of each hour that has messages, in milliseconds since 1970: the number of messages in each of
+            its sixty minutes, all rooms together.
+        gaps: times between one message of a room and the next one, both in the span.
+        replies: those of them that are shorter than :data:`PAUSE` and between messages of different people.
+        conversations: that begin in the span; the first message in the span of each room begins one.
+        mentions: how often somebody mentioned a name: by username and casefolded name, whether anybody has it or not.
+        active: who wrote on which day, by the zone that was asked for; each pair once.
+        firsts: of everybody in ``people``, the start of the quarter of an hour of their first message in these rooms, in the
+            span or before it, in milliseconds since 1970.
+    """
+
+    rooms: list[str] = field(default_factory=list)
+    first: int | None = None
+    last: int | None = None
+    people: dict[Name, Person] = field(default_factory=dict)
+    minutes: dict[int, list[int]] = field(default_factory=dict)
+    gaps: Spread = field(default_factory=Spread)
+    replies: Spread = field(default_factory=Spread)
+    conversations: int = 0
+    mentions: dict[tuple[Name, str], int] = field(default_factory=dict)
+    active: set[tuple[date, Name]] = field(default_factory=set)
+    firsts: dict[Name, int] = field(default_factory=dict)
