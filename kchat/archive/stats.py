@@ -182,7 +182,7 @@ class Stats:
     words: Sequence[Word] | None
 
     def to_json(self) -> dict[str, Any]:
-        """The figures as JSON has them: moments in RFC 3339 with the zone's offset, dates ``2026-05-01``; and ``version``."""
+        """The figures as JSON has them: moments in RFC 3339 with the zone's offset, dates, and ``version``."""
         return {"version": VERSION, **_plain(asdict(self))}
 
 
@@ -260,15 +260,10 @@ def _moment(at: int | None, zone: Zone) -> datetime | None:
 def _times(spread: Spread, zone: Zone) -> Times:
     if not spread.count:
         return Times(0, None, None, None, None, None)
-    return Times(
-        spread.count,
-        *(
-            None if ms is None else ms / 1000
-            for ms in (spread.mean, spread.percentile(50), spread.percentile(95))
-        ),
-        spread.longest / 1000,
-        zone.moment(spread.longest_at),
+    mean, half, most = (
+        ms and ms / 1000 for ms in (spread.mean, spread.percentile(50), spread.percentile(95))
     )
+    return Times(spread.count, mean, half, most, spread.longest / 1000, zone.moment(spread.longest_at))
 
 
 def _mentions(facts: Facts) -> tuple[Mention, ...]:

@@ -78,7 +78,7 @@ class Store(Protocol):
         """What the figures are made of."""
 
     def words(self, span: Span, most: int) -> list[tuple[str, int]]:
-        """The most frequent words (:mod:`kchat.archive.words`) of the texts, how often; most often first, then by the word."""
+        """The most frequent words (:mod:`kchat.archive.words`) of the texts and how often; by that, then by the word."""
 
     def records(self, span: Span) -> Iterator[Record]:
         """The messages themselves, by room, each room's in order."""
