@@ -1,9 +1,9 @@
 """The most frequent words of texts: :func:`most_frequent`. Only for ``kchat stats --words``, which reads all texts.
 
 A word is what spaces and punctuation separate, casefolded, in Unicode's form NFC, with apostrophes and hyphens in it:
-``don't``, ``re-read``. It begins with a letter and has 3 to 40 characters. Web addresses and mentions (``@ada``) are no words,
-and neither are the function words of English, which would come first in every room. Writing that does not separate its
-words, such as Chinese, has no words here but whole phrases.
+``don't``, ``re-read``. It begins with a letter and has 3 to 40 characters. Web addresses and mentions (``@ada``) do not
+count, nor do the function words of English, which would come first in every room. Writing that does not separate its words,
+such as Chinese, is counted in whole phrases.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ MOST_WORDS = 200_000
 """Different words that are counted at a time: some 30 MB. Beyond that, rare ones are left out as :class:`Words` says."""
 
 # Marks belong to the letter before them, but are no \w to Python: accents, Hebrew points, Arabic and Indic vowel signs.
-_MARKS = "\u0300-\u036f\u0591-\u05c7\u064b-\u0670\u0900-\u0963\u0966-\u0dff\u0e31-\u0eff\u0f71-\u0fbc\u102b-\u109f\u17b4-\u17d3"
+_MARKS = (
+    "\u0300-\u036f\u0591-\u05c7\u064b-\u0670"
+    "\u0900-\u0963\u0966-\u0dff\u0e31-\u0eff\u0f71-\u0fbc\u102b-\u109f\u17b4-\u17d3"
+)
 _WORD = re.compile(
     rf"https?://\S+|www\.\S+|@[\w{_MARKS}.-]+|(?<!\w)([^\W\d_][\w{_MARKS}]*(?:['-][\w{_MARKS}]+)*)"
 ).findall
@@ -28,15 +31,18 @@ _WORD = re.compile(
 _TOGETHER = 100_000
 """Characters that are looked at together; a text is not divided."""
 
-FUNCTION_WORDS = frozenset(
-    "about after all also and any are aren't because been before being but can can't could couldn't did didn't does doesn't "
-    "doing don't down each few for from get gets getting going got had has hasn't have haven't having her here here's hers "
-    "him his how i'd i'll i'm i've into isn't it'll it's its just let let's like me more most much must mustn't myself nor "
-    "not now off once one only other our ours out over own really same she she'd she's should shouldn't some still such than "
-    "that that's the their theirs them then there there's these they they'd they'll they're they've this those through too "
-    "under until very was wasn't way we'd we'll we're we've well were weren't what what's when where which while who who's "
-    "whom why will with won't would wouldn't yes yet you you'd you'll you're you've your yours yourself".split()
-)
+_FUNCTION_WORDS = """
+about after all also and any are aren't because been before being but can can't could couldn't did
+didn't does doesn't doing don't down each few for from get gets getting going got had has hasn't
+have haven't having her here here's hers him his how i'd i'll i'm i've into isn't it'll it's its
+just let let's like me more most much must mustn't myself nor not now off once one only other our
+ours out over own really same she she'd she's should shouldn't some still such than that that's the
+their theirs them then there there's these they they'd they'll they're they've this those through
+too under until very was wasn't way we'd we'll we're we've well were weren't what what's when where
+which while who who's whom why will with won't would wouldn't yes yet you you'd you'll you're you've
+your yours yourself
+"""
+FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
 """Of English, as they stand in texts; those of fewer letters are too short anyway."""
 
 
@@ -44,8 +50,8 @@ class Words:
     """Counts words.
 
     Of more than :data:`MOST_WORDS` different words, the rare half is forgotten, and counted anew where it comes again: lossy
-    counting (Manku and Motwani, "Approximate Frequency Counts over Data Streams", 2002, section 4.2). The most frequent words
-    are far from that; a text of random letters in each message is what it is for.
+    counting (Manku and Motwani, "Approximate Frequency Counts over Data Streams", 2002, section 4.2). That happens where
+    messages are full of random letters; the most frequent words are never among them.
 
     Arguments:
         most: different words at a time. Default: :data:`MOST_WORDS`.
