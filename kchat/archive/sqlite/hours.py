@@ -1,9 +1,9 @@
 """The columns of the table ``hour``: an :class:`~kchat.archive.facts.Hour` as a row, and how many rows add up.
 
 Counts of steps are a blob. It begins with two numbers of two bytes: the lowest step, and how many numbers follow. Then come
-all counts from that step on, four bytes each (dense); or, where that is far shorter, steps of two bytes and then their counts
-of four (sparse: the highest bit of the first number is set). All of it is little-endian. Dense counts add up as long integers,
-without a look at each, which takes a fifth of the time.
+all counts from that step on, four bytes each (dense); or, where that is far shorter, steps of two bytes and then their
+counts of four (sparse: the highest bit of the first number is set). All of it is little-endian. Dense counts add up as long
+integers, without a look at each, which takes a fifth of the time.
 """
 
 from __future__ import annotations
