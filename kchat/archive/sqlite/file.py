@@ -50,7 +50,7 @@ class ArchiveFile:
         if write:
             _make(path, private_folder=private_folder)
         _check(path, write=write)
-        with errors.translated(path):
+        with errors.translated(path), errors.told_apart(path):
             self.db = self._open()
             try:
                 self.secret = self._prepare(texts=texts)
@@ -93,14 +93,7 @@ class ArchiveFile:
     def _prepare(self, *, texts: bool | None) -> bytes | None:
         db = self.db
         db.execute("PRAGMA trusted_schema = OFF")  # the file may be a stranger's
-        try:
-            empty = schema.is_empty(db, self.path)
-        except sqlite3.DatabaseError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_NOTADB:
-                raise
-            raise SettingsError(
-                f"{self.path} is not an archive of kchat", hint="name another file"
-            ) from error
+        empty = schema.is_empty(db, self.path)
         if self.writable:
             # After a commit messages are acknowledged, and nowhere else. FULL syncs the log at each commit, so that they
             # outlive a power loss; in WAL mode NORMAL does not (https://sqlite.org/pragma.html#pragma_synchronous).
