@@ -92,6 +92,7 @@ def test_a_file_of_something_else_is_refused_and_stays_as_it_was(path: Path) -> 
     for content, text in (
         (another_program, "another program"),
         (b"Dear diary, " * 1000, "is not an archive"),
+        (b"Dear diary, " * 60, "is not an archive"),
         (b"x", "is not an archive"),
     ):
         for write in (False, True):

@@ -19,6 +19,7 @@ BUSY_SECONDS = 10.0
 LOG_PAGES = 4000
 """Pages of 4 KiB in the log after which it is copied into the file. SQLite's 1,000 copy the rollups more often."""
 
+_PAGE = 4096  # bytes
 _SECRET = 32  # bytes
 
 
@@ -102,7 +103,7 @@ class ArchiveFile:
             db.execute("PRAGMA checkpoint_fullfsync = ON")
             db.execute("PRAGMA secure_delete = ON")  # what is forgotten is overwritten
             db.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
-            db.execute(f"PRAGMA journal_size_limit = {LOG_PAGES * 4096}")
+            db.execute(f"PRAGMA journal_size_limit = {LOG_PAGES * _PAGE}")
             if empty:
                 self._make_tables(texts=texts)
         elif empty:
@@ -232,6 +233,8 @@ def _check(path: Path, *, write: bool) -> None:
             if path.exists():
                 raise SettingsError(f"{path} is not a file, so it is not an archive", hint="name a file")
             raise SettingsError(f"there is no archive {path}", hint="kchat archive makes one")
+        if 0 < path.stat().st_size < _PAGE:  # SQLite would take it for an empty database, and write over it
+            raise SettingsError(f"{path} is not an archive of kchat", hint="name another file")
     except OSError as error:
         raise SettingsError(f"the archive {path} cannot be read: {error.strerror}") from error
     if not os.access(path, os.R_OK):
