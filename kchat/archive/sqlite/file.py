@@ -121,6 +121,7 @@ class ArchiveFile:
 
     def _make_tables(self, *, texts: bool | None) -> None:
         db = self.db
+        db.execute(f"PRAGMA page_size = {_PAGE}")
         db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # before there are tables
         if db.execute("PRAGMA journal_mode = WAL").fetchone() != ("wal",):
             raise SettingsError(
