@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from kchat.archive.record import Record
 from kchat.archive.span import HOUR, Span, Zone
 from kchat.archive.sqlite import deleting
 from kchat.archive.sqlite import file as file_module
+from kchat.archive.sqlite.file import ArchiveFile
 from kchat.archive.sqlite.store import SqliteStore
 from kchat.errors import ArchiveUnavailable
 from tests.archive.counting import MONDAY, count, differences, record
@@ -115,23 +116,17 @@ def test_others_write_between_the_hours_that_are_deleted(
     store.write(records)
     more = [record(5_000 + number, MONDAY + number * HOUR, username="eve") for number in range(12)]
     waiting = list(more)
-    recount = deleting._recount
     with SqliteStore(path, write=True) as other:
         with monkeypatch.context() as patched:
-
-            def recount_after_another(*arguments: object) -> None:
-                recount(*arguments)  # type: ignore[arg-type] - passed on
-
-            patched.setattr(deleting, "_recount", recount_after_another)
-            writing = type(store._file).writing
+            writing = ArchiveFile.writing
             entered = []
 
-            def counted(file: object) -> object:
+            def after_another(file: ArchiveFile) -> AbstractContextManager[sqlite3.Connection]:
                 if file is store._file and waiting:
                     entered.append(other.write([waiting.pop()]))
-                return writing(store._file if file is store._file else other._file)
+                return writing(file)
 
-            patched.setattr(type(store._file), "writing", counted)
+            patched.setattr(ArchiveFile, "writing", after_another)
             assert store.forget(GONE) == 300
         assert sum(entered) == len(entered) >= 9
         other.write(more)

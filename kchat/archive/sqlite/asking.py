@@ -47,7 +47,8 @@ def ask(db: sqlite3.Connection, sql: str, *, most_rows: int, seconds: float) -> 
             if cursor.description is None:
                 raise ArchiveError("the query is empty", hint="begin it with SELECT")
             columns = tuple(column[0] for column in cursor.description)
-            rows, size = [], 0
+            rows: list[tuple[object, ...]] = []
+            size = 0
             for row in cursor:
                 if len(rows) == most_rows:
                     return Answer(columns, rows, more=True)
