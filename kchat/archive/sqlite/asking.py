@@ -79,5 +79,6 @@ def _objection(error: Exception, seconds: float) -> ArchiveError:
     if code in (sqlite3.SQLITE_AUTH, sqlite3.SQLITE_READONLY):
         return ArchiveError(f"the query may only read: {error}", hint="begin it with SELECT")
     return ArchiveError(
-        f"the query: {error}", hint="its tables are messages, user_messages, user_hours, mention_hours"
+        f"the query: {error}",
+        hint="ask messages, user_messages, hours, user_hours, user_days or mention_hours",
     )

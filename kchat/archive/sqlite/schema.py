@@ -13,8 +13,9 @@ same transaction, at the grain that questions need:
 
 A year of 100 people is 876,000 rows of ``person_hour``, which take half a second to add up, and 36,500 of ``person_day``.
 
-The views and their columns are a promise (``messages``, ``user_messages``, ``user_hours``, ``hours``, ``mention_hours``);
-the tables are not.
+The views and their columns are a promise (``messages``, ``user_messages``, ``user_hours``, ``user_days``, ``hours``,
+``mention_hours``); the tables are not. Times are milliseconds since 1970; in ``user_messages`` and ``user_days`` they are
+texts, in UTC.
 """
 
 from __future__ import annotations
@@ -161,8 +162,12 @@ VIEWS = (
     FROM hour JOIN room ON room.id = hour.room""",
     """CREATE VIEW user_hours AS SELECT
         room.name AS room, hour * 3600000 AS hour, person.name AS username,
-        messages, verified, characters, others, starts AS conversations
+        messages, verified, characters, others
     FROM person_hour JOIN room ON room.id = person_hour.room JOIN person ON person.id = person_hour.person""",
+    """CREATE VIEW user_days AS SELECT
+        room.name AS room, date(day * 86400, 'unixepoch') AS day, person.name AS username,
+        messages, verified, characters, others
+    FROM person_day JOIN room ON room.id = person_day.room JOIN person ON person.id = person_day.person""",
     """CREATE VIEW mention_hours AS SELECT
         room.name AS room, hour * 3600000 AS hour, person.name AS username, called.name AS mentioned, messages
     FROM mention_hour JOIN room ON room.id = mention_hour.room

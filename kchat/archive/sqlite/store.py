@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from kchat.archive.record import Record
     from kchat.archive.span import Span, Zone
 
-_WITHOUT_ID = """SELECT substr(key, 3, 32) FROM message
+_WITHOUT_ID = """SELECT substr(key, 3, 32) FROM message INDEXED BY message_without_id
     WHERE room = (SELECT id FROM room WHERE name = ?) AND key >= 'b:' AND key < 'b;' ORDER BY id DESC LIMIT ?"""
 
 _ROOMS = (
@@ -113,7 +113,7 @@ class SqliteStore:
     def query(self, sql: str, *, most_rows: int = MOST_ROWS, seconds: float = SECONDS) -> Answer:
         """A question of one's own: :meth:`kchat.archive.store.Store.query`.
 
-        The views ``messages``, ``user_messages``, ``user_hours``, ``hours`` and ``mention_hours`` are there for it.
+        The views ``messages``, ``user_messages``, ``user_hours``, ``user_days``, ``hours`` and ``mention_hours`` are for it.
         """
         with errors.translated(self._file.path):
             db = connect(self._file.path, self._file.reading_options)
