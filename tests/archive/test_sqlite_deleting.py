@@ -145,6 +145,33 @@ def test_others_write_between_the_hours_that_are_deleted(
         assert (messages[GONE], messages["new"], messages["newer"], messages["eve"]) == (1, 1, 1, 13)
 
 
+def test_what_was_ended_in_the_middle_is_right_and_goes_on(
+    store: SqliteStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A killed process: what it has committed is deleted and counted, and the next one does the rest."""
+    monkeypatch.setattr(deleting, "_MOST", 1)
+    records = talk(900)
+    store.write(records)
+    transactions = []
+    writing = ArchiveFile.writing
+
+    def third_fails(file: ArchiveFile) -> AbstractContextManager[sqlite3.Connection]:
+        transactions.append(file)
+        if len(transactions) == 3:
+            raise KeyboardInterrupt
+        return writing(file)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ArchiveFile, "writing", third_fails)
+        with pytest.raises(KeyboardInterrupt):
+            store.forget(GONE)
+    kept = list(store.records(everything))
+    assert 900 > len(kept) > 600
+    assert differences(store.facts(everything, UTC), count(kept, everything, UTC)) == {}
+    assert store.forget(GONE) == len(kept) - 600
+    assert traces(path) == []
+
+
 def test_a_reader_that_stays_is_told_of_when_somebody_is_forgotten(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
