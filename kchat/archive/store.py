@@ -51,6 +51,14 @@ class Store(Protocol):
     def secret(self) -> bytes | None:
         """The key of the digests (:meth:`kchat.archive.record.Record.of`) where the archive keeps no texts; else None."""
 
+    @property
+    def batch(self) -> int:
+        """Number of messages that are best written at once."""
+
+    @property
+    def delay(self) -> float:
+        """Seconds for which a message may wait for others to be written with it."""
+
     def write(self, records: Sequence[Record], *, again: bool = True) -> int:
         """Keep messages, in any order, of any rooms; committed when it returns. What is there by room and key stays.
 

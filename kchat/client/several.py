@@ -151,6 +151,16 @@ class Subscribers:
         return self._lead.verifies_accounts
 
     @property
+    def busy(self) -> bool:
+        """As of a subscriber: whether somebody works on what was handed over."""
+        return self._lead.busy
+
+    @busy.setter
+    def busy(self, busy: bool) -> None:
+        for each in self._all:
+            each.busy = busy
+
+    @property
     def stopped(self) -> bool:
         """Whether it was stopped or closed, and not opened again."""
         return self._lead.stopped

@@ -1,0 +1,190 @@
+"""What a subscriber's messages go to on their way into an archive: :class:`Archiver`."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from kchat.archive.record import Record
+from kchat.client.backoff import Backoff
+from kchat.errors import ArchiveUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from kchat.archive.store import Store
+    from kchat.message import Message
+
+_MOST_BYTES = 8 << 20
+"""Bytes of bodies that are written together, however few messages they are: they are in memory until then."""
+
+_SAY_AGAIN = 30.0
+"""Seconds after which it is said again that the archive is away."""
+
+_PRUNE_EVERY = 3600.0
+"""Seconds between two looks for messages that are too old."""
+
+
+class Archiver:
+    """Writes messages to an archive, in batches. It is what :func:`kchat.display.loop.listen` takes as a display.
+
+    :meth:`flush` returns True when everything that came is committed; before that, nothing is acknowledged. So whatever
+    ends it, the broker still has what the archive has not.
+
+    While the archive is away, what came is kept and tried again, with growing pauses, and no more is taken than a batch.
+
+    Arguments:
+        store: the archive, opened to write. It stays the caller's.
+        room: the room of messages that do not say it (:attr:`kchat.Message.room`).
+        keep: seconds for which messages are kept; older ones are deleted at the start and once an hour. Default: for ever.
+        rooms: those from which they are deleted. Default: ``room``.
+        tell: told when the archive is away and back, with a line for people.
+        waiting: asked for the number of messages that wait in the broker; ``None`` if it does not tell.
+        settled: called when everything that came is committed.
+    """
+
+    tick = 1.0
+
+    def __init__(
+        self,
+        store: Store,
+        room: str,
+        *,
+        keep: float | None = None,
+        rooms: Sequence[str] = (),
+        tell: Callable[[str], object] = lambda _: None,
+        waiting: Callable[[], int | None] = lambda: None,
+        settled: Callable[[], object] = lambda: None,
+    ) -> None:
+        self.count = 0
+        """Number of messages that are archived and were not there before."""
+        self.known = 0
+        """Number of those that were."""
+        self.deleted = 0
+        """Number of messages that were deleted, as they were too old."""
+        self._store = store
+        self._room = room
+        self._keep = keep
+        self._rooms = tuple(rooms) or (room,)
+        self._tell = tell
+        self._waiting = waiting
+        self._settled = settled
+        self._batch: list[Record] = []
+        self._bytes = 0
+        self._due = 0.0
+        self._secret = store.secret
+        self._most = store.batch
+        self._hurries = False
+        self._prune_due = time.monotonic()
+        self._backoff = Backoff()
+        self._away_since: float | None = None
+        self._say_at = 0.0
+        self._said = 0
+
+    def open(self, title: str = "") -> None:
+        """Nothing: it is ready."""
+
+    def show(self, message: Message) -> None:
+        """Take a message."""
+        if not self._batch:
+            self._due = time.monotonic() + self._store.delay
+        self._batch.append(
+            Record.of(message, message.room or self._room, time.time_ns() // 1_000_000, secret=self._secret)
+        )
+        self._bytes += len(message.body)
+
+    @property
+    def is_away(self) -> bool:
+        """Whether the archive could not be reached or written when it was last tried."""
+        return self._away_since is not None
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it takes no more until what it holds is written."""
+        return len(self._batch) >= self._most or self._bytes >= _MOST_BYTES
+
+    @property
+    def gives_up(self) -> bool:
+        """Whether what it holds is not waited for at the end: it stays with the broker."""
+        return self._hurries and self.is_away
+
+    def hurry(self) -> None:
+        """Nothing more comes: what is held is written at once, if the archive is there."""
+        self._hurries = True
+
+    def flush(self) -> bool:
+        """Write what came, where that is due; returns whether everything is committed.
+
+        Raises:
+            kchat.errors.ArchiveError: the archive refuses. What came and is not committed stays with the broker.
+        """
+        now = time.monotonic()
+        if self._batch and (self._hurries or now >= self._due or self.is_full):
+            self._try(self._write)
+        if self._keep is not None and now >= self._prune_due and not self._hurries:
+            self._try(self._prune)
+        if self._batch:
+            return False
+        self._settled()
+        return True
+
+    def _try(self, work: Callable[[], object]) -> None:
+        if self.is_away and (self.gives_up or self._backoff.remaining() > 0):
+            return
+        try:
+            work()
+        except ArchiveUnavailable as error:
+            self._fail(error)
+        else:
+            self._succeed()
+
+    def _write(self) -> None:
+        new = self._store.write(self._batch)
+        self.count += new
+        self.known += len(self._batch) - new
+        self._batch, self._bytes = [], 0
+
+    def _prune(self) -> None:
+        assert self._keep is not None
+        self.deleted += self._store.prune(int((time.time() - self._keep) * 1000), self._rooms)
+        self._prune_due = time.monotonic() + _PRUNE_EVERY
+
+    # ---- while the archive is away
+
+    def _fail(self, error: ArchiveUnavailable) -> None:
+        now = time.monotonic()
+        self._backoff.fail()
+        if self._hurries:
+            self._away_since = self._away_since or now
+            return
+        if self._away_since is None:
+            self._away_since, self._said = now, 0
+            self._say(f"the archive is away: {error}", now)
+        elif now >= self._say_at:
+            self._say(f"the archive has been away for {now - self._away_since:.0f} s: {error}", now)
+
+    def _say(self, text: str, now: float) -> None:
+        self._say_at = now + _SAY_AGAIN
+        waiting = self._waiting()
+        if waiting is None:
+            self._tell(f"{text}; messages wait in the broker")
+        else:
+            self._tell(f"{text}; {_messages(waiting)} in the broker")
+
+    def _succeed(self) -> None:
+        if self._away_since is not None:
+            seconds = time.monotonic() - self._away_since
+            self._away_since = None
+            self._tell(f"the archive is back after {seconds:.1f} s")
+        self._backoff.reset()
+
+    def status(self, text: str) -> None:
+        """Nothing: what happens to the connection is no message."""
+
+    def close(self) -> None:
+        """Forget what is not committed: the broker has it."""
+        self._batch, self._bytes = [], 0
+
+
+def _messages(count: int) -> str:
+    return "1 message waits" if count == 1 else f"{count:,} messages wait"
