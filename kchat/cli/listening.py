@@ -11,12 +11,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kchat.cli.shutdown import Shutdown
+    from kchat.client.several import Subscribers
     from kchat.client.subscriber import Subscriber
 
 
 @contextmanager
 def listening(
-    subscriber: Subscriber,
+    subscriber: Subscriber | Subscribers,
     stop: Shutdown,
     report: Callable[[object], None],
     *,
@@ -39,8 +40,8 @@ def listening(
 
     with ExitStack() as last, closing(subscriber), ExitStack() as first:
         subscriber.open()
-        if present:
-            beside = PresenceBeside(subscriber, after=0.2)
+        for each in subscriber.each if present else ():
+            beside = PresenceBeside(each, after=0.2)
             first.callback(beside.stop)
             last.callback(beside.close)
         for line in lines(subscriber.where, notes, cut=sys.stderr is not None and sys.stderr.isatty()):

@@ -371,6 +371,24 @@ class Subscriber:
                 if self._acks.is_due:
                     self._acknowledge_done()
 
+    def count_waiting(self) -> int | None:
+        """The number of messages that wait for it in its queue, and of those that it was handed and is not done with.
+
+        ``None`` where the broker does not tell, or is away. In the thread that receives.
+        """
+        with self._in_use:
+            if not self._connection.connected:
+                return None
+            try:
+                with self._connection.errors:
+                    waiting = self._connection.count_waiting()
+            except LOST as error:
+                self._lose(error)
+                return None
+            except errors.BrokerError:
+                return None
+            return None if waiting is None else waiting + self._acks.pending
+
     @property
     def acknowledgement_is_due(self) -> bool:
         """Whether :meth:`finish` would acknowledge at once."""
