@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from kchat.archive.record import Record
@@ -20,6 +21,9 @@ _MOST_BYTES = 8 << 20
 
 _SAY_AGAIN = 30.0
 """Seconds after which it is said again that the archive is away."""
+
+LEAVE_AFTER = 60.0
+"""Seconds after which an archive has been away for long."""
 
 _PRUNE_EVERY = 3600.0
 """Seconds between two looks for messages that are too old."""
@@ -56,10 +60,10 @@ class Archiver:
         waiting: Callable[[], int | None] = lambda: None,
         settled: Callable[[], object] = lambda: None,
     ) -> None:
+        self.taken = 0
+        """Number of messages that were shown and are committed."""
         self.count = 0
-        """Number of messages that are archived and were not there before."""
-        self.known = 0
-        """Number of those that were."""
+        """Number of those that were not there before."""
         self.deleted = 0
         """Number of messages that were deleted, as they were too old."""
         self._store = store
@@ -75,7 +79,7 @@ class Archiver:
         self._secret = store.secret
         self._most = store.batch
         self._hurries = False
-        self._prune_due = time.monotonic()
+        self._prune_due = monotonic()
         self._backoff = Backoff()
         self._away_since: float | None = None
         self._say_at = 0.0
@@ -87,7 +91,7 @@ class Archiver:
     def show(self, message: Message) -> None:
         """Take a message."""
         if not self._batch:
-            self._due = time.monotonic() + self._store.delay
+            self._due = monotonic() + self._store.delay
         self._batch.append(
             Record.of(message, message.room or self._room, time.time_ns() // 1_000_000, secret=self._secret)
         )
@@ -97,6 +101,25 @@ class Archiver:
     def is_away(self) -> bool:
         """Whether the archive could not be reached or written when it was last tried."""
         return self._away_since is not None
+
+    @property
+    def is_away_for_long(self) -> bool:
+        """Whether it has been away for a minute, and messages wait here: better in their queue."""
+        return (
+            bool(self._batch)
+            and self._away_since is not None
+            and monotonic() - self._away_since >= LEAVE_AFTER
+        )
+
+    def is_back(self) -> bool:
+        """Whether the archive is there again; it is tried when that is due.
+
+        What was shown and is not committed is given up: it comes again from the broker.
+        """
+        self._hurries = False
+        del self._batch[1:]
+        self._try(self._probe)
+        return not self.is_away
 
     @property
     def is_full(self) -> bool:
@@ -118,7 +141,7 @@ class Archiver:
         Raises:
             kchat.errors.ArchiveError: the archive refuses. What came and is not committed stays with the broker.
         """
-        now = time.monotonic()
+        now = monotonic()
         if self._batch and (self._hurries or now >= self._due or self.is_full):
             self._try(self._write)
         if self._keep is not None and now >= self._prune_due and not self._hurries:
@@ -139,20 +162,24 @@ class Archiver:
             self._succeed()
 
     def _write(self) -> None:
-        new = self._store.write(self._batch)
-        self.count += new
-        self.known += len(self._batch) - new
+        self.count += self._store.write(self._batch)
+        self.taken += len(self._batch)
+        self._batch, self._bytes = [], 0
+
+    def _probe(self) -> None:
+        """Write one message; when it comes again, it is there."""
+        self.count += self._store.write(self._batch)
         self._batch, self._bytes = [], 0
 
     def _prune(self) -> None:
         assert self._keep is not None
         self.deleted += self._store.prune(int((time.time() - self._keep) * 1000), self._rooms)
-        self._prune_due = time.monotonic() + _PRUNE_EVERY
+        self._prune_due = monotonic() + _PRUNE_EVERY
 
     # ---- while the archive is away
 
     def _fail(self, error: ArchiveUnavailable) -> None:
-        now = time.monotonic()
+        now = monotonic()
         self._backoff.fail()
         if self._hurries:
             self._away_since = self._away_since or now
@@ -173,7 +200,7 @@ class Archiver:
 
     def _succeed(self) -> None:
         if self._away_since is not None:
-            seconds = time.monotonic() - self._away_since
+            seconds = monotonic() - self._away_since
             self._away_since = None
             self._tell(f"the archive is back after {seconds:.1f} s")
         self._backoff.reset()

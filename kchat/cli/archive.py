@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 from kchat.cli.confirming import confirmed
-from kchat.cli.durable_options import durable_limits, to_durable
+from kchat.cli.durable_options import durable_limits
 from kchat.cli.help import GroupWithOptions
 from kchat.cli.listening import listening
 from kchat.cli.options import (
@@ -27,6 +27,7 @@ from kchat.cli.options import (
 from kchat.cli.param_types import DURATION, SECONDS, SINCE, whole_number
 from kchat.cli.shutdown import shutdown_by_signal
 from kchat.cli.stderr import connection_teller, line_writer, write_line
+from kchat.transports.durable import Durable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from kchat.archive.store import Store
     from kchat.config.settings import Settings
     from kchat.errors import ArchiveUnavailable
-    from kchat.transports.durable import Durable
 
 DURABLE = "archive"
 """The name of the durable queue, unless another one is given."""
@@ -140,7 +140,7 @@ def command(
         since=since,
         limit=limit,
         idle_timeout=idle_timeout,
-        durable=to_durable(durable, expires, max_size, shared=shared),
+        durable=Durable(durable, expires, max_size, shared),
         username=username,
         hidden=hidden,
         wait=wait,
@@ -204,7 +204,7 @@ def _archive(
     since: float | None,
     limit: int | None,
     idle_timeout: float | None,
-    durable: Durable | None,
+    durable: Durable,
     username: str | None,
     hidden: bool,
     wait: bool,
@@ -212,58 +212,36 @@ def _archive(
     verbose: bool,
 ) -> int:
     """Listen, and archive what comes."""
-    from kchat.archive.archiver import Archiver
+    from kchat.archive.archiving import Archiving
     from kchat.cli import DONE, TOO_FEW
-    from kchat.client.backfill import Backfill
     from kchat.client.durable import require_durable
-    from kchat.client.several import Subscribers
-    from kchat.client.subscriber import PREFETCH
-    from kchat.display.loop import listen
 
     first = settings[0]
-    require_durable(first)
-    assert durable is not None
+    require_durable(first)  # before the archive is made
     report = line_writer(quiet)
-    tell_connection = connection_teller(verbose=verbose, several=len(first.brokers) > 1)
     present = first.transport.capabilities.presence and not hidden
     taken = 0
     with shutdown_by_signal() as stop, ExitStack() as stack:
         store = stack.enter_context(_opened(target, texts=texts, wait=wait))
-        backfill = begin = None
-        if since is not None:
-            backfill = Backfill(settings, durable.name, since, wait=wait, on_event=tell_connection)
-            begin = backfill.begin()
-        subscribers = Subscribers(
+        archiving = Archiving(
             settings,
+            store,
             username,
             durable=durable,
-            since=begin,
-            anew=True,
-            prefetch=max(PREFETCH, 2 * store.batch),
-            wait=wait,
-            on_event=tell_connection,
-            present=present,
-        )
-        archiver = Archiver(
-            store,
-            first.room,
+            since=since,
             keep=keep,
-            rooms=[each.room for each in settings],
+            wait=wait,
+            present=present,
+            on_event=connection_teller(verbose=verbose, several=len(first.brokers) > 1),
             tell=write_line,
-            waiting=subscribers.count_waiting,
-            settled=(lambda: None) if backfill is None else backfill.settled,
         )
-        stack.callback(_tell_end, archiver, store.where, report)
-        if backfill is not None:
-            backfill.watch(subscribers)
+        stack.callback(_tell_end, archiving.archiver, store.where, report)
         notes = [f"archiving to {store.where}"]
-        stack.enter_context(
-            listening(subscribers, stop, report, present=present, verbose=verbose, notes=notes)
-        )
+        stack.enter_context(listening(archiving, stop, report, present=present, verbose=verbose, notes=notes))
         try:
-            listen(subscribers, archiver, limit=limit, idle_timeout=idle_timeout, stop=stop)
+            archiving.run(limit=limit, idle_timeout=idle_timeout, stop=stop)
         finally:
-            taken = archiver.count + archiver.known
+            taken = archiving.archiver.taken
     return DONE if stop.requested or limit is None or taken >= limit else TOO_FEW
 
 
@@ -282,8 +260,8 @@ def _opened(target: str | None, *, texts: bool | None, wait: bool) -> Store:
 
 def _tell_end(archiver: Archiver, where: str, report: Callable[[object], None]) -> None:
     parts = [f"{_messages(archiver.count)} archived to {where}"]
-    if archiver.known:
-        parts.append(f"{archiver.known:,} were there already")
+    if (known := archiver.taken - archiver.count) > 0:
+        parts.append(f"{known:,} were there already")
     if archiver.deleted:
         parts.append(f"{archiver.deleted:,} older ones deleted")
     if archiver.is_away:

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from kchat.archive.archiving import Archiving
     from kchat.cli.shutdown import Shutdown
-    from kchat.client.several import Subscribers
     from kchat.client.subscriber import Subscriber
 
 
 @contextmanager
 def listening(
-    subscriber: Subscriber | Subscribers,
+    subscriber: Subscriber | Archiving,
     stop: Shutdown,
     report: Callable[[object], None],
     *,

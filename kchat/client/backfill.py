@@ -35,8 +35,7 @@ class Backfill:
         settings: the rooms, with the same brokers.
         durable: the name of the durable queues.
         since: begin with what the rooms hold since then, in UNIX seconds.
-        wait: keep trying for ever when no broker can be reached. Default: fail.
-        on_event: told of that.
+        on_event: told when no broker can be reached, and that is tried again.
     """
 
     def __init__(
@@ -45,41 +44,43 @@ class Backfill:
         durable: str,
         since: float,
         *,
-        wait: bool = False,
         on_event: events.OnEvent = events.ignore,
     ) -> None:
         self._since = since
-        self._wait = wait
         self._on_event = on_event
         self._firsts = {each.room: FirstCarry(each, durable) for each in settings}
         self._handed_over: set[str] = set()
         self._subscribers: Subscribers | None = None
         self._due = 0.0
 
-    def begin(self) -> dict[str, float]:
+    def begin(self, *, wait: bool = False) -> dict[str, float]:
         """Since when each room's history is to be read; rooms are left out where that was done before.
 
         To be asked before there is a durable queue: that it is there says that the history was read, unless this knows
         better. Its answer is ``since`` of :class:`~kchat.client.several.Subscribers` that begin ``anew``.
 
+        Arguments:
+            wait: keep trying for ever when no broker can be reached. Default: fail.
+
         Raises:
             kchat.errors.BrokerError: something between here and the rooms.
         """
         found = {}
+        self._handed_over.clear()
         for room, first in self._firsts.items():
-            since = self._patiently(partial(first.begin, self._since))
+            since = self._patiently(partial(first.begin, self._since), wait=wait)
             if since is not None:
                 found[room] = since
         self._firsts = {room: first for room, first in self._firsts.items() if first.marked}
         return found
 
-    def _patiently(self, ask: Callable[[], float | None]) -> float | None:
+    def _patiently(self, ask: Callable[[], float | None], *, wait: bool) -> float | None:
         backoff = Backoff()
         while True:
             try:
                 return ask()
             except errors.Unreachable as error:
-                if not self._wait or isinstance(error, errors.Untrusted):
+                if not wait or isinstance(error, errors.Untrusted):
                     raise
                 pause = backoff.fail()
                 self._on_event(events.Reconnecting(error, pause, backoff.attempt))
