@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from kchat.archive.record import Record
     from kchat.archive.span import Span, Zone
 
+BATCH, DELAY = 1_000, 0.25
+
 _WITHOUT_ID = """SELECT substr(key, 3, 32) FROM message
     WHERE room = (SELECT id FROM room WHERE name = ?) AND key >= 'b:' AND key < 'b;' ORDER BY id DESC LIMIT ?"""
 
@@ -64,6 +66,16 @@ class SqliteStore:
     def secret(self) -> bytes | None:
         """The key of the digests; None where texts are kept."""
         return self._file.secret
+
+    @property
+    def batch(self) -> int:
+        """Messages that are best written at once: of more, each takes as long."""
+        return BATCH
+
+    @property
+    def delay(self) -> float:
+        """Seconds for which a message may wait for others: a commit takes a few milliseconds, and the disk's for a sync."""
+        return DELAY
 
     def write(self, records: Sequence[Record], *, again: bool = True) -> int:  # noqa: ARG002 - looking costs nothing here
         """Keep messages: :meth:`kchat.archive.store.Store.write`. On disk when it returns."""
