@@ -16,7 +16,7 @@ is the same as the last ones written, is taken for one of them, and is missing. 
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from functools import cache
 from itertools import count
 from secrets import token_hex
@@ -55,7 +55,8 @@ class Placing:
         self._connection: object = None
         self._again: list[str] = []  # of this connection, digests of what was written before, in order
         self._settled = False  # nothing that comes by this connection is in doubt any more
-        self._spent: Counter[str] = Counter()  # of a shared queue, what of each was found, or written since
+        # Of a shared queue: those of this archiver, be they found or written, which are among the last ones in any case.
+        self._own: deque[str] = deque(maxlen=self._most)
 
     def records(self, received: Iterable[tuple[Message, int]], connection: object) -> list[Record]:
         """What is to be written of messages that came; those that were written before are left out.
@@ -90,7 +91,8 @@ class Placing:
         """The numbers of those messages."""
         if connection != self._connection:
             self._connection, self._settled = connection, False
-            self._again, self._spent = [], Counter()
+            self._again.clear()
+            self._own.clear()
         bare = [
             (number, message)
             for number, message in enumerate(messages)
@@ -139,12 +141,11 @@ class Placing:
         again = {digest for digest, (_, each) in zip(digests, bare, strict=True) if each.redelivered}
         left: Counter[str] = Counter()
         if again:
-            most = self._most + self._spent.total()
-            left = self._store.without_id(self._room, again, most) - self._spent
+            left = self._store.without_id(self._room, again, self._most) - Counter(self._own)
         found = set()
         for digest, (number, each) in zip(digests, bare, strict=True):
             if each.redelivered and left[digest] > 0:
                 left[digest] -= 1
                 found.add(number)
-        self._spent.update(digests)
+        self._own.extend(digests)
         return found
