@@ -67,6 +67,7 @@ class Subscriber:
         present: whether it counts as here on a broker that knows by itself who is. On others a
             :class:`~kchat.client.presence.Presence` does that. Default: it does not.
         content_types: whether messages get their ``content_type``, which takes time for each. Default: they do not.
+        positions: whether messages get their ``position``, likewise. Default: they do not.
 
     Raises:
         kchat.errors.SettingsError: the transport cannot do what is asked.
@@ -94,6 +95,7 @@ class Subscriber:
         on_event: events.OnEvent = events.ignore,
         present: bool = False,
         content_types: bool = False,
+        positions: bool = False,
     ) -> None:
         self.settings = settings
         self.username = (settings.username or login_name()) if username is None else username
@@ -164,6 +166,7 @@ class Subscriber:
             # A queue of its own, beside a history, holds nothing to begin with.
             holds=durable is not None or not beside,
             content_types=content_types,
+            positions=positions,
         )
 
     def _new_connection(self, *args: Any, **more: Any) -> SubscriberConnection:
