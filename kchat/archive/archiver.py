@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from kchat.archive.record import Record
+from kchat.archive.doubt import Doubt
+from kchat.archive.placing import Placing
 from kchat.client.backoff import Backoff
 from kchat.errors import ArchiveUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from kchat.archive.record import Record
     from kchat.archive.store import Store
     from kchat.message import Message
 
@@ -29,6 +32,21 @@ _PRUNE_EVERY = 3600.0
 """Seconds between two looks for messages that are too old."""
 
 
+class _Part:
+    """Messages that came by the same connection, with their rooms and times; and later, as they are written.
+
+    What was not acknowledged comes again by the next connection. Those parts are written one after the other, as it is
+    looked up what of the later one the earlier one has (:mod:`kchat.archive.placing`).
+    """
+
+    def __init__(self, connection: object) -> None:
+        self.connection = connection
+        self.received: list[tuple[Message, int]] = []
+        self.records: list[Record] | None = None
+        self.made: dict[str, list[Record]] = {}
+        self.again = True
+
+
 class Archiver:
     """Writes messages to an archive, in batches. It is what :func:`kchat.display.loop.listen` takes as a display.
 
@@ -40,6 +58,9 @@ class Archiver:
     Arguments:
         store: the archive, opened to write. It stays the caller's.
         room: the room of messages that do not say it (:attr:`kchat.Message.room`).
+        prefetch: maximum number of messages that the broker waits for to be acknowledged.
+        readers: number of archivers that share the queue, at most. Default: 1.
+        connection: asked which connection messages come by. Default: it is always the same.
         keep: seconds for which messages are kept; older ones are deleted at the start and once an hour. Default: for ever.
         rooms: those from which they are deleted. Default: ``room``.
         tell: told when the archive is away and back, with a line for people.
@@ -53,7 +74,10 @@ class Archiver:
         self,
         store: Store,
         room: str,
+        prefetch: int,
         *,
+        readers: int = 1,
+        connection: Callable[[], object] = lambda: None,
         keep: float | None = None,
         rooms: Sequence[str] = (),
         tell: Callable[[str], object] = lambda _: None,
@@ -73,10 +97,15 @@ class Archiver:
         self._tell = tell
         self._waiting = waiting
         self._settled = settled
-        self._batch: list[Record] = []
+        self._prefetch = prefetch
+        self._readers = readers
+        self._connection = connection
+        self._placing: dict[str, Placing] = {}
+        self._doubt = Doubt(prefetch, shared=readers > 1)
+        self._parts: deque[_Part] = deque()
+        self._held = 0
         self._bytes = 0
         self._due = 0.0
-        self._secret = store.secret
         self._most = store.batch
         self._hurries = False
         self._prune_due = monotonic()
@@ -90,11 +119,13 @@ class Archiver:
 
     def show(self, message: Message) -> None:
         """Take a message."""
-        if not self._batch:
+        if not self._held:
             self._due = monotonic() + self._store.delay
-        self._batch.append(
-            Record.of(message, message.room or self._room, time.time_ns() // 1_000_000, secret=self._secret)
-        )
+        connection = self._connection()
+        if not self._parts or self._parts[-1].records is not None or self._parts[-1].connection != connection:
+            self._parts.append(_Part(connection))
+        self._parts[-1].received.append((message, time.time_ns() // 1_000_000))
+        self._held += 1
         self._bytes += len(message.body)
 
     @property
@@ -106,7 +137,7 @@ class Archiver:
     def is_away_for_long(self) -> bool:
         """Whether it has been away for a minute, and messages wait here: better in their queue."""
         return (
-            bool(self._batch)
+            bool(self._held)
             and self._away_since is not None
             and monotonic() - self._away_since >= LEAVE_AFTER
         )
@@ -117,14 +148,13 @@ class Archiver:
         What was shown and is not committed is given up: it comes again from the broker.
         """
         self._hurries = False
-        del self._batch[1:]
         self._try(self._probe)
         return not self.is_away
 
     @property
     def is_full(self) -> bool:
         """Whether it takes no more until what it holds is written."""
-        return len(self._batch) >= self._most or self._bytes >= _MOST_BYTES
+        return self._held >= self._most or self._bytes >= _MOST_BYTES
 
     @property
     def gives_up(self) -> bool:
@@ -142,11 +172,11 @@ class Archiver:
             kchat.errors.ArchiveError: the archive refuses. What came and is not committed stays with the broker.
         """
         now = monotonic()
-        if self._batch and (self._hurries or now >= self._due or self.is_full):
+        if self._held and (self._hurries or now >= self._due or self.is_full):
             self._try(self._write)
         if self._keep is not None and now >= self._prune_due and not self._hurries:
             self._try(self._prune)
-        if self._batch:
+        if self._held:
             return False
         self._settled()
         return True
@@ -162,14 +192,41 @@ class Archiver:
             self._succeed()
 
     def _write(self) -> None:
-        self.count += self._store.write(self._batch)
-        self.taken += len(self._batch)
-        self._batch, self._bytes = [], 0
+        while self._parts:
+            part = self._parts[0]
+            records = self._records(part)
+            again, part.again = part.again, True  # what failed may be there all the same
+            self.count += self._store.write(records, again=again)
+            self.taken += len(part.received)
+            self._held -= len(part.received)
+            self._parts.popleft()
+        self._bytes = 0
+
+    def _records(self, part: _Part) -> list[Record]:
+        """What is to be written of a part: the same whenever it is tried again."""
+        if part.records is None:
+            by_room: dict[str, list[tuple[Message, int]]] = {}
+            for each in part.received:
+                by_room.setdefault(each[0].room or self._room, []).append(each)
+            for room, received in by_room.items():
+                if room in part.made:  # the store failed before the next room's were made
+                    continue
+                if room not in self._placing:
+                    self._placing[room] = Placing(self._store, room, self._prefetch, self._readers)
+                part.made[room] = self._placing[room].records(received, part.connection)
+            part.records = [record for made in part.made.values() for record in made]
+            part.again = self._doubt.looks_again(part.received, part.records, part.connection)
+        return part.records
 
     def _probe(self) -> None:
         """Write one message; when it comes again, it is there."""
-        self.count += self._store.write(self._batch)
-        self._batch, self._bytes = [], 0
+        if self._parts:
+            self.count += self._store.write(self._records(self._parts[0])[:1])
+        self._forget()
+
+    def _forget(self) -> None:
+        self._parts.clear()
+        self._held = self._bytes = 0
 
     def _prune(self) -> None:
         assert self._keep is not None
@@ -210,7 +267,7 @@ class Archiver:
 
     def close(self) -> None:
         """Forget what is not committed: the broker has it."""
-        self._batch, self._bytes = [], 0
+        self._forget()
 
 
 def _messages(count: int) -> str:

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 DURABLE = "archive"
 """The name of the durable queue, unless another one is given."""
 
+_READERS = 8
+"""Number of archivers that share a queue, at most, for what comes again without an id."""
+
 _LOOK = 0.05
 """Seconds between looks whether the archive is to be tried again, or whether to stop."""
 
@@ -82,12 +85,16 @@ class Archiving:
         self._present = present
         self._on_event = on_event
         self._stopped = False
+        self._prefetch = max(PREFETCH, 2 * store.batch)
         self._backfill = (
             None if since is None else Backfill(settings, self._durable.name, since, on_event=on_event)
         )
         self.archiver = Archiver(
             store,
             settings[0].room,
+            self._prefetch,
+            readers=_READERS if self._durable.shared else 1,
+            connection=lambda: self._subscribers.each[0].position.connected_at,
             keep=keep,
             rooms=[each.room for each in settings],
             tell=tell,
@@ -106,10 +113,11 @@ class Archiving:
             durable=self._durable,
             since=since,
             anew=True,  # the backfill knows whether the history was read to its end
-            prefetch=max(PREFETCH, 2 * self._store.batch),
+            prefetch=self._prefetch,
             wait=wait,
             on_event=self._on_event,
             present=self._present,
+            positions=True,
         )
 
     def __enter__(self) -> Self:

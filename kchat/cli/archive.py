@@ -263,7 +263,9 @@ def _tell_end(archiver: Archiver, where: str, report: Callable[[object], None]) 
     if (known := archiver.taken - archiver.count) > 0:
         parts.append(f"{known:,} were there already")
     if archiver.deleted:
-        parts.append("1 older one deleted" if archiver.deleted == 1 else f"{archiver.deleted:,} older ones deleted")
+        parts.append(
+            "1 older one deleted" if archiver.deleted == 1 else f"{archiver.deleted:,} older ones deleted"
+        )
     if archiver.is_away:
         parts.append("what else there is waits in the broker")
     report("; ".join(parts))

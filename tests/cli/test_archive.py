@@ -125,6 +125,11 @@ def local(commands: Commands, local_url: str, room: str, tmp_path: Path) -> Room
 
 
 @pytest.fixture
+def redis(commands: Commands, redis_url: str, room: str, tmp_path: Path) -> Rooms:
+    return Rooms(commands, redis_url, room, tmp_path)
+
+
+@pytest.fixture
 def amqp(commands: Commands, amqp_url: str, room: str, tmp_path: Path) -> Rooms:
     return Rooms(commands, amqp_url, room, tmp_path)
 
@@ -238,7 +243,7 @@ def test_a_room_without_a_history_says_so(amqp: Rooms) -> None:
 # ---- while the archive is away
 
 
-@pytest.mark.parametrize("broker", ["local", "amqp"])
+@pytest.mark.parametrize("broker", ["amqp", "redis"])
 def test_while_the_disk_is_full_messages_wait_in_the_broker(
     broker: str, request: pytest.FixtureRequest
 ) -> None:
@@ -276,7 +281,7 @@ def test_ctrl_c_while_the_disk_is_full_ends_it_and_nothing_is_lost(amqp: Rooms) 
     assert [record.text for record in amqp.records()] == ["one", "two"]
 
 
-@pytest.mark.parametrize("broker", ["local", "amqp"])
+@pytest.mark.parametrize("broker", ["amqp", "redis"])
 def test_where_the_archive_is_away_for_long_it_leaves_the_queue_until_it_is_back(
     broker: str, request: pytest.FixtureRequest
 ) -> None:
@@ -297,14 +302,14 @@ def test_where_the_archive_is_away_for_long_it_leaves_the_queue_until_it_is_back
     assert rooms.queue().messages == 0
 
 
-def test_ctrl_c_ends_one_that_has_left(local: Rooms) -> None:
-    process = local.commands.python(LEAVES_SOON, *local.words())
+def test_ctrl_c_ends_one_that_has_left(amqp: Rooms) -> None:
+    process = amqp.commands.python(LEAVES_SOON, *amqp.words())
     process.wait_for(LISTENING)
     fill_disk(process)
-    local.send("one")
+    amqp.send("one")
     process.wait_for("whose queue keeps the messages meanwhile")
     ended(process)
-    assert local.queue().messages == 1
+    assert amqp.queue().messages == 1
 
 
 def test_an_archive_that_is_away_at_the_start_is_an_error_or_is_waited_for(local: Rooms) -> None:
@@ -350,14 +355,14 @@ def test_a_second_one_is_refused_if_they_do_not(amqp: Rooms) -> None:
 
 def test_without_texts_lengths_and_keyed_hashes_are_kept(local: Rooms) -> None:
     process = local.start("--no-text", "--limit", "3")
-    local.send("secret", "secret", "other")
+    local.send("a word", "a word", "other")
     assert process.wait() == 0
     records = local.records()
     assert [record.text for record in records] == [None] * 3
     assert [record.length for record in records] == [6, 6, 5]
     first, second, third = (record.digest for record in records)
     assert first == second != third
-    assert b"secret" not in b"".join(path.read_bytes() for path in local.path.parent.glob("archive.db*"))
+    assert b"a word" not in b"".join(path.read_bytes() for path in local.path.parent.glob("archive.db*"))
     process = local.start("--idle-timeout", "0.2")  # it goes on without
     assert process.wait() == 0
 
