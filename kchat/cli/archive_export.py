@@ -102,6 +102,8 @@ def command(
                 form,
                 on_progress=progress.update,
             )
+        except BrokenPipeError:  # as in "kchat archive export | head -3"; Click would end with 1
+            return DONE
         finally:
             progress.clear()
         target = "standard output" if output == STANDARD else output
