@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 FORMATS = ("jsonl", "csv", "parquet")
 
 
-@click.command(name="export", cls=Command)
+@click.command(name="export", cls=Command, short_help="Export messages to JSON lines, CSV or Parquet.")
 @click.option(
     "--from",
     "--archive",

@@ -20,7 +20,7 @@ _MOST_TOLD = 10
 """Maximum number of damaged lines of a file that are told each by itself."""
 
 
-@click.command(name="import", cls=Command)
+@click.command(name="import", cls=Command, short_help="Import messages from files of JSON lines.")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(allow_dash=True))
 @click.option(
     "--to",
