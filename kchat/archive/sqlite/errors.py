@@ -19,7 +19,7 @@ def translated(path: Path) -> Iterator[None]:
     """Raises kchat's errors for those of SQLite within the block, and for values that kchat does not write."""
     try:
         yield
-    except KchatError:
+    except KchatError:  # also a SettingsError, which is a ValueError
         raise
     except sqlite3.Error as error:
         raise explain(error, path) from error
