@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from hashlib import blake2b
@@ -38,6 +38,7 @@ class Known(NamedTuple):
         verified: or not.
         by_kchat: or by another client.
         mentioned: names, each once, folded.
+        text: of the message; empty where the archive keeps none.
     """
 
     room: str
@@ -48,6 +49,7 @@ class Known(NamedTuple):
     verified: bool
     by_kchat: bool
     mentioned: tuple[str, ...]
+    text: str
 
 
 def known(delivered: Iterable[Said], *, texts: bool = True) -> list[Known]:
@@ -65,9 +67,16 @@ def known(delivered: Iterable[Said], *, texts: bool = True) -> list[Known]:
         at = said.received_at
         if said.sent_at is not None and at - _YEAR <= said.sent_at < at:
             at = said.sent_at
-        mentioned = mentions(said.text) if texts else ()
         found[said.room, key] = Known(
-            said.room, at, key, said.username, len(said.text), said.is_verified, said.by_kchat, mentioned
+            said.room,
+            at,
+            key,
+            said.username,
+            len(said.text),
+            said.is_verified,
+            said.by_kchat,
+            mentions(said.text) if texts else (),
+            said.text if texts else "",
         )
     return sorted(found.values(), key=lambda each: (each.room, each.at, each.key))
 
@@ -82,6 +91,11 @@ def without(messages: Iterable[Known], username: str, rooms: Sequence[str] = ())
             names = tuple(name for name in each.mentioned if name != folded(username))
             left.append(each._replace(mentioned=names))
     return left
+
+
+def words(messages: Iterable[Known], counted: Collection[str]) -> Counter[str]:
+    """How often some words of lower case are in the texts, where spaces separate them from others."""
+    return Counter(word for each in messages for word in each.text.casefold().split(" ") if word in counted)
 
 
 def folded(name: str) -> str:
@@ -125,11 +139,7 @@ def figures(
     Without ``archive`` and ``words``; percentiles are exact. Times in milliseconds since 1970.
     """
     of_rooms = [each for each in messages if not rooms or each.room in rooms]
-    chosen = [
-        each
-        for each in of_rooms
-        if (since is None or each.at >= since) and (until is None or each.at < until)
-    ]
+    chosen = within(of_rooms, since=since, until=until)
     clock = _Clock(zone)
     spoken = Counter(each.name for each in chosen)
     begun: Counter[str | None] = Counter()
@@ -178,6 +188,23 @@ def figures(
         "verified_share": verified / len(chosen) if chosen else 0.0,
         "clients": {"kchat": by_kchat, "others": len(chosen) - by_kchat},
     }
+
+
+def within(
+    messages: Iterable[Known],
+    *,
+    rooms: Sequence[str] = (),
+    since: int | None = None,
+    until: int | None = None,
+) -> list[Known]:
+    """Those of some rooms, or of all, and of a time."""
+    return [
+        each
+        for each in messages
+        if (not rooms or each.room in rooms)
+        and (since is None or each.at >= since)
+        and (until is None or each.at < until)
+    ]
 
 
 class _Clock:
