@@ -48,7 +48,7 @@ def whole(db: sqlite3.Connection, room: int, name: str, since: int, until: int) 
             key=key,
             at=at,
             username=username,
-            account=username if verified else account,
+            account=username if verified and account is None else account,
             verified=bool(verified),
             text=text,
             length=length,
