@@ -141,7 +141,10 @@ def figures(
     of_rooms = [each for each in messages if not rooms or each.room in rooms]
     chosen = within(of_rooms, since=since, until=until)
     clock = _Clock(zone)
-    spoken = Counter(each.name for each in chosen)
+    theirs: defaultdict[str | None, list[Known]] = defaultdict(list)
+    for each in chosen:
+        theirs[each.name].append(each)
+    spoken = {name: len(each) for name, each in theirs.items()}
     begun: Counter[str | None] = Counter()
     gaps: list[tuple[int, int]] = []
     replies: list[tuple[int, int]] = []
@@ -173,7 +176,7 @@ def figures(
         "last": clock(max(each.at for each in chosen)) if chosen else None,
         "days": len(days),
         "per_day": len(chosen) / len(days) if days else 0.0,
-        "top": tuple(_person(name, chosen, begun) for name, _ in _ranked(spoken)[:top]),
+        "top": tuple(_person(name, theirs[name], len(chosen), begun) for name, _ in _ranked(spoken)[:top]),
         "per_date": days,
         "per_week": _days(of_rooms, chosen, clock, weekly=True),
         "per_hour": tuple(sum(heat[day][hour] for day in range(7)) for hour in range(24)),
@@ -231,12 +234,13 @@ def _ranked(counts: Mapping[str | None, int]) -> list[tuple[str | None, int]]:
     return sorted(counts.items(), key=lambda item: (-item[1], item[0] is None, item[0] or ""))
 
 
-def _person(name: str | None, chosen: Sequence[Known], begun: Mapping[str | None, int]) -> dict[str, Any]:
-    theirs = [each for each in chosen if each.name == name]
+def _person(
+    name: str | None, theirs: Sequence[Known], total: int, begun: Mapping[str | None, int]
+) -> dict[str, Any]:
     return {
         "username": name,
         "messages": len(theirs),
-        "share": len(theirs) / len(chosen),
+        "share": len(theirs) / total,
         "characters": sum(each.length for each in theirs),
         "verified": sum(each.verified for each in theirs),
         "conversations": begun[name],

@@ -82,12 +82,14 @@ SOME = {
 
 ALL = {f"{name}, in {zone}": Question(zone, *span) for name, span in SPANS.items() for zone in ZONES}
 
-QUESTIONS = {**SOME, **ALL} if os.environ.get("KCHAT_TEST_ARCHIVE") == "all" else SOME
+THOROUGH = os.environ.get("KCHAT_TEST_ARCHIVE") == "all"
+
+QUESTIONS = {**SOME, **ALL} if THOROUGH else SOME
 
 AFTERWARDS = {
     name: question
     for name, question in SOME.items()
-    if name.startswith(("everything, in Berlin", "from within", "two rooms"))
+    if THOROUGH or name.startswith(("everything, in Berlin", "two rooms"))
 }
 """What is asked after a deletion."""
 
