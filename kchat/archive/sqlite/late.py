@@ -1,8 +1,8 @@
 """Messages that come after later ones: :func:`include` puts them into an hour that is counted already.
 
 Senders' clocks differ, and archivers share a subscription, so in a busy room some message of every batch is late. Counting
-the hour anew would cost what is in it. A late message costs a look at its two neighbours: the time between them is taken out of
-the gaps, and the two parts of it are put in.
+the hour anew would cost what is in it. A late message costs a look at its two neighbours: the time between them is taken out
+of the gaps, and the two parts of it are put in.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from kchat.archive.record import Record
 
 _NEIGHBOUR = """SELECT at, person.name, key FROM message JOIN person ON person.id = person
-    WHERE room = :room AND at >= :start AND at < :end AND {} ORDER BY at {}, key {} LIMIT 1"""
-_BEFORE = _NEIGHBOUR.format("(at, key) < (:at, :key)", "DESC", "DESC")
-_AFTER = _NEIGHBOUR.format("(at, key) > (:at, :key)", "ASC", "ASC")
+    WHERE room = :room AND {} ORDER BY at {}, key {} LIMIT 1"""
+_BEFORE = _NEIGHBOUR.format("at BETWEEN :start AND :at AND (at < :at OR key < :key)", "DESC", "DESC")
+_AFTER = _NEIGHBOUR.format("at >= :at AND at < :end AND (at > :at OR key > :key)", "ASC", "ASC")
 
 _Place = tuple[int, Name, str]
 """A message's time, username and key."""
