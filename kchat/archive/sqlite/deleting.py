@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
 from kchat.archive.facts import hours_of
+from kchat.archive.record import folded
 from kchat.archive.span import HOUR
 from kchat.archive.sqlite import errors
 from kchat.archive.sqlite.messages import facts_of
@@ -62,7 +63,7 @@ def forget(file: ArchiveFile, names: Names, username: str, rooms: Collection[str
     Raises:
         kchat.errors.ArchiveUnavailable: another process reads for so long that the log cannot be emptied; all else is done.
     """
-    name = username.casefold()
+    name = folded(username)
     deleted = 0
     for room in _rooms(file, rooms):
         with file.reading() as db:
