@@ -101,7 +101,7 @@ class Archiver:
         self._readers = readers
         self._connection = connection
         self._placing: dict[str, Placing] = {}
-        self._doubt = Doubt(prefetch, shared=readers > 1)
+        self._doubt = Doubt(prefetch * len(self._rooms), shared=readers > 1)
         self._parts: deque[_Part] = deque()
         self._held = 0
         self._bytes = 0
