@@ -92,6 +92,7 @@ def test_a_file_of_something_else_is_refused_and_stays_as_it_was(path: Path) -> 
     for content, text in (
         (another_program, "another program"),
         (b"Dear diary, " * 1000, "is not an archive"),
+        (b"Dear diary, " * 60, "is not an archive"),
         (b"x", "is not an archive"),
     ):
         for write in (False, True):
@@ -290,6 +291,24 @@ def test_an_archive_in_a_read_only_folder_is_read(commands: Commands, public_fol
         assert refused == f"SettingsError the archive {path} cannot be written by this account"
     finally:
         public_folder.chmod(0o755)
+
+
+def test_an_archive_in_a_read_only_folder_is_read_while_it_is_written(
+    commands: Commands, public_folder: Path
+) -> None:
+    path = public_folder / "archive.db"
+    fill(path, said(7))
+    path.chmod(0o644)
+    with SqliteStore(path, write=True) as store:
+        more = [each._replace(key=f"{each.key}+") for each in said(4)]
+        store.write(more)  # stands in the log
+        public_folder.chmod(0o555)
+        try:
+            stranger = commands.python(STRANGER, str(path))
+            assert stranger.wait() == 0, stranger.stderr
+            assert stranger.lines[0] == "11 [(2,)]"
+        finally:
+            public_folder.chmod(0o755)
 
 
 def test_an_archive_that_others_may_not_read_says_so(commands: Commands, public_folder: Path) -> None:

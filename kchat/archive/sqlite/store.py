@@ -132,15 +132,17 @@ class SqliteStore:
     def forget(self, username: str, rooms: Collection[str] = ()) -> int:
         """Delete somebody's messages: :meth:`kchat.archive.store.Store.forget`. Nothing of them is left in the file.
 
-        Texts in which others mention them stay, as those are others'. Between two hours of messages, others can write.
+        Texts in which others mention them stay, as those are others'. At the end the file is written anew, which needs twice
+        its space; others cannot write meanwhile: a second for some 100 MB.
 
         Raises:
-            kchat.errors.ArchiveUnavailable: another process reads, so that some of it is still in SQLite's log; try again.
+            kchat.errors.ArchiveUnavailable: the messages are deleted, but bytes of them may be left in the file, as there is
+                no space to write it anew, or in SQLite's log, as another process reads it; try again.
         """
         return deleting.forget(self._file, self._names, username, rooms)
 
     def prune(self, before: int, rooms: Collection[str] = ()) -> int:
-        """Delete old messages: :meth:`kchat.archive.store.Store.prune`. As :meth:`forget`, but the log may wait."""
+        """Delete old messages: :meth:`kchat.archive.store.Store.prune`. Fragments may be left in the file."""
         return deleting.prune(self._file, self._names, before, rooms)
 
     def close(self) -> None:
