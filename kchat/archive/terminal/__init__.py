@@ -21,8 +21,9 @@ from kchat.message.unprintable import escape_unprintable
 
 if TYPE_CHECKING:
     from kchat.archive.stats import Stats
+    from kchat.display.output import Output
 
-__all__ = ["ASCII", "BLOCKS", "report"]
+__all__ = ["ASCII", "BLOCKS", "glyphs_for", "report"]
 
 TWO_COLUMNS = 120
 """Columns of a screen from which on the report has two."""
@@ -122,3 +123,8 @@ def _nothing(stats: Stats) -> str:
     if stats.since is not None or stats.until is not None:
         return "No messages in this time."
     return 'No messages yet. What "kchat archive" keeps of the room is counted here.'
+
+
+def glyphs_for(output: Output) -> Glyphs:
+    """The characters to draw with: blocks where the encoding has them."""
+    return BLOCKS if output.has(BLOCKS.all) else ASCII

@@ -197,14 +197,22 @@ def heat_map(stats: Stats, pen: Pen) -> list[Text | Table]:
     for weekday, row in zip(amounts.WEEKDAYS, stats.heat, strict=True):
         shades = "".join(shade(many, most, pen.glyphs) * cell for many in row)
         found.append(line("").append(f"{weekday} ", style=FAINT).append(shades, style=ACCENT))
-    legend = Text("    ")
+    return [*found, *_legend(most, pen, cell)]
+
+
+def _legend(most: int, pen: Pen, cell: int) -> list[Text]:
+    """What the shades mean, in as many lines as it takes."""
+    lines, columns = [line("    ")], 4
     for each, low, high in shade_ranges(most, pen.glyphs):
-        legend.append(each * 2, style=ACCENT).append(
-            f" {amounts.count(low)}{f'-{amounts.count(high)}' if high > low else ''}  ",
-            style=FAINT,
-        )
-    found.append(legend)
-    return found
+        mark = each * min(2, cell)
+        numbers = f" {amounts.count(low)}{f'-{amounts.count(high)}' if high > low else ''}"
+        size = len(mark) + len(numbers)
+        if columns + size > pen.columns and columns > 4:
+            lines.append(line("    "))
+            columns = 4
+        lines[-1].append(mark, style=ACCENT).append(f"{numbers}  ", style=FAINT)
+        columns += size + 2
+    return lines
 
 
 def times(stats: Stats, pen: Pen) -> list[Text | Table]:
