@@ -57,7 +57,9 @@ _APART = {
 @click.option(
     "--archive",
     "archive_name",
+    type=click.Path(),
     metavar="FILE|URL",
+    envvar="KCHAT_ARCHIVE",
     show_default="archive.db in your data folder",
     help="The archive: an SQLite file, or clickhouse://user@host:9000/default.",
 )
@@ -146,7 +148,7 @@ def command(
       kchat stats --json | jq -r '.top[].username'
       kchat stats --html report.html
       kchat stats --watch
-      kchat stats --query "SELECT count(*) FROM messages"
+      kchat stats --query "SELECT count(*) FROM user_messages"
     """
     from kchat import archive
 
