@@ -1,9 +1,9 @@
 """The columns of the table ``hour``: an :class:`~kchat.archive.facts.Hour` as a row, and how many rows add up.
 
 Counts of steps are a blob. It begins with two numbers of two bytes: the lowest step, and how many numbers follow. Then come
-all counts from that step on, four bytes each (dense); or, where that is shorter, steps of two bytes and then their counts of
-four (sparse: the highest bit of the first number is set). All of it is little-endian. Dense counts add up as long integers,
-without a look at each.
+all counts from that step on, four bytes each (dense); or, where that is far shorter, steps of two bytes and then their
+counts of four (sparse: the highest bit of the first number is set). All of it is little-endian. Dense counts add up as long
+integers, without a look at each, which takes a fifth of the time.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from kchat.archive.spread import Spread
 _HEAD = struct.Struct("<HH")
 _MINUTES = struct.Struct("<60I")
 _SPARSE = 0x8000
+_FAR = 6  # steps of which one is there, from which on sparse is far shorter
 _FIELD = 32  # bits of a count
 _MOST = 1 << _FIELD
 
@@ -81,7 +82,7 @@ def _pack_steps(steps: dict[int, int]) -> bytes:
         return b""
     lowest, highest = min(steps), max(steps)
     width = highest - lowest + 1
-    if len(steps) * 6 < width * 4:
+    if len(steps) * _FAR < width:
         return struct.pack(
             f"<HH{len(steps)}H{len(steps)}I", _SPARSE, len(steps), *steps.keys(), *steps.values()
         )

@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from kchat.archive.record import KCHAT, OTHERS, Record
+
+if TYPE_CHECKING:
+    from kchat.archive.span import Span
 
 _FACTS = """SELECT at, person.name, verified, length, other, key, mentions
     FROM message JOIN person ON person.id = person
@@ -17,8 +21,15 @@ _WHOLE = """SELECT key, at, person.name, account, verified, text, length, hex(di
     FROM message JOIN person ON person.id = person
     WHERE room = ? AND at >= ? AND at < ? ORDER BY at, key"""
 
+_TEXTS = "SELECT text FROM message WHERE room = ? AND at >= ? AND at < ? AND text IS NOT NULL"
+
 EARLIEST, LATEST = -(1 << 62), 1 << 62
 """Before and after all times."""
+
+
+def times(span: Span) -> tuple[int, int]:
+    """The first millisecond of a span, and the first after it."""
+    return EARLIEST if span.since is None else span.since, LATEST if span.until is None else span.until
 
 
 def facts_of(db: sqlite3.Connection, room: int, since: int, until: int) -> Iterator[Record]:
@@ -48,7 +59,7 @@ def whole(db: sqlite3.Connection, room: int, name: str, since: int, until: int) 
             key=key,
             at=at,
             username=username,
-            account=username if verified else account,
+            account=username if verified and account is None else account,
             verified=bool(verified),
             text=text,
             length=length,
@@ -61,3 +72,9 @@ def whole(db: sqlite3.Connection, room: int, name: str, since: int, until: int) 
             client=OTHERS if other else KCHAT,
             mentions=tuple(json.loads(mentions)) if mentions else (),
         )
+
+
+def texts(db: sqlite3.Connection, room: int, since: int, until: int) -> Iterator[str]:
+    """The texts of a room. Arguments as of :func:`facts_of`."""
+    for (text,) in db.execute(_TEXTS, (room, since, until)):
+        yield text

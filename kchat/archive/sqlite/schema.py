@@ -56,7 +56,7 @@ TABLES = (
         received_at INTEGER NOT NULL,
         sent_at INTEGER,
         key TEXT NOT NULL,           -- i: and the id, p: and the position, b: and a digest of the body
-        account TEXT,                -- NULL where it is the username (verified), or where there is none
+        account TEXT,                -- NULL where it is the username, verified, or where there is none
         position TEXT,
         mentions TEXT,               -- a JSON array, NULL where it is empty
         digest BLOB,
@@ -139,7 +139,7 @@ VIEWS = (
         CASE WHEN key LIKE 'i:%' THEN substr(key, 3) END AS id,
         at,
         person.name AS username,
-        CASE WHEN verified THEN person.name ELSE account END AS account,
+        CASE WHEN verified THEN ifnull(account, person.name) ELSE account END AS account,
         verified,
         text,
         length,

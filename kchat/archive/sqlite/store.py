@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from kchat.archive import opening
-from kchat.archive.sqlite import asking, errors, messages, reading
+from kchat.archive.sqlite import asking, deleting, errors, messages, reading
 from kchat.archive.sqlite.file import ArchiveFile, connect
 from kchat.archive.sqlite.names import Names
 from kchat.archive.sqlite.writing import write_batch
@@ -95,11 +96,19 @@ class SqliteStore:
 
     def records(self, span: Span) -> Iterator[Record]:
         """The messages themselves, by room, each room's in order."""
-        since = messages.EARLIEST if span.since is None else span.since
-        until = messages.LATEST if span.until is None else span.until
+        since, until = messages.times(span)
         with self._file.reading() as db:
             for room, name in reading.rooms_of(db, span):
                 yield from messages.whole(db, room, name, since, until)
+
+    def words(self, span: Span, most: int) -> list[tuple[str, int]]:
+        """The most frequent words of the texts and how often; by that, then by the word."""
+        from kchat.archive.words import most_frequent
+
+        since, until = messages.times(span)
+        with self._file.reading() as db:
+            texts = (messages.texts(db, room, since, until) for room, _ in reading.rooms_of(db, span))
+            return most_frequent(chain.from_iterable(texts), most)
 
     def query(self, sql: str, *, most_rows: int = MOST_ROWS, seconds: float = SECONDS) -> Answer:
         """A question of one's own: :meth:`kchat.archive.store.Store.query`.
@@ -109,6 +118,20 @@ class SqliteStore:
         with errors.translated(self._file.path):
             db = connect(self._file.path, self._file.reading_options)
         return asking.ask(db, sql, most_rows=most_rows, seconds=seconds)
+
+    def forget(self, username: str, rooms: Collection[str] = ()) -> int:
+        """Delete somebody's messages: :meth:`kchat.archive.store.Store.forget`. Nothing of them is left in the file.
+
+        Texts in which others mention them stay, as those are others'. Between two hours of messages, others can write.
+
+        Raises:
+            kchat.errors.ArchiveUnavailable: another process reads, so that some of it is still in SQLite's log; try again.
+        """
+        return deleting.forget(self._file, self._names, username, rooms)
+
+    def prune(self, before: int, rooms: Collection[str] = ()) -> int:
+        """Delete old messages: :meth:`kchat.archive.store.Store.prune`. As :meth:`forget`, but the log may wait."""
+        return deleting.prune(self._file, self._names, before, rooms)
 
     def close(self) -> None:
         """End it. Safe to repeat."""

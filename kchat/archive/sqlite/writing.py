@@ -78,7 +78,7 @@ def _rows(names: Names, records: Iterable[Record]) -> Iterator[tuple[object, ...
         ) = record
         yield (
             rooms[room], at, people[username], verified, client == OTHERS, length, received_at, sent_at, key,
-            None if verified else account, position,
+            None if verified and account == username else account, position,
             json.dumps(mentioned, ensure_ascii=False) if mentioned else None,
             bytes.fromhex(digest) if digest else None, extra, text,
         )
