@@ -66,6 +66,7 @@ class Page:
         os.close(theirs_out)
         self._number = 0
         self._rest = b""
+        self._events: list[dict[str, Any]] = []
         self._session = ""
         target = self._ask("Target.createTarget", url="about:blank")["targetId"]
         self._session = self._ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
@@ -106,9 +107,60 @@ class Page:
         """What stands on the page."""
         return str(self.run("document.body.innerText"))
 
-    def picture(self, file: Path) -> None:
-        """Writes a screenshot (PNG)."""
-        file.write_bytes(base64.b64decode(self._ask("Page.captureScreenshot")["data"]))
+    def picture(self, file: Path, *, whole: bool = False) -> bytes:
+        """Writes a screenshot (PNG), also returned.
+
+        Arguments:
+            file: to write.
+            whole: the page from its top to its bottom. Default: what is in the window.
+        """
+        data = base64.b64decode(self._ask("Page.captureScreenshot", captureBeyondViewport=whole)["data"])
+        file.write_bytes(data)
+        return data
+
+    def look_at(self, width: int, height: int, *, dark: bool = False, scale: float = 1) -> None:
+        """Makes the window another size, in CSS pixels, and the user one who prefers light or dark pages.
+
+        Arguments:
+            width: of the window; below 500 it is a telephone.
+            height: of the window.
+            dark: whether pages are to be dark. Default: light.
+            scale: pixels of the screen per CSS pixel. Default: one.
+        """
+        self._ask(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=scale,
+            mobile=width < 500,
+        )
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self._ask("Emulation.setEmulatedMedia", features=[scheme])
+
+    def printed(self) -> bytes:
+        """The page as it is printed, as PDF."""
+        answer = self._ask("Page.printToPDF", preferCSSPageSize=True, printBackground=False)
+        return base64.b64decode(answer["data"])
+
+    def watch(self) -> None:
+        """Begins to keep what the page asks for and what its console says."""
+        for domain in ("Network", "Log", "Runtime"):
+            self._ask(f"{domain}.enable")
+
+    @property
+    def requests(self) -> list[str]:
+        """The URLs that the page asked for since :meth:`watch`."""
+        return [
+            str(event["params"]["request"]["url"])
+            for event in self._events
+            if event["method"] == "Network.requestWillBeSent"
+        ]
+
+    @property
+    def console(self) -> list[str]:
+        """What the console said since :meth:`watch`."""
+        told = ("Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown")
+        return [json.dumps(event["params"]) for event in self._events if event["method"] in told]
 
     def _ask(self, method: str, **parameters: Any) -> dict[str, Any]:
         self._number += 1
@@ -123,6 +175,8 @@ class Page:
                 if "error" in answer:
                     raise RuntimeError(f"{method}: {answer['error']}")
                 return dict(answer["result"])
+            if "method" in answer:
+                self._events.append(answer)
 
     def _next(self, deadline: Deadline) -> dict[str, Any]:
         while b"\0" not in self._rest:
