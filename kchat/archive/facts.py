@@ -79,24 +79,30 @@ class Hour:
 
     def add(self, record: Record) -> None:
         """Count the next message of the hour."""
-        at, username = record.at, record.username
+        tally = self.count(record)
+        after = (record.at, record.username)
+        if self.last is None:
+            self.first = after
+        elif follows(self.gaps, self.replies, self.last, after):
+            tally.starts += 1
+        self.last = after
+        self.last_key = record.key
+
+    def count(self, record: Record) -> Tally:
+        """Count what a message is by itself, whenever it comes; returns its sender's tally."""
+        username = record.username
         tally = self.people.get(username)
         if tally is None:
             tally = self.people[username] = Tally()
-        into = at - self.start
+        into = record.at - self.start
         tally.quarters[into // QUARTER] += 1
         self.minutes[into // MINUTE] += 1
         tally.verified += record.verified
         tally.characters += record.length
         tally.others += record.client == OTHERS
-        if self.last is None:
-            self.first = (at, username)
-        elif follows(self.gaps, self.replies, self.last, (at, username)):
-            tally.starts += 1
-        self.last = (at, username)
-        self.last_key = record.key
         for name in record.mentions:
             self.mentions[username, name] = self.mentions.get((username, name), 0) + 1
+        return tally
 
 
 def follows(gaps: Spread, replies: Spread, before: tuple[int, Name], after: tuple[int, Name]) -> bool:
