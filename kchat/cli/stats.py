@@ -286,13 +286,15 @@ def _rooms(
     kept: Archive, given: tuple[str, ...], *, every: bool, tell: Callable[[str], object]
 ) -> tuple[str, ...]:
     """The rooms to count; empty for all. Says which where that may be a surprise."""
+    from kchat.message.amounts import listed
+
     there = kept.rooms()
     if every or not there:
         return () if every else given
-    known = ", ".join(there)
+    known = listed(list(there))
     if given:
         if missing := [room for room in given if room not in there]:
-            tell(f"the archive has no messages of {', '.join(missing)}; it has the rooms {known}")
+            tell(f"the archive has no messages of {listed(missing)}; it has the rooms {known}")
         return given
     own = _own_room()
     if own not in there:
