@@ -155,7 +155,9 @@ def coverage(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Measures kchat beside its peers; fails where a bar is missed. `-- --before COMMIT` adds an earlier kchat."""
     brokers_of_debian(session)
-    session.install(f"{build(session, Path(session.create_tmp()))}[chat,pubsub]", *group("bench"))
+    session.install(
+        f"{build(session, Path(session.create_tmp()))}[archive,chat,clickhouse,pubsub,redis]", *group("bench")
+    )
     session.run("python", "-m", "benchmarks", *session.posargs)
 
 

@@ -61,6 +61,65 @@ def _has(bench: Bench, name: str, room: str, count: int) -> None:
         raise Failed(f"{found} messages in {name}, not {count}")
 
 
+SEQUEL, CAREFUL = "an INSERT a message, pika", "pika, 10,000 rows an INSERT"
+SOME = 2_000
+"""Messages for the one that takes as long for them as others for all."""
+
+STORE, BARE = "kchat's store alone", "clickhouse-driver alone"
+
+
+@contextmanager
+def into_clickhouse(bench: Bench) -> Iterator[Mapping[str, Side]]:
+    """The same durable queue into ClickHouse by kchat, and by consumers that people write."""
+    count, some = bench.count(COUNT), bench.count(SOME)
+    with filled(bench) as queue, bench.clickhouse.new_database() as others:
+
+        def archived() -> Figures:
+            with bench.clickhouse.new_database() as url:
+                command = bench.kchat(
+                    *("archive", "--quiet", "--url", queue.url, "--room", queue.room, "--durable", DURABLE),
+                    *("--to", url, "--limit", str(count)),
+                )
+                figures = drained(bench, queue, count, command)()
+                _has(bench, url, queue.room, count)
+            return figures
+
+        def consumed(name: str, number: int) -> Side:
+            return drained(bench, queue, number, bench.peer(name, queue.url, queue.name, others, str(number)))
+
+        yield {
+            SEQUEL: consumed("sequel_clickhouse", some),
+            ARCHIVE: archived,
+            CAREFUL: consumed("pika_clickhouse", count),
+        }
+
+
+@contextmanager
+def writing_clickhouse(bench: Bench) -> Iterator[Mapping[str, Side]]:
+    """The same batches into the same tables, without a broker."""
+
+    def side(how: str) -> Side:
+        def run() -> Figures:
+            with bench.clickhouse.new_database() as url:
+                done = subprocess.run(
+                    bench.drive("clickhouse_write", url, bench.count(WRITTEN), how),
+                    env=bench.environment,
+                    cwd=bench.folder,
+                    capture_output=True,
+                    check=True,
+                    timeout=300,
+                )
+            return {"messages/s": float(done.stdout)}
+
+        return run
+
+    yield {BARE: side("bare"), STORE: side("kchat")}
+
+
+WRITTEN = 210_000
+"""Messages; the first batch of them is not measured."""
+
+
 # ---- out
 
 
@@ -219,6 +278,23 @@ CASES = [
             Bar(ARCHIVE, "MiB", at_most=MEMORY),
         ),
         alone=True,
+    ),
+    Case(
+        "archive-clickhouse",
+        "a durable queue on RabbitMQ into ClickHouse",
+        into_clickhouse,
+        (
+            Bar(ARCHIVE, "messages/s", at_least=0.7, against=CAREFUL),
+            Bar(ARCHIVE, "messages/s", at_least=20, against=SEQUEL),
+            Bar(ARCHIVE, "MiB", at_most=MEMORY),
+        ),
+        rounds=3,
+    ),
+    Case(
+        "clickhouse-write",
+        "10,000 messages at a time into an archive in ClickHouse, in a warm process",
+        writing_clickhouse,
+        (Bar(STORE, "messages/s", at_least=0.7, against=BARE),),
     ),
     Case(
         "stats",
