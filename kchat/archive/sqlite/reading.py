@@ -238,26 +238,37 @@ def _add_days(
     assert facts.first is not None
     assert facts.last is not None
     dates = _dates(facts.first, facts.last + 1, zone)
-    active = facts.active
+    # The longest loop of all: as many rows as people on each day.
+    writers = {day: [(mask, facts.active.on(when)) for mask, when in parts] for day, parts in dates.items()}
+    known: dict[int, Name] = {}
     for day, person, early, late in db.execute(_ACTIVE.format(rooms=_listed(rooms)), _units(cut, 24)):
-        bits = early | late << _HALF
-        name = names.person(db, person)
-        for mask, when in dates[day]:
+        if person not in known:
+            known[person] = names.person(db, person)
+        name, bits = known[person], early | late << _HALF
+        for mask, there in writers[day]:
             if bits & mask:
-                active.add((when, name))
+                there.add(name)
     for hour in edges:
         start = hour.start % DAY // QUARTER
         for name, tally in hour.people.items():
             bits = sum((many > 0) << start + at for at, many in enumerate(tally.quarters))
-            active.update((when, name) for mask, when in dates[hour.start // DAY] if bits & mask)
-    firsts = facts.firsts
+            for mask, there in writers[hour.start // DAY]:
+                if bits & mask:
+                    there.add(name)
+    facts.active.days = {day: there for day, there in facts.active.days.items() if there}
     for room in rooms:
-        for person, day, early, late in db.execute(_FIRSTS, (room,)):
-            name = names.person(db, person)
-            if name in facts.people:
-                bits = early | late << _HALF
-                at = day * DAY + ((bits & -bits).bit_length() - 1) * QUARTER
-                firsts[name] = min(firsts.get(name, at), at)
+        _add_firsts(db, names, facts, room)
+
+
+def _add_firsts(db: sqlite3.Connection, names: Names, facts: Facts, room: int) -> None:
+    """Add when everybody began in a room."""
+    firsts = facts.firsts
+    for person, day, early, late in db.execute(_FIRSTS, (room,)):
+        name = names.person(db, person)
+        if name in facts.people:
+            bits = early | late << _HALF
+            at = day * DAY + ((bits & -bits).bit_length() - 1) * QUARTER
+            firsts[name] = min(firsts.get(name, at), at)
 
 
 def _dates(since: int, until: int, zone: Zone) -> dict[int, list[tuple[int, date]]]:
