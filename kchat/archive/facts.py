@@ -64,7 +64,8 @@ class Hour:
         gaps: times between one message and the next one.
         replies: those of them that are shorter than :data:`PAUSE` and between messages of different people.
         people: by username.
-        mentions: how often somebody mentioned a name: by username and casefolded name.
+        mentions: in how many messages somebody mentioned a name: by username and name, folded
+            (:func:`~kchat.archive.record.folded`).
     """
 
     start: int
@@ -79,24 +80,30 @@ class Hour:
 
     def add(self, record: Record) -> None:
         """Count the next message of the hour."""
-        at, username = record.at, record.username
+        tally = self.count(record)
+        after = (record.at, record.username)
+        if self.last is None:
+            self.first = after
+        elif follows(self.gaps, self.replies, self.last, after):
+            tally.starts += 1
+        self.last = after
+        self.last_key = record.key
+
+    def count(self, record: Record) -> Tally:
+        """Count what a message is by itself, whenever it comes; returns its sender's tally."""
+        username = record.username
         tally = self.people.get(username)
         if tally is None:
             tally = self.people[username] = Tally()
-        into = at - self.start
+        into = record.at - self.start
         tally.quarters[into // QUARTER] += 1
         self.minutes[into // MINUTE] += 1
         tally.verified += record.verified
         tally.characters += record.length
         tally.others += record.client == OTHERS
-        if self.last is None:
-            self.first = (at, username)
-        elif follows(self.gaps, self.replies, self.last, (at, username)):
-            tally.starts += 1
-        self.last = (at, username)
-        self.last_key = record.key
         for name in record.mentions:
             self.mentions[username, name] = self.mentions.get((username, name), 0) + 1
+        return tally
 
 
 def follows(gaps: Spread, replies: Spread, before: tuple[int, Name], after: tuple[int, Name]) -> bool:
@@ -141,6 +148,29 @@ class Person:
 
 
 @dataclass(slots=True)
+class ActiveDays:
+    """Who wrote on which day: as many pairs as there are people on each day, so they are kept by day.
+
+    Attributes:
+        days: who wrote, by date; no date without anybody.
+    """
+
+    days: dict[date, set[Name]] = field(default_factory=dict)
+
+    def add(self, pair: tuple[date, Name]) -> None:
+        """Somebody wrote on that day, maybe not for the first time."""
+        day, name = pair
+        self.on(day).add(name)
+
+    def on(self, day: date) -> set[Name]:
+        """Who wrote on that day, to add to."""
+        found = self.days.get(day)
+        if found is None:
+            found = self.days[day] = set()
+        return found
+
+
+@dataclass(slots=True)
 class Facts:
     """What a store tells about a :class:`~kchat.archive.span.Span`.
 
@@ -154,8 +184,9 @@ class Facts:
         gaps: times between one message of a room and the next one, both in the span.
         replies: those of them that are shorter than :data:`PAUSE` and between messages of different people.
         conversations: that begin in the span; the first message in the span of each room begins one.
-        mentions: how often somebody mentioned a name: by username and casefolded name, whether anybody has it or not.
-        active: who wrote on which day, by the zone that was asked for; each pair once.
+        mentions: how often somebody mentioned a name: by username and name (:func:`~kchat.archive.record.folded`), whether
+            anybody has it or not.
+        active: who wrote on which day, by the zone that was asked for.
         firsts: of everybody in ``people``, the start of the quarter of an hour of their first message in these rooms, in the
             span or before it, in milliseconds since 1970.
     """
@@ -169,5 +200,5 @@ class Facts:
     replies: Spread = field(default_factory=Spread)
     conversations: int = 0
     mentions: dict[tuple[Name, str], int] = field(default_factory=dict)
-    active: set[tuple[date, Name]] = field(default_factory=set)
+    active: ActiveDays = field(default_factory=ActiveDays)
     firsts: dict[Name, int] = field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""Archives in an SQLite file: :class:`kchat.archive.sqlite.store.SqliteStore`."""
