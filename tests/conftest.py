@@ -18,6 +18,7 @@ import hypothesis
 import pytest
 
 from kchat.hosting.certificates import make_client, make_server
+from tests.brokers.clickhouse import ClickHouse, find_clickhouse, start_clickhouse
 from tests.brokers.processes import Commands
 from tests.brokers.proxy import Proxy
 from tests.brokers.rabbitmq import (
@@ -66,7 +67,7 @@ def pytest_sessionfinish() -> None:
     leave_run()
 
 
-IN_ONE_PROCESS = ("breakable_rabbitmq", "tls_rabbitmq")
+IN_ONE_PROCESS = ("breakable_rabbitmq", "tls_rabbitmq", "clickhouse_server", "breakable_clickhouse")
 """Fixtures that start a broker for all tests that use them: it takes seconds to start, and processor time. Those that one
 process breaks or talks over cannot be used by another meanwhile."""
 
@@ -220,6 +221,37 @@ def own_redis(tmp_path: Path) -> Iterator[Redis]:
     """A Redis that the test may kill and start."""
     with start_redis(tmp_path) as server:
         yield server
+
+
+# ---- ClickHouse
+
+
+@pytest.fixture(scope="session")
+def clickhouse_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouse]:
+    """The ClickHouse that all tests share. Not to be stopped: see `own_clickhouse`."""
+    with find_clickhouse(tmp_path_factory.mktemp("clickhouse")) as server:
+        yield server
+
+
+@pytest.fixture
+def clickhouse(clickhouse_server: ClickHouse) -> Iterator[str]:
+    """The URL of an empty database on the shared ClickHouse."""
+    with clickhouse_server.new_database() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def breakable_clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouse]:
+    """A ClickHouse for all tests that break it, in whatever state the last one left it: see `own_clickhouse`."""
+    with start_clickhouse(tmp_path_factory.mktemp("own-clickhouse")) as server:
+        yield server
+
+
+@pytest.fixture
+def own_clickhouse(breakable_clickhouse: ClickHouse) -> ClickHouse:
+    """A running ClickHouse that the test may stop, kill and start."""
+    breakable_clickhouse.start()
+    return breakable_clickhouse
 
 
 # ---- what every test may want

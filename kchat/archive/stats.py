@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from kchat.archive.record import folded
 from kchat.archive.span import HOUR, Span, Zone
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class Times:
 
 @dataclass(frozen=True, slots=True)
 class Mention:
-    """How often ``by`` mentioned ``of``, ``@of``, who wrote in these rooms too."""
+    """In how many messages ``by`` mentioned ``of``, ``@of``, who wrote in these rooms and this time too."""
 
     by: str | None
     of: str
@@ -267,15 +268,15 @@ def _times(spread: Spread, zone: Zone) -> Times:
 
 
 def _mentions(facts: Facts) -> tuple[Mention, ...]:
-    """Of people who wrote; of several whose names differ in case alone, the most active."""
+    """Of people who wrote; of several whose names fold to the same, the most active. Not of oneself."""
     people: dict[str, str] = {}
     for name, _ in sorted(facts.people.items(), key=_most_active):
         if name is not None:
-            people.setdefault(name.casefold(), name)
+            people.setdefault(folded(name), name)
     found = [
         Mention(by, people[of], many)
         for (by, of), many in facts.mentions.items()
-        if of in people and (by is None or by.casefold() != of)
+        if of in people and (by is None or folded(by) != of)
     ]
     found.sort(key=lambda each: (-each.messages, each.by is None, each.by or "", each.of))
     return tuple(found)

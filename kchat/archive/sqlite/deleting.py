@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
 from kchat.archive.facts import hours_of
+from kchat.archive.record import folded
 from kchat.archive.span import HOUR
 from kchat.archive.sqlite import errors
 from kchat.archive.sqlite.messages import facts_of
@@ -64,7 +65,7 @@ def forget(file: ArchiveFile, names: Names, username: str, rooms: Collection[str
         kchat.errors.ArchiveUnavailable: there is no space to write the file anew, or another process reads for so long that
             the log cannot be emptied. The messages are deleted, but bytes of them may be left; trying again goes on.
     """
-    name = username.casefold()
+    name = folded(username)
     deleted = 0
     for room in _rooms(file, rooms):
         with file.reading() as db:
