@@ -190,7 +190,7 @@ def test_the_default_archive_is_the_users_and_a_missing_one_says_how_to_make_it(
     path = commands.home / "data" / "kchat" / "archive.db"
     assert (missing.code, missing.stdout) == (2, "")
     assert str(path) in missing.stderr
-    assert "kchat archive" in missing.stderr
+    assert missing.stderr.splitlines()[1] == f"  kchat archive --to {path} makes one"
     fill(path)
     assert json.loads(commands.run_kchat("stats", "--json").stdout)["messages"] == len(TALK)
 
