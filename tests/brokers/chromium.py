@@ -136,7 +136,14 @@ class Page:
         return data
 
     def look_at(
-        self, width: int, height: int, *, dark: bool = False, paper: bool = False, scale: float = 1
+        self,
+        width: int,
+        height: int,
+        *,
+        dark: bool = False,
+        paper: bool = False,
+        scale: float = 1,
+        bars: bool = True,
     ) -> None:
         """Makes the window another size, in CSS pixels, and the user one who prefers light or dark pages.
 
@@ -146,7 +153,9 @@ class Page:
             dark: whether pages are to be dark. Default: light.
             paper: whether it is not a screen but paper. Default: a screen.
             scale: pixels of the screen per CSS pixel. Default: one.
+            bars: whether there are scroll bars. Default: there are.
         """
+        self._ask("Emulation.setScrollbarsHidden", hidden=not bars)
         self._ask(
             "Emulation.setDeviceMetricsOverride",
             width=width,

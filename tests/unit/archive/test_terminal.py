@@ -144,7 +144,13 @@ def test_nothing_yet_is_said_in_words() -> None:
 
 def test_the_others_of_a_short_list_are_summed_up() -> None:
     lines = report(stats_of(talk(["ada", "bob", "cy", None]), top=1), 80)
-    assert next(line for line in lines if line.startswith("2 others")).split() == ["2", "others", "300", "75.0", "%"]
+    assert next(line for line in lines if line.startswith("2 others")).split() == [
+        "2",
+        "others",
+        "300",
+        "75.0",
+        "%",
+    ]
 
 
 def test_one_message_is_a_report_too() -> None:
