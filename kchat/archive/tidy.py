@@ -95,16 +95,7 @@ def _cell(value: object) -> object:
 
 
 def to_arrow(items: Iterable[Any]) -> Any:
-    """An Arrow table of dataclasses or named tuples of one kind: of ``stats.per_date``, of ``Archive.records()``.
-
-    Its ``to_pandas()`` makes a data frame of it where pandas is installed.
-
-    Returns:
-        A ``pyarrow.Table`` with a column for each attribute.
-
-    Raises:
-        kchat.errors.MissingExtra: pyarrow is not installed.
-    """
+    """Of dataclasses or named tuples of one kind: :func:`kchat.archive.to_arrow`."""
     from dataclasses import asdict, is_dataclass
     from importlib import import_module
 

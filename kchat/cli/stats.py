@@ -177,6 +177,8 @@ def command(
     if html is not None or png is not None:
         from kchat.cli.stats_files import write_reports
 
+        if "-" in (html, png) and (as_json or as_csv):
+            raise SettingsError("only one thing can go to standard output")
         write_reports(stats, html, png, tell)
         if not (as_json or as_csv):
             return 0

@@ -35,7 +35,7 @@ def write_reports(stats: Stats, html: str | None, png: str | None, tell: Callabl
     from kchat.archive import report
 
     if html == png == _STDOUT:
-        raise SettingsError("only one of --html and --png can go to standard output")
+        raise SettingsError("only one thing can go to standard output")
     if html is not None:
         text = report.html(stats)
         write_whole(html, lambda path: path.write_text(text, encoding="utf-8"), ".html")

@@ -272,7 +272,7 @@ def test_figures_become_arrow_tables(kept: Path) -> None:
     pytest.importorskip("pyarrow")
     with archive.open(kept) as opened:
         found = opened.stats()
-    table = tidy.to_arrow(found.per_date)
+    table = archive.to_arrow(found.per_date)
     assert table.column_names == ["date", "messages", "people", "new", "returning"]
     assert table.to_pylist()[0]["messages"] == 5
 
