@@ -102,7 +102,7 @@ def _title(stats: Stats) -> str:
 
 
 def _name(username: str | None) -> str:
-    return "no username" if username is None else display_name(username, _NAME)
+    return wording.NOBODY if username is None else display_name(username, _NAME)
 
 
 def _draw(figure: Any, stats: Stats) -> None:
