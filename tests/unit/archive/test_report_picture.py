@@ -46,7 +46,7 @@ def test_a_picture_of_nothing_says_so_without_charts(tmp_path: Path) -> None:
 
 
 def test_any_name_can_be_drawn(tmp_path: Path) -> None:
-    names = [each[:300] for each in TEXTS.values()] + [r"$\frac{", "$x$", "_" * 300, "\u65e5\u672c\u8a9e"]
+    names = [each[:300] for each in TEXTS.values()] + [r"$\frac{$", "$x$", "_" * 300, "\u65e5\u672c\u8a9e"]
 
     def check(name: str) -> None:
         png(stats_of([said(NOON, name, room=name)]), tmp_path / "report.png")
