@@ -164,10 +164,11 @@ class Page:
             mobile=width < 500,
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self._ask("Emulation.setEmulatedMedia", media="print" if paper else "screen", features=[scheme])
+        self._ask("Emulation.setEmulatedMedia", media="print" if paper else "", features=[scheme])
 
     def printed(self) -> bytes:
-        """The page as it is printed, as PDF."""
+        """The page as it is printed, as PDF, whatever :meth:`look_at` chose."""
+        self._ask("Emulation.setEmulatedMedia", media="", features=[])
         answer = self._ask("Page.printToPDF", preferCSSPageSize=True, printBackground=False)
         return base64.b64decode(answer["data"])
 
