@@ -109,7 +109,8 @@ def test_labels_stand_at_beginnings() -> None:
     assert [each.text for each in series.ticks(days[:40], 8)][:3] == ["2 Mar", "9 Mar", "16 Mar"]
     assert [each.text for each in series.ticks(days, 4)] == ["Mar", "Apr"]
     late = [date(2026, 1, 29) + timedelta(days=number) for number in range(80)]
-    assert [each.text for each in series.ticks(late, 4)] == ["Feb", "Mar", "Apr"]  # and no "Jan" that runs into "Feb"
+    # No "Jan" that would run into "Feb".
+    assert [each.text for each in series.ticks(late, 4)] == ["Feb", "Mar", "Apr"]
     months = [date(2024 + number // 12, number % 12 + 1, 1) for number in range(36)]
     assert [each.text for each in series.ticks(months, 4)] == ["2024", "2025", "2026"]
 
