@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from time import sleep
 from typing import TYPE_CHECKING
 
+from kchat.client.backoff import Backoff
 from kchat.config.private_files import user_folder
-from kchat.errors import SettingsError
+from kchat.errors import ArchiveUnavailable, SettingsError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from kchat.archive.store import Store
 
 CLICKHOUSE = ("clickhouse", "clickhouses")
@@ -53,3 +57,29 @@ def open_store(name: str | Path | None = None, *, write: bool = False, texts: bo
     from kchat.archive.sqlite.store import SqliteStore
 
     return SqliteStore(default_path() if name is None else Path(name), write=write, texts=texts)
+
+
+def wait_for_store(
+    name: str | Path | None = None,
+    *,
+    texts: bool | None = None,
+    tell: Callable[[ArchiveUnavailable, float, int], object] = lambda *_: None,
+) -> Store:
+    """As :func:`open_store`, to write; where the archive is away, that is tried again until it is there.
+
+    Arguments:
+        name: as there.
+        texts: likewise.
+        tell: told of each attempt that failed: why, the seconds until the next one, and how many there were.
+
+    Raises:
+        kchat.errors.KchatError: as there, but for ArchiveUnavailable.
+    """
+    backoff = Backoff()
+    while True:
+        try:
+            return open_store(name, write=True, texts=texts)
+        except ArchiveUnavailable as error:
+            pause = backoff.fail()
+            tell(error, pause, backoff.attempt)
+            sleep(pause)

@@ -30,6 +30,7 @@ COMMANDS = {
     "history": "Let a room remember what was said, for those who come later.",
     "record": "Record a room to a file.",
     "replay": "Send a recording again.",
+    "archive": "Keep what is said in rooms, to ask later.",
     "stats": "Show who said how much and when, from an archive.",
     "durable": "List and remove durable subscriptions.",
     "invite": "Invite somebody to a room.",

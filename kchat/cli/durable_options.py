@@ -13,8 +13,8 @@ from kchat.transports.durable import Durable
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_OPTIONS = (
-    click.option("--durable", metavar="NAME", help="Durable queue: keeps messages while you are away."),
+_NAME = click.option("--durable", metavar="NAME", help="Durable queue: keeps messages while you are away.")
+_LIMITS = (
     click.option(
         "--expires",
         type=DURATION,
@@ -35,7 +35,12 @@ _OPTIONS = (
 
 def durable_options(function: F) -> F:
     """Add them. Click hands them over as keyword arguments, for :func:`to_durable`."""
-    for option in reversed(_OPTIONS):
+    return _NAME(durable_limits(function))
+
+
+def durable_limits(function: F) -> F:
+    """Add those besides its name, for a command that always reads one."""
+    for option in reversed(_LIMITS):
         function = option(function)
     return function
 

@@ -131,7 +131,8 @@ class Command(click.Command):
             from kchat.cli.advice import advice
             from kchat.cli.flags import with_flags
 
-            if further := advice(ctx):
+            # Of a group, the error may be a subcommand's, which has seen to that.
+            if ctx.invoked_subcommand is None and (further := advice(ctx)):
                 error.hint = with_flags(error.hint) + ("; or run: " if error.hint else "run: ") + further
             raise
 
@@ -163,3 +164,12 @@ class Group(click.Group):
     """A command with subcommands, whose help looks like that of other commands."""
 
     command_class = Command
+
+
+class GroupWithOptions(Command, Group):
+    """A command that does something by itself, with options, and has subcommands besides."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the subcommands, and then the options as of any command."""
+        self.format_commands(ctx, formatter)
+        super().format_options(ctx, formatter)

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from kchat.archive.archiving import Archiving
     from kchat.cli.shutdown import Shutdown
     from kchat.client.subscriber import Subscriber
 
 
 @contextmanager
 def listening(
-    subscriber: Subscriber,
+    subscriber: Subscriber | Archiving,
     stop: Shutdown,
     report: Callable[[object], None],
     *,
@@ -39,8 +40,8 @@ def listening(
 
     with ExitStack() as last, closing(subscriber), ExitStack() as first:
         subscriber.open()
-        if present:
-            beside = PresenceBeside(subscriber, after=0.2)
+        for each in subscriber.each if present else ():
+            beside = PresenceBeside(each, after=0.2)
             first.callback(beside.stop)
             last.callback(beside.close)
         for line in lines(subscriber.where, notes, cut=sys.stderr is not None and sys.stderr.isatty()):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -20,13 +21,16 @@ from kchat.cli.stderr import line_writer
 from kchat.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
     from kchat.archive.archive import Archive
     from kchat.archive.stats import Stats
 
 _WATCH = 5.0
 """Seconds from one reading of the archive to the next one, unless said otherwise."""
+
+_TOGETHER = 500
+"""Lines that are written at once."""
 
 _LAST = 32_503_679_999
 """The last second of the year 2999, UNIX seconds: no message is later."""
@@ -177,12 +181,14 @@ def command(
     if html is not None or png is not None:
         from kchat.cli.stats_files import write_reports
 
-        if "-" in (html, png) and (as_json or as_csv):
+        if "-" not in (html, png):
+            write_reports(stats, html, png, tell)
+        elif as_json or as_csv:
             raise SettingsError("only one thing can go to standard output")
-        write_reports(stats, html, png, tell)
-        if not (as_json or as_csv):
-            return 0
-    _print(stats, as_json=as_json, as_csv=as_csv, color=COLOR[color])
+        else:
+            _write(lambda: write_reports(stats, html, png, tell))
+    if as_json or as_csv or (html is None and png is None):
+        _write_lines(_lines(stats, as_json=as_json, as_csv=as_csv, color=COLOR[color]))
     return 0
 
 
@@ -214,25 +220,51 @@ def _ask(
     color: str,
     tell: Callable[[str], object],
 ) -> int:
-    from kchat.cli.stats_query import print_answer
+    from kchat.cli.stats_query import answer_lines
 
     answer = kept.query(query, most_rows=most, seconds=seconds)
-    print_answer(answer, as_json=as_json, as_csv=as_csv, color=COLOR[color])
+    _write_lines(answer_lines(answer, as_json=as_json, as_csv=as_csv, color=COLOR[color]))
     if answer.more:
         tell(f"these are the first {len(answer.rows):,} rows; --query-rows gets more")
     return 0
 
 
-def _print(stats: Stats, *, as_json: bool, as_csv: bool, color: bool | None) -> None:
-    """Print the figures; for people as wide as the terminal is, or for 80 columns where there is none."""
+def _write_lines(lines: Iterable[str]) -> None:
+    from kchat.display.output import Output
+
+    def write() -> None:
+        output = Output(sys.stdout)
+        for number, line in enumerate(lines, 1):
+            output.write(line)
+            if number % _TOGETHER == 0:
+                output.flush()
+        output.flush()
+
+    _write(write)
+
+
+def _write(write: Callable[[], object]) -> None:
+    """Write to standard output; that nobody reads any more is no error, as in "kchat stats | head".
+
+    Raises:
+        kchat.errors.SettingsError: it is closed.
+        OSError: it cannot be written to.
+    """
+    if sys.stdout is None:
+        raise SettingsError("standard output is closed, so there is nowhere to write")
+    with suppress(BrokenPipeError):  # of which Click would make the exit code 1
+        write()
+
+
+def _lines(stats: Stats, *, as_json: bool, as_csv: bool, color: bool | None) -> Iterator[str]:
+    """The figures; for people as wide as the terminal is, or for 80 columns where there is none."""
     if as_json:
-        click.echo(json.dumps(stats.to_json(), indent=2 if sys.stdout.isatty() else None))
+        yield json.dumps(stats.to_json(), indent=2 if sys.stdout.isatty() else None) + "\n"
         return
     if as_csv:
         from kchat.archive import tidy
 
-        for line in tidy.to_csv(tidy.Row._fields, tidy.rows(stats)):
-            click.echo(line, nl=False)
+        yield from tidy.to_csv(tidy.Row._fields, tidy.rows(stats))
         return
     from kchat.archive.terminal import glyphs_for, report
     from kchat.display.output import Output
@@ -242,9 +274,8 @@ def _print(stats: Stats, *, as_json: bool, as_csv: bool, color: bool | None) -> 
     columns, _ = output.size() or (80, 24)
     # A terminal without colours still has bold and faint text.
     styled = colored or output.is_styled
-    lines = report(stats, columns, styled=styled, color=colored, glyphs=glyphs_for(output))
-    output.write("".join(f"{line}\n" for line in lines))
-    output.flush()
+    for line in report(stats, columns, styled=styled, color=colored, glyphs=glyphs_for(output)):
+        yield f"{line}\n"
 
 
 def _moment(time: Callable[[], float] | None) -> datetime | None:
@@ -255,13 +286,15 @@ def _rooms(
     kept: Archive, given: tuple[str, ...], *, every: bool, tell: Callable[[str], object]
 ) -> tuple[str, ...]:
     """The rooms to count; empty for all. Says which where that may be a surprise."""
+    from kchat.message.amounts import listed
+
     there = kept.rooms()
     if every or not there:
         return () if every else given
-    known = ", ".join(there)
+    known = listed(list(there))
     if given:
         if missing := [room for room in given if room not in there]:
-            tell(f"the archive has no messages of {', '.join(missing)}; it has the rooms {known}")
+            tell(f"the archive has no messages of {listed(missing)}; it has the rooms {known}")
         return given
     own = _own_room()
     if own not in there:

@@ -59,12 +59,12 @@ def write_whole(name: str, write: Callable[[Path], object], ending: str) -> None
         with tempfile.TemporaryDirectory(prefix="kchat-") as folder:
             path = Path(folder) / f"report{ending}"
             write(path)
-            if name == _STDOUT:
-                sys.stdout.flush()
-                sys.stdout.buffer.write(path.read_bytes())
-                sys.stdout.flush()
-            else:
-                target.write_bytes(path.read_bytes())
+            with open(
+                sys.stdout.fileno() if name == _STDOUT else target, "wb", 0, closefd=name != _STDOUT
+            ) as stream:
+                rest = memoryview(path.read_bytes())
+                while rest:
+                    rest = rest[stream.write(rest) :]
         return
     target = target.resolve()  # a link stays one
     beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}{ending}")

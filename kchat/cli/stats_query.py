@@ -7,16 +7,14 @@ import math
 import sys
 from typing import TYPE_CHECKING
 
-import click
-
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from kchat.archive.store import Answer
 
 
-def print_answer(answer: Answer, *, as_json: bool, as_csv: bool, color: bool | None) -> None:
-    """Print an answer: a table for people, with Rich at a terminal; or JSON or CSV.
+def answer_lines(answer: Answer, *, as_json: bool, as_csv: bool, color: bool | None) -> Iterator[str]:
+    """An answer as lines with their newlines: a table for people, with Rich at a terminal; or JSON or CSV.
 
     Arguments:
         answer: to print. Its values may be anything that somebody sent.
@@ -24,24 +22,24 @@ def print_answer(answer: Answer, *, as_json: bool, as_csv: bool, color: bool | N
         as_csv: a line each.
         color: True, False, or None for what the terminal says.
     """
-    columns = _unique(answer.columns)
     if as_json:
+        columns = _unique(answer.columns)
         rows = [dict(zip(columns, map(_plain, row), strict=True)) for row in answer.rows]
-        click.echo(json.dumps({"version": 1, "columns": columns, "rows": rows, "more": answer.more}))
+        yield json.dumps({"version": 1, "columns": columns, "rows": rows, "more": answer.more}) + "\n"
     elif as_csv:
         from kchat.archive.tidy import to_csv
 
-        for line in to_csv(answer.columns, answer.rows):
-            click.echo(line, nl=False)
+        yield from to_csv(answer.columns, answer.rows)
     elif sys.stdout.isatty():
-        _print_table(answer, color)
+        yield _table(answer, color)
     else:
-        from kchat.cli.table import write_table
+        from kchat.cli.table import table_lines
 
-        write_table([answer.columns, *([_text(value) for value in row] for row in answer.rows)])
+        cells = [answer.columns, *([_text(value) for value in row] for row in answer.rows)]
+        yield from (f"{line}\n" for line in table_lines(cells))
 
 
-def _print_table(answer: Answer, color: bool | None) -> None:
+def _table(answer: Answer, color: bool | None) -> str:
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -66,7 +64,9 @@ def _print_table(answer: Answer, color: bool | None) -> None:
         emoji=False,
         highlight=False,
     )
-    console.print(table)
+    with console.capture() as captured:
+        console.print(table)
+    return captured.get()
 
 
 def _unique(columns: Sequence[str]) -> list[str]:

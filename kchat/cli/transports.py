@@ -13,8 +13,13 @@ from kchat.cli.stderr import write_line
 from kchat.cli.table import write_table
 from kchat.errors import Hint
 from kchat.transports import TRANSPORTS, Capabilities, Transport
+from kchat.transports.history import HistoryPolicy
 
 _BY_HOST = 'history "by host": switched on by the room\'s host, with kchat history on'
+
+_IN_HISTORY = (
+    'positions "in history": of the messages that are read from it, and not of those that come by a queue'
+)
 
 _CAPABILITIES = [name.replace("_", " ") for name in Capabilities._fields]
 
@@ -55,7 +60,8 @@ def command(form: str | None) -> None:
             ]
         )
         switched = [_BY_HOST] if any(map(_by_host, found)) else []
-        click.echo("\n".join(["", *map(_about, found), *switched]))
+        placed = [_IN_HISTORY] if any(map(_in_history, found)) else []
+        click.echo("\n".join(["", *map(_about, found), *switched, *placed]))
     for problem in problems:
         write_line(f"kchat: warning: {problem}")
 
@@ -83,6 +89,7 @@ def as_json(found: Sequence[Transport]) -> list[dict[str, object]]:
             "install": info.install_command or None,
             "capabilities": dict(info.capabilities.items()),
             "history_by_host": _by_host(info),
+            "positions_in_history": _in_history(info),
             "abilities": dict(info.capabilities.items()),  # the key that programs knew first
             "note": with_flags(Hint(info.note)),
         }
@@ -109,9 +116,22 @@ def _by_host(info: Transport) -> bool:
         return False
 
 
+def _in_history(info: Transport) -> bool:
+    """Whether only those messages have positions that are read from a room's history beside its queues."""
+    if info.capabilities.positions or not info.capabilities.history:
+        return False
+    try:
+        policy = info.history("chat")
+    except ImportError:  # of a driver that is not installed
+        return False
+    return policy.beside and type(policy).position_of is not HistoryPolicy.position_of
+
+
 def _answers(info: Transport) -> list[str]:
     """What it can do, by :data:`_CAPABILITIES`."""
     answers = {name: "yes" if able else "no" for name, able in info.capabilities.items()}
     if _by_host(info):
         answers["history"] = "by host"
+    if _in_history(info):
+        answers["positions"] = "in history"
     return list(answers.values())

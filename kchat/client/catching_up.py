@@ -336,6 +336,10 @@ class CatchUp:
         self._ask(lambda waiting: self._set_mark(position, _Mark(position, 0, self._ahead(waiting))))
         self._rest()
 
+    def position_of(self, kept: Kept) -> str | None:
+        """The place of a message that :meth:`read` has returned, as text (:attr:`kchat.Message.position`)."""
+        return None if self._policy is None else self._policy.position_of(kept)
+
     def is_missing(self, message: Message, position: Any) -> bool:
         """Whether a message of the history is to be handed over; from then on it was."""
         self._read = position

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from kchat import errors
 from kchat.client.acknowledgements import BATCH_SECONDS
 from kchat.client.connection import STOP_LOOK
-from kchat.client.subscriber_connection import as_bytes, content_type, is_redelivered
+from kchat.client.subscriber_connection import as_bytes, content_type, is_redelivered, position_of
 from kchat.message import Message
+from kchat.transports.history import Kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,6 +47,7 @@ class Gathering:
         duplicates: knows what was handed over.
         acknowledge: acknowledges what is done with.
         content_types: whether messages are handed over with their content types.
+        positions: whether messages are handed over with their positions.
         ending: knows when all was handed over that is to be.
         where: which messages to hand over; ``None`` for all.
         holds: whether the queue may hold something to begin with.
@@ -63,6 +65,7 @@ class Gathering:
         where: Filter | None,
         holds: bool,
         content_types: bool = False,
+        positions: bool = False,
     ) -> None:
         self._connection = connection
         self._acks = acks
@@ -70,6 +73,7 @@ class Gathering:
         self._duplicates = duplicates
         self._acknowledge = acknowledge
         self._content_types = content_types
+        self._positions = positions
         self._ending = ending
         self._where = where
         self._holds = holds
@@ -174,12 +178,14 @@ class Gathering:
         with_properties = connection.counts_properties
         messages: list[Message] = []
         size, before = 0, len(arrived)
-        where, ending = self._where, self._ending
+        where, ending, positions = self._where, self._ending, self._positions
         while arrived and len(messages) < limit and before - len(arrived) < most and size <= LARGE:
             if not ending.takes_more:
                 break
             delivery = arrived[0]
             message = self._message(delivery, verifies=verifies)
+            if positions and (position := position_of(delivery)) is not None:
+                message = message._replace(position=position)
             if watches and gaps.are_shown_by(delivery.number, message.account):
                 self._dropped = True  # what is missing comes first
                 break
@@ -231,6 +237,8 @@ class Gathering:
         messages: list[Message] = []
         for delivery, position in kept:
             message = self._message(delivery, verifies=connection.verifies)
+            if self._positions:
+                message = message._replace(position=history.position_of(Kept(delivery, position)))
             if connection.counts:
                 gaps.note(delivery.number, message.account)
             if history.is_missing(message, position) and (self._where is None or self._where(message)):

@@ -1,31 +1,22 @@
 """Reading a recording (:mod:`kchat.client.recording`), and sending it again with its distances in time.
 
-What is damaged costs nothing else: a line that is not one of a recording is told and left out, and so is an end that is
-missing. Only what is compressed cannot be read beyond the place where it was changed.
+What is damaged costs nothing else: see :mod:`kchat.client.json_lines`.
 """
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 import re
-import stat
-import sys
 from base64 import b64decode
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from time import monotonic, sleep
 from typing import Any, NamedTuple
 
-from kchat.client.compression import PIECE, Cut, Damaged, unpacked
-from kchat.client.recording import STANDARD
-from kchat.errors import KchatError, SettingsError
+from kchat.client.compression import Cut, Damaged
+from kchat.client.json_lines import Damage, JsonLines
 from kchat.message import Message
 from kchat.message.uuid7 import uuid7
-
-LONGEST_LINE = 256 << 20
-"""The most bytes of a line that is read: of a body of 20 MiB that is nothing but control characters, 120 MiB are made."""
 
 _TICK = 0.1
 """Seconds of one wait for the time of a message: the broker's confirmations are looked at in between."""
@@ -49,76 +40,18 @@ class Recorded(NamedTuple):
     content_type: str | None = None
 
 
-class Damage(NamedTuple):
-    """What could not be read: ``line`` is its number, ``why`` says what is wrong.
-
-    ``cut``: it is the file's end, as a recorder leaves it that was killed, and not a line that was changed.
-    """
-
-    line: int
-    why: str
-    cut: bool = False
-
-    def __str__(self) -> str:
-        return f"line {self.line:,}: {self.why}"
-
-
-class Recording:
+class Recording(JsonLines[Recorded]):
     """A recording, to be read from its beginning by iterating over it.
 
     Arguments:
-        path: the file; ``-`` is standard input, which can be read once. By its end, ``.gz`` or ``.zst``, it is compressed.
+        path: as of any :class:`~kchat.client.json_lines.JsonLines`.
 
     Raises:
         kchat.errors.SettingsError: it cannot be opened, or there is no module to decompress it.
     """
 
     def __init__(self, path: str) -> None:
-        self.path = path
-        self.read = 0
-        """Number of the file's bytes that were read."""
-        self.size: int | None = None
-        """The file's size in bytes; ``None`` of a pipe, which can be read once."""
-        if path != STANDARD:
-            try:
-                found = os.stat(path)  # noqa: PTH116 - "-" is not a path
-                if stat.S_ISDIR(found.st_mode):
-                    raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-                if not os.access(path, os.R_OK):  # a pipe would notice that it was opened
-                    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-            except OSError as error:
-                raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
-            if stat.S_ISREG(found.st_mode):
-                self.size = found.st_size
-        unpacked(path, ())
-
-    def __iter__(self) -> Iterator[Recorded | Damage]:
-        """Each message, and what could not be read where it stands. Nothing in a file makes this raise.
-
-        Raises:
-            kchat.errors.KchatError: the disk cannot be read, say.
-        """
-        self.read = 0
-        number = 0
-        try:
-            for line, whole in _lines(unpacked(self.path, self._pieces())):
-                number += 1
-                try:
-                    if line is None:
-                        raise ValueError(f"it is longer than {LONGEST_LINE >> 20} MiB")
-                    if line and not line.isspace():
-                        yield _parse(line)
-                except (ValueError, RecursionError) as error:
-                    if whole:
-                        yield Damage(number, _reason(error))
-                    else:
-                        yield Damage(
-                            number, "it is incomplete: the recorder was killed, or is not done", cut=True
-                        )
-        except Cut:
-            yield Damage(number + 1, "the file ends early: the recorder was killed, or is not done", cut=True)
-        except Damaged as error:
-            yield Damage(number + 1, f"what follows cannot be decompressed ({error})")
+        super().__init__(path, _parse)
 
     def duration(self, longest_pause: float | None = None) -> float:
         """The time from the first to the last message, in seconds; reads all of the file.
@@ -128,7 +61,7 @@ class Recording:
         """
         whole, before = 0.0, None
         try:
-            for line, _ in _lines(unpacked(self.path, self._pieces(count=False))):
+            for line, _ in self.lines(count=False):
                 at = None if line is None else _time_of(line)
                 if at is not None:
                     whole += _pause(before, at, longest_pause)
@@ -136,29 +69,6 @@ class Recording:
         except (Cut, Damaged):
             pass  # it is told when it is sent
         return whole
-
-    @property
-    def share_read(self) -> float | None:
-        """Which part of the file was read, from 0 to 1; ``None`` where its size is not known."""
-        return None if not self.size else min(1.0, self.read / self.size)
-
-    def _pieces(self, *, count: bool = True) -> Iterator[bytes]:
-        # The descriptor of standard input belongs to others.
-        descriptor = os.dup(sys.stdin.fileno()) if self.path == STANDARD else os.open(self.path, os.O_RDONLY)
-        try:
-            while data := _read(descriptor, self.path):
-                if count:
-                    self.read += len(data)
-                yield data
-        finally:
-            os.close(descriptor)
-
-
-def _read(descriptor: int, path: str) -> bytes:
-    try:
-        return os.read(descriptor, PIECE >> 4)
-    except OSError as error:
-        raise KchatError(f"{path} cannot be read to its end: {error.strerror}") from error
 
 
 class Replay:
@@ -251,30 +161,6 @@ def _pause(before: float | None, at: float, longest: float | None) -> float:
     return pause if longest is None else min(pause, longest)
 
 
-def _lines(pieces: Iterable[bytes]) -> Iterator[tuple[bytes | None, bool]]:
-    """Lines without their newline, and whether they had one; ``None`` for one that is too long. Raises as ``pieces``."""
-    held: list[bytes] = []
-    size = 0
-    for piece in pieces:
-        *whole, rest = piece.split(b"\n")
-        for part in whole:
-            if size:
-                held.append(part)
-                size += len(part)
-                yield (b"".join(held) if size <= LONGEST_LINE else None), True
-                held, size = [], 0
-            else:
-                yield part, True
-        if rest:
-            size += len(rest)
-            if size <= LONGEST_LINE:
-                held.append(rest)
-            else:
-                held.clear()
-    if size:
-        yield (b"".join(held) if size <= LONGEST_LINE else None), False
-
-
 def _parse(line: bytes) -> Recorded:
     """Read a line; ValueError with the reason where it is not one of a recording."""
     try:
@@ -327,11 +213,3 @@ def _time(text: str) -> float:
     if moment.tzinfo is None:
         raise ValueError("its time has no offset from UTC")
     return moment.timestamp()
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, RecursionError):
-        return "it is nested too deeply"
-    if isinstance(error, UnicodeError):
-        return "it holds half a character"
-    return str(error)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
@@ -78,6 +78,12 @@ class _Part(Subscriber):
             self._acks.due = 0.0  # after a pause, the next one is not put off
 
 
+class _PartAnew(_Part):
+    """As it, but it begins with the history also where its durable queue was there before."""
+
+    _begins_anew = True
+
+
 def _tell(on_event: events.OnEvent, room: str, event: events.Event) -> None:
     """Tell of an event in which room it was. The connection's own have none."""
     if isinstance(event, events.Reconnected | events.Dropped | events.CaughtUp):
@@ -97,25 +103,36 @@ class Subscribers:
     Arguments:
         settings: the rooms, with the same brokers.
         username: as of :class:`~kchat.client.subscriber.Subscriber`.
-        options: likewise; they hold for each room.
+        since: likewise; or by the names of the rooms, with those left out that begin with nothing.
+        anew: whether a room begins with its history also where its durable queue was there before. Default: not.
+        options: as of a subscriber; they hold for each room.
 
     Raises:
         kchat.errors.SettingsError: as of a subscriber.
     """
 
-    def __init__(self, settings: Sequence[Settings], username: str | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        settings: Sequence[Settings],
+        username: str | None = None,
+        *,
+        since: float | Mapping[str, float] | None = None,
+        anew: bool = False,
+        **options: Any,
+    ) -> None:
         first, *others = settings
+        part = _PartAnew if anew else _Part
 
         def options_of(each: Settings) -> dict[str, Any]:
-            if not others:
-                return options
-            return options | {"on_event": partial(_tell, on_event, each.room)}
+            begin = since.get(each.room) if isinstance(since, Mapping) else since
+            of_room = {**options, "since": begin}
+            return {**of_room, "on_event": partial(_tell, on_event, each.room)} if others else of_room
 
         on_event: events.OnEvent = options.get("on_event", events.ignore)
-        self._lead = _Part(first, username, **options_of(first))
+        self._lead = part(first, username, **options_of(first))
         self._all = [
             self._lead,
-            *(_Part(each, username, self._lead, **options_of(each)) for each in others),
+            *(part(each, username, self._lead, **options_of(each)) for each in others),
         ]
         self._turns = deque(self._all)
         self.settings = first
@@ -149,6 +166,16 @@ class Subscribers:
     def verifies_accounts(self) -> bool:
         """Whether the broker that it is connected to checks who sent a message; False before :meth:`open`."""
         return self._lead.verifies_accounts
+
+    @property
+    def busy(self) -> bool:
+        """As of a subscriber: whether somebody works on what was handed over."""
+        return self._lead.busy
+
+    @busy.setter
+    def busy(self, busy: bool) -> None:
+        for each in self._all:
+            each.busy = busy
 
     @property
     def stopped(self) -> bool:
@@ -248,6 +275,11 @@ class Subscribers:
     def _acknowledge_done(self) -> None:
         for each in self._all:
             each.acknowledge_finished()
+
+    def count_waiting(self) -> int | None:
+        """As of a subscriber: the number of messages that wait, in all rooms together; ``None`` where it is not known."""
+        counts = [each.count_waiting() for each in self._all]
+        return None if None in counts else sum(filter(None, counts))
 
     def acknowledge(self) -> None:
         """What :meth:`receive` has handed over is done with."""

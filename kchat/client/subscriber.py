@@ -67,6 +67,7 @@ class Subscriber:
         present: whether it counts as here on a broker that knows by itself who is. On others a
             :class:`~kchat.client.presence.Presence` does that. Default: it does not.
         content_types: whether messages get their ``content_type``, which takes time for each. Default: they do not.
+        positions: whether messages get their ``position``, likewise. Default: they do not.
 
     Raises:
         kchat.errors.SettingsError: the transport cannot do what is asked.
@@ -94,6 +95,7 @@ class Subscriber:
         on_event: events.OnEvent = events.ignore,
         present: bool = False,
         content_types: bool = False,
+        positions: bool = False,
     ) -> None:
         self.settings = settings
         self.username = (settings.username or login_name()) if username is None else username
@@ -164,6 +166,7 @@ class Subscriber:
             # A queue of its own, beside a history, holds nothing to begin with.
             holds=durable is not None or not beside,
             content_types=content_types,
+            positions=positions,
         )
 
     def _new_connection(self, *args: Any, **more: Any) -> SubscriberConnection:
@@ -370,6 +373,24 @@ class Subscriber:
                 self._note_done(upto)
                 if self._acks.is_due:
                     self._acknowledge_done()
+
+    def count_waiting(self) -> int | None:
+        """The number of messages that wait for it in its queue, and of those that it was handed and is not done with.
+
+        ``None`` where the broker does not tell, or is away. In the thread that receives.
+        """
+        with self._in_use:
+            if not self._connection.connected:
+                return None
+            try:
+                with self._connection.errors:
+                    waiting = self._connection.count_waiting()
+            except LOST as error:
+                self._lose(error)
+                return None
+            except errors.BrokerError:
+                return None
+            return None if waiting is None else waiting + self._acks.pending
 
     @property
     def acknowledgement_is_due(self) -> bool:

@@ -344,6 +344,12 @@ def content_type(delivery: protocols.Delivery) -> str | None:
     return found if isinstance(found, str) else None
 
 
+def position_of(delivery: protocols.Delivery) -> str | None:
+    """Its place at the broker; ``None`` where it has none."""
+    found: object = getattr(delivery, "position", None)
+    return found if isinstance(found, str) else None
+
+
 def as_bytes(body: object) -> bytes:
     """Kombu's virtual transports hand over text where the body was text."""
     return str(body).encode("utf-8", "surrogatepass")

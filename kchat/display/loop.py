@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from time import monotonic, sleep
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, cast
 
 from kchat.client.acknowledgements import BATCH
 from kchat.errors import SettingsError
@@ -29,6 +29,22 @@ _LOOK = 0.05
 _PAUSE = 0.01  # seconds between looks whether a display has drawn the last messages
 
 
+class Keeper(Protocol):
+    """A display that keeps messages somewhere: none is acknowledged before :meth:`Display.flush` has returned True.
+
+    Of one that draws, half a batch of messages is acknowledged before it is drawn, or no more would come; this one has to
+    be given a ``prefetch`` that is larger than what it holds.
+    """
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it can take no more for now: nothing is received meanwhile."""
+
+    @property
+    def gives_up(self) -> bool:
+        """Whether what it holds is not waited for at the end: it stays with the broker."""
+
+
 def listen(
     subscriber: Subscriber | Subscribers,
     display: Display,
@@ -39,7 +55,8 @@ def listen(
 ) -> int:
     """Show what arrives. A message is acknowledged after the display has it: what was not shown stays with the broker.
 
-    When that is done is the subscriber's affair: :meth:`kchat.client.subscriber.Subscriber.finish`.
+    When that is done is the subscriber's affair: :meth:`kchat.client.subscriber.Subscriber.finish`; for a display that keeps
+    messages, see :class:`Keeper`.
 
     Arguments:
         subscriber: where messages come from. Its :meth:`~kchat.client.subscriber.Subscriber.stop` ends this at once.
@@ -56,6 +73,7 @@ def listen(
     Raises:
         kchat.errors.BrokerError: see :meth:`kchat.client.subscriber.Subscriber.receive`.
     """
+    keeper = cast("Keeper", display) if hasattr(display, "gives_up") else None
     tick: float = getattr(display, "tick", TICK)
     shown, out = 0, True
     last_arrival = look_due = monotonic()
@@ -65,14 +83,18 @@ def listen(
             if stop() or subscriber.stopped:
                 break
             out = display.flush() is not False  # a key may have changed what it shows
+            _finish(subscriber, keeper, out=out)
             look_due = now + _LOOK
         timeout = tick if out else _LATE
         if idle_timeout is not None:
             timeout = min(timeout, max(0.0, last_arrival + idle_timeout - now))
+        if keeper is not None and not out and keeper.is_full:
+            sleep(_LATE)
+            look_due, last_arrival = 0.0, monotonic()
+            continue
         wanted = BATCH if limit is None else min(BATCH, limit - shown)
-        came, out = _show(display, subscriber.receive(timeout, wanted))
-        # Half a batch is not held back, or no more would come: of that many, a screen shows the last few alone.
-        subscriber.finish(hold=not out)
+        came, out = _show(display, subscriber.receive(timeout, wanted), keeps=keeper is not None)
+        _finish(subscriber, keeper, out=out)
         if came:
             shown += came
             last_arrival = monotonic()
@@ -80,22 +102,41 @@ def listen(
         look_due = 0.0
         if idle_timeout is not None and monotonic() - last_arrival >= idle_timeout:
             break
+    if _bring_out(display, keeper):
+        subscriber.busy = False
+        subscriber.acknowledge()
+    return shown
+
+
+def _finish(subscriber: Subscriber | Subscribers, keeper: Keeper | None, *, out: bool) -> None:
+    """Acknowledge what the display has brought out."""
+    # While a keeper holds any, what comes again after a lost connection is not acknowledged either.
+    subscriber.busy = keeper is not None and not out
+    if not subscriber.busy:
+        # Half a batch is not held back, or no more would come: of that many, a screen shows the last few alone.
+        subscriber.finish(hold=not out)
+
+
+def _bring_out(display: Display, keeper: Keeper | None) -> bool:
+    """Let the display bring out the last messages; returns whether they are all out."""
     hurry = getattr(display, "hurry", None)
     if hurry is not None:  # nothing follows that could be drawn together with it
         hurry()
     while display.flush() is False:
+        if keeper is not None and keeper.gives_up:
+            return False
         sleep(_PAUSE)
-    subscriber.acknowledge()
-    return shown
+    return True
 
 
-def _show(display: Display, messages: list[Message]) -> tuple[int, bool]:
+def _show(display: Display, messages: list[Message], *, keeps: bool) -> tuple[int, bool]:
     """Let the display have messages and bring them out; returns how many, and whether all are out.
 
     None is held on to while the next are received.
     """
     if messages:
-        display.flush()  # it looks how wide its terminal is, and the last time may be long ago
+        if not keeps:
+            display.flush()  # it looks how wide its terminal is, and the last time may be long ago
         for message in messages:
             display.show(message)
     return len(messages), display.flush() is not False

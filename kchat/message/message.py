@@ -80,6 +80,8 @@ class Message(NamedTuple):
         content_type: the broker's property of that name, where the subscriber was told to look at it
             (:class:`kchat.client.subscriber.Subscriber`), or None. A sender sends it, in place of JSON's.
         room: the room that it came from, where several are listened to by one connection; else None.
+        position: its place at the broker, the same each time it is delivered, and no other message's in that room; where the
+            subscriber was told to look at it, and the broker has one (``kchat transports``), else None.
     """
 
     username: str | None
@@ -93,6 +95,7 @@ class Message(NamedTuple):
     problem: str | None = None
     content_type: str | None = None
     room: str | None = None
+    position: str | None = None
 
     @classmethod
     def compose(

@@ -69,6 +69,12 @@ def moment(ms: int) -> tuple[datetime, str]:
     return _EPOCH + timedelta(0, second, rest * 1000), f"{_second(second)}.{rest:03d}Z"
 
 
+def stamp(ms: int) -> str:
+    """A time in milliseconds since 1970 as text."""
+    second, rest = divmod(ms, 1000)
+    return f"{_second(second)}.{rest:03d}Z"
+
+
 def now() -> str:
     """The time of this machine's clock as text."""
     second, rest = divmod(time.time_ns() // 1_000_000, 1000)

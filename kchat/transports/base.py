@@ -63,6 +63,9 @@ class Capabilities(NamedTuple):
     """An account with the right to send, and no other, can send to a room that exists."""
     presence: bool = False
     """``kchat who`` knows who is here: those who listen, until 60 s after they have vanished."""
+    positions: bool = False
+    """Each message has a place of its own at the broker, the same each time it is delivered, so that an archive keeps it
+    once also without an ``id``. "In history": only those that are read from the room's history have one."""
 
     def items(self) -> list[tuple[str, bool]]:
         """``[("confirmed", True), ...]``, in the order of the columns."""

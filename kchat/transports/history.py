@@ -276,6 +276,14 @@ class HistoryPolicy:
         """
         raise NotImplementedError
 
+    def position_of(self, kept: Kept) -> str | None:  # noqa: ARG002 - for those that know
+        """The place of a message that a reader has handed over, as text: the same whenever it is read, also by others.
+
+        No other message of the room has it, one of a history that was switched off and on again included. ``None``, as by
+        default, where there is none.
+        """
+        return None
+
     def cursor(self) -> Cursor | None:
         """What goes on after a lost connection, where a queue begins with history by itself; ``None`` elsewhere."""
         return None

@@ -79,6 +79,14 @@ class Typed(Protocol):
         """The property of that name, as its sender has set it."""
 
 
+class Positioned(Protocol):
+    """A delivery on a transport with the capability ``positions``."""
+
+    @property
+    def position(self) -> str | None:
+        """Its place at the broker: the same each time it is delivered, by any queue; no other message of the room has it."""
+
+
 class HasHeaders(Protocol):
     """A delivery with headers."""
 
@@ -97,7 +105,9 @@ class HasPropertiesSize(Protocol):
         """Their bytes, those of headers included."""
 
 
-class Delivery(Redelivers, Info, Numbered, OfAccount, Typed, HasHeaders, HasPropertiesSize, Protocol):
+class Delivery(
+    Redelivers, Info, Numbered, OfAccount, Typed, Positioned, HasHeaders, HasPropertiesSize, Protocol
+):
     """A message as a consumer's callback gets it. Only the body and the tag are always there."""
 
     body: bytes | str

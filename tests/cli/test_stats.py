@@ -337,6 +337,28 @@ def test_odd_values_have_a_form_in_each_output(commands: Commands, kept: Path) -
     assert lines == ["b,f,n,i,t", "00ff,inf,,9223372036854775807,"]
 
 
+# ---- where it goes
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    ["", "--json", "--csv", "--html -", "--query 'SELECT * FROM messages a, messages b, messages c'"],
+)
+def test_a_reader_that_leaves_is_no_error_and_a_full_disk_is(
+    commands: Commands, kept: Path, arguments: str
+) -> None:
+    kchat = f"{commands.interpreter} -m kchat stats --archive {kept} {arguments}"
+    left = commands.start(["bash", "-c", f"{kchat} | exec true; exit ${{PIPESTATUS[0]}}"])
+    assert (left.wait(), left.stderr) == (0, "")
+    full = commands.start(["bash", "-c", f"{kchat} > /dev/full"])
+    assert (full.wait(), full.stderr) == (1, "kchat: cannot write the output: No space left on device\n")
+    closed = commands.start(["bash", "-c", f"{kchat} >&-"])
+    assert (closed.wait(), closed.stderr.splitlines()[:1]) == (
+        2,
+        ["kchat: standard output is closed, so there is nowhere to write"],
+    )
+
+
 # ---- what is loaded
 
 

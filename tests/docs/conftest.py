@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -123,6 +124,24 @@ def walk(
             _as_before(node)
         if compose is not None:
             compose.run("down", "--volumes", "--timeout", "1")
+
+
+@pytest.fixture
+def walk_without_a_broker(tmp_path: Path, tmux: str) -> Iterator[Walk]:
+    """A walk through a page whose commands need no server."""
+    folder = tmp_path / "walk"
+    (folder / "checkout").mkdir(parents=True)
+    script = f'#!/bin/sh\nexec "{sys.executable}" -P -m kchat "$@"\n'
+    environment = {"PYTHONPATH": str(ROOT), "PATH": path_with(folder / "bin", kchat=script)}
+
+    def publish(payload: str) -> None:
+        raise AssertionError(payload)
+
+    # A short path: the page's lines are looked for as a terminal shows them.
+    with tempfile.TemporaryDirectory(prefix="kchat-") as rooms:
+        made = Walk(folder, tmux, environment, {"/tmp/bridge-": f"{rooms}/"}, publish)
+        yield made
+        made.close()
 
 
 def _as_before(node: MachineRabbitMQ) -> None:

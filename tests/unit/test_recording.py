@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kchat.client import json_lines
 from kchat.client import recording as recording_module
 from kchat.client import replaying as replaying_module
 from kchat.client.compression import Cut, Damaged, packer, unpacked
@@ -152,7 +153,7 @@ def test_a_damaged_line_is_one_remark_and_costs_no_other(tmp_path: Path) -> None
 def test_a_line_that_is_too_long_is_not_held_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(replaying_module, "LONGEST_LINE", 1 << 20)
+    monkeypatch.setattr(json_lines, "LONGEST_LINE", 1 << 20)
     path = tmp_path / "r.jsonl"
     recorded(path, [b"before", b"x" * (2 << 20), b"behind"])
     bodies, damages = read(path)

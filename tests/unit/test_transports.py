@@ -92,6 +92,8 @@ def test_kchat_transports_shows_each_with_its_url_and_what_it_can_do() -> None:
         }
         if info.capabilities.history and info.history("chat").by_host:
             can["history"] = "by host"
+        if info.name in ("amqp", "redis"):
+            can["positions"] = "in history"
         assert answers == can
         assert f"{info.name}: {with_flags(Hint(info.note))}" in result.output
 
@@ -102,6 +104,11 @@ def test_kchat_transports_as_json_is_for_programs() -> None:
     }
     assert list(told)[: len(TRANSPORTS.built_in)] == list(TRANSPORTS.built_in)
     assert told["redis"]["capabilities"]["durable"] is False
+    assert {name: each["positions_in_history"] for name, each in told.items() if each["install"] is None} == {
+        "amqp": True,
+        "local": False,
+        "memory": False,
+    }
     assert all(each["abilities"] == each["capabilities"] for each in told.values())
     assert told["redis"]["install"] == 'pip install "kombu-chat[redis]"'
     assert told["local"]["install"] is None

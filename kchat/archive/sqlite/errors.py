@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from kchat.errors import ArchiveError, ArchiveUnavailable
+from kchat.errors import ArchiveError, ArchiveUnavailable, KchatError
 
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT)
@@ -19,6 +19,8 @@ def translated(path: Path) -> Iterator[None]:
     """Raises kchat's errors for those of SQLite within the block, and for values that kchat does not write."""
     try:
         yield
+    except KchatError:  # also a SettingsError, which is a ValueError
+        raise
     except sqlite3.Error as error:
         raise explain(error, path) from error
     except (struct.error, TypeError, ValueError, OverflowError, KeyError) as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -20,7 +19,9 @@ if TYPE_CHECKING:
     from kchat.archive.record import Record
     from kchat.archive.span import Span, Zone
 
-_WITHOUT_ID = """SELECT substr(key, 3, 32) FROM message
+BATCH, DELAY = 1_000, 0.25
+
+_WITHOUT_ID = """SELECT key FROM message
     WHERE room = (SELECT id FROM room WHERE name = ?) AND key >= 'b:' AND key < 'b;' ORDER BY id DESC LIMIT ?"""
 
 _ROOMS = (
@@ -66,6 +67,16 @@ class SqliteStore:
         """The key of the digests; None where texts are kept."""
         return self._file.secret
 
+    @property
+    def batch(self) -> int:
+        """Messages that are best written at once: of more, each takes as long."""
+        return BATCH
+
+    @property
+    def delay(self) -> float:
+        """Seconds for which a message may wait for others: a commit takes a few milliseconds, and the disk's for a sync."""
+        return DELAY
+
     def write(self, records: Sequence[Record], *, again: bool = True) -> int:  # noqa: ARG002 - looking costs nothing here
         """Keep messages: :meth:`kchat.archive.store.Store.write`. On disk when it returns."""
         if not records:
@@ -77,11 +88,10 @@ class SqliteStore:
             self._names.clear()  # ids that were made are not there
             raise
 
-    def without_id(self, room: str, digests: Collection[str], most: int) -> Counter[str]:
-        """Look for bodies: :meth:`kchat.archive.store.Store.without_id`."""
-        wanted = set(digests)
+    def without_id(self, room: str, most: int) -> list[str]:
+        """The last ones written: :meth:`kchat.archive.store.Store.without_id`."""
         with self._file.reading() as db:
-            return Counter(digest for (digest,) in db.execute(_WITHOUT_ID, (room, most)) if digest in wanted)
+            return [key for (key,) in db.execute(_WITHOUT_ID, (room, most))][::-1]
 
     def rooms(self) -> dict[str, int]:
         """The rooms with the number of their messages, by name."""

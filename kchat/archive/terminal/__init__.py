@@ -17,6 +17,7 @@ from kchat.archive.terminal import amounts, sections
 from kchat.archive.terminal.drawing import ASCII, BLOCKS, Glyphs
 from kchat.archive.terminal.sections import FAINT, TITLE, Pen
 from kchat.display.escaping import display_name
+from kchat.message.amounts import listed
 from kchat.message.unprintable import escape_unprintable
 
 if TYPE_CHECKING:
@@ -106,8 +107,8 @@ def _stacked(parts: Sequence[Part]) -> list[Text | Table]:
 
 
 def _heading(stats: Stats) -> list[Text | Table]:
-    names = ", ".join(display_name(room) for room in stats.rooms)
-    many = f"{len(stats.rooms)} rooms: " if len(stats.rooms) > 1 else ""
+    names = listed([display_name(room) for room in stats.rooms])
+    many = f"{len(stats.rooms):,} rooms: " if len(stats.rooms) > 1 else ""
     where = escape_unprintable(stats.archive, keep_newlines=False)
     first = Text(f"{many}{names}" or "Nothing", style=TITLE).append(f" in {where}", style="not bold")
     asked = ""

@@ -193,7 +193,8 @@ def heat_map(stats: Stats, pen: Pen) -> list[Text | Table]:
     """Messages by weekday and hour."""
     most = max(max(row) for row in stats.heat)
     cell = max(1, min(3, (pen.columns - 4) // _HOURS))
-    found: list[Text | Table] = [*title("Weekday and hour", pen, "messages of all weeks together"), line(" " * 4 + _hours(cell), FAINT)]
+    heading = title("Weekday and hour", pen, "messages of all weeks together")
+    found: list[Text | Table] = [*heading, line(" " * 4 + _hours(cell), FAINT)]
     for weekday, row in zip(amounts.WEEKDAYS, stats.heat, strict=True):
         shades = "".join(shade(many, most, pen.glyphs) * cell for many in row)
         found.append(line("").append(f"{weekday} ", style=FAINT).append(shades, style=ACCENT))

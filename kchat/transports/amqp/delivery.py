@@ -76,6 +76,9 @@ _UNREADABLE = (*UNREADABLE, OSError, AMQPError)
 class Incoming(amqp.Message):
     """A message that arrived, whose properties are read when they are asked for."""
 
+    position = None
+    """A queue gives none, and a header that says so is anybody's. A stream's: :meth:`.history.HistoryPolicy.position_of`."""
+
     def __init__(self, method: tuple[int, int], arguments: bytes) -> None:
         # Without py-amqp's own, which sets what belongs to its way of putting messages together.
         self.frame_method = method

@@ -47,6 +47,7 @@ class Local(base.Transport):
         survives_restart=True,
         send_only=False,
         presence=True,
+        positions=True,
     )
     note = "Anyone who can write the file can do everything: there are no accounts."
     modules = ("_ssl", "_sqlite3")

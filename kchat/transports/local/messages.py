@@ -19,19 +19,21 @@ if TYPE_CHECKING:
 COLUMNS = (
     "{held}, {redelivered}, m.exchange, m.routing_key, m.properties, {expires_at},"
     # Looking at the kind and length of a value reads none of it.
-    " CASE WHEN typeof(m.body) = 'blob' AND length(m.body) <= {most} THEN m.body END"
+    " CASE WHEN typeof(m.body) = 'blob' AND length(m.body) <= {most} THEN m.body END, m.seq, m.published_at"
 )
 
-#: ``(held, redelivered, exchange, routing_key, properties, expires_at, body)``.
+#: ``(held, redelivered, exchange, routing_key, properties, expires_at, body, seq, published_at)``.
 #: ``held`` is the ``queued.id`` that an acknowledgement removes; below 0, the ``seq`` of history with its sign
 #: turned, of which an acknowledgement has nothing to remove.
-Row = tuple[int, int, str, str, str, "float | None", bytes]
+Row = tuple[int, int, str, str, str, "float | None", bytes, int, float]
 
 #: Replaces a body that is over the reader's limit, or is not bytes: no message is missed silently.
 _UNREADABLE = b"(kchat: a message whose body is too large to be read here, or damaged)"
 
 EXPIRES_AT: Final = 5
 BODY: Final = 6
+_SEQ: Final = 7
+_PUBLISHED_AT: Final = 8
 
 #: The property that py-amqp has the application's headers in.
 _HEADERS = "application_headers"
@@ -123,7 +125,7 @@ def _load(text: str) -> dict[str, Any]:
 
 def sound(row: tuple[Any, ...]) -> Row:
     """The row, with harmless values where there are some of other kinds than kchat writes."""
-    held, redelivered, exchange, routing_key, properties, expires_at, body = row
+    held, redelivered, exchange, routing_key, properties, expires_at, body, seq, published_at = row
     if (
         type(body) is bytes
         and type(properties) is str
@@ -131,6 +133,7 @@ def sound(row: tuple[Any, ...]) -> Row:
         and type(redelivered) is int
         and type(exchange) is str
         and type(routing_key) is str
+        and type(published_at) is float
     ):
         return row
     return (
@@ -141,6 +144,8 @@ def sound(row: tuple[Any, ...]) -> Row:
         properties if isinstance(properties, str) else "{}",
         expires_at if isinstance(expires_at, float) else None,
         body if isinstance(body, bytes) else _UNREADABLE,
+        seq,
+        published_at if isinstance(published_at, float) else 0.0,
     )
 
 
@@ -191,6 +196,11 @@ class Delivery:
     def came_at(self) -> float | None:
         """When it came to the room, by the room's clock, in UNIX seconds; it is looked for in the file."""
         return self.queue.came_at(self.row)
+
+    @property
+    def position(self) -> str:
+        """Its number in the log, and when it was published: a file that was made anew begins to count again."""
+        return f"{self.row[_SEQ]}-{self.row[_PUBLISHED_AT]!r}"
 
     @property
     def delivery_info(self) -> dict[str, Any]:

@@ -45,6 +45,7 @@ class PubSub(base.Transport):
         survives_restart=True,
         send_only=True,
         presence=False,
+        positions=True,
     )
     note = "History by time only: {since}, and not {last}; the topic has to retain messages."
     extra = "pubsub"

@@ -98,6 +98,12 @@ class Delivery:
         return found if isinstance(found, float) else None
 
     @property
+    def position(self) -> str | None:
+        """The service's own id of it, and when it was published: an emulator that was restarted gives its ids again."""
+        found, published = self.delivery_info.get("message_id"), self.came_at
+        return f"{found}-{published!r}" if found and published is not None else None
+
+    @property
     def content_type(self) -> str | None:
         """The property of that name."""
         found = self.properties.get("content_type")

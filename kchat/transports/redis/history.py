@@ -152,6 +152,11 @@ class HistoryPolicy(history.HistoryPolicy):
             )
         return min(entries[0][0], end) if entries else Position(0, 0)
 
+    def position_of(self, kept: Kept) -> str:
+        """The entry's id: a stream that was made anew goes on by the server's clock."""
+        position: Position = kept.position
+        return position.id
+
     @staticmethod
     def _oldest(channel: Channel, keys: Keys, end: Position) -> int:
         """The id of what is just not too old now: in a room where nobody sends, nobody has taken away what is."""

@@ -15,6 +15,7 @@ from kchat.archive.stats import Stats
 from kchat.archive.terminal import ASCII, BLOCKS, NARROWEST, TWO_COLUMNS, WIDEST, amounts, report
 from kchat.archive.terminal.drawing import bar, chart, level, shade, shade_ranges, squeeze
 from kchat.display.escaping import width
+from kchat.message.amounts import listed
 from tests.unit.archive.facts_of import at, said, stats_of
 
 HOSTILE = [
@@ -235,3 +236,9 @@ def test_a_share_that_is_not_all_or_nothing_does_not_look_like_it(part: float, s
 def test_counts_have_their_plural() -> None:
     assert [amounts.count(number, "message") for number in (1, 1234)] == ["1 message", "1,234 messages"]
     assert amounts.count(2, "person") == "2 people"
+
+
+def test_many_names_are_not_all_listed() -> None:
+    names = [f"r{number}" for number in range(300)]
+    assert listed(names[:8]) == "r0, r1, r2, r3, r4, r5, r6, r7"
+    assert listed(names) == "r0, r1, r2, r3, r4, r5, r6 and 293 more"
