@@ -259,8 +259,12 @@ def test_whatever_a_name_is_it_is_text_and_can_be_seen() -> None:
         "{{x}}",
     ]
     names = list(dict.fromkeys([*markup, *TEXTS.values(), "x" * 255]))
-    pages = {ascii(names[start])[:60]: names[start : start + 8] for start in range(0, len(names), 8)}
-    check_each(pages, lambda some: check_hostile(*some))
+    packs = {ascii(names[start])[:60]: names[start : start + 8] for start in range(0, len(names), 8)}
+
+    def check(some: list[str]) -> None:
+        check_hostile(*some)
+
+    check_each(packs, check)
 
 
 @settings(max_examples=25)
