@@ -39,9 +39,9 @@ def main() -> int:
         with open_store(archive, write=True) as store:
             store.write(talk(120, first="2026-01-05", a_day=90))
         picture = PICTURES / "report.png"
-        options = ["--archive", archive, "--room", "chat", "--timezone", "Europe/Berlin", "--quiet"]
+        options = ["--archive", str(archive), "--room", "chat", "--timezone", "Europe/Berlin", "--quiet"]
         subprocess.run(
-            [sys.executable, "-m", "kchat", "stats", *options, "--html", page, "--png", picture],
+            [sys.executable, "-m", "kchat", "stats", *options, "--html", str(page), "--png", str(picture)],
             check=True,
             cwd=ROOT,
             stdout=subprocess.DEVNULL,

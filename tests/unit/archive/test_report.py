@@ -100,6 +100,15 @@ def test_every_chart_has_a_title_and_a_description_and_other_drawings_are_hidden
     assert len(charts) == 8
 
 
+def test_what_unfolds_says_what_it_is() -> None:
+    def check(page: Node) -> None:
+        told = [each.only("summary").text for each in page.all("details")]
+        assert len(told) == len(set(told))
+
+    check_each(pages(), check)
+    assert "Numbers: Messages per day" in [each.text for each in pages()["three months"].all("summary")]
+
+
 def test_every_id_is_there_once() -> None:
     def check(page: Node) -> None:
         ids = [each.attributes["id"] for each in page.all() if "id" in each.attributes]
