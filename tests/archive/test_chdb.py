@@ -19,17 +19,9 @@ if not os.environ.get("KCHAT_TEST_CHDB"):
 from tests.archive.clickhouse_checks import *  # noqa: E402, F403 - its tests run here
 
 
-@pytest.fixture(scope="session")
-def session() -> Iterator[Any]:
-    from chdb.session import Session
-
-    with Session() as made:
-        yield made
-
-
 @pytest.fixture
-def make(session: Any) -> Iterator[Callable[..., ChdbStore]]:
+def make(chdb_session: Any) -> Iterator[Callable[..., ChdbStore]]:
     name = f"kchat_{secrets.token_hex(4)}"
-    session.query(f"CREATE DATABASE {name}")
-    yield lambda **options: ChdbStore(Chdb(session, name), **options)
-    session.query(f"DROP DATABASE {name}")
+    chdb_session.query(f"CREATE DATABASE {name}")
+    yield lambda **options: ChdbStore(Chdb(chdb_session, name), **options)
+    chdb_session.query(f"DROP DATABASE {name}")
