@@ -144,8 +144,8 @@ def test_two_archivers_make_it_at_once_and_agree(clickhouse: str) -> None:
 def test_two_archivers_keep_what_both_write_once(clickhouse: str) -> None:
     records = conversation(200)
     with ClickHouseStore(clickhouse, write=True) as one, ClickHouseStore(clickhouse, write=True) as other:
-        for start in range(0, 200, 20):
+        for start in range(0, 100, 20):
             batch = records[start : start + 20]
             assert one.write(batch[:15]) + other.write(batch) == 20
-        assert len(list(one.records(Span()))) == 200
+        assert len(list(one.records(Span()))) == 100
         assert other.prune(START) == 0
