@@ -64,14 +64,13 @@ class Writer:
                 new.pop(kept, None)
         if not new:
             return 0
-        hashes = [number(*key) for key in new]
-        columns = [*zip(*new.values(), strict=True), hashes]
+        rows = [(*record, number(*key)) for key, record in new.items()]
         self._in_doubt = True
         try:
-            self._connection.insert(MESSAGES, (*COLUMNS, "hash"), columns, self._insert_settings)
+            self._connection.insert(MESSAGES, (*COLUMNS, "hash"), rows, self._insert_settings)
         except UnicodeEncodeError:
-            columns = [[_encodable(value) for value in column] for column in columns]
-            self._connection.insert(MESSAGES, (*COLUMNS, "hash"), columns, self._insert_settings)
+            rows = [tuple(map(_encodable, row)) for row in rows]
+            self._connection.insert(MESSAGES, (*COLUMNS, "hash"), rows, self._insert_settings)
         self._in_doubt = False
         return len(new)
 
