@@ -9,6 +9,7 @@ import gc
 import importlib.util
 import secrets
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -30,6 +31,7 @@ from tests.brokers.rabbitmq import (
 from tests.brokers.redis import Redis, find_redis, start_redis
 from tests.brokers.require import choice, in_ci, require
 from tests.brokers.shared import join_run, leave_run
+from tests.brokers.wait import wait_until
 from tests.window import Window
 
 if importlib.util.find_spec("tests.brokers.pubsub") is not None:
@@ -112,6 +114,23 @@ def pytest_report_header() -> str:
     """Tells at the top of a run where brokers may come from, and what becomes of a test without its own."""
     missing = "fails its tests (CI is set)" if in_ci() else "skips its tests"
     return f"brokers: {choice()}; a missing one {missing}"
+
+
+@pytest.fixture(autouse=True)
+def _leaves_no_thread() -> Iterator[None]:
+    """Fails a test that leaves a thread of kchat's running: it would go on in the midst of the tests after it."""
+    before = set(threading.enumerate())
+    yield
+
+    def left() -> list[str]:
+        return [each.name for each in threading.enumerate() if _is_ours(each) and each not in before]
+
+    if left():
+        wait_until(lambda: not left(), 10, "the end of every thread of kchat's")
+
+
+def _is_ours(thread: threading.Thread) -> bool:
+    return thread.name.startswith(("kchat ", "pubsub-"))
 
 
 # ---- RabbitMQ

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from kchat.archive.opening import open_store
 from kchat.archive.span import Span, Zone
@@ -81,6 +81,38 @@ class Archive:
     ) -> Iterator[Record]:
         """The messages themselves, by room, each room's in order. Arguments as of :meth:`stats`."""
         return self._store.records(_span(rooms, since, until))
+
+    def arrow_batches(
+        self, *, rooms: Sequence[str] = (), since: datetime | None = None, until: datetime | None = None
+    ) -> Iterator[Any]:
+        """The messages as ``pyarrow.RecordBatch``, some 10,000 at a time; the columns: :mod:`kchat.archive.arrow`.
+
+        Arguments as of :meth:`stats`.
+
+        Raises:
+            kchat.errors.MissingExtra: the library is not installed.
+        """
+        from kchat.archive.arrow import batches
+
+        return batches(self.records(rooms=rooms, since=since, until=until))
+
+    def to_arrow(
+        self, *, rooms: Sequence[str] = (), since: datetime | None = None, until: datetime | None = None
+    ) -> Any:
+        """The messages as a ``pyarrow.Table``, all of them in memory. Arguments and errors as of :meth:`arrow_batches`."""
+        from kchat.archive.arrow import pyarrow, schema
+
+        found = self.arrow_batches(rooms=rooms, since=since, until=until)
+        return pyarrow().Table.from_batches(found, schema())
+
+    def to_pandas(
+        self, *, rooms: Sequence[str] = (), since: datetime | None = None, until: datetime | None = None
+    ) -> Any:
+        """The messages as a ``pandas.DataFrame``, all in memory. Arguments and errors as of :meth:`arrow_batches`."""
+        from kchat.archive.arrow import require_pandas
+
+        require_pandas()
+        return self.to_arrow(rooms=rooms, since=since, until=until).to_pandas()
 
     def query(self, sql: str, *, most_rows: int = MOST_ROWS, seconds: float = SECONDS) -> Answer:
         """A question of one's own in the database's SQL; read only.

@@ -101,7 +101,7 @@ class Archiver:
         self._readers = readers
         self._connection = connection
         self._placing: dict[str, Placing] = {}
-        self._doubt = Doubt(prefetch, shared=readers > 1)
+        self._doubt = Doubt(prefetch * len(self._rooms), shared=readers > 1)
         self._parts: deque[_Part] = deque()
         self._held = 0
         self._bytes = 0
@@ -112,7 +112,7 @@ class Archiver:
         self._backoff = Backoff()
         self._away_since: float | None = None
         self._say_at = 0.0
-        self._said = 0
+        self._told = False
 
     def open(self, title: str = "") -> None:
         """Nothing: it is ready."""
@@ -238,11 +238,12 @@ class Archiver:
     def _fail(self, error: ArchiveUnavailable) -> None:
         now = monotonic()
         self._backoff.fail()
-        if self._hurries:
-            self._away_since = self._away_since or now
-            return
         if self._away_since is None:
-            self._away_since, self._said = now, 0
+            self._away_since = now
+        if self._hurries:  # it is at its end
+            return
+        if not self._told:
+            self._told = True
             self._say(f"the archive is away: {error}", now)
         elif now >= self._say_at:
             self._say(f"the archive has been away for {now - self._away_since:.0f} s: {error}", now)
@@ -259,7 +260,9 @@ class Archiver:
         if self._away_since is not None:
             seconds = monotonic() - self._away_since
             self._away_since = None
-            self._tell(f"the archive is back after {seconds:.1f} s")
+            if self._told:
+                self._tell(f"the archive is back after {seconds:.1f} s")
+            self._told = False
         self._backoff.reset()
 
     def status(self, text: str) -> None:

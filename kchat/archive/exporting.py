@@ -18,6 +18,7 @@ import io
 import json
 import os
 import sys
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
@@ -32,6 +33,8 @@ from kchat.message import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+
+    from kchat.client.compression import Packer
 
 FORMATS = ("jsonl", "csv", "parquet")
 
@@ -80,20 +83,35 @@ def export(
         )
     if form == "parquet":
         pyarrow()
-    with _whole_file(path) as stream:
-        if form == "parquet":
-            return _write_parquet(records, stream, on_progress)
-        pack = packer(path)
-        writer: _Writer = _Csv(mark=path != STANDARD) if form == "csv" else _Jsonl()
-        count = 0
-        for part in parts(records, ROWS // 10, LARGE // 10):
-            stream.write(pack.pack(writer.write(part)))
-            count += len(part)
-            on_progress(count)
-        if not count:
-            stream.write(pack.pack(writer.write([])))
-        stream.write(pack.end())
-        return count
+    try:
+        with _whole_file(path) as stream:
+            if form == "parquet":
+                return _write_parquet(records, stream, on_progress)
+            return _write_text(records, stream, packer(path), form, on_progress, mark=path != STANDARD)
+    finally:
+        if isinstance(records, Generator):  # else it would read on from an archive that is closed
+            records.close()
+
+
+def _write_text(
+    records: Iterable[Record],
+    stream: BinaryIO,
+    pack: Packer,
+    form: str,
+    on_progress: Callable[[int], object],
+    *,
+    mark: bool,
+) -> int:
+    writer: _Writer = _Csv(mark=mark) if form == "csv" else _Jsonl()
+    count = 0
+    for part in parts(records, ROWS // 10, LARGE // 10):
+        stream.write(pack.pack(writer.write(part)))
+        count += len(part)
+        on_progress(count)
+    if not count:
+        stream.write(pack.pack(writer.write([])))
+    stream.write(pack.end())
+    return count
 
 
 class _Jsonl:

@@ -4,23 +4,26 @@ A message with an id, or with the broker's position, is kept once however often 
 positions, and a plain client writes no ids: such a message gets a place of its own with each delivery. So when the broker
 delivers one again (``redelivered``), the question is whether it was written before, and only its acknowledgement was lost.
 
-One reader gets a queue's messages in their order, writes them in that order, and acknowledges in that order. So of what is
-delivered again the first ones are those that were written last, if any were. At most *prefetch* deliveries can be
-unacknowledged (AMQP 0-9-1, ``basic.qos``), so no others than that many of the last ones written are in doubt: the longest
-end of these that is the beginning of what is delivered again was written before. Of readers that share a queue each
-gets some of those messages: there, as many of each body count as written as are among the last ones.
+What is written together is acknowledged together, with one method for all of it (AMQP 0-9-1, ``basic.ack`` with
+``multiple``), before the next is written. So of what was written, all of the last write is in doubt or nothing of it, and
+then of the one before. At most *prefetch* deliveries of a reader can be unacknowledged (``basic.qos``), so no more than that
+many of the last ones written are. One reader gets a queue's messages in their order, also those that come again:
+they begin with what was written, if any of it was. So where what comes again begins with all that was written last, it was
+written before. Of readers that share a queue, each gets some of what another one had: there, a message that comes again
+counts as written where one with its body is among another reader's last write.
 
-Where bodies are all alike, this can be wrong. A message that was delivered and not written when the archiver died, and that
-is the same as the last ones written, is taken for one of them, and is missing. With an id in it nothing of this is needed.
+This can be wrong where bodies are alike. What was delivered and not written when the archiver died, and begins with the same
+bodies in the same order as all of the last write, passes for that, and is missing: most likely where few write, so that one
+message is written at a time, and the same one twice in a row. With ids, nothing of this is needed.
 """
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from functools import cache
-from itertools import count
+import re
+from collections import Counter
 from secrets import token_hex
-from typing import TYPE_CHECKING
+from time import time_ns
+from typing import TYPE_CHECKING, NamedTuple
 
 from kchat.archive.record import Record, body_digest
 
@@ -30,8 +33,19 @@ if TYPE_CHECKING:
     from kchat.archive.store import Store
     from kchat.message import Message
 
+_KEY = re.compile(r"b:([0-9a-f]{32}):([0-9]{13}-([0-9a-f]{8})-[0-9]{6})-[0-9]{6}").fullmatch
+"""Of a record that was made here: a digest, and a place that sorts by time: the write, its session in it, and a number."""
+
 _EVIDENCE = 50
-"""Messages delivered again, all of which were written in this order, from which on more of them are expected to follow."""
+"""Messages that come again, all of which were written in this order, from which on more of them are expected to follow."""
+
+
+class _Written(NamedTuple):
+    """A message that was written."""
+
+    digest: str
+    write: str
+    session: str
 
 
 class Placing:
@@ -51,48 +65,48 @@ class Placing:
         self._most = prefetch * readers
         self._shared = readers > 1
         self._session = token_hex(4)
-        self._places = count()
+        self._writes = 0
         self._connection: object = None
         self._again: list[str] = []  # of this connection, digests of what was written before, in order
         self._settled = False  # nothing that comes by this connection is in doubt any more
-        # Of a shared queue: those of this archiver, be they found or written, which are among the last ones in any case.
-        self._own: deque[str] = deque(maxlen=self._most)
+        self._found: Counter[str] = Counter()  # of a shared queue, the same by bodies, in any order
 
     def records(self, received: Iterable[tuple[Message, int]], connection: object) -> list[Record]:
         """What is to be written of messages that came; those that were written before are left out.
 
-        It has to be called with all that came since the last time, and once what it returned has been written: what
-        is delivered again comes at once, and is compared with what was written last.
+        It has to be called with all that came since the last time, and once what it returned then has been written: what
+        comes again is compared with what was written last. What it returns is to be written at once.
 
         Arguments:
             received: messages with the time when each came, in milliseconds since 1970, in their order.
-            connection: which one they came by, such as :attr:`kchat.client.subscriber.Subscriber.position` has it.
+            connection: which one they came by: anything that differs from one to the next.
 
         Raises:
-            kchat.errors.ArchiveError: the store cannot tell. Nothing has changed then.
+            kchat.errors.ArchiveError: the store cannot tell. Then it can be called again with the same.
         """
         received = list(received)
         known = self._written_before([message for message, _ in received], connection)
+        self._writes += 1
+        write = f"{time_ns() // 1_000_000:013d}-{self._session}-{self._writes % 1_000_000:06d}"
         return [
-            self._record(message, at)
+            Record.of(
+                message,
+                self._room,
+                at,
+                position=message.position,
+                place=f"{write}-{number:06d}",
+                secret=self._secret,
+            )
             for number, (message, at) in enumerate(received)
             if not known or number not in known
         ]
-
-    def _record(self, message: Message, received_at: int) -> Record:
-        place = "0"
-        if message.id is None and message.position is None:
-            place = f"{received_at}-{self._session}-{next(self._places)}"
-        return Record.of(
-            message, self._room, received_at, position=message.position, place=place, secret=self._secret
-        )
 
     def _written_before(self, messages: Sequence[Message], connection: object) -> set[int]:
         """The numbers of those messages."""
         if connection != self._connection:
             self._connection, self._settled = connection, False
             self._again.clear()
-            self._own.clear()
+            self._found.clear()
         bare = [
             (number, message)
             for number, message in enumerate(messages)
@@ -102,50 +116,55 @@ class Placing:
             return set()
         return self._of_shared_queue(bare) if self._shared else self._of_own_queue(bare)
 
+    def _last_written(self) -> list[_Written]:
+        keys = map(_KEY, self._store.without_id(self._room, self._most))
+        return [_Written(*found.groups()) for found in keys if found is not None]
+
+    # ---- a queue with one reader
+
     def _of_own_queue(self, bare: Sequence[tuple[int, Message]]) -> set[int]:
         if self._settled:
             return set()
         doubtful = [(number, body_digest(each.body)) for number, each in bare if each.redelivered]
         again = [*self._again, *(digest for _, digest in doubtful)]
-        many = max(0, self._overlap(again) - len(self._again)) if doubtful else 0
+        many = max(0, _overlap(self._last_written(), again) - len(self._again)) if doubtful else 0
         self._settled = many < len(bare)
         self._again += (digest for _, digest in doubtful[:many])
         return {number for number, _ in doubtful[:many]}
 
-    def _overlap(self, again: Sequence[str]) -> int:
-        """How many of the first of these are the last ones that were written."""
-        digests = set(again)
-
-        @cache
-        def last(most: int) -> Counter[str]:
-            return self._store.without_id(self._room, digests, most) if most > 0 else Counter()
-
-        there, possible = last(self._most).copy(), 0
-        for digest in again:
-            if not there[digest]:
-                break
-            there[digest] -= 1
-            possible += 1
-        for many in range(possible, 0, -1):
-            if last(many) == Counter(again[:many]):
-                return many
-        if possible == len(again) >= _EVIDENCE:
-            expected = Counter(again)
-            for end in range(1, self._most - possible + 1):
-                if last(end + possible) - last(end) == expected:
-                    return possible
-        return 0
+    # ---- a queue with several readers
 
     def _of_shared_queue(self, bare: Sequence[tuple[int, Message]]) -> set[int]:
-        digests = [body_digest(each.body) for _, each in bare]
-        again = {digest for digest, (_, each) in zip(digests, bare, strict=True) if each.redelivered}
-        left: Counter[str] = Counter()
-        if again:
-            left = self._store.without_id(self._room, again, self._most) - Counter(self._own)
-        found = set()
-        for digest, (number, each) in zip(digests, bare, strict=True):
-            if each.redelivered and left[digest] > 0:
+        doubtful = [(number, body_digest(each.body)) for number, each in bare if each.redelivered]
+        if not doubtful:
+            return set()
+        left = _last_of_others(self._last_written(), self._session) - self._found
+        known = set()
+        for number, digest in doubtful:
+            if left[digest] > 0:
                 left[digest] -= 1
-                found.add(number)
-        self._own.extend(digests)
-        return found
+                self._found[digest] += 1
+                known.add(number)
+        return known
+
+
+def _overlap(written: Sequence[_Written], again: Sequence[str]) -> int:
+    """How many of those that came again are the last ones that were written: as many as whole writes allow."""
+    digests = [each.digest for each in written]
+    starts = [
+        at for at, each in enumerate(written) if at == 0 or written[at - 1].write != each.write
+    ]  # of writes; the first one may be a part of one
+    for start in starts:
+        many = len(written) - start
+        if many <= len(again) and digests[start:] == again[:many]:
+            return many
+        # More than have come by now; the others will.
+        if many > len(again) >= _EVIDENCE and digests[start : start + len(again)] == again:
+            return len(again)
+    return 0
+
+
+def _last_of_others(written: Sequence[_Written], session: str) -> Counter[str]:
+    """The bodies of the last write of each other reader."""
+    last = {each.session: each.write for each in written if each.session != session}
+    return Counter(each.digest for each in written if last.get(each.session) == each.write)

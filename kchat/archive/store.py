@@ -5,7 +5,6 @@ A store belongs to one thread. Its reading methods may be called while another p
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
@@ -70,13 +69,14 @@ class Store(Protocol):
             How many are new.
         """
 
-    def without_id(self, room: str, digests: Collection[str], most: int) -> Counter[str]:
-        """How many messages of each body are among the last ones written of a room that have neither id nor position.
+    def without_id(self, room: str, most: int) -> list[str]:
+        """The keys of the last messages written of a room that have neither id nor position (:mod:`kchat.archive.placing`).
+
+        They are in the order in which they were written: what was written together, by the place in the key.
 
         Arguments:
             room: the room.
-            digests: of the bodies (:func:`kchat.archive.record.body_digest`).
-            most: number of the last messages written to look at.
+            most: maximum number of them.
         """
 
     def rooms(self) -> dict[str, int]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from kchat.cli import archive_export, archive_import
 from kchat.cli.confirming import confirmed
 from kchat.cli.durable_options import durable_limits
 from kchat.cli.help import GroupWithOptions
@@ -148,6 +149,9 @@ def command(
         verbose=verbose,
     )
 
+
+command.add_command(archive_import.command)
+command.add_command(archive_export.command)
 
 _OF_FORGETTING = {"target", "forget", "yes", "room", "quiet", "verbose"}
 

@@ -133,11 +133,13 @@ class Progress:
     Arguments:
         show: whether it is wanted. Without a terminal there is none.
         more: what else to say, from the seconds since it began. Default nothing.
+        done: what has become of that many. Default: they are sent.
     """
 
-    def __init__(self, show: bool, more: Callable[[float], str] = lambda _: "") -> None:
+    def __init__(self, show: bool, more: Callable[[float], str] = lambda _: "", done: str = "sent") -> None:
         self._show = show and sys.stderr is not None and sys.stderr.isatty()
         self._more = more
+        self._done = done
         self._started = self._drawn = time.monotonic()
         self._width = self._count = 0
 
@@ -155,7 +157,7 @@ class Progress:
         if now - self._drawn < _PROGRESS_SECONDS:
             return
         self._drawn, seconds = now, now - self._started
-        line = f"{self._count:,} sent, {self._count / seconds:,.0f}/s{self._more(seconds)}"
+        line = f"{self._count:,} {self._done}, {self._count / seconds:,.0f}/s{self._more(seconds)}"
         sys.stderr.write("\r" + line.ljust(self._width))
         sys.stderr.flush()
         self._width = len(line)

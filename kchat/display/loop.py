@@ -83,6 +83,7 @@ def listen(
             if stop() or subscriber.stopped:
                 break
             out = display.flush() is not False  # a key may have changed what it shows
+            _finish(subscriber, keeper, out=out)
             look_due = now + _LOOK
         timeout = tick if out else _LATE
         if idle_timeout is not None:
@@ -92,12 +93,8 @@ def listen(
             look_due, last_arrival = 0.0, monotonic()
             continue
         wanted = BATCH if limit is None else min(BATCH, limit - shown)
-        came, out = _show(display, subscriber.receive(timeout, wanted))
-        # While a keeper holds any, what comes again after a lost connection is not acknowledged either.
-        subscriber.busy = keeper is not None and not out
-        if not subscriber.busy:
-            # Half a batch is not held back, or no more would come: of that many, a screen shows the last few alone.
-            subscriber.finish(hold=not out)
+        came, out = _show(display, subscriber.receive(timeout, wanted), keeps=keeper is not None)
+        _finish(subscriber, keeper, out=out)
         if came:
             shown += came
             last_arrival = monotonic()
@@ -109,6 +106,15 @@ def listen(
         subscriber.busy = False
         subscriber.acknowledge()
     return shown
+
+
+def _finish(subscriber: Subscriber | Subscribers, keeper: Keeper | None, *, out: bool) -> None:
+    """Acknowledge what the display has brought out."""
+    # While a keeper holds any, what comes again after a lost connection is not acknowledged either.
+    subscriber.busy = keeper is not None and not out
+    if not subscriber.busy:
+        # Half a batch is not held back, or no more would come: of that many, a screen shows the last few alone.
+        subscriber.finish(hold=not out)
 
 
 def _bring_out(display: Display, keeper: Keeper | None) -> bool:
@@ -123,13 +129,14 @@ def _bring_out(display: Display, keeper: Keeper | None) -> bool:
     return True
 
 
-def _show(display: Display, messages: list[Message]) -> tuple[int, bool]:
+def _show(display: Display, messages: list[Message], *, keeps: bool) -> tuple[int, bool]:
     """Let the display have messages and bring them out; returns how many, and whether all are out.
 
     None is held on to while the next are received.
     """
     if messages:
-        display.flush()  # it looks how wide its terminal is, and the last time may be long ago
+        if not keeps:
+            display.flush()  # it looks how wide its terminal is, and the last time may be long ago
         for message in messages:
             display.show(message)
     return len(messages), display.flush() is not False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -172,3 +173,53 @@ def test_a_program_archives_a_room(path: Path, local_url: str) -> None:
         assert archiving.archiver.count == 1
     assert [record.text for record in records(path)] == ["hello"]
     assert [each.name for each in durable.subscriptions(settings)] == ["mine"]
+
+
+def test_what_is_committed_is_acknowledged_while_more_comes_all_the_time(path: Path, local_url: str) -> None:
+    settings = Settings.resolve(url=local_url, room="chat")
+    sent = 0
+    ended = threading.Event()
+
+    def send() -> None:
+        nonlocal sent
+        with Sender(settings, "ada") as sender:
+            while not ended.wait(0.002) and sent < 500:
+                sender.send(str(sent))
+                sent += 1
+        ended.set()
+
+    with open_store(path, write=True) as store, Archiving([settings], store) as archiving:
+        sending = threading.Thread(target=send)
+        sending.start()
+
+        def stop() -> bool:
+            before = sent
+            (queue,) = durable.subscriptions(settings)
+            assert queue.messages is not None
+            if queue.messages < before:
+                ended.set()
+            return ended.is_set()
+
+        archiving.run(stop=stop)
+        sending.join()
+    assert sent < 500, "nothing was acknowledged meanwhile"
+
+
+def test_a_number_of_messages_is_waited_for_until_they_are_committed(
+    path: Path, store: Store, lock: sqlite3.Connection, local_url: str
+) -> None:
+    settings = Settings.resolve(url=local_url, room="chat")
+    lock.execute("BEGIN IMMEDIATE")
+    told: list[str] = []
+
+    def tell(text: str) -> None:
+        told.append(text)
+        if len(told) == 1:
+            lock.execute("COMMIT")
+
+    with Archiving([settings], store, tell=tell) as archiving:
+        with Sender(settings, "ada") as sender:
+            sender.send("one")
+        assert archiving.run(limit=1) == 1
+    assert told[0].startswith("the archive is away: ")
+    assert [record.text for record in records(path)] == ["one"]

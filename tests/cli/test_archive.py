@@ -159,6 +159,25 @@ def test_what_is_said_is_archived_also_while_nobody_archives(rooms: Rooms) -> No
     assert found["no id"].client == "others"
 
 
+def test_nothing_that_arrives_ends_it(local: Rooms) -> None:
+    bodies = [
+        b'{"username":"a","message":"b","x":"\\ud800","\\udfff":[1e308,123456789012345678901234567890]}',
+        b'{"username":"\\u0000","message":"\\ud800 @\\u0000 @' + b"a" * 70_000 + b'"}',
+        b'{"username":"","message":"","id":"\\u0000"}',
+        b'{"username":"a","message":"b","sent_at":"1970-01-01T00:00:00Z","id":"1"}',
+        b'{"username":"a","message":"b","sent_at":"2999-12-31T23:59:59Z","id":"2"}',
+        b'{"username":"' + b"u" * 300_000 + b'","message":"' + b"@b " * 300_000 + b'"}',
+        b"\xed\xa0\x80",
+        b"[" * 100_000,
+    ]
+    process = local.start("--limit", str(len(bodies)))
+    local.send(*bodies)
+    assert process.wait() == 0, process.stderr
+    assert len(local.records()) == len(bodies)
+    with archive.open(local.path) as found:
+        assert found.stats().messages == len(bodies)
+
+
 def test_several_rooms_are_archived_by_one_process(rooms: Rooms) -> None:
     others = (rooms.room, f"{rooms.room}-b", f"{rooms.room}-c")
     process = rooms.start(rooms=others)

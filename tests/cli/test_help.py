@@ -111,7 +111,7 @@ def test_profile_alone_shows_its_help(commands: Commands) -> None:
 
 
 def test_the_list_of_commands_has_whole_sentences(commands: Commands) -> None:
-    for arguments in ([], ["profile"]):
+    for arguments in ([], ["profile"], ["archive"]):
         listed = commands.run_kchat(*arguments, "--help").stdout.partition("Commands:")[2].splitlines()
         assert [row for row in listed if row.endswith("...")] == []
 

@@ -64,7 +64,8 @@ TABLES = (
         text TEXT
     )""",
     "CREATE UNIQUE INDEX message_key ON message (room, key)",
-    "CREATE INDEX message_at ON message (room, at)",
+    # With the key, so that many messages of one millisecond are not sorted for each look: a sender chooses its times.
+    "CREATE INDEX message_order ON message (room, at, key)",
     "CREATE INDEX message_without_id ON message (room) WHERE key >= 'b:' AND key < 'b;'",
     """CREATE TABLE hour (
         room INTEGER NOT NULL,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
 BATCH, DELAY = 1_000, 0.25
 
-_WITHOUT_ID = """SELECT substr(key, 3, 32) FROM message
+_WITHOUT_ID = """SELECT key FROM message
     WHERE room = (SELECT id FROM room WHERE name = ?) AND key >= 'b:' AND key < 'b;' ORDER BY id DESC LIMIT ?"""
 
 _ROOMS = (
@@ -89,11 +88,10 @@ class SqliteStore:
             self._names.clear()  # ids that were made are not there
             raise
 
-    def without_id(self, room: str, digests: Collection[str], most: int) -> Counter[str]:
-        """Look for bodies: :meth:`kchat.archive.store.Store.without_id`."""
-        wanted = set(digests)
+    def without_id(self, room: str, most: int) -> list[str]:
+        """The last ones written: :meth:`kchat.archive.store.Store.without_id`."""
         with self._file.reading() as db:
-            return Counter(digest for (digest,) in db.execute(_WITHOUT_ID, (room, most)) if digest in wanted)
+            return [key for (key,) in db.execute(_WITHOUT_ID, (room, most))][::-1]
 
     def rooms(self) -> dict[str, int]:
         """The rooms with the number of their messages, by name."""
@@ -134,15 +132,17 @@ class SqliteStore:
     def forget(self, username: str, rooms: Collection[str] = ()) -> int:
         """Delete somebody's messages: :meth:`kchat.archive.store.Store.forget`. Nothing of them is left in the file.
 
-        Texts in which others mention them stay, as those are others'. Between two hours of messages, others can write.
+        Texts in which others mention them stay, as those are others'. At the end the file is written anew, which needs twice
+        its space; others cannot write meanwhile: a second for some 100 MB.
 
         Raises:
-            kchat.errors.ArchiveUnavailable: another process reads, so that some of it is still in SQLite's log; try again.
+            kchat.errors.ArchiveUnavailable: the messages are deleted, but bytes of them may be left in the file, as there is
+                no space to write it anew, or in SQLite's log, as another process reads it; try again.
         """
         return deleting.forget(self._file, self._names, username, rooms)
 
     def prune(self, before: int, rooms: Collection[str] = ()) -> int:
-        """Delete old messages: :meth:`kchat.archive.store.Store.prune`. As :meth:`forget`, but the log may wait."""
+        """Delete old messages: :meth:`kchat.archive.store.Store.prune`. Fragments may be left in the file."""
         return deleting.prune(self._file, self._names, before, rooms)
 
     def close(self) -> None:
