@@ -50,11 +50,11 @@ class Chdb:
         self,
         table: str,
         names: Sequence[str],
-        columns: Sequence[Sequence[object]],
+        rows: Sequence[Row],
         settings: Settings | None = None,
     ) -> None:
-        rows = ", ".join(f"({', '.join(map(_literal, row))})" for row in zip(*columns, strict=True))
-        self._run(f"INSERT INTO {table} ({', '.join(names)}) {_given(settings)} VALUES {rows}")
+        values = ", ".join(f"({', '.join(map(_literal, row))})" for row in rows)
+        self._run(f"INSERT INTO {table} ({', '.join(names)}) {_given(settings)} VALUES {values}")
 
     def known(self, settings: Settings) -> Settings:
         return {name: value for name, value in settings.items() if name in self._has}
