@@ -16,7 +16,6 @@ from kchat.client import durable
 from kchat.client.connection import connect
 from tests.brokers.processes import Commands, Process
 from tests.brokers.pubsub import Emulator
-from tests.brokers.rabbitmq import RabbitMQ
 from tests.brokers.wait import wait_until
 from tests.cli.terminal import answer
 
@@ -41,7 +40,6 @@ class Rooms:
         room: the first room's name.
         folder: for the archive.
         environment: of the commands.
-        rabbitmq: the broker, if it is one.
     """
 
     def __init__(
@@ -51,7 +49,6 @@ class Rooms:
         room: str,
         folder: Path,
         environment: Mapping[str, str] | None = None,
-        rabbitmq: RabbitMQ | None = None,
     ) -> None:
         self.url = url
         self.room = room
@@ -59,7 +56,6 @@ class Rooms:
         self.settings = Settings.resolve(url=url, room=room)
         self.commands = commands
         self.environment = dict(environment or {})
-        self.rabbitmq = rabbitmq
 
     def words(self, *words: str, rooms: tuple[str, ...] = ()) -> list[str]:
         named = [word for room in rooms or (self.room,) for word in ("-r", room)]
@@ -72,8 +68,10 @@ class Rooms:
 
     def send(self, *texts: str | bytes | Message, room: str = "", username: str = "ada") -> None:
         with Sender(Settings.resolve(url=self.url, room=room or self.room), username) as sender:
-            for text in texts:
-                sender.send(text if isinstance(text, str | Message) else Message(None, "", body=text))
+            messages = [
+                each if isinstance(each, str | Message) else Message(None, "", body=each) for each in texts
+            ]
+            assert all(receipt.confirmed for receipt in sender.send_many(messages))
 
     def records(self) -> list[Record]:
         with archive.open(self.path) as found:
@@ -86,18 +84,18 @@ class Rooms:
     def wait_for(self, count: int) -> None:
         wait_until(lambda: self.count() >= count, 30, lambda: f"{count} messages; there are {self.count()}")
 
-    def wait_for_queue(self, key: str, value: int) -> None:
-        """Wait for what RabbitMQ's management API tells of the durable queue, some seconds later."""
-        found: dict[str, object] = {}
+    def waiting(self) -> tuple[int, int]:
+        """How many messages are ready in RabbitMQ's durable queue, and how many read it."""
+        connection, _ = connect(self.settings, purpose="test")
+        try:
+            room = self.settings.transport.room(self.room)
+            found = room.durable_queue("archive")(connection.channel()).queue_declare(passive=True)
+            return found.message_count, found.consumer_count
+        finally:
+            connection.release()
 
-        def look() -> bool:
-            nonlocal found
-            assert self.rabbitmq is not None
-            vhost = self.settings.broker.path or "/"
-            found = self.rabbitmq.management.queue(vhost, f"kchat.{self.room}.archive") or {}
-            return found.get(key) == value
-
-        wait_until(look, 30, lambda: f"{value} {key}; there are {found.get(key)}")
+    def wait_for_waiting(self, messages: int, readers: int) -> None:
+        wait_until(lambda: self.waiting() == (messages, readers), 20, lambda: f"there are {self.waiting()}")
 
 
 def ended(process: Process, code: int = 0) -> str:
@@ -138,8 +136,8 @@ def local(commands: Commands, local_url: str, room: str, tmp_path: Path) -> Room
 
 
 @pytest.fixture
-def amqp(commands: Commands, amqp_url: str, room: str, tmp_path: Path, rabbitmq: RabbitMQ) -> Rooms:
-    return Rooms(commands, amqp_url, room, tmp_path, rabbitmq=rabbitmq)
+def amqp(commands: Commands, amqp_url: str, room: str, tmp_path: Path) -> Rooms:
+    return Rooms(commands, amqp_url, room, tmp_path)
 
 
 def test_what_is_said_is_archived_also_while_nobody_archives(rooms: Rooms) -> None:
@@ -281,13 +279,12 @@ def test_while_the_disk_is_full_messages_wait_in_the_broker(amqp: Rooms) -> None
     assert "2 messages wait in the broker" in told or "1 message waits in the broker" in told
     amqp.send("four")
     assert amqp.count() == 1
-    amqp.wait_for_queue("messages", 3)
     free_disk(process)
     process.wait_for("the archive is back after")
     amqp.wait_for(4)
     assert "4 messages archived" in ended(process)
     assert [record.text for record in amqp.records()] == ["one", "two", "three", "four"]
-    amqp.wait_for_queue("messages", 0)
+    amqp.wait_for_waiting(0, 0)
 
 
 def test_ctrl_c_while_the_disk_is_full_ends_it_and_nothing_is_lost(amqp: Rooms) -> None:
@@ -298,7 +295,7 @@ def test_ctrl_c_while_the_disk_is_full_ends_it_and_nothing_is_lost(amqp: Rooms) 
     said = ended(process)
     assert "0 messages archived" in said
     assert "what else there is waits in the broker" in said
-    amqp.wait_for_queue("messages", 2)
+    amqp.wait_for_waiting(2, 0)
     process = amqp.start("--limit", "2")
     assert process.wait() == 0
     assert [record.text for record in amqp.records()] == ["one", "two"]
@@ -310,7 +307,7 @@ def test_where_the_archive_is_away_for_long_it_leaves_the_queue_until_it_is_back
     fill_disk(process)
     amqp.send("one", "two")
     process.wait_for("whose queue keeps the messages meanwhile")
-    amqp.wait_for_queue("consumers", 0)
+    amqp.wait_for_waiting(2, 0)
     amqp.send("three")
     free_disk(process)
     process.wait_for("again")
@@ -318,7 +315,7 @@ def test_where_the_archive_is_away_for_long_it_leaves_the_queue_until_it_is_back
     said = ended(process)
     assert "reading " in said
     assert [record.text for record in amqp.records()] == ["one", "two", "three"]
-    amqp.wait_for_queue("messages", 0)
+    amqp.wait_for_waiting(0, 0)
 
 
 def test_ctrl_c_ends_one_that_has_left(amqp: Rooms) -> None:
@@ -328,7 +325,7 @@ def test_ctrl_c_ends_one_that_has_left(amqp: Rooms) -> None:
     amqp.send("one")
     process.wait_for("whose queue keeps the messages meanwhile")
     ended(process)
-    amqp.wait_for_queue("messages", 1)
+    amqp.wait_for_waiting(1, 0)
 
 
 def test_an_archive_that_is_away_at_the_start_is_an_error_or_is_waited_for(local: Rooms) -> None:
