@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 BATCH, DELAY = 1_000, 0.25
 
 _WITHOUT_ID = """SELECT key FROM message
-    WHERE room = (SELECT id FROM room WHERE name = ?) AND key >= 'b:' AND key < 'b;' ORDER BY id DESC LIMIT ?"""
+    WHERE room = (SELECT id FROM room WHERE name = ?) AND key >= 'b:' AND key < 'b;' AND substr(key, 40, 1) != '-'
+    ORDER BY id DESC LIMIT ?"""
 
 _ROOMS = (
     "SELECT name, total(messages) FROM room JOIN hour ON hour.room = room.id GROUP BY room.id ORDER BY name"
