@@ -462,6 +462,36 @@ def test_nobody_is_forgotten_in_an_archive_that_is_not_there(local: Rooms, comma
     assert not local.path.exists()
 
 
+# ---- ClickHouse
+
+
+def test_an_archive_in_clickhouse_is_filled_and_forgets(
+    local: Rooms, commands: Commands, clickhouse: str
+) -> None:
+    process = commands.kchat(
+        "archive", "--to", clickhouse, "--url", local.url, "-r", local.room, "--limit", "4"
+    )
+    process.wait_for(LISTENING)
+    local.send("one", FOREIGN[3], username="ada")
+    local.send("two", "three", username="bob")
+    assert process.wait() == 0, process.stderr
+    assert "4 messages archived to clickhouse://" in process.stderr
+    with archive.open(clickhouse) as found:
+        assert [record.text for record in found.records()] == ["one", "no id", "two", "three"]
+    result = commands.run_kchat("archive", "--to", clickhouse, "--forget", "bob", "--yes")
+    assert (result.code, "deleted 2 messages of bob from clickhouse://" in result.stderr) == (0, True)
+    with archive.open(clickhouse) as found:
+        assert [record.text for record in found.records()] == ["one", "no id"]
+
+
+def test_a_clickhouse_that_is_away_is_an_error_of_two_lines(local: Rooms, commands: Commands) -> None:
+    url = "clickhouse://ada:secret@localhost:1/default"
+    result = commands.run_kchat("archive", "--to", url, "--url", local.url)
+    assert (result.code, len(result.stderr.splitlines())) in ((1, 1), (1, 2)), result.stderr
+    assert "localhost:1" in result.stderr
+    assert "secret" not in result.stderr
+
+
 # ---- errors
 
 
