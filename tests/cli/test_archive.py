@@ -23,12 +23,12 @@ LISTENING = "listening on"
 
 FOREIGN = [b"", b"\x00\xff\xfe", b"plain text", b'{"username":"ada","message":"no id"}']
 
-LEAVES_SOON = """\
+LEAVES_AFTER = """\
 import sys
 from kchat.archive import archiver
-archiver.LEAVE_AFTER = 0.5
+archiver.LEAVE_AFTER = float(sys.argv[1])
 from kchat.cli import main
-main(sys.argv[1:])
+main(sys.argv[2:])
 """
 
 
@@ -302,7 +302,7 @@ def test_ctrl_c_while_the_disk_is_full_ends_it_and_nothing_is_lost(amqp: Rooms) 
 
 
 def test_where_the_archive_is_away_for_long_it_leaves_the_queue_until_it_is_back(amqp: Rooms) -> None:
-    process = amqp.commands.python(LEAVES_SOON, *amqp.words())
+    process = amqp.commands.python(LEAVES_AFTER, "0.5", *amqp.words())
     process.wait_for(LISTENING)
     fill_disk(process)
     amqp.send("one", "two")
@@ -318,8 +318,21 @@ def test_where_the_archive_is_away_for_long_it_leaves_the_queue_until_it_is_back
     amqp.wait_for_waiting(0, 0)
 
 
+def test_its_connection_lives_while_the_archive_is_away_and_it_is_full(amqp: Rooms) -> None:
+    process = amqp.commands.python(LEAVES_AFTER, "3", *amqp.words("--heartbeat", "1"))
+    process.wait_for(LISTENING)
+    fill_disk(process)
+    amqp.send(*map(str, range(3_000)))
+    told = process.wait_for("whose queue keeps the messages meanwhile")
+    assert "connection lost" not in told
+    free_disk(process)
+    amqp.wait_for(3_000)
+    assert "connection lost" not in ended(process)
+    assert sorted(int(str(record.text)) for record in amqp.records()) == list(range(3_000))
+
+
 def test_ctrl_c_ends_one_that_has_left(amqp: Rooms) -> None:
-    process = amqp.commands.python(LEAVES_SOON, *amqp.words())
+    process = amqp.commands.python(LEAVES_AFTER, "0.5", *amqp.words())
     process.wait_for(LISTENING)
     fill_disk(process)
     amqp.send("one")
