@@ -77,10 +77,10 @@ def test_the_same_key_in_another_room_is_another_message(make: Make) -> None:
         assert store.rooms() == {"a": 1, "b": 1}
 
 
-def test_one_batch_may_be_of_two_hundred_months(make: Make) -> None:
-    records = [record(f"i:{n}", START - n * 31 * DAY) for n in range(200)]
+def test_one_batch_may_be_of_more_than_a_hundred_months(make: Make) -> None:
+    records = [record(f"i:{n}", START - n * 31 * DAY) for n in range(105)]
     with make(write=True) as store:
-        assert store.write(records) == 200
+        assert store.write(records) == 105
         assert _months(store) == set()
         assert list(store.records(Span())) == ordered(records)
 
@@ -113,8 +113,7 @@ def test_bodies_without_id_are_counted(make: Make) -> None:
 # ---- figures
 
 
-@pytest.mark.parametrize("zone", ZONES)
-def test_the_facts_are_those_of_the_messages(make: Make, zone: str) -> None:
+def test_the_facts_are_those_of_the_messages(make: Make) -> None:
     records = conversation(800)
     first, last = records[0].at, records[-1].at
     middle = records[400].at
@@ -133,10 +132,11 @@ def test_the_facts_are_those_of_the_messages(make: Make, zone: str) -> None:
     with make(write=True) as store:
         store.write(records[:500], again=False)
         store.write(records[500:], again=False)
-        for span in spans:
-            found, expected = store.facts(span, Zone(zone)), count(records, span, Zone(zone))
-            assert found == expected, span
-            compute(found, span, Zone(zone), archive="")
+        for number, span in enumerate(spans):
+            for zone in ZONES if number < 2 else ZONES[number % 4 : number % 4 + 1]:
+                found, expected = store.facts(span, Zone(zone)), count(records, span, Zone(zone))
+                assert found == expected, (span, zone)
+                compute(found, span, Zone(zone), archive="")
 
 
 def test_the_facts_are_the_same_in_small_pieces(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -270,13 +270,12 @@ def test_an_archive_has_to_be_there_to_be_read(make: Make) -> None:
 def test_a_reader_writes_nothing(make: Make) -> None:
     make(write=True).close()
     with make() as store:
-        for change in (
-            lambda: store.write([record()]),
-            lambda: store.forget("ada"),
-            lambda: store.prune(START),
-        ):
-            with pytest.raises(ArchiveError, match="read only"):
-                change()
+        with pytest.raises(ArchiveError, match="read only"):
+            store.write([record()])
+        with pytest.raises(ArchiveError, match="read only"):
+            store.forget("ada")
+        with pytest.raises(ArchiveError, match="read only"):
+            store.prune(START)
 
 
 # ---- the sequel's

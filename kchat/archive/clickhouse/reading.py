@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import closing
 from itertools import islice
+from typing import Any
 
-from kchat.archive.clickhouse.connection import Connection, literal
+from kchat.archive.clickhouse.connection import Connection, Row, literal
 from kchat.archive.clickhouse.schema import COLUMNS, MESSAGES
 from kchat.archive.clickhouse.source import from_messages, messages_of
 from kchat.archive.clickhouse.writing import text
@@ -88,13 +89,15 @@ def _parts(connection: Connection, span: Span) -> Iterator[Span]:
         yield span._replace(since=since)
 
 
-def _record(row: tuple[object, ...]) -> Record:
-    values = dict(
-        zip(COLUMNS, (text(value) if isinstance(value, bytes) else value for value in row), strict=True)
-    )
+def _record(row: Row) -> Record:
+    values: dict[str, Any] = dict(zip(COLUMNS, map(_text, row), strict=True))
     values["verified"] = bool(values["verified"])
-    values["mentions"] = tuple(map(text, values["mentions"]))  # type: ignore[arg-type] # an array of strings
-    return Record(**values)  # type: ignore[arg-type] # as the table's types are
+    values["mentions"] = tuple(map(text, values["mentions"]))
+    return Record(**values)
+
+
+def _text(value: Any) -> Any:
+    return text(value) if isinstance(value, bytes) else value
 
 
 def _plain(value: object) -> object:
