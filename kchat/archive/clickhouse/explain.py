@@ -66,7 +66,7 @@ def _server_says(error: Exception, where: str) -> ArchiveError:
     if code in _ACCOUNT:
         return ArchiveError(
             f"ClickHouse at {where} refuses this account: {said}",
-            hint="clickhouse://user:password@host:9000/database names one",
+            hint="the account and its password are in the URL, before the host: user, colon, password, @",
         )
     if code == _NO_DATABASE:
         return ArchiveError(
