@@ -53,6 +53,11 @@ def explaining(where: str) -> Iterator[None]:
         raise _server_says(error, where) from error
     except (errors.NetworkError, errors.SocketTimeoutError, EOFError, OSError) as error:
         reason = getattr(error, "message", None) or str(error) or "the connection was closed"
+        if "certificate verify failed" in reason:
+            raise ArchiveError(
+                f"the certificate of ClickHouse at {where} is not trusted: {_first_line(reason)}",
+                hint="?ca_certs=FILE behind the URL names the CA's certificate",
+            ) from error
         raise ArchiveUnavailable(
             f"ClickHouse at {where} cannot be reached: {_first_line(reason)}",
             hint="is it running, and is 9000 its native port? (8123 is for HTTP)",
