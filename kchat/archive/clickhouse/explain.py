@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,10 @@ _NOT_NOW = {
     ),  # the network; shutting down; whether an insert was done is unknown; cancelled
     *(225, 242, 285, 286, 999),  # a replicated table has no ZooKeeper, too few replicas
 }
+
+
+_CLASSES = re.compile(r"^\s*(?:DB::\w*Exception[.:]\s*)+")
+"""What a server's text begins with: its names of exceptions."""
 
 
 class TableMissing(ArchiveError):
@@ -89,5 +94,5 @@ def _server_says(error: Exception, where: str) -> ArchiveError:
 
 def _first_line(text: str) -> str:
     """What a server says, without its stack trace."""
-    said = text.partition("Stack trace:")[0].removeprefix("DB::Exception:").strip()
+    said = _CLASSES.sub("", text.partition("Stack trace:")[0])
     return (said.splitlines() or [""])[0].rstrip(". ")
