@@ -322,20 +322,24 @@ def _by_day_and_week(
     if not dates:
         return (), ()
     by_day: defaultdict[date, set[Name]] = defaultdict(set)
+    for day, name in facts.active:  # the longest loop of all: there are as many as people on each day
+        by_day[day].add(name)
     by_week: defaultdict[date, set[Name]] = defaultdict(set)
-    for day, name in facts.active:
-        if name is not None:
-            by_day[day].add(name)
-            by_week[_monday(day)].add(name)
-    day_of = {at: zone.day(at) for at in set(facts.firsts.values())}
-    begun = {name: day_of[at] for name, at in facts.firsts.items()}
-    in_week = {name: _monday(day) for name, day in begun.items()}
     weeks: Counter[date] = Counter()
+    for day, names in by_day.items():
+        names.discard(None)
+        by_week[_monday(day)] |= names
     for day, many in dates.items():
         weeks[_monday(day)] += many
+    day_of = {at: zone.day(at) for at in set(facts.firsts.values())}
+    begun = {name: day_of[at] for name, at in facts.firsts.items()}
+    new = Counter(day for name, day in begun.items() if name in by_day.get(day, ()))
+    new_in_week = Counter(
+        monday for name, day in begun.items() if name in by_week.get(monday := _monday(day), ())
+    )
     return (
-        tuple(_line(day, dates, by_day, begun) for day in _every(min(dates), max(dates), 1)),
-        tuple(_line(monday, weeks, by_week, in_week) for monday in _every(min(weeks), max(weeks), 7)),
+        tuple(_line(day, dates, by_day, new) for day in _every(min(dates), max(dates), 1)),
+        tuple(_line(monday, weeks, by_week, new_in_week) for monday in _every(min(weeks), max(weeks), 7)),
     )
 
 
@@ -343,10 +347,9 @@ def _every(first: date, last: date, days: int) -> list[date]:
     return [date.fromordinal(number) for number in range(first.toordinal(), last.toordinal() + 1, days)]
 
 
-def _line(day: date, counts: Counter[date], people: dict[date, set[Name]], begun: dict[Name, date]) -> Day:
-    names = people.get(day, set())
-    new = sum(begun[name] == day for name in names)
-    return Day(day, counts[day], len(names), new, len(names) - new)
+def _line(day: date, counts: Counter[date], people: dict[date, set[Name]], new: Counter[date]) -> Day:
+    active = len(people.get(day, ()))
+    return Day(day, counts[day], active, new[day], active - new[day])
 
 
 def _monday(day: date) -> date:

@@ -70,9 +70,11 @@ class Store(Protocol):
         """
 
     def without_id(self, room: str, most: int) -> list[str]:
-        """The keys of the last messages written of a room that have neither id nor position (:mod:`kchat.archive.placing`).
+        """The keys of the last messages of a room that archivers have written, and that have neither id nor position.
 
-        They are in the order in which they were written: what was written together, by the place in the key.
+        Those of :mod:`kchat.archive.placing`, in the order of their places (``b:<digest>:<place>``), which is the order in
+        which they were written. Those of imported messages do not count: their places begin with a date, so with four
+        digits and a ``-``.
 
         Arguments:
             room: the room.

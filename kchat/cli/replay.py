@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from kchat.cli.stream import Progress
-    from kchat.client.replaying import Damage, Recorded, Recording
+    from kchat.client.json_lines import Damage
+    from kchat.client.replaying import Recorded, Recording
     from kchat.message import Message
 
 _MOST_TOLD = 10

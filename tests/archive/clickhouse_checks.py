@@ -98,16 +98,16 @@ def test_records_come_by_room_and_time(make: Make) -> None:
         reading.close()  # type: ignore[attr-defined] # a generator
 
 
-def test_bodies_without_id_are_counted(make: Make) -> None:
-    first, second = body_digest(b"one"), body_digest(b"two")
-    records = [
-        record(f"b:{digest}:{place}", START + place, id=None, sent_at=None)
-        for place, digest in enumerate((first, first, second))
-    ]
+def test_the_last_messages_without_id_are_told_in_the_order_of_their_places(make: Make) -> None:
+    digests = [body_digest(body) for body in (b"one", b"two", b"one")]
+    keys = [f"b:{digest}:{START + place}-0a1b2c3d-000001" for place, digest in enumerate(digests)]
+    records = [record(key, START, id=None, sent_at=None) for key in keys]
+    imported = record(f"b:{digests[0]}:2025-03-10T00:00:00.000Z", START, id=None)
     with make(write=True) as store:
-        store.write([*records, record("i:1"), record(f"b:{first}:9", room="another")])
-        assert store.without_id("chat", {first}, 100) == {first: 2}
-        assert store.without_id("chat", {first, second}, 2) == {first: 1, second: 1}
+        store.write([*records[::-1], imported, record("i:1"), record(f"{keys[0]}9", room="another")])
+        assert store.without_id("chat", 100) == keys
+        assert store.without_id("chat", 2) == keys[1:]
+        assert store.without_id("nowhere", 5) == []
 
 
 # ---- figures

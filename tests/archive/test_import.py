@@ -20,7 +20,6 @@ from kchat.archive.store import Store
 from kchat.client.json_lines import Damage
 from kchat.client.recording import Recorder
 from kchat.display.json import Json
-from kchat.display.output import Output
 from kchat.errors import SettingsError
 from kchat.events import Notice, as_object
 from kchat.message import Message
@@ -105,7 +104,7 @@ def recording(path: Path) -> None:
 
 def shown() -> list[str]:
     stream = io.StringIO()
-    display = Json(Output(stream))
+    display = Json(stream)
     for message in MESSAGES:
         display.show(message)
     display.event(Notice("something happened"))

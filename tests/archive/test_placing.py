@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from kchat.archive.importing import import_file
 from kchat.archive.opening import open_store
 from kchat.archive.placing import Placing
 from kchat.archive.span import Span
@@ -104,6 +105,14 @@ def test_what_comes_again_and_was_not_written_is_kept_also_where_its_text_was(st
     ]
     # Neither of them was.
     assert Placing(store, ROOM, PREFETCH).records(again("ok", "ok", "yes", "no", "ok"), 1) == []
+
+
+def test_what_was_imported_is_not_among_the_last_ones(store: Store, tmp_path: Path) -> None:
+    store.write(Placing(store, ROOM, PREFETCH).records(again("a", "b"), 1))
+    line = '{"at":"2026-05-01T12:04:05Z","room":"chat","body":"%d"}\n'
+    (tmp_path / "day.jsonl").write_text("".join(line % number for number in range(2 * PREFETCH)))
+    assert import_file(store, str(tmp_path / "day.jsonl")).new == 2 * PREFETCH
+    assert Placing(store, ROOM, PREFETCH).records(again("a", "b"), 1) == []
 
 
 def test_what_comes_again_is_left_out_once_for_each_connection(store: Store) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from kchat.archive.record import Record
 from kchat.archive.span import HOUR, Span, Zone
 from kchat.archive.sqlite import deleting
 from kchat.archive.sqlite import file as file_module
+from kchat.archive.sqlite.file import ArchiveFile
 from kchat.archive.sqlite.store import SqliteStore
 from kchat.errors import ArchiveUnavailable
 from tests.archive.counting import MONDAY, count, differences, record
@@ -115,23 +116,17 @@ def test_others_write_between_the_hours_that_are_deleted(
     store.write(records)
     more = [record(5_000 + number, MONDAY + number * HOUR, username="eve") for number in range(12)]
     waiting = list(more)
-    recount = deleting._recount
     with SqliteStore(path, write=True) as other:
         with monkeypatch.context() as patched:
-
-            def recount_after_another(*arguments: object) -> None:
-                recount(*arguments)  # type: ignore[arg-type] - passed on
-
-            patched.setattr(deleting, "_recount", recount_after_another)
-            writing = type(store._file).writing
+            writing = ArchiveFile.writing
             entered = []
 
-            def counted(file: object) -> object:
+            def after_another(file: ArchiveFile) -> AbstractContextManager[sqlite3.Connection]:
                 if file is store._file and waiting:
                     entered.append(other.write([waiting.pop()]))
-                return writing(store._file if file is store._file else other._file)
+                return writing(file)
 
-            patched.setattr(type(store._file), "writing", counted)
+            patched.setattr(ArchiveFile, "writing", after_another)
             assert store.forget(GONE) == 300
         assert sum(entered) == len(entered) >= 9
         other.write(more)
@@ -148,6 +143,33 @@ def test_others_write_between_the_hours_that_are_deleted(
         store.write([record(7_003, MONDAY, username="newer")])
         messages = {name: person.messages for name, person in store.facts(everything, UTC).people.items()}
         assert (messages[GONE], messages["new"], messages["newer"], messages["eve"]) == (1, 1, 1, 13)
+
+
+def test_what_was_ended_in_the_middle_is_right_and_goes_on(
+    store: SqliteStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A killed process: what it has committed is deleted and counted, and the next one does the rest."""
+    monkeypatch.setattr(deleting, "_MOST", 1)
+    records = talk(900)
+    store.write(records)
+    transactions = []
+    writing = ArchiveFile.writing
+
+    def third_fails(file: ArchiveFile) -> AbstractContextManager[sqlite3.Connection]:
+        transactions.append(file)
+        if len(transactions) == 3:
+            raise KeyboardInterrupt
+        return writing(file)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ArchiveFile, "writing", third_fails)
+        with pytest.raises(KeyboardInterrupt):
+            store.forget(GONE)
+    kept = list(store.records(everything))
+    assert 900 > len(kept) > 600
+    assert differences(store.facts(everything, UTC), count(kept, everything, UTC)) == {}
+    assert store.forget(GONE) == len(kept) - 600
+    assert traces(path) == []
 
 
 def test_a_reader_that_stays_is_told_of_when_somebody_is_forgotten(

@@ -7,9 +7,10 @@ import shutil
 import sqlite3
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,7 +41,7 @@ def public_folder() -> Iterator[Path]:
         yield folder
 
 
-def said(number: int, **other: object) -> list[Record]:
+def said(number: int, **other: Any) -> list[Record]:
     return [record(each, MONDAY + each * 1000, **other) for each in range(number)]
 
 
@@ -349,10 +350,11 @@ def test_a_log_that_a_killed_writer_left_in_a_read_only_folder_is_not_left_out(
 def test_a_read_store_does_not_write(path: Path) -> None:
     fill(path, said(1))
     with SqliteStore(path) as store:
-        for change in (
+        changes: tuple[Callable[[], int], ...] = (
             lambda: store.write(said(2)),
             lambda: store.forget("ada"),
             lambda: store.prune(MONDAY * 2),
-        ):
+        )
+        for change in changes:
             with pytest.raises(SettingsError, match="opened to be read"):
                 change()

@@ -68,7 +68,6 @@ def test_the_views_have_the_columns_that_are_promised(store: SqliteStore) -> Non
             "verified",
             "characters",
             "others",
-            "conversations",
         ),
         "mention_hours": ("room", "hour", "username", "mentioned", "messages"),
     }
@@ -80,6 +79,9 @@ def test_the_views_have_the_columns_that_are_promised(store: SqliteStore) -> Non
         ("chat", MONDAY, "bob", 1, 0),
         ("ops", MONDAY, "ada", 1, 0),
     ]
+    days = store.query("SELECT * FROM user_days WHERE username = 'ada' ORDER BY room")
+    assert days.columns == ("room", "day", "username", "messages", "verified", "characters", "others")
+    assert days.rows == [("chat", "2025-03-10", "ada", 1, 1, 7, 0), ("ops", "2025-03-10", "ada", 1, 0, 9, 0)]
     assert store.query("SELECT * FROM mention_hours").rows == [("chat", MONDAY, "ada", "bob", 1)]
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from kchat.archive.record import body_digest
 from kchat.archive.span import Span, Zone
 from kchat.archive.sqlite import writing
 from kchat.archive.sqlite.store import SqliteStore
@@ -89,20 +87,18 @@ def test_an_interrupt_in_the_middle_of_a_batch_leaves_nothing(store: SqliteStore
     assert store.write([record(1, MONDAY)]) == 1
 
 
-def test_messages_without_id_are_counted_by_body_among_the_last_ones_written(store: SqliteStore) -> None:
-    hi, ho = body_digest(b"hi"), body_digest(b"ho")
-    store.write([bare(1, MONDAY + 9, b"hi"), bare(2, MONDAY + 8, b"hi"), record(3, MONDAY)])
-    store.write(
-        [
-            bare(4, MONDAY, b"ho"),
-            record(5, MONDAY, key="p:1", id=None, position="1"),
-            bare(6, MONDAY, room="ops"),
-        ]
-    )
-    assert store.without_id("chat", [hi, ho], 10) == Counter({hi: 2, ho: 1})
-    assert store.without_id("chat", [hi], 2) == Counter({hi: 1})
-    assert store.without_id("chat", [hi], 1) == Counter()
-    assert store.without_id("nowhere", [hi], 5) == Counter()
+def test_the_last_messages_without_id_are_told_in_the_order_in_which_they_were_written(
+    store: SqliteStore,
+) -> None:
+    one, two = bare(1, MONDAY + 9), bare(2, MONDAY + 8)
+    store.write([one, two, record(3, MONDAY)])
+    three, elsewhere = bare(4, MONDAY, b"ho"), bare(6, MONDAY, room="ops")
+    placed = record(5, MONDAY, key="p:1", id=None, position="1")
+    imported = bare(7, MONDAY)._replace(key=f"{one.key[:35]}2025-03-10T00:00:00.000Z")
+    store.write([three, placed, elsewhere, imported])
+    assert store.without_id("chat", 10) == [one.key, two.key, three.key]
+    assert store.without_id("chat", 2) == [two.key, three.key]
+    assert store.without_id("nowhere", 5) == []
 
 
 def test_words_are_counted_in_a_span(store: SqliteStore) -> None:

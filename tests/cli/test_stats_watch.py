@@ -81,6 +81,7 @@ def test_watching_shows_new_messages_and_q_ends_it(window: NewWindow, kept: Path
     wait_for(screen, "chat in a.db", "more lines below", "q ends")
     assert re.search(r"messages +7 ", screen.text())
     assert screen.modes() == "1 0 0"
+    assert re.search(r"^ada .* 42\.9 %$", screen.text(), re.MULTILINE)  # to the last column
     fill(kept, [said("2026-03-05 00:00:01", "dora", "hello \x1b[31m")])
     wait_until(lambda: re.search(r"messages +8 ", screen.text()), 20, screen.text)
     wait_for(screen, "dora")

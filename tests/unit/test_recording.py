@@ -20,8 +20,9 @@ from kchat.client import json_lines
 from kchat.client import recording as recording_module
 from kchat.client import replaying as replaying_module
 from kchat.client.compression import Cut, Damaged, packer, unpacked
+from kchat.client.json_lines import Damage
 from kchat.client.recording import Recorder
-from kchat.client.replaying import Damage, Recorded, Recording, Replay, to_send
+from kchat.client.replaying import Recorded, Recording, Replay, to_send
 from kchat.errors import MissingExtra, SettingsError
 from kchat.message import Message
 from tests.cases import check_each

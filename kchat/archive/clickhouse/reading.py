@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from itertools import islice
 from typing import Any
@@ -51,14 +50,17 @@ def texts(connection: Connection, span: Span) -> Iterator[str]:
             yield text(each)
 
 
-def without_id(connection: Connection, room: str, digests: Collection[str], most: int) -> Counter[str]:
-    """How many messages of each body are among the last ones of a room that have neither id nor position."""
+_PLACE = 36
+"""Where the place begins in the key of a message without an id. If it was imported, the fifth character is a ``-``."""
+
+
+def without_id(connection: Connection, room: str, most: int) -> list[str]:
+    """The keys of the last messages that archivers have written of a room without id and position, by their places."""
     sql = f"""
         SELECT key FROM {MESSAGES} WHERE room = {literal(room)} AND key LIKE 'b:%'
-        ORDER BY received_at DESC, key LIMIT {most}
+        AND substring(key, {_PLACE + 4}, 1) != '-' ORDER BY substring(key, {_PLACE}) DESC LIMIT {most}
     """
-    found = (text(key).split(":")[1] for (key,) in connection.rows(sql))
-    return Counter(digest for digest in found if digest in digests)
+    return [text(key) for (key,) in connection.rows(sql)][::-1]
 
 
 def query(connection: Connection, sql: str, most_rows: int, seconds: float) -> Answer:

@@ -19,7 +19,7 @@ def translated(path: Path) -> Iterator[None]:
     """Raises kchat's errors for those of SQLite within the block, and for values that kchat does not write."""
     try:
         yield
-    except KchatError:
+    except KchatError:  # also a SettingsError, which is a ValueError
         raise
     except sqlite3.Error as error:
         raise explain(error, path) from error
@@ -33,7 +33,7 @@ def told_apart(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as error:
-        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_NOTADB:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_NOTADB:
             raise
         raise SettingsError(f"{path} is not an archive of kchat", hint="name another file") from error
 

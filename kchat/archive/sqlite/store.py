@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 BATCH, DELAY = 1_000, 0.25
 
-_WITHOUT_ID = """SELECT key FROM message
-    WHERE room = (SELECT id FROM room WHERE name = ?) AND key >= 'b:' AND key < 'b;' ORDER BY id DESC LIMIT ?"""
+_WITHOUT_ID = """SELECT key FROM message INDEXED BY message_without_id
+    WHERE room = (SELECT id FROM room WHERE name = ?) AND key >= 'b:' AND key < 'b;' AND substr(key, 40, 1) != '-'
+    ORDER BY id DESC LIMIT ?"""
 
 _ROOMS = (
     "SELECT name, total(messages) FROM room JOIN hour ON hour.room = room.id GROUP BY room.id ORDER BY name"
@@ -123,7 +124,7 @@ class SqliteStore:
     def query(self, sql: str, *, most_rows: int = MOST_ROWS, seconds: float = SECONDS) -> Answer:
         """A question of one's own: :meth:`kchat.archive.store.Store.query`.
 
-        The views ``messages``, ``user_messages``, ``user_hours``, ``hours`` and ``mention_hours`` are there for it.
+        The views ``messages``, ``user_messages``, ``user_hours``, ``user_days``, ``hours`` and ``mention_hours`` are for it.
         """
         with errors.translated(self._file.path):
             db = connect(self._file.path, self._file.reading_options)

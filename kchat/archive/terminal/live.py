@@ -106,8 +106,9 @@ class LiveReport:
         self._top = max(0, min(self._top, len(self._lines) - room))
         shown = self._lines[self._top : self._top + room]
         shown += [""] * (room - len(shown))
-        frame = "".join(f"{line}{_NORMAL}{_CLEAR_LINE}\r\n" for line in shown)
-        self._output.write(f"{_HOME}{frame}{_REVERSE}{self._status(columns)}{_NORMAL}{_CLEAR_REST}")
+        # Cleared first: behind a line as wide as the screen, the cursor stands on its last character.
+        frame = "".join(f"{_CLEAR_LINE}{line}{_NORMAL}\r\n" for line in shown)
+        self._output.write(f"{_HOME}{frame}{_CLEAR_REST}{_REVERSE}{self._status(columns)}{_NORMAL}")
         self._output.flush()
 
     def _status(self, columns: int) -> str:
