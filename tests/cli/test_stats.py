@@ -312,12 +312,9 @@ def test_a_query_that_takes_too_long_is_ended(commands: Commands, kept: Path) ->
     "query",
     [
         "DELETE FROM message",
-        "CREATE TABLE x (y)",
         "SELECT 1; DROP TABLE message",
-        "ATTACH '/tmp/x.db' AS x",
-        "VACUUM INTO '/tmp/x.db'",
-        "PRAGMA journal_mode = DELETE",
-        "nonsense",
+        "VACUUM INTO 'x.db'",
+        "nonsense \x1b[2J",
         "",
     ],
 )
@@ -326,7 +323,9 @@ def test_a_query_can_change_nothing(commands: Commands, kept: Path, query: str) 
     result = stats(commands, kept, "--query", query)
     assert (result.code, result.stdout) == (1, "")
     assert len(result.stderr.splitlines()) <= 2
+    assert "\x1b" not in result.stderr
     assert kept.read_bytes() == before
+    assert not (commands.home / "x.db").exists()
 
 
 def test_odd_values_have_a_form_in_each_output(commands: Commands, kept: Path) -> None:
@@ -340,10 +339,7 @@ def test_odd_values_have_a_form_in_each_output(commands: Commands, kept: Path) -
 # ---- where it goes
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    ["", "--json", "--csv", "--html -", "--query 'SELECT * FROM messages a, messages b, messages c'"],
-)
+@pytest.mark.parametrize("arguments", ["", "--csv", "--html -"])
 def test_a_reader_that_leaves_is_no_error_and_a_full_disk_is(
     commands: Commands, kept: Path, arguments: str
 ) -> None:
@@ -362,7 +358,7 @@ def test_a_reader_that_leaves_is_no_error_and_a_full_disk_is(
 # ---- what is loaded
 
 
-@pytest.mark.parametrize("flag", ["--json", "--csv", "--help", ""])
+@pytest.mark.parametrize("flag", ["--json", "--help", ""])
 def test_it_loads_no_more_than_it_needs(commands: Commands, kept: Path, flag: str) -> None:
     process = commands.kchat(
         "stats", "--archive", str(kept), *filter(None, [flag]), env={"PYTHONPROFILEIMPORTTIME": "1"}
