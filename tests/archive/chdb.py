@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from kchat.archive.clickhouse.connection import Row, Settings
+from kchat.archive.clickhouse.connection import Row, Settings, literal
 from kchat.archive.clickhouse.explain import TableMissing
 from kchat.archive.clickhouse.store import ClickHouseStore
 from kchat.errors import ArchiveError
@@ -50,11 +50,11 @@ class Chdb:
         self,
         table: str,
         names: Sequence[str],
-        columns: Sequence[Sequence[object]],
+        rows: Sequence[Row],
         settings: Settings | None = None,
     ) -> None:
-        lines = "\n".join(json.dumps(list(map(_plain, row))) for row in zip(*columns, strict=True))
-        self._run(f"INSERT INTO {table} ({', '.join(names)}) FORMAT JSONCompactEachRow\n{lines}")
+        values = ", ".join(f"({', '.join(map(_literal, row))})" for row in rows)
+        self._run(f"INSERT INTO {table} ({', '.join(names)}) {_given(settings)} VALUES {values}")
 
     def known(self, settings: Settings) -> Settings:
         return {name: value for name, value in settings.items() if name in self._has}
@@ -67,9 +67,7 @@ class Chdb:
             self._run(sql)
             return [], []
         given = {**(settings or {}), "output_format_json_quote_64bit_integers": 0}
-        given.pop("readonly", None)  # a session that is read only stays so
-        form = ", ".join(f"{name} = {value!r}" for name, value in given.items())
-        said = self._run(f"{sql.strip().rstrip(';')}\nSETTINGS {form}\nFORMAT JSONCompactEachRowWithNames")
+        said = self._run(f"{sql.strip().rstrip(';')}\n{_given(given)}\nFORMAT JSONCompactEachRowWithNames")
         lines = [json.loads(line) for line in said.splitlines()]
         return lines[0], [tuple(line) for line in lines[1:]]
 
@@ -80,7 +78,7 @@ class Chdb:
         except RuntimeError as error:
             said = str(error)
             raise (TableMissing if "UNKNOWN_TABLE" in said else ArchiveError)(said.splitlines()[0]) from error
-        return answer.bytes().decode() if answer is not None else ""
+        return answer.bytes().decode("utf-8", "surrogatepass") if answer is not None else ""
 
 
 class ChdbStore(ClickHouseStore):
@@ -98,5 +96,17 @@ class ChdbStore(ClickHouseStore):
         return self._chdb
 
 
-def _plain(value: object) -> object:
-    return list(value) if isinstance(value, tuple) else value
+def _given(settings: Settings | None) -> str:
+    """A clause; a session that is read only would stay so."""
+    given = [f"{name} = {value!r}" for name, value in (settings or {}).items() if name != "readonly"]
+    return f"SETTINGS {', '.join(given)}" if given else ""
+
+
+def _literal(value: object) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_literal, value))}]"
+    if isinstance(value, bytes):
+        return f"unhex('{value.hex()}')"
+    return literal(int(value) if isinstance(value, bool) else value)  # type: ignore[arg-type] # str and int

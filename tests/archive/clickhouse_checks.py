@@ -77,10 +77,10 @@ def test_the_same_key_in_another_room_is_another_message(make: Make) -> None:
         assert store.rooms() == {"a": 1, "b": 1}
 
 
-def test_one_batch_may_be_of_two_hundred_months(make: Make) -> None:
-    records = [record(f"i:{n}", START - n * 31 * DAY) for n in range(200)]
+def test_one_batch_may_be_of_more_than_a_hundred_months(make: Make) -> None:
+    records = [record(f"i:{n}", START - n * 31 * DAY) for n in range(105)]
     with make(write=True) as store:
-        assert store.write(records) == 200
+        assert store.write(records) == 105
         assert _months(store) == set()
         assert list(store.records(Span())) == ordered(records)
 
@@ -98,26 +98,25 @@ def test_records_come_by_room_and_time(make: Make) -> None:
         reading.close()  # type: ignore[attr-defined] # a generator
 
 
-def test_bodies_without_id_are_counted(make: Make) -> None:
-    first, second = body_digest(b"one"), body_digest(b"two")
-    records = [
-        record(f"b:{digest}:{place}", START + place, id=None, sent_at=None)
-        for place, digest in enumerate((first, first, second))
-    ]
+def test_the_last_messages_without_id_are_told_in_the_order_of_their_places(make: Make) -> None:
+    digests = [body_digest(body) for body in (b"one", b"two", b"one")]
+    keys = [f"b:{digest}:{START + place}-0a1b2c3d-000001" for place, digest in enumerate(digests)]
+    records = [record(key, START, id=None, sent_at=None) for key in keys]
+    imported = record(f"b:{digests[0]}:2025-03-10T00:00:00.000Z", START, id=None)
     with make(write=True) as store:
-        store.write([*records, record("i:1"), record(f"b:{first}:9", room="another")])
-        assert store.without_id("chat", {first}, 100) == {first: 2}
-        assert store.without_id("chat", {first, second}, 2) == {first: 1, second: 1}
+        store.write([*records[::-1], imported, record("i:1"), record(f"{keys[0]}9", room="another")])
+        assert store.without_id("chat", 100) == keys
+        assert store.without_id("chat", 2) == keys[1:]
+        assert store.without_id("nowhere", 5) == []
 
 
 # ---- figures
 
 
-@pytest.mark.parametrize("zone", ZONES)
-def test_the_facts_are_those_of_the_messages(make: Make, zone: str) -> None:
-    records = conversation(800)
+def test_the_facts_are_those_of_the_messages(make: Make) -> None:
+    records = conversation(400)
     first, last = records[0].at, records[-1].at
-    middle = records[400].at
+    middle = records[200].at
     spans = [
         Span(),
         Span(("chat",)),
@@ -131,12 +130,13 @@ def test_the_facts_are_those_of_the_messages(make: Make, zone: str) -> None:
         Span((), last + 1, None),
     ]
     with make(write=True) as store:
-        store.write(records[:500], again=False)
-        store.write(records[500:], again=False)
-        for span in spans:
-            found, expected = store.facts(span, Zone(zone)), count(records, span, Zone(zone))
-            assert found == expected, span
-            compute(found, span, Zone(zone), archive="")
+        store.write(records[:250], again=False)
+        store.write(records[250:], again=False)
+        for number, span in enumerate(spans):
+            for zone in ZONES if number < 2 else ZONES[number % 4 : number % 4 + 1]:
+                found, expected = store.facts(span, Zone(zone)), count(records, span, Zone(zone))
+                assert found == expected, (span, zone)
+                compute(found, span, Zone(zone), archive="")
 
 
 def test_the_facts_are_the_same_in_small_pieces(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -270,13 +270,12 @@ def test_an_archive_has_to_be_there_to_be_read(make: Make) -> None:
 def test_a_reader_writes_nothing(make: Make) -> None:
     make(write=True).close()
     with make() as store:
-        for change in (
-            lambda: store.write([record()]),
-            lambda: store.forget("ada"),
-            lambda: store.prune(START),
-        ):
-            with pytest.raises(ArchiveError, match="read only"):
-                change()
+        with pytest.raises(ArchiveError, match="read only"):
+            store.write([record()])
+        with pytest.raises(ArchiveError, match="read only"):
+            store.forget("ada")
+        with pytest.raises(ArchiveError, match="read only"):
+            store.prune(START)
 
 
 # ---- the sequel's

@@ -75,7 +75,7 @@ def test_a_full_batch_does_not_wait(store: Store) -> None:
 
 def test_large_messages_make_a_batch_full_before_they_fill_the_memory(store: Store) -> None:
     archiver = Archiver(store, "chat", 500)
-    for _ in range(9):
+    for _ in range(5):
         archiver.show(Message.compose("ada", "x" * (1 << 20)))
     assert archiver.is_full
     assert archiver.flush()

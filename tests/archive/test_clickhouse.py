@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from time import monotonic
+from types import SimpleNamespace
 
+import clickhouse_driver
 import pytest
 
 from kchat import archive
+from kchat.archive.clickhouse import rollup
+from kchat.archive.clickhouse.schema import COLUMNS
 from kchat.archive.clickhouse.store import ClickHouseStore
+from kchat.archive.clickhouse.writing import number
 from kchat.archive.opening import open_store
 from kchat.archive.span import Span
 from kchat.errors import ArchiveError, ArchiveUnavailable, SettingsError
 from tests.archive.talking import START, conversation, record
 from tests.brokers.clickhouse import ClickHouse, MachineClickHouse
 from tests.brokers.ports import free_port
+from tests.brokers.wait import soon, wait_until
 
 pytest.register_assert_rewrite("tests.archive.clickhouse_checks")
 
@@ -103,6 +112,21 @@ def test_the_password_is_never_shown(clickhouse_server: ClickHouse, clickhouse: 
     assert not isinstance(refused.value, ArchiveUnavailable)
 
 
+def test_it_speaks_tls_with_a_server_whose_certificate_it_trusts(
+    clickhouse_server: ClickHouse, clickhouse: str
+) -> None:
+    if not isinstance(clickhouse_server, MachineClickHouse):
+        pytest.skip("the certificate is the fixture's own")
+    database = clickhouse.rpartition("/")[2]
+    url = f"clickhouses://localhost:{clickhouse_server.tls_port}/{database}"
+    with ClickHouseStore(f"{url}?ca_certs={clickhouse_server.folder}/tls/ca.pem", write=True) as store:
+        assert store.write([record()]) == 1
+        assert store.where == url
+    with pytest.raises(ArchiveError, match="is not trusted") as refused:
+        ClickHouseStore(url)
+    assert not isinstance(refused.value, ArchiveUnavailable)
+
+
 def test_a_database_that_is_not_there_is_told(clickhouse_server: ClickHouse) -> None:
     with pytest.raises(ArchiveError, match="no such database"):
         ClickHouseStore(clickhouse_server.url_for("nowhere"), write=True)
@@ -130,8 +154,6 @@ def test_an_option_that_the_server_does_not_have_is_told(clickhouse: str) -> Non
 
 
 def test_two_archivers_make_it_at_once_and_agree(clickhouse: str) -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
     def opened(_: int) -> bytes | None:
         with ClickHouseStore(clickhouse, write=True, texts=False) as store:
             return store.secret
@@ -141,11 +163,39 @@ def test_two_archivers_make_it_at_once_and_agree(clickhouse: str) -> None:
     assert len(secrets) == 1
 
 
+def test_an_insert_that_a_killed_archiver_has_left_behind_is_waited_for(
+    clickhouse: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = conversation(60)
+    waits, go_on = threading.Event(), threading.Event()
+
+    def rows() -> Iterator[tuple[object, ...]]:
+        yield from ((*each, number(each.room, each.key)) for each in records)
+        go_on.wait(soon(30))
+
+    monkeypatch.setattr(rollup, "time", SimpleNamespace(monotonic=monotonic, sleep=lambda _: waits.set()))
+    names = ", ".join((*COLUMNS, "hash"))
+    with (
+        ClickHouseStore(clickhouse, write=True) as store,
+        clickhouse_driver.Client.from_url(clickhouse) as other,
+        ThreadPoolExecutor(2) as pool,
+    ):
+        inserting = pool.submit(other.execute, f"INSERT INTO kchat_messages ({names}) VALUES", rows())
+        running = "SELECT count() FROM system.processes WHERE query LIKE 'INSERT INTO kchat_messages%'"
+        wait_until(lambda: store.query(running).rows[0][0], 10, "the insert")
+        writing = pool.submit(store.write, records, again=True)
+        wait_until(lambda: waits.is_set() or writing.done(), 10, "a look")
+        go_on.set()
+        assert inserting.result(soon(30)) == 60
+        assert writing.result(soon(30)) == 0
+        assert len(list(store.records(Span()))) == 60
+
+
 def test_two_archivers_keep_what_both_write_once(clickhouse: str) -> None:
     records = conversation(200)
     with ClickHouseStore(clickhouse, write=True) as one, ClickHouseStore(clickhouse, write=True) as other:
-        for start in range(0, 200, 20):
+        for start in range(0, 100, 20):
             batch = records[start : start + 20]
             assert one.write(batch[:15]) + other.write(batch) == 20
-        assert len(list(one.records(Span()))) == 200
+        assert len(list(one.records(Span()))) == 100
         assert other.prune(START) == 0

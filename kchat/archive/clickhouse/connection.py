@@ -22,7 +22,7 @@ Settings = Mapping[str, object]
 
 Row = Sequence[Any]
 
-_FORM = "clickhouse://user:password@host:9000/database, or clickhouses:// for TLS"
+_FORM = "clickhouse://user@host:9000/database, or clickhouses:// for TLS"
 
 # Without a handler, Python prints the driver's warnings, tracebacks included, to standard error.
 logging.getLogger("clickhouse_driver").addHandler(logging.NullHandler())
@@ -59,13 +59,9 @@ class Connection(Protocol):
         """The answer to a question, row by row."""
 
     def insert(
-        self,
-        table: str,
-        names: Sequence[str],
-        columns: Sequence[Sequence[object]],
-        settings: Settings | None = None,
+        self, table: str, names: Sequence[str], rows: Sequence[Row], settings: Settings | None = None
     ) -> None:
-        """Insert rows, given by columns, as one block."""
+        """Insert rows, as one block."""
 
     def known(self, settings: Settings) -> Settings:
         """Those of the settings that the server has."""
@@ -107,18 +103,13 @@ class Driver:
         return DriverStream(_client(self._url), self.where, sql, settings)
 
     def insert(
-        self,
-        table: str,
-        names: Sequence[str],
-        columns: Sequence[Sequence[object]],
-        settings: Settings | None = None,
+        self, table: str, names: Sequence[str], rows: Sequence[Row], settings: Settings | None = None
     ) -> None:
-        """Insert rows, given by columns, as one block."""
+        """Insert rows, as one block."""
         sql = f"INSERT INTO {table} ({', '.join(names)}) VALUES"
         with explaining(self.where):
             self._connected()
-            # The driver takes a list for data, and anything else for parameters.
-            self._client.execute(sql, list(columns), columnar=True, settings=dict(settings or {}))
+            self._client.execute(sql, rows, settings=dict(settings or {}))
 
     def known(self, settings: Settings) -> Settings:
         """Those of the settings that the server has."""

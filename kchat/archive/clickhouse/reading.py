@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from itertools import islice
+from typing import Any
 
-from kchat.archive.clickhouse.connection import Connection, literal
+from kchat.archive.clickhouse.connection import Connection, Row, literal
 from kchat.archive.clickhouse.schema import COLUMNS, MESSAGES
 from kchat.archive.clickhouse.source import from_messages, messages_of
 from kchat.archive.clickhouse.writing import text
@@ -50,14 +50,17 @@ def texts(connection: Connection, span: Span) -> Iterator[str]:
             yield text(each)
 
 
-def without_id(connection: Connection, room: str, digests: Collection[str], most: int) -> Counter[str]:
-    """How many messages of each body are among the last ones of a room that have neither id nor position."""
+_PLACE = 36
+"""Where the place begins in the key of a message without an id. If it was imported, the fifth character is a ``-``."""
+
+
+def without_id(connection: Connection, room: str, most: int) -> list[str]:
+    """The keys of the last messages that archivers have written of a room without id and position, by their places."""
     sql = f"""
         SELECT key FROM {MESSAGES} WHERE room = {literal(room)} AND key LIKE 'b:%'
-        ORDER BY received_at DESC, key LIMIT {most}
+        AND substring(key, {_PLACE + 4}, 1) != '-' ORDER BY substring(key, {_PLACE}) DESC LIMIT {most}
     """
-    found = (text(key).split(":")[1] for (key,) in connection.rows(sql))
-    return Counter(digest for digest in found if digest in digests)
+    return [text(key) for (key,) in connection.rows(sql)][::-1]
 
 
 def query(connection: Connection, sql: str, most_rows: int, seconds: float) -> Answer:
@@ -88,13 +91,15 @@ def _parts(connection: Connection, span: Span) -> Iterator[Span]:
         yield span._replace(since=since)
 
 
-def _record(row: tuple[object, ...]) -> Record:
-    values = dict(
-        zip(COLUMNS, (text(value) if isinstance(value, bytes) else value for value in row), strict=True)
-    )
+def _record(row: Row) -> Record:
+    values: dict[str, Any] = dict(zip(COLUMNS, map(_text, row), strict=True))
     values["verified"] = bool(values["verified"])
-    values["mentions"] = tuple(map(text, values["mentions"]))  # type: ignore[arg-type] # an array of strings
-    return Record(**values)  # type: ignore[arg-type] # as the table's types are
+    values["mentions"] = tuple(map(text, values["mentions"]))
+    return Record(**values)
+
+
+def _text(value: Any) -> Any:
+    return text(value) if isinstance(value, bytes) else value
 
 
 def _plain(value: object) -> object:

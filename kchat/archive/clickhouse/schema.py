@@ -57,6 +57,7 @@ KEY = ("room", "quarter", "nameless", "name", "mentioned")
 
 # A message makes one row where `mentioned` is empty, and one for each name that it mentions.
 ROLLUP = f"""
+WITH if(mentioned = '', intDiv(at, 60000) % 15, 15) AS minute
 SELECT
     room,
     toUInt32(intDiv(at, {QUARTER})) AS quarter,
@@ -68,7 +69,7 @@ SELECT
     sumIf(length, mentioned = '') AS characters,
     countIf(mentioned = '' AND client = 'others') AS other_messages,
     countIf(mentioned != '') AS times,
-    {", ".join(f"toUInt32(countIf(mentioned = '' AND intDiv(at, 60000) % 15 = {n})) AS m{n}" for n in range(15))}
+    {", ".join(f"toUInt32(countIf(minute = {n})) AS m{n}" for n in range(15))}
 FROM {MESSAGES} ARRAY JOIN arrayPushFront(mentions, '') AS mentioned
 {{where}}
 GROUP BY room, quarter, nameless, name, mentioned

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Self
 
@@ -83,9 +82,9 @@ class ClickHouseStore:
         """Keep messages: see :meth:`kchat.archive.store.Store.write`."""
         return self._to_write().write(records, again=again)
 
-    def without_id(self, room: str, digests: Collection[str], most: int) -> Counter[str]:
-        """How often bodies without id are there: see :meth:`kchat.archive.store.Store.without_id`."""
-        return reading.without_id(self._connection, room, digests, most)
+    def without_id(self, room: str, most: int) -> list[str]:
+        """The last ones that archivers wrote: see :meth:`kchat.archive.store.Store.without_id`."""
+        return reading.without_id(self._connection, room, most)
 
     def rooms(self) -> dict[str, int]:
         """The rooms with the number of their messages, by name."""

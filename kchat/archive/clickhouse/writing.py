@@ -6,8 +6,7 @@ between: before the look, it waits for inserts that a killed one has left behind
 known makes the next one look, whatever its caller knows.
 
 ClickHouse's own ``insert_deduplicate`` knows the last blocks inserted, by their content. After a kill, messages come again
-in other blocks; the tables of one server have it only since version 22, and what it leaves out may be missing from a
-materialised view.
+in other blocks; old versions have it for replicated tables alone; and what was deleted and comes again would be left out.
 """
 
 from __future__ import annotations
@@ -26,7 +25,9 @@ if TYPE_CHECKING:
 _INSERT = {
     "async_insert": 0,  # or it would return before the messages are there
     "max_partitions_per_insert_block": 0,  # old messages that are imported may be of many months
+    "insert_deduplicate": 0,
     "insert_distributed_sync": 1,
+    "distributed_foreground_insert": 1,  # its name in newer versions
     "max_block_size": 1 << 20,  # the view's rows as one block, so that all or none are there
 }
 _LOOK = {"max_query_size": 1 << 20, "max_ast_elements": 1 << 20, "max_expanded_ast_elements": 1 << 20}
@@ -64,14 +65,13 @@ class Writer:
                 new.pop(kept, None)
         if not new:
             return 0
-        hashes = [number(*key) for key in new]
-        columns = [*zip(*new.values(), strict=True), hashes]
+        rows: list[tuple[object, ...]] = [(*record, number(*key)) for key, record in new.items()]
         self._in_doubt = True
         try:
-            self._connection.insert(MESSAGES, (*COLUMNS, "hash"), columns, self._insert_settings)
+            self._connection.insert(MESSAGES, (*COLUMNS, "hash"), rows, self._insert_settings)
         except UnicodeEncodeError:
-            columns = [[_encodable(value) for value in column] for column in columns]
-            self._connection.insert(MESSAGES, (*COLUMNS, "hash"), columns, self._insert_settings)
+            rows = [tuple(map(_encodable, row)) for row in rows]
+            self._connection.insert(MESSAGES, (*COLUMNS, "hash"), rows, self._insert_settings)
         self._in_doubt = False
         return len(new)
 
