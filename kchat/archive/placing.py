@@ -4,21 +4,23 @@ A message with an id, or with the broker's position, is kept once however often 
 positions, and a plain client writes no ids: such a message gets a place of its own with each delivery. So when the broker
 delivers one again (``redelivered``), the question is whether it was written before, and only its acknowledgement was lost.
 
-What is written together is acknowledged together, with one method for all of it (AMQP 0-9-1, ``basic.ack`` with
-``multiple``), before the next is written. So of what was written, all of the last write is in doubt or nothing of it, and
-then of the one before. At most *prefetch* deliveries of a reader can be unacknowledged (``basic.qos``), so no more than that
-many of the last ones written are. One reader gets a queue's messages in their order, also those that come again:
-they begin with what was written, if any of it was. So where what comes again begins with all that was written last, it was
-written before. Of readers that share a queue, each gets some of what another one had: there, a message that comes again
-counts as written where one with its body is among another reader's last write.
+One reader gets a queue's messages in their order, also those that come again, and writes them in that order. So if some of
+what comes again was written, its beginning is the end of what was written. At most *prefetch* deliveries of a reader can
+be unacknowledged (AMQP 0-9-1, ``basic.qos``), so no more than that many of the last ones written are in doubt. What is
+written together is acknowledged together (``basic.ack`` with ``multiple``): so that end begins with a write, unless
+messages came again before, of which only a part was acknowledged then. Of several ends that fit, the one is taken that is
+the least likely to fit by chance, where some texts are frequent. Of readers that share a queue, each gets some of what
+another one had: there, a message that comes again counts as written where its body is in another reader's last write.
 
-This can be wrong where bodies are alike. What was delivered and not written when the archiver died, and begins with the same
-bodies in the same order as all of the last write, passes for that, and is missing: most likely where few write, so that one
-message is written at a time, and the same one twice in a row. With ids, nothing of this is needed.
+This can be wrong where bodies are alike. If what was not written begins with the same bodies as all of the last write, and
+these are rare, it passes for that and is missing: the same text twice in a row, where it is the only one in its write, and
+was not written in a while. If they are frequent, it is the other way round: what was written and not acknowledged is there
+twice. With ids, nothing of this is needed.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from secrets import token_hex
@@ -36,8 +38,12 @@ if TYPE_CHECKING:
 _KEY = re.compile(r"b:([0-9a-f]{32}):([0-9]{13}-([0-9a-f]{8})-[0-9]{6})-[0-9]{6}").fullmatch
 """Of a record that was made here: a digest, and a place that sorts by time: the write, its session in it, and a number."""
 
-_EVIDENCE = 50
-"""Messages that come again, all of which were written in this order, from which on more of them are expected to follow."""
+_BITS_OF_WHOLE, _BITS = 7.0, 40.0
+"""How improbable it has to be, in bits, that what comes again only looks like what was written: like all of one or several
+writes, or like another part of it, as it is where messages came again before and were left out and acknowledged."""
+
+_UNKNOWN = 256.0
+"""A text counts as one in this many at the least: of what nobody has written before it is not known how rare it is."""
 
 
 class _Written(NamedTuple):
@@ -149,19 +155,39 @@ class Placing:
 
 
 def _overlap(written: Sequence[_Written], again: Sequence[str]) -> int:
-    """How many of those that came again are the last ones that were written: as many as whole writes allow."""
+    """How many of those that came again are the last ones that were written: what is the most improbable to be chance."""
     digests = [each.digest for each in written]
-    starts = [
-        at for at, each in enumerate(written) if at == 0 or written[at - 1].write != each.write
-    ]  # of writes; the first one may be a part of one
-    for start in starts:
-        many = len(written) - start
-        if many <= len(again) and digests[start:] == again[:many]:
-            return many
-        # More than have come by now; the others will.
-        if many > len(again) >= _EVIDENCE and digests[start : start + len(again)] == again:
-            return len(again)
-    return 0
+    usual = Counter(digests)
+    best, many = 0.0, 0
+    for start, first in enumerate(written):
+        length = min(len(digests) - start, len(again))
+        if first.digest != again[0] or digests[start : start + length] != again[:length]:
+            continue
+        begins = start == 0 or written[start - 1].write != first.write
+        if begins and first.write == written[-1].write:  # what is usual, was written in front of it
+            bits = _improbable(again[:length], Counter(digests[:start]), 0)
+        else:
+            bits = _improbable(again[:length], usual, 1)
+        whole = begins and start + length == len(digests)
+        if bits >= (_BITS_OF_WHOLE if whole else _BITS) and bits > best:
+            best, many = bits, length
+    return many
+
+
+def _improbable(digests: Sequence[str], usual: Counter[str], own: int) -> float:
+    """How improbable it is, in bits, that these texts were written again in this order.
+
+    Arguments:
+        digests: of the texts.
+        usual: how often each was written.
+        own: how many of each are these themselves.
+    """
+    total = usual.total() - own
+    found = 0.0
+    for each in digests:
+        others = usual[each] - own
+        found += math.log2(min(_UNKNOWN, total / others) if others > 0 else _UNKNOWN)
+    return found
 
 
 def _last_of_others(written: Sequence[_Written], session: str) -> Counter[str]:

@@ -18,7 +18,7 @@ from kchat.message import Message
 
 ROOM = "chat"
 NOW = 1_780_000_000_000
-PREFETCH = 40
+PREFETCH = 60
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def archive_with_crashes(store: Store, texts: Sequence[str], chance: random.Rand
         placing = Placing(store, ROOM, PREFETCH)
         crashed = False
         while not (crashed or queue.is_empty):
-            came = queue.deliver(PREFETCH)  # what is there comes at once
+            came = queue.deliver(chance.randint(PREFETCH // 2, PREFETCH))
             crashed = chance.random() < 0.3
             if crashed and chance.random() < 0.5:
                 break
@@ -87,6 +87,13 @@ def test_messages_of_which_many_are_alike_are_kept_once_whatever_is_killed(store
     texts = [chance.choice("abcdefgh") for _ in range(2000)]
     assert archive_with_crashes(store, texts, chance) > 10
     assert written(store) == Counter(texts)
+
+
+def test_where_all_are_alike_none_is_missing(store: Store) -> None:
+    chance = random.Random(16)
+    texts = ["ping"] * 1000
+    assert archive_with_crashes(store, texts, chance) > 5
+    assert written(store)["ping"] >= 1000
 
 
 def again(*texts: str) -> list[tuple[Message, int]]:
