@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import amqp.exceptions
 
-from kchat.transports.history import Begin, HistoryStatus
+from kchat.transports.history import Begin, HistoryStatus, Kept
 
 from .history_host import HostedHistory
 from .history_last import LastReader
