@@ -155,7 +155,9 @@ def coverage(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Measures kchat beside its peers; fails where a bar is missed. `-- --before COMMIT` adds an earlier kchat."""
     brokers_of_debian(session)
-    session.install(f"{build(session, Path(session.create_tmp()))}[chat,pubsub]", *group("bench"))
+    session.install(
+        f"{build(session, Path(session.create_tmp()))}[archive,chat,clickhouse,pubsub,redis]", *group("bench")
+    )
     session.run("python", "-m", "benchmarks", *session.posargs)
 
 
@@ -169,6 +171,13 @@ def faults(session: nox.Session) -> None:
     session.run(
         "pytest", *(session.posargs or ["tests/faults", "tests/contract/test_programs.py"]), env=exact
     )
+
+
+@nox.session(python=PYTHONS[0])
+def chdb(session: nox.Session) -> None:
+    """The archive's SQL on chDB, which is today's ClickHouse in a wheel of 180 MB."""
+    session.install("--editable", ".[all]", "chdb-core", *group("test"))
+    session.run("pytest", *(session.posargs or ["tests/archive/test_chdb.py"]), env={"KCHAT_TEST_CHDB": "1"})
 
 
 @nox.session(python=PYTHONS[0])
@@ -216,6 +225,12 @@ def redis(session: nox.Session) -> None:
     compose(session, "compose/redis.yml", *session.posargs)
 
 
+@nox.session(venv_backend="none")
+def clickhouse(session: nox.Session) -> None:
+    """ClickHouse by Docker, waited for until it is healthy; `-- down` takes it away."""
+    compose(session, "compose/clickhouse.yml", *session.posargs)
+
+
 def compose(session: nox.Session, file: str, *arguments: str) -> None:
     """Runs `docker compose` on one of our files: `up` and wait, unless the arguments say otherwise."""
     if not docker_answers():
@@ -249,6 +264,8 @@ def brokers_of_debian(session: nox.Session) -> None:
         packages["rabbitmq-server"] = "rabbitmq-server"
     if not by_docker and "KCHAT_TEST_REDIS_URL" not in os.environ:
         packages["redis-server"] = "redis-server"
+    if not by_docker and "KCHAT_TEST_CLICKHOUSE_URL" not in os.environ:
+        packages["clickhouse-server"] = "clickhouse-server"
     missing = [package for package, command in packages.items() if shutil.which(command) is None]
     if not missing:
         return

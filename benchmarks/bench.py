@@ -12,12 +12,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from benchmarks import measure
 from tests.brokers.pubsub import Emulator, find_pubsub
 from tests.brokers.rabbitmq import RabbitMQ, find_rabbitmq
 from tests.brokers.redis import Redis, find_redis
+
+if TYPE_CHECKING:
+    from tests.brokers.clickhouse import ClickHouse
 
 ROOT = Path(__file__).parents[1]
 LINE = "line {:07d} of a log that somebody follows, of a usual length for one of its kind"
@@ -94,6 +97,18 @@ class Bench:
         if self._brokers is not self:
             return self._brokers.redis
         return self._stack.enter_context(find_redis(self.new_folder("redis")))
+
+    @cached_property
+    def clickhouse(self) -> ClickHouse:
+        """A ClickHouse, found as the tests find one."""
+        if self._brokers is not self:
+            return self._brokers.clickhouse
+        from tests.brokers.clickhouse import find_clickhouse  # its driver is an extra
+
+        found = self._stack.enter_context(find_clickhouse(self.new_folder("clickhouse")))
+        ((version,),) = found.execute("SELECT version()")
+        self.versions["ClickHouse"] = version
+        return found
 
     # ---- names and files
 

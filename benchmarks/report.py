@@ -179,7 +179,7 @@ def machine(bench: Bench) -> dict[str, str]:
         "cores": str(os.cpu_count()),
         "CPU": _processor(),
         "kchat": __version__,
-        **_versions("kombu", "amqp", "pika", "google-cloud-pubsub", "click"),
+        **_versions("kombu", "amqp", "pika", "google-cloud-pubsub", "click", "clickhouse-driver", "duckdb"),
         **bench.versions,
     }
 

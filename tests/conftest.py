@@ -9,6 +9,7 @@ import gc
 import importlib.util
 import secrets
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,6 +18,7 @@ import hypothesis
 import pytest
 
 from kchat.hosting.certificates import make_client, make_server
+from tests.brokers.clickhouse import ClickHouse, find_clickhouse, start_clickhouse
 from tests.brokers.processes import Commands
 from tests.brokers.proxy import Proxy
 from tests.brokers.rabbitmq import (
@@ -29,6 +31,7 @@ from tests.brokers.rabbitmq import (
 from tests.brokers.redis import Redis, find_redis, start_redis
 from tests.brokers.require import choice, in_ci, require
 from tests.brokers.shared import join_run, leave_run
+from tests.brokers.wait import wait_until
 from tests.window import Window
 
 if importlib.util.find_spec("tests.brokers.pubsub") is not None:
@@ -64,7 +67,7 @@ def pytest_sessionfinish() -> None:
     leave_run()
 
 
-IN_ONE_PROCESS = ("breakable_rabbitmq", "tls_rabbitmq")
+IN_ONE_PROCESS = ("breakable_rabbitmq", "tls_rabbitmq", "clickhouse_server", "breakable_clickhouse")
 """Fixtures that start a broker for all tests that use them: it takes seconds to start, and processor time. Those that one
 process breaks or talks over cannot be used by another meanwhile."""
 
@@ -111,6 +114,23 @@ def pytest_report_header() -> str:
     """Tells at the top of a run where brokers may come from, and what becomes of a test without its own."""
     missing = "fails its tests (CI is set)" if in_ci() else "skips its tests"
     return f"brokers: {choice()}; a missing one {missing}"
+
+
+@pytest.fixture(autouse=True)
+def _leaves_no_thread() -> Iterator[None]:
+    """Fails a test that leaves a thread of kchat's running: it would go on in the midst of the tests after it."""
+    before = set(threading.enumerate())
+    yield
+
+    def left() -> list[str]:
+        return [each.name for each in threading.enumerate() if _is_ours(each) and each not in before]
+
+    if left():
+        wait_until(lambda: not left(), 10, "the end of every thread of kchat's")
+
+
+def _is_ours(thread: threading.Thread) -> bool:
+    return thread.name.startswith(("kchat ", "pubsub-"))
 
 
 # ---- RabbitMQ
@@ -201,6 +221,37 @@ def own_redis(tmp_path: Path) -> Iterator[Redis]:
     """A Redis that the test may kill and start."""
     with start_redis(tmp_path) as server:
         yield server
+
+
+# ---- ClickHouse
+
+
+@pytest.fixture(scope="session")
+def clickhouse_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouse]:
+    """The ClickHouse that all tests share. Not to be stopped: see `own_clickhouse`."""
+    with find_clickhouse(tmp_path_factory.mktemp("clickhouse")) as server:
+        yield server
+
+
+@pytest.fixture
+def clickhouse(clickhouse_server: ClickHouse) -> Iterator[str]:
+    """The URL of an empty database on the shared ClickHouse."""
+    with clickhouse_server.new_database() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def breakable_clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouse]:
+    """A ClickHouse for all tests that break it, in whatever state the last one left it: see `own_clickhouse`."""
+    with start_clickhouse(tmp_path_factory.mktemp("own-clickhouse")) as server:
+        yield server
+
+
+@pytest.fixture
+def own_clickhouse(breakable_clickhouse: ClickHouse) -> ClickHouse:
+    """A running ClickHouse that the test may stop, kill and start."""
+    breakable_clickhouse.start()
+    return breakable_clickhouse
 
 
 # ---- what every test may want

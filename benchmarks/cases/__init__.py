@@ -102,6 +102,7 @@ MODULES = (
     "scripts",
     "growth",
     "window",
+    "archive",
 )
 
 

@@ -8,13 +8,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kchat.archive.archive import Archive
 
-__all__ = ["open"]
+__all__ = ["open", "to_arrow"]
 
 
 def open(name: str | Path | None = None) -> Archive:  # noqa: A001 - as gzip.open and others: archive.open
@@ -32,3 +33,19 @@ def open(name: str | Path | None = None) -> Archive:  # noqa: A001 - as gzip.ope
     from kchat.archive.archive import Archive
 
     return Archive(name)
+
+
+def to_arrow(items: Iterable[Any]) -> Any:
+    """An Arrow table of values of one kind, such as ``stats.per_date`` or ``kept.records()``, all of them in memory.
+
+    Its ``to_pandas()`` makes a data frame of it where pandas is installed.
+
+    Returns:
+        A ``pyarrow.Table`` with a column for each attribute.
+
+    Raises:
+        kchat.errors.MissingExtra: pyarrow is not installed.
+    """
+    from kchat.archive.tidy import to_arrow as make
+
+    return make(items)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from kchat.archive.store import Store
     from kchat.message import Message
 
-_MOST_BYTES = 8 << 20
+_MOST_BYTES = 4 << 20
 """Bytes of bodies that are written together, however few messages they are: they are in memory until then."""
 
 _SAY_AGAIN = 30.0
@@ -42,6 +42,7 @@ class _Part:
     def __init__(self, connection: object) -> None:
         self.connection = connection
         self.received: list[tuple[Message, int]] = []
+        self.count = 0
         self.records: list[Record] | None = None
         self.made: dict[str, list[Record]] = {}
         self.again = True
@@ -101,7 +102,7 @@ class Archiver:
         self._readers = readers
         self._connection = connection
         self._placing: dict[str, Placing] = {}
-        self._doubt = Doubt(prefetch, shared=readers > 1)
+        self._doubt = Doubt(prefetch * len(self._rooms), shared=readers > 1)
         self._parts: deque[_Part] = deque()
         self._held = 0
         self._bytes = 0
@@ -112,7 +113,7 @@ class Archiver:
         self._backoff = Backoff()
         self._away_since: float | None = None
         self._say_at = 0.0
-        self._said = 0
+        self._told = False
 
     def open(self, title: str = "") -> None:
         """Nothing: it is ready."""
@@ -125,6 +126,7 @@ class Archiver:
         if not self._parts or self._parts[-1].records is not None or self._parts[-1].connection != connection:
             self._parts.append(_Part(connection))
         self._parts[-1].received.append((message, time.time_ns() // 1_000_000))
+        self._parts[-1].count += 1
         self._held += 1
         self._bytes += len(message.body)
 
@@ -197,8 +199,8 @@ class Archiver:
             records = self._records(part)
             again, part.again = part.again, True  # what failed may be there all the same
             self.count += self._store.write(records, again=again)
-            self.taken += len(part.received)
-            self._held -= len(part.received)
+            self.taken += part.count
+            self._held -= part.count
             self._parts.popleft()
         self._bytes = 0
 
@@ -216,6 +218,7 @@ class Archiver:
                 part.made[room] = self._placing[room].records(received, part.connection)
             part.records = [record for made in part.made.values() for record in made]
             part.again = self._doubt.looks_again(part.received, part.records, part.connection)
+            part.received, part.made = [], {}  # not twice in memory while it is written
         return part.records
 
     def _probe(self) -> None:
@@ -238,11 +241,12 @@ class Archiver:
     def _fail(self, error: ArchiveUnavailable) -> None:
         now = monotonic()
         self._backoff.fail()
-        if self._hurries:
-            self._away_since = self._away_since or now
-            return
         if self._away_since is None:
-            self._away_since, self._said = now, 0
+            self._away_since = now
+        if self._hurries:  # it is at its end
+            return
+        if not self._told:
+            self._told = True
             self._say(f"the archive is away: {error}", now)
         elif now >= self._say_at:
             self._say(f"the archive has been away for {now - self._away_since:.0f} s: {error}", now)
@@ -259,7 +263,9 @@ class Archiver:
         if self._away_since is not None:
             seconds = monotonic() - self._away_since
             self._away_since = None
-            self._tell(f"the archive is back after {seconds:.1f} s")
+            if self._told:
+                self._tell(f"the archive is back after {seconds:.1f} s")
+            self._told = False
         self._backoff.reset()
 
     def status(self, text: str) -> None:

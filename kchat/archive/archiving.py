@@ -199,9 +199,8 @@ class Archiving:
                 idle_timeout=idle_timeout,
                 stop=lambda: stops() or archiver.is_away_for_long,
             )
-            if stops() or not archiver.is_away_for_long:
-                return archiver.taken - before
-            if not self._leave(stops):
+            # Also where the limit was reached by messages that are not committed.
+            if stops() or not (archiver.is_away and self._leave(stops)):
                 return archiver.taken - before
 
     def _leave(self, stop: Callable[[], bool]) -> bool:

@@ -64,7 +64,8 @@ class Hour:
         gaps: times between one message and the next one.
         replies: those of them that are shorter than :data:`PAUSE` and between messages of different people.
         people: by username.
-        mentions: how often somebody mentioned a name: by username and casefolded name.
+        mentions: in how many messages somebody mentioned a name: by username and name, folded
+            (:func:`~kchat.archive.record.folded`).
     """
 
     start: int
@@ -160,7 +161,8 @@ class Facts:
         gaps: times between one message of a room and the next one, both in the span.
         replies: those of them that are shorter than :data:`PAUSE` and between messages of different people.
         conversations: that begin in the span; the first message in the span of each room begins one.
-        mentions: how often somebody mentioned a name: by username and casefolded name, whether anybody has it or not.
+        mentions: how often somebody mentioned a name: by username and name (:func:`~kchat.archive.record.folded`), whether
+            anybody has it or not.
         active: who wrote on which day, by the zone that was asked for; each pair once.
         firsts: of everybody in ``people``, the start of the quarter of an hour of their first message in these rooms, in the
             span or before it, in milliseconds since 1970.

@@ -6,8 +6,10 @@ import json
 import re
 from hashlib import blake2b
 from typing import TYPE_CHECKING, NamedTuple, Self
+from unicodedata import category
 
 from kchat.message import rfc3339
+from kchat.message.lookalikes import normalised
 
 if TYPE_CHECKING:
     from kchat.message import Message
@@ -16,7 +18,7 @@ KCHAT, OTHERS = "kchat", "others"
 """The clients that are told apart: a message whose id is a UUIDv7 and that has its time is written as kchat writes it."""
 
 _UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}").fullmatch
-_MENTION = re.compile(r"(?<![\w@.])@(\w(?:[\w.-]*\w)?)").findall
+_MENTION = re.compile(r"(?<![\w@.])@(\w(?:[\w.-]*\w)?)").finditer
 _MOST_MENTIONS = 50
 """Names that are noted of one message: a text of a megabyte of them is no conversation."""
 
@@ -37,7 +39,8 @@ class Record(NamedTuple):
             when it was received, if it does not say when it was sent, or says that it was more than a year before.
         username: the name that the sender gave; None if there is none.
         account: the authenticated account, if the broker has checked it, or None.
-        verified: whether that account is the username.
+        verified: whether that account is the username, and no name that people mistake for another:
+            :attr:`kchat.message.Message.verified`.
         text: as sent; None where the archive keeps no texts.
         length: of the text, in characters (code points).
         digest: of the text, keyed, as 32 hexadecimal digits, where the archive keeps no texts; else None.
@@ -47,7 +50,8 @@ class Record(NamedTuple):
         position: the broker's position of the message; None where it has none.
         extra: the body's other keys, as a JSON object; None if there are none, or where the archive keeps no texts.
         client: :data:`KCHAT` or :data:`OTHERS`.
-        mentions: the names after ``@`` in the text, casefolded, each once; empty where the archive keeps no texts.
+        mentions: the names after ``@`` in the text, each once, as :func:`folded` has them; empty where the archive keeps no
+            texts.
     """
 
     room: str
@@ -107,7 +111,7 @@ class Record(NamedTuple):
             else min(sent_at, received_at),
             username=username,
             account=message.account,
-            verified=username is not None and message.account == username,
+            verified=message.verified,
             text=text if kept else None,
             length=len(text),
             digest=None if secret is None else _keyed(text, secret),
@@ -121,11 +125,25 @@ class Record(NamedTuple):
         )
 
 
+def folded(name: str) -> str:
+    """A name as mentions are compared: casefolded, and in Unicode's normal form C."""
+    return normalised(name.casefold())
+
+
 def mentions(text: str) -> tuple[str, ...]:
-    """The names that a text mentions, ``@ada``, casefolded, in their order, each once."""
+    """The names that a text mentions, ``@ada``, as :func:`folded` has them, in their order, each once.
+
+    A name has letters, digits, ``_`` and, within it, ``.`` and ``-``. What Unicode puts after a letter, such as a vowel of
+    Hindi or an accent, belongs to it.
+    """
     if "@" not in text:
         return ()
-    return tuple(dict.fromkeys(name.casefold() for name in _MENTION(text)))[:_MOST_MENTIONS]
+    # For Python's \w, such a mark would end the name: letters stand in for them.
+    marks = () if text.isascii() else {each for each in set(text) if category(each).startswith("M")}
+    lettered = text.translate(dict.fromkeys(map(ord, marks), "m")) if marks else text
+    spans = (found.span(1) for found in _MENTION(lettered))
+    names = (folded(text[begin:end]) for begin, end in spans if text[begin] not in marks)
+    return tuple(dict.fromkeys(names))[:_MOST_MENTIONS]
 
 
 def body_digest(body: bytes) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+import time
+from contextlib import suppress
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -17,6 +19,19 @@ QUARTER = HOUR // 4
 DAY = 24 * HOUR
 
 _EPOCH = date(1970, 1, 1).toordinal()
+
+
+def local_zone() -> str:
+    """The name of this machine's time zone, from ``TZ`` or its configuration; ``UTC`` where none is known."""
+    from tzlocal import get_localzone_name
+
+    now = time.time()
+    with suppress(SettingsError, ValueError, LookupError, OSError):  # no name, or two
+        name = get_localzone_name()
+        # Not where TZ is a rule, CET-1CEST, which has no name.
+        if name and Zone(name).offset(int(now * 1000)) == time.localtime(now).tm_gmtoff * 1000:
+            return "UTC" if name == "Etc/UTC" else name
+    return "UTC"
 
 
 class Span(NamedTuple):
@@ -55,7 +70,7 @@ class Zone:
     def __init__(self, name: str) -> None:
         self.name = name
         try:
-            self._info = ZoneInfo(name)
+            self._info: tzinfo = UTC if name == "UTC" else ZoneInfo(name)  # UTC needs no database
         except (ZoneInfoNotFoundError, ValueError, OSError) as error:
             raise SettingsError(
                 f"no time zone {name!r} here", hint="Europe/Berlin is one, and UTC"

@@ -1,7 +1,7 @@
 """The figures of a room: :class:`Stats`, made of a store's facts by :func:`compute`.
 
 Times are in seconds, moments are aware datetimes in the zone that was asked for. :meth:`Stats.to_json` has the keys that
-``kchat stats --json`` prints; ``docs/archive.md`` explains each.
+``kchat stats --json`` prints; ``docs/stats.md`` explains each.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from kchat.archive.span import HOUR, QUARTER, Span, Zone
+from kchat.archive.record import folded
+from kchat.archive.span import HOUR, Span, Zone
 
 if TYPE_CHECKING:
     from kchat.archive.facts import Facts, Name, Person
@@ -90,7 +91,7 @@ class Times:
 
 @dataclass(frozen=True, slots=True)
 class Mention:
-    """How often ``by`` mentioned ``of``, ``@of``, who wrote in these rooms too."""
+    """In how many messages ``by`` mentioned ``of``, ``@of``, who wrote in these rooms and this time too."""
 
     by: str | None
     of: str
@@ -267,15 +268,15 @@ def _times(spread: Spread, zone: Zone) -> Times:
 
 
 def _mentions(facts: Facts) -> tuple[Mention, ...]:
-    """Of people who wrote; of several whose names differ in case alone, the most active."""
+    """Of people who wrote; of several whose names fold to the same, the most active. Not of oneself."""
     people: dict[str, str] = {}
     for name, _ in sorted(facts.people.items(), key=_most_active):
         if name is not None:
-            people.setdefault(name.casefold(), name)
+            people.setdefault(folded(name), name)
     found = [
         Mention(by, people[of], many)
         for (by, of), many in facts.mentions.items()
-        if of in people and (by is None or by.casefold() != of)
+        if of in people and (by is None or folded(by) != of)
     ]
     found.sort(key=lambda each: (-each.messages, each.by is None, each.by or "", each.of))
     return tuple(found)
@@ -292,22 +293,25 @@ def _busiest(facts: Facts, zone: Zone) -> Busiest | None:
 
 def _by_clock(facts: Facts, zone: Zone) -> tuple[Counter[date], tuple[tuple[int, ...], ...]]:
     """Messages by date, and by weekday and hour, as clocks in the zone show them."""
-    dates: Counter[date] = Counter()
+    days: Counter[int] = Counter()
     heat = [[0] * 24 for _ in range(7)]
     starts = sorted(facts.minutes)
     stretches = iter(zone.stretches(starts[0], starts[-1] + HOUR) if starts else ())
     until = offset = 0
-    for at in (start + quarter for start in starts for quarter in range(0, HOUR, QUARTER)):
-        first = at % HOUR // 60_000
-        many = sum(facts.minutes[at - at % HOUR][first : first + 15])
-        if not many:
-            continue
-        while at >= until:
-            _, until, offset = next(stretches)
-        clock = (at + offset) // HOUR
-        day = date.fromordinal(_EPOCH.toordinal() + clock // 24)
-        dates[day] += many
-        heat[day.weekday()][clock % 24] += many
+    for start in starts:
+        minutes = facts.minutes[start]
+        # An hour of UTC is one there as well, unless the offset changes in it or is not of whole hours.
+        whole = start + HOUR <= until and offset % HOUR == 0
+        for first in (0,) if whole else (0, 15, 30, 45):
+            many = sum(minutes) if whole else sum(minutes[first : first + 15])
+            at = start + first * 60_000
+            while at >= until:
+                _, until, offset = next(stretches)
+            if many:
+                day, hour = divmod((at + offset) // HOUR, 24)
+                days[day] += many
+                heat[(day + _EPOCH.weekday()) % 7][hour] += many
+    dates = Counter({date.fromordinal(_EPOCH.toordinal() + day): many for day, many in days.items()})
     return dates, tuple(map(tuple, heat))
 
 
@@ -318,19 +322,24 @@ def _by_day_and_week(
     if not dates:
         return (), ()
     by_day: defaultdict[date, set[Name]] = defaultdict(set)
+    for day, name in facts.active:  # the longest loop of all: there are as many as people on each day
+        by_day[day].add(name)
     by_week: defaultdict[date, set[Name]] = defaultdict(set)
-    for day, name in facts.active:
-        if name is not None:
-            by_day[day].add(name)
-            by_week[_monday(day)].add(name)
-    begun = {name: zone.day(at) for name, at in facts.firsts.items()}
-    in_week = {name: _monday(day) for name, day in begun.items()}
     weeks: Counter[date] = Counter()
+    for day, names in by_day.items():
+        names.discard(None)
+        by_week[_monday(day)] |= names
     for day, many in dates.items():
         weeks[_monday(day)] += many
+    day_of = {at: zone.day(at) for at in set(facts.firsts.values())}
+    begun = {name: day_of[at] for name, at in facts.firsts.items()}
+    new = Counter(day for name, day in begun.items() if name in by_day.get(day, ()))
+    new_in_week = Counter(
+        monday for name, day in begun.items() if name in by_week.get(monday := _monday(day), ())
+    )
     return (
-        tuple(_line(day, dates, by_day, begun) for day in _every(min(dates), max(dates), 1)),
-        tuple(_line(monday, weeks, by_week, in_week) for monday in _every(min(weeks), max(weeks), 7)),
+        tuple(_line(day, dates, by_day, new) for day in _every(min(dates), max(dates), 1)),
+        tuple(_line(monday, weeks, by_week, new_in_week) for monday in _every(min(weeks), max(weeks), 7)),
     )
 
 
@@ -338,10 +347,9 @@ def _every(first: date, last: date, days: int) -> list[date]:
     return [date.fromordinal(number) for number in range(first.toordinal(), last.toordinal() + 1, days)]
 
 
-def _line(day: date, counts: Counter[date], people: dict[date, set[Name]], begun: dict[Name, date]) -> Day:
-    names = people.get(day, set())
-    new = sum(begun[name] == day for name in names)
-    return Day(day, counts[day], len(names), new, len(names) - new)
+def _line(day: date, counts: Counter[date], people: dict[date, set[Name]], new: Counter[date]) -> Day:
+    active = len(people.get(day, ()))
+    return Day(day, counts[day], active, new[day], active - new[day])
 
 
 def _monday(day: date) -> date:

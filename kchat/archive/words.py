@@ -35,7 +35,7 @@ _FUNCTION_WORDS = """
 about after all also and any are aren't because been before being but can can't could couldn't did
 didn't does doesn't doing don't down each few for from get gets getting going got had has hasn't
 have haven't having her here here's hers him his how i'd i'll i'm i've into isn't it'll it's its
-just let let's like me more most much must mustn't myself nor not now off once one only other our
+just let let's like more most much must mustn't myself nor not now off once one only other our
 ours out over own really same she she'd she's should shouldn't some still such than that that's the
 their theirs them then there there's these they they'd they'll they're they've this those through
 too under until very was wasn't way we'd we'll we're we've well were weren't what what's when where

@@ -31,6 +31,7 @@ COMMANDS = {
     "record": "Record a room to a file.",
     "replay": "Send a recording again.",
     "archive": "Keep what is said in rooms, to ask later.",
+    "stats": "Show who said how much and when, from an archive.",
     "durable": "List and remove durable subscriptions.",
     "invite": "Invite somebody to a room.",
     "revoke": "Revoke an invitation.",

@@ -239,9 +239,9 @@ def _archive(
             on_event=connection_teller(verbose=verbose, several=len(first.brokers) > 1),
             tell=write_line,
         )
-        stack.callback(_tell_end, archiving.archiver, store.where, report)
         notes = [f"archiving to {store.where}"]
         stack.enter_context(listening(archiving, stop, report, present=present, verbose=verbose, notes=notes))
+        stack.callback(_tell_end, archiving.archiver, store.where, report)
         try:
             archiving.run(limit=limit, idle_timeout=idle_timeout, stop=stop)
         finally:

@@ -140,22 +140,25 @@ def _first_room(context: click.Context, _parameter: click.Parameter, given: tupl
     return given[0] if given else None
 
 
+room_option = _option(
+    "room",
+    "NAME",
+    "The room; may be repeated.",
+    "-r",
+    show_default="profile's, else chat",
+    shell_complete=complete_rooms,
+    multiple=True,
+    type=_RoomName(),
+    callback=_first_room,
+)
+"""The room, once or more; the keyword argument ``rooms`` has all of them."""
+
+
 def broker_options_of_rooms(function: F) -> F:
     """As :func:`broker_options`; the room's may be repeated, and there is a keyword argument ``rooms`` with all of them."""
     for option in reversed(_BROKER[1:]):
         function = option(function)
-    several = _option(
-        "room",
-        "NAME",
-        "The room; may be repeated.",
-        "-r",
-        show_default="profile's, else chat",
-        shell_complete=complete_rooms,
-        multiple=True,
-        type=_RoomName(),
-        callback=_first_room,
-    )
-    return several(function)
+    return room_option(function)
 
 
 def to_settings(**options: Any) -> Settings:
@@ -232,7 +235,7 @@ def _tls(options: dict[str, Any]) -> TlsOptions:
 
 _URL_OPTIONS = {
     *("url", "management_url", "address", "text", "template", "line_format", "rmq_password"),
-    *("source", "target"),
+    *("source", "target", "archive_name", "query"),
 }
 """Options whose values may be URLs with an account, or are not shown as names."""
 

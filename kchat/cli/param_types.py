@@ -29,14 +29,14 @@ class Read(click.ParamType):  # type: ignore[type-arg]  # generic since Click 8.
 
     def __init__(self, name: str, read: Callable[[str], Any]) -> None:
         self.name = name
-        self._read = read
+        self.read = read
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Read it; Click reports what :meth:`fail` says. A default is read already, or is text."""
         if not isinstance(value, str):
             return value
         try:
-            return self._read(value)
+            return self.read(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
 
@@ -121,6 +121,16 @@ def _since(text: str) -> float:
     if moment > time.time():
         raise ValueError(f"{text!r} is still to come; a time of day is today's, so give the date as well")
     return moment
+
+
+def moving(kind: Read) -> Read:
+    """A type of times that becomes a function of the UNIX seconds: the age ``1d`` is another time whenever it is called."""
+
+    def read(text: str) -> Callable[[], float]:
+        point, age = kind.read(text), _age(text)
+        return (lambda: point) if age is None else lambda: max(0.0, time.time() - age)
+
+    return Read("time", read)
 
 
 SECONDS = Read("seconds", read_seconds)

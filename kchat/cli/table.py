@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import click
 
 
 def write_table(rows: Sequence[Sequence[str]]) -> None:
     """Write rows of cells in columns, the header first."""
+    for line in table_lines(rows):
+        click.echo(line)
+
+
+def table_lines(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Rows of cells in columns, the header first, as lines without newlines."""
     from kchat.display.escaping import width
     from kchat.message.unprintable import escape_unprintable
 
@@ -16,4 +22,4 @@ def write_table(rows: Sequence[Sequence[str]]) -> None:
     widths = [max(width(row[column]) for row in shown) for column in range(len(shown[0]))]
     for row in shown:
         cells = (cell + " " * (most - width(cell)) for cell, most in zip(row, widths, strict=True))
-        click.echo("  ".join(cells).rstrip())
+        yield "  ".join(cells).rstrip()

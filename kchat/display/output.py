@@ -46,6 +46,11 @@ class Output:
             return True
         return self.is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
+    @property
+    def is_styled(self) -> bool:
+        """Whether text may be bold or faint: on a terminal that knows escape sequences, with colours or without."""
+        return self.is_terminal and os.environ.get("TERM") != "dumb"
+
     def has(self, text: str) -> bool:
         """Whether the stream's encoding has these characters."""
         try:

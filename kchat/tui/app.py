@@ -84,6 +84,7 @@ class ChatApp(App[None], inherit_bindings=False):
         self._inbox = Inbox(lambda: self.post_message(self.Wake()))
         self.session = Session(options, self._inbox)
         self.outcome = Outcome()
+        self._are_left = False
         self.last_screen: list[Strip] = []
         self._views: dict[str, View] = {}
         self._drawn_at = 0.0
@@ -390,9 +391,19 @@ class ChatApp(App[None], inherit_bindings=False):
             return
         self.messages.update_rows()
         self.last_screen = self.messages.drawn()
+        self._leave_rooms()
+        self.exit()
+
+    def _leave_rooms(self) -> None:
+        if self._are_left:
+            return
+        self._are_left = True
         self._alerts.close()
         self.outcome = self.session.close(CLOSE_TIMEOUT)
-        self.exit()
+
+    def on_unmount(self) -> None:
+        """Leave the rooms, however it ends: others see that, and no thread goes on by itself."""
+        self._leave_rooms()
 
     def _to_terminal(self, sequence: str) -> None:
         if self._driver is not None and not self.is_headless:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import Any
 
 from hypothesis import strategies as st
 
@@ -20,7 +21,7 @@ MONDAY = 1_741_564_800_000
 _QUARTER, _HOUR, _MINUTE = 900_000, 3_600_000, 60_000
 
 
-def record(number: int, at: int, **other: object) -> Record:
+def record(number: int, at: int, **other: Any) -> Record:
     """A message as an archive keeps it.
 
     Arguments:
@@ -47,10 +48,10 @@ def record(number: int, at: int, **other: object) -> Record:
         client=KCHAT,
         mentions=mentions(text),
     )
-    return found._replace(**other)  # type: ignore[arg-type] - any of its fields
+    return found._replace(**other)
 
 
-def bare(number: int, at: int, body: bytes = b"hi", **other: object) -> Record:
+def bare(number: int, at: int, body: bytes = b"hi", **other: Any) -> Record:
     """A message with neither id nor position, of an unknown sender."""
     key = f"b:{body_digest(body)}:{number}"
     return record(

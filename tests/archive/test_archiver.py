@@ -75,7 +75,7 @@ def test_a_full_batch_does_not_wait(store: Store) -> None:
 
 def test_large_messages_make_a_batch_full_before_they_fill_the_memory(store: Store) -> None:
     archiver = Archiver(store, "chat", 500)
-    for _ in range(9):
+    for _ in range(5):
         archiver.show(Message.compose("ada", "x" * (1 << 20)))
     assert archiver.is_full
     assert archiver.flush()
@@ -203,3 +203,23 @@ def test_what_is_committed_is_acknowledged_while_more_comes_all_the_time(path: P
         archiving.run(stop=stop)
         sending.join()
     assert sent < 500, "nothing was acknowledged meanwhile"
+
+
+def test_a_number_of_messages_is_waited_for_until_they_are_committed(
+    path: Path, store: Store, lock: sqlite3.Connection, local_url: str
+) -> None:
+    settings = Settings.resolve(url=local_url, room="chat")
+    lock.execute("BEGIN IMMEDIATE")
+    told: list[str] = []
+
+    def tell(text: str) -> None:
+        told.append(text)
+        if len(told) == 1:
+            lock.execute("COMMIT")
+
+    with Archiving([settings], store, tell=tell) as archiving:
+        with Sender(settings, "ada") as sender:
+            sender.send("one")
+        assert archiving.run(limit=1) == 1
+    assert told[0].startswith("the archive is away: ")
+    assert [record.text for record in records(path)] == ["one"]

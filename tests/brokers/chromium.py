@@ -12,6 +12,7 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -20,6 +21,15 @@ from tests.brokers.wait import Deadline, soon, wait_until
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 SECONDS = 30.0
+
+# Puts the pipes where Chromium looks for them. A shell may know no descriptors above nine.
+_PUT_PIPES = """
+import fcntl, os, sys
+ends = [fcntl.fcntl(int(each), fcntl.F_DUPFD_CLOEXEC, 10) for each in sys.argv[1:3]]
+for place, end in enumerate(ends, 3):
+    os.dup2(end, place)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 
 
 def find_chromium() -> str | None:
@@ -53,8 +63,7 @@ class Page:
             f"--window-size={size[0]},{size[1]}",
             "about:blank",
         ]
-        # Through a shell, which puts the pipes where Chromium looks for them.
-        words = ["sh", "-c", f'exec "$@" 3<&{theirs_in} 4>&{theirs_out}', "sh", *command]
+        words = [sys.executable, "-c", _PUT_PIPES, str(theirs_in), str(theirs_out), *command]
         self._process = subprocess.Popen(
             words,
             pass_fds=(theirs_in, theirs_out),
@@ -66,10 +75,15 @@ class Page:
         os.close(theirs_out)
         self._number = 0
         self._rest = b""
+        self._events: list[dict[str, Any]] = []
         self._session = ""
-        target = self._ask("Target.createTarget", url="about:blank")["targetId"]
-        self._session = self._ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        self._ask("Page.enable")
+        try:
+            target = self._ask("Target.createTarget", url="about:blank")["targetId"]
+            self._session = self._ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+            self._ask("Page.enable")
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -77,6 +91,10 @@ class Page:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends it."""
         self._process.kill()
         self._process.wait(10)
         os.close(self._in)
@@ -106,9 +124,73 @@ class Page:
         """What stands on the page."""
         return str(self.run("document.body.innerText"))
 
-    def picture(self, file: Path) -> None:
-        """Writes a screenshot (PNG)."""
-        file.write_bytes(base64.b64decode(self._ask("Page.captureScreenshot")["data"]))
+    def picture(self, file: Path, *, whole: bool = False) -> bytes:
+        """Writes a screenshot (PNG), also returned.
+
+        Arguments:
+            file: to write.
+            whole: the page from its top to its bottom. Default: what is in the window.
+        """
+        data = base64.b64decode(self._ask("Page.captureScreenshot", captureBeyondViewport=whole)["data"])
+        file.write_bytes(data)
+        return data
+
+    def look_at(
+        self, width: int, height: int, *, dark: bool = False, paper: bool = False, scale: float = 1
+    ) -> None:
+        """Makes the window another size, in CSS pixels, and the user one who prefers light or dark pages.
+
+        Arguments:
+            width: of the window; below 500 it is a telephone.
+            height: of the window.
+            dark: whether pages are to be dark. Default: light.
+            paper: whether it is not a screen but paper. Default: a screen.
+            scale: pixels of the screen per CSS pixel. Default: one.
+        """
+        self._ask(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=scale,
+            mobile=width < 500,
+        )
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self._ask("Emulation.setEmulatedMedia", media="print" if paper else "screen", features=[scheme])
+
+    def printed(self) -> bytes:
+        """The page as it is printed, as PDF."""
+        answer = self._ask("Page.printToPDF", preferCSSPageSize=True, printBackground=False)
+        return base64.b64decode(answer["data"])
+
+    @property
+    def accessible(self) -> list[tuple[str, str]]:
+        """What a screen reader is told: role and name of all that it is not to leave out, in order."""
+        nodes = self._ask("Accessibility.getFullAXTree")["nodes"]
+        return [
+            (str(node["role"]["value"]), str(node.get("name", {}).get("value", "")))
+            for node in nodes
+            if not node["ignored"]
+        ]
+
+    def watch(self) -> None:
+        """Begins to keep what the page asks for and what its console says."""
+        for domain in ("Network", "Log", "Runtime"):
+            self._ask(f"{domain}.enable")
+
+    @property
+    def requests(self) -> list[str]:
+        """The URLs that the page asked for since :meth:`watch`."""
+        return [
+            str(event["params"]["request"]["url"])
+            for event in self._events
+            if event["method"] == "Network.requestWillBeSent"
+        ]
+
+    @property
+    def console(self) -> list[str]:
+        """What the console said since :meth:`watch`."""
+        told = ("Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown")
+        return [json.dumps(event["params"]) for event in self._events if event["method"] in told]
 
     def _ask(self, method: str, **parameters: Any) -> dict[str, Any]:
         self._number += 1
@@ -123,6 +205,8 @@ class Page:
                 if "error" in answer:
                     raise RuntimeError(f"{method}: {answer['error']}")
                 return dict(answer["result"])
+            if "method" in answer:
+                self._events.append(answer)
 
     def _next(self, deadline: Deadline) -> dict[str, Any]:
         while b"\0" not in self._rest:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.archive.filled import fill
 from tests.brokers.processes import Commands
 from tests.docs.examples import Example, examples, run, unmarked
 
@@ -20,6 +21,8 @@ def test_an_example_runs_and_prints_what_the_page_says(
     if example.not_run:
         pytest.skip(example.not_run)
     instead, env = {"local:///tmp": f"local://{tmp_path}"}, {}
+    if 'open("archive.db")' in example.code:
+        instead["archive.db"] = str(fill(tmp_path / "archive.db"))
     if "rmq:secret@localhost/" in example.code:
         instead["amqp://rmq:secret@localhost/"] = request.getfixturevalue("amqp_url")
     if "BlockingConnection()" in example.code:

@@ -11,8 +11,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
-from kchat import Settings, archive
+import pytest
+
+from kchat import Message, Settings, archive
 from tests.brokers.processes import Commands, Process
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.brokers.wait import wait_until
@@ -24,17 +27,25 @@ PER_SECOND = 500
 
 
 class Load:
-    """Texts at a rate, until it is ended."""
+    """Texts at a rate, until it is ended.
 
-    def __init__(self) -> None:
+    Arguments:
+        bare: whether as a plain client sends them, without an id. Default: they have one.
+    """
+
+    def __init__(self, *, bare: bool = False) -> None:
         self.ended = threading.Event()
+        self.sent: list[str] = []
+        self._bare = bare
 
-    def __iter__(self) -> Iterator[str | None]:
-        began, number = time.monotonic(), 0
+    def __iter__(self) -> Iterator[Any]:
+        began = time.monotonic()
         while not self.ended.is_set():
-            while number < (time.monotonic() - began) * PER_SECOND:
-                yield str(number)
-                number += 1
+            while len(self.sent) < (time.monotonic() - began) * PER_SECOND:
+                text = str(len(self.sent))
+                self.sent.append(text)
+                body = f'{{"username":"ada","message":"{text}"}}'.encode()
+                yield Message(None, "", body=body) if self._bare else text
             yield None
             self.ended.wait(0.005)
 
@@ -42,9 +53,9 @@ class Load:
 class Archive:
     """An archiver that is started again and again."""
 
-    def __init__(self, commands: Commands, url: str, room: str, path: Path) -> None:
+    def __init__(self, commands: Commands, url: str, room: str, path: Path, *words: str) -> None:
         self._commands = commands
-        self._words = ["archive", "--to", str(path), "--url", url, "-r", room, "--wait"]
+        self._words = ["archive", "--to", str(path), "--url", url, "-r", room, "--wait", *words]
         self.path = path
 
     def start(self) -> Process:
@@ -66,40 +77,58 @@ class Archive:
 
 
 def run(
-    archiver: Archive, settings: Settings, kill_broker: Callable[[], object], measured: Callable[..., None]
+    archiver: Archive,
+    settings: Settings,
+    measured: Callable[..., None],
+    kill_broker: Callable[[], object] | None = None,
+    *,
+    many: int = 1,
+    bare: bool = False,
 ) -> None:
-    """Kill one or the other, and look."""
+    """Kill one or the other, and look.
+
+    Arguments:
+        archiver: what is killed and started.
+        settings: the room.
+        measured: the fixture.
+        kill_broker: kills it, and starts it again. Default: it is left alone.
+        many: number of archivers. Default: one.
+        bare: whether messages have no ids. Default: they have.
+    """
     chance = random.Random(15)
-    kills = ["archiver"] * KILLS + ["broker"] * BROKER_KILLS
+    kills = ["archiver"] * KILLS + ["broker"] * (0 if kill_broker is None else BROKER_KILLS)
     chance.shuffle(kills)
-    load = Load()
+    load = Load(bare=bare)
     pause = threading.Event()
-    process = archiver.start()
+    processes = [archiver.start() for _ in range(many)]
     try:
         with Sending(settings, load, reconnect_for=300, blocked_for=300) as sending:
             for what in kills:
                 before = archiver.count()
                 wait_until(lambda before=before: archiver.count() > before, 60, "more messages")  # type: ignore[misc]
                 pause.wait(chance.uniform(0, 0.5))
-                if what == "broker":
+                if what == "broker" and kill_broker is not None:
                     kill_broker()
                 else:
-                    process.kill()
-                    process = archiver.start()
+                    which = chance.randrange(many)
+                    processes[which].kill()
+                    processes[which] = archiver.start()
             load.ended.set()
             sending.join(120)
         assert sending.error is None
+        assert len(sending.receipts) == len(load.sent)
         assert all(receipt.confirmed for receipt in sending.receipts)
-        sent = [str(receipt.message.text) for receipt in sending.receipts]
+        sent = load.sent
         wait_until(lambda: archiver.count() >= len(sent), 60, lambda: f"{len(sent)}; {archiver.count()}")
-        process.interrupt()
-        assert process.wait(30) == 0
+        for process in processes:
+            process.interrupt()
+            assert process.wait(30) == 0
     finally:
         load.ended.set()
     archiver.check(sent)
-    measured(
-        f"killed {KILLS} times, its broker {BROKER_KILLS} times", f"archive of {len(sent)} messages", lost=0
-    )
+    fault = f"killed {KILLS} times" + (f", its broker {BROKER_KILLS} times" if kill_broker else "")
+    who = f"archive of {len(sent)} messages{' without ids' if bare else ''}{', two archivers' if many > 1 else ''}"
+    measured(fault, who, on=settings.transport.name, lost=0)
 
 
 def test_what_rabbitmq_took_is_archived_once_whatever_is_killed(
@@ -111,11 +140,32 @@ def test_what_rabbitmq_took_is_archived_once_whatever_is_killed(
         own_rabbitmq.kill()
         own_rabbitmq.start()
 
-    run(Archive(commands, own_rabbitmq.url, room, tmp_path / "archive.db"), settings, kill_broker, measured)
+    run(Archive(commands, own_rabbitmq.url, room, tmp_path / "archive.db"), settings, measured, kill_broker)
 
 
 def test_what_the_embedded_room_took_is_archived_once_however_often_the_archiver_is_killed(
     local_url: str, commands: Commands, room: str, tmp_path: Path, measured: Callable[..., None]
 ) -> None:
     settings = Settings.resolve(url=local_url, room=room)
-    run(Archive(commands, local_url, room, tmp_path / "archive.db"), settings, lambda: None, measured)
+    run(Archive(commands, local_url, room, tmp_path / "archive.db"), settings, measured)
+
+
+@pytest.mark.parametrize("broker", ["local_url", "amqp_url"])
+def test_messages_without_an_id_are_archived_once_however_often_the_archiver_is_killed(
+    broker: str,
+    request: pytest.FixtureRequest,
+    commands: Commands,
+    room: str,
+    tmp_path: Path,
+    measured: Callable[..., None],
+) -> None:
+    url: str = request.getfixturevalue(broker)
+    settings = Settings.resolve(url=url, room=room)
+    run(Archive(commands, url, room, tmp_path / "archive.db"), settings, measured, bare=True)
+
+
+def test_archivers_that_share_a_queue_archive_each_message_once_whichever_is_killed(
+    amqp_url: str, commands: Commands, room: str, tmp_path: Path, measured: Callable[..., None]
+) -> None:
+    settings = Settings.resolve(url=amqp_url, room=room)
+    run(Archive(commands, amqp_url, room, tmp_path / "archive.db", "--shared"), settings, measured, many=2)

@@ -27,7 +27,7 @@ FLOORS = (
     {"config"},
     {"transports"},
     {"message", "plugins"},
-    {"events"},
+    {"events", "chance"},
     {"errors"},
 )
 """From the top to the bottom; what stands on one floor does not import each other."""

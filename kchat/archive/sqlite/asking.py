@@ -47,7 +47,8 @@ def ask(db: sqlite3.Connection, sql: str, *, most_rows: int, seconds: float) -> 
             if cursor.description is None:
                 raise ArchiveError("the query is empty", hint="begin it with SELECT")
             columns = tuple(column[0] for column in cursor.description)
-            rows, size = [], 0
+            rows: list[tuple[object, ...]] = []
+            size = 0
             for row in cursor:
                 if len(rows) == most_rows:
                     return Answer(columns, rows, more=True)
@@ -78,5 +79,6 @@ def _objection(error: Exception, seconds: float) -> ArchiveError:
     if code in (sqlite3.SQLITE_AUTH, sqlite3.SQLITE_READONLY):
         return ArchiveError(f"the query may only read: {error}", hint="begin it with SELECT")
     return ArchiveError(
-        f"the query: {error}", hint="its tables are messages, user_messages, user_hours, mention_hours"
+        f"the query: {error}",
+        hint="ask messages, user_messages, hours, user_hours, user_days or mention_hours",
     )

@@ -1,7 +1,8 @@
 """Messages out of an archive's file for good, with all that was counted of them: :func:`forget`, :func:`prune`.
 
-What is deleted is overwritten (``PRAGMA secure_delete``). Afterwards the pages that are free are given back, and the log,
-which still has the old ones, is emptied.
+What is deleted is overwritten (``PRAGMA secure_delete``). But where SQLite has divided a full page, bytes that went to the
+other half are left in it, outside of what is in use. So after somebody is forgotten, the file is written anew (``VACUUM``).
+The log, which still has the old pages, is emptied.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
 from kchat.archive.facts import hours_of
+from kchat.archive.record import folded
 from kchat.archive.span import HOUR
 from kchat.archive.sqlite import errors
 from kchat.archive.sqlite.messages import facts_of
@@ -60,9 +62,10 @@ def forget(file: ArchiveFile, names: Names, username: str, rooms: Collection[str
     """Delete a person's messages, and who mentioned them: :meth:`kchat.archive.store.Store.forget`.
 
     Raises:
-        kchat.errors.ArchiveUnavailable: another process reads for so long that the log cannot be emptied; all else is done.
+        kchat.errors.ArchiveUnavailable: there is no space to write the file anew, or another process reads for so long that
+            the log cannot be emptied. The messages are deleted, but bytes of them may be left; trying again goes on.
     """
-    name = username.casefold()
+    name = folded(username)
     deleted = 0
     for room in _rooms(file, rooms):
         with file.reading() as db:
@@ -78,7 +81,9 @@ def forget(file: ArchiveFile, names: Names, username: str, rooms: Collection[str
                     deleted += db.execute(f"{_DELETE} AND person = ?", (*times, person)).rowcount
                     _forget_mentions(db, times, name)
                 _recount(db, names, room, some)
-    _clean(file, names)
+    _delete_unused_names(file, names)
+    with errors.translated(file.path):
+        file.db.execute("VACUUM")
     if not _empty_log(file):
         raise ArchiveUnavailable(
             f"{username!r} is deleted, but is still in the log of {file.path}, which another process reads",
@@ -105,7 +110,8 @@ def prune(file: ArchiveFile, names: Names, before: int, rooms: Collection[str]) 
                     deleted += db.execute(_DELETE, times).rowcount
                 _recount(db, names, room, some)
     if deleted:
-        _clean(file, names)
+        _delete_unused_names(file, names)
+        _give_pages_back(file)
         _empty_log(file)
     return deleted
 
@@ -167,14 +173,18 @@ def _recount(db: sqlite3.Connection, names: Names, room: int, hours: Collection[
         db.execute(_COUNT_DAY, {"room": room, "day": day})
 
 
-def _clean(file: ArchiveFile, names: Names) -> None:
-    """Delete names that nothing has any more, and give free pages back."""
+def _delete_unused_names(file: ArchiveFile, names: Names) -> None:
+    """Delete names that nothing has any more."""
     try:
         with file.writing() as db:
             for statement in _UNUSED:
                 db.execute(statement)
     finally:
         names.clear()
+
+
+def _give_pages_back(file: ArchiveFile) -> None:
+    """Make the file smaller by its free pages."""
     while True:
         with file.writing() as db:
             db.execute(f"PRAGMA incremental_vacuum({_PAGES})").fetchall()

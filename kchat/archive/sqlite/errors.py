@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from kchat.errors import ArchiveError, ArchiveUnavailable, KchatError
+from kchat.errors import ArchiveError, ArchiveUnavailable, KchatError, SettingsError
 
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT)
@@ -25,6 +25,17 @@ def translated(path: Path) -> Iterator[None]:
         raise explain(error, path) from error
     except (struct.error, TypeError, ValueError, OverflowError, KeyError) as error:
         raise damaged(path, str(error)) from error
+
+
+@contextmanager
+def told_apart(path: Path) -> Iterator[None]:
+    """Raises SettingsError for a file that is none of SQLite's: another one was meant, and nothing is damaged."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_NOTADB:
+            raise
+        raise SettingsError(f"{path} is not an archive of kchat", hint="name another file") from error
 
 
 def explain(error: sqlite3.Error, path: Path) -> ArchiveError:

@@ -19,6 +19,7 @@ BUSY_SECONDS = 10.0
 LOG_PAGES = 4000
 """Pages of 4 KiB in the log after which it is copied into the file. SQLite's 1,000 copy the rollups more often."""
 
+_PAGE = 4096  # bytes
 _SECRET = 32  # bytes
 
 
@@ -50,7 +51,7 @@ class ArchiveFile:
         if write:
             _make(path, private_folder=private_folder)
         _check(path, write=write)
-        with errors.translated(path):
+        with errors.translated(path), errors.told_apart(path):
             self.db = self._open()
             try:
                 self.secret = self._prepare(texts=texts)
@@ -73,7 +74,7 @@ class ArchiveFile:
             db.execute("SELECT count(*) FROM sqlite_master").fetchone()
         except sqlite3.OperationalError as error:
             db.close()
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN or self._has_log():
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_CANTOPEN or self._has_log():
                 raise
             self._immutable = True
             return connect(self.path, self.reading_options)
@@ -93,14 +94,7 @@ class ArchiveFile:
     def _prepare(self, *, texts: bool | None) -> bytes | None:
         db = self.db
         db.execute("PRAGMA trusted_schema = OFF")  # the file may be a stranger's
-        try:
-            empty = schema.is_empty(db, self.path)
-        except sqlite3.DatabaseError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_NOTADB:
-                raise
-            raise SettingsError(
-                f"{self.path} is not an archive of kchat", hint="name another file"
-            ) from error
+        empty = schema.is_empty(db, self.path)
         if self.writable:
             # After a commit messages are acknowledged, and nowhere else. FULL syncs the log at each commit, so that they
             # outlive a power loss; in WAL mode NORMAL does not (https://sqlite.org/pragma.html#pragma_synchronous).
@@ -109,7 +103,7 @@ class ArchiveFile:
             db.execute("PRAGMA checkpoint_fullfsync = ON")
             db.execute("PRAGMA secure_delete = ON")  # what is forgotten is overwritten
             db.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
-            db.execute(f"PRAGMA journal_size_limit = {LOG_PAGES * 4096}")
+            db.execute(f"PRAGMA journal_size_limit = {LOG_PAGES * _PAGE}")
             if empty:
                 self._make_tables(texts=texts)
         elif empty:
@@ -127,6 +121,7 @@ class ArchiveFile:
 
     def _make_tables(self, *, texts: bool | None) -> None:
         db = self.db
+        db.execute(f"PRAGMA page_size = {_PAGE}")
         db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # before there are tables
         if db.execute("PRAGMA journal_mode = WAL").fetchone() != ("wal",):
             raise SettingsError(
@@ -239,6 +234,8 @@ def _check(path: Path, *, write: bool) -> None:
             if path.exists():
                 raise SettingsError(f"{path} is not a file, so it is not an archive", hint="name a file")
             raise SettingsError(f"there is no archive {path}", hint="kchat archive makes one")
+        if 0 < path.stat().st_size < _PAGE:  # SQLite would take it for an empty database, and write over it
+            raise SettingsError(f"{path} is not an archive of kchat", hint="name another file")
     except OSError as error:
         raise SettingsError(f"the archive {path} cannot be read: {error.strerror}") from error
     if not os.access(path, os.R_OK):

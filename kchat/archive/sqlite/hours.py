@@ -93,7 +93,8 @@ def _pack_steps(steps: dict[int, int]) -> bytes:
 
 
 def _unpack_spread(row: Sequence[Any]) -> Spread:
-    return Spread(*row[:4], _unpack_steps(row[4]))
+    count, total, longest, longest_at, steps = row
+    return Spread(count, total, longest, longest_at, _unpack_steps(steps))
 
 
 def _unpack_steps(blob: bytes) -> dict[int, int]:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 _NEIGHBOUR = """SELECT at, person.name, key FROM message JOIN person ON person.id = person
     WHERE room = :room AND {} ORDER BY at {}, key {} LIMIT 1"""
-_BEFORE = _NEIGHBOUR.format("at BETWEEN :start AND :at AND (at < :at OR key < :key)", "DESC", "DESC")
-_AFTER = _NEIGHBOUR.format("at >= :at AND at < :end AND (at > :at OR key > :key)", "ASC", "ASC")
+_BEFORE = _NEIGHBOUR.format("at >= :start AND (at, key) < (:at, :key)", "DESC", "DESC")
+_AFTER = _NEIGHBOUR.format("at < :end AND (at, key) > (:at, :key)", "ASC", "ASC")
 
 _Place = tuple[int, Name, str]
 """A message's time, username and key."""
@@ -122,7 +122,8 @@ class _Splice:
         spread.steps[number] -= 1
         if not spread.steps[number]:
             del spread.steps[number]
-        if (gap, at) == (spread.longest, spread.longest_at):
+        # Within one millisecond the parts are as long as what is parted, and end as early.
+        if gap and (gap, at) == (spread.longest, spread.longest_at):
             self._stale[which] = True
 
     @property

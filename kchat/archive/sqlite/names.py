@@ -41,15 +41,22 @@ class Names:
 
     def add_rooms(self, db: sqlite3.Connection, names: Iterable[str]) -> None:
         """Make sure that :attr:`rooms` has all of these."""
-        _add(db, "room", self.rooms, names)
+        for name in names:
+            if name not in self.rooms:
+                self.rooms[name] = _number(db, "room", name)
 
     def add_people(self, db: sqlite3.Connection, names: Iterable[Name]) -> None:
         """Make sure that :attr:`people` has all of these."""
-        _add(db, "person", self.people, names)
+        for name in names:
+            if name not in self.people:
+                assert name is not None
+                self.people[name] = _number(db, "person", name)
 
     def add_called(self, db: sqlite3.Connection, names: Iterable[str]) -> None:
         """Make sure that :attr:`called` has all of these."""
-        _add(db, "called", self.called, names)
+        for name in names:
+            if name not in self.called:
+                self.called[name] = _number(db, "called", name)
 
     def person(self, db: sqlite3.Connection, number: int) -> Name:
         """The username with an id."""
@@ -61,15 +68,11 @@ class Names:
             return name
 
 
-def _add(
-    db: sqlite3.Connection, table: str, known: dict[Name, int] | dict[str, int], names: Iterable[Name]
-) -> None:
-    for name in names:
-        if name in known:
-            continue
-        found = db.execute(f"SELECT id FROM {table} WHERE name = ?", (name,)).fetchone()  # noqa: S608
-        if found is None:
-            number = db.execute(f"INSERT INTO {table} (name) VALUES (?)", (name,)).lastrowid  # noqa: S608
-        else:
-            (number,) = found
-        known[name] = number  # type: ignore[index, assignment] - lastrowid is set after an INSERT; a room has a name
+def _number(db: sqlite3.Connection, table: str, name: str) -> int:
+    """The id of a name, which is made where there is none."""
+    found = db.execute(f"SELECT id FROM {table} WHERE name = ?", (name,)).fetchone()  # noqa: S608
+    if found is None:
+        db.execute(f"INSERT INTO {table} (name) VALUES (?)", (name,))  # noqa: S608
+        found = db.execute("SELECT last_insert_rowid()").fetchone()
+    number: int = found[0]
+    return number

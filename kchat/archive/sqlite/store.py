@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 BATCH, DELAY = 1_000, 0.25
 
-_WITHOUT_ID = """SELECT key FROM message
+_WITHOUT_ID = """SELECT key FROM message INDEXED BY message_without_id
     WHERE room = (SELECT id FROM room WHERE name = ?) AND key >= 'b:' AND key < 'b;' AND substr(key, 40, 1) != '-'
     ORDER BY id DESC LIMIT ?"""
 
@@ -124,7 +124,7 @@ class SqliteStore:
     def query(self, sql: str, *, most_rows: int = MOST_ROWS, seconds: float = SECONDS) -> Answer:
         """A question of one's own: :meth:`kchat.archive.store.Store.query`.
 
-        The views ``messages``, ``user_messages``, ``user_hours``, ``hours`` and ``mention_hours`` are there for it.
+        The views ``messages``, ``user_messages``, ``user_hours``, ``user_days``, ``hours`` and ``mention_hours`` are for it.
         """
         with errors.translated(self._file.path):
             db = connect(self._file.path, self._file.reading_options)
@@ -133,15 +133,17 @@ class SqliteStore:
     def forget(self, username: str, rooms: Collection[str] = ()) -> int:
         """Delete somebody's messages: :meth:`kchat.archive.store.Store.forget`. Nothing of them is left in the file.
 
-        Texts in which others mention them stay, as those are others'. Between two hours of messages, others can write.
+        Texts in which others mention them stay, as those are others'. At the end the file is written anew, which needs twice
+        its space; others cannot write meanwhile: a second for some 100 MB.
 
         Raises:
-            kchat.errors.ArchiveUnavailable: another process reads, so that some of it is still in SQLite's log; try again.
+            kchat.errors.ArchiveUnavailable: the messages are deleted, but bytes of them may be left in the file, as there is
+                no space to write it anew, or in SQLite's log, as another process reads it; try again.
         """
         return deleting.forget(self._file, self._names, username, rooms)
 
     def prune(self, before: int, rooms: Collection[str] = ()) -> int:
-        """Delete old messages: :meth:`kchat.archive.store.Store.prune`. As :meth:`forget`, but the log may wait."""
+        """Delete old messages: :meth:`kchat.archive.store.Store.prune`. Fragments may be left in the file."""
         return deleting.prune(self._file, self._names, before, rooms)
 
     def close(self) -> None:

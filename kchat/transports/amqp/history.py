@@ -17,7 +17,6 @@ import struct
 from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from hashlib import blake2b
 from time import monotonic, sleep, time
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
@@ -214,6 +213,8 @@ class HistoryPolicy(HostedHistory):
         A message without an id that stands at the same offset of another stream with the same body and ``timestamp`` passes
         for the same one: AMQP 0-9-1 tells nothing that tells streams apart.
         """
+        from hashlib import blake2b  # a sender loads this module, too, and needs none
+
         delivery: Any = kept.delivery
         stamp = delivery.properties.get("timestamp")
         digest = blake2b(

@@ -15,7 +15,7 @@ def test_a_seeded_program_gets_its_numbers_while_it_chats(tmp_path: Path) -> Non
     random.seed(1)
 
     seen = [random.random()]
-    with kchat.connect(f"local:{tmp_path}/room.db", username="ada", presence=True) as room:
+    with kchat.connect(f"local://{tmp_path}/room.db", username="ada", presence=True) as room:
         room.send("hello")
         message = room.receive(timeout=10)
         assert message is not None
