@@ -177,7 +177,8 @@ def faults(session: nox.Session) -> None:
 def chdb(session: nox.Session) -> None:
     """The archive's SQL on chDB, which is today's ClickHouse in a wheel of 180 MB."""
     session.install("--editable", ".[all]", "chdb-core", *group("test"))
-    session.run("pytest", *(session.posargs or ["tests/archive/test_chdb.py"]), env={"KCHAT_TEST_CHDB": "1"})
+    tests = ["tests/archive/test_chdb.py", "tests/archive/test_same_figures.py"]
+    session.run("pytest", *(session.posargs or tests), env={"KCHAT_TEST_CHDB": "1"})
 
 
 @nox.session(python=PYTHONS[0])

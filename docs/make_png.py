@@ -17,13 +17,15 @@ SCALE = 2
 
 
 def main() -> int:
-    """Each ``docs/pictures/NAME.png`` that README names, from ``NAME.svg``."""
+    """Each ``docs/pictures/NAME.png`` that README names, from ``NAME.svg``, where there is one."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
         print("Chromium is not installed", file=sys.stderr)
         return 1
     for name in re.findall(r"\(docs/pictures/(\S+)\.png\)", (HERE.parent / "README.md").read_text()):
         svg = PICTURES / f"{name}.svg"
+        if not svg.exists():
+            continue  # made by make_report_pictures.py
         box = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg.read_text())
         assert box is not None, svg
         width, height = (int(float(each) + 0.999) for each in box.groups())

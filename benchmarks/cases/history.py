@@ -78,7 +78,7 @@ def catch_up(bench: Bench) -> Iterator[Mapping[str, Side]]:
     with filled(bench) as queue, kept(bench, queue.url, queue.room, "1GiB"):
         queue.fill(bench, count)
         where = ("--quiet", "--url", queue.url, "--room", queue.room)
-        read = bench.kchat("subscribe", *where, "--last", str(count), "--limit", str(count))
+        read = bench.kchat("subscribe", *where, "--since", "1d", "--limit", str(count))
 
         def side() -> Figures:
             run = bench.whole(read)

@@ -42,14 +42,12 @@ with open_store(url, write=True) as store:
             store.write(batch)
         seconds = time.perf_counter() - begin
     else:
-        columns = [
-            [*zip(*batch, strict=True), [number(each.room, each.key) for each in batch]] for batch in batches
-        ]
+        rows = [[(*each, number(each.room, each.key)) for each in batch] for batch in batches]
         insert = f"INSERT INTO {MESSAGES} ({', '.join(COLUMNS)}, hash) VALUES"
         with Client.from_url(url) as client:
             client.execute("SELECT 1")
             begin = time.perf_counter()
-            for each in columns:
-                client.execute(insert, each, columnar=True)
+            for each in rows:
+                client.execute(insert, each)
             seconds = time.perf_counter() - begin
 print(sum(map(len, batches)) / seconds)

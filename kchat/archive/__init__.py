@@ -36,9 +36,9 @@ def open(name: str | Path | None = None) -> Archive:  # noqa: A001 - as gzip.ope
 
 
 def to_arrow(items: Iterable[Any]) -> Any:
-    """An Arrow table of values of one kind, such as ``stats.per_date`` or ``kept.records()``, all of them in memory.
+    """An Arrow table of figures of one kind, such as ``stats.per_date`` or ``stats.top``.
 
-    Its ``to_pandas()`` makes a data frame of it where pandas is installed.
+    Its ``to_pandas()`` makes a data frame of it where pandas is installed. Messages: ``kept.to_arrow()``.
 
     Returns:
         A ``pyarrow.Table`` with a column for each attribute.

@@ -148,6 +148,29 @@ class Person:
 
 
 @dataclass(slots=True)
+class ActiveDays:
+    """Who wrote on which day: as many pairs as there are people on each day, so they are kept by day.
+
+    Attributes:
+        days: who wrote, by date; no date without anybody.
+    """
+
+    days: dict[date, set[Name]] = field(default_factory=dict)
+
+    def add(self, pair: tuple[date, Name]) -> None:
+        """Somebody wrote on that day, maybe not for the first time."""
+        day, name = pair
+        self.on(day).add(name)
+
+    def on(self, day: date) -> set[Name]:
+        """Who wrote on that day, to add to."""
+        found = self.days.get(day)
+        if found is None:
+            found = self.days[day] = set()
+        return found
+
+
+@dataclass(slots=True)
 class Facts:
     """What a store tells about a :class:`~kchat.archive.span.Span`.
 
@@ -163,7 +186,7 @@ class Facts:
         conversations: that begin in the span; the first message in the span of each room begins one.
         mentions: how often somebody mentioned a name: by username and name (:func:`~kchat.archive.record.folded`), whether
             anybody has it or not.
-        active: who wrote on which day, by the zone that was asked for; each pair once.
+        active: who wrote on which day, by the zone that was asked for.
         firsts: of everybody in ``people``, the start of the quarter of an hour of their first message in these rooms, in the
             span or before it, in milliseconds since 1970.
     """
@@ -177,5 +200,5 @@ class Facts:
     replies: Spread = field(default_factory=Spread)
     conversations: int = 0
     mentions: dict[tuple[Name, str], int] = field(default_factory=dict)
-    active: set[tuple[date, Name]] = field(default_factory=set)
+    active: ActiveDays = field(default_factory=ActiveDays)
     firsts: dict[Name, int] = field(default_factory=dict)

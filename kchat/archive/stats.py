@@ -321,13 +321,10 @@ def _by_day_and_week(
     """Messages and people by date and by week, without gaps."""
     if not dates:
         return (), ()
-    by_day: defaultdict[date, set[Name]] = defaultdict(set)
-    for day, name in facts.active:  # the longest loop of all: there are as many as people on each day
-        by_day[day].add(name)
+    by_day = {day: names - {None} for day, names in facts.active.days.items()}
     by_week: defaultdict[date, set[Name]] = defaultdict(set)
     weeks: Counter[date] = Counter()
     for day, names in by_day.items():
-        names.discard(None)
         by_week[_monday(day)] |= names
     for day, many in dates.items():
         weeks[_monday(day)] += many

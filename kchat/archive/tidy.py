@@ -12,7 +12,6 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kchat.errors import MissingExtra
 from kchat.message.unprintable import escape_unprintable
 
 if TYPE_CHECKING:
@@ -97,13 +96,9 @@ def _cell(value: object) -> object:
 def to_arrow(items: Iterable[Any]) -> Any:
     """Of dataclasses or named tuples of one kind: :func:`kchat.archive.to_arrow`."""
     from dataclasses import asdict, is_dataclass
-    from importlib import import_module
 
-    try:
-        pyarrow = import_module("pyarrow")
-    except ImportError as error:
-        raise MissingExtra(
-            "Arrow tables need pyarrow, which is not installed", hint="pip install 'kombu-chat[archive]'"
-        ) from error
+    from kchat.archive.arrow import pyarrow
+
+    pa = pyarrow()
     dicts = [asdict(each) if is_dataclass(each) else each._asdict() for each in items]  # type: ignore[arg-type]  # an instance
-    return pyarrow.Table.from_pylist(dicts)
+    return pa.Table.from_pylist(dicts)

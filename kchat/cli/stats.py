@@ -174,9 +174,11 @@ def command(
             )
 
         if watch is not None:
-            from kchat.cli.stats_watch import watch_archive
+            from kchat.cli.stats_watch import Reading, watch_archive
 
-            return watch_archive(read, watch, COLOR[color])
+            # A time that moves on is another one each time.
+            version: Callable[[], object] = kept.rooms if since is None and until is None else object
+            return watch_archive(Reading(read, version), watch, COLOR[color])
         stats = read()
     if html is not None or png is not None:
         from kchat.cli.stats_files import write_reports

@@ -21,6 +21,26 @@ _SHARE = 8
 """Reading takes at most one part of the time in so many, whatever interval was asked for."""
 
 
+class Reading:
+    """The figures, read again only where they may have changed.
+
+    Arguments:
+        read: them as they are now.
+        version: something small that changes when they may have.
+    """
+
+    def __init__(self, read: Callable[[], Stats], version: Callable[[], object]) -> None:
+        self._read, self._version = read, version
+        self._last: tuple[object, Stats] | None = None
+
+    def __call__(self) -> Stats:
+        """The figures; the same object where nothing has changed."""
+        version = self._version()  # first, so that what comes meanwhile is read the next time
+        if self._last is None or self._last[0] != version:
+            self._last = version, self._read()
+        return self._last[1]
+
+
 def watch_archive(read: Callable[[], Stats], seconds: float, color: bool | None) -> int:
     """Draw the figures again and again, until q, Ctrl+C or SIGTERM. Returns the exit code.
 

@@ -114,9 +114,9 @@ def test_the_last_messages_without_id_are_told_in_the_order_of_their_places(make
 
 
 def test_the_facts_are_those_of_the_messages(make: Make) -> None:
-    records = conversation(800)
+    records = conversation(400)
     first, last = records[0].at, records[-1].at
-    middle = records[400].at
+    middle = records[200].at
     spans = [
         Span(),
         Span(("chat",)),
@@ -130,8 +130,8 @@ def test_the_facts_are_those_of_the_messages(make: Make) -> None:
         Span((), last + 1, None),
     ]
     with make(write=True) as store:
-        store.write(records[:500], again=False)
-        store.write(records[500:], again=False)
+        store.write(records[:250], again=False)
+        store.write(records[250:], again=False)
         for number, span in enumerate(spans):
             for zone in ZONES if number < 2 else ZONES[number % 4 : number % 4 + 1]:
                 found, expected = store.facts(span, Zone(zone)), count(records, span, Zone(zone))

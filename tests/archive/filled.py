@@ -22,8 +22,13 @@ TALK = [
 
 
 def fill(path: Path, records: Iterable[Record] = TALK, *, texts: bool | None = None) -> Path:
-    """Write messages to an archive, a new one or not."""
+    """Write messages to an archive in a file, a new one or not."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    write(path, records, texts=texts)
+    return path
+
+
+def write(path: Path | str, records: Iterable[Record] = TALK, *, texts: bool | None = None) -> None:
+    """Write messages to any archive."""
     with open_store(path, write=True, texts=texts) as store:
         store.write(list(records))
-    return path

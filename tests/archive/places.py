@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -30,13 +29,6 @@ class Place:
     def store(self, *, write: bool = False, texts: bool | None = None) -> Store:
         """Open it."""
         return open_store(self.name, write=write, texts=texts)
-
-    def copied(self, place: Place) -> bool:
-        """Put a copy of this archive into an empty place; returns whether that can be done."""
-        if self.kind != "sqlite":
-            return False
-        shutil.copy(self.name, place.name)
-        return True
 
 
 @contextmanager
@@ -79,7 +71,7 @@ PLACES: dict[str, Callable[[pytest.FixtureRequest, Path], AbstractContextManager
 }
 """How a place is made, by kind, for a test and with a folder of its own."""
 
-KINDS = ("chdb",) if os.environ.get("KCHAT_TEST_CHDB") else ("sqlite",)
+KINDS = ("chdb",) if os.environ.get("KCHAT_TEST_CHDB") else ("sqlite", "clickhouse")
 """Those that are tried; chDB in ``nox -s chdb`` only."""
 
 GROUPS = {"sqlite": "archives-sqlite", "clickhouse": "clickhouse_server", "chdb": "archives-chdb"}

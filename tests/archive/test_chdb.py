@@ -22,12 +22,9 @@ from tests.archive.talking import conversation  # noqa: E402
 from tests.docs.test_archive_clickhouse import blocks  # noqa: E402
 
 
-@pytest.fixture(scope="session")
-def session() -> Iterator[Any]:
-    from chdb.session import Session  # type: ignore[import-not-found, unused-ignore] # in its own session of nox
-
-    with Session() as made:
-        yield made
+@pytest.fixture
+def session(chdb_session: Any) -> Any:
+    return chdb_session
 
 
 @pytest.fixture

@@ -112,6 +112,21 @@ def test_the_password_is_never_shown(clickhouse_server: ClickHouse, clickhouse: 
     assert not isinstance(refused.value, ArchiveUnavailable)
 
 
+def test_it_speaks_tls_with_a_server_whose_certificate_it_trusts(
+    clickhouse_server: ClickHouse, clickhouse: str
+) -> None:
+    if not isinstance(clickhouse_server, MachineClickHouse):
+        pytest.skip("the certificate is the fixture's own")
+    database = clickhouse.rpartition("/")[2]
+    url = f"clickhouses://localhost:{clickhouse_server.tls_port}/{database}"
+    with ClickHouseStore(f"{url}?ca_certs={clickhouse_server.folder}/tls/ca.pem", write=True) as store:
+        assert store.write([record()]) == 1
+        assert store.where == url
+    with pytest.raises(ArchiveError, match="is not trusted") as refused:
+        ClickHouseStore(url)
+    assert not isinstance(refused.value, ArchiveUnavailable)
+
+
 def test_a_database_that_is_not_there_is_told(clickhouse_server: ClickHouse) -> None:
     with pytest.raises(ArchiveError, match="no such database"):
         ClickHouseStore(clickhouse_server.url_for("nowhere"), write=True)

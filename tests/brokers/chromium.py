@@ -136,7 +136,14 @@ class Page:
         return data
 
     def look_at(
-        self, width: int, height: int, *, dark: bool = False, paper: bool = False, scale: float = 1
+        self,
+        width: int,
+        height: int,
+        *,
+        dark: bool = False,
+        paper: bool = False,
+        scale: float = 1,
+        bars: bool = True,
     ) -> None:
         """Makes the window another size, in CSS pixels, and the user one who prefers light or dark pages.
 
@@ -146,7 +153,9 @@ class Page:
             dark: whether pages are to be dark. Default: light.
             paper: whether it is not a screen but paper. Default: a screen.
             scale: pixels of the screen per CSS pixel. Default: one.
+            bars: whether there are scroll bars. Default: there are.
         """
+        self._ask("Emulation.setScrollbarsHidden", hidden=not bars)
         self._ask(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -155,10 +164,11 @@ class Page:
             mobile=width < 500,
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self._ask("Emulation.setEmulatedMedia", media="print" if paper else "screen", features=[scheme])
+        self._ask("Emulation.setEmulatedMedia", media="print" if paper else "", features=[scheme])
 
     def printed(self) -> bytes:
-        """The page as it is printed, as PDF."""
+        """The page as it is printed, as PDF, whatever :meth:`look_at` chose."""
+        self._ask("Emulation.setEmulatedMedia", media="", features=[])
         answer = self._ask("Page.printToPDF", preferCSSPageSize=True, printBackground=False)
         return base64.b64decode(answer["data"])
 

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import clickhouse_driver
 from clickhouse_driver.errors import Error
 
+from kchat.hosting.certificates import make_server
 from tests.brokers.daemon import Daemon
 from tests.brokers.docker import COMPOSE, Compose, compose_up
 from tests.brokers.found import NotHere, first_that_starts
@@ -29,6 +30,14 @@ _CONFIG = """\
     <logger><level>warning</level><console>1</console></logger>
     <listen_host>{host}</listen_host>
     <tcp_port>{port}</tcp_port>
+    <tcp_port_secure>{tls_port}</tcp_port_secure>
+    <openSSL>
+        <server>
+            <certificateFile>{folder}/tls/server.pem</certificateFile>
+            <privateKeyFile>{folder}/tls/server-key.pem</privateKeyFile>
+            <verificationMode>none</verificationMode>
+        </server>
+    </openSSL>
     <path>{folder}/data/</path>
     <tmp_path>{folder}/tmp/</tmp_path>
     <user_files_path>{folder}/files/</user_files_path>
@@ -139,7 +148,12 @@ class ForeignClickHouse(ClickHouse):
 
 
 class MachineClickHouse(ClickHouse):
-    """The machine's own ``clickhouse-server`` on a free port, in a folder of its own."""
+    """The machine's own ``clickhouse-server`` on free ports, in a folder of its own.
+
+    Attributes:
+        tls_port: the port for TLS, whose certificate is by the CA in ``tls/ca.pem`` of the folder.
+        folder: of all that it has.
+    """
 
     def __init__(self, folder: Path) -> None:
         path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"])  # where Debian has it
@@ -152,7 +166,10 @@ class MachineClickHouse(ClickHouse):
         for name in ("data", "tmp", "files", "formats"):
             (folder / name).mkdir(parents=True, exist_ok=True)
         config = folder / "config.xml"
-        config.write_text(_CONFIG.format(host=HOST, port=port, folder=folder))
+        self.folder = folder
+        self.tls_port = free_port(HOST)
+        make_server(folder / "tls", [])
+        config.write_text(_CONFIG.format(host=HOST, port=port, tls_port=self.tls_port, folder=folder))
         (folder / "users.xml").write_text(_USERS)
         command = [server] if server else [str(both), "server"]
         self._server = Daemon([*command, f"--config-file={config}"], folder / "clickhouse.log")

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from kchat import archive
+from kchat.archive.stats import Stats
+from kchat.cli.stats_watch import Reading
 from tests.archive.filled import fill
 from tests.brokers.processes import Commands
 from tests.brokers.wait import wait_until
@@ -142,6 +145,25 @@ def test_an_archive_that_is_away_for_a_while_is_said_and_the_figures_stay(
     db.close()
     screen.type("q")
     ended(screen)
+
+
+def test_figures_are_only_read_again_when_there_are_other_messages(kept: Path) -> None:
+    reads = []
+    with archive.open(kept) as opened:
+
+        def read() -> Stats:
+            reads.append(1)
+            return opened.stats()
+
+        reading = Reading(read, opened.rooms)
+        first = reading()
+        assert reading() is first
+        assert len(reads) == 1
+        fill(kept, [said("2026-03-06", "dora")])
+        assert reading().messages == first.messages + 1
+        fill(kept, [said("2026-03-06", "dora", room="ops")])
+        assert reading().rooms == ("chat", "ops")
+        assert len(reads) == 3
 
 
 def test_watching_needs_a_terminal(commands: Commands, kept: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from kchat import archive
 from kchat.archive import tidy
 from kchat.archive.stats import VERSION
 from tests.archive.filled import fill
@@ -57,7 +58,8 @@ def test_the_page_has_every_key_of_the_json_and_its_version(commands: Commands, 
     told = commands.run_kchat("stats", "--json", "--words", "--archive", str(fill(tmp_path / "a.db"))).stdout
     found = json.loads(told)
     missing = {key for key in found if f"`{key}`" not in PAGE}
-    rows = dict(re.findall(r"^\| (`.*?`) \| (`.*?`) \|$", PAGE, re.MULTILINE))
+    section = PAGE.partition("## JSON")[2].partition("\n## ")[0]
+    rows = dict(re.findall(r"^\| (`.*?`) \| (`.*?`) \|$", section, re.MULTILINE))
     for keys, listed in rows.items():
         for key in re.findall(r"`(\w+)`", keys):
             value = found[key][0] if isinstance(found[key], list) else found[key]
@@ -78,3 +80,15 @@ def test_the_pages_table_is_as_csv_has_it() -> None:
     rows = list(csv.reader(block.splitlines()))
     assert tuple(rows[0]) == tidy.Row._fields
     assert {len(row) for row in rows} == {len(tidy.Row._fields)}
+
+
+def test_the_tables_for_questions_have_the_columns_that_the_page_says(tmp_path: Path) -> None:
+    section = PAGE.partition("## Questions of your own")[2].partition("\n## ")[0]
+    tables = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", section, re.MULTILINE))
+    assert len(tables) == 6
+    with archive.open(fill(tmp_path / "a.db")) as kept:
+        for name, columns in tables.items():
+            answer = kept.query(f"SELECT * FROM {name} LIMIT 1")
+            told = re.sub(r"\(.*?\)|;.*|, as other.*", "", columns)
+            assert list(answer.columns) == re.findall(r"`(\w+)`", told), name
+            assert answer.rows, name

@@ -164,14 +164,14 @@ from kchat.archive.clickhouse.store import ClickHouseStore
 from tests.archive.talking import conversation
 with ClickHouseStore(sys.argv[1], write=True) as store:
     print("open", flush=True)
-    store.write(conversation(20_000), again=False)
+    store.write(conversation(6_000), again=False)
 """
 
 
 def test_a_writer_that_is_killed_while_the_server_inserts_doubles_nothing(
     own_clickhouse: ClickHouse, commands: Commands
 ) -> None:
-    records = conversation(20_000)
+    records = conversation(6_000)
     inserting = "SELECT count() FROM system.processes WHERE query LIKE 'INSERT INTO kchat_messages%'"
     with own_clickhouse.new_database() as url:
         writer = commands.python(_WRITER, url)
@@ -184,7 +184,7 @@ def test_a_writer_that_is_killed_while_the_server_inserts_doubles_nothing(
                 0.001,
             )
             writer.kill()
-            assert store.write(records, again=True) in {0, 20_000}
+            assert store.write(records, again=True) in {0, 6_000}
         _is_whole(url, records)
 
 

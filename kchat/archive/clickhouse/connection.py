@@ -22,7 +22,7 @@ Settings = Mapping[str, object]
 
 Row = Sequence[Any]
 
-_FORM = "clickhouse://user:password@host:9000/database, or clickhouses:// for TLS"
+_FORM = "clickhouse://user@host:9000/database, or clickhouses:// for TLS"
 
 # Without a handler, Python prints the driver's warnings, tracebacks included, to standard error.
 logging.getLogger("clickhouse_driver").addHandler(logging.NullHandler())

@@ -13,6 +13,7 @@ from collections.abc import Collection
 from kchat.archive.clickhouse.connection import Connection, literal
 from kchat.archive.clickhouse.rollup import bounds, fill, rooms_are
 from kchat.archive.clickhouse.schema import MESSAGES, MONTH, QUARTERS, is_distributed
+from kchat.archive.record import folded
 from kchat.archive.span import QUARTER
 from kchat.errors import ArchiveError, ArchiveUnavailable
 
@@ -23,7 +24,7 @@ _MOST_SECONDS = 3600.0
 def forget(connection: Connection, username: str, rooms: Collection[str]) -> int:
     """Delete the messages of somebody, and who mentioned them: see :class:`kchat.archive.store.Store`."""
     _here(connection)
-    of_rooms, name, mentioned = rooms_are(rooms), literal(username), literal(username.casefold())
+    of_rooms, name, mentioned = rooms_are(rooms), literal(username), literal(folded(username))
     # A mutation of 18.16 deletes where the condition is NULL, too.
     theirs = f"ifNull(username = {name}, 0){of_rooms}"
     many = _count(connection, theirs)

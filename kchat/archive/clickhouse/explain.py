@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +30,10 @@ _NOT_NOW = {
 }
 
 
+_CLASSES = re.compile(r"^\s*(?:DB::\w*Exception[.:]\s*)+")
+"""What a server's text begins with: its names of exceptions."""
+
+
 class TableMissing(ArchiveError):
     """A table is asked for that is not there."""
 
@@ -53,6 +58,11 @@ def explaining(where: str) -> Iterator[None]:
         raise _server_says(error, where) from error
     except (errors.NetworkError, errors.SocketTimeoutError, EOFError, OSError) as error:
         reason = getattr(error, "message", None) or str(error) or "the connection was closed"
+        if "certificate verify failed" in reason:
+            raise ArchiveError(
+                f"the certificate of ClickHouse at {where} is not trusted: {_first_line(reason)}",
+                hint="?ca_certs=FILE behind the URL names the CA's certificate",
+            ) from error
         raise ArchiveUnavailable(
             f"ClickHouse at {where} cannot be reached: {_first_line(reason)}",
             hint="is it running, and is 9000 its native port? (8123 is for HTTP)",
@@ -66,7 +76,7 @@ def _server_says(error: Exception, where: str) -> ArchiveError:
     if code in _ACCOUNT:
         return ArchiveError(
             f"ClickHouse at {where} refuses this account: {said}",
-            hint="clickhouse://user:password@host:9000/database names one",
+            hint="the account and its password are in the URL, before the host: user, colon, password, @",
         )
     if code == _NO_DATABASE:
         return ArchiveError(
@@ -84,5 +94,5 @@ def _server_says(error: Exception, where: str) -> ArchiveError:
 
 def _first_line(text: str) -> str:
     """What a server says, without its stack trace."""
-    said = text.partition("Stack trace:")[0].removeprefix("DB::Exception:").strip()
+    said = _CLASSES.sub("", text.partition("Stack trace:")[0])
     return (said.splitlines() or [""])[0].rstrip(". ")

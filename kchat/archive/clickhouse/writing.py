@@ -65,7 +65,7 @@ class Writer:
                 new.pop(kept, None)
         if not new:
             return 0
-        rows = [(*record, number(*key)) for key, record in new.items()]
+        rows: list[tuple[object, ...]] = [(*record, number(*key)) for key, record in new.items()]
         self._in_doubt = True
         try:
             self._connection.insert(MESSAGES, (*COLUMNS, "hash"), rows, self._insert_settings)

@@ -195,7 +195,8 @@ def _footer(stats: Stats) -> list[Child]:
         element(
             "p",
             "Made by kchat from ",
-            wording.safe(stats.archive),
+            # Not the folder or the host that it is in: the page is passed on.
+            wording.safe(stats.archive.rpartition("/")[2]),
             f", {' '.join(asked)}" if asked else "",
             f". All times are in {stats.zone}.",
         ),

@@ -88,8 +88,9 @@ def _own_style() -> Iterator[None]:
         "xtick.major.size": 3,
     }
     with style.context(["default", own]), warnings.catch_warnings():
-        # A letter that no installed font has is a box; the reader sees that.
-        warnings.filterwarnings("ignore", message="Glyph ", category=UserWarning)
+        # A letter that no installed font has is a box, and older releases join no letters; the reader sees that.
+        for message in ("Glyph ", "Matplotlib currently does not support "):
+            warnings.filterwarnings("ignore", message=message, category=UserWarning)
         yield
 
 
@@ -102,7 +103,7 @@ def _title(stats: Stats) -> str:
 
 
 def _name(username: str | None) -> str:
-    return "no username" if username is None else display_name(username, _NAME)
+    return wording.NOBODY if username is None else display_name(username, _NAME)
 
 
 def _draw(figure: Any, stats: Stats) -> None:

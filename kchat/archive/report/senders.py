@@ -53,7 +53,9 @@ def _ranking(caption: str, head: Sequence[str], lines: Sequence[Line], always: i
     yield tables.ranking(caption, head, lines[:_LINES], always=always)
     if lines[_LINES:]:
         more = tables.ranking(f"{caption}, continued", head, lines[_LINES:], always=always)
-        yield element("details", element("summary", f"{wording.number(len(lines) - _LINES)} more"), more)
+        unseen = element("span", f": {caption}", class_="unseen")
+        summary = element("summary", f"{wording.number(len(lines) - _LINES)} more", unseen)
+        yield element("details", summary, more)
 
 
 def presence(stats: Stats) -> Element:

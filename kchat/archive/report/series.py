@@ -123,7 +123,8 @@ def _day_and_month(day: date) -> str:
 
 
 def _month(day: date) -> str:
-    return str(day.year) if day.month == 1 else wording.MONTHS[day.month - 1]
+    name = wording.MONTHS[day.month - 1]
+    return f"{name} {day.year}" if day.month == 1 else name
 
 
 def _year(day: date) -> str:

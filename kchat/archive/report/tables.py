@@ -28,7 +28,11 @@ def numbers(caption: str, head: Sequence[str], rows: Sequence[Sequence[Child]], 
         )
     found.append(body)
     place = "table" if len(rows) <= _SHORT or look else "table columns"
-    return element("details", element("summary", "Numbers"), element("div", found, class_=place))
+    return element(
+        "details",
+        element("summary", "Numbers", element("span", f": {caption}", class_="unseen")),
+        element("div", found, class_=place),
+    )
 
 
 class Line(NamedTuple):

@@ -169,6 +169,12 @@ def pace(stats: Stats) -> Element:
 def _times(times: Times) -> tuple[str, ...]:
     return (
         wording.number(times.count),
-        *map(wording.duration, (times.mean, times.p50, times.p95, times.longest)),
-        wording.moment(times.longest_at) if times.longest_at else wording.DASH,
+        *(_unbroken(wording.duration(each)) for each in (times.mean, times.p50, times.p95, times.longest)),
+        f"{_unbroken(wording.day(times.longest_at))}, {times.longest_at:%H:%M}"
+        if times.longest_at
+        else wording.DASH,
     )
+
+
+def _unbroken(text: str) -> str:
+    return text.replace(" ", "\N{NO-BREAK SPACE}")

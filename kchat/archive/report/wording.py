@@ -7,6 +7,9 @@ from datetime import date, datetime
 from kchat.archive.report.markup import Element, element
 from kchat.display.escaping import display_name
 
+NOBODY = "(no name)"
+"""For messages without a username."""
+
 DASH = "\N{EN DASH}"
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -110,7 +113,7 @@ def hour(value: int) -> str:
 def name(username: str | None) -> Element:
     """A name for the page, isolated: letters from right to left, or whatever it holds, order nothing but itself."""
     if username is None:
-        return element("span", "no username", class_="nobody")
+        return element("span", NOBODY, class_="nobody")
     return element("bdi", display_name(username, NAME_COLUMNS))
 
 
@@ -122,6 +125,6 @@ def safe(text: str) -> Element:
 def plain(text: str | None, columns: int = NAME_COLUMNS) -> str:
     """A name where there is room for text alone, such as a page's title; isolated by characters (UAX 9) if need be."""
     if text is None:
-        return "no username"
+        return NOBODY
     shown = display_name(text, columns)
     return shown if shown.isascii() else f"{_ISOLATE}{shown}{_END}"

@@ -233,7 +233,11 @@ def _check(path: Path, *, write: bool) -> None:
         if not path.is_file():
             if path.exists():
                 raise SettingsError(f"{path} is not a file, so it is not an archive", hint="name a file")
-            raise SettingsError(f"there is no archive {path}", hint="kchat archive makes one")
+            from shlex import quote
+
+            raise SettingsError(
+                f"there is no archive {path}", hint=f"kchat archive --to {quote(str(path))} makes one"
+            )
         if 0 < path.stat().st_size < _PAGE:  # SQLite would take it for an empty database, and write over it
             raise SettingsError(f"{path} is not an archive of kchat", hint="name another file")
     except OSError as error:

@@ -122,7 +122,7 @@ class SpreadSum:
 
     def __init__(self) -> None:
         self.spread = Spread()
-        self._dense = 0
+        self._dense: dict[int, int] = {}  # by their lowest step
         self._pending = 0
 
     def include(self, count: int, total: int, longest: int, longest_at: int, blob: bytes) -> None:
@@ -148,14 +148,16 @@ class SpreadSum:
         if self._pending + count >= _MOST:
             self.finish()
         self._pending += count
-        self._dense += int.from_bytes(memoryview(blob)[4:], "little") << (_FIELD * lowest)
+        self._dense[lowest] = self._dense.get(lowest, 0) + int.from_bytes(blob[4:], "little")
 
     def finish(self) -> Spread:
         """The sum."""
         steps = self.spread.steps
-        packed = self._dense.to_bytes(-(-self._dense.bit_length() // _FIELD) * 4, "little")
+        dense = sum(counts << _FIELD * lowest for lowest, counts in self._dense.items())
+        packed = dense.to_bytes(-(-dense.bit_length() // _FIELD) * 4, "little")
         for number, (count,) in enumerate(struct.iter_unpack("<I", packed)):
             if count:
                 steps[number] = steps.get(number, 0) + count
-        self._dense = self._pending = 0
+        self._dense.clear()
+        self._pending = 0
         return self.spread

@@ -29,28 +29,21 @@ _HALF = _QUARTERS // 2
 
 _HOURS = f"SELECT hour, {hours.COLUMNS} FROM hour WHERE room = ? AND hour >= ? AND hour < ? ORDER BY hour"
 
-_SUMS = "person, messages, verified, characters, others, starts"
-
 _ENDS = " UNION ALL ".join(
     f"SELECT {{columns}} FROM {{table}} WHERE room IN ({{rooms}}) AND hour >= :{first} AND hour < :{end}"
     for first, end in (("first", "inner_first"), ("inner_end", "end"))
 )
 """Rows of the hours before and after the whole days, or blocks, of a span."""
 
-_PEOPLE = f"""SELECT person.name, sums.* FROM (
-        SELECT person, sum(messages), sum(verified), sum(characters), sum(others), sum(starts) FROM (
-            SELECT {_SUMS} FROM person_day WHERE room IN ({{rooms}}) AND day >= :first_unit AND day < :end_unit
-            UNION ALL {_ENDS.format(columns=_SUMS, table="person_hour", rooms="{rooms}")}
-        ) GROUP BY person
-    ) AS sums JOIN person ON person.id = sums.person"""
+_SUMS = "messages, verified, characters, others, starts"
 
-_BITS = """hour / 24, person,
+_BITS = """person, hour / 24,
     CASE WHEN hour % 24 < 12 THEN quarters << hour % 24 * 4 ELSE 0 END,
     CASE WHEN hour % 24 < 12 THEN 0 ELSE quarters << (hour % 24 - 12) * 4 END"""
 
-_ACTIVE = f"""SELECT day, person, early, late FROM person_day
+_PEOPLE = f"""SELECT person, day, early, late, {_SUMS} FROM person_day
         WHERE room IN ({{rooms}}) AND day >= :first_unit AND day < :end_unit
-    UNION ALL {_ENDS.format(columns=_BITS, table="person_hour", rooms="{rooms}")}"""
+    UNION ALL {_ENDS.format(columns=f"{_BITS}, {_SUMS}", table="person_hour", rooms="{rooms}")}"""
 
 _FIRSTS = "SELECT person, min(day), early, late FROM person_day WHERE room = ? GROUP BY person"
 
@@ -63,6 +56,10 @@ _MENTIONS = f"""SELECT person.name, called.name, sums.messages FROM (
             UNION ALL {_ENDS.format(columns=_COUNTS, table="mention_hour", rooms="{rooms}")}
         ) GROUP BY person, called
     ) AS sums JOIN person ON person.id = sums.person JOIN called ON called.id = sums.called"""
+
+
+_Dates = dict[int, list[tuple[int, date]]]
+"""By the day of UTC: some of its quarters, as bits, and the date that they are of in a zone."""
 
 
 class _Cut(NamedTuple):
@@ -98,11 +95,14 @@ def facts(db: sqlite3.Connection, names: Names, span: Span, zone: Zone) -> Facts
         _add_room(db, names, total, room, name, cut)
     found = total.facts
     found.gaps, found.replies = total.gaps.finish(), total.replies.finish()
-    _add_people(db, found, [room for room, _ in rooms], cut)
+    if found.first is None or found.last is None:
+        return found
+    numbers = [room for room, _ in rooms]
+    dates = _dates(found.first, found.last + 1, zone)
+    _add_people(db, names, found, numbers, cut, dates)
     for hour in total.edges:
-        _add_edge(found, hour)
-    if found.first is not None:
-        _add_days(db, names, found, [room for room, _ in rooms], cut, total.edges, zone)
+        _add_edge(found, hour, dates)
+    _add_firsts(db, names, found, numbers)
     return found
 
 
@@ -140,19 +140,17 @@ def _add_room(db: sqlite3.Connection, names: Names, total: _Sum, room: int, name
         last = _edge(db, total, room, left, last)
     include_gaps, include_replies = total.gaps.include, total.replies.include
     spreads = (total.gaps.spread, total.replies.spread)
-    for number, _, *ends, _, packed, gaps, g1, g2, g3, g4, replies, r1, r2, r3, r4 in db.execute(
-        _HOURS, (room, cut.first, cut.end)
-    ):
-        first_at, first_person, last_at, last_person = ends
+    for row in db.execute(_HOURS, (room, cut.first, cut.end)):
+        number, _, first_at, first_person, last_at, last_person, _, minutes = row[:8]
         first = (first_at, names.person(db, first_person))
         if last is None:
             _begin(facts, first)
         elif follows(*spreads, last, first):
             _start(facts, first[1])
         last = (last_at, names.person(db, last_person))
-        include_gaps(gaps, g1, g2, g3, g4)
-        include_replies(replies, r1, r2, r3, r4)
-        _add_minutes(facts, number * HOUR, hours.unpack_minutes(packed))
+        include_gaps(*row[8:13])
+        include_replies(*row[13:18])
+        _add_minutes(facts, number * HOUR, hours.unpack_minutes(minutes))
     if right is not None:
         last = _edge(db, total, room, right, last)
     if last is not None:
@@ -197,11 +195,32 @@ def _add_minutes(facts: Facts, start: int, minutes: Iterable[int]) -> None:
     )
 
 
-def _add_people(db: sqlite3.Connection, facts: Facts, rooms: list[int], cut: _Cut) -> None:
-    """Add people and mentions of the whole hours."""
-    for name, _, *counts in db.execute(_PEOPLE.format(rooms=_listed(rooms)), _units(cut, 24)):
-        if counts[0]:
-            _add_person(facts, name, *counts)
+def _add_people(
+    db: sqlite3.Connection, names: Names, facts: Facts, rooms: list[int], cut: _Cut, dates: _Dates
+) -> None:
+    """Add people, their days and mentions, of the whole hours."""
+    people: dict[int, tuple[Name, list[int]]] = {}
+    writers = {day: [(mask, facts.active.on(when)) for mask, when in parts] for day, parts in dates.items()}
+    # The longest loop of all: as many rows as people on each day.
+    for person, day, early, late, messages, verified, characters, others, starts in db.execute(
+        _PEOPLE.format(rooms=_listed(rooms)), _units(cut, 24)
+    ):
+        try:
+            name, sums = people[person]
+        except KeyError:
+            name, sums = people[person] = names.person(db, person), [0] * 5
+        sums[0] += messages
+        sums[1] += verified
+        sums[2] += characters
+        sums[3] += others
+        sums[4] += starts
+        bits = early | late << _HALF
+        for mask, there in writers[day]:
+            if bits & mask:
+                there.add(name)
+    facts.active.days = {day: there for day, there in facts.active.days.items() if there}
+    for name, sums in people.values():
+        _add_person(facts, name, *sums)
     found = db.execute(_MENTIONS.format(rooms=_listed(rooms)), _units(cut, BLOCK))
     facts.mentions = {(by, name): many for by, name, many in found if many}
 
@@ -218,38 +237,20 @@ def _add_person(
     facts.conversations += starts
 
 
-def _add_edge(facts: Facts, hour: Hour) -> None:
+def _add_edge(facts: Facts, hour: Hour, dates: _Dates) -> None:
+    start = hour.start % DAY // QUARTER
     for name, tally in hour.people.items():
         _add_person(facts, name, tally.messages, tally.verified, tally.characters, tally.others, tally.starts)
+        bits = sum((many > 0) << start + at for at, many in enumerate(tally.quarters))
+        for mask, when in dates[hour.start // DAY]:
+            if bits & mask:
+                facts.active.add((when, name))
     for pair, many in hour.mentions.items():
         facts.mentions[pair] = facts.mentions.get(pair, 0) + many
 
 
-def _add_days(
-    db: sqlite3.Connection,
-    names: Names,
-    facts: Facts,
-    rooms: list[int],
-    cut: _Cut,
-    edges: list[Hour],
-    zone: Zone,
-) -> None:
-    """Add who wrote on which day, and when everybody began."""
-    assert facts.first is not None
-    assert facts.last is not None
-    dates = _dates(facts.first, facts.last + 1, zone)
-    active = facts.active
-    for day, person, early, late in db.execute(_ACTIVE.format(rooms=_listed(rooms)), _units(cut, 24)):
-        bits = early | late << _HALF
-        name = names.person(db, person)
-        for mask, when in dates[day]:
-            if bits & mask:
-                active.add((when, name))
-    for hour in edges:
-        start = hour.start % DAY // QUARTER
-        for name, tally in hour.people.items():
-            bits = sum((many > 0) << start + at for at, many in enumerate(tally.quarters))
-            active.update((when, name) for mask, when in dates[hour.start // DAY] if bits & mask)
+def _add_firsts(db: sqlite3.Connection, names: Names, facts: Facts, rooms: list[int]) -> None:
+    """Add when everybody of the span began, in it or before it."""
     firsts = facts.firsts
     for room in rooms:
         for person, day, early, late in db.execute(_FIRSTS, (room,)):
@@ -260,7 +261,7 @@ def _add_days(
                 firsts[name] = min(firsts.get(name, at), at)
 
 
-def _dates(since: int, until: int, zone: Zone) -> dict[int, list[tuple[int, date]]]:
+def _dates(since: int, until: int, zone: Zone) -> _Dates:
     """For each day of UTC with some of a time: which of its quarters, as bits, are of which date in the zone."""
     masks: dict[int, dict[int, int]] = {}
     since, until = since // QUARTER * QUARTER, -(-until // QUARTER) * QUARTER

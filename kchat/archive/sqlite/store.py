@@ -25,9 +25,7 @@ _WITHOUT_ID = """SELECT key FROM message INDEXED BY message_without_id
     WHERE room = (SELECT id FROM room WHERE name = ?) AND key >= 'b:' AND key < 'b;' AND substr(key, 40, 1) != '-'
     ORDER BY id DESC LIMIT ?"""
 
-_ROOMS = (
-    "SELECT name, total(messages) FROM room JOIN hour ON hour.room = room.id GROUP BY room.id ORDER BY name"
-)
+_ROOMS = "SELECT name, sum(messages) FROM person_day JOIN room ON room.id = person_day.room GROUP BY room.id ORDER BY name"
 
 
 class SqliteStore:
@@ -97,7 +95,7 @@ class SqliteStore:
     def rooms(self) -> dict[str, int]:
         """The rooms with the number of their messages, by name."""
         with self._file.reading() as db:
-            return {name: int(many) for name, many in db.execute(_ROOMS)}
+            return dict(db.execute(_ROOMS))
 
     def facts(self, span: Span, zone: Zone) -> Facts:
         """What the figures are made of."""

@@ -71,7 +71,9 @@ class LiveReport:
 
     def update(self, stats: Stats) -> None:
         """Draw these figures, which were read just now."""
-        self._stats, self._trouble, self._columns = stats, "", 0
+        if stats is not self._stats:
+            self._stats, self._columns = stats, 0
+        self._trouble = ""
         self._read_at = time.strftime("%H:%M:%S")
         self.draw()
 

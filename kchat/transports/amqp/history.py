@@ -13,24 +13,22 @@ own: offsets have gaps of one, and tell the number of messages to within the num
 from __future__ import annotations
 
 import math
-import struct
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 from time import monotonic, sleep, time
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any
 
 import amqp.exceptions
 
 from kchat.transports.history import Begin, HistoryStatus, Kept
 
 from .history_host import HostedHistory
+from .history_last import LastReader
+from .history_reader import Offset, StreamReader, channel_of, close_channel, offset_of
 
 if TYPE_CHECKING:
     from kchat.transports.protocols import AsksLength, Channel, Connection, Delivery
-
-_PREFETCH = 500
-"""Maximum number of unacknowledged messages; a stream needs a limit (https://www.rabbitmq.com/docs/streams#consuming)."""
 
 _CHUNK = 0xFFFF
 """Enough for all of a stream's last chunk."""
@@ -45,39 +43,11 @@ _STARTING = 10.0
 _AGAIN = 0.1
 """Seconds between two attempts in that time."""
 
-_STALLED = 30.0
-"""Seconds without anything of what is known to be there, after which the connection is of no use."""
-
 _LATE = (0.02, 0.05)
 """Seconds to wait for a stream's edge that did not come at once: about one time in 300, RabbitMQ 4 hands it over later."""
 
 _YEARS = 3_200_000_000.0
 """Seconds, a hundred years: what is looked for is not that far away."""
-
-_LARGE = 1 << 20
-"""Bytes at hand that are handed over before more is read."""
-
-_COUNTED = 1_000
-"""Most messages that are collected before they are handed over, to give the last ones by their exact number."""
-
-_SEGMENTS = 64
-"""Offsets in front of those that are read for that; a history has about eight segments."""
-
-_PROPERTIES_AT = 12
-"""Where a content header has its property flags (AMQP 0-9-1 section 4.2.6.1), of which the first three are these."""
-
-_CONTENT_TYPE, _CONTENT_ENCODING, _HEADERS = 0x80, 0x40, 0x20
-
-_OFFSET = b"x-stream-offset"
-_NUMBER = ord("l")
-_SIZES = dict(zip(b"VtbBsuIilLfdDT", (0, 1, 1, 1, 2, 2, 4, 4, 8, 8, 4, 8, 5, 8), strict=True))
-"""Bytes of a header's value, by the letter of its type: RabbitMQ's, https://www.rabbitmq.com/amqp-0-9-1-errata#section_3."""
-
-_LONG = b"SAFx"
-"""Types of values with four bytes of length in front of them."""
-
-_number = struct.Struct(">q").unpack_from
-_length = struct.Struct(">I").unpack_from
 
 
 class HistoryPolicy(HostedHistory):
@@ -129,11 +99,11 @@ class HistoryPolicy(HostedHistory):
 
     def is_on(self, connection: Connection) -> bool:
         """Whether the stream is there. RabbitMQ's log has a line where it is not."""
-        channel = _channel(connection)
+        channel = channel_of(connection)
         try:
             return self._is_there(channel)
         finally:
-            _close(channel)
+            close_channel(channel)
 
     def newest(self, connection: Connection, *, known: bool = False) -> int | None:
         """The newest message's offset; -1 in an empty stream."""
@@ -154,7 +124,7 @@ class HistoryPolicy(HostedHistory):
         Raises:
             amqp.exceptions.NotFound: there is no stream.
         """
-        channel = _channel(connection)
+        channel = channel_of(connection)
         came: deque[Delivery] = deque(maxlen=1)
 
         def take(delivery: Delivery) -> None:
@@ -173,10 +143,10 @@ class HistoryPolicy(HostedHistory):
                 sleep(pause)
                 channel.queue_declare(self.stream, passive=True)
         finally:
-            _close(channel)
+            close_channel(channel)
         return came[0] if came else None
 
-    def reader(self, connection: Connection, begin: Begin, end: int) -> StreamReader:
+    def reader(self, connection: Connection, begin: Begin, end: int) -> StreamReader | LastReader:
         """Consume on a channel of its own."""
         if begin.after is not None and (begin.after > end or self._is_another(connection, begin.after)):
             reader = StreamReader(connection, self.stream, 0, end)
@@ -188,9 +158,7 @@ class HistoryPolicy(HostedHistory):
                 connection, self.stream, max(floor, begin.after + 1 - _MARGIN), end, after=begin.after
             )
         if begin.last is not None:
-            more = _SEGMENTS if begin.last <= _COUNTED else 0
-            first = max(0, end - begin.last - more + 1)
-            return StreamReader(connection, self.stream, first, end, last=begin.last if more else None)
+            return LastReader(connection, self.stream, begin.last, end)
         # The first chunk that is not older: the timestamps of a stream are those of its chunks, in whole seconds here.
         return StreamReader(
             connection, self.stream, datetime.fromtimestamp(max(0.0, begin.since or 0.0), UTC), end
@@ -226,183 +194,3 @@ class HistoryPolicy(HostedHistory):
         """The answer comes with the events of the connection."""
         asks: AsksLength = channel  # type: ignore[assignment]  # those of kchat's own transport do
         asks.ask_length(queue, answer)
-
-
-class Offset(int):
-    """A place in a stream, with what tells that it is the same stream."""
-
-    body: int | None = None
-    """Of the message that stands there: its body's hash, in this process."""
-
-    @classmethod
-    def of(cls, delivery: Any, at: int | None = None) -> Self:
-        """Of a message; ``at``: its offset, where that is known already."""
-        offset = cls(offset_of(delivery) if at is None else at)
-        offset.body = hash(delivery.body)
-        return offset
-
-
-class StreamReader:
-    """See :class:`kchat.transports.history.HistoryReader`.
-
-    Arguments:
-        connection: connected.
-        stream: its name.
-        first: the offset to begin at, or the time.
-        end: the last offset to hand over.
-        after: behind which offset nothing should be missing. Default: anything may.
-        last: hand over only this number of messages, the last ones. Default: all.
-    """
-
-    def __init__(
-        self,
-        connection: Connection,
-        stream: str,
-        first: int | datetime,
-        end: int,
-        after: int | None = None,
-        last: int | None = None,
-    ) -> None:
-        self.missing = 0
-        self.is_other = False
-        self._end = end
-        self._after = after
-        self._at = first - 1 if isinstance(first, int) else None
-        """The offset of the newest message that has come."""
-        self._last = last
-        self._arrived: deque[Kept] = deque(maxlen=last)
-        self._size = self._unacknowledged = 0
-        self._tag: Any = None
-        self._acknowledged: Any = None
-        self._over = isinstance(first, int) and first > end
-        self.held = 0
-        self._came_at = monotonic()
-        if self._over:
-            return
-        self._channel = channel = _channel(connection)
-        try:
-            channel.basic_qos(0, _PREFETCH, False)
-            channel.basic_consume(
-                stream, callback=self._take, on_cancel=self._cancelled, arguments={"x-stream-offset": first}
-            )
-            if not isinstance(first, int):
-                channel.queue_declare(stream, passive=True)
-                if not self._arrived:  # else all of it may have come by now
-                    self._over = True
-        except BaseException:
-            _close(channel)
-            raise
-
-    def _take(self, delivery: Delivery) -> None:
-        at = offset_of(delivery)
-        before = self._at
-        if before is None or (self._tag is None and at > before):  # the front of the history is gone
-            if self._after is not None:
-                self.missing = max(0, at - self._after - 1)
-            self.held = min(self._end - at + 1, self._end + 1 if self._last is None else self._last)
-        elif at <= before:  # whatever a publisher has written there
-            at = before + 1
-        self._at, self._tag, self._came_at = at, delivery.delivery_tag, monotonic()
-        if at <= self._end:
-            self._arrived.append(Kept(delivery, at))
-            self._size += len(delivery.body)
-        self._over = at >= self._end
-
-    def _cancelled(self, _consumer_tag: str) -> None:
-        """The history was switched off."""
-        self._over = True
-
-    @property
-    def done(self) -> bool:
-        """Whether all of it was handed over."""
-        return self._over and not self._arrived
-
-    def read(self, drain: Callable[[float | None], bool], timeout: float, limit: int) -> Sequence[Kept]:
-        """The next messages."""
-        arrived = self._arrived
-        if self._last is not None and not self._over:
-            self._collect(drain, timeout)
-            return ()
-        if not arrived and not self._over:
-            drain(timeout)
-            if not arrived and monotonic() - self._came_at > _STALLED:
-                _stalled()
-        before = -1
-        while before < len(arrived) < limit and self._size < _LARGE and not self._over:
-            before = len(arrived)
-            drain(0)
-        page = [arrived.popleft() for _ in range(min(limit, len(arrived)))]
-        self._size -= sum(len(each.delivery.body) for each in page)
-        if page:
-            last = page[-1]
-            page[-1] = Kept(last.delivery, Offset.of(last.delivery, last.position))
-        self._unacknowledged += len(page)
-        if page and self._unacknowledged >= _PREFETCH // 2 and not self._over:
-            self._channel.basic_ack(page[-1].delivery.delivery_tag, multiple=True)
-            self._unacknowledged = 0
-        return page
-
-    def _collect(self, drain: Callable[[float | None], bool], timeout: float) -> None:
-        drain(timeout)
-        if self._over:
-            self._size = sum(len(each.delivery.body) for each in self._arrived)
-        elif monotonic() - self._came_at > _STALLED:
-            _stalled()
-        elif self._tag != self._acknowledged:
-            self._channel.basic_ack(self._tag, multiple=True)
-            self._acknowledged = self._tag
-
-    def close(self) -> None:
-        """Close the channel, and drop what comes by it."""
-        self._over = True
-        self._arrived.clear()
-        if hasattr(self, "_channel"):
-            _close(self._channel)
-
-
-def offset_of(delivery: Any) -> int:
-    """Where a message stands in its stream, -1 where it does not say: RabbitMQ's header ``x-stream-offset``.
-
-    RabbitMQ 3 writes it in front of the others, RabbitMQ 4 among them. They are skipped without being read: anybody may have
-    written them.
-    """
-    header: bytes = delivery.header
-    at, flags = _PROPERTIES_AT + 2, header[_PROPERTIES_AT]
-    if not flags & _HEADERS:
-        return -1
-    try:
-        for text in (_CONTENT_TYPE, _CONTENT_ENCODING):  # short strings, which stand before the headers
-            if flags & text:
-                at += 1 + header[at]
-        end = at + 4 + _length(header, at)[0]
-        at += 4
-        while at < end:
-            name = at + 1
-            at = name + header[at]
-            kind = header[at]
-            if kind == _NUMBER and header[name:at] == _OFFSET:
-                return int(_number(header, at + 1)[0])
-            at += 1 + (4 + _length(header, at + 1)[0] if kind in _LONG else _SIZES[kind])
-    except (LookupError, struct.error):
-        pass  # it is malformed, or has a type that RabbitMQ does not write
-    return -1
-
-
-def _channel(connection: Connection) -> Any:
-    channel = connection.channel()
-    channel.auto_decode = False
-    return channel
-
-
-def _close(channel: Any) -> None:
-    """Close a channel, whose messages are not awaited any more."""
-    try:
-        channel.close()
-    except amqp.exceptions.ConnectionError:
-        raise
-    except amqp.exceptions.AMQPError:
-        pass  # it is closed
-
-
-def _stalled() -> NoReturn:
-    raise amqp.exceptions.RecoverableConnectionError("the room's history does not come")

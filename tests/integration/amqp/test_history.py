@@ -115,6 +115,22 @@ def test_last_gives_what_there_is(kept: Settings, last: int) -> None:
         assert listener.read(count) == numbers(5 - count, 5)
 
 
+@pytest.mark.parametrize("last", [3, 1500, 3500])
+def test_last_counts_over_segments_in_front_of_each_of_which_an_offset_is_the_brokers(
+    settings: Settings, last: int
+) -> None:
+    with channel_at(settings) as (_, channel):
+        history_of(settings).switch_on(channel, max_size=8 << 20)  # segments of a megabyte
+    texts = [f"{each:05} {'x' * 1000}" for each in range(4000)]
+    say(settings, *texts)
+    with Listener(settings, last=last) as listener:
+        assert listener.read(last) == texts[-last:]
+    with channel_at(settings) as (connection, _):
+        status = history_of(settings).status(connection)
+        assert status is not None
+        assert (status.messages or 0) > 4000, "no segment was begun: this shows nothing"
+
+
 def test_an_empty_history_is_one(kept: Settings) -> None:
     with Listener(kept, last=10) as listener:
         say(kept, "the first")

@@ -84,8 +84,10 @@ def talk(
         there = max(2, min(len(names), 3 + day * len(names) // max(1, days)))
         left = round(much)
         while left > 0:
-            hour = dice.choices((9, 11, 14, 16, 20, 21, 2), (4, 3, 4, 3, 5, 4, 0.4))[0]
-            at = start + day * DAY_MS + round((hour + dice.random()) * 3_600_000)
+            middle, wide = dice.choices(
+                ((10.5, 1.4), (14.5, 1.8), (20.5, 1.5)), (3, 3, 1 if weekday > 4 else 4)
+            )[0]
+            at = start + day * DAY_MS + round(min(max(dice.gauss(middle, wide), 0), 23.5) * 3_600_000)
             for _ in range(min(left, dice.randint(3, 14))):
                 name = dice.choices(names[:there], weights[:there])[0]
                 other = dice.choices(names[:there], weights[:there])[0]

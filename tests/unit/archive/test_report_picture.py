@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from kchat.archive.report import palette, png
+from kchat.display.escaping import display_name
 from kchat.errors import MissingExtra
 from tests.cases import check_each
 from tests.hostile.corpus import TEXTS
@@ -29,9 +30,9 @@ def colors(path: Path) -> Counter[str]:
         return Counter({f"#{red:02x}{green:02x}{blue:02x}": many for many, (red, green, blue) in pixels})
 
 
-@pytest.mark.parametrize("days", [1, 40, 400, 2000])
-def test_the_picture_has_the_charts_in_the_colors_of_the_page(tmp_path: Path, days: int) -> None:
-    png(stats_of(talk(days, a_day=20)), tmp_path / "report.png")
+@pytest.mark.parametrize(("days", "a_day"), [(1, 20), (40, 20), (2000, 2)])
+def test_the_picture_has_the_charts_in_the_colors_of_the_page(tmp_path: Path, days: int, a_day: int) -> None:
+    png(stats_of(talk(days, a_day=a_day)), tmp_path / "report.png")
     found = colors(tmp_path / "report.png")
     assert found.most_common(1)[0][0] == palette.LIGHT["paper"]
     for name in ("accent", "heat-0", "heat-1", "heat-5"):
@@ -46,7 +47,8 @@ def test_a_picture_of_nothing_says_so_without_charts(tmp_path: Path) -> None:
 
 
 def test_any_name_can_be_drawn(tmp_path: Path) -> None:
-    names = [each[:300] for each in TEXTS.values()] + [r"$\frac{", "$x$", "_" * 300, "\u65e5\u672c\u8a9e"]
+    texts = [each[:300] for each in TEXTS.values() if not display_name(each, 18).isascii()]
+    names = [*texts, r"$\frac{$", "$x$", "_" * 300, "a\x00b", "\u65e5\u672c\u8a9e"]
 
     def check(name: str) -> None:
         png(stats_of([said(NOON, name, room=name)]), tmp_path / "report.png")
