@@ -164,7 +164,7 @@ def test_what_the_embedded_room_took_is_archived_once_however_often_the_archiver
     run(Archive(commands, local_url, room, tmp_path / "archive.db"), settings, measured)
 
 
-@pytest.mark.parametrize("broker", ["local_url", "amqp_url"])
+@pytest.mark.parametrize("broker", [pytest.param("local_url", marks=pytest.mark.slow), "amqp_url"])
 def test_messages_without_an_id_are_archived_once_however_often_the_archiver_is_killed(
     broker: str,
     request: pytest.FixtureRequest,
@@ -178,6 +178,7 @@ def test_messages_without_an_id_are_archived_once_however_often_the_archiver_is_
     run(Archive(commands, url, room, tmp_path / "archive.db"), settings, measured, bare=True)
 
 
+@pytest.mark.slow
 def test_archivers_that_share_a_queue_archive_each_message_once_whichever_is_killed(
     amqp_url: str, commands: Commands, room: str, tmp_path: Path, measured: Callable[..., None]
 ) -> None:
