@@ -18,6 +18,7 @@ import pytest
 
 from kchat import archive
 from tests.brokers.processes import Commands, Process
+from tests.brokers.rabbitmq import RabbitMQ
 from tests.brokers.wait import wait_until
 
 KILLS = 20 if os.environ.get("KCHAT_TEST_ARCHIVE") == "all" else 3
@@ -133,3 +134,31 @@ def test_each_is_there_once_whenever_the_archiver_is_killed(
         finish(archiver)
         assert archiver.texts() == plain.sent
         measured(f"killed {KILLS} times", f"archive of {plain.sent.total()} messages without an id", lost=0)
+
+
+@pytest.mark.slow
+def test_each_is_there_once_if_the_broker_is_killed_while_they_are_archived(
+    own_rabbitmq: RabbitMQ, commands: Commands, room: str, tmp_path: Path, measured: Callable[..., None]
+) -> None:
+    archiver = Archiver(commands, own_rabbitmq.url, room, tmp_path / "archive.db")
+    process = archiver.start()
+    process.wait_for("listening on", seconds=60)
+    sent: Counter[str] = Counter()
+    for _ in range(3):
+        process.pause()
+        with closing(Plain(own_rabbitmq.url, room)) as plain:
+            plain.say(3000)
+        sent.update(plain.sent)
+        before = archiver.texts().total()
+        process.resume()
+        wait_until(lambda before=before: archiver.texts().total() > before, 60, "more messages", pause=0.001)  # type: ignore[misc]
+        own_rabbitmq.kill()
+        own_rabbitmq.start()
+        wait_until(
+            lambda: archiver.texts().total() >= sent.total(), 90, lambda: f"{archiver.texts().total()}"
+        )
+    process.interrupt()
+    assert process.wait(30) == 0, process.stderr
+    finish(archiver)
+    assert archiver.texts() == sent
+    measured("its broker killed 3 times", f"archive of {sent.total()} messages without an id", lost=0)
