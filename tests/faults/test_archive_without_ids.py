@@ -11,6 +11,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pika
@@ -144,7 +145,11 @@ def test_each_is_there_once_if_the_broker_is_killed_while_they_are_archived(
     process = archiver.start()
     process.wait_for("listening on", seconds=60)
     sent: Counter[str] = Counter()
-    for _ in range(3):
+
+    def is_back(kills: int) -> bool:
+        return process.stderr.count("listening again") >= kills
+
+    for kills in range(1, 4):
         process.pause()
         with closing(Plain(own_rabbitmq.url, room)) as plain:
             plain.say(3000)
@@ -154,6 +159,8 @@ def test_each_is_there_once_if_the_broker_is_killed_while_they_are_archived(
         wait_until(lambda before=before: archiver.texts().total() > before, 60, "more messages", pause=0.001)  # type: ignore[misc]
         own_rabbitmq.kill()
         own_rabbitmq.start()
+        # It has made the room again, which the plain client cannot.
+        wait_until(partial(is_back, kills), 60, "listening again")
         wait_until(
             lambda: archiver.texts().total() >= sent.total(), 90, lambda: f"{archiver.texts().total()}"
         )
