@@ -63,6 +63,9 @@ class Zone:
     Arguments:
         name: of the zone.
 
+    Attributes:
+        info: for the standard library's times.
+
     Raises:
         kchat.errors.SettingsError: there is no such zone here.
     """
@@ -70,7 +73,7 @@ class Zone:
     def __init__(self, name: str) -> None:
         self.name = name
         try:
-            self._info: tzinfo = UTC if name == "UTC" else ZoneInfo(name)  # UTC needs no database
+            self.info: tzinfo = UTC if name == "UTC" else ZoneInfo(name)  # UTC needs no database
         except (ZoneInfoNotFoundError, ValueError, OSError) as error:
             raise SettingsError(
                 f"no time zone {name!r} here", hint="Europe/Berlin is one, and UTC"
@@ -78,7 +81,7 @@ class Zone:
 
     def moment(self, at: int) -> datetime:
         """A time in milliseconds since 1970 as an aware datetime in the zone."""
-        return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=at)).astimezone(self._info)
+        return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=at)).astimezone(self.info)
 
     def offset(self, at: int) -> int:
         """What a clock there shows more than UTC, in milliseconds, at a time in milliseconds since 1970."""

@@ -16,7 +16,7 @@ from kchat.archive.store import MOST_ROWS
 from kchat.archive.store import SECONDS as QUERY_SECONDS
 from kchat.cli.help import Command
 from kchat.cli.options import COLOR, color_option, quiet_option, refuse_misplaced_urls, room_option
-from kchat.cli.param_types import SECONDS, SINCE, TIME, moving, whole_number
+from kchat.cli.param_types import SECONDS, ZONE, Moment, whole_number
 from kchat.cli.stderr import line_writer
 from kchat.errors import SettingsError
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from kchat.archive.archive import Archive
+    from kchat.archive.span import Zone
     from kchat.archive.stats import Stats
 
 _WATCH = 5.0
@@ -71,9 +72,11 @@ _APART = {
 @click.option(
     "--timezone",
     "zone",
+    type=ZONE,
+    is_eager=True,  # --since and --until are by its clocks
     metavar="NAME",
     show_default="this machine's",
-    help="Time zone of days, hours and times: Europe/Berlin, UTC.",
+    help="Time zone of days, hours and times, also of --since and --until: Europe/Berlin, UTC.",
 )
 @click.option(
     "--top",
@@ -114,16 +117,19 @@ _APART = {
     help="Maximum time for it.",
 )
 @click.option(
-    "--since", type=moving(SINCE), metavar="TIME", help="Only from that time on: 7d, 2h, 9:00, 2026-01-31."
+    "--since",
+    type=Moment("zone", past=True),
+    metavar="TIME",
+    help="Only from that time on: 7d, 2h, 9:00, 2026-01-31.",
 )
-@click.option("--until", type=moving(TIME), metavar="TIME", help="Only until that time.")
+@click.option("--until", type=Moment("zone"), metavar="TIME", help="Only until that time.")
 @room_option
 @color_option
 @quiet_option
 def command(
     archive_name: str | None,
     all_rooms: bool,
-    zone: str | None,
+    zone: Zone | None,
     top: int,
     words: bool,
     as_json: bool,
@@ -166,11 +172,13 @@ def command(
         if zone is None:
             from kchat.archive.span import local_zone
 
-            zone = local_zone()
+            zone_name = local_zone()
+        else:
+            zone_name = zone.name
 
         def read() -> Stats:
             return kept.stats(
-                rooms=chosen, since=_moment(since), until=_moment(until), zone=zone, top=top, words=words
+                rooms=chosen, since=_moment(since), until=_moment(until), zone=zone_name, top=top, words=words
             )
 
         if watch is not None:

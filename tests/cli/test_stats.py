@@ -174,6 +174,30 @@ def test_the_time_zone_is_the_machines_unless_another_is_named(commands: Command
     assert "times in Asia/Kathmandu" in stats(commands, kept, env={"TZ": "Asia/Kathmandu"}).stdout
 
 
+def test_dates_are_by_the_clocks_of_the_time_zone_that_is_named(commands: Commands, kept: Path) -> None:
+    # The message of 23:30 UTC on the 4th is of the 5th in Berlin, wherever this machine is.
+    for machine in ("UTC", "America/Los_Angeles"):
+        for given, since, messages in (
+            ("2026-03-05", "2026-03-05T00:00:00.000+01:00", 2),
+            ("2026-03-05T00:31", "2026-03-05T00:31:00.000+01:00", 1),
+            ("2026-03-05T00:31:00Z", "2026-03-05T01:31:00.000+01:00", 0),  # it says where itself
+        ):
+            # Also where it is named behind the time.
+            found = figures(
+                commands, kept, "--since", given, "--timezone", "Europe/Berlin", env={"TZ": machine}
+            )
+            assert (found["since"], found["messages"]) == (since, messages), (machine, given)
+    until = figures(commands, kept, "--timezone", "Asia/Kathmandu", "--until", "2026-03-05")
+    assert (until["until"], until["messages"]) == ("2026-03-05T00:00:00.000+05:45", 5)
+
+
+def test_a_time_that_ends_before_it_begins_is_refused(commands: Commands, kept: Path) -> None:
+    for until in ("2026-03-02", "2026-03-01"):
+        result = stats(commands, kept, "--since", "2026-03-02", "--until", until)
+        assert (result.code, result.stdout) == (2, ""), until
+        assert result.stderr.splitlines()[-1] == "  --since has to be before --until"
+
+
 @pytest.mark.parametrize("name", ["Nowhere/Land", "../../etc/passwd", "", "Europe", "\x1b[2J"])
 def test_a_time_zone_that_is_not_there_is_refused(commands: Commands, kept: Path, name: str) -> None:
     result = stats(commands, kept, "--timezone", name)
