@@ -215,6 +215,8 @@ def _check() -> None:
         for flag in option.opts
         if context.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE
     }
+    if alone := {"--query-rows", "--query-timeout"} & given if "--query" not in given else ():
+        raise SettingsError(f"{min(alone)} has no effect without --query")
     for one, others in _APART.items():
         if one in given and (both := [each for each in others if each in given]):
             raise SettingsError(f"{one} and {both[0]} exclude each other")

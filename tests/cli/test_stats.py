@@ -256,6 +256,13 @@ def test_options_without_effect_together_are_refused(
     assert "exclude each other" in result.stderr
 
 
+@pytest.mark.parametrize("limit", ["--query-rows=5", "--query-timeout=5"])
+def test_a_limit_of_a_query_needs_a_query(commands: Commands, kept: Path, limit: str) -> None:
+    result = stats(commands, kept, limit)
+    assert (result.code, result.stdout) == (2, "")
+    assert result.stderr == f"kchat: {limit.partition('=')[0]} has no effect without --query\n"
+
+
 def test_it_changes_nothing(commands: Commands, kept: Path) -> None:
     before = kept.read_bytes()
     figures(commands, kept, "--words")
