@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 
 from kchat import archive
 from kchat.archive import tidy
-from kchat.archive.stats import TOP
+from kchat.archive.stats import TOP, Active, Busiest, Day, Mention, Starter
 from kchat.cli.stats import command
 from tests.archive.filled import TALK, fill, write
 from tests.brokers.ports import free_port
@@ -307,6 +308,19 @@ def test_figures_become_arrow_tables(kept: Path) -> None:
     table = archive.to_arrow(found.per_date)
     assert table.column_names == ["date", "messages", "people", "new", "returning"]
     assert table.to_pylist()[0]["messages"] == 5
+
+
+def test_an_arrow_table_has_the_same_columns_whatever_is_in_it(kept: Path) -> None:
+    pytest.importorskip("pyarrow")
+    with archive.open(kept) as opened:
+        found, none = opened.stats(), opened.stats(rooms=["nowhere"])
+    for name, kind in {"top": Active, "per_date": Day, "starters": Starter, "mentions": Mention}.items():
+        empty = archive.to_arrow(getattr(none, name), kind)
+        assert empty.num_rows == 0, name
+        assert empty.schema == archive.to_arrow(getattr(found, name)).schema, name
+    assert archive.to_arrow([found.busiest], Busiest).to_pylist() == [asdict(found.busiest)]
+    nobody = archive.to_arrow([Starter(None, 1)])
+    assert nobody.schema == archive.to_arrow(found.starters).schema
 
 
 # ---- questions of one's own
