@@ -318,6 +318,7 @@ def test_an_arrow_table_has_the_same_columns_whatever_is_in_it(kept: Path) -> No
         empty = archive.to_arrow(getattr(none, name), kind)
         assert empty.num_rows == 0, name
         assert empty.schema == archive.to_arrow(getattr(found, name)).schema, name
+    assert found.busiest is not None
     assert archive.to_arrow([found.busiest], Busiest).to_pylist() == [asdict(found.busiest)]
     nobody = archive.to_arrow([Starter(None, 1)])
     assert nobody.schema == archive.to_arrow(found.starters).schema
