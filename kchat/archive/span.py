@@ -23,11 +23,20 @@ _EPOCH = date(1970, 1, 1).toordinal()
 
 def local_zone() -> str:
     """The name of this machine's time zone, from ``TZ`` or its configuration; ``UTC`` where none is known."""
-    from tzlocal import get_localzone_name
+    import logging
+    import warnings
+
+    import tzlocal
 
     now = time.time()
-    with suppress(SettingsError, ValueError, LookupError, OSError):  # no name, or two
-        name = get_localzone_name()
+    # A machine whose /etc/timezone is stale, or that has no configuration, is not a concern of those who read figures.
+    logging.getLogger("tzlocal").addHandler(logging.NullHandler())
+    with (
+        suppress(SettingsError, ValueError, LookupError, OSError),
+        warnings.catch_warnings(),
+    ):  # no name, or two
+        warnings.simplefilter("ignore")
+        name = tzlocal.get_localzone_name()
         # Not where TZ is a rule, CET-1CEST, which has no name.
         if name and Zone(name).offset(int(now * 1000)) == time.localtime(now).tm_gmtoff * 1000:
             return "UTC" if name == "Etc/UTC" else name
