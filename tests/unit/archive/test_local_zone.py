@@ -47,3 +47,6 @@ def test_a_stale_file_with_the_time_zone_is_not_printed_about(root: Path) -> Non
 
 def test_a_machine_without_a_time_zone_is_in_utc_and_that_is_not_printed_about(root: Path) -> None:
     assert zone(root, "UTC0") == ("UTC", "")
+    (root / "etc" / "sysconfig").mkdir()
+    (root / "etc" / "sysconfig" / "clock").write_text('ZONE="Europe\n')  # damaged
+    assert zone(root, "UTC0") == ("UTC", "")
