@@ -149,11 +149,11 @@ def test_an_archive_that_is_away_for_a_while_is_said_and_the_figures_stay(
     run(screen, "--watch", "0.2")
     wait_for(screen, "chat in a.db", "more lines below")
     with sqlite3.connect(kept) as db:
-        db.execute("ALTER TABLE hour RENAME TO hour_away")
+        db.execute("ALTER TABLE person_day RENAME TO days_away")
     wait_for(screen, "figures of")
     assert re.search(r"messages +7 ", screen.text())
     with sqlite3.connect(kept) as db:
-        db.execute("ALTER TABLE hour_away RENAME TO hour")
+        db.execute("ALTER TABLE days_away RENAME TO person_day")
     wait_until(lambda: "figures of" not in screen.text(), 20, screen.text)
     db.close()
     screen.type("q")
