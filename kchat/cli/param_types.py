@@ -138,7 +138,7 @@ class Moment(click.ParamType):  # type: ignore[type-arg]  # as for Read
     Becomes a function of the UNIX seconds: the age ``1d`` is another time whenever it is called.
 
     Arguments:
-        zone: the parameter with the zone, of the type :data:`ZONE`; eager, so that it is read first.
+        zone: the parameter with the zone, of the type :data:`ZONE`; eager, so that it is read first, and with a default.
         past: whether a time that is still to come is refused. Default: not.
     """
 
@@ -152,11 +152,9 @@ class Moment(click.ParamType):  # type: ignore[type-arg]  # as for Read
         """Read it."""
         if not isinstance(value, str):
             return value
-        given = (
-            ctx.params.get(self._zone) if ctx else None
-        )  # where it is not, Click has an object of its own there
+        zone: Zone | None = ctx.params[self._zone] if ctx else None
         try:
-            point, age = self._read(value, getattr(given, "info", None)), _age(value)
+            point, age = self._read(value, zone and zone.info), _age(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
         return (lambda: point) if age is None else lambda: max(0.0, time.time() - age)

@@ -58,6 +58,12 @@ _APART = {
 """Options that have no effect together."""
 
 
+def _local_zone() -> str:
+    from kchat.archive.span import local_zone
+
+    return local_zone()
+
+
 @click.command(name="stats", cls=Command)
 @click.option(
     "--archive",
@@ -74,6 +80,7 @@ _APART = {
     "zone",
     type=ZONE,
     is_eager=True,  # --since and --until are by its clocks
+    default=_local_zone,
     metavar="NAME",
     show_default="this machine's",
     help="Time zone of days, hours and times, also of --since and --until: Europe/Berlin, UTC.",
@@ -129,7 +136,7 @@ _APART = {
 def command(
     archive_name: str | None,
     all_rooms: bool,
-    zone: Zone | None,
+    zone: Zone,
     top: int,
     words: bool,
     as_json: bool,
@@ -169,16 +176,10 @@ def command(
         if query is not None:
             return _ask(kept, query, query_rows, query_timeout, as_json, as_csv, color, tell)
         chosen = _rooms(kept, rooms, every=all_rooms, tell=tell)
-        if zone is None:
-            from kchat.archive.span import local_zone
-
-            zone_name = local_zone()
-        else:
-            zone_name = zone.name
 
         def read() -> Stats:
             return kept.stats(
-                rooms=chosen, since=_moment(since), until=_moment(until), zone=zone_name, top=top, words=words
+                rooms=chosen, since=_moment(since), until=_moment(until), zone=zone.name, top=top, words=words
             )
 
         if watch is not None:

@@ -188,6 +188,9 @@ def test_dates_are_by_the_clocks_of_the_time_zone_that_is_named(commands: Comman
                 commands, kept, "--since", given, "--timezone", "Europe/Berlin", env={"TZ": machine}
             )
             assert (found["since"], found["messages"]) == (since, messages), (machine, given)
+    # A rule has no name, so it is UTC, whose dates count then.
+    rule = figures(commands, kept, "--since", "2026-03-05", env={"TZ": "XYZ-7"})
+    assert (rule["zone"], rule["since"]) == ("UTC", "2026-03-05T00:00:00.000+00:00")
     until = figures(commands, kept, "--timezone", "Asia/Kathmandu", "--until", "2026-03-05")
     assert (until["until"], until["messages"]) == ("2026-03-05T00:00:00.000+05:45", 5)
 
