@@ -154,7 +154,7 @@ class Moment(click.ParamType):  # type: ignore[type-arg]  # as for Read
             return value
         zone: Zone | None = ctx.params[self._zone] if ctx else None
         try:
-            point, age = self._read(value, zone and zone.info), _age(value)
+            point, age = self._read(value, None if zone is None else zone.info), _age(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
         return (lambda: point) if age is None else lambda: max(0.0, time.time() - age)
