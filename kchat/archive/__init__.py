@@ -35,10 +35,15 @@ def open(name: str | Path | None = None) -> Archive:  # noqa: A001 - as gzip.ope
     return Archive(name)
 
 
-def to_arrow(items: Iterable[Any]) -> Any:
+def to_arrow(items: Iterable[Any], kind: type | None = None) -> Any:
     """An Arrow table of figures of one kind, such as ``stats.per_date`` or ``stats.top``.
 
     Its ``to_pandas()`` makes a data frame of it where pandas is installed. Messages: ``kept.to_arrow()``.
+
+    Arguments:
+        items: the figures.
+        kind: their type, such as :class:`kchat.archive.stats.Day`, so that a table of none has columns, too. Default:
+            that of the first one.
 
     Returns:
         A ``pyarrow.Table`` with a column for each attribute.
@@ -48,4 +53,4 @@ def to_arrow(items: Iterable[Any]) -> Any:
     """
     from kchat.archive.tidy import to_arrow as make
 
-    return make(items)
+    return make(items, kind)

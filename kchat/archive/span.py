@@ -23,11 +23,20 @@ _EPOCH = date(1970, 1, 1).toordinal()
 
 def local_zone() -> str:
     """The name of this machine's time zone, from ``TZ`` or its configuration; ``UTC`` where none is known."""
-    from tzlocal import get_localzone_name
+    import logging
+    import warnings
+
+    import tzlocal
 
     now = time.time()
-    with suppress(SettingsError, ValueError, LookupError, OSError):  # no name, or two
-        name = get_localzone_name()
+    # A machine whose /etc/timezone is stale, or that has no configuration, is not a concern of those who read figures.
+    logging.getLogger("tzlocal").addHandler(logging.NullHandler())
+    with (
+        suppress(SettingsError, ValueError, LookupError, OSError),
+        warnings.catch_warnings(),
+    ):  # no name, or two
+        warnings.simplefilter("ignore")
+        name = tzlocal.get_localzone_name()
         # Not where TZ is a rule, CET-1CEST, which has no name.
         if name and Zone(name).offset(int(now * 1000)) == time.localtime(now).tm_gmtoff * 1000:
             return "UTC" if name == "Etc/UTC" else name
@@ -63,6 +72,9 @@ class Zone:
     Arguments:
         name: of the zone.
 
+    Attributes:
+        info: for the standard library's times.
+
     Raises:
         kchat.errors.SettingsError: there is no such zone here.
     """
@@ -70,7 +82,7 @@ class Zone:
     def __init__(self, name: str) -> None:
         self.name = name
         try:
-            self._info: tzinfo = UTC if name == "UTC" else ZoneInfo(name)  # UTC needs no database
+            self.info: tzinfo = UTC if name == "UTC" else ZoneInfo(name)  # UTC needs no database
         except (ZoneInfoNotFoundError, ValueError, OSError) as error:
             raise SettingsError(
                 f"no time zone {name!r} here", hint="Europe/Berlin is one, and UTC"
@@ -78,7 +90,7 @@ class Zone:
 
     def moment(self, at: int) -> datetime:
         """A time in milliseconds since 1970 as an aware datetime in the zone."""
-        return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=at)).astimezone(self._info)
+        return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=at)).astimezone(self.info)
 
     def offset(self, at: int) -> int:
         """What a clock there shows more than UTC, in milliseconds, at a time in milliseconds since 1970."""

@@ -87,6 +87,8 @@ class Spread:
         if not self.count:
             return None
         rank = max(1, -(-percent * self.count // 100))
+        if rank == self.count:  # so that of a few times, 95 % are not within less than the longest
+            return float(self.longest)
         seen = 0
         for number in sorted(self.steps):
             seen += self.steps[number]

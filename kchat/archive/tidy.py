@@ -93,12 +93,27 @@ def _cell(value: object) -> object:
     return f"'{shown}" if shown.startswith(_FORMULA) else shown
 
 
-def to_arrow(items: Iterable[Any]) -> Any:
+def to_arrow(items: Iterable[Any], kind: type | None = None) -> Any:
     """Of dataclasses or named tuples of one kind: :func:`kchat.archive.to_arrow`."""
-    from dataclasses import asdict, is_dataclass
-
     from kchat.archive.arrow import pyarrow
 
     pa = pyarrow()
-    dicts = [asdict(each) if is_dataclass(each) else each._asdict() for each in items]  # type: ignore[arg-type]  # an instance
-    return pa.Table.from_pylist(dicts)
+    held = list(items)
+    if kind is None:
+        if not held:
+            return pa.table({})
+        kind = type(held[0])
+    types = {
+        "str": pa.string(),
+        "int": pa.int64(),
+        "float": pa.float64(),
+        "bool": pa.bool_(),
+        "date": pa.date32(),
+        "datetime": pa.timestamp("ms", tz="UTC"),
+    }
+    columns = {}
+    for name, annotation in kind.__annotations__.items():
+        # As text in either, as every module postpones annotations. A type that is not here is Arrow's own guess.
+        written = str(getattr(annotation, "__forward_arg__", annotation)).removesuffix(" | None")
+        columns[name] = pa.array([getattr(each, name) for each in held], type=types.get(written))
+    return pa.table(columns)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,6 +13,7 @@ import click
 from kchat.message import rfc3339
 
 if TYPE_CHECKING:
+    from kchat.archive.span import Zone
     from kchat.plugins import Registry
 
 _LONGEST_DURATION = 100 * 365 * 86400
@@ -95,7 +96,8 @@ def _size(text: str) -> int:
     return number
 
 
-def _time(text: str) -> float:
+def _time(text: str, zone: tzinfo | None = None) -> float:
+    """The UNIX seconds of a point in time; what has no offset is by the clocks of ``zone``, or of this machine."""
     age = _age(text)
     if age is not None:
         return max(0.0, time.time() - age)
@@ -105,10 +107,11 @@ def _time(text: str) -> float:
     try:
         if clock := re.fullmatch(r"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?", text):
             hour, minute, second = (int(part or 0) for part in clock.groups())
-            today = datetime.now().replace(hour=hour, minute=minute, second=second, microsecond=0)  # noqa: DTZ005 - local
+            today = datetime.now(zone).replace(hour=hour, minute=minute, second=second, microsecond=0)
             return today.timestamp()
-        # Local time, to the minute or as a date alone, which RFC 3339 does not have.
-        return datetime.fromisoformat(re.sub(r"[zZ]$", "+00:00", text)).timestamp()
+        # A time by the clock, to the minute or as a date alone, which RFC 3339 does not have.
+        moment = datetime.fromisoformat(re.sub(r"[zZ]$", "+00:00", text))
+        return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp()
     except (ValueError, OverflowError, OSError):
         raise ValueError(
             f"{text!r} is neither an age such as 10m or 2h, nor a time of today such as 9:00, "
@@ -116,21 +119,45 @@ def _time(text: str) -> float:
         ) from None
 
 
-def _since(text: str) -> float:
-    moment = _time(text)
+def _since(text: str, zone: tzinfo | None = None) -> float:
+    moment = _time(text, zone)
     if moment > time.time():
         raise ValueError(f"{text!r} is still to come; a time of day is today's, so give the date as well")
     return moment
 
 
-def moving(kind: Read) -> Read:
-    """A type of times that becomes a function of the UNIX seconds: the age ``1d`` is another time whenever it is called."""
+def _zone(name: str) -> Zone:
+    from kchat.archive.span import Zone
 
-    def read(text: str) -> Callable[[], float]:
-        point, age = kind.read(text), _age(text)
+    return Zone(name)
+
+
+class Moment(click.ParamType):  # type: ignore[type-arg]  # as for Read
+    """A point in time by the clocks of the zone that another option names.
+
+    Becomes a function of the UNIX seconds: the age ``1d`` is another time whenever it is called.
+
+    Arguments:
+        zone: the parameter with the zone, of the type :data:`ZONE`; eager, so that it is read first, and with a default.
+        past: whether a time that is still to come is refused. Default: not.
+    """
+
+    name = "time"
+
+    def __init__(self, zone: str, *, past: bool = False) -> None:
+        self._zone = zone
+        self._read = _since if past else _time
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read it."""
+        if not isinstance(value, str):
+            return value
+        zone: Zone | None = ctx.params[self._zone] if ctx else None
+        try:
+            point, age = self._read(value, None if zone is None else zone.info), _age(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
         return (lambda: point) if age is None else lambda: max(0.0, time.time() - age)
-
-    return Read("time", read)
 
 
 SECONDS = Read("seconds", read_seconds)
@@ -145,6 +172,8 @@ TIME = Read("time", _time)
 without a time (``2026-01-31``, ``2026-01-31T12:00Z``), local unless it says otherwise. Becomes UNIX seconds."""
 SINCE = Read("time", _since)
 """As :data:`TIME`, in the past."""
+ZONE = Read("zone", _zone)
+"""The name of a time zone. Becomes a :class:`~kchat.archive.span.Zone`."""
 
 
 class NameIn(click.ParamType):  # type: ignore[type-arg]  # as for Read

@@ -16,7 +16,7 @@ from kchat.archive.store import MOST_ROWS
 from kchat.archive.store import SECONDS as QUERY_SECONDS
 from kchat.cli.help import Command
 from kchat.cli.options import COLOR, color_option, quiet_option, refuse_misplaced_urls, room_option
-from kchat.cli.param_types import SECONDS, SINCE, TIME, moving, whole_number
+from kchat.cli.param_types import SECONDS, ZONE, Moment, whole_number
 from kchat.cli.stderr import line_writer
 from kchat.errors import SettingsError
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from kchat.archive.archive import Archive
+    from kchat.archive.span import Zone
     from kchat.archive.stats import Stats
 
 _WATCH = 5.0
@@ -57,6 +58,12 @@ _APART = {
 """Options that have no effect together."""
 
 
+def _local_zone() -> str:
+    from kchat.archive.span import local_zone
+
+    return local_zone()
+
+
 @click.command(name="stats", cls=Command)
 @click.option(
     "--archive",
@@ -71,9 +78,12 @@ _APART = {
 @click.option(
     "--timezone",
     "zone",
+    type=ZONE,
+    is_eager=True,  # --since and --until are by its clocks
+    default=_local_zone,
     metavar="NAME",
     show_default="this machine's",
-    help="Time zone of days, hours and times: Europe/Berlin, UTC.",
+    help="Time zone of days, hours and times, also of --since and --until: Europe/Berlin, UTC.",
 )
 @click.option(
     "--top",
@@ -114,16 +124,19 @@ _APART = {
     help="Maximum time for it.",
 )
 @click.option(
-    "--since", type=moving(SINCE), metavar="TIME", help="Only from that time on: 7d, 2h, 9:00, 2026-01-31."
+    "--since",
+    type=Moment("zone", past=True),
+    metavar="TIME",
+    help="Only from that time on: 7d, 2h, 9:00, 2026-01-31.",
 )
-@click.option("--until", type=moving(TIME), metavar="TIME", help="Only until that time.")
+@click.option("--until", type=Moment("zone"), metavar="TIME", help="Only until that time.")
 @room_option
 @color_option
 @quiet_option
 def command(
     archive_name: str | None,
     all_rooms: bool,
-    zone: str | None,
+    zone: Zone,
     top: int,
     words: bool,
     as_json: bool,
@@ -163,14 +176,10 @@ def command(
         if query is not None:
             return _ask(kept, query, query_rows, query_timeout, as_json, as_csv, color, tell)
         chosen = _rooms(kept, rooms, every=all_rooms, tell=tell)
-        if zone is None:
-            from kchat.archive.span import local_zone
-
-            zone = local_zone()
 
         def read() -> Stats:
             return kept.stats(
-                rooms=chosen, since=_moment(since), until=_moment(until), zone=zone, top=top, words=words
+                rooms=chosen, since=_moment(since), until=_moment(until), zone=zone.name, top=top, words=words
             )
 
         if watch is not None:
@@ -207,6 +216,8 @@ def _check() -> None:
         for flag in option.opts
         if context.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE
     }
+    if alone := {"--query-rows", "--query-timeout"} & given if "--query" not in given else ():
+        raise SettingsError(f"{min(alone)} has no effect without --query")
     for one, others in _APART.items():
         if one in given and (both := [each for each in others if each in given]):
             raise SettingsError(f"{one} and {both[0]} exclude each other")

@@ -28,9 +28,9 @@ def write_reports(stats: Stats, html: str | None, png: str | None, tell: Callabl
         tell: told which files are written.
 
     Raises:
-        kchat.errors.SettingsError: both go to standard output.
+        kchat.errors.SettingsError: both go to standard output, or a file cannot be made there.
         kchat.errors.MissingExtra: there is no matplotlib for the picture.
-        OSError: a file cannot be written.
+        OSError: the disk is full, or nobody reads.
     """
     from kchat.archive import report
 
@@ -38,12 +38,19 @@ def write_reports(stats: Stats, html: str | None, png: str | None, tell: Callabl
         raise SettingsError("only one thing can go to standard output")
     if html is not None:
         text = report.html(stats)
-        write_whole(html, lambda path: path.write_text(text, encoding="utf-8"), ".html")
+        _write(html, lambda path: path.write_text(text, encoding="utf-8"), ".html")
     if png is not None:
-        write_whole(png, lambda path: report.png(stats, path), ".png")
+        _write(png, lambda path: report.png(stats, path), ".png")
     for name in (html, png):
         if name not in (None, _STDOUT):
             tell(f"{name} written")
+
+
+def _write(name: str, write: Callable[[Path], object], ending: str) -> None:
+    try:
+        write_whole(name, write, ending)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
+        raise SettingsError(f"{name} cannot be written: {error.strerror or error}") from error
 
 
 def write_whole(name: str, write: Callable[[Path], object], ending: str) -> None:

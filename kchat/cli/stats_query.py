@@ -13,6 +13,13 @@ if TYPE_CHECKING:
     from kchat.archive.store import Answer
 
 
+_READABLE = 12
+"""Columns of a terminal in which a longer text, broken into lines, can still be read."""
+
+_LOOKED_AT = 200
+"""Rows by which it is decided whether there is room for a table."""
+
+
 def answer_lines(answer: Answer, *, as_json: bool, as_csv: bool, color: bool | None) -> Iterator[str]:
     """An answer as lines with their newlines: a table for people, with Rich at a terminal; or JSON or CSV.
 
@@ -40,6 +47,7 @@ def answer_lines(answer: Answer, *, as_json: bool, as_csv: bool, color: bool | N
 
 
 def _table(answer: Answer, color: bool | None) -> str:
+    """A table; on a terminal too narrow for its columns, a block of lines for each row: a column and its value."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -49,16 +57,31 @@ def _table(answer: Answer, color: bool | None) -> str:
     from kchat.message.unprintable import escape_unprintable
 
     output = Output(sys.stdout)
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold", border_style="dim")
-    for number, name in enumerate(answer.columns):
-        is_number = all(isinstance(row[number], int | float | None) for row in answer.rows)
-        header = Text(escape_unprintable(name, keep_newlines=False))
-        table.add_column(header, justify="right" if is_number else "left", overflow="fold")
-    for row in answer.rows:
-        table.add_row(*(Text(escape_unprintable(_text(value), keep_newlines=False)) for value in row))
+    columns = (output.size() or (80, 24))[0]
+    names = [escape_unprintable(name, keep_newlines=False) for name in answer.columns]
+    rows = [[escape_unprintable(_text(value), keep_newlines=False) for value in row] for row in answer.rows]
+    if is_narrow := bool(rows) and _columns_of([names, *rows[:_LOOKED_AT]]) > columns:
+        table = Table.grid(padding=(0, 2, 0, 0))
+        table.add_column(no_wrap=True, style="bold")
+        table.add_column(overflow="fold")
+    else:
+        table = Table(
+            box=SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold", border_style="dim"
+        )
+        for number, name in enumerate(names):
+            is_number = all(isinstance(row[number], int | float | None) for row in answer.rows)
+            table.add_column(Text(name), justify="right" if is_number else "left", overflow="fold")
+    for number, row in enumerate(rows):
+        if is_narrow:
+            if number:
+                table.add_row("", "")
+            for name, value in zip(names, row, strict=True):
+                table.add_row(Text(name), Text(value))
+        else:
+            table.add_row(*map(Text, row))
     console = Console(
         file=sys.stdout,
-        width=(output.size() or (80, 24))[0],
+        width=columns,
         no_color=not (output.color if color is None else color),
         markup=False,
         emoji=False,
@@ -67,6 +90,14 @@ def _table(answer: Answer, color: bool | None) -> str:
     with console.capture() as captured:
         console.print(table)
     return captured.get()
+
+
+def _columns_of(rows: Sequence[Sequence[str]]) -> int:
+    """Columns of a terminal that a table needs to be read."""
+    from kchat.display.escaping import width
+
+    widest = (max(map(width, cells)) for cells in zip(*rows, strict=True))
+    return sum(min(each, _READABLE) + 2 for each in widest) - 2
 
 
 def _unique(columns: Sequence[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -149,3 +150,16 @@ def test_an_answer_that_would_fill_the_memory_is_refused(store: SqliteStore) -> 
 
 def test_text_that_is_no_text_is_shown_with_replacements(store: SqliteStore) -> None:
     assert store.query("SELECT CAST(x'61ff62' AS TEXT), x'61ff'").rows == [("a\ufffdb", b"a\xff")]
+
+
+def test_ctrl_c_ends_a_query_and_is_not_taken_for_its_timeout(store: SqliteStore) -> None:
+    # After 0.2 s of this process's own time, which the query alone spends.
+    before = signal.signal(signal.SIGVTALRM, signal.default_int_handler)
+    signal.setitimer(signal.ITIMER_VIRTUAL, 0.2)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            store.query(ENDLESS.format("sum(x)"), seconds=60)
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+    assert store.query("SELECT 1").rows == [(1,)]

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 
 from kchat import archive
 from kchat.archive import tidy
-from kchat.archive.stats import TOP
+from kchat.archive.stats import TOP, Active, Busiest, Day, Mention, Starter
 from kchat.cli.stats import command
 from tests.archive.filled import TALK, fill, write
 from tests.brokers.ports import free_port
@@ -174,6 +175,33 @@ def test_the_time_zone_is_the_machines_unless_another_is_named(commands: Command
     assert "times in Asia/Kathmandu" in stats(commands, kept, env={"TZ": "Asia/Kathmandu"}).stdout
 
 
+def test_dates_are_by_the_clocks_of_the_time_zone_that_is_named(commands: Commands, kept: Path) -> None:
+    # The message of 23:30 UTC on the 4th is of the 5th in Berlin, wherever this machine is.
+    for machine in ("UTC", "America/Los_Angeles"):
+        for given, since, messages in (
+            ("2026-03-05", "2026-03-05T00:00:00.000+01:00", 2),
+            ("2026-03-05T00:31", "2026-03-05T00:31:00.000+01:00", 1),
+            ("2026-03-05T00:31:00Z", "2026-03-05T01:31:00.000+01:00", 0),  # it says where itself
+        ):
+            # Also where it is named behind the time.
+            found = figures(
+                commands, kept, "--since", given, "--timezone", "Europe/Berlin", env={"TZ": machine}
+            )
+            assert (found["since"], found["messages"]) == (since, messages), (machine, given)
+    # A rule has no name, so it is UTC, whose dates count then.
+    rule = figures(commands, kept, "--since", "2026-03-05", env={"TZ": "XYZ-7"})
+    assert (rule["zone"], rule["since"]) == ("UTC", "2026-03-05T00:00:00.000+00:00")
+    until = figures(commands, kept, "--timezone", "Asia/Kathmandu", "--until", "2026-03-05")
+    assert (until["until"], until["messages"]) == ("2026-03-05T00:00:00.000+05:45", 5)
+
+
+def test_a_time_that_ends_before_it_begins_is_refused(commands: Commands, kept: Path) -> None:
+    for until in ("2026-03-02", "2026-03-01"):
+        result = stats(commands, kept, "--since", "2026-03-02", "--until", until)
+        assert (result.code, result.stdout) == (2, ""), until
+        assert result.stderr.splitlines()[-1] == "  --since has to be before --until"
+
+
 @pytest.mark.parametrize("name", ["Nowhere/Land", "../../etc/passwd", "", "Europe", "\x1b[2J"])
 def test_a_time_zone_that_is_not_there_is_refused(commands: Commands, kept: Path, name: str) -> None:
     result = stats(commands, kept, "--timezone", name)
@@ -232,6 +260,13 @@ def test_options_without_effect_together_are_refused(
     assert "exclude each other" in result.stderr
 
 
+@pytest.mark.parametrize("limit", ["--query-rows=5", "--query-timeout=5"])
+def test_a_limit_of_a_query_needs_a_query(commands: Commands, kept: Path, limit: str) -> None:
+    result = stats(commands, kept, limit)
+    assert (result.code, result.stdout) == (2, "")
+    assert result.stderr == f"kchat: {limit.partition('=')[0]} has no effect without --query\n"
+
+
 def test_it_changes_nothing(commands: Commands, kept: Path) -> None:
     before = kept.read_bytes()
     figures(commands, kept, "--words")
@@ -276,6 +311,20 @@ def test_figures_become_arrow_tables(kept: Path) -> None:
     table = archive.to_arrow(found.per_date)
     assert table.column_names == ["date", "messages", "people", "new", "returning"]
     assert table.to_pylist()[0]["messages"] == 5
+
+
+def test_an_arrow_table_has_the_same_columns_whatever_is_in_it(kept: Path) -> None:
+    pytest.importorskip("pyarrow")
+    with archive.open(kept) as opened:
+        found, none = opened.stats(), opened.stats(rooms=["nowhere"])
+    for name, kind in {"top": Active, "per_date": Day, "starters": Starter, "mentions": Mention}.items():
+        empty = archive.to_arrow(getattr(none, name), kind)
+        assert empty.num_rows == 0, name
+        assert empty.schema == archive.to_arrow(getattr(found, name)).schema, name
+    assert found.busiest is not None
+    assert archive.to_arrow([found.busiest], Busiest).to_pylist() == [asdict(found.busiest)]
+    nobody = archive.to_arrow([Starter(None, 1)])
+    assert nobody.schema == archive.to_arrow(found.starters).schema
 
 
 # ---- questions of one's own

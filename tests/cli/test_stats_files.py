@@ -56,9 +56,10 @@ def test_two_files_cannot_both_go_to_standard_output(commands: Commands, kept: P
 
 
 def test_a_file_that_cannot_be_written_is_said_in_one_line(commands: Commands, kept: Path) -> None:
-    result = commands.run_kchat("stats", "--archive", str(kept), "--html", "nowhere/report.html")
-    assert (result.code, result.stdout) == (1, "")
-    assert result.stderr.splitlines() == ["kchat: cannot write the output: No such file or directory"]
+    for flag, name in (("--html", "nowhere/report.html"), ("--png", "nowhere/report.png")):
+        result = commands.run_kchat("stats", "--archive", str(kept), flag, name)
+        assert (result.code, result.stdout) == (2, ""), flag
+        assert result.stderr.splitlines() == [f"kchat: {name} cannot be written: No such file or directory"]
 
 
 def test_a_failed_report_leaves_the_one_before(tmp_path: Path) -> None:

@@ -78,6 +78,19 @@ def test_an_answer_is_a_table_as_wide_as_the_terminal(window: NewWindow, kept: P
     assert "hello @bob, the broker is up" in screen.text()
 
 
+def test_an_answer_with_more_columns_than_there_is_room_for_has_a_line_for_each(
+    window: NewWindow, kept: Path
+) -> None:
+    screen = window(80, 60)
+    run(screen, "--query", "SELECT * FROM messages ORDER BY at LIMIT 2")
+    wait_for(screen, "code 0")
+    shown = screen.text()
+    assert re.findall("^username +(.*)$", shown, re.MULTILINE) == ["ada", "bob"]
+    assert re.search("^text +hello @bob, the broker is up$", shown, re.MULTILINE)
+    assert re.search("^mentions .*\n\nroom +chat$", shown, re.MULTILINE)
+    assert "\u2500" not in shown
+
+
 def test_watching_shows_new_messages_and_q_ends_it(window: NewWindow, kept: Path) -> None:
     screen = window(80, 24)
     run(screen, "--watch", "0.2")
@@ -136,11 +149,11 @@ def test_an_archive_that_is_away_for_a_while_is_said_and_the_figures_stay(
     run(screen, "--watch", "0.2")
     wait_for(screen, "chat in a.db", "more lines below")
     with sqlite3.connect(kept) as db:
-        db.execute("ALTER TABLE hour RENAME TO hour_away")
+        db.execute("ALTER TABLE person_day RENAME TO days_away")
     wait_for(screen, "figures of")
     assert re.search(r"messages +7 ", screen.text())
     with sqlite3.connect(kept) as db:
-        db.execute("ALTER TABLE hour_away RENAME TO hour")
+        db.execute("ALTER TABLE days_away RENAME TO person_day")
     wait_until(lambda: "figures of" not in screen.text(), 20, screen.text)
     db.close()
     screen.type("q")

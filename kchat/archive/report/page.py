@@ -118,9 +118,7 @@ def _header(stats: Stats) -> list[Child]:
 
 def _headlines(stats: Stats) -> list[Element]:
     found = [
-        _headline(
-            "Messages", wording.number(stats.messages), f"{wording.number(round(stats.per_day, 1))} a day"
-        ),
+        _headline("Messages", wording.number(stats.messages), f"{wording.average(stats.per_day)} a day"),
         _headline("People", wording.number(stats.people), *_newcomers(stats)),
         _headline("Days", wording.number(stats.days), _from_to(stats)),
         _headline("Rooms", wording.number(len(stats.rooms)), *_room_names(stats)),

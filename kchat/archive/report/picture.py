@@ -113,7 +113,7 @@ def _draw(figure: Any, stats: Stats) -> None:
     headlines = (
         ("Messages", wording.number(stats.messages)),
         ("People", wording.number(stats.people)),
-        ("Messages a day", wording.number(round(stats.per_day, 1))),
+        ("Messages a day", wording.average(stats.per_day)),
         ("Conversations", wording.number(stats.conversations)),
         ("Median reply", wording.duration(stats.replies.p50)),
         ("Verified", wording.share(stats.verified_share)),

@@ -62,11 +62,11 @@ def presence(stats: Stats) -> Element:
     """How many people wrote in a day and in a week: new and returning ones."""
     known = [day.people for day in stats.per_date]
     average = sum(known) / len(known)
-    says = f"On average {wording.number(round(average, 1))} {'person writes' if average == 1 else 'people write'} on a day"
+    says = f"On average {wording.average(average)} {'person writes' if average == 1 else 'people write'} on a day"
     unit, weeks = series.people_by_week(stats.per_week)
     if len(stats.per_week) > 1:
         each = sum(week.people for week in stats.per_week) / len(stats.per_week)
-        says += f", {wording.number(round(each, 1))} in a week"
+        says += f", {wording.average(each)} in a week"
     shown: list[Element] = [charts.legend([("second", "new: for the first time"), ("bar", "returning")])]
     if len(stats.per_date) <= series.MOST_DAYS:
         shown += _presence("day", "People per day", "Day", series.people_by_day(stats.per_date))
@@ -105,7 +105,7 @@ def conversations(stats: Stats) -> Element:
     """Who begins conversations."""
     each = stats.messages / stats.conversations
     says = (
-        f"{wording.count(stats.conversations, 'conversation')} of {wording.number(round(each, 1))} "
+        f"{wording.count(stats.conversations, 'conversation')} of {wording.average(each)} "
         f"{'message' if each == 1 else 'messages'} on average. A new one begins after a pause of 30 minutes."
     )
     most = stats.starters[0].conversations if stats.starters else 1

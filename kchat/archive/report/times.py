@@ -21,7 +21,7 @@ def over_time(stats: Stats) -> Element:
     ]
     silent = sum(not day.messages for day in stats.per_date)
     if stats.days > 1:
-        says.append(f"A day has {wording.number(stats.per_day)} on average")
+        says.append(f"A day has {wording.average(stats.per_day)} on average")
         says.append(
             f"; nobody wrote on {wording.count(silent, 'day')}." if silent else "; no day was silent."
         )

@@ -30,6 +30,11 @@ def number(value: float) -> str:
     return f"{value:,.1f}"
 
 
+def average(value: float) -> str:
+    """With one decimal: ``55.5``; what rounds to nothing without being it says so: ``<0.1``."""
+    return "<0.1" if 0 < value < 0.05 else number(round(value, 1))
+
+
 def compact(value: int) -> str:
     """For the axis of a chart: ``950``, ``12k``, ``1.5M``."""
     for unit, size in (("G", 10**9), ("M", 10**6), ("k", 10**3)):

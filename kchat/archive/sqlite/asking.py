@@ -32,6 +32,7 @@ def ask(db: sqlite3.Connection, sql: str, *, most_rows: int, seconds: float) -> 
 
     Raises:
         kchat.errors.ArchiveError: it is not one statement, does not only read, takes longer, or SQLite has an objection.
+        KeyboardInterrupt: a signal's handler raised while it was running.
     """
     deadline = monotonic() + seconds
     with closing(db):
@@ -60,6 +61,9 @@ def ask(db: sqlite3.Connection, sql: str, *, most_rows: int, seconds: float) -> 
                     )
                 rows.append(row)
         except (sqlite3.Error, sqlite3.Warning, ValueError) as error:
+            if _is_interrupt(error) and monotonic() <= deadline:
+                # By Ctrl+C in the progress handler: SQLite takes what is raised there for the wish to end, and drops it.
+                raise KeyboardInterrupt from None
             raise _objection(error, seconds) from error
         return Answer(columns, rows, more=False)
 
@@ -70,13 +74,20 @@ def _authorize(action: int, _: str | None, second: str | None, *__: str | None) 
     return sqlite3.SQLITE_OK
 
 
+def _code(error: Exception) -> int:
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+
+
+def _is_interrupt(error: Exception) -> bool:
+    return _code(error) == sqlite3.SQLITE_INTERRUPT
+
+
 def _objection(error: Exception, seconds: float) -> ArchiveError:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code == sqlite3.SQLITE_INTERRUPT:
+    if _is_interrupt(error):
         return ArchiveError(
             f"the query takes longer than {seconds:g} s", hint="ask for less, such as one room or day"
         )
-    if code in (sqlite3.SQLITE_AUTH, sqlite3.SQLITE_READONLY):
+    if _code(error) in (sqlite3.SQLITE_AUTH, sqlite3.SQLITE_READONLY):
         return ArchiveError(f"the query may only read: {error}", hint="begin it with SELECT")
     return ArchiveError(
         f"the query: {error}",

@@ -28,7 +28,9 @@ def share(part: float) -> str:
 
 
 def rate(number: float) -> str:
-    """Messages per day: ``3,787``, ``4.2``."""
+    """Messages per day: ``3,787``, ``4.2``, and ``<0.1`` for fewer, which are not none."""
+    if 0 < number < 0.05:
+        return "<0.1"
     return f"{number:,.0f}" if number >= 100 else f"{number:.1f}"
 
 

@@ -217,7 +217,9 @@ def _legend(most: int, pen: Pen, cell: int) -> list[Text]:
 
 
 def times(stats: Stats, pen: Pen) -> list[Text | Table]:
-    """Gaps, and replies."""
+    """Gaps, and replies. Nothing of a single message."""
+    if not stats.gaps.count:
+        return []
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style=FAINT)
     table.add_column("", style=FAINT)
     table.add_column("to the next", justify="right")
@@ -230,7 +232,7 @@ def times(stats: Stats, pen: Pen) -> list[Text | Table]:
         ("longest", [each.longest for each in both]),
     )
     for label, values in measures:
-        table.add_row(label, *map(amounts.seconds, values))
+        table.add_row(label, *(amounts.seconds(value) or "-" for value in values))
     table.add_row("how many", *(amounts.count(each.count) for each in both), style=FAINT)
     found: list[Text | Table] = [*title("Time between messages", pen), table]
     if stats.gaps.longest_at is not None:
@@ -275,7 +277,7 @@ def people(stats: Stats, pen: Pen) -> list[Text | Table]:
     peak = max(stats.per_date, key=lambda each: each.people)
     mean = sum(each.people for each in stats.per_date) / len(stats.per_date)
     ends = (stats.per_date[0].date, stats.per_date[-1].date)
-    note = f"{mean:,.1f} on average {pen.glyphs.dot} most {amounts.count(peak.people)} on {amounts.day(peak.date)}"
+    note = f"{amounts.rate(mean)} on average {pen.glyphs.dot} most {amounts.count(peak.people)} on {amounts.day(peak.date)}"
     values = [each.people for each in stats.per_date]
     daily = _by_date("Active people per day", note, values, ends, pen, rows=1)
     weeks = stats.per_week[-_WEEKS:]

@@ -58,6 +58,14 @@ def test_a_number_has_separators(value: float, told: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "told"),
+    [(0.0, "0"), (0.001, "<0.1"), (0.05, "0.1"), (55.5, "55.5"), (4.0, "4"), (3787.2, "3,787")],
+)
+def test_an_average_that_is_not_zero_does_not_look_like_it(value: float, told: str) -> None:
+    assert wording.average(value) == told
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
     [(0, "0%"), (0.0001, "<0.1%"), (0.123, "12.3%"), (0.5, "50.0%"), (0.9999, ">99.9%"), (1, "100%")],
 )
 def test_a_share_is_never_nothing_or_all_by_rounding(value: float, told: str) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from kchat.archive.facts import Facts
 from kchat.archive.span import Span, Zone
+from kchat.archive.spread import Spread
 from kchat.archive.stats import VERSION, Day, Mention, Starter, compute
 from tests.unit.archive.facts_of import at, facts_of, said, stats_of
 
@@ -202,3 +203,13 @@ def test_the_json_has_a_version_and_only_what_json_has() -> None:
     assert told["per_date"][0]["date"] == "2026-03-02"
     assert told["busiest"] == {"at": "2026-03-02T10:00:00.000+01:00", "messages": 3}
     assert told["words"] is None
+
+
+def test_the_share_within_the_longest_time_is_told_as_the_longest() -> None:
+    alone = stats_of([said("2026-01-01 09:00:00"), said("2026-01-01 09:01:00", "bob")]).replies
+    assert (alone.p50, alone.p95, alone.longest) == (60.0, 60.0, 60.0)
+    spread = Spread()
+    for number in range(1, 21):
+        spread.add(number * 10_000, number)
+    assert spread.percentile(100) == 200_000
+    assert spread.percentile(95) == pytest.approx(190_000, rel=0.016)

@@ -242,3 +242,16 @@ def test_many_names_are_not_all_listed() -> None:
     names = [f"r{number}" for number in range(300)]
     assert listed(names[:8]) == "r0, r1, r2, r3, r4, r5, r6, r7"
     assert listed(names) == "r0, r1, r2, r3, r4, r5, r6 and 293 more"
+
+
+def test_few_messages_in_many_days_are_not_none_a_day() -> None:
+    shown = text(report(stats_of([said("2020-01-01"), said("2026-01-01")]), 80))
+    assert re.search(r"per day +<0\.1 over 2,193 days", shown)
+    assert "<0.1 on average" in shown
+    assert (amounts.rate(0.0), amounts.rate(0.05), amounts.rate(0.04)) == ("0.0", "0.1", "<0.1")
+
+
+def test_a_single_message_has_no_times_and_one_person_no_replies() -> None:
+    assert "Time between" not in text(report(stats_of([said("2026-01-01")]), 80))
+    shown = text(report(stats_of([said("2026-01-01 09:00"), said("2026-01-01 09:01")]), 80))
+    assert re.search(r"^half within +60\.0 s +-$", shown, re.MULTILINE)
