@@ -15,6 +15,8 @@ not if it was also archived as it came.
 from __future__ import annotations
 
 import json
+import math
+import re
 from base64 import b64decode
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
@@ -38,6 +40,7 @@ _LARGE = 16 << 20
 
 _LONGEST_KEY = 600
 _LONGEST_ID = 255
+_DIGEST = re.compile(r"[0-9a-f]{32}").fullmatch
 
 _SHOWN = frozenset(
     ("username", "message", "id", "sent_at", "received_at", "account", "verified", "redelivered", "problem")
@@ -226,6 +229,8 @@ class LineReader:
             length, digest = value["length"], _text(value, "digest")
             if type(length) is not int or not 0 <= length < 1 << 31:
                 raise ValueError("its length is not a number of characters")
+            if digest is None or not _DIGEST(digest):  # in an archive's columns are its bytes
+                raise ValueError("its digest is not 32 hexadecimal digits")
             record = record._replace(text=None, length=length, digest=digest, extra=None, mentions=())
         return record
 
@@ -251,7 +256,14 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"it is not JSON: {name}")
 
 
-_decode = json.JSONDecoder(parse_constant=_no_constant).decode
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):  # it would be written as Infinity, which is not JSON
+        raise ValueError("it has a number that is too large")
+    return number
+
+
+_decode = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite).decode
 
 
 def _load(line: bytes) -> Any:

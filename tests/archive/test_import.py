@@ -188,7 +188,16 @@ DAMAGED: dict[str, tuple[Any, str]] = {
         {**EXPORTED, "text": None, "length": -1},
         "its length is not a number of characters",
     ),
+    "no digest": ({**EXPORTED, "text": None}, "its digest is not 32 hexadecimal digits"),
+    "a digest that is none": (
+        {**EXPORTED, "text": None, "digest": "zz" * 16},
+        "its digest is not 32 hexadecimal digits",
+    ),
     "extra that is none": ({**EXPORTED, "extra": [1]}, "its extra is not an object"),
+    "a number beyond all": (
+        '{"room":"chat","key":"p:1","position":"1","text":"","length":0,"received_at":"2026-05-01T12:04:05Z","extra":{"n":1e999}}',
+        "it has a number that is too large",
+    ),
 }
 
 

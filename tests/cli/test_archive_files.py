@@ -134,6 +134,14 @@ def test_wrong_usage_is_said_before_anything_is_written(
     assert not target.exists()
 
 
+def test_an_export_replaces_no_archive_by_itself(commands: Commands, filled: Path, tmp_path: Path) -> None:
+    (tmp_path / "link.jsonl").symlink_to(filled)
+    for target in (str(filled), str(tmp_path / "link.jsonl")):
+        result = commands.run_kchat("archive", "export", "--from", str(filled), "-o", target)
+        assert (result.code, f"{target} is an SQLite database" in result.stderr) == (2, True), result.stderr
+    assert len(texts(filled)["chat"]) == 3
+
+
 def test_csv_is_not_for_a_terminal(filled: Path) -> None:
     code, shown = answer(["archive", "export", "--from", str(filled), "--format", "csv"], "", waits=False)
     assert code == 2
