@@ -201,6 +201,28 @@ def test_an_archive_that_was_deleted_takes_nothing_more(path: Path, tmp_path: Pa
         assert store.write(records) == 2
 
 
+@pytest.mark.parametrize("empty", [False, True])
+def test_the_log_of_an_archive_that_was_moved_away_is_left_alone(
+    path: Path, tmp_path: Path, *, empty: bool
+) -> None:
+    """After kill -9, acknowledged messages are in the log alone, and SQLite would delete it for the new, empty file."""
+    killed = tmp_path / "killed"
+    killed.mkdir()
+    with SqliteStore(path, write=True) as store:
+        store.write(said(3))
+        for name in (path.name, f"{path.name}-wal"):
+            shutil.copyfile(path.with_name(name), killed / name)
+    archive = killed / path.name
+    archive.rename(killed / "moved")
+    if empty:
+        archive.touch()
+    with pytest.raises(SettingsError, match="of an archive that is no longer at"):
+        SqliteStore(archive, write=True)
+    (killed / "moved").replace(archive)
+    with SqliteStore(archive, write=True) as store:
+        assert store.rooms() == {"chat": 3}
+
+
 def test_a_locked_archive_is_unavailable_and_takes_the_batch_afterwards(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

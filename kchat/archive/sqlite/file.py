@@ -218,6 +218,7 @@ def _make(path: Path, *, private_folder: bool) -> None:
     try:
         if private_folder:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _refuse_lone_log(path)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     except FileExistsError:
         return
@@ -225,6 +226,22 @@ def _make(path: Path, *, private_folder: bool) -> None:
         raise SettingsError(
             f"the archive {path} cannot be made: {error.strerror}", hint="name a file in a folder of yours"
         ) from error
+
+
+def _refuse_lone_log(path: Path) -> None:
+    """Leave a log alone whose archive was moved away: SQLite deletes the log of an empty file, with all that it has.
+
+    After ``kill -9``, messages that are acknowledged are in the log, and nowhere else.
+
+    Raises:
+        kchat.errors.SettingsError: there is one.
+    """
+    log = path.with_name(f"{path.name}-wal")
+    if log.exists() and log.stat().st_size and not (path.exists() and path.stat().st_size):
+        raise SettingsError(
+            f"{log} may have messages of an archive that is no longer at {path}",
+            hint="put that archive back; or delete the log, if that archive is not wanted; or name another file",
+        )
 
 
 def _check(path: Path, *, write: bool) -> None:
