@@ -21,7 +21,7 @@ from base64 import b64decode
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from kchat.archive.record import Record, body_digest
+from kchat.archive.record import Record, body_digest, concealed_key
 from kchat.client.json_lines import Damage, JsonLines
 from kchat.config.validation import check_room
 from kchat.errors import SettingsError
@@ -220,11 +220,13 @@ class LineReader:
             _text(value, "account"),
         )
         room = self._room_of(value)
-        record = Record.of(message, room, _time(value, "received_at"), position=position, secret=self._secret)
+        # What has no text comes from an archive without texts, and has its digests.
+        secret = None if text is None else self._secret
+        record = Record.of(message, room, _time(value, "received_at"), position=position, secret=secret)
         if id_ is None and position is None:
             if not key.startswith("b:") or len(key) > _LONGEST_KEY:
                 raise ValueError("its key is none of a message without an id and a position")
-            record = record._replace(key=key)
+            record = record._replace(key=key if secret is None else concealed_key(key, secret))
         if text is None:
             length, digest = value["length"], _text(value, "digest")
             if type(length) is not int or not 0 <= length < 1 << 31:

@@ -144,7 +144,9 @@ class Placing:
     def _of_own_queue(self, bare: Sequence[tuple[int, Message]]) -> set[int]:
         if self._settled:
             return set()
-        doubtful = [(number, body_digest(each.body)) for number, each in bare if each.redelivered]
+        doubtful = [
+            (number, body_digest(each.body, self._secret)) for number, each in bare if each.redelivered
+        ]
         again = [*self._again, *(digest for _, digest in doubtful)]
         many = max(0, _overlap(self._last_written(), again) - len(self._again)) if doubtful else 0
         self._settled = many < len(bare)
@@ -154,7 +156,9 @@ class Placing:
     # ---- a queue with several readers
 
     def _of_shared_queue(self, bare: Sequence[tuple[int, Message]]) -> set[int]:
-        doubtful = [(number, body_digest(each.body)) for number, each in bare if each.redelivered]
+        doubtful = [
+            (number, body_digest(each.body, self._secret)) for number, each in bare if each.redelivered
+        ]
         if not doubtful:
             return set()
         left = _last_of_others(self._last_written(), self._session) - self._found
