@@ -161,6 +161,14 @@ def bench(session: nox.Session) -> None:
     session.run("python", "-m", "benchmarks", *session.posargs)
 
 
+@nox.session(python=PYTHONS[-1])
+def scale(session: nox.Session) -> None:
+    """Measures a broker with 1 to 200 subscribers, and writes docs/scale.md from that; `-- --quick` for a try."""
+    brokers_of_debian(session)
+    session.install("--editable", ".", *group("bench"))
+    session.run("python", "-m", "benchmarks.scale", *session.posargs)
+
+
 @nox.session(python=PYTHONS[0])
 def faults(session: nox.Session) -> None:
     """Breaks brokers, links and processes for real, the slow ways too, with exact limits; prints what was measured."""

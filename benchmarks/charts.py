@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +46,9 @@ def draw(folder: Path, outcomes: Sequence[Outcome]) -> None:
         _crowds(folder / "bench-subscribers.svg", by_name["amqp-crowd"], by_name["local-crowd"])
 
 
-def _save(figure: Any, path: Path) -> None:
-    figure.savefig(path, bbox_inches="tight", metadata={"Date": None})
+def save(figure: Any, path: Path, metadata: Mapping[str, str] | None = None) -> None:
+    """Write a figure as SVG; metadata by the names that matplotlib's SVG backend knows."""
+    figure.savefig(path, bbox_inches="tight", metadata={"Date": None, **(metadata or {})})
     plt.close(figure)
 
 
@@ -66,7 +67,7 @@ def _bars(path: Path, rows: Sequence[Margin]) -> None:
     axes.set_xlabel(
         f"measured, in multiples of the bar (1); longer is better, and cut at {LONGEST}; red is missed"
     )
-    _save(figure, path)
+    save(figure, path)
 
 
 def _line(axes: Any, outcome: Outcome, figure: str, label: str, **style: Any) -> None:
@@ -103,7 +104,7 @@ def _sizes(path: Path, amqp: Outcome, local: Outcome) -> None:
     rates.set_yscale("log")
     memory.set_ylim(bottom=0)
     figure.tight_layout()
-    _save(figure, path)
+    save(figure, path)
 
 
 def _readable(size: float) -> str:
@@ -133,4 +134,4 @@ def _crowds(path: Path, amqp: Outcome, local: Outcome) -> None:
     # A round that something disturbed would flatten all the others.
     age.set_ylim(top=max(60, *(1.2 * figures["p99 ms"].median for figures in amqp.results.values())))
     figure.tight_layout()
-    _save(figure, path)
+    save(figure, path)

@@ -10,7 +10,7 @@ from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-TOOLS = {"kchat", "pip", "setuptools", "wheel"}
+TOOLS = {"kombu-chat", "pip", "setuptools", "wheel"}
 
 
 def licence(found: Distribution) -> str:

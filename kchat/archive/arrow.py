@@ -14,7 +14,7 @@ from kchat.errors import MissingExtra
 if TYPE_CHECKING:
     from kchat.archive.record import Record
 
-ROWS = 20_000
+ROWS = 10_000
 """Maximum number of messages of a batch."""
 
 LARGE = 16 << 20

@@ -105,7 +105,7 @@ def _write_text(
 ) -> int:
     writer: _Writer = _Csv(mark=mark) if form == "csv" else _Jsonl()
     count = 0
-    for part in parts(records, ROWS // 10, LARGE // 10):
+    for part in parts(records, ROWS // 5, LARGE // 10):
         stream.write(pack.pack(writer.write(part)))
         count += len(part)
         on_progress(count)

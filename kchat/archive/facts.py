@@ -148,26 +148,58 @@ class Person:
 
 
 @dataclass(slots=True)
-class ActiveDays:
-    """Who wrote on which day: as many pairs as there are people on each day, so they are kept by day.
+class Writers:
+    """Who wrote on a day.
 
     Attributes:
-        days: who wrote, by date; no date without anybody.
+        bits: one for each of them: :meth:`ActiveDays.bit`.
     """
 
-    days: dict[date, set[Name]] = field(default_factory=dict)
+    bits: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class ActiveDays:
+    """Who wrote on which day: a bit for each pair, since in years a thousand people make a million of them.
+
+    Attributes:
+        numbers: the bit of each username.
+        days: who wrote, by date.
+    """
+
+    numbers: dict[Name, int] = field(default_factory=dict)
+    days: dict[date, Writers] = field(default_factory=dict)
 
     def add(self, pair: tuple[date, Name]) -> None:
         """Somebody wrote on that day, maybe not for the first time."""
         day, name = pair
-        self.on(day).add(name)
+        self.on(day).bits |= self.bit(name)
 
-    def on(self, day: date) -> set[Name]:
+    def on(self, day: date) -> Writers:
         """Who wrote on that day, to add to."""
         found = self.days.get(day)
         if found is None:
-            found = self.days[day] = set()
+            found = self.days[day] = Writers()
         return found
+
+    def bit(self, name: Name) -> int:
+        """Somebody's, in :attr:`Writers.bits`."""
+        return 1 << self.numbers.setdefault(name, len(self.numbers))
+
+    def pairs(self) -> set[tuple[date, Name]]:
+        """All of them, one by one."""
+        names = list(self.numbers)
+        return {
+            (day, names[number])
+            for day, there in self.days.items()
+            for number in range(there.bits.bit_length())
+            if there.bits >> number & 1
+        }
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ActiveDays) and self.pairs() == other.pairs()
+
+    __hash__ = None  # type: ignore[assignment] # as of everything that changes
 
 
 @dataclass(slots=True)

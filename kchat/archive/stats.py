@@ -7,7 +7,7 @@ Times are in seconds, moments are aware datetimes in the zone that was asked for
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -321,18 +321,19 @@ def _by_day_and_week(
     """Messages and people by date and by week, without gaps."""
     if not dates:
         return (), ()
-    by_day = {day: names - {None} for day, names in facts.active.days.items()}
-    by_week: defaultdict[date, set[Name]] = defaultdict(set)
+    bit = facts.active.bit
+    by_day = {day: there.bits & ~bit(None) for day, there in facts.active.days.items()}
+    by_week: defaultdict[date, int] = defaultdict(int)
     weeks: Counter[date] = Counter()
-    for day, names in by_day.items():
-        by_week[_monday(day)] |= names
+    for day, people in by_day.items():
+        by_week[_monday(day)] |= people
     for day, many in dates.items():
         weeks[_monday(day)] += many
     day_of = {at: zone.day(at) for at in set(facts.firsts.values())}
     begun = {name: day_of[at] for name, at in facts.firsts.items()}
-    new = Counter(day for name, day in begun.items() if name in by_day.get(day, ()))
+    new = Counter(day for name, day in begun.items() if bit(name) & by_day.get(day, 0))
     new_in_week = Counter(
-        monday for name, day in begun.items() if name in by_week.get(monday := _monday(day), ())
+        monday for name, day in begun.items() if bit(name) & by_week.get(monday := _monday(day), 0)
     )
     return (
         tuple(_line(day, dates, by_day, new) for day in _every(min(dates), max(dates), 1)),
@@ -344,8 +345,8 @@ def _every(first: date, last: date, days: int) -> list[date]:
     return [date.fromordinal(number) for number in range(first.toordinal(), last.toordinal() + 1, days)]
 
 
-def _line(day: date, counts: Counter[date], people: dict[date, set[Name]], new: Counter[date]) -> Day:
-    active = len(people.get(day, ()))
+def _line(day: date, counts: Counter[date], people: Mapping[date, int], new: Counter[date]) -> Day:
+    active = people.get(day, 0).bit_count()
     return Day(day, counts[day], active, new[day], active - new[day])
 
 

@@ -40,8 +40,12 @@ class Chdb:
         self._database = database
         self._has = {name for (name,) in self.rows("SELECT name FROM system.settings")}
 
-    def rows(self, sql: str, settings: Settings | None = None) -> Sequence[Row]:
-        return self._ask(sql, settings)[1]
+    def rows(
+        self, sql: str, settings: Settings | None = None, *, wanted: Sequence[int] = ()
+    ) -> Sequence[Row]:
+        # chDB has no tables beside a statement.
+        numbers = ", ".join(map(str, wanted))
+        return self._ask(sql.replace("IN wanted", f"IN ({numbers})") if wanted else sql, settings)[1]
 
     def stream(self, sql: str, settings: Settings | None = None) -> ChdbStream:
         return ChdbStream(*self._ask(sql, settings))

@@ -6,11 +6,13 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from kchat import Message, Sender, Settings, archive
+from kchat.archive import archiver as archiver_module
 from kchat.archive.archiver import Archiver
 from kchat.archive.archiving import Archiving
 from kchat.archive.opening import open_store
@@ -223,3 +225,45 @@ def test_a_number_of_messages_is_waited_for_until_they_are_committed(
         assert archiving.run(limit=1) == 1
     assert told[0].startswith("the archive is away: ")
     assert [record.text for record in records(path)] == ["one"]
+
+
+def test_messages_that_become_too_old_are_deleted_while_it_runs(
+    store: Store, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archiver_module, "_PRUNE_EVERY", 0.0)
+    archiver = Archiver(store, "chat", 500, keep=1.0)
+    archiver.show(Message.compose("ada", "old soon"))
+    archiver.show(Message.compose("ada", "elsewhere")._replace(room="other"))
+    flushed(archiver)
+    assert len(records(path)) == 2
+
+    def deleted() -> int:
+        archiver.flush()
+        return archiver.deleted
+
+    assert wait_until(deleted, 10, "the old one deleted") == 1
+    assert [record.text for record in records(path)] == ["elsewhere"]
+
+
+def test_where_it_cannot_delete_it_tries_again(store: Store, lock: sqlite3.Connection) -> None:
+    told: list[str] = []
+    sent_at = datetime.now(UTC) - timedelta(days=2)
+    first = Archiver(store, "chat", 500)
+    first.show(Message.compose("ada", "old", sent_at=sent_at))
+    flushed(first)
+    archiver = Archiver(store, "chat", 500, keep=86_400, tell=told.append)
+    lock.execute("BEGIN IMMEDIATE")
+    assert archiver.flush(), "nothing waits for it"
+    assert archiver.is_away
+    lock.execute("COMMIT")
+
+    def is_back() -> bool:
+        archiver.flush()
+        return not archiver.is_away
+
+    wait_until(is_back, 10, "it was tried again")
+    assert archiver.deleted == 1
+    assert [text.partition(":")[0].split(" after ")[0] for text in told] == [
+        "the archive is away",
+        "the archive is back",
+    ]

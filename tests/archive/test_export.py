@@ -74,6 +74,17 @@ def test_what_was_exported_is_imported_again_as_the_same_records(
         assert list(store.records(Span())) == before
 
 
+def test_what_is_in_clickhouse_is_exported_and_imported_there_likewise(
+    clickhouse: str, tmp_path: Path
+) -> None:
+    export(RECORDS, str(tmp_path / "all.jsonl"))
+    with open_store(clickhouse, write=True) as store:
+        for new in (len(RECORDS), 0):
+            assert import_file(store, str(tmp_path / "all.jsonl")).new == new
+        export(store.records(Span()), str(tmp_path / "again.jsonl"))
+    assert (tmp_path / "again.jsonl").read_bytes() == (tmp_path / "all.jsonl").read_bytes()
+
+
 def test_an_archive_without_texts_is_exported_and_imported_as_it_is(path: Path, tmp_path: Path) -> None:
     with_texts = str(tmp_path / "all.jsonl")
     export(in_archive(path), with_texts)

@@ -89,6 +89,14 @@ def test_messages_of_which_many_are_alike_are_kept_once_whatever_is_killed(store
     assert written(store) == Counter(texts)
 
 
+def test_clickhouse_tells_what_was_written_last(clickhouse: str) -> None:
+    chance = random.Random(15)
+    texts = chance.choices("abcdefgh", k=600)
+    with open_store(clickhouse, write=True) as found:
+        assert archive_with_crashes(found, texts, chance) > 3
+        assert written(found) == Counter(texts)
+
+
 def test_where_all_are_alike_none_is_missing(store: Store) -> None:
     chance = random.Random(16)
     texts = ["ping"] * 1000

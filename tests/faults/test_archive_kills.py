@@ -105,7 +105,11 @@ def run(
         with Sending(settings, load, reconnect_for=300, blocked_for=300) as sending:
             for what in kills:
                 before = archiver.count()
-                wait_until(lambda before=before: archiver.count() > before, 60, "more messages")  # type: ignore[misc]
+                wait_until(
+                    lambda before=before: archiver.count() > before,  # type: ignore[misc]
+                    60,
+                    lambda: f"more messages; {sending.state()}\n{[each.stderr for each in processes]}",
+                )
                 pause.wait(chance.uniform(0, 0.5))
                 if what == "broker" and kill_broker is not None:
                     kill_broker()
@@ -136,11 +140,21 @@ def test_what_rabbitmq_took_is_archived_once_whatever_is_killed(
 ) -> None:
     settings = Settings.resolve(url=own_rabbitmq.url, room=room)
 
+    archiver = Archive(commands, own_rabbitmq.url, room, tmp_path / "archive.db")
+
     def kill_broker() -> None:
         own_rabbitmq.kill()
         own_rabbitmq.start()
 
-    run(Archive(commands, own_rabbitmq.url, room, tmp_path / "archive.db"), settings, measured, kill_broker)
+    # RabbitMQ writes which quorum queues there are some seconds after they were made, or when it ends in order. If it is
+    # killed before that, 3.10 elects no leader for such a queue ever again ("leader not known"): not what is tested here.
+    process = archiver.start()
+    process.interrupt()
+    assert process.wait(30) == 0
+    own_rabbitmq.ctl("stop_app")
+    own_rabbitmq.ctl("start_app")
+    own_rabbitmq.wait_until_ready()
+    run(archiver, settings, measured, kill_broker)
 
 
 def test_what_the_embedded_room_took_is_archived_once_however_often_the_archiver_is_killed(
@@ -150,7 +164,7 @@ def test_what_the_embedded_room_took_is_archived_once_however_often_the_archiver
     run(Archive(commands, local_url, room, tmp_path / "archive.db"), settings, measured)
 
 
-@pytest.mark.parametrize("broker", ["local_url", "amqp_url"])
+@pytest.mark.parametrize("broker", [pytest.param("local_url", marks=pytest.mark.slow), "amqp_url"])
 def test_messages_without_an_id_are_archived_once_however_often_the_archiver_is_killed(
     broker: str,
     request: pytest.FixtureRequest,
@@ -164,6 +178,7 @@ def test_messages_without_an_id_are_archived_once_however_often_the_archiver_is_
     run(Archive(commands, url, room, tmp_path / "archive.db"), settings, measured, bare=True)
 
 
+@pytest.mark.slow
 def test_archivers_that_share_a_queue_archive_each_message_once_whichever_is_killed(
     amqp_url: str, commands: Commands, room: str, tmp_path: Path, measured: Callable[..., None]
 ) -> None:

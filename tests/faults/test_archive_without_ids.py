@@ -1,15 +1,17 @@
 """Messages of a plain client, without an id, in an archive whose archiver is killed: each is there as often as it was sent.
 
-A durable queue on RabbitMQ gives no positions, and many texts are the same.
+A durable queue on RabbitMQ gives no positions, and many texts are the same. ``KCHAT_TEST_ARCHIVE=all`` kills 20 times.
 """
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pika
@@ -17,8 +19,10 @@ import pytest
 
 from kchat import archive
 from tests.brokers.processes import Commands, Process
+from tests.brokers.rabbitmq import RabbitMQ
 from tests.brokers.wait import wait_until
 
+KILLS = 20 if os.environ.get("KCHAT_TEST_ARCHIVE") == "all" else 3
 WORDS = ("ok", "ok", "yes", "no", "hello", "what?", "hmm", "ok!")
 
 KILLED_BEFORE_IT_ACKNOWLEDGES = """\
@@ -92,7 +96,7 @@ def archiver(commands: Commands, amqp_url: str, room: str, tmp_path: Path) -> Ar
 
 
 def finish(archiver: Archiver) -> None:
-    last = archiver.start("--idle-timeout", "2")
+    last = archiver.start("--idle-timeout", "1")
     assert last.wait(60) == 0, last.stderr
 
 
@@ -118,7 +122,7 @@ def test_each_is_there_once_whenever_the_archiver_is_killed(
     chance = random.Random(16)
     with closing(Plain(amqp_url, room)) as plain:
         pause = threading.Event()
-        for _ in range(6):
+        for _ in range(KILLS):
             process = archiver.start()
             process.wait_for("listening on", seconds=60)
             before = archiver.texts().total()
@@ -130,4 +134,38 @@ def test_each_is_there_once_whenever_the_archiver_is_killed(
             process.kill()
         finish(archiver)
         assert archiver.texts() == plain.sent
-        measured("killed 6 times", f"archive of {plain.sent.total()} messages without an id", lost=0)
+        measured(f"killed {KILLS} times", f"archive of {plain.sent.total()} messages without an id", lost=0)
+
+
+@pytest.mark.slow
+def test_each_is_there_once_if_the_broker_is_killed_while_they_are_archived(
+    own_rabbitmq: RabbitMQ, commands: Commands, room: str, tmp_path: Path, measured: Callable[..., None]
+) -> None:
+    archiver = Archiver(commands, own_rabbitmq.url, room, tmp_path / "archive.db")
+    process = archiver.start()
+    process.wait_for("listening on", seconds=60)
+    sent: Counter[str] = Counter()
+
+    def is_back(kills: int) -> bool:
+        return process.stderr.count("listening again") >= kills
+
+    for kills in range(1, 4):
+        process.pause()
+        with closing(Plain(own_rabbitmq.url, room)) as plain:
+            plain.say(3000)
+        sent.update(plain.sent)
+        before = archiver.texts().total()
+        process.resume()
+        wait_until(lambda before=before: archiver.texts().total() > before, 60, "more messages", pause=0.001)  # type: ignore[misc]
+        own_rabbitmq.kill()
+        own_rabbitmq.start()
+        # It has made the room again, which the plain client cannot.
+        wait_until(partial(is_back, kills), 60, "listening again")
+        wait_until(
+            lambda: archiver.texts().total() >= sent.total(), 90, lambda: f"{archiver.texts().total()}"
+        )
+    process.interrupt()
+    assert process.wait(30) == 0, process.stderr
+    finish(archiver)
+    assert archiver.texts() == sent
+    measured("its broker killed 3 times", f"archive of {sent.total()} messages without an id", lost=0)

@@ -24,7 +24,7 @@ from tests.brokers.processes import Commands
 from tests.brokers.proxy import Proxy
 from tests.brokers.wait import Deadline, soon, wait_until
 from tests.faults.parts import Sending
-from tests.faults.test_archive_kills import Archive, Load
+from tests.faults.test_archive_kills import Archive, Load, run
 
 AWAY = 60.0 if os.environ.get("KCHAT_TEST_ARCHIVE") == "all" else 2.0
 """Seconds for which ClickHouse is away under load."""
@@ -208,9 +208,27 @@ def test_an_archiver_keeps_everything_while_clickhouse_is_away(
         finally:
             load.ended.set()
         assert sending.error is None
-        sent = [str(receipt.message.text) for receipt in sending.receipts]
+        sent = load.sent
         wait_until(lambda: archiver.count() >= len(sent), 60, lambda: f"{len(sent)}; {archiver.count()}")
         process.interrupt()
         assert process.wait(30) == 0
         archiver.check(sent)
     measured(f"ClickHouse away for {AWAY:g} s", f"archive of {len(sent)} messages", lost=0)
+
+
+@pytest.mark.slow
+def test_archivers_that_share_a_queue_into_clickhouse_keep_each_message_once_whichever_is_killed(
+    own_clickhouse: ClickHouse, commands: Commands, amqp_url: str, room: str, measured: Callable[..., None]
+) -> None:
+    with own_clickhouse.new_database() as url:
+        archiver = Archive(commands, amqp_url, room, url, "--shared")  # type: ignore[arg-type] # as good as a path
+        run(archiver, Settings.resolve(url=amqp_url, room=room), measured, many=2)
+
+
+@pytest.mark.slow
+def test_messages_without_an_id_are_in_clickhouse_once_however_often_the_archiver_is_killed(
+    own_clickhouse: ClickHouse, commands: Commands, amqp_url: str, room: str, measured: Callable[..., None]
+) -> None:
+    with own_clickhouse.new_database() as url:
+        archiver = Archive(commands, amqp_url, room, url)  # type: ignore[arg-type] # as good as a path
+        run(archiver, Settings.resolve(url=amqp_url, room=room), measured, bare=True)

@@ -159,6 +159,14 @@ def test_an_account_is_found_without_reading_what_stands_in_front_of_it(properti
     assert message._properties is None, "they were read"
 
 
+def test_a_header_about_a_stream_gives_no_position() -> None:
+    written = amqp.Message(application_headers={"x-stream-offset": 7})._serialize_properties()
+    message = Incoming(spec.Basic.Deliver, b"")
+    message.take(*header(0, written)[::2])
+    assert message.position is None
+    assert message._properties is None, "they were read"
+
+
 @given(st.binary(max_size=60))
 def test_properties_of_any_bytes_can_be_asked_for(properties: bytes) -> None:
     message = Incoming(spec.Basic.Deliver, b"")

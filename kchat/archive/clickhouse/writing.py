@@ -31,8 +31,6 @@ _INSERT = {
     "distributed_foreground_insert": 1,  # its name in newer versions
     "max_block_size": 1 << 20,  # the view's rows as one block, so that all or none are there
 }
-_LOOK = {"max_query_size": 1 << 20, "max_ast_elements": 1 << 20, "max_expanded_ast_elements": 1 << 20}
-_AT_ONCE = 10_000  # keys that one statement looks for
 
 
 class Writer:
@@ -45,7 +43,6 @@ class Writer:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._insert_settings = connection.known(_INSERT)
-        self._look_settings = connection.known(_LOOK)
         self._in_doubt = False
         mend(connection)
         self._doubles = Doubles(connection)
@@ -58,16 +55,17 @@ class Writer:
             again: whether some may be there.
         """
         new = {(record.room, record.key): record for record in reversed(records)}
+        numbers = {key: number(*key) for key in new}
         if again or self._in_doubt:
             wait_for_inserts(self._connection)
             if self._in_doubt:
                 mend(self._connection)
             self._in_doubt = False
-            for kept in self._there(new):
+            for kept in self._there(numbers):
                 new.pop(kept, None)
         if not new:
             return 0
-        rows: list[tuple[object, ...]] = [(*record, number(*key)) for key, record in new.items()]
+        rows: list[tuple[object, ...]] = [(*record, numbers[key]) for key, record in new.items()]
         self._in_doubt = True
         try:
             self._connection.insert(MESSAGES, (*COLUMNS, "hash"), rows, self._insert_settings)
@@ -82,17 +80,13 @@ class Writer:
         """What others have written at the same moment is there once at the end."""
         self._doubles.close()
 
-    def _there(self, wanted: dict[tuple[str, str], Record]) -> list[tuple[str, str]]:
-        found: list[tuple[str, str]] = []
+    def _there(self, wanted: dict[tuple[str, str], int]) -> list[tuple[str, str]]:
+        if not wanted:
+            return []
         rooms = literals({room for room, _ in wanted})
-        numbers = [number(*key) for key in wanted]
-        for start in range(0, len(numbers), _AT_ONCE):
-            some = literals(numbers[start : start + _AT_ONCE])
-            sql = f"SELECT room, key FROM {MESSAGES} WHERE room IN {rooms} AND hash IN {some}"
-            found += (
-                (text(room), text(key)) for room, key in self._connection.rows(sql, self._look_settings)
-            )
-        return found
+        sql = f"SELECT room, key FROM {MESSAGES} WHERE room IN {rooms} AND hash IN wanted"
+        found = self._connection.rows(sql, wanted=list(wanted.values()))
+        return [(text(room), text(key)) for room, key in found]
 
 
 def number(room: str, key: str) -> int:

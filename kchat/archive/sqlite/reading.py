@@ -199,16 +199,17 @@ def _add_people(
     db: sqlite3.Connection, names: Names, facts: Facts, rooms: list[int], cut: _Cut, dates: _Dates
 ) -> None:
     """Add people, their days and mentions, of the whole hours."""
-    people: dict[int, tuple[Name, list[int]]] = {}
+    people: dict[int, tuple[Name, list[int], int]] = {}
     writers = {day: [(mask, facts.active.on(when)) for mask, when in parts] for day, parts in dates.items()}
     # The longest loop of all: as many rows as people on each day.
     for person, day, early, late, messages, verified, characters, others, starts in db.execute(
         _PEOPLE.format(rooms=_listed(rooms)), _units(cut, 24)
     ):
         try:
-            name, sums = people[person]
+            _, sums, bit = people[person]
         except KeyError:
-            name, sums = people[person] = names.person(db, person), [0] * 5
+            name = names.person(db, person)
+            _, sums, bit = people[person] = name, [0] * 5, facts.active.bit(name)
         sums[0] += messages
         sums[1] += verified
         sums[2] += characters
@@ -217,9 +218,8 @@ def _add_people(
         bits = early | late << _HALF
         for mask, there in writers[day]:
             if bits & mask:
-                there.add(name)
-    facts.active.days = {day: there for day, there in facts.active.days.items() if there}
-    for name, sums in people.values():
+                there.bits |= bit
+    for name, sums, _ in people.values():
         _add_person(facts, name, *sums)
     found = db.execute(_MENTIONS.format(rooms=_listed(rooms)), _units(cut, BLOCK))
     facts.mentions = {(by, name): many for by, name, many in found if many}

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from kchat.archive.record import Record
     from kchat.archive.span import Span, Zone
 
-BATCH, DELAY = 1_000, 0.25
+BATCH, DELAY = 2_000, 0.25
 
 _WITHOUT_ID = """SELECT key FROM message INDEXED BY message_without_id
     WHERE room = (SELECT id FROM room WHERE name = ?) AND key >= 'b:' AND key < 'b;' AND substr(key, 40, 1) != '-'

@@ -12,10 +12,12 @@ from kchat.transports.history import KEEP, MAX_SIZE, HistoryStatus
 
 from . import definitions, history, limits, schema
 from .history import After, Read
+from .messages import BODY, PROPERTIES
 
 if TYPE_CHECKING:
     from kchat.transports.protocols import Channel, Connection, Delivery
 
+    from .messages import Row
     from .queues import ExclusiveQueue
     from .store import Store
 
@@ -117,8 +119,9 @@ class Cursor:
         if file is None:
             return None
         if self._last is not None:
-            held, *_, properties, _, body = self._last.row  # type: ignore[attr-defined]  # it is one of this transport's
-            self._read[file] = Read(self._read[file].start._replace(position=-held), (properties, body))
+            row: Row = self._last.row  # type: ignore[attr-defined]  # it is one of this transport's
+            last = row[PROPERTIES], row[BODY]
+            self._read[file] = Read(self._read[file].start._replace(position=-row[0]), last)
             self._last = None
         return After(file, self._read, away)
 

@@ -30,6 +30,7 @@ Row = tuple[int, int, str, str, str, "float | None", bytes, int, float]
 #: Replaces a body that is over the reader's limit, or is not bytes: no message is missed silently.
 _UNREADABLE = b"(kchat: a message whose body is too large to be read here, or damaged)"
 
+PROPERTIES: Final = 4
 EXPIRES_AT: Final = 5
 BODY: Final = 6
 _SEQ: Final = 7
@@ -178,7 +179,7 @@ class Delivery:
         """AMQP's basic properties; the headers are among them as ``application_headers``, if there are any."""
         properties = self._properties
         if properties is None:
-            properties = self._properties = _load(self.row[4])
+            properties = self._properties = _load(self.row[PROPERTIES])
         return properties
 
     @property
