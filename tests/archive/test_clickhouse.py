@@ -231,3 +231,13 @@ def test_what_two_killed_archivers_have_written_twice_is_there_once_after_the_ne
     with ClickHouseStore(clickhouse, write=True) as store:
         assert sum(store.rooms().values()) == 20
         assert store.facts(Span(), Zone("UTC")) == count(records, Span(), Zone("UTC"))
+
+
+def test_what_two_archivers_have_by_different_clocks_is_there_once(clickhouse: str) -> None:
+    records = _said_now(2_500)
+    later = [each._replace(at=each.at + 7) for each in records]
+    with ClickHouseStore(clickhouse, write=True) as one, ClickHouseStore(clickhouse, write=True) as other:
+        one.write(records, again=False)
+        other.write(later, again=False)
+        assert sum(one.rooms().values()) == 2_500
+        assert one.facts(Span(), Zone("UTC")) == count(records, Span(), Zone("UTC"))

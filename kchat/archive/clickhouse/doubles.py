@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from kchat.archive.clickhouse.connection import Connection, literals
+from kchat.archive.clickhouse.deleting import change
 from kchat.archive.clickhouse.rollup import mend
 from kchat.archive.clickhouse.schema import MESSAGES, MONTH, is_distributed
 from kchat.archive.span import DAY
@@ -29,6 +30,13 @@ _EDGE = 20
 """One part in this many, at each end of a batch's times, may be far from the others: senders choose their times."""
 
 
+_SKEW = 60_000
+"""Milliseconds by which the archivers' clocks may differ: a message's time is at most that at which it was received."""
+
+_MOST = 2_000
+"""Messages that one deletion names: a statement has up to 256 KiB."""
+
+
 class Doubles:
     """Finds them after each insert, and has the server keep one of each.
 
@@ -40,7 +48,7 @@ class Doubles:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._months: set[int] = set()
+        self._months: dict[int, tuple[int, int]] = {}  # and between which times, at most
         self._due = 0.0
         self._looks = not is_distributed(connection)
         if self._looks:
@@ -62,21 +70,39 @@ class Doubles:
 
     def _look(self, where: str) -> None:
         """Find the months of doubles; repair them if that is due. What fails is done the next time: nothing is missing."""
-        sql = (
-            f"SELECT {MONTH} AS month, count(), uniqExact(hash) FROM {MESSAGES} WHERE {where} GROUP BY month"
-        )
+        sql = f"""
+            SELECT {MONTH} AS month, count(), uniqExact(hash), min(at), max(at)
+            FROM {MESSAGES} WHERE {where} GROUP BY month
+        """
         with suppress(ArchiveError):
-            found = self._connection.rows(sql)
-            self._months |= {month for month, many, different in found if many > different}
+            for month, many, different, first, last in self._connection.rows(sql):
+                if many > different:
+                    before = self._months.get(month, (first, last))
+                    self._months[month] = min(first, before[0]), max(last, before[1])
             if time.monotonic() >= self._due:
                 self._repair()
 
     def _repair(self) -> None:
-        """Have the server merge the parts of a month into one, by which ReplacingMergeTree keeps one row of each key."""
         if not self._months:
             return
         self._due = time.monotonic() + _PAUSE
-        for month in sorted(self._months):
+        for month, (first, last) in sorted(self._months.items()):
+            # The parts of the month become one, in which ReplacingMergeTree keeps one row of each room, time and key.
             self._connection.rows(f"OPTIMIZE TABLE {MESSAGES} PARTITION {month} FINAL")
+            self._delete_later_ones(f"at >= {first - _SKEW} AND at <= {last + _SKEW}")
         mend(self._connection)
         self._months.clear()
+
+    def _delete_later_ones(self, where: str) -> None:
+        """Delete what has another time: the sender's clock was ahead of one of the archivers'."""
+        sql = f"""
+            SELECT hash, min(at) AS first FROM {MESSAGES} WHERE {where} GROUP BY hash HAVING max(at) > first LIMIT {_MOST}
+        """
+        while found := self._connection.rows(sql):
+            hashes = literals(number for number, _ in found)
+            first = ", ".join(f"({number}, {at})" for number, at in found)
+            change(
+                self._connection,
+                MESSAGES,
+                f"DELETE WHERE {where} AND hash IN {hashes} AND (hash, at) NOT IN ({first})",
+            )
