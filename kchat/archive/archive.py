@@ -11,6 +11,7 @@ from kchat.archive.opening import open_store
 from kchat.archive.span import Span, Zone
 from kchat.archive.stats import TOP, Stats, compute
 from kchat.archive.store import MOST_ROWS, SECONDS, Answer
+from kchat.errors import SettingsError
 from kchat.message import rfc3339
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class Archive:
             words: whether to count the words, which reads all texts of that time. Default: not.
 
         Raises:
-            kchat.errors.SettingsError: no such zone.
+            kchat.errors.SettingsError: no such zone, or the end is not after the beginning.
             kchat.errors.ArchiveError: the archive cannot be read.
             ValueError: a naive time.
         """
@@ -134,4 +135,6 @@ class Archive:
 
 def _span(rooms: Sequence[str], since: datetime | None, until: datetime | None) -> Span:
     first, end = (None if moment is None else rfc3339.milliseconds(moment) for moment in (since, until))
+    if first is not None and end is not None and first >= end:
+        raise SettingsError("it ends before it begins", hint="{since} has to be before {until}")
     return Span(tuple(rooms), first, end)

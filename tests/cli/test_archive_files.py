@@ -125,6 +125,7 @@ def test_wrong_usage_is_said_before_anything_is_written(
     for words, why in (
         (["-r", "nowhere", "-o", str(target)], f"{filled} has no room 'nowhere'; it has: chat, lunch."),
         (["-o", str(tmp_path / "none" / "all.jsonl")], "cannot be written: No such file or directory"),
+        (["--since", "1h", "--until", "2h"], "it ends before it begins\n  --since has to be before --until"),
         (["-o", str(tmp_path / "all.parquet.gz")], "a Parquet file is compressed by itself"),
     ):
         result = commands.run_kchat(*source, *words)
