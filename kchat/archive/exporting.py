@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 FORMATS = ("jsonl", "csv", "parquet")
 
 _FORMULA = tuple("=+-@\t\r\n＝＋－＠")  # noqa: RUF001 - those of full width count, too
+_SQLITE = b"SQLite format 3\0"  # https://sqlite.org/fileformat.html#magic_header_string
 _BOM = b"\xef\xbb\xbf"
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -205,6 +206,7 @@ def _whole_file(path: str) -> Iterator[BinaryIO]:
         return
     # Beside it, so that it can be renamed; of a link, beside what that names.
     target = target.resolve()
+    _refuse_database(path, target)
     part = target.with_name(f".{target.name}.{token_hex(4)}.part")
     stream = _opened(path, lambda: part.open("xb"))
     try:
@@ -219,6 +221,20 @@ def _whole_file(path: str) -> Iterator[BinaryIO]:
         with suppress(OSError):
             part.unlink()
         raise
+
+
+def _refuse_database(path: str, target: Path) -> None:
+    """Leave databases alone: one is more likely the archive itself than an old export.
+
+    Raises:
+        kchat.errors.SettingsError: the file is an SQLite database.
+    """
+    with suppress(OSError), target.open("rb") as stream:
+        if stream.read(len(_SQLITE)) == _SQLITE:
+            raise SettingsError(
+                f"{path} is an SQLite database, such as an archive, which an export does not replace",
+                hint="name another file with -o",
+            )
 
 
 def _opened(path: str, open_: Callable[[], Any]) -> Any:

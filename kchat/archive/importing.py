@@ -15,11 +15,13 @@ not if it was also archived as it came.
 from __future__ import annotations
 
 import json
+import math
+import re
 from base64 import b64decode
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from kchat.archive.record import Record, body_digest
+from kchat.archive.record import Record, body_digest, concealed_key
 from kchat.client.json_lines import Damage, JsonLines
 from kchat.config.validation import check_room
 from kchat.errors import SettingsError
@@ -38,6 +40,7 @@ _LARGE = 16 << 20
 
 _LONGEST_KEY = 600
 _LONGEST_ID = 255
+_DIGEST = re.compile(r"[0-9a-f]{32}").fullmatch
 
 _SHOWN = frozenset(
     ("username", "message", "id", "sent_at", "received_at", "account", "verified", "redelivered", "problem")
@@ -217,15 +220,19 @@ class LineReader:
             _text(value, "account"),
         )
         room = self._room_of(value)
-        record = Record.of(message, room, _time(value, "received_at"), position=position, secret=self._secret)
+        # What has no text comes from an archive without texts, and has its digests.
+        secret = None if text is None else self._secret
+        record = Record.of(message, room, _time(value, "received_at"), position=position, secret=secret)
         if id_ is None and position is None:
             if not key.startswith("b:") or len(key) > _LONGEST_KEY:
                 raise ValueError("its key is none of a message without an id and a position")
-            record = record._replace(key=key)
+            record = record._replace(key=key if secret is None else concealed_key(key, secret))
         if text is None:
             length, digest = value["length"], _text(value, "digest")
             if type(length) is not int or not 0 <= length < 1 << 31:
                 raise ValueError("its length is not a number of characters")
+            if digest is None or not _DIGEST(digest):  # in an archive's columns are its bytes
+                raise ValueError("its digest is not 32 hexadecimal digits")
             record = record._replace(text=None, length=length, digest=digest, extra=None, mentions=())
         return record
 
@@ -251,7 +258,14 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"it is not JSON: {name}")
 
 
-_decode = json.JSONDecoder(parse_constant=_no_constant).decode
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):  # it would be written as Infinity, which is not JSON
+        raise ValueError("it has a number that is too large")
+    return number
+
+
+_decode = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite).decode
 
 
 def _load(line: bytes) -> Any:

@@ -72,6 +72,8 @@ class Placing:
         self._shared = readers > 1
         self._session = token_hex(4)
         self._writes = 0
+        self._latest = 0  # the time in the last write's name
+        self._knows_last = False
         self._connection: object = None
         self._again: list[str] = []  # of this connection, digests of what was written before, in order
         self._settled = False  # nothing that comes by this connection is in doubt any more
@@ -93,7 +95,9 @@ class Placing:
         received = list(received)
         known = self._written_before([message for message, _ in received], connection)
         self._writes += 1
-        write = f"{time_ns() // 1_000_000:013d}-{self._session}-{self._writes % 1_000_000:06d}"
+        # Places sort by time: where the clock was set back, they go on from the last one.
+        self._latest = max(time_ns() // 1_000_000, self._latest + 1)
+        write = f"{self._latest:013d}-{self._session}-{self._writes % 1_000_000:06d}"
         return [
             Record.of(
                 message,
@@ -120,7 +124,16 @@ class Placing:
         ]
         if not bare:
             return set()
+        self._go_on()
         return self._of_shared_queue(bare) if self._shared else self._of_own_queue(bare)
+
+    def _go_on(self) -> None:
+        """Look up once when others wrote last, by their clocks."""
+        if not self._knows_last:
+            for last in map(_KEY, self._store.without_id(self._room, 1)):
+                if last is not None:
+                    self._latest = max(self._latest, int(last[2][:13]))
+            self._knows_last = True
 
     def _last_written(self) -> list[_Written]:
         keys = map(_KEY, self._store.without_id(self._room, self._most))
@@ -131,7 +144,9 @@ class Placing:
     def _of_own_queue(self, bare: Sequence[tuple[int, Message]]) -> set[int]:
         if self._settled:
             return set()
-        doubtful = [(number, body_digest(each.body)) for number, each in bare if each.redelivered]
+        doubtful = [
+            (number, body_digest(each.body, self._secret)) for number, each in bare if each.redelivered
+        ]
         again = [*self._again, *(digest for _, digest in doubtful)]
         many = max(0, _overlap(self._last_written(), again) - len(self._again)) if doubtful else 0
         self._settled = many < len(bare)
@@ -141,7 +156,9 @@ class Placing:
     # ---- a queue with several readers
 
     def _of_shared_queue(self, bare: Sequence[tuple[int, Message]]) -> set[int]:
-        doubtful = [(number, body_digest(each.body)) for number, each in bare if each.redelivered]
+        doubtful = [
+            (number, body_digest(each.body, self._secret)) for number, each in bare if each.redelivered
+        ]
         if not doubtful:
             return set()
         left = _last_of_others(self._last_written(), self._session) - self._found

@@ -91,9 +91,12 @@ class Record(NamedTuple):
             position: the broker's position of it. Default: it has none.
             place: tells it from others with the same body, where it has neither id nor position.
             secret: of an archive that keeps no texts, at most 64 bytes: the key of the digests (BLAKE2, RFC 7693 section
-                2.9), so that nobody finds a short text by trying. Default: texts are kept.
+                2.9), so that nobody finds a short text by trying: of the text, of the body, and of the position, which
+                may have a digest of the body in it. Default: texts are kept.
         """
         username, text, id_, sent_at = message.username, message.text, message.id, None
+        if position is not None and secret is not None:
+            position = _concealed(position, secret)
         if message.sent_at is not None:
             sent_at = rfc3339.milliseconds(message.sent_at)
         if id_ is not None:
@@ -101,7 +104,7 @@ class Record(NamedTuple):
         elif position is not None:
             key = f"p:{position}"
         else:
-            key = f"b:{body_digest(message.body)}:{place}"
+            key = f"b:{body_digest(message.body, secret)}:{place}"
         kept = secret is None
         return cls(
             room=room,
@@ -146,9 +149,19 @@ def mentions(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))[:_MOST_MENTIONS]
 
 
-def body_digest(body: bytes) -> str:
-    """Of a body as it came: 32 hexadecimal digits."""
-    return blake2b(body, digest_size=_DIGEST).hexdigest()
+def body_digest(body: bytes, secret: bytes | None = None) -> str:
+    """Of a body as it came: 32 hexadecimal digits; keyed, where the archive keeps no texts."""
+    return blake2b(body, digest_size=_DIGEST, key=secret or b"").hexdigest()
+
+
+def concealed_key(key: str, secret: bytes) -> str:
+    """The key of a message without id and position, of an archive with texts, as one without them has it."""
+    kind, digest, *place = key.split(":", 2)
+    return ":".join((kind, _keyed(digest, secret), *place))
+
+
+def _concealed(position: str, secret: bytes) -> str:
+    return f"{position.partition('-')[0]}-{_keyed(position, secret)[:16]}"
 
 
 def _keyed(text: str, secret: bytes) -> str:

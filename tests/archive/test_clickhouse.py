@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from time import monotonic
+from time import monotonic, time_ns
 from types import SimpleNamespace
 
 import clickhouse_driver
@@ -18,8 +18,10 @@ from kchat.archive.clickhouse.schema import COLUMNS
 from kchat.archive.clickhouse.store import ClickHouseStore
 from kchat.archive.clickhouse.writing import number
 from kchat.archive.opening import open_store
-from kchat.archive.span import Span
+from kchat.archive.record import Record
+from kchat.archive.span import Span, Zone
 from kchat.errors import ArchiveError, ArchiveUnavailable, SettingsError
+from tests.archive.counting import count
 from tests.archive.talking import START, conversation, record
 from tests.brokers.clickhouse import ClickHouse, MachineClickHouse
 from tests.brokers.ports import free_port
@@ -199,3 +201,43 @@ def test_two_archivers_keep_what_both_write_once(clickhouse: str) -> None:
             assert one.write(batch[:15]) + other.write(batch) == 20
         assert len(list(one.records(Span()))) == 100
         assert other.prune(START) == 0
+
+
+def _said_now(many: int) -> list[Record]:
+    at = time_ns() // 1_000_000 - many
+    return [each._replace(at=at + number) for number, each in enumerate(conversation(many))]
+
+
+def test_two_archivers_that_write_the_same_at_one_moment_keep_it_once(clickhouse: str) -> None:
+    records = _said_now(120)
+    with ClickHouseStore(clickhouse, write=True) as one, ClickHouseStore(clickhouse, write=True) as other:
+        # Neither looks, as nothing was there when they would have.
+        assert one.write(records[:60], again=False) == other.write(records[:60], again=False) == 60
+        assert sum(one.rooms().values()) == 60
+        assert one.write(records[60:], again=False) == other.write(records[60:], again=False) == 60
+    with ClickHouseStore(clickhouse) as kept:
+        assert sum(kept.rooms().values()) == 120
+        assert kept.facts(Span(), Zone("UTC")) == count(records, Span(), Zone("UTC"))
+
+
+def test_what_two_killed_archivers_have_written_twice_is_there_once_after_the_next_start(
+    clickhouse: str,
+) -> None:
+    records = _said_now(20)
+    rows = [(*each, number(each.room, each.key)) for each in records]
+    with ClickHouseStore(clickhouse, write=True), clickhouse_driver.Client.from_url(clickhouse) as server:
+        for _ in range(2):
+            server.execute(f"INSERT INTO kchat_messages ({', '.join((*COLUMNS, 'hash'))}) VALUES", rows)
+    with ClickHouseStore(clickhouse, write=True) as store:
+        assert sum(store.rooms().values()) == 20
+        assert store.facts(Span(), Zone("UTC")) == count(records, Span(), Zone("UTC"))
+
+
+def test_what_two_archivers_have_by_different_clocks_is_there_once(clickhouse: str) -> None:
+    records = _said_now(2_500)
+    later = [each._replace(at=each.at + 7) for each in records]
+    with ClickHouseStore(clickhouse, write=True) as one, ClickHouseStore(clickhouse, write=True) as other:
+        one.write(records, again=False)
+        other.write(later, again=False)
+        assert sum(one.rooms().values()) == 2_500
+        assert one.facts(Span(), Zone("UTC")) == count(records, Span(), Zone("UTC"))

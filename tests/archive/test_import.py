@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
+from kchat.archive.exporting import export
 from kchat.archive.importing import BATCH, Imported, LineReader, import_file
 from kchat.archive.opening import open_store
-from kchat.archive.record import Record
+from kchat.archive.placing import Placing
+from kchat.archive.record import Record, body_digest
 from kchat.archive.span import Span
 from kchat.archive.store import Store
 from kchat.client.json_lines import Damage
@@ -188,7 +190,16 @@ DAMAGED: dict[str, tuple[Any, str]] = {
         {**EXPORTED, "text": None, "length": -1},
         "its length is not a number of characters",
     ),
+    "no digest": ({**EXPORTED, "text": None}, "its digest is not 32 hexadecimal digits"),
+    "a digest that is none": (
+        {**EXPORTED, "text": None, "digest": "zz" * 16},
+        "its digest is not 32 hexadecimal digits",
+    ),
     "extra that is none": ({**EXPORTED, "extra": [1]}, "its extra is not an object"),
+    "a number beyond all": (
+        '{"room":"chat","key":"p:1","position":"1","text":"","length":0,"received_at":"2026-05-01T12:04:05Z","extra":{"n":1e999}}',
+        "it has a number that is too large",
+    ),
 }
 
 
@@ -253,6 +264,35 @@ def test_an_archive_without_texts_keeps_none(tmp_path: Path) -> None:
     assert {each.text for each in kept} == {None}
     assert {each.length for each in kept} == {len(each.text) for each in MESSAGES}
     assert b"Hello" not in (tmp_path / "no-text.db").read_bytes()
+
+
+def test_an_archive_without_texts_has_no_digest_by_which_a_text_is_found(tmp_path: Path) -> None:
+    """Whoever guesses a text makes its body, and compares: of a plain client, all else in it is known."""
+    body, said = b'{"username": "ada", "message": "yes"}', tmp_path / "said.jsonl"
+    guess = body_digest(body)
+    position = f"5-{guess[:16]}"  # as a history on RabbitMQ gives it
+    with open_store(tmp_path / "with.db", write=True) as store:
+        placing = Placing(store, "chat", 10)
+        store.write(placing.records([(Message.from_body(body), 1), (at_position(body, position), 2)], 1))
+        export(store.records(Span()), str(said))
+    assert guess in said.read_text()
+    with open_store(tmp_path / "without.db", write=True, texts=False) as store:
+        placing = Placing(store, "chat", 10)
+        came = [(Message.from_body(body), 1), (at_position(body, position), 2)]
+        assert store.write(placing.records(came, 1)) == 2
+        again = [(message._replace(redelivered=True), at) for message, at in came]
+        assert store.write(Placing(store, "chat", 10).records(again, 1)) == 0
+        assert import_file(store, str(said)).new == 1  # the one at the position is known
+        assert import_file(store, str(said)).new == 0
+        export(store.records(Span()), str(tmp_path / "kept.jsonl"))
+        assert import_file(store, str(tmp_path / "kept.jsonl")).new == 0
+        kept = [(each.key, each.position) for each in records(store)]
+    assert [each for each in kept if guess[:16] in str(each)] == []
+    assert [place[:2] for _, place in kept if place] == ["5-"]
+
+
+def at_position(body: bytes, position: str) -> Message:
+    return Message.from_body(body)._replace(position=position)
 
 
 def test_lines_are_committed_in_batches_and_progress_is_told(

@@ -147,6 +147,20 @@ def test_more_than_one_receive_brings_is_recognised(store: Store) -> None:
     assert len(placing.records(again("9"), 1)) == 1
 
 
+def test_a_clock_that_was_set_back_changes_no_order(clickhouse: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [NOW]
+    monkeypatch.setattr("kchat.archive.placing.time_ns", lambda: now[0] * 1_000_000)
+    with open_store(clickhouse, write=True) as store:
+        store.write(Placing(store, ROOM, PREFETCH).records(again("a", "b"), 1))
+        now[0] -= 3_600_000
+        later = Placing(store, ROOM, PREFETCH)
+        store.write(later.records(again("c", "d"), 1))
+        now[0] -= 3_600_000
+        store.write(later.records(again("e", "f"), 1))
+        assert Placing(store, ROOM, PREFETCH).records(again("e", "f"), 1) == []
+        assert Placing(store, ROOM, PREFETCH).records(again("c", "d", "e", "f"), 1) == []
+
+
 def test_those_with_an_id_or_a_position_are_left_to_the_store(store: Store) -> None:
     message = Message.compose("ada", "hello")._replace(redelivered=True)
     placed = Message.from_body(b"plain", redelivered=True)._replace(position="7-1")

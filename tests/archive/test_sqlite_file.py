@@ -114,6 +114,16 @@ def test_an_empty_file_is_refused_to_be_read_and_made_an_archive_to_be_written(p
         assert store.rooms() == {"chat": 2}
 
 
+def test_a_link_that_leads_nowhere_says_so(path: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link.db"
+    link.symlink_to(path)
+    with pytest.raises(SettingsError, match="which is not there"):
+        SqliteStore(link, write=True)
+    fill(path, said(3))
+    with SqliteStore(link) as store:
+        assert store.rooms() == {"chat": 3}
+
+
 def test_a_folder_is_refused(tmp_path: Path) -> None:
     for write in (False, True):
         with pytest.raises(SettingsError, match="is not a file"):
@@ -199,6 +209,28 @@ def test_an_archive_that_was_deleted_takes_nothing_more(path: Path, tmp_path: Pa
             store.write(records[1:])
         (tmp_path / "moved.db").replace(path)
         assert store.write(records) == 2
+
+
+@pytest.mark.parametrize("empty", [False, True])
+def test_the_log_of_an_archive_that_was_moved_away_is_left_alone(
+    path: Path, tmp_path: Path, *, empty: bool
+) -> None:
+    """After kill -9, acknowledged messages are in the log alone, and SQLite would delete it for the new, empty file."""
+    killed = tmp_path / "killed"
+    killed.mkdir()
+    with SqliteStore(path, write=True) as store:
+        store.write(said(3))
+        for name in (path.name, f"{path.name}-wal"):
+            shutil.copyfile(path.with_name(name), killed / name)
+    archive = killed / path.name
+    archive.rename(killed / "moved")
+    if empty:
+        archive.touch()
+    with pytest.raises(SettingsError, match="of an archive that is no longer at"):
+        SqliteStore(archive, write=True)
+    (killed / "moved").replace(archive)
+    with SqliteStore(archive, write=True) as store:
+        assert store.rooms() == {"chat": 3}
 
 
 def test_a_locked_archive_is_unavailable_and_takes_the_batch_afterwards(
@@ -320,8 +352,9 @@ def test_an_archive_that_others_may_not_read_says_so(commands: Commands, public_
     assert stranger.lines == [f"SettingsError the archive {path} cannot be read by this account"] * 2
 
 
+@pytest.mark.parametrize("name", ["left.db", "link.db"])
 def test_a_log_that_a_killed_writer_left_in_a_read_only_folder_is_not_left_out(
-    commands: Commands, public_folder: Path
+    commands: Commands, public_folder: Path, name: str
 ) -> None:
     """Without the log the last messages would be missing: that is an error, not an answer."""
     path = public_folder / "archive.db"
@@ -330,6 +363,7 @@ def test_a_log_that_a_killed_writer_left_in_a_read_only_folder_is_not_left_out(
         for suffix in ("", "-wal"):
             shutil.copyfile(f"{path}{suffix}", public_folder / f"left.db{suffix}")
             (public_folder / f"left.db{suffix}").chmod(0o444)
+    (public_folder / "link.db").symlink_to(public_folder / "left.db")
     public_folder.chmod(0o555)
     try:
         # The first look, by the account that may write, is at a copy: it would put the log into the file.
@@ -338,7 +372,7 @@ def test_a_log_that_a_killed_writer_left_in_a_read_only_folder_is_not_left_out(
                 "with SqliteStore(path) as store:", "with SqliteStore(Path(sys.argv[1])) as store:"
             ).replace("sys.argv[1:]", "sys.argv[2:]"),
             str(path),
-            str(public_folder / "left.db"),
+            str(public_folder / name),
         )
         assert stranger.wait() == 0, stranger.stderr
         assert stranger.lines[0].startswith("ArchiveUnavailable the archive")

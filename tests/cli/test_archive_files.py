@@ -125,6 +125,7 @@ def test_wrong_usage_is_said_before_anything_is_written(
     for words, why in (
         (["-r", "nowhere", "-o", str(target)], f"{filled} has no room 'nowhere'; it has: chat, lunch."),
         (["-o", str(tmp_path / "none" / "all.jsonl")], "cannot be written: No such file or directory"),
+        (["--since", "1h", "--until", "2h"], "it ends before it begins\n  --since has to be before --until"),
         (["-o", str(tmp_path / "all.parquet.gz")], "a Parquet file is compressed by itself"),
     ):
         result = commands.run_kchat(*source, *words)
@@ -132,6 +133,14 @@ def test_wrong_usage_is_said_before_anything_is_written(
     missing = commands.run_kchat("archive", "export", "--from", str(tmp_path / "none.db"), "-o", str(target))
     assert missing.code != 0
     assert not target.exists()
+
+
+def test_an_export_replaces_no_archive_by_itself(commands: Commands, filled: Path, tmp_path: Path) -> None:
+    (tmp_path / "link.jsonl").symlink_to(filled)
+    for target in (str(filled), str(tmp_path / "link.jsonl")):
+        result = commands.run_kchat("archive", "export", "--from", str(filled), "-o", target)
+        assert (result.code, f"{target} is an SQLite database" in result.stderr) == (2, True), result.stderr
+    assert len(texts(filled)["chat"]) == 3
 
 
 def test_csv_is_not_for_a_terminal(filled: Path) -> None:

@@ -29,13 +29,13 @@ def forget(connection: Connection, username: str, rooms: Collection[str]) -> int
     theirs = f"ifNull(username = {name}, 0){of_rooms}"
     many = _count(connection, theirs)
     if many:
-        _change(connection, MESSAGES, f"DELETE WHERE {theirs}")
+        change(connection, MESSAGES, f"DELETE WHERE {theirs}")
     mention = f"has(mentions, {mentioned}){of_rooms}"
     if _count(connection, mention):
         # Or it would be there again in a rollup that is made anew.
         kept = f"arrayFilter(each -> each != {mentioned}, mentions)"
-        _change(connection, MESSAGES, f"UPDATE mentions = {kept} WHERE {mention}")
-    _change(
+        change(connection, MESSAGES, f"UPDATE mentions = {kept} WHERE {mention}")
+    change(
         connection,
         QUARTERS,
         f"DELETE WHERE ((nameless = 0 AND name = {name}) OR mentioned = {mentioned}){of_rooms}",
@@ -60,9 +60,9 @@ def prune(connection: Connection, before: int, rooms: Collection[str]) -> int:
                 connection.rows(f"ALTER TABLE {MESSAGES} DROP PARTITION {month}")
                 connection.rows(f"ALTER TABLE {QUARTERS} DROP PARTITION {month}")
     if _count(connection, old):
-        _change(connection, MESSAGES, f"DELETE WHERE {old}")
+        change(connection, MESSAGES, f"DELETE WHERE {old}")
     cut = before // QUARTER
-    _change(connection, QUARTERS, f"DELETE WHERE quarter < {cut + bool(before % QUARTER)}{of_rooms}")
+    change(connection, QUARTERS, f"DELETE WHERE quarter < {cut + bool(before % QUARTER)}{of_rooms}")
     if before % QUARTER:
         fill(connection, f"WHERE at >= {cut * QUARTER} AND at < {(cut + 1) * QUARTER}{of_rooms}")
     return many
@@ -81,7 +81,7 @@ def _count(connection: Connection, condition: str) -> int:
     return int(many)
 
 
-def _change(connection: Connection, table: str, command: str) -> None:
+def change(connection: Connection, table: str, command: str) -> None:
     """Start a mutation and return when it is done.
 
     Raises:

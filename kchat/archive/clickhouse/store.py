@@ -120,6 +120,9 @@ class ClickHouseStore:
 
     def close(self) -> None:
         """End it. Safe to repeat."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
         self._connection.close()
 
     def _connect(self, url: str) -> Connection:

@@ -1,9 +1,9 @@
 """Writing messages into ClickHouse, each once: :class:`Writer`.
 
 Nothing in ClickHouse is unique. So what may be there already is looked for before it is inserted, by a number made of room
-and key: 8 bytes of each message, and not its key of some 40. What no other archiver is doing at the same time cannot come
-between: before the look, it waits for inserts that a killed one has left behind in the server. An insert whose end is not
-known makes the next one look, whatever its caller knows.
+and key: 8 bytes of each message, and not its key of some 40. Before the look, it waits for inserts that a killed one left
+behind in the server. An insert whose end is not known makes the next one look, whatever its caller knows. What another
+archiver inserts between the look and the insert is found afterwards (:mod:`kchat.archive.clickhouse.doubles`).
 
 ClickHouse's own ``insert_deduplicate`` knows the last blocks inserted, by their content. After a kill, messages come again
 in other blocks; old versions have it for replicated tables alone; and what was deleted and comes again would be left out.
@@ -16,6 +16,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from kchat.archive.clickhouse.connection import Connection, literals
+from kchat.archive.clickhouse.doubles import Doubles
 from kchat.archive.clickhouse.rollup import mend, wait_for_inserts
 from kchat.archive.clickhouse.schema import COLUMNS, MESSAGES
 
@@ -44,6 +45,7 @@ class Writer:
         self._insert_settings = connection.known(_INSERT)
         self._in_doubt = False
         mend(connection)
+        self._doubles = Doubles(connection)
 
     def write(self, records: Sequence[Record], *, again: bool) -> int:
         """Insert those that are not there yet; returns how many.
@@ -71,7 +73,12 @@ class Writer:
             rows = [tuple(map(_encodable, row)) for row in rows]
             self._connection.insert(MESSAGES, (*COLUMNS, "hash"), rows, self._insert_settings)
         self._in_doubt = False
+        self._doubles.look(list(new.values()))
         return len(new)
+
+    def close(self) -> None:
+        """What others have written at the same moment is there once at the end."""
+        self._doubles.close()
 
     def _there(self, wanted: dict[tuple[str, str], int]) -> list[tuple[str, str]]:
         if not wanted:

@@ -77,5 +77,5 @@ def moved(path: Path) -> ArchiveUnavailable:
     """The error for a file that is no longer at its name."""
     return ArchiveUnavailable(
         f"the archive {path} was deleted or replaced while it was in use",
-        hint="put it back, or start again to make a new one",
+        hint=f"put it back; or, for a new one, delete {path.name}-wal as well, and start again",
     )

@@ -89,7 +89,7 @@ class ArchiveFile:
         return "mode=ro&immutable=1" if self._immutable else "mode=ro"
 
     def _has_log(self) -> bool:
-        return self.path.with_name(f"{self.path.name}-wal").exists()
+        return _log_of(self.path).exists()
 
     def _prepare(self, *, texts: bool | None) -> bytes | None:
         db = self.db
@@ -218,6 +218,7 @@ def _make(path: Path, *, private_folder: bool) -> None:
     try:
         if private_folder:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _refuse_lone_log(path)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     except FileExistsError:
         return
@@ -227,12 +228,39 @@ def _make(path: Path, *, private_folder: bool) -> None:
         ) from error
 
 
+def _log_of(path: Path) -> Path:
+    """SQLite's log, which is beside the file that a link leads to."""
+    target = path.resolve()
+    return target.with_name(f"{target.name}-wal")
+
+
+def _refuse_lone_log(path: Path) -> None:
+    """Leave a log alone whose archive was moved away: SQLite deletes the log of an empty file, with all that it has.
+
+    After ``kill -9``, messages that are acknowledged are in the log, and nowhere else.
+
+    Raises:
+        kchat.errors.SettingsError: there is one.
+    """
+    log = _log_of(path)
+    if log.exists() and log.stat().st_size and not (path.exists() and path.stat().st_size):
+        raise SettingsError(
+            f"{log} may have messages of an archive that is no longer at {path}",
+            hint="put that archive back; or delete the log, if that archive is not wanted; or name another file",
+        )
+
+
 def _check(path: Path, *, write: bool) -> None:
     """Make sure that this account may use the file. Without opening it: closing it would end SQLite's locks on it."""
     try:
         if not path.is_file():
             if path.exists():
                 raise SettingsError(f"{path} is not a file, so it is not an archive", hint="name a file")
+            if path.is_symlink():
+                raise SettingsError(
+                    f"{path} is a link to {path.resolve()}, which is not there",
+                    hint="name that file, or remove the link",
+                )
             from shlex import quote
 
             raise SettingsError(
