@@ -7,6 +7,7 @@ import shlex
 import sqlite3
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -148,14 +149,13 @@ def test_an_archive_that_is_away_for_a_while_is_said_and_the_figures_stay(
     screen = window(100, 24)
     run(screen, "--watch", "0.2")
     wait_for(screen, "chat in a.db", "more lines below")
-    with sqlite3.connect(kept) as db:
+    with closing(sqlite3.connect(kept, isolation_level=None)) as db:
         db.execute("ALTER TABLE person_day RENAME TO days_away")
     wait_for(screen, "figures of")
     assert re.search(r"messages +7 ", screen.text())
-    with sqlite3.connect(kept) as db:
+    with closing(sqlite3.connect(kept, isolation_level=None)) as db:
         db.execute("ALTER TABLE days_away RENAME TO person_day")
     wait_until(lambda: "figures of" not in screen.text(), 20, screen.text)
-    db.close()
     screen.type("q")
     ended(screen)
 
