@@ -8,10 +8,10 @@ with itself shifted by one.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from kchat.archive.clickhouse.source import from_messages
+from kchat.archive.clickhouse.source import from_messages, parts
 from kchat.archive.clickhouse.writing import text
 from kchat.archive.facts import PAUSE, Name, follows
 from kchat.archive.span import DAY, Span
@@ -105,7 +105,7 @@ class Between:
         self.first: int | None = None
         self.last: int | None = None
         self._ends: dict[str, tuple[int, Name]] = {}
-        for part in _parts(connection, span):
+        for part in parts(connection, span, DAY, AT_ONCE):
             for row in connection.rows(_ASK.format(source=from_messages(part))):
                 self._add(row)
         self.rooms = sorted(self._ends)
@@ -122,19 +122,6 @@ class Between:
         self.starts.update(map(_name, row[17]))
         self.first = first_at if self.first is None else min(self.first, first_at)
         self.last = last_at if self.last is None else max(self.last, last_at)
-
-
-def _parts(connection: Connection, span: Span) -> Iterator[Span]:
-    """The span in pieces of :data:`AT_ONCE` messages, which end where a day does."""
-    sql = f"SELECT intDiv(at, {DAY}) AS day, count() {from_messages(span)} GROUP BY day ORDER BY day"
-    since, many = span.since, 0
-    for day, messages in connection.rows(sql):
-        if many and many + messages > AT_ONCE:
-            yield span._replace(since=since, until=day * DAY)
-            since, many = day * DAY, 0
-        many += messages
-    if many:
-        yield span._replace(since=since)
 
 
 def _spread(

@@ -9,7 +9,7 @@ from typing import Any
 
 from kchat.archive.clickhouse.connection import Connection, Row, literal
 from kchat.archive.clickhouse.schema import COLUMNS, MESSAGES
-from kchat.archive.clickhouse.source import from_messages, messages_of
+from kchat.archive.clickhouse.source import from_messages, parts
 from kchat.archive.clickhouse.writing import text
 from kchat.archive.record import Record
 from kchat.archive.span import HOUR, Span
@@ -36,7 +36,7 @@ def records(connection: Connection, span: Span) -> Iterator[Record]:
     for room in rooms(connection):
         if span.rooms and room not in span.rooms:
             continue
-        for part in _parts(connection, span._replace(rooms=(room,))):
+        for part in parts(connection, span._replace(rooms=(room,)), HOUR, _AT_ONCE):
             sql = f"SELECT {', '.join(COLUMNS)} {from_messages(part)} ORDER BY at, key"
             with closing(connection.stream(sql, _BLOCK)) as stream:
                 yield from map(_record, stream)
@@ -76,19 +76,6 @@ def query(connection: Connection, sql: str, most_rows: int, seconds: float) -> A
     with closing(connection.stream(sql, settings)) as stream:
         rows = [tuple(map(_plain, row)) for row in islice(stream, most_rows + 1)]
         return Answer(stream.columns, rows[:most_rows], len(rows) > most_rows)
-
-
-def _parts(connection: Connection, span: Span) -> Iterator[Span]:
-    """The span in pieces of some ten thousand messages, which end where an hour does."""
-    sql = f"SELECT intDiv(at, {HOUR}) AS hour, count() FROM {MESSAGES} WHERE {messages_of(span)} GROUP BY hour ORDER BY hour"
-    since, many = span.since, 0
-    for hour, messages in connection.rows(sql):
-        if many and many + messages > _AT_ONCE:
-            yield span._replace(since=since, until=hour * HOUR)
-            since, many = hour * HOUR, 0
-        many += messages
-    if many:
-        yield span._replace(since=since)
 
 
 def _record(row: Row) -> Record:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING
 
 from kchat.archive.clickhouse.rollup import bounds, rooms_are
 from kchat.archive.clickhouse.schema import KEY, MESSAGES, QUARTERS, ROLLUP, SUMS
 from kchat.archive.span import QUARTER, Span
+
+if TYPE_CHECKING:
+    from kchat.archive.clickhouse.connection import Connection
 
 _COLUMNS = ", ".join((*KEY, *SUMS))
 
@@ -70,3 +74,23 @@ def messages_of(span: Span) -> str:
 def from_messages(span: Span) -> str:
     """``FROM`` and ``WHERE`` for the messages of a span."""
     return f"FROM {MESSAGES} WHERE {messages_of(span)}"
+
+
+def parts(connection: Connection, span: Span, unit: int, most: int) -> Iterator[Span]:
+    """The span in pieces, so that one after the other can be looked at.
+
+    Arguments:
+        connection: to the archive's database.
+        span: of the messages.
+        unit: milliseconds at a multiple of which a piece ends.
+        most: number of messages in a piece, but for one of a single unit.
+    """
+    sql = f"SELECT intDiv(at, {unit}) AS place, count() {from_messages(span)} GROUP BY place ORDER BY place"
+    since, many = span.since, 0
+    for place, messages in connection.rows(sql):
+        if many and many + messages > most:
+            yield span._replace(since=since, until=place * unit)
+            since, many = place * unit, 0
+        many += messages
+    if many:
+        yield span._replace(since=since)
