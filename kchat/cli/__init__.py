@@ -35,6 +35,7 @@ COMMANDS = {
     "durable": "List and remove durable subscriptions.",
     "invite": "Invite somebody to a room.",
     "revoke": "Revoke an invitation.",
+    "serve": "Open a room to guests with nothing but a browser.",
     "join": "Accept an invitation.",
     "profile": "List and choose the rooms that you have joined.",
     "doctor": "Find out why a room is unreachable.",

@@ -127,6 +127,28 @@ def broker_options(function: F) -> F:
     return function
 
 
+_TAKEN_BY_SERVER = ("host", "port", "tls-cert", "tls-key")
+"""Options that mean the web server where there is one: the broker's have ``broker-`` in front."""
+
+
+def broker_options_beside_server(function: F) -> F:
+    """As :func:`broker_options_of_rooms`, for a command that is itself a server: ``--broker-host`` and so on."""
+
+    def renamed(option: Callable[[F], F]) -> Callable[[F], F]:
+        def decorate(decorated: F) -> F:
+            decorated = option(decorated)
+            added: click.Option = decorated.__click_params__[-1]  # type: ignore[attr-defined] # Click's
+            if added.opts[0].removeprefix("--") in _TAKEN_BY_SERVER:
+                added.opts[0] = f"--broker-{added.opts[0].removeprefix('--')}"
+            return decorated
+
+        return decorate
+
+    for option in reversed(_BROKER[1:]):
+        function = renamed(option)(function)
+    return room_option(function)
+
+
 class _RoomName(click.ParamType):  # type: ignore[type-arg]  # generic since Click 8.4 only
     """A room's name. A variable holds one, which may have spaces in it."""
 

@@ -29,6 +29,9 @@ HOST = "127.0.0.1"
 START_SECONDS = 60.0
 """How long the emulator may take to start: 2 to 8 s on an idle machine."""
 
+STARTS = 3
+"""Attempts to start it on the machine: gcloud has been seen to end, or to hang, before the emulator listened."""
+
 
 class Emulator(abc.ABC):
     """One Pub/Sub emulator.
@@ -106,12 +109,28 @@ class MachineEmulator(Emulator):
         data = folder / "data"  # gcloud fails where it is not there
         data.mkdir(parents=True, exist_ok=True)
         settings = f"--host-port={self.address} --project=kchat --data-dir={data}"
-        self._server = Daemon(
-            [gcloud, "beta", "emulators", "pubsub", "start", *settings.split()], folder / "pubsub.log"
-        )
+        self._log = folder / "pubsub.log"
+        self._server = Daemon([gcloud, "beta", "emulators", "pubsub", "start", *settings.split()], self._log)
 
     def start(self) -> None:
-        self._server.start()
+        for attempt in range(STARTS):
+            self._server.start()
+            try:
+                wait_until(
+                    lambda: listens(self.host, self.port) or not self._server.running,
+                    START_SECONDS,
+                    f"the emulator to listen; its output is in {self._log}",
+                )
+            except TimeoutError:
+                if attempt == STARTS - 1:
+                    raise
+            else:
+                if self._server.running:
+                    break
+            self._server.kill()
+        assert self._server.running, (
+            f"the emulator has ended: {self._log.read_text(errors='replace')[-2000:]}"
+        )
         self.wait_until_ready()
 
     def kill(self) -> None:

@@ -17,7 +17,7 @@ PACKAGE = ROOT / "kchat"
 FLOORS = (
     {"__main__"},
     {"cli"},
-    {"tui"},
+    {"tui", "web"},
     {"archive"},
     {"bench", "doctor"},
     {"hosting"},

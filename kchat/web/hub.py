@@ -1,0 +1,151 @@
+"""What a running server has: its rooms, the streams of open pages, the lanes of guests, and what is done every second."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from contextlib import suppress
+from dataclasses import replace
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from kchat.config.validation import check_name, login_name
+from kchat.web.frames import HEARTBEAT, frame
+from kchat.web.lanes import Lanes
+from kchat.web.live_room import LiveRoom, Numbers
+from kchat.web.store import Guest, GuestStore
+
+if TYPE_CHECKING:
+    from kchat.config.settings import Settings
+    from kchat.web.access import Caller
+    from kchat.web.lanes import Lane
+    from kchat.web.options import ServeOptions
+    from kchat.web.stream import Stream
+
+HEARTBEAT_SECONDS = 20.0
+"""Between two comments on a stream: proxies end what is silent for a minute."""
+
+_LOOK = 0.25
+"""Seconds between two looks at what another process has changed in the guests' file."""
+
+
+class Hub:
+    """For the thread of the event loop.
+
+    Arguments:
+        options: what to serve.
+    """
+
+    def __init__(self, options: ServeOptions) -> None:
+        self.options = options
+        self.username = options.username or options.settings[0].username or login_name()
+        check_name(self.username)
+        self.store = GuestStore(options.store)
+        self.lanes = Lanes()
+        self.closing = False
+        numbers = Numbers()
+        self.rooms = {
+            each.room: LiveRoom(each, self.username, numbers, options.limits, wait=options.wait)
+            for each in options.settings
+        }
+        self._streams: set[Stream] = set()
+        self._by_guest: Counter[str] = Counter()
+        self._by_address: Counter[str] = Counter()
+        self._looking: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Join the rooms.
+
+        Raises:
+            kchat.errors.BrokerError: one of them cannot be reached.
+        """
+        for room in self.rooms.values():
+            await room.open()
+        self._looking = asyncio.create_task(self._look())
+
+    async def close(self) -> None:
+        """Leave the rooms."""
+        if self._looking is not None:
+            self._looking.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._looking
+        self.lanes.close()
+        for room in self.rooms.values():
+            await room.close()
+        self.store.close()
+
+    @property
+    def host(self) -> Guest:
+        """The host as a guest: in all rooms, by the server's own account."""
+        return self.store.add(Guest(0, self.username, None, None, tuple(self.rooms)))
+
+    def settings_of(self, guest: Guest, room: str) -> Settings:
+        """A room as a guest reaches it: by the guest's own account, where there is one."""
+        settings = self.rooms[room].settings
+        if guest.account is None:
+            return settings
+        brokers = [
+            replace(each, account=guest.account, password=guest.password, secret=None)
+            for each in settings.brokers
+        ]
+        return replace(settings, brokers=tuple(brokers))
+
+    def lane(self, caller: Caller, room: str) -> Lane:
+        """By which a guest sends."""
+        return self.lanes.of(caller.key, self.settings_of(caller.guest, room), caller.guest.username)
+
+    # ---- streams
+
+    def refusal(self, stream: Stream) -> str:
+        """Why one more stream is too many; empty if it is not."""
+        limits = self.options.limits
+        if len(self._streams) >= limits.streams:
+            return "too many pages are open here"
+        if self._by_guest[stream.caller.key] >= limits.streams_per_guest:
+            return "you have too many pages open"
+        if self._by_address[stream.address] >= limits.streams_per_address:
+            return "too many pages are open from your network"
+        return ""
+
+    def add(self, stream: Stream, rooms: tuple[str, ...]) -> None:
+        """Count a stream, and send it what arrives in these rooms."""
+        self._streams.add(stream)
+        self._by_guest[stream.caller.key] += 1
+        self._by_address[stream.address] += 1
+        for room in rooms:
+            self.rooms[room].attach(stream)
+
+    def remove(self, stream: Stream) -> None:
+        """It has ended."""
+        if stream in self._streams:
+            self._streams.remove(stream)
+            self._by_guest -= Counter([stream.caller.key])
+            self._by_address -= Counter([stream.address])
+            for room in self.rooms.values():
+                room.detach(stream)
+
+    def say_goodbye(self) -> None:
+        """The server ends: pages come back to the next one."""
+        self.closing = True
+        for stream in tuple(self._streams):
+            stream.end(frame("closing", {"text": "the server is being restarted"}))
+
+    def end_revoked(self) -> None:
+        """End the streams of those who may not listen any more."""
+        for stream in tuple(self._streams):
+            if stream.caller.session and not self.store.is_alive(stream.caller.session):
+                stream.end(frame("revoked", {"text": "your invitation has ended"}))
+
+    async def _look(self) -> None:
+        version, beat = self.store.version, monotonic()
+        while True:
+            await asyncio.sleep(_LOOK)
+            if (now_version := self.store.version) != version:
+                version = now_version
+                self.end_revoked()
+            if monotonic() - beat >= HEARTBEAT_SECONDS:
+                beat = monotonic()
+                for stream in tuple(self._streams):
+                    stream.push(HEARTBEAT)
+                self.end_revoked()  # expired, too
+                self.lanes.close_idle()
