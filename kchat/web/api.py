@@ -134,7 +134,7 @@ class Api:
             COOKIE,
             made,
             max_age=max(0, math.floor(session.expires - session.created)),
-            path="/",
+            path=self._hub.options.cookie_path,
             secure=self.secure,
             httponly=True,
             samesite="strict",
@@ -144,7 +144,7 @@ class Api:
     @property
     def secure(self) -> bool:
         """Whether pages are reached by TLS."""
-        return (self._hub.options.public_url or "").startswith("https:") or bool(self._hub.options.tls_cert)
+        return self._hub.options.secure
 
     async def end_session(self, request: Request) -> Response:
         """Leave."""
@@ -152,7 +152,9 @@ class Api:
         self._hub.store.end_session(request.cookies.get(COOKIE, ""))
         self._hub.end_revoked()
         response = Response(status_code=204)
-        response.delete_cookie(COOKIE, path="/", secure=self.secure, httponly=True, samesite="strict")
+        response.delete_cookie(
+            COOKIE, path=self._hub.options.cookie_path, secure=self.secure, httponly=True, samesite="strict"
+        )
         return response
 
     # ---- messages
