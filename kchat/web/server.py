@@ -98,7 +98,7 @@ async def _serve(options: ServeOptions, tell: Callable[[str], object]) -> None:
     server.hub = hub
     try:
         await hub.open()
-        tell(f"{base}/#{hub.store.new_link(hub.host)}")
+        tell(hub.announce(base))
         await server.serve([listening])
     finally:
         await hub.close()
