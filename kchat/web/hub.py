@@ -69,7 +69,7 @@ class Hub:
             self._looking.cancel()
             with suppress(asyncio.CancelledError):
                 await self._looking
-        self.lanes.close()
+        await self.lanes.close()
         for room in self.rooms.values():
             await room.close()
         self.store.close()
@@ -90,9 +90,20 @@ class Hub:
         ]
         return replace(settings, brokers=tuple(brokers))
 
-    def lane(self, caller: Caller, room: str) -> Lane:
+    def lane(self, guest: Guest, room: str) -> Lane:
         """By which a guest sends."""
-        return self.lanes.of(caller.key, self.settings_of(caller.guest, room), caller.guest.username)
+        return self.lanes.of(guest.account, self.settings_of(guest, room))
+
+    def end_account(self, caller: Caller) -> None:
+        """The broker does not let a guest's account in any more: end the guest's streams, and close its connection.
+
+        The guest stays in the file: the broker may have been wrong, or the host may mend it.
+        """
+        if caller.guest.account is not None:
+            self.lanes.close_account(caller.guest.account)
+            for stream in tuple(self._streams):
+                if stream.caller.key == caller.key:
+                    stream.end(frame("revoked", {"text": "your invitation has ended"}))
 
     # ---- streams
 
