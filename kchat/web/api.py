@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from typing import TYPE_CHECKING, Any
@@ -16,8 +15,9 @@ from kchat.message import Message, rfc3339
 from kchat.message.truncation import utf8_size
 from kchat.message.unprintable import escape_unprintable
 from kchat.web.access import COOKIE, Caller, caller_of
-from kchat.web.answers import answer, problem
+from kchat.web.answers import Refused, answer
 from kchat.web.frames import Position, as_object, frame
+from kchat.web.json_body import read_object
 from kchat.web.rates import Rates
 from kchat.web.store import LinkRefused
 from kchat.web.stream import Stream
@@ -37,22 +37,6 @@ _ENVELOPE = 4096
 """Bytes of a request's body beside the text; JSON may write each byte of the text as six."""
 
 
-class Refused(Exception):
-    """A request that is answered by an error."""
-
-    def __init__(
-        self, status: int, error: str, hint: str = "", headers: dict[str, str] | None = None
-    ) -> None:
-        super().__init__(error)
-        self.answer = problem(status, error, hint, headers)
-
-
-async def refused(_: Request, error: Exception) -> Response:
-    """The answer to what is refused."""
-    assert isinstance(error, Refused)
-    return error.answer
-
-
 class Api:
     """The endpoints over a hub."""
 
@@ -68,9 +52,9 @@ class Api:
             Route("/api/session", self.open_session, methods=["POST"]),
             Route("/api/session", self.end_session, methods=["DELETE"]),
             Route("/api/events", self.events_of_all, methods=["GET"]),
-            Route("/api/rooms/{room}/messages", self.messages, methods=["GET"]),
-            Route("/api/rooms/{room}/messages", self.send, methods=["POST"]),
-            Route("/api/rooms/{room}/events", self.events, methods=["GET"]),
+            Route("/api/rooms/{room:path}/messages", self.messages, methods=["GET"]),
+            Route("/api/rooms/{room:path}/messages", self.send, methods=["POST"]),
+            Route("/api/rooms/{room:path}/events", self.events, methods=["GET"]),
             Route("/healthz", self.health, methods=["GET"]),
         ]
 
@@ -201,21 +185,7 @@ class Api:
 
     async def body(self, request: Request) -> dict[str, Any]:
         """The JSON object that was sent."""
-        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-            raise Refused(415, "send JSON, with Content-Type: application/json")
-        most = self._hub.options.limits.message_bytes * 6 + _ENVELOPE
-        data = bytearray()
-        async for piece in request.stream():
-            data += piece
-            if len(data) > most:
-                raise Refused(413, f"the message is too long: at most {most:,} bytes")
-        try:
-            found = json.loads(bytes(data))
-        except (ValueError, RecursionError) as error:
-            raise Refused(400, "that is not JSON") from error
-        if not isinstance(found, dict):
-            raise Refused(422, "send a JSON object")
-        return found
+        return await read_object(request, self._hub.options.limits.message_bytes * 6 + _ENVELOPE)
 
     # ---- events
 
@@ -237,6 +207,8 @@ class Api:
         if hub.closing:
             raise Refused(503, "the server is being restarted", headers={"Retry-After": "2"})
         address = request.client.host if request.client else ""
+        if request.method == "HEAD":
+            return Response(media_type="text/event-stream")  # there is nothing that a stream would be for
         stream = Stream(caller, address, hub.options.limits.waiting_bytes)
         if refusal := hub.refusal(stream):
             raise Refused(429, refusal, headers={"Retry-After": "30"})
