@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
-from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Route
 
 from kchat.web.answers import Refused as Refused  # noqa: PLC0414 - to import from here too
 from kchat.web.answers import answer
 from kchat.web.frames import Position, as_object, frame
+from kchat.web.json_body import read_object
 from kchat.web.sending import NotSent, Sending
 from kchat.web.sessions import Sessions
 from kchat.web.stream import Stream
@@ -44,9 +43,9 @@ class Api:
         return [
             *self.sessions.routes,
             Route("/api/events", self.events_of_all, methods=["GET"]),
-            Route("/api/rooms/{room}/messages", self.messages, methods=["GET"]),
-            Route("/api/rooms/{room}/messages", self.send, methods=["POST"]),
-            Route("/api/rooms/{room}/events", self.events, methods=["GET"]),
+            Route("/api/rooms/{room:path}/messages", self.messages, methods=["GET"]),
+            Route("/api/rooms/{room:path}/messages", self.send, methods=["POST"]),
+            Route("/api/rooms/{room:path}/events", self.events, methods=["GET"]),
             Route("/healthz", self.health, methods=["GET"]),
         ]
 
@@ -90,24 +89,7 @@ class Api:
 
     async def body(self, request: Request) -> dict[str, Any]:
         """The JSON object that was sent."""
-        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-            raise Refused(415, "send JSON, with Content-Type: application/json")
-        most = self._hub.options.limits.message_bytes * 6 + _ENVELOPE
-        data = bytearray()
-        try:
-            async for piece in request.stream():
-                data += piece
-                if len(data) > most:
-                    raise Refused(413, f"the message is too long: at most {most:,} bytes")
-        except ClientDisconnect as error:
-            raise Refused(400, "the request ended before its body") from error
-        try:
-            found = json.loads(bytes(data))
-        except (ValueError, RecursionError) as error:
-            raise Refused(400, "that is not JSON") from error
-        if not isinstance(found, dict):
-            raise Refused(422, "send a JSON object")
-        return found
+        return await read_object(request, self._hub.options.limits.message_bytes * 6 + _ENVELOPE)
 
     # ---- events
 
@@ -129,6 +111,8 @@ class Api:
         if hub.closing:
             raise Refused(503, "the server is being restarted", headers={"Retry-After": "2"})
         address = request.client.host if request.client else ""
+        if request.method == "HEAD":
+            return Response(media_type="text/event-stream")  # there is nothing that a stream would be for
         stream = Stream(caller, address, hub.options.limits.waiting_bytes)
         if refusal := hub.refusal(stream):
             raise Refused(429, refusal, headers={"Retry-After": "30"})
