@@ -139,7 +139,7 @@ class WebServer:
                 self._opening.cancel()
             await self._opening
             listening.listen(BACKLOG)  # who follows the link now waits for no more than what is below
-            tell(f"{names.public.base}/#{self.hub.store.new_link(self.hub.host)}")
+            tell(self.hub.announce(names.public.base))
             await self._uvicorn.serve([listening])
         finally:
             await self.hub.close()
