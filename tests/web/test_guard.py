@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from kchat.web.guard import FAILED_LOGINS, HEADERS
+from kchat.web.guard import HEADERS
 from kchat.web.options import ServeOptions
+from kchat.web.sessions import FAILURES
 from kchat.web.store import GuestStore
 from tests.brokers.wait import wait_until
 from tests.web.serving import ServeThread, secret_of, serve_thread
@@ -228,6 +229,12 @@ def test_a_path_before_the_page_is_taken_with_and_without_it(local_url: str, tmp
         for part in ("Path=/tea/", "Secure", "HttpOnly", "SameSite=strict"):
             assert part in cookie
         assert answer.headers["strict-transport-security"]
+        by_cookie = {"Host": "chat.example.org", "Cookie": cookie.partition(";")[0]}
+        for origin, status in ((None, 403), ("https://evil.example", 403), ("https://chat.example.org", 422)):
+            headers = by_cookie | ({"Origin": origin} if origin else {})
+            sent = httpx.post(f"{here}/api/rooms/chat/messages", json={}, headers=headers)
+            assert sent.status_code == status, origin
+        assert httpx.get(f"{here}/api/events", headers=by_cookie).status_code == 403
 
 
 def options_port(served: ServeThread) -> int:
@@ -277,7 +284,7 @@ def test_the_log_of_requests_holds_no_secret(served: ServeThread, cookie: str, t
 def test_many_failed_logins_of_one_address_have_to_wait(served: ServeThread) -> None:
     with httpx.Client(base_url=served.base, headers={"Origin": served.base}) as client:
         codes = [client.post("api/session", json={"secret": "x" * 43}).status_code for _ in range(25)]
-        assert codes.index(429) >= FAILED_LOGINS
+        assert codes.index(429) >= FAILURES
         last = client.post("api/session", json={"secret": secret_of(served.link)})
     assert last.status_code == 429
     assert int(last.headers["retry-after"]) > 0
