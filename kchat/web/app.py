@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 
-from kchat.web.answers import problem
-from kchat.web.api import Api, Refused, refused
+from kchat.web.answers import Refused, problem, refused
+from kchat.web.api import Api
 from kchat.web.guard import Guard
 from kchat.web.page import Pages
+from kchat.web.store_file import StoreUnavailable
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -31,7 +32,7 @@ def make_app(hub: Hub, hosts: frozenset[str], origins: frozenset[str]) -> ASGIAp
     api = Api(hub)
     app = Starlette(
         routes=[*api.routes, *Pages(api).routes],
-        exception_handlers={Refused: refused, HTTPException: _http_error},
+        exception_handlers={Refused: refused, StoreUnavailable: _no_store, HTTPException: _http_error},
     )
     return Guard(app, hosts, origins)
 
@@ -39,3 +40,8 @@ def make_app(hub: Hub, hosts: frozenset[str], origins: frozenset[str]) -> ASGIAp
 async def _http_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     return problem(error.status_code, error.detail, headers=error.headers)
+
+
+async def _no_store(_: Request, __: Exception) -> Response:
+    """The disk is full, say: where the file is, is the host's affair."""
+    return problem(503, "the server cannot read or write who its guests are", headers={"Retry-After": "10"})
