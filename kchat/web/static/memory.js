@@ -2,26 +2,9 @@
 
 const PREFIX = "kchat/";
 
-let store;
-try {
-	store = localStorage;
-	store.getItem(PREFIX);
-} catch {
-	const kept = new Map(); // as long as the page is open
-	store = {
-		getItem: (key) => kept.get(key),
-		setItem: (key, value) => kept.set(key, value),
-		removeItem: (key) => kept.delete(key),
-		key: (index) => [...kept.keys()][index],
-		get length() {
-			return kept.size;
-		},
-	};
-}
-
 export function read(key) {
 	try {
-		return JSON.parse(store.getItem(PREFIX + key));
+		return JSON.parse(localStorage.getItem(PREFIX + key));
 	} catch {
 		return null;
 	}
@@ -29,17 +12,16 @@ export function read(key) {
 
 export function write(key, value) {
 	try {
-		store.setItem(PREFIX + key, JSON.stringify(value));
+		localStorage.setItem(PREFIX + key, JSON.stringify(value));
 	} catch {
 		// it is full
 	}
 }
 
-export const remove = (key) => store.removeItem(PREFIX + key);
+export const remove = (key) => localStorage.removeItem(PREFIX + key);
 
-/** The keys that begin so. */
 export function keys(start) {
-	return Array.from({ length: store.length }, (_, index) => store.key(index))
+	return Array.from({ length: localStorage.length }, (_, index) => localStorage.key(index))
 		.filter((key) => key.startsWith(PREFIX + start))
 		.map((key) => key.slice(PREFIX.length));
 }

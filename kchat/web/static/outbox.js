@@ -2,14 +2,14 @@
 // that everybody sees it once.
 
 import * as memory from "./memory.js";
-import { backoff, told } from "./stream.js";
+import { backoff, json, told } from "./stream.js";
 
 const ANSWER = 30_000; // milliseconds to wait for an answer
 const RETURN = 10_000; // ... and then for the message to come back by the stream
 const FORGOTTEN = 600_000; // after which a message is not sent again by itself
 
 export class Outbox {
-	/** `on`: changed(item), out(told), overdue(): a confirmed one did not come back, held(): whether the room cannot be reached. */
+	/** `on`: changed(item), out(told), overdue(): it did not come back, held(): whether there is no broker. */
 	constructor(key, url, on) {
 		this.key = key;
 		this.url = url;
@@ -72,7 +72,6 @@ export class Outbox {
 		this.on.changed(item);
 	}
 
-	/** Send what waits, one after the other. */
 	async run() {
 		this.wake();
 		if (this.running) return;
@@ -98,8 +97,7 @@ export class Outbox {
 		try {
 			const answer = await fetch(this.url, {
 				method: "POST",
-				headers: { "content-type": "application/json" },
-				body: JSON.stringify({ text: item.text, id: item.id }),
+				...json({ text: item.text, id: item.id }),
 				signal: stop.signal,
 			});
 			if (answer.ok) {

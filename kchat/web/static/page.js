@@ -3,7 +3,7 @@
 import * as memory from "./memory.js";
 import { Outbox } from "./outbox.js";
 import { Room, button, element } from "./room.js";
-import { Stream, backoff, told } from "./stream.js";
+import { Stream, backoff, json, told } from "./stream.js";
 import { many, mentionsOf, size } from "./text.js";
 
 const $ = (id) => document.getElementById(id);
@@ -20,15 +20,15 @@ let closed = false; // nothing can be read or written any more
 let timer = 0; // of the status
 
 const setText = (of, value) => of.textContent === value || (of.textContent = value);
-const capital = (what) => what.charAt(0).toUpperCase() + what.slice(1);
 const listen = (id, event, call) => $(id).addEventListener(event, call);
+const UNREACHED = "the server cannot be reached";
 const focusText = () => touch.matches || text.focus();
 
 /** What rooms need of the page. */
 const page = {
 	me: {},
 	columns: () => Math.max(30, Math.min(log.clientWidth, 800) >> 3),
-	isRead: (room) => room === current && !document.hidden && room.follows && !$("chat").hidden,
+	isRead: (room) => room === current && !document.hidden && room.follows,
 	changed: soon,
 	outbox: (room) => outboxes.get(room.name),
 	keep,
@@ -38,8 +38,6 @@ const page = {
 		return answer.ok ? answer.json() : { messages: [] };
 	},
 };
-
-// ---- the place in the log
 
 const toEnd = () => (log.scrollTop = log.scrollHeight);
 
@@ -82,9 +80,6 @@ function quietly(change) {
 	quietly.timer = setTimeout(() => (log.ariaLive = "polite"), 500);
 }
 
-// ---- what is shown beside the log
-
-/** Draw what depends on many things, once. */
 function soon() {
 	if (soon.due) return;
 	soon.due = true;
@@ -144,7 +139,7 @@ function setState(name, what = "") {
 	const kept = session.may_send ? " What you write is kept, and sent then." : "";
 	const texts = {
 		connecting: "Connecting…",
-		reconnecting: `Reconnecting…${what && ` ${capital(what)}.`}${kept}`,
+		reconnecting: `Reconnecting…${what && ` ${what}.`}${kept}`,
 		offline: `You are offline.${kept}`,
 		closed: what,
 	};
@@ -152,8 +147,6 @@ function setState(name, what = "") {
 	if (was === "live") timer = setTimeout(() => say(texts[name], "wait"), 400); // what is back at once is no news
 	else say(texts[name], name === "closed" ? "bad" : "wait");
 }
-
-// ---- rooms
 
 function openRooms(described) {
 	session = described;
@@ -175,7 +168,7 @@ function openRooms(described) {
 	$("rooms").replaceChildren(...[...rooms.values()].map((room) => room.tab));
 	setText($("me"), username ? `you are ${username}` : "you read along");
 	setText($("you"), username ? username + (account && account !== username ? ` (via ${account})` : "") : "without a name");
-	$("leave").hidden = !username;
+	$("leave").hidden = $("device").hidden = !username;
 	$("enter").hidden = Boolean(username);
 	$("write").hidden = !described.may_send;
 	if (!rooms.has(current?.name)) enterRoom(rooms.get(memory.read(`${username}/room`)) ?? [...rooms.values()][0]);
@@ -223,9 +216,6 @@ function keepDraft() {
 	else memory.remove(`${current.key}draft`);
 }
 
-// ---- the stream
-
-/** Of the events, those of one room. */
 const inRoom = {
 	message: (room, message) => room.message(message),
 	missed: (room, { text: what }) => room.note(what, "missed"),
@@ -235,7 +225,7 @@ const inRoom = {
 	},
 	connection(room, { connected, text: what }) {
 		const isBack = connected && !room.connected;
-		Object.assign(room, { connected, trouble: connected ? "" : capital(what) });
+		Object.assign(room, { connected, trouble: connected ? "" : what });
 		if (isBack) {
 			page.outbox(room).run();
 			if (what && what !== "nothing was missed") room.note(`the server has its connection to the broker again: ${what}`);
@@ -258,7 +248,7 @@ const happened = {
 		current.flush();
 	},
 	closing() {},
-	revoked: ({ text: what }) => close(`${capital(what)}. Ask your host for a new link.`),
+	revoked: ({ text: what }) => close(`${what}. Ask your host for a new link.`),
 };
 
 function fill(room) {
@@ -318,8 +308,6 @@ function close(why) {
 	outboxes.forEach((each) => each.close("you are not in any more"));
 }
 
-// ---- in and out
-
 function showDoor(problem) {
 	$("start").hidden = $("chat").hidden = true;
 	$("door").hidden = false;
@@ -343,7 +331,7 @@ async function insist(options) {
 		if (answer?.ok) return { described: await answer.json() };
 		if (answer && ![429, 502, 503, 504].includes(answer.status)) return { refused: await told(answer) };
 		const where = $("door").hidden ? $("start").querySelector("p") : $("door-problem");
-		setText(where, "The server cannot be reached; trying again…");
+		setText(where, `${UNREACHED}; trying again…`);
 		await new Promise((resolve) => setTimeout(resolve, backoff(attempt)));
 	}
 }
@@ -353,8 +341,7 @@ async function enter(secret) {
 	if (secret) {
 		const browser = memory.read("browser") ?? memory.newId(); // with that, it may open the link again if the answer is lost
 		memory.write("browser", browser);
-		const body = JSON.stringify({ secret, browser });
-		const answer = await insist({ method: "POST", headers: { "content-type": "application/json" }, body });
+		const answer = await insist({ method: "POST", ...json({ secret, browser }) });
 		if (answer.described) return start(answer.described);
 		refused = answer.refused;
 	}
@@ -370,27 +357,27 @@ function secretInAddress() {
 	return secret;
 }
 
-function leave() {
+/** Leave, at the second click. */
+async function leave() {
 	const unsent = [...outboxes.values()].flatMap((each) => [...each.items.values()]).filter((item) => item.state !== "confirmed");
-	const warning = unsent.length ? `${many(unsent.length, "message")} not sent yet will be lost. ` : "";
-	const sure = button("strong", "Leave", async () => {
-		const answer = await fetch("api/session", { method: "DELETE" }).catch(() => null);
-		if (!answer?.ok && answer?.status !== 401) {
-			$("told").textContent = "The server cannot be reached: you are still in.";
-			return;
-		}
-		stream?.end();
-		text.value = "";
-		current = null;
-		memory.keys(`${encodeURIComponent(page.me.username)}/`).forEach(memory.remove);
-		location.reload();
-	});
-	const stay = button("", "Stay", () => $("told").replaceChildren());
-	$("told").replaceChildren(element("p", "", `${warning}To come back you need a new link.`), sure, stay);
-	sure.focus();
+	const lost = unsent.length ? `${many(unsent.length, "message")} not sent yet will be lost. ` : "";
+	const warning = `${lost}To come back you need a new link.`;
+	if ($("told").textContent !== warning) {
+		setText($("told"), warning);
+		setText($("leave"), "Leave all the same");
+		return;
+	}
+	const answer = await fetch("api/session", { method: "DELETE" }).catch(() => null);
+	if (!answer?.ok && answer?.status !== 401) {
+		setText($("told"), `${UNREACHED}: you are still in`);
+		return;
+	}
+	stream?.end();
+	text.value = "";
+	current = null;
+	memory.keys(`${encodeURIComponent(page.me.username)}/`).forEach(memory.remove);
+	location.reload();
 }
-
-// ---- writing
 
 function fit() {
 	text.style.height = "auto";
@@ -426,19 +413,14 @@ listen("text", "input", () => {
 });
 
 listen("text", "keydown", (event) => {
-	const { key, ctrlKey } = event;
+	const { key } = event;
 	if (event.isComposing || event.keyCode === 229) return; // an input method's
 	if (key === "Enter" && !event.shiftKey && !event.altKey && !touch.matches) send();
 	else if (key === "PageUp" || key === "PageDown") log.scrollBy(0, (key === "PageUp" ? -0.9 : 0.9) * log.clientHeight);
-	else if (key === "End" && ctrlKey && !text.value) newest();
-	else if (key === "Home" && ctrlKey && !text.value) log.scrollTop = 0;
 	else return;
 	event.preventDefault();
 });
 
-// ---- looking back
-
-/** Load older ones where the oldest are nearly seen. */
 const look = () => log.scrollTop < log.clientHeight && current.older();
 
 function newest() {
@@ -471,17 +453,11 @@ listen("newer", "click", () => {
 	focusText();
 });
 
-listen("skip", "click", (event) => {
-	event.preventDefault();
-	text.focus();
-});
-
-// ---- who is here, and you
-
 function showSide(open) {
 	document.body.classList.toggle("side-open", open);
 	$("people-button").ariaExpanded = String(open);
-	$("told").replaceChildren();
+	setText($("told"), "");
+	setText($("leave"), "Leave");
 }
 
 const isSideOpen = () => document.body.classList.contains("side-open");
@@ -489,6 +465,17 @@ const isSideOpen = () => document.body.classList.contains("side-open");
 listen("people-button", "click", () => showSide(!isSideOpen()));
 listen("talk", "pointerdown", () => isSideOpen() && showSide(false));
 listen("leave", "click", leave);
+listen("device", "click", async () => {
+	const answer = await fetch("api/session/link", { method: "POST", ...json({}) }).catch(() => null);
+	if (!answer?.ok) setText($("told"), answer ? (await told(answer)).text : UNREACHED);
+	else {
+		setText($("told"), "Open this link once, on your other device:");
+		const link = element("input");
+		Object.assign(link, { value: (await answer.json()).link, readOnly: true, ariaLabel: "The link" });
+		$("told").append(link);
+		link.select();
+	}
+});
 listen("enter", "click", () => showDoor(""));
 listen("door-back", "click", () => start(session));
 
@@ -520,8 +507,6 @@ addEventListener("hashchange", () => {
 	const secret = secretInAddress();
 	if (secret) enter(secret);
 });
-
-// ---- the window
 
 document.addEventListener("visibilitychange", () => {
 	if (document.hidden) {

@@ -15,7 +15,6 @@ function dayOf(date) {
 	return date.toLocaleDateString("en-GB", { ...DAY, ...year });
 }
 
-/** An element with classes and what is in it. */
 export function element(tag, classes = "", ...content) {
 	const made = document.createElement(tag);
 	if (classes) made.className = classes;
@@ -40,7 +39,6 @@ function shown([kind, piece]) {
 const line = (classes, text) => element("div", classes, element("span", "", text));
 
 export class Room {
-	/** `page`: what it is shown in, of page.js. */
 	constructor(name, page) {
 		this.name = name;
 		this.page = page;
@@ -53,7 +51,7 @@ export class Room {
 		this.waiting = element("div", "waiting");
 		this.waiting.setAttribute("aria-live", "off");
 		this.colours = new Colours();
-		this.known = new Set(); // ids of messages
+		this.known = new Set();
 		this.about = new WeakMap(); // what is to be known of a row
 		this.mine = new Set(memory.read(`${this.key}mine`));
 		this.left = memory.read(`${this.key}read`); // the last message that was read: id and time
@@ -61,11 +59,9 @@ export class Room {
 		this.named = 0; // ... of them with one's name
 		this.queue = []; // what is shown together
 		this.follows = true; // what comes
-		this.filled = false; // with the history
-		this.complete = false; // nothing is older
+		this.filled = false;
+		this.complete = false;
 	}
-
-	// ---- what comes
 
 	message(message) {
 		if (message.id && this.known.has(message.id)) this.settle(message.id);
@@ -78,7 +74,6 @@ export class Room {
 		this.queue.push({ note, kind });
 	}
 
-	/** Show what has come. */
 	flush() {
 		const { queue } = this;
 		if (!queue.length) return;
@@ -161,7 +156,6 @@ export class Room {
 		this.top.replaceChildren();
 	}
 
-	/** All is read. */
 	read() {
 		this.unread = 0;
 		this.named = 0;
@@ -171,12 +165,9 @@ export class Room {
 		memory.write(`${this.key}read`, this.left);
 	}
 
-	/** What was new is not any more. */
 	clearNew() {
 		if (!this.unread) this.newLine?.remove();
 	}
-
-	// ---- rows
 
 	isMine({ id, username, account, verified }) {
 		const { me } = this.page;
@@ -198,7 +189,6 @@ export class Room {
 		return row;
 	}
 
-	/** A name in its colour, and what is to be known of it. */
 	nameOf({ name, mark, username = name }) {
 		const made = [element("bdi", `name c${this.colours.of(username ?? "")}`, name)];
 		return mark ? [...made, element("span", "mark", mark)] : made;
@@ -207,7 +197,6 @@ export class Room {
 	who(message, time) {
 		const at = element("time", "", TIME.format(time));
 		at.dateTime = new Date(time).toISOString();
-		at.title = new Date(time).toLocaleString();
 		return element("div", "who", ...this.nameOf(message), " ", at);
 	}
 
@@ -228,13 +217,10 @@ export class Room {
 		return [made, more];
 	}
 
-	// ---- one's own, before it is in the room
-
 	writtenRow(id) {
 		return [...this.waiting.children].find((each) => each.dataset.id === id);
 	}
 
-	/** A message of the outbox is new, or its state is another. */
 	showWritten({ id, text, time, state, reason }) {
 		if (!this.mine.has(id)) {
 			this.mine = new Set([...this.mine, id].slice(-500));
@@ -264,8 +250,6 @@ export class Room {
 		if (id && this.page.outbox(this).remove(id)) this.page.keep(this, () => this.writtenRow(id)?.remove());
 	}
 
-	// ---- older ones
-
 	async older() {
 		if (this.loading || this.complete || !this.filled) return;
 		const first = [...this.rows.children].find((each) => each.dataset.id);
@@ -283,7 +267,6 @@ export class Room {
 		else this.page.keep(this, () => this.prepend(messages, first));
 	}
 
-	/** Nothing older is shown. */
 	begin(text) {
 		this.complete = true;
 		this.top.textContent = text;

@@ -6,6 +6,9 @@ const EVENTS = ["hello", "message", "people", "connection", "missed", "live", "s
 /** Milliseconds before the next attempt; not the same for all pages. */
 export const backoff = (attempt) => Math.min(15_000, 500 * 2 ** Math.min(attempt, 6)) * (0.5 + Math.random());
 
+/** What a request with JSON has. */
+export const json = (value) => ({ headers: { "content-type": "application/json" }, body: JSON.stringify(value) });
+
 /** What an answer that is an error says: {status, text, wait: milliseconds}. */
 export async function told(answer) {
 	const { error, hint } = await answer.json().catch(() => ({})); // perhaps a proxy's page
@@ -37,7 +40,6 @@ export class Stream {
 		});
 	}
 
-	/** Open it, afresh if it is open. */
 	open() {
 		if (this.ended) return;
 		this.close();
@@ -58,7 +60,6 @@ export class Stream {
 		this.live = false;
 	}
 
-	/** Close it for good. */
 	end() {
 		this.ended = true;
 		this.close();

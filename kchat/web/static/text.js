@@ -84,5 +84,4 @@ export class Colours extends Map {
 	}
 }
 
-/** "1 message", "2 messages". */
 export const many = (count, what) => `${count.toLocaleString("en")} ${what}${count === 1 ? "" : "s"}`;
