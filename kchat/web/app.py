@@ -13,6 +13,7 @@ from kchat.web.api import Api
 from kchat.web.guard import Guard
 from kchat.web.openapi import document_route, held
 from kchat.web.page import Pages
+from kchat.web.store_file import StoreUnavailable
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -33,7 +34,7 @@ def make_app(hub: Hub, hosts: frozenset[str], origins: frozenset[str]) -> ASGIAp
     api, limits = Api(hub), hub.options.limits
     app = Starlette(
         routes=[*held([*api.routes, document_route(limits)], limits), *Pages(api).routes],
-        exception_handlers={Refused: refused, HTTPException: _http_error},
+        exception_handlers={Refused: refused, StoreUnavailable: _no_store, HTTPException: _http_error},
     )
     app.router.redirect_slashes = False  # to what Host says
     return Guard(app, hosts, origins)
@@ -52,3 +53,8 @@ def _methods(request: Request) -> set[str]:
     routes = request.app.routes
     there = [each for each in routes if each.matches(request.scope)[0] is not Match.NONE]
     return {method for each in there for method in each.methods or ()}
+
+
+async def _no_store(_: Request, __: Exception) -> Response:
+    """The disk is full, say: where the file is, is the host's affair."""
+    return problem(503, "the server cannot read or write who its guests are", headers={"Retry-After": "10"})

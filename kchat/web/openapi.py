@@ -34,8 +34,8 @@ _STATUSES = {
     415: "The request does not say that it is JSON.",
     421: "The server is not reached by the name in Host.",
     422: "A value is missing or not valid, or a query parameter is unknown or stands twice.",
-    429: "Too many messages at once, or too many open streams.",
-    503: "The broker did not confirm the message, or the server is being restarted.",
+    429: "Too many messages at once, too many open streams, or too many links.",
+    503: "The broker did not confirm the message, the server is being restarted, or it cannot read its guests' file.",
 }
 
 
@@ -156,19 +156,27 @@ def _sessions() -> Schema:
         "openSession",
         "Exchange a link's secret for a cookie",
         {"200": {**who["200"], "headers": {"Set-Cookie": {"schema": {"type": "string"}}}}},
-        (400, 401, 403, 413, 415, 422),
+        (400, 401, 403, 413, 415, 422, 429, 503),
         requestBody=_body("Link"),
         security=[],
     )
-    leave = _operation(
-        "endSession", "End the cookie's session", {"204": {"description": "It has ended."}}, (401, 403, 422)
+    ended = {"204": {"description": "It has ended, or there was none."}}
+    leave = _operation("endSession", "End the cookie's session", ended, (403, 422, 503), security=[])
+    made = {"201": {"description": "The link.", "content": _json("DeviceLink")}}
+    device = _operation(
+        "linkDevice",
+        "A link for one more device of a guest who is in by a cookie",
+        made,
+        (401, 403, 422, 429, 503),
+        security=[{"cookie": []}],
     )
     return {
         "/api/session": {
-            "get": _operation("getSession", "Who the caller is", who, (401, 422)),
+            "get": _operation("getSession", "Who the caller is", who, (401, 422, 503)),
             "post": enter,
             "delete": leave,
-        }
+        },
+        "/api/session/link": {"post": device},
     }
 
 
@@ -177,7 +185,7 @@ def _rooms(limits: Limits) -> Schema:
         "getMessages",
         "The last messages of a room",
         _ok("The messages, oldest first.", "Messages"),
-        (401, 403, 404, 422),
+        (401, 403, 404, 422, 503),
         parameters=[_last(limits)],
     )
     send = _operation(

@@ -102,7 +102,7 @@ class WebServer:
                 self._opening.cancel()
             await self._opening
             listening.listen(BACKLOG)  # who follows the link now waits for no more than what is below
-            tell(f"{base}/#{self.hub.store.new_link(self.hub.host)}")
+            tell(self.hub.announce(base))
             await self._uvicorn.serve([listening])
         finally:
             await self.hub.close()
