@@ -83,7 +83,11 @@ class WebServer:
             or f"{scheme}://{'127.0.0.1' if _is_loopback(options.host) else options.host}:{port}"
         )
         hosts, origins = _names(base, scheme, port)
-        self.hub = Hub(options)
+        try:
+            self.hub = Hub(options)
+        except BaseException:
+            listening.close()
+            raise
         config = uvicorn.Config(
             make_app(self.hub, hosts, origins),
             log_level="warning",
