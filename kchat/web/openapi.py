@@ -35,7 +35,9 @@ _STATUSES = {
     421: "The server is not reached by the name in Host.",
     422: "A value is missing or not valid, or a query parameter is unknown or stands twice.",
     429: "Too many messages at once, too many open streams, or too many links.",
+    409: "Another message of the caller's has this id.",
     503: "The broker did not confirm the message, the server is being restarted, or it cannot read its guests' file.",
+    504: "The message may or may not have been delivered; to send it again under its id is harmless.",
 }
 
 
@@ -192,7 +194,7 @@ def _rooms(limits: Limits) -> Schema:
         "sendMessage",
         "Send a message to a room",
         _ok("The broker has the message.", "Receipt"),
-        (400, 401, 403, 404, 413, 415, 422, 429, 503),
+        (400, 401, 403, 404, 409, 413, 415, 422, 429, 503, 504),
         requestBody=_body("NewMessage"),
     )
     everything = _operation("getEvents", "What happens in all rooms of the caller", **_streams(limits))
