@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import math
-import re
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
 from starlette.routing import Route
 
-from kchat import errors
-from kchat.config.masking import mask
-from kchat.message import Message, rfc3339
-from kchat.message.truncation import utf8_size
-from kchat.message.unprintable import escape_unprintable
 from kchat.web.answers import Refused as Refused  # noqa: PLC0414 - to import from here too
 from kchat.web.answers import answer
 from kchat.web.frames import Position, as_object, frame
-from kchat.web.rates import Rates
+from kchat.web.json_body import read_object
+from kchat.web.sending import NotSent, Sending
 from kchat.web.sessions import Sessions
 from kchat.web.stream import Stream
 
@@ -32,8 +25,6 @@ if TYPE_CHECKING:
 LAST = 50
 """Messages that are given unless another number is asked for."""
 
-_ID = re.compile(r"[0-9A-Za-z-]{8,64}")
-
 _ENVELOPE = 4096
 """Bytes of a request's body beside the text; JSON may write each byte of the text as six."""
 
@@ -44,7 +35,7 @@ class Api:
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self.sessions = Sessions(hub, self.body)
-        self._rates = Rates(hub.options.limits.messages_per_second, hub.options.limits.burst)
+        self._sending = Sending(hub)
 
     @property
     def routes(self) -> list[Route]:
@@ -52,9 +43,9 @@ class Api:
         return [
             *self.sessions.routes,
             Route("/api/events", self.events_of_all, methods=["GET"]),
-            Route("/api/rooms/{room}/messages", self.messages, methods=["GET"]),
-            Route("/api/rooms/{room}/messages", self.send, methods=["POST"]),
-            Route("/api/rooms/{room}/events", self.events, methods=["GET"]),
+            Route("/api/rooms/{room:path}/messages", self.messages, methods=["GET"]),
+            Route("/api/rooms/{room:path}/messages", self.send, methods=["POST"]),
+            Route("/api/rooms/{room:path}/events", self.events, methods=["GET"]),
             Route("/healthz", self.health, methods=["GET"]),
         ]
 
@@ -86,51 +77,19 @@ class Api:
         )
 
     async def send(self, request: Request) -> Response:
-        """Send a message to a room; answered when the broker has it."""
+        """Send a message to a room; answered when the broker has it (:mod:`kchat.web.sending`)."""
         caller = self.caller(request)
         name = self.room(request, caller)
         asked = await self.body(request)
-        text, message_id = asked.get("text"), asked.get("id")
-        if not caller.guest.may_send:
-            raise Refused(403, "you may read here, and not send")
-        if not isinstance(text, str) or not text.strip():
-            raise Refused(422, "a message needs a text")
-        if not (message_id is None or (isinstance(message_id, str) and _ID.fullmatch(message_id))):
-            raise Refused(422, "the id of a message is 8 to 64 letters, digits and dashes")
         caller = self.caller(request)  # the body may have been long on its way, and the guest revoked
-        limits = self._hub.options.limits
-        if utf8_size(text) > limits.message_bytes:
-            raise Refused(413, f"the message is too long: at most {limits.message_bytes:,} bytes")
-        if wait := self._rates.wait(caller.key):
-            raise Refused(
-                429, "too many messages at once", f"wait {wait:.0f} s", {"Retry-After": str(math.ceil(wait))}
-            )
-        message = Message.compose(caller.guest.username, text, id=message_id)
         try:
-            receipt = await self._hub.lane(caller, name).send(message)
-        except errors.KchatError as error:
-            told = escape_unprintable(mask(str(error)), keep_newlines=False)
-            raise Refused(503, f"not sent: {told}") from error
-        assert message.sent_at is not None
-        return answer({"id": message.id, "sent_at": rfc3339.text(message.sent_at), "routed": receipt.routed})
+            return answer(await self._sending.send(caller, name, asked.get("text"), asked.get("id")))
+        except NotSent as error:
+            raise Refused(error.status, error.error, error.hint, error.headers) from error
 
     async def body(self, request: Request) -> dict[str, Any]:
         """The JSON object that was sent."""
-        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-            raise Refused(415, "send JSON, with Content-Type: application/json")
-        most = self._hub.options.limits.message_bytes * 6 + _ENVELOPE
-        data = bytearray()
-        async for piece in request.stream():
-            data += piece
-            if len(data) > most:
-                raise Refused(413, f"the message is too long: at most {most:,} bytes")
-        try:
-            found = json.loads(bytes(data))
-        except (ValueError, RecursionError) as error:
-            raise Refused(400, "that is not JSON") from error
-        if not isinstance(found, dict):
-            raise Refused(422, "send a JSON object")
-        return found
+        return await read_object(request, self._hub.options.limits.message_bytes * 6 + _ENVELOPE)
 
     # ---- events
 
@@ -152,6 +111,8 @@ class Api:
         if hub.closing:
             raise Refused(503, "the server is being restarted", headers={"Retry-After": "2"})
         address = request.client.host if request.client else ""
+        if request.method == "HEAD":
+            return Response(media_type="text/event-stream")  # there is nothing that a stream would be for
         stream = Stream(caller, address, hub.options.limits.waiting_bytes)
         if refusal := hub.refusal(stream):
             raise Refused(429, refusal, headers={"Retry-After": "30"})

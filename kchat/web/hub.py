@@ -59,7 +59,7 @@ class Hub:
         except BaseException:
             self.store.close()
             raise
-        self._sending: dict[int, str] = {}
+        self._sending: dict[int, str | None] = {}
         self._next_end = 0.0
         self._told = ""
         self.lanes = Lanes()
@@ -101,7 +101,7 @@ class Hub:
             self._looking.cancel()
             with suppress(asyncio.CancelledError):
                 await self._looking
-        self.lanes.close()
+        await self.lanes.close()
         for room in self.rooms.values():
             await room.close()
         self.store.close()
@@ -130,10 +130,21 @@ class Hub:
         ]
         return replace(settings, brokers=tuple(brokers))
 
-    def lane(self, caller: Caller, room: str) -> Lane:
+    def lane(self, guest: Guest, room: str) -> Lane:
         """By which a guest sends."""
-        self._sending[caller.guest.id] = caller.key
-        return self.lanes.of(caller.key, self.settings_of(caller.guest, room), caller.guest.username)
+        self._sending[guest.id] = guest.account
+        return self.lanes.of(guest.account, self.settings_of(guest, room))
+
+    def end_account(self, caller: Caller) -> None:
+        """The broker does not let a guest's account in any more: end the guest's streams, and close its connection.
+
+        The guest stays in the file: the broker may have been wrong, or the host may mend it.
+        """
+        if caller.guest.account is not None:
+            self.lanes.close_account(caller.guest.account)
+            for stream in tuple(self._streams):
+                if stream.caller.key == caller.key:
+                    stream.end(frame("revoked", {"text": "your invitation has ended"}))
 
     # ---- streams
 
@@ -179,10 +190,11 @@ class Hub:
                 left = self.store.is_guest(caller.guest.id)
                 text = "this browser is not in any more" if left else "your invitation has ended"
                 stream.end(frame("revoked", {"text": text}))
-        for guest, key in tuple(self._sending.items()):
+        for guest, account in tuple(self._sending.items()):
             if not self.store.is_guest(guest):
                 del self._sending[guest]
-                self.lanes.close_guest(key)
+                if account is not None:
+                    self.lanes.close_account(account)
         self._next_end = self.store.next_end()
 
     def _look_at_guests(self) -> None:
