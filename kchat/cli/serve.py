@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -53,6 +54,9 @@ _FILE = click.Path(path_type=Path)
 @click.option(
     "--store", type=_FILE, metavar="FILE", envvar="KCHAT_WEB_STORE", help="Where the guests are kept."
 )
+@click.option(
+    "--verbose", "-v", is_flag=True, help="Print a line about each request, without what is secret."
+)
 @wait_option
 @broker_options_beside_server
 def command(
@@ -65,6 +69,7 @@ def command(
     behind_proxy: bool,
     open_reading: bool,
     store: Path | None,
+    verbose: bool,
     wait: bool,
     rooms: tuple[str, ...],
     **broker: Any,
@@ -102,4 +107,10 @@ def command(
         store=store,
         wait=wait,
     )
-    serve(options, lambda link: write_line(f"the room is open: {link}"))
+
+    def tell(link: str) -> None:
+        write_line("the room is open; this link opens it once, as you:")
+        click.echo(link)
+        sys.stdout.flush()
+
+    serve(options, tell, write_line, write_line if verbose else None)
