@@ -9,10 +9,12 @@ from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from kchat.chance import between
 from kchat.config.validation import check_name, login_name
 from kchat.web.frames import HEARTBEAT, frame
 from kchat.web.lanes import Lanes
-from kchat.web.live_room import LiveRoom, Numbers
+from kchat.web.live_room import LiveRoom
+from kchat.web.positions import Positions
 from kchat.web.store import Guest, GuestStore
 
 if TYPE_CHECKING:
@@ -24,6 +26,12 @@ if TYPE_CHECKING:
 
 HEARTBEAT_SECONDS = 20.0
 """Between two comments on a stream: proxies end what is silent for a minute."""
+
+STUCK_SECONDS = 60.0
+"""After which the connection of a reader is aborted that takes nothing at all."""
+
+_COME_BACK = 1.0, 5.0
+"""Seconds within which pages come back that were told that the server ends."""
 
 _LOOK = 0.25
 """Seconds between two looks at what another process has changed in the guests' file."""
@@ -43,9 +51,9 @@ class Hub:
         self.store = GuestStore(options.store)
         self.lanes = Lanes()
         self.closing = False
-        numbers = Numbers()
+        self.positions = Positions()
         self.rooms = {
-            each.room: LiveRoom(each, self.username, numbers, options.limits, wait=options.wait)
+            each.room: LiveRoom(each, self.username, self.positions, options.limits, wait=options.wait)
             for each in options.settings
         }
         self._streams: set[Stream] = set()
@@ -70,8 +78,7 @@ class Hub:
             with suppress(asyncio.CancelledError):
                 await self._looking
         self.lanes.close()
-        for room in self.rooms.values():
-            await room.close()
+        await asyncio.gather(*(room.close() for room in self.rooms.values()))
         self.store.close()
 
     @property
@@ -107,13 +114,16 @@ class Hub:
             return "too many pages are open from your network"
         return ""
 
-    def add(self, stream: Stream, rooms: tuple[str, ...]) -> None:
-        """Count a stream, and send it what arrives in these rooms."""
+    def add(self, stream: Stream) -> None:
+        """Count a stream."""
         self._streams.add(stream)
         self._by_guest[stream.caller.key] += 1
         self._by_address[stream.address] += 1
+
+    def attach(self, stream: Stream, rooms: tuple[str, ...]) -> None:
+        """Send a stream what arrives in these rooms."""
         for room in rooms:
-            self.rooms[room].attach(stream)
+            self.rooms[room].attach(stream, rooms)
 
     def remove(self, stream: Stream) -> None:
         """It has ended."""
@@ -128,7 +138,8 @@ class Hub:
         """The server ends: pages come back to the next one."""
         self.closing = True
         for stream in tuple(self._streams):
-            stream.end(frame("closing", {"text": "the server is being restarted"}))
+            retry = int(between(*_COME_BACK) * 1000)  # not all in one instant
+            stream.end(frame("closing", {"text": "the server is being restarted"}, retry=retry))
 
     def end_revoked(self) -> None:
         """End the streams of those who may not listen any more."""
@@ -143,6 +154,8 @@ class Hub:
             if (now_version := self.store.version) != version:
                 version = now_version
                 self.end_revoked()
+            for stream in tuple(self._streams):
+                stream.abort_if_stuck(STUCK_SECONDS)
             if monotonic() - beat >= HEARTBEAT_SECONDS:
                 beat = monotonic()
                 for stream in tuple(self._streams):
