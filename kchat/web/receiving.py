@@ -1,4 +1,4 @@
-"""The thread that reads a room for a server: it hands over what comes, and begins again where the broker lets it in no more."""
+"""The thread that reads a room for a server: it hands over what comes, and begins again after a refusal."""
 
 from __future__ import annotations
 
