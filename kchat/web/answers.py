@@ -11,6 +11,8 @@ from kchat.web.frames import as_json
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from starlette.requests import Request
+
 
 def answer(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """An answer in JSON."""
@@ -20,3 +22,19 @@ def answer(value: object, status: int = 200, headers: Mapping[str, str] | None =
 def problem(status: int, error: str, hint: str = "", headers: Mapping[str, str] | None = None) -> Response:
     """An error, in a sentence, with what to do."""
     return answer({"error": error, **({"hint": hint} if hint else {})}, status, headers)
+
+
+class Refused(Exception):
+    """A request that is answered by an error."""
+
+    def __init__(
+        self, status: int, error: str, hint: str = "", headers: dict[str, str] | None = None
+    ) -> None:
+        super().__init__(error)
+        self.answer = problem(status, error, hint, headers)
+
+
+async def refused(_: Request, error: Exception) -> Response:
+    """The answer to what is refused."""
+    assert isinstance(error, Refused)
+    return error.answer

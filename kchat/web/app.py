@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 
-from kchat.web.answers import problem
-from kchat.web.api import Api, Refused, refused
+from kchat.web.answers import Refused, problem, refused
+from kchat.web.api import Api
 from kchat.web.guard import Guard
 from kchat.web.page import Pages
 

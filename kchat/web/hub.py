@@ -6,13 +6,18 @@ import asyncio
 from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from kchat.chance import between
 from kchat.config.validation import check_name, login_name
+from kchat.web.announcing import AT_ONCE
 from kchat.web.frames import HEARTBEAT, frame
 from kchat.web.lanes import Lanes
-from kchat.web.live_room import LiveRoom, Numbers
+from kchat.web.live_room import LiveRoom
+from kchat.web.people import RoomPeople
+from kchat.web.positions import Positions
 from kchat.web.store import Guest, GuestStore
 
 if TYPE_CHECKING:
@@ -24,6 +29,12 @@ if TYPE_CHECKING:
 
 HEARTBEAT_SECONDS = 20.0
 """Between two comments on a stream: proxies end what is silent for a minute."""
+
+STUCK_SECONDS = 60.0
+"""After which the connection of a reader is aborted that takes nothing at all."""
+
+_COME_BACK = 1.0, 5.0
+"""Seconds within which pages come back that were told that the server ends."""
 
 _LOOK = 0.25
 """Seconds between two looks at what another process has changed in the guests' file."""
@@ -43,11 +54,17 @@ class Hub:
         self.store = GuestStore(options.store)
         self.lanes = Lanes()
         self.closing = False
-        numbers = Numbers()
+        self.positions = Positions()
         self.rooms = {
-            each.room: LiveRoom(each, self.username, numbers, options.limits, wait=options.wait)
+            each.room: LiveRoom(each, self.username, self.positions, options.limits, wait=options.wait)
             for each in options.settings
         }
+        gate = asyncio.Semaphore(AT_ONCE)
+        self.people = {
+            name: RoomPeople(room.settings, self.username, partial(room.tell, "people"), gate)
+            for name, room in self.rooms.items()
+        }
+        self._open_in: dict[Stream, tuple[str, ...]] = {}
         self._streams: set[Stream] = set()
         self._by_guest: Counter[str] = Counter()
         self._by_address: Counter[str] = Counter()
@@ -61,6 +78,8 @@ class Hub:
         """
         for room in self.rooms.values():
             await room.open()
+        for people in self.people.values():
+            people.open()
         self._looking = asyncio.create_task(self._look())
 
     async def close(self) -> None:
@@ -69,9 +88,12 @@ class Hub:
             self._looking.cancel()
             with suppress(asyncio.CancelledError):
                 await self._looking
+        await asyncio.gather(*(people.leave() for people in self.people.values()))
         await self.lanes.close()
-        for room in self.rooms.values():
-            await room.close()
+        await asyncio.gather(
+            *(room.close() for room in self.rooms.values()),
+            *(people.close() for people in self.people.values()),
+        )
         self.store.close()
 
     @property
@@ -92,7 +114,7 @@ class Hub:
 
     def lane(self, guest: Guest, room: str) -> Lane:
         """By which a guest sends."""
-        return self.lanes.of(guest.account, self.settings_of(guest, room))
+        return self.lanes.of(guest.account, guest.password, self.settings_of(guest, room))
 
     def end_account(self, caller: Caller) -> None:
         """The broker does not let a guest's account in any more: end the guest's streams, and close its connection.
@@ -118,13 +140,22 @@ class Hub:
             return "too many pages are open from your network"
         return ""
 
-    def add(self, stream: Stream, rooms: tuple[str, ...]) -> None:
-        """Count a stream, and send it what arrives in these rooms."""
+    def add(self, stream: Stream) -> None:
+        """Count a stream."""
         self._streams.add(stream)
         self._by_guest[stream.caller.key] += 1
         self._by_address[stream.address] += 1
+
+    def attach(self, stream: Stream, rooms: tuple[str, ...]) -> None:
+        """Send a stream what arrives in these rooms."""
+        guest = stream.caller.guest
         for room in rooms:
-            self.rooms[room].attach(stream)
+            self.rooms[room].attach(stream, rooms)
+            if guest.username:  # not one of those who read without a link
+                settings = self.settings_of(guest, room)
+                self.people[room].enter(stream.caller.key, guest, settings, partial(self.lane, guest, room))
+        if guest.username:
+            self._open_in[stream] = rooms
 
     def remove(self, stream: Stream) -> None:
         """It has ended."""
@@ -134,12 +165,15 @@ class Hub:
             self._by_address -= Counter([stream.address])
             for room in self.rooms.values():
                 room.detach(stream)
+            for name in self._open_in.pop(stream, ()):
+                self.people[name].exit(stream.caller.key)
 
     def say_goodbye(self) -> None:
         """The server ends: pages come back to the next one."""
         self.closing = True
         for stream in tuple(self._streams):
-            stream.end(frame("closing", {"text": "the server is being restarted"}))
+            retry = int(between(*_COME_BACK) * 1000)  # not all in one instant
+            stream.end(frame("closing", {"text": "the server is being restarted"}, retry=retry))
 
     def end_revoked(self) -> None:
         """End the streams of those who may not listen any more."""
@@ -154,6 +188,8 @@ class Hub:
             if (now_version := self.store.version) != version:
                 version = now_version
                 self.end_revoked()
+            for stream in tuple(self._streams):
+                stream.abort_if_stuck(STUCK_SECONDS)
             if monotonic() - beat >= HEARTBEAT_SECONDS:
                 beat = monotonic()
                 for stream in tuple(self._streams):

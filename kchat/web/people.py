@@ -63,7 +63,9 @@ def merge(heard: events.People | None, own: Iterable[Own], *, verifies: bool) ->
     return events.People(tuple(ordered[:MOST_PEOPLE]), min(count, MOST_PEOPLE), more)
 
 
-def as_object(room: str, people: events.People, *, verifies: bool, named: int = MOST_PEOPLE) -> dict[str, Any]:
+def as_object(
+    room: str, people: events.People, *, verifies: bool, named: int = MOST_PEOPLE
+) -> dict[str, Any]:
     """Who is here, as pages and programs get it; all texts are safe to show as text."""
     return {
         "room": room,
@@ -111,9 +113,7 @@ class RoomPeople:
         self._heard: events.People | None = None
         self._presence: Presence | None = None
         if settings.transport.capabilities.presence:
-            self._presence = Presence(
-                settings, username, hidden=True, on_people=self._hear, answers=ANSWERS
-            )
+            self._presence = Presence(settings, username, hidden=True, on_people=self._hear, answers=ANSWERS)
 
     def open(self) -> None:
         """Begin to hear who is here."""
@@ -133,6 +133,11 @@ class RoomPeople:
         """Hear nobody any more."""
         if self._presence is not None:
             await asyncio.to_thread(self._presence.close)
+
+    @property
+    def known(self) -> bool:
+        """Whether it has heard who is here, and can answer others who ask; at once where nobody is heard."""
+        return self._presence is None or self._presence.known
 
     # ---- guests
 

@@ -18,6 +18,7 @@ import uvicorn
 from kchat.errors import KchatError, SettingsError
 from kchat.web.app import make_app
 from kchat.web.hub import Hub
+from kchat.web.protocol import Protocol
 
 if TYPE_CHECKING:
     from kchat.web.options import ServeOptions
@@ -86,6 +87,7 @@ class WebServer:
         self.hub = Hub(options)
         config = uvicorn.Config(
             make_app(self.hub, hosts, origins),
+            http=Protocol,
             log_level="warning",
             access_log=False,
             server_header=False,
