@@ -91,7 +91,8 @@ def test_older_messages_are_read_page_by_page_from_the_history(url: str, tmp_pat
     options = ServeOptions([Settings.resolve(url=url, room="chat")], limits=FEW)
     with serve_thread(url, tmp_path / "web.db", options=options) as served, guest_browser(served) as page:
         seen: list[str] = []
-        before, more = {}, True
+        before: dict[str, str] = {}
+        more = True
         while more:
             answer = page.get("api/rooms/chat/messages", params={"last": "5", **before}).json()
             seen = [each["text"] for each in answer["messages"]] + seen

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -109,7 +110,7 @@ class Page:
 @settings(max_examples=5000 if os.environ.get("KCHAT_TEST_WEB") == "all" else 400, deadline=None)
 @given(steps, st.booleans())
 def test_a_page_gets_each_message_once_and_in_order_or_is_told(  # noqa: C901 - one step after the other
-    all_steps: list[tuple], has_history: bool
+    all_steps: list[tuple[Any, ...]], has_history: bool
 ) -> None:
     histories: dict[str, list[tuple[int, Message]]] = {room: [] for room in ROOMS}
     server, page, number = Server(histories, has_history), Page(), 0
@@ -145,7 +146,7 @@ def test_a_page_gets_each_message_once_and_in_order_or_is_told(  # noqa: C901 - 
             )
 
 
-def server_numbers(all_steps: list[tuple], room: str) -> list[int]:
+def server_numbers(all_steps: list[tuple[Any, ...]], room: str) -> list[int]:
     """The numbers of the messages of a room."""
     found, number = [], 0
     for step in all_steps:
