@@ -76,9 +76,9 @@ def test_a_reader_that_takes_nothing_is_cut_off_and_forgotten(
         guest_browser(served) as page,
         deaf(served.base, page.cookies["kchat"]),
     ):
-        wait_until(lambda: len(served.hub._streams) == 1, what="its stream")  # noqa: SLF001
-        flood(url, lambda: len(served.hub._streams) == 1)  # noqa: SLF001
-        wait_until(lambda: not served.hub._streams, what="its stream has ended")  # noqa: SLF001
+        wait_until(lambda: len(served.hub._streams) == 1, what="its stream")
+        flood(url, lambda: len(served.hub._streams) == 1)
+        wait_until(lambda: not served.hub._streams, what="its stream has ended")
         assert page.get("healthz").status_code == 200
 
 
