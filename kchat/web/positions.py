@@ -116,11 +116,12 @@ class Digests:
     """The digests of a room's messages, one after the other. One thread uses it.
 
     The digest of a message with an id is that of its body. Without one, messages may be alike: then it is that of the bodies
-    from the last message with an id on, of up to 64 of them.
+    from the last message with an id on, of up to 64 of them. What came before the first message is not known, and another
+    reader may begin elsewhere: until there are as many, or one has an id, the digests are nobody else's.
     """
 
     def __init__(self) -> None:
-        self._before: deque[bytes] = deque(maxlen=_CONTEXT)
+        self._before: deque[bytes] = deque([os.urandom(8)], maxlen=_CONTEXT)
 
     def of(self, message: Message) -> str:
         """The digest of the next message: the same each time that the room's history gives it."""

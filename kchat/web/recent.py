@@ -17,6 +17,10 @@ OVERLAP = 60.0
 out what it has."""
 
 
+_BEGINNING = 1_000_000_000
+"""The number before the first message of a room: those that are read from the history later count down from it."""
+
+
 class Backlog(NamedTuple):
     """What a page begins with.
 
@@ -48,11 +52,10 @@ class Recent:
         self._past: deque[Entry] = deque()
         self._keeps_past = False
         self._size = 0
-        self._number = self._first = (
-            0  # no number up to _first is in memory, nor was ever between it and what is
-        )
+        self._number = _BEGINNING
+        self._first = _BEGINNING  # no number up to this one was ever followed by what is in memory
         self._last_digest = EMPTY
-        positions.last[room] = Place(0, EMPTY)
+        positions.last[room] = self.last
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -106,7 +109,7 @@ class Recent:
         older = read if not self._entries else self._before_memory(read)
         first = self._entries[0].number if self._entries else self._number + 1
         self._past = deque(
-            each._replace(number=max(0, first - len(older) + index)) for index, each in enumerate(older)
+            each._replace(number=first - len(older) + index) for index, each in enumerate(older)
         )
         self._keeps_past = True
         return bool(older) or not self._entries
@@ -167,7 +170,7 @@ class Recent:
         if (index := self._index(entries, place, ours=ours)) is not None:
             at = entries[index - 1] if index else None
             return Backlog(entries[index:], Place(place.number, place.digest) if at is None else _place(at))
-        if ours and self._first < place.number < self._number:
+        if ours and self._first <= place.number < self._number:
             found = [each for each in entries if each.number > place.number]
             missed = found[0].number - 1 - place.number if found else 0
             return Backlog(found, place, missed or -1)

@@ -25,10 +25,12 @@ class EventStream:
 
     Attributes:
         last_id: as ``EventSource`` keeps it.
+        retry: milliseconds after which the page comes back.
     """
 
     def __init__(self, response: httpx.Response) -> None:
         self.last_id = ""
+        self.retry: int | None = None
         self._lines = response.iter_lines()
 
     def events(self) -> Iterator[Event]:
@@ -40,6 +42,8 @@ class EventStream:
                 name = value
             elif field == "data":
                 data = value
+            elif field == "retry":
+                self.retry = int(value)
             elif field == "id":
                 self.last_id = value
             elif not line and data:
