@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -102,4 +103,10 @@ def command(
         store=store,
         wait=wait,
     )
-    serve(options, lambda link: write_line(f"the room is open: {link}"))
+
+    def tell(link: str) -> None:
+        write_line("the room is open; this link opens it once, as you:")
+        click.echo(link)
+        sys.stdout.flush()
+
+    serve(options, tell)

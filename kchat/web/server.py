@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import signal
 import socket
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -16,24 +20,111 @@ from kchat.web.app import make_app
 from kchat.web.hub import Hub
 
 if TYPE_CHECKING:
-    from types import FrameType
-
     from kchat.web.options import ServeOptions
 
 _LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]")
+
+BACKLOG = 2048
+"""Connections that may wait to be accepted: pages come back all at once after a restart."""
 
 _LEAVE_SECONDS = 5
 """For requests that are being answered, at the end."""
 
 
-class _Server(uvicorn.Server):
-    """uvicorn's, which tells the pages before it ends."""
+class _Uvicorn(uvicorn.Server):
+    """uvicorn's server, which leaves signals to :class:`WebServer`: it would raise them again after it has ended."""
 
-    hub: Hub
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Nothing is captured."""
+        yield
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        super().handle_exit(sig, frame)
-        self.hub.say_goodbye()
+
+class WebServer:
+    """A server of rooms: opened by :meth:`run`, ended by :meth:`stop` or a signal.
+
+    Arguments:
+        options: what to serve.
+
+    Raises:
+        kchat.errors.SettingsError: the options do not fit together.
+
+    Attributes:
+        hub: what is served, once it runs.
+    """
+
+    def __init__(self, options: ServeOptions) -> None:
+        check_address(options)
+        self._options = options
+        self._uvicorn: _Uvicorn | None = None
+        self._opening: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopped = threading.Event()
+        self.hub: Hub
+
+    async def run(self, tell: Callable[[str], object]) -> None:
+        """Serve until :meth:`stop` is called.
+
+        Arguments:
+            tell: called with the link that opens the room, when it is open.
+
+        Raises:
+            kchat.errors.KchatError: the address cannot be listened on.
+            kchat.errors.BrokerError: a room cannot be reached.
+            asyncio.CancelledError: it was stopped before the rooms were open.
+        """
+        options = self._options
+        self._loop = asyncio.get_running_loop()
+        listening = _listen(options)
+        port = listening.getsockname()[1]
+        scheme = "https" if options.tls_cert else "http"
+        base = (
+            options.public_url
+            or f"{scheme}://{'127.0.0.1' if _is_loopback(options.host) else options.host}:{port}"
+        )
+        hosts, origins = _names(base, scheme, port)
+        self.hub = Hub(options)
+        config = uvicorn.Config(
+            make_app(self.hub, hosts, origins),
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            proxy_headers=options.behind_proxy,
+            ssl_certfile=options.tls_cert,
+            ssl_keyfile=options.tls_key,
+            timeout_graceful_shutdown=_LEAVE_SECONDS,
+            lifespan="off",
+        )
+        self._uvicorn = _Uvicorn(config)
+        try:
+            self._opening = asyncio.create_task(self.hub.open())
+            if self._stopped.is_set():
+                self._opening.cancel()
+            await self._opening
+            listening.listen(BACKLOG)  # who follows the link now waits for no more than what is below
+            tell(f"{base}/#{self.hub.store.new_link(self.hub.host)}")
+            await self._uvicorn.serve([listening])
+        finally:
+            await self.hub.close()
+            listening.close()
+
+    def stop(self) -> None:
+        """End it: pages are told to come back, and what is being answered is finished. For any thread.
+
+        Called again, it ends at once.
+        """
+        again = self._stopped.is_set()
+        self._stopped.set()
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._end, again)
+
+    def _end(self, again: bool) -> None:  # noqa: FBT001 - a callback
+        if self._opening is not None and not self._opening.done():
+            self._opening.cancel()
+        if self._uvicorn is not None:
+            self.hub.say_goodbye()
+            self._uvicorn.should_exit = True
+            self._uvicorn.force_exit = again
 
 
 def check_address(options: ServeOptions) -> None:
@@ -59,50 +150,31 @@ def _is_loopback(host: str) -> bool:
 
 
 def serve(options: ServeOptions, tell: Callable[[str], object]) -> None:
-    """Serve until a signal ends it.
+    """Serve until SIGINT or SIGTERM ends it; a second one ends it at once. For the main thread.
 
     Arguments:
         options: what to serve.
         tell: called with the link that opens the room, when it is open.
 
     Raises:
-        kchat.errors.SettingsError: the address is not valid, or in use.
+        kchat.errors.SettingsError: the options do not fit together.
+        kchat.errors.KchatError: the address cannot be listened on.
         kchat.errors.BrokerError: a room cannot be reached.
+        KeyboardInterrupt: a signal came before the rooms were open.
     """
-    check_address(options)
-    asyncio.run(_serve(options, tell))
+    server = WebServer(options)
 
+    def end(_: int, __: FrameType | None) -> None:
+        server.stop()
 
-async def _serve(options: ServeOptions, tell: Callable[[str], object]) -> None:
-    listening = _listen(options)
-    port = listening.getsockname()[1]
-    scheme = "https" if options.tls_cert else "http"
-    base = (
-        options.public_url
-        or f"{scheme}://{'127.0.0.1' if _is_loopback(options.host) else options.host}:{port}"
-    )
-    hosts, origins = _names(base, scheme, port)
-    hub = Hub(options)
-    config = uvicorn.Config(
-        make_app(hub, hosts, origins),
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        proxy_headers=options.behind_proxy,
-        ssl_certfile=options.tls_cert,
-        ssl_keyfile=options.tls_key,
-        timeout_graceful_shutdown=_LEAVE_SECONDS,
-        lifespan="off",
-    )
-    server = _Server(config)
-    server.hub = hub
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        await hub.open()
-        tell(f"{base}/#{hub.store.new_link(hub.host)}")
-        await server.serve([listening])
+        asyncio.run(server.run(tell))
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
     finally:
-        await hub.close()
-        listening.close()
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _listen(options: ServeOptions) -> socket.socket:

@@ -1,0 +1,1 @@
+"""`kchat serve` and its page: real servers, real browsers, real brokers."""
