@@ -95,16 +95,16 @@ class Tab:
 
     def wait_for(self, script: str, seconds: float = SECONDS) -> Any:
         """Waits until some JavaScript has a value that is true, and returns it."""
+        return wait_until(lambda: self.now(script), seconds, script, pause=0.05)
 
-        def value() -> Any:
-            try:
-                return self.run(script)
-            except RuntimeError as error:
-                if any(each in str(error) for each in _BETWEEN_PAGES):
-                    return None
-                raise
-
-        return wait_until(value, seconds, script, pause=0.05)
+    def now(self, script: str) -> Any:
+        """Returns the value of some JavaScript, as :meth:`run`; None between two pages."""
+        try:
+            return self.run(script)
+        except RuntimeError as error:
+            if any(each in str(error) for each in _BETWEEN_PAGES):
+                return None
+            raise
 
     @property
     def text(self) -> str:
@@ -117,18 +117,12 @@ class Tab:
         Raises:
             TimeoutError: they do not; it says what stands there.
         """
-        self._wait(lambda: words in self.text, f"{words!r}", seconds)
-
-    def _wait(self, seen: Any, what: str, seconds: float) -> None:
-        def look() -> Any:
-            try:
-                return seen()
-            except RuntimeError as error:
-                if any(each in str(error) for each in (*_BETWEEN_PAGES, "Cannot read properties of null")):
-                    return None
-                raise
-
-        wait_until(look, seconds, lambda: f"{what} on the page:\n{self.text[-3000:]}", pause=0.05)
+        wait_until(
+            lambda: words in (self.now("document.body?.innerText") or ""),
+            seconds,
+            lambda: f"{words!r} on the page:\n{self.text[-3000:]}",
+            pause=0.05,
+        )
 
     # ---- what a person does
 
