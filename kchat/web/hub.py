@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
-from time import monotonic
+from time import monotonic, time
 from typing import TYPE_CHECKING
 
 from kchat.config.validation import check_name, login_name
+from kchat.errors import KchatError, SettingsError
+from kchat.message.lookalikes import looks_like, spelled
 from kchat.web.frames import HEARTBEAT, frame
+from kchat.web.guests import Guest, Served
 from kchat.web.lanes import Lanes
 from kchat.web.live_room import LiveRoom, Numbers
-from kchat.web.store import Guest, GuestStore
+from kchat.web.place import place_of
+from kchat.web.store import GuestStore
 
 if TYPE_CHECKING:
     from kchat.config.settings import Settings
@@ -21,6 +26,11 @@ if TYPE_CHECKING:
     from kchat.web.lanes import Lane
     from kchat.web.options import ServeOptions
     from kchat.web.stream import Stream
+
+_log = logging.getLogger(__name__)
+
+HOST_LINK_SECONDS = 86400.0
+"""For which the link can be opened that the server prints."""
 
 HEARTBEAT_SECONDS = 20.0
 """Between two comments on a stream: proxies end what is silent for a minute."""
@@ -40,7 +50,18 @@ class Hub:
         self.options = options
         self.username = options.username or options.settings[0].username or login_name()
         check_name(self.username)
+        self.place = place_of(options.settings[0])
+        self.base = ""
+        """What links begin with, from :meth:`announce` on."""
         self.store = GuestStore(options.store)
+        try:
+            self._check_host()
+        except BaseException:
+            self.store.close()
+            raise
+        self._sending: dict[int, str | None] = {}
+        self._next_end = 0.0
+        self._told = ""
         self.lanes = Lanes()
         self.closing = False
         numbers = Numbers()
@@ -52,6 +73,17 @@ class Hub:
         self._by_guest: Counter[str] = Counter()
         self._by_address: Counter[str] = Counter()
         self._looking: asyncio.Task[None] | None = None
+
+    def _check_host(self) -> None:
+        """The host is not taken for a guest, nor a guest for the host."""
+        for guest in self.store.guests(self.place):
+            if guest.ended or guest.is_host:
+                continue
+            if guest.username == self.username or looks_like(guest.username, self.username):
+                raise SettingsError(
+                    f"your name {spelled(self.username)} is, or looks like, that of the guest {spelled(guest.username)}",
+                    hint="choose another one with {username}",
+                )
 
     async def open(self) -> None:
         """Join the rooms.
@@ -69,15 +101,23 @@ class Hub:
             self._looking.cancel()
             with suppress(asyncio.CancelledError):
                 await self._looking
-        self.lanes.close()
+        await self.lanes.close()
         for room in self.rooms.values():
             await room.close()
         self.store.close()
 
-    @property
-    def host(self) -> Guest:
-        """The host as a guest: in all rooms, by the server's own account."""
-        return self.store.add(Guest(0, self.username, None, None, tuple(self.rooms)))
+    def announce(self, base: str) -> str:
+        """Note where this server is, for ``kchat invite --web``, and make a link for the host, in place of the one before.
+
+        Arguments:
+            base: what links begin with.
+        """
+        self.base = base.rstrip("/")
+        rooms = tuple(self.rooms)
+        self.store.note_served(Served(self.base, self.place, rooms, self.username, time()))
+        host = self.store.add(Guest(0, self.username, None, None, rooms, broker=self.place, is_host=True))
+        self.store.end_unopened(host)
+        return f"{self.base}/#{self.store.new_link(host, time() + HOST_LINK_SECONDS)}"
 
     def settings_of(self, guest: Guest, room: str) -> Settings:
         """A room as a guest reaches it: by the guest's own account, where there is one."""
@@ -90,9 +130,21 @@ class Hub:
         ]
         return replace(settings, brokers=tuple(brokers))
 
-    def lane(self, caller: Caller, room: str) -> Lane:
+    def lane(self, guest: Guest, room: str) -> Lane:
         """By which a guest sends."""
-        return self.lanes.of(caller.key, self.settings_of(caller.guest, room), caller.guest.username)
+        self._sending[guest.id] = guest.account
+        return self.lanes.of(guest.account, self.settings_of(guest, room))
+
+    def end_account(self, caller: Caller) -> None:
+        """The broker does not let a guest's account in any more: end the guest's streams, and close its connection.
+
+        The guest stays in the file: the broker may have been wrong, or the host may mend it.
+        """
+        if caller.guest.account is not None:
+            self.lanes.close_account(caller.guest.account)
+            for stream in tuple(self._streams):
+                if stream.caller.key == caller.key:
+                    stream.end(frame("revoked", {"text": "your invitation has ended"}))
 
     # ---- streams
 
@@ -131,21 +183,38 @@ class Hub:
             stream.end(frame("closing", {"text": "the server is being restarted"}))
 
     def end_revoked(self) -> None:
-        """End the streams of those who may not listen any more."""
+        """End the streams and connections of those who are not in any more: revoked, expired, or gone by themselves."""
         for stream in tuple(self._streams):
-            if stream.caller.session and not self.store.is_alive(stream.caller.session):
-                stream.end(frame("revoked", {"text": "your invitation has ended"}))
+            caller = stream.caller
+            if caller.session and not self.store.is_alive(caller.session):
+                left = self.store.is_guest(caller.guest.id)
+                text = "this browser is not in any more" if left else "your invitation has ended"
+                stream.end(frame("revoked", {"text": text}))
+        for guest, account in tuple(self._sending.items()):
+            if not self.store.is_guest(guest):
+                del self._sending[guest]
+                if account is not None:
+                    self.lanes.close_account(account)
+        self._next_end = self.store.next_end()
+
+    def _look_at_guests(self) -> None:
+        try:
+            if self.store.changed() or time() >= self._next_end:
+                self.end_revoked()
+        except KchatError as error:
+            if str(error) != self._told:
+                self._told = str(error)
+                _log.error("%s", error)
+        else:
+            self._told = ""
 
     async def _look(self) -> None:
-        version, beat = self.store.version, monotonic()
+        beat = monotonic()
         while True:
             await asyncio.sleep(_LOOK)
-            if (now_version := self.store.version) != version:
-                version = now_version
-                self.end_revoked()
+            self._look_at_guests()
             if monotonic() - beat >= HEARTBEAT_SECONDS:
                 beat = monotonic()
                 for stream in tuple(self._streams):
                     stream.push(HEARTBEAT)
-                self.end_revoked()  # expired, too
                 self.lanes.close_idle()

@@ -27,11 +27,20 @@ class Rates:
 
     def wait(self, name: str) -> float:
         """Take one; returns 0, or the seconds until there is one, and then nothing was taken."""
-        now = self._clock()
-        left, at = self._buckets.pop(name, (float(self._burst), now))
-        left = min(float(self._burst), left + (now - at) * self._per_second)
+        left, now = self._left(name)
         wait = 0.0 if left >= 1.0 else (1.0 - left) / self._per_second
+        self._buckets.pop(name, None)
         self._buckets[name] = (left - 1.0 if wait == 0.0 else left, now)
         if len(self._buckets) > _MOST:
             self._buckets.popitem(last=False)
         return wait
+
+    def wait_for(self, name: str) -> float:
+        """As :meth:`wait`, and takes none."""
+        left, _ = self._left(name)
+        return 0.0 if left >= 1.0 else (1.0 - left) / self._per_second
+
+    def _left(self, name: str) -> tuple[float, float]:
+        now = self._clock()
+        left, at = self._buckets.get(name, (float(self._burst), now))
+        return min(float(self._burst), left + (now - at) * self._per_second), now

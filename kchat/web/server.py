@@ -83,7 +83,11 @@ class WebServer:
             or f"{scheme}://{'127.0.0.1' if _is_loopback(options.host) else options.host}:{port}"
         )
         hosts, origins = _names(base, scheme, port)
-        self.hub = Hub(options)
+        try:
+            self.hub = Hub(options)
+        except BaseException:
+            listening.close()
+            raise
         config = uvicorn.Config(
             make_app(self.hub, hosts, origins),
             log_level="warning",
@@ -102,7 +106,7 @@ class WebServer:
                 self._opening.cancel()
             await self._opening
             listening.listen(BACKLOG)  # who follows the link now waits for no more than what is below
-            tell(f"{base}/#{self.hub.store.new_link(self.hub.host)}")
+            tell(self.hub.announce(base))
             await self._uvicorn.serve([listening])
         finally:
             await self.hub.close()
