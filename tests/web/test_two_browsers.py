@@ -83,7 +83,7 @@ def test_a_guest_who_is_revoked_is_told_in_both_tabs(local_served: Served, guest
         assert store.revoke("gone")
     for each in tabs:
         each.wait_for_state("closed")
-        each.tab.wait_for_text("Your invitation has ended")
+        each.tab.wait_for_text("our invitation has ended")
     assert tabs[0].tab.run("fetch('api/session').then((answer) => answer.status)") == 401
     tabs[0].tab.reload()
     tabs[0].wait_for_state("door")

@@ -19,7 +19,7 @@ export function isHonest(link) {
 
 /** Finds a name as a whole word, whatever its case: [start, end] of each. */
 export function mentionsOf(name) {
-	const pattern = name && new RegExp(name.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&"), "giu");
+	const pattern = name && new RegExp(name.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&"), "giu");
 	return (text) =>
 		[...(pattern ? text.matchAll(pattern) : [])].flatMap(({ 0: found, index }) => {
 			const end = index + found.length;
