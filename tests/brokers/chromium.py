@@ -179,6 +179,10 @@ class Tab:
         """Runs no script of pages from the next one on; :meth:`run` still does."""
         self._ask("Emulation.setScriptExecutionDisabled", value=True)
 
+    def watch_loads(self, script: str) -> None:
+        """Runs a script at the beginning of each page from the next one on, before the page's own."""
+        self._ask("Page.addScriptToEvaluateOnNewDocument", source=script)
+
     @property
     def cookies(self) -> list[dict[str, Any]]:
         """The cookies of the page, with their attributes as the browser keeps them."""
@@ -365,4 +369,6 @@ class Browser:
     def downloads(self) -> list[str]:
         """The addresses of downloads that began (and were refused), in all browsers of this Chromium."""
         events = self._chromium.events()
-        return [str(each["params"]["url"]) for each in events if each["method"] == "Browser.downloadWillBegin"]
+        return [
+            str(each["params"]["url"]) for each in events if each["method"] == "Browser.downloadWillBegin"
+        ]

@@ -171,13 +171,15 @@ def test_a_message_that_cannot_be_sent_is_kept_and_sent_later(
         visit.tab.go_offline()
         visit.wait_for_state("offline", "reconnecting")
         visit.write(text)
-        visit.tab.wait_for("document.querySelector('.waiting .pending')")
+        visit.tab.wait_for("document.querySelector('.waiting .pending') !== null")
         visit.tab.go_online()
         visit.wait_for_state("live")
     else:
-        visit.tab.run("window.true_fetch = fetch; window.fetch = async () => new Response('{}', {status: 500})")
+        visit.tab.run(
+            "window.true_fetch = fetch; window.fetch = async () => new Response('{}', {status: 500})"
+        )
         visit.write(text)
-        visit.tab.wait_for("document.querySelector('.waiting .failed')")
+        visit.tab.wait_for("document.querySelector('.waiting .failed') !== null")
         visit.tab.run("window.fetch = true_fetch")
         visit.tab.click(".failed .again")
     visit.wait_for_texts(text)
