@@ -42,10 +42,12 @@ export function parts(text, mentions) {
 	};
 	let at = 0;
 	for (const { 0: link, index } of text.includes("://") ? text.matchAll(LINK) : []) {
-		if (link.length > 2048 || BEFORE_LINK.test(text.slice(Math.max(0, index - 2), index)) || !isHonest(link)) continue;
+		const end = index + link.length;
+		const isPart = BEFORE_LINK.test(text.slice(Math.max(0, index - 2), index)) || WORD_BEGINS.test(text.slice(end, end + 2));
+		if (isPart || link.length > 2048 || !isHonest(link)) continue;
 		plain(text.slice(at, index));
 		found.push(["link", link]);
-		at = index + link.length;
+		at = end;
 	}
 	plain(text.slice(at));
 	return found;
