@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import math
 import time
 from collections.abc import Awaitable, Callable
@@ -15,17 +14,11 @@ from kchat.message import rfc3339
 from kchat.web.access import Caller, caller_of, cookie_name, secret_of
 from kchat.web.answers import Refused, answer
 from kchat.web.guests import LinkRefused
-from kchat.web.rates import Rates
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
     from kchat.web.hub import Hub
-
-FAILURES = 10
-"""Links that open nothing, of one network at once; after that one in :data:`FAILURE_SECONDS`."""
-
-FAILURE_SECONDS = 6.0
 
 DEVICE_SECONDS = 3600.0
 """For which a guest's link for one more device can be opened."""
@@ -48,7 +41,6 @@ class Sessions:
     def __init__(self, hub: Hub, body: Callable[[Request], Awaitable[dict[str, Any]]]) -> None:
         self._hub = hub
         self._body = body
-        self._failures = Rates(1 / FAILURE_SECONDS, FAILURES)
 
     @property
     def routes(self) -> list[Route]:
@@ -81,7 +73,7 @@ class Sessions:
         """Who asks; None for nobody who may do anything."""
         hub = self._hub
         open_rooms = tuple(hub.rooms) if hub.options.open_reading else ()
-        caller = caller_of(request, hub.store, open_rooms, secure=self.secure)
+        caller = caller_of(request, hub.store, open_rooms, hub.options)
         if caller is not None and caller.guest.broker not in ("", hub.place):
             return None  # its rooms have the same names, and are others
         return caller
@@ -103,12 +95,6 @@ class Sessions:
             "rooms": rooms,
             "limits": {"message_bytes": hub.options.limits.message_bytes},
         }
-
-    @property
-    def secure(self) -> bool:
-        """Whether pages are reached by TLS, so that the cookie goes nowhere without it."""
-        options = self._hub.options
-        return (options.public_url or "").startswith("https:") or bool(options.tls_cert)
 
     # ---- endpoints
 
@@ -136,24 +122,15 @@ class Sessions:
             respond: makes the answer, which gets the cookie.
 
         Raises:
-            Refused: 401: the link opens nothing; 429: too many such links from one network.
+            Refused: 401: the link opens nothing. How often that may happen is the affair of :mod:`kchat.web.guard`.
         """
-        network = network_of(request)
-        if wait := self._failures.wait_for(network):
-            seconds = math.ceil(wait)
-            raise Refused(
-                429,
-                "too many links from your network opened nothing",
-                f"wait {seconds} s",
-                {"Retry-After": str(seconds)},
-            )
-        store, current = self._hub.store, secret_of(request, secure=self.secure)
+        options, store = self._hub.options, self._hub.store
+        current = secret_of(request, options)
         try:
             if len(secret) > _LONGEST or len(browser) > _LONGEST:
                 raise LinkRefused("this link is not valid, or not any more", hint="ask for another one")
             made, session = store.exchange(secret, browser, current)
         except LinkRefused as error:
-            self._failures.wait(network)
             raise Refused(401, str(error), error.hint) from error
         former = store.session(current) if current and current != made else None
         if former is not None and former.guest.id != session.guest.id:
@@ -167,11 +144,11 @@ class Sessions:
         response = respond(Caller.of(session, by_cookie=True))
         assert session.expires is not None
         response.set_cookie(
-            cookie_name(secure=self.secure),
+            cookie_name(options),
             made,
             max_age=max(0, math.floor(session.expires - time.time())),
-            path="/",
-            secure=self.secure,
+            path=options.cookie_path,
+            secure=options.secure,
             httponly=True,
             samesite="strict",
         )
@@ -183,11 +160,16 @@ class Sessions:
 
     def exit(self, request: Request, response: Response) -> Response:
         """End the session of a browser; ``response`` takes the cookie away."""
-        if current := secret_of(request, secure=self.secure):
+        options = self._hub.options
+        if current := secret_of(request, options):
             self._hub.store.end_session(current)
             self._hub.end_revoked()
         response.delete_cookie(
-            cookie_name(secure=self.secure), path="/", secure=self.secure, httponly=True, samesite="strict"
+            cookie_name(options),
+            path=options.cookie_path,
+            secure=options.secure,
+            httponly=True,
+            samesite="strict",
         )
         return response
 
@@ -215,15 +197,3 @@ class Sessions:
             },
             201,
         )
-
-
-def network_of(request: Request) -> str:
-    """The network that a request comes from: its address, and in IPv6 the half of it that one household has."""
-    text = request.client.host if request.client else ""
-    try:
-        address = ipaddress.ip_address(text.partition("%")[0])
-    except ValueError:
-        return text
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is None:
-        return str(ipaddress.ip_network((address, 64), strict=False))
-    return str(address)
