@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import traceback
 from collections.abc import Callable
 from time import monotonic
@@ -17,6 +18,7 @@ from kchat.config.masking import mask
 from kchat.web.access import COOKIE
 from kchat.web.address import Authority, Names, limited_address
 from kchat.web.answers import problem
+from kchat.web.rates import Rates
 
 if TYPE_CHECKING:
     from starlette.responses import Response
@@ -38,7 +40,12 @@ HSTS = "max-age=31536000"
 """A browser that was here by TLS once comes without it no more (RFC 6797), for a year; other names of the host's domain are
 none of ours."""
 
+FAILED_LOGINS, FAILED_LOGINS_PER_SECOND = 20, 0.1
+"""Of one address: secrets have 256 bits and are not guessed, but each try costs the server a look."""
+
 _SAFE = ("GET", "HEAD", "OPTIONS")
+
+_LOGINS = ("/api/session", "/enter")
 
 _SHOWN = 200
 """Characters of a path in the log."""
@@ -69,6 +76,7 @@ class Guard:
         self._body_bytes = body_bytes
         self._log = log
         self._tell = tell
+        self._failed = Rates(FAILED_LOGINS_PER_SECOND, FAILED_LOGINS)
         self._headers = dict(HEADERS)
         if names.public.scheme == "https":
             self._headers["strict-transport-security"] = HSTS
@@ -92,7 +100,7 @@ class Guard:
             await send(message)
 
         try:
-            refusal = self._refusal(scope)
+            refusal = self._refusal(scope, address)
             if refusal is not None:
                 await refusal(scope, receive, with_headers)
             else:
@@ -104,10 +112,15 @@ class Guard:
             if not status:
                 await problem(500, "something went wrong here")(scope, receive, with_headers)
         finally:
-            if self._log is not None:
-                self._log(_line(scope, status, began, address))
+            self._answered(scope, status, began, address)
 
-    def _refusal(self, scope: Scope) -> Response | None:
+    def _answered(self, scope: Scope, status: int, began: float, address: str) -> None:
+        if status == 401 and _is_login(scope):
+            self._failed.wait(address)
+        if self._log is not None:
+            self._log(_line(scope, status, began, address))
+
+    def _refusal(self, scope: Scope, address: str) -> Response | None:
         """Why the request is not answered by the application."""
         headers = Headers(scope=scope)
         hosts = headers.getlist("host")
@@ -125,6 +138,10 @@ class Guard:
             return problem(403, "this request comes from another site's page")
         if int(_digits(headers.get("content-length", ""))) > self._body_bytes:
             return self._too_long()
+        if _is_login(scope) and (wait := self._failed.wait(address, take=False)):
+            return problem(
+                429, "too many links that open nothing", "try later", {"Retry-After": str(math.ceil(wait))}
+            )
         return None
 
     def _too_long(self) -> Response:
@@ -167,6 +184,10 @@ class Guard:
             return message
 
         return receive if scope["method"] in _SAFE else bounded
+
+
+def _is_login(scope: Scope) -> bool:
+    return scope["method"] == "POST" and scope["path"] in _LOGINS
 
 
 def _digits(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Debian's nginx in front of a server, as docs/web.md has it, on a free port and without any rights."""
+"""Debian's nginx in front of a server, as docs/web-hosting.md has it, on a free port and without any rights."""
 
 from __future__ import annotations
 
@@ -15,25 +15,13 @@ from tests.brokers.ports import listens
 from tests.brokers.require import missing
 from tests.brokers.wait import wait_until
 
-RECIPE = """\
-server {
-    listen 443 ssl http2;
-    server_name chat.example.org;
-    ssl_certificate     /etc/letsencrypt/live/chat.example.org/fullchain.pem;
-    ssl_certificate_key /etc/letsencrypt/live/chat.example.org/privkey.pem;
 
-    location / {
-        proxy_pass http://127.0.0.1:8765;
-        proxy_http_version 1.1;
-        proxy_set_header Host $http_host;
-        proxy_set_header X-Forwarded-For $remote_addr;
-        proxy_set_header Connection "";
-        proxy_buffering off;
-        proxy_read_timeout 1h;
-    }
-}
-"""
-"""The recipe of docs/web.md."""
+def recipe() -> str:
+    """The recipe of docs/web-hosting.md."""
+    page = (Path(__file__).parents[2] / "docs" / "web-hosting.md").read_text()
+    block = page.partition("<!-- begin: nginx -->")[2].partition("<!-- end -->")[0]
+    return block.partition("```nginx\n")[2].partition("```")[0]
+
 
 _WHOLE = """\
 daemon off;
@@ -66,12 +54,14 @@ def nginx(folder: Path, port: int, behind: int, ca: trustme.CA, *, location: str
     """
     program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
     if program is None:
-        missing("nginx is not installed: the recipe of docs/web.md is tried with it")
+        missing("nginx is not installed: the recipe of docs/web-hosting.md is tried with it")
     made = ca.issue_cert("localhost")
     (folder / "cert.pem").write_bytes(b"".join(each.bytes() for each in made.cert_chain_pems))
     (folder / "key.pem").write_bytes(made.private_key_pem.bytes())
-    server = RECIPE.replace("listen 443", f"listen 127.0.0.1:{port}").replace(
-        "chat.example.org;", "localhost;", 1
+    server = (
+        recipe()
+        .replace("listen 443", f"listen 127.0.0.1:{port}")
+        .replace("chat.example.org;", "localhost;", 1)
     )
     server = re.sub(r"/etc/\S+fullchain.pem", f"{folder}/cert.pem", server)
     server = re.sub(r"/etc/\S+privkey.pem", f"{folder}/key.pem", server)

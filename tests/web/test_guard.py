@@ -10,9 +10,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from kchat.web.guard import HEADERS
+from kchat.web.guard import FAILED_LOGINS, HEADERS
 from kchat.web.options import ServeOptions
-from kchat.web.sessions import FAILURES
 from kchat.web.store import GuestStore
 from tests.brokers.wait import wait_until
 from tests.web.serving import ServeThread, secret_of, serve_thread
@@ -284,7 +283,7 @@ def test_the_log_of_requests_holds_no_secret(served: ServeThread, cookie: str, t
 def test_many_failed_logins_of_one_address_have_to_wait(served: ServeThread) -> None:
     with httpx.Client(base_url=served.base, headers={"Origin": served.base}) as client:
         codes = [client.post("api/session", json={"secret": "x" * 43}).status_code for _ in range(25)]
-        assert codes.index(429) >= FAILURES
+        assert codes.index(429) >= FAILED_LOGINS
         last = client.post("api/session", json={"secret": secret_of(served.link)})
     assert last.status_code == 429
     assert int(last.headers["retry-after"]) > 0

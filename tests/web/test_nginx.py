@@ -1,4 +1,4 @@
-"""The recipe for nginx in docs/web.md, run by Debian's nginx."""
+"""The recipe for nginx in docs/web-hosting.md, run by Debian's nginx."""
 
 from __future__ import annotations
 
