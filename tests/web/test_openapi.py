@@ -198,6 +198,10 @@ def test_a_query_parameter_that_is_unknown_or_not_valid_is_refused(program: http
         assert (answer.status_code, "error" in answer.json()) == (422, True), path
 
 
+def test_health_is_told_to_a_monitor_that_adds_a_query(program: httpx.Client) -> None:
+    assert program.get("/healthz?at=1234567890&at=2").json() == {"status": "ok"}
+
+
 @pytest.mark.parametrize("room", ["nowhere", "%00", "a%2F..%2Fb", "%FF", "%F0%9F%98%80", "x" * 3000, "%25"])
 def test_a_room_that_is_not_there_is_not_found(program: httpx.Client, room: str) -> None:
     for end in ("messages", "events"):
