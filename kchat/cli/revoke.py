@@ -12,7 +12,7 @@ from kchat.cli.help import Command
 from kchat.cli.options import broker_options, to_settings
 from kchat.cli.stderr import write_line
 from kchat.cli.web_guests import close_page, end_guest, forget_guest, store_option
-from kchat.errors import NotAuthorised, NotFound, Refused, SettingsError
+from kchat.errors import KchatError, NotAuthorised, NotFound, Refused, SettingsError
 
 if TYPE_CHECKING:
     from kchat.config.settings import Settings
@@ -36,12 +36,14 @@ def command(names: tuple[str, ...], store: Path | None, management_url: str | No
       kchat revoke ada
       kchat revoke ada logger --host localhost --rmq-username rmq -W
     """
+    from kchat.web.inviting import has_account
+
     settings = to_settings(**broker)
-    page = close_page(settings, names, store)  # before anything is contacted
+    page, elsewhere = close_page(settings, names, store)  # before anything is contacted
     if not settings.transport.guests.makes_accounts:
-        return _end_elsewhere(settings, names, page, store)
+        return _end_elsewhere(settings, names, page, elsewhere, store)
     management = administrator(settings, management_url)
-    failed: Refused | None = None
+    failed: KchatError | None = None
     for name in names:
         try:
             _end_account(management, settings, name, page.get(name))
@@ -51,8 +53,9 @@ def command(names: tuple[str, ...], store: Path | None, management_url: str | No
                 raise
             if failed is not None:
                 write_line(f"error: {failed}")
-            failed = error
-            continue
+            failed = elsewhere.get(name, error) if isinstance(error, NotFound) else error
+            if name not in page or has_account(management, page[name]):
+                continue
         if name in page:
             forget_guest(page[name], store)
     management.remove_expired(tell_removed)
@@ -84,11 +87,17 @@ def _end_account(management: Administration, settings: Settings, name: str, gues
 
 
 def _end_elsewhere(
-    settings: Settings, names: tuple[str, ...], page: dict[str, Guest], store: Path | None
+    settings: Settings,
+    names: tuple[str, ...],
+    page: dict[str, Guest],
+    elsewhere: dict[str, SettingsError],
+    store: Path | None,
 ) -> None:
     """Where kchat has no access that ends all accounts: those of the page's guests, which it knows."""
     from kchat.message.lookalikes import spelled
 
+    if not page and elsewhere:
+        raise next(iter(elsewhere.values()))
     if not page:
         guests = settings.transport.guests
         raise SettingsError(f"kchat made no accounts on {guests.name}, so it ends none", hint=guests.ending)
@@ -96,6 +105,8 @@ def _end_elsewhere(
         end_guest(settings, guest, store)
         if guest.account is not None and not guest.is_host:
             write_line(f"revoked {spelled(name)}: its account is gone")
+    if elsewhere:
+        raise next(iter(elsewhere.values()))
     if missing := [spelled(name) for name in names if name not in page]:
         raise NotFound(
             f"there is no guest {', '.join(missing)} of the page", hint=settings.transport.guests.ending

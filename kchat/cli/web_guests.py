@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kchat.config.settings import Settings
-    from kchat.errors import KchatError
+    from kchat.errors import KchatError, SettingsError
     from kchat.transports.guests import Administration
     from kchat.web.guests import Guest
     from kchat.web.inviting import Wanted
@@ -137,11 +137,14 @@ def table_of_guests(
     return rows if len(rows) > 1 else []
 
 
-def close_page(settings: Settings, names: Sequence[str], store_file: Path | None) -> dict[str, Guest]:
-    """End what guests have of the page, before anything is contacted; returns those that there are at this broker.
+def close_page(
+    settings: Settings, names: Sequence[str], store_file: Path | None
+) -> tuple[dict[str, Guest], dict[str, SettingsError]]:
+    """End what guests have of the page, before anything is contacted.
 
-    Raises:
-        kchat.errors.SettingsError: a name is that of a guest at another broker alone.
+    Returns:
+        The guests that there are at this broker, by name; and what to say of names that are guests at another one alone,
+        unless they have accounts here.
     """
     from kchat.errors import SettingsError
     from kchat.message.lookalikes import normalised, spelled
@@ -150,9 +153,9 @@ def close_page(settings: Settings, names: Sequence[str], store_file: Path | None
 
     store = GuestStore.existing(store_file)
     if store is None:
-        return {}
+        return {}, {}
     found: dict[str, Guest] = {}
-    elsewhere: list[SettingsError] = []
+    elsewhere: dict[str, SettingsError] = {}
     place = place_of(settings)
     with store:
         for name in names:
@@ -164,15 +167,11 @@ def close_page(settings: Settings, names: Sequence[str], store_file: Path | None
                 closed = f", {sessions} session{'' if sessions == 1 else 's'} ended" if sessions else ""
                 write_line(f"revoked {spelled(name)}: out of the page{closed}")
             elif other := store.find(name) or store.find(normalised(name)):
-                elsewhere.append(
-                    SettingsError(
-                        f"{spelled(name)} is a guest at {other.broker}, not at {place}",
-                        hint="name that broker with {url}",
-                    )
+                elsewhere[name] = SettingsError(
+                    f"{spelled(name)} is a guest at {other.broker}, not at {place}",
+                    hint="name that broker with {url}",
                 )
-    if elsewhere:
-        raise elsewhere[0]
-    return found
+    return found, elsewhere
 
 
 def end_guest(

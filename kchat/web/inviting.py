@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kchat.config.private_files import locked
 from kchat.config.validation import login_name
-from kchat.errors import BrokerError, NotFound, Refused, SettingsError
+from kchat.errors import BrokerError, NotAuthorised, Refused, SettingsError
 from kchat.hosting import inviting
 from kchat.message.lookalikes import looks_like, normalised, spelled
 from kchat.transports.guests import MAX_CONNECTIONS, check_account_name
@@ -171,8 +171,11 @@ def end(
         if guests.makes_accounts:
             if management is None:
                 return
-            with suppress(NotFound):
+            try:
                 management.revoke(guest.account, vhost=settings.broker.vhost)
+            except Refused as error:
+                if isinstance(error, NotAuthorised) or has_account(management, guest):
+                    raise
         else:
             with inviting.host_channel(settings, guests.admitting) as channel:
                 guests.dismiss(guest.account).run(channel)
@@ -190,6 +193,16 @@ def end_expired(
     for guest in over:
         end(store, settings, guest, management)
     return over
+
+
+def has_account(management: Administration, guest: Guest) -> bool:
+    """Whether a guest still has the account that kchat made, and not somebody else one of that name.
+
+    Arguments:
+        management: the administrator's access.
+        guest: with an account.
+    """
+    return any(each.name == guest.account for each in management.remove_expired())
 
 
 def _check_name(store: GuestStore, settings: Settings, name: str) -> None:
@@ -233,13 +246,12 @@ def _has_account(guest: Guest, settings: Settings, management: Administration | 
     if guest.account is None:
         return True
     if management is not None:
-        return any(each.name == guest.account for each in management.remove_expired())
+        return has_account(management, guest)
     if not apply:
         return True
     password, broker = guest.password, settings.broker
     as_guest = replace(broker, account=guest.account, password=password, secret=None)
     from kchat.client.connection import connect
-    from kchat.errors import NotAuthorised
 
     try:
         connection, found = connect(replace(settings, brokers=(as_guest,)), purpose="invite")

@@ -139,7 +139,7 @@ class Sending:
             raise NotSent(503, "not sent: the server is being restarted", retry_after=2)
         known = message_id is not None and self._outbox.knows(caller.key, message_id)
         if not known and (wait := self._rates.wait(caller.key)):
-            raise NotSent(429, "too many messages at once", f"wait {wait:.0f} s", math.ceil(wait))
+            raise NotSent(429, "too many messages at once", f"wait {math.ceil(wait)} s", math.ceil(wait))
         message = Message.compose(caller.guest.username, text, id=message_id)
         lane = self._hub.lane(caller.guest, room)
         settings = self._hub.settings_of(caller.guest, room)

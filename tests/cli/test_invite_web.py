@@ -155,6 +155,38 @@ def test_on_rabbitmq_a_guest_who_exists_gets_another_link_and_the_list_shows_bot
             assert say(page, "here again").status_code == 200
 
 
+def test_revoke_ends_an_account_though_a_guest_of_another_brokers_page_has_its_name(
+    on_rabbitmq: Host, name: str, local_url: str
+) -> None:
+    host = on_rabbitmq
+    with Host(host.commands, local_url, {}).serving() as served:
+        host.environment["KCHAT_WEB_STORE"] = str(served.store)
+        assert host.run("invite", name, "--web", "--url", local_url).code == 0
+        assert host.run("invite", name).code == 0
+        revoked = host.run("revoke", name)
+        assert (revoked.code, "its account is gone" in revoked.stderr) == (0, True), revoked.stderr
+        again = host.run("revoke", name)
+        assert (again.code, "is a guest at local://" in again.stderr) == (2, True), again.stderr
+        assert host.run("revoke", name, "--url", local_url).code == 0
+
+
+def test_a_guest_whose_account_somebody_made_anew_by_hand_can_be_revoked(
+    on_rabbitmq: Host, rabbitmq: RabbitMQ, name: str
+) -> None:
+    host = on_rabbitmq
+    with host.serving() as served:
+        host.get("invite", name, "--web")
+        rabbitmq.management.delete_user(name)
+        rabbitmq.management.add_user(name, secrets.token_urlsafe(9))
+        invited = host.run("invite", name, "--web")
+        assert (invited.code, "there is an account" in invited.stderr) == (1, True), invited.stderr
+        revoked = host.run("revoke", name)
+        assert (revoked.code, "leaves it alone" in revoked.stderr) == (1, True), revoked.stderr
+        with GuestStore(served.store) as store:
+            assert store.find(name) is None
+        assert any(user["name"] == name for user in rabbitmq.management.get("users"))
+
+
 def test_a_token_lets_a_program_send_and_is_ended_by_revoke(on_a_file: Host) -> None:
     host = on_a_file
     with host.serving() as served:
