@@ -41,11 +41,18 @@ def make_app(
         tell: called with lines about what has gone wrong.
     """
     api, limits = Api(hub), hub.options.limits
+
+    async def no_store(_: Request, error: Exception) -> Response:
+        tell(f"guests are refused: {error}")
+        return problem(
+            503, "the server cannot read or write who its guests are", headers={"Retry-After": "10"}
+        )
+
     app = Starlette(
         routes=[*held([*api.routes, document_route(limits)], limits), *Pages(api).routes],
         exception_handlers={
             Refused: refused,
-            StoreUnavailable: _no_store,
+            StoreUnavailable: no_store,
             HTTPException: _http_error,
             Exception: _failed,
         },
@@ -67,11 +74,6 @@ def _methods(request: Request) -> set[str]:
     routes = request.app.routes
     there = [each for each in routes if each.matches(request.scope)[0] is not Match.NONE]
     return {method for each in there for method in each.methods or ()}
-
-
-async def _no_store(_: Request, __: Exception) -> Response:
-    """The disk is full, say: where the file is, is the host's affair."""
-    return problem(503, "the server cannot read or write who its guests are", headers={"Retry-After": "10"})
 
 
 async def _failed(_: Request, __: Exception) -> Response:

@@ -166,7 +166,7 @@ class WebServer:
             )
         proxies = frozenset(("127.0.0.1", "::1")) if options.behind_proxy else frozenset[str]()
         config = uvicorn.Config(
-            make_app(self.hub, names, log=self._log, tell=self._report),
+            make_app(self.hub, names, log=self._log, tell=self._say),
             http=guarded(Door(most, limits.streams_per_address * 2, HEADERS, proxies)),
             ws="none",
             log_config=None,
@@ -216,7 +216,12 @@ class WebServer:
         error = context.get("exception")
         if isinstance(error, ConnectionError | TimeoutError):
             return
-        text = mask(f"{context.get('message', '')}: {error}" if error else str(context.get("message", "")))
+        self._say(
+            mask(f"{context.get('message', '')}: {error}" if error else str(context.get("message", "")))
+        )
+
+    def _say(self, text: str) -> None:
+        """Tell the host, once a minute at most of the same."""
         if monotonic() - self._said.get(text, -_SAY_AGAIN) >= _SAY_AGAIN:
             self._said = {text: monotonic()}
             self._report(text)
