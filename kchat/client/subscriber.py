@@ -153,6 +153,8 @@ class Subscriber:
             length=queue_length,
         )
         self._connection.stopping = lambda: self._stopped or self._woken
+        if if_kept and since is not None and not beside:
+            self._connection.begins_if_kept = history
         self._in_use = self._connection.in_use
         drops = Drops(self.prefetch + BATCH, self._connection.tell_dropped)
         self._gathering = self._gathers(
@@ -216,7 +218,9 @@ class Subscriber:
     def has_history(self) -> bool:
         """Whether the room has a history, which what is missed is read from; False before :meth:`open`."""
         transport = self.settings.transport
-        return self._catch_up.on or (bool(self._connection.connected_at) and transport.always_keeps_history)
+        connection = self._connection
+        always = bool(connection.connected_at) and transport.always_keeps_history
+        return self._catch_up.on or always or connection.began_kept
 
     @property
     def begins(self) -> bool:

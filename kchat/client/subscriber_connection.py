@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from kchat.config.settings import Settings
     from kchat.transports import protocols
     from kchat.transports.durable import Durable
-    from kchat.transports.history import Cursor
+    from kchat.transports.history import Cursor, HistoryPolicy
 
 _STEADY = 10.0
 """Seconds that a connection has to last for the next one to be made without a pause."""
@@ -86,6 +86,10 @@ class SubscriberConnection(Connection):
         """Knows whether the queue was full: then its broker may have dropped some of it."""
         self.on_joined: Callable[[bool], object] = bool
         """Told when it has its place: whether that is a durable queue which has gone on, and has dropped something."""
+        self.begins_if_kept: HistoryPolicy | None = None
+        """Where its queue is to begin with a history that need not be there: what knows whether it is."""
+        self.began_kept = False
+        """Whether it is there."""
         self._room = settings.transport.room(settings.room)
         self._username = username
         self._durable = durable
@@ -150,6 +154,9 @@ class SubscriberConnection(Connection):
         """Declare the room and a queue, and consume from it."""
         last, since = self._begin
         self.catch_up.look(connection)
+        if since is not None and self.begins_if_kept is not None and not again:
+            self.began_kept = self._is_kept(connection, self.begins_if_kept)
+            since = since if self.began_kept else None
         begins = self._durable is not None and not again and self.catch_up.is_to_begin
         after = None
         if again and self.cursor is not None and self._lost_at is not None:
@@ -204,6 +211,14 @@ class SubscriberConnection(Connection):
         if self._presence is not None:
             self._presence.register(channel, self._username)
         self.catch_up.join(connection, channel, queue.name, self.arrived)
+
+    @staticmethod
+    def _is_kept(connection: protocols.Connection, history: HistoryPolicy) -> bool:
+        """Whether a room has a history: not one that is not there yet, nor one that this account may not ask about."""
+        try:
+            return history.status(connection) is not None
+        except (amqp.exceptions.NotFound, amqp.exceptions.AccessRefused):
+            return False
 
     def _has_worked(self, since: float) -> bool:  # noqa: ARG002 - a quiet room is not a failure
         return self.connected and monotonic() - self.connected_at >= _STEADY
