@@ -38,6 +38,16 @@ _TICK = 0.5
 class _GuestConnection(SenderConnection):
     purpose = FOR_GUESTS
 
+    def _await_answer(self, timeout: float = _TICK) -> None:
+        super()._await_answer(timeout)
+        if self.in_flight and self.stopping():
+            raise errors.NotConfirmed(f"{self.broker}: given up before the confirmation")
+
+    def _attempt(self) -> None:
+        if self.stopping():  # an attempt takes seconds where a broker does not answer
+            raise errors.Closed(f"{self.broker}: given up")
+        super()._attempt()
+
 
 class GuestSender(Sender):
     """Sends to the rooms of one broker by one account, one message after the other. Any thread may call anything.
@@ -47,7 +57,8 @@ class GuestSender(Sender):
         reconnect_for: as of :class:`~kchat.client.sender.Sender`, default 10.
 
     Attributes:
-        ending: set it to have it give up what waits for a broker.
+        ending: set it to have it give up what waits for a broker: :class:`~kchat.errors.NotConfirmed` where that has the
+            message.
     """
 
     _connection_type = _GuestConnection

@@ -121,8 +121,8 @@ class Hub:
             with suppress(asyncio.CancelledError):
                 await self._looking
         await asyncio.gather(*(people.leave() for people in self.people.values()))
-        await self.lanes.close()
         await asyncio.gather(
+            self.lanes.close(),
             *(room.close() for room in self.rooms.values()),
             *(people.close() for people in self.people.values()),
         )

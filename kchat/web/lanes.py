@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -63,6 +63,12 @@ class Lane:
     def busy(self) -> bool:
         """Whether it has something to do."""
         return self._running
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs are to be done, the one that is being done included."""
+        with self._lock:
+            return len(self._jobs) + self._running
 
     @property
     def connected(self) -> bool:
@@ -130,6 +136,8 @@ class Lane:
         while True:
             if monotonic() >= ends:
                 raise errors.Unreachable(f"no broker could be reached within {WAIT:g} s")
+            if sender.ending.is_set():
+                raise errors.Unreachable("the server is being restarted")
             try:
                 sender.open(stopping=lambda: monotonic() >= ends)
             except errors.NotAuthorised as error:
@@ -159,6 +167,9 @@ class Lanes:
         self._pool = Pool()
         self.ended = False
         """Whether nothing is taken any more."""
+
+    def __iter__(self) -> Iterator[Lane]:
+        return iter(tuple(self._lanes.values()))
 
     def __len__(self) -> int:
         """Number of accounts with a connection."""
@@ -190,14 +201,19 @@ class Lanes:
             if key[0] == account:
                 self._lanes.pop(key).close()
 
-    async def close(self) -> None:
-        """Finish what is under way, and close all; within 7 s, whatever the broker does."""
+    async def finish(self) -> None:
+        """Take nothing more, and finish what is under way; what a broker does not answer for 3 s is given up."""
         self.ended = True
         lanes = tuple(self._lanes.values())
         if not await _until_idle(lanes, _FINISH):
             for lane in lanes:
                 lane.give_up()
             await _until_idle(lanes, _GIVE_UP)
+
+    async def close(self) -> None:
+        """As :meth:`finish`, and close all; within 7 s, whatever the broker does."""
+        lanes = tuple(self._lanes.values())
+        await self.finish()
         self._lanes.clear()
         for lane in lanes:
             lane.close()

@@ -10,7 +10,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from time import monotonic
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -109,6 +109,7 @@ class WebServer:
             self._tls = server_context(options.tls_cert, options.tls_key)
         self._uvicorn: _Uvicorn | None = None
         self._opening: asyncio.Task[None] | None = None
+        self._finishing: asyncio.Future[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopped = threading.Event()
         self._said: dict[str, float] = {}
@@ -191,13 +192,17 @@ class WebServer:
         again = self._stopped.is_set()
         self._stopped.set()
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._end, again)
+            with suppress(RuntimeError):  # it has ended
+                self._loop.call_soon_threadsafe(self._end, again)
 
     def _end(self, again: bool) -> None:  # noqa: FBT001 - a callback
         if self._opening is not None and not self._opening.done():
             self._opening.cancel()
         if self._uvicorn is not None:
             self.hub.say_goodbye()
+            if self._finishing is None:
+                # Meanwhile, since uvicorn waits a while for those who are to be answered, and then cancels them.
+                self._finishing = asyncio.ensure_future(self.hub.lanes.finish())
             self._uvicorn.should_exit = True
             self._uvicorn.force_exit = again
 

@@ -16,6 +16,7 @@ import pytest
 
 from kchat import Settings, Subscriber
 from kchat.web.store import Guest
+from tests.brokers.proxy import Proxy
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.brokers.wait import wait_until
 from tests.web.serving import ServeThread, browser, serve_thread
@@ -209,3 +210,25 @@ def test_a_server_that_ends_has_sent_what_was_under_way(rabbitmq: RabbitMQ, tmp_
             heard: set[str] = set()
             wait_until(lambda: heard.update(each.text for each in reader.receive(timeout=1)) or heard >= sent)
             assert "0" in sent
+
+
+def test_a_server_that_ends_beside_a_silent_broker_says_what_was_sent_and_what_was_not(
+    rabbitmq: RabbitMQ, tmp_path: Path
+) -> None:
+    with ExitStack() as stack:
+        vhost = stack.enter_context(rabbitmq.new_vhost())
+        proxy = stack.enter_context(Proxy(rabbitmq.port, rabbitmq.host))
+        url = rabbitmq.url_for(vhost).replace(f":{rabbitmq.port}/", f":{proxy.port}/")
+        assert str(proxy.port) in url
+        served = stack.enter_context(serve_thread(url, tmp_path / "web.db"))
+        page = stack.enter_context(browser(served.base, served.link))
+        assert post(page, "before").status_code == 200
+        proxy.black_hole()
+        threads = stack.enter_context(ThreadPoolExecutor(3))
+        posts = [threads.submit(post, page, str(number)) for number in range(3)]
+        (lane,) = served.hub.lanes
+        wait_until(lambda: lane.waiting == 3)
+        served.stop()
+        answers = [each.result() for each in posts]
+        assert sorted(each.status_code for each in answers) == [503, 503, 504]
+        assert all(each.json()["error"] and each.headers["retry-after"] for each in answers)
