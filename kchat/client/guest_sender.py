@@ -73,7 +73,8 @@ class GuestSender(Sender):
         )
         self.ending = Event()
         stopping = self._connection.stopping
-        self._connection.stopping = lambda: self.ending.is_set() or stopping()
+        self._unwanted: Callable[[], bool] = bool
+        self._connection.stopping = lambda: self.ending.is_set() or self._unwanted() or stopping()
         self._channel: protocols.Channel | None = None  # that announcements go through
         self._confirmed = 0  # announcements on it
         self._registered: dict[tuple[str, str], str] = {}
@@ -84,12 +85,13 @@ class GuestSender(Sender):
         """Whether there is a connection, as far as is known."""
         return self._connection.connected
 
-    def send_to(self, room: Settings, message: Message) -> Receipt:
+    def send_to(self, room: Settings, message: Message, *, unwanted: Callable[[], bool] = bool) -> Receipt:
         """Send one message to a room, and return when the broker has confirmed it.
 
         Arguments:
             room: the room; its brokers and account are those that the sender was made with.
             message: the message.
+            unwanted: true has it give up what waits for the broker, as :attr:`ending` does. Default: never.
 
         Raises:
             kchat.errors.SendError: as :meth:`~kchat.client.sender.Sender.send`.
@@ -97,7 +99,11 @@ class GuestSender(Sender):
         """
         with self._in_use:
             self._connection.switch(room, message.username or self.username)
-            return self.send(message)
+            self._unwanted = unwanted
+            try:
+                return self.send(message)
+            finally:
+                self._unwanted = bool
 
     # ---- who is here
 

@@ -157,6 +157,10 @@ class Hub:
         self._sending[guest.id] = guest.account
         return self.lanes.of(guest.account, guest.password, self.settings_of(guest, room))
 
+    def is_ended(self, guest: int) -> bool:
+        """Whether a guest that sends (:attr:`Guest.id`) was seen to be revoked or to have expired meanwhile. Any thread."""
+        return guest not in self._sending
+
     def end_account(self, caller: Caller) -> None:
         """The broker does not let a guest's account in any more: end the guest's streams, and close its connection.
 

@@ -75,8 +75,15 @@ class Lane:
         """Whether it has a connection."""
         return self._sender.connected
 
-    def send(self, room: Settings, message: Message) -> asyncio.Future[Receipt]:
+    def send(
+        self, room: Settings, message: Message, unwanted: Callable[[], bool] = bool
+    ) -> asyncio.Future[Receipt]:
         """Send a message to a room, after what was handed in before.
+
+        Arguments:
+            room: where to.
+            message: the message.
+            unwanted: whether it is not to be sent any more, asked in another thread. Default: never.
 
         Returns:
             A future of the running loop, which gets the receipt, or one of the errors of
@@ -85,7 +92,7 @@ class Lane:
             waits for it any more changes nothing.
         """
         ends = monotonic() + WAIT
-        return self.submit(lambda sender: self._send(sender, room, message, ends))
+        return self.submit(lambda sender: self._send(sender, room, message, ends, unwanted))
 
     def submit(self, job: Callable[[GuestSender], Any]) -> asyncio.Future[Any]:
         """Have something else done, after what was handed in before; the future gets what comes of it."""
@@ -122,10 +129,19 @@ class Lane:
                 return
         self._pool.start(self._take_turn)  # behind the other lanes
 
-    def _send(self, sender: GuestSender, room: Settings, message: Message, ends: float) -> Receipt:
+    def _send(
+        self,
+        sender: GuestSender,
+        room: Settings,
+        message: Message,
+        ends: float,
+        unwanted: Callable[[], bool],
+    ) -> Receipt:
         self._connect(sender, ends)
+        if unwanted():
+            raise LoginRefused("the guest was revoked while the message waited")
         try:
-            return sender.send_to(room, message)
+            return sender.send_to(room, message, unwanted=unwanted)
         except errors.NotAuthorised:
             # By the account or by its rights? A revoked one is refused when it connects again.
             self._connect(sender, ends)

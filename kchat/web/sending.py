@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import math
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kchat import errors
@@ -143,9 +144,10 @@ class Sending:
         message = Message.compose(caller.guest.username, text, id=message_id)
         lane = self._hub.lane(caller.guest, room)
         settings = self._hub.settings_of(caller.guest, room)
+        unwanted = partial(self._hub.is_ended, caller.guest.id)
         try:
             receipt = await self._outbox.send(
-                caller.key, room, message, lambda message: lane.send(settings, message)
+                caller.key, room, message, lambda message: lane.send(settings, message, unwanted)
             )
         except (OtherText, TooManyWaiting, errors.KchatError) as error:
             if isinstance(error, LoginRefused):

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from kchat import Settings, Subscriber
-from kchat.web.store import Guest
+from kchat.web.store import Guest, GuestStore
 from tests.brokers.proxy import Proxy
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.brokers.wait import wait_until
@@ -36,8 +36,6 @@ def served(rabbitmq: RabbitMQ, tmp_path: Path) -> Iterator[ServeThread]:
 
 def invite(served: ServeThread, name: str, account: str | None = None, password: str | None = None) -> str:
     """The link of a new guest."""
-    from kchat.web.store import GuestStore
-
     with GuestStore(served.hub.options.store) as store:
         guest = store.add(Guest(0, name, account, password, tuple(served.hub.rooms)))
         return f"{served.base}/#{store.new_link(guest)}"
@@ -232,3 +230,27 @@ def test_a_server_that_ends_beside_a_silent_broker_says_what_was_sent_and_what_w
         answers = [each.result() for each in posts]
         assert sorted(each.status_code for each in answers) == [503, 503, 504]
         assert all(each.json()["error"] and each.headers["retry-after"] for each in answers)
+
+
+def test_a_message_that_waits_for_the_broker_is_not_sent_after_its_guest_was_revoked(
+    rabbitmq: RabbitMQ, tmp_path: Path
+) -> None:
+    with ExitStack() as stack:
+        vhost = stack.enter_context(rabbitmq.new_vhost())
+        proxy = stack.enter_context(Proxy(rabbitmq.port, rabbitmq.host))
+        url = rabbitmq.url_for(vhost).replace(f":{rabbitmq.port}/", f":{proxy.port}/")
+        served = stack.enter_context(serve_thread(url, tmp_path / "web.db"))
+        page = stack.enter_context(browser(served.base, invite(served, "ada")))
+        threads = stack.enter_context(ThreadPoolExecutor(1))
+        proxy.refuse()
+        waiting = threads.submit(post, page, "too late")
+        wait_until(lambda: [each.waiting for each in served.hub.lanes] == [1])
+        with GuestStore(served.hub.options.store) as store:
+            assert store.revoke("ada")
+        wait_until(lambda: not served.hub._sending)
+        proxy.restore()
+        assert waiting.result().status_code == 403
+        with browser(served.base, served.link) as host:
+            wait_until(lambda: post(host, "end").status_code == 200, pause=0.5)
+            wait_until(lambda: "end" in texts(host))
+            assert texts(host) == ["end"]
