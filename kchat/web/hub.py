@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
-from time import monotonic
+from functools import partial
+from time import monotonic, time
 from typing import TYPE_CHECKING
 
+from kchat.chance import between
 from kchat.config.validation import check_name, login_name
+from kchat.errors import KchatError, SettingsError
+from kchat.message.lookalikes import looks_like, spelled
+from kchat.web.announcing import AT_ONCE
 from kchat.web.frames import HEARTBEAT, frame
+from kchat.web.guests import Guest, Served
 from kchat.web.lanes import Lanes
-from kchat.web.live_room import LiveRoom, Numbers
-from kchat.web.store import Guest, GuestStore
+from kchat.web.live_room import LiveRoom
+from kchat.web.people import RoomPeople
+from kchat.web.place import place_of
+from kchat.web.positions import Positions
+from kchat.web.store import GuestStore
 
 if TYPE_CHECKING:
     from kchat.config.settings import Settings
@@ -22,8 +32,19 @@ if TYPE_CHECKING:
     from kchat.web.options import ServeOptions
     from kchat.web.stream import Stream
 
+_log = logging.getLogger(__name__)
+
+HOST_LINK_SECONDS = 86400.0
+"""For which the link can be opened that the server prints."""
+
 HEARTBEAT_SECONDS = 20.0
 """Between two comments on a stream: proxies end what is silent for a minute."""
+
+STUCK_SECONDS = 60.0
+"""After which the connection of a reader is aborted that takes nothing at all."""
+
+_COME_BACK = 1.0, 5.0
+"""Seconds within which pages come back that were told that the server ends."""
 
 _LOOK = 0.25
 """Seconds between two looks at what another process has changed in the guests' file."""
@@ -40,18 +61,46 @@ class Hub:
         self.options = options
         self.username = options.username or options.settings[0].username or login_name()
         check_name(self.username)
+        self.place = place_of(options.settings[0])
+        self.base = ""
+        """What links begin with, from :meth:`announce` on."""
         self.store = GuestStore(options.store)
+        try:
+            self._check_host()
+        except BaseException:
+            self.store.close()
+            raise
+        self._sending: dict[int, str | None] = {}
+        self._next_end = 0.0
+        self._told = ""
         self.lanes = Lanes()
         self.closing = False
-        numbers = Numbers()
+        self.positions = Positions()
         self.rooms = {
-            each.room: LiveRoom(each, self.username, numbers, options.limits, wait=options.wait)
+            each.room: LiveRoom(each, self.username, self.positions, options.limits, wait=options.wait)
             for each in options.settings
         }
+        gate = asyncio.Semaphore(AT_ONCE)
+        self.people = {
+            name: RoomPeople(room.settings, self.username, partial(room.tell, "people"), gate)
+            for name, room in self.rooms.items()
+        }
+        self._open_in: dict[Stream, tuple[str, ...]] = {}
         self._streams: set[Stream] = set()
         self._by_guest: Counter[str] = Counter()
         self._by_address: Counter[str] = Counter()
         self._looking: asyncio.Task[None] | None = None
+
+    def _check_host(self) -> None:
+        """The host is not taken for a guest, nor a guest for the host."""
+        for guest in self.store.guests(self.place):
+            if guest.ended or guest.is_host:
+                continue
+            if guest.username == self.username or looks_like(guest.username, self.username):
+                raise SettingsError(
+                    f"your name {spelled(self.username)} is, or looks like, that of the guest {spelled(guest.username)}",
+                    hint="choose another one with {username}",
+                )
 
     async def open(self) -> None:
         """Join the rooms.
@@ -61,6 +110,8 @@ class Hub:
         """
         for room in self.rooms.values():
             await room.open()
+        for people in self.people.values():
+            people.open()
         self._looking = asyncio.create_task(self._look())
 
     async def close(self) -> None:
@@ -69,15 +120,26 @@ class Hub:
             self._looking.cancel()
             with suppress(asyncio.CancelledError):
                 await self._looking
-        self.lanes.close()
-        for room in self.rooms.values():
-            await room.close()
+        await asyncio.gather(*(people.leave() for people in self.people.values()))
+        await self.lanes.close()
+        await asyncio.gather(
+            *(room.close() for room in self.rooms.values()),
+            *(people.close() for people in self.people.values()),
+        )
         self.store.close()
 
-    @property
-    def host(self) -> Guest:
-        """The host as a guest: in all rooms, by the server's own account."""
-        return self.store.add(Guest(0, self.username, None, None, tuple(self.rooms)))
+    def announce(self, base: str) -> str:
+        """Note where this server is, for ``kchat invite --web``, and make a link for the host, in place of the one before.
+
+        Arguments:
+            base: what links begin with.
+        """
+        self.base = base.rstrip("/")
+        rooms = tuple(self.rooms)
+        self.store.note_served(Served(self.base, self.place, rooms, self.username, time()))
+        host = self.store.add(Guest(0, self.username, None, None, rooms, broker=self.place, is_host=True))
+        self.store.end_unopened(host)
+        return f"{self.base}/#{self.store.new_link(host, time() + HOST_LINK_SECONDS)}"
 
     def settings_of(self, guest: Guest, room: str) -> Settings:
         """A room as a guest reaches it: by the guest's own account, where there is one."""
@@ -90,9 +152,21 @@ class Hub:
         ]
         return replace(settings, brokers=tuple(brokers))
 
-    def lane(self, caller: Caller, room: str) -> Lane:
+    def lane(self, guest: Guest, room: str) -> Lane:
         """By which a guest sends."""
-        return self.lanes.of(caller.key, self.settings_of(caller.guest, room), caller.guest.username)
+        self._sending[guest.id] = guest.account
+        return self.lanes.of(guest.account, guest.password, self.settings_of(guest, room))
+
+    def end_account(self, caller: Caller) -> None:
+        """The broker does not let a guest's account in any more: end the guest's streams, and close its connection.
+
+        The guest stays in the file: the broker may have been wrong, or the host may mend it.
+        """
+        if caller.guest.account is not None:
+            self.lanes.close_account(caller.guest.account)
+            for stream in tuple(self._streams):
+                if stream.caller.key == caller.key:
+                    stream.end(frame("revoked", {"text": "your invitation has ended"}))
 
     # ---- streams
 
@@ -107,13 +181,22 @@ class Hub:
             return "too many pages are open from your network"
         return ""
 
-    def add(self, stream: Stream, rooms: tuple[str, ...]) -> None:
-        """Count a stream, and send it what arrives in these rooms."""
+    def add(self, stream: Stream) -> None:
+        """Count a stream."""
         self._streams.add(stream)
         self._by_guest[stream.caller.key] += 1
         self._by_address[stream.address] += 1
+
+    def attach(self, stream: Stream, rooms: tuple[str, ...]) -> None:
+        """Send a stream what arrives in these rooms."""
+        guest = stream.caller.guest
         for room in rooms:
-            self.rooms[room].attach(stream)
+            self.rooms[room].attach(stream, rooms)
+            if guest.username:  # not one of those who read without a link
+                settings = self.settings_of(guest, room)
+                self.people[room].enter(stream.caller.key, guest, settings, partial(self.lane, guest, room))
+        if guest.username:
+            self._open_in[stream] = rooms
 
     def remove(self, stream: Stream) -> None:
         """It has ended."""
@@ -123,29 +206,51 @@ class Hub:
             self._by_address -= Counter([stream.address])
             for room in self.rooms.values():
                 room.detach(stream)
+            for name in self._open_in.pop(stream, ()):
+                self.people[name].exit(stream.caller.key)
 
     def say_goodbye(self) -> None:
         """The server ends: pages come back to the next one."""
         self.closing = True
         for stream in tuple(self._streams):
-            stream.end(frame("closing", {"text": "the server is being restarted"}))
+            retry = int(between(*_COME_BACK) * 1000)  # not all in one instant
+            stream.end(frame("closing", {"text": "the server is being restarted"}, retry=retry))
 
     def end_revoked(self) -> None:
-        """End the streams of those who may not listen any more."""
+        """End the streams and connections of those who are not in any more: revoked, expired, or gone by themselves."""
         for stream in tuple(self._streams):
-            if stream.caller.session and not self.store.is_alive(stream.caller.session):
-                stream.end(frame("revoked", {"text": "your invitation has ended"}))
+            caller = stream.caller
+            if caller.session and not self.store.is_alive(caller.session):
+                left = self.store.is_guest(caller.guest.id)
+                text = "this browser is not in any more" if left else "your invitation has ended"
+                stream.end(frame("revoked", {"text": text}))
+        for guest, account in tuple(self._sending.items()):
+            if not self.store.is_guest(guest):
+                del self._sending[guest]
+                if account is not None:
+                    self.lanes.close_account(account)
+        self._next_end = self.store.next_end()
+
+    def _look_at_guests(self) -> None:
+        try:
+            if self.store.changed() or time() >= self._next_end:
+                self.end_revoked()
+        except KchatError as error:
+            if str(error) != self._told:
+                self._told = str(error)
+                _log.error("%s", error)
+        else:
+            self._told = ""
 
     async def _look(self) -> None:
-        version, beat = self.store.version, monotonic()
+        beat = monotonic()
         while True:
             await asyncio.sleep(_LOOK)
-            if (now_version := self.store.version) != version:
-                version = now_version
-                self.end_revoked()
+            self._look_at_guests()
+            for stream in tuple(self._streams):
+                stream.abort_if_stuck(STUCK_SECONDS)
             if monotonic() - beat >= HEARTBEAT_SECONDS:
                 beat = monotonic()
                 for stream in tuple(self._streams):
                     stream.push(HEARTBEAT)
-                self.end_revoked()  # expired, too
                 self.lanes.close_idle()
