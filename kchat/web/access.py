@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from kchat.web.guests import Session
+    from kchat.web.options import ServeOptions
     from kchat.web.store import GuestStore
 
 COOKIE = "kchat"
@@ -50,18 +51,23 @@ class Caller(NamedTuple):
         return room in self.guest.rooms
 
 
-def cookie_name(*, secure: bool) -> str:
-    """With TLS it has the prefix by which browsers keep it to this host (RFC 6265bis, section 4.1.3.2)."""
-    return f"__Host-{COOKIE}" if secure else COOKIE
+def cookie_name(options: ServeOptions) -> str:
+    """The cookie's name. With TLS its prefix has browsers keep it to TLS, and to this host (RFC 6265bis, section 4.1.3).
+
+    ``__Host-`` is for a page that has the host to itself.
+    """
+    if not options.secure:
+        return COOKIE
+    return f"__Host-{COOKIE}" if options.cookie_path == "/" else f"__Secure-{COOKIE}"
 
 
-def secret_of(request: Request, *, secure: bool) -> str:
+def secret_of(request: Request, options: ServeOptions) -> str:
     """The secret in the cookie of a request; empty for none."""
-    return request.cookies.get(cookie_name(secure=secure), "")
+    return request.cookies.get(cookie_name(options), "")
 
 
 def caller_of(
-    request: Request, store: GuestStore, open_rooms: tuple[str, ...], *, secure: bool
+    request: Request, store: GuestStore, open_rooms: tuple[str, ...], options: ServeOptions
 ) -> Caller | None:
     """Who asks; None for nobody who may do anything.
 
@@ -69,14 +75,14 @@ def caller_of(
         request: what is asked.
         store: the guests.
         open_rooms: the rooms that anybody may read.
-        secure: whether pages are reached by TLS.
+        options: how pages are reached.
     """
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     by_token = scheme.lower() == "bearer"
     if by_token:
         session = store.session(token.strip(), "token")
     else:
-        secret = secret_of(request, secure=secure)
+        secret = secret_of(request, options)
         session = store.session(secret) if secret else None
     if session is not None:
         return Caller.of(session, by_cookie=not by_token)

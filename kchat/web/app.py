@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
@@ -21,16 +22,24 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import ASGIApp
 
+    from kchat.web.address import Names
     from kchat.web.hub import Hub
 
 
-def make_app(hub: Hub, hosts: frozenset[str], origins: frozenset[str]) -> ASGIApp:
+def make_app(
+    hub: Hub,
+    names: Names,
+    *,
+    log: Callable[[str], object] | None = None,
+    tell: Callable[[str], object] = lambda _: None,
+) -> ASGIApp:
     """The ASGI application of a hub.
 
     Arguments:
         hub: what it serves.
-        hosts: the values of ``Host`` by which it is reached.
-        origins: the origins of its own pages.
+        names: by which it is reached.
+        log: called with a line about each request. Default: no log.
+        tell: called with lines about what has gone wrong.
     """
     api, limits = Api(hub), hub.options.limits
     app = Starlette(
@@ -39,10 +48,15 @@ def make_app(hub: Hub, hosts: frozenset[str], origins: frozenset[str]) -> ASGIAp
             *Pages(api).routes,
             *Plain(api, hub).routes,
         ],
-        exception_handlers={Refused: refused, StoreUnavailable: _no_store, HTTPException: _http_error},
+        exception_handlers={
+            Refused: refused,
+            StoreUnavailable: _no_store,
+            HTTPException: _http_error,
+            Exception: _failed,
+        },
     )
     app.router.redirect_slashes = False  # to what Host says
-    return Guard(app, hosts, origins)
+    return Guard(app, names, body_bytes=limits.body_bytes, log=log, tell=tell)
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
@@ -63,3 +77,7 @@ def _methods(request: Request) -> set[str]:
 async def _no_store(_: Request, __: Exception) -> Response:
     """The disk is full, say: where the file is, is the host's affair."""
     return problem(503, "the server cannot read or write who its guests are", headers={"Retry-After": "10"})
+
+
+async def _failed(_: Request, __: Exception) -> Response:
+    return problem(500, "something went wrong here")

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import urlsplit
 
 from kchat.config.private_files import locked
 from kchat.config.validation import login_name
@@ -18,6 +17,7 @@ from kchat.errors import BrokerError, NotFound, Refused, SettingsError
 from kchat.hosting import inviting
 from kchat.message.lookalikes import looks_like, normalised, spelled
 from kchat.transports.guests import MAX_CONNECTIONS, check_account_name
+from kchat.web.address import PublicUrl
 from kchat.web.guests import Guest
 from kchat.web.place import place_of
 
@@ -53,24 +53,6 @@ class Invited(NamedTuple):
     is_new: bool
 
 
-def check_public_url(url: str) -> str:
-    """What links begin with, without a slash at the end.
-
-    Raises:
-        SettingsError: it is not the address of a page.
-    """
-    try:
-        parts = urlsplit(url)
-        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        valid = False
-    if not valid or any(each in url for each in "?#@ ") or not url.isprintable():
-        raise SettingsError(
-            f"{url!r} is not the address of a page", hint="for example: https://chat.example.org"
-        )
-    return url.rstrip("/")
-
-
 def base_of_links(
     store: GuestStore, settings: Settings, rooms: tuple[str, ...], public_url: str | None
 ) -> str:
@@ -85,7 +67,7 @@ def base_of_links(
     Raises:
         SettingsError: no server is known, or the one that is serves other rooms.
     """
-    base = None if public_url is None else check_public_url(public_url)
+    base = None if public_url is None else PublicUrl.parse(public_url).base
     known = [each for each in store.servers() if base in (None, each.base)]
     if not known:
         if base is not None:

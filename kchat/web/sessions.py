@@ -81,7 +81,7 @@ class Sessions:
         """Who asks; None for nobody who may do anything."""
         hub = self._hub
         open_rooms = tuple(hub.rooms) if hub.options.open_reading else ()
-        caller = caller_of(request, hub.store, open_rooms, secure=self.secure)
+        caller = caller_of(request, hub.store, open_rooms, hub.options)
         if caller is not None and caller.guest.broker not in ("", hub.place):
             return None  # its rooms have the same names, and are others
         return caller
@@ -103,12 +103,6 @@ class Sessions:
             "rooms": rooms,
             "limits": {"message_bytes": hub.options.limits.message_bytes},
         }
-
-    @property
-    def secure(self) -> bool:
-        """Whether pages are reached by TLS, so that the cookie goes nowhere without it."""
-        options = self._hub.options
-        return (options.public_url or "").startswith("https:") or bool(options.tls_cert)
 
     # ---- endpoints
 
@@ -139,7 +133,7 @@ class Sessions:
             Refused: 401: the link opens nothing; 429: too many such links from one network.
         """
         network = network_of(request)
-        if wait := self._failures.wait_for(network):
+        if wait := self._failures.wait(network, take=False):
             seconds = math.ceil(wait)
             raise Refused(
                 429,
@@ -147,7 +141,8 @@ class Sessions:
                 f"wait {seconds} s",
                 {"Retry-After": str(seconds)},
             )
-        store, current = self._hub.store, secret_of(request, secure=self.secure)
+        options, store = self._hub.options, self._hub.store
+        current = secret_of(request, options)
         try:
             if len(secret) > _LONGEST or len(browser) > _LONGEST:
                 raise LinkRefused("this link is not valid, or not any more", hint="ask for another one")
@@ -167,11 +162,11 @@ class Sessions:
         response = respond(Caller.of(session, by_cookie=True))
         assert session.expires is not None
         response.set_cookie(
-            cookie_name(secure=self.secure),
+            cookie_name(options),
             made,
             max_age=max(0, math.floor(session.expires - time.time())),
-            path="/",
-            secure=self.secure,
+            path=options.cookie_path,
+            secure=options.secure,
             httponly=True,
             samesite="strict",
         )
@@ -183,11 +178,16 @@ class Sessions:
 
     def exit(self, request: Request, response: Response) -> Response:
         """End the session of a browser; ``response`` takes the cookie away."""
-        if current := secret_of(request, secure=self.secure):
+        options = self._hub.options
+        if current := secret_of(request, options):
             self._hub.store.end_session(current)
             self._hub.end_revoked()
         response.delete_cookie(
-            cookie_name(secure=self.secure), path="/", secure=self.secure, httponly=True, samesite="strict"
+            cookie_name(options),
+            path=options.cookie_path,
+            secure=options.secure,
+            httponly=True,
+            samesite="strict",
         )
         return response
 

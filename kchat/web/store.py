@@ -93,7 +93,8 @@ class GuestStore:
         if self._identity() != self._file:
             db = open_file(self.path)  # before the old one is given up: it may not be ours
             self._db.close()
-            self._db, self._file, self._version = db, self._identity(), self._data_version()
+            self._db, self._file = db, self._identity()
+            self._version = self._data_version()
             return True
         before, self._version = self._version, self._data_version()
         return self._version != before
