@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import math
 import time
 from collections.abc import Awaitable, Callable
@@ -15,17 +14,12 @@ from kchat.message import rfc3339
 from kchat.web.access import Caller, caller_of, cookie_name, secret_of
 from kchat.web.answers import Refused, answer
 from kchat.web.guests import LinkRefused
-from kchat.web.rates import Rates
+from kchat.web.people import NAMED
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
     from kchat.web.hub import Hub
-
-FAILURES = 10
-"""Links that open nothing, of one network at once; after that one in :data:`FAILURE_SECONDS`."""
-
-FAILURE_SECONDS = 6.0
 
 DEVICE_SECONDS = 3600.0
 """For which a guest's link for one more device can be opened."""
@@ -48,7 +42,6 @@ class Sessions:
     def __init__(self, hub: Hub, body: Callable[[Request], Awaitable[dict[str, Any]]]) -> None:
         self._hub = hub
         self._body = body
-        self._failures = Rates(1 / FAILURE_SECONDS, FAILURES)
 
     @property
     def routes(self) -> list[Route]:
@@ -90,7 +83,12 @@ class Sessions:
         """A caller, for the page."""
         hub, guest = self._hub, caller.guest
         rooms = [
-            {"name": name, "history": room.has_history, "connected": room.connected}
+            {
+                "name": name,
+                "history": room.has_history,
+                "connected": room.connected,
+                "people": hub.people[name].as_object(NAMED) if guest.may_read else None,
+            }
             for name, room in hub.rooms.items()
             if caller.may_open(name)
         ]
@@ -130,17 +128,8 @@ class Sessions:
             respond: makes the answer, which gets the cookie.
 
         Raises:
-            Refused: 401: the link opens nothing; 429: too many such links from one network.
+            Refused: 401: the link opens nothing. How often that may happen is the affair of :mod:`kchat.web.guard`.
         """
-        network = network_of(request)
-        if wait := self._failures.wait(network, take=False):
-            seconds = math.ceil(wait)
-            raise Refused(
-                429,
-                "too many links from your network opened nothing",
-                f"wait {seconds} s",
-                {"Retry-After": str(seconds)},
-            )
         options, store = self._hub.options, self._hub.store
         current = secret_of(request, options)
         try:
@@ -148,7 +137,6 @@ class Sessions:
                 raise LinkRefused("this link is not valid, or not any more", hint="ask for another one")
             made, session = store.exchange(secret, browser, current)
         except LinkRefused as error:
-            self._failures.wait(network)
             raise Refused(401, str(error), error.hint) from error
         former = store.session(current) if current and current != made else None
         if former is not None and former.guest.id != session.guest.id:
@@ -215,15 +203,3 @@ class Sessions:
             },
             201,
         )
-
-
-def network_of(request: Request) -> str:
-    """The network that a request comes from: its address, and in IPv6 the half of it that one household has."""
-    text = request.client.host if request.client else ""
-    try:
-        address = ipaddress.ip_address(text.partition("%")[0])
-    except ValueError:
-        return text
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is None:
-        return str(ipaddress.ip_network((address, 64), strict=False))
-    return str(address)

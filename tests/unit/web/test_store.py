@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,7 +33,7 @@ def store(path: Path) -> Iterator[GuestStore]:
         yield opened
 
 
-def guest(name: str = "ada", **more: object) -> Guest:
+def guest(name: str = "ada", **more: Any) -> Guest:
     return Guest(0, name, None, None, ("chat",))._replace(**more)
 
 
@@ -293,6 +294,7 @@ import sys
 from kchat.web.guests import Guest
 from kchat.web.store import GuestStore
 from pathlib import Path
+from typing import Any
 with GuestStore(Path(sys.argv[1])) as store:
     for number in range(20):
         store.new_link(store.add(Guest(0, f"{sys.argv[2]}-{number}", None, None, ("chat",))))
@@ -313,6 +315,7 @@ import os, signal, sys
 from kchat.web.guests import Guest
 from kchat.web.store import GuestStore
 from pathlib import Path
+from typing import Any
 store = GuestStore(Path(sys.argv[1]))
 ada = store.add(Guest(0, "ada", None, None, ("chat",)))
 print(store.new_link(ada), flush=True)
