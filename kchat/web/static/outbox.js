@@ -105,7 +105,7 @@ export class Outbox {
 			}
 			const why = await told(answer);
 			const { status, text, wait } = why;
-			if (status === 429 || (status >= 502 && status <= 504 && (wait || this.on.held()))) {
+			if (status === 429 || status === 504 || (status >= 502 && status < 504 && (wait || this.on.held()))) {
 				this.become(item, "waiting", `waits: ${text}`);
 				return Math.max(wait, pause);
 			}

@@ -25,7 +25,7 @@ const listen = (id, event, call) => $(id).addEventListener(event, call);
 const UNREACHED = "the server cannot be reached";
 const focusText = () => touch.matches || text.focus();
 
-/** What rooms need of the page. */
+// For rooms.
 const page = {
 	me: {},
 	columns: () => Math.max(30, Math.min(log.clientWidth, 800) >> 3),
@@ -41,7 +41,10 @@ const page = {
 };
 
 const topOf = (row) => row.getBoundingClientRect().top;
-const toEnd = () => (log.scrollTop = log.scrollHeight);
+const toEnd = () => {
+	log.scrollTop = log.scrollHeight;
+	lastTop = log.scrollTop;
+};
 
 /** The first row that is seen, and where it is. */
 function firstSeen() {
@@ -163,9 +166,9 @@ function openRooms(described) {
 	}
 	const names = described.rooms.map((room) => room.name);
 	for (const name of [...rooms.keys()].filter((each) => !names.includes(each))) rooms.delete(name);
-	for (const { name, history, connected } of described.rooms) {
+	for (const { name, history, connected, people } of described.rooms) {
 		if (!rooms.has(name)) addRoom(name);
-		Object.assign(rooms.get(name), { hasHistory: history, connected }, connected && { trouble: "" });
+		Object.assign(rooms.get(name), { hasHistory: history, connected }, connected && { trouble: "" }, people && { people });
 	}
 	$("rooms").replaceChildren(...[...rooms.values()].map((room) => room.tab));
 	setText($("me"), username ? `you are ${username}` : "you read along");
@@ -356,7 +359,6 @@ function secretInAddress() {
 	return secret;
 }
 
-// At the second click.
 async function leave() {
 	const warning = "What is not sent yet is lost, and to come back you need a new link.";
 	if ($("told").textContent !== warning) {
@@ -513,6 +515,7 @@ function fitWindow() {
 	document.documentElement.style.setProperty("--height", `${seen.height}px`);
 	scrollTo(0, 0);
 }
+addEventListener("resize", () => session && fit());
 for (const event of ["resize", "scroll"]) window.visualViewport?.addEventListener(event, fitWindow);
 
 enter(secretInAddress());

@@ -6,7 +6,6 @@ const EVENTS = ["hello", "message", "people", "connection", "missed", "live", "s
 // Not the same for all pages.
 export const backoff = (attempt) => Math.min(15_000, 500 * 2 ** Math.min(attempt, 6)) * (0.5 + Math.random());
 
-/** What a request with JSON has. */
 export const json = (value) => ({ headers: { "content-type": "application/json" }, body: JSON.stringify(value) });
 
 /** What an error says, and how many milliseconds to wait. */
