@@ -69,7 +69,7 @@ class View(NamedTuple):
 
 
 VIEWS = (
-    View("web-phone", PHONE, dark=False, messages="few", kept=True),
+    View("web-phone", PHONE, dark=False, messages="few"),
     View("web-phone-dark", PHONE, dark=True, messages="few", kept=True),
     View("web-desk", DESK, dark=False, messages="few", kept=True),
     View("web-desk-dark", DESK, dark=True, messages="few"),
@@ -79,7 +79,7 @@ VIEWS = (
     View("web-many-phone-dark", PHONE, dark=True, messages="many"),
     View("web-many-desk", DESK, dark=False, messages="many"),
     View("web-many-desk-dark", DESK, dark=True, messages="many"),
-    View("web-plain-phone", PHONE, dark=False, messages="few", state="plain"),
+    View("web-plain-phone", PHONE, dark=False, messages="few", state="plain", kept=True),
     View("web-plain-desk-dark", DESK, dark=True, messages="few", state="plain"),
     View("web-reconnecting-phone", PHONE, dark=False, messages="few", state="reconnecting"),
     View("web-reconnecting-phone-dark", PHONE, dark=True, messages="few", state="reconnecting", kept=True),
