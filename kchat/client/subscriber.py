@@ -219,6 +219,11 @@ class Subscriber:
         return self._catch_up.on or (bool(self._connection.connected_at) and transport.always_keeps_history)
 
     @property
+    def begins(self) -> bool:
+        """Whether it still reads, beside its queue, what of the room's history it was to begin with."""
+        return self._catch_up.is_to_begin
+
+    @property
     def unlocked_settings(self) -> Settings:
         """Its settings, with the password of the keyring once it has connected."""
         return self._connection.settings

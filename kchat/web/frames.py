@@ -6,8 +6,7 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-
 from __future__ import annotations
 
 import json
-from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from kchat.display.escaping import display_name
 from kchat.display.names import unverified_suffix
@@ -56,41 +55,23 @@ def as_object(message: Message, room: str, *, mark_unverified: bool) -> dict[str
     return found
 
 
-class Position(NamedTuple):
-    """Where a stream is: the event's ``id``, which comes back in ``Last-Event-ID``.
+def frame(event: str, value: object, *, retry: int | None = None) -> bytes:
+    """One event. JSON has no line ends in it, which would end the frame.
 
-    Attributes:
-        epoch: of one run of the server.
-        number: of the event in this run, over all rooms.
-        milliseconds: when the message arrived, UNIX time.
-        digest: of the message, by which it is found after the server was started again.
+    Arguments:
+        event: its name.
+        value: its data, as JSON.
+        retry: milliseconds after which a page whose stream ends comes back. Default: as it did before.
     """
-
-    epoch: str
-    number: int
-    milliseconds: int
-    digest: str
-
-    def __str__(self) -> str:
-        return f"{self.epoch}.{self.number}.{self.milliseconds}.{self.digest}"
-
-    @classmethod
-    def parse(cls, text: str | None) -> Position | None:
-        """What the browser sends back; None for what is none, which anybody can send."""
-        parts = (text or "")[:100].split(".")
-        if len(parts) != 4 or not (parts[1].isascii() and parts[1].isdigit()):
-            return None
-        if not (parts[2].isascii() and parts[2].isdigit()):
-            return None
-        return cls(parts[0], int(parts[1]), int(parts[2]), parts[3])
+    head = f"event: {event}\n" if retry is None else f"retry: {retry}\nevent: {event}\n"
+    return head.encode() + tail(value)
 
 
-def digest(message: Message) -> str:
-    """The same for a message each time that it is read, and no other's."""
-    return blake2b(message.body, digest_size=9).hexdigest()
+def tail(value: object) -> bytes:
+    """The end of a frame, which all streams share."""
+    return b"data: " + as_json(value) + b"\n\n"
 
 
-def frame(event: str, value: object, position: Position | None = None) -> bytes:
-    """One event. JSON has no line ends in it, which would end the frame."""
-    head = f"event: {event}\n" if position is None else f"event: {event}\nid: {position}\n"
-    return head.encode() + b"data: " + as_json(value) + b"\n\n"
+def with_id(event: str, position: str, end: bytes) -> bytes:
+    """A frame with the position that the stream is at behind it; ``end`` is of :func:`tail`."""
+    return f"event: {event}\nid: {position}\n".encode() + end

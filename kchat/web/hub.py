@@ -7,17 +7,22 @@ import logging
 from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from time import monotonic, time
 from typing import TYPE_CHECKING
 
+from kchat.chance import between
 from kchat.config.validation import check_name, login_name
 from kchat.errors import KchatError, SettingsError
 from kchat.message.lookalikes import looks_like, spelled
+from kchat.web.announcing import AT_ONCE
 from kchat.web.frames import HEARTBEAT, frame
 from kchat.web.guests import Guest, Served
 from kchat.web.lanes import Lanes
-from kchat.web.live_room import LiveRoom, Numbers
+from kchat.web.live_room import LiveRoom
+from kchat.web.people import RoomPeople
 from kchat.web.place import place_of
+from kchat.web.positions import Positions
 from kchat.web.store import GuestStore
 
 if TYPE_CHECKING:
@@ -34,6 +39,12 @@ HOST_LINK_SECONDS = 86400.0
 
 HEARTBEAT_SECONDS = 20.0
 """Between two comments on a stream: proxies end what is silent for a minute."""
+
+STUCK_SECONDS = 60.0
+"""After which the connection of a reader is aborted that takes nothing at all."""
+
+_COME_BACK = 1.0, 5.0
+"""Seconds within which pages come back that were told that the server ends."""
 
 _LOOK = 0.25
 """Seconds between two looks at what another process has changed in the guests' file."""
@@ -64,11 +75,17 @@ class Hub:
         self._told = ""
         self.lanes = Lanes()
         self.closing = False
-        numbers = Numbers()
+        self.positions = Positions()
         self.rooms = {
-            each.room: LiveRoom(each, self.username, numbers, options.limits, wait=options.wait)
+            each.room: LiveRoom(each, self.username, self.positions, options.limits, wait=options.wait)
             for each in options.settings
         }
+        gate = asyncio.Semaphore(AT_ONCE)
+        self.people = {
+            name: RoomPeople(room.settings, self.username, partial(room.tell, "people"), gate)
+            for name, room in self.rooms.items()
+        }
+        self._open_in: dict[Stream, tuple[str, ...]] = {}
         self._streams: set[Stream] = set()
         self._by_guest: Counter[str] = Counter()
         self._by_address: Counter[str] = Counter()
@@ -93,6 +110,8 @@ class Hub:
         """
         for room in self.rooms.values():
             await room.open()
+        for people in self.people.values():
+            people.open()
         self._looking = asyncio.create_task(self._look())
 
     async def close(self) -> None:
@@ -101,9 +120,12 @@ class Hub:
             self._looking.cancel()
             with suppress(asyncio.CancelledError):
                 await self._looking
+        await asyncio.gather(*(people.leave() for people in self.people.values()))
         await self.lanes.close()
-        for room in self.rooms.values():
-            await room.close()
+        await asyncio.gather(
+            *(room.close() for room in self.rooms.values()),
+            *(people.close() for people in self.people.values()),
+        )
         self.store.close()
 
     def announce(self, base: str) -> str:
@@ -133,7 +155,7 @@ class Hub:
     def lane(self, guest: Guest, room: str) -> Lane:
         """By which a guest sends."""
         self._sending[guest.id] = guest.account
-        return self.lanes.of(guest.account, self.settings_of(guest, room))
+        return self.lanes.of(guest.account, guest.password, self.settings_of(guest, room))
 
     def end_account(self, caller: Caller) -> None:
         """The broker does not let a guest's account in any more: end the guest's streams, and close its connection.
@@ -159,13 +181,22 @@ class Hub:
             return "too many pages are open from your network"
         return ""
 
-    def add(self, stream: Stream, rooms: tuple[str, ...]) -> None:
-        """Count a stream, and send it what arrives in these rooms."""
+    def add(self, stream: Stream) -> None:
+        """Count a stream."""
         self._streams.add(stream)
         self._by_guest[stream.caller.key] += 1
         self._by_address[stream.address] += 1
+
+    def attach(self, stream: Stream, rooms: tuple[str, ...]) -> None:
+        """Send a stream what arrives in these rooms."""
+        guest = stream.caller.guest
         for room in rooms:
-            self.rooms[room].attach(stream)
+            self.rooms[room].attach(stream, rooms)
+            if guest.username:  # not one of those who read without a link
+                settings = self.settings_of(guest, room)
+                self.people[room].enter(stream.caller.key, guest, settings, partial(self.lane, guest, room))
+        if guest.username:
+            self._open_in[stream] = rooms
 
     def remove(self, stream: Stream) -> None:
         """It has ended."""
@@ -175,12 +206,15 @@ class Hub:
             self._by_address -= Counter([stream.address])
             for room in self.rooms.values():
                 room.detach(stream)
+            for name in self._open_in.pop(stream, ()):
+                self.people[name].exit(stream.caller.key)
 
     def say_goodbye(self) -> None:
         """The server ends: pages come back to the next one."""
         self.closing = True
         for stream in tuple(self._streams):
-            stream.end(frame("closing", {"text": "the server is being restarted"}))
+            retry = int(between(*_COME_BACK) * 1000)  # not all in one instant
+            stream.end(frame("closing", {"text": "the server is being restarted"}, retry=retry))
 
     def end_revoked(self) -> None:
         """End the streams and connections of those who are not in any more: revoked, expired, or gone by themselves."""
@@ -213,6 +247,8 @@ class Hub:
         while True:
             await asyncio.sleep(_LOOK)
             self._look_at_guests()
+            for stream in tuple(self._streams):
+                stream.abort_if_stuck(STUCK_SECONDS)
             if monotonic() - beat >= HEARTBEAT_SECONDS:
                 beat = monotonic()
                 for stream in tuple(self._streams):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Iterator
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,13 @@ if TYPE_CHECKING:
     from kchat.web.access import Caller
 
 
+_TOGETHER = 64 * 1024
+"""Bytes that are written at once, about: so much of a long beginning is in memory for each page."""
+
+_FLUSH_SECONDS = 10.0
+"""For which a reader may take what was written before its stream ended; then the connection is aborted."""
+
+
 class Stream:
     """Frames on their way to one reader. For the thread of the event loop.
 
@@ -28,20 +36,34 @@ class Stream:
         most: bytes that may wait; a reader that leaves more is ended, and told.
 
     Attributes:
+        transport: the connection, where the server gives it; it is aborted where the reader takes nothing.
         sending_since: since when the connection takes no more, by the monotonic clock; None while it does.
     """
 
-    __slots__ = ("_ended", "_frames", "_most", "_size", "_wake", "address", "caller", "sending_since")
+    __slots__ = (
+        "_beginning",
+        "_ended",
+        "_frames",
+        "_most",
+        "_size",
+        "_wake",
+        "address",
+        "caller",
+        "sending_since",
+        "transport",
+    )
 
     def __init__(self, caller: Caller, address: str, most: int) -> None:
         self.caller = caller
         self.address = address
         self._most = most
         self._frames: deque[bytes] = deque()
+        self._beginning: Iterator[bytes] | None = None
         self._size = 0
         self._ended = False
         self._wake: asyncio.Future[None] | None = None
         self.sending_since: float | None = None
+        self.transport: asyncio.Transport | None = None
 
     @property
     def ended(self) -> bool:
@@ -53,7 +75,8 @@ class Stream:
         if self._ended:
             return
         if counts and self._size > self._most:
-            self._frames.clear()  # it comes back for them by its last id
+            self._frames.clear()
+            self._beginning = None  # it comes back for them by its last id
             self.end(frame("slow", {"text": "this page was too slow for what came, and reads it now"}))
             return
         self._frames.append(data)
@@ -71,11 +94,38 @@ class Stream:
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
 
+    def begin(self, frames: Iterator[bytes]) -> None:
+        """Send these first, each when it is its turn, and then what is pushed from now on."""
+        self._beginning = frames
+
     def _take(self) -> bytes:
-        data = b"".join(self._frames)
-        self._frames.clear()
-        self._size = 0
-        return data
+        """What is sent next: of the beginning, then of what came."""
+        found: list[bytes] = []
+        size = 0
+        while size < _TOGETHER and self._beginning is not None:
+            if (data := next(self._beginning, None)) is None:
+                self._beginning = None
+            else:
+                found.append(data)
+                size += len(data)
+        while size < _TOGETHER and self._beginning is None and self._frames:
+            found.append(self._frames.popleft())
+            size += len(found[-1])
+        self._size = max(0, self._size - size) if self._frames else 0
+        return found[0] if len(found) == 1 else b"".join(found)
+
+    def abort_if_stuck(self, seconds: float) -> None:
+        """Abort the connection where the reader has taken nothing for these seconds."""
+        since, transport = self.sending_since, self.transport
+        if transport is not None and since is not None and monotonic() - since > seconds:
+            self._ended = True
+            transport.abort()
+
+    def close_later(self) -> None:
+        """The response is over: the reader has a while to take what was written. Closing alone would wait for ever."""
+        if self.transport is not None:
+            asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self.transport.abort)
+            self.transport = None
 
     async def run(self, receive: Receive, send: Send) -> None:
         """Send what comes until the reader is gone or the stream ends. The response has begun."""
@@ -84,7 +134,8 @@ class Stream:
         try:
             while not watching.done():
                 if data := self._take():
-                    self.sending_since = monotonic()
+                    if self.sending_since is None:
+                        self.sending_since = monotonic()
                     await send({"type": "http.response.body", "body": data, "more_body": True})
                     self.sending_since = None
                 elif self._ended:

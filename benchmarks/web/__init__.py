@@ -1,0 +1,1 @@
+"""Open pages of ``kchat serve``: what they cost, and how late a message is."""
