@@ -115,7 +115,7 @@ def show_picture(line: str) -> None:
 def table_of_guests(
     settings: Settings, store_file: Path | None, management: Administration | None
 ) -> list[list[str]]:
-    """The page's guests, at all brokers, below a header; empty if there are none.
+    """The page's guests, at all brokers, below a header; empty if there is no file with guests.
 
     Those at this broker whose time is over are ended first.
     """
@@ -134,7 +134,7 @@ def table_of_guests(
             may = "nothing: revoke it again" if guest.ended else _may(guest)
             counts = [str(each) for each in opened]
             rows.append([spelled(guest.username), ", ".join(guest.rooms), guest.broker, may, until, *counts])
-    return rows if len(rows) > 1 else []
+    return rows
 
 
 def close_page(settings: Settings, names: Sequence[str], store_file: Path | None) -> dict[str, Guest]:

@@ -184,6 +184,10 @@ def test_in_a_file_a_guest_is_a_name_and_revoke_ends_it_without_an_account(on_a_
             assert page.get("api/session").status_code == 401
         again = host.run("revoke", "grace")
         assert (again.code, "made no accounts" in again.stderr) == (2, True)
+        listed = host.run("invite", "--list")
+        assert (listed.code, "grace" in listed.stdout, "be the host" in listed.stdout) == (0, False, True)
+    without = host.run("invite", "--list", "--store", "none.db")
+    assert (without.code, "lists no accounts" in without.stderr) == (2, True)
 
 
 def test_a_guest_whose_time_is_over_is_out_at_that_moment(on_a_file: Host) -> None:
