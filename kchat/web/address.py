@@ -191,7 +191,8 @@ def check_address(options: ServeOptions) -> None:
         )
     if public is None and (options.behind_proxy or _is_any(options.host)):
         raise SettingsError(
-            "the server cannot know by which name guests reach it", hint="give it with {public_url}, such as https://chat.example.org"
+            "the server cannot know by which name guests reach it",
+            hint="give it with {public_url}, such as https://chat.example.org",
         )
     if public is not None and public.scheme == "http" and options.tls_cert:
         raise SettingsError("the public URL begins with http://, and the server has TLS")
@@ -230,7 +231,11 @@ def listen(host: str, port: int) -> socket.socket:
         if listening is not None:
             listening.close()
         why = getattr(error, "strerror", None) or error
-        hint = "choose another one with {port}" if isinstance(error, PermissionError) or "in use" in str(why) else ""
+        hint = (
+            "choose another one with {port}"
+            if isinstance(error, PermissionError) or "in use" in str(why)
+            else ""
+        )
         raise KchatError(f"cannot listen on {where}: {str(why).lower()}", hint=hint) from error
     return listening
 
