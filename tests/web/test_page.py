@@ -231,16 +231,37 @@ def test_links_lead_to_what_is_read_in_them(talk: Talk) -> None:
 
 
 def test_the_history_is_not_announced_and_what_comes_later_is(talk: Talk) -> None:
-    talk.page.run("location.reload()")
+    talk.page.run("document.body.dataset.state = 'old'; location.reload()")
     script = (
         "new Promise((done) => { const log = document.getElementById('log');"
         " const seen = []; new MutationObserver((all) => all.forEach((each) => each.addedNodes.length"
         " && seen.push(log.getAttribute('aria-live')))).observe(log, {childList: true, subtree: true});"
         " const look = () => log.getAttribute('aria-live') === 'polite' ? done(seen) : setTimeout(look, 20); look(); })"
     )
-    talk.page.wait_for("document.body?.dataset.state && document.body.dataset.state !== 'old'")
+    talk.wait("document.getElementById('log') !== null && document.body.dataset.state !== 'old'")
     assert "polite" not in talk.page.run(script)
     talk.live()
+
+
+def test_looking_back_loads_older_messages_and_keeps_the_place(talk: Talk) -> None:
+    talk.page.run("document.querySelector('#rooms button:nth-child(2)').click()")
+    talk.say(*(f"old {number}" for number in range(120)), room="ops")
+    talk.wait_for_text("old 119")
+    talk.reload()
+    assert talk.texts()[0] == "old 70", "the page begins with the last fifty"
+    place = (
+        "(() => { const row = [...document.querySelectorAll('.rows .message')].find((each) =>"
+        " each.querySelector('.text').textContent === 'old 72'); return Math.round(row.getBoundingClientRect().top); })()"
+    )
+    before = talk.page.run(f"document.getElementById('log').scrollTop = 40; {place}")
+    talk.wait_for_text("old 20")
+    assert abs(talk.page.run(place) - before) <= 1, "scroll positions are whole pixels"
+    assert talk.texts()[:100] == [f"old {number}" for number in range(20, 120)]
+    talk.page.run("document.getElementById('log').scrollTop = 0")
+    talk.wait("document.querySelector('.top').textContent !== ''")
+    assert talk.texts()[:2] == ["for ops", "host, look here"]
+    assert len(talk.page.run("[...document.querySelectorAll('.day')].map((each) => each.textContent)")) == 1
+    talk.page.run("document.querySelector('#rooms button:nth-child(1)').click()")
 
 
 def test_files_of_the_page_that_fail_are_told_in_the_console(talk: Talk, tmp_path: Path) -> None:

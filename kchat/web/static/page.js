@@ -25,7 +25,6 @@ const listen = (id, event, call) => $(id).addEventListener(event, call);
 const UNREACHED = "the server cannot be reached";
 const focusText = () => touch.matches || text.focus();
 
-// For rooms.
 const page = {
 	me: {},
 	columns: () => Math.max(30, Math.min(log.clientWidth, 800) >> 3),
@@ -56,7 +55,8 @@ function firstSeen() {
 		if (children[middle].getBoundingClientRect().bottom > edge) high = middle;
 		else low = middle + 1;
 	}
-	const row = children[low];
+	let row = children[low];
+	while (row && !row.matches(".message")) row = row.nextSibling; // others may go
 	return row && { row, top: topOf(row) - edge };
 }
 
@@ -457,6 +457,7 @@ listen("people-button", "click", () => showSide(!isSideOpen()));
 listen("talk", "pointerdown", () => isSideOpen() && showSide(false));
 listen("leave", "click", leave);
 listen("device", "click", async () => {
+	showSide(true);
 	const answer = await fetch("api/session/link", { method: "POST", ...json({}) }).catch(() => null);
 	if (!answer?.ok) setText($("told"), answer ? (await told(answer)).text : UNREACHED);
 	else {
