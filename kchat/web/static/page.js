@@ -149,7 +149,7 @@ function setState(name, what = "") {
 		closed: what,
 	};
 	clearTimeout(timer);
-	if (was === "live") timer = setTimeout(() => say(texts[name], "wait"), 400); // what is back at once is no news
+	if (was === "live" && !closed) timer = setTimeout(() => say(texts[name], "wait"), 400); // what is back at once is no news
 	else say(texts[name], name === "closed" ? "bad" : "wait");
 }
 
@@ -348,7 +348,8 @@ async function enter(secret) {
 		refused = answer.refused;
 	}
 	const known = await insist();
-	if (!known.described) return showDoor(refused?.text ?? (known.refused.status === 401 ? "" : known.refused.text));
+	if (refused && !known.described?.username) return showDoor(refused.text);
+	if (known.refused) return showDoor(known.refused.status === 401 ? "" : known.refused.text);
 	start(known.described);
 	if (refused) current.note(`that link is of no use (${refused.text}), but you are in already`);
 }
