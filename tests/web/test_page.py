@@ -231,16 +231,69 @@ def test_links_lead_to_what_is_read_in_them(talk: Talk) -> None:
 
 
 def test_the_history_is_not_announced_and_what_comes_later_is(talk: Talk) -> None:
-    talk.page.run("location.reload()")
+    talk.page.run("document.body.dataset.state = 'old'; location.reload()")
     script = (
         "new Promise((done) => { const log = document.getElementById('log');"
         " const seen = []; new MutationObserver((all) => all.forEach((each) => each.addedNodes.length"
         " && seen.push(log.getAttribute('aria-live')))).observe(log, {childList: true, subtree: true});"
         " const look = () => log.getAttribute('aria-live') === 'polite' ? done(seen) : setTimeout(look, 20); look(); })"
     )
-    talk.page.wait_for("document.body?.dataset.state && document.body.dataset.state !== 'old'")
+    talk.wait("document.getElementById('log') !== null && document.body.dataset.state !== 'old'")
     assert "polite" not in talk.page.run(script)
     talk.live()
+
+
+def test_what_is_new_is_told_above_the_input_however_many_lines_it_has(talk: Talk) -> None:
+    talk.write("\n".join("abcdef"))
+    talk.page.run("document.getElementById('log').scrollTop -= 900")
+    talk.wait("!document.getElementById('newer').hidden")
+    lower = "document.getElementById('newer').getBoundingClientRect().bottom"
+    assert talk.page.run(f"{lower} <= document.getElementById('write').getBoundingClientRect().top")
+    talk.write("")
+    talk.page.run("document.getElementById('newer').click()")
+
+
+def test_looking_back_loads_older_messages_and_keeps_the_place(talk: Talk) -> None:
+    talk.page.run("document.querySelector('#rooms button:nth-child(2)').click()")
+    talk.say(*(f"old {number}" for number in range(120)), room="ops")
+    talk.wait_for_text("old 119")
+    talk.reload()
+    assert talk.texts()[0] == "old 70", "the page begins with the last fifty"
+    place = (
+        "(() => { const row = [...document.querySelectorAll('.rows .message')].find((each) =>"
+        " each.querySelector('.text').textContent === 'old 72'); return Math.round(row.getBoundingClientRect().top); })()"
+    )
+    before = talk.page.run(f"document.getElementById('log').scrollTop = 40; {place}")
+    talk.wait_for_text("old 20")
+    assert abs(talk.page.run(place) - before) <= 1, "scroll positions are whole pixels"
+    assert talk.texts()[:100] == [f"old {number}" for number in range(20, 120)]
+    talk.page.run("document.getElementById('log').scrollTop = 0")
+    talk.wait("document.querySelector('.top').textContent !== ''")
+    assert talk.texts()[:2] == ["for ops", "host, look here"]
+    assert len(talk.page.run("[...document.querySelectorAll('.day')].map((each) => each.textContent)")) == 1
+    talk.page.run("document.querySelector('#rooms button:nth-child(1)').click()")
+
+
+def test_a_new_link_after_the_end_of_the_session_lets_one_write_again(talk: Talk) -> None:
+    with talk.served.guests() as guests:
+        host = guests.find("host")
+        assert host is not None
+        guests.revoke("host")
+        talk.wait("document.body.dataset.state === 'closed'")
+        status = "document.getElementById('status')"
+        assert "has ended" in talk.page.run(f"{status}.textContent")
+        assert talk.page.run(f"{status}.className") == "bad"
+        assert talk.page.run("document.getElementById('text').readOnly")
+        link = f"{talk.served.base}/#{guests.new_link(guests.add(host))}"
+    talk.page.run(f"{status}.querySelector('button').click()")
+    talk.page.run(
+        f"document.getElementById('link').value = {json.dumps(link)};"
+        " document.getElementById('door-form').requestSubmit()"
+    )
+    talk.live()
+    talk.send("in again")
+    talk.wait_for_text("in again")
+    assert not talk.texts(".waiting")
 
 
 def test_files_of_the_page_that_fail_are_told_in_the_console(talk: Talk, tmp_path: Path) -> None:

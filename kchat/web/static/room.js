@@ -7,7 +7,7 @@ const MOST_ROWS = 2000;
 const TOGETHER = 5 * 60_000; // messages of one sender within this time stand under one name
 const FOLDED_LINES = 20;
 
-const TIME = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const TIME = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
 const DAY = { weekday: "long", day: "numeric", month: "long" };
 
 function dayOf(date) {
@@ -184,7 +184,7 @@ export class Room {
 		row.dataset.id = message.id ?? "";
 		row.append(this.who(message, time), ...this.text(message.shown ?? message.text, row));
 		if (mine) row.setAttribute("aria-live", "off");
-		else row.classList.toggle("mention", row.querySelector("mark") !== null);
+		row.classList.toggle("mention", row.querySelector("mark") !== null);
 		const sender = JSON.stringify([message.username, message.account, message.mark, mine]);
 		this.about.set(row, { id: message.id, sender, time, mine, day: dayOf(new Date(time)) });
 		return row;
@@ -203,7 +203,7 @@ export class Room {
 
 	text(text, row) {
 		const whole = text.replace(/\n+$/, "");
-		const made = element("div", "text", ...parts(whole, this.page.mentions).map(shown));
+		const made = element("div", "text", ...parts(whole, row.matches(".mine") ? () => [] : this.page.mentions).map(shown));
 		made.dir = "auto";
 		const count = lines(whole, this.page.columns());
 		if (count <= FOLDED_LINES) return [made];
@@ -287,7 +287,6 @@ export class Room {
 			last = row;
 		}
 		if (this.isOtherDay(last, first)) made.append(this.dayRow(first));
-		else this.join(last, first);
 		this.rows.prepend(...made.childNodes);
 	}
 }
