@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from kchat.cli.administrator import administrator, management_option, tell_removed
 from kchat.cli.help import Command
-from kchat.cli.options import broker_options, to_settings
+from kchat.cli.options import broker_options_of_rooms, to_settings
 from kchat.cli.param_types import DURATION, whole_number
-from kchat.cli.stderr import can_show, write_line
+from kchat.cli.stderr import write_line
+from kchat.cli.table import write_table
+from kchat.cli.web_guests import (
+    invite_to_page,
+    public_url_option,
+    show_picture,
+    store_option,
+    table_of_guests,
+)
 from kchat.errors import SettingsError
 
 if TYPE_CHECKING:
     from kchat.config.settings import Settings
     from kchat.hosting.invitation import Invitation
+    from kchat.transports.guests import Administration
+    from kchat.web.inviting import Wanted
 
 _MAY = {False: "send and listen", True: "send only"}
 """What an account may do, by whether it is ``send_only``."""
@@ -26,9 +37,11 @@ _MAY = {False: "send and listen", True: "send only"}
 
 @click.command(name="invite", cls=Command)
 @click.argument("name", required=False)
+@click.option("--web", is_flag=True, help="Print a link to the page of kchat serve.")
+@click.option("--token", is_flag=True, help="Print a bearer token for a program, for kchat serve.")
 @click.option("--send-only", is_flag=True, help="The guest can send, but not receive.")
 @click.option(
-    "--expires", type=DURATION, metavar="TIME", help="Delete the account after 30m, 24h, 7d (RabbitMQ)."
+    "--expires", type=DURATION, metavar="TIME", help="End it after 30m, 24h, 7d (RabbitMQ, or --web)."
 )
 @click.option(
     "--address",
@@ -37,8 +50,10 @@ _MAY = {False: "send and listen", True: "send only"}
     show_default="yours",
     help="The broker's address for guests.",
 )
-@click.option("--qr", is_flag=True, help="Show the invitation as a QR code, too.")
-@click.option("--list", "show_list", is_flag=True, help="List the accounts that kchat made on the broker.")
+@click.option("--qr", is_flag=True, help="Show the invitation or the link as a QR code, too.")
+@click.option(
+    "--list", "show_list", is_flag=True, help="List the accounts that kchat made, and the guests of the page."
+)
 @click.option("--apply", is_flag=True, help="Run those commands (Pub/Sub, Redis).")
 @click.option(
     "--max-connections",
@@ -48,10 +63,14 @@ _MAY = {False: "send and listen", True: "send only"}
     metavar="N",
     help="Maximum of the guest's connections.",
 )
+@public_url_option
+@store_option
 @management_option
-@broker_options
+@broker_options_of_rooms
 def command(
     name: str | None,
+    web: bool,
+    token: bool,
     send_only: bool,
     expires: float | None,
     address: str | None,
@@ -59,7 +78,10 @@ def command(
     show_list: bool,
     apply: bool,
     max_connections: int,
+    public_url: str | None,
+    store: Path | None,
     management_url: str | None,
+    rooms: tuple[str, ...],
     **broker: Any,
 ) -> None:
     """Create the account NAME for a guest of a room, and print an invitation.
@@ -70,49 +92,96 @@ def command(
     On Pub/Sub, NAME is an e-mail address or another principal; on Redis, an account. The commands that admit the guest
     are printed, or run with --apply.
 
+    With --web, the guest needs only a browser: the link opens the page of "kchat serve" once, and the account's
+    password stays with the server. --token is the same for a program. A guest who exists gets another one.
+
     \b
     Examples:
       kchat invite ada --host localhost --rmq-username rmq -W --address me.example
       kchat invite logger --send-only --expires 24h --qr
       kchat invite --list
+      kchat invite grace --web --expires 7d
       kchat invite ada@example.com --project my-project --apply
     """
-    from kchat.hosting import inviting
     from kchat.message.lookalikes import normalised
     from kchat.transports.guests import check_account_name
+    from kchat.web.inviting import Wanted
 
     if show_list == (name is not None):
         raise click.UsageError("Name a guest, or use --list.")
+    _check_combination(rooms, web=web, token=token, qr=qr)
     settings = to_settings(**broker)
-    if not settings.transport.guests.makes_accounts:
-        if name is None or expires is not None:
-            guests = settings.transport.guests
-            what = "lists no accounts" if name is None else "ends no accounts in time"
-            raise SettingsError(f"kchat {what} on {guests.name}", hint=guests.ending)
-        made = _admit(settings, name, send_only=send_only, address=address, apply=apply)
-    elif name is None:
-        return _list(settings, management_url)
-    else:
-        check_account_name(normalised(name))  # before anything is contacted
-        management = administrator(settings, management_url)
-        management.remove_expired(tell_removed)
-        made = inviting.invite(
-            management,
+    if name is None:
+        return _list(settings, management_url, store)
+    until = None if expires is None else int(time.time() + expires)
+    wanted = Wanted(normalised(name), rooms, send_only, until, max_connections)
+    if web or token or settings.transport.guests.makes_accounts:
+        check_account_name(wanted.name)  # before anything is contacted
+    if web or token:
+        management = _administrator(settings, management_url)
+        line = invite_to_page(
             settings,
-            name,
-            address=address,
-            send_only=send_only,
-            expires=None if expires is None else int(time.time() + expires),
-            max_connections=max_connections,
+            wanted,
+            management,
+            store_file=store,
+            public_url=public_url,
+            apply=apply,
+            token=token,
         )
-        _tell(made, management.warnings(str(made.account), send_only=send_only))
-    line = made.encode()
+    elif settings.transport.guests.makes_accounts:
+        line = _make(settings, wanted, management_url, address)
+    else:
+        if expires is not None:
+            raise _no_accounts(settings, "ends no accounts in time")
+        line = _admit(settings, name, send_only=send_only, address=address, apply=apply).encode()
     click.echo(line)
-    if qr and can_show("▀▄█", sys.stderr):
-        click.echo(_picture(line), err=True)
-    elif qr:
-        write_line("no QR code: this terminal's encoding lacks the characters for it")
-    return None
+    return show_picture(line) if qr else None
+
+
+def _check_combination(rooms: tuple[str, ...], *, web: bool, token: bool, qr: bool) -> None:
+    if web and token:
+        raise click.UsageError("--web prints a link and --token a token: choose one of them.")
+    if token and qr:
+        raise click.UsageError("--qr shows an invitation or a link.")
+    if not (web or token):
+        if len(rooms) > 1:
+            raise click.UsageError("An invitation is for one room.")
+        return
+    typed = click.get_current_context().get_parameter_source("address") is ParameterSource.COMMANDLINE
+    if typed:
+        raise click.UsageError("--address is the broker's, for kchat join; the page's is --public-url.")
+
+
+def _no_accounts(settings: Settings, what: str) -> SettingsError:
+    guests = settings.transport.guests
+    return SettingsError(f"kchat {what} on {guests.name}", hint=guests.ending)
+
+
+def _make(settings: Settings, wanted: Wanted, management_url: str | None, address: str | None) -> str:
+    """Make an account; returns the invitation."""
+    from kchat.hosting import inviting
+
+    management = administrator(settings, management_url)
+    management.remove_expired(tell_removed)
+    made = inviting.invite(
+        management,
+        settings,
+        wanted.name,
+        address=address,
+        send_only=wanted.send_only,
+        expires=None if wanted.expires is None else int(wanted.expires),
+        max_connections=wanted.max_connections,
+    )
+    _tell(made, management.warnings(str(made.account), send_only=wanted.send_only))
+    return made.encode()
+
+
+def _administrator(settings: Settings, management_url: str | None) -> Administration | None:
+    if not settings.transport.guests.makes_accounts:
+        return None
+    management = administrator(settings, management_url)
+    management.remove_expired(tell_removed)
+    return management
 
 
 def _tell(made: Invitation, warnings: Sequence[str]) -> None:
@@ -141,8 +210,17 @@ def _tell(made: Invitation, warnings: Sequence[str]) -> None:
         write_line(warning)
 
 
-def _list(settings: Settings, management_url: str | None) -> None:
-    from kchat.cli.table import write_table
+def _list(settings: Settings, management_url: str | None, store: Path | None) -> None:
+    if not settings.transport.guests.makes_accounts:
+        table = table_of_guests(settings, store, None)
+        if not table:
+            raise _no_accounts(settings, "lists no accounts")
+        return write_table(table)
+    _list_accounts(settings, management_url, store)
+    return None
+
+
+def _list_accounts(settings: Settings, management_url: str | None, store: Path | None) -> None:
     from kchat.hosting import inviting
     from kchat.message.lookalikes import spelled
     from kchat.message.times import moment
@@ -166,6 +244,9 @@ def _list(settings: Settings, management_url: str | None) -> None:
         names = [spelled(account.name), account.room or "?", account.vhost or "none"]
         rows.append([*names, may, until, connections])
     write_table(rows)
+    if table := table_of_guests(settings, store, management):
+        click.echo()
+        write_table(table)
 
 
 def _admit(settings: Settings, name: str, *, send_only: bool, address: str | None, apply: bool) -> Invitation:
@@ -191,18 +272,3 @@ def _admit(settings: Settings, name: str, *, send_only: bool, address: str | Non
         )
     write_line("the guest runs: kchat join -")
     return made
-
-
-def _picture(line: str) -> str:
-    """The QR code for a terminal, two rows of modules in a line, always light on dark."""
-    import io
-    import os
-
-    import segno
-
-    out = io.StringIO()
-    segno.make_qr(line, error="l").terminal(out, compact=True, border=2)
-    rows = out.getvalue().splitlines()
-    if os.environ.get("NO_COLOR"):
-        return "\n".join(rows)
-    return "\n".join(f"\x1b[97;40m{row}\x1b[0m" for row in rows)

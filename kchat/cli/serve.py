@@ -54,6 +54,9 @@ _FILE = click.Path(path_type=Path)
 @click.option(
     "--store", type=_FILE, metavar="FILE", envvar="KCHAT_WEB_STORE", help="Where the guests are kept."
 )
+@click.option(
+    "--verbose", "-v", is_flag=True, help="Print a line about each request, without what is secret."
+)
 @wait_option
 @broker_options_beside_server
 def command(
@@ -66,6 +69,7 @@ def command(
     behind_proxy: bool,
     open_reading: bool,
     store: Path | None,
+    verbose: bool,
     wait: bool,
     rooms: tuple[str, ...],
     **broker: Any,
@@ -109,4 +113,4 @@ def command(
         click.echo(link)
         sys.stdout.flush()
 
-    serve(options, tell)
+    serve(options, tell, write_line, write_line if verbose else None)

@@ -81,6 +81,7 @@ class InFlight:
         self._place = 0
         self.stream = _new_stream()
         """Names what is sent from when it began, or has given a message up, on."""
+        self._rooms: dict[str, tuple[str, int, bool | None]] = {}  # of those that it has switched from
         # Returns that have come, by message id: several messages may have the same, or none.
         self._unrouted: dict[str | None, int] = {}
 
@@ -97,6 +98,21 @@ class InFlight:
         self.bytes += len(message.body)
         self._place += 1
         return self._publish(message, self._place, receipts), self._place
+
+    def switch(self, where: str) -> None:
+        """Count for another room from now on.
+
+        Each room has a stream and places of its own, by which its subscribers notice that something is missing.
+
+        Raises:
+            RuntimeError: something is in flight.
+        """
+        if self:
+            raise RuntimeError("a sender switches rooms when nothing is in flight")
+        self._rooms[self._where] = self.stream, self._place, self.routed
+        self._where = where
+        new: tuple[str, int, bool | None] = (_new_stream(), 0, None)
+        self.stream, self._place, self.routed = self._rooms.pop(where, new)
 
     def restart(self) -> None:
         """There is a new channel: all messages have to be published again, under tags that begin anew."""

@@ -7,11 +7,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import cached_property
 from time import monotonic
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
+import amqp.exceptions
 from amqp.exceptions import ContentTooLarge
 
 from kchat import errors, events
@@ -65,9 +67,8 @@ class SenderConnection(Connection):
         )
         self._room = transport.room(settings.room)
         self._mandatory = mandatory
-        self._routing_key = settings.room if transport.routing_key_is_room else ""
-        if transport.orders_by_routing_key:
-            self._routing_key = username
+        self._routing_key = self._key(settings, username)
+        self._beside: protocols.Channel | None = None
         self._max_body = transport.max_body
         self._rejoin_for = rejoin_for
         self._rejoin_until = 0.0
@@ -80,6 +81,50 @@ class SenderConnection(Connection):
         self._stream = ""
         self._numbered: Mapping[str, str] = _NO_HEADERS
         self._numbers = b""
+
+    @staticmethod
+    def _key(settings: Settings, username: str) -> str:
+        """The routing key of messages to a room."""
+        transport = settings.transport
+        if transport.orders_by_routing_key:
+            return username
+        return settings.room if transport.routing_key_is_room else ""
+
+    def switch(self, settings: Settings, username: str) -> None:
+        """Publish to another room of the same broker, on the connection that there is.
+
+        Raises RuntimeError while something is in flight, and the driver's errors as any method.
+        """
+        if settings.room != self._settings.room:
+            self.in_flight.switch(str(settings))
+            # The connection's own, with the passwords of the keyring, but for the room.
+            self._settings = replace(self._settings, room=settings.room)
+            self._room = settings.transport.room(settings.room)
+            self.__dict__.pop("_history", None)
+            if self._settings.transport.declares_in_process and self.connected:
+                with self.errors:
+                    self._room.open(self.channel)
+        self._routing_key = self._key(settings, username)
+
+    def beside(self) -> protocols.Channel:
+        """A second channel on its connection, for what is not chat: an error of one is not the other's.
+
+        It is made when it is first asked for. Raises a driver's error, and that of a lost connection where there is none.
+        """
+        if self._connection is None:
+            raise amqp.exceptions.RecoverableConnectionError("the connection was closed")
+        if self._beside is None:
+            self._beside = self._connection.channel()
+            self._beside.auto_decode = False
+        return self._beside
+
+    def close_beside(self) -> None:
+        """Close the second channel; its state is not known."""
+        beside, self._beside = self._beside, None
+        if beside is not None and self._connection is not None:
+            lost = self._connection.connection_errors + self._connection.channel_errors
+            with suppress(OSError, *lost):
+                cast("Any", beside).close()
 
     # ---- connecting
 
@@ -153,7 +198,7 @@ class SenderConnection(Connection):
         return monotonic()  # nobody watches it: it is lost when that is found out
 
     def _forget(self) -> None:
-        self._blocked = None
+        self._blocked = self._beside = None
 
     # ---- publishing
 
@@ -236,6 +281,15 @@ class SenderConnection(Connection):
     def drain(self, timeout: float | None) -> bool:
         """As of any connection; where nothing is confirmed later, nothing comes."""
         return (self._pipelined or not self.connected) and super().drain(timeout)
+
+    @property
+    def account(self) -> str | None:
+        """The account that messages bear."""
+        return self._account
+
+    def drain_any(self, timeout: float) -> None:
+        """Wait for whatever comes, of any channel. Raises as :meth:`~kchat.client.connection.Connection.drain`."""
+        super().drain(timeout)
 
     def confirm(self, timeout: float = _TICK) -> None:
         """Wait for the broker's next words, if there are any in time, be they what they may.

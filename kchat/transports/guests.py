@@ -179,12 +179,14 @@ class Guests:
 
     Attributes:
         makes_accounts: kchat itself makes, lists and ends the guests' accounts, through :meth:`management`.
+        ends_accounts: the steps of :meth:`admit` make an account with a password, and those of :meth:`dismiss` end it.
         admitting: what the steps of :meth:`admit` do, as a verb for errors.
         trying: what :meth:`try_out` does, likewise.
         ending: how a host lists and ends the accounts, where kchat does not make them. Default: empty, there are none.
     """
 
     makes_accounts: ClassVar[bool] = False
+    ends_accounts: ClassVar[bool] = False
     admitting: ClassVar[str] = "make the room"
     trying: ClassVar[str] = "find the room"
     ending: ClassVar[str] = ""
@@ -216,6 +218,17 @@ class Guests:
             kchat.errors.SettingsError: the transport has no guests, or the name is not valid there.
         """
         raise SettingsError(f"nobody can be invited to a room on {self.name}")
+
+    def dismiss(self, account: str) -> Step:
+        """What ends an account of :meth:`admit`, and its connections; one that does not exist has ended.
+
+        Arguments:
+            account: by name.
+
+        Raises:
+            kchat.errors.SettingsError: there are none (:attr:`ends_accounts`).
+        """
+        raise SettingsError(f"kchat ends no accounts on {self.name}", hint=self.ending)
 
     def check(self, broker: Broker) -> None:
         """Refuse a place to join that cannot be a room, or that joining could harm. It is somebody else's text.

@@ -163,12 +163,24 @@ class PresencePolicy:
 
     # ---- by what the broker knows
 
-    def register(self, channel: Channel, username: str) -> None:
+    def register(self, channel: Channel, username: str) -> str:  # noqa: ARG002 - for brokers that know
         """Count as here for as long as the channel's connection lives; nothing where subscribers announce themselves.
 
         Arguments:
             channel: a subscriber's.
             username: the name that counts.
+
+        Returns:
+            What :meth:`unregister` takes.
+        """
+        return ""
+
+    def unregister(self, channel: Channel, registered: str) -> None:
+        """Count as here no longer.
+
+        Arguments:
+            channel: of :meth:`register`.
+            registered: what that returned.
         """
 
     def present(self, channel: Channel) -> Sequence[str]:  # noqa: ARG002 - for brokers that know

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from kchat.web.store import Guest, GuestStore, Session
+from kchat.web.guests import Guest
 
 if TYPE_CHECKING:
     from starlette.requests import Request
+
+    from kchat.web.guests import Session
+    from kchat.web.options import ServeOptions
+    from kchat.web.store import GuestStore
 
 COOKIE = "kchat"
 
 NOBODY = Guest(0, "", None, None, (), may_read=True, may_send=False)
 """Who reads without a link."""
+
+
+def key_of(guest: int) -> str:
+    """What a guest (:attr:`~kchat.web.guests.Guest.id`) is called in limits and lanes."""
+    return f"guest {guest}"
 
 
 class Caller(NamedTuple):
@@ -32,33 +41,52 @@ class Caller(NamedTuple):
     by_cookie: bool
     session: str = ""
 
+    @classmethod
+    def of(cls, session: Session, *, by_cookie: bool) -> Caller:
+        """Whom a session or a token is of."""
+        return cls(session.guest, key_of(session.guest.id), session.created, by_cookie, session.digest.hex())
+
     def may_open(self, room: str) -> bool:
         """Whether a room is open to it."""
         return room in self.guest.rooms
 
 
-def caller_of(request: Request, store: GuestStore, open_rooms: tuple[str, ...]) -> Caller | None:
+def cookie_name(options: ServeOptions) -> str:
+    """The cookie's name. With TLS its prefix has browsers keep it to TLS, and to this host (RFC 6265bis, section 4.1.3).
+
+    ``__Host-`` is for a page that has the host to itself.
+    """
+    if not options.secure:
+        return COOKIE
+    return f"__Host-{COOKIE}" if options.cookie_path == "/" else f"__Secure-{COOKIE}"
+
+
+def secret_of(request: Request, options: ServeOptions) -> str:
+    """The secret in the cookie of a request; empty for none."""
+    return request.cookies.get(cookie_name(options), "")
+
+
+def caller_of(
+    request: Request, store: GuestStore, open_rooms: tuple[str, ...], options: ServeOptions
+) -> Caller | None:
     """Who asks; None for nobody who may do anything.
 
     Arguments:
         request: what is asked.
         store: the guests.
         open_rooms: the rooms that anybody may read.
+        options: how pages are reached.
     """
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer":
-        session, by_cookie = store.session(token.strip(), "token"), False
+    by_token = scheme.lower() == "bearer"
+    if by_token:
+        session = store.session(token.strip(), "token")
     else:
-        session, by_cookie = store.session(request.cookies.get(COOKIE, "")), True
+        secret = secret_of(request, options)
+        session = store.session(secret) if secret else None
     if session is not None:
-        return _caller(session, by_cookie=by_cookie)
+        return Caller.of(session, by_cookie=not by_token)
     if open_rooms and not scheme:
         address = request.client.host if request.client else ""
         return Caller(NOBODY._replace(rooms=open_rooms), f"reader {address}", float("inf"), by_cookie=False)
     return None
-
-
-def _caller(session: Session, *, by_cookie: bool) -> Caller:
-    return Caller(
-        session.guest, f"guest {session.guest.id}", session.created, by_cookie, session.digest.hex()
-    )

@@ -25,13 +25,28 @@ def problem(status: int, error: str, hint: str = "", headers: Mapping[str, str] 
 
 
 class Refused(Exception):
-    """A request that is answered by an error."""
+    """A request that is answered by an error.
+
+    Attributes:
+        status: the HTTP status.
+        error: the sentence.
+        hint: what to do; empty if nothing is to be said.
+        headers: of the answer.
+    """
 
     def __init__(
-        self, status: int, error: str, hint: str = "", headers: dict[str, str] | None = None
+        self, status: int, error: str, hint: str = "", headers: Mapping[str, str] | None = None
     ) -> None:
         super().__init__(error)
-        self.answer = problem(status, error, hint, headers)
+        self.status = status
+        self.error = error
+        self.hint = hint
+        self.headers = dict(headers or {})
+
+    @property
+    def answer(self) -> Response:
+        """The error in JSON."""
+        return problem(self.status, self.error, self.hint, self.headers)
 
 
 async def refused(_: Request, error: Exception) -> Response:

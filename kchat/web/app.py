@@ -2,40 +2,77 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from kchat.web.answers import Refused, problem, refused
 from kchat.web.api import Api
 from kchat.web.guard import Guard
+from kchat.web.openapi import document_route, held
 from kchat.web.page import Pages
+from kchat.web.store_file import StoreUnavailable
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
     from starlette.types import ASGIApp
 
+    from kchat.web.address import Names
     from kchat.web.hub import Hub
 
 
-def make_app(hub: Hub, hosts: frozenset[str], origins: frozenset[str]) -> ASGIApp:
+def make_app(
+    hub: Hub,
+    names: Names,
+    *,
+    log: Callable[[str], object] | None = None,
+    tell: Callable[[str], object] = lambda _: None,
+) -> ASGIApp:
     """The ASGI application of a hub.
 
     Arguments:
         hub: what it serves.
-        hosts: the values of ``Host`` by which it is reached.
-        origins: the origins of its own pages.
+        names: by which it is reached.
+        log: called with a line about each request. Default: no log.
+        tell: called with lines about what has gone wrong.
     """
-    api = Api(hub)
+    api, limits = Api(hub), hub.options.limits
     app = Starlette(
-        routes=[*api.routes, *Pages(api).routes],
-        exception_handlers={Refused: refused, HTTPException: _http_error},
+        routes=[*held([*api.routes, document_route(limits)], limits), *Pages(api).routes],
+        exception_handlers={
+            Refused: refused,
+            StoreUnavailable: _no_store,
+            HTTPException: _http_error,
+            Exception: _failed,
+        },
     )
-    return Guard(app, hosts, origins)
+    app.router.redirect_slashes = False  # to what Host says
+    return Guard(app, names, body_bytes=limits.body_bytes, log=log, tell=tell)
 
 
-async def _http_error(_: Request, error: Exception) -> Response:
+async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return problem(error.status_code, error.detail, headers=error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(sorted(_methods(request)))
+    return problem(error.status_code, error.detail, headers=headers)
+
+
+def _methods(request: Request) -> set[str]:
+    """The methods of a path, which may have several routes (RFC 9110 section 10.2.1); Starlette names those of the first."""
+    routes = request.app.routes
+    there = [each for each in routes if each.matches(request.scope)[0] is not Match.NONE]
+    return {method for each in there for method in each.methods or ()}
+
+
+async def _no_store(_: Request, __: Exception) -> Response:
+    """The disk is full, say: where the file is, is the host's affair."""
+    return problem(503, "the server cannot read or write who its guests are", headers={"Retry-After": "10"})
+
+
+async def _failed(_: Request, __: Exception) -> Response:
+    return problem(500, "something went wrong here")

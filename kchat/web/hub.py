@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
-from time import monotonic
+from time import monotonic, time
 from typing import TYPE_CHECKING
 
 from kchat.chance import between
 from kchat.config.validation import check_name, login_name
+from kchat.errors import KchatError, SettingsError
+from kchat.message.lookalikes import looks_like, spelled
 from kchat.web.frames import HEARTBEAT, frame
+from kchat.web.guests import Guest, Served
 from kchat.web.lanes import Lanes
 from kchat.web.live_room import LiveRoom
+from kchat.web.place import place_of
 from kchat.web.positions import Positions
-from kchat.web.store import Guest, GuestStore
+from kchat.web.store import GuestStore
 
 if TYPE_CHECKING:
     from kchat.config.settings import Settings
@@ -24,11 +29,13 @@ if TYPE_CHECKING:
     from kchat.web.options import ServeOptions
     from kchat.web.stream import Stream
 
+_log = logging.getLogger(__name__)
+
+HOST_LINK_SECONDS = 86400.0
+"""For which the link can be opened that the server prints."""
+
 HEARTBEAT_SECONDS = 20.0
 """Between two comments on a stream: proxies end what is silent for a minute."""
-
-STUCK_SECONDS = 60.0
-"""After which the connection of a reader is aborted that takes nothing at all."""
 
 _COME_BACK = 1.0, 5.0
 """Seconds within which pages come back that were told that the server ends."""
@@ -48,7 +55,18 @@ class Hub:
         self.options = options
         self.username = options.username or options.settings[0].username or login_name()
         check_name(self.username)
+        self.place = place_of(options.settings[0])
+        self.base = ""
+        """What links begin with, from :meth:`announce` on."""
         self.store = GuestStore(options.store)
+        try:
+            self._check_host()
+        except BaseException:
+            self.store.close()
+            raise
+        self._sending: dict[int, str | None] = {}
+        self._next_end = 0.0
+        self._told = ""
         self.lanes = Lanes()
         self.closing = False
         self.positions = Positions()
@@ -60,6 +78,17 @@ class Hub:
         self._by_guest: Counter[str] = Counter()
         self._by_address: Counter[str] = Counter()
         self._looking: asyncio.Task[None] | None = None
+
+    def _check_host(self) -> None:
+        """The host is not taken for a guest, nor a guest for the host."""
+        for guest in self.store.guests(self.place):
+            if guest.ended or guest.is_host:
+                continue
+            if guest.username == self.username or looks_like(guest.username, self.username):
+                raise SettingsError(
+                    f"your name {spelled(self.username)} is, or looks like, that of the guest {spelled(guest.username)}",
+                    hint="choose another one with {username}",
+                )
 
     async def open(self) -> None:
         """Join the rooms.
@@ -77,14 +106,22 @@ class Hub:
             self._looking.cancel()
             with suppress(asyncio.CancelledError):
                 await self._looking
-        self.lanes.close()
+        await self.lanes.close()
         await asyncio.gather(*(room.close() for room in self.rooms.values()))
         self.store.close()
 
-    @property
-    def host(self) -> Guest:
-        """The host as a guest: in all rooms, by the server's own account."""
-        return self.store.add(Guest(0, self.username, None, None, tuple(self.rooms)))
+    def announce(self, base: str) -> str:
+        """Note where this server is, for ``kchat invite --web``, and make a link for the host, in place of the one before.
+
+        Arguments:
+            base: what links begin with.
+        """
+        self.base = base.rstrip("/")
+        rooms = tuple(self.rooms)
+        self.store.note_served(Served(self.base, self.place, rooms, self.username, time()))
+        host = self.store.add(Guest(0, self.username, None, None, rooms, broker=self.place, is_host=True))
+        self.store.end_unopened(host)
+        return f"{self.base}/#{self.store.new_link(host, time() + HOST_LINK_SECONDS)}"
 
     def settings_of(self, guest: Guest, room: str) -> Settings:
         """A room as a guest reaches it: by the guest's own account, where there is one."""
@@ -97,9 +134,21 @@ class Hub:
         ]
         return replace(settings, brokers=tuple(brokers))
 
-    def lane(self, caller: Caller, room: str) -> Lane:
+    def lane(self, guest: Guest, room: str) -> Lane:
         """By which a guest sends."""
-        return self.lanes.of(caller.key, self.settings_of(caller.guest, room), caller.guest.username)
+        self._sending[guest.id] = guest.account
+        return self.lanes.of(guest.account, self.settings_of(guest, room))
+
+    def end_account(self, caller: Caller) -> None:
+        """The broker does not let a guest's account in any more: end the guest's streams, and close its connection.
+
+        The guest stays in the file: the broker may have been wrong, or the host may mend it.
+        """
+        if caller.guest.account is not None:
+            self.lanes.close_account(caller.guest.account)
+            for stream in tuple(self._streams):
+                if stream.caller.key == caller.key:
+                    stream.end(frame("revoked", {"text": "your invitation has ended"}))
 
     # ---- streams
 
@@ -142,23 +191,38 @@ class Hub:
             stream.end(frame("closing", {"text": "the server is being restarted"}, retry=retry))
 
     def end_revoked(self) -> None:
-        """End the streams of those who may not listen any more."""
+        """End the streams and connections of those who are not in any more: revoked, expired, or gone by themselves."""
         for stream in tuple(self._streams):
-            if stream.caller.session and not self.store.is_alive(stream.caller.session):
-                stream.end(frame("revoked", {"text": "your invitation has ended"}))
+            caller = stream.caller
+            if caller.session and not self.store.is_alive(caller.session):
+                left = self.store.is_guest(caller.guest.id)
+                text = "this browser is not in any more" if left else "your invitation has ended"
+                stream.end(frame("revoked", {"text": text}))
+        for guest, account in tuple(self._sending.items()):
+            if not self.store.is_guest(guest):
+                del self._sending[guest]
+                if account is not None:
+                    self.lanes.close_account(account)
+        self._next_end = self.store.next_end()
+
+    def _look_at_guests(self) -> None:
+        try:
+            if self.store.changed() or time() >= self._next_end:
+                self.end_revoked()
+        except KchatError as error:
+            if str(error) != self._told:
+                self._told = str(error)
+                _log.error("%s", error)
+        else:
+            self._told = ""
 
     async def _look(self) -> None:
-        version, beat = self.store.version, monotonic()
+        beat = monotonic()
         while True:
             await asyncio.sleep(_LOOK)
-            if (now_version := self.store.version) != version:
-                version = now_version
-                self.end_revoked()
-            for stream in tuple(self._streams):
-                stream.abort_if_stuck(STUCK_SECONDS)
+            self._look_at_guests()
             if monotonic() - beat >= HEARTBEAT_SECONDS:
                 beat = monotonic()
                 for stream in tuple(self._streams):
                     stream.push(HEARTBEAT)
-                self.end_revoked()  # expired, too
                 self.lanes.close_idle()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from kchat.config.settings import Settings
@@ -38,6 +39,11 @@ class Limits:
     kept: int = 1000
     kept_bytes: int = 8 * 1024 * 1024
 
+    @property
+    def body_bytes(self) -> int:
+        """Of a request: JSON and forms may write each byte of the text as six, and have something around it."""
+        return self.message_bytes * 6 + 4096
+
 
 @dataclass(frozen=True)
 class ServeOptions:
@@ -70,3 +76,13 @@ class ServeOptions:
     store: Path | None = None
     wait: bool = False
     limits: Limits = field(default_factory=Limits)
+
+    @property
+    def secure(self) -> bool:
+        """Whether guests reach the page by TLS, so that their cookies are for TLS alone."""
+        return bool(self.tls_cert) or (self.public_url or "").lower().startswith("https:")
+
+    @property
+    def cookie_path(self) -> str:
+        """The path that the cookie is for: of the public URL, with a slash at its end."""
+        return urlsplit(self.public_url or "").path.rstrip("/") + "/"

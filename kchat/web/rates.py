@@ -25,13 +25,18 @@ class Rates:
         self._clock = clock
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
-    def wait(self, name: str) -> float:
-        """Take one; returns 0, or the seconds until there is one, and then nothing was taken."""
+    def wait(self, name: str, *, take: bool = True) -> float:
+        """Take one; returns 0, or the seconds until there is one, and then nothing was taken.
+
+        Arguments:
+            name: of the bucket.
+            take: whether one is taken, or only looked for.
+        """
         now = self._clock()
         left, at = self._buckets.pop(name, (float(self._burst), now))
         left = min(float(self._burst), left + (now - at) * self._per_second)
         wait = 0.0 if left >= 1.0 else (1.0 - left) / self._per_second
-        self._buckets[name] = (left - 1.0 if wait == 0.0 else left, now)
+        self._buckets[name] = (left - 1.0 if take and wait == 0.0 else left, now)
         if len(self._buckets) > _MOST:
             self._buckets.popitem(last=False)
         return wait

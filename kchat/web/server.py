@@ -3,33 +3,48 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
+import logging
+import os
+import resource
 import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from time import monotonic
 from types import FrameType
-from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
-from kchat.errors import KchatError, SettingsError
+from kchat.config.masking import mask
+from kchat.errors import SettingsError
+from kchat.web.address import Names, check_address, listen
 from kchat.web.app import make_app
+from kchat.web.certificate import reload, server_context
+from kchat.web.connections import HEAD_SECONDS, KEEP_ALIVE_SECONDS, Door, guarded
+from kchat.web.guard import HEADERS
 from kchat.web.hub import Hub
-from kchat.web.protocol import Protocol
 
 if TYPE_CHECKING:
-    from kchat.web.options import ServeOptions
+    import ssl
 
-_LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]")
+    from kchat.web.options import ServeOptions
 
 BACKLOG = 2048
 """Connections that may wait to be accepted: pages come back all at once after a restart."""
 
 _LEAVE_SECONDS = 5
 """For requests that are being answered, at the end."""
+
+_OTHER_FILES = 128
+"""Descriptors that are not connections of guests: the brokers', the store's, and those that are just being accepted."""
+
+_MOST_FILES = 65_536
+"""Descriptors to ask for where the system gives as many as anybody wants."""
+
+_SAY_AGAIN = 60.0
+"""Seconds between two lines about the same trouble."""
 
 
 class _Uvicorn(uvicorn.Server):
@@ -40,27 +55,60 @@ class _Uvicorn(uvicorn.Server):
         """Nothing is captured."""
         yield
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept connections, with a limit for the TLS handshake, which uvicorn leaves at a minute."""
+        config = self.config
+
+        def protocol() -> asyncio.Protocol:
+            made: Any = config.http_protocol_class
+            return made(config=config, server_state=self.server_state, app_state={})  # type: ignore[no-any-return]
+
+        self.servers = [
+            await asyncio.get_running_loop().create_server(
+                protocol,
+                sock=each,
+                ssl=config.ssl,
+                backlog=BACKLOG,
+                ssl_handshake_timeout=HEAD_SECONDS if config.ssl else None,
+            )
+            for each in sockets or []
+        ]
+        self.started = True
+
 
 class WebServer:
     """A server of rooms: opened by :meth:`run`, ended by :meth:`stop` or a signal.
 
     Arguments:
         options: what to serve.
+        report: called with lines for the host: what has gone wrong, and what has changed.
+        log: called with a line about each request. Default: no log.
 
     Raises:
-        kchat.errors.SettingsError: the options do not fit together.
+        kchat.errors.SettingsError: the options do not fit together, or the certificate cannot be used.
 
     Attributes:
         hub: what is served, once it runs.
     """
 
-    def __init__(self, options: ServeOptions) -> None:
+    def __init__(
+        self,
+        options: ServeOptions,
+        report: Callable[[str], object] = lambda _: None,
+        log: Callable[[str], object] | None = None,
+    ) -> None:
         check_address(options)
         self._options = options
+        self._report = report
+        self._log = log
+        self._tls: ssl.SSLContext | None = None
+        if options.tls_cert is not None and options.tls_key is not None:
+            self._tls = server_context(options.tls_cert, options.tls_key)
         self._uvicorn: _Uvicorn | None = None
         self._opening: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopped = threading.Event()
+        self._said: dict[str, float] = {}
         self.hub: Hub
 
     async def run(self, tell: Callable[[str], object]) -> None:
@@ -76,39 +124,52 @@ class WebServer:
         """
         options = self._options
         self._loop = asyncio.get_running_loop()
-        listening = _listen(options)
-        port = listening.getsockname()[1]
-        scheme = "https" if options.tls_cert else "http"
-        base = (
-            options.public_url
-            or f"{scheme}://{'127.0.0.1' if _is_loopback(options.host) else options.host}:{port}"
-        )
-        hosts, origins = _names(base, scheme, port)
-        self.hub = Hub(options)
-        config = uvicorn.Config(
-            make_app(self.hub, hosts, origins),
-            http=Protocol,
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            proxy_headers=options.behind_proxy,
-            ssl_certfile=options.tls_cert,
-            ssl_keyfile=options.tls_key,
-            timeout_graceful_shutdown=_LEAVE_SECONDS,
-            lifespan="off",
-        )
-        self._uvicorn = _Uvicorn(config)
+        self._loop.set_exception_handler(self._trouble)
+        listening = listen(options.host, options.port)
         try:
+            names = Names.of(options, listening.getsockname()[1])
+            self.hub = Hub(options)
+        except BaseException:
+            listening.close()
+            raise
+        try:
+            self._uvicorn = _Uvicorn(self._config(names))
             self._opening = asyncio.create_task(self.hub.open())
             if self._stopped.is_set():
                 self._opening.cancel()
             await self._opening
             listening.listen(BACKLOG)  # who follows the link now waits for no more than what is below
-            tell(f"{base}/#{self.hub.store.new_link(self.hub.host)}")
+            tell(self.hub.announce(names.public.base))
             await self._uvicorn.serve([listening])
         finally:
             await self.hub.close()
             listening.close()
+
+    def _config(self, names: Names) -> uvicorn.Config:
+        options, limits = self._options, self._options.limits
+        most = max(1, min(limits.streams * 2, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _OTHER_FILES))
+        if most < limits.streams:
+            self._report(
+                f"at most {most:,} connections at once: this process may open no more files (ulimit -n)"
+            )
+        proxies = frozenset(("127.0.0.1", "::1")) if options.behind_proxy else frozenset[str]()
+        config = uvicorn.Config(
+            make_app(self.hub, names, log=self._log, tell=self._report),
+            http=guarded(Door(most, limits.streams_per_address * 2, HEADERS, proxies)),
+            ws="none",
+            log_config=None,
+            log_level=None if logging.getLogger().isEnabledFor(logging.DEBUG) else "critical",
+            access_log=False,
+            server_header=False,
+            proxy_headers=options.behind_proxy,
+            forwarded_allow_ips=["127.0.0.1", "::1"],  # else the environment could say so
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=_LEAVE_SECONDS,
+            lifespan="off",
+        )
+        config.load()
+        config.ssl = self._tls
+        return config
 
     def stop(self) -> None:
         """End it: pages are told to come back, and what is being answered is finished. For any thread.
@@ -128,48 +189,76 @@ class WebServer:
             self._uvicorn.should_exit = True
             self._uvicorn.force_exit = again
 
+    def renew(self) -> None:
+        """Take the certificate that is in the files now, for new connections. For any thread."""
+        cert, key = self._options.tls_cert, self._options.tls_key
+        if self._tls is not None and cert is not None and key is not None:
+            try:
+                reload(self._tls, cert, key)
+                self._report("the certificate was loaded again")
+            except SettingsError as error:
+                self._report(f"the certificate before stays in use: {error}")
 
-def check_address(options: ServeOptions) -> None:
-    """Refuse an address that others reach without TLS.
-
-    Raises:
-        SettingsError: they could read what is said, and the cookies.
-    """
-    if bool(options.tls_cert) != bool(options.tls_key):
-        raise SettingsError("a certificate and its key belong together: --tls-cert and --tls-key")
-    if not (_is_loopback(options.host) or options.tls_cert or options.behind_proxy):
-        raise SettingsError(
-            f"others could read all that is said at {options.host}: it has no TLS",
-            hint="give --tls-cert and --tls-key, or --behind-proxy where a proxy does that",
-        )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    def _trouble(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """What the event loop cannot do; of connections that clients break, nothing is said."""
+        error = context.get("exception")
+        if isinstance(error, ConnectionError | TimeoutError):
+            return
+        text = mask(f"{context.get('message', '')}: {error}" if error else str(context.get("message", "")))
+        if monotonic() - self._said.get(text, -_SAY_AGAIN) >= _SAY_AGAIN:
+            self._said = {text: monotonic()}
+            self._report(text)
 
 
-def serve(options: ServeOptions, tell: Callable[[str], object]) -> None:
+def raise_file_limit() -> None:
+    """Let this process open as many files as the system allows: each open page is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def serve(
+    options: ServeOptions,
+    tell: Callable[[str], object],
+    report: Callable[[str], object] = lambda _: None,
+    log: Callable[[str], object] | None = None,
+) -> None:
     """Serve until SIGINT or SIGTERM ends it; a second one ends it at once. For the main thread.
+
+    SIGHUP loads a renewed certificate; when the terminal was closed, it ends the server, too.
 
     Arguments:
         options: what to serve.
         tell: called with the link that opens the room, when it is open.
+        report: see :class:`WebServer`.
+        log: likewise.
 
     Raises:
-        kchat.errors.SettingsError: the options do not fit together.
+        kchat.errors.SettingsError: the options do not fit together, or the certificate cannot be used.
         kchat.errors.KchatError: the address cannot be listened on.
         kchat.errors.BrokerError: a room cannot be reached.
         KeyboardInterrupt: a signal came before the rooms were open.
     """
-    server = WebServer(options)
+    raise_file_limit()
+    server = WebServer(options, report, log)
+    had_terminal = _has_terminal()
 
     def end(_: int, __: FrameType | None) -> None:
         server.stop()
 
-    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    def hang_up(_: int, __: FrameType | None) -> None:
+        if options.tls_cert is None or (had_terminal and not _has_terminal()):
+            server.stop()
+        else:
+            server.renew()
+
+    handlers = {signal.SIGINT: end, signal.SIGTERM: end}
+    if (
+        signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN or options.tls_cert is not None
+    ):  # as nohup has it
+        handlers[signal.SIGHUP] = hang_up
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         asyncio.run(server.run(tell))
     except asyncio.CancelledError:
@@ -179,23 +268,9 @@ def serve(options: ServeOptions, tell: Callable[[str], object]) -> None:
             signal.signal(number, handler)
 
 
-def _listen(options: ServeOptions) -> socket.socket:
-    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def _has_terminal() -> bool:
     try:
-        listening.bind((options.host, options.port))
-    except (OSError, OverflowError) as error:
-        listening.close()
-        why = getattr(error, "strerror", None) or error
-        raise KchatError(f"cannot listen on {options.host}:{options.port}: {why}") from error
-    return listening
-
-
-def _names(base: str, scheme: str, port: int) -> tuple[frozenset[str], frozenset[str]]:
-    """The values of ``Host`` and ``Origin`` that are ours: by the public URL, and on this machine."""
-    public = urlsplit(base)
-    hosts = {public.netloc.lower(), *(f"{name}:{port}" for name in _LOCAL_NAMES)}
-    origins = {f"{public.scheme}://{public.netloc}".lower()}
-    origins |= {f"{scheme}://{name}:{port}" for name in _LOCAL_NAMES}
-    return frozenset(hosts), frozenset(origins)
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True

@@ -8,14 +8,21 @@ guests' broker accounts are kept as they are, since the server has to log in wit
 from __future__ import annotations
 
 import hashlib
+import json
 import secrets
 import sqlite3
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Self
 
 from kchat.config.private_files import user_folder
-from kchat.errors import KchatError, SettingsError
+from kchat.web.guests import Guest as Guest  # noqa: PLC0414 - to import from here too
+from kchat.web.guests import LinkRefused as LinkRefused  # noqa: PLC0414
+from kchat.web.guests import Open, Served
+from kchat.web.guests import Session as Session  # noqa: PLC0414
+from kchat.web.store_file import open_file, roll_back, translated
 
 LINK_SECONDS = 7 * 86400.0
 """For which a link can be opened, unless said otherwise."""
@@ -26,62 +33,19 @@ SESSION_SECONDS = 30 * 86400.0
 REPEAT_SECONDS = 600.0
 """For which the browser that has opened a link may do so again: the answer may have been lost on its way."""
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS guests (
-    id INTEGER PRIMARY KEY, username TEXT NOT NULL UNIQUE, account TEXT, password TEXT, rooms TEXT NOT NULL,
-    may_read INTEGER NOT NULL, may_send INTEGER NOT NULL, broker TEXT NOT NULL, created REAL NOT NULL, expires REAL
-);
-CREATE TABLE IF NOT EXISTS secrets (
-    digest BLOB PRIMARY KEY, kind TEXT NOT NULL, guest INTEGER NOT NULL REFERENCES guests ON DELETE CASCADE,
-    created REAL NOT NULL, expires REAL NOT NULL, used REAL, browser BLOB
-) WITHOUT ROWID;
-"""
+REPEATS = 5
+"""How often it may."""
 
+MOST_SESSIONS = 50
+"""Of one guest; the oldest one ends when there is another."""
 
-class Guest(NamedTuple):
-    """Somebody who may open the page.
+_TELL_SECONDS = 86400.0
+"""For which a link that has expired is kept, so that who opens it is told so."""
 
-    Attributes:
-        id: of the guest, in the store.
-        username: the name in what is sent.
-        account: the account at the broker; None for the host's.
-        password: of the account.
-        rooms: the rooms that are open to the guest.
-        may_read: whether the guest sees what is said.
-        may_send: whether the guest can say something.
-        broker: where the account is.
-        expires: when it ends, UNIX seconds; None for never.
-    """
+_SERVERS = 20
+"""Addresses of servers that are remembered."""
 
-    id: int
-    username: str
-    account: str | None
-    password: str | None
-    rooms: tuple[str, ...]
-    may_read: bool = True
-    may_send: bool = True
-    broker: str = ""
-    expires: float | None = None
-
-
-class Session(NamedTuple):
-    """A browser that has opened a link, or a program with a token.
-
-    Attributes:
-        digest: of its secret.
-        guest: whose it is.
-        created: UNIX seconds.
-        expires: likewise.
-    """
-
-    digest: bytes
-    guest: Guest
-    created: float
-    expires: float
-
-
-class LinkRefused(KchatError):
-    """A link that opens nothing: unknown, expired, revoked, or opened elsewhere."""
+_GUEST = "id, username, account, password, rooms, may_read, may_send, broker, expires, is_host, ended"
 
 
 def default_store() -> Path:
@@ -90,23 +54,27 @@ def default_store() -> Path:
 
 
 class GuestStore:
-    """The file. For one thread; a context manager.
+    """The file. For one thread; a context manager. Every method raises as its constructor.
 
     Arguments:
-        path: of the file. Default: the user's own.
+        path: of the file. Default: the user's own. It is made where it does not exist.
+
+    Raises:
+        kchat.errors.SettingsError: others can read it, it is something else, it is damaged, or a newer kchat made it.
+        kchat.web.store_file.StoreUnavailable: the disk is full, or another process keeps it.
     """
 
     def __init__(self, path: Path | None = None) -> None:
         self.path = default_store() if path is None else path
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        try:
-            self.path.touch(mode=0o600)
-            self._db = sqlite3.connect(self.path, isolation_level=None, timeout=10)
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA foreign_keys = ON")
-            self._db.executescript(_SCHEMA)
-        except (OSError, sqlite3.Error) as error:
-            raise SettingsError(f"the guests' file {self.path} cannot be opened: {error}") from error
+        self._db = open_file(self.path)
+        self._file = self._identity()
+        self._version = self._data_version()
+
+    @classmethod
+    def existing(cls, path: Path | None = None) -> GuestStore | None:
+        """The file, unless there is none; arguments and errors as of the class."""
+        found = default_store() if path is None else path
+        return cls(found) if found.exists() else None
 
     def __enter__(self) -> Self:
         return self
@@ -118,146 +86,301 @@ class GuestStore:
         """Close the file."""
         self._db.close()
 
-    @property
-    def version(self) -> int:
-        """Another number after another process has changed the file."""
-        return int(self._db.execute("PRAGMA data_version").fetchone()[0])
+    # ---- what other processes do
+
+    def changed(self) -> bool:
+        """Whether another process has changed the file since the last call; one that was put in its place is opened."""
+        if self._identity() != self._file:
+            db = open_file(self.path)  # before the old one is given up: it may not be ours
+            self._db.close()
+            self._db, self._file = db, self._identity()
+            self._version = self._data_version()
+            return True
+        before, self._version = self._version, self._data_version()
+        return self._version != before
+
+    def _identity(self) -> tuple[int, int] | None:
+        try:
+            status = self.path.stat()
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
+
+    def _data_version(self) -> int:
+        return int(self._rows("PRAGMA data_version")[0][0])
 
     # ---- the host's side
 
+    def note_served(self, served: Served) -> None:
+        """Remember where a server is, for ``kchat invite --web``."""
+        with self._writing():
+            self._run(
+                "INSERT OR REPLACE INTO servers (base, broker, rooms, username, started) VALUES (?, ?, ?, ?, ?)",
+                served.base,
+                served.broker,
+                json.dumps(served.rooms),
+                served.username,
+                served.started,
+            )
+            self._run(
+                "DELETE FROM servers WHERE base NOT IN (SELECT base FROM servers ORDER BY started DESC LIMIT ?)",
+                _SERVERS,
+            )
+
+    def servers(self) -> list[Served]:
+        """The servers that have used the file, the one that was started last first."""
+        rows = self._rows("SELECT base, broker, rooms, username, started FROM servers ORDER BY started DESC")
+        return [Served(row[0], row[1], tuple(json.loads(row[2])), row[3], row[4]) for row in rows]
+
     def add(self, guest: Guest) -> Guest:
-        """Add a guest, or change the one of that name; returns it with its id."""
-        row = (
+        """Add a guest, or change the one of that name at that broker; returns it with its id."""
+        self._run(
+            "INSERT INTO guests (username, account, password, rooms, may_read, may_send, broker, created, expires, is_host)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (broker, username) DO UPDATE SET"
+            " account = excluded.account, password = excluded.password, rooms = excluded.rooms,"
+            " may_read = excluded.may_read, may_send = excluded.may_send, expires = excluded.expires,"
+            " is_host = excluded.is_host, ended = NULL",
             guest.username,
             guest.account,
             guest.password,
-            "\n".join(guest.rooms),
+            json.dumps(guest.rooms),
             guest.may_read,
             guest.may_send,
             guest.broker,
             time.time(),
             guest.expires,
+            guest.is_host,
         )
-        self._db.execute(
-            "INSERT INTO guests (username, account, password, rooms, may_read, may_send, broker, created, expires)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (username) DO UPDATE SET account = excluded.account,"
-            " password = excluded.password, rooms = excluded.rooms, may_read = excluded.may_read,"
-            " may_send = excluded.may_send, broker = excluded.broker, expires = excluded.expires",
-            row,
-        )
-        found = self.find(guest.username)
-        assert found is not None
+        (found,) = self._guests("broker = ? AND username = ?", guest.broker, guest.username)
         return found
 
-    def find(self, username: str) -> Guest | None:
-        """The guest of a name."""
-        return next((each for each in self.guests() if each.username == username), None)
+    def find(self, username: str, broker: str | None = None) -> Guest | None:
+        """The guest of a name, also one that was ended; at this broker alone, if one is named."""
+        found = [each for each in self.guests(broker) if each.username == username]
+        return found[0] if found else None
 
-    def guests(self) -> list[Guest]:
-        """All guests, by name."""
-        rows = self._db.execute(
-            "SELECT id, username, account, password, rooms, may_read, may_send, broker, expires FROM guests"
-            " ORDER BY username"
-        )
-        return [_guest(row) for row in rows]
+    def guests(self, broker: str | None = None) -> list[Guest]:
+        """All guests by name, also those that were ended; at this broker alone, if one is named."""
+        if broker is None:
+            return self._guests("TRUE")
+        return self._guests("broker = ?", broker)
 
     def new_link(self, guest: Guest, expires: float | None = None) -> str:
-        """A secret that opens the page once."""
+        """A secret that opens the page once, at the latest at this time: UNIX seconds. Default: for a week."""
         return self._new("link", guest, time.time() + LINK_SECONDS if expires is None else expires)
 
     def new_token(self, guest: Guest, expires: float | None = None) -> str:
-        """A secret for a program, until it is revoked."""
-        return self._new("token", guest, time.time() + 10 * 365 * 86400 if expires is None else expires)
+        """A secret for a program, until the guest ends. It is recognised, by people and by scanners for lost secrets."""
+        return self._new("token", guest, expires, begins="kchat_")
+
+    def end(self, guest: Guest) -> None:
+        """End all links, tokens and sessions of a guest, in one step, and keep what its account is.
+
+        After that :meth:`forget`, when the account is gone: who is interrupted in between can go on.
+        """
+        with self._writing():
+            self._run("UPDATE guests SET ended = ?, password = NULL WHERE id = ?", time.time(), guest.id)
+            self._run("DELETE FROM secrets WHERE guest = ?", guest.id)
+
+    def forget(self, guest: Guest) -> None:
+        """Delete a guest, with all links, tokens and sessions."""
+        self._run("DELETE FROM guests WHERE id = ?", guest.id)
 
     def revoke(self, username: str) -> bool:
-        """End a guest, with all links, tokens and sessions; returns whether there was one."""
-        return self._db.execute("DELETE FROM guests WHERE username = ?", (username,)).rowcount > 0
+        """Delete the guests of a name, with all links, tokens and sessions; returns whether there were any."""
+        return self._run("DELETE FROM guests WHERE username = ?", username).rowcount > 0
+
+    def end_unopened(self, guest: Guest) -> None:
+        """End the links of a guest that nobody has opened."""
+        self._run("DELETE FROM secrets WHERE guest = ? AND kind = 'link' AND used IS NULL", guest.id)
+
+    def opened(self, guest: Guest) -> Open:
+        """How many sessions, links and tokens of a guest are valid."""
+        counts = dict(
+            self._rows(
+                "SELECT kind, count(*) FROM secrets WHERE guest = ? AND used IS NULL AND coalesce(expires, 9e99) > ?"
+                " GROUP BY kind",
+                guest.id,
+                time.time(),
+            )
+        )
+        if guest.ended or guest.expired:
+            return Open()
+        return Open(counts.get("session", 0), counts.get("link", 0), counts.get("token", 0))
 
     # ---- the server's side
 
-    def exchange(self, secret: str, browser: str = "") -> tuple[str, Session]:
+    def exchange(self, secret: str, browser: str = "", current: str = "") -> tuple[str, Session]:
         """Exchange the secret of a link for that of a session.
 
         Arguments:
             secret: of the link.
             browser: what the browser calls itself; by that it may repeat the exchange for ten minutes.
+            current: the secret of the session that the browser has; it is returned where the link has opened that one.
 
         Raises:
-            LinkRefused: the link opens nothing, or nothing any more.
+            LinkRefused: the link opens nothing, or nothing any more. A link that is unknown costs one look.
         """
-        now = time.time()
         digest, by = _digest(secret), _digest(browser)
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            row = self._db.execute(
-                "SELECT guest, expires, used, browser FROM secrets WHERE digest = ? AND kind = 'link'",
-                (digest,),
-            ).fetchone()
-            if row is None:
-                raise LinkRefused("this link is not valid, or not any more", hint="ask for another one")
-            if row[1] <= now:
-                raise LinkRefused("this link has expired", hint="ask for another one")
-            if row[2] is not None and not (browser and row[3] == by and now - row[2] < REPEAT_SECONDS):
-                raise LinkRefused(
-                    "this link was opened before, and each link opens once", hint="ask for another one"
-                )
-            self._db.execute(
-                "UPDATE secrets SET used = coalesce(used, ?), browser = ? WHERE digest = ?", (now, by, digest)
+        if not self._rows("SELECT 1 FROM secrets WHERE digest = ? AND kind = 'link'", digest):
+            raise _refused("this link is not valid, or not any more")
+        now = time.time()
+        with self._writing():
+            rows = self._rows(
+                "SELECT guest, expires, used, browser, opened FROM secrets WHERE digest = ? AND kind = 'link'",
+                digest,
             )
-            (guest,) = self._guests("id = ?", row[0])
-            made = self._new("session", guest, now + SESSION_SECONDS)
-        finally:
-            self._db.execute("COMMIT")
-        session = self.session(made)
-        if session is None:
-            raise LinkRefused("this link has expired", hint="ask for another one")
-        return made, session
+            if not rows:
+                raise _refused("this link is not valid, or not any more")
+            number, expires, used, opener, times = rows[0]
+            (guest,) = self._guests("id = ?", number)
+            if expires <= now or guest.expired or guest.ended:
+                raise _refused("this link has expired")
+            if used is not None:
+                if not (browser and opener == by and now - used < REPEAT_SECONDS and times <= REPEATS):
+                    raise _refused(
+                        "this link was opened before, and each link opens once",
+                        "ask for another one, or have a browser that is in make a link for this one",
+                    )
+                session = self.session(current) if current else None
+                if session is not None and session.link == digest:
+                    return current, session
+            self._run(
+                "UPDATE secrets SET used = coalesce(used, ?), browser = ?, opened = opened + 1 WHERE digest = ?",
+                now,
+                by,
+                digest,
+            )
+            made = self._new("session", guest, now + SESSION_SECONDS, link=digest)
+            session = self.session(made)
+            assert session is not None
+            return made, session
 
     def session(self, secret: str, kind: str = "session") -> Session | None:
         """Whose a session's (or a ``token``'s) secret is; None for nobody's, or nobody's any more."""
-        row = self._db.execute(
-            "SELECT guest, created, expires FROM secrets WHERE digest = ? AND kind = ?",
-            (_digest(secret), kind),
-        ).fetchone()
-        if row is None:
+        digest = _digest(secret)
+        rows = self._rows(
+            "SELECT guest, created, expires, link FROM secrets WHERE digest = ? AND kind = ?", digest, kind
+        )
+        if not rows:
             return None
-        (guest,) = self._guests("id = ?", row[0])
-        expires = min(row[2], row[2] if guest.expires is None else guest.expires)
-        return None if expires <= time.time() else Session(_digest(secret), guest, row[1], expires)
+        number, created, expires, link = rows[0]
+        found = self._guests("id = ? AND ended IS NULL", number)
+        if not found:
+            return None
+        (guest,) = found
+        ends = [each for each in (expires, guest.expires) if each is not None]
+        if ends and min(ends) <= time.time():
+            return None
+        return Session(digest, guest, created, min(ends, default=None), link)
 
     def is_alive(self, digest: str) -> bool:
         """Whether a session or token (:attr:`Session.digest`, in hexadecimal) is still valid."""
-        row = self._db.execute(
-            "SELECT min(secrets.expires, coalesce(guests.expires, secrets.expires)) FROM secrets"
-            " JOIN guests ON guests.id = guest WHERE digest = ?",
-            (bytes.fromhex(digest),),
-        ).fetchone()
-        return row is not None and row[0] > time.time()
+        return bool(
+            self._rows(
+                "SELECT 1 FROM secrets JOIN guests ON guests.id = guest WHERE digest = ? AND ended IS NULL"
+                " AND min(coalesce(secrets.expires, 9e99), coalesce(guests.expires, 9e99)) > ?",
+                bytes.fromhex(digest),
+                time.time(),
+            )
+        )
+
+    def is_guest(self, number: int) -> bool:
+        """Whether a guest (:attr:`Guest.id`) has neither ended nor expired."""
+        return bool(
+            self._rows(
+                "SELECT 1 FROM guests WHERE id = ? AND ended IS NULL AND coalesce(expires, 9e99) > ?",
+                number,
+                time.time(),
+            )
+        )
+
+    def next_end(self) -> float:
+        """When the next guest, session or token expires, UNIX seconds; infinite if none does."""
+        (found,) = self._rows(
+            "SELECT min((SELECT coalesce(min(expires), 9e99) FROM guests WHERE expires > ?1),"
+            " (SELECT coalesce(min(expires), 9e99) FROM secrets WHERE expires > ?1))",
+            time.time(),
+        )[0]
+        return float(found)
 
     def end_session(self, secret: str) -> None:
         """Forget a session."""
-        self._db.execute("DELETE FROM secrets WHERE digest = ? AND kind = 'session'", (_digest(secret),))
+        self._run("DELETE FROM secrets WHERE digest = ? AND kind = 'session'", _digest(secret))
 
-    def _new(self, kind: str, guest: Guest, expires: float) -> str:
-        secret = secrets.token_urlsafe(32)
-        self._db.execute(
-            "INSERT INTO secrets (digest, kind, guest, created, expires) VALUES (?, ?, ?, ?, ?)",
-            (_digest(secret), kind, guest.id, time.time(), expires),
-        )
+    # ---- SQL
+
+    def _new(
+        self, kind: str, guest: Guest, expires: float | None, *, begins: str = "", link: bytes | None = None
+    ) -> str:
+        secret = begins + secrets.token_urlsafe(32)
+        now = time.time()
+        with self._writing():
+            self._run("DELETE FROM secrets WHERE expires < ?", now - _TELL_SECONDS)
+            if kind == "session":
+                self._run(
+                    "DELETE FROM secrets WHERE digest IN (SELECT digest FROM secrets WHERE guest = ? AND kind = ?"
+                    " ORDER BY created DESC LIMIT -1 OFFSET ?)",
+                    guest.id,
+                    kind,
+                    MOST_SESSIONS - 1,
+                )
+            self._run(
+                "INSERT INTO secrets (digest, kind, guest, created, expires, link) VALUES (?, ?, ?, ?, ?, ?)",
+                _digest(secret),
+                kind,
+                guest.id,
+                now,
+                expires,
+                link,
+            )
         return secret
 
     def _guests(self, where: str, *values: object) -> list[Guest]:
-        rows = self._db.execute(
-            "SELECT id, username, account, password, rooms, may_read, may_send, broker, expires FROM guests"  # noqa: S608
-            f" WHERE {where}",
-            values,
-        )
+        rows = self._rows(f"SELECT {_GUEST} FROM guests WHERE {where} ORDER BY username, broker", *values)  # noqa: S608
         return [_guest(row) for row in rows]
+
+    def _run(self, sql: str, *values: object) -> sqlite3.Cursor:
+        with translated(self.path):
+            return self._db.execute(sql, values)
+
+    def _rows(self, sql: str, *values: object) -> list[tuple]:  # type: ignore[type-arg]  # SQLite's
+        with translated(self.path):
+            return self._db.execute(sql, values).fetchall()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """All or nothing, and no other process in between. Within another one, it is part of that."""
+        if self._db.in_transaction:
+            yield
+            return
+        self._run("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._run("COMMIT")
+        except BaseException:
+            roll_back(self._db)
+            raise
+
+
+def _refused(text: str, hint: str = "ask for another one") -> LinkRefused:
+    return LinkRefused(text, hint=hint)
 
 
 def _guest(row: tuple) -> Guest:  # type: ignore[type-arg]
+    number, username, account, password, rooms, may_read, may_send, broker, expires, is_host, ended = row
     return Guest(
-        row[0], row[1], row[2], row[3], tuple(row[4].split("\n")), bool(row[5]), bool(row[6]), row[7], row[8]
+        number,
+        username,
+        account,
+        password,
+        tuple(json.loads(rooms)),
+        bool(may_read),
+        bool(may_send),
+        broker,
+        expires,
+        bool(is_host),
+        ended is not None,
     )
 
 

@@ -14,7 +14,6 @@ from kchat.chance import between
 from kchat.web.answers import Refused, answer
 from kchat.web.frames import as_object, frame, tail, with_id
 from kchat.web.positions import Place, Position
-from kchat.web.protocol import TRANSPORT
 from kchat.web.stream import Stream
 
 if TYPE_CHECKING:
@@ -94,13 +93,15 @@ class Streaming:
         if hub.closing:
             raise Refused(503, "the server is being restarted", headers={"Retry-After": "2"})
         address = request.client.host if request.client else ""
+        if request.method == "HEAD":
+            return Response(media_type="text/event-stream")  # there is nothing that a stream would be for
         stream = Stream(caller, address, hub.options.limits.waiting_bytes)
         if refusal := hub.refusal(stream):
             raise Refused(429, refusal, headers={"Retry-After": "30"})
         asked = request.headers.get("last-event-id") or request.query_params.get("after")
         position = hub.positions.read(asked)
         count = _number(request.query_params.get("last"), LAST, hub.options.limits.kept)
-        hello = frame("hello", self._api.described(caller), retry=int(between(*_COME_BACK) * 1000))
+        hello = frame("hello", self._api.sessions.described(caller), retry=int(between(*_COME_BACK) * 1000))
         return _EventStream(hub, stream, rooms, position, count, hello)
 
 
@@ -125,7 +126,7 @@ class _EventStream(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         stream = self._stream
         try:
-            stream.transport = scope.get("extensions", {}).get(TRANSPORT, {}).get("transport")
+            stream.abort = scope.get("state", {}).get("abort")
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             await send({"type": "http.response.body", "body": self._hello, "more_body": True})
             await asyncio.gather(*(self._hub.rooms[room].prepare(self._position) for room in self._rooms))

@@ -114,10 +114,14 @@ class ServeThread:
     Attributes:
         server: what runs.
         link: opens the room once, as the host.
+        told: the lines for the host.
+        log: those about requests.
     """
 
     def __init__(self, options: ServeOptions) -> None:
-        self.server = WebServer(options)
+        self.told: list[str] = []
+        self.log: list[str] = []
+        self.server = WebServer(options, self.told.append, self.log.append)
         self.link = ""
         self._told: queue.SimpleQueue[str | BaseException] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="kchat serve of a test", daemon=True)

@@ -35,10 +35,15 @@ class PresencePolicy(presence.PresencePolicy):
 
     announces = False
 
-    def register(self, channel: Channel, username: str) -> None:
+    def register(self, channel: Channel, username: str) -> str:
         """By a queue of the subscriber's connection."""
-        queue = self.queue(username)
-        channel.queue_declare(queue.name, exclusive=True, auto_delete=True, arguments={_USERNAME: username})
+        name: str = self.queue(username).name
+        channel.queue_declare(name, exclusive=True, auto_delete=True, arguments={_USERNAME: username})
+        return name
+
+    def unregister(self, channel: Channel, registered: str) -> None:
+        """Delete the queue."""
+        channel.queue_delete(registered)
 
     def present(self, channel: Channel) -> Sequence[str]:
         """Those whose connections are alive. The file may be somebody else's work: what it says is checked."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 class Guests(guests.Guests):
     """See :class:`kchat.transports.guests.Guests`."""
 
+    ends_accounts = True
     admitting = "make accounts"
     ending = "redis-cli ACL LIST shows them, and redis-cli ACL DELUSER ends one"
 
@@ -75,6 +76,14 @@ class Guests(guests.Guests):
             "who may send can also empty the room's history: on Redis that is one right",
         )
         return guests.Access((guests.Step("redis-cli " + shlex.join(rule), run),), name, password, advice)
+
+    def dismiss(self, account: str) -> guests.Step:
+        """Redis closes the account's connections (https://redis.io/docs/latest/commands/acl-deluser/)."""
+
+        def run(channel: Channel) -> None:
+            cast("RedisChannel", channel).client.acl_deluser(account)
+
+        return guests.Step(shlex.join(["redis-cli", "ACL", "DELUSER", account]), run)
 
     def check(self, broker: Broker) -> None:
         """Its path is the number of a database."""

@@ -1,0 +1,199 @@
+"""Coming in and leaving: a link's secret becomes a cookie, once; a guest's link for one more device."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from kchat.message import rfc3339
+from kchat.web.access import Caller, caller_of, cookie_name, secret_of
+from kchat.web.answers import Refused, answer
+from kchat.web.guests import LinkRefused
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from kchat.web.hub import Hub
+
+DEVICE_SECONDS = 3600.0
+"""For which a guest's link for one more device can be opened."""
+
+DEVICE_LINKS = 5
+"""Of one guest that nobody has opened."""
+
+_LONGEST = 200
+"""Characters of a secret, or of what a browser calls itself."""
+
+
+class Sessions:
+    """The endpoints about sessions, and who asks.
+
+    Arguments:
+        hub: what is served.
+        body: reads the JSON object of a request.
+    """
+
+    def __init__(self, hub: Hub, body: Callable[[Request], Awaitable[dict[str, Any]]]) -> None:
+        self._hub = hub
+        self._body = body
+
+    @property
+    def routes(self) -> list[Route]:
+        """Where they are."""
+        return [
+            Route("/api/session", self.who, methods=["GET"]),
+            Route("/api/session", self.open, methods=["POST"]),
+            Route("/api/session", self.leave, methods=["DELETE"]),
+            Route("/api/session/link", self.link, methods=["POST"]),
+        ]
+
+    # ---- who asks
+
+    def caller(self, request: Request) -> Caller:
+        """Who asks, which has to be somebody.
+
+        Call it again after waiting for something of the request: a guest may have been revoked meanwhile.
+
+        Raises:
+            Refused: 401, with what to do.
+        """
+        caller = self.caller_or_none(request)
+        if caller is None:
+            raise Refused(
+                401, "you are not in", "open the link of your invitation", {"WWW-Authenticate": "Bearer"}
+            )
+        return caller
+
+    def caller_or_none(self, request: Request) -> Caller | None:
+        """Who asks; None for nobody who may do anything."""
+        hub = self._hub
+        open_rooms = tuple(hub.rooms) if hub.options.open_reading else ()
+        caller = caller_of(request, hub.store, open_rooms, hub.options)
+        if caller is not None and caller.guest.broker not in ("", hub.place):
+            return None  # its rooms have the same names, and are others
+        return caller
+
+    def described(self, caller: Caller) -> dict[str, Any]:
+        """A caller, for the page."""
+        hub, guest = self._hub, caller.guest
+        rooms = [
+            {"name": name, "history": room.has_history, "connected": room.connected}
+            for name, room in hub.rooms.items()
+            if caller.may_open(name)
+        ]
+        return {
+            "username": guest.username,
+            "account": guest.account,
+            "may_read": guest.may_read,
+            "may_send": guest.may_send,
+            "until": None if guest.expires is None else rfc3339.stamp(int(guest.expires * 1000)),
+            "rooms": rooms,
+            "limits": {"message_bytes": hub.options.limits.message_bytes},
+        }
+
+    # ---- endpoints
+
+    async def who(self, request: Request) -> Response:
+        """Who the caller is."""
+        return answer(self.described(self.caller(request)))
+
+    async def open(self, request: Request) -> Response:
+        """Exchange a link's secret for a cookie."""
+        asked = await self._body(request)
+        secret, browser = asked.get("secret"), asked.get("browser", "")
+        if not isinstance(secret, str) or not isinstance(browser, str):
+            raise Refused(422, "a session needs the secret of a link")
+        return self.enter(request, secret, browser, lambda caller: answer(self.described(caller)))
+
+    def enter(
+        self, request: Request, secret: str, browser: str, respond: Callable[[Caller], Response]
+    ) -> Response:
+        """Exchange a link's secret for a cookie.
+
+        Arguments:
+            request: what is asked.
+            secret: of the link.
+            browser: see :meth:`kchat.web.store.GuestStore.exchange`.
+            respond: makes the answer, which gets the cookie.
+
+        Raises:
+            Refused: 401: the link opens nothing. How often that may happen is the affair of :mod:`kchat.web.guard`.
+        """
+        options, store = self._hub.options, self._hub.store
+        current = secret_of(request, options)
+        try:
+            if len(secret) > _LONGEST or len(browser) > _LONGEST:
+                raise LinkRefused("this link is not valid, or not any more", hint="ask for another one")
+            made, session = store.exchange(secret, browser, current)
+        except LinkRefused as error:
+            raise Refused(401, str(error), error.hint) from error
+        former = store.session(current) if current and current != made else None
+        if former is not None and former.guest.id != session.guest.id:
+            # Its pages would go on to show one name, and send by the other.
+            store.end_session(current)
+            self._hub.end_revoked()
+        if session.guest.broker not in ("", self._hub.place):
+            raise Refused(
+                401, "this link is for another server's rooms", "ask who gave it to you for another one"
+            )
+        response = respond(Caller.of(session, by_cookie=True))
+        assert session.expires is not None
+        response.set_cookie(
+            cookie_name(options),
+            made,
+            max_age=max(0, math.floor(session.expires - time.time())),
+            path=options.cookie_path,
+            secure=options.secure,
+            httponly=True,
+            samesite="strict",
+        )
+        return response
+
+    async def leave(self, request: Request) -> Response:
+        """Leave with this browser."""
+        return self.exit(request, Response(status_code=204))
+
+    def exit(self, request: Request, response: Response) -> Response:
+        """End the session of a browser; ``response`` takes the cookie away."""
+        options = self._hub.options
+        if current := secret_of(request, options):
+            self._hub.store.end_session(current)
+            self._hub.end_revoked()
+        response.delete_cookie(
+            cookie_name(options),
+            path=options.cookie_path,
+            secure=options.secure,
+            httponly=True,
+            samesite="strict",
+        )
+        return response
+
+    async def link(self, request: Request) -> Response:
+        """A link for one more device of the same guest, who ends no later."""
+        caller, store = self.caller(request), self._hub.store
+        if not caller.by_cookie:
+            raise Refused(403, "only a browser that is in can make a link", "ask for another link")
+        if store.opened(caller.guest).links >= DEVICE_LINKS:
+            raise Refused(
+                429,
+                "you have links that nobody has opened",
+                "open one of them, or wait an hour",
+                {"Retry-After": str(math.ceil(DEVICE_SECONDS))},
+            )
+        ends = time.time() + DEVICE_SECONDS
+        if caller.guest.expires is not None:
+            ends = min(ends, caller.guest.expires)
+        secret = store.new_link(caller.guest, ends)
+        return answer(
+            {
+                "link": f"{self._hub.base}/#{secret}",
+                "secret": secret,
+                "until": rfc3339.stamp(int(ends * 1000)),
+            },
+            201,
+        )
