@@ -64,6 +64,7 @@ class Announcer:
         session: this subscriber's.
         username: its name; empty if it does not count as here.
         asks: whether it wants to know who is here when it joins. Default: it does.
+        most: announcements in a minute, at most. Default: two. More, where one that does not count as here answers for many.
         chance: draws a number from 0 to 1. Default: Python's.
     """
 
@@ -74,6 +75,7 @@ class Announcer:
         username: str,
         *,
         asks: bool = True,
+        most: int = MOST_IN_A_MINUTE,
         chance: Callable[[], float] = part,
     ) -> None:
         self.due = math.inf
@@ -84,7 +86,8 @@ class Announcer:
         self._username = username
         self._asks = asks
         self._chance = chance
-        self._sent: deque[float] = deque(maxlen=MOST_IN_A_MINUTE)
+        self._sent: deque[float] = deque(maxlen=most)
+        self._apart = min(APART, MINUTE / most)
         self._regular = math.inf
         self._list_wanted = False
         self._curious: set[str] = set()
@@ -151,8 +154,8 @@ class Announcer:
     def _may_speak_at(self) -> float:
         if not self._sent:
             return -math.inf
-        again = self._sent[0] + MINUTE if len(self._sent) == MOST_IN_A_MINUTE else -math.inf
-        return max(again, self._sent[-1] + APART)
+        again = self._sent[0] + MINUTE if len(self._sent) == self._sent.maxlen else -math.inf
+        return max(again, self._sent[-1] + self._apart)
 
     def _pause_before_answer(self, now: float) -> float:
         answering = self._roster.people(now).count
@@ -182,7 +185,7 @@ class Announcer:
         asks, self._joining = self._joining, False
         self._sent.append(now)
         due = now + INTERVAL - SOONER * self._chance()
-        if len(self._sent) == MOST_IN_A_MINUTE:
+        if len(self._sent) == self._sent.maxlen:
             due = max(due, self._sent[0] + MINUTE)
         self.due = self._regular = due
         return Announcement(HERE, self._session, self._username, min(due - now + SLACK, LONGEST), asks)

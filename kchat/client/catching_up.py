@@ -230,6 +230,10 @@ class CatchUp:
         if end is None:
             self._switched_off()
             return
+        if begin.last is not None and self._follow:
+            # The last ones as of before the queue was bound, and then what came since (:meth:`_extend`): the queue would
+            # bring what came since and is not among the last ones now, and behind them.
+            end = self._before
         self._end = end if self._until is None else policy.position_at(link.connection, self._until, end)
         self._reader = policy.reader(link.connection, begin, self._end)
         self._is_other = self._reader.is_other

@@ -43,6 +43,7 @@ class Crowd:
         roster: who is here, as far as it has heard.
         announcer: what it announces.
         keeps: whether others may rely on it: it announces itself regularly.
+        stays: hear everybody in a crowd, too. Default: not for ever.
         chance: draws a number from 0 to 1. Default: Python's.
     """
 
@@ -52,6 +53,7 @@ class Crowd:
         announcer: Announcer,
         *,
         keeps: bool,
+        stays: bool = False,
         chance: Callable[[], float] = part,
     ) -> None:
         self.due = math.inf
@@ -59,6 +61,7 @@ class Crowd:
         self._roster = roster
         self._announcer = announcer
         self._keeps = keeps
+        self._stays = stays
         self._chance = chance
         self._lists: dict[str, float] = {}  # when each keeper has given one
         self._large_at = -math.inf  # when the room was last seen to be large
@@ -85,6 +88,8 @@ class Crowd:
             count: how many are here, as far as is known.
         """
         before = self.hears
+        if self._stays:
+            return False
         if not before:
             if count <= SMALL or (now >= self.due and self._are_few(now, count)):
                 self._hear_everybody(now, count)

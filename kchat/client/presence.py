@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from kchat import errors, events
 from kchat.chance import part
-from kchat.client.announcer import LATE_ANSWER, Announcer
+from kchat.client.announcer import LATE_ANSWER, MOST_IN_A_MINUTE, Announcer
 from kchat.client.crowd import Crowd
 from kchat.client.presence_connection import MOST_HEARD, PresenceConnection
 from kchat.client.roster import Roster
@@ -83,6 +83,8 @@ class Presence:
         asks: ask when it joins, so that :meth:`people` are known within a second. Default: if not, within a minute.
         wait: retry for ever when no broker can be reached at the start. Default: it has ended then, see :attr:`problem`.
         on_people: called with who is here whenever that has changed.
+        answers: of a hidden one, answers in a minute. Default: two. With more it is a server's, which hears everybody in a
+            crowd, too, and answers for those who hear nobody themselves.
 
     Raises:
         kchat.errors.SettingsError: the transport has no presence, or the username is not valid.
@@ -97,6 +99,7 @@ class Presence:
         asks: bool = True,
         wait: bool = True,
         on_people: OnPeople = lambda _: None,
+        answers: int = MOST_IN_A_MINUTE,
     ) -> None:
         settings.require_presence()
         self.settings = settings
@@ -110,8 +113,10 @@ class Presence:
         self._people: events.People | None = None
         session = os.urandom(6).hex()
         self._roster = Roster(None, session)
-        self._announcer = Announcer(self._roster, session, "" if hidden else self.username, asks=asks)
-        self._crowd = Crowd(self._roster, self._announcer, keeps=not hidden)
+        self._announcer = Announcer(
+            self._roster, session, "" if hidden else self.username, asks=asks, most=answers
+        )
+        self._crowd = Crowd(self._roster, self._announcer, keeps=not hidden, stays=answers > MOST_IN_A_MINUTE)
         self._connection = PresenceConnection(
             settings,
             self.username,

@@ -39,6 +39,7 @@ class Api:
             *self.sessions.routes,
             *Streaming(self, self._hub).routes,
             Route("/api/rooms/{room:path}/messages", self.send, methods=["POST"]),
+            Route("/api/rooms/{room:path}/people", self.people, methods=["GET"]),
             Route("/healthz", self.health, methods=["GET"]),
         ]
 
@@ -65,6 +66,14 @@ class Api:
             return answer(await self._sending.send(caller, name, asked.get("text"), asked.get("id")))
         except NotSent as error:
             raise Refused(error.status, error.error, error.hint, error.headers) from error
+
+    async def people(self, request: Request) -> Response:
+        """Who is in a room."""
+        caller = self.caller(request)
+        name = self.room(request, caller)
+        if not caller.guest.may_read:
+            raise Refused(403, "you may send here, and not read")
+        return answer(self._hub.people[name].as_object())
 
     async def body(self, request: Request) -> dict[str, Any]:
         """The JSON object that was sent."""

@@ -7,6 +7,7 @@ import logging
 from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from time import monotonic, time
 from typing import TYPE_CHECKING
 
@@ -14,10 +15,12 @@ from kchat.chance import between
 from kchat.config.validation import check_name, login_name
 from kchat.errors import KchatError, SettingsError
 from kchat.message.lookalikes import looks_like, spelled
+from kchat.web.announcing import AT_ONCE
 from kchat.web.frames import HEARTBEAT, frame
 from kchat.web.guests import Guest, Served
 from kchat.web.lanes import Lanes
 from kchat.web.live_room import LiveRoom
+from kchat.web.people import RoomPeople
 from kchat.web.place import place_of
 from kchat.web.positions import Positions
 from kchat.web.store import GuestStore
@@ -74,6 +77,12 @@ class Hub:
             each.room: LiveRoom(each, self.username, self.positions, options.limits, wait=options.wait)
             for each in options.settings
         }
+        gate = asyncio.Semaphore(AT_ONCE)
+        self.people = {
+            name: RoomPeople(room.settings, self.username, partial(room.tell, "people"), gate)
+            for name, room in self.rooms.items()
+        }
+        self._open_in: dict[Stream, tuple[str, ...]] = {}
         self._streams: set[Stream] = set()
         self._by_guest: Counter[str] = Counter()
         self._by_address: Counter[str] = Counter()
@@ -98,6 +107,8 @@ class Hub:
         """
         for room in self.rooms.values():
             await room.open()
+        for people in self.people.values():
+            people.open()
         self._looking = asyncio.create_task(self._look())
 
     async def close(self) -> None:
@@ -106,8 +117,12 @@ class Hub:
             self._looking.cancel()
             with suppress(asyncio.CancelledError):
                 await self._looking
+        await asyncio.gather(*(people.leave() for people in self.people.values()))
         await self.lanes.close()
-        await asyncio.gather(*(room.close() for room in self.rooms.values()))
+        await asyncio.gather(
+            *(room.close() for room in self.rooms.values()),
+            *(people.close() for people in self.people.values()),
+        )
         self.store.close()
 
     def announce(self, base: str) -> str:
@@ -137,7 +152,7 @@ class Hub:
     def lane(self, guest: Guest, room: str) -> Lane:
         """By which a guest sends."""
         self._sending[guest.id] = guest.account
-        return self.lanes.of(guest.account, self.settings_of(guest, room))
+        return self.lanes.of(guest.account, guest.password, self.settings_of(guest, room))
 
     def end_account(self, caller: Caller) -> None:
         """The broker does not let a guest's account in any more: end the guest's streams, and close its connection.
@@ -171,8 +186,14 @@ class Hub:
 
     def attach(self, stream: Stream, rooms: tuple[str, ...]) -> None:
         """Send a stream what arrives in these rooms."""
+        guest = stream.caller.guest
         for room in rooms:
             self.rooms[room].attach(stream, rooms)
+            if guest.username:  # not one of those who read without a link
+                settings = self.settings_of(guest, room)
+                self.people[room].enter(stream.caller.key, guest, settings, partial(self.lane, guest, room))
+        if guest.username:
+            self._open_in[stream] = rooms
 
     def remove(self, stream: Stream) -> None:
         """It has ended."""
@@ -182,6 +203,8 @@ class Hub:
             self._by_address -= Counter([stream.address])
             for room in self.rooms.values():
                 room.detach(stream)
+            for name in self._open_in.pop(stream, ()):
+                self.people[name].exit(stream.caller.key)
 
     def say_goodbye(self) -> None:
         """The server ends: pages come back to the next one."""

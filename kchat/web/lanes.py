@@ -155,7 +155,7 @@ class Lanes:
     """The lanes in use. For the thread of the event loop."""
 
     def __init__(self) -> None:
-        self._lanes: dict[str | None, Lane] = {}
+        self._lanes: dict[tuple[str | None, str | None], Lane] = {}
         self._pool = Pool()
         self.ended = False
         """Whether nothing is taken any more."""
@@ -164,28 +164,31 @@ class Lanes:
         """Number of accounts with a connection."""
         return sum(lane.connected for lane in self._lanes.values())
 
-    def of(self, account: str | None, settings: Settings) -> Lane:
+    def of(self, account: str | None, password: str | None, settings: Settings) -> Lane:
         """The lane of an account.
 
         Arguments:
             account: of the guest; None for the host's.
+            password: of it: a guest who is invited again has another one.
             settings: a room, by that account.
         """
-        if account not in self._lanes:
-            self._lanes[account] = Lane(settings, self._pool)
-        return self._lanes[account]
+        key = account, password
+        if key not in self._lanes:
+            self._lanes[key] = Lane(settings, self._pool)
+        return self._lanes[key]
 
     def close_idle(self) -> None:
         """Close those that nobody has used for a while."""
         now = monotonic()
-        for account, lane in tuple(self._lanes.items()):
+        for key, lane in tuple(self._lanes.items()):
             if now - lane.used_at > IDLE and not lane.busy and not lane.held:
-                self._lanes.pop(account).close()
+                self._lanes.pop(key).close()
 
     def close_account(self, account: str | None) -> None:
-        """Close the one of an account that is of no more use, or whose password has changed."""
-        if (lane := self._lanes.pop(account, None)) is not None:
-            lane.close()
+        """Close the one of an account that is of no more use."""
+        for key in tuple(self._lanes):
+            if key[0] == account:
+                self._lanes.pop(key).close()
 
     async def close(self) -> None:
         """Finish what is under way, and close all; within 7 s, whatever the broker does."""

@@ -34,8 +34,10 @@ _STATUSES = {
     415: "The request does not say that it is JSON.",
     421: "The server is not reached by the name in Host.",
     422: "A value is missing or not valid, or a query parameter is unknown or stands twice.",
-    429: "Too many messages at once, too many open streams, or too many links that open nothing or that nobody opens.",
-    503: "The broker did not confirm the message, or the server is being restarted.",
+    429: "Too many messages at once, too many open streams, or too many links.",
+    409: "Another message of the caller's has this id.",
+    503: "The broker did not confirm the message, the server is being restarted, or it cannot read its guests' file.",
+    504: "The message may or may not have been delivered; to send it again under its id is harmless.",
 }
 
 
@@ -143,8 +145,7 @@ def document(limits: Limits) -> Schema:
                     "type": "apiKey",
                     "in": "cookie",
                     "name": COOKIE,
-                    "description": "A browser's session, from a link; with TLS the name begins with __Host-."
-                    " To change something, Origin has to be this server's.",
+                    "description": "A browser's session, from a link. To change something, Origin has to be this server's.",
                 },
             },
         },
@@ -157,27 +158,27 @@ def _sessions() -> Schema:
         "openSession",
         "Exchange a link's secret for a cookie",
         {"200": {**who["200"], "headers": {"Set-Cookie": {"schema": {"type": "string"}}}}},
-        (400, 401, 403, 413, 415, 422, 429),
+        (400, 401, 403, 413, 415, 422, 429, 503),
         requestBody=_body("Link"),
         security=[],
     )
-    leave = _operation(
-        "endSession",
-        "End the cookie's session",
-        {"204": {"description": "It has ended, or there was none."}},
-        (403, 422),
-    )
-    made = {"201": {"description": "It opens once, within an hour.", "content": _json("NewLink")}}
-    one_more = _operation(
-        "newLink", "A link for one more device of the same guest", made, (401, 403, 422, 429)
+    ended = {"204": {"description": "It has ended, or there was none."}}
+    leave = _operation("endSession", "End the cookie's session", ended, (403, 422, 503), security=[])
+    made = {"201": {"description": "The link.", "content": _json("DeviceLink")}}
+    device = _operation(
+        "linkDevice",
+        "A link for one more device of a guest who is in by a cookie",
+        made,
+        (401, 403, 422, 429, 503),
+        security=[{"cookie": []}],
     )
     return {
         "/api/session": {
-            "get": _operation("getSession", "Who the caller is", who, (401, 422)),
+            "get": _operation("getSession", "Who the caller is", who, (401, 422, 503)),
             "post": enter,
             "delete": leave,
         },
-        "/api/session/link": {"post": one_more},
+        "/api/session/link": {"post": device},
     }
 
 
@@ -186,14 +187,14 @@ def _rooms(limits: Limits) -> Schema:
         "getMessages",
         "The last messages of a room",
         _ok("The messages, oldest first.", "Messages"),
-        (401, 403, 404, 422),
+        (401, 403, 404, 422, 503),
         parameters=[_last(limits)],
     )
     send = _operation(
         "sendMessage",
         "Send a message to a room",
         _ok("The broker has the message.", "Receipt"),
-        (400, 401, 403, 404, 413, 415, 422, 429, 503),
+        (400, 401, 403, 404, 409, 413, 415, 422, 429, 503, 504),
         requestBody=_body("NewMessage"),
     )
     everything = _operation("getEvents", "What happens in all rooms of the caller", **_streams(limits))

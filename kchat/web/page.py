@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from kchat.web.api import Api
 
 _KINDS = {
-    "page.js": "text/javascript; charset=utf-8",
+    **dict.fromkeys(
+        ("page.js", "memory.js", "outbox.js", "room.js", "stream.js", "text.js"),
+        "text/javascript; charset=utf-8",
+    ),
     "style.css": "text/css; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }

@@ -69,7 +69,7 @@ def _session(limits: Limits) -> dict[str, Schema]:
                 ),
                 "may_read": _flag("Whether the caller sees messages."),
                 "may_send": _flag("Whether the caller can send messages."),
-                "until": _text("When the invitation ends, RFC 3339; null for never.", nullable=True),
+                "until": _text("When the invitation ends, RFC 3339, UTC; null for never.", nullable=True),
                 "rooms": {"type": "array", "items": room},
                 "limits": _object(
                     {
@@ -91,11 +91,11 @@ def _session(limits: Limits) -> dict[str, Schema]:
             },
             ("browser",),
         ),
-        "NewLink": _object(
+        "DeviceLink": _object(
             {
-                "link": _text("What the other device opens."),
+                "link": _text("Opens the page once, as the same guest."),
                 "secret": _text("What stands after its #."),
-                "until": _text("When it ends, RFC 3339."),
+                "until": _text("Until when it can be opened, RFC 3339, UTC."),
             }
         ),
     }

@@ -14,6 +14,7 @@ from kchat.message import rfc3339
 from kchat.web.access import Caller, caller_of, cookie_name, secret_of
 from kchat.web.answers import Refused, answer
 from kchat.web.guests import LinkRefused
+from kchat.web.people import NAMED
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -82,7 +83,12 @@ class Sessions:
         """A caller, for the page."""
         hub, guest = self._hub, caller.guest
         rooms = [
-            {"name": name, "history": room.has_history, "connected": room.connected}
+            {
+                "name": name,
+                "history": room.has_history,
+                "connected": room.connected,
+                "people": hub.people[name].as_object(NAMED) if guest.may_read else None,
+            }
             for name, room in hub.rooms.items()
             if caller.may_open(name)
         ]

@@ -219,7 +219,6 @@ def test_a_program_gets_arrow(path: Path) -> None:
 
 
 def test_a_program_gets_a_data_frame(path: Path) -> None:
-    pytest.importorskip("pandas")
     with archive.open(path) as kept:
         frame = kept.to_pandas(rooms=["chat"])
     assert list(frame["text"]) == [record.text for record in RECORDS if record.room == "chat"]

@@ -1,89 +1,64 @@
-"""Headless Chromium, driven over its debugging pipe: no driver, no websocket.
-
-https://chromedevtools.github.io/devtools-protocol/, with ``--remote-debugging-pipe``: JSON, each message ended by a zero
-byte, in on descriptor 3 and out on descriptor 4.
-"""
+"""Pages in a headless Chromium: looked at, typed into, clicked on, cut off from the network."""
 
 from __future__ import annotations
 
 import base64
 import json
-import os
-import select
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tests.brokers.wait import Deadline, soon, wait_until
+from tests.brokers.chromium_process import SECONDS, Chromium, find_chromium
+from tests.brokers.wait import wait_until
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-SECONDS = 30.0
+__all__ = ["Browser", "Chromium", "Page", "Tab", "find_chromium"]
 
-# Puts the pipes where Chromium looks for them. A shell may know no descriptors above nine.
-_PUT_PIPES = """
-import fcntl, os, sys
-ends = [fcntl.fcntl(int(each), fcntl.F_DUPFD_CLOEXEC, 10) for each in sys.argv[1:3]]
-for place, end in enumerate(ends, 3):
-    os.dup2(end, place)
-os.execv(sys.argv[3], sys.argv[3:])
+_KEYS = {
+    "Enter": (13, "\r"),
+    "Tab": (9, ""),
+    "Escape": (27, ""),
+    "Backspace": (8, ""),
+    "ArrowUp": (38, ""),
+    "ArrowDown": (40, ""),
+    "PageUp": (33, ""),
+    "PageDown": (34, ""),
+    "Home": (36, ""),
+    "End": (35, ""),
+    "Space": (32, " "),
+}
+"""Windows' virtual key code of a key, which Chromium goes by on all systems, and the text that it gives."""
+
+_MODIFIERS = {"Alt": 1, "Control": 2, "Meta": 4, "Shift": 8}
+
+_WHERE = """
+(() => {
+  const found = document.querySelector(%s);
+  if (!found) return null;
+  found.scrollIntoView({ block: "nearest", behavior: "instant" });
+  const box = found.getBoundingClientRect();
+  const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
+  const top = document.elementFromPoint(x, y);
+  return box.width > 0 && top && (found.contains(top) || top.contains(found)) ? [x, y] : null;
+})()
 """
 
 
-def find_chromium() -> str | None:
-    """Returns the path of a Chromium, or None."""
-    return next((found for name in NAMES if (found := shutil.which(name))), None)
-
-
-class Page:
-    """One page of a Chromium of its own; a context manager.
+class Tab:
+    """A page of a Chromium.
 
     Arguments:
-        program: of :func:`find_chromium`.
-        folder: an empty one, for its profile.
-        size: of the window, in pixels.
+        chromium: whose it is.
+        context: the isolated browser in it (:class:`Browser`). Default: Chromium's own.
     """
 
-    def __init__(self, program: str, folder: Path, size: tuple[int, int] = (1280, 1000)) -> None:
-        ours_in, theirs_out = os.pipe()
-        theirs_in, ours_out = os.pipe()
-        self._in, self._out = ours_in, ours_out
-        command = [
-            program,
-            "--headless",
-            "--remote-debugging-pipe",
-            "--no-sandbox",  # a container's root has no other way; the page is a broker's of this machine
-            "--disable-gpu",
-            "--disable-dev-shm-usage",
-            "--no-first-run",
-            "--no-proxy-server",
-            f"--user-data-dir={folder}",
-            f"--window-size={size[0]},{size[1]}",
-            "about:blank",
-        ]
-        words = [sys.executable, "-c", _PUT_PIPES, str(theirs_in), str(theirs_out), *command]
-        self._process = subprocess.Popen(
-            words,
-            pass_fds=(theirs_in, theirs_out),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        os.close(theirs_in)
-        os.close(theirs_out)
-        self._number = 0
-        self._rest = b""
-        self._events: list[dict[str, Any]] = []
+    def __init__(self, chromium: Chromium, context: str = "") -> None:
+        self._chromium = chromium
         self._session = ""
-        try:
-            target = self._ask("Target.createTarget", url="about:blank")["targetId"]
-            self._session = self._ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-            self._ask("Page.enable")
-        except BaseException:
-            self.close()
-            raise
+        where = {"browserContextId": context} if context else {}
+        self.target = str(chromium.ask("Target.createTarget", url="about:blank", **where)["targetId"])
+        answer = chromium.ask("Target.attachToTarget", targetId=self.target, flatten=True)
+        self._session = answer["sessionId"]
+        self._ask("Page.enable")
 
     def __enter__(self) -> Self:
         return self
@@ -94,15 +69,18 @@ class Page:
         self.close()
 
     def close(self) -> None:
-        """Ends it."""
-        self._process.kill()
-        self._process.wait(10)
-        os.close(self._in)
-        os.close(self._out)
+        """Closes it."""
+        self._chromium.ask("Target.closeTarget", targetId=self.target)
+
+    # ---- where it is
 
     def open(self, url: str) -> None:
         """Goes to an address."""
         self._ask("Page.navigate", url=url)
+
+    def reload(self) -> None:
+        """Loads its page again."""
+        self._ask("Page.reload")
 
     def run(self, script: str) -> Any:
         """Returns the value of some JavaScript.
@@ -117,12 +95,100 @@ class Page:
 
     def wait_for(self, script: str, seconds: float = SECONDS) -> Any:
         """Waits until some JavaScript has a value that is true, and returns it."""
-        return wait_until(lambda: self.run(script), seconds, script, pause=0.1)
+        return wait_until(lambda: self.now(script), seconds, script, pause=0.05)
+
+    def now(self, script: str) -> Any:
+        """Returns the value of some JavaScript, as :meth:`run`; None between two pages."""
+        try:
+            return self.run(script)
+        except RuntimeError as error:
+            if any(each in str(error) for each in _BETWEEN_PAGES):
+                return None
+            raise
 
     @property
     def text(self) -> str:
         """What stands on the page."""
         return str(self.run("document.body.innerText"))
+
+    def wait_for_text(self, words: str, seconds: float = SECONDS) -> None:
+        """Waits until these words stand on the page.
+
+        Raises:
+            TimeoutError: they do not; it says what stands there.
+        """
+        wait_until(
+            lambda: words in (self.now("document.body?.innerText") or ""),
+            seconds,
+            lambda: f"{words!r} on the page:\n{self.text[-3000:]}",
+            pause=0.05,
+        )
+
+    # ---- what a person does
+
+    def focus(self, *, focused: bool = True) -> None:
+        """Behaves as the page that a person is at, or as one of another window; several may be the first at a time."""
+        self._ask("Emulation.setFocusEmulationEnabled", enabled=focused)
+
+    def click(self, selector: str, seconds: float = SECONDS) -> None:
+        """Clicks in the middle of an element, once it is there and nothing covers it."""
+        x, y = self.wait_for(_WHERE % json.dumps(selector), seconds)
+        for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
+            self._ask("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
+    def scroll(self, selector: str, pixels: int) -> None:
+        """Turns the mouse's wheel over an element: down, or up by a negative number."""
+        x, y = self.wait_for(_WHERE % json.dumps(selector))
+        self._ask("Input.dispatchMouseEvent", type="mouseWheel", x=x, y=y, deltaX=0, deltaY=pixels)
+
+    def type(self, text: str) -> None:
+        """Types text where the cursor is, as a keyboard's input method gives it."""
+        self._ask("Input.insertText", text=text)
+
+    def press(self, key: str) -> None:
+        """Presses and releases a key, such as ``Enter``, ``a`` or ``Shift+Tab``."""
+        *held, key = key.split("+")
+        code, text = _KEYS[key] if key in _KEYS else (ord(key.upper()), key)
+        modifiers = sum(_MODIFIERS[each] for each in held)
+        named = {"key": " " if key == "Space" else key, "windowsVirtualKeyCode": code, "modifiers": modifiers}
+        given = {"text": text} if text and "Control" not in held else {}
+        self._ask("Input.dispatchKeyEvent", type="keyDown" if given else "rawKeyDown", **named, **given)
+        self._ask("Input.dispatchKeyEvent", type="keyUp", **named)
+
+    # ---- the network and scripts
+
+    def go_offline(self) -> None:
+        """Cuts the page off from the network."""
+        self._network(offline=True)
+
+    def go_online(self) -> None:
+        """Connects the page with the network again."""
+        self._network(offline=False)
+
+    def _network(self, *, offline: bool) -> None:
+        self._ask("Network.enable")
+        self._ask(
+            "Network.emulateNetworkConditions",
+            offline=offline,
+            latency=0,
+            downloadThroughput=-1,
+            uploadThroughput=-1,
+        )
+
+    def disable_scripts(self) -> None:
+        """Runs no script of pages from the next one on; :meth:`run` still does."""
+        self._ask("Emulation.setScriptExecutionDisabled", value=True)
+
+    def watch_loads(self, script: str) -> None:
+        """Runs a script at the beginning of each page from the next one on, before the page's own."""
+        self._ask("Page.addScriptToEvaluateOnNewDocument", source=script)
+
+    @property
+    def cookies(self) -> list[dict[str, Any]]:
+        """The cookies of the page, with their attributes as the browser keeps them."""
+        return list(self._ask("Network.getCookies")["cookies"])
+
+    # ---- what it looks like
 
     def picture(self, file: Path, *, whole: bool = False) -> bytes:
         """Writes a screenshot (PNG), also returned.
@@ -182,49 +248,127 @@ class Page:
             if not node["ignored"]
         ]
 
+    # ---- what happens to it
+
     def watch(self) -> None:
         """Begins to keep what the page asks for and what its console says."""
         for domain in ("Network", "Log", "Runtime"):
             self._ask(f"{domain}.enable")
 
+    def events(self, *methods: str) -> list[dict[str, Any]]:
+        """The parameters of the protocol's events of these kinds, so far."""
+        found = self._chromium.events(self._session)
+        return [event["params"] for event in found if event["method"] in methods]
+
     @property
     def requests(self) -> list[str]:
         """The URLs that the page asked for since :meth:`watch`."""
-        return [
-            str(event["params"]["request"]["url"])
-            for event in self._events
-            if event["method"] == "Network.requestWillBeSent"
-        ]
+        return [str(each["request"]["url"]) for each in self.events("Network.requestWillBeSent")]
 
     @property
     def console(self) -> list[str]:
         """What the console said since :meth:`watch`."""
-        told = ("Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown")
-        return [json.dumps(event["params"]) for event in self._events if event["method"] in told]
+        told = self.events("Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown")
+        return [json.dumps(each) for each in told]
+
+    @property
+    def dialogs(self) -> list[str]:
+        """The texts of dialogs (``alert`` and the like) that the page has opened; each was dismissed."""
+        return [str(each["message"]) for each in self.events("Page.javascriptDialogOpening")]
 
     def _ask(self, method: str, **parameters: Any) -> dict[str, Any]:
-        self._number += 1
-        request = {"id": self._number, "method": method, "params": parameters}
-        if self._session:
-            request["sessionId"] = self._session
-        os.write(self._out, json.dumps(request).encode() + b"\0")
-        deadline = Deadline(soon(SECONDS))
-        while True:
-            answer = self._next(deadline)
-            if answer.get("id") == self._number:
-                if "error" in answer:
-                    raise RuntimeError(f"{method}: {answer['error']}")
-                return dict(answer["result"])
-            if "method" in answer:
-                self._events.append(answer)
+        return self._chromium.ask(method, self._session, **parameters)
 
-    def _next(self, deadline: Deadline) -> dict[str, Any]:
-        while b"\0" not in self._rest:
-            if not select.select([self._in], [], [], deadline.left)[0]:
-                raise TimeoutError("Chromium does not answer")
-            data = os.read(self._in, 1 << 20)
-            if not data:
-                raise RuntimeError("Chromium has ended")
-            self._rest += data
-        line, _, self._rest = self._rest.partition(b"\0")
-        return dict(json.loads(line))
+
+_BETWEEN_PAGES = ("Execution context was destroyed", "Cannot find context", "Inspected target navigated")
+
+
+class Page(Tab):
+    """One page of a Chromium of its own; a context manager.
+
+    Arguments:
+        program: of :func:`find_chromium`.
+        folder: an empty one, for its profile.
+        size: of the window, in pixels.
+    """
+
+    def __init__(self, program: str, folder: Path, size: tuple[int, int] = (1280, 1000)) -> None:
+        own = Chromium(program, folder, size)
+        try:
+            super().__init__(own)
+        except BaseException:
+            own.close()
+            raise
+
+    def close(self) -> None:
+        """Ends it."""
+        self._chromium.close()
+
+
+class Browser:
+    """A browser with cookies and storage of its own, inside a Chromium; a context manager.
+
+    Arguments:
+        chromium: which.
+    """
+
+    def __init__(self, chromium: Chromium) -> None:
+        self._chromium = chromium
+        self._context = str(chromium.ask("Target.createBrowserContext")["browserContextId"])
+        self._opened: list[Tab] = []
+        chromium.ask(
+            "Browser.setDownloadBehavior", behavior="deny", browserContextId=self._context, eventsEnabled=True
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes its pages and forgets its cookies."""
+        self._chromium.ask("Target.disposeBrowserContext", browserContextId=self._context)
+
+    def tab(self, url: str | None = None) -> Tab:
+        """Opens a page, watched (:meth:`Tab.watch`).
+
+        Arguments:
+            url: to go to. Default: a blank page.
+        """
+        tab = Tab(self._chromium, self._context)
+        self._opened.append(tab)
+        tab.watch()
+        tab.focus()
+        if url is not None:
+            tab.open(url)
+        return tab
+
+    @property
+    def tabs(self) -> list[Tab]:
+        """The pages that were opened by :meth:`tab`."""
+        return list(self._opened)
+
+    @property
+    def popups(self) -> list[str]:
+        """The addresses of pages that opened by themselves: windows, workers."""
+        own = {each.target for each in self._opened}
+        seen = [each["params"] for each in self._chromium.events()]
+        return [
+            f"{each['targetInfo']['type']} {each['targetInfo']['url']}"
+            for each in seen
+            if "targetInfo" in each
+            and each["targetInfo"].get("browserContextId") == self._context
+            and each["targetInfo"]["targetId"] not in own
+            and each["targetInfo"]["type"] != "browser_ui"  # Chromium's own
+        ]
+
+    @property
+    def downloads(self) -> list[str]:
+        """The addresses of downloads that began (and were refused), in all browsers of this Chromium."""
+        events = self._chromium.events()
+        return [
+            str(each["params"]["url"]) for each in events if each["method"] == "Browser.downloadWillBegin"
+        ]

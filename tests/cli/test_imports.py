@@ -6,7 +6,19 @@ import pytest
 
 from tests.brokers.processes import Commands
 
-NEVER = ["google", "grpc", "redis", "pika", "celery", "platformdirs", "rich", "asyncio"]
+NEVER = [
+    "google",
+    "grpc",
+    "redis",
+    "pika",
+    "celery",
+    "platformdirs",
+    "rich",
+    "asyncio",
+    "starlette",
+    "uvicorn",
+    "anyio",
+]
 """Top-level packages that neither help nor sending on AMQP or in an embedded room may load."""
 
 
@@ -27,7 +39,7 @@ def unwanted(modules: set[str], *packages: str) -> list[str]:
     )
 
 
-@pytest.mark.parametrize("command", [[], ["send"], ["subscribe"], ["transports"]])
+@pytest.mark.parametrize("command", [[], ["send"], ["subscribe"], ["transports"], ["serve"]])
 def test_help_loads_no_driver_and_no_kombu(commands: Commands, command: list[str]) -> None:
     modules = loaded(commands, *command, "--help")
     assert unwanted(modules, *NEVER, "kombu", "amqp", "sqlite3", "ssl", "kchat.message.message") == []

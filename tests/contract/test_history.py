@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from kchat import Refused, Sender, SettingsError, Subscriber, events
+from kchat.client.catching_up import CatchUp
 from kchat.client.connection import connect
 from kchat.transports.history import HistoryStatus
 from tests.brokers.wait import Deadline, soon, wait_until
@@ -103,6 +104,28 @@ def test_last_begins_with_that_many(people: People, place: Place, room: str, hos
     assert listener.hear(4) == [Heard("ada", text) for text in ("3", "4", "5", "live")]
     for last, count in ((1, 1), (6, 6), (1000, 6)):
         assert read(place, room, count, last=last) == ["1", "2", "3", "4", "5", "live"][-count:]
+
+
+@pytest.mark.promise("--last N: the last N, in order, then live")
+def test_what_is_said_while_one_joins_comes_once_and_in_order(
+    people: People, place: Place, room: str, host: Host, can: Can, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not (can("history") and can("last")):
+        return
+    host.switch_on()
+    people.say_here(room, "1", "2", "3")
+    join = CatchUp.join
+
+    def late(self: CatchUp, *link: Any) -> None:  # its queue is bound, and it has not read yet
+        people.say_here(room, "4", "5", "6")
+        join(self, *link)
+
+    monkeypatch.setattr(CatchUp, "join", late)
+    with Subscriber(place.settings(room), "late", last=2) as subscriber:
+        people.say_here(room, "7")
+        heard = [message.text for message in drain(subscriber, 6 if place.info.history(room).beside else 2)]
+    assert heard == list("1234567")[-len(heard) :]
+    assert heard[-1] == "7"
 
 
 @pytest.mark.promise("--last N: the last N, in order, then live")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from kchat.message.announcement import MOST_PEOPLE
 from kchat.message.control import has_control
@@ -43,7 +43,7 @@ class PresencePolicy(presence.PresencePolicy):
 
     def unregister(self, channel: Channel, registered: str) -> None:
         """Delete the queue."""
-        channel.queue_delete(registered)
+        cast("Any", channel).queue_delete(registered)
 
     def present(self, channel: Channel) -> Sequence[str]:
         """Those whose connections are alive. The file may be somebody else's work: what it says is checked."""

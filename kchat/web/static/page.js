@@ -1,35 +1,530 @@
-const log = document.getElementById("log");
-const text = document.getElementById("text");
+// The page: who one is, the rooms, the connection, and what is done with keys and fingers.
 
-function show(message) {
-  const row = document.createElement("p");
-  row.textContent = `${message.name}${message.mark} ${message.shown ?? message.text}`;
-  log.append(row);
+import * as memory from "./memory.js";
+import { Outbox } from "./outbox.js";
+import { Room, button, element } from "./room.js";
+import { Stream, backoff, json, told } from "./stream.js";
+import { many, mentionsOf, size } from "./text.js";
+
+const $ = (id) => document.getElementById(id);
+const [log, text, newer] = [$("log"), $("text"), $("newer")];
+const touch = matchMedia("(pointer: coarse)");
+const NEAR = 48; // pixels from the end at which one is at the end
+
+const rooms = new Map();
+const outboxes = new Map();
+let session = null;
+let current = null;
+let stream = null;
+let closed = false; // nothing can be read or written any more
+let timer = 0; // of the status
+
+const setText = (of, value) => of.textContent === value || (of.textContent = value);
+const listen = (id, event, call) => $(id).addEventListener(event, call);
+const UNREACHED = "the server cannot be reached";
+const focusText = () => touch.matches || text.focus();
+
+/** What rooms need of the page. */
+const page = {
+	me: {},
+	columns: () => Math.max(30, Math.min(log.clientWidth, 800) >> 3),
+	isRead: (room) => room === current && !document.hidden && room.follows,
+	changed: soon,
+	outbox: (room) => outboxes.get(room.name),
+	keep,
+	async get(url) {
+		const answer = await fetch(url, { cache: "no-store" }).catch(() => null);
+		if (!answer || answer.status >= 429) return null;
+		return answer.ok ? answer.json() : { messages: [] };
+	},
+};
+
+const toEnd = () => (log.scrollTop = log.scrollHeight);
+
+/** The first row that is seen, and where it is. */
+function firstSeen() {
+	const { children } = current.rows;
+	const edge = log.getBoundingClientRect().top;
+	let [low, high] = [0, children.length];
+	while (low < high) {
+		const middle = (low + high) >> 1;
+		if (children[middle].getBoundingClientRect().bottom > edge) high = middle;
+		else low = middle + 1;
+	}
+	const row = children[low];
+	return row && { row, top: row.getBoundingClientRect().top - edge };
 }
 
-async function enter() {
-  const secret = location.hash.slice(1);
-  history.replaceState(null, "", location.pathname);
-  if (secret) {
-    await fetch("api/session", {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify({ secret }),
-    });
-  }
-  const events = new EventSource("api/events");
-  events.addEventListener("message", (event) => show(JSON.parse(event.data)));
+function restore(room, anchor) {
+	if (room.follows) toEnd();
+	else if (anchor?.row.isConnected) log.scrollTop += anchor.row.getBoundingClientRect().top - log.getBoundingClientRect().top - anchor.top;
 }
 
-document.getElementById("write").addEventListener("submit", async (event) => {
-  event.preventDefault();
-  const session = await (await fetch("api/session")).json();
-  await fetch(`api/rooms/${encodeURIComponent(session.rooms[0].name)}/messages`, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({ text: text.value }),
-  });
-  text.value = "";
+let keeping = false;
+
+/** Change rows, and stay at the end, or at what is being read. */
+function keep(room, change) {
+	if (room !== current || keeping) return change();
+	keeping = true;
+	const anchor = !room.follows && firstSeen();
+	change();
+	keeping = false;
+	restore(room, anchor);
+}
+
+/** Rows that come together are not announced. */
+function quietly(change) {
+	log.ariaLive = "off";
+	change();
+	clearTimeout(quietly.timer);
+	quietly.timer = setTimeout(() => (log.ariaLive = "polite"), 500);
+}
+
+function soon() {
+	if (soon.due) return;
+	soon.due = true;
+	queueMicrotask(() => {
+		soon.due = false;
+		if (!current) return;
+		if (page.isRead(current)) current.read();
+		draw();
+	});
+}
+
+function draw() {
+	const unread = [...rooms.values()].reduce((sum, room) => sum + room.unread, 0);
+	if (!$("chat").hidden) document.title = `${unread ? `(${unread}) ` : ""}${current.name}`;
+	newer.hidden = current.follows;
+	setText(newer, current.unread ? `${current.unread.toLocaleString("en")} new` : "Newest");
+	$("rooms").hidden = rooms.size < 2;
+	for (const room of rooms.values()) {
+		const [, badge, read] = room.tab.children;
+		room.tab.ariaCurrent = room === current ? "page" : null;
+		badge.hidden = !room.unread;
+		setText(badge, (room.named ? "@" : "") + room.unread);
+		setText(read, room.unread ? `, ${room.unread} unread${room.named ? ", with your name" : ""}` : "");
+	}
+	drawPeople(current.people);
+	const nothing = current.hasHistory ? "nothing was said here yet" : "nothing was said since you came";
+	log.dataset.empty = !current.filled || current.rows.firstChild || current.waiting.firstChild ? "" : nothing;
+}
+
+function drawPeople(people) {
+	if (drawPeople.last === people) return;
+	drawPeople.last = people;
+	setText($("count"), people ? `${people.count.toLocaleString("en")} here` : "Who is here");
+	setText($("unknown"), people ? (people.more ? `and ${people.more} more` : "") : "it is not known who is here");
+	$("people").replaceChildren(...(people?.people ?? []).map((each) => element("li", "", ...current.nameOf(each))));
+}
+
+function say(what, kind = "", milliseconds = 0) {
+	const line = $("status");
+	clearTimeout(timer);
+	line.className = what && kind;
+	setText(line, what);
+	if (kind === "bad") line.append(" ", button("", "Open another link", () => showDoor("")));
+	if (milliseconds) timer = setTimeout(() => say(current?.trouble ?? "", "wait"), milliseconds);
+}
+
+/** The state of the connection: a line that goes when all is well. */
+function setState(name, what = "") {
+	if (closed && name !== "closed") return;
+	const was = document.body.dataset.state;
+	document.body.dataset.state = name;
+	if (name === "live") {
+		if (current.trouble || !/reconn|offline/.test(was)) say(current.trouble, "wait");
+		else say("Connected again", "good", 3000);
+		return;
+	}
+	const kept = session.may_send ? " What you write is kept, and sent then." : "";
+	const texts = {
+		connecting: "Connecting…",
+		reconnecting: `Reconnecting…${what && ` ${what}.`}${kept}`,
+		offline: `You are offline.${kept}`,
+		closed: what,
+	};
+	clearTimeout(timer);
+	if (was === "live") timer = setTimeout(() => say(texts[name], "wait"), 400); // what is back at once is no news
+	else say(texts[name], name === "closed" ? "bad" : "wait");
+}
+
+function openRooms(described) {
+	session = described;
+	const { username, account } = described;
+	if (page.me.username !== username || page.me.account !== account) {
+		outboxes.forEach((each) => each.close(""));
+		outboxes.clear();
+		rooms.clear();
+		current = null;
+		page.me = { username, account };
+		page.mentions = mentionsOf(username);
+	}
+	const names = described.rooms.map((room) => room.name);
+	for (const name of [...rooms.keys()].filter((each) => !names.includes(each))) rooms.delete(name);
+	for (const { name, history, connected } of described.rooms) {
+		if (!rooms.has(name)) addRoom(name);
+		Object.assign(rooms.get(name), { hasHistory: history, connected }, connected && { trouble: "" });
+	}
+	$("rooms").replaceChildren(...[...rooms.values()].map((room) => room.tab));
+	setText($("me"), username ? `you are ${username}` : "you read along");
+	setText($("you"), username ? username + (account && account !== username ? ` (via ${account})` : "") : "without a name");
+	$("leave").hidden = $("device").hidden = !username;
+	$("enter").hidden = Boolean(username);
+	$("write").hidden = !described.may_send;
+	if (!rooms.has(current?.name)) enterRoom(rooms.get(memory.read(`${username}/room`)) ?? [...rooms.values()][0]);
+}
+
+function addRoom(name) {
+	const room = new Room(name, page);
+	room.tab = button("", "", () => {
+		enterRoom(room);
+		focusText();
+	});
+	room.tab.append(element("span", "", name), element("span", "badge"), element("span", "unseen"));
+	rooms.set(name, room);
+	const on = {
+		changed: (item) => room.showWritten(item),
+		out,
+		overdue: () => stream?.live && stream.open(),
+		held: () => !room.connected,
+	};
+	outboxes.set(name, new Outbox(`${room.key}out/`, room.url, on));
+}
+
+function enterRoom(room) {
+	if (!room || room === current) return;
+	if (current) {
+		keepDraft();
+		current.anchor = firstSeen();
+		current.clearNew();
+	}
+	current = room;
+	memory.write(`${page.me.username}/room`, room.name);
+	quietly(() => log.replaceChildren(room.top, room.rows, room.waiting));
+	restore(room, room.anchor);
+	setText($("room"), room.name);
+	setText($("label"), (text.placeholder = `Message to ${room.name}`));
+	text.value = memory.read(`${room.key}draft`) ?? "";
+	fit();
+	if (document.body.dataset.state === "live") say(room.trouble, "wait");
+	soon();
+}
+
+function keepDraft() {
+	if (!current) return;
+	if (text.value) memory.write(`${current.key}draft`, text.value);
+	else memory.remove(`${current.key}draft`);
+}
+
+const inRoom = {
+	message: (room, message) => room.message(message),
+	missed: (room, { text: what }) => room.note(what, "missed"),
+	people(room, people) {
+		room.people = people;
+		soon();
+	},
+	connection(room, { connected, text: what }) {
+		const isBack = connected && !room.connected;
+		Object.assign(room, { connected, trouble: connected ? "" : what });
+		if (isBack) {
+			page.outbox(room).run();
+			if (what && what !== "nothing was missed") room.note(`the server has its connection to the broker again: ${what}`);
+		}
+		if (room !== current) return;
+		if (!connected) say(room.trouble, "wait");
+		else if (isBack) say(`The server has its connection to the broker again${what && `: ${what}`}`, "good", 4000);
+	},
+};
+
+const happened = {
+	hello: openRooms,
+	live() {
+		quietly(() => rooms.forEach(fill));
+		soon();
+		look();
+	},
+	slow({ text: what }) {
+		current.note(what);
+		current.flush();
+	},
+	closing() {},
+	revoked: ({ text: what }) => close(`${what}. Ask your host for a new link.`),
+};
+
+function fill(room) {
+	room.flush();
+	if (!room.filled) page.outbox(room).restore(room.known);
+	room.filled = true;
+	page.outbox(room).run();
+}
+
+function start(described) {
+	closed = false;
+	$("start").hidden = $("door").hidden = true;
+	$("chat").hidden = false;
+	stream?.end();
+	stream = null;
+	openRooms(described);
+	text.readOnly = false;
+	fit();
+	focusText();
+	if (!described.may_read) {
+		for (const room of rooms.values()) {
+			room.note("you can write here, and not read what others write");
+			fill(room);
+		}
+		setState("live");
+		return;
+	}
+	stream = new Stream({
+		event(name, data) {
+			if (happened[name]) return happened[name](data);
+			const room = rooms.get(data.room);
+			if (!room) return;
+			inRoom[name](room, data);
+			if (stream.live) room.flush();
+		},
+		state(name, what) {
+			if (name !== "live") rooms.forEach((room) => room.flush());
+			setState(name, what);
+		},
+		out,
+	});
+	setState("connecting");
+	stream.open();
+}
+
+const out = (why) => close(`You are not in any more: ${why.text}.`);
+
+/** Nothing can be read or written any more; what was, stays. */
+function close(why) {
+	if (closed) return;
+	closed = true;
+	stream?.end();
+	keepDraft();
+	text.readOnly = true;
+	fit();
+	setState("closed", why);
+	outboxes.forEach((each) => each.close("you are not in any more"));
+}
+
+function showDoor(problem) {
+	$("start").hidden = $("chat").hidden = true;
+	$("door").hidden = false;
+	$("door-back").hidden = !session || closed;
+	setText($("door-problem"), problem);
+	document.title = "kchat";
+	document.body.dataset.state = "door";
+	$("link").focus();
+}
+
+/** The secret of a link, which is what is behind its "#"; empty if there is none. */
+function secretOf(link) {
+	const found = link.trim().replace(/^[^#]*#/, "");
+	return /^[\w.~-]{16,}$/.test(found) ? found : "";
+}
+
+/** Ask until there is an answer: a link opens once, and its answer may be lost on its way. */
+async function insist(options) {
+	for (let attempt = 1; ; attempt += 1) {
+		const answer = await fetch("api/session", { cache: "no-store", ...options }).catch(() => null);
+		if (answer?.ok) return { described: await answer.json() };
+		if (answer && ![429, 502, 503, 504].includes(answer.status)) return { refused: await told(answer) };
+		const where = $("door").hidden ? $("start").querySelector("p") : $("door-problem");
+		setText(where, `${UNREACHED}; trying again…`);
+		await new Promise((resolve) => setTimeout(resolve, backoff(attempt)));
+	}
+}
+
+async function enter(secret) {
+	let refused;
+	if (secret) {
+		const browser = memory.read("browser") ?? memory.newId(); // with that, it may open the link again if the answer is lost
+		memory.write("browser", browser);
+		const answer = await insist({ method: "POST", ...json({ secret, browser }) });
+		if (answer.described) return start(answer.described);
+		refused = answer.refused;
+	}
+	const known = await insist();
+	if (!known.described) return showDoor(refused?.text ?? (known.refused.status === 401 ? "" : known.refused.text));
+	start(known.described);
+	if (refused) current.note(`that link is of no use (${refused.text}), but you are in already`);
+}
+
+function secretInAddress() {
+	const secret = secretOf(location.hash);
+	if (secret) history.replaceState(null, "", location.pathname + location.search);
+	return secret;
+}
+
+/** Leave, at the second click. */
+async function leave() {
+	const unsent = [...outboxes.values()].flatMap((each) => [...each.items.values()]).filter((item) => item.state !== "confirmed");
+	const lost = unsent.length ? `${many(unsent.length, "message")} not sent yet will be lost. ` : "";
+	const warning = `${lost}To come back you need a new link.`;
+	if ($("told").textContent !== warning) {
+		setText($("told"), warning);
+		setText($("leave"), "Leave all the same");
+		return;
+	}
+	const answer = await fetch("api/session", { method: "DELETE" }).catch(() => null);
+	if (!answer?.ok && answer?.status !== 401) {
+		setText($("told"), `${UNREACHED}: you are still in`);
+		return;
+	}
+	stream?.end();
+	text.value = "";
+	current = null;
+	memory.keys(`${encodeURIComponent(page.me.username)}/`).forEach(memory.remove);
+	location.reload();
+}
+
+function fit() {
+	text.style.height = "auto";
+	text.style.height = `${text.scrollHeight + 2}px`;
+	const most = session.limits?.message_bytes ?? Infinity;
+	const left = most - (text.value.length * 3 > most * 0.8 ? size(text.value) : 0);
+	setText($("size"), left < most * 0.2 ? `${many(Math.abs(left), "byte")} ${left < 0 ? "too long" : "left"}` : "");
+	$("size").className = left < 0 ? "over" : "";
+	$("send").disabled = closed || left < 0 || !text.value.trim();
+	if (current?.follows) toEnd();
+}
+
+function send() {
+	if ($("send").disabled) return;
+	const written = text.value.trimEnd();
+	text.value = "";
+	keepDraft();
+	current.follows = true;
+	current.clearNew();
+	page.outbox(current).write(written);
+	fit();
+}
+
+listen("write", "submit", (event) => {
+	event.preventDefault();
+	send();
+	text.focus();
 });
 
-enter();
+listen("text", "input", () => {
+	fit();
+	keepDraft();
+});
+
+listen("text", "keydown", (event) => {
+	const { key } = event;
+	if (event.isComposing || event.keyCode === 229) return; // an input method's
+	if (key === "Enter" && !event.shiftKey && !event.altKey && !touch.matches) send();
+	else if (key === "PageUp" || key === "PageDown") log.scrollBy(0, (key === "PageUp" ? -0.9 : 0.9) * log.clientHeight);
+	else return;
+	event.preventDefault();
+});
+
+const look = () => log.scrollTop < log.clientHeight && current.older();
+
+function newest() {
+	current.follows = true;
+	toEnd();
+	soon();
+}
+
+listen("log", "scroll", () => {
+	if (!current) return;
+	const follows = log.scrollHeight - log.scrollTop - log.clientHeight < NEAR;
+	if (follows !== current.follows) {
+		current.follows = follows;
+		soon();
+	}
+	current.anchor = firstSeen();
+	look();
+});
+
+listen("log", "keydown", (event) => {
+	if (event.target !== log || event.ctrlKey || event.altKey || event.metaKey) return;
+	if (event.key === "End") {
+		event.preventDefault();
+		newest();
+	} else if (event.key.length === 1 && event.key !== " ") text.focus(); // and the key is written there
+});
+
+listen("newer", "click", () => {
+	newest();
+	focusText();
+});
+
+function showSide(open) {
+	document.body.classList.toggle("side-open", open);
+	$("people-button").ariaExpanded = String(open);
+	setText($("told"), "");
+	setText($("leave"), "Leave");
+}
+
+const isSideOpen = () => document.body.classList.contains("side-open");
+
+listen("people-button", "click", () => showSide(!isSideOpen()));
+listen("talk", "pointerdown", () => isSideOpen() && showSide(false));
+listen("leave", "click", leave);
+listen("device", "click", async () => {
+	const answer = await fetch("api/session/link", { method: "POST", ...json({}) }).catch(() => null);
+	if (!answer?.ok) setText($("told"), answer ? (await told(answer)).text : UNREACHED);
+	else {
+		setText($("told"), "Open this link once, on your other device:");
+		const link = element("input");
+		Object.assign(link, { value: (await answer.json()).link, readOnly: true, ariaLabel: "The link" });
+		$("told").append(link);
+		link.select();
+	}
+});
+listen("enter", "click", () => showDoor(""));
+listen("door-back", "click", () => start(session));
+
+document.addEventListener("keydown", (event) => {
+	if (event.key !== "Escape" || $("chat").hidden) return;
+	if (isSideOpen()) {
+		showSide(false);
+		$("people-button").focus();
+	} else {
+		newest();
+		text.focus();
+	}
+});
+
+listen("door-form", "submit", (event) => {
+	event.preventDefault();
+	const link = $("link").value.trim();
+	const secret = secretOf(link);
+	const host = URL.canParse?.(link) ? new URL(link).host : location.host;
+	if (!secret) setText($("door-problem"), "that is not the link of an invitation: copy all of it, to its end");
+	else if (host !== location.host) setText($("door-problem"), `that link leads to ${host}: open it in the address bar`);
+	else {
+		$("link").value = "";
+		enter(secret);
+	}
+});
+
+addEventListener("hashchange", () => {
+	const secret = secretInAddress();
+	if (secret) enter(secret);
+});
+
+document.addEventListener("visibilitychange", () => {
+	if (document.hidden) {
+		rooms.forEach((room) => room.clearNew());
+		keepDraft();
+	}
+	soon();
+});
+
+new ResizeObserver(() => current && restore(current, current.anchor)).observe(log);
+
+// The keyboard of a telephone covers the page in Safari, which has no other sign of it.
+function fitWindow() {
+	const seen = window.visualViewport;
+	if (seen.scale > 1.01) return;
+	document.documentElement.style.setProperty("--height", `${seen.height}px`);
+	scrollTo(0, 0);
+}
+for (const event of ["resize", "scroll"]) window.visualViewport?.addEventListener(event, fitWindow);
+
+enter(secretInAddress());

@@ -1,0 +1,126 @@
+// What was written here and is not in the room yet. It outlasts a reload; a message keeps its id however often it is sent, so
+// that everybody sees it once.
+
+import * as memory from "./memory.js";
+import { backoff, json, told } from "./stream.js";
+
+const ANSWER = 30_000; // milliseconds to wait for an answer
+const RETURN = 10_000; // ... and then for the message to come back by the stream
+const FORGOTTEN = 600_000; // after which a message is not sent again by itself
+
+export class Outbox {
+	/** `on`: changed(item), out(told), overdue(): it did not come back, held(): whether there is no broker. */
+	constructor(key, url, on) {
+		this.key = key;
+		this.url = url;
+		this.on = on;
+		this.items = new Map();
+		this.wake = () => {};
+	}
+
+	/** What was not confirmed before the page was loaded again, but what has come to the room. */
+	restore(known) {
+		const kept = memory.keys(this.key).map(memory.read).filter((item) => item?.id && item.text && !this.items.has(item.id));
+		kept.sort((one, other) => one.time - other.time);
+		for (const item of kept) {
+			if (known.has(item.id)) {
+				memory.remove(this.key + item.id);
+				continue;
+			}
+			const old = Date.now() - item.time > FORGOTTEN;
+			this.put(item, old ? "failed" : "waiting", old ? "it was not confirmed when the page was closed" : "");
+		}
+	}
+
+	write(text) {
+		const item = { id: memory.newId(), text, time: Date.now() };
+		memory.write(this.key + item.id, item);
+		this.put(item, "waiting");
+		this.run();
+	}
+
+	put(item, state, reason) {
+		this.items.set(item.id, item);
+		this.become(item, state, reason);
+	}
+
+	/** It is in the room, or is not to be sent. Returns whether it was here. */
+	remove(id) {
+		if (!this.items.has(id)) return false;
+		memory.remove(this.key + id);
+		clearTimeout(this.items.get(id)?.timer);
+		return this.items.delete(id);
+	}
+
+	again(id) {
+		const item = this.items.get(id);
+		if (!item || this.closed) return;
+		item.attempts = 0;
+		this.become(item, "waiting");
+		this.run();
+	}
+
+	close(reason) {
+		this.closed = true;
+		for (const item of this.items.values()) if (item.state === "waiting") this.become(item, "failed", reason);
+		this.wake();
+	}
+
+	become(item, state, reason = "") {
+		if (!this.items.has(item.id)) return; // it has come back already
+		Object.assign(item, { state, reason });
+		this.on.changed(item);
+	}
+
+	async run() {
+		this.wake();
+		if (this.running) return;
+		this.running = true;
+		let item;
+		while (!this.closed && (item = [...this.items.values()].find((each) => each.state === "waiting"))) {
+			const pause = await this.send(item);
+			if (!pause) continue;
+			await new Promise((resolve) => {
+				this.wake = resolve;
+				setTimeout(resolve, pause);
+			});
+		}
+		this.running = false;
+	}
+
+	/** Returns the milliseconds to wait before it is tried again; 0 if the matter is settled. */
+	async send(item) {
+		item.attempts = (item.attempts ?? 0) + 1;
+		const pause = backoff(item.attempts);
+		const stop = new AbortController();
+		const timer = setTimeout(() => stop.abort(), ANSWER);
+		try {
+			const answer = await fetch(this.url, {
+				method: "POST",
+				...json({ text: item.text, id: item.id }),
+				signal: stop.signal,
+			});
+			if (answer.ok) {
+				const { routed } = await answer.json();
+				memory.remove(this.key + item.id);
+				this.become(item, "confirmed", routed === false ? "nobody else was there to read it" : "");
+				if (this.items.has(item.id)) item.timer = setTimeout(this.on.overdue, RETURN);
+				return 0;
+			}
+			const why = await told(answer);
+			const { status, text, wait } = why;
+			if (status === 429 || (status >= 502 && status <= 504 && (wait || this.on.held()))) {
+				this.become(item, "waiting", `waits: ${text}`);
+				return Math.max(wait, pause);
+			}
+			this.become(item, "failed", text);
+			if (status === 401) this.on.out(why);
+			return 0;
+		} catch {
+			this.become(item, "waiting", "waits for the connection");
+			return pause;
+		} finally {
+			clearTimeout(timer);
+		}
+	}
+}

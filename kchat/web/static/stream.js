@@ -1,0 +1,118 @@
+// The stream of events: it comes back by itself, from where it was.
+
+const SLEPT = 30_000; // a page that slept for longer does not trust its connection
+const EVENTS = ["hello", "message", "people", "connection", "missed", "live", "slow", "closing", "revoked"];
+
+/** Milliseconds before the next attempt; not the same for all pages. */
+export const backoff = (attempt) => Math.min(15_000, 500 * 2 ** Math.min(attempt, 6)) * (0.5 + Math.random());
+
+/** What a request with JSON has. */
+export const json = (value) => ({ headers: { "content-type": "application/json" }, body: JSON.stringify(value) });
+
+/** What an answer that is an error says: {status, text, wait: milliseconds}. */
+export async function told(answer) {
+	const { error, hint } = await answer.json().catch(() => ({})); // perhaps a proxy's page
+	const text = error ? error + (hint ? `: ${hint}` : "") : `the server answers ${answer.status}`;
+	return { status: answer.status, text, wait: 1000 * (Number(answer.headers.get("retry-after")) || 0) };
+}
+
+export class Stream {
+	/** `on`: event(name, data), state("connecting" | "reconnecting" | "offline" | "live", text), out(told): one is not known here. */
+	constructor(on) {
+		this.on = on;
+		this.position = "";
+		this.live = false;
+		this.attempts = 0;
+		let tick = Date.now();
+		let hiddenAt = tick;
+		setInterval(() => {
+			const slept = Date.now() - tick;
+			tick += slept;
+			if (slept > SLEPT + 10_000 && !document.hidden) this.open();
+		}, 10_000);
+		addEventListener("online", () => this.open());
+		addEventListener("offline", () => this.lost());
+		addEventListener("pagehide", () => this.close());
+		addEventListener("pageshow", (event) => event.persisted && this.open());
+		document.addEventListener("visibilitychange", () => {
+			if (document.hidden) hiddenAt = Date.now();
+			else if (!this.live || Date.now() - hiddenAt > SLEPT) this.open();
+		});
+	}
+
+	open() {
+		if (this.ended) return;
+		this.close();
+		const source = new EventSource(`api/events${this.position && `?after=${encodeURIComponent(this.position)}`}`);
+		this.source = source;
+		for (const name of EVENTS) source.addEventListener(name, (event) => source === this.source && this.arrive(name, event));
+		source.onerror = (event) => {
+			if (source !== this.source || event.data !== undefined) return;
+			this.lost();
+			if (source.readyState === EventSource.CLOSED) this.refused(source);
+		};
+	}
+
+	close() {
+		clearTimeout(this.timer);
+		this.source?.close();
+		this.source = null;
+		this.live = false;
+	}
+
+	end() {
+		this.ended = true;
+		this.close();
+	}
+
+	arrive(name, { data, lastEventId }) {
+		if (lastEventId) this.position = lastEventId;
+		const value = JSON.parse(data);
+		if (name === "live") {
+			this.live = true;
+			this.attempts = 0;
+		} else if (name === "revoked") this.end();
+		this.on.event(name, value);
+		if (name === "live") this.on.state(name);
+		if (name === "closing") {
+			this.close();
+			this.lost(value.text);
+			this.later(1000 + 2000 * Math.random());
+		}
+	}
+
+	lost(text) {
+		this.live = false;
+		if (!this.ended) this.on.state(navigator.onLine ? "reconnecting" : "offline", text);
+	}
+
+	later(pause) {
+		clearTimeout(this.timer);
+		this.timer = setTimeout(() => this.open(), pause);
+	}
+
+	/** After an answer that is an error, the browser does not try again by itself, and does not say which it was. */
+	async refused(source) {
+		let pause = backoff((this.attempts += 1));
+		try {
+			let answer = await fetch("api/session", { cache: "no-store" });
+			if (answer.ok && this.attempts > 1) {
+				const stop = new AbortController();
+				answer = await fetch("api/events?last=0", { cache: "no-store", signal: stop.signal });
+				if (answer.ok) stop.abort();
+			}
+			if (!answer.ok) {
+				const why = await told(answer);
+				if (source !== this.source) return;
+				if (why.status === 401) {
+					this.end();
+					this.on.out(why);
+				} else this.lost(why.text);
+				pause = Math.max(pause, why.wait);
+			}
+		} catch {
+			// not reached
+		}
+		if (source === this.source && !this.ended) this.later(pause);
+	}
+}
