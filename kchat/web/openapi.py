@@ -188,7 +188,14 @@ def _rooms(limits: Limits) -> Schema:
         "The last messages of a room",
         _ok("The messages, oldest first.", "Messages"),
         (401, 403, 404, 422, 503),
-        parameters=[_last(limits)],
+        parameters=[
+            _last(limits),
+            _query(
+                "before",
+                "Only messages before this one: the `id` of a message or of an event, or the `first` of another answer.",
+                {"type": "string"},
+            ),
+        ],
     )
     send = _operation(
         "sendMessage",

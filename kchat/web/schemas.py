@@ -136,7 +136,13 @@ def _messages(limits: Limits) -> dict[str, Schema]:
     return {
         "Message": _object(message, ("shown",)),
         "Messages": _object(
-            {"messages": {"type": "array", "items": ref("Message")}}, description="Oldest first."
+            {
+                "messages": {"type": "array", "items": ref("Message")},
+                "more": {"type": "boolean", "description": "Whether there may be older ones."},
+                "first": _text("Where the first one is, for `before`; only where there is one."),
+            },
+            ("first",),
+            description="Oldest first.",
         ),
         "NewMessage": _object(new, ("id",)),
         "Receipt": _object(receipt, description="The broker has the message."),

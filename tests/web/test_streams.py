@@ -35,8 +35,8 @@ def deaf(base: str, cookie: str) -> socket.socket:
     opened = socket.socket()
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     opened.connect((parts.host, parts.port))
-    request = f"GET /api/events HTTP/1.1\r\nHost: {parts.host}:{parts.port}\r\nCookie: kchat={cookie}\r\n\r\n"
-    opened.sendall(request.encode())
+    head = f"GET /api/events HTTP/1.1\r\nHost: {parts.host}:{parts.port}\r\nOrigin: {base}\r\n"
+    opened.sendall(f"{head}Cookie: kchat={cookie}\r\n\r\n".encode())
     return opened
 
 
