@@ -77,7 +77,7 @@ class Plain:
             if not secret:
                 raise Refused(422, "that is not a link of an invitation")
             return self._api.sessions.enter(
-                request, secret, form.get("browser", ""), lambda _: _see_other("plain")
+                request, secret, form.get("browser", ""), lambda _: _see_other("plain#write")
             )
         except Refused as error:
             return self._door(error.status, problem=_sentence(error), headers=error.headers)

@@ -88,7 +88,7 @@ def guest(served: ServeThread) -> Iterator[httpx.Client]:
     with browser(served.base) as client:
         door = read(client.get("/plain"))
         answer = client.post("/enter", data={**door.fields, "link": served.link})
-        assert (answer.status_code, answer.headers["location"]) == (303, "plain")
+        assert (answer.status_code, answer.headers["location"]) == (303, "plain#write")
         yield client
 
 
