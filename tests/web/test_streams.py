@@ -10,9 +10,10 @@ import httpx
 import pytest
 
 from kchat.config.settings import Settings
-from kchat.web import hub as hub_module
+from kchat.web import connections
+from kchat.web.guests import Guest
 from kchat.web.options import Limits, ServeOptions
-from kchat.web.store import Guest, GuestStore
+from kchat.web.store import GuestStore
 from tests.brokers.processes import Commands
 from tests.brokers.wait import wait_until
 from tests.web.event_streams import stream, texts
@@ -34,8 +35,8 @@ def deaf(base: str, cookie: str) -> socket.socket:
     opened = socket.socket()
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     opened.connect((parts.host, parts.port))
-    request = f"GET /api/events HTTP/1.1\r\nHost: {parts.host}:{parts.port}\r\nCookie: kchat={cookie}\r\n\r\n"
-    opened.sendall(request.encode())
+    head = f"GET /api/events HTTP/1.1\r\nHost: {parts.host}:{parts.port}\r\nOrigin: {base}\r\n"
+    opened.sendall(f"{head}Cookie: kchat={cookie}\r\n\r\n".encode())
     return opened
 
 
@@ -70,7 +71,7 @@ def test_a_slow_reader_is_told_and_gets_the_rest_when_it_comes_back(url: str, tm
 def test_a_reader_that_takes_nothing_is_cut_off_and_forgotten(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub_module, "STUCK_SECONDS", 0.5)
+    monkeypatch.setattr(connections, "UNREAD_SECONDS", 0.5)
     with (
         serve_thread(url, tmp_path / "web.db") as served,
         guest_browser(served) as page,
