@@ -30,7 +30,7 @@ PHONE, DESK = (360, 740), (1280, 800)
 COLOURS = 255
 """In a picture's palette."""
 
-TALK = (
+TALK: tuple[tuple[int, str, str], ...] = (
     (1504, "ada", "the broker moves on Monday"),
     (1503, "bob", "good, then we have the weekend to try it"),
     (6, "bob", "did anybody look at the pull request? It has been there for a week"),
@@ -124,7 +124,7 @@ def show(browser: Page, view: View, server: ServeProcess) -> None:
     scripts = view.state != "plain"
     browser._ask("Emulation.setScriptExecutionDisabled", value=not scripts)  # noqa: SLF001 - the tests' own
     browser.look_at(*view.size, dark=view.dark, scale=2 if view.size == PHONE else 1, bars=False)
-    browser.open(f"{server.base}/" if scripts else f"{server.base}/plain")
+    browser.open(f"{server.base}/" if scripts else f"{server.base}/plain#text")
     if scripts:
         browser.wait_for(
             "document.body?.dataset.state === 'live' && document.querySelector('.rows .message') !== null"
