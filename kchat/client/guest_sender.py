@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from kchat import errors
 from kchat.client.sender import Sender
+from kchat.client.sender_connection import SenderConnection
+from kchat.transports.protocols import FOR_GUESTS
 
 if TYPE_CHECKING:
     from kchat.client.in_flight import Receipt
@@ -33,6 +35,10 @@ _TICK = 0.5
 """Seconds between looks at the clock while a confirmation is waited for."""
 
 
+class _GuestConnection(SenderConnection):
+    purpose = FOR_GUESTS
+
+
 class GuestSender(Sender):
     """Sends to the rooms of one broker by one account, one message after the other. Any thread may call anything.
 
@@ -43,6 +49,8 @@ class GuestSender(Sender):
     Attributes:
         ending: set it to have it give up what waits for a broker.
     """
+
+    _connection_type = _GuestConnection
 
     def __init__(self, settings: Settings, *, reconnect_for: float = RECONNECT_FOR) -> None:
         super().__init__(

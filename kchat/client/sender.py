@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from threading import get_ident
 from time import monotonic
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from kchat import errors, events
 from kchat.client.sender_connection import SenderConnection
@@ -68,6 +68,8 @@ class Sender:
         kchat.errors.SettingsError: the username is not valid.
     """
 
+    _connection_type: ClassVar[type[SenderConnection]] = SenderConnection
+
     def __init__(
         self,
         settings: Settings,
@@ -88,7 +90,7 @@ class Sender:
         self._window = max(1, window)
         self._closing: set[object] = set()  # one for each thread that wants to close it
         self._gives_up: Callable[[], bool] = bool  # bool() is False
-        self._connection = SenderConnection(
+        self._connection = self._connection_type(
             settings,
             self.username,
             on_event,

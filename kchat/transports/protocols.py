@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 # ---- what a transport is given
 
 
+FOR_GUESTS = "send for a guest"
+"""What a connection is for (``purpose`` of :meth:`.Transport.connect`) that a server has for each of its guests: there are
+many, and each does little, so each should take little memory."""
+
+
 class RoomSettings(Protocol):
     """A room, and how to reach it; :class:`kchat.config.settings.Settings` is one. Times are in seconds."""
 

@@ -154,7 +154,8 @@ class Guard:
         says neither and has a cookie is refused; what has a token and no cookie needs neither, since no browser adds a
         token by itself.
         """
-        has_cookie = COOKIE in cookie_parser("; ".join(headers.getlist("cookie")))
+        cookies = cookie_parser("; ".join(headers.getlist("cookie")))
+        has_cookie = any(name.endswith(COOKIE) for name in cookies)  # with TLS it has a prefix
         by_token = headers.get("authorization", "").lower().startswith("bearer ")
         if scope["method"] in _SAFE and not (has_cookie and scope["path"].endswith("/events")):
             return True

@@ -40,6 +40,9 @@ _LEAVE_SECONDS = 5
 _OTHER_FILES = 128
 """Descriptors that are not connections of guests: the brokers', the store's, and those that are just being accepted."""
 
+_WAITS_SILENTLY = 2.0
+"""Seconds to wait for the broker before the host is told."""
+
 _MOST_FILES = 65_536
 """Descriptors to ask for where the system gives as many as anybody wants."""
 
@@ -137,6 +140,8 @@ class WebServer:
             self._opening = asyncio.create_task(self.hub.open())
             if self._stopped.is_set():
                 self._opening.cancel()
+            if options.wait:
+                await self._wait_for_broker(self._opening)
             await self._opening
             listening.listen(BACKLOG)  # who follows the link now waits for no more than what is below
             tell(self.hub.announce(names.public.base))
@@ -144,6 +149,13 @@ class WebServer:
         finally:
             await self.hub.close()
             listening.close()
+
+    async def _wait_for_broker(self, opening: asyncio.Task[None]) -> None:
+        await asyncio.wait({opening}, timeout=_WAITS_SILENTLY)
+        if not opening.done():
+            self._report(
+                f"no answer yet from {self._options.settings[0].broker}: retrying until there is one"
+            )
 
     def _config(self, names: Names) -> uvicorn.Config:
         options, limits = self._options, self._options.limits
@@ -260,12 +272,23 @@ def serve(
         handlers[signal.SIGHUP] = hang_up
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
-        asyncio.run(server.run(tell))
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(server.run(tell))
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """That of uvloop, where it is installed: it is the faster one (its README has figures)."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
 
 
 def _has_terminal() -> bool:

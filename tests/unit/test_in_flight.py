@@ -145,3 +145,25 @@ def test_what_is_given_up_is_not_published_again_and_the_next_stream_has_another
     assert (len(flight.in_flight), flight.in_flight.bytes, list(flight.receipts)) == (0, 0, [])
     assert flight.in_flight.stream != before
     assert flight.in_flight.add(flight.messages[0], flight.receipts) == (1, 1)
+
+
+def test_each_room_keeps_a_stream_and_places_of_its_own() -> None:
+    window, receipts = InFlight("chat", supports_mandatory=False, mandatory=False), deque[Receipt]()
+    first = window.stream
+
+    def send() -> int:
+        tag, place = window.add(Message.compose("ada", "hello"), receipts)
+        with pytest.raises(RuntimeError, match="nothing is in flight"):
+            window.switch("elsewhere")
+        window.on_ack(tag, multiple=False)
+        return place
+
+    assert [send(), send()] == [1, 2]
+    window.switch("other")
+    other = window.stream
+    assert other != first
+    assert send() == 1
+    window.switch("chat")
+    assert (window.stream, send()) == (first, 3)
+    window.switch("other")
+    assert (window.stream, send()) == (other, 2)

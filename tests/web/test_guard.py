@@ -228,6 +228,12 @@ def test_a_path_before_the_page_is_taken_with_and_without_it(local_url: str, tmp
         for part in ("Path=/tea/", "Secure", "HttpOnly", "SameSite=strict"):
             assert part in cookie
         assert answer.headers["strict-transport-security"]
+        by_cookie = {"Host": "chat.example.org", "Cookie": cookie.partition(";")[0]}
+        for origin, status in ((None, 403), ("https://evil.example", 403), ("https://chat.example.org", 422)):
+            headers = by_cookie | ({"Origin": origin} if origin else {})
+            sent = httpx.post(f"{here}/api/rooms/chat/messages", json={}, headers=headers)
+            assert sent.status_code == status, origin
+        assert httpx.get(f"{here}/api/events", headers=by_cookie).status_code == 403
 
 
 def options_port(served: ServeThread) -> int:

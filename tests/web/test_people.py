@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -107,7 +108,10 @@ def test_guests_are_here_for_each_other_and_for_terminals_and_leave_with_their_l
         wait_until(lambda: verified() == [], 20)
 
 
-@pytest.mark.parametrize("transport", ["local", "redis", "memory"])
+ALL = os.environ.get("KCHAT_TEST_WEB") == "all"
+
+
+@pytest.mark.parametrize("transport", ["local", "redis", "memory"] if ALL else ["local"])
 def test_guests_without_accounts_are_here_by_the_hosts_connection(
     transport: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 import uuid
 from collections.abc import Iterator
@@ -75,6 +76,13 @@ def test_a_guest_with_tabs_and_rooms_has_one_connection_and_a_verified_name(
             assert all(each["verified"] and each["account"] == account.username for each in found)
         wait_until(lambda: senders(rabbitmq, vhost, account.username) == 1)
         assert len(served.hub.lanes) == 1
+
+
+def test_a_message_of_many_frames_arrives_whole(served: ServeThread) -> None:
+    text = "\u00e9" * 8000  # 16,000 bytes; a guest's connection has frames of 8 KiB
+    with browser(served.base, served.link) as page:
+        assert post(page, text).status_code == 200
+        wait_until(lambda: texts(page) == [text])
 
 
 def test_a_sender_that_switches_rooms_makes_nobody_believe_that_messages_are_missing(
@@ -157,6 +165,9 @@ def test_guests_on_local_share_the_hosts_connection(tmp_path: Path) -> None:
         assert names == ["ada", "bob"]
 
 
+@pytest.mark.skipif(
+    os.environ.get("KCHAT_TEST_WEB") != "all", reason="takes half a minute: KCHAT_TEST_WEB=all"
+)
 def test_a_post_during_a_restart_of_the_broker_is_answered_and_may_be_repeated(
     own_rabbitmq: RabbitMQ, tmp_path: Path
 ) -> None:

@@ -7,6 +7,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from kchat.transports.connection import Connection
+from kchat.transports.protocols import FOR_GUESTS
 from kchat.transports.tls import check_files
 
 from .errors import EXTERNAL
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from kchat.transports import protocols
     from kchat.transports.protocols import RoomSettings
     from kchat.transports.url import Broker
+
+SMALL_FRAMES = 8192
+"""Bytes of a frame on a connection for guests. py-amqp keeps a buffer of that size for each connection, 128 KiB by default;
+longer messages go out in several frames (AMQP 0-9-1 section 4.2.6)."""
 
 _USER_TIMEOUT_MS = 60_000
 """Milliseconds after which TCP drops a connection whose peer takes nothing; a sender waits less for a blocked broker."""
@@ -66,6 +71,7 @@ def connect(
             "write_timeout": settings.confirm_timeout,
             # py-amqp would wait for ever for the answer to a declaration.
             "answer_timeout": max(settings.connect_timeout, settings.confirm_timeout),
+            **({"frame_max": SMALL_FRAMES} if purpose == FOR_GUESTS else {}),
         },
     )
     return connection
