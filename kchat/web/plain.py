@@ -170,8 +170,9 @@ class Plain:
     async def _messages(self, caller: Caller, name: str) -> list[dict[str, Any]]:
         room = self._hub.rooms[name]
         verifies = room.settings.transport.verifies_accounts
-        found = room.newest(LAST, caller.since)
-        return [as_object(each.message, name, mark_unverified=verifies) for each in found]
+        found, _ = await room.page(LAST, "", None, caller.since)
+        messages = [each.message for each in found if each.message is not None]
+        return [as_object(each, name, mark_unverified=verifies) for each in messages]
 
     def _door(
         self,
