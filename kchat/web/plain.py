@@ -32,9 +32,6 @@ if TYPE_CHECKING:
 LAST = 50
 """Messages on a page."""
 
-_ENVELOPE = 4096
-"""Bytes of a form beside the text, of which each UTF-16 unit becomes nine bytes at most."""
-
 _MOST_FIELDS = 8
 
 
@@ -80,7 +77,7 @@ class Plain:
             if not secret:
                 raise Refused(422, "that is not a link of an invitation")
             return self._api.sessions.enter(
-                request, secret, form.get("browser", ""), lambda _: _see_other("plain")
+                request, secret, form.get("browser", ""), lambda _: _see_other("plain#write")
             )
         except Refused as error:
             return self._door(error.status, problem=_sentence(error), headers=error.headers)
@@ -129,7 +126,7 @@ class Plain:
             raise Refused(403, "forms are for browsers: a program with a token sends JSON")
         if content_type(request) != "application/x-www-form-urlencoded":
             raise Refused(415, "this takes a form of the page")
-        data = await read_body(request, self._hub.options.limits.message_bytes * 9 + _ENVELOPE)
+        data = await read_body(request, self._hub.options.limits.body_bytes)
         try:
             pairs = parse_qsl(
                 data.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS
@@ -171,8 +168,11 @@ class Plain:
         room = self._hub.rooms[name]
         verifies = room.settings.transport.verifies_accounts
         found, _ = await room.page(LAST, "", None, caller.since)
-        messages = [each.message for each in found if each.message is not None]
-        return [as_object(each, name, mark_unverified=verifies) for each in messages]
+        return [
+            as_object(each.message, name, mark_unverified=verifies)
+            for each in found
+            if each.message is not None
+        ]
 
     def _door(
         self,

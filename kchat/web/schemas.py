@@ -56,6 +56,10 @@ def _session(limits: Limits) -> dict[str, Schema]:
             "name": _ROOM,
             "history": _flag("Whether the room itself keeps messages."),
             "connected": _flag("Whether the server can read the room now."),
+            "people": {
+                "description": "Who is here; null for one who may not read.",
+                "oneOf": [ref("People"), {"type": "null"}],
+            },
         }
     )
     return {
@@ -138,11 +142,13 @@ def _messages(limits: Limits) -> dict[str, Schema]:
         "Messages": _object(
             {
                 "messages": {"type": "array", "items": ref("Message")},
-                "more": {"type": "boolean", "description": "Whether there may be older ones."},
-                "first": _text("Where the first one is, for `before`; only where there is one."),
+                "more": _flag("Whether there may be older ones."),
+                "first": _text(
+                    "Where the first of them is; there if there is one. Give it as `before` for those before."
+                ),
             },
             ("first",),
-            description="Oldest first.",
+            "Oldest first.",
         ),
         "NewMessage": _object(new, ("id",)),
         "Receipt": _object(receipt, description="The broker has the message."),
@@ -203,7 +209,7 @@ def _events() -> dict[str, Schema]:
             {
                 "room": _ROOM,
                 "count": _count("How many people are here."),
-                "more": _count("How many of them are not listed."),
+                "more": _flag("Whether there are more than were counted."),
                 "people": {"type": "array", "items": person},
             }
         ),
