@@ -71,8 +71,6 @@ class Stream:
         if self._ended:
             return
         if counts and self._size > self._most:
-            self._frames.clear()
-            self._beginning = None  # it comes back for them by its last id
             self.end(frame("slow", {"text": "this page was too slow for what came, and reads it now"}))
             return
         self._frames.append(data)
@@ -80,9 +78,11 @@ class Stream:
         self._rouse()
 
     def end(self, last: bytes) -> None:
-        """Send this last, and end."""
+        """Send this next, and end. What waits is dropped: a reader who may come back does so by its last id."""
         if not self._ended:
             self._ended = True
+            self._frames.clear()
+            self._beginning = None
             self._frames.append(last)
             self._rouse()
 

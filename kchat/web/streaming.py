@@ -130,9 +130,10 @@ class _EventStream(Response):
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             await send({"type": "http.response.body", "body": self._hello, "more_body": True})
             await asyncio.gather(*(self._hub.rooms[room].prepare(self._position) for room in self._rooms))
-            # Nothing arrives between these two.
-            stream.begin(self._backlog())
-            self._hub.attach(stream, self._rooms)
+            if not stream.ended:
+                # Nothing arrives between these two.
+                stream.begin(self._backlog())
+                self._hub.attach(stream, self._rooms)
             await stream.run(receive, send)
         finally:
             self._hub.remove(stream)

@@ -89,14 +89,14 @@ def test_a_revoked_guest_is_told_and_its_stream_ends(url: str, tmp_path: Path) -
         with browser(served.base, f"{served.base}/#{guests.new_link(grace)}") as page, stream(page) as opened:
             opened.until("live")
             guests.revoke("grace")
-            assert [each.name for each in opened.events()] == ["revoked"]
+            assert [each.name for each in opened.events() if each.name != "people"] == ["revoked"]
 
 
 def test_the_end_of_the_server_sends_pages_away_with_a_pause(commands: Commands, url: str) -> None:
     with serve_process(commands, url) as served, guest_browser(served) as page, stream(page) as opened:
         opened.until("live")
         served.process.terminate()
-        assert [each.name for each in opened.events()] == ["closing"]
+        assert [each.name for each in opened.events() if each.name != "people"] == ["closing"]
         assert opened.retry is not None
         assert 1000 <= opened.retry <= 5000
         assert served.process.wait(30) == 0
