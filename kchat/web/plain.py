@@ -6,6 +6,8 @@ the same limits. A form that is posted twice sends once: it has the message's id
 
 from __future__ import annotations
 
+import asyncio
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
@@ -33,6 +35,9 @@ LAST = 50
 """Messages on a page."""
 
 _MOST_FIELDS = 8
+
+_ARRIVE, _LOOK, _NEWEST = 2.0, 0.05, 10
+"""Seconds for which a message that the broker has is looked for in the room, and between two looks; among how many."""
 
 
 class Plain:
@@ -102,11 +107,12 @@ class Plain:
         if room not in self._open(caller):
             return await self._room(caller, room, draft)
         try:
-            await self._api.sending.send(caller, room, draft.text, draft.id or None)
+            sent = await self._api.sending.send(caller, room, draft.text, draft.id or None)
         except NotSent as error:
             if error.status in (409, 422):
                 draft = Draft(uuid7(), draft.text)
             return await self._room(caller, room, draft, error)
+        await self._arrived(caller, room, sent["id"])
         return _see_other(address_of(room))
 
     async def leave(self, request: Request) -> Response:
@@ -163,6 +169,15 @@ class Plain:
             note=note,
         )
         return _html(page, 200 if error is None else error.status, {} if error is None else error.headers)
+
+    async def _arrived(self, caller: Caller, name: str, message_id: str) -> None:
+        """Wait, though not for long, until a message has come back from the broker: the next page is to have it."""
+        room, ends = self._hub.rooms[name], monotonic() + _ARRIVE
+        while caller.guest.may_read and room.connected and monotonic() < ends:
+            found, _ = await room.page(_NEWEST, "", None, caller.since)
+            if any(each.message is not None and each.message.id == message_id for each in found):
+                return
+            await asyncio.sleep(_LOOK)
 
     async def _messages(self, caller: Caller, name: str) -> list[dict[str, Any]]:
         room = self._hub.rooms[name]
