@@ -7,7 +7,7 @@ the same limits. A form that is posted twice sends once: it has the message's id
 from __future__ import annotations
 
 import asyncio
-from time import monotonic
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
@@ -172,12 +172,14 @@ class Plain:
 
     async def _arrived(self, caller: Caller, name: str, message_id: str) -> None:
         """Wait, though not for long, until a message has come back from the broker: the next page is to have it."""
-        room, ends = self._hub.rooms[name], monotonic() + _ARRIVE
-        while caller.guest.may_read and room.connected and monotonic() < ends:
-            found, _ = await room.page(_NEWEST, "", None, caller.since)
-            if any(each.message is not None and each.message.id == message_id for each in found):
-                return
-            await asyncio.sleep(_LOOK)
+        room = self._hub.rooms[name]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_ARRIVE):
+                while caller.guest.may_read and room.connected:
+                    found, _ = await room.page(_NEWEST, "", None, caller.since)
+                    if any(each.message is not None and each.message.id == message_id for each in found):
+                        return
+                    await asyncio.sleep(_LOOK)
 
     async def _messages(self, caller: Caller, name: str) -> list[dict[str, Any]]:
         room = self._hub.rooms[name]
