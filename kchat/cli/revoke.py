@@ -39,11 +39,18 @@ def command(names: tuple[str, ...], store: Path | None, management_url: str | No
     from kchat.web.inviting import has_account
 
     settings = to_settings(**broker)
-    page, elsewhere = close_page(settings, names, store)  # before anything is contacted
+    page: dict[str, Guest] = {}
+    problem: KchatError | None = None
+    try:
+        page = close_page(settings, names, store)  # before anything is contacted
+    except KchatError as error:
+        problem = error
     if not settings.transport.guests.makes_accounts:
-        return _end_elsewhere(settings, names, page, elsewhere, store)
+        if problem is not None:
+            raise problem
+        return _end_elsewhere(settings, names, page, store)
     management = administrator(settings, management_url)
-    failed: KchatError | None = None
+    failed: KchatError | None = problem  # a guests' file that cannot be used does not keep the accounts
     for name in names:
         try:
             _end_account(management, settings, name, page.get(name))
@@ -53,7 +60,7 @@ def command(names: tuple[str, ...], store: Path | None, management_url: str | No
                 raise
             if failed is not None:
                 write_line(f"error: {failed}")
-            failed = elsewhere.get(name, error) if isinstance(error, NotFound) else error
+            failed = error
             if name not in page or has_account(management, page[name]):
                 continue
         if name in page:
@@ -87,17 +94,11 @@ def _end_account(management: Administration, settings: Settings, name: str, gues
 
 
 def _end_elsewhere(
-    settings: Settings,
-    names: tuple[str, ...],
-    page: dict[str, Guest],
-    elsewhere: dict[str, SettingsError],
-    store: Path | None,
+    settings: Settings, names: tuple[str, ...], page: dict[str, Guest], store: Path | None
 ) -> None:
     """Where kchat has no access that ends all accounts: those of the page's guests, which it knows."""
     from kchat.message.lookalikes import spelled
 
-    if not page and elsewhere:
-        raise next(iter(elsewhere.values()))
     if not page:
         guests = settings.transport.guests
         raise SettingsError(f"kchat made no accounts on {guests.name}, so it ends none", hint=guests.ending)
@@ -105,8 +106,6 @@ def _end_elsewhere(
         end_guest(settings, guest, store)
         if guest.account is not None and not guest.is_host:
             write_line(f"revoked {spelled(name)}: its account is gone")
-    if elsewhere:
-        raise next(iter(elsewhere.values()))
     if missing := [spelled(name) for name in names if name not in page]:
         raise NotFound(
             f"there is no guest {', '.join(missing)} of the page", hint=settings.transport.guests.ending

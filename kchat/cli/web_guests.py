@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kchat.config.settings import Settings
-    from kchat.errors import KchatError, SettingsError
+    from kchat.errors import KchatError
     from kchat.transports.guests import Administration
     from kchat.web.guests import Guest
     from kchat.web.inviting import Wanted
@@ -115,7 +115,7 @@ def show_picture(line: str) -> None:
 def table_of_guests(
     settings: Settings, store_file: Path | None, management: Administration | None
 ) -> list[list[str]]:
-    """The page's guests, at all brokers, below a header; empty if there are none.
+    """The page's guests, at all brokers, below a header; empty if there is no file with guests.
 
     Those at this broker whose time is over are ended first.
     """
@@ -134,17 +134,14 @@ def table_of_guests(
             may = "nothing: revoke it again" if guest.ended else _may(guest)
             counts = [str(each) for each in opened]
             rows.append([spelled(guest.username), ", ".join(guest.rooms), guest.broker, may, until, *counts])
-    return rows if len(rows) > 1 else []
+    return rows
 
 
-def close_page(
-    settings: Settings, names: Sequence[str], store_file: Path | None
-) -> tuple[dict[str, Guest], dict[str, SettingsError]]:
-    """End what guests have of the page, before anything is contacted.
+def close_page(settings: Settings, names: Sequence[str], store_file: Path | None) -> dict[str, Guest]:
+    """End what guests have of the page, before anything is contacted; returns those that there are at this broker.
 
-    Returns:
-        The guests that there are at this broker, by name; and what to say of names that are guests at another one alone,
-        unless they have accounts here.
+    Raises:
+        kchat.errors.SettingsError: a name is that of a guest at another broker alone, and there are no accounts here.
     """
     from kchat.errors import SettingsError
     from kchat.message.lookalikes import normalised, spelled
@@ -153,9 +150,9 @@ def close_page(
 
     store = GuestStore.existing(store_file)
     if store is None:
-        return {}, {}
+        return {}
     found: dict[str, Guest] = {}
-    elsewhere: dict[str, SettingsError] = {}
+    elsewhere: list[SettingsError] = []
     place = place_of(settings)
     with store:
         for name in names:
@@ -167,11 +164,17 @@ def close_page(
                 closed = f", {sessions} session{'' if sessions == 1 else 's'} ended" if sessions else ""
                 write_line(f"revoked {spelled(name)}: out of the page{closed}")
             elif other := store.find(name) or store.find(normalised(name)):
-                elsewhere[name] = SettingsError(
-                    f"{spelled(name)} is a guest at {other.broker}, not at {place}",
-                    hint="name that broker with {url}",
+                elsewhere.append(
+                    SettingsError(
+                        f"{spelled(name)} is a guest at {other.broker}, not at {place}",
+                        hint="name that broker with {url}",
+                    )
                 )
-    return found, elsewhere
+    for error in elsewhere:
+        if not settings.transport.guests.makes_accounts:
+            raise error
+        write_line(f"{error}: left there")  # an account of that name may be here
+    return found
 
 
 def end_guest(

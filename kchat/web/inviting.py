@@ -74,7 +74,7 @@ def base_of_links(
             return base
         raise SettingsError(
             f"no kchat serve has used the guests' file {store.path}, so the address of the page is not known",
-            hint="start kchat serve first, name the page with --public-url, or the file with --store",
+            hint="start kchat serve first, name the page with {public_url}, or the file with {store}",
         )
     place = place_of(settings)
     here = [each for each in known if each.broker == place]
@@ -109,7 +109,8 @@ def invite(
         settings: the host's.
         wanted: what the guest is to have.
         management: the administrator's access, where kchat makes the accounts.
-        apply: whether the host lets kchat make the account where it takes commands (:meth:`Guests.admit`).
+        apply: whether the host lets kchat make the account where it takes commands
+            (:meth:`kchat.transports.guests.Guests.admit`).
         tell: told, in a line, what was done and what the host should know.
 
     Raises:
@@ -300,7 +301,7 @@ def _with_account(
     if not apply:
         raise SettingsError(
             f"{spelled(guest.username)} needs an account on {guests.name}",
-            hint="let kchat make it with --apply",
+            hint="let kchat make it with {apply}",
         )
     granted, _ = inviting.admit(settings, guest.username, send_only=send_only)
     assert granted.account is not None

@@ -128,7 +128,9 @@ def document(limits: Limits) -> Schema:
             "title": "kchat",
             "version": kchat.__version__,
             "description": "A chat room on a message broker, for pages and programs. Errors are JSON: `error`, and `hint`"
-            " where something can be done. Unknown keys of an object are ignored, unknown query parameters are refused.",
+            " where something can be done. Unknown keys of an object are ignored, unknown query parameters are refused."
+            " Any request can also be answered by 408, 414, 431 (too slow, or too long a head), 500, or 503 (too many"
+            " connections).",
         },
         "servers": [{"url": "/"}],
         "security": [{"token": []}, {"cookie": []}],
@@ -145,7 +147,8 @@ def document(limits: Limits) -> Schema:
                     "type": "apiKey",
                     "in": "cookie",
                     "name": COOKIE,
-                    "description": "A browser's session, from a link. To change something, Origin has to be this server's.",
+                    "description": "A browser's session, from a link; with TLS, its name begins with `__Host-`. To change"
+                    " something, Origin has to be this server's.",
                 },
             },
         },
@@ -185,10 +188,21 @@ def _sessions() -> Schema:
 def _rooms(limits: Limits) -> Schema:
     last = _operation(
         "getMessages",
-        "The last messages of a room",
+        "The last messages of a room, or those before one",
         _ok("The messages, oldest first.", "Messages"),
         (401, 403, 404, 422, 503),
-        parameters=[_last(limits)],
+        parameters=[
+            _last(limits),
+            _query(
+                "before",
+                "Give those before this message: its `id`, an event's `id`, or `first` of an answer; the last way also"
+                " works where a message has no id.",
+                {"type": "string"},
+            ),
+        ],
+    )
+    here = _operation(
+        "getPeople", "Who is in a room", _ok("Who is here now.", "People"), (401, 403, 404, 422, 503)
     )
     send = _operation(
         "sendMessage",
@@ -203,6 +217,7 @@ def _rooms(limits: Limits) -> Schema:
     return {
         "/api/events": {"get": everything},
         "/api/rooms/{room}/messages": {"parameters": [_ROOM], "get": last, "post": send},
+        "/api/rooms/{room}/people": {"parameters": [_ROOM], "get": here},
         "/api/rooms/{room}/events": {"parameters": [_ROOM], "get": one},
     }
 
