@@ -36,8 +36,6 @@ def command(names: tuple[str, ...], store: Path | None, management_url: str | No
       kchat revoke ada
       kchat revoke ada logger --host localhost --rmq-username rmq -W
     """
-    from kchat.web.inviting import has_account
-
     settings = to_settings(**broker)
     page: dict[str, Guest] = {}
     problem: KchatError | None = None
@@ -50,12 +48,32 @@ def command(names: tuple[str, ...], store: Path | None, management_url: str | No
             raise problem
         return _end_elsewhere(settings, names, page, store)
     management = administrator(settings, management_url)
-    failed: KchatError | None = problem  # a guests' file that cannot be used does not keep the accounts
+    failed = _end_accounts(management, settings, names, page, store, failed=problem)
+    management.remove_expired(tell_removed)
+    if failed is not None:
+        raise failed
+    return None
+
+
+def _end_accounts(
+    management: Administration,
+    settings: Settings,
+    names: tuple[str, ...],
+    page: dict[str, Guest],
+    store: Path | None,
+    *,
+    failed: KchatError | None,
+) -> KchatError | None:
+    """End the accounts, one after the other: one failure, or a guests' file that cannot be used, does not keep the others.
+
+    Returns the last failure; those before it are told.
+    """
+    from kchat.web.inviting import has_account
+
     for name in names:
         try:
             _end_account(management, settings, name, page.get(name))
         except (NotFound, Refused) as error:
-            # One failure does not keep the other accounts.
             if isinstance(error, NotAuthorised):
                 raise
             if failed is not None:
@@ -65,10 +83,7 @@ def command(names: tuple[str, ...], store: Path | None, management_url: str | No
                 continue
         if name in page:
             forget_guest(page[name], store)
-    management.remove_expired(tell_removed)
-    if failed is not None:
-        raise failed
-    return None
+    return failed
 
 
 def _end_account(management: Administration, settings: Settings, name: str, guest: Guest | None) -> None:
