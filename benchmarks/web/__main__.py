@@ -62,7 +62,7 @@ def _cookies(port: int, secrets: list[str]) -> list[str]:
     for secret in secrets:
         with httpx.Client(base_url=base, headers={"Origin": base}) as client:
             client.post("api/session", json={"secret": secret}).raise_for_status()
-            found.append(client.cookies["kchat"])
+            found.append("; ".join(f"{name}={value}" for name, value in client.cookies.items()))
     return found
 
 

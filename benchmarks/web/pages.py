@@ -70,7 +70,7 @@ class Pages:
         self._made += 1
         here = f"127.0.0.1:{self._port}"
         head = f"GET /api/events HTTP/1.1\r\nHost: {here}\r\nOrigin: http://{here}\r\n"
-        request = head + (f"Cookie: kchat={cookie}\r\n\r\n" if cookie else "\r\n")
+        request = head + (f"Cookie: {cookie}\r\n\r\n" if cookie else "\r\n")
         ready: asyncio.Future[None] = loop.create_future()
         _, page = await loop.create_connection(
             lambda: Page(request.encode(), self.delays, ready), "127.0.0.1", self._port

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from kchat.web.guests import Guest
+from kchat.web.options import PORT
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from kchat.web.store import GuestStore
 
 COOKIE = "kchat"
+
+_USUAL_PORTS = (80, 443, PORT)
 
 NOBODY = Guest(0, "", None, None, (), may_read=True, may_send=False)
 """Who reads without a link."""
@@ -54,11 +57,13 @@ class Caller(NamedTuple):
 def cookie_name(options: ServeOptions) -> str:
     """The cookie's name. With TLS its prefix has browsers keep it to TLS, and to this host (RFC 6265bis, section 4.1.3).
 
-    ``__Host-`` is for a page that has the host to itself.
+    ``__Host-`` is for a page that has the host to itself. An unusual port is in the name, since browsers send a host's
+    cookies to all its ports (RFC 6265bis, section 8.5): two servers on one machine would end each other's sessions.
     """
+    name = COOKIE if options.public_port in _USUAL_PORTS else f"{COOKIE}-{options.public_port}"
     if not options.secure:
-        return COOKIE
-    return f"__Host-{COOKIE}" if options.cookie_path == "/" else f"__Secure-{COOKIE}"
+        return name
+    return f"__Host-{name}" if options.cookie_path == "/" else f"__Secure-{name}"
 
 
 def secret_of(request: Request, options: ServeOptions) -> str:

@@ -147,8 +147,8 @@ def document(limits: Limits) -> Schema:
                     "type": "apiKey",
                     "in": "cookie",
                     "name": COOKIE,
-                    "description": "A browser's session, from a link; with TLS, its name begins with `__Host-`. To change"
-                    " something, Origin has to be this server's.",
+                    "description": "A browser's session, from a link; with TLS, its name begins with `__Host-`, and"
+                    " with an unusual port it ends with that. To change something, Origin has to be this server's.",
                 },
             },
         },

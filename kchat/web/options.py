@@ -83,6 +83,14 @@ class ServeOptions:
         return bool(self.tls_cert) or (self.public_url or "").lower().startswith("https:")
 
     @property
+    def public_port(self) -> int:
+        """The port by which guests reach the page."""
+        if self.public_url is None:
+            return self.port
+        parts = urlsplit(self.public_url)
+        return parts.port or (443 if parts.scheme.lower() == "https" else 80)
+
+    @property
     def cookie_path(self) -> str:
         """The path that the cookie is for: of the public URL, with a slash at its end."""
         return urlsplit(self.public_url or "").path.rstrip("/") + "/"

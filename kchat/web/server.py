@@ -11,6 +11,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from time import monotonic
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -131,8 +132,9 @@ class WebServer:
         self._loop.set_exception_handler(self._trouble)
         listening = listen(options.host, options.port)
         try:
-            names = Names.of(options, listening.getsockname()[1])
-            self.hub = Hub(options)
+            port = int(listening.getsockname()[1])
+            names = Names.of(options, port)
+            self.hub = Hub(replace(options, port=port))
         except BaseException:
             listening.close()
             raise

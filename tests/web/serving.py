@@ -188,6 +188,12 @@ def serve_thread(
         served.stop()
 
 
+def cookie_of(client: httpx.Client) -> str:
+    """The cookie of a client that is in, as it is sent: its name and value."""
+    ((name, value),) = client.cookies.items()
+    return f"{name}={value}"
+
+
 def secret_of(link: str) -> str:
     """The secret of a link."""
     return urlsplit(link).fragment

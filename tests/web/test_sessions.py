@@ -27,6 +27,7 @@ from kchat.web.store import GuestStore
 from tests.brokers.ports import free_port
 from tests.brokers.wait import wait_until
 from tests.web.serving import ServeThread, browser, secret_of, serve_thread
+from tests.web.serving import cookie_of as sent_cookie
 
 MESSAGES = "api/rooms/chat/messages"
 
@@ -69,7 +70,7 @@ def test_a_link_becomes_a_cookie_that_scripts_and_other_sites_do_not_get(
         assert came.status_code == 200
         assert came.json()["username"] == "grace"
         name, *flags = cookie_of(came).split("; ")
-        assert re.fullmatch(r"kchat=[\w-]{43}", name)
+        assert re.fullmatch(rf"kchat-{served.port}=[\w-]{{43}}", name)
         flags = [each.lower() for each in flags]
         assert {"httponly", "path=/", "samesite=strict"} < set(flags)
         assert not {"secure", "domain"} & {each.partition("=")[0] for each in flags}
@@ -119,12 +120,29 @@ def test_a_session_that_somebody_else_planted_is_replaced(served: ServeThread, s
     with browser(served.base) as mallory, browser(served.base) as page:
         planted = cookie_of(enter(mallory, link_of(store, "mallory"))).partition(";")[0].partition("=")[2]
         for value in (planted, "a-value-of-mallorys"):
-            page.cookies.set("kchat", value)
+            page.cookies.set(f"kchat-{served.port}", value)
             came = enter(page, link_of(store, "grace"))
             assert came.json()["username"] == "grace"
             fresh = cookie_of(came).partition(";")[0].partition("=")[2]
             assert fresh not in (planted, value)
             page.cookies.clear()
+
+
+def test_a_browser_is_in_at_two_servers_of_one_machine(store: GuestStore, tmp_path: Path) -> None:
+    with (
+        serve_thread(f"local://{tmp_path}/one.db", store.path) as one,
+        serve_thread(f"local://{tmp_path}/two.db", store.path) as two,
+        httpx.Client() as page,  # it sends a host's cookies to all its ports, as browsers do
+    ):
+        for served in (one, two):
+            headers = {"Origin": served.base}
+            came = page.post(
+                f"{served.base}/api/session", json={"secret": secret_of(served.link)}, headers=headers
+            )
+            assert came.status_code == 200
+        for served in (one, two):
+            assert page.get(f"{served.base}/api/session").status_code == 200
+        assert len(page.cookies) == 2
 
 
 def test_who_opens_another_guests_link_is_that_guest_and_the_old_pages_end(
@@ -159,7 +177,7 @@ def test_leaving_ends_the_session_and_its_other_pages(served: ServeThread, store
     with browser(served.base) as page, browser(served.base) as phone:
         enter(page, link_of(store, "grace"))
         enter(phone, link_of(store, "grace"))
-        cookie = page.cookies["kchat"]
+        cookie = page.cookies[f"kchat-{served.port}"]
         with page.stream("GET", "api/events") as events:
             lines = events.iter_lines()
             assert "event: live" in lines
@@ -167,7 +185,7 @@ def test_leaving_ends_the_session_and_its_other_pages(served: ServeThread, store
             assert left.status_code == 204
             assert "max-age=0" in cookie_of(left).lower()
             assert "event: revoked" in lines
-        page.cookies.set("kchat", cookie)
+        page.cookies.set(f"kchat-{served.port}", cookie)
         assert page.get("api/session").status_code == 401
         assert page.delete("api/session").status_code == 204
         assert phone.get("api/session").status_code == 200
@@ -195,7 +213,7 @@ def test_a_message_whose_body_is_on_its_way_when_its_guest_is_revoked_is_not_sen
 ) -> None:
     with browser(served.base) as page:
         enter(page, link_of(store, "grace"))
-        cookie = f"kchat={page.cookies['kchat']}"
+        cookie = sent_cookie(page)
     body = json.dumps({"text": "too late"}).encode()
     connection = http.client.HTTPConnection(urlsplit(served.base).netloc, timeout=30)
     headers = {"Cookie": cookie, "Origin": served.base, "Content-Type": "application/json"}
@@ -226,9 +244,9 @@ def test_the_hosts_link_replaces_the_one_before_and_its_session_survives_a_resta
         unopened = first.link
     with serve_thread(local_url, store.path) as second, browser(second.base, second.link) as host:
         assert enter(host, secret_of(unopened)).status_code == 401
-        cookie = host.cookies["kchat"]
+        _, _, cookie = sent_cookie(host).partition("=")
     with serve_thread(local_url, store.path) as third, browser(third.base) as host:
-        host.cookies.set("kchat", cookie)
+        host.cookies.set(f"kchat-{third.port}", cookie)
         assert host.get("api/session").status_code == 200
         (kept,) = store.guests()
         assert (kept.is_host, store.opened(kept)) == (True, (1, 1, 0))

@@ -17,7 +17,7 @@ from kchat.web.store import GuestStore
 from tests.brokers.processes import Commands
 from tests.brokers.wait import wait_until
 from tests.web.event_streams import stream, texts
-from tests.web.serving import browser, guest_browser, serve_process, serve_thread
+from tests.web.serving import browser, cookie_of, guest_browser, serve_process, serve_thread
 from tests.web.test_resuming import say
 
 BIG = "x" * 15_000
@@ -36,7 +36,7 @@ def deaf(base: str, cookie: str) -> socket.socket:
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     opened.connect((parts.host, parts.port))
     head = f"GET /api/events HTTP/1.1\r\nHost: {parts.host}:{parts.port}\r\nOrigin: {base}\r\n"
-    opened.sendall(f"{head}Cookie: kchat={cookie}\r\n\r\n".encode())
+    opened.sendall(f"{head}Cookie: {cookie}\r\n\r\n".encode())
     return opened
 
 
@@ -75,7 +75,7 @@ def test_a_reader_that_takes_nothing_is_cut_off_and_forgotten(
     with (
         serve_thread(url, tmp_path / "web.db") as served,
         guest_browser(served) as page,
-        deaf(served.base, page.cookies["kchat"]),
+        deaf(served.base, cookie_of(page)),
     ):
         wait_until(lambda: len(served.hub._streams) == 1, what="its stream")
         flood(url, lambda: len(served.hub._streams) == 1)
