@@ -159,6 +159,7 @@ def invite(
     send_only: bool = False,
     expires: int | None = None,
     max_connections: int = MAX_CONNECTIONS,
+    more_rooms: tuple[str, ...] = (),
 ) -> Invitation:
     """Make the room and an account for a guest, where kchat makes accounts.
 
@@ -170,6 +171,7 @@ def invite(
         send_only: as those below, see :meth:`kchat.transports.guests.Administration.create`.
         expires: default never.
         max_connections: default 20.
+        more_rooms: of the account, which the invitation does not name. Default: none.
 
     Returns:
         The invitation, with the account's password.
@@ -182,9 +184,11 @@ def invite(
     check_account_name(name)
     brokers = guest_brokers(settings, address, name)
     invitation(settings, brokers, None).encode()  # its errors are found before there is an account
-    declare_room(settings)
+    for room in (settings.room, *more_rooms):
+        declare_room(replace(settings, room=room))
+    more = {"more_rooms": more_rooms} if more_rooms else {}  # a plug-in may not know it
     password = management.create(
-        settings, name, send_only=send_only, expires=expires, max_connections=max_connections
+        settings, name, send_only=send_only, expires=expires, max_connections=max_connections, **more
     )
     return invitation(settings, brokers, password, send_only=send_only, expires=expires)
 

@@ -96,8 +96,9 @@ class Administration(Protocol):
         send_only: bool = False,
         expires: int | None = None,
         max_connections: int = MAX_CONNECTIONS,
+        more_rooms: tuple[str, ...] = (),
     ) -> str:
-        """Make an account for a room.
+        """Make an account for a room, or for several.
 
         Arguments:
             settings: the room; its first broker.
@@ -105,6 +106,7 @@ class Administration(Protocol):
             send_only: whether it may send and nothing else. Default: it may listen too.
             expires: when it ends, in UNIX seconds. Default: never.
             max_connections: maximum number of its connections at once.
+            more_rooms: on the same virtual host, beside that of the settings. Default: none.
 
         Returns:
             Its password.

@@ -278,7 +278,7 @@ def _with_account(
             f"names are not checked on {guests.name}: {spelled(guest.username)} sends by the server's account"
         )
         return guest, lambda: None
-    if len(guest.rooms) > 1:
+    if len(guest.rooms) > 1 and not guests.makes_accounts:
         raise SettingsError(
             f"an account on {guests.name} is for one room",
             hint="name one room, and invite another guest for the other",
@@ -293,6 +293,7 @@ def _with_account(
             send_only=send_only,
             expires=None if guest.expires is None else int(guest.expires),
             max_connections=wanted.max_connections,
+            more_rooms=guest.rooms[1:],
         )
         account = str(made.account)
         for warning in management.warnings(account, send_only=send_only):

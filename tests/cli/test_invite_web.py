@@ -156,6 +156,35 @@ def test_on_rabbitmq_a_guest_who_exists_gets_another_link_and_the_list_shows_bot
             assert say(page, "here again").status_code == 200
 
 
+def test_on_rabbitmq_a_link_may_open_several_rooms_and_the_account_sends_to_those_alone(
+    on_rabbitmq: Host, rabbitmq: RabbitMQ, name: str
+) -> None:
+    host = on_rabbitmq
+    with (
+        host.serving("--room", "chat", "--room", "tea", "--room", "lunch") as served,
+        browser(served.base, served.link) as reader,
+    ):
+        for number, more in enumerate(([], ["--send-only"])):
+            rooms = ["--room", "chat", "--room", "tea"]
+            link = host.get("invite", f"{name}{number}", "--web", *rooms, *more)
+            with browser(served.base, link) as page:
+                for room in ("chat", "tea"):
+                    answer = page.post(f"api/rooms/{room}/messages", json={"text": room})
+                    assert answer.status_code == 200, (answer.text, more)
+                assert page.post("api/rooms/lunch/messages", json={"text": "no"}).status_code == 404
+            listed = host.run("invite", "--list").stdout
+            rows = [line for line in listed.splitlines() if line.startswith(f"{name}{number} ")]
+            account, guest = sorted(rows, key=lambda row: "chat, tea" in row)
+            assert "chat, tea" in guest
+            assert ("send only" in account) == bool(more)
+            assert host.run("revoke", f"{name}{number}").code == 0
+        for room in ("chat", "tea"):
+            said = reader.get(f"api/rooms/{room}/messages").json()["messages"]
+            assert [(each["username"], each["verified"]) for each in said] == [
+                (f"{name}{number}", True) for number in (0, 1)
+            ]
+
+
 def test_revoke_ends_an_account_though_a_guest_of_another_brokers_page_has_its_name(
     on_rabbitmq: Host, name: str, local_url: str
 ) -> None:

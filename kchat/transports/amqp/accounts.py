@@ -19,7 +19,7 @@ from kchat import errors
 from kchat.message.lookalikes import normalised, spelled
 from kchat.transports.amqp import leftovers
 from kchat.transports.amqp.management import Management
-from kchat.transports.amqp.rights import NOTHING, Rights, lacks_history, of_guest, room_of
+from kchat.transports.amqp.rights import NOTHING, Rights, joined, lacks_history, of_guest, room_of
 from kchat.transports.amqp.room import QUEUE_PREFIX, STREAM_PREFIX
 from kchat.transports.guests import MAX_CONNECTIONS, Account, Ended, check_account_name, check_no_lookalike
 
@@ -48,17 +48,13 @@ class Accounts(Management):
         send_only: bool = False,
         expires: int | None = None,
         max_connections: int = MAX_CONNECTIONS,
+        more_rooms: tuple[str, ...] = (),
     ) -> str:
         """See :meth:`kchat.transports.guests.Administration.create`; it may have twice as many channels as connections."""
         check_account_name(name)
-        broker, room = settings.brokers[0], settings.room
-        reserved = next((each for each in (QUEUE_PREFIX, STREAM_PREFIX) if room.startswith(each)), None)
-        if reserved is not None:
-            # Its exchange would be open to the members of the room whose queue has that name.
-            raise errors.SettingsError(
-                f"the room {room!r} cannot be shared: names that begin with {reserved!r} belong to queues",
-                hint="choose another room with {room}",
-            )
+        broker, rooms = settings.brokers[0], (settings.room, *more_rooms)
+        for room in rooms:
+            _check_shareable(room)
         known = self.user(name)
         if known is not None:
             revoking = shlex.join(["kchat", "revoke", *(["--"] if name.startswith("-") else []), name])
@@ -72,11 +68,11 @@ class Accounts(Management):
         tags = (TAG,) if until is None else (TAG, _EXPIRES_TAG + until.strftime(_TIME))
         self.put_user(name, password, tags)
         try:
-            allowed = of_guest(room, name, send_only=send_only)
+            allowed = joined([of_guest(room, name, send_only=send_only) for room in rooms])
             self.put_permissions(broker.vhost, name, **allowed._asdict())
             self.limit(name, "max-connections", max_connections)
             self.limit(name, "max-channels", 2 * max_connections)
-            if not send_only:
+            for room in () if send_only else rooms:
                 with suppress(errors.NotFound):  # the room is not open yet
                     leftovers.repair_shared_exchange(self, broker.vhost, room)
         except BaseException:
@@ -214,14 +210,25 @@ class Accounts(Management):
         return found
 
 
+def _check_shareable(room: str) -> None:
+    reserved = next((each for each in (QUEUE_PREFIX, STREAM_PREFIX) if room.startswith(each)), None)
+    if reserved is not None:
+        # Its exchange would be open to the members of the room whose queue has that name.
+        raise errors.SettingsError(
+            f"the room {room!r} cannot be shared: names that begin with {reserved!r} belong to queues",
+            hint="choose another room with {room}",
+        )
+
+
 def _account(name: str, tags: list[str], permissions: list[dict[str, str]]) -> Account:
     expires = next((_seconds(tag) for tag in tags if tag.startswith(_EXPIRES_TAG)), None)
     more = _more_tags(tags)
     if len(permissions) != 1:
         return Account(name, "", None, send_only=False, expires=expires, more_tags=more)
     granted = permissions[0]
-    room, send_only = room_of(granted["write"])
-    return Account(name, granted["vhost"], room, send_only and granted["read"] == NOTHING, expires, more)
+    room, _ = room_of(granted["write"])
+    send_only = room is not None and granted["read"] == granted["configure"] == NOTHING
+    return Account(name, granted["vhost"], room, send_only, expires, more)
 
 
 def _more_tags(tags: list[str]) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ See https://www.rabbitmq.com/docs/access-control.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from kchat.transports.amqp.room import DURABLE, RoomPolicy
@@ -45,6 +46,11 @@ def of_guest(room: str, account: str, *, send_only: bool) -> Rights:
         return Rights(NOTHING, _to_room(room), NOTHING)
     before = _without_history(room, account)
     return before._replace(read=f"{before.read}|^{_escape(RoomPolicy(room).stream)}$")
+
+
+def joined(rights: Sequence[Rights]) -> Rights:
+    """What an account may do that has the rights of several rooms. :func:`room_of` names the first of them."""
+    return Rights(*("|".join(dict.fromkeys(patterns)) for patterns in zip(*rights, strict=True)))
 
 
 def lacks_history(granted: Rights, room: str, account: str) -> bool:
