@@ -176,7 +176,8 @@ class Hub:
         limits = self.options.limits
         if len(self._streams) >= limits.streams:
             return "too many pages are open here"
-        if self._by_guest[stream.caller.key] >= limits.streams_per_guest:
+        # Those who read without a link are told apart by nothing but their network.
+        if stream.caller.session and self._by_guest[stream.caller.key] >= limits.streams_per_guest:
             return "you have too many pages open"
         if self._by_address[stream.address] >= limits.streams_per_address:
             return "too many pages are open from your network"

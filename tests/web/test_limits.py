@@ -17,7 +17,7 @@ from kchat.web.connections import HEAD_BYTES, HEADERS, TARGET_BYTES
 from kchat.web.options import Limits, ServeOptions
 from tests.brokers.processes import Commands
 from tests.brokers.wait import wait_until
-from tests.web.serving import ServeProcess, ServeThread, guest_browser, serve_thread
+from tests.web.serving import ServeProcess, ServeThread, browser, guest_browser, serve_thread
 
 
 @pytest.fixture
@@ -138,6 +138,17 @@ def test_streams_of_a_guest_are_limited(local_url: str, tmp_path: Path) -> None:
         third = page.get("api/events")
         assert third.status_code == 429
         assert int(third.headers["retry-after"]) > 0
+
+
+def test_those_who_read_without_a_link_are_limited_by_network_and_not_as_if_they_were_one_guest(
+    local_url: str, tmp_path: Path
+) -> None:
+    options = ServeOptions([], open_reading=True, limits=Limits(streams_per_guest=1, streams_per_address=3))
+    with ExitStack() as stack:
+        served = stack.enter_context(serve_thread(local_url, tmp_path / "web.db", options=options))
+        page = stack.enter_context(browser(served.base))
+        opened = [stack.enter_context(page.stream("GET", "api/events")) for _ in range(4)]
+        assert [each.status_code for each in opened] == [200, 200, 200, 429]
 
 
 def test_more_messages_than_a_guest_may_send_have_to_wait(served: ServeThread) -> None:
