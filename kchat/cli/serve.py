@@ -109,6 +109,9 @@ def command(
     )
 
     def tell(link: str) -> None:
+        if sys.stdout is None:
+            write_line("the room is open; standard output is closed, so your link cannot be shown")
+            return
         write_line("the room is open; this link opens it once, as you:")
         click.echo(link)
         sys.stdout.flush()

@@ -142,6 +142,18 @@ def test_a_full_or_closed_standard_error_changes_nothing(commands: Commands, loc
         assert process.wait() == 0
 
 
+def test_a_closed_standard_output_hides_the_link_and_the_room_is_open(
+    commands: Commands, local_url: str
+) -> None:
+    port = free_port()
+    line = f'exec "$0" -m kchat serve --url {local_url} --port {port} >&-'
+    process = commands.start(["sh", "-c", line, commands.interpreter])
+    process.wait_for("the room is open; standard output is closed")
+    wait_until(lambda: httpx.get(f"http://127.0.0.1:{port}/healthz").status_code == 200)
+    process.terminate()
+    assert process.wait() == 0
+
+
 def test_verbose_prints_a_line_about_each_request(commands: Commands, local_url: str) -> None:
     with serve_process(commands, local_url, "--verbose") as served:
         httpx.get(f"{served.base}/healthz?secret=q1")
