@@ -222,9 +222,13 @@ class Lanes:
         self.ended = True
         lanes = tuple(self._lanes.values())
         if not await _until_idle(lanes, _FINISH):
-            for lane in lanes:
-                lane.give_up()
+            self.give_up()
             await _until_idle(lanes, _GIVE_UP)
+
+    def give_up(self) -> None:
+        """Give up what waits for a broker."""
+        for lane in self:
+            lane.give_up()
 
     async def close(self) -> None:
         """As :meth:`finish`, and close all; within 7 s, whatever the broker does."""

@@ -205,6 +205,8 @@ class WebServer:
             if self._finishing is None:
                 # Meanwhile, since uvicorn waits a while for those who are to be answered, and then cancels them.
                 self._finishing = asyncio.ensure_future(self.hub.lanes.finish())
+            if again:
+                self.hub.lanes.give_up()
             self._uvicorn.should_exit = True
             self._uvicorn.force_exit = again
 
