@@ -30,7 +30,7 @@ class Api:
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self.sessions = Sessions(hub, self.body)
-        self._sending = Sending(hub)
+        self.sending = Sending(hub)
 
     @property
     def routes(self) -> list[Route]:
@@ -63,7 +63,7 @@ class Api:
         asked = await self.body(request)
         caller = self.caller(request)  # the body may have been long on its way, and the guest revoked
         try:
-            return answer(await self._sending.send(caller, name, asked.get("text"), asked.get("id")))
+            return answer(await self.sending.send(caller, name, asked.get("text"), asked.get("id")))
         except NotSent as error:
             raise Refused(error.status, error.error, error.hint, error.headers) from error
 

@@ -14,6 +14,7 @@ from kchat.web.api import Api
 from kchat.web.guard import Guard
 from kchat.web.openapi import document_route, held
 from kchat.web.page import Pages
+from kchat.web.plain import Plain
 from kchat.web.store_file import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -42,7 +43,11 @@ def make_app(
     """
     api, limits = Api(hub), hub.options.limits
     app = Starlette(
-        routes=[*held([*api.routes, document_route(limits)], limits), *Pages(api).routes],
+        routes=[
+            *held([*api.routes, document_route(limits)], limits),
+            *Pages(api).routes,
+            *Plain(api, hub).routes,
+        ],
         exception_handlers={
             Refused: refused,
             StoreUnavailable: _no_store,

@@ -185,10 +185,21 @@ def _sessions() -> Schema:
 def _rooms(limits: Limits) -> Schema:
     last = _operation(
         "getMessages",
-        "The last messages of a room",
+        "The last messages of a room, or those before one",
         _ok("The messages, oldest first.", "Messages"),
         (401, 403, 404, 422, 503),
-        parameters=[_last(limits)],
+        parameters=[
+            _last(limits),
+            _query(
+                "before",
+                "Give those before this message: its `id`, an event's `id`, or `first` of an answer; the last way also"
+                " works where a message has no id.",
+                {"type": "string"},
+            ),
+        ],
+    )
+    here = _operation(
+        "getPeople", "Who is in a room", _ok("Who is here now.", "People"), (401, 403, 404, 422, 503)
     )
     send = _operation(
         "sendMessage",
@@ -203,6 +214,7 @@ def _rooms(limits: Limits) -> Schema:
     return {
         "/api/events": {"get": everything},
         "/api/rooms/{room}/messages": {"parameters": [_ROOM], "get": last, "post": send},
+        "/api/rooms/{room}/people": {"parameters": [_ROOM], "get": here},
         "/api/rooms/{room}/events": {"parameters": [_ROOM], "get": one},
     }
 

@@ -136,7 +136,15 @@ def _messages(limits: Limits) -> dict[str, Schema]:
     return {
         "Message": _object(message, ("shown",)),
         "Messages": _object(
-            {"messages": {"type": "array", "items": ref("Message")}}, description="Oldest first."
+            {
+                "messages": {"type": "array", "items": ref("Message")},
+                "more": _flag("Whether there may be older ones."),
+                "first": _text(
+                    "Where the first of them is; there if there is one. Give it as `before` for those before."
+                ),
+            },
+            ("first",),
+            "Oldest first.",
         ),
         "NewMessage": _object(new, ("id",)),
         "Receipt": _object(receipt, description="The broker has the message."),
@@ -197,7 +205,7 @@ def _events() -> dict[str, Schema]:
             {
                 "room": _ROOM,
                 "count": _count("How many people are here."),
-                "more": _count("How many of them are not listed."),
+                "more": _flag("Whether there are more than were counted."),
                 "people": {"type": "array", "items": person},
             }
         ),

@@ -1,5 +1,4 @@
-// What was written here and is not in the room yet. It outlasts a reload; a message keeps its id however often it is sent, so
-// that everybody sees it once.
+// What was written here and is not in the room yet. A message keeps its id however often it is sent.
 
 import * as memory from "./memory.js";
 import { backoff, json, told } from "./stream.js";
@@ -18,7 +17,6 @@ export class Outbox {
 		this.wake = () => {};
 	}
 
-	/** What was not confirmed before the page was loaded again, but what has come to the room. */
 	restore(known) {
 		const kept = memory.keys(this.key).map(memory.read).filter((item) => item?.id && item.text && !this.items.has(item.id));
 		kept.sort((one, other) => one.time - other.time);
@@ -92,13 +90,11 @@ export class Outbox {
 	async send(item) {
 		item.attempts = (item.attempts ?? 0) + 1;
 		const pause = backoff(item.attempts);
-		const stop = new AbortController();
-		const timer = setTimeout(() => stop.abort(), ANSWER);
 		try {
 			const answer = await fetch(this.url, {
 				method: "POST",
 				...json({ text: item.text, id: item.id }),
-				signal: stop.signal,
+				signal: AbortSignal.timeout(ANSWER),
 			});
 			if (answer.ok) {
 				const { routed } = await answer.json();
@@ -109,7 +105,7 @@ export class Outbox {
 			}
 			const why = await told(answer);
 			const { status, text, wait } = why;
-			if (status === 429 || (status >= 502 && status <= 504 && (wait || this.on.held()))) {
+			if (status === 429 || status === 504 || (status >= 502 && status < 504 && (wait || this.on.held()))) {
 				this.become(item, "waiting", `waits: ${text}`);
 				return Math.max(wait, pause);
 			}
@@ -119,8 +115,6 @@ export class Outbox {
 		} catch {
 			this.become(item, "waiting", "waits for the connection");
 			return pause;
-		} finally {
-			clearTimeout(timer);
 		}
 	}
 }

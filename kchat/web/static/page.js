@@ -17,6 +17,7 @@ let session = null;
 let current = null;
 let stream = null;
 let closed = false; // nothing can be read or written any more
+let lastTop = 0;
 let timer = 0; // of the status
 
 const setText = (of, value) => of.textContent === value || (of.textContent = value);
@@ -24,7 +25,6 @@ const listen = (id, event, call) => $(id).addEventListener(event, call);
 const UNREACHED = "the server cannot be reached";
 const focusText = () => touch.matches || text.focus();
 
-/** What rooms need of the page. */
 const page = {
 	me: {},
 	columns: () => Math.max(30, Math.min(log.clientWidth, 800) >> 3),
@@ -39,25 +39,30 @@ const page = {
 	},
 };
 
-const toEnd = () => (log.scrollTop = log.scrollHeight);
+const topOf = (row) => row.getBoundingClientRect().top;
+const toEnd = () => {
+	log.scrollTop = log.scrollHeight;
+	lastTop = log.scrollTop;
+};
 
 /** The first row that is seen, and where it is. */
 function firstSeen() {
 	const { children } = current.rows;
-	const edge = log.getBoundingClientRect().top;
+	const edge = topOf(log);
 	let [low, high] = [0, children.length];
 	while (low < high) {
 		const middle = (low + high) >> 1;
 		if (children[middle].getBoundingClientRect().bottom > edge) high = middle;
 		else low = middle + 1;
 	}
-	const row = children[low];
-	return row && { row, top: row.getBoundingClientRect().top - edge };
+	let row = children[low];
+	while (row && !row.matches(".message")) row = row.nextSibling; // others may go
+	return row && { row, top: topOf(row) - edge };
 }
 
 function restore(room, anchor) {
 	if (room.follows) toEnd();
-	else if (anchor?.row.isConnected) log.scrollTop += anchor.row.getBoundingClientRect().top - log.getBoundingClientRect().top - anchor.top;
+	else if (anchor?.row.isConnected) log.scrollTop += topOf(anchor.row) - topOf(log) - anchor.top;
 }
 
 let keeping = false;
@@ -161,13 +166,13 @@ function openRooms(described) {
 	}
 	const names = described.rooms.map((room) => room.name);
 	for (const name of [...rooms.keys()].filter((each) => !names.includes(each))) rooms.delete(name);
-	for (const { name, history, connected } of described.rooms) {
+	for (const { name, history, connected, people } of described.rooms) {
 		if (!rooms.has(name)) addRoom(name);
-		Object.assign(rooms.get(name), { hasHistory: history, connected }, connected && { trouble: "" });
+		Object.assign(rooms.get(name), { hasHistory: history, connected }, connected && { trouble: "" }, people && { people });
 	}
 	$("rooms").replaceChildren(...[...rooms.values()].map((room) => room.tab));
 	setText($("me"), username ? `you are ${username}` : "you read along");
-	setText($("you"), username ? username + (account && account !== username ? ` (via ${account})` : "") : "without a name");
+	setText($("you"), `${username || "without a name"}${account && account !== username ? ` (via ${account})` : ""}`);
 	$("leave").hidden = $("device").hidden = !username;
 	$("enter").hidden = Boolean(username);
 	$("write").hidden = !described.may_send;
@@ -296,7 +301,6 @@ function start(described) {
 
 const out = (why) => close(`You are not in any more: ${why.text}.`);
 
-/** Nothing can be read or written any more; what was, stays. */
 function close(why) {
 	if (closed) return;
 	closed = true;
@@ -311,14 +315,13 @@ function close(why) {
 function showDoor(problem) {
 	$("start").hidden = $("chat").hidden = true;
 	$("door").hidden = false;
-	$("door-back").hidden = !session || closed;
 	setText($("door-problem"), problem);
 	document.title = "kchat";
 	document.body.dataset.state = "door";
 	$("link").focus();
 }
 
-/** The secret of a link, which is what is behind its "#"; empty if there is none. */
+/** What is behind a link's "#"; empty if that is no secret. */
 function secretOf(link) {
 	const found = link.trim().replace(/^[^#]*#/, "");
 	return /^[\w.~-]{16,}$/.test(found) ? found : "";
@@ -330,8 +333,7 @@ async function insist(options) {
 		const answer = await fetch("api/session", { cache: "no-store", ...options }).catch(() => null);
 		if (answer?.ok) return { described: await answer.json() };
 		if (answer && ![429, 502, 503, 504].includes(answer.status)) return { refused: await told(answer) };
-		const where = $("door").hidden ? $("start").querySelector("p") : $("door-problem");
-		setText(where, `${UNREACHED}; trying again…`);
+		setText($("door").hidden ? $("opening") : $("door-problem"), `${UNREACHED}; trying again…`);
 		await new Promise((resolve) => setTimeout(resolve, backoff(attempt)));
 	}
 }
@@ -339,7 +341,7 @@ async function insist(options) {
 async function enter(secret) {
 	let refused;
 	if (secret) {
-		const browser = memory.read("browser") ?? memory.newId(); // with that, it may open the link again if the answer is lost
+		const browser = memory.read("browser") ?? memory.newId(); // may open the link again if the answer is lost
 		memory.write("browser", browser);
 		const answer = await insist({ method: "POST", ...json({ secret, browser }) });
 		if (answer.described) return start(answer.described);
@@ -357,21 +359,14 @@ function secretInAddress() {
 	return secret;
 }
 
-/** Leave, at the second click. */
 async function leave() {
-	const unsent = [...outboxes.values()].flatMap((each) => [...each.items.values()]).filter((item) => item.state !== "confirmed");
-	const lost = unsent.length ? `${many(unsent.length, "message")} not sent yet will be lost. ` : "";
-	const warning = `${lost}To come back you need a new link.`;
+	const warning = "What is not sent yet is lost, and to come back you need a new link.";
 	if ($("told").textContent !== warning) {
 		setText($("told"), warning);
-		setText($("leave"), "Leave all the same");
-		return;
+		return setText($("leave"), "Leave all the same");
 	}
 	const answer = await fetch("api/session", { method: "DELETE" }).catch(() => null);
-	if (!answer?.ok && answer?.status !== 401) {
-		setText($("told"), `${UNREACHED}: you are still in`);
-		return;
-	}
+	if (!answer?.ok && answer?.status !== 401) return setText($("told"), `${UNREACHED}: you are still in`);
 	stream?.end();
 	text.value = "";
 	current = null;
@@ -431,21 +426,17 @@ function newest() {
 
 listen("log", "scroll", () => {
 	if (!current) return;
-	const follows = log.scrollHeight - log.scrollTop - log.clientHeight < NEAR;
-	if (follows !== current.follows) {
+	const { scrollTop } = log;
+	const isUp = scrollTop < lastTop;
+	lastTop = scrollTop;
+	const follows = log.scrollHeight - scrollTop - log.clientHeight < NEAR || (current.follows && !isUp);
+	if (follows && current.follows) toEnd(); // what is not scrolled up has grown
+	else if (follows !== current.follows) {
 		current.follows = follows;
 		soon();
 	}
 	current.anchor = firstSeen();
 	look();
-});
-
-listen("log", "keydown", (event) => {
-	if (event.target !== log || event.ctrlKey || event.altKey || event.metaKey) return;
-	if (event.key === "End") {
-		event.preventDefault();
-		newest();
-	} else if (event.key.length === 1 && event.key !== " ") text.focus(); // and the key is written there
 });
 
 listen("newer", "click", () => {
@@ -466,6 +457,7 @@ listen("people-button", "click", () => showSide(!isSideOpen()));
 listen("talk", "pointerdown", () => isSideOpen() && showSide(false));
 listen("leave", "click", leave);
 listen("device", "click", async () => {
+	showSide(true);
 	const answer = await fetch("api/session/link", { method: "POST", ...json({}) }).catch(() => null);
 	if (!answer?.ok) setText($("told"), answer ? (await told(answer)).text : UNREACHED);
 	else {
@@ -477,7 +469,6 @@ listen("device", "click", async () => {
 	}
 });
 listen("enter", "click", () => showDoor(""));
-listen("door-back", "click", () => start(session));
 
 document.addEventListener("keydown", (event) => {
 	if (event.key !== "Escape" || $("chat").hidden) return;
@@ -518,13 +509,14 @@ document.addEventListener("visibilitychange", () => {
 
 new ResizeObserver(() => current && restore(current, current.anchor)).observe(log);
 
-// The keyboard of a telephone covers the page in Safari, which has no other sign of it.
+// In Safari, a telephone's keyboard covers the page.
 function fitWindow() {
 	const seen = window.visualViewport;
 	if (seen.scale > 1.01) return;
 	document.documentElement.style.setProperty("--height", `${seen.height}px`);
 	scrollTo(0, 0);
 }
+addEventListener("resize", () => session && fit());
 for (const event of ["resize", "scroll"]) window.visualViewport?.addEventListener(event, fitWindow);
 
 enter(secretInAddress());

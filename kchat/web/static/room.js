@@ -1,4 +1,4 @@
-// The messages of a room, as rows. Received text gets in by textContent alone.
+// The messages of a room, as rows.
 
 import * as memory from "./memory.js";
 import { Colours, lines, many, parts } from "./text.js";
@@ -44,6 +44,7 @@ export class Room {
 		this.page = page;
 		this.url = `api/rooms/${encodeURIComponent(name)}/messages`;
 		this.key = `${encodeURIComponent(page.me.username)}/${encodeURIComponent(name)}/`;
+		this.people = null;
 		this.connected = true;
 		this.trouble = "";
 		this.top = element("div", "top");
@@ -52,11 +53,11 @@ export class Room {
 		this.waiting.setAttribute("aria-live", "off");
 		this.colours = new Colours();
 		this.known = new Set();
-		this.about = new WeakMap(); // what is to be known of a row
+		this.about = new WeakMap();
 		this.mine = new Set(memory.read(`${this.key}mine`));
 		this.left = memory.read(`${this.key}read`); // the last message that was read: id and time
 		this.unread = 0;
-		this.named = 0; // ... of them with one's name
+		this.named = 0;
 		this.queue = []; // what is shown together
 		this.follows = true; // what comes
 		this.filled = false;
@@ -116,7 +117,6 @@ export class Room {
 		return made;
 	}
 
-	/** Two messages of one sender stand under one name. */
 	join(above, row) {
 		const [one, other] = [this.about.get(above), this.about.get(row)];
 		const same = one?.sender === other.sender && Math.abs(other.time - one.time) < TOGETHER;
@@ -153,6 +153,7 @@ export class Room {
 			row.remove();
 		}
 		this.complete = false;
+		this.oldest = undefined;
 		this.top.replaceChildren();
 	}
 
@@ -183,7 +184,7 @@ export class Room {
 		row.dataset.id = message.id ?? "";
 		row.append(this.who(message, time), ...this.text(message.shown ?? message.text, row));
 		if (mine) row.setAttribute("aria-live", "off");
-		else row.classList.toggle("mention", row.querySelector("mark") !== null);
+		row.classList.toggle("mention", row.querySelector("mark") !== null);
 		const sender = JSON.stringify([message.username, message.account, message.mark, mine]);
 		this.about.set(row, { id: message.id, sender, time, mine, day: dayOf(new Date(time)) });
 		return row;
@@ -202,7 +203,7 @@ export class Room {
 
 	text(text, row) {
 		const whole = text.replace(/\n+$/, "");
-		const made = element("div", "text", ...parts(whole, this.page.mentions).map(shown));
+		const made = element("div", "text", ...parts(whole, row.matches(".mine") ? () => [] : this.page.mentions).map(shown));
 		made.dir = "auto";
 		const count = lines(whole, this.page.columns());
 		if (count <= FOLDED_LINES) return [made];
@@ -245,26 +246,27 @@ export class Room {
 		this.page.changed();
 	}
 
-	/** It is in the room, or is not to be sent: what was waiting is not needed any more. */
+	/** It is in the room, or is not to be sent. */
 	settle(id) {
 		if (id && this.page.outbox(this).remove(id)) this.page.keep(this, () => this.writtenRow(id)?.remove());
 	}
 
 	async older() {
 		if (this.loading || this.complete || !this.filled) return;
-		const first = [...this.rows.children].find((each) => each.dataset.id);
+		const first = [...this.rows.children].find((each) => (this.oldest ? each.matches(".message") : each.dataset.id));
 		if (!first) return;
 		if (this.rows.childElementCount >= MOST_ROWS) {
 			this.begin("older messages are not shown here");
 			return;
 		}
 		this.loading = true;
-		const found = await this.page.get(`${this.url}?before=${encodeURIComponent(first.dataset.id)}&last=50`);
+		const found = await this.page.get(`${this.url}?last=50&before=${encodeURIComponent(this.oldest ?? first.dataset.id)}`);
 		this.loading = false;
 		if (!found) return;
 		const messages = found.messages.filter((each) => !each.id || !this.known.has(each.id));
-		if (found.more === false || !messages.some((each) => each.id)) this.begin("nothing older is kept here");
-		else this.page.keep(this, () => this.prepend(messages, first));
+		this.oldest = found.first;
+		if (!found.more) this.begin("nothing older is kept here");
+		if (messages.length) this.page.keep(this, () => this.prepend(messages, first));
 	}
 
 	begin(text) {
@@ -273,7 +275,7 @@ export class Room {
 	}
 
 	prepend(messages, first) {
-		while (this.rows.firstElementChild !== first) this.rows.firstElementChild.remove(); // they are among the older ones
+		while (this.rows.firstElementChild !== first) this.rows.firstElementChild.remove();
 		const made = element("div");
 		let last = null;
 		for (const each of messages) {
@@ -285,7 +287,6 @@ export class Room {
 			last = row;
 		}
 		if (this.isOtherDay(last, first)) made.append(this.dayRow(first));
-		else this.join(last, first);
 		this.rows.prepend(...made.childNodes);
 	}
 }

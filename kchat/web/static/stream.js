@@ -3,21 +3,20 @@
 const SLEPT = 30_000; // a page that slept for longer does not trust its connection
 const EVENTS = ["hello", "message", "people", "connection", "missed", "live", "slow", "closing", "revoked"];
 
-/** Milliseconds before the next attempt; not the same for all pages. */
+// Not the same for all pages.
 export const backoff = (attempt) => Math.min(15_000, 500 * 2 ** Math.min(attempt, 6)) * (0.5 + Math.random());
 
-/** What a request with JSON has. */
 export const json = (value) => ({ headers: { "content-type": "application/json" }, body: JSON.stringify(value) });
 
-/** What an answer that is an error says: {status, text, wait: milliseconds}. */
+/** What an error says, and how many milliseconds to wait. */
 export async function told(answer) {
-	const { error, hint } = await answer.json().catch(() => ({})); // perhaps a proxy's page
+	const { error, hint } = await answer.json().catch(() => ({}));
 	const text = error ? error + (hint ? `: ${hint}` : "") : `the server answers ${answer.status}`;
 	return { status: answer.status, text, wait: 1000 * (Number(answer.headers.get("retry-after")) || 0) };
 }
 
 export class Stream {
-	/** `on`: event(name, data), state("connecting" | "reconnecting" | "offline" | "live", text), out(told): one is not known here. */
+	/** `on`: event(name, data), state("connecting" | "reconnecting" | "offline" | "live", text), out(told). */
 	constructor(on) {
 		this.on = on;
 		this.position = "";
@@ -91,17 +90,14 @@ export class Stream {
 		this.timer = setTimeout(() => this.open(), pause);
 	}
 
-	/** After an answer that is an error, the browser does not try again by itself, and does not say which it was. */
+	/** After an error, the browser neither tries again by itself nor says what it was. */
 	async refused(source) {
 		let pause = backoff((this.attempts += 1));
 		try {
-			let answer = await fetch("api/session", { cache: "no-store" });
-			if (answer.ok && this.attempts > 1) {
-				const stop = new AbortController();
-				answer = await fetch("api/events?last=0", { cache: "no-store", signal: stop.signal });
-				if (answer.ok) stop.abort();
-			}
-			if (!answer.ok) {
+			const stop = new AbortController();
+			const answer = await fetch("api/events?last=0", { cache: "no-store", signal: stop.signal });
+			if (answer.ok) stop.abort();
+			else {
 				const why = await told(answer);
 				if (source !== this.source) return;
 				if (why.status === 401) {

@@ -6,18 +6,18 @@ const BEFORE_LINK = /[\p{L}\p{N}_@/.-]$/u;
 const WORD_ENDS = /[\p{L}\p{N}_]$/u;
 const WORD_BEGINS = /^[\p{L}\p{N}_]/u;
 
-/** Whether a link leads to the very host that is read in it: no user before it, no other spelling of it. */
+/** Whether a link leads to the very host that is read in it. */
 export function isHonest(link) {
 	try {
 		const url = new URL(link);
-		const read = link.split(/[/?#]/, 3)[2].toLowerCase().replace(url.protocol === "https:" ? /:443$/ : /:80$/, "");
+		const read = link.split(/[/?#]/, 3)[2].toLowerCase();
 		return !url.username && !url.password && read === url.host;
 	} catch {
 		return false;
 	}
 }
 
-/** Finds a name as a whole word, whatever its case: [start, end] of each. */
+/** Finds a name as a word, whatever its case: [start, end]. */
 export function mentionsOf(name) {
 	const pattern = name && new RegExp(name.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&"), "giu");
 	return (text) =>
@@ -53,7 +53,7 @@ export function parts(text, mentions) {
 	return found;
 }
 
-/** How many lines a text takes, about, at this many characters in a line. */
+// About.
 export const lines = (text, columns) =>
 	text.split("\n").reduce((sum, line) => sum + Math.max(1, Math.ceil(line.length / columns)), 0);
 
@@ -72,7 +72,7 @@ function crc32(text) {
 
 const COLOURS = 12;
 
-/** The colours of names: the one that the name's own sum chooses, as in the terminal, or the next that nobody has. */
+/** Of names, as in the terminal: by the name's own sum, or the next that nobody has. */
 export class Colours extends Map {
 	of(name) {
 		if (!this.has(name)) {

@@ -1,0 +1,271 @@
+"""The page in a real Chromium: drafts, the place while looking back, what comes twice, long and unsent messages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kchat.client.sender import Sender
+from kchat.config.settings import Settings
+from kchat.message import Message
+from tests.brokers.chromium import Page, find_chromium
+from tests.brokers.processes import Commands
+from tests.brokers.require import missing
+from tests.web.serving import ServeProcess, serve_process
+
+pytestmark = pytest.mark.xdist_group("chromium")
+
+
+class Talk:
+    """A server with two rooms, somebody who writes there from elsewhere, and a browser."""
+
+    def __init__(self, url: str, served: ServeProcess, page: Page) -> None:
+        self.served = served
+        self.page = page
+        self._url = url
+
+    def say(self, *texts: str, room: str = "chat", ids: tuple[str, ...] = ()) -> None:
+        """Messages of grace's."""
+        with Sender(Settings.resolve(url=self._url, room=room), "grace") as sender:
+            for number, text in enumerate(texts):
+                sender.send(Message.compose("grace", text, id=ids[number] if ids else None))
+
+    def live(self) -> None:
+        """Waits until the page is there, with its history."""
+        self.page.wait_for("document.body?.dataset.state === 'live'")
+
+    def reload(self) -> None:
+        """Loads the page again."""
+        self.page.run("document.body.dataset.state = 'old'; location.reload()")
+        self.live()
+
+    def write(self, text: str) -> None:
+        """Writes into the field, and does not send."""
+        self.page.run(
+            "(() => { const field = document.getElementById('text');"
+            f" field.value = {json.dumps(text)}; field.dispatchEvent(new Event('input')); }})()"
+        )
+
+    def send(self, text: str) -> None:
+        """Writes and sends."""
+        self.write(text)
+        self.page.run("document.getElementById('write').requestSubmit()")
+
+    def wait(self, script: str) -> None:
+        """Waits for something on the page."""
+        self.page.wait_for(script)
+
+    def texts(self, rows: str = ".rows .message") -> list[str]:
+        """What the rows say."""
+        script = (
+            f"[...document.querySelectorAll({json.dumps(rows)} + ' .text')].map((each) => each.textContent)"
+        )
+        return list(self.page.run(script))
+
+    def wait_for_text(self, text: str) -> None:
+        """Waits until a row of the room says this."""
+        each = f"(each) => each.textContent === {json.dumps(text)}"
+        self.wait(f"[...document.querySelectorAll('.rows .message .text')].some({each})")
+
+
+@pytest.fixture(scope="module")
+def talk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Talk]:
+    """One for all tests of this file: rooms and messages add up."""
+    program = find_chromium()
+    if program is None:
+        missing("Chromium is not installed")
+    folder = tmp_path_factory.mktemp("page")
+    url = f"local://{folder}/room.db"
+    (folder / "chromium").mkdir()
+    (folder / "home").mkdir()
+    commands = Commands(folder / "home")
+    rooms = ("--room", "chat", "--room", "ops", "--username", "host")
+    try:
+        with serve_process(commands, url, *rooms) as served, Page(program, folder / "chromium") as page:
+            page.look_at(360, 740)
+            page.open(served.link)
+            made = Talk(url, served, page)
+            made.live()
+            yield made
+    finally:
+        commands.end()
+
+
+def test_the_secret_of_the_link_is_nowhere_in_the_browser(talk: Talk) -> None:
+    secret = talk.served.link.partition("#")[2]
+    assert talk.page.run("location.href") == f"{talk.served.base}/"
+    assert secret not in talk.page.run(
+        "JSON.stringify(localStorage) + JSON.stringify(sessionStorage) + document.cookie"
+    )
+
+
+def test_a_message_is_shown_once_though_it_comes_twice(talk: Talk) -> None:
+    talk.say("once", "once", "after it", ids=("same-id-1", "same-id-1", "other-id-1"))
+    talk.wait_for_text("after it")
+    assert talk.texts().count("once") == 1
+    talk.page.run("dispatchEvent(new Event('online'))")  # the stream comes again
+    talk.say("after the stream came again")
+    talk.wait_for_text("after the stream came again")
+    assert talk.texts().count("once") == 1
+
+
+def test_an_own_message_is_firm_when_it_is_in_the_room_and_stays_there_once(talk: Talk) -> None:
+    talk.send("my own")
+    talk.wait("document.querySelector('.rows .mine') && !document.querySelector('.waiting .message')")
+    assert talk.texts().count("my own") == 1
+    talk.reload()
+    assert talk.texts(".rows .mine") == ["my own"], "it is not one's own after a reload"
+
+
+def test_drafts_are_kept_for_each_room_and_over_a_reload(talk: Talk) -> None:
+    talk.write("for chat")
+    talk.page.run("document.querySelector('#rooms button:nth-child(2)').click()")
+    assert talk.page.run("document.getElementById('text').value") == ""
+    talk.write("for ops")
+    talk.reload()
+    assert talk.page.run("document.getElementById('room').textContent") == "ops"
+    assert talk.page.run("document.getElementById('text').value") == "for ops"
+    talk.write("")
+    talk.page.run("document.querySelector('#rooms button:nth-child(1)').click()")
+    assert talk.page.run("document.getElementById('text').value") == "for chat"
+    talk.write("")
+
+
+def test_what_could_not_be_sent_outlasts_a_reload_and_is_sent_then_once(talk: Talk) -> None:
+    talk.page.run("window.fetch = () => Promise.reject(new TypeError('away'))")
+    talk.send("kept one")
+    talk.send("kept two")
+    talk.wait("document.querySelector('.waiting .pending .state') !== null")
+    assert talk.texts(".waiting .pending") == ["kept one", "kept two"]
+    talk.reload()
+    talk.wait_for_text("kept two")
+    found = [text for text in talk.texts() if text.startswith("kept")]
+    assert found == ["kept one", "kept two"]
+    assert talk.page.run("Object.keys(localStorage).filter((key) => key.includes('/out/')).length") == 0
+
+
+def test_a_refused_message_says_why_and_can_be_sent_again_or_removed(talk: Talk) -> None:
+    talk.page.run(
+        "window.real = window.fetch; window.fetch = () => Promise.resolve("
+        'new Response(\'{"error": "too long"}\', {status: 413}))'
+    )
+    talk.send("refused one")
+    talk.send("refused two")
+    talk.wait("document.querySelectorAll('.failed').length === 2")
+    assert talk.page.run("document.querySelector('.failed .reason').textContent") == "not sent: too long"
+    talk.page.run("window.fetch = window.real")
+    talk.page.run("document.querySelectorAll('.failed')[1].querySelector('.remove').click()")
+    talk.page.run("document.querySelector('.failed .again').click()")
+    talk.wait_for_text("refused one")
+    assert not talk.texts(".waiting")
+    assert "refused two" not in talk.texts()
+
+
+def test_a_long_message_is_folded_and_can_be_unfolded(talk: Talk) -> None:
+    talk.say("\n".join(f"line {number}" for number in range(200)))
+    talk.wait("document.querySelector('.more') !== null")
+    height = (
+        "document.querySelector('.folded, .more').closest('.message').querySelector('.text').clientHeight"
+    )
+    folded = talk.page.run(height)
+    assert talk.page.run("document.querySelector('.more').textContent") == "show all 200 lines"
+    talk.page.run("document.querySelector('.more').click()")
+    assert talk.page.run(height) > 2 * folded
+    assert talk.page.run("document.querySelector('.more').getAttribute('aria-expanded')") == "true"
+    talk.page.run("document.querySelector('.more').click()")
+    assert talk.page.run(height) == folded
+
+
+def test_who_looks_back_keeps_the_place_and_is_told_what_is_new(talk: Talk) -> None:
+    talk.say(*(f"number {number}" for number in range(60)))
+    talk.wait_for_text("number 59")
+    talk.page.run("document.getElementById('log').scrollTop -= 900")
+    talk.wait("!document.getElementById('newer').hidden")
+    place = "document.getElementById('log').scrollTop"
+    before = talk.page.run(place)
+    talk.say("new one", "new two")
+    talk.wait("document.getElementById('newer').textContent === '2 new'")
+    assert talk.page.run(place) == before
+    assert talk.page.run("document.title") == "(2) chat"
+    assert talk.page.run("document.querySelector('.new-line').nextElementSibling.innerText").endswith(
+        "new one"
+    )
+    talk.page.run("document.getElementById('newer').click()")
+    talk.wait("document.getElementById('newer').hidden && document.title === 'chat'")
+
+
+def test_another_room_counts_what_is_unread_and_says_when_it_names_one(talk: Talk) -> None:
+    talk.say("for ops", "host, look here", room="ops")
+    badge = "document.querySelector('#rooms button:nth-child(2) .badge').textContent"
+    talk.wait(f"{badge} === '@2'")
+    talk.page.run("document.querySelector('#rooms button:nth-child(2)').click()")
+    assert talk.texts()[-2:] == ["for ops", "host, look here"]
+    assert talk.page.run("document.querySelector('.mention .you').textContent") == "host"
+    assert talk.page.run("document.querySelector('.new-line') !== null")
+    talk.page.run("document.querySelector('#rooms button:nth-child(1)').click()")
+
+
+def test_links_lead_to_what_is_read_in_them(talk: Talk) -> None:
+    told = {
+        "see https://example.org/a_b.": ["https://example.org/a_b"],
+        "(http://example.org:8080/?q=1#x)": ["http://example.org:8080/?q=1#x"],
+        "https://bank.example@evil.example/": [],
+        "https://0x7f000001/": [],
+        "javascript:alert(1) data:text/html,x ftp://example.org": [],
+        "https://ex\u0430mple.org/": [],
+        "xhttps://example.org": [],
+    }
+    talk.say(*told)
+    talk.wait_for_text(list(told)[-1])
+    found = talk.page.run(
+        "Object.fromEntries([...document.querySelectorAll('.rows .text')].map((each) => [each.textContent,"
+        " [...each.querySelectorAll('a')].map((link) => [link.getAttribute('href'), link.textContent, link.rel])]))"
+    )
+    rel = "noopener noreferrer nofollow"
+    assert {text: found[text] for text in told} == {
+        text: [[link, link, rel] for link in links] for text, links in told.items()
+    }
+
+
+def test_the_history_is_not_announced_and_what_comes_later_is(talk: Talk) -> None:
+    talk.page.run("document.body.dataset.state = 'old'; location.reload()")
+    script = (
+        "new Promise((done) => { const log = document.getElementById('log');"
+        " const seen = []; new MutationObserver((all) => all.forEach((each) => each.addedNodes.length"
+        " && seen.push(log.getAttribute('aria-live')))).observe(log, {childList: true, subtree: true});"
+        " const look = () => log.getAttribute('aria-live') === 'polite' ? done(seen) : setTimeout(look, 20); look(); })"
+    )
+    talk.wait("document.getElementById('log') !== null && document.body.dataset.state !== 'old'")
+    assert "polite" not in talk.page.run(script)
+    talk.live()
+
+
+def test_looking_back_loads_older_messages_and_keeps_the_place(talk: Talk) -> None:
+    talk.page.run("document.querySelector('#rooms button:nth-child(2)').click()")
+    talk.say(*(f"old {number}" for number in range(120)), room="ops")
+    talk.wait_for_text("old 119")
+    talk.reload()
+    assert talk.texts()[0] == "old 70", "the page begins with the last fifty"
+    place = (
+        "(() => { const row = [...document.querySelectorAll('.rows .message')].find((each) =>"
+        " each.querySelector('.text').textContent === 'old 72'); return Math.round(row.getBoundingClientRect().top); })()"
+    )
+    before = talk.page.run(f"document.getElementById('log').scrollTop = 40; {place}")
+    talk.wait_for_text("old 20")
+    assert abs(talk.page.run(place) - before) <= 1, "scroll positions are whole pixels"
+    assert talk.texts()[:100] == [f"old {number}" for number in range(20, 120)]
+    talk.page.run("document.getElementById('log').scrollTop = 0")
+    talk.wait("document.querySelector('.top').textContent !== ''")
+    assert talk.texts()[:2] == ["for ops", "host, look here"]
+    assert len(talk.page.run("[...document.querySelectorAll('.day')].map((each) => each.textContent)")) == 1
+    talk.page.run("document.querySelector('#rooms button:nth-child(1)').click()")
+
+
+def test_files_of_the_page_that_fail_are_told_in_the_console(talk: Talk, tmp_path: Path) -> None:
+    talk.page.watch()
+    talk.reload()
+    assert talk.page.console == []
+    talk.page.picture(tmp_path / "page.png")
