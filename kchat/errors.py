@@ -37,7 +37,7 @@ from typing import Self
 _NAMES = (
     *("account", "durable", "expires", "host", "last", "management_url", "mandatory", "max_size", "password"),
     *("profile", "project", "port", "renew", "room", "shared", "since", "tls", "transport", "until", "url"),
-    *("username", "vhost"),
+    *("apply", "behind_proxy", "public_url", "store", "username", "vhost"),
 )
 ARGUMENTS = {
     **{name: f"{name}=" for name in _NAMES},

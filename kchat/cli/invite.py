@@ -244,7 +244,8 @@ def _list_accounts(settings: Settings, management_url: str | None, store: Path |
         names = [spelled(account.name), account.room or "?", account.vhost or "none"]
         rows.append([*names, may, until, connections])
     write_table(rows)
-    if table := table_of_guests(settings, store, management):
+    table = table_of_guests(settings, store, management)
+    if len(table) > 1:
         click.echo()
         write_table(table)
 

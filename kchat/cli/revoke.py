@@ -12,7 +12,7 @@ from kchat.cli.help import Command
 from kchat.cli.options import broker_options, to_settings
 from kchat.cli.stderr import write_line
 from kchat.cli.web_guests import close_page, end_guest, forget_guest, store_option
-from kchat.errors import NotAuthorised, NotFound, Refused, SettingsError
+from kchat.errors import KchatError, NotAuthorised, NotFound, Refused, SettingsError
 
 if TYPE_CHECKING:
     from kchat.config.settings import Settings
@@ -37,11 +37,18 @@ def command(names: tuple[str, ...], store: Path | None, management_url: str | No
       kchat revoke ada logger --host localhost --rmq-username rmq -W
     """
     settings = to_settings(**broker)
-    page = close_page(settings, names, store)  # before anything is contacted
+    page: dict[str, Guest] = {}
+    problem: KchatError | None = None
+    try:
+        page = close_page(settings, names, store)  # before anything is contacted
+    except KchatError as error:
+        problem = error
     if not settings.transport.guests.makes_accounts:
+        if problem is not None:
+            raise problem
         return _end_elsewhere(settings, names, page, store)
     management = administrator(settings, management_url)
-    failed: Refused | None = None
+    failed: KchatError | None = problem  # a guests' file that cannot be used does not keep the accounts
     for name in names:
         try:
             _end_account(management, settings, name, page.get(name))

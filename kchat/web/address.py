@@ -182,23 +182,24 @@ def check_address(options: ServeOptions) -> None:
         kchat.errors.SettingsError: others could read what is said, and the cookies; or lead browsers here by another name.
     """
     if bool(options.tls_cert) != bool(options.tls_key):
-        raise SettingsError("a certificate and its key belong together: --tls-cert and --tls-key")
+        raise SettingsError("a certificate and its key belong together: one of them is missing")
     public = None if options.public_url is None else PublicUrl.parse(options.public_url)
     if not (is_loopback(options.host) or options.tls_cert or options.behind_proxy):
         raise SettingsError(
             f"others could read all that is said at {options.host}: it has no TLS",
-            hint="give --tls-cert and --tls-key, or --behind-proxy where a proxy does TLS",
+            hint="give a certificate and its key, or {behind_proxy} where a proxy does TLS",
         )
     if public is None and (options.behind_proxy or _is_any(options.host)):
         raise SettingsError(
-            "the server cannot know by which name guests reach it", hint="give it: --public-url https://…"
+            "the server cannot know by which name guests reach it",
+            hint="give it with {public_url}, such as https://chat.example.org",
         )
     if public is not None and public.scheme == "http" and options.tls_cert:
         raise SettingsError("the public URL begins with http://, and the server has TLS")
     if public is not None and public.scheme == "https" and not (options.tls_cert or options.behind_proxy):
         raise SettingsError(
             "the public URL begins with https://, and the server has no TLS",
-            hint="give --behind-proxy where a proxy does TLS, or --tls-cert and --tls-key",
+            hint="give {behind_proxy} where a proxy does TLS, or a certificate and its key",
         )
 
 
@@ -230,7 +231,11 @@ def listen(host: str, port: int) -> socket.socket:
         if listening is not None:
             listening.close()
         why = getattr(error, "strerror", None) or error
-        hint = "another port: --port" if isinstance(error, PermissionError) or "in use" in str(why) else ""
+        hint = (
+            "choose another one with {port}"
+            if isinstance(error, PermissionError) or "in use" in str(why)
+            else ""
+        )
         raise KchatError(f"cannot listen on {where}: {str(why).lower()}", hint=hint) from error
     return listening
 

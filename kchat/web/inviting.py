@@ -74,7 +74,7 @@ def base_of_links(
             return base
         raise SettingsError(
             f"no kchat serve has used the guests' file {store.path}, so the address of the page is not known",
-            hint="start kchat serve first, name the page with --public-url, or the file with --store",
+            hint="start kchat serve first, name the page with {public_url}, or the file with {store}",
         )
     place = place_of(settings)
     here = [each for each in known if each.broker == place]
@@ -288,7 +288,7 @@ def _with_account(
     if not apply:
         raise SettingsError(
             f"{spelled(guest.username)} needs an account on {guests.name}",
-            hint="let kchat make it with --apply",
+            hint="let kchat make it with {apply}",
         )
     granted, _ = inviting.admit(settings, guest.username, send_only=send_only)
     assert granted.account is not None

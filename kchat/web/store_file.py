@@ -36,7 +36,7 @@ _TABLES = (
         started REAL NOT NULL) WITHOUT ROWID""",
 )
 
-_FORMER = "move it away, or name another one with --store"
+_FORMER = "move it away, or name another one with {store}"
 
 
 class StoreUnavailable(KchatError):
@@ -61,7 +61,7 @@ def open_file(path: Path) -> sqlite3.Connection:
     except OSError as error:
         raise SettingsError(
             f"the guests' file {path} cannot be opened: {error.strerror}",
-            hint="name another one with --store",
+            hint="name another one with {store}",
         ) from error
     with translated(path):
         db = sqlite3.connect(path, isolation_level=None, timeout=BUSY_SECONDS)
@@ -84,7 +84,7 @@ def _is_made(db: sqlite3.Connection, path: Path) -> bool:
     (version,) = db.execute("PRAGMA user_version").fetchone()
     (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if application == APPLICATION_ID and version > VERSION:
-        raise SettingsError(f"a newer kchat made the guests' file {path}", hint=f"update kchat, or {_FORMER}")
+        raise SettingsError(f"a newer kchat made the guests' file {path}", hint="update kchat, or " + _FORMER)
     if application == APPLICATION_ID and version == VERSION:
         return True
     if application or version or tables:
@@ -130,7 +130,7 @@ def translated(path: Path) -> Iterator[None]:
             raise SettingsError(f"{path} is not a file with kchat's guests", hint=_FORMER) from error
         if code == sqlite3.SQLITE_CORRUPT:
             raise SettingsError(
-                f"the guests' file {path} is damaged", hint=f"{_FORMER}; the guests need new links"
+                f"the guests' file {path} is damaged", hint=_FORMER + "; the guests need new links"
             ) from error
         if code == sqlite3.SQLITE_FULL:
             raise StoreUnavailable(
@@ -141,5 +141,5 @@ def translated(path: Path) -> Iterator[None]:
                 f"another process keeps the guests' file {path}", hint="end it, and try again"
             ) from error
         raise StoreUnavailable(
-            f"the guests' file {path} cannot be used: {error}", hint="check its disk and its mode"
+            f"the guests' file {path} cannot be used: {error}", hint="check its mode, and whether its disk is full"
         ) from error

@@ -175,9 +175,9 @@ class Tab:
             uploadThroughput=-1,
         )
 
-    def disable_scripts(self) -> None:
-        """Runs no script of pages from the next one on; :meth:`run` still does."""
-        self._ask("Emulation.setScriptExecutionDisabled", value=True)
+    def disable_scripts(self, *, disabled: bool = True) -> None:
+        """Runs no script of pages; :meth:`run` still does, but for what waits for a timer."""
+        self._ask("Emulation.setScriptExecutionDisabled", value=disabled)
 
     def watch_loads(self, script: str) -> None:
         """Runs a script at the beginning of each page from the next one on, before the page's own."""

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from kchat.web.store import GuestStore
+from tests.brokers.ports import free_port
 from tests.brokers.processes import Commands, Result
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.brokers.redis import Redis
@@ -183,6 +184,10 @@ def test_in_a_file_a_guest_is_a_name_and_revoke_ends_it_without_an_account(on_a_
             assert page.get("api/session").status_code == 401
         again = host.run("revoke", "grace")
         assert (again.code, "made no accounts" in again.stderr) == (2, True)
+        listed = host.run("invite", "--list")
+        assert (listed.code, "grace" in listed.stdout, "be the host" in listed.stdout) == (0, False, True)
+    without = host.run("invite", "--list", "--store", "none.db")
+    assert (without.code, "lists no accounts" in without.stderr) == (2, True)
 
 
 def test_a_guest_whose_time_is_over_is_out_at_that_moment(on_a_file: Host) -> None:
@@ -250,3 +255,46 @@ def test_on_redis_the_page_sends_by_the_guests_account_and_revoke_ends_that(
             assert revoked.code == 0, revoked.stderr
             assert say(page, "more").status_code == 401
         assert name not in str(redis_server.command("ACL", "USERS"))
+
+
+def test_an_interrupted_revoke_has_closed_the_page_and_goes_on_the_next_time(
+    on_rabbitmq: Host, rabbitmq: RabbitMQ, name: str
+) -> None:
+    host = on_rabbitmq
+    with host.serving() as served, browser(served.base, host.get("invite", name, "--web")) as page:
+        nowhere = f"http://localhost:{free_port()}"
+        failed = host.run("revoke", name, "--management-url", nowhere)
+        assert (failed.code, "out of the page" in failed.stderr) == (1, True), failed.stderr
+        assert page.get("api/session").status_code == 401
+        assert any(user["name"] == name for user in rabbitmq.management.get("users"))
+        again = host.run("revoke", name)
+        assert (again.code, "its account is gone" in again.stderr) == (0, True), again.stderr
+        assert not any(user["name"] == name for user in rabbitmq.management.get("users"))
+        with GuestStore(served.store) as store:
+            assert store.find(name) is None
+
+
+def test_a_guests_file_that_cannot_be_used_does_not_keep_an_account_from_being_revoked(
+    on_rabbitmq: Host, rabbitmq: RabbitMQ, name: str, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.db"
+    broken.write_bytes(b"no database " * 100)
+    broken.chmod(0o600)
+    assert on_rabbitmq.run("invite", name).code == 0
+    revoked = on_rabbitmq.run("revoke", name, "--store", str(broken))
+    assert revoked.code == 2
+    assert f"revoked {name}: its account is gone" in revoked.stderr
+    assert "is not a file with kchat's guests" in revoked.stderr
+    assert not any(user["name"] == name for user in rabbitmq.management.get("users"))
+
+
+def test_two_commands_that_invite_the_same_guest_at_once_make_one_account(
+    on_rabbitmq: Host, name: str
+) -> None:
+    host = on_rabbitmq
+    with host.serving() as served:
+        both = [host.commands.kchat("invite", name, "--web", env=host.environment) for _ in range(2)]
+        assert [each.wait() for each in both] == [0, 0], [each.stderr for each in both]
+        for process in both:
+            with browser(served.base, process.lines[0]) as page:
+                assert page.get("api/session").json()["account"] == name

@@ -243,6 +243,16 @@ def test_the_history_is_not_announced_and_what_comes_later_is(talk: Talk) -> Non
     talk.live()
 
 
+def test_what_is_new_is_told_above_the_input_however_many_lines_it_has(talk: Talk) -> None:
+    talk.write("\n".join("abcdef"))
+    talk.page.run("document.getElementById('log').scrollTop -= 900")
+    talk.wait("!document.getElementById('newer').hidden")
+    lower = "document.getElementById('newer').getBoundingClientRect().bottom"
+    assert talk.page.run(f"{lower} <= document.getElementById('write').getBoundingClientRect().top")
+    talk.write("")
+    talk.page.run("document.getElementById('newer').click()")
+
+
 def test_looking_back_loads_older_messages_and_keeps_the_place(talk: Talk) -> None:
     talk.page.run("document.querySelector('#rooms button:nth-child(2)').click()")
     talk.say(*(f"old {number}" for number in range(120)), room="ops")
@@ -262,6 +272,28 @@ def test_looking_back_loads_older_messages_and_keeps_the_place(talk: Talk) -> No
     assert talk.texts()[:2] == ["for ops", "host, look here"]
     assert len(talk.page.run("[...document.querySelectorAll('.day')].map((each) => each.textContent)")) == 1
     talk.page.run("document.querySelector('#rooms button:nth-child(1)').click()")
+
+
+def test_a_new_link_after_the_end_of_the_session_lets_one_write_again(talk: Talk) -> None:
+    with talk.served.guests() as guests:
+        host = guests.find("host")
+        assert host is not None
+        guests.revoke("host")
+        talk.wait("document.body.dataset.state === 'closed'")
+        status = "document.getElementById('status')"
+        assert "has ended" in talk.page.run(f"{status}.textContent")
+        assert talk.page.run(f"{status}.className") == "bad"
+        assert talk.page.run("document.getElementById('text').readOnly")
+        link = f"{talk.served.base}/#{guests.new_link(guests.add(host))}"
+    talk.page.run(f"{status}.querySelector('button').click()")
+    talk.page.run(
+        f"document.getElementById('link').value = {json.dumps(link)};"
+        " document.getElementById('door-form').requestSubmit()"
+    )
+    talk.live()
+    talk.send("in again")
+    talk.wait_for_text("in again")
+    assert not talk.texts(".waiting")
 
 
 def test_files_of_the_page_that_fail_are_told_in_the_console(talk: Talk, tmp_path: Path) -> None:

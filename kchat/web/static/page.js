@@ -22,6 +22,7 @@ let timer = 0; // of the status
 
 const setText = (of, value) => of.textContent === value || (of.textContent = value);
 const listen = (id, event, call) => $(id).addEventListener(event, call);
+const AGAIN = "the server is connected to the broker again";
 const UNREACHED = "the server cannot be reached";
 const focusText = () => touch.matches || text.focus();
 
@@ -56,7 +57,7 @@ function firstSeen() {
 		else low = middle + 1;
 	}
 	let row = children[low];
-	while (row && !row.matches(".message")) row = row.nextSibling; // others may go
+	while (row && !row.matches(".message")) row = row.nextSibling;
 	return row && { row, top: topOf(row) - edge };
 }
 
@@ -149,7 +150,7 @@ function setState(name, what = "") {
 		closed: what,
 	};
 	clearTimeout(timer);
-	if (was === "live") timer = setTimeout(() => say(texts[name], "wait"), 400); // what is back at once is no news
+	if (was === "live" && !closed) timer = setTimeout(() => say(texts[name], "wait"), 400); // what is back at once is no news
 	else say(texts[name], name === "closed" ? "bad" : "wait");
 }
 
@@ -233,11 +234,11 @@ const inRoom = {
 		Object.assign(room, { connected, trouble: connected ? "" : what });
 		if (isBack) {
 			page.outbox(room).run();
-			if (what && what !== "nothing was missed") room.note(`the server has its connection to the broker again: ${what}`);
+			if (what && what !== "nothing was missed") room.note(`${AGAIN}: ${what}`);
 		}
 		if (room !== current) return;
 		if (!connected) say(room.trouble, "wait");
-		else if (isBack) say(`The server has its connection to the broker again${what && `: ${what}`}`, "good", 4000);
+		else if (isBack) say(`${AGAIN}${what && `: ${what}`}`, "good", 4000);
 	},
 };
 
@@ -270,6 +271,7 @@ function start(described) {
 	stream?.end();
 	stream = null;
 	openRooms(described);
+	outboxes.forEach((each) => (each.closed = false));
 	text.readOnly = false;
 	fit();
 	focusText();
@@ -348,7 +350,8 @@ async function enter(secret) {
 		refused = answer.refused;
 	}
 	const known = await insist();
-	if (!known.described) return showDoor(refused?.text ?? (known.refused.status === 401 ? "" : known.refused.text));
+	if (refused && !known.described?.username) return showDoor(refused.text);
+	if (known.refused) return showDoor(known.refused.status === 401 ? "" : known.refused.text);
 	start(known.described);
 	if (refused) current.note(`that link is of no use (${refused.text}), but you are in already`);
 }
@@ -410,7 +413,7 @@ listen("text", "input", () => {
 listen("text", "keydown", (event) => {
 	const { key } = event;
 	if (event.isComposing || event.keyCode === 229) return; // an input method's
-	if (key === "Enter" && !event.shiftKey && !event.altKey && !touch.matches) send();
+	if (key === "Enter" && (event.ctrlKey || event.metaKey || !(event.shiftKey || event.altKey || touch.matches))) send();
 	else if (key === "PageUp" || key === "PageDown") log.scrollBy(0, (key === "PageUp" ? -0.9 : 0.9) * log.clientHeight);
 	else return;
 	event.preventDefault();

@@ -7,7 +7,7 @@ const MOST_ROWS = 2000;
 const TOGETHER = 5 * 60_000; // messages of one sender within this time stand under one name
 const FOLDED_LINES = 20;
 
-const TIME = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const TIME = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
 const DAY = { weekday: "long", day: "numeric", month: "long" };
 
 function dayOf(date) {

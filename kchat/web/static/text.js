@@ -53,7 +53,6 @@ export function parts(text, mentions) {
 	return found;
 }
 
-// About.
 export const lines = (text, columns) =>
 	text.split("\n").reduce((sum, line) => sum + Math.max(1, Math.ceil(line.length / columns)), 0);
 
