@@ -6,6 +6,7 @@ import { Room, button, element } from "./room.js";
 import { Stream, backoff, json, told } from "./stream.js";
 import { many, mentionsOf, size } from "./text.js";
 
+const { body } = document;
 const $ = (id) => document.getElementById(id);
 const [log, text, newer] = [$("log"), $("text"), $("newer")];
 const touch = matchMedia("(pointer: coarse)");
@@ -19,6 +20,7 @@ let stream = null;
 let closed = false; // nothing can be read or written any more
 let lastTop = 0;
 let timer = 0; // of the status
+let remark = ""; // for when the room is open
 
 const setText = (of, value) => of.textContent === value || (of.textContent = value);
 const listen = (id, event, call) => $(id).addEventListener(event, call);
@@ -110,8 +112,9 @@ function draw() {
 		setText(badge, (room.named ? "@" : "") + room.unread);
 		setText(read, room.unread ? `, ${room.unread} unread${room.named ? ", with your name" : ""}` : "");
 	}
+	if (draw.last !== current) (draw.last = current).tab.scrollIntoView({ block: "nearest" });
 	drawPeople(current.people);
-	const nothing = current.hasHistory ? "nothing was said here yet" : "nothing was said since you came";
+	const nothing = current.hasHistory ? "No messages yet" : "No messages since you joined";
 	log.dataset.empty = !current.filled || current.rows.firstChild || current.waiting.firstChild ? "" : nothing;
 }
 
@@ -119,7 +122,7 @@ function drawPeople(people) {
 	if (drawPeople.last === people) return;
 	drawPeople.last = people;
 	setText($("count"), people ? `${people.count.toLocaleString("en")} here` : "Who is here");
-	setText($("unknown"), people ? (people.more ? `and ${people.more} more` : "") : "it is not known who is here");
+	setText($("unknown"), people ? (people.more ? `and ${people.more} more` : "") : "not known in this room");
 	$("people").replaceChildren(...(people?.people ?? []).map((each) => element("li", "", ...current.nameOf(each))));
 }
 
@@ -135,14 +138,16 @@ function say(what, kind = "", milliseconds = 0) {
 /** The state of the connection: a line that goes when all is well. */
 function setState(name, what = "") {
 	if (closed && name !== "closed") return;
-	const was = document.body.dataset.state;
-	document.body.dataset.state = name;
+	const was = body.dataset.state;
+	body.dataset.state = name;
 	if (name === "live") {
-		if (current.trouble || !/reconn|offline/.test(was)) say(current.trouble, "wait");
+		if (remark) say(remark, "bad", 10_000);
+		else if (current.trouble || !/reconn|offline/.test(was)) say(current.trouble, "wait");
 		else say("Connected again", "good", 3000);
+		remark = "";
 		return;
 	}
-	const kept = session.may_send ? " What you write is kept, and sent then." : "";
+	const kept = session.may_send ? " Your messages are sent afterwards." : "";
 	const texts = {
 		connecting: "Connecting…",
 		reconnecting: `Reconnecting…${what && ` ${what}.`}${kept}`,
@@ -172,7 +177,7 @@ function openRooms(described) {
 		Object.assign(rooms.get(name), { hasHistory: history, connected }, connected && { trouble: "" }, people && { people });
 	}
 	$("rooms").replaceChildren(...[...rooms.values()].map((room) => room.tab));
-	setText($("me"), username ? `you are ${username}` : "you read along");
+	setText($("me"), username ? `you are ${username}` : "read only");
 	setText($("you"), `${username || "without a name"}${account && account !== username ? ` (via ${account})` : ""}`);
 	$("leave").hidden = $("device").hidden = !username;
 	$("enter").hidden = Boolean(username);
@@ -212,7 +217,7 @@ function enterRoom(room) {
 	setText($("label"), (text.placeholder = `Message to ${room.name}`));
 	text.value = memory.read(`${room.key}draft`) ?? "";
 	fit();
-	if (document.body.dataset.state === "live") say(room.trouble, "wait");
+	if (body.dataset.state === "live") say(room.trouble, "wait");
 	soon();
 }
 
@@ -277,7 +282,7 @@ function start(described) {
 	focusText();
 	if (!described.may_read) {
 		for (const room of rooms.values()) {
-			room.note("you can write here, and not read what others write");
+			room.note("you can write here, but not read");
 			fill(room);
 		}
 		setState("live");
@@ -301,7 +306,7 @@ function start(described) {
 	stream.open();
 }
 
-const out = (why) => close(`You are not in any more: ${why.text}.`);
+const out = (why) => close(`This browser is not in the room any more: ${why.text}.`);
 
 function close(why) {
 	if (closed) return;
@@ -317,9 +322,10 @@ function close(why) {
 function showDoor(problem) {
 	$("start").hidden = $("chat").hidden = true;
 	$("door").hidden = false;
+	$("back").hidden = !session || closed;
 	setText($("door-problem"), problem);
 	document.title = "kchat";
-	document.body.dataset.state = "door";
+	body.dataset.state = "door";
 	$("link").focus();
 }
 
@@ -335,7 +341,7 @@ async function insist(options) {
 		const answer = await fetch("api/session", { cache: "no-store", ...options }).catch(() => null);
 		if (answer?.ok) return { described: await answer.json() };
 		if (answer && ![429, 502, 503, 504].includes(answer.status)) return { refused: await told(answer) };
-		setText($("door").hidden ? $("opening") : $("door-problem"), `${UNREACHED}; trying again…`);
+		setText($("door").hidden ? $("opening") : $("door-problem"), `${answer ? (await told(answer)).text : UNREACHED}; trying again…`);
 		await new Promise((resolve) => setTimeout(resolve, backoff(attempt)));
 	}
 }
@@ -352,8 +358,8 @@ async function enter(secret) {
 	const known = await insist();
 	if (refused && !known.described?.username) return showDoor(refused.text);
 	if (known.refused) return showDoor(known.refused.status === 401 ? "" : known.refused.text);
+	if (refused) remark = `That link did not open (${refused.text}), but you are already in.`;
 	start(known.described);
-	if (refused) current.note(`that link is of no use (${refused.text}), but you are in already`);
 }
 
 function secretInAddress() {
@@ -363,10 +369,10 @@ function secretInAddress() {
 }
 
 async function leave() {
-	const warning = "What is not sent yet is lost, and to come back you need a new link.";
+	const warning = "Unsent messages are lost, and you need a new link to come back.";
 	if ($("told").textContent !== warning) {
 		setText($("told"), warning);
-		return setText($("leave"), "Leave all the same");
+		return setText($("leave"), "Leave anyway");
 	}
 	const answer = await fetch("api/session", { method: "DELETE" }).catch(() => null);
 	if (!answer?.ok && answer?.status !== 401) return setText($("told"), `${UNREACHED}: you are still in`);
@@ -448,15 +454,18 @@ listen("newer", "click", () => {
 });
 
 function showSide(open) {
-	document.body.classList.toggle("side-open", open);
+	body.classList.toggle("side-open", open);
 	$("people-button").ariaExpanded = String(open);
 	setText($("told"), "");
 	setText($("leave"), "Leave");
 }
 
-const isSideOpen = () => document.body.classList.contains("side-open");
+const isSideOpen = () => body.classList.contains("side-open");
 
-listen("people-button", "click", () => showSide(!isSideOpen()));
+listen("people-button", "click", () => {
+	showSide(!isSideOpen());
+	if (isSideOpen()) $("side").focus();
+});
 listen("talk", "pointerdown", () => isSideOpen() && showSide(false));
 listen("leave", "click", leave);
 listen("device", "click", async () => {
@@ -489,7 +498,7 @@ listen("door-form", "submit", (event) => {
 	const link = $("link").value.trim();
 	const secret = secretOf(link);
 	const host = URL.canParse?.(link) ? new URL(link).host : location.host;
-	if (!secret) setText($("door-problem"), "that is not the link of an invitation: copy all of it, to its end");
+	if (!secret) setText($("door-problem"), "that is not a whole invitation link: copy it to its end");
 	else if (host !== location.host) setText($("door-problem"), `that link leads to ${host}: open it in the address bar`);
 	else {
 		$("link").value = "";
