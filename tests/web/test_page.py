@@ -308,7 +308,9 @@ def test_the_people_panel_takes_the_focus_and_escape_gives_it_back(talk: Talk) -
     talk.page.click("#people-button")
     assert talk.page.run("document.activeElement.id") == "side"
     talk.page.press("Tab")
-    assert talk.page.run("document.activeElement.id") == "device"  # above the list of people, however long that is
+    assert (
+        talk.page.run("document.activeElement.id") == "device"
+    )  # above the list of people, however long that is
     talk.page.press("Escape")
     assert talk.page.run("document.activeElement.id") == "people-button"
     talk.page.look_at(1280, 800)
