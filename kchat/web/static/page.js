@@ -176,6 +176,7 @@ function openRooms(described) {
 		if (!rooms.has(name)) addRoom(name);
 		Object.assign(rooms.get(name), { hasHistory: history, connected }, connected && { trouble: "" }, people && { people });
 	}
+	if (!names.length) return close("The server has none of your rooms open");
 	$("rooms").replaceChildren(...[...rooms.values()].map((room) => room.tab));
 	setText($("me"), username ? `you are ${username}` : "read only");
 	setText($("you"), `${username || "without a name"}${account && account !== username ? ` (via ${account})` : ""}`);
@@ -276,6 +277,7 @@ function start(described) {
 	stream?.end();
 	stream = null;
 	openRooms(described);
+	if (closed) return;
 	outboxes.forEach((each) => (each.closed = false));
 	text.readOnly = false;
 	fit();
@@ -335,7 +337,7 @@ function secretOf(link) {
 	return /^[\w.~-]{16,}$/.test(found) ? found : "";
 }
 
-/** Ask until there is an answer: a link opens once, and its answer may be lost on its way. */
+/** Ask until there is an answer: a link opens once. */
 async function insist(options) {
 	for (let attempt = 1; ; attempt += 1) {
 		const answer = await fetch("api/session", { cache: "no-store", ...options }).catch(() => null);

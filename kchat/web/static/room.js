@@ -122,7 +122,7 @@ export class Room {
 		row.classList.toggle("same", same);
 	}
 
-	/** Count what is not read; returns whether it is the first, and the line of what is new comes before it. */
+	/** Count what is not read; returns whether the line "new" comes before it. */
 	count(row) {
 		const { id, mine, time, day } = this.about.get(row);
 		const { left } = this;
