@@ -30,15 +30,22 @@ PHONE, DESK = (360, 740), (1280, 800)
 COLOURS = 255
 """In a picture's palette."""
 
-TALK = (
-    (1, 9 * 60, "ada", "the broker moves on Monday"),
-    (1, 9 * 60 + 1, "bob", "good, then we have the weekend to try it"),
-    (0, 9 * 60 + 4, "bob", "did anybody look at the pull request? It has been there for a week"),
-    (0, 9 * 60 + 5, "cy", "I did, and left two remarks:\n- the timeout is in seconds\n- the name"),
-    (0, 9 * 60 + 6, "cy", "@ada did you see https://example.org/pull/1234 ?"),
-    (0, 9 * 60 + 7, "ada", "I have a look"),
+TALK: tuple[tuple[int, str, str], ...] = (
+    (1504, "ada", "the broker moves on Monday"),
+    (1503, "bob", "good, then we have the weekend to try it"),
+    (6, "bob", "did anybody look at the pull request? It has been there for a week"),
+    (5, "cy", "I did, and left two remarks:\n- the timeout is in seconds\n- the name"),
+    (4, "cy", "@ada did you see https://example.org/pull/1234 ?"),
 )
-"""Days ago, minute of the day, who, and what."""
+"""How many minutes ago, who, and what."""
+SAID = "I have a look"
+"""What ada, whose page it is, writes there."""
+
+WRITE = f"""
+    document.getElementById('text').value = '{SAID}';
+    document.getElementById('text').dispatchEvent(new Event('input'));
+    document.getElementById('write').requestSubmit();
+"""
 
 
 class View(NamedTuple):
@@ -62,7 +69,7 @@ class View(NamedTuple):
 
 
 VIEWS = (
-    View("web-phone", PHONE, dark=False, messages="few", kept=True),
+    View("web-phone", PHONE, dark=False, messages="few"),
     View("web-phone-dark", PHONE, dark=True, messages="few", kept=True),
     View("web-desk", DESK, dark=False, messages="few", kept=True),
     View("web-desk-dark", DESK, dark=True, messages="few"),
@@ -72,7 +79,7 @@ VIEWS = (
     View("web-many-phone-dark", PHONE, dark=True, messages="many"),
     View("web-many-desk", DESK, dark=False, messages="many"),
     View("web-many-desk-dark", DESK, dark=True, messages="many"),
-    View("web-plain-phone", PHONE, dark=False, messages="few", state="plain"),
+    View("web-plain-phone", PHONE, dark=False, messages="few", state="plain", kept=True),
     View("web-plain-desk-dark", DESK, dark=True, messages="few", state="plain"),
     View("web-reconnecting-phone", PHONE, dark=False, messages="few", state="reconnecting"),
     View("web-reconnecting-phone-dark", PHONE, dark=True, messages="few", state="reconnecting", kept=True),
@@ -82,22 +89,16 @@ VIEWS = (
 
 def fill(url: str, messages: str) -> None:
     """Say something in a room."""
-    today = datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
-    talk = TALK[2:5] if messages == "three" else TALK
+    talk = TALK[2:] if messages == "three" else TALK
     if messages == "many":
         talk = tuple(
-            (
-                4 - number // 120,
-                number % 120 * 5 + 500,
-                TALK[number % 6][2],
-                f"{number + 1}: {TALK[number % 6][3]}",
-            )
+            ((500 - number) * 10, TALK[number % 5][1], f"{number + 1}: {TALK[number % 5][2]}")
             for number in range(500)
         )
+    now = datetime.now().astimezone()
     with kchat.connect(url, username="host") as room:
-        for days, minute, name, text in talk:
-            sent_at = today - timedelta(days=days) + timedelta(minutes=minute)
-            room.send(kchat.Message.compose(name, text, sent_at=sent_at))
+        for minutes, name, text in talk:
+            room.send(kchat.Message.compose(name, text, sent_at=now - timedelta(minutes=minutes)))
 
 
 @contextmanager
@@ -123,11 +124,12 @@ def show(browser: Page, view: View, server: ServeProcess) -> None:
     scripts = view.state != "plain"
     browser._ask("Emulation.setScriptExecutionDisabled", value=not scripts)  # noqa: SLF001 - the tests' own
     browser.look_at(*view.size, dark=view.dark, scale=2 if view.size == PHONE else 1, bars=False)
-    browser.open(f"{server.base}/" if scripts else f"{server.base}/plain")
+    browser.open(f"{server.base}/" if scripts else f"{server.base}/plain#text")
     if scripts:
         browser.wait_for(
             "document.body?.dataset.state === 'live' && document.querySelector('.rows .message') !== null"
         )
+        browser.wait_for("document.querySelectorAll('#people li').length > 2")
         browser.run("document.getElementById('log').scrollTop = 1e9")
         browser.wait_for("document.getAnimations().every((each) => each.playState === 'finished')")
         if view.state == "reconnecting":
@@ -141,7 +143,7 @@ def take(browser: Page, file: Path) -> None:
     """Write a picture with a palette, which is a third of the size."""
     with tempfile.TemporaryDirectory() as folder:
         whole = Image.open(io.BytesIO(browser.picture(Path(folder) / "whole.png"))).convert("RGB")
-    whole.quantize(COLOURS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(file, optimize=True)
+    whole.quantize(COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(file, optimize=True)
     print(f"{file}: {file.stat().st_size / 1000:.0f} KB")
 
 
@@ -159,6 +161,9 @@ def main() -> int:
             with served(home, messages) as server, Page(chromium, home / f"profile-{messages}") as browser:
                 browser.open(server.link)
                 browser.wait_for("document.body?.dataset.state === 'live'")
+                if messages == "few":
+                    browser.run(WRITE)
+                    browser.wait_for("document.querySelector('.rows .mine') !== null")
                 for view in views:
                     if view.messages == messages:
                         show(browser, view, server)

@@ -68,7 +68,8 @@ class Pages:
         loop = asyncio.get_running_loop()
         cookie = self._cookies[self._made % len(self._cookies)] if self._cookies else ""
         self._made += 1
-        head = f"GET /api/events HTTP/1.1\r\nHost: 127.0.0.1:{self._port}\r\n"
+        here = f"127.0.0.1:{self._port}"
+        head = f"GET /api/events HTTP/1.1\r\nHost: {here}\r\nOrigin: http://{here}\r\n"
         request = head + (f"Cookie: kchat={cookie}\r\n\r\n" if cookie else "\r\n")
         ready: asyncio.Future[None] = loop.create_future()
         _, page = await loop.create_connection(

@@ -12,9 +12,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from kchat.config.settings import Settings
+from kchat.web.guests import Guest
 from kchat.web.options import Limits, ServeOptions
 from kchat.web.server import serve
-from kchat.web.store import Guest, GuestStore
+from kchat.web.store import GuestStore
 
 MANY = 100_000
 

@@ -34,9 +34,6 @@ UNREAD_SECONDS = 60.0
 KEEP_ALIVE_SECONDS = 15
 """Between two requests."""
 
-TRANSPORT = "kchat.transport"
-"""The connection's name among the extensions of a request's scope."""
-
 TARGET_BYTES, HEAD_BYTES, HEADERS = 8 * 1024, 16 * 1024, 100
 """Maximum size of the first line's target and of all headers, and the number of these."""
 
@@ -162,7 +159,6 @@ class GuardedProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self._in_head, self._head_bytes, self._header_count = True, 0, 0
         self.scope["state"]["abort"] = self.abort
-        self.scope["extensions"] = {TRANSPORT: {"transport": self.transport}}
         if self._deadline is None:
             self._arm(HEAD_SECONDS)
 

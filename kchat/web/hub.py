@@ -40,9 +40,6 @@ HOST_LINK_SECONDS = 86400.0
 HEARTBEAT_SECONDS = 20.0
 """Between two comments on a stream: proxies end what is silent for a minute."""
 
-STUCK_SECONDS = 60.0
-"""After which the connection of a reader is aborted that takes nothing at all."""
-
 _COME_BACK = 1.0, 5.0
 """Seconds within which pages come back that were told that the server ends."""
 
@@ -247,8 +244,6 @@ class Hub:
         while True:
             await asyncio.sleep(_LOOK)
             self._look_at_guests()
-            for stream in tuple(self._streams):
-                stream.abort_if_stuck(STUCK_SECONDS)
             if monotonic() - beat >= HEARTBEAT_SECONDS:
                 beat = monotonic()
                 for stream in tuple(self._streams):

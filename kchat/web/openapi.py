@@ -128,7 +128,9 @@ def document(limits: Limits) -> Schema:
             "title": "kchat",
             "version": kchat.__version__,
             "description": "A chat room on a message broker, for pages and programs. Errors are JSON: `error`, and `hint`"
-            " where something can be done. Unknown keys of an object are ignored, unknown query parameters are refused.",
+            " where something can be done. Unknown keys of an object are ignored, unknown query parameters are refused."
+            " Any request can also be answered by 408, 414, 431 (too slow, or too long a head), 500, or 503 (too many"
+            " connections).",
         },
         "servers": [{"url": "/"}],
         "security": [{"token": []}, {"cookie": []}],
@@ -145,7 +147,8 @@ def document(limits: Limits) -> Schema:
                     "type": "apiKey",
                     "in": "cookie",
                     "name": COOKIE,
-                    "description": "A browser's session, from a link. To change something, Origin has to be this server's.",
+                    "description": "A browser's session, from a link; with TLS, its name begins with `__Host-`. To change"
+                    " something, Origin has to be this server's.",
                 },
             },
         },

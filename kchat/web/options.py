@@ -41,8 +41,8 @@ class Limits:
 
     @property
     def body_bytes(self) -> int:
-        """Of a request: JSON and forms may write each byte of the text as six, and have something around it."""
-        return self.message_bytes * 6 + 4096
+        """Of a request. A form's field takes as many UTF-16 units as there may be bytes, and each becomes nine at most."""
+        return self.message_bytes * 9 + 4096
 
 
 @dataclass(frozen=True)

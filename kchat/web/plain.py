@@ -6,6 +6,8 @@ the same limits. A form that is posted twice sends once: it has the message's id
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
@@ -32,10 +34,10 @@ if TYPE_CHECKING:
 LAST = 50
 """Messages on a page."""
 
-_ENVELOPE = 4096
-"""Bytes of a form beside the text, of which each UTF-16 unit becomes nine bytes at most."""
-
 _MOST_FIELDS = 8
+
+_ARRIVE, _LOOK, _NEWEST = 2.0, 0.05, 10
+"""Seconds for which a message that the broker has is looked for in the room, and between two looks; among how many."""
 
 
 class Plain:
@@ -80,7 +82,7 @@ class Plain:
             if not secret:
                 raise Refused(422, "that is not a link of an invitation")
             return self._api.sessions.enter(
-                request, secret, form.get("browser", ""), lambda _: _see_other("plain")
+                request, secret, form.get("browser", ""), lambda _: _see_other("plain#write")
             )
         except Refused as error:
             return self._door(error.status, problem=_sentence(error), headers=error.headers)
@@ -105,11 +107,12 @@ class Plain:
         if room not in self._open(caller):
             return await self._room(caller, room, draft)
         try:
-            await self._api.sending.send(caller, room, draft.text, draft.id or None)
+            sent = await self._api.sending.send(caller, room, draft.text, draft.id or None)
         except NotSent as error:
             if error.status in (409, 422):
                 draft = Draft(uuid7(), draft.text)
             return await self._room(caller, room, draft, error)
+        await self._arrived(caller, room, sent["id"])
         return _see_other(address_of(room))
 
     async def leave(self, request: Request) -> Response:
@@ -129,7 +132,7 @@ class Plain:
             raise Refused(403, "forms are for browsers: a program with a token sends JSON")
         if content_type(request) != "application/x-www-form-urlencoded":
             raise Refused(415, "this takes a form of the page")
-        data = await read_body(request, self._hub.options.limits.message_bytes * 9 + _ENVELOPE)
+        data = await read_body(request, self._hub.options.limits.body_bytes)
         try:
             pairs = parse_qsl(
                 data.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS
@@ -166,6 +169,17 @@ class Plain:
             note=note,
         )
         return _html(page, 200 if error is None else error.status, {} if error is None else error.headers)
+
+    async def _arrived(self, caller: Caller, name: str, message_id: str) -> None:
+        """Wait, though not for long, until a message has come back from the broker: the next page is to have it."""
+        room = self._hub.rooms[name]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_ARRIVE):
+                while caller.guest.may_read and room.connected:
+                    found, _ = await room.page(_NEWEST, "", None, caller.since)
+                    if any(each.message is not None and each.message.id == message_id for each in found):
+                        return
+                    await asyncio.sleep(_LOOK)
 
     async def _messages(self, caller: Caller, name: str) -> list[dict[str, Any]]:
         room = self._hub.rooms[name]

@@ -74,7 +74,11 @@ def door(browser: str, *, problem: str = "", text: str = "", reload: bool = Fals
 
 def no_such_room(rooms: Iterable[str], problem: str) -> Markup:
     """For one who is in, and asks for a room that is not there."""
-    return _page(markup("<main>$problem$rooms</main>", problem=_problem(problem), rooms=_rooms(rooms, "")))
+    return _page(
+        markup(
+            "<main><h1>kchat</h1>$problem$rooms</main>", problem=_problem(problem), rooms=_rooms(rooms, "")
+        )
+    )
 
 
 def room(

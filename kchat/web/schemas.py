@@ -56,6 +56,10 @@ def _session(limits: Limits) -> dict[str, Schema]:
             "name": _ROOM,
             "history": _flag("Whether the room itself keeps messages."),
             "connected": _flag("Whether the server can read the room now."),
+            "people": {
+                "description": "Who is here; null for one who may not read.",
+                "oneOf": [ref("People"), {"type": "null"}],
+            },
         }
     )
     return {

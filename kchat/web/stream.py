@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator
-from time import monotonic
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from kchat.web.frames import frame
@@ -36,8 +35,7 @@ class Stream:
         most: bytes that may wait; a reader that leaves more is ended, and told.
 
     Attributes:
-        transport: the connection, where the server gives it; it is aborted where the reader takes nothing.
-        sending_since: since when the connection takes no more, by the monotonic clock; None while it does.
+        abort: ends the connection at once, where the server gives it.
     """
 
     __slots__ = (
@@ -47,10 +45,9 @@ class Stream:
         "_most",
         "_size",
         "_wake",
+        "abort",
         "address",
         "caller",
-        "sending_since",
-        "transport",
     )
 
     def __init__(self, caller: Caller, address: str, most: int) -> None:
@@ -62,8 +59,7 @@ class Stream:
         self._size = 0
         self._ended = False
         self._wake: asyncio.Future[None] | None = None
-        self.sending_since: float | None = None
-        self.transport: asyncio.Transport | None = None
+        self.abort: Callable[[], object] | None = None
 
     @property
     def ended(self) -> bool:
@@ -75,8 +71,6 @@ class Stream:
         if self._ended:
             return
         if counts and self._size > self._most:
-            self._frames.clear()
-            self._beginning = None  # it comes back for them by its last id
             self.end(frame("slow", {"text": "this page was too slow for what came, and reads it now"}))
             return
         self._frames.append(data)
@@ -84,9 +78,11 @@ class Stream:
         self._rouse()
 
     def end(self, last: bytes) -> None:
-        """Send this last, and end."""
+        """Send this next, and end. What waits is dropped: a reader who may come back does so by its last id."""
         if not self._ended:
             self._ended = True
+            self._frames.clear()
+            self._beginning = None
             self._frames.append(last)
             self._rouse()
 
@@ -114,18 +110,11 @@ class Stream:
         self._size = max(0, self._size - size) if self._frames else 0
         return found[0] if len(found) == 1 else b"".join(found)
 
-    def abort_if_stuck(self, seconds: float) -> None:
-        """Abort the connection where the reader has taken nothing for these seconds."""
-        since, transport = self.sending_since, self.transport
-        if transport is not None and since is not None and monotonic() - since > seconds:
-            self._ended = True
-            transport.abort()
-
     def close_later(self) -> None:
         """The response is over: the reader has a while to take what was written. Closing alone would wait for ever."""
-        if self.transport is not None:
-            asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self.transport.abort)
-            self.transport = None
+        if self.abort is not None:
+            asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self.abort)
+            self.abort = None
 
     async def run(self, receive: Receive, send: Send) -> None:
         """Send what comes until the reader is gone or the stream ends. The response has begun."""
@@ -134,10 +123,7 @@ class Stream:
         try:
             while not watching.done():
                 if data := self._take():
-                    if self.sending_since is None:
-                        self.sending_since = monotonic()
                     await send({"type": "http.response.body", "body": data, "more_body": True})
-                    self.sending_since = None
                 elif self._ended:
                     await send({"type": "http.response.body", "body": b"", "more_body": False})
                     return

@@ -12,7 +12,6 @@ from starlette.routing import Route
 
 from kchat.chance import between
 from kchat.web.answers import Refused, answer
-from kchat.web.connections import TRANSPORT
 from kchat.web.frames import as_object, frame, tail, with_id
 from kchat.web.positions import Place, Position
 from kchat.web.stream import Stream
@@ -127,13 +126,14 @@ class _EventStream(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         stream = self._stream
         try:
-            stream.transport = scope.get("extensions", {}).get(TRANSPORT, {}).get("transport")
+            stream.abort = scope.get("state", {}).get("abort")
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             await send({"type": "http.response.body", "body": self._hello, "more_body": True})
             await asyncio.gather(*(self._hub.rooms[room].prepare(self._position) for room in self._rooms))
-            # Nothing arrives between these two.
-            stream.begin(self._backlog())
-            self._hub.attach(stream, self._rooms)
+            if not stream.ended:
+                # Nothing arrives between these two.
+                stream.begin(self._backlog())
+                self._hub.attach(stream, self._rooms)
             await stream.run(receive, send)
         finally:
             self._hub.remove(stream)

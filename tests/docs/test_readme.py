@@ -25,7 +25,8 @@ GOES_ON = (
 
 def test_the_readme_can_be_walked_from_its_beginning_to_its_end(walk: Walk) -> None:
     walk.go("README.md")
-    assert [where.partition(": ")[2] for where in walk.left_out] == ["not run: it installs packages"]
+    left_out = {where.partition(": ")[2] for where in walk.left_out}
+    assert left_out <= {"not run: it installs packages", "not run: docs/web.md is walked with these commands"}
 
 
 def test_the_commands_for_scripts_run(commands: Commands, local_url: str, tmp_path: Path) -> None:

@@ -95,6 +95,7 @@ def test_older_messages_are_read_page_by_page_from_the_history(url: str, tmp_pat
         more = True
         while more:
             answer = page.get("api/rooms/chat/messages", params={"last": "5", **before}).json()
+            assert "messages" in answer, answer
             seen = [each["text"] for each in answer["messages"]] + seen
             more = answer["more"]
             oldest = answer["messages"][0]["id"] if len(seen) % 2 else answer["first"]
