@@ -127,7 +127,7 @@ class Sending:
             NotSent: see the module's table.
         """
         if not caller.guest.may_send:
-            raise NotSent(403, "you may read here, and not send")
+            raise NotSent(403, "you may read here, but not send")
         if not isinstance(text, str) or not text.strip():
             raise NotSent(422, "a message needs a text")
         if not (message_id is None or (isinstance(message_id, str) and _ID.fullmatch(message_id))):
@@ -139,7 +139,7 @@ class Sending:
             raise NotSent(503, "not sent: the server is being restarted", retry_after=2)
         known = message_id is not None and self._outbox.knows(caller.key, message_id)
         if not known and (wait := self._rates.wait(caller.key)):
-            raise NotSent(429, "too many messages at once", f"wait {wait:.0f} s", math.ceil(wait))
+            raise NotSent(429, "too many messages at once", f"wait {math.ceil(wait)} s", math.ceil(wait))
         message = Message.compose(caller.guest.username, text, id=message_id)
         lane = self._hub.lane(caller.guest, room)
         settings = self._hub.settings_of(caller.guest, room)

@@ -308,7 +308,7 @@ function start(described) {
 	stream.open();
 }
 
-const out = (why) => close(`This browser is not in the room any more: ${why.text}.`);
+const out = (why) => close(`${why.text}.`);
 
 function close(why) {
 	if (closed) return;
@@ -318,7 +318,7 @@ function close(why) {
 	text.readOnly = true;
 	fit();
 	setState("closed", why);
-	outboxes.forEach((each) => each.close("you are not in any more"));
+	outboxes.forEach((each) => each.close("you are not signed in"));
 }
 
 function showDoor(problem) {
@@ -360,7 +360,7 @@ async function enter(secret) {
 	const known = await insist();
 	if (refused && !known.described?.username) return showDoor(refused.text);
 	if (known.refused) return showDoor(known.refused.status === 401 ? "" : known.refused.text);
-	if (refused) remark = `That link did not open (${refused.text}), but you are already in.`;
+	if (refused) remark = `That link did not open (${refused.text}), but you are in already.`;
 	start(known.described);
 }
 
@@ -377,7 +377,7 @@ async function leave() {
 		return setText($("leave"), "Leave anyway");
 	}
 	const answer = await fetch("api/session", { method: "DELETE" }).catch(() => null);
-	if (!answer?.ok && answer?.status !== 401) return setText($("told"), `${UNREACHED}: you are still in`);
+	if (!answer?.ok && answer?.status !== 401) return setText($("told"), `${UNREACHED}: you are still signed in`);
 	stream?.end();
 	text.value = "";
 	current = null;
