@@ -109,7 +109,8 @@ def invite(
         settings: the host's.
         wanted: what the guest is to have.
         management: the administrator's access, where kchat makes the accounts.
-        apply: whether the host lets kchat make the account where it takes commands (:meth:`Guests.admit`).
+        apply: whether the host lets kchat make the account where it takes commands
+            (:meth:`kchat.transports.guests.Guests.admit`).
         tell: told, in a line, what was done and what the host should know.
 
     Raises:

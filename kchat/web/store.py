@@ -298,9 +298,10 @@ class GuestStore:
     def next_end(self) -> float:
         """When the next guest, session or token expires, UNIX seconds; infinite if none does."""
         (found,) = self._rows(
-            "SELECT min((SELECT coalesce(min(expires), 9e99) FROM guests WHERE expires > ?1),"
-            " (SELECT coalesce(min(expires), 9e99) FROM secrets WHERE expires > ?1))",
-            time.time(),
+            "SELECT min((SELECT coalesce(min(expires), 9e99) FROM guests WHERE expires > ?),"
+            " (SELECT coalesce(min(expires), 9e99) FROM secrets WHERE expires > ?))",
+            now := time.time(),
+            now,
         )[0]
         return float(found)
 

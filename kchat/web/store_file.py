@@ -141,5 +141,6 @@ def translated(path: Path) -> Iterator[None]:
                 f"another process keeps the guests' file {path}", hint="end it, and try again"
             ) from error
         raise StoreUnavailable(
-            f"the guests' file {path} cannot be used: {error}", hint="check its mode, and whether its disk is full"
+            f"the guests' file {path} cannot be used: {error}",
+            hint="check its mode, and whether its disk is full",
         ) from error

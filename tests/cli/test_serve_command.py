@@ -67,7 +67,7 @@ def test_what_cannot_be_served_is_refused_in_two_lines(
         (["--behind-proxy"], 2, "--public-url"),
         (["--public-url", "ftp://ada:secret@x"], 2, "--public-url"),
         (["--public-url", "http://chat.example.org"], 2, "no TLS"),
-        (["--tls-cert", str(cert)], 2, "--tls-key"),
+        (["--tls-cert", str(cert)], 2, "belong together"),
         (["--tls-cert", str(cert), "--tls-key", str(cert)], 2, "cannot be read"),
         (["--host", "192.0.2.1", "--behind-proxy", "--public-url", "https://x.example"], 1, "cannot listen"),
         (["--port", "70000"], 2, "70,000"),

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -18,9 +19,14 @@ from kchat import Settings, Subscriber
 from kchat.web.store import Guest
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.brokers.wait import wait_until
+from tests.contract.people import drain
 from tests.web.serving import ServeThread, browser, serve_thread
 
 ROOMS = "chat", "other"
+
+
+def _has_two(page: httpx.Client, room: str) -> bool:
+    return len(texts(page, room)) == 2
 
 
 @pytest.fixture
@@ -70,7 +76,7 @@ def test_a_guest_with_tabs_and_rooms_has_one_connection_and_a_verified_name(
             for room in ROOMS:
                 assert post(page, f"{number} in {room}", room).status_code == 200
         for room in ROOMS:
-            wait_until(lambda room=room: len(texts(pages[0], room)) == 2)
+            wait_until(partial(_has_two, pages[0], room))
             found = pages[0].get(f"api/rooms/{room}/messages").json()["messages"]
             assert [each["text"] for each in found] == [f"0 in {room}", f"1 in {room}"]
             assert all(each["verified"] and each["account"] == account.username for each in found)
@@ -97,8 +103,7 @@ def test_a_sender_that_switches_rooms_makes_nobody_believe_that_messages_are_mis
         for number in range(4):
             for room in ROOMS:
                 assert post(page, str(number), room).status_code == 200
-        heard: list[str] = []
-        wait_until(lambda: heard.extend(each.text for each in reader.receive(timeout=1)) or len(heard) == 4)
+        heard = [each.text for each in drain(reader, 4)]
     assert heard == ["0", "1", "2", "3"]
     assert told == []
 
@@ -207,5 +212,6 @@ def test_a_server_that_ends_has_sent_what_was_under_way(rabbitmq: RabbitMQ, tmp_
                 if each.exception() is None and each.result().status_code == 200
             }
             heard: set[str] = set()
-            wait_until(lambda: heard.update(each.text for each in reader.receive(timeout=1)) or heard >= sent)
+            while not heard >= sent:
+                heard |= {each.text for each in drain(reader, 1)}
             assert "0" in sent

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 
 from kchat.web.pool import Pool
 from tests.brokers.wait import wait_until
@@ -27,8 +28,9 @@ def test_jobs_take_as_many_threads_as_there_may_be_and_all_are_done() -> None:
 
 
 def test_a_thread_without_a_job_ends_and_another_one_comes() -> None:
-    pool, done = Pool(most=2, idle=0.05), []
+    pool = Pool(most=2, idle=0.05)
+    done: list[int] = []
     for number in range(2):
-        pool.start(lambda number=number: done.append(number))
+        pool.start(partial(done.append, number))
         wait_until(lambda: not pool._threads)
     assert done == [0, 1]
