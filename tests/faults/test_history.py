@@ -12,11 +12,12 @@ from itertools import count
 
 import pytest
 
-from kchat import Settings, events
+from kchat import Sender, Settings, Subscriber, events
 from kchat.client.connection import connect
 from tests.brokers.proxy import Proxy
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.brokers.wait import wait_until
+from tests.contract.people import drain
 from tests.faults.parts import Listening, Sending
 
 _ALL = os.environ.get("KCHAT_TEST_HISTORY") == "all"
@@ -83,3 +84,18 @@ def _restart(rabbitmq: RabbitMQ, *, kill: bool) -> None:
         rabbitmq.ctl("stop_app")
         rabbitmq.ctl("start_app")
         rabbitmq.wait_until_ready()
+
+
+def test_the_first_to_send_after_a_restart_is_in_the_history(breakable_rabbitmq: RabbitMQ) -> None:
+    rabbitmq = breakable_rabbitmq
+    if not rabbitmq.running:
+        rabbitmq.start()
+    settings = Settings.resolve(url=rabbitmq.url, room=f"{ROOM}-too")
+    connection, _ = connect(settings, purpose="test")
+    settings.transport.history(settings.room).switch_on(connection.channel())
+    settings.transport.close(connection)
+    _restart(rabbitmq, kill=False)  # it takes connections a moment before its streams are there
+    with Sender(settings, "ada") as sender:
+        sender.send("first")
+    with Subscriber(settings, "bob", last=10) as subscriber:
+        assert [message.text for message in drain(subscriber, 1)] == ["first"]

@@ -16,6 +16,7 @@ everybody out. It binds its queue to the one that ``kchat invite`` has made.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
 import amqp.exceptions
@@ -45,6 +46,12 @@ QUEUE_LENGTH = 10_000
 QUEUE_BYTES = 64 * 1024 * 1024
 """... and of bytes, so that a stopped subscriber cannot fill the broker."""
 
+
+_STREAM_STARTING = 3.0
+"""Seconds after a restart that the room's first sender or subscriber waits for its history."""
+
+_LOOK_AGAIN = 0.1
+"""Seconds between two looks in that time."""
 
 _LONGEST_EXPIRY = 2**32 - 1
 """Milliseconds: https://www.rabbitmq.com/docs/ttl#queue-ttl. RabbitMQ's timers know no more."""
@@ -121,6 +128,24 @@ class RoomPolicy(room.RoomPolicy):
                 channel.exchange_bind(self.durable_exchange.name, self.name)
             except (amqp.exceptions.NotFound, amqp.exceptions.AccessRefused):
                 return  # no durable queue there, or not ours to bind: the channel is open again
+            self._wait_for_stream(channel)
+
+    def _wait_for_stream(self, channel: Channel) -> None:
+        """The broker has just started: it takes connections before its streams are there, and what is sent then is in none.
+
+        Until then, a stream is answered 404 (RabbitMQ 3.10: for half a second); so is one that does not exist, as where
+        there is a durable queue and no history.
+        """
+        ends = monotonic() + _STREAM_STARTING
+        while True:
+            try:
+                channel.queue_declare(self.stream, passive=True)
+            except amqp.exceptions.NotFound:
+                if monotonic() >= ends:
+                    return
+                sleep(_LOOK_AGAIN)
+            else:
+                return
 
     def _exists(self, channel: Channel) -> bool:
         try:
