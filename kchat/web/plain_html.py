@@ -148,7 +148,7 @@ def _problem(text: str) -> Markup:
 def _leave() -> Markup:
     return markup(
         '<form id="leave" method="post" action="leave"><details><summary>Leave</summary>'
-        "<p>You need a new link to come back.</p><button>Leave anyway</button></details></form>"
+        "<p>You need a new link<br>to come back.</p><button>Leave anyway</button></details></form>"
     )
 
 
@@ -157,7 +157,7 @@ def _rooms(rooms: Iterable[str], current: str) -> Markup:
         markup(
             '<a href="$address"$current>$name</a>',
             address=address_of(each),
-            name=each,
+            name=markup("<b>$name</b>", name=each) if each == current else each,
             current=markup(' aria-current="page"') if each == current else _NOTHING,
         )
         for each in rooms

@@ -318,6 +318,6 @@ def test_the_people_panel_takes_the_focus_and_escape_gives_it_back(talk: Talk) -
 
 def test_a_link_of_no_use_is_told_to_one_who_is_in(talk: Talk) -> None:
     talk.page.run(f"location.hash = '{'A' * 43}'")
-    talk.wait("document.getElementById('status').textContent.includes('already in')")
+    talk.wait("document.getElementById('status').textContent.includes('did not open')")
     talk.wait("document.body.dataset.state === 'live'")
-    assert "did not open" in talk.page.run("document.getElementById('status').textContent")
+    assert "you are in already" in talk.page.run("document.getElementById('status').textContent")
