@@ -167,7 +167,7 @@ function openRooms(described) {
 		outboxes.clear();
 		rooms.clear();
 		current = null;
-		page.me = { username, account };
+		page.me = { username, account, key: encodeURIComponent(username) };
 		page.mentions = mentionsOf(username);
 	}
 	const names = described.rooms.map((room) => room.name);
@@ -183,7 +183,7 @@ function openRooms(described) {
 	$("leave").hidden = $("device").hidden = !username;
 	$("enter").hidden = Boolean(username);
 	$("write").hidden = !described.may_send;
-	if (!rooms.has(current?.name)) enterRoom(rooms.get(memory.read(`${username}/room`)) ?? [...rooms.values()][0]);
+	if (!rooms.has(current?.name)) enterRoom(rooms.get(memory.read(`${page.me.key}/room`)) ?? [...rooms.values()][0]);
 }
 
 function addRoom(name) {
@@ -211,7 +211,7 @@ function enterRoom(room) {
 		current.clearNew();
 	}
 	current = room;
-	memory.write(`${page.me.username}/room`, room.name);
+	memory.write(`${page.me.key}/room`, room.name);
 	quietly(() => log.replaceChildren(room.top, room.rows, room.waiting));
 	restore(room, room.anchor);
 	setText($("room"), room.name);
@@ -381,7 +381,7 @@ async function leave() {
 	stream?.end();
 	text.value = "";
 	current = null;
-	memory.keys(`${encodeURIComponent(page.me.username)}/`).forEach(memory.remove);
+	memory.keys(`${page.me.key}/`).forEach(memory.remove);
 	location.reload();
 }
 

@@ -42,7 +42,7 @@ export class Room {
 		this.name = name;
 		this.page = page;
 		this.url = `api/rooms/${encodeURIComponent(name)}/messages`;
-		this.key = `${encodeURIComponent(page.me.username)}/${encodeURIComponent(name)}/`;
+		this.key = `${page.me.key}/${encodeURIComponent(name)}/`;
 		this.people = null;
 		this.connected = true;
 		this.trouble = "";
