@@ -18,7 +18,7 @@ SCRIPTS = sorted(name for name in STATIC if name.endswith(".js"))
 
 
 def test_all_files_together_are_under_50_kb() -> None:
-    assert sum(len(text.encode()) for text in STATIC.values()) < 50 * 1024
+    assert sum(len(text.encode()) for text in STATIC.values()) < 50_000
 
 
 def test_every_file_that_is_asked_for_is_served() -> None:

@@ -4,7 +4,7 @@ import * as memory from "./memory.js";
 import { backoff, json, told } from "./stream.js";
 
 const ANSWER = 30_000; // milliseconds to wait for an answer
-const RETURN = 10_000; // ... and then for the message to come back by the stream
+const RETURN = 10_000; // ... for it to come back
 const FORGOTTEN = 600_000; // after which a message is not sent again by itself
 
 export class Outbox {
@@ -42,7 +42,6 @@ export class Outbox {
 		this.become(item, state, reason);
 	}
 
-	/** It is in the room, or is not to be sent. Returns whether it was here. */
 	remove(id) {
 		if (!this.items.has(id)) return false;
 		memory.remove(this.key + id);
@@ -65,7 +64,7 @@ export class Outbox {
 	}
 
 	become(item, state, reason = "") {
-		if (!this.items.has(item.id)) return; // it has come back already
+		if (!this.items.has(item.id)) return;
 		Object.assign(item, { state, reason });
 		this.on.changed(item);
 	}
@@ -86,7 +85,6 @@ export class Outbox {
 		this.running = false;
 	}
 
-	/** Returns the milliseconds to wait before it is tried again; 0 if the matter is settled. */
 	async send(item) {
 		item.attempts = (item.attempts ?? 0) + 1;
 		const pause = backoff(item.attempts);

@@ -10,17 +10,17 @@ const { body } = document;
 const $ = (id) => document.getElementById(id);
 const [log, text, newer] = [$("log"), $("text"), $("newer")];
 const touch = matchMedia("(pointer: coarse)");
-const NEAR = 48; // pixels from the end at which one is at the end
+const NEAR = 48;
 
 const rooms = new Map();
 const outboxes = new Map();
 let session = null;
 let current = null;
 let stream = null;
-let closed = false; // nothing can be read or written any more
+let closed = false;
 let lastTop = 0;
-let timer = 0; // of the status
-let remark = ""; // for when the room is open
+let timer = 0;
+let remark = "";
 
 const setText = (of, value) => of.textContent === value || (of.textContent = value);
 const listen = (id, event, call) => $(id).addEventListener(event, call);
@@ -48,7 +48,6 @@ const toEnd = () => {
 	lastTop = log.scrollTop;
 };
 
-/** The first row that is seen, and where it is. */
 function firstSeen() {
 	const { children } = current.rows;
 	const edge = topOf(log);
@@ -135,7 +134,6 @@ function say(what, kind = "", milliseconds = 0) {
 	if (milliseconds) timer = setTimeout(() => say(current?.trouble ?? "", "wait"), milliseconds);
 }
 
-/** The state of the connection: a line that goes when all is well. */
 function setState(name, what = "") {
 	if (closed && name !== "closed") return;
 	const was = body.dataset.state;
@@ -155,7 +153,7 @@ function setState(name, what = "") {
 		closed: what,
 	};
 	clearTimeout(timer);
-	if (was === "live" && !closed) timer = setTimeout(() => say(texts[name], "wait"), 400); // what is back at once is no news
+	if (was === "live" && !closed) timer = setTimeout(() => say(texts[name], "wait"), 400);
 	else say(texts[name], name === "closed" ? "bad" : "wait");
 }
 
@@ -331,7 +329,6 @@ function showDoor(problem) {
 	$("link").focus();
 }
 
-/** What is behind a link's "#"; empty if that is no secret. */
 function secretOf(link) {
 	const found = link.trim().replace(/^[^#]*#/, "");
 	return /^[\w.~-]{16,}$/.test(found) ? found : "";
@@ -441,7 +438,7 @@ listen("log", "scroll", () => {
 	const isUp = scrollTop < lastTop;
 	lastTop = scrollTop;
 	const follows = log.scrollHeight - scrollTop - log.clientHeight < NEAR || (current.follows && !isUp);
-	if (follows && current.follows) toEnd(); // what is not scrolled up has grown
+	if (follows && current.follows) toEnd();
 	else if (follows !== current.follows) {
 		current.follows = follows;
 		soon();

@@ -28,7 +28,6 @@ export function button(classes, text, click) {
 	return made;
 }
 
-/** Links lead to what is read in them, and to nothing else. */
 function shown([kind, piece]) {
 	if (kind === "text") return piece;
 	if (kind === "you") return element("mark", "you", piece);
@@ -57,8 +56,8 @@ export class Room {
 		this.left = memory.read(`${this.key}read`); // the last message that was read: id and time
 		this.unread = 0;
 		this.named = 0;
-		this.queue = []; // what is shown together
-		this.follows = true; // what comes
+		this.queue = [];
+		this.follows = true;
 		this.filled = false;
 		this.complete = false;
 	}
@@ -69,7 +68,6 @@ export class Room {
 		if (message.id) this.known.add(message.id);
 	}
 
-	/** What the page itself says, at this place. */
 	note(note, kind = "") {
 		this.queue.push({ note, kind });
 	}
@@ -122,7 +120,6 @@ export class Room {
 		row.classList.toggle("same", same);
 	}
 
-	/** Count what is not read; returns whether the line "new" comes before it. */
 	count(row) {
 		const { id, mine, time, day } = this.about.get(row);
 		const { left } = this;
@@ -170,7 +167,6 @@ export class Room {
 		if (!this.unread) this.newLine?.remove();
 	}
 
-	/** Where the broker checks names, a name that it has not checked has a mark. */
 	isMine({ id, username, mark }) {
 		return username === this.page.me.username && (!mark || this.mine.has(id));
 	}
@@ -244,7 +240,6 @@ export class Room {
 		this.page.changed();
 	}
 
-	/** It is in the room, or is not to be sent. */
 	settle(id) {
 		if (id && this.page.outbox(this).remove(id)) this.page.keep(this, () => this.writtenRow(id)?.remove());
 	}

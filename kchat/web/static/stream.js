@@ -4,12 +4,10 @@ const SLEPT = 30_000; // a page that slept for longer does not trust its connect
 const SILENT = 55_000; // the server says every 20 s that it is here
 const EVENTS = ["hello", "message", "people", "connection", "missed", "live", "slow", "closing", "revoked", "here"];
 
-// Not the same for all pages.
 export const backoff = (attempt) => Math.min(15_000, 500 * 2 ** Math.min(attempt, 6)) * (0.5 + Math.random());
 
 export const json = (value) => ({ headers: { "content-type": "application/json" }, body: JSON.stringify(value) });
 
-/** What an error says, and how many milliseconds to wait. */
 export async function told(answer) {
 	const { error, hint } = await answer.json().catch(() => ({}));
 	const text = error ? error + (hint ? `: ${hint}` : "") : `the server answers ${answer.status}`;
@@ -95,7 +93,6 @@ export class Stream {
 		this.timer = setTimeout(() => this.open(), pause);
 	}
 
-	/** After an error, the browser neither tries again by itself nor says what it was. */
 	async refused(source) {
 		let pause = backoff((this.attempts += 1));
 		try {

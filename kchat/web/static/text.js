@@ -6,7 +6,6 @@ const BEFORE_LINK = /[\p{L}\p{N}_@/.-]$/u;
 const WORD_ENDS = /[\p{L}\p{N}_]$/u;
 const WORD_BEGINS = /^[\p{L}\p{N}_]/u;
 
-/** Whether a link leads to the very host that is read in it. */
 export function isHonest(link) {
 	try {
 		const url = new URL(link);
@@ -17,7 +16,6 @@ export function isHonest(link) {
 	}
 }
 
-/** Finds a name as a word, whatever its case: [start, end]. */
 export function mentionsOf(name) {
 	const pattern = name && new RegExp(name.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&"), "giu");
 	return (text) =>
@@ -71,7 +69,6 @@ function crc32(text) {
 
 const COLOURS = 12;
 
-/** Of names, as in the terminal: by the name's own sum, or the next that nobody has. */
 export class Colours extends Map {
 	of(name) {
 		if (!this.has(name)) {
