@@ -72,7 +72,7 @@ def profiles(commands: Commands) -> Path:
 
 
 def test_commands_and_options_are_completed(tab: Callable[..., list[str]]) -> None:
-    assert tab("s") == ["send", "subscribe", "stats", "sweep"]
+    assert tab("s") == ["send", "subscribe", "stats", "serve", "sweep"]
     assert tab("send", "--us") == ["--username"]
     assert tab("profile", "") == ["list", "remove", "show", "use"]
 
