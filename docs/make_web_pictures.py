@@ -38,7 +38,7 @@ TALK: tuple[tuple[int, str, str], ...] = (
     (4, "cy", "@ada did you see https://example.org/pull/1234 ?"),
 )
 """How many minutes ago, who, and what."""
-SAID = "I have a look"
+SAID = "let me have a look"
 """What ada, whose page it is, writes there."""
 
 WRITE = f"""

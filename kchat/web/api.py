@@ -72,7 +72,7 @@ class Api:
         caller = self.caller(request)
         name = self.room(request, caller)
         if not caller.guest.may_read:
-            raise Refused(403, "you may send here, and not read")
+            raise Refused(403, "you may send here, but not read")
         return answer(self._hub.people[name].as_object())
 
     async def body(self, request: Request) -> dict[str, Any]:

@@ -140,7 +140,7 @@ class Guard:
             return self._too_long()
         if _is_login(scope) and (wait := self._failed.wait(address, take=False)):
             return problem(
-                429, "too many links that open nothing", "try later", {"Retry-After": str(math.ceil(wait))}
+                429, "too many links that did not open", "try later", {"Retry-After": str(math.ceil(wait))}
             )
         return None
 

@@ -224,7 +224,7 @@ class Hub:
             caller = stream.caller
             if caller.session and not self.store.is_alive(caller.session):
                 left = self.store.is_guest(caller.guest.id)
-                text = "this browser is not in any more" if left else "your invitation has ended"
+                text = "this browser is signed out" if left else "your invitation has ended"
                 stream.end(frame("revoked", {"text": text}))
         for guest, account in tuple(self._sending.items()):
             if not self.store.is_guest(guest):

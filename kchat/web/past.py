@@ -116,10 +116,12 @@ def read_history(
     until = monotonic() + _SECONDS
     with Subscriber(settings, username, last=last, since=since, follow=False) as subscriber:
         while not (subscriber.stopped or stopped()) and monotonic() < until:
+            subscriber.finish()  # or no more than the prefetch would come
             for message in subscriber.receive(0.5):
                 found.append(entry := encoder.entry(message))
                 size += len(entry.end)
             while len(found) > number or size > _MOST_BYTES:
                 size -= len(found.popleft().end)
                 more = True
+        more = more or not subscriber.stopped  # the time was over
     return Read(list(found), more or len(found) >= number)

@@ -83,7 +83,7 @@ class Plain:
             form = await self._form(request)
             secret = form.get("link", "").rpartition("#")[2].strip()
             if not secret:
-                raise Refused(422, "that is not a link of an invitation")
+                raise Refused(422, "that is not a whole invitation link")
             return self._api.sessions.enter(
                 request, secret, form.get("browser", ""), lambda _: _see_other("plain#write")
             )
@@ -158,7 +158,7 @@ class Plain:
             problem = "there is no such room, or it is not open to you"
             return _html(plain_html.no_such_room(rooms, problem), 404)
         guest, limits = caller.guest, self._hub.options.limits
-        note = "" if guest.may_read else "You may write here, and not read."
+        note = "" if guest.may_read else "You may write here, but not read."
         if guest.may_read and not self._hub.rooms[name].connected:
             note = "The server's connection to the broker is lost: what is said now is not here."
         page = plain_html.room(

@@ -56,12 +56,12 @@ def door(browser: str, *, problem: str = "", text: str = "", reload: bool = Fals
     return _page(
         markup(
             '<main id="door"><h1>kchat</h1>$problem$kept'
-            "<p>A room for those who are invited. Paste the link of your invitation here.</p>"
+            "<p>This room is by invitation. Paste your link here.</p>"
             '<form id="enter" method="post" action="enter"><input type="hidden" name="browser" value="$browser">'
-            '<label for="link">The link of your invitation</label>'
+            '<label for="link">Invitation link</label>'
             '<input id="link" name="link" type="text" inputmode="url" autocomplete="off" autocapitalize="off"'
             ' spellcheck="false" required><button class="strong">Open</button></form>'
-            '<p>You are in already, and came by a link on another site? <a class="again" href="plain?again=$now">Look again'
+            '<p>You are signed in already, and came from another site? <a class="again" href="plain?again=$now">Reload'
             "</a>.</p></main>",
             problem=_problem(problem),
             kept=kept if text else _NOTHING,
@@ -110,15 +110,15 @@ def room(
         markup(
             '<header><div id="title"><h1 id="room">$name</h1><p id="me">$me</p></div>$leave</header>$rooms<main>'
             '<div id="log" role="log" aria-label="Messages" aria-live="off" tabindex="0">$messages$note</div>$problem'
-            '<p><a class="again" href="$again">Look again</a>: this page does not change by itself without'
-            " JavaScript.</p>$form</main>",
+            '<p><a class="again" href="$again">Reload</a> to see new messages: without JavaScript, this page does'
+            " not change by itself.</p>$form</main>",
             name=name,
-            me=username or "you read without an invitation",
+            me=f"you are {username}" if username else "read only",
             leave=_leave() if username else markup('<a href="plain?door=1">Open an invitation</a>'),
             rooms=_rooms(others, name) if len(others) > 1 else _NOTHING,
             messages=_messages(messages, username)
             if messages
-            else markup('<p class="note">Nothing yet.</p>'),
+            else markup('<p class="note">No messages yet.</p>'),
             note=markup('<p class="note missed">$note</p>', note=note) if note else _NOTHING,
             problem=_problem(problem),
             again=again,
@@ -146,7 +146,10 @@ def _problem(text: str) -> Markup:
 
 
 def _leave() -> Markup:
-    return markup('<form id="leave" method="post" action="leave"><button>Leave</button></form>')
+    return markup(
+        '<form id="leave" method="post" action="leave"><details><summary>Leave</summary>'
+        "<p>You need a new link<br>to come back.</p><button>Leave anyway</button></details></form>"
+    )
 
 
 def _rooms(rooms: Iterable[str], current: str) -> Markup:
@@ -154,7 +157,7 @@ def _rooms(rooms: Iterable[str], current: str) -> Markup:
         markup(
             '<a href="$address"$current>$name</a>',
             address=address_of(each),
-            name=each,
+            name=markup("<b>$name</b>", name=each) if each == current else each,
             current=markup(' aria-current="page"') if each == current else _NOTHING,
         )
         for each in rooms

@@ -128,7 +128,7 @@ class Sending:
             NotSent: see the module's table.
         """
         if not caller.guest.may_send:
-            raise NotSent(403, "you may read here, and not send")
+            raise NotSent(403, "you may read here, but not send")
         if not isinstance(text, str) or not text.strip():
             raise NotSent(422, "a message needs a text")
         if not (message_id is None or (isinstance(message_id, str) and _ID.fullmatch(message_id))):

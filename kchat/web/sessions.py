@@ -66,7 +66,10 @@ class Sessions:
         caller = self.caller_or_none(request)
         if caller is None:
             raise Refused(
-                401, "you are not in", "open the link of your invitation", {"WWW-Authenticate": "Bearer"}
+                401,
+                "you are not signed in",
+                "open the link of your invitation",
+                {"WWW-Authenticate": "Bearer"},
             )
         return caller
 
@@ -134,7 +137,7 @@ class Sessions:
         current = secret_of(request, options)
         try:
             if len(secret) > _LONGEST or len(browser) > _LONGEST:
-                raise LinkRefused("this link is not valid, or not any more", hint="ask for another one")
+                raise LinkRefused("this link is not valid, or has expired", hint="ask for another one")
             made, session = store.exchange(secret, browser, current)
         except LinkRefused as error:
             raise Refused(401, str(error), error.hint) from error
@@ -183,7 +186,7 @@ class Sessions:
         """A link for one more device of the same guest, who ends no later."""
         caller, store = self.caller(request), self._hub.store
         if not caller.by_cookie:
-            raise Refused(403, "only a browser that is in can make a link", "ask for another link")
+            raise Refused(403, "only a browser that is signed in can make a link", "ask for another link")
         if store.opened(caller.guest).links >= DEVICE_LINKS:
             raise Refused(
                 429,

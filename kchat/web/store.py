@@ -223,7 +223,7 @@ class GuestStore:
         """
         digest, by = _digest(secret), _digest(browser)
         if not self._rows("SELECT 1 FROM secrets WHERE digest = ? AND kind = 'link'", digest):
-            raise _refused("this link is not valid, or not any more")
+            raise _refused("this link is not valid, or has expired")
         now = time.time()
         with self._writing():
             rows = self._rows(
@@ -231,7 +231,7 @@ class GuestStore:
                 digest,
             )
             if not rows:
-                raise _refused("this link is not valid, or not any more")
+                raise _refused("this link is not valid, or has expired")
             number, expires, used, opener, times = rows[0]
             (guest,) = self._guests("id = ?", number)
             if expires <= now or guest.expired or guest.ended:
@@ -240,7 +240,7 @@ class GuestStore:
                 if not (browser and opener == by and now - used < REPEAT_SECONDS and times <= REPEATS):
                     raise _refused(
                         "this link was opened before, and each link opens once",
-                        "ask for another one, or have a browser that is in make a link for this one",
+                        'ask for another one, or make one by "Another device" where you are signed in',
                     )
                 session = self.session(current) if current else None
                 if session is not None and session.link == digest:

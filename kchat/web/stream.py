@@ -71,7 +71,7 @@ class Stream:
         if self._ended:
             return
         if counts and self._size > self._most:
-            self.end(frame("slow", {"text": "this page was too slow for what came, and reads it now"}))
+            self.end(frame("slow", {"text": "this page was too slow, and is catching up"}))
             return
         self._frames.append(data)
         self._size += len(data) if counts else 0

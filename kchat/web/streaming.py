@@ -58,7 +58,7 @@ class Streaming:
         caller = self._api.caller(request)
         name = self._api.room(request, caller)
         if not caller.guest.may_read:
-            raise Refused(403, "you may send here, and not read")
+            raise Refused(403, "you may send here, but not read")
         room = self._hub.rooms[name]
         count = _number(request.query_params.get("last"), LAST, self._hub.options.limits.kept)
         before = request.query_params.get("before") or ""
@@ -89,7 +89,7 @@ class Streaming:
         """A stream of events: what the page begins with, and what comes from then on."""
         hub = self._hub
         if not caller.guest.may_read:
-            raise Refused(403, "you may send here, and not read")
+            raise Refused(403, "you may send here, but not read")
         if hub.closing:
             raise Refused(503, "the server is being restarted", headers={"Retry-After": "2"})
         address = request.client.host if request.client else ""

@@ -88,6 +88,9 @@ def test_messages_people_failures_and_the_end_have_no_violations(visit: Visit, l
     visit.tab.click("#people-button")
     visit.tab.run("window.true_fetch = fetch; window.fetch = async () => new Response('{}', {status: 500})")
     visit.tab.look_at(1280, 800)
+    visit.tab.wait_for(
+        "document.documentElement.style.cssText.includes('800px')"
+    )  # the page has fitted itself
     visit.write("never sent")
     visit.tab.wait_for("document.querySelector('.failed') !== null")
     check(visit.tab, "failed message")

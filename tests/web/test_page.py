@@ -155,7 +155,7 @@ def test_a_refused_message_says_why_and_can_be_sent_again_or_removed(talk: Talk)
     talk.send("refused one")
     talk.send("refused two")
     talk.wait("document.querySelectorAll('.failed').length === 2")
-    assert talk.page.run("document.querySelector('.failed .reason').textContent") == "not sent: too long"
+    assert talk.page.run("document.querySelector('.failed .reason').textContent") == "Not sent: too long"
     talk.page.run("window.fetch = window.real")
     talk.page.run("document.querySelectorAll('.failed')[1].querySelector('.remove').click()")
     talk.page.run("document.querySelector('.failed .again').click()")
@@ -171,7 +171,7 @@ def test_a_long_message_is_folded_and_can_be_unfolded(talk: Talk) -> None:
         "document.querySelector('.folded, .more').closest('.message').querySelector('.text').clientHeight"
     )
     folded = talk.page.run(height)
-    assert talk.page.run("document.querySelector('.more').textContent") == "show all 200 lines"
+    assert talk.page.run("document.querySelector('.more').textContent") == "Show all 200 lines"
     talk.page.run("document.querySelector('.more').click()")
     assert talk.page.run(height) > 2 * folded
     assert talk.page.run("document.querySelector('.more').getAttribute('aria-expanded')") == "true"
@@ -301,3 +301,23 @@ def test_files_of_the_page_that_fail_are_told_in_the_console(talk: Talk, tmp_pat
     talk.reload()
     assert talk.page.console == []
     talk.page.picture(tmp_path / "page.png")
+
+
+def test_the_people_panel_takes_the_focus_and_escape_gives_it_back(talk: Talk) -> None:
+    talk.page.look_at(360, 740)
+    talk.page.click("#people-button")
+    assert talk.page.run("document.activeElement.id") == "side"
+    talk.page.press("Tab")
+    assert (
+        talk.page.run("document.activeElement.id") == "device"
+    )  # above the list of people, however long that is
+    talk.page.press("Escape")
+    assert talk.page.run("document.activeElement.id") == "people-button"
+    talk.page.look_at(1280, 800)
+
+
+def test_a_link_of_no_use_is_told_to_one_who_is_in(talk: Talk) -> None:
+    talk.page.run(f"location.hash = '{'A' * 43}'")
+    talk.wait("document.getElementById('status').textContent.includes('did not open')")
+    talk.wait("document.body.dataset.state === 'live'")
+    assert "you are in already" in talk.page.run("document.getElementById('status').textContent")

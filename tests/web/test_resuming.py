@@ -104,6 +104,20 @@ def test_older_messages_are_read_page_by_page_from_the_history(url: str, tmp_pat
         assert seen == lines
 
 
+def test_a_history_longer_than_the_prefetch_is_read_to_its_beginning(url: str, tmp_path: Path) -> None:
+    say(url, *(f"line {number}" for number in range(1200)))
+    options = ServeOptions([Settings.resolve(url=url, room="chat")], limits=FEW)
+    with serve_thread(url, tmp_path / "web.db", options=options) as served, guest_browser(served) as page:
+        answer = page.get("api/rooms/chat/messages", params={"last": "5"}).json()
+        seen = len(answer["messages"])
+        while answer["more"]:
+            before = {"last": str(FEW.kept), "before": answer["first"]}
+            answer = page.get("api/rooms/chat/messages", params=before).json()
+            seen += len(answer["messages"])
+            assert answer["messages"], seen
+    assert (seen, answer["messages"][0]["text"]) == (1200, "line 0")
+
+
 def test_hostile_positions_open_a_stream_from_the_beginning(url: str, tmp_path: Path) -> None:
     say(url, "one")
     with serve_thread(url, tmp_path / "web.db") as served, guest_browser(served) as page:

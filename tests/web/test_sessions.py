@@ -155,7 +155,7 @@ def test_who_opens_another_guests_link_is_that_guest_and_the_old_pages_end(
             assert "event: live" in lines
             assert enter(page, link_of(store, "grace")).json()["username"] == "grace"
             assert "event: revoked" in lines
-            assert "not in any more" in next(lines)
+            assert "signed out" in next(lines)
         assert page.get("api/session").json()["username"] == "grace"
 
 

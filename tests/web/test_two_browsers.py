@@ -75,6 +75,12 @@ def test_a_page_without_a_cookie_shows_the_door(local_served: Served, guests: Gu
     assert visit.count(".message") == 0
 
 
+def test_a_guest_of_a_room_that_is_not_served_is_told(local_served: Served, guests: Guests) -> None:
+    visit = Visit(guests.browser().tab(local_served.link(local_served.invite("astray", "elsewhere"))))
+    visit.wait_for_state("closed")
+    visit.tab.wait_for_text("none of your rooms")
+
+
 def test_a_guest_who_is_revoked_is_told_in_both_tabs(local_served: Served, guests: Guests) -> None:
     link = local_served.link(local_served.invite("gone"))
     browser = guests.browser()

@@ -414,6 +414,8 @@ def test_a_browser_without_scripts_comes_in_writes_and_leaves(
             click(page, "a")
             page.wait_for("!!document.getElementById('write')")
         assert page.run("document.getElementById('room').textContent") == "a/b c"
+        click(page, "#leave summary")
+        assert "need a new link" in page.text
         click(page, "#leave button")
         page.wait_for("!!document.getElementById('link')")
         asked = {urlsplit(each).netloc for each in page.requests if not each.startswith("data:")}

@@ -26,7 +26,7 @@ export class Outbox {
 				continue;
 			}
 			const old = Date.now() - item.time > FORGOTTEN;
-			this.put(item, old ? "failed" : "waiting", old ? "it was not confirmed when the page was closed" : "");
+			this.put(item, old ? "failed" : "waiting", old ? "it was not confirmed before the page was closed" : "");
 		}
 	}
 
@@ -99,21 +99,21 @@ export class Outbox {
 			if (answer.ok) {
 				const { routed } = await answer.json();
 				memory.remove(this.key + item.id);
-				this.become(item, "confirmed", routed === false ? "nobody else was there to read it" : "");
+				this.become(item, "confirmed", routed === false ? "nobody else was here to read it" : "");
 				if (this.items.has(item.id)) item.timer = setTimeout(this.on.overdue, RETURN);
 				return 0;
 			}
 			const why = await told(answer);
 			const { status, text, wait } = why;
 			if (status === 429 || status === 504 || (status >= 502 && status < 504 && (wait || this.on.held()))) {
-				this.become(item, "waiting", `waits: ${text}`);
+				this.become(item, "waiting", `waiting: ${text}`);
 				return Math.max(wait, pause);
 			}
 			this.become(item, "failed", text);
 			if (status === 401) this.on.out(why);
 			return 0;
 		} catch {
-			this.become(item, "waiting", "waits for the connection");
+			this.become(item, "waiting", "waiting for the connection");
 			return pause;
 		}
 	}

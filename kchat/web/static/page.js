@@ -6,6 +6,7 @@ import { Room, button, element } from "./room.js";
 import { Stream, backoff, json, told } from "./stream.js";
 import { many, mentionsOf, size } from "./text.js";
 
+const { body } = document;
 const $ = (id) => document.getElementById(id);
 const [log, text, newer] = [$("log"), $("text"), $("newer")];
 const touch = matchMedia("(pointer: coarse)");
@@ -19,6 +20,7 @@ let stream = null;
 let closed = false; // nothing can be read or written any more
 let lastTop = 0;
 let timer = 0; // of the status
+let remark = ""; // for when the room is open
 
 const setText = (of, value) => of.textContent === value || (of.textContent = value);
 const listen = (id, event, call) => $(id).addEventListener(event, call);
@@ -110,8 +112,9 @@ function draw() {
 		setText(badge, (room.named ? "@" : "") + room.unread);
 		setText(read, room.unread ? `, ${room.unread} unread${room.named ? ", with your name" : ""}` : "");
 	}
+	if (draw.last !== current) (draw.last = current).tab.scrollIntoView({ block: "nearest" });
 	drawPeople(current.people);
-	const nothing = current.hasHistory ? "nothing was said here yet" : "nothing was said since you came";
+	const nothing = current.hasHistory ? "No messages yet" : "No messages since you joined";
 	log.dataset.empty = !current.filled || current.rows.firstChild || current.waiting.firstChild ? "" : nothing;
 }
 
@@ -119,7 +122,7 @@ function drawPeople(people) {
 	if (drawPeople.last === people) return;
 	drawPeople.last = people;
 	setText($("count"), people ? `${people.count.toLocaleString("en")} here` : "Who is here");
-	setText($("unknown"), people ? (people.more ? `and ${people.more} more` : "") : "it is not known who is here");
+	setText($("unknown"), people ? (people.more ? `and ${people.more} more` : "") : "not known in this room");
 	$("people").replaceChildren(...(people?.people ?? []).map((each) => element("li", "", ...current.nameOf(each))));
 }
 
@@ -135,14 +138,16 @@ function say(what, kind = "", milliseconds = 0) {
 /** The state of the connection: a line that goes when all is well. */
 function setState(name, what = "") {
 	if (closed && name !== "closed") return;
-	const was = document.body.dataset.state;
-	document.body.dataset.state = name;
+	const was = body.dataset.state;
+	body.dataset.state = name;
 	if (name === "live") {
-		if (current.trouble || !/reconn|offline/.test(was)) say(current.trouble, "wait");
+		if (remark) say(remark, "bad", 10_000);
+		else if (current.trouble || !/reconn|offline/.test(was)) say(current.trouble, "wait");
 		else say("Connected again", "good", 3000);
+		remark = "";
 		return;
 	}
-	const kept = session.may_send ? " What you write is kept, and sent then." : "";
+	const kept = session.may_send ? " Your messages are sent afterwards." : "";
 	const texts = {
 		connecting: "Connecting…",
 		reconnecting: `Reconnecting…${what && ` ${what}.`}${kept}`,
@@ -162,7 +167,7 @@ function openRooms(described) {
 		outboxes.clear();
 		rooms.clear();
 		current = null;
-		page.me = { username, account };
+		page.me = { username, account, key: encodeURIComponent(username) };
 		page.mentions = mentionsOf(username);
 	}
 	const names = described.rooms.map((room) => room.name);
@@ -171,13 +176,14 @@ function openRooms(described) {
 		if (!rooms.has(name)) addRoom(name);
 		Object.assign(rooms.get(name), { hasHistory: history, connected }, connected && { trouble: "" }, people && { people });
 	}
+	if (!names.length) return close("The server has none of your rooms open");
 	$("rooms").replaceChildren(...[...rooms.values()].map((room) => room.tab));
-	setText($("me"), username ? `you are ${username}` : "you read along");
+	setText($("me"), username ? `you are ${username}` : "read only");
 	setText($("you"), `${username || "without a name"}${account && account !== username ? ` (via ${account})` : ""}`);
 	$("leave").hidden = $("device").hidden = !username;
 	$("enter").hidden = Boolean(username);
 	$("write").hidden = !described.may_send;
-	if (!rooms.has(current?.name)) enterRoom(rooms.get(memory.read(`${username}/room`)) ?? [...rooms.values()][0]);
+	if (!rooms.has(current?.name)) enterRoom(rooms.get(memory.read(`${page.me.key}/room`)) ?? [...rooms.values()][0]);
 }
 
 function addRoom(name) {
@@ -205,14 +211,14 @@ function enterRoom(room) {
 		current.clearNew();
 	}
 	current = room;
-	memory.write(`${page.me.username}/room`, room.name);
+	memory.write(`${page.me.key}/room`, room.name);
 	quietly(() => log.replaceChildren(room.top, room.rows, room.waiting));
 	restore(room, room.anchor);
 	setText($("room"), room.name);
 	setText($("label"), (text.placeholder = `Message to ${room.name}`));
 	text.value = memory.read(`${room.key}draft`) ?? "";
 	fit();
-	if (document.body.dataset.state === "live") say(room.trouble, "wait");
+	if (body.dataset.state === "live") say(room.trouble, "wait");
 	soon();
 }
 
@@ -271,13 +277,14 @@ function start(described) {
 	stream?.end();
 	stream = null;
 	openRooms(described);
+	if (closed) return;
 	outboxes.forEach((each) => (each.closed = false));
 	text.readOnly = false;
 	fit();
 	focusText();
 	if (!described.may_read) {
 		for (const room of rooms.values()) {
-			room.note("you can write here, and not read what others write");
+			room.note("you can write here, but not read");
 			fill(room);
 		}
 		setState("live");
@@ -301,7 +308,7 @@ function start(described) {
 	stream.open();
 }
 
-const out = (why) => close(`You are not in any more: ${why.text}.`);
+const out = (why) => close(`${why.text}.`);
 
 function close(why) {
 	if (closed) return;
@@ -311,15 +318,16 @@ function close(why) {
 	text.readOnly = true;
 	fit();
 	setState("closed", why);
-	outboxes.forEach((each) => each.close("you are not in any more"));
+	outboxes.forEach((each) => each.close("you are not signed in"));
 }
 
 function showDoor(problem) {
 	$("start").hidden = $("chat").hidden = true;
 	$("door").hidden = false;
+	$("back").hidden = !session || closed;
 	setText($("door-problem"), problem);
 	document.title = "kchat";
-	document.body.dataset.state = "door";
+	body.dataset.state = "door";
 	$("link").focus();
 }
 
@@ -329,13 +337,13 @@ function secretOf(link) {
 	return /^[\w.~-]{16,}$/.test(found) ? found : "";
 }
 
-/** Ask until there is an answer: a link opens once, and its answer may be lost on its way. */
+/** Ask until there is an answer: a link opens once. */
 async function insist(options) {
 	for (let attempt = 1; ; attempt += 1) {
 		const answer = await fetch("api/session", { cache: "no-store", ...options }).catch(() => null);
 		if (answer?.ok) return { described: await answer.json() };
 		if (answer && ![429, 502, 503, 504].includes(answer.status)) return { refused: await told(answer) };
-		setText($("door").hidden ? $("opening") : $("door-problem"), `${UNREACHED}; trying again…`);
+		setText($("door").hidden ? $("opening") : $("door-problem"), `${answer ? (await told(answer)).text : UNREACHED}; trying again…`);
 		await new Promise((resolve) => setTimeout(resolve, backoff(attempt)));
 	}
 }
@@ -352,8 +360,8 @@ async function enter(secret) {
 	const known = await insist();
 	if (refused && !known.described?.username) return showDoor(refused.text);
 	if (known.refused) return showDoor(known.refused.status === 401 ? "" : known.refused.text);
+	if (refused) remark = `That link did not open (${refused.text}), but you are in already.`;
 	start(known.described);
-	if (refused) current.note(`that link is of no use (${refused.text}), but you are in already`);
 }
 
 function secretInAddress() {
@@ -363,17 +371,17 @@ function secretInAddress() {
 }
 
 async function leave() {
-	const warning = "What is not sent yet is lost, and to come back you need a new link.";
+	const warning = "Unsent messages are lost, and you need a new link to come back.";
 	if ($("told").textContent !== warning) {
 		setText($("told"), warning);
-		return setText($("leave"), "Leave all the same");
+		return setText($("leave"), "Leave anyway");
 	}
 	const answer = await fetch("api/session", { method: "DELETE" }).catch(() => null);
-	if (!answer?.ok && answer?.status !== 401) return setText($("told"), `${UNREACHED}: you are still in`);
+	if (!answer?.ok && answer?.status !== 401) return setText($("told"), `${UNREACHED}: you are still signed in`);
 	stream?.end();
 	text.value = "";
 	current = null;
-	memory.keys(`${encodeURIComponent(page.me.username)}/`).forEach(memory.remove);
+	memory.keys(`${page.me.key}/`).forEach(memory.remove);
 	location.reload();
 }
 
@@ -448,15 +456,18 @@ listen("newer", "click", () => {
 });
 
 function showSide(open) {
-	document.body.classList.toggle("side-open", open);
+	body.classList.toggle("side-open", open);
 	$("people-button").ariaExpanded = String(open);
 	setText($("told"), "");
 	setText($("leave"), "Leave");
 }
 
-const isSideOpen = () => document.body.classList.contains("side-open");
+const isSideOpen = () => body.classList.contains("side-open");
 
-listen("people-button", "click", () => showSide(!isSideOpen()));
+listen("people-button", "click", () => {
+	showSide(!isSideOpen());
+	if (isSideOpen()) $("side").focus();
+});
 listen("talk", "pointerdown", () => isSideOpen() && showSide(false));
 listen("leave", "click", leave);
 listen("device", "click", async () => {
@@ -489,7 +500,7 @@ listen("door-form", "submit", (event) => {
 	const link = $("link").value.trim();
 	const secret = secretOf(link);
 	const host = URL.canParse?.(link) ? new URL(link).host : location.host;
-	if (!secret) setText($("door-problem"), "that is not the link of an invitation: copy all of it, to its end");
+	if (!secret) setText($("door-problem"), "that is not a whole invitation link: copy it to its end");
 	else if (host !== location.host) setText($("door-problem"), `that link leads to ${host}: open it in the address bar`);
 	else {
 		$("link").value = "";

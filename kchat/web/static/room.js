@@ -24,7 +24,6 @@ export function element(tag, classes = "", ...content) {
 
 export function button(classes, text, click) {
 	const made = element("button", classes, text);
-	made.type = "button";
 	made.addEventListener("click", click);
 	return made;
 }
@@ -43,7 +42,7 @@ export class Room {
 		this.name = name;
 		this.page = page;
 		this.url = `api/rooms/${encodeURIComponent(name)}/messages`;
-		this.key = `${encodeURIComponent(page.me.username)}/${encodeURIComponent(name)}/`;
+		this.key = `${page.me.key}/${encodeURIComponent(name)}/`;
 		this.people = null;
 		this.connected = true;
 		this.trouble = "";
@@ -123,7 +122,7 @@ export class Room {
 		row.classList.toggle("same", same);
 	}
 
-	/** Count what is not read; returns whether it is the first, and the line of what is new comes before it. */
+	/** Count what is not read; returns whether the line "new" comes before it. */
 	count(row) {
 		const { id, mine, time, day } = this.about.get(row);
 		const { left } = this;
@@ -152,6 +151,7 @@ export class Room {
 			this.known.delete(row.dataset.id);
 			row.remove();
 		}
+		this.rows.firstChild.classList.remove("same");
 		this.complete = false;
 		this.oldest = undefined;
 		this.top.replaceChildren();
@@ -170,11 +170,9 @@ export class Room {
 		if (!this.unread) this.newLine?.remove();
 	}
 
-	isMine({ id, username, account, verified }) {
-		const { me } = this.page;
-		if (username !== me.username) return false;
-		if (me.account && account) return account === me.account && (verified || this.mine.has(id));
-		return this.mine.has(id);
+	/** Where the broker checks names, a name that it has not checked has a mark. */
+	isMine({ id, username, mark }) {
+		return username === this.page.me.username && (!mark || this.mine.has(id));
 	}
 
 	row(message) {
@@ -210,7 +208,7 @@ export class Room {
 		const more = button("more", "", () => this.page.keep(this, fold));
 		const fold = () => {
 			const folded = made.classList.toggle("folded");
-			more.textContent = folded ? `show all ${many(count, "line")}` : "show less";
+			more.textContent = folded ? `Show all ${many(count, "line")}` : "Show less";
 			more.setAttribute("aria-expanded", String(!folded));
 			if (folded) row.scrollIntoView({ block: "nearest" });
 		};
@@ -233,9 +231,9 @@ export class Room {
 		row.classList.toggle("failed", state === "failed");
 		row.append(this.who({ name: this.page.me.username }, time), ...this.text(text, row));
 		if (state === "failed") {
-			const why = element("span", "reason", `not sent: ${reason.replace(/^not sent: /, "")}`);
-			const again = button("again", "send again", () => this.page.outbox(this).again(id));
-			const remove = button("remove", "remove", () => this.settle(id));
+			const why = element("span", "reason", `Not sent: ${reason.replace(/^not sent: /, "")}`);
+			const again = button("again", "Send again", () => this.page.outbox(this).again(id));
+			const remove = button("remove", "Remove", () => this.settle(id));
 			row.append(element("div", "state", why, again, remove));
 		} else if (reason) row.append(element("div", "state", reason));
 		this.page.keep(this, () => {
@@ -256,7 +254,7 @@ export class Room {
 		const first = [...this.rows.children].find((each) => (this.oldest ? each.matches(".message") : each.dataset.id));
 		if (!first) return;
 		if (this.rows.childElementCount >= MOST_ROWS) {
-			this.begin("older messages are not shown here");
+			this.begin("Older messages are not shown");
 			return;
 		}
 		this.loading = true;
@@ -265,7 +263,7 @@ export class Room {
 		if (!found) return;
 		const messages = found.messages.filter((each) => !each.id || !this.known.has(each.id));
 		this.oldest = found.first;
-		if (!found.more) this.begin("nothing older is kept here");
+		if (!found.more) this.begin("No older messages");
 		if (messages.length) this.page.keep(this, () => this.prepend(messages, first));
 	}
 

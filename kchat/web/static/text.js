@@ -1,6 +1,6 @@
 // What is in a text, without any page: links, one's own name, lines, colours.
 
-// As in the terminal: printable ASCII alone, since nothing else looks the same to everybody; what ends a sentence ends no link.
+// As in the terminal: printable ASCII alone; what ends a sentence ends no link.
 const LINK = /https?:\/\/[A-Za-z0-9[][^\s"'<>`\\^{|}\x7f-\u{10ffff}]*[A-Za-z0-9/#=&_~%+\-$@*]/gu;
 const BEFORE_LINK = /[\p{L}\p{N}_@/.-]$/u;
 const WORD_ENDS = /[\p{L}\p{N}_]$/u;
