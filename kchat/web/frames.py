@@ -17,8 +17,8 @@ from kchat.message.unprintable import escape_unprintable
 if TYPE_CHECKING:
     from kchat.message import Message
 
-HEARTBEAT = b": here\n\n"
-"""A comment, which pages ignore, and by which proxies see that the connection is in use."""
+HEARTBEAT = b": here\nevent: here\ndata: {}\n\n"
+"""A comment, by which proxies see that the connection is in use, and an event: scripts in a browser see no comments."""
 
 
 def as_json(value: object) -> bytes:

@@ -171,6 +171,7 @@ EVENTS = {
     "missed": ("Missed", "Messages are or may be missing here."),
     "connection": ("Connection", "The server's connection to the broker is lost, or is back."),
     "people": ("People", "Who is here has changed."),
+    "here": ("Here", "The stream is alive: every 20 seconds, with a comment."),
     "slow": ("Ending", "The last event: too much waited for this reader. Connect again with the last `id`."),
     "closing": ("Ending", "The last event: the server is being restarted. Connect again with the last `id`."),
     "revoked": ("Ending", "The last event: the invitation has ended. Do not connect again."),
@@ -190,6 +191,7 @@ def _events() -> dict[str, Schema]:
         "Live": _object(
             {"resumed": _flag("Whether the stream goes on from the event that the caller named.")}
         ),
+        "Here": _object({}, description="Nothing: scripts in a browser see no comments."),
         "Missed": _object(
             {
                 "room": _ROOM,

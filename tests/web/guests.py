@@ -143,11 +143,11 @@ class Visit:
         """What the page says of its connection."""
         return str(self.tab.now("document.body?.dataset.state ?? ''"))
 
-    def wait_for_state(self, *states: str) -> None:
+    def wait_for_state(self, *states: str, seconds: float = 30) -> None:
         """Waits until the page is in one of these states."""
         wait_until(
             lambda: self.state in states,
-            30,
+            seconds,
             lambda: f"{states}; it is {self.state}: {self.tab.text[-500:]}; console: {self.tab.console[-5:]}",
             0.05,
         )

@@ -81,9 +81,8 @@ def test_guests_are_here_for_each_other_and_for_terminals_and_leave_with_their_l
         settings = Settings.resolve(url=rabbitmq.url_for(vhost), room="chat")
         wait_until(lambda: served.hub.people["chat"].known)
         terminal = stack.enter_context(Presence(settings, "terminal"))
-        wait_until(
-            lambda: terminal.known, 20
-        )  # who is told of by others is not verified before the next announcement
+        # Who is told of by others is not verified before the next announcement.
+        wait_until(lambda: terminal.known, 20)
         with open_page(pages[0]) as events:
             with open_page(pages[1]), open_page(pages[1]):  # two tabs are one guest
                 host = f"terminal (via {rabbitmq.username})"

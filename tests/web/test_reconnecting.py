@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -49,6 +51,17 @@ def test_a_page_that_was_offline_catches_up(local_served: Served, guests: Guests
     ada.tab.go_online()
     ada.wait_for_state("live")
     ada.wait_for_texts("before the tunnel", *(f"in the tunnel {number}" for number in range(3)))
+
+
+@pytest.mark.skipif(os.environ.get("KCHAT_TEST_WEB") != "all", reason="takes a minute: KCHAT_TEST_WEB=all")
+def test_a_page_whose_connection_has_died_silently_says_so(local_served: Served, guests: Guests) -> None:
+    ada = guests.visit(local_served.link(local_served.invite("listener")))
+    local_served.server.process.signal(signal.SIGSTOP)
+    try:
+        ada.wait_for_state("reconnecting", seconds=75)
+    finally:
+        local_served.server.process.signal(signal.SIGCONT)
+    ada.wait_for_state("live")
 
 
 def test_a_graceful_end_is_followed_by_a_return(local_served: Served, guests: Guests) -> None:

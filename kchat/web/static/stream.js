@@ -1,7 +1,8 @@
 // The stream of events: it comes back by itself, from where it was.
 
 const SLEPT = 30_000; // a page that slept for longer does not trust its connection
-const EVENTS = ["hello", "message", "people", "connection", "missed", "live", "slow", "closing", "revoked"];
+const SILENT = 55_000; // the server says every 20 s that it is here
+const EVENTS = ["hello", "message", "people", "connection", "missed", "live", "slow", "closing", "revoked", "here"];
 
 // Not the same for all pages.
 export const backoff = (attempt) => Math.min(15_000, 500 * 2 ** Math.min(attempt, 6)) * (0.5 + Math.random());
@@ -27,7 +28,9 @@ export class Stream {
 		setInterval(() => {
 			const slept = Date.now() - tick;
 			tick += slept;
-			if (slept > SLEPT + 10_000 && !document.hidden) this.open();
+			if (this.live && tick - this.heardAt > SILENT) this.lost();
+			else if (slept <= SLEPT + 10_000 || document.hidden) return;
+			this.open();
 		}, 10_000);
 		addEventListener("online", () => this.open());
 		addEventListener("offline", () => this.lost());
@@ -65,6 +68,8 @@ export class Stream {
 	}
 
 	arrive(name, { data, lastEventId }) {
+		this.heardAt = Date.now();
+		if (name === "here") return;
 		if (lastEventId) this.position = lastEventId;
 		const value = JSON.parse(data);
 		if (name === "live") {
