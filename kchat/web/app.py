@@ -43,8 +43,11 @@ def make_app(
     """
     api, limits = Api(hub), hub.options.limits
 
-    async def no_store(_: Request, error: Exception) -> Response:
+    def tell_no_store(error: Exception) -> None:
         tell(f"guests are refused: {error}")
+
+    async def no_store(_: Request, error: Exception) -> Response:
+        tell_no_store(error)
         return problem(
             503, "the server cannot read or write who its guests are", headers={"Retry-After": "10"}
         )
@@ -53,7 +56,7 @@ def make_app(
         routes=[
             *held([*api.routes, document_route(limits)], limits),
             *Pages(api).routes,
-            *Plain(api, hub).routes,
+            *Plain(api, hub, tell_no_store).routes,
         ],
         exception_handlers={
             Refused: refused,

@@ -7,6 +7,7 @@ the same limits. A form that is posted twice sends once: it has the message's id
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
@@ -46,9 +47,11 @@ class Plain:
     Arguments:
         api: the endpoints.
         hub: what is served.
+        tell_unavailable: told that the guests' file fails.
     """
 
-    def __init__(self, api: Api, hub: Hub) -> None:
+    def __init__(self, api: Api, hub: Hub, tell_unavailable: Callable[[StoreUnavailable], object]) -> None:
+        self._tell_unavailable = tell_unavailable
         self._api = api
         self._hub = hub
 
@@ -66,8 +69,8 @@ class Plain:
         """The door, or a room."""
         try:
             caller = self._api.sessions.caller_or_none(request)
-        except StoreUnavailable:
-            return self._door(503, problem=_UNAVAILABLE)
+        except StoreUnavailable as error:
+            return self._unavailable(error)
         if caller is None or "door" in request.query_params:
             # The cookie is SameSite=Strict: it comes with the second request, which this page makes by itself.
             elsewhere = request.headers.get("sec-fetch-site") == "cross-site"
@@ -86,8 +89,8 @@ class Plain:
             )
         except Refused as error:
             return self._door(error.status, problem=_sentence(error), headers=error.headers)
-        except StoreUnavailable:
-            return self._door(503, problem=_UNAVAILABLE)
+        except StoreUnavailable as error:
+            return self._unavailable(error)
 
     async def send(self, request: Request) -> Response:
         """Send what is in the form, or show why not, with the text where it was."""
@@ -97,8 +100,8 @@ class Plain:
             caller = self._api.sessions.caller(request)
             if not caller.by_cookie:
                 raise Refused(403, "open the link of your invitation to write")
-        except StoreUnavailable:
-            return self._door(503, problem=_UNAVAILABLE, text=form.get("text", ""))
+        except StoreUnavailable as error:
+            return self._unavailable(error, form.get("text", ""))
         except Refused as error:
             return self._door(
                 error.status, problem=_sentence(error), text=form.get("text", ""), headers=error.headers
@@ -122,8 +125,8 @@ class Plain:
             return self._api.sessions.exit(request, _see_other("plain"))
         except Refused as error:
             return self._door(error.status, problem=_sentence(error), headers=error.headers)
-        except StoreUnavailable:
-            return self._door(503, problem=_UNAVAILABLE)
+        except StoreUnavailable as error:
+            return self._unavailable(error)
 
     # ---- parts
 
@@ -190,6 +193,10 @@ class Plain:
             for each in found
             if each.message is not None
         ]
+
+    def _unavailable(self, error: StoreUnavailable, text: str = "") -> Response:
+        self._tell_unavailable(error)
+        return self._door(503, problem=_UNAVAILABLE, text=text, headers={"Retry-After": "10"})
 
     def _door(
         self,

@@ -257,6 +257,6 @@ def test_a_message_that_waits_for_the_broker_is_not_sent_after_its_guest_was_rev
         proxy.restore()
         assert waiting.result().status_code == 403
         with browser(served.base, served.link) as host:
-            wait_until(lambda: post(host, "end").status_code == 200, pause=0.5)
-            wait_until(lambda: "end" in texts(host))
-            assert texts(host) == ["end"]
+            # The room has no history, and the server may not hear it yet.
+            wait_until(lambda: post(host, "end").is_success and "end" in texts(host), pause=0.6)
+            assert set(texts(host)) == {"end"}
