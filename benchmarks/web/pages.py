@@ -92,7 +92,8 @@ async def main() -> None:
                 if found
                 else []
             )
-            print(json.dumps({"received": len(found), "p50_p99_ms": at, "max": found[-1:]}), flush=True)
+            most = [each / 1e6 for each in found[-1:]]
+            print(json.dumps({"received": len(found), "p50_p99_ms": at, "max_ms": most}), flush=True)
             found.clear()
         else:
             await (pages.open if line[0] == "open" else pages.turn)(int(line[1]))
