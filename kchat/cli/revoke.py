@@ -123,5 +123,5 @@ def _end_elsewhere(
             write_line(f"revoked {spelled(name)}: its account is gone")
     if missing := [spelled(name) for name in names if name not in page]:
         raise NotFound(
-            f"there is no guest {', '.join(missing)} of the page", hint=settings.transport.guests.ending
+            f"the page has no guest named {', '.join(missing)}", hint=settings.transport.guests.ending
         )

@@ -141,7 +141,7 @@ def close_page(settings: Settings, names: Sequence[str], store_file: Path | None
     """End what guests have of the page, before anything is contacted; returns those that there are at this broker.
 
     Raises:
-        kchat.errors.SettingsError: a name is that of a guest at another broker alone, and there are no accounts here.
+        kchat.errors.SettingsError: the only guest of that name is at another broker, and this transport has no accounts.
     """
     from kchat.errors import SettingsError
     from kchat.message.lookalikes import normalised, spelled

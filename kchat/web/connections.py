@@ -152,7 +152,7 @@ class GuardedProtocol(HttpToolsProtocol):
             if self._head_bytes > HEAD_BYTES + TARGET_BYTES:
                 self._refuse(431, "the request's headers are too large")
         if not self._answering and self._deadline is None and self.timeout_keep_alive_task is None:
-            self._arm(HEAD_SECONDS)  # line ends between requests are no request
+            self._arm(HEAD_SECONDS)  # a line end between two requests does not begin one
 
     def on_message_begin(self) -> None:
         """A request's first byte."""
@@ -238,7 +238,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's text
-        """What is no request, or too much of one."""
+        """Answer what is not a valid request, or is too large."""
         self._refuse(
             self._failure, "this is not a valid HTTP request" if self._failure == 400 else "it is too large"
         )

@@ -126,7 +126,7 @@ class Hub:
         self.store.close()
 
     def announce(self, base: str) -> str:
-        """Note where this server is, for ``kchat invite --web``, and make a link for the host, in place of the one before.
+        """Note where this server is, for ``kchat invite --web``, and replace the link that the host had before.
 
         Arguments:
             base: what links begin with.

@@ -78,7 +78,7 @@ def parse(data: bytes) -> Any:
 
     Raises:
         ValueError: it is not JSON, or has a byte order mark, a name twice in an object, half a surrogate pair, a number that
-            is no finite double, or too many levels.
+            is not a finite double, or too many levels.
     """
     text = data.decode("utf-8")
     if text.startswith("\ufeff"):
