@@ -71,16 +71,32 @@ class HistoryPolicy(HostedHistory):
         """When the stream's first message came, in whole UNIX seconds, by the broker's clock.
 
         What is consumed from a time on begins with the first chunk that is not older, so the time is the last one from
-        which on that is the first one of all. The search begins at what its sender says, which is mostly right.
+        which on that is the first one of all. The search begins at what its sender says, which is mostly right. An answer
+        that a busy broker gave too late would mislead it: where it led is looked at once more, with patience.
         """
-        offset = offset_of(first)
-
-        def is_first(point: float) -> bool:
-            found = self._edge(connection, datetime.fromtimestamp(point, UTC))
-            return found is not None and offset_of(found) == offset
-
         now, said = time(), first.properties.get("timestamp")
-        early = late = float(said if isinstance(said, int) and abs(now - said) < _YEARS else int(now))
+        point = float(said if isinstance(said, int) and abs(now - said) < _YEARS else int(now))
+        found = self._last_second_with(connection, offset_of(first), point)
+        if found is not None and self._begins_with(connection, offset_of(first), found + 1, patient=True):
+            return self._last_second_with(connection, offset_of(first), found + 1, patient=True)
+        return found
+
+    def _begins_with(
+        self, connection: Connection, offset: int, point: float, *, patient: bool = False
+    ) -> bool:
+        """Whether that offset is the stream's first from a time on."""
+        found = self._edge(connection, datetime.fromtimestamp(point, UTC), patient=patient)
+        return found is not None and offset_of(found) == offset
+
+    def _last_second_with(
+        self, connection: Connection, offset: int, point: float, *, patient: bool = False
+    ) -> float | None:
+        """The last second from which on the stream begins with that offset, if any; looked for from a point on."""
+
+        def is_first(second: float) -> bool:
+            return self._begins_with(connection, offset, second, patient=patient)
+
+        early = late = point
         step = 1.0
         if is_first(early):
             while step < _YEARS and is_first(late := early + step):
@@ -118,8 +134,16 @@ class HistoryPolicy(HostedHistory):
             else:
                 return -1 if last is None else Offset.of(last)
 
-    def _edge(self, connection: Connection, where: str | datetime | int) -> Delivery | None:
+    def _edge(
+        self, connection: Connection, where: str | datetime | int, *, patient: bool | None = None
+    ) -> Delivery | None:
         """The stream's first message, its first since a time or an offset, or its last; ``None`` where there is none.
+
+        Arguments:
+            connection: to the broker.
+            where: as of ``x-stream-offset``.
+            patient: wait for a moment where nothing came at once. Default: unless it is a time, as nothing comes for one
+                after the last message.
 
         Raises:
             amqp.exceptions.NotFound: there is no stream.
@@ -137,7 +161,9 @@ class HistoryPolicy(HostedHistory):
             channel.basic_qos(0, _CHUNK if where == "last" else 1, False)
             channel.basic_consume(self.stream, callback=take, arguments={"x-stream-offset": where})
             channel.queue_declare(self.stream, passive=True)
-            for pause in () if isinstance(where, datetime) else _LATE:
+            if patient is None:
+                patient = not isinstance(where, datetime)
+            for pause in _LATE if patient else ():
                 if came:
                     break
                 sleep(pause)
@@ -172,7 +198,8 @@ class HistoryPolicy(HostedHistory):
 
     def position_at(self, connection: Connection, until: float, end: int) -> int:
         """To a chunk of the stream: what came within milliseconds stands in one. Times are in whole seconds here."""
-        first = self._edge(connection, datetime.fromtimestamp(max(0.0, math.ceil(until)), UTC))
+        since = datetime.fromtimestamp(max(0.0, math.ceil(until)), UTC)
+        first = self._edge(connection, since, patient=True)
         return end if first is None else min(offset_of(first) - 1, end)
 
     def position_of(self, kept: Kept) -> str:

@@ -16,6 +16,7 @@ import pytest
 from kchat import Message, NotAuthorised, Refused, Returned, Sender, Settings, SettingsError, Subscriber
 from kchat.hosting import history
 from kchat.transports.amqp.accounts import Accounts
+from kchat.transports.amqp.history import HistoryPolicy
 from kchat.transports.amqp.rights import of_guest
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.brokers.wait import soon, wait_until
@@ -101,6 +102,35 @@ def test_the_time_of_the_oldest_message_is_the_brokers_and_not_its_senders(
         assert found is not None
         assert found.since is not None
         assert before - 2 <= found.since <= after + 1, away
+
+
+@pytest.mark.parametrize("answers", [1, 2, 5, 12])
+def test_an_answer_that_comes_too_late_does_not_change_the_time_of_the_oldest_message(
+    settings: Settings, switch_on: Any, answers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a busy broker: what was asked for a time brings nothing at once."""
+    switch_on()
+    message = Message.compose("ada", "hello", sent_at=datetime.now(UTC) - timedelta(days=400))
+    with Sender(settings, "ada") as sender:
+        before = time.time()
+        sender.send(message)  # by whose clock the search takes many questions
+        after = time.time()
+    edge = HistoryPolicy._edge
+    came = []
+
+    def late(policy: HistoryPolicy, connection: Any, where: Any, *, patient: bool | None = None) -> Any:
+        found = edge(policy, connection, where, patient=patient)
+        if found is None or patient or not isinstance(where, datetime):
+            return found
+        came.append(found)
+        return None if len(came) == answers else found
+
+    monkeypatch.setattr(HistoryPolicy, "_edge", late)
+    found = history.status(settings)
+    assert found is not None
+    assert found.since is not None
+    assert before - 2 <= found.since <= after + 1
+    assert came
 
 
 def test_limits_are_changed_by_a_policy_and_act_at_once(
