@@ -97,7 +97,7 @@ def tests(session: nox.Session) -> None:
         session.run("pytest", "--last-failed", env=cached)
 
 
-MOST_ALONE = 3
+MOST_ALONE = 5
 """Maximum number of failed tests that get a second try, alone; more are no accident."""
 
 
