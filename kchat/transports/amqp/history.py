@@ -23,12 +23,15 @@ import amqp.exceptions
 
 from kchat.transports.history import Begin, HistoryStatus, Kept
 
+from .history_age import Age
 from .history_host import HostedHistory
 from .history_last import LastReader
 from .history_reader import Offset, StreamReader, channel_of, close_channel, offset_of
 
 if TYPE_CHECKING:
     from kchat.transports.protocols import AsksLength, Channel, Connection, Delivery
+
+    from .room import RoomPolicy
 
 _CHUNK = 0xFFFF
 """Enough for all of a stream's last chunk."""
@@ -55,13 +58,25 @@ class HistoryPolicy(HostedHistory):
 
     beside = True
 
+    def __init__(self, room: RoomPolicy) -> None:
+        super().__init__(room)
+        self._age = Age(room.stream, room.stream_of_limits)
+
     def status(self, connection: Connection) -> HistoryStatus | None:
-        """What the stream holds; its limits are for the management API to tell. RabbitMQ does not tell its bytes."""
+        """What the stream holds that is not too old. RabbitMQ does not tell its bytes.
+
+        Its limits are those that the management API tells, and else those that the host has written down.
+        """
         last = self.newest(connection)
         if last is None:
             return None
         first = self._edge(connection, "first")
         limits = self._limits()
+        if not any(limits):
+            limits = self._age.limits(connection)
+        oldest = self._age.first(connection, last)
+        if first is not None and offset_of(first) < oldest:
+            first = self._edge(connection, oldest) if oldest <= last else None
         if first is None:
             return HistoryStatus(0, keep=limits.keep, max_size=limits.max_size)
         since = self._time_of(connection, first)
@@ -84,9 +99,9 @@ class HistoryPolicy(HostedHistory):
     def _begins_with(
         self, connection: Connection, offset: int, point: float, *, patient: bool = False
     ) -> bool:
-        """Whether that offset is the stream's first from a time on."""
+        """Whether the stream has nothing behind that offset's chunk before a time."""
         found = self._edge(connection, datetime.fromtimestamp(point, UTC), patient=patient)
-        return found is not None and offset_of(found) == offset
+        return found is not None and offset_of(found) <= offset
 
     def _last_second_with(
         self, connection: Connection, offset: int, point: float, *, patient: bool = False
@@ -173,22 +188,29 @@ class HistoryPolicy(HostedHistory):
         return came[0] if came else None
 
     def reader(self, connection: Connection, begin: Begin, end: int) -> StreamReader | LastReader:
-        """Consume on a channel of its own."""
+        """Consume on a channel of its own, from what is not too old on."""
+        oldest = self._age.first(connection, end)
         if begin.after is not None and (begin.after > end or self._is_another(connection, begin.after)):
-            reader = StreamReader(connection, self.stream, 0, end)
+            reader = StreamReader(connection, self.stream, oldest, end)
             reader.is_other, reader.missing = True, -1
             return reader
         if begin.after is not None:
             floor = begin.after + 1 if begin.floor is None else begin.floor + 1
             return StreamReader(
-                connection, self.stream, max(floor, begin.after + 1 - _MARGIN), end, after=begin.after
+                connection,
+                self.stream,
+                max(floor, begin.after + 1 - _MARGIN),
+                end,
+                after=begin.after,
+                oldest=oldest,
             )
         if begin.last is not None:
-            return LastReader(connection, self.stream, begin.last, end)
+            return LastReader(connection, self.stream, begin.last, end, oldest=oldest)
+        if not begin.since or begin.since <= 0 or oldest > end:
+            return StreamReader(connection, self.stream, oldest, end)
         # The first chunk that is not older: the timestamps of a stream are those of its chunks, in whole seconds here.
-        return StreamReader(
-            connection, self.stream, datetime.fromtimestamp(max(0.0, begin.since or 0.0), UTC), end
-        )
+        since = datetime.fromtimestamp(begin.since, UTC)
+        return StreamReader(connection, self.stream, since, end, oldest=oldest)
 
     def _is_another(self, connection: Connection, offset: int) -> bool:
         """Whether another message stands there now: then the stream was deleted, and declared again."""
