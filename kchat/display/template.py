@@ -78,7 +78,7 @@ class Template(Lines):
         return [*parts, _fitted(show, form) if form else show]
 
     def _time(self, message: Message, form: str) -> str:
-        moment = datetime.now(UTC) if message.sent_at is None else message.sent_at
+        moment = datetime.fromtimestamp(self._clock(), UTC) if message.sent_at is None else message.sent_at
         if not self._utc:
             with suppress(ValueError, OverflowError, OSError):  # the platform cannot show it
                 moment = moment.astimezone()

@@ -88,6 +88,7 @@ class ChatApp(App[None], inherit_bindings=False):
         self.last_screen: list[Strip] = []
         self._views: dict[str, View] = {}
         self._drawn_at = 0.0
+        self._drawn_on = (0, 0, 0)
         self._frame: TextualTimer | None = None
         self._ticking: TextualTimer | None = None
         self._status = Status()
@@ -148,7 +149,7 @@ class ChatApp(App[None], inherit_bindings=False):
             gc.enable()
         self._alerts.open()
         self.session.start()
-        self.set_interval(SAVE_EVERY, self.session.save_marks)
+        self.set_interval(SAVE_EVERY, self._look_up)
         self._draw()
 
     def _paint(self) -> None:
@@ -183,6 +184,12 @@ class ChatApp(App[None], inherit_bindings=False):
             self._ticking = None
         self._draw_soon()
 
+    def _look_up(self) -> None:
+        """Save where one left off; and where another day has begun, nothing is of today any more."""
+        self.session.save_marks()
+        if self.session.current.today != self._drawn_on:
+            self._draw()
+
     def _draw_soon(self) -> None:
         """Draw now, or with all else that comes until the next frame."""
         if self._frame is not None:
@@ -201,6 +208,7 @@ class ChatApp(App[None], inherit_bindings=False):
             self._frame = None
         self._drawn_at = monotonic()
         session = self.session
+        self._drawn_on = session.current.today
         columns = self._rooms.draw(self.screen_stack[0], session, self.size.width)
         self.messages.update_rows()
         self._header.set_rows([header(session.current, where(session.current), columns)])

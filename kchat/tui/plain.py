@@ -96,7 +96,6 @@ class Plain:
         self._day: tuple[int, int, int] | None = None
         self._told: dict[str, str] = {}  # by room: the state of its connection
         self._failed: set[str] = set()  # ids of messages that were not sent
-        self._started = time.time()
         self._marked: set[tuple[int, str]] = (
             set()
         )  # rooms and names of this user: others who use them are known
@@ -265,7 +264,7 @@ class Plain:
             place = max(self._written.get(id(room), room.timeline.first), room.timeline.first)
             for each in range(place, room.timeline.end):
                 entry = room.timeline[each]
-                if not entry.mine or entry.seconds < self._started:  # or it stands where it was typed
+                if not entry.typed:  # or it stands where it was typed
                     self._write(room, entry)
                 elif entry.alone:
                     self._say_of(room, "nobody is here to read it")
@@ -277,7 +276,7 @@ class Plain:
             return
         if entry.day != self._day:
             self._day = entry.day
-            self._say(day_name(entry))
+            self._say(day_name(entry, room.today))
         sender = room.names.sender(entry.username, entry.account, mine=entry.mine)
         where = f"[{display_name(room.name)}] " if len(self._session.rooms) > 1 else ""
         clock = time.strftime("%H:%M", local(entry.seconds))

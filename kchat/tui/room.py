@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
+from math import inf
+from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
+from kchat.display.lines import local
 from kchat.message import Message
 from kchat.tui.names import Names
 from kchat.tui.outbox import Outbox
@@ -14,11 +17,12 @@ from kchat.tui.typed import Typed
 from kchat.tui.words import Highlights
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from kchat.client.filters import Filter
     from kchat.config.settings import Settings
     from kchat.events import People
+    from kchat.tui.timeline import Day
 
 ACTION = "action"
 """The body's key that says that the text is what its sender does (``/me``); others show it as any text."""
@@ -54,6 +58,7 @@ class Room:
         username: the name in what is sent.
         words: words that stand out, besides the name.
         where: which messages to show, besides those that are sent from here. Default: all.
+        clock: returns the UNIX time now, in seconds. It may be set while the room is open. Default: the system's clock.
 
     Attributes:
         timeline: what is shown, but for the outbox behind it.
@@ -80,11 +85,13 @@ class Room:
         username: str,
         words: Sequence[str] = (),
         where: Filter | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.settings = settings
         self.username = username
         self._words = words
         self._where = where
+        self._clock = clock
         transport = settings.transport
         self.names = Names(username, settings.broker.account, verifies=transport.verifies_accounts)
         self.highlights = Highlights(username, words)
@@ -107,7 +114,8 @@ class Room:
         self.read = self._read_before = 0.0  # the latter in an earlier run
         self._oldest: tuple[object, ...] | None = None
         self._spoke: dict[str, str | None] = {}  # who said something, the latest last, with their accounts
-        self._opened = self._caught_up_at = time.time()
+        self._opened = clock()
+        self._caught_up_at = monotonic()
 
     def left_off_at(self, read: float) -> None:
         """When the newest message was sent that was read in an earlier run; 0 for none."""
@@ -118,7 +126,12 @@ class Room:
         self.joined, self.status = True, ""
         self.has_history, self.complete = has_history, not has_history
         self.door.expect(JOINING)
-        self._caught_up_at = time.time()
+        self._caught_up_at = monotonic()
+
+    @property
+    def today(self) -> Day:
+        """What day it is, here."""
+        return local(self._clock())[:3]
 
     @property
     def name(self) -> str:
@@ -216,16 +229,16 @@ class Room:
 
     def _is_old(self, entry: Entry) -> bool:
         """Whether it was sent before one came. Later on, an early time is that of a clock that is late."""
-        now = time.time()
+        now = monotonic()
         if entry.seconds >= self._opened or now - self._caught_up_at > _CATCHING_UP:
-            self._caught_up_at = 0.0
+            self._caught_up_at = -inf
             return False
         self._caught_up_at = now
         return True
 
     def is_kept(self, entry: Entry) -> bool:
         """Whether it comes from the room's history, as far as its time tells and the time at which it comes."""
-        return entry.seconds < self._opened and time.time() - self._caught_up_at <= _CATCHING_UP
+        return entry.seconds < self._opened and monotonic() - self._caught_up_at <= _CATCHING_UP
 
     def _count(self, entry: Entry, place: int) -> None:
         if self.unread == 0:
@@ -234,7 +247,7 @@ class Room:
         self.mentions += self.highlights.found_in(entry.text)
 
     def _note_read(self, entry: Entry) -> None:
-        self.read = max(self.read, min(entry.seconds, time.time()))
+        self.read = max(self.read, min(entry.seconds, self._clock()))
 
     def arrive_older(self, messages: Sequence[Message]) -> int:
         """Messages from the history; those that are known already are left out. Returns how many there were."""
@@ -255,7 +268,7 @@ class Room:
         return _key(message) == self._oldest
 
     def _entry(self, message: Message) -> Entry:
-        now = time.time()
+        now = self._clock()
         seconds = now if message.sent_at is None else message.sent_at.timestamp()
         if seconds > now + _FUTURE:  # or its sender would draw lines of days to come
             seconds = now
@@ -273,7 +286,7 @@ class Room:
 
     def note(self, text: str) -> None:
         """Have the window say something in this room. The text is safe."""
-        self.timeline.append(Entry.note(text))
+        self.timeline.append(Entry.note(text, self._clock()))
 
     # ---- what is written
 
@@ -286,7 +299,9 @@ class Room:
         message = Message.compose(self.username, text, extra={ACTION: True} if action else None)
         kind = Kind.ACTION if action else Kind.MESSAGE
         name = self.names.intern(message.username)
-        self.outbox.write(message, Entry(kind, name, None, time.time(), message.text, mine=True))
+        entry = Entry(kind, name, None, self._clock(), message.text, mine=True)
+        entry.typed = True
+        self.outbox.write(message, entry)
         self.new_from = None
         return message
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from kchat.display.escaping import cautious_cells, width
-from kchat.tui.layout import Before, Measure, Row, most_name_columns, rows_of, rows_of_written
+from kchat.tui.layout import Before, Measure, Row, day_name, most_name_columns, rows_of, rows_of_written
 from kchat.tui.names import Sender
 
 if TYPE_CHECKING:
@@ -82,10 +81,10 @@ class View:
         room, entry = self.room, self.entry(place)
         new = place == room.new_from
         if place == room.timeline.first:
-            return Before(day=not entry.is_note, new=new, named=True)
+            return Before("" if entry.is_note else day_name(entry, room.today), new=new, named=True)
         above = self.entry(place - 1)
-        day = entry.day != above.day
-        return Before(day, new, on_top or day or new or not entry.same_sender(above))
+        day = day_name(entry, room.today) if entry.day != above.day else ""
+        return Before(day, new, on_top or bool(day) or new or not entry.same_sender(above))
 
     def _rows(self, place: int, *, on_top: bool = False) -> list[Row]:
         room, timeline = self.room, self.room.timeline
@@ -99,7 +98,7 @@ class View:
         if place >= timeline.end:
             written = room.outbox[place - timeline.end]
             return rows_of_written(written, before, sender, measure)
-        key = (measure, before, sender, self.search, entry.alone, time.localtime()[:3])
+        key = (measure, before, sender, self.search, entry.alone)
         cached = self._cache.get(place)
         if cached is not None and cached[0] == key:
             return cached[1]

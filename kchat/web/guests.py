@@ -40,7 +40,11 @@ class Guest(NamedTuple):
     @property
     def expired(self) -> bool:
         """Whether its time is over."""
-        return self.expires is not None and self.expires <= time.time()
+        return self.is_over(time.time())
+
+    def is_over(self, now: float) -> bool:
+        """Whether its time is over at a time: UNIX seconds."""
+        return self.expires is not None and self.expires <= now
 
 
 class Session(NamedTuple):

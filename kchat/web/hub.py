@@ -26,6 +26,8 @@ from kchat.web.positions import Positions
 from kchat.web.store import GuestStore
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from kchat.config.settings import Settings
     from kchat.web.access import Caller
     from kchat.web.lanes import Lane
@@ -52,23 +54,25 @@ class Hub:
 
     Arguments:
         options: what to serve.
+        clock: returns the UNIX time now, in seconds. It may be set meanwhile. Default: the system's clock.
     """
 
-    def __init__(self, options: ServeOptions) -> None:
+    def __init__(self, options: ServeOptions, clock: Callable[[], float] = time) -> None:
         self.options = options
         self.username = options.username or options.settings[0].username or login_name()
         check_name(self.username)
         self.place = place_of(options.settings[0])
         self.base = ""
         """What links begin with, from :meth:`announce` on."""
-        self.store = GuestStore(options.store)
+        self.store = GuestStore(options.store, clock)
         try:
             self._check_host()
         except BaseException:
             self.store.close()
             raise
         self._sending: dict[int, str | None] = {}
-        self._next_end = 0.0
+        self._clock = clock
+        self._looked_at = self._next_end = 0.0
         self._told = ""
         self.lanes = Lanes()
         self.closing = False
@@ -133,10 +137,10 @@ class Hub:
         """
         self.base = base.rstrip("/")
         rooms = tuple(self.rooms)
-        self.store.note_served(Served(self.base, self.place, rooms, self.username, time()))
+        self.store.note_served(Served(self.base, self.place, rooms, self.username, self._clock()))
         host = self.store.add(Guest(0, self.username, None, None, rooms, broker=self.place, is_host=True))
         self.store.end_unopened(host)
-        return f"{self.base}/#{self.store.new_link(host, time() + HOST_LINK_SECONDS)}"
+        return f"{self.base}/#{self.store.new_link(host, self._clock() + HOST_LINK_SECONDS)}"
 
     def settings_of(self, guest: Guest, room: str) -> Settings:
         """A room as a guest reaches it: by the guest's own account, where there is one."""
@@ -235,7 +239,10 @@ class Hub:
 
     def _look_at_guests(self) -> None:
         try:
-            if self.store.changed() or time() >= self._next_end:
+            now, before = self._clock(), self._looked_at
+            self._looked_at = now
+            # Where the clock was set back, what had ended before goes on, and may be the next to end.
+            if self.store.changed() or not before <= now < self._next_end:
                 self.end_revoked()
         except KchatError as error:
             if str(error) != self._told:

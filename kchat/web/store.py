@@ -12,7 +12,7 @@ import json
 import secrets
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
@@ -58,13 +58,15 @@ class GuestStore:
 
     Arguments:
         path: of the file. Default: the user's own. It is made where it does not exist.
+        clock: returns the UNIX time now, in seconds. It may be set meanwhile. Default: the system's clock.
 
     Raises:
         kchat.errors.SettingsError: others can read it, it is something else, it is damaged, or a newer kchat made it.
         kchat.web.store_file.StoreUnavailable: the disk is full, or another process keeps it.
     """
 
-    def __init__(self, path: Path | None = None) -> None:
+    def __init__(self, path: Path | None = None, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
         self.path = default_store() if path is None else path
         self._db = open_file(self.path)
         self._file = self._identity()
@@ -147,7 +149,7 @@ class GuestStore:
             guest.may_read,
             guest.may_send,
             guest.broker,
-            time.time(),
+            self._clock(),
             guest.expires,
             guest.is_host,
         )
@@ -167,7 +169,7 @@ class GuestStore:
 
     def new_link(self, guest: Guest, expires: float | None = None) -> str:
         """A secret that opens the page once, at the latest at this time: UNIX seconds. Default: for a week."""
-        return self._new("link", guest, time.time() + LINK_SECONDS if expires is None else expires)
+        return self._new("link", guest, self._clock() + LINK_SECONDS if expires is None else expires)
 
     def new_token(self, guest: Guest, expires: float | None = None) -> str:
         """A secret for a program, until the guest ends. It is recognised, by people and by scanners for lost secrets."""
@@ -179,7 +181,7 @@ class GuestStore:
         After that :meth:`forget`, when the account is gone: who is interrupted in between can go on.
         """
         with self._writing():
-            self._run("UPDATE guests SET ended = ?, password = NULL WHERE id = ?", time.time(), guest.id)
+            self._run("UPDATE guests SET ended = ?, password = NULL WHERE id = ?", self._clock(), guest.id)
             self._run("DELETE FROM secrets WHERE guest = ?", guest.id)
 
     def forget(self, guest: Guest) -> None:
@@ -201,10 +203,10 @@ class GuestStore:
                 "SELECT kind, count(*) FROM secrets WHERE guest = ? AND used IS NULL AND coalesce(expires, 9e99) > ?"
                 " GROUP BY kind",
                 guest.id,
-                time.time(),
+                self._clock(),
             )
         )
-        if guest.ended or guest.expired:
+        if guest.ended or guest.is_over(self._clock()):
             return Open()
         return Open(counts.get("session", 0), counts.get("link", 0), counts.get("token", 0))
 
@@ -224,7 +226,7 @@ class GuestStore:
         digest, by = _digest(secret), _digest(browser)
         if not self._rows("SELECT 1 FROM secrets WHERE digest = ? AND kind = 'link'", digest):
             raise _refused("this link is not valid, or has expired")
-        now = time.time()
+        now = self._clock()
         with self._writing():
             rows = self._rows(
                 "SELECT guest, expires, used, browser, opened FROM secrets WHERE digest = ? AND kind = 'link'",
@@ -234,10 +236,10 @@ class GuestStore:
                 raise _refused("this link is not valid, or has expired")
             number, expires, used, opener, times = rows[0]
             (guest,) = self._guests("id = ?", number)
-            if expires <= now or guest.expired or guest.ended:
+            if expires <= now or guest.is_over(now) or guest.ended:
                 raise _refused("this link has expired")
             if used is not None:
-                if not (browser and opener == by and now - used < REPEAT_SECONDS and times <= REPEATS):
+                if not (browser and opener == by and abs(now - used) < REPEAT_SECONDS and times <= REPEATS):
                     raise _refused(
                         "this link was opened before, and each link opens once",
                         'ask for another one, or make one by "Another device" where you are signed in',
@@ -270,7 +272,7 @@ class GuestStore:
             return None
         (guest,) = found
         ends = [each for each in (expires, guest.expires) if each is not None]
-        if ends and min(ends) <= time.time():
+        if ends and min(ends) <= self._clock():
             return None
         return Session(digest, guest, created, min(ends, default=None), link)
 
@@ -281,7 +283,7 @@ class GuestStore:
                 "SELECT 1 FROM secrets JOIN guests ON guests.id = guest WHERE digest = ? AND ended IS NULL"
                 " AND min(coalesce(secrets.expires, 9e99), coalesce(guests.expires, 9e99)) > ?",
                 bytes.fromhex(digest),
-                time.time(),
+                self._clock(),
             )
         )
 
@@ -291,7 +293,7 @@ class GuestStore:
             self._rows(
                 "SELECT 1 FROM guests WHERE id = ? AND ended IS NULL AND coalesce(expires, 9e99) > ?",
                 number,
-                time.time(),
+                self._clock(),
             )
         )
 
@@ -300,7 +302,7 @@ class GuestStore:
         (found,) = self._rows(
             "SELECT min((SELECT coalesce(min(expires), 9e99) FROM guests WHERE expires > ?),"
             " (SELECT coalesce(min(expires), 9e99) FROM secrets WHERE expires > ?))",
-            now := time.time(),
+            now := self._clock(),
             now,
         )[0]
         return float(found)
@@ -315,15 +317,16 @@ class GuestStore:
         self, kind: str, guest: Guest, expires: float | None, *, begins: str = "", link: bytes | None = None
     ) -> str:
         secret = begins + secrets.token_urlsafe(32)
-        now = time.time()
+        now = self._clock()
         with self._writing():
             self._run("DELETE FROM secrets WHERE expires < ?", now - _TELL_SECONDS)
             if kind == "session":
                 self._run(
                     "DELETE FROM secrets WHERE digest IN (SELECT digest FROM secrets WHERE guest = ? AND kind = ?"
-                    " ORDER BY created DESC LIMIT -1 OFFSET ?)",
+                    " ORDER BY created > ?, created DESC LIMIT -1 OFFSET ?)",
                     guest.id,
                     kind,
+                    now,  # what is younger was made before the clock was set back
                     MOST_SESSIONS - 1,
                 )
             self._run(

@@ -8,9 +8,11 @@ import re
 import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import httpx
@@ -18,6 +20,7 @@ import pytest
 
 from kchat.config.settings import Settings
 from kchat.errors import SettingsError
+from kchat.web.access import Caller
 from kchat.web.guard import FAILED_LOGINS
 from kchat.web.guests import Guest
 from kchat.web.hub import Hub
@@ -263,6 +266,30 @@ def test_a_guest_of_another_broker_is_not_let_into_a_room_of_the_same_name(
         assert (refused.status_code, "another server" in refused.json()["error"]) == (401, True)
         token = store.new_token(stranger)
         assert page.get(MESSAGES, headers={"Authorization": f"Bearer {token}"}).status_code == 401
+
+
+def test_a_guests_page_ends_in_time_though_the_clock_was_ahead_meanwhile(
+    local_url: str, store: GuestStore
+) -> None:
+    now = [10_000_000.0]
+    options = ServeOptions([Settings.resolve(url=local_url)], "host", store=store.path)
+    hub = Hub(options, clock=lambda: now[0])
+    with closing(hub.store):
+        ends = now[0] + 3600
+        ada = hub.store.add(Guest(0, "ada", None, None, ("chat",), expires=ends))
+        _, session = hub.store.exchange(hub.store.new_link(ada, ends))
+        hub._look_at_guests()
+        now[0] = ends + 60
+        hub._look_at_guests()
+        now[0] = ends - 60  # it was set right, and ada's page came back
+        told: list[bytes] = []
+        page: Any = SimpleNamespace(caller=Caller.of(session, by_cookie=True), end=told.append)
+        hub._streams = cast("set[Any]", (page,))
+        hub._look_at_guests()
+        assert told == []
+        now[0] = ends
+        hub._look_at_guests()
+        assert [b"your invitation has ended" in each for each in told] == [True]
 
 
 def test_a_host_whose_name_is_or_looks_like_a_guests_is_refused(

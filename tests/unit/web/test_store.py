@@ -131,6 +131,25 @@ def test_an_expiring_guest_ends_its_sessions_and_the_next_end_is_known(store: Gu
     assert not store.is_alive(session.digest.hex())
 
 
+def test_a_clock_that_is_set_back_opens_no_link_again_and_ends_no_session_that_was_opened_after_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_SESSIONS", 2)
+    now = [10_000_000.0]
+    with GuestStore(path, clock=lambda: now[0]) as store:
+        ada = store.add(guest())
+        link = store.new_link(ada)
+        early = [store.exchange(each, "a browser")[0] for each in (link, store.new_link(ada))]
+        now[0] -= 86_400
+        with pytest.raises(LinkRefused, match="opened before"):
+            store.exchange(link, "a browser")
+        late = []
+        for _ in range(2):
+            late.append(store.exchange(store.new_link(ada), "a browser")[0])
+            now[0] += 1
+        assert [store.session(each) is not None for each in (*early, *late)] == [False, False, True, True]
+
+
 def test_one_guest_has_a_limited_number_of_sessions_and_the_oldest_one_ends(
     store: GuestStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
