@@ -10,26 +10,29 @@ import warnings
 
 TYPE_CHECKING = False  # as typing's: that is loaded after run() has begun
 if TYPE_CHECKING:
+    from types import TracebackType
     from typing import NoReturn
 
 
 def run() -> NoReturn:
     """Run the command line of this process; Ctrl+C ends it without a traceback while it loads, and while it ends."""
     code: object = 130
+    heeded = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # not so under nohup
+    if heeded:
+        # Nothing has begun yet that has to be finished.
+        signal.signal(signal.SIGINT, lambda *_: os._exit(130))
     # Loading makes many objects and no garbage; looking for some every now and then takes a twentieth of a send.
     gc.set_threshold(50_000)
     if not sys.warnoptions:
         # What a driver thinks of this Python's age is for its developers; our standard error is for our users.
         warnings.simplefilter("ignore", FutureWarning)
-    heeded = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # not so under nohup
-    if heeded:
-        # Nothing has begun yet that has to be finished.
-        signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+    sys.excepthook = _end_interrupted
     try:
         from kchat.cli import main
-        from kchat.cli.shutdown import interrupt
+        from kchat.cli.shutdown import interrupt, note_unraisable
         from kchat.cli.stderr import guard_standard_error
 
+        sys.unraisablehook = note_unraisable
         if heeded:
             signal.signal(signal.SIGINT, interrupt)
         guard_standard_error()
@@ -41,6 +44,13 @@ def run() -> NoReturn:
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     _end(code)
+
+
+def _end_interrupted(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """The hook for errors that nobody caught: Ctrl+C between two lines that end a command is no fault to show."""
+    if issubclass(kind, KeyboardInterrupt):
+        os._exit(130)
+    sys.__excepthook__(kind, error, trace)
 
 
 def _end(code: object) -> NoReturn:

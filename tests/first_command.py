@@ -21,7 +21,7 @@ import termios
 import time
 from pathlib import Path
 
-SECONDS = 30.0
+SECONDS = 60.0
 ROWS, COLUMNS = 24, 100
 
 

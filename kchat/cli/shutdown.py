@@ -8,6 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from types import FrameType
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
 
 GRACE = 1.0
 """Seconds for an orderly end after the first signal."""
@@ -40,6 +44,38 @@ def _raise_again(number: int, frame: FrameType, _event: str, _what: object) -> N
     signal.raise_signal(number)
 
 
+class _Interrupts:
+    """Whether one of the handlers here has raised KeyboardInterrupt in this process."""
+
+    raised = False
+
+
+def _raise() -> NoReturn:
+    _Interrupts.raised = True
+    raise KeyboardInterrupt
+
+
+def note_unraisable(lost: UnraisableHookArgs) -> None:
+    """The hook for what Python cannot raise, such as an error in ``__del__`` or in a callback (:func:`sys.unraisablehook`).
+
+    A KeyboardInterrupt that was lost there is raised in the code that was interrupted. After one, whatever it left half made
+    may have objections when it is freed; nobody wants to read them.
+    """
+    if issubclass(lost.exc_type, KeyboardInterrupt):
+        frame = sys._getframe().f_back  # noqa: SLF001 - the inspect module takes long to load
+        if frame is not None:
+            frame.f_trace, frame.f_trace_opcodes = _raise_here, True
+            sys.settrace(_trace_nothing)
+    elif not _Interrupts.raised:
+        sys.__unraisablehook__(lost)
+
+
+def _raise_here(frame: FrameType, _event: str, _what: object) -> NoReturn:
+    sys.settrace(None)
+    frame.f_trace = None
+    _raise()
+
+
 def _trace_nothing(_frame: FrameType, _event: str, _what: object) -> None:
     """Nothing: Python only calls the trace functions of running frames if there is one for new frames."""
 
@@ -47,7 +83,7 @@ def _trace_nothing(_frame: FrameType, _event: str, _what: object) -> None:
 def interrupt(number: int, frame: FrameType | None) -> None:
     """The handler of SIGINT outside of :func:`shutdown_by_signal`: raises KeyboardInterrupt, but not within an import."""
     if not _postpone(number, frame):
-        raise KeyboardInterrupt
+        _raise()
 
 
 class Shutdown:
@@ -72,7 +108,7 @@ class Shutdown:
             return
         if self.requested or not self.graceful:
             self.requested = True
-            raise KeyboardInterrupt
+            _raise()
         self.requested = True
         # After that, nothing is waited for: neither a pipe that nobody reads nor a connect that nobody answers.
         signal.setitimer(signal.ITIMER_REAL, self.grace)

@@ -355,7 +355,7 @@ def who(
         settings: the room and its brokers.
         timeout: seconds to wait for an answer, default 65. Usually it takes less than one; longer only where everybody who
             is here has spoken twice in the last minute.
-        on_wait: called when it takes longer.
+        on_wait: called when it takes longer, from when they were asked.
         on_timeout: called when the time is over and others may be here who have not answered.
 
     Raises:
@@ -365,6 +365,8 @@ def who(
     ends = monotonic() + timeout
     with Presence(settings, hidden=True, wait=False) as presence:
         people = presence.wait(min(timeout, _PROMPT))
+        while people is None and not presence.known and (left := ends - monotonic()) > 0:
+            people = presence.wait(min(left, _PROMPT))  # it connects: nobody was asked yet
         if not presence.known and (left := ends - monotonic()) > 0:
             on_wait()
             people = presence.wait(left)

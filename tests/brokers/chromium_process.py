@@ -21,7 +21,7 @@ from typing import Any, Self
 from tests.brokers.wait import Deadline, soon
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-SECONDS = 30.0
+SECONDS = 60.0
 
 # Puts the pipes where Chromium looks for them. A shell may know no descriptors above nine.
 _PUT_PIPES = """
@@ -117,7 +117,7 @@ class Chromium:
     def close(self) -> None:
         """Ends it."""
         self._process.kill()
-        self._process.wait(10)
+        self._process.wait(60)
         os.close(self._in)
         os.close(self._out)
 

@@ -74,4 +74,4 @@ class Daemon:
         if not self.running:
             return
         os.killpg(self.pid, signal.SIGKILL)
-        self.wait(10)
+        self.wait(60)

@@ -17,8 +17,8 @@ from tests.brokers.wait import Deadline, soon
 
 Stream = Literal["stdout", "stderr"]
 
-SECONDS = 15.0
-"""How long a test waits for a line or an exit unless it says otherwise. A start takes about 0.2 s."""
+SECONDS = 60.0
+"""How long a test waits for a line or an exit unless it says otherwise. A start takes about 0.2 s on a quiet machine."""
 
 # All that a command gets of the tests' own environment. What kchat itself reads (KCHAT_*, RABBITMQ_*,
 # NO_COLOR, XDG_*, PUBSUB_EMULATOR_HOST) is passed on by a test on purpose, or not at all.
@@ -202,7 +202,7 @@ class Process:
     def kill(self) -> None:
         """Ends it by ``kill -9`` and returns when it is gone."""
         self._popen.kill()
-        self._popen.wait(10)
+        self._popen.wait(60)
 
     def wait(self, seconds: float = SECONDS) -> int:
         """Waits for it to end by itself, its output read to the end, and returns the exit code.

@@ -154,7 +154,7 @@ class Proxy:
         done = threading.Event()
         self._orders.put((do, done))
         self._wake.send(b"!")
-        if not done.wait(10):
+        if not done.wait(60):
             raise TimeoutError("the proxy's thread does not answer")
 
     def _run(self) -> None:
@@ -193,7 +193,7 @@ class Proxy:
         except (BlockingIOError, ConnectionAbortedError):
             return
         try:
-            far = socket.create_connection(self._target, 5)
+            far = socket.create_connection(self._target, 30)
         except OSError:
             self._abort(near)  # the broker is not there: the client learns it as it would without us
             return

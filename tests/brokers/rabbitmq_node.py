@@ -156,7 +156,7 @@ class RabbitMQ(abc.ABC):
             return False
 
     def _pika_parameters(self) -> pika.URLParameters:
-        parameters = pika.URLParameters(self.url + "?socket_timeout=2")
+        parameters = pika.URLParameters(self.url + "?socket_timeout=20")
         if self.tls is not None:
             context = ssl.create_default_context(cafile=str(self.tls / "ca.pem"))
             parameters.ssl_options = pika.SSLOptions(context, self.host)

@@ -81,7 +81,7 @@ class TlsServer:
                 client, _ = self._listener.accept()
             except OSError:
                 return
-            client.settimeout(10)
+            client.settimeout(60)
             try:
                 self._serve(client)
             except OSError:

@@ -49,7 +49,7 @@ class Deadline:
 
 def wait_until(
     look: Callable[[], T | None],
-    deadline: float | Deadline = 10.0,
+    deadline: float | Deadline = 60.0,
     what: str | Callable[[], str] = "",
     pause: float = PAUSE,
 ) -> T:
@@ -57,7 +57,7 @@ def wait_until(
 
     Arguments:
         look: called with no arguments; anything true ends the wait. What it raises is passed on.
-        deadline: seconds from now, to which :func:`soon` adds; or a deadline shared with others. Default 10 seconds.
+        deadline: seconds from now, to which :func:`soon` adds; or a deadline shared with others. Default 60 seconds.
         what: for the error: what was waited for, or a function that tells what was seen instead.
         pause: seconds between two looks. Default 0.02.
 

@@ -22,7 +22,7 @@ from tests.brokers.processes import Commands
 from tests.brokers.wait import wait_until
 
 KCHAT = [sys.executable, "-m", "kchat"]
-TIMEOUT = 30.0
+TIMEOUT = 60.0
 
 
 def _pipe(stack: ExitStack, *, full: bool, reader: bool, blocking: bool = True) -> int:

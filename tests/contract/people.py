@@ -13,7 +13,7 @@ from tests.brokers.processes import Commands, Process
 from tests.brokers.wait import Deadline, soon
 from tests.contract.places import Place, Way
 
-SECONDS = 30.0
+SECONDS = 60.0
 """How long a test waits for messages. Milliseconds are usual; the Pub/Sub emulator takes its time."""
 
 SEND_SECONDS = 60.0

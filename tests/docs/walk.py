@@ -43,7 +43,7 @@ from tests.brokers.wait import wait_until
 from tests.docs.examples import ROOT
 from tests.window import Window
 
-SECONDS = 30.0
+SECONDS = 60.0
 COLUMNS, LINES = 110, 40
 
 _PART = re.compile(

@@ -20,7 +20,7 @@ from tests.brokers.proxy import Proxy
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.brokers.wait import soon, wait_until
 
-SECONDS = 30.0
+SECONDS = 60.0
 
 
 def through(proxy: Proxy, url: str) -> str:

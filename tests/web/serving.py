@@ -22,7 +22,7 @@ from tests.brokers.ports import free_port
 from tests.brokers.processes import Commands, Process
 from tests.brokers.wait import soon
 
-SECONDS = 30.0
+SECONDS = 60.0
 """How long a test waits for a server to start or to end."""
 
 

@@ -40,7 +40,7 @@ def until_text(opened: EventStream, text: str) -> list[Event]:
 
 def is_healthy(served: ServeThread) -> bool:
     """Whether ``/healthz`` says so."""
-    return httpx.get(f"{served.base}/healthz", timeout=10).status_code == 200
+    return httpx.get(f"{served.base}/healthz", timeout=60).status_code == 200
 
 
 def test_a_page_stays_while_the_broker_restarts_and_is_told_that_it_may_have_missed_some(

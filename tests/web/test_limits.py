@@ -194,6 +194,6 @@ def limited(commands: Commands, files: int):  # type: ignore[no-untyped-def]  # 
 
 def _answers(url: str) -> bool:
     try:
-        return httpx.get(url, timeout=2).status_code == 200
+        return httpx.get(url, timeout=20).status_code == 200
     except httpx.HTTPError:
         return False

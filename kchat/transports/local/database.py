@@ -173,7 +173,8 @@ class Database(ABC):
             time.sleep(untrusted.LOG_PAUSE)
 
     def failed(self, exc: sqlite3.Error) -> AMQPError:
-        """What to raise for an SQLite error."""
+        """What to raise for an SQLite error. Raises what a signal's handler raised, where that was why."""
+        self._watchdog.reraise()
         return errors.translate(exc, self.path)
 
     def fail(self, error: Callable[[str], AMQPError]) -> NoReturn:

@@ -19,7 +19,7 @@ from . import errors, files, schema
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from .options import Options
 
@@ -96,27 +96,39 @@ _STRANGE = (
 
 
 class Watchdog:
-    """Called by SQLite while it works: lets signals in, and ends what takes too long."""
+    """Looks at SQLite while it works: lets signals in, and ends what takes too long."""
 
     def __init__(self) -> None:
         self._until = 0.0
         self.raised: BaseException | None = None
+
+    def watch(self, db: sqlite3.Connection) -> None:
+        """Look at this connection's work from now on."""
+        looks = self._look()
+        next(looks)
+        db.set_progress_handler(looks.__next__, _STEPS)
 
     def begin(self) -> None:
         """New work begins. Raises what a signal's handler has raised since."""
         self.reraise()
         self._until = 0.0
 
-    def __call__(self) -> int:
-        """Whether SQLite has to stop."""
-        try:
-            # Python calls a signal's handler here; what that raises would get lost in SQLite.
-            now = time.monotonic()
-            self._until = self._until or now + WORK_SECONDS
-            return int(now > self._until)
-        except BaseException as exc:  # noqa: BLE001 - raised again when SQLite has returned
-            self.raised = exc
-            return 1
+    def _look(self) -> Iterator[int]:
+        """Whether SQLite has to stop, each time that it is asked."""
+        stop = 0
+        while True:
+            # Python calls a signal's handler at the beginning of a function, before any `try` in it, and where a generator
+            # goes on. What it raises is caught here, since SQLite would drop it.
+            try:
+                yield stop
+                now = time.monotonic()
+                self._until = self._until or now + WORK_SECONDS
+                stop = int(now > self._until)
+            except GeneratorExit:
+                return
+            except BaseException as exc:  # noqa: BLE001 - raised again when SQLite has returned
+                self.raised = exc
+                stop = 1
 
     def reraise(self) -> None:
         """Raise what a signal's handler raised meanwhile."""
@@ -149,7 +161,7 @@ def connect(
     except sqlite3.Error as exc:
         raise errors.translate(exc, path) from exc
     watchdog = Watchdog()
-    db.set_progress_handler(watchdog, _STEPS)
+    watchdog.watch(db)
     for limit, value in _LIMITS.items():
         db.setlimit(limit, value)
     db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, min(max_message_bytes + _ROW_BYTES, _SQLITE_BYTES))

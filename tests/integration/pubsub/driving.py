@@ -12,7 +12,7 @@ from tests.brokers.wait import Deadline, soon
 
 Connect = Callable[..., kombu.Connection]
 
-SECONDS = 15.0
+SECONDS = 60.0
 """How long a test waits for messages unless it says otherwise."""
 
 
