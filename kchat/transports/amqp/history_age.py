@@ -30,7 +30,7 @@ _CHUNK = 1_000
 """Enough for all that hosts write within one moment."""
 
 _ALL_OLD = (*LATE, 0.3)
-"""Seconds to wait, again and again, before nothing is left to be shown: that is rare, and must not be a busy broker's delay."""
+"""Seconds to wait, one after the other, before nothing is left to be shown: a busy broker must not hide all."""
 
 _LONGEST = 50 * 365 * 86_400.0
 """Seconds. What is kept longer is always shown: the broker's clock begins in 1970."""
