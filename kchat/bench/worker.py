@@ -32,6 +32,10 @@ _PAUSE = 0.001
 """How long a sender waits when it is too far ahead, and how late it may be at a given rate, in seconds."""
 
 
+_LOOK = 0.1
+"""How long a subscriber waits for the next message before it looks whether more will come, in seconds."""
+
+
 class Task:
     """What a process is to do, as one of its kind with a number from 0 on, and its pipe to the process that runs it.
 
@@ -169,9 +173,9 @@ def receive(task: Task) -> Received:
     name = f"subscriber {task.number}"
     with Subscriber(task.settings, name, on_event=partial(task.tell, "event")) as subscriber:
         task.tell("ready", True)
-        quiet_since = time.monotonic()
+        empty_looks = 0
         while messages < plan.messages:
-            batch = subscriber.receive(timeout=0.1)
+            batch = subscriber.receive(timeout=_LOOK)
             now = time.monotonic_ns()
             for message in batch:
                 read = read_text(message.text)
@@ -189,8 +193,8 @@ def receive(task: Task) -> Received:
                 last_at = now
             subscriber.acknowledge()
             task.received[task.number] = messages
-            if batch or not task.let_go_on.is_set():
-                quiet_since = time.monotonic()
-            elif time.monotonic() - quiet_since > plan.patience:
+            empty_looks = 0 if batch or not task.let_go_on.is_set() else empty_looks + 1
+            # Looks are counted, since a process that stood still has not seen what came meanwhile.
+            if empty_looks * _LOOK > plan.patience:
                 break
     return Received(messages, out_of_order, repeated, last_at, dict(ages))

@@ -222,7 +222,7 @@ def test_a_token_lets_a_program_send_and_is_ended_by_revoke(on_a_file: Host) -> 
     with host.serving() as served:
         token = host.get("invite", "cron", "--token", "--send-only")
         bearer = {"Authorization": f"Bearer {token}"}
-        with httpx.Client(base_url=served.base, headers=bearer) as program:
+        with httpx.Client(base_url=served.base, headers=bearer, timeout=60) as program:
             assert say(program, "the backup is done").status_code == 200
             assert program.get(MESSAGES).status_code == 403
             assert program.post("api/session/link").status_code == 403

@@ -92,7 +92,7 @@ def test_a_port_in_use_is_said(commands: Commands, local_url: str) -> None:
         second = commands.run_kchat("serve", "--url", local_url, "--port", str(served.port))
         assert second.code == 1
         assert f"127.0.0.1:{served.port}: address already in use" in second.stderr
-        assert httpx.get(f"{served.base}/healthz").status_code == 200
+        assert httpx.get(f"{served.base}/healthz", timeout=60).status_code == 200
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="the administrator may use any port")
@@ -122,13 +122,13 @@ def test_health_says_whether_the_broker_is_there_and_nothing_else(
 ) -> None:
     with serve_process(commands, own_rabbitmq.url) as served:
         url = f"{served.base}/healthz"
-        well = httpx.get(url)
+        well = httpx.get(url, timeout=60)
         assert (well.status_code, well.json()) == (200, {"status": "ok"})
         own_rabbitmq.kill()
-        wait_until(lambda: httpx.get(url).status_code == 503, 30, "that the broker is away")
-        assert httpx.get(url).json() == {"status": "unavailable"}
+        wait_until(lambda: httpx.get(url, timeout=60).status_code == 503, 30, "that the broker is away")
+        assert httpx.get(url, timeout=60).json() == {"status": "unavailable"}
         own_rabbitmq.start()
-        wait_until(lambda: httpx.get(url).status_code == 200, 60, "that the broker is back")
+        wait_until(lambda: httpx.get(url, timeout=60).status_code == 200, 60, "that the broker is back")
 
 
 def test_a_full_or_closed_standard_error_changes_nothing(commands: Commands, local_url: str) -> None:
@@ -137,7 +137,7 @@ def test_a_full_or_closed_standard_error_changes_nothing(commands: Commands, loc
         line = f'exec "$0" -m kchat serve -v --url {local_url} --port {port} {redirect}'
         process = commands.start(["sh", "-c", line, commands.interpreter])
         link = process.read_line(30)
-        assert httpx.get(f"{link.partition('/#')[0]}/healthz").status_code == 200
+        assert httpx.get(f"{link.partition('/#')[0]}/healthz", timeout=60).status_code == 200
         process.terminate()
         assert process.wait() == 0
 
@@ -149,14 +149,14 @@ def test_a_closed_standard_output_hides_the_link_and_the_room_is_open(
     line = f'exec "$0" -m kchat serve --url {local_url} --port {port} >&-'
     process = commands.start(["sh", "-c", line, commands.interpreter])
     process.wait_for("the room is open; standard output is closed")
-    wait_until(lambda: httpx.get(f"http://127.0.0.1:{port}/healthz").status_code == 200)
+    wait_until(lambda: httpx.get(f"http://127.0.0.1:{port}/healthz", timeout=60).status_code == 200)
     process.terminate()
     assert process.wait() == 0
 
 
 def test_verbose_prints_a_line_about_each_request(commands: Commands, local_url: str) -> None:
     with serve_process(commands, local_url, "--verbose") as served:
-        httpx.get(f"{served.base}/healthz?secret=q1")
+        httpx.get(f"{served.base}/healthz?secret=q1", timeout=60)
         told = served.process.wait_for("127.0.0.1\n")
         assert "GET /healthz " in told
         assert "q1" not in told

@@ -53,7 +53,7 @@ class WalkWithABrowser(Walk):
         """What the page does with a link."""
         parts = urlsplit(link)
         base = f"{parts.scheme}://{parts.netloc}"
-        client = httpx.Client(base_url=base, headers={"Origin": base}, trust_env=False)
+        client = httpx.Client(base_url=base, headers={"Origin": base}, trust_env=False, timeout=60)
         answer = client.post("/api/session", json={"secret": parts.fragment})
         assert answer.status_code in (200, 201), answer.text
         return client

@@ -45,9 +45,9 @@ def test_a_line_that_is_left_out_is_lost_and_its_bar_is_missed(tmp_path: Path) -
     sender, subscriber = through_a_pipe(tmp_path, "sed -u 3d")
     bar = Bar("ours", "lost", at_most=0)
     with Bench() as bench:
-        figures = one_way(bench, sender, [subscriber], rate=200, count=10, quiet=0.5)
+        figures = one_way(bench, sender, [subscriber], rate=200, count=10, quiet=2)
     assert figures["lost"] == 1
-    assert 0 < figures["p50 ms"] < 500
+    assert 0 < figures["p50 ms"] < 30_000  # milliseconds, and of a busy machine
     assert not bar.holds(bar.value({"ours": {name: Samples([value]) for name, value in figures.items()}}))
 
 

@@ -71,7 +71,7 @@ def program(served: ServeThread, token: str) -> Iterator[httpx.Client]:
 
 @pytest.fixture(scope="module")
 def described(served: ServeThread) -> dict[str, Any]:
-    found: dict[str, Any] = httpx.get(served.base + PATH).raise_for_status().json()
+    found: dict[str, Any] = httpx.get(served.base + PATH, timeout=60).raise_for_status().json()
     return found
 
 
@@ -142,7 +142,7 @@ def test_every_answer_has_the_form_that_the_document_gives(
     assert_valid(described, "People", people)
     assert people["room"] == ROOM
     assert_valid(described, "Health", program.get("/healthz").json())
-    assert_valid(described, "Error", httpx.get(f"{served.base}/api/session").json())
+    assert_valid(described, "Error", httpx.get(f"{served.base}/api/session", timeout=60).json())
     with browser(served.base, device_link(served)) as page:
         made = page.post("/api/session/link")
         assert made.status_code == 201

@@ -123,8 +123,13 @@ def test_one_id_is_one_message_however_often_and_at_once_it_is_posted(served: Se
 
 def test_posts_of_one_guest_go_out_in_the_order_in_which_they_come(served: ServeThread) -> None:
     async def post_all(cookies: httpx.Cookies) -> None:
+        # A connection for each: one that took over another's would overtake those who are still connecting.
         async with httpx.AsyncClient(
-            base_url=served.base, cookies=cookies, headers={"Origin": served.base}
+            base_url=served.base,
+            cookies=cookies,
+            headers={"Origin": served.base},
+            limits=httpx.Limits(max_keepalive_connections=0),
+            timeout=60,
         ) as page:
             started = []
             for number in range(8):

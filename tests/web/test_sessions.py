@@ -135,7 +135,7 @@ def test_a_browser_is_in_at_two_servers_of_one_machine(store: GuestStore, tmp_pa
     with (
         serve_thread(f"local://{tmp_path}/one.db", store.path) as one,
         serve_thread(f"local://{tmp_path}/two.db", store.path) as two,
-        httpx.Client() as page,  # it sends a host's cookies to all its ports, as browsers do
+        httpx.Client(timeout=60) as page,  # it sends a host's cookies to all its ports, as browsers do
     ):
         for served in (one, two):
             headers = {"Origin": served.base}

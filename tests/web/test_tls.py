@@ -98,7 +98,9 @@ def test_pages_are_served_by_tls_and_a_renewed_certificate_is_taken_on_sighup(
     assert served.link.startswith(f"https://localhost:{served.port}/#")
     trusting = ssl.create_default_context()
     ca.configure_trust(trusting)
-    with httpx.Client(base_url=served.base, verify=trusting, headers={"Origin": served.base}) as client:
+    with httpx.Client(
+        base_url=served.base, verify=trusting, headers={"Origin": served.base}, timeout=60
+    ) as client:
         answer = client.post("api/session", json={"secret": secret_of(served.link)})
         assert answer.status_code == 200
         assert "Secure" in answer.headers["set-cookie"]
@@ -128,6 +130,6 @@ def test_older_versions_and_plain_http_get_nothing(secured: tuple[ServeProcess, 
     with socket.create_connection(("127.0.0.1", served.port), 20) as plain, pytest.raises(ssl.SSLError):
         context.wrap_socket(plain)
     with pytest.raises(httpx.RemoteProtocolError):
-        httpx.get(f"http://127.0.0.1:{served.port}/healthz")
+        httpx.get(f"http://127.0.0.1:{served.port}/healthz", timeout=60)
     wait_until(lambda: bool(certificate_at(served.port)), 10, "it serves on")
     assert "Traceback" not in served.process.stderr

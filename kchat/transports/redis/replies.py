@@ -9,9 +9,11 @@ It replaces parts of redis-py that have no public name: ``tests/integration/redi
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from math import inf
 from time import monotonic
 from typing import Any
@@ -46,12 +48,22 @@ _MOST_BYTES = 48 * 1024 * 1024
 
 _FEW = 64
 
+_SHORT = 64
+"""Bytes of a text that is dropped without looking at it alone."""
+
 _SLOWEST = 16 * 1024
 """Bytes a second. What comes puts off a reply's deadline by the time that it may take at this rate."""
 
 _NOT_NOW = (TimeoutError, BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 Until = Callable[[], float]
+
+
+@cache
+def _short_texts(count: int) -> re.Pattern[bytes]:
+    """Matches that number of them. Seldom used, and takes a while to make."""
+    text = b"|".join(rb"%d\r\n.{%d}" % (size, size) for size in range(_SHORT + 1))
+    return re.compile(rb"(?:\$(?:%s)\r\n){%d}" % (text, count), re.DOTALL)
 
 
 class Buffer:
@@ -116,6 +128,15 @@ class Buffer:
             if len(kept) < keep + 2:
                 kept += piece[: keep + 2 - len(kept)]
         return bytes(memoryview(kept)[: min(size, keep)])
+
+    def drop_texts(self, most: int) -> int:
+        """Drop the short texts that have come whole, and no more than ``most``; returns how many."""
+        dropped = 0
+        for count in (100, 1):
+            while most - dropped >= count and (found := _short_texts(count).match(self._data, self._at)):
+                self._at = found.end()
+                dropped += count
+        return dropped
 
     def close(self) -> None:
         """Forget the socket; redis-py closes it."""
@@ -240,8 +261,10 @@ class Parser(_RESP2Parser):
         if self._values < 0 or depth >= _DEEPEST:
             raise InvalidResponse(f"an array of {size:,} values, {depth} deep")
         values = [self._reply(raw, depth + 1) for _ in range(kept)]
-        for _ in range(size - kept):
-            self._reply(raw, _DEEPEST - 1)
+        dropped = size - kept
+        while dropped := dropped - self._buffer.drop_texts(dropped):
+            self._reply(raw, _DEEPEST - 1)  # a long text, one of which not all has come, or anything else
+            dropped -= 1
         return values
 
     def _decoded(self, text: bytes) -> Any:

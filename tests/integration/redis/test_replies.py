@@ -50,6 +50,31 @@ def test_replies_come_out_however_they_are_cut(ends: tuple[socket.socket, Parser
     assert found == [b"OK", -7, b"hel\r\n", b"", None, None, [b"a", [], 1]]
 
 
+@pytest.mark.parametrize("piece", [11, 70, 10_000])
+def test_the_fields_that_are_dropped_end_where_they_end(
+    ends: tuple[socket.socket, Parser], piece: int
+) -> None:
+    server, parser = ends
+    kept = [b"%d" % number for number in range(64)]
+    dropped = [
+        *(
+            b"$2\r\n\r\n\r\n",
+            b"$0\r\n\r\n",
+            b"$64\r\n" + b"$" * 64 + b"\r\n",
+            b"$65\r\n" + b"$" * 65 + b"\r\n",
+        ),
+        *(b"$-1\r\n", b":7\r\n", b"*0\r\n", b"+OK\r\n"),
+        *[b"$1\r\nx\r\n"] * 230,
+    ]
+    fields = [b"$%d\r\n%s\r\n" % (len(each), each) for each in kept] + dropped
+    data = b"*1\r\n*2\r\n$3\r\n5-1\r\n*%d\r\n%s" % (len(fields), b"".join(fields))
+    data += b"$1\r\nx\r\n"  # the next reply looks like one more
+    for at in range(0, len(data), piece):
+        server.sendall(data[at : at + piece])
+    assert parser.read_response() == [[b"5-1", kept]]
+    assert parser.read_response() == b"x"
+
+
 def test_an_error_is_returned_as_redis_py_returns_it(ends: tuple[socket.socket, Parser]) -> None:
     server, parser = ends
     server.sendall(b"-ERR no\r\n-LOADING reading\r\n")
