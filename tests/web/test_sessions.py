@@ -279,11 +279,11 @@ def test_a_host_whose_name_is_or_looks_like_a_guests_is_refused(
 
 
 def test_a_file_that_fails_is_an_error_of_the_server_and_the_next_request_may_work(
-    local_url: str, store: GuestStore, monkeypatch: pytest.MonkeyPatch
+    local_url: str, store: GuestStore
 ) -> None:
-    monkeypatch.setattr("kchat.web.store_file.BUSY_SECONDS", 0.1)
     link = link_of(store, "grace")
     with serve_thread(local_url, store.path) as served, browser(served.base) as page:
+        served.hub.store.patience = 0.1
         locking = sqlite3.connect(store.path, isolation_level=None)
         locking.execute("BEGIN IMMEDIATE")
         failed = enter(page, link, "nonce")
