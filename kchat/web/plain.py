@@ -20,6 +20,7 @@ from kchat.web import plain_html
 from kchat.web.answers import Refused
 from kchat.web.frames import as_object
 from kchat.web.json_body import content_type, read_body
+from kchat.web.people import NAMED
 from kchat.web.plain_html import Draft, address_of
 from kchat.web.sending import NotSent
 from kchat.web.store_file import StoreUnavailable
@@ -170,6 +171,7 @@ class Plain:
             longest=limits.message_bytes,
             problem="" if error is None else _sentence(error),
             note=note,
+            people=self._hub.people[name].as_object(NAMED) if guest.may_read else None,
         )
         return _html(page, 200 if error is None else error.status, {} if error is None else error.headers)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.web.links import LINKS
 from tests.web.talk import Talk, a_talk
 
 pytestmark = pytest.mark.xdist_group("chromium")
@@ -135,24 +136,15 @@ def test_another_room_counts_what_is_unread_and_says_when_it_names_one(talk: Tal
 
 
 def test_links_lead_to_what_is_read_in_them(talk: Talk) -> None:
-    told = {
-        "see https://example.org/a_b.": ["https://example.org/a_b"],
-        "(http://example.org:8080/?q=1#x)": ["http://example.org:8080/?q=1#x"],
-        "https://bank.example@evil.example/": [],
-        "https://0x7f000001/": [],
-        "javascript:alert(1) data:text/html,x ftp://example.org": [],
-        "https://ex\u0430mple.org/": [],
-        "xhttps://example.org": [],
-    }
-    talk.say(*told)
-    talk.wait_for_text(list(told)[-1])
+    talk.say(*LINKS)
+    talk.wait_for_text(list(LINKS)[-1])
     found = talk.page.run(
         "Object.fromEntries([...document.querySelectorAll('.rows .text')].map((each) => [each.textContent,"
         " [...each.querySelectorAll('a')].map((link) => [link.getAttribute('href'), link.textContent, link.rel])]))"
     )
     rel = "noopener noreferrer nofollow"
-    assert {text: found[text] for text in told} == {
-        text: [[link, link, rel] for link in links] for text, links in told.items()
+    assert {text: found[text] for text in LINKS} == {
+        text: [[link, link, rel] for link in links] for text, links in LINKS.items()
     }
 
 
@@ -247,3 +239,23 @@ def test_a_link_of_no_use_is_told_to_one_who_is_in(talk: Talk) -> None:
     talk.wait("document.getElementById('status').textContent.includes('did not open')")
     talk.wait("document.body.dataset.state === 'live'")
     assert "you are in already" in talk.page.run("document.getElementById('status').textContent")
+
+
+MANY_PEOPLE = """
+const listen = EventSource.prototype.addEventListener;
+EventSource.prototype.addEventListener = function (name, call) {
+  listen.call(this, name, (event) => {
+    if (name === "people") return;
+    const data = JSON.parse(event.data);
+    for (const room of data.rooms ?? []) room.people = { count: 1000, more: true, people: [{ name: "ada", mark: "" }] };
+    call({ data: JSON.stringify(data), lastEventId: event.lastEventId });
+  });
+};
+"""
+
+
+def test_people_who_are_not_named_are_counted(talk: Talk) -> None:
+    talk.page.watch_loads(MANY_PEOPLE)
+    talk.reload()
+    told = "[document.getElementById('count').textContent, document.getElementById('unknown').textContent]"
+    assert talk.page.run(told) == ["1,000+ here", "and 999 more"]

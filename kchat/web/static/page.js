@@ -4,13 +4,12 @@ import * as memory from "./memory.js";
 import { Outbox } from "./outbox.js";
 import { Room, button, element } from "./room.js";
 import { Stream, ask, backoff, json, told } from "./stream.js";
-import { many, mentionsOf, size } from "./text.js";
+import { many, mentionsOf, number, size } from "./text.js";
 
 const { body } = document;
 const $ = (id) => document.getElementById(id);
-const [log, text, newer] = [$("log"), $("text"), $("newer")];
+const [log, text] = [$("log"), $("text")];
 const touch = matchMedia("(pointer: coarse)");
-const NEAR = 48;
 
 const rooms = new Map();
 let session = null;
@@ -112,8 +111,8 @@ function soon() {
 function draw() {
 	const unread = [...rooms.values()].reduce((sum, room) => sum + room.unread, 0);
 	if (!$("chat").hidden) document.title = `${unread ? `(${unread}) ` : ""}${current.name}`;
-	newer.hidden = current.follows;
-	setText("newer", current.unread ? `${current.unread.toLocaleString("en")} new` : "Newest");
+	$("newer").hidden = current.follows;
+	setText("newer", current.unread ? `${number(current.unread)} new` : "Newest");
 	$("rooms").hidden = rooms.size < 2;
 	for (const room of rooms.values()) {
 		const [, badge, read] = room.tab.children;
@@ -131,9 +130,11 @@ function draw() {
 function drawPeople(people) {
 	if (drawPeople.last === people) return;
 	drawPeople.last = people;
-	setText("count", people ? `${people.count.toLocaleString("en")} here` : "Who is here");
-	setText("unknown", people ? (people.more ? `and ${people.more} more` : "") : "not known in this room");
-	$("people").replaceChildren(...(people?.people ?? []).map((each) => element("li", "", ...current.nameOf(each))));
+	const { count, more, people: listed } = people ?? { people: [] };
+	const rest = count - listed.length;
+	setText("count", people ? `${number(count)}${more ? "+" : ""} here` : "Who is here");
+	setText("unknown", people ? (rest ? `and ${number(rest)} more` : "") : "not known in this room");
+	$("people").replaceChildren(...listed.map((each) => element("li", "", ...current.nameOf(each))));
 }
 
 function say(what, kind = "", milliseconds = 0) {
@@ -282,7 +283,6 @@ function start(described) {
 	closed = false;
 	show("chat");
 	stream?.end();
-	stream = null;
 	openRooms(described);
 	if (closed) return;
 	rooms.forEach(({ outbox }) => (outbox.closed = false));
@@ -450,7 +450,7 @@ listen("log", "scroll", () => {
 	const { scrollTop } = log;
 	const isUp = scrollTop < lastTop;
 	lastTop = scrollTop;
-	const follows = log.scrollHeight - scrollTop - log.clientHeight < NEAR || (current.follows && !isUp);
+	const follows = log.scrollHeight - scrollTop - log.clientHeight < 48 || (current.follows && !isUp);
 	if (follows && current.follows) toEnd();
 	else if (follows !== current.follows) {
 		current.follows = follows;
@@ -468,7 +468,7 @@ listen("newer", "click", () => {
 
 function showSide(open) {
 	body.classList.toggle("side-open", open);
-	$("people-button").ariaExpanded = String(open);
+	$("people-button").ariaExpanded = open;
 	setText("told", "");
 	setText("leave", "Leave");
 }

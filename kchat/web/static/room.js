@@ -9,11 +9,10 @@ const TOGETHER = 5 * 60_000; // messages of one sender within this time stand un
 const FOLDED_LINES = 20;
 
 const TIME = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
-const DAY = { weekday: "long", day: "numeric", month: "long" };
 
 function dayOf(date) {
 	const year = date.getFullYear() === new Date().getFullYear() ? {} : { year: "numeric" };
-	return date.toLocaleDateString("en-GB", { ...DAY, ...year });
+	return date.toLocaleDateString("en-GB", { weekday: "long", day: "numeric", month: "long", ...year });
 }
 
 export function element(tag, classes = "", ...content) {
@@ -201,7 +200,7 @@ export class Room {
 		const fold = () => {
 			const folded = made.classList.toggle("folded");
 			more.textContent = folded ? `Show all ${many(count, "line")}` : "Show less";
-			more.setAttribute("aria-expanded", String(!folded));
+			more.ariaExpanded = !folded;
 			if (folded) row.scrollIntoView({ block: "nearest" });
 		};
 		fold();
