@@ -61,6 +61,14 @@ class Hub:
         self.options = options
         self.username = options.username or options.settings[0].username or login_name()
         check_name(self.username)
+        for each in options.settings:
+            if each.room in (
+                ".",
+                "..",
+            ):  # https://url.spec.whatwg.org/#double-dot-path-segment, however it is encoded
+                raise SettingsError(
+                    f"no address of a page leads to the room {each.room!r}", hint="choose another name"
+                )
         self.place = place_of(options.settings[0])
         self.base = ""
         """What links begin with, from :meth:`announce` on."""
