@@ -136,7 +136,9 @@ class Hub:
         self.store.close()
 
     async def announce(self, base: str) -> str:
-        """Note where this server is, for ``kchat invite --web``, and replace the link that the host had before.
+        """Note where this server is, for ``kchat invite --web``, and replace the link that it gave the host before.
+
+        Other servers may use the guests' file at the same time, for the same broker: what they gave stays.
 
         Arguments:
             base: what links begin with.
@@ -151,8 +153,7 @@ class Hub:
         rooms = tuple(self.rooms)
         guests.note_served(Served(self.base, self.place, rooms, self.username, time()))
         host = guests.add(Guest(0, self.username, None, None, rooms, broker=self.place, is_host=True))
-        guests.end_unopened(host)
-        return guests.new_link(host, time() + HOST_LINK_SECONDS)
+        return guests.new_link(host, time() + HOST_LINK_SECONDS, self.base)
 
     def settings_of(self, guest: Guest, room: str) -> Settings:
         """A room as a guest reaches it: by the guest's own account, where there is one."""

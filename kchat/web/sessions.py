@@ -84,7 +84,13 @@ class Sessions:
         caller = await caller_of(request, hub.store, open_rooms, hub.options)
         if caller is not None and caller.guest.broker not in ("", hub.place):
             return None  # its rooms have the same names, and are others
-        return caller
+        return None if caller is None else self._with_rooms(caller)
+
+    def _with_rooms(self, caller: Caller) -> Caller:
+        """A host has the rooms of this server; another one of the same host may serve others."""
+        if not caller.guest.is_host:
+            return caller
+        return caller._replace(guest=caller.guest._replace(rooms=tuple(self._hub.rooms)))
 
     def described(self, caller: Caller) -> dict[str, Any]:
         """A caller, for the page."""
@@ -152,7 +158,7 @@ class Sessions:
             raise Refused(
                 401, "this link is for another server's rooms", "ask who gave it to you for another one"
             )
-        response = respond(Caller.of(session, by_cookie=True))
+        response = respond(self._with_rooms(Caller.of(session, by_cookie=True)))
         assert session.expires is not None
         self._give_cookie(response, made, session.expires - time.time())
         return response

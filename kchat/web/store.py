@@ -173,9 +173,20 @@ class GuestStore:
             return self._guests("TRUE")
         return self._guests("broker = ?", broker)
 
-    def new_link(self, guest: Guest, expires: float | None = None) -> str:
-        """A secret that opens the page once, at the latest at this time: UNIX seconds. Default: for a week."""
-        return self._new("link", guest, time.time() + LINK_SECONDS if expires is None else expires)
+    def new_link(self, guest: Guest, expires: float | None = None, base: str | None = None) -> str:
+        """A secret that opens the page once, at the latest at this time: UNIX seconds. Default: for a week.
+
+        ``base``: of the server that gives it by itself (:attr:`Served.base`): one server has one of them.
+        """
+        with self._writing():
+            if base is not None:
+                self._run(
+                    "DELETE FROM secrets WHERE guest = ? AND kind = 'link' AND used IS NULL AND base = ?",
+                    guest.id,
+                    base,
+                )
+            ends = time.time() + LINK_SECONDS if expires is None else expires
+            return self._new("link", guest, ends, base=base)
 
     def new_token(self, guest: Guest, expires: float | None = None) -> str:
         """A secret for a program, until the guest ends. It is recognised, by people and by scanners for lost secrets."""
@@ -197,10 +208,6 @@ class GuestStore:
     def revoke(self, username: str) -> bool:
         """Delete the guests of a name, with all links, tokens and sessions; returns whether there were any."""
         return self._run("DELETE FROM guests WHERE username = ?", username).rowcount > 0
-
-    def end_unopened(self, guest: Guest) -> None:
-        """End the links of a guest that nobody has opened."""
-        self._run("DELETE FROM secrets WHERE guest = ? AND kind = 'link' AND used IS NULL", guest.id)
 
     def opened(self, guest: Guest) -> Open:
         """How many sessions, links and tokens of a guest are valid."""
@@ -313,7 +320,14 @@ class GuestStore:
     # ---- SQL
 
     def _new(
-        self, kind: str, guest: Guest, expires: float | None, *, begins: str = "", link: bytes | None = None
+        self,
+        kind: str,
+        guest: Guest,
+        expires: float | None,
+        *,
+        begins: str = "",
+        link: bytes | None = None,
+        base: str | None = None,
     ) -> str:
         secret = begins + secrets.token_urlsafe(32)
         now = time.time()
@@ -327,15 +341,9 @@ class GuestStore:
                     kind,
                     MOST_SESSIONS - 1,
                 )
-            self._run(
-                "INSERT INTO secrets (digest, kind, guest, created, expires, link) VALUES (?, ?, ?, ?, ?, ?)",
-                _digest(secret),
-                kind,
-                guest.id,
-                now,
-                expires,
-                link,
-            )
+            values = (_digest(secret), kind, guest.id, now, expires, link, base)
+            names = "digest, kind, guest, created, expires, link, base"
+            self._run(f"INSERT INTO secrets ({names}) VALUES (?, ?, ?, ?, ?, ?, ?)", *values)  # noqa: S608
         return secret
 
     def _guests(self, where: str, *values: object) -> list[Guest]:

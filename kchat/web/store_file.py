@@ -29,7 +29,7 @@ _TABLES = (
     """CREATE TABLE secrets (
         digest BLOB PRIMARY KEY, kind TEXT NOT NULL, guest INTEGER NOT NULL REFERENCES guests ON DELETE CASCADE,
         created REAL NOT NULL, expires REAL, used REAL, browser BLOB, opened INTEGER NOT NULL DEFAULT 0,
-        link BLOB) WITHOUT ROWID""",
+        link BLOB, base TEXT) WITHOUT ROWID""",
     "CREATE INDEX secrets_of_guest ON secrets (guest, kind, created)",
     """CREATE TABLE servers (
         base TEXT PRIMARY KEY, broker TEXT NOT NULL, rooms TEXT NOT NULL, username TEXT NOT NULL,

@@ -140,17 +140,29 @@ def test_one_guest_has_a_limited_number_of_sessions_and_the_oldest_one_ends(
     assert store.opened(ada) == (3, 0, 0)
 
 
-def test_expired_secrets_are_pruned_and_unopened_links_can_be_ended(store: GuestStore, path: Path) -> None:
+def test_expired_secrets_are_pruned(store: GuestStore, path: Path) -> None:
     ada = store.add(guest())
     for _ in range(3):
         store.new_link(ada, time.time() - 2 * 86400)
-    link = store.new_link(ada)
+    store.new_link(ada)
     with sqlite3.connect(path) as db:
         assert db.execute("SELECT count(*) FROM secrets").fetchone() == (1,)
     db.close()
-    store.end_unopened(ada)
+
+
+def test_a_servers_own_link_replaces_the_one_before_and_no_other(store: GuestStore) -> None:
+    ada, bob = store.add(guest()), store.add(guest("bob"))
+    first = store.new_link(ada, base="http://a")
+    others = [store.new_link(ada, base="http://b"), store.new_link(ada), store.new_link(bob, base="http://a")]
+    second = store.new_link(ada, base="http://a")
     with pytest.raises(LinkRefused):
-        store.exchange(link)
+        store.exchange(first)
+    assert [store.exchange(link)[1].guest.username for link in (*others, second)] == [
+        "ada",
+        "ada",
+        "bob",
+        "ada",
+    ]
 
 
 def test_the_same_name_at_two_brokers_is_two_guests(store: GuestStore) -> None:
