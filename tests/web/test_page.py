@@ -241,6 +241,16 @@ def test_a_link_of_no_use_is_told_to_one_who_is_in(talk: Talk) -> None:
     assert "you are in already" in talk.page.run("document.getElementById('status').textContent")
 
 
+def test_scroll_bars_have_the_pages_colours(talk: Talk) -> None:
+    # Firefox's are white on a dark page where the desktop is light.
+    colour = "getComputedStyle(document.getElementById('log')).scrollbarColor"
+    seen = set()
+    for dark in (False, True):
+        talk.page.look_at(1280, 800, dark=dark)
+        seen.add(talk.page.run(colour))
+    assert len(seen) == 2
+
+
 MANY_PEOPLE = """
 const listen = EventSource.prototype.addEventListener;
 EventSource.prototype.addEventListener = function (name, call) {
