@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from time import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 _COLOURS = 12
 """Of names, in ``style.css``."""
+
+_TOGETHER = timedelta(minutes=5)
+"""Messages of one sender within this time stand under one name, as in ``room.js``."""
 
 _NOTHING = Markup()
 
@@ -205,16 +208,25 @@ def _form(name: str, draft: Draft, longest: int) -> Markup:
 
 def _messages(messages: list[dict[str, Any]], username: str) -> Markup:
     rows, day = [], ""
+    last: tuple[Any, ...] = ()
     for each in messages:
         sent = None if each["sent_at"] is None else datetime.fromisoformat(each["sent_at"]).astimezone(UTC)
         if sent is not None and (its_day := f"{sent:%A} {sent.day} {sent:%B %Y}") != day:
             day = its_day
             rows.append(markup('<div class="day"><span>$day (UTC)</span></div>', day=day))
-        rows.append(_message(each, sent, username))
+        sender = each["username"], each["account"], each["mark"], day
+        is_same = (
+            last[:-1] == sender
+            and sent is not None
+            and last[-1] is not None
+            and abs(sent - last[-1]) < _TOGETHER
+        )
+        rows.append(_message(each, sent, username, is_same=is_same))
+        last = *sender, sent
     return joined(rows)
 
 
-def _message(message: dict[str, Any], sent: datetime | None, username: str) -> Markup:
+def _message(message: dict[str, Any], sent: datetime | None, username: str, *, is_same: bool) -> Markup:
     when = _NOTHING
     if sent is not None:
         when = markup(
@@ -222,9 +234,10 @@ def _message(message: dict[str, Any], sent: datetime | None, username: str) -> M
         )
     mine = bool(username) and message["username"] == username and not message["mark"]
     return markup(
-        '<div class="message$mine"><div class="who">$name $when</div>'
+        '<div class="message$mine$same"><div class="who">$name $when</div>'
         '<div class="text" dir="auto">$text</div></div>',
         mine=" mine" if mine else "",
+        same=" same" if is_same else "",
         name=_name(message),
         when=when,
         text=text_with_links(message.get("shown", message["text"])),

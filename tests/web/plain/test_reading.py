@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 
 import httpx
 
@@ -75,6 +75,19 @@ def test_times_and_days_say_that_they_are_utc(guest: httpx.Client, room_url: str
     assert re.findall(r"<time [^>]*>([^<]*)</time>", answer.text) == ["23:30 UTC", "00:05 UTC"]
     days = re.findall(r'<div class="day"><span>([^<]*)</span>', answer.text)
     assert days == ["Saturday 28 February 2026 (UTC)", "Sunday 1 March 2026 (UTC)"]
+
+
+def test_messages_of_one_sender_within_minutes_stand_under_one_name(
+    guest: httpx.Client, room_url: str
+) -> None:
+    said = (("ada", 0), ("ada", 4), ("ada", 10), ("bob", 10), ("ada", 11))
+    with connect(room_url, room="tea", username="ada") as room:
+        for name, minute in said:
+            sent = datetime(2026, 3, 1, 8, minute, tzinfo=UTC)
+            room.send(Message.compose(name, "hello", sent_at=sent))
+    wait_until(lambda: len(texts(guest)) == len(said), 20)
+    rows = re.findall(r'<div class="message([^"]*)">', guest.get("/plain").text)
+    assert rows == ["", " same", "", "", ""]
 
 
 def test_a_page_says_who_is_here(served: ServeThread, guest: httpx.Client) -> None:
