@@ -16,6 +16,7 @@ import pytest
 
 from kchat.client.sender import Sender
 from kchat.config.settings import Settings
+from kchat.web.guests import Valid
 from kchat.web.store import GuestStore
 from kchat.web.store_access import StoreAccess
 from kchat.web.store_file import StoreLocked
@@ -101,17 +102,26 @@ def test_who_waits_for_the_file_in_vain_is_told_so_and_may_try_again(
     assert page.post("api/session/link", json={}).status_code == 201
 
 
-def test_one_who_is_revoked_while_the_file_is_kept_is_out_when_it_is_not(
-    served: ServeThread, page: httpx.Client
+def test_one_who_is_revoked_just_before_the_file_is_kept_is_out_when_it_is_not(
+    served: ServeThread, page: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file = served.hub.store.path
+    guests = served.hub.store.now
+    valid = guests.valid
+    refused: list[StoreLocked] = []
+
+    def locked_once() -> Valid:
+        if not refused:
+            refused.append(StoreLocked("another process keeps it"))
+            raise refused[0]
+        return valid()
+
     with stream(page) as events:
         events.until("live")
-        with GuestStore(file) as guests:
-            guests.revoke("host")
-            with another_process_keeps(file):
-                pass
+        monkeypatch.setattr(guests, "valid", locked_once)  # the change itself has been seen then
+        with GuestStore(served.hub.store.path) as host:
+            host.revoke("host")
         assert events.until("revoked")[-1].value == {"text": "your invitation has ended"}
+    assert refused
 
 
 def test_changes_that_wait_together_wait_no_longer_than_one(
