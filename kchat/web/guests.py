@@ -97,5 +97,17 @@ class Open(NamedTuple):
     tokens: int = 0
 
 
+class Valid(NamedTuple):
+    """What has neither ended nor expired.
+
+    Attributes:
+        sessions: those of browsers and the tokens of programs: :attr:`Session.digest`, in hexadecimal.
+        guests: :attr:`Guest.id`.
+    """
+
+    sessions: frozenset[str]
+    guests: frozenset[int]
+
+
 class LinkRefused(KchatError):
     """A link that opens nothing: unknown, expired, revoked, or opened elsewhere."""
