@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 FORMATS = ("jsonl", "csv", "parquet")
 
 _FORMULA = tuple("=+-@\t\r\n＝＋－＠")  # noqa: RUF001 - those of full width count, too
+_SOUGHT = ["room", "at", "username", "account", "sent_at", "received_at"]
+"""Columns by whose least and greatest value a reader leaves out row groups; these stay in memory until the end."""
+
 _SQLITE = b"SQLite format 3\0"  # https://sqlite.org/fileformat.html#magic_header_string
 _BOM = b"\xef\xbb\xbf"
 _encode = json.JSONEncoder(separators=(",", ":")).encode
@@ -187,7 +190,8 @@ def _write_parquet(records: Iterable[Record], stream: BinaryIO, on_progress: Cal
     count = 0
     # Texts and ids differ: a dictionary of them would fill its megabyte in each row group and be given up.
     repeated = ["room", "username", "account", "client", "mentions.list.element"]
-    with parquet.ParquetWriter(stream, schema(), compression="zstd", use_dictionary=repeated) as writer:
+    options = {"compression": "zstd", "use_dictionary": repeated, "write_statistics": _SOUGHT}
+    with parquet.ParquetWriter(stream, schema(), **options) as writer:
         for group in _row_groups(batches(records, ROWS // 10, LARGE // 16)):
             table = Table.from_batches(group)
             writer.write_table(table, row_group_size=table.num_rows)

@@ -10,11 +10,11 @@ Messages are in order by :attr:`~kchat.archive.record.Record.at`; those of one m
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import date
 
-from kchat.archive.record import OTHERS, Record
+from kchat.archive.record import OTHERS, Record, folded
 from kchat.archive.span import HOUR, QUARTER
 from kchat.archive.spread import Spread
 
@@ -22,6 +22,9 @@ PAUSE = 30 * 60_000
 """Milliseconds without a message after which the next one begins a conversation."""
 
 MINUTE = 60_000
+
+MOST_MENTIONS = 10_000
+"""Pairs of people that facts have, of those who mention whom: there may be as many as people times people."""
 
 Name = str | None
 """A username; None for messages without one."""
@@ -216,8 +219,8 @@ class Facts:
         gaps: times between one message of a room and the next one, both in the span.
         replies: those of them that are shorter than :data:`PAUSE` and between messages of different people.
         conversations: that begin in the span; the first message in the span of each room begins one.
-        mentions: how often somebody mentioned a name: by username and name (:func:`~kchat.archive.record.folded`), whether
-            anybody has it or not.
+        mentions: in how many messages somebody mentioned one of ``people``, but themselves: by username and name
+            (:func:`~kchat.archive.record.folded`); the most frequent ones, as :func:`most_mentions` has them.
         active: who wrote on which day, by the zone that was asked for.
         firsts: of everybody in ``people``, the start of the quarter of an hour of their first message in these rooms, in the
             span or before it, in milliseconds since 1970.
@@ -234,3 +237,26 @@ class Facts:
     mentions: dict[tuple[Name, str], int] = field(default_factory=dict)
     active: ActiveDays = field(default_factory=ActiveDays)
     firsts: dict[Name, int] = field(default_factory=dict)
+
+
+def most_mentions(
+    rows: Iterable[tuple[Name, str, int]], people: Collection[Name]
+) -> dict[tuple[Name, str], int]:
+    """The :data:`MOST_MENTIONS` most frequent mentions of people, and those of the last one's number by the same person.
+
+    Arguments:
+        rows: who mentioned a name, the name, in how many messages; most first, those of a number by username, by code
+            points, those without a username last. No more of them are taken than are needed.
+        people: who wrote.
+    """
+    names = {name: folded(name) for name in people if name is not None}
+    wanted = frozenset(names.values())
+    found: dict[tuple[Name, str], int] = {}
+    last: tuple[int, Name] | None = None
+    for by, of, many in rows:
+        if len(found) >= MOST_MENTIONS and last != (many, by):
+            break
+        if of in wanted and (by is None or names[by] != of):
+            found[by, of] = many
+            last = many, by
+    return found

@@ -6,13 +6,15 @@ from hours at the ends of a span. So the cost is that of hours and people, whate
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, NamedTuple
 
-from kchat.archive.facts import Facts, Hour, Name, Person, follows, hours_of
+from kchat.archive.facts import Facts, Hour, Name, Person, follows, hours_of, most_mentions
+from kchat.archive.record import folded
 from kchat.archive.span import DAY, HOUR, QUARTER, Span, Zone
 from kchat.archive.sqlite import hours
 from kchat.archive.sqlite.messages import facts_of
@@ -49,13 +51,21 @@ _FIRSTS = "SELECT person, min(day), early, late FROM person_day WHERE room = ? G
 
 _COUNTS = "person, called, messages"
 
+# Of names that nobody has, there may be any number: they are left out before anything is added up.
 _MENTIONS = f"""SELECT person.name, called.name, sums.messages FROM (
         SELECT person, called, sum(messages) AS messages FROM (
             SELECT {_COUNTS} FROM mention_block
             WHERE room IN ({{rooms}}) AND block >= :first_unit AND block < :end_unit
             UNION ALL {_ENDS.format(columns=_COUNTS, table="mention_hour", rooms="{rooms}")}
-        ) GROUP BY person, called
-    ) AS sums JOIN person ON person.id = sums.person JOIN called ON called.id = sums.called"""
+            UNION ALL SELECT
+                (SELECT id FROM person WHERE name IS json_extract(value, '$[0]')),
+                (SELECT id FROM called WHERE name = json_extract(value, '$[1]')),
+                json_extract(value, '$[2]')
+            FROM json_each(:edges)
+        ) WHERE called IN (SELECT id FROM called WHERE name IN (SELECT value FROM json_each(:people)))
+        GROUP BY person, called
+    ) AS sums JOIN person ON person.id = sums.person JOIN called ON called.id = sums.called
+    WHERE sums.messages > 0 ORDER BY sums.messages DESC, person.name IS NULL, person.name"""
 
 
 _Dates = dict[int, list[tuple[int, date]]]
@@ -103,6 +113,7 @@ def facts(db: sqlite3.Connection, names: Names, span: Span, zone: Zone) -> Facts
     for hour in total.edges:
         _add_edge(found, hour, dates)
     _add_firsts(db, names, found, numbers)
+    _add_mentions(db, found, numbers, cut, total.edges)
     return found
 
 
@@ -198,7 +209,7 @@ def _add_minutes(facts: Facts, start: int, minutes: Iterable[int]) -> None:
 def _add_people(
     db: sqlite3.Connection, names: Names, facts: Facts, rooms: list[int], cut: _Cut, dates: _Dates
 ) -> None:
-    """Add people, their days and mentions, of the whole hours."""
+    """Add people and their days, of the whole hours."""
     people: dict[int, tuple[Name, list[int], int]] = {}
     writers = {day: [(mask, facts.active.on(when)) for mask, when in parts] for day, parts in dates.items()}
     # The longest loop of all: as many rows as people on each day.
@@ -221,8 +232,6 @@ def _add_people(
                 there.bits |= bit
     for name, sums, _ in people.values():
         _add_person(facts, name, *sums)
-    found = db.execute(_MENTIONS.format(rooms=_listed(rooms)), _units(cut, BLOCK))
-    facts.mentions = {(by, name): many for by, name, many in found if many}
 
 
 def _add_person(
@@ -245,8 +254,6 @@ def _add_edge(facts: Facts, hour: Hour, dates: _Dates) -> None:
         for mask, when in dates[hour.start // DAY]:
             if bits & mask:
                 facts.active.add((when, name))
-    for pair, many in hour.mentions.items():
-        facts.mentions[pair] = facts.mentions.get(pair, 0) + many
 
 
 def _add_firsts(db: sqlite3.Connection, names: Names, facts: Facts, rooms: list[int]) -> None:
@@ -259,6 +266,16 @@ def _add_firsts(db: sqlite3.Connection, names: Names, facts: Facts, rooms: list[
                 bits = early | late << _HALF
                 at = day * DAY + ((bits & -bits).bit_length() - 1) * QUARTER
                 firsts[name] = min(firsts.get(name, at), at)
+
+
+def _add_mentions(
+    db: sqlite3.Connection, facts: Facts, rooms: list[int], cut: _Cut, edges: Iterable[Hour]
+) -> None:
+    """Add who mentions whom, of the people that were added."""
+    people = json.dumps([folded(name) for name in facts.people if name is not None])
+    parts = json.dumps([(*pair, many) for hour in edges for pair, many in hour.mentions.items()])
+    given = {**_units(cut, BLOCK), "people": people, "edges": parts}
+    facts.mentions = most_mentions(db.execute(_MENTIONS.format(rooms=_listed(rooms)), given), facts.people)
 
 
 def _dates(since: int, until: int, zone: Zone) -> _Dates:
