@@ -155,10 +155,17 @@ class Writers:
     """Who wrote on a day.
 
     Attributes:
-        bits: one for each of them: :meth:`ActiveDays.bit`.
+        bits: one for each of them, by :attr:`ActiveDays.numbers`, the lowest of the first byte for the first.
     """
 
-    bits: int = 0
+    bits: bytearray = field(default_factory=bytearray)
+
+    def add(self, number: int) -> None:
+        """Somebody did."""
+        byte = number >> 3
+        if byte >= len(self.bits):
+            self.bits.extend(bytes(byte + 1 - len(self.bits)))
+        self.bits[byte] |= 1 << (number & 7)
 
 
 @dataclass(slots=True, eq=False)
@@ -166,17 +173,23 @@ class ActiveDays:
     """Who wrote on which day: a bit for each pair, since in years a thousand people make a million of them.
 
     Attributes:
-        numbers: the bit of each username.
+        numbers: of each username: its place in the bits.
+        free: the lowest number from which on nobody has one.
         days: who wrote, by date.
     """
 
     numbers: dict[Name, int] = field(default_factory=dict)
+    free: int = 0
     days: dict[date, Writers] = field(default_factory=dict)
 
     def add(self, pair: tuple[date, Name]) -> None:
         """Somebody wrote on that day, maybe not for the first time."""
         day, name = pair
-        self.on(day).bits |= self.bit(name)
+        number = self.numbers.get(name)
+        if number is None:
+            number = self.numbers[name] = self.free
+            self.free += 1
+        self.on(day).add(number)
 
     def on(self, day: date) -> Writers:
         """Who wrote on that day, to add to."""
@@ -185,24 +198,25 @@ class ActiveDays:
             found = self.days[day] = Writers()
         return found
 
-    def bit(self, name: Name) -> int:
-        """Somebody's, in :attr:`Writers.bits`."""
-        return 1 << self.numbers.setdefault(name, len(self.numbers))
-
     def pairs(self) -> set[tuple[date, Name]]:
         """All of them, one by one."""
-        names = list(self.numbers)
         return {
-            (day, names[number])
+            (day, name)
             for day, there in self.days.items()
-            for number in range(there.bits.bit_length())
-            if there.bits >> number & 1
+            for name, number in self.numbers.items()
+            if has_bit(there.bits, number)
         }
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ActiveDays) and self.pairs() == other.pairs()
 
     __hash__ = None  # type: ignore[assignment] # as of everything that changes
+
+
+def has_bit(bits: bytes | bytearray, number: int) -> bool:
+    """Whether the bit of a number is there."""
+    byte = number >> 3
+    return byte < len(bits) and bool(bits[byte] >> (number & 7) & 1)
 
 
 @dataclass(slots=True)

@@ -10,8 +10,10 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
+from heapq import nsmallest
 from typing import TYPE_CHECKING, Any
 
+from kchat.archive.facts import has_bit
 from kchat.archive.record import folded
 from kchat.archive.span import HOUR, Span, Zone
 
@@ -226,7 +228,7 @@ def compute(
         per_day=total / len(per_date) if per_date else 0.0,
         top=tuple(
             Active(name, each.messages, each.messages / total, each.characters, each.verified, each.starts)
-            for name, each in sorted(facts.people.items(), key=_most_active)[:top]
+            for name, each in nsmallest(top, facts.people.items(), key=_most_active)
         ),
         per_date=per_date,
         per_week=per_week,
@@ -235,7 +237,7 @@ def compute(
         gaps=_times(facts.gaps, zone),
         replies=_times(facts.replies, zone),
         conversations=facts.conversations,
-        starters=tuple(Starter(name, many) for name, many in _most(starts)[:top]),
+        starters=tuple(Starter(name, many) for name, many in nsmallest(top, starts.items(), key=_most)),
         mentions=_mentions(facts)[:top],
         busiest=_busiest(facts, zone),
         verified=verified,
@@ -250,8 +252,9 @@ def _most_active(item: tuple[Name, Person]) -> tuple[int, bool, str]:
     return -person.messages, name is None, name or ""
 
 
-def _most(counts: dict[Name, int]) -> list[tuple[Name, int]]:
-    return sorted(counts.items(), key=lambda item: (-item[1], item[0] is None, item[0] or ""))
+def _most(item: tuple[Name, int]) -> tuple[int, bool, str]:
+    name, many = item
+    return -many, name is None, name or ""
 
 
 def _moment(at: int | None, zone: Zone) -> datetime | None:
@@ -269,6 +272,8 @@ def _times(spread: Spread, zone: Zone) -> Times:
 
 def _mentions(facts: Facts) -> tuple[Mention, ...]:
     """Of people who wrote; of several whose names fold to the same, the most active. Not of oneself."""
+    if not facts.mentions:
+        return ()
     people: dict[str, str] = {}
     for name, _ in sorted(facts.people.items(), key=_most_active):
         if name is not None:
@@ -321,23 +326,34 @@ def _by_day_and_week(
     """Messages and people by date and by week, without gaps."""
     if not dates:
         return (), ()
-    bit = facts.active.bit
-    by_day = {day: there.bits & ~bit(None) for day, there in facts.active.days.items()}
-    by_week: defaultdict[date, int] = defaultdict(int)
+    numbers = facts.active.numbers
+    by_day: dict[date, bytes | bytearray] = {day: there.bits for day, there in facts.active.days.items()}
+    of_week: defaultdict[date, int] = defaultdict(int)
     weeks: Counter[date] = Counter()
     for day, people in by_day.items():
-        by_week[_monday(day)] |= people
+        of_week[_monday(day)] |= int.from_bytes(people, "little")
+    by_week: dict[date, bytes | bytearray] = {
+        monday: people.to_bytes((people.bit_length() + 7) // 8, "little")
+        for monday, people in of_week.items()
+    }
     for day, many in dates.items():
         weeks[_monday(day)] += many
     day_of = {at: zone.day(at) for at in set(facts.firsts.values())}
-    begun = {name: day_of[at] for name, at in facts.firsts.items()}
-    new = Counter(day for name, day in begun.items() if bit(name) & by_day.get(day, 0))
-    new_in_week = Counter(
-        monday for name, day in begun.items() if bit(name) & by_week.get(monday := _monday(day), 0)
-    )
+    new: Counter[date] = Counter()
+    new_in_week: Counter[date] = Counter()
+    for name, at in facts.firsts.items():
+        if name is None or name not in numbers:
+            continue
+        day, number = day_of[at], numbers[name]
+        new[day] += has_bit(by_day.get(day, b""), number)
+        monday = _monday(day)
+        new_in_week[monday] += has_bit(by_week.get(monday, b""), number)
+    nobody = numbers.get(None)
     return (
-        tuple(_line(day, dates, by_day, new) for day in _every(min(dates), max(dates), 1)),
-        tuple(_line(monday, weeks, by_week, new_in_week) for monday in _every(min(weeks), max(weeks), 7)),
+        tuple(_line(day, dates, by_day, nobody, new) for day in _every(min(dates), max(dates), 1)),
+        tuple(
+            _line(monday, weeks, by_week, nobody, new_in_week) for monday in _every(min(weeks), max(weeks), 7)
+        ),
     )
 
 
@@ -345,8 +361,17 @@ def _every(first: date, last: date, days: int) -> list[date]:
     return [date.fromordinal(number) for number in range(first.toordinal(), last.toordinal() + 1, days)]
 
 
-def _line(day: date, counts: Counter[date], people: Mapping[date, int], new: Counter[date]) -> Day:
-    active = people.get(day, 0).bit_count()
+def _line(
+    day: date,
+    counts: Counter[date],
+    people: Mapping[date, bytes | bytearray],
+    nobody: int | None,
+    new: Counter[date],
+) -> Day:
+    bits = people.get(day, b"")
+    active = int.from_bytes(bits, "little").bit_count()
+    if nobody is not None:
+        active -= has_bit(bits, nobody)
     return Day(day, counts[day], active, new[day], active - new[day])
 
 

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 _MOST = 50_000
 """Names of each kind that are remembered."""
 
+_FEW = 1_000
+"""Names that are looked up one by one."""
+
 
 class Names:
     """The ids of names, and the names of ids, remembered while nobody else writes to the file.
@@ -66,6 +69,19 @@ class Names:
             name: Name = db.execute("SELECT name FROM person WHERE id = ?", (number,)).fetchone()[0]
             self._by_id[number] = name
             return name
+
+    def load_people(self, db: sqlite3.Connection, wanted: bytearray) -> None:
+        """Remember the usernames of many ids, which costs less than to ask for each.
+
+        Arguments:
+            db: the archive.
+            wanted: by the id: not 0 where the name will be asked for.
+        """
+        if wanted.count(1) < _FEW:
+            return
+        for number, name in db.execute("SELECT id, name FROM person"):
+            if number < len(wanted) and wanted[number]:
+                self._by_id[number] = name
 
 
 def _number(db: sqlite3.Connection, table: str, name: str) -> int:

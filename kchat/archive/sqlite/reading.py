@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
@@ -210,28 +211,41 @@ def _add_people(
     db: sqlite3.Connection, names: Names, facts: Facts, rooms: list[int], cut: _Cut, dates: _Dates
 ) -> None:
     """Add people and their days, of the whole hours."""
-    people: dict[int, tuple[Name, list[int], int]] = {}
-    writers = {day: [(mask, facts.active.on(when)) for mask, when in parts] for day, parts in dates.items()}
+    (most,) = db.execute("SELECT max(id) FROM person").fetchone()
+    # By the person's id, as few bytes as can be: there may be a hundred thousand of them.
+    sums = [array("q", bytes(8 * (most + 1))) for _ in range(5)]
+    all_messages, all_verified, all_characters, all_others, all_starts = sums
+    wrote = bytearray(most + 1)
+    writers = {
+        day: [(mask, facts.active.on(when).bits) for mask, when in parts] for day, parts in dates.items()
+    }
+    for bits in {id(bits): bits for parts in writers.values() for _, bits in parts}.values():
+        bits.extend(bytes(most // 8 + 1 - len(bits)))
     # The longest loop of all: as many rows as people on each day.
     for person, day, early, late, messages, verified, characters, others, starts in db.execute(
         _PEOPLE.format(rooms=_listed(rooms)), _units(cut, 24)
     ):
-        try:
-            _, sums, bit = people[person]
-        except KeyError:
-            name = names.person(db, person)
-            _, sums, bit = people[person] = name, [0] * 5, facts.active.bit(name)
-        sums[0] += messages
-        sums[1] += verified
-        sums[2] += characters
-        sums[3] += others
-        sums[4] += starts
-        bits = early | late << _HALF
-        for mask, there in writers[day]:
-            if bits & mask:
-                there.bits |= bit
-    for name, sums, _ in people.values():
-        _add_person(facts, name, *sums)
+        wrote[person] = 1
+        all_messages[person] += messages
+        all_characters[person] += characters
+        if verified:
+            all_verified[person] += verified
+        if others:
+            all_others[person] += others
+        if starts:
+            all_starts[person] += starts
+        quarters = early | late << _HALF
+        for mask, bits in writers[day]:
+            if quarters & mask:
+                bits[person >> 3] |= 1 << (person & 7)
+    facts.active.free = most + 1
+    names.load_people(db, wrote)
+    number = wrote.find(1)
+    while number >= 0:
+        name = names.person(db, number)
+        facts.active.numbers[name] = number
+        _add_person(facts, name, *(each[number] for each in sums))
+        number = wrote.find(1, number + 1)
 
 
 def _add_person(
@@ -272,6 +286,8 @@ def _add_mentions(
     db: sqlite3.Connection, facts: Facts, rooms: list[int], cut: _Cut, edges: Iterable[Hour]
 ) -> None:
     """Add who mentions whom, of the people that were added."""
+    if db.execute("SELECT 1 FROM called LIMIT 1").fetchone() is None:
+        return
     people = json.dumps([folded(name) for name in facts.people if name is not None])
     parts = json.dumps([(*pair, many) for hour in edges for pair, many in hour.mentions.items()])
     given = {**_units(cut, BLOCK), "people": people, "edges": parts}
