@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from heapq import nsmallest
 from typing import TYPE_CHECKING, Any
 
@@ -338,13 +339,13 @@ def _by_day_and_week(
     }
     for day, many in dates.items():
         weeks[_monday(day)] += many
-    day_of = {at: zone.day(at) for at in set(facts.firsts.values())}
+    day_of = lru_cache(1_000)(zone.day)  # there may be as many times as people
     new: Counter[date] = Counter()
     new_in_week: Counter[date] = Counter()
     for name, at in facts.firsts.items():
         if name is None or name not in numbers:
             continue
-        day, number = day_of[at], numbers[name]
+        day, number = day_of(at), numbers[name]
         new[day] += has_bit(by_day.get(day, b""), number)
         monday = _monday(day)
         new_in_week[monday] += has_bit(by_week.get(monday, b""), number)
