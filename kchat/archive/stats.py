@@ -210,7 +210,7 @@ def compute(
         words: with how often they come. Default: not asked for.
     """
     total = sum(person.messages for person in facts.people.values())
-    starts = {name: person.starts for name, person in facts.people.items() if person.starts}
+    starts = ((name, person.starts) for name, person in facts.people.items() if person.starts)
     dates, heat = _by_clock(facts, zone)
     per_date, per_week = _by_day_and_week(facts, zone, dates)
     verified = sum(person.verified for person in facts.people.values())
@@ -238,7 +238,7 @@ def compute(
         gaps=_times(facts.gaps, zone),
         replies=_times(facts.replies, zone),
         conversations=facts.conversations,
-        starters=tuple(Starter(name, many) for name, many in nsmallest(top, starts.items(), key=_most)),
+        starters=tuple(Starter(name, many) for name, many in nsmallest(top, starts, key=_most)),
         mentions=_mentions(facts)[:top],
         busiest=_busiest(facts, zone),
         verified=verified,
@@ -333,10 +333,10 @@ def _by_day_and_week(
     weeks: Counter[date] = Counter()
     for day, people in by_day.items():
         of_week[_monday(day)] |= int.from_bytes(people, "little")
-    by_week: dict[date, bytes | bytearray] = {
-        monday: people.to_bytes((people.bit_length() + 7) // 8, "little")
-        for monday, people in of_week.items()
-    }
+    by_week: dict[date, bytes | bytearray] = {}
+    while of_week:  # one number after the other becomes bytes: together they take megabytes
+        monday, number = of_week.popitem()
+        by_week[monday] = number.to_bytes((number.bit_length() + 7) // 8, "little")
     for day, many in dates.items():
         weeks[_monday(day)] += many
     day_of = lru_cache(1_000)(zone.day)  # there may be as many times as people

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from kchat.archive.sqlite.schema import NOBODY
@@ -70,18 +71,20 @@ class Names:
             self._by_id[number] = name
             return name
 
-    def load_people(self, db: sqlite3.Connection, wanted: bytearray) -> None:
-        """Remember the usernames of many ids, which costs less than to ask for each.
+    def of_people(self, db: sqlite3.Connection, many: int) -> Callable[[int], Name]:
+        """What gives the username with an id, within the transaction.
 
         Arguments:
             db: the archive.
-            wanted: by the id: not 0 where the name will be asked for.
+            many: how often it will be asked: of many, it takes all at once, and they are not remembered.
         """
-        if wanted.count(1) < _FEW:
-            return
+        if many < _FEW:
+            return partial(self.person, db)
+        (most,) = db.execute("SELECT max(id) FROM person").fetchone()
+        found: list[Name] = [None] * (most + 1)
         for number, name in db.execute("SELECT id, name FROM person"):
-            if number < len(wanted) and wanted[number]:
-                self._by_id[number] = name
+            found[number] = name
+        return found.__getitem__
 
 
 def _number(db: sqlite3.Connection, table: str, name: str) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from array import array
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, NamedTuple
@@ -110,10 +110,10 @@ def facts(db: sqlite3.Connection, names: Names, span: Span, zone: Zone) -> Facts
         return found
     numbers = [room for room, _ in rooms]
     dates = _dates(found.first, found.last + 1, zone)
-    _add_people(db, names, found, numbers, cut, dates)
+    name_of = _add_people(db, names, found, numbers, cut, dates)
     for hour in total.edges:
         _add_edge(found, hour, dates)
-    _add_firsts(db, names, found, numbers)
+    _add_firsts(db, name_of, found, numbers)
     _add_mentions(db, found, numbers, cut, total.edges)
     return found
 
@@ -209,8 +209,8 @@ def _add_minutes(facts: Facts, start: int, minutes: Iterable[int]) -> None:
 
 def _add_people(
     db: sqlite3.Connection, names: Names, facts: Facts, rooms: list[int], cut: _Cut, dates: _Dates
-) -> None:
-    """Add people and their days, of the whole hours."""
+) -> Callable[[int], Name]:
+    """Add people and their days, of the whole hours; returns what gives the username with an id."""
     (most,) = db.execute("SELECT max(id) FROM person").fetchone()
     # By the person's id, as few bytes as can be: there may be a hundred thousand of them.
     sums = [array("q", bytes(8 * (most + 1))) for _ in range(5)]
@@ -239,13 +239,14 @@ def _add_people(
             if quarters & mask:
                 bits[person >> 3] |= 1 << (person & 7)
     facts.active.free = most + 1
-    names.load_people(db, wrote)
+    name_of = names.of_people(db, most)  # of everybody in these rooms it is asked when they began
     number = wrote.find(1)
     while number >= 0:
-        name = names.person(db, number)
+        name = name_of(number)
         facts.active.numbers[name] = number
         _add_person(facts, name, *(each[number] for each in sums))
         number = wrote.find(1, number + 1)
+    return name_of
 
 
 def _add_person(
@@ -270,12 +271,14 @@ def _add_edge(facts: Facts, hour: Hour, dates: _Dates) -> None:
                 facts.active.add((when, name))
 
 
-def _add_firsts(db: sqlite3.Connection, names: Names, facts: Facts, rooms: list[int]) -> None:
+def _add_firsts(
+    db: sqlite3.Connection, name_of: Callable[[int], Name], facts: Facts, rooms: list[int]
+) -> None:
     """Add when everybody of the span began, in it or before it."""
     firsts = facts.firsts
     for room in rooms:
         for person, day, early, late in db.execute(_FIRSTS, (room,)):
-            name = names.person(db, person)
+            name = name_of(person)
             if name in facts.people:
                 bits = early | late << _HALF
                 at = day * DAY + ((bits & -bits).bit_length() - 1) * QUARTER
