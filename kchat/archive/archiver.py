@@ -186,6 +186,7 @@ class Archiver:
             self._try(self._prune)
         if self._held:
             return False
+        self._store.rest()
         self._settled()
         return True
 
