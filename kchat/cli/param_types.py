@@ -74,9 +74,12 @@ def whole_number(least: int, most: int | None = None) -> Read:
     return Read("integer", read)
 
 
+_TIME_OF_DAY = re.compile(r"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?")
+
+
 def _age(text: str) -> float | None:
     """The seconds of ``90s`` or ``1.5h``; None for anything else."""
-    found = re.fullmatch(r"(\d{1,9}(?:\.\d+)?)([smhdw])", text)
+    found = re.fullmatch(r"(\d{1,9}(?:\.\d+)?)([smhdw])", text, re.ASCII)
     return float(found[1]) * _UNITS[found[2]] if found else None
 
 
@@ -89,7 +92,7 @@ def _duration(text: str) -> float:
 
 def _size(text: str) -> int:
     """Decimal units are powers of 1000, those with an i of 1024 (IEC 80000-13)."""
-    found = re.fullmatch(r"(\d{1,19}(?:\.\d{1,9})?) ?(?:([kmgt])(i)?b?|b)?", text.strip().lower())
+    found = re.fullmatch(r"(\d{1,19}(?:\.\d{1,9})?) ?(?:([kmgt])(i)?b?|b)?", text.strip().lower(), re.ASCII)
     number = 0
     if found:
         factor = 1 if found[2] is None else (1024 if found[3] else 1000) ** (_POWERS.index(found[2]) + 1)
@@ -121,7 +124,7 @@ def read_time(text: str, now: float, zone: tzinfo | None = None, *, past: bool =
     try:
         if (exact := rfc3339.parse(text)) is not None:
             point = exact.timestamp()
-        elif clock_time := re.fullmatch(r"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?", text):
+        elif clock_time := _TIME_OF_DAY.fullmatch(text):
             hour, minute, second = (int(part or 0) for part in clock_time.groups())
             today = datetime.fromtimestamp(now, zone).replace(
                 hour=hour, minute=minute, second=second, microsecond=0

@@ -124,7 +124,7 @@ def _parse(template: str) -> list[tuple[str, str | None, str]]:
         if field is not None and field not in FIELDS:
             raise _wrong(f"{{{field}}} is not a field")
         if conversion is not None:
-            raise _wrong(f"!{conversion} behind {field}")
+            raise _wrong(f"{{{field}!{conversion}}} has a conversion, which no field takes")
         parts.append((literal, field, form or ""))
     return parts
 

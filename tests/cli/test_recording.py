@@ -349,6 +349,12 @@ def test_a_room_with_a_history_is_recorded_from_it_with_the_times_at_which_messa
     assert [(line.body, line.at) for line in lines] == [
         (message.body, message.sent_at.timestamp()) for message in sent[2:] if message.sent_at
     ]
+    held = tmp_path / "held.jsonl"
+    done = commands.run_kchat("record", str(held), *place(amqp_url, room), "--last", "2", "--no-follow")
+    assert (done.code, [line.body for line in Recording(str(held)) if isinstance(line, Recorded)]) == (
+        0,
+        [message.body for message in sent[3:]],
+    ), done.stderr
     run = ("--last", "3", "--limit", "3", "--jobs", "2", "--shell", "--exec", 'echo "$KCHAT_MESSAGE_TEXT"')
     done = commands.run_kchat("subscribe", *place(amqp_url, room), *run)
     assert (done.code, sorted(done.stdout.split())) == (0, ["2", "3", "4"]), done.stderr

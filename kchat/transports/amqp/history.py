@@ -49,6 +49,9 @@ _AGAIN = 0.1
 _LATE = (0.02, 0.05)
 """Seconds to wait for a stream's edge that did not come at once: about one time in 300, RabbitMQ 4 hands it over later."""
 
+_LAST_SECOND = 253_402_300_799.0
+"""Of the year 9999, in UNIX seconds: what a ``datetime`` can say."""
+
 _YEARS = 3_200_000_000.0
 """Seconds, a hundred years: what is looked for is not that far away."""
 
@@ -209,7 +212,7 @@ class HistoryPolicy(HostedHistory):
         if not begin.since or begin.since <= 0 or oldest > end:
             return StreamReader(connection, self.stream, oldest, end)
         # The first chunk that is not older: the timestamps of a stream are those of its chunks, in whole seconds here.
-        since = datetime.fromtimestamp(begin.since, UTC)
+        since = datetime.fromtimestamp(min(begin.since, _LAST_SECOND), UTC)
         return StreamReader(connection, self.stream, since, end, oldest=oldest)
 
     def _is_another(self, connection: Connection, offset: int) -> bool:
@@ -220,8 +223,8 @@ class HistoryPolicy(HostedHistory):
 
     def position_at(self, connection: Connection, until: float, end: int) -> int:
         """To a chunk of the stream: what came within milliseconds stands in one. Times are in whole seconds here."""
-        since = datetime.fromtimestamp(max(0.0, math.ceil(until)), UTC)
-        first = self._edge(connection, since, patient=True)
+        second = math.ceil(min(max(0.0, until), _LAST_SECOND))
+        first = self._edge(connection, datetime.fromtimestamp(second, UTC), patient=True)
         return end if first is None else min(offset_of(first) - 1, end)
 
     def position_of(self, kept: Kept) -> str:
