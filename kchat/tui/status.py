@@ -32,6 +32,10 @@ class Status:
         """Say something for a few seconds."""
         self._hint = monotonic(), escape_unprintable(text, keep_newlines=False), style
 
+    def clear(self) -> None:
+        """The last hint is of no use any more: something else is done."""
+        self._hint = None
+
     def row(self, session: Session, view: View, columns: int, *, searches: bool) -> list[Piece]:
         """The row.
 
