@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import time
+from collections import deque
 from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -46,6 +47,7 @@ _SAYS = "- "
 _FURTHER = "      | "
 _NARROWEST = 24  # columns, below which the rows of a message are indented less
 _LOOK = 0.05  # seconds between looks whether the last messages are confirmed
+_OWN = 20  # messages from here that may turn out to be read by nobody
 _FOUND = 20  # lines that a search prints
 
 
@@ -96,6 +98,7 @@ class Plain:
         self._day: tuple[int, int, int] | None = None
         self._told: dict[str, str] = {}  # by room: the state of its connection
         self._failed: set[str] = set()  # ids of messages that were not sent
+        self._own: deque[tuple[Room, Entry]] = deque(maxlen=_OWN)  # what was sent from here
         self._started = time.time()
         self._marked: set[tuple[int, str]] = (
             set()
@@ -267,9 +270,12 @@ class Plain:
                 entry = room.timeline[each]
                 if not entry.mine or entry.seconds < self._started:  # or it stands where it was typed
                     self._write(room, entry)
-                elif entry.alone:
-                    self._say_of(room, "nobody is here to read it")
+                else:
+                    self._own.append((room, entry))
             self._written[id(room)] = room.timeline.end
+        for room, entry in [each for each in self._own if each[1].alone]:
+            self._own.remove((room, entry))
+            self._say_of(room, "nobody is here to read it")
 
     def _write(self, room: Room, entry: Entry) -> None:
         if entry.is_note:

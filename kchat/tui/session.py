@@ -191,10 +191,12 @@ class Session:
             room.settle(_SETTLE)
             room.all_known = self._presences.known(room.name)
             room.tell_comings()
+            room.tell_alone()
         now = time.monotonic()
         self._away = {name: away for name, away in self._away.items() if now - away[0] < _AWAY_SHOWN}
         return bool(self._away) or any(
-            room.outbox.is_settling or room.door.waits or not room.all_known for room in self.rooms
+            room.outbox.is_settling or room.door.waits or room.doubts or not room.all_known
+            for room in self.rooms
         )
 
     def status(self, room: Room) -> tuple[str, str]:
