@@ -25,10 +25,11 @@ from kchat.display.escaping import display_name, most_cells, width
 from kchat.display.lines import local, wrap
 from kchat.errors import KchatError
 from kchat.message.unprintable import escape_unprintable
+from kchat.tui.commands import NO_HISTORY
 from kchat.tui.inbox import Inbox
 from kchat.tui.layout import day_name
 from kchat.tui.leaving import AGAIN, CLOSE_TIMEOUT, CONFIRM_WAIT
-from kchat.tui.session import Session
+from kchat.tui.session import HISTORY, MOST_HISTORY, Session
 from kchat.tui.slash import COMMANDS, Do, Mistake, Say, parse
 from kchat.tui.timeline import Kind
 from kchat.tui.typed import complete
@@ -99,6 +100,8 @@ class Plain:
         self._told: dict[str, str] = {}  # by room: the state of its connection
         self._failed: set[str] = set()  # ids of messages that were not sent
         self._own: deque[tuple[Room, Entry]] = deque(maxlen=_OWN)  # what was sent from here
+        self._looking_back: asyncio.Task[None] | None = None
+        self._says_that_it_fetches = False
         self._started = time.time()
         self._marked: set[tuple[int, str]] = (
             set()
@@ -117,10 +120,11 @@ class Plain:
             reading = asyncio.create_task(self._read())
             ending = asyncio.create_task(self._end.wait())
             await asyncio.wait((reading, ending), return_when=asyncio.FIRST_COMPLETED)
-            for task in (reading, ending):
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+            for task in (reading, ending, self._looking_back):
+                if task is not None:
+                    task.cancel()
+                    with suppress(asyncio.CancelledError):
+                        await task
         return self._session.close(CLOSE_TIMEOUT)
 
     # ---- reading
@@ -192,30 +196,65 @@ class Plain:
                 session.look_at(session.join(command.argument))
             case "leave":
                 session.leave(session.current)
-            case "search":
-                self._search(command.argument)
-            case "last":
-                self._last(command.argument)
+            case "search" | "last":
+                self._look_back(command)
         self._write_new()
 
-    def _search(self, words: str) -> None:
-        timeline = self._session.current.timeline
-        found: list[int] = []
-        place = timeline.search(words, timeline.end) if words else None
-        while place is not None and len(found) < _FOUND:
-            found.append(place)
-            place = timeline.search(words, place)
-        for each in reversed(found):
-            self._write(self._session.current, timeline[each])
-        self._say(f"{len(found)} found")
+    def _look_back(self, command: Do) -> None:
+        """Do what may have to wait for older messages, while one goes on writing."""
+        if self._looking_back is not None:
+            self._looking_back.cancel()
+        self._says_that_it_fetches = False
+        does = self._last if command.name == "last" else self._search
+        self._looking_back = asyncio.create_task(does(self._session.current, command.argument))
 
-    def _last(self, argument: str) -> None:
-        timeline = self._session.current.timeline
-        if not (argument.isascii() and argument.isdecimal()):
+    async def _search(self, room: Room, words: str) -> None:
+        """Write what was found last; where that is nothing, look further back."""
+        if not words:
+            self._say(f"usage: {COMMANDS['search'].usage}")
+            return
+        timeline, before, found = room.timeline, room.timeline.end, list[int]()
+        while True:
+            first = timeline.first
+            place = timeline.search(words, before)
+            while place is not None and len(found) < _FOUND:
+                found.append(place)
+                place = timeline.search(words, place)
+            before = first
+            if found or not await self._fetch_older(room, room.received):
+                break
+        for each in reversed(found):
+            self._write(room, timeline[each])
+        of = "" if room.complete or not found else f" in the last {room.received:,} messages"
+        self._answer(room, f"{len(found)} found{of}")
+
+    async def _last(self, room: Room, argument: str) -> None:
+        """Write the last messages, those of the history as well."""
+        if not (argument.isascii() and argument.isdecimal() and 0 < int(argument) <= MOST_HISTORY):
             self._say("usage: /last N, a number of messages")
             return
-        for place in range(max(timeline.first, timeline.end - int(argument)), timeline.end):
-            self._write(self._session.current, timeline[place])
+        timeline, wanted = room.timeline, int(argument)
+        while True:
+            places = [place for place in range(timeline.first, timeline.end) if not timeline[place].is_note]
+            if len(places) >= wanted or not await self._fetch_older(room, wanted - len(places)):
+                break
+        for place in places[-wanted:]:
+            self._write(room, timeline[place])
+        if len(places) < wanted:
+            self._answer(room, f"there are no more than {len(places):,}" if room.has_history else NO_HISTORY)
+
+    async def _fetch_older(self, room: Room, number: int) -> bool:
+        """Wait until older messages have come; returns whether some have."""
+        first = room.timeline.first
+        if room not in self._session.rooms or not self._session.fetch_older(room, max(HISTORY, number)):
+            return False
+        if not self._says_that_it_fetches:
+            self._says_that_it_fetches = True
+            self._answer(room, "fetching older messages")
+        while room.fetching and room in self._session.rooms:
+            await asyncio.sleep(_LOOK)
+            self._take()
+        return room.timeline.first < first or not room.complete
 
     async def _may_leave(self) -> bool:
         """Whether all is sent, or may be lost."""
@@ -302,6 +341,12 @@ class Plain:
             return ""
         self._marked.add(key)
         return " (not from here)"
+
+    def _answer(self, room: Room, text: str) -> None:
+        if room is self._session.current:
+            self._say(text)
+        else:
+            self._say_of(room, text)
 
     def _say_of(self, room: Room, text: str) -> None:
         where = f"{display_name(room.name)}: " if len(self._session.rooms) > 1 else ""

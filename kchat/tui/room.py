@@ -159,6 +159,11 @@ class Room:
             and all(name == self.username for name in here.names)
         )
 
+    def has_other(self, username: str) -> bool:
+        """Whether somebody else is here by a name, as far as is known. One's own names in this window are nobody else's."""
+        here = self.here
+        return here is not None and username in here.names and username not in self._own_names
+
     def rename(self, username: str) -> None:
         """Send under another name from now on."""
         self._own_names.add(username)

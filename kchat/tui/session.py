@@ -261,8 +261,9 @@ class Session:
         check_name(name)
         self.username = name
         for room in self.rooms:
+            also = ", as somebody else here is" if room.has_other(name) else ""
             room.rename(name)
-            room.note(f"you are {display_name(name)} now")
+            room.note(f"you are {display_name(name)} now{also}")
             self._presences.rename(room.settings, name)
 
     def join(self, name: str) -> Room:

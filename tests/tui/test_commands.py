@@ -150,6 +150,20 @@ def test_one_is_here_under_the_new_name(local_url: str) -> None:
     run(script)
 
 
+def test_one_who_takes_the_name_of_somebody_else_who_is_here_is_told(local_url: str) -> None:
+    async def script() -> None:
+        here = Somebody()
+        async with chatting(local_url, presence_of=here) as chat:
+            here.become("ada", "bob")
+            await chat.sees("2 here")
+            await chat.write("/nick bob")
+            await chat.sees("you are bob now, as somebody else here is")
+            await chat.write("/nick ada")
+            await chat.until(lambda: texts(chat)[-1] == "you are ada now")
+
+    run(script)
+
+
 def test_me(local_url: str) -> None:
     async def script() -> None:
         async with chatting(local_url) as chat:
