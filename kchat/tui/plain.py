@@ -25,6 +25,7 @@ from kchat.display.escaping import display_name, most_cells, width
 from kchat.display.lines import local, wrap
 from kchat.errors import KchatError
 from kchat.message.unprintable import escape_unprintable
+from kchat.tui.above import Above
 from kchat.tui.commands import NO_HISTORY
 from kchat.tui.inbox import Inbox
 from kchat.tui.layout import day_name
@@ -107,6 +108,8 @@ class Plain:
             set()
         )  # rooms and names of this user: others who use them are known
         self._end = asyncio.Event()
+        self._asked: PromptSession[str] | None = None  # while it waits for a line
+        self._above = Above(self._half_typed)
         self._ticking: asyncio.TimerHandle | None = None
 
     async def run(self) -> Outcome:
@@ -146,13 +149,17 @@ class Plain:
         )
         interrupted = -AGAIN
         while True:
+            self._asked = prompt
             try:
                 typed = await prompt.prompt_async()
+                self._asked = None
             except EOFError:
+                self._asked = None
                 if await self._may_leave():
                     return
                 continue
             except KeyboardInterrupt:
+                self._asked = None
                 if monotonic() - interrupted < AGAIN and await self._may_leave():
                     return
                 interrupted = monotonic()
@@ -164,6 +171,10 @@ class Plain:
     def _prompt(self) -> str:
         room = f"{display_name(self._session.current.name)} " if len(self._session.rooms) > 1 else ""
         return f"{room}{display_name(self._session.username)}> "
+
+    def _half_typed(self) -> str | None:
+        """The prompt as it stands there; None while there is none."""
+        return None if self._asked is None else self._prompt() + self._asked.default_buffer.text
 
     async def _enter(self, typed: str) -> bool:
         """Do what was typed; returns whether that was to leave."""
@@ -329,7 +340,7 @@ class Plain:
         text = safe(entry.text, total=entry.total or None)
         mark = sender.mark or self._not_from_here(room, entry)
         does, colon = ("* ", "") if entry.kind is Kind.ACTION else ("", ":")
-        sys.stdout.write(_rows(f"{clock} {where}{does}{sender.name}{mark}{colon} ", text, _FURTHER))
+        self._above.write(_rows(f"{clock} {where}{does}{sender.name}{mark}{colon} ", text, _FURTHER))
 
     def _not_from_here(self, room: Room, entry: Entry) -> str:
         """A mark, once, where nobody is checked and somebody writes under this user's name, here or elsewhere."""
@@ -353,7 +364,7 @@ class Plain:
         self._say(f"{where}{text}")
 
     def _say(self, text: str) -> None:
-        sys.stdout.write(_rows(_SAYS, escape_unprintable(text, keep_newlines=False), "  "))
+        self._above.write(_rows(_SAYS, escape_unprintable(text, keep_newlines=False), "  "))
 
 
 def _rows(lead: str, text: str, further: str) -> str:
