@@ -56,7 +56,8 @@ class Session:
 
     def __init__(self, options: ChatOptions, inbox: Inbox) -> None:
         self.options = options
-        self.username = options.username or options.settings[0].username or login_name()
+        default = options.settings[0].username or login_name()
+        self.username = default if options.username is None else options.username
         check_name(self.username)
         self._inbox = inbox
         self._marks = options.marks

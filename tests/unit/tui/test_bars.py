@@ -67,6 +67,9 @@ def test_the_status_keeps_its_first_words() -> None:
         assert shown.startswith(" 2 not sent yet")
         assert len(shown) == columns
     assert text(fitted(left, [("F1 help", "x")], 80)).endswith("F1 help ")
+    for columns in range(12, 40):
+        shown = text(fitted([("connected", "x")], [("F1 help", "x")], columns))
+        assert shown.split() in (["connected"], ["connected", "F1", "help"]), columns
 
 
 def test_the_current_room_is_always_on_the_row() -> None:
