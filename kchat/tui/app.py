@@ -105,7 +105,9 @@ class ChatApp(App[None], inherit_bindings=False):
         self._prompt = Bar("prompt-name", self.palette)
         self.messages = MessageList(self.palette, self._on_moved)
         self.editor = Editor(self._likely_names, self._enter, self._too_long, self.key_handlers())
-        self.searching = Searching(self.editor, self.messages, self.hint, self._fetch_to_search)
+        self.searching = Searching(
+            self.editor, self.messages, self.hint, self._status.clear, self._fetch_to_search
+        )
         yield self._header
         yield self.messages
         with Horizontal(id="prompt"):
@@ -173,6 +175,7 @@ class ChatApp(App[None], inherit_bindings=False):
             return
         if not self.session.current.fetching:
             self.searching.go_on()
+            commands.go_on_fetching(self)
         if self._ticking is None and self.session.tick():
             self._ticking = self.set_interval(1.0, self._tick)
         self.leaving.look()
@@ -209,7 +212,7 @@ class ChatApp(App[None], inherit_bindings=False):
         self._drawn_at = monotonic()
         session = self.session
         self._drawn_on = session.current.today
-        columns = self._rooms.draw(self.screen_stack[0], session, self.size.width)
+        columns = self._rooms.draw(self.screen_stack[0], session, *self.size)
         self.messages.update_rows()
         self._header.set_rows([header(session.current, where(session.current), columns)])
         name = prompt(session.username, columns, searches=self.searching.active)
@@ -327,6 +330,7 @@ class ChatApp(App[None], inherit_bindings=False):
         if self.searching.active:
             self._search_key("enter")
             return
+        self._status.clear()
         meant = parse(typed)
         match meant:
             case Say(text, action):

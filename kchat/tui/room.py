@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
@@ -29,6 +30,9 @@ ACTION = "action"
 
 CONNECTING = "connecting"
 """The status of a room that is not joined yet."""
+
+COMING = 1.5
+"""Seconds after which somebody who has come is known to be here."""
 
 _FUTURE = 300.0
 """Seconds that a sender's clock may be ahead before its time is not believed."""
@@ -107,6 +111,7 @@ class Room:
         self.all_known = True
         self.fetching = False
         self.door = Door()
+        self._perhaps_alone: deque[tuple[float, Entry]] = deque()  # when it was confirmed
         self._own_names = {username}  # in this window, so far
         self.has_history = False
         self.complete = True
@@ -166,6 +171,11 @@ class Room:
             and here.count <= 1
             and all(name == self.username for name in here.names)
         )
+
+    def has_other(self, username: str) -> bool:
+        """Whether somebody else is here by a name, as far as is known. One's own names in this window are nobody else's."""
+        here = self.here
+        return here is not None and username in here.names and username not in self._own_names
 
     def rename(self, username: str) -> None:
         """Send under another name from now on."""
@@ -308,8 +318,25 @@ class Room:
     def confirm(self, message_id: str, *, routed: bool | None) -> None:
         """The broker has a message. ``routed``: whether anybody was listening; None where it does not say."""
         entry = self.outbox.confirm(message_id)
-        if entry is not None and (routed is False or self.is_alone):
+        if entry is None:
+            return
+        if routed is False:
             entry.alone = True
+        elif self.is_alone:
+            self._perhaps_alone.append((monotonic(), entry))
+
+    @property
+    def doubts(self) -> bool:
+        """Whether it is not known yet if somebody was here to read what was sent last: :meth:`tell_alone` will know."""
+        return bool(self._perhaps_alone)
+
+    def tell_alone(self, seconds: float = COMING) -> None:
+        """What was confirmed this time ago when nobody was here says so, unless somebody has turned out to be here."""
+        if not self.is_alone:
+            self._perhaps_alone.clear()
+        now = monotonic()
+        while self._perhaps_alone and now - self._perhaps_alone[0][0] >= seconds:
+            self._perhaps_alone.popleft()[1].alone = True
 
     def settle(self, seconds: float = 0.0) -> None:
         """What was confirmed this time ago and did not come back is shown as if it had."""
@@ -332,6 +359,7 @@ class Room:
         """These are here now."""
         self.people = people
         self.door.see(people)
+        self.tell_alone()
 
     def tell_comings(self) -> None:
         """Say who came and who left, if it is time to."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from kchat.display.escaping import cautious_cells, width
@@ -33,11 +34,13 @@ class View:
 
     Attributes:
         search: words that stand out; empty for none.
+        wanted: number of the last messages to look at, while older ones are fetched for that; 0 for none.
     """
 
     def __init__(self, room: Room) -> None:
         self.room = room
         self.search = ""
+        self.wanted = 0
         self._columns, self._height = 80, 20
         self._names = _LEAST_NAMES
         self._top: tuple[int, int] | None = (
@@ -177,6 +180,7 @@ class View:
 
     def scroll(self, rows: int) -> None:
         """Move by a number of rows; below 0 is up."""
+        self.wanted = 0
         seen = self.seen()
         if not seen:
             return
@@ -208,19 +212,32 @@ class View:
 
     def to_start(self) -> None:
         """Look at the oldest."""
+        self.wanted = 0
         self._leave_end()
         self._top = self.room.timeline.first, 0
         self.seen()
 
     def to_end(self) -> None:
         """Look at the newest, and follow."""
+        self.wanted = 0
         self._top = None
 
     def to(self, place: int) -> None:
         """Look at a place, a third of the screen from the top."""
+        self.wanted = 0
         self._leave_end()
         self._top = self._moved(place, 0, -(self._height // 3))
         self.seen()
+
+    def to_last(self, number: int) -> None:
+        """Look at this number of the last messages; where there are fewer, at the oldest, and :attr:`wanted` is set."""
+        timeline = self.room.timeline
+        places = (
+            place for place in reversed(range(timeline.first, timeline.end)) if not timeline[place].is_note
+        )
+        place = next(islice(places, number - 1, None), None)
+        self.to(timeline.first if place is None else place)
+        self.wanted = number if place is None else 0
 
     @property
     def is_at_start(self) -> bool:

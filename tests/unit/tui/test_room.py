@@ -117,7 +117,23 @@ def test_one_is_alone_only_where_that_is_known() -> None:
     lunch.all_known = True
     message = lunch.write("hello??")
     lunch.confirm(str(message.id), routed=True)
-    assert lunch.outbox[2].entry.alone
+    lunch.tell_alone()
+    assert lunch.doubts
+    assert not lunch.outbox[2].entry.alone  # somebody may just be coming
+
+
+def test_one_who_came_just_before_a_message_was_here_to_read_it() -> None:
+    lunch = room()
+    lunch.begin(has_history=True)
+    lunch.see_people(people("ada"))
+    lunch.confirm(str(lunch.write("hello").id), routed=True)
+    lunch.see_people(people("ada", "bob"))
+    lunch.see_people(people("ada"))
+    lunch.confirm(str(lunch.write("anybody?").id), routed=True)
+    lunch.confirm(str(lunch.write("refused").id), routed=False)
+    lunch.tell_alone(0.0)
+    assert [written.entry.alone for written in lunch.outbox] == [False, True, True]
+    assert not lunch.doubts
 
 
 def test_one_is_not_alone_before_the_others_had_time_to_answer() -> None:
