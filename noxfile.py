@@ -197,7 +197,7 @@ def faults(session: nox.Session) -> None:
     brokers_of_debian(session)
     session.install("--editable", ".[all]", *group("test"))
     # One after the other: the limits of time are those that the documentation promises.
-    exact = {"KCHAT_TEST_FAULTS": "all", "KCHAT_TEST_EXACT": "1"}
+    exact = {"KCHAT_TEST_FAULTS": "all", "KCHAT_TEST_EXACT": "1", "KCHAT_TEST_COLD": "1"}
     session.run(
         "pytest", *(session.posargs or ["tests/faults", "tests/contract/test_programs.py"]), env=exact
     )
