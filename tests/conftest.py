@@ -79,7 +79,7 @@ OF_ONE_FILE = ("rabbitmq_cluster", "own_pubsub_emulator")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keeps what shares a broker of its own together, for `pytest -n 4 --dist loadgroup`; the rest goes anywhere."""
+    """Keeps what shares a broker of its own together, for `pytest -n 6 --dist loadgroup`; the rest goes anywhere."""
     for item in items:
         names = set(getattr(item, "fixturenames", ()))
         if (
