@@ -16,6 +16,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import IO
 
@@ -40,6 +41,16 @@ def inherited() -> dict[str, str]:
     return {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "TMPDIR") if name in os.environ}
 
 
+@cache
+def has_pidfd() -> bool:
+    """Returns whether the kernel gives file descriptors for processes: Linux 5.3 and newer."""
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except (AttributeError, OSError):
+        return False
+    return True
+
+
 def can_be_forked(environment: Mapping[str, str]) -> bool:
     """Returns whether a run with this environment may be forked: a fresh Python would start in the same way."""
     heeded = {
@@ -48,7 +59,7 @@ def can_be_forked(environment: Mapping[str, str]) -> bool:
         if name.startswith(READ_BY_PYTHON) and name not in READ_LATER
     }
     loader = {name: value for name, value in inherited().items() if name.startswith(READ_BY_PYTHON)}
-    return not os.environ.get("KCHAT_TEST_COLD") and hasattr(os, "pidfd_open") and heeded == loader | USUAL
+    return not os.environ.get("KCHAT_TEST_COLD") and has_pidfd() and heeded == loader | USUAL
 
 
 class Run:

@@ -7,9 +7,9 @@ import os
 import pytest
 
 from tests.brokers.processes import Commands, Process, Result
-from tests.brokers.warm import can_be_forked, warm_process
+from tests.brokers.warm import can_be_forked, has_pidfd, warm_process
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="every run is a fresh one here")
+pytestmark = pytest.mark.skipif(not has_pidfd(), reason="every run is a fresh one here")
 
 
 def both(commands: Commands, *arguments: str, **environment: str) -> Result:
