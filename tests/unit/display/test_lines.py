@@ -134,7 +134,7 @@ def test_plain_remembers_a_bounded_number_of_names() -> None:
     for number in range(5000):
         display.show(say("x", f"user{number}"))
         display.show(say("x", "y" * 1000 + str(number)))
-    assert len(display._names) <= 1024  # type: ignore[attr-defined]  # what the test is about
+    assert len(display._names) <= 1024
 
 
 # print
