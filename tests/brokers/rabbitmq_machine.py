@@ -64,6 +64,7 @@ class Erlang:
         return {
             **kept,
             "HOME": str(self.home),
+            "ERL_CRASH_DUMP": str(self.home / "erl_crash.dump"),  # not into the checkout
             "ERL_EPMD_PORT": str(self.port),
             "ERL_EPMD_ADDRESS": HOST,
             "LANG": "C.UTF-8",
