@@ -187,7 +187,7 @@ class Presence:
         """Who is here, as soon as that is known. Usually within a second; in a room where everybody has just spoken, later.
 
         Arguments:
-            timeout: seconds. Default: 65, within which everybody has been heard.
+            timeout: seconds. Default: 60, within which everybody has been heard.
 
         Returns:
             Those who were heard, at the end of that time; ``None`` if it has never been connected.
@@ -353,9 +353,9 @@ def who(
 
     Arguments:
         settings: the room and its brokers.
-        timeout: seconds to wait for an answer, default 65. Usually it takes less than one; longer only where everybody who
+        timeout: seconds to wait for an answer, default 60. Usually it takes less than one; longer only where everybody who
             is here has spoken twice in the last minute.
-        on_wait: called when it takes longer, from when they were asked.
+        on_wait: called when they have been asked and it takes longer.
         on_timeout: called when the time is over and others may be here who have not answered.
 
     Raises:
@@ -365,11 +365,12 @@ def who(
     ends = monotonic() + timeout
     with Presence(settings, hidden=True, wait=False) as presence:
         people = presence.wait(min(timeout, _PROMPT))
-        while people is None and not presence.known and (left := ends - monotonic()) > 0:
-            people = presence.wait(min(left, _PROMPT))  # it connects: nobody was asked yet
-        if not presence.known and (left := ends - monotonic()) > 0:
-            on_wait()
-            people = presence.wait(left)
+        told = False
+        while not presence.known and (left := ends - monotonic()) > 0:
+            if people is not None and not told:  # else nobody is asked yet: the broker has not answered
+                told = True
+                on_wait()
+            people = presence.wait(left if told else min(left, _PROMPT))
         if not presence.known:
             on_timeout()
     if people is None:

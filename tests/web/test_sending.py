@@ -11,15 +11,17 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from kchat import Settings, Subscriber
+from kchat.web.lanes import Lane
 from kchat.web.store import Guest, GuestStore
 from tests.brokers.proxy import Proxy
 from tests.brokers.rabbitmq import RabbitMQ
-from tests.brokers.wait import wait_until
+from tests.brokers.wait import soon, wait_until
 from tests.contract.people import drain
 from tests.web.serving import ServeThread, browser, serve_thread
 
@@ -121,22 +123,28 @@ def test_one_id_is_one_message_however_often_and_at_once_it_is_posted(served: Se
         assert texts(page) == ["once", "end"]
 
 
-def test_posts_of_one_guest_go_out_in_the_order_in_which_they_come(served: ServeThread) -> None:
+def test_posts_of_one_guest_go_out_in_the_order_in_which_they_come(
+    served: ServeThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lane = served.hub.lane
+
     async def post_all(cookies: httpx.Cookies) -> None:
-        # A connection for each: one that took over another's would overtake those who are still connecting.
+        loop, come = asyncio.get_running_loop(), asyncio.Semaphore(0)
+
+        def noting(*asked: Any) -> Lane:
+            loop.call_soon_threadsafe(come.release)
+            return lane(*asked)
+
+        monkeypatch.setattr(served.hub, "lane", noting)
         async with httpx.AsyncClient(
-            base_url=served.base,
-            cookies=cookies,
-            headers={"Origin": served.base},
-            limits=httpx.Limits(max_keepalive_connections=0),
-            timeout=60,
+            base_url=served.base, cookies=cookies, headers={"Origin": served.base}
         ) as page:
             started = []
             for number in range(8):
                 started.append(
                     asyncio.create_task(page.post("api/rooms/chat/messages", json={"text": str(number)}))
                 )
-                await asyncio.sleep(0.05)  # they come in this order
+                await asyncio.wait_for(come.acquire(), soon(30))
             for answer in await asyncio.gather(*started):
                 answer.raise_for_status()
 
