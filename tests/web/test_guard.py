@@ -29,6 +29,7 @@ def cookie(served: ServeThread) -> str:
         f"{served.base}/api/session",
         json={"secret": secret_of(served.link)},
         headers={"Origin": served.base},
+        timeout=60,
     )
     return answer.headers["set-cookie"].partition(";")[0]
 
@@ -131,7 +132,7 @@ def test_what_a_request_says_of_its_page_decides(served: ServeThread, cookie: st
     ]
     wrong = []
     for headers, taken in cases:
-        answer = httpx.post(f"{own}/api/rooms/chat/messages", headers=headers, json={})
+        answer = httpx.post(f"{own}/api/rooms/chat/messages", headers=headers, json={}, timeout=60)
         if (answer.status_code == 422) != taken or answer.status_code not in {403, 422}:
             wrong.append((headers, answer.status_code, answer.text))
     assert not wrong
@@ -151,22 +152,22 @@ def test_another_sites_page_opens_no_stream_by_the_cookie(
         ({"Cookie": cookie, "Sec-Fetch-Site": "cross-site"}, False),
         ({"Cookie": cookie, "Origin": "https://evil.example"}, False),
     ):
-        with httpx.stream("GET", url, headers=headers) as answer:
+        with httpx.stream("GET", url, headers=headers, timeout=60) as answer:
             assert answer.status_code == (200 if taken else 403), headers
 
 
 def test_every_answer_carries_the_headers(served: ServeThread, cookie: str) -> None:
     base, by = served.base, {"Cookie": cookie, "Origin": served.base}
     answers = [
-        httpx.get(f"{base}/"),
-        httpx.get(f"{base}/page.js"),
-        httpx.get(f"{base}/healthz"),
-        httpx.get(f"{base}/nothing-here"),
+        httpx.get(f"{base}/", timeout=60),
+        httpx.get(f"{base}/page.js", timeout=60),
+        httpx.get(f"{base}/healthz", timeout=60),
+        httpx.get(f"{base}/nothing-here", timeout=60),
         httpx.put(f"{base}/api/session", headers=by),
-        httpx.get(f"{base}/api/session"),
-        httpx.get(f"{base}/api/session", headers={"Host": "evil.example"}),
-        httpx.post(f"{base}/api/session", headers={"Origin": "https://evil.example"}),
-        httpx.post(f"{base}/api/rooms/chat/messages", headers=by, content=b"text=x"),
+        httpx.get(f"{base}/api/session", timeout=60),
+        httpx.get(f"{base}/api/session", headers={"Host": "evil.example"}, timeout=60),
+        httpx.post(f"{base}/api/session", headers={"Origin": "https://evil.example"}, timeout=60),
+        httpx.post(f"{base}/api/rooms/chat/messages", headers=by, content=b"text=x", timeout=60),
     ]
     assert [each.status_code for each in answers] == [200, 200, 200, 404, 405, 401, 421, 403, 415]
     for each in answers:
@@ -202,7 +203,7 @@ def test_a_fault_of_the_server_shows_nothing_and_is_told(
     def fault(*_: object) -> None:
         raise RuntimeError("at amqp://ada:hidden@broker/")
 
-    monkeypatch.setattr(served.hub.store.now, "session", fault)
+    monkeypatch.setattr(served.hub.store, "session", fault)
     answer = httpx.get(f"{served.base}/api/session", headers={"Cookie": cookie})
     assert answer.status_code == 500
     assert answer.json().keys() == {"error"}
@@ -219,10 +220,15 @@ def test_a_path_before_the_page_is_taken_with_and_without_it(local_url: str, tmp
         assert served.link.startswith("https://chat.example.org/tea/#")
         by = {"Host": "chat.example.org", "Origin": "https://chat.example.org"}
         here = f"http://127.0.0.1:{options_port(served)}"
-        kept = httpx.get(f"{here}/tea", headers=by)
+        kept = httpx.get(f"{here}/tea", headers=by, timeout=60)
         assert (kept.status_code, kept.headers["location"]) == (308, "/tea/")
-        assert httpx.get(f"{here}/tea/", headers=by).text == httpx.get(f"{here}/", headers=by).text
-        answer = httpx.post(f"{here}/tea/api/session", json={"secret": secret_of(served.link)}, headers=by)
+        assert (
+            httpx.get(f"{here}/tea/", headers=by, timeout=60).text
+            == httpx.get(f"{here}/", headers=by, timeout=60).text
+        )
+        answer = httpx.post(
+            f"{here}/tea/api/session", json={"secret": secret_of(served.link)}, headers=by, timeout=60
+        )
         assert answer.status_code == 200
         cookie = answer.headers["set-cookie"]
         for part in ("Path=/tea/", "Secure", "HttpOnly", "SameSite=strict"):
@@ -231,9 +237,9 @@ def test_a_path_before_the_page_is_taken_with_and_without_it(local_url: str, tmp
         by_cookie = {"Host": "chat.example.org", "Cookie": cookie.partition(";")[0]}
         for origin, status in ((None, 403), ("https://evil.example", 403), ("https://chat.example.org", 422)):
             headers = by_cookie | ({"Origin": origin} if origin else {})
-            sent = httpx.post(f"{here}/api/rooms/chat/messages", json={}, headers=headers)
+            sent = httpx.post(f"{here}/api/rooms/chat/messages", json={}, headers=headers, timeout=60)
             assert sent.status_code == status, origin
-        assert httpx.get(f"{here}/api/events", headers=by_cookie).status_code == 403
+        assert httpx.get(f"{here}/api/events", headers=by_cookie, timeout=60).status_code == 403
 
 
 def options_port(served: ServeThread) -> int:
@@ -248,7 +254,7 @@ def test_only_the_proxy_on_this_machine_names_the_guests_address(local_url: str,
         with serve_thread(local_url, store, options=options) as served:
             for each in forwarded:
                 url = f"http://127.0.0.1:{options_port(served)}/healthz"
-                assert httpx.get(url, headers={"X-Forwarded-For": each}).status_code == 200
+                assert httpx.get(url, headers={"X-Forwarded-For": each}, timeout=60).status_code == 200
             wait_until(lambda: len(served.log) == len(forwarded), 10, "a line for each request")
             return [line.rpartition(" ")[2] for line in served.log]
 
@@ -265,13 +271,16 @@ def test_only_the_proxy_on_this_machine_names_the_guests_address(local_url: str,
 
 
 def test_the_log_of_requests_holds_no_secret(served: ServeThread, cookie: str, token: str) -> None:
-    httpx.get(f"{served.base}/api/session?secret=q1", headers={"Authorization": f"Bearer {token}"})
+    httpx.get(
+        f"{served.base}/api/session?secret=q1", headers={"Authorization": f"Bearer {token}"}, timeout=60
+    )
     httpx.post(
         f"{served.base}/api/rooms/chat/messages",
         json={"text": "what is said"},
         headers={"Cookie": cookie, "Origin": served.base},
+        timeout=60,
     )
-    httpx.get(f"{served.base}/a%0A%1b[31m")
+    httpx.get(f"{served.base}/a%0A%1b[31m", timeout=60)
     wait_until(lambda: len(served.log) == 4, 10, "a line for each request")
     log = "\n".join(served.log)
     assert log.count("\n") == 3
@@ -281,7 +290,7 @@ def test_the_log_of_requests_holds_no_secret(served: ServeThread, cookie: str, t
 
 
 def test_many_failed_logins_of_one_address_have_to_wait(served: ServeThread) -> None:
-    with httpx.Client(base_url=served.base, headers={"Origin": served.base}) as client:
+    with httpx.Client(base_url=served.base, headers={"Origin": served.base}, timeout=60) as client:
         codes = [client.post("api/session", json={"secret": "x" * 43}).status_code for _ in range(25)]
         assert codes.index(429) >= FAILED_LOGINS
         last = client.post("api/session", json={"secret": secret_of(served.link)})
@@ -298,7 +307,7 @@ def test_bodies_over_the_limit_are_refused_before_they_are_kept(served: ServeThr
         for _ in range(most // 1024 + 8):
             yield b" " * 1024
 
-    assert httpx.post(url, content=b" " * (most + 1), headers=by).status_code == 413
-    assert httpx.post(url, content=pieces(), headers=by).status_code == 413
+    assert httpx.post(url, content=b" " * (most + 1), headers=by, timeout=60).status_code == 413
+    assert httpx.post(url, content=pieces(), headers=by, timeout=60).status_code == 413
     text = "x" * (served.hub.options.limits.message_bytes + 1)
-    assert httpx.post(url, json={"text": text}, headers=by).status_code == 413
+    assert httpx.post(url, json={"text": text}, headers=by, timeout=60).status_code == 413

@@ -137,7 +137,7 @@ def test_posts_of_one_guest_go_out_in_the_order_in_which_they_come(
 
         monkeypatch.setattr(served.hub, "lane", noting)
         async with httpx.AsyncClient(
-            base_url=served.base, cookies=cookies, headers={"Origin": served.base}
+            base_url=served.base, cookies=cookies, headers={"Origin": served.base}, timeout=60
         ) as page:
             started = []
             for number in range(8):
