@@ -78,26 +78,28 @@ def types(session: nox.Session) -> None:
 
 @nox.session(python=SUPPORTED)
 def tests(session: nox.Session) -> None:
-    """All tests, on real brokers, four at a time; arguments after `--` go to pytest."""
+    """All tests, on real brokers, six at a time; arguments after `--` go to pytest."""
     brokers_of_debian(session)
     session.install("--editable", ".[all]", *group("test"))
-    # Most of a test is waiting for a broker, so four do no harm to each other on two cores.
+    # A test waits for brokers and processes for two thirds of its time, so six keep two cores busy.
     # The tests start a thousand processes, and none of them is to compile kchat again.
     cached = {"PYTHONDONTWRITEBYTECODE": None}
     try:
-        session.run("pytest", "--cache-clear", "-n", "4", "--dist", "loadgroup", *session.posargs, env=cached)
+        session.run("pytest", "--cache-clear", *SIX_AT_A_TIME, *session.posargs, env=cached)
     except CommandFailed as error:
         failed = last_failed()
         # Another exit code is a run that has not come to its end, such as one that was interrupted; -x ends with this one.
         ended = str(error.reason).endswith("code 1") and not session.posargs
         if not (ended and 0 < len(failed) <= MOST_ALONE):
             raise
-        # A broker that does not start beside three others is the machine's fault; what fails alone, too, is ours.
+        # A broker that does not start beside five other tests is the machine's fault; what fails alone, too, is ours.
         session.warn(f"failed beside other tests, and tried again alone: {', '.join(failed)}")
         session.run("pytest", "--last-failed", env=cached)
 
 
-MOST_ALONE = 3
+SIX_AT_A_TIME = ("-n", "6", "--dist", "loadgroup")
+
+MOST_ALONE = 5
 """Maximum number of failed tests that get a second try, alone; more are no accident."""
 
 
@@ -197,7 +199,7 @@ def faults(session: nox.Session) -> None:
     brokers_of_debian(session)
     session.install("--editable", ".[all]", *group("test"))
     # One after the other: the limits of time are those that the documentation promises.
-    exact = {"KCHAT_TEST_FAULTS": "all", "KCHAT_TEST_EXACT": "1"}
+    exact = {"KCHAT_TEST_FAULTS": "all", "KCHAT_TEST_EXACT": "1", "KCHAT_TEST_COLD": "1"}
     session.run(
         "pytest", *(session.posargs or ["tests/faults", "tests/contract/test_programs.py"]), env=exact
     )

@@ -32,6 +32,7 @@ from tests.brokers.redis import Redis, find_redis, start_redis
 from tests.brokers.require import choice, in_ci, require
 from tests.brokers.shared import join_run, leave_run
 from tests.brokers.wait import wait_until
+from tests.brokers.warm import end_warm
 from tests.window import Window
 
 if importlib.util.find_spec("tests.brokers.pubsub") is not None:
@@ -64,6 +65,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_sessionfinish() -> None:
     """Lets the worker that started a shared broker end it."""
+    end_warm()
     leave_run()
 
 
@@ -77,7 +79,7 @@ OF_ONE_FILE = ("rabbitmq_cluster", "own_pubsub_emulator")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keeps what shares a broker of its own together, for `pytest -n 4 --dist loadgroup`; the rest goes anywhere."""
+    """Keeps what shares a broker of its own together, for `pytest -n 6 --dist loadgroup`; the rest goes anywhere."""
     for item in items:
         names = set(getattr(item, "fixturenames", ()))
         if (

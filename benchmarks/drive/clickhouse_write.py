@@ -14,7 +14,7 @@ from random import Random
 from clickhouse_driver import Client
 
 from kchat.archive.clickhouse.schema import COLUMNS, MESSAGES
-from kchat.archive.clickhouse.writing import number
+from kchat.archive.clickhouse.writing import numbers
 from kchat.archive.opening import open_store
 from kchat.archive.record import Record
 from kchat.message import Message
@@ -40,9 +40,10 @@ with open_store(url, write=True) as store:
         begin = time.perf_counter()
         for batch in batches:
             store.write(batch)
+        store.close()  # what it has put off is done then
         seconds = time.perf_counter() - begin
     else:
-        rows = [[(*each, number(each.room, each.key)) for each in batch] for batch in batches]
+        rows = [[(*each, *numbers([each.room], [each.key])) for each in batch] for batch in batches]
         insert = f"INSERT INTO {MESSAGES} ({', '.join(COLUMNS)}, hash) VALUES"
         with Client.from_url(url) as client:
             client.execute("SELECT 1")

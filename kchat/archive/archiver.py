@@ -7,6 +7,7 @@ from collections import deque
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from kchat.archive.believed_clock import BelievedClock
 from kchat.archive.doubt import Doubt
 from kchat.archive.placing import Placing
 from kchat.client.backoff import Backoff
@@ -67,6 +68,8 @@ class Archiver:
         tell: told when the archive is away and back, with a line for people.
         waiting: asked for the number of messages that wait in the broker; ``None`` if it does not tell.
         settled: called when everything that came is committed.
+        clock: returns the UNIX time now, in seconds; believed as by :class:`~kchat.archive.believed_clock.BelievedClock`.
+            Default: the system's clock.
     """
 
     tick = 1.0
@@ -84,6 +87,7 @@ class Archiver:
         tell: Callable[[str], object] = lambda _: None,
         waiting: Callable[[], int | None] = lambda: None,
         settled: Callable[[], object] = lambda: None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.taken = 0
         """Number of messages that were shown and are committed."""
@@ -94,6 +98,8 @@ class Archiver:
         self._store = store
         self._room = room
         self._keep = keep
+        self._clock = BelievedClock(clock)
+        self._told_doubt = False
         self._rooms = tuple(rooms) or (room,)
         self._tell = tell
         self._waiting = waiting
@@ -180,6 +186,7 @@ class Archiver:
             self._try(self._prune)
         if self._held:
             return False
+        self._store.rest()
         self._settled()
         return True
 
@@ -233,7 +240,13 @@ class Archiver:
 
     def _prune(self) -> None:
         assert self._keep is not None
-        self.deleted += self._store.prune(int((time.time() - self._keep) * 1000), self._rooms)
+        now, ahead = self._clock.now(), self._clock.doubted
+        if ahead and not self._told_doubt:
+            self._tell(
+                f"the clock was set forward by {ahead / 3600:,.1f} hours: if it stays so for a day, it deletes messages"
+            )
+        self._told_doubt = bool(ahead)
+        self.deleted += self._store.prune(int((now - self._keep) * 1000), self._rooms)
         self._prune_due = monotonic() + _PRUNE_EVERY
 
     # ---- while the archive is away

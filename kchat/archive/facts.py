@@ -10,11 +10,11 @@ Messages are in order by :attr:`~kchat.archive.record.Record.at`; those of one m
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import date
 
-from kchat.archive.record import OTHERS, Record
+from kchat.archive.record import OTHERS, Record, folded
 from kchat.archive.span import HOUR, QUARTER
 from kchat.archive.spread import Spread
 
@@ -22,6 +22,9 @@ PAUSE = 30 * 60_000
 """Milliseconds without a message after which the next one begins a conversation."""
 
 MINUTE = 60_000
+
+MOST_MENTIONS = 10_000
+"""Pairs of people that facts have, of those who mention whom: there may be as many as people times people."""
 
 Name = str | None
 """A username; None for messages without one."""
@@ -152,10 +155,17 @@ class Writers:
     """Who wrote on a day.
 
     Attributes:
-        bits: one for each of them: :meth:`ActiveDays.bit`.
+        bits: one for each of them, by :attr:`ActiveDays.numbers`, the lowest of the first byte for the first.
     """
 
-    bits: int = 0
+    bits: bytearray = field(default_factory=bytearray)
+
+    def add(self, number: int) -> None:
+        """Somebody did."""
+        byte = number >> 3
+        if byte >= len(self.bits):
+            self.bits.extend(bytes(byte + 1 - len(self.bits)))
+        self.bits[byte] |= 1 << (number & 7)
 
 
 @dataclass(slots=True, eq=False)
@@ -163,17 +173,23 @@ class ActiveDays:
     """Who wrote on which day: a bit for each pair, since in years a thousand people make a million of them.
 
     Attributes:
-        numbers: the bit of each username.
+        numbers: of each username: its place in the bits.
+        free: the lowest number from which on nobody has one.
         days: who wrote, by date.
     """
 
     numbers: dict[Name, int] = field(default_factory=dict)
+    free: int = 0
     days: dict[date, Writers] = field(default_factory=dict)
 
     def add(self, pair: tuple[date, Name]) -> None:
         """Somebody wrote on that day, maybe not for the first time."""
         day, name = pair
-        self.on(day).bits |= self.bit(name)
+        number = self.numbers.get(name)
+        if number is None:
+            number = self.numbers[name] = self.free
+            self.free += 1
+        self.on(day).add(number)
 
     def on(self, day: date) -> Writers:
         """Who wrote on that day, to add to."""
@@ -182,24 +198,25 @@ class ActiveDays:
             found = self.days[day] = Writers()
         return found
 
-    def bit(self, name: Name) -> int:
-        """Somebody's, in :attr:`Writers.bits`."""
-        return 1 << self.numbers.setdefault(name, len(self.numbers))
-
     def pairs(self) -> set[tuple[date, Name]]:
         """All of them, one by one."""
-        names = list(self.numbers)
         return {
-            (day, names[number])
+            (day, name)
             for day, there in self.days.items()
-            for number in range(there.bits.bit_length())
-            if there.bits >> number & 1
+            for name, number in self.numbers.items()
+            if has_bit(there.bits, number)
         }
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ActiveDays) and self.pairs() == other.pairs()
 
     __hash__ = None  # type: ignore[assignment] # as of everything that changes
+
+
+def has_bit(bits: bytes | bytearray, number: int) -> bool:
+    """Whether the bit of a number is there."""
+    byte = number >> 3
+    return byte < len(bits) and bool(bits[byte] >> (number & 7) & 1)
 
 
 @dataclass(slots=True)
@@ -216,8 +233,8 @@ class Facts:
         gaps: times between one message of a room and the next one, both in the span.
         replies: those of them that are shorter than :data:`PAUSE` and between messages of different people.
         conversations: that begin in the span; the first message in the span of each room begins one.
-        mentions: how often somebody mentioned a name: by username and name (:func:`~kchat.archive.record.folded`), whether
-            anybody has it or not.
+        mentions: in how many messages somebody mentioned one of ``people``, but themselves: by username and name
+            (:func:`~kchat.archive.record.folded`); the most frequent ones, as :func:`most_mentions` has them.
         active: who wrote on which day, by the zone that was asked for.
         firsts: of everybody in ``people``, the start of the quarter of an hour of their first message in these rooms, in the
             span or before it, in milliseconds since 1970.
@@ -234,3 +251,26 @@ class Facts:
     mentions: dict[tuple[Name, str], int] = field(default_factory=dict)
     active: ActiveDays = field(default_factory=ActiveDays)
     firsts: dict[Name, int] = field(default_factory=dict)
+
+
+def most_mentions(
+    rows: Iterable[tuple[Name, str, int]], people: Collection[Name]
+) -> dict[tuple[Name, str], int]:
+    """The :data:`MOST_MENTIONS` most frequent mentions of people, and those of the last one's number by the same person.
+
+    Arguments:
+        rows: who mentioned a name, the name, in how many messages; most first, those of a number by username, by code
+            points, those without a username last. No more of them are taken than are needed.
+        people: who wrote.
+    """
+    names = {name: folded(name) for name in people if name is not None}
+    wanted = frozenset(names.values())
+    found: dict[tuple[Name, str], int] = {}
+    last: tuple[int, Name] | None = None
+    for by, of, many in rows:
+        if len(found) >= MOST_MENTIONS and last != (many, by):
+            break
+        if of in wanted and (by is None or names[by] != of):
+            found[by, of] = many
+            last = many, by
+    return found

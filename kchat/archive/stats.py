@@ -10,8 +10,11 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from heapq import nsmallest
 from typing import TYPE_CHECKING, Any
 
+from kchat.archive.facts import has_bit
 from kchat.archive.record import folded
 from kchat.archive.span import HOUR, Span, Zone
 
@@ -207,7 +210,7 @@ def compute(
         words: with how often they come. Default: not asked for.
     """
     total = sum(person.messages for person in facts.people.values())
-    starts = {name: person.starts for name, person in facts.people.items() if person.starts}
+    starts = ((name, person.starts) for name, person in facts.people.items() if person.starts)
     dates, heat = _by_clock(facts, zone)
     per_date, per_week = _by_day_and_week(facts, zone, dates)
     verified = sum(person.verified for person in facts.people.values())
@@ -226,7 +229,7 @@ def compute(
         per_day=total / len(per_date) if per_date else 0.0,
         top=tuple(
             Active(name, each.messages, each.messages / total, each.characters, each.verified, each.starts)
-            for name, each in sorted(facts.people.items(), key=_most_active)[:top]
+            for name, each in nsmallest(top, facts.people.items(), key=_most_active)
         ),
         per_date=per_date,
         per_week=per_week,
@@ -235,7 +238,7 @@ def compute(
         gaps=_times(facts.gaps, zone),
         replies=_times(facts.replies, zone),
         conversations=facts.conversations,
-        starters=tuple(Starter(name, many) for name, many in _most(starts)[:top]),
+        starters=tuple(Starter(name, many) for name, many in nsmallest(top, starts, key=_most)),
         mentions=_mentions(facts)[:top],
         busiest=_busiest(facts, zone),
         verified=verified,
@@ -250,8 +253,9 @@ def _most_active(item: tuple[Name, Person]) -> tuple[int, bool, str]:
     return -person.messages, name is None, name or ""
 
 
-def _most(counts: dict[Name, int]) -> list[tuple[Name, int]]:
-    return sorted(counts.items(), key=lambda item: (-item[1], item[0] is None, item[0] or ""))
+def _most(item: tuple[Name, int]) -> tuple[int, bool, str]:
+    name, many = item
+    return -many, name is None, name or ""
 
 
 def _moment(at: int | None, zone: Zone) -> datetime | None:
@@ -269,6 +273,8 @@ def _times(spread: Spread, zone: Zone) -> Times:
 
 def _mentions(facts: Facts) -> tuple[Mention, ...]:
     """Of people who wrote; of several whose names fold to the same, the most active. Not of oneself."""
+    if not facts.mentions:
+        return ()
     people: dict[str, str] = {}
     for name, _ in sorted(facts.people.items(), key=_most_active):
         if name is not None:
@@ -321,23 +327,34 @@ def _by_day_and_week(
     """Messages and people by date and by week, without gaps."""
     if not dates:
         return (), ()
-    bit = facts.active.bit
-    by_day = {day: there.bits & ~bit(None) for day, there in facts.active.days.items()}
-    by_week: defaultdict[date, int] = defaultdict(int)
+    numbers = facts.active.numbers
+    by_day: dict[date, bytes | bytearray] = {day: there.bits for day, there in facts.active.days.items()}
+    of_week: defaultdict[date, int] = defaultdict(int)
     weeks: Counter[date] = Counter()
     for day, people in by_day.items():
-        by_week[_monday(day)] |= people
+        of_week[_monday(day)] |= int.from_bytes(people, "little")
+    by_week: dict[date, bytes | bytearray] = {}
+    while of_week:  # one number after the other becomes bytes: together they take megabytes
+        monday, number = of_week.popitem()
+        by_week[monday] = number.to_bytes((number.bit_length() + 7) // 8, "little")
     for day, many in dates.items():
         weeks[_monday(day)] += many
-    day_of = {at: zone.day(at) for at in set(facts.firsts.values())}
-    begun = {name: day_of[at] for name, at in facts.firsts.items()}
-    new = Counter(day for name, day in begun.items() if bit(name) & by_day.get(day, 0))
-    new_in_week = Counter(
-        monday for name, day in begun.items() if bit(name) & by_week.get(monday := _monday(day), 0)
-    )
+    day_of = lru_cache(1_000)(zone.day)  # there may be as many times as people
+    new: Counter[date] = Counter()
+    new_in_week: Counter[date] = Counter()
+    for name, at in facts.firsts.items():
+        if name is None or name not in numbers:
+            continue
+        day, number = day_of(at), numbers[name]
+        new[day] += has_bit(by_day.get(day, b""), number)
+        monday = _monday(day)
+        new_in_week[monday] += has_bit(by_week.get(monday, b""), number)
+    nobody = numbers.get(None)
     return (
-        tuple(_line(day, dates, by_day, new) for day in _every(min(dates), max(dates), 1)),
-        tuple(_line(monday, weeks, by_week, new_in_week) for monday in _every(min(weeks), max(weeks), 7)),
+        tuple(_line(day, dates, by_day, nobody, new) for day in _every(min(dates), max(dates), 1)),
+        tuple(
+            _line(monday, weeks, by_week, nobody, new_in_week) for monday in _every(min(weeks), max(weeks), 7)
+        ),
     )
 
 
@@ -345,8 +362,17 @@ def _every(first: date, last: date, days: int) -> list[date]:
     return [date.fromordinal(number) for number in range(first.toordinal(), last.toordinal() + 1, days)]
 
 
-def _line(day: date, counts: Counter[date], people: Mapping[date, int], new: Counter[date]) -> Day:
-    active = people.get(day, 0).bit_count()
+def _line(
+    day: date,
+    counts: Counter[date],
+    people: Mapping[date, bytes | bytearray],
+    nobody: int | None,
+    new: Counter[date],
+) -> Day:
+    bits = people.get(day, b"")
+    active = int.from_bytes(bits, "little").bit_count()
+    if nobody is not None:
+        active -= has_bit(bits, nobody)
     return Day(day, counts[day], active, new[day], active - new[day])
 
 

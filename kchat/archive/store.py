@@ -69,6 +69,9 @@ class Store(Protocol):
             How many are new.
         """
 
+    def rest(self) -> None:
+        """Do what was put off while messages came, if that is due. To be called now and then while none come."""
+
     def without_id(self, room: str, most: int) -> list[str]:
         """The keys of the last messages of a room that archivers have written, and that have neither id nor position.
 

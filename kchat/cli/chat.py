@@ -108,6 +108,11 @@ def command(
     choice = take_choice(broker)
     settings = _in_rooms(rooms, to_settings(confirm_timeout=confirm_timeout, heartbeat=heartbeat, **broker))
     refuse_lone_room(settings[0], "nobody else could be in it")
+    from kchat.config.validation import check_name
+
+    for name, what in ((username, "username"), (durable, "durable name")):
+        if name is not None:
+            check_name(name, what)  # before the window, which would be gone again before one has read why
     if not (_is_terminal(sys.stdin) and _is_terminal(sys.stdout)):
         raise SettingsError("a chat needs a terminal; in a script, use kchat send and kchat subscribe")
     plain = plain or os.environ.get("TERM") == "dumb" or not _has_lines(sys.stdout)

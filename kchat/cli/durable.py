@@ -76,7 +76,7 @@ def list_(as_json: bool, management_url: str | None, quiet: bool, **broker: Any)
 def remove(name: str, yes: bool, management_url: str | None, quiet: bool, **broker: Any) -> int:
     """Remove a durable subscription with the messages that it holds. It asks first; without a terminal it takes --yes.
 
-    NAME is what --durable was given, or the name of the queue.
+    NAME is what --durable was given, or the name of the queue. Stop its reader first: that would make it again.
 
     \b
     Examples:
@@ -87,33 +87,36 @@ def remove(name: str, yes: bool, management_url: str | None, quiet: bool, **brok
 
     settings = to_settings(**broker)
     durable.require_durable(settings)
-    if not yes and not confirmed(lambda: _question(settings, name, management_url)):
+    found = _find(settings, name, management_url, quiet=yes)
+    if found is not None and found.readers:
+        write_line("somebody is reading it now, and makes it again unless that reader is stopped first")
+    if not yes and not confirmed(lambda: _question(name, found)):
         return 1
     durable.remove(settings, name)
     line_writer(quiet)(f"removed the durable subscription {name} from {settings}")
     return 0
 
 
-def _question(settings: Settings, name: str, management_url: str | None) -> str:
-    """What to ask, with what would be lost where that can be known."""
+def _find(settings: Settings, name: str, management_url: str | None, *, quiet: bool) -> Subscription | None:
+    """What is known of it; ``None`` for nothing: it can be removed all the same. ``quiet``: whatever the reason."""
     from kchat.client import durable
-    from kchat.message.unprintable import escape_unprintable
 
-    held = ""
     try:
-        found = [
-            each
-            for each in durable.subscriptions(settings, management_url=management_url)
-            if name in (each.name, each.queue)
-        ]
+        found = durable.subscriptions(settings, management_url=management_url)
     except SettingsError:
+        if quiet:
+            return None
         raise
     except BrokerError:
-        found = []  # it can be removed all the same
-    if found and found[0].messages:
-        held = f" and its {found[0].messages:,} messages"
-    if found and found[0].readers:
-        write_line("somebody is reading it now")
+        return None
+    return next((each for each in found if name in (each.name, each.queue)), None)
+
+
+def _question(name: str, found: Subscription | None) -> str:
+    """What to ask, with what would be lost where that is known."""
+    from kchat.message.unprintable import escape_unprintable
+
+    held = f" and its {found.messages:,} messages" if found is not None and found.messages else ""
     return escape_unprintable(f"Remove the durable subscription {name}{held}?", keep_newlines=False)
 
 

@@ -133,7 +133,11 @@ class Command(click.Command):
 
             # Of a group, the error may be a subcommand's, which has seen to that.
             if ctx.invoked_subcommand is None and (further := advice(ctx)):
-                error.hint = with_flags(error.hint) + ("; or run: " if error.hint else "run: ") + further
+                hint = with_flags(error.hint)
+                error.hint = (
+                    f"{hint} Or run: " if hint.endswith("?") else f"{hint}; or run: " if hint else "run: "
+                )
+                error.hint += further
             raise
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

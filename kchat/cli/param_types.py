@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,6 +23,9 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _POWERS = "kmgt"
 _MOST_BYTES = (1 << 63) - 1
 """AMQP's largest whole number (0-9-1 section 4.2.1)."""
+
+clock: Callable[[], float] = time.time
+"""The UNIX time now, in seconds, by which options are read that are an age or a time of day."""
 
 
 class Read(click.ParamType):  # type: ignore[type-arg]  # generic since Click 8.4 only
@@ -71,9 +74,12 @@ def whole_number(least: int, most: int | None = None) -> Read:
     return Read("integer", read)
 
 
+_TIME_OF_DAY = re.compile(r"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?")
+
+
 def _age(text: str) -> float | None:
     """The seconds of ``90s`` or ``1.5h``; None for anything else."""
-    found = re.fullmatch(r"(\d{1,9}(?:\.\d+)?)([smhdw])", text)
+    found = re.fullmatch(r"(\d{1,9}(?:\.\d+)?)([smhdw])", text, re.ASCII)
     return float(found[1]) * _UNITS[found[2]] if found else None
 
 
@@ -86,7 +92,7 @@ def _duration(text: str) -> float:
 
 def _size(text: str) -> int:
     """Decimal units are powers of 1000, those with an i of 1024 (IEC 80000-13)."""
-    found = re.fullmatch(r"(\d{1,19}(?:\.\d{1,9})?) ?(?:([kmgt])(i)?b?|b)?", text.strip().lower())
+    found = re.fullmatch(r"(\d{1,19}(?:\.\d{1,9})?) ?(?:([kmgt])(i)?b?|b)?", text.strip().lower(), re.ASCII)
     number = 0
     if found:
         factor = 1 if found[2] is None else (1024 if found[3] else 1000) ** (_POWERS.index(found[2]) + 1)
@@ -96,34 +102,50 @@ def _size(text: str) -> int:
     return number
 
 
-def _time(text: str, zone: tzinfo | None = None) -> float:
-    """The UNIX seconds of a point in time; what has no offset is by the clocks of ``zone``, or of this machine."""
+def read_time(text: str, now: float, zone: tzinfo | None = None, *, past: bool = False) -> float:
+    """The UNIX seconds of a point in time.
+
+    A time of day is today's. Where it comes twice, as the clocks go back, it is the second one while that hour lasts, unless
+    it has to be in the past and only the first one is; else it is the first.
+
+    Arguments:
+        text: an age, a time of day, or a date with or without a time.
+        now: the UNIX time, in seconds, from which an age counts back, and which tells what day it is.
+        zone: by whose clocks a text without an offset is read. Default: by this machine's.
+        past: whether a time that is still to come is refused. Default: not.
+
+    Raises:
+        ValueError: it is none, or still to come.
+    """
     age = _age(text)
     if age is not None:
-        return max(0.0, time.time() - age)
-    point = rfc3339.parse(text)
-    if point is not None:
-        return point.timestamp()
+        return max(0.0, now - age)
+    instead = ""
     try:
-        if clock := re.fullmatch(r"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?", text):
-            hour, minute, second = (int(part or 0) for part in clock.groups())
-            today = datetime.now(zone).replace(hour=hour, minute=minute, second=second, microsecond=0)
-            return today.timestamp()
-        # A time by the clock, to the minute or as a date alone, which RFC 3339 does not have.
-        moment = datetime.fromisoformat(re.sub(r"[zZ]$", "+00:00", text))
-        return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp()
+        if (exact := rfc3339.parse(text)) is not None:
+            point = exact.timestamp()
+        elif clock_time := _TIME_OF_DAY.fullmatch(text):
+            hour, minute, second = (int(part or 0) for part in clock_time.groups())
+            today = datetime.fromtimestamp(now, zone).replace(
+                hour=hour, minute=minute, second=second, microsecond=0
+            )
+            point = today.timestamp()
+            if past and point > now:
+                point = min(today.replace(fold=fold).timestamp() for fold in (0, 1))
+            yesterday = (today - timedelta(days=1)).replace(tzinfo=None)
+            instead = f" today; for yesterday's, write {yesterday.isoformat(timespec='seconds' if second else 'minutes')}"
+        else:
+            # A time by the clock, to the minute or as a date alone, which RFC 3339 does not have.
+            moment = datetime.fromisoformat(re.sub(r"[zZ]$", "+00:00", text))
+            point = (moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp()
     except (ValueError, OverflowError, OSError):
         raise ValueError(
             f"{text!r} is neither an age such as 10m or 2h, nor a time of today such as 9:00, "
             "nor a date such as 2026-01-31T12:00:00Z"
         ) from None
-
-
-def _since(text: str, zone: tzinfo | None = None) -> float:
-    moment = _time(text, zone)
-    if moment > time.time():
-        raise ValueError(f"{text!r} is still to come; a time of day is today's, so give the date as well")
-    return moment
+    if past and point > now:
+        raise ValueError(f"{text!r} is still to come{instead}")
+    return point
 
 
 def _zone(name: str) -> Zone:
@@ -146,7 +168,7 @@ class Moment(click.ParamType):  # type: ignore[type-arg]  # as for Read
 
     def __init__(self, zone: str, *, past: bool = False) -> None:
         self._zone = zone
-        self._read = _since if past else _time
+        self._past = past
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Read it."""
@@ -154,10 +176,10 @@ class Moment(click.ParamType):  # type: ignore[type-arg]  # as for Read
             return value
         zone: Zone | None = ctx.params[self._zone] if ctx else None
         try:
-            point, age = self._read(value, None if zone is None else zone.info), _age(value)
+            point = read_time(value, clock(), None if zone is None else zone.info, past=self._past)
         except ValueError as error:
             self.fail(str(error), param, ctx)
-        return (lambda: point) if age is None else lambda: max(0.0, time.time() - age)
+        return (lambda: point) if _age(value) is None else lambda: read_time(value, clock())
 
 
 SECONDS = Read("seconds", read_seconds)
@@ -167,10 +189,10 @@ DURATION = Read("duration", _duration)
 """``90s``, ``30m``, ``24h``, ``7d``, ``2w``. Becomes seconds."""
 SIZE = Read("size", _size)
 """``500kB``, ``64MiB``, ``1GiB``, or a number of bytes. Becomes bytes."""
-TIME = Read("time", _time)
+TIME = Read("time", lambda text: read_time(text, clock()))
 """A point in time: an age (``90s``, ``10m``, ``2h``, ``1d``), a time of today (``9:00``, ``17:30:05``), or a date with or
 without a time (``2026-01-31``, ``2026-01-31T12:00Z``), local unless it says otherwise. Becomes UNIX seconds."""
-SINCE = Read("time", _since)
+SINCE = Read("time", lambda text: read_time(text, clock(), past=True))
 """As :data:`TIME`, in the past."""
 ZONE = Read("zone", _zone)
 """The name of a time zone. Becomes a :class:`~kchat.archive.span.Zone`."""

@@ -17,7 +17,7 @@ from kchat.cli.options import (
     verbose_option,
     wait_option,
 )
-from kchat.cli.param_types import SECONDS, SINCE, whole_number
+from kchat.cli.param_types import SECONDS, SINCE, TIME, whole_number
 from kchat.cli.shutdown import shutdown_by_signal
 from kchat.cli.stderr import connection_teller, line_writer, write_line
 
@@ -39,6 +39,15 @@ from kchat.cli.stderr import connection_teller, line_writer, write_line
 @click.option(
     "--since", type=SINCE, metavar="AGE|DATE", help="Begin at that time: 10m, 2h, 2026-01-31T12:00Z."
 )
+@click.option("--until", type=TIME, metavar="TIME", help="End at that time, in the history or to come.")
+@click.option(
+    "--no-follow",
+    "follow",
+    is_flag=True,
+    flag_value=False,
+    default=True,
+    help="End with what is held: wait for no more.",
+)
 @click.option("--durable", metavar="NAME", help="Durable queue: keeps messages while you are away.")
 @click.option("--hidden", is_flag=True, help="Do not count as here for kchat who.")
 @heartbeat_option
@@ -52,6 +61,8 @@ def command(
     idle_timeout: float | None,
     last: int | None,
     since: float | None,
+    until: float | None,
+    follow: bool,
     durable: str | None,
     hidden: bool,
     wait: bool,
@@ -67,7 +78,8 @@ def command(
     \b
     Examples:
       kchat record monday.jsonl.gz
-      kchat record --since 1d --idle-timeout 1 day.jsonl
+      kchat record --since 1d --no-follow day.jsonl
+      kchat record --since 9:00 --until 10:00 hour.jsonl.zst
       kchat record --durable tape --limit 1000 tape.jsonl
     """
     from kchat.cli import DONE, TOO_FEW
@@ -84,6 +96,8 @@ def command(
         durable=durable,
         last=last,
         since=since,
+        until=until,
+        follow=follow,
         wait=wait,
         on_event=connection_teller(verbose=verbose, several=len(settings.brokers) > 1),
         present=present,

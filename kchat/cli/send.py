@@ -98,7 +98,9 @@ def command(
     _check_usage(click.get_current_context().params)
     words = _read_file(file) if file is not None else _words(() if after else message, text)
     implied = words is None and not (bot or template or after or wait_pid or message)
-    if implied and (sys.stdin is None or sys.stdin.isatty()):
+    if implied and sys.stdin is None:
+        raise _missing("standard input is closed")
+    if implied and sys.stdin.isatty():
         raise _missing("give '-' to type messages")
     given = words if template is None else template  # a field makes no blank message
     if given is not None and not given.strip() and not allow_empty:

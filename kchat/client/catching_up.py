@@ -97,7 +97,7 @@ class CatchUp:
     ) -> None:
         self.on = False
         """Whether the room has such a history that this account may read, as of the last connection."""
-        self._count = self._missing = 0
+        self._count = self._missing = self._certain = 0
         self._policy = policy
         self._begin = begin
         self._duplicates = duplicates
@@ -282,7 +282,7 @@ class CatchUp:
             return kept
         if not reader.done:
             kept = reader.read(drain, timeout, limit)
-            if kept and reader.missing and self._read is None:
+            if (kept or reader.done) and reader.missing and self._read is None:
                 self._queue_first = self._more_in_queue(drain, reader.held)
                 if self._queue_first:
                     self._page, kept = kept, ()
@@ -310,20 +310,22 @@ class CatchUp:
         end = policy.newest(link.connection, known=True)
         if end is None or end <= self._end:
             return
-        self._missing += self._lost(reader)
+        self._count_lost(reader)
         self._covered = math.inf
         reader.close()
         begin = Begin(after=self._end, floor=self._end)
         self._end = end
         self._reader = policy.reader(link.connection, begin, end)
 
-    def _lost(self, reader: HistoryReader) -> int:
-        """The number of messages that the history does not hold any more, without those that the queue had brought."""
+    def _count_lost(self, reader: HistoryReader) -> None:
+        """Count the messages that the history does not hold any more, without those that the queue had brought."""
         self._unsure = self._unsure or reader.missing < 0
-        return max(0, reader.missing - int(max(0.0, self._taken - self._covered)))
+        brought = int(max(0.0, self._taken - self._covered))
+        self._missing += max(0, reader.missing - brought)
+        self._certain += max(0, reader.certain - brought)
 
     def _finish(self, reader: HistoryReader) -> None:
-        self._missing += self._lost(reader)
+        self._count_lost(reader)
         reader.close()
         self._position, self._reader, self._covered = self._end, None, math.inf
         self._is_other = False
@@ -362,13 +364,13 @@ class CatchUp:
             self._count += missing
         return missing
 
-    def take_counts(self) -> tuple[int, int]:
+    def take_counts(self) -> tuple[int, int, int]:
         """The number of messages that were handed over of the history, and of those that it did not hold any more.
 
-        The latter is -1 where some are missing and nobody can know how many.
+        The latter is -1 where some are missing and nobody can know how many; else the third says how many of them, at least.
         """
-        counts = self._count, self._missing or -self._unsure
-        self._count = self._missing = 0
+        counts = self._count, self._missing or -self._unsure, self._certain
+        self._count = self._missing = self._certain = 0
         self._unsure = False
         return counts
 

@@ -218,17 +218,20 @@ class Drops:
             self.gaps.joined = False
             self._schedule()
 
-    def take_missing(self, about: int) -> tuple[int, bool]:
+    def take_missing(self, about: int, certain: int = 0) -> tuple[int, bool]:
         """The number of messages that are missing, as far as is known, and whether it is exact; then that is done with.
+
+        Their senders' numbers tell it exactly, but for senders of whom nothing has come.
 
         Arguments:
             about: how many there are by another reckoning.
+            certain: and by that at least.
         """
         gaps = self.gaps
         count, gaps.missing = gaps.missing, 0
         if not about:
             return 0, True
-        exact = not (gaps.uncounted or gaps.joined)
+        exact = not (gaps.uncounted or gaps.joined) and count >= certain
         return (count if exact else max(count, about)), exact
 
     def note_overtaken(self, count: int) -> None:

@@ -244,8 +244,8 @@ class Gathering:
             if history.is_missing(message, position) and (self._where is None or self._where(message)):
                 messages.append(message)
         if not history.reading:
-            count, about = history.take_counts()
-            missing, exact = self._drops.take_missing(about)
+            count, about, certain = history.take_counts()
+            missing, exact = self._drops.take_missing(about, certain)
             if about < 0 or history.is_exact:
                 missing, exact = about, True
             connection.tell_caught_up(count, missing, exact=exact)

@@ -317,6 +317,7 @@ class SubscriberConnection(Connection):
     def look_behind(self) -> None:
         """Tell that it is back, once what was missed has been handed over."""
         if self.back_after is not None and self.cursor is not None and not self.cursor.is_behind:
+            self.take_overtaken()  # also where nothing has come since
             count, missing = self.cursor.take_count(), self._caught_up_missing
             self._caught_up_missing = 0
             self.tell_caught_up(count, missing, exact=True)

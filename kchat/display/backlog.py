@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -49,13 +49,17 @@ class Entry(NamedTuple):
 class Backlog:
     """The last rows. Each has a place: 0 for the first that ever came, and so on; :attr:`first` is the oldest kept one.
 
+    Arguments:
+        clock: returns the UNIX time now, in seconds. Default: the system's clock.
+
     Attributes:
         first: the place of the oldest row that is kept.
         end: the place that the next row gets.
         messages: how many messages have come.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
         self._entries: deque[Entry] = deque()
         self._size = 0
         self.first = self.end = self.messages = 0
@@ -77,13 +81,13 @@ class Backlog:
         if username is not None and len(username) > _LONGEST_NAME:
             username = username[:_LONGEST_NAME]
         self.messages += 1
-        seconds = time.time() if sent_at is None else sent_at.timestamp()
+        seconds = self._clock() if sent_at is None else sent_at.timestamp()
         text = f"{in_room(message)}{text}"
         self._add(Entry(username, message.account, seconds, text, total, self.messages))
 
     def add_notice(self, text: str) -> None:
         """Remember that something happened here, to the connection."""
-        self._add(Entry(None, None, time.time(), text[:_LONGEST_NAME], 0, self.messages, is_notice=True))
+        self._add(Entry(None, None, self._clock(), text[:_LONGEST_NAME], 0, self.messages, is_notice=True))
 
     def _add(self, entry: Entry) -> None:
         entries = self._entries

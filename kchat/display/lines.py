@@ -57,7 +57,14 @@ _COLORS = (
 
 
 class Lines:
-    """The parts of a display that do not depend on the mode. Its arguments are those of :class:`kchat.display.Factory`."""
+    """The parts of a display that do not depend on the mode.
+
+    Its arguments are those of :class:`kchat.display.Factory`, and:
+
+    Arguments:
+        clock: returns the UNIX time now, in seconds: what day it is when the display is made, and the time of a message that
+            does not say when it was sent. Default: the system's clock.
+    """
 
     LONGEST: ClassVar[int] = 10 * WHOLE
     """See :class:`kchat.display.Display`; an escape such as \\U000e0041 has ten bytes, and its character four."""
@@ -78,12 +85,14 @@ class Lines:
         utc: bool = False,
         date: bool = False,
         tell: Callable[[str], object] = lambda text: None,  # noqa: ARG005 - nobody is told
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._output = Output(stream)
         self._mark_unverified = mark_unverified
         self._names_shown = Names(own, mark_unverified=mark_unverified, tell=tell)
         self._utc = utc
         self._date = date
+        self._clock = clock
         self._color = self._output.color if color is None else color
         self._is_dumb = os.environ.get("TERM") == "dumb"
         locale = next(filter(None, map(os.environ.get, ("LC_ALL", "LC_CTYPE", "LANG"))), "")

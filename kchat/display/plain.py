@@ -33,23 +33,22 @@ class Plain(Lines):
         self._lead = TIME + (len("2026-05-01 ") if date else 0) + (len("Z") if utc else 0)
         self._unwrapped = self._wrapped = " " * self._lead + "| "
         super().__init__(stream, utc=utc, date=date, **options)
-        self._day = tuple(local(time.time(), utc=utc)[:3])
+        self._day = tuple(local(self._clock(), utc=utc)[:3])
         self._names: dict[tuple[str | None, str | None], tuple[str, int]] = {}
         self._named_for = self._columns
         self._second = -1
-        self._clock = ""
+        self._shown_time = ""
 
     def show(self, message: Message) -> None:
         """Add the message's line or lines."""
         sent_at = message.sent_at
-        second = int(time.time() if sent_at is None else sent_at.timestamp())
+        second = int(self._clock() if sent_at is None else sent_at.timestamp())
         if second != self._second:
             self._second = second
             moment = local(second, utc=self._utc)
             if moment[:3] != self._day and not self._date:
                 self._begin_day(moment)
-            clock = time.strftime(self._form, moment)
-            self._clock = f"\x1b[2m{clock}\x1b[0m " if self._color else f"{clock} "
+            self._shown_time = f"{self._dim(time.strftime(self._form, moment))} "
         username, account = message.username, message.account
         if self._columns != self._named_for:
             self._named_for = self._columns
@@ -59,7 +58,7 @@ class Plain(Lines):
             known = self._meet(username, account)
         room = in_room(message)
         columns = self._lead + width(room, most_cells) + known[1]
-        self._write(f"{self._clock}{self._dim(room)}{known[0]}", columns, self._text(message))
+        self._write(f"{self._shown_time}{self._dim(room)}{known[0]}", columns, self._text(message))
 
     def _begin_day(self, moment: time.struct_time) -> None:
         """Write the line above the messages of another day. No message's line begins like it."""

@@ -84,6 +84,7 @@ class Rich:
         utc: bool = False,
         date: bool = False,
         tell: Callable[[str], object] = lambda text: None,  # noqa: ARG005 - nobody is told
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._output = Output(stream)
         self.live = self._output.is_terminal and os.environ.get("TERM") != "dumb"
@@ -92,7 +93,14 @@ class Rich:
         self.remark = ""
         self.empty = "No messages yet."
         self._lines = Rows(
-            stream, color=False, mark_unverified=mark_unverified, own=own, utc=utc, date=date, tell=tell
+            stream,
+            color=False,
+            mark_unverified=mark_unverified,
+            own=own,
+            utc=utc,
+            date=date,
+            tell=tell,
+            clock=clock,
         )
         # Nobody is told: all rows are drawn again with the marks that they have then, and the heading says the rest.
         self._names = Names(own, mark_unverified=mark_unverified)
@@ -105,7 +113,7 @@ class Rich:
             highlight=False,
         )
         self._drawing = Drawing(console, self._names, utc=utc)
-        self._backlog = Backlog()
+        self._backlog = Backlog(clock)
         self._position = Position(self._backlog)
         self._seen = self._seen_messages = (
             0  # the place behind the newest row drawn, and the messages up to there

@@ -29,7 +29,7 @@ class Rows(Lines):
     def show(self, message: Message) -> None:
         """Add the message's row or rows."""
         sent_at = message.sent_at
-        seconds = time.time() if sent_at is None else sent_at.timestamp()
+        seconds = self._clock() if sent_at is None else sent_at.timestamp()
         self._names_shown.meet(message.account)
         behind = self._names_shown.mark(message.username, message.account)
         # An account is written out, since it tells who sent this: a long one moves the rest of its row.

@@ -78,7 +78,7 @@ class Template(Lines):
         return [*parts, _fitted(show, form) if form else show]
 
     def _time(self, message: Message, form: str) -> str:
-        moment = datetime.now(UTC) if message.sent_at is None else message.sent_at
+        moment = datetime.fromtimestamp(self._clock(), UTC) if message.sent_at is None else message.sent_at
         if not self._utc:
             with suppress(ValueError, OverflowError, OSError):  # the platform cannot show it
                 moment = moment.astimezone()
@@ -124,7 +124,7 @@ def _parse(template: str) -> list[tuple[str, str | None, str]]:
         if field is not None and field not in FIELDS:
             raise _wrong(f"{{{field}}} is not a field")
         if conversion is not None:
-            raise _wrong(f"!{conversion} behind {field}")
+            raise _wrong(f"{{{field}!{conversion}}} has a conversion, which no field takes")
         parts.append((literal, field, form or ""))
     return parts
 

@@ -85,6 +85,10 @@ class HistoryReader(Protocol):
         """About how many messages behind the position to begin after the history holds no more; -1 for an unknown number."""
 
     @property
+    def certain(self) -> int:
+        """Of :attr:`missing`, the number that is certain."""
+
+    @property
     def is_other(self) -> bool:
         """Whether the history is another one than that of the position to begin after, as it was cleared: then all of it."""
 

@@ -88,6 +88,7 @@ class ChatApp(App[None], inherit_bindings=False):
         self.last_screen: list[Strip] = []
         self._views: dict[str, View] = {}
         self._drawn_at = 0.0
+        self._drawn_on = (0, 0, 0)
         self._frame: TextualTimer | None = None
         self._ticking: TextualTimer | None = None
         self._status = Status()
@@ -104,7 +105,9 @@ class ChatApp(App[None], inherit_bindings=False):
         self._prompt = Bar("prompt-name", self.palette)
         self.messages = MessageList(self.palette, self._on_moved)
         self.editor = Editor(self._likely_names, self._enter, self._too_long, self.key_handlers())
-        self.searching = Searching(self.editor, self.messages, self.hint, self._fetch_to_search)
+        self.searching = Searching(
+            self.editor, self.messages, self.hint, self._status.clear, self._fetch_to_search
+        )
         yield self._header
         yield self.messages
         with Horizontal(id="prompt"):
@@ -148,7 +151,7 @@ class ChatApp(App[None], inherit_bindings=False):
             gc.enable()
         self._alerts.open()
         self.session.start()
-        self.set_interval(SAVE_EVERY, self.session.save_marks)
+        self.set_interval(SAVE_EVERY, self._look_up)
         self._draw()
 
     def _paint(self) -> None:
@@ -172,6 +175,7 @@ class ChatApp(App[None], inherit_bindings=False):
             return
         if not self.session.current.fetching:
             self.searching.go_on()
+            commands.go_on_fetching(self)
         if self._ticking is None and self.session.tick():
             self._ticking = self.set_interval(1.0, self._tick)
         self.leaving.look()
@@ -182,6 +186,12 @@ class ChatApp(App[None], inherit_bindings=False):
             self._ticking.stop()
             self._ticking = None
         self._draw_soon()
+
+    def _look_up(self) -> None:
+        """Save where one left off; and where another day has begun, nothing is of today any more."""
+        self.session.save_marks()
+        if self.session.current.today != self._drawn_on:
+            self._draw()
 
     def _draw_soon(self) -> None:
         """Draw now, or with all else that comes until the next frame."""
@@ -201,7 +211,8 @@ class ChatApp(App[None], inherit_bindings=False):
             self._frame = None
         self._drawn_at = monotonic()
         session = self.session
-        columns = self._rooms.draw(self.screen_stack[0], session, self.size.width)
+        self._drawn_on = session.current.today
+        columns = self._rooms.draw(self.screen_stack[0], session, *self.size)
         self.messages.update_rows()
         self._header.set_rows([header(session.current, where(session.current), columns)])
         name = prompt(session.username, columns, searches=self.searching.active)
@@ -319,6 +330,7 @@ class ChatApp(App[None], inherit_bindings=False):
         if self.searching.active:
             self._search_key("enter")
             return
+        self._status.clear()
         meant = parse(typed)
         match meant:
             case Say(text, action):

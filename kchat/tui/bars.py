@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 Piece = tuple[str, str]
 """A text, and the name of its style."""
 
+_UNREAD_ELSEWHERE = len(" … @999+")
+
 _PROMPT = 16
 """Maximum width of the name at the prompt."""
 
@@ -98,11 +100,21 @@ def _people(room: Room, columns: int, names_in: int) -> str:
     return str(people) if len(str(people)) <= columns else ""
 
 
-def room_rows(rooms: Sequence[Room], current: Room, columns: int) -> list[list[Piece]]:
-    """The list of rooms, one on each row: its number, its name, what is unread."""
-    rows: list[list[Piece]] = [[(" rooms", "bar-muted")]]
-    for number, room in enumerate(rooms, 1):
-        count = _count(room)
+def room_rows(rooms: Sequence[Room], current: Room, columns: int, lines: int) -> list[list[Piece]]:
+    """The list of rooms, one on each row: its number, its name, what is unread.
+
+    Of more than fit in these lines, the current one is on the list, and arrows count those above and below it.
+    """
+    fits = max(1, lines - 1)
+    first, end = 0, len(rooms)
+    if end > fits:
+        fits = max(1, fits - 1)  # the last row counts those below
+        first = max(0, min(rooms.index(current) - fits + 1, end - fits))
+        end = first + fits
+    above = _hidden("↑", rooms[:first])
+    rows: list[list[Piece]] = [[(" rooms ", "bar-muted"), *above]]
+    for number, room in enumerate(rooms[first:end], first + 1):
+        count = _count((room,))
         key = f"{number}" if number < 10 else " "
         name = cut(display_name(room.name), max(1, columns - 4 - len(count) - 1))
         gap = " " * max(1, columns - 3 - width(name) - len(count) - 1)
@@ -113,14 +125,27 @@ def room_rows(rooms: Sequence[Room], current: Room, columns: int) -> list[list[P
             rows.append(
                 [(f" {key} ", "bar-muted"), (name, style), (gap, "bar"), (count, style), (" ", "bar")]
             )
+    if below := _hidden("↓", rooms[end:]):
+        rows.append([(" ", "bar"), *below])
     return rows
 
 
+def _hidden(arrow: str, rooms: Sequence[Room]) -> list[Piece]:
+    """``↓ 7 more  @3``: rooms that are not on the list, and what is unread in them."""
+    if not rooms:
+        return []
+    count = _count(rooms)
+    pieces = [(f"{arrow} {len(rooms)} more", "bar-muted")]
+    return (
+        [*pieces, (f"  {count}", "bar-new" if count.startswith("@") else "bar-strong")] if count else pieces
+    )
+
+
 def room_row(rooms: Sequence[Room], current: Room, columns: int) -> list[Piece]:
-    """The same on one row, for narrow windows: the current room is always on it."""
-    pieces: list[list[Piece]] = []
+    """The same on one row, for narrow windows, with the current room, and what is unread in those that are not on it."""
+    pieces: list[Piece] = []
     for number, room in enumerate(rooms, 1):
-        count = _count(room)
+        count = _count((room,))
         name = cut(display_name(room.name), 12)
         text = f" {number} {name}{f' {count}' if count else ''} "
         style = (
@@ -132,22 +157,34 @@ def room_row(rooms: Sequence[Room], current: Room, columns: int) -> list[Piece]:
             if room.unread
             else "bar-muted"
         )
-        pieces.append([(text, style)])
-    at = next(number for number, room in enumerate(rooms) if room is current)
-    first = at
-    used = width(pieces[at][0][0])
-    while first > 0 and used + width(pieces[first - 1][0][0]) <= columns:
-        first -= 1
-        used += width(pieces[first][0][0])
-    return [piece for group in pieces[first:] for piece in group]
+        pieces.append((text, style))
+    first, end = _around(pieces, rooms.index(current), columns)
+    if end - first == len(rooms):
+        return pieces
+    first, end = _around(pieces, rooms.index(current), columns - _UNREAD_ELSEWHERE)
+    count = _count([*rooms[:first], *rooms[end:]])
+    style = "bar-new" if count.startswith("@") else "bar-strong"
+    return [*pieces[first:end], (f" … {count}", style if count else "bar-muted")]
 
 
-def _count(room: Room) -> str:
-    """``3``, or ``@3`` where some of them mention this user."""
-    if not room.unread:
+def _around(pieces: Sequence[Piece], at: int, columns: int) -> tuple[int, int]:
+    """The first, and the end, of those that fit with the one at this index; those before it first."""
+    first, end = at, at + 1
+    left = columns - width(pieces[at][0])
+    while first > 0 and (needed := width(pieces[first - 1][0])) <= left:
+        first, left = first - 1, left - needed
+    while end < len(pieces) and (needed := width(pieces[end][0])) <= left:
+        end, left = end + 1, left - needed
+    return first, end
+
+
+def _count(rooms: Sequence[Room]) -> str:
+    """What is unread: ``3``, or ``@3`` where some of it mentions this user."""
+    unread = sum(room.unread for room in rooms)
+    if not unread:
         return ""
-    number = "999+" if room.unread > 999 else str(room.unread)
-    return f"@{number}" if room.mentions else number
+    number = "999+" if unread > 999 else str(unread)
+    return f"@{number}" if any(room.mentions for room in rooms) else number
 
 
 def prompt(username: str, columns: int, *, searches: bool) -> str:

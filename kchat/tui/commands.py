@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kchat.errors import KchatError
+from kchat.tui.session import HISTORY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,12 +59,26 @@ def _last(app: ChatApp, argument: str) -> None:
     if not (argument.isascii() and argument.isdecimal() and 0 < int(argument) <= _MOST_LAST):
         app.hint("usage: /last N, a number of messages", "bar-error")
         return
-    wanted = int(argument)
     if not room.has_history:
         app.hint(NO_HISTORY)
-    elif wanted > room.received:
-        app.session.fetch_older(room, wanted - room.received)
-    app.messages.to_place(room.timeline.end - wanted)
+    _look_at_last(app, int(argument))
+
+
+def _look_at_last(app: ChatApp, number: int) -> None:
+    """Look at as many of the last messages, and fetch those that are missing: :func:`go_on_fetching` looks again."""
+    view, room = app.messages.view, app.session.current
+    view.to_last(number)
+    fetches = bool(view.wanted) and app.session.fetch_older(room, max(HISTORY, number - room.received))
+    app.messages.to_last(number)
+    if not fetches:
+        view.wanted = 0
+
+
+def go_on_fetching(app: ChatApp) -> None:
+    """Older messages may have come: look for those that ``/last`` wants."""
+    wanted = app.messages.view.wanted
+    if wanted and not app.session.current.fetching:
+        _look_at_last(app, wanted)
 
 
 def look_back(app: ChatApp, move: Callable[[], object]) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from kchat.tui.names import Sender
     from kchat.tui.outbox import Written
-    from kchat.tui.timeline import Entry
+    from kchat.tui.timeline import Day, Entry
     from kchat.tui.words import Highlights
 
 MOST_ROWS = 200
@@ -88,12 +88,12 @@ class Before(NamedTuple):
     """What stands before an entry.
 
     Attributes:
-        day: the line with its day.
+        day: what the line with its day says, as of :func:`day_name`; empty for no line.
         new: the line "new".
         named: whether its sender's name is shown: it has not the one of the entry before.
     """
 
-    day: bool
+    day: str
     new: bool
     named: bool
 
@@ -119,7 +119,7 @@ def rows_of(
     """
     rows: list[Row] = []
     if before.day:
-        rows.append(_rule(day_name(entry), measure.columns, "day"))
+        rows.append(_rule(before.day, measure.columns, "day"))
     if before.new:
         rows.append(_rule("new", measure.columns, "new"))
     if entry.is_note:
@@ -153,7 +153,7 @@ def rows_of_written(written: Written, before: Before, sender: Sender, measure: M
         body += [[Span(row, "reason")] for row in wrap(reason, measure.text).split("\n")]
     elif entry.alone:
         body += _alone(measure)
-    rows = [_rule(day_name(entry), measure.columns, "day")] if before.day else []
+    rows = [_rule(before.day, measure.columns, "day")] if before.day else []
     return [*rows, *_beside(entry, sender, body, measure, named=before.named, style=style)]
 
 
@@ -161,9 +161,9 @@ def _alone(measure: Measure) -> list[Row]:
     return [[Span(row, "own-note")] for row in wrap("nobody is here to read it", measure.text).split("\n")]
 
 
-def day_name(entry: Entry) -> str:
-    """``today``, ``yesterday``, ``Fri 20 Nov``, or with the year where it is another one."""
-    day, now = date(*entry.day), date(*time.localtime()[:3])
+def day_name(entry: Entry, today: Day) -> str:
+    """``today``, ``yesterday``, ``Fri 20 Nov``, or with the year where it is not this one."""
+    day, now = date(*entry.day), date(*today)
     if day == now:
         return "today"
     if (now - day).days == 1:

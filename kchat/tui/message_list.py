@@ -151,9 +151,9 @@ class MessageList(Widget, can_focus=False):
         self.view.to_start()
         self._after_move()
 
-    def to_place(self, place: int) -> None:
-        """Look at a message, or at the oldest where it is before that."""
-        self.view.to(max(place, self.view.room.timeline.first))
+    def to_last(self, number: int) -> None:
+        """Look at the last messages of this number, or at the oldest where there are fewer."""
+        self.view.to_last(number)
         self._after_move()
 
     def to_end(self) -> None:

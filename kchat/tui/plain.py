@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import time
+from collections import deque
 from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -24,10 +25,12 @@ from kchat.display.escaping import display_name, most_cells, width
 from kchat.display.lines import local, wrap
 from kchat.errors import KchatError
 from kchat.message.unprintable import escape_unprintable
+from kchat.tui.above import Above
+from kchat.tui.commands import NO_HISTORY
 from kchat.tui.inbox import Inbox
 from kchat.tui.layout import day_name
 from kchat.tui.leaving import AGAIN, CLOSE_TIMEOUT, CONFIRM_WAIT
-from kchat.tui.session import Session
+from kchat.tui.session import HISTORY, MOST_HISTORY, Session
 from kchat.tui.slash import COMMANDS, Do, Mistake, Say, parse
 from kchat.tui.timeline import Kind
 from kchat.tui.typed import complete
@@ -46,6 +49,7 @@ _SAYS = "- "
 _FURTHER = "      | "
 _NARROWEST = 24  # columns, below which the rows of a message are indented less
 _LOOK = 0.05  # seconds between looks whether the last messages are confirmed
+_OWN = 20  # messages from here that may turn out to be read by nobody
 _FOUND = 20  # lines that a search prints
 
 
@@ -96,11 +100,15 @@ class Plain:
         self._day: tuple[int, int, int] | None = None
         self._told: dict[str, str] = {}  # by room: the state of its connection
         self._failed: set[str] = set()  # ids of messages that were not sent
-        self._started = time.time()
+        self._own: deque[tuple[Room, Entry]] = deque(maxlen=_OWN)  # what was sent from here
+        self._looking_back: asyncio.Task[None] | None = None
+        self._says_that_it_fetches = False
         self._marked: set[tuple[int, str]] = (
             set()
         )  # rooms and names of this user: others who use them are known
         self._end = asyncio.Event()
+        self._asked: PromptSession[str] | None = None  # while it waits for a line
+        self._above = Above(self._half_typed)
         self._ticking: asyncio.TimerHandle | None = None
 
     async def run(self) -> Outcome:
@@ -114,10 +122,11 @@ class Plain:
             reading = asyncio.create_task(self._read())
             ending = asyncio.create_task(self._end.wait())
             await asyncio.wait((reading, ending), return_when=asyncio.FIRST_COMPLETED)
-            for task in (reading, ending):
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+            for task in (reading, ending, self._looking_back):
+                if task is not None:
+                    task.cancel()
+                    with suppress(asyncio.CancelledError):
+                        await task
         return self._session.close(CLOSE_TIMEOUT)
 
     # ---- reading
@@ -139,13 +148,17 @@ class Plain:
         )
         interrupted = -AGAIN
         while True:
+            self._asked = prompt
             try:
                 typed = await prompt.prompt_async()
+                self._asked = None
             except EOFError:
+                self._asked = None
                 if await self._may_leave():
                     return
                 continue
             except KeyboardInterrupt:
+                self._asked = None
                 if monotonic() - interrupted < AGAIN and await self._may_leave():
                     return
                 interrupted = monotonic()
@@ -157,6 +170,10 @@ class Plain:
     def _prompt(self) -> str:
         room = f"{display_name(self._session.current.name)} " if len(self._session.rooms) > 1 else ""
         return f"{room}{display_name(self._session.username)}> "
+
+    def _half_typed(self) -> str | None:
+        """The prompt as it stands there; None while there is none."""
+        return None if self._asked is None else self._prompt() + self._asked.default_buffer.text
 
     async def _enter(self, typed: str) -> bool:
         """Do what was typed; returns whether that was to leave."""
@@ -189,30 +206,65 @@ class Plain:
                 session.look_at(session.join(command.argument))
             case "leave":
                 session.leave(session.current)
-            case "search":
-                self._search(command.argument)
-            case "last":
-                self._last(command.argument)
+            case "search" | "last":
+                self._look_back(command)
         self._write_new()
 
-    def _search(self, words: str) -> None:
-        timeline = self._session.current.timeline
-        found: list[int] = []
-        place = timeline.search(words, timeline.end) if words else None
-        while place is not None and len(found) < _FOUND:
-            found.append(place)
-            place = timeline.search(words, place)
-        for each in reversed(found):
-            self._write(self._session.current, timeline[each])
-        self._say(f"{len(found)} found")
+    def _look_back(self, command: Do) -> None:
+        """Do what may have to wait for older messages, while one goes on writing."""
+        if self._looking_back is not None:
+            self._looking_back.cancel()
+        self._says_that_it_fetches = False
+        does = self._last if command.name == "last" else self._search
+        self._looking_back = asyncio.create_task(does(self._session.current, command.argument))
 
-    def _last(self, argument: str) -> None:
-        timeline = self._session.current.timeline
-        if not (argument.isascii() and argument.isdecimal()):
+    async def _search(self, room: Room, words: str) -> None:
+        """Write what was found last; where that is nothing, look further back."""
+        if not words:
+            self._say(f"usage: {COMMANDS['search'].usage}")
+            return
+        timeline, before, found = room.timeline, room.timeline.end, list[int]()
+        while True:
+            first = timeline.first
+            place = timeline.search(words, before)
+            while place is not None and len(found) < _FOUND:
+                found.append(place)
+                place = timeline.search(words, place)
+            before = first
+            if found or not await self._fetch_older(room, room.received):
+                break
+        for each in reversed(found):
+            self._write(room, timeline[each])
+        of = "" if room.complete or not found else f" in the last {room.received:,} messages"
+        self._answer(room, f"{len(found)} found{of}")
+
+    async def _last(self, room: Room, argument: str) -> None:
+        """Write the last messages, those of the history as well."""
+        if not (argument.isascii() and argument.isdecimal() and 0 < int(argument) <= MOST_HISTORY):
             self._say("usage: /last N, a number of messages")
             return
-        for place in range(max(timeline.first, timeline.end - int(argument)), timeline.end):
-            self._write(self._session.current, timeline[place])
+        timeline, wanted = room.timeline, int(argument)
+        while True:
+            places = [place for place in range(timeline.first, timeline.end) if not timeline[place].is_note]
+            if len(places) >= wanted or not await self._fetch_older(room, wanted - len(places)):
+                break
+        for place in places[-wanted:]:
+            self._write(room, timeline[place])
+        if len(places) < wanted:
+            self._answer(room, f"there are no more than {len(places):,}" if room.has_history else NO_HISTORY)
+
+    async def _fetch_older(self, room: Room, number: int) -> bool:
+        """Wait until older messages have come; returns whether some have."""
+        first = room.timeline.first
+        if room not in self._session.rooms or not self._session.fetch_older(room, max(HISTORY, number)):
+            return False
+        if not self._says_that_it_fetches:
+            self._says_that_it_fetches = True
+            self._answer(room, "fetching older messages")
+        while room.fetching and room in self._session.rooms:
+            await asyncio.sleep(_LOOK)
+            self._take()
+        return room.timeline.first < first or not room.complete
 
     async def _may_leave(self) -> bool:
         """Whether all is sent, or may be lost."""
@@ -265,11 +317,14 @@ class Plain:
             place = max(self._written.get(id(room), room.timeline.first), room.timeline.first)
             for each in range(place, room.timeline.end):
                 entry = room.timeline[each]
-                if not entry.mine or entry.seconds < self._started:  # or it stands where it was typed
+                if not entry.typed:  # or it stands where it was typed
                     self._write(room, entry)
-                elif entry.alone:
-                    self._say_of(room, "nobody is here to read it")
+                else:
+                    self._own.append((room, entry))
             self._written[id(room)] = room.timeline.end
+        for room, entry in [each for each in self._own if each[1].alone]:
+            self._own.remove((room, entry))
+            self._say_of(room, "nobody is here to read it")
 
     def _write(self, room: Room, entry: Entry) -> None:
         if entry.is_note:
@@ -277,14 +332,14 @@ class Plain:
             return
         if entry.day != self._day:
             self._day = entry.day
-            self._say(day_name(entry))
+            self._say(day_name(entry, room.today))
         sender = room.names.sender(entry.username, entry.account, mine=entry.mine)
         where = f"[{display_name(room.name)}] " if len(self._session.rooms) > 1 else ""
         clock = time.strftime("%H:%M", local(entry.seconds))
         text = safe(entry.text, total=entry.total or None)
         mark = sender.mark or self._not_from_here(room, entry)
         does, colon = ("* ", "") if entry.kind is Kind.ACTION else ("", ":")
-        sys.stdout.write(_rows(f"{clock} {where}{does}{sender.name}{mark}{colon} ", text, _FURTHER))
+        self._above.write(_rows(f"{clock} {where}{does}{sender.name}{mark}{colon} ", text, _FURTHER))
 
     def _not_from_here(self, room: Room, entry: Entry) -> str:
         """A mark, once, where nobody is checked and somebody writes under this user's name, here or elsewhere."""
@@ -297,12 +352,18 @@ class Plain:
         self._marked.add(key)
         return " (not from here)"
 
+    def _answer(self, room: Room, text: str) -> None:
+        if room is self._session.current:
+            self._say(text)
+        else:
+            self._say_of(room, text)
+
     def _say_of(self, room: Room, text: str) -> None:
         where = f"{display_name(room.name)}: " if len(self._session.rooms) > 1 else ""
         self._say(f"{where}{text}")
 
     def _say(self, text: str) -> None:
-        sys.stdout.write(_rows(_SAYS, escape_unprintable(text, keep_newlines=False), "  "))
+        self._above.write(_rows(_SAYS, escape_unprintable(text, keep_newlines=False), "  "))
 
 
 def _rows(lead: str, text: str, further: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from kchat.config.private_files import check_ours_if_there, locked, user_folder,
 from kchat.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 MOST = 500
@@ -27,10 +28,13 @@ class ReadMarks:
 
     Arguments:
         file: where they are. Default: the user's.
+        clock: returns the UNIX time now, in seconds. A later mark was made by a wrong clock, and counts as made now: nothing
+            would be new before then. Default: the system's clock.
     """
 
-    def __init__(self, file: Path | None = None) -> None:
+    def __init__(self, file: Path | None = None, clock: Callable[[], float] = time.time) -> None:
         self._file = file
+        self._clock = clock
         if file is None:
             with suppress(SettingsError):  # no home
                 self._file = user_folder("state") / "read.json"
@@ -65,8 +69,9 @@ class ReadMarks:
             return {}
         if not isinstance(found, dict):
             return {}
+        now = self._clock()
         return {
-            room: float(at)
+            room: min(float(at), now)
             for room, at in found.items()
             if isinstance(at, int | float) and not isinstance(at, bool) and 0 < at < 1e11
         }

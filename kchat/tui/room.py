@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections import deque
+from math import inf
+from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
+from kchat.display.lines import local
 from kchat.message import Message
 from kchat.tui.names import Names
 from kchat.tui.outbox import Outbox
@@ -14,17 +18,21 @@ from kchat.tui.typed import Typed
 from kchat.tui.words import Highlights
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from kchat.client.filters import Filter
     from kchat.config.settings import Settings
     from kchat.events import People
+    from kchat.tui.timeline import Day
 
 ACTION = "action"
 """The body's key that says that the text is what its sender does (``/me``); others show it as any text."""
 
 CONNECTING = "connecting"
 """The status of a room that is not joined yet."""
+
+COMING = 1.5
+"""Seconds after which somebody who has come is known to be here."""
 
 _FUTURE = 300.0
 """Seconds that a sender's clock may be ahead before its time is not believed."""
@@ -54,6 +62,7 @@ class Room:
         username: the name in what is sent.
         words: words that stand out, besides the name.
         where: which messages to show, besides those that are sent from here. Default: all.
+        clock: returns the UNIX time now, in seconds. It may be set while the room is open. Default: the system's clock.
 
     Attributes:
         timeline: what is shown, but for the outbox behind it.
@@ -80,11 +89,13 @@ class Room:
         username: str,
         words: Sequence[str] = (),
         where: Filter | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.settings = settings
         self.username = username
         self._words = words
         self._where = where
+        self._clock = clock
         transport = settings.transport
         self.names = Names(username, settings.broker.account, verifies=transport.verifies_accounts)
         self.highlights = Highlights(username, words)
@@ -100,6 +111,7 @@ class Room:
         self.all_known = True
         self.fetching = False
         self.door = Door()
+        self._perhaps_alone: deque[tuple[float, Entry]] = deque()  # when it was confirmed
         self._own_names = {username}  # in this window, so far
         self.has_history = False
         self.complete = True
@@ -107,7 +119,8 @@ class Room:
         self.read = self._read_before = 0.0  # the latter in an earlier run
         self._oldest: tuple[object, ...] | None = None
         self._spoke: dict[str, str | None] = {}  # who said something, the latest last, with their accounts
-        self._opened = self._caught_up_at = time.time()
+        self._opened = clock()
+        self._caught_up_at = monotonic()
 
     def left_off_at(self, read: float) -> None:
         """When the newest message was sent that was read in an earlier run; 0 for none."""
@@ -118,7 +131,12 @@ class Room:
         self.joined, self.status = True, ""
         self.has_history, self.complete = has_history, not has_history
         self.door.expect(JOINING)
-        self._caught_up_at = time.time()
+        self._caught_up_at = monotonic()
+
+    @property
+    def today(self) -> Day:
+        """What day it is, here."""
+        return local(self._clock())[:3]
 
     @property
     def name(self) -> str:
@@ -153,6 +171,11 @@ class Room:
             and here.count <= 1
             and all(name == self.username for name in here.names)
         )
+
+    def has_other(self, username: str) -> bool:
+        """Whether somebody else is here by a name, as far as is known. One's own names in this window are nobody else's."""
+        here = self.here
+        return here is not None and username in here.names and username not in self._own_names
 
     def rename(self, username: str) -> None:
         """Send under another name from now on."""
@@ -216,16 +239,16 @@ class Room:
 
     def _is_old(self, entry: Entry) -> bool:
         """Whether it was sent before one came. Later on, an early time is that of a clock that is late."""
-        now = time.time()
+        now = monotonic()
         if entry.seconds >= self._opened or now - self._caught_up_at > _CATCHING_UP:
-            self._caught_up_at = 0.0
+            self._caught_up_at = -inf
             return False
         self._caught_up_at = now
         return True
 
     def is_kept(self, entry: Entry) -> bool:
         """Whether it comes from the room's history, as far as its time tells and the time at which it comes."""
-        return entry.seconds < self._opened and time.time() - self._caught_up_at <= _CATCHING_UP
+        return entry.seconds < self._opened and monotonic() - self._caught_up_at <= _CATCHING_UP
 
     def _count(self, entry: Entry, place: int) -> None:
         if self.unread == 0:
@@ -234,7 +257,7 @@ class Room:
         self.mentions += self.highlights.found_in(entry.text)
 
     def _note_read(self, entry: Entry) -> None:
-        self.read = max(self.read, min(entry.seconds, time.time()))
+        self.read = max(self.read, min(entry.seconds, self._clock()))
 
     def arrive_older(self, messages: Sequence[Message]) -> int:
         """Messages from the history; those that are known already are left out. Returns how many there were."""
@@ -255,7 +278,7 @@ class Room:
         return _key(message) == self._oldest
 
     def _entry(self, message: Message) -> Entry:
-        now = time.time()
+        now = self._clock()
         seconds = now if message.sent_at is None else message.sent_at.timestamp()
         if seconds > now + _FUTURE:  # or its sender would draw lines of days to come
             seconds = now
@@ -273,7 +296,7 @@ class Room:
 
     def note(self, text: str) -> None:
         """Have the window say something in this room. The text is safe."""
-        self.timeline.append(Entry.note(text))
+        self.timeline.append(Entry.note(text, self._clock()))
 
     # ---- what is written
 
@@ -286,15 +309,34 @@ class Room:
         message = Message.compose(self.username, text, extra={ACTION: True} if action else None)
         kind = Kind.ACTION if action else Kind.MESSAGE
         name = self.names.intern(message.username)
-        self.outbox.write(message, Entry(kind, name, None, time.time(), message.text, mine=True))
+        entry = Entry(kind, name, None, self._clock(), message.text, mine=True)
+        entry.typed = True
+        self.outbox.write(message, entry)
         self.new_from = None
         return message
 
     def confirm(self, message_id: str, *, routed: bool | None) -> None:
         """The broker has a message. ``routed``: whether anybody was listening; None where it does not say."""
         entry = self.outbox.confirm(message_id)
-        if entry is not None and (routed is False or self.is_alone):
+        if entry is None:
+            return
+        if routed is False:
             entry.alone = True
+        elif self.is_alone:
+            self._perhaps_alone.append((monotonic(), entry))
+
+    @property
+    def doubts(self) -> bool:
+        """Whether it is not known yet if somebody was here to read what was sent last: :meth:`tell_alone` will know."""
+        return bool(self._perhaps_alone)
+
+    def tell_alone(self, seconds: float = COMING) -> None:
+        """What was confirmed this time ago when nobody was here says so, unless somebody has turned out to be here."""
+        if not self.is_alone:
+            self._perhaps_alone.clear()
+        now = monotonic()
+        while self._perhaps_alone and now - self._perhaps_alone[0][0] >= seconds:
+            self._perhaps_alone.popleft()[1].alone = True
 
     def settle(self, seconds: float = 0.0) -> None:
         """What was confirmed this time ago and did not come back is shown as if it had."""
@@ -317,6 +359,7 @@ class Room:
         """These are here now."""
         self.people = people
         self.door.see(people)
+        self.tell_alone()
 
     def tell_comings(self) -> None:
         """Say who came and who left, if it is time to."""

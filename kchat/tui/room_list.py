@@ -35,13 +35,14 @@ class RoomList:
         self._beside.recolor(palette)
         self._below.recolor(palette)
 
-    def draw(self, screen: Screen[None], session: Session, columns: int) -> int:
+    def draw(self, screen: Screen[None], session: Session, columns: int, lines: int) -> int:
         """Draw the list that fits.
 
         Arguments:
             screen: where it is.
             session: has the rooms.
             columns: of the window.
+            lines: likewise.
 
         Returns:
             The columns that are left beside it.
@@ -54,7 +55,7 @@ class RoomList:
         if not several:
             return columns
         if beside:
-            self._beside.set_rows(room_rows(session.rooms, session.current, COLUMNS))
+            self._beside.set_rows(room_rows(session.rooms, session.current, COLUMNS, lines))
             return columns - COLUMNS
         self._below.set_rows([room_row(session.rooms, session.current, columns)])
         return columns

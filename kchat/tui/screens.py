@@ -41,6 +41,12 @@ KEYS = (
 
 _KEY_COLUMNS = 26
 
+_ALWAYS = (
+    Binding("ctrl+z", "app.suspend_process", show=False, priority=True),
+    Binding("ctrl+l", "app.redraw", show=False, priority=True),
+)
+"""Keys that do the same whatever is shown over the window."""
+
 
 def help_text(palette: Palette, columns: int) -> Text:
     """The keys and commands. In a narrow window each explanation is on a row of its own."""
@@ -76,7 +82,9 @@ class Help(ModalScreen[None]):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,f1,q,enter,ctrl+c,ctrl+q", "dismiss(None)", show=False, priority=True)
+        Binding("escape,f1,q,enter,ctrl+c", "dismiss(None)", show=False, priority=True),
+        Binding("ctrl+q", "leave", show=False, priority=True),
+        *_ALWAYS,
     ]
     CSS = """
     Help { align: center middle; }
@@ -97,6 +105,11 @@ class Help(ModalScreen[None]):
         """Let the arrows scroll it."""
         self.query_one(VerticalScroll).focus()
 
+    async def action_leave(self) -> None:
+        """Leave, as this very text says."""
+        self.dismiss(None)
+        await self.app.run_action("leave")
+
 
 class Question(ModalScreen[bool]):
     """Asked before something is lost: whether to leave all the same.
@@ -107,8 +120,9 @@ class Question(ModalScreen[bool]):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("y", "dismiss(True)", show=False, priority=True),
-        Binding("n,escape,enter", "dismiss(False)", show=False, priority=True),
+        Binding("y,Y", "dismiss(True)", show=False, priority=True),
+        Binding("n,N,escape,enter", "dismiss(False)", show=False, priority=True),
+        *_ALWAYS,
     ]
     CSS = """
     Question { align: center middle; }
@@ -118,12 +132,16 @@ class Question(ModalScreen[bool]):
     def __init__(self, palette: Palette, number: int) -> None:
         super().__init__()
         self._palette = palette
-        self._text = "1 message is not sent." if number == 1 else f"{number} messages are not sent."
+        self._text, self._lost = (
+            ("1 message is not sent.", "it") if number == 1 else (f"{number} messages are not sent.", "them")
+        )
 
     def compose(self) -> ComposeResult:
         """The question, and the keys that answer it."""
         text = Text(self._text, Style(color=self._palette.text, bold=True))
-        text.append("\n\ny", Style(color=self._palette.error, bold=True)).append(" leave, and lose them     ")
+        text.append("\n\ny", Style(color=self._palette.error, bold=True)).append(
+            f" leave, and lose {self._lost}     "
+        )
         text.append("n", Style(color=self._palette.accent, bold=True)).append(" stay")
         static = Static(text, id="question")
         static.styles.background = self._palette.bar

@@ -18,6 +18,7 @@ class Searching:
         editor: the prompt.
         messages: where the messages are.
         tell: says something at the bottom.
+        tell_no_more: takes that back.
         look_further: has older messages fetched from the history; returns whether there may be some.
     """
 
@@ -26,11 +27,12 @@ class Searching:
         editor: Editor,
         messages: MessageList,
         tell: Callable[[str], object],
+        tell_no_more: Callable[[], object],
         look_further: Callable[[], bool],
     ) -> None:
         self._editor = editor
         self._messages = messages
-        self._tell = tell
+        self._tell, self._tell_no_more = tell, tell_no_more
         self._look_further = look_further
         self._draft = ""
         self._waits = False
@@ -49,11 +51,14 @@ class Searching:
         if words:
             self._editor.put(words)
             self.press("enter")
+        else:
+            self._tell("Enter: search · Esc: back")
 
     def end(self) -> None:
         """Go back to writing."""
         self._waits = False
         if self.active:
+            self._tell_no_more()
             self._editor.searches = False
             self._messages.view.look_for("")
             self._messages.update_rows()

@@ -56,7 +56,8 @@ class Session:
 
     def __init__(self, options: ChatOptions, inbox: Inbox) -> None:
         self.options = options
-        self.username = options.username or options.settings[0].username or login_name()
+        default = options.settings[0].username or login_name()
+        self.username = default if options.username is None else options.username
         check_name(self.username)
         self._inbox = inbox
         self._marks = options.marks
@@ -191,10 +192,12 @@ class Session:
             room.settle(_SETTLE)
             room.all_known = self._presences.known(room.name)
             room.tell_comings()
+            room.tell_alone()
         now = time.monotonic()
         self._away = {name: away for name, away in self._away.items() if now - away[0] < _AWAY_SHOWN}
         return bool(self._away) or any(
-            room.outbox.is_settling or room.door.waits or not room.all_known for room in self.rooms
+            room.outbox.is_settling or room.door.waits or room.doubts or not room.all_known
+            for room in self.rooms
         )
 
     def status(self, room: Room) -> tuple[str, str]:
@@ -259,8 +262,9 @@ class Session:
         check_name(name)
         self.username = name
         for room in self.rooms:
+            also = ", as somebody else here is" if room.has_other(name) else ""
             room.rename(name)
-            room.note(f"you are {display_name(name)} now")
+            room.note(f"you are {display_name(name)} now{also}")
             self._presences.rename(room.settings, name)
 
     def join(self, name: str) -> Room:

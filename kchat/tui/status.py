@@ -32,6 +32,10 @@ class Status:
         """Say something for a few seconds."""
         self._hint = monotonic(), escape_unprintable(text, keep_newlines=False), style
 
+    def clear(self) -> None:
+        """The last hint is of no use any more: something else is done."""
+        self._hint = None
+
     def row(self, session: Session, view: View, columns: int, *, searches: bool) -> list[Piece]:
         """The row.
 
@@ -63,7 +67,7 @@ class Status:
 def fitted(left: Sequence[Piece], right: Sequence[Piece], columns: int) -> list[Piece]:
     """What is said at the bottom. The right side gives way to the left, piece by piece, and the left is cut last."""
     kept = list(right)
-    taken = sum(width(text) for text, _ in left) + 1
+    taken = sum(width(text) for text, _ in left) + 2  # one before it, and one at least behind it
     while kept and taken + sum(width(text) for text, _ in kept) + 1 > columns:
         kept.pop()
     room = columns - 1 - sum(width(text) for text, _ in kept)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,10 @@ MOST_CHARACTERS = 16 * 1024 * 1024
 
 _PIECE = 1000
 """Entries that go at once: deleting from the front moves all that is behind."""
+
+
+Day = tuple[int, int, int]
+"""Year, month, day."""
 
 
 class Kind(IntEnum):
@@ -41,9 +44,10 @@ class Entry:
         mine: whether this window sent it.
         total: the size of the body in bytes where the text is a part of it; else 0.
         alone: whether it was sent when nobody was there to read it.
+        typed: whether it was written in this run of the window.
     """
 
-    __slots__ = ("account", "alone", "kind", "mine", "seconds", "text", "total", "username")
+    __slots__ = ("account", "alone", "kind", "mine", "seconds", "text", "total", "typed", "username")
 
     def __init__(
         self,
@@ -63,12 +67,12 @@ class Entry:
         self.text = text
         self.mine = mine
         self.total = total
-        self.alone = False
+        self.alone = self.typed = False
 
     @classmethod
-    def note(cls, text: str) -> Entry:
-        """What the window says by itself, now. The text is safe."""
-        return cls(Kind.NOTE, None, None, time.time(), text)
+    def note(cls, text: str, seconds: float) -> Entry:
+        """What the window says by itself, at that time: UNIX seconds. The text is safe."""
+        return cls(Kind.NOTE, None, None, seconds, text)
 
     @property
     def is_note(self) -> bool:
@@ -76,8 +80,8 @@ class Entry:
         return self.kind is Kind.NOTE
 
     @property
-    def day(self) -> tuple[int, int, int]:
-        """The day of its time, here: year, month, day."""
+    def day(self) -> Day:
+        """The day of its time, here."""
         return local(self.seconds)[:3]
 
     def same_sender(self, other: Entry) -> bool:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from kchat.display.escaping import cautious_cells, width
-from kchat.tui.layout import Before, Measure, Row, most_name_columns, rows_of, rows_of_written
+from kchat.tui.layout import Before, Measure, Row, day_name, most_name_columns, rows_of, rows_of_written
 from kchat.tui.names import Sender
 
 if TYPE_CHECKING:
@@ -34,11 +34,13 @@ class View:
 
     Attributes:
         search: words that stand out; empty for none.
+        wanted: number of the last messages to look at, while older ones are fetched for that; 0 for none.
     """
 
     def __init__(self, room: Room) -> None:
         self.room = room
         self.search = ""
+        self.wanted = 0
         self._columns, self._height = 80, 20
         self._names = _LEAST_NAMES
         self._top: tuple[int, int] | None = (
@@ -82,10 +84,10 @@ class View:
         room, entry = self.room, self.entry(place)
         new = place == room.new_from
         if place == room.timeline.first:
-            return Before(day=not entry.is_note, new=new, named=True)
+            return Before("" if entry.is_note else day_name(entry, room.today), new=new, named=True)
         above = self.entry(place - 1)
-        day = entry.day != above.day
-        return Before(day, new, on_top or day or new or not entry.same_sender(above))
+        day = day_name(entry, room.today) if entry.day != above.day else ""
+        return Before(day, new, on_top or bool(day) or new or not entry.same_sender(above))
 
     def _rows(self, place: int, *, on_top: bool = False) -> list[Row]:
         room, timeline = self.room, self.room.timeline
@@ -99,7 +101,7 @@ class View:
         if place >= timeline.end:
             written = room.outbox[place - timeline.end]
             return rows_of_written(written, before, sender, measure)
-        key = (measure, before, sender, self.search, entry.alone, time.localtime()[:3])
+        key = (measure, before, sender, self.search, entry.alone)
         cached = self._cache.get(place)
         if cached is not None and cached[0] == key:
             return cached[1]
@@ -178,6 +180,7 @@ class View:
 
     def scroll(self, rows: int) -> None:
         """Move by a number of rows; below 0 is up."""
+        self.wanted = 0
         seen = self.seen()
         if not seen:
             return
@@ -209,19 +212,32 @@ class View:
 
     def to_start(self) -> None:
         """Look at the oldest."""
+        self.wanted = 0
         self._leave_end()
         self._top = self.room.timeline.first, 0
         self.seen()
 
     def to_end(self) -> None:
         """Look at the newest, and follow."""
+        self.wanted = 0
         self._top = None
 
     def to(self, place: int) -> None:
         """Look at a place, a third of the screen from the top."""
+        self.wanted = 0
         self._leave_end()
         self._top = self._moved(place, 0, -(self._height // 3))
         self.seen()
+
+    def to_last(self, number: int) -> None:
+        """Look at this number of the last messages; where there are fewer, at the oldest, and :attr:`wanted` is set."""
+        timeline = self.room.timeline
+        places = (
+            place for place in reversed(range(timeline.first, timeline.end)) if not timeline[place].is_note
+        )
+        place = next(islice(places, number - 1, None), None)
+        self.to(timeline.first if place is None else place)
+        self.wanted = number if place is None else 0
 
     @property
     def is_at_start(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from kchat.display.links import find_links
 from kchat.message.truncation import LONGEST, truncate, utf8_size
 from kchat.message.unprintable import escape_unprintable
 
@@ -12,11 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 TAB = " " * 4
-
-# Printable ASCII alone: nothing else looks the same to everybody. No quotes, brackets or backslashes, which end a link in
-# text; and what ends a sentence does not end a link.
-_LINK = r"(?<![\w@/.-])https?://[A-Za-z0-9\[][^\s\"'<>`\\^{|}\x7f-\U0010ffff]*[A-Za-z0-9/#=&_~%+\-$@*]"
-_LONGEST_LINK = 2048
 
 
 class Part(NamedTuple):
@@ -73,11 +69,5 @@ class Highlights:
 
 
 def links(text: str) -> list[Part]:
-    """The links of a safe text. Each leads to exactly what is shown, and is long enough to be one."""
-    if "://" not in text:
-        return []
-    return [
-        Part(found.start(), found.end(), found.group())
-        for found in re.finditer(_LINK, text)
-        if found.end() - found.start() <= _LONGEST_LINK
-    ]
+    """The links of a safe text. Each leads to exactly what is shown."""
+    return [Part(start, end, text[start:end]) for start, end in find_links(text)]

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from kchat.web.guests import Session
     from kchat.web.options import ServeOptions
-    from kchat.web.store import GuestStore
+    from kchat.web.store_access import StoreAccess
 
 COOKIE = "kchat"
 
@@ -71,8 +71,8 @@ def secret_of(request: Request, options: ServeOptions) -> str:
     return request.cookies.get(cookie_name(options), "")
 
 
-def caller_of(
-    request: Request, store: GuestStore, open_rooms: tuple[str, ...], options: ServeOptions
+async def caller_of(
+    request: Request, store: StoreAccess, open_rooms: tuple[str, ...], options: ServeOptions
 ) -> Caller | None:
     """Who asks; None for nobody who may do anything.
 
@@ -81,14 +81,17 @@ def caller_of(
         store: the guests.
         open_rooms: the rooms that anybody may read.
         options: how pages are reached.
+
+    Raises:
+        kchat.web.store_file.StoreUnavailable: see :meth:`~kchat.web.store_access.StoreAccess.read`.
     """
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     by_token = scheme.lower() == "bearer"
     if by_token:
-        session = store.session(token.strip(), "token")
+        secret, kind = token.strip(), "token"
     else:
-        secret = secret_of(request, options)
-        session = store.session(secret) if secret else None
+        secret, kind = secret_of(request, options), "session"
+    session = await store.read(lambda guests: guests.session(secret, kind)) if secret else None
     if session is not None:
         return Caller.of(session, by_cookie=not by_token)
     if open_rooms and not scheme:

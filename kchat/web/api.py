@@ -43,9 +43,9 @@ class Api:
             Route("/healthz", self.health, methods=["GET"]),
         ]
 
-    def caller(self, request: Request) -> Caller:
+    async def caller(self, request: Request) -> Caller:
         """Who asks: :meth:`kchat.web.sessions.Sessions.caller`."""
-        return self.sessions.caller(request)
+        return await self.sessions.caller(request)
 
     def room(self, request: Request, caller: Caller) -> str:
         """Which room, that is open to the caller."""
@@ -58,10 +58,10 @@ class Api:
 
     async def send(self, request: Request) -> Response:
         """Send a message to a room; answered when the broker has it (:mod:`kchat.web.sending`)."""
-        caller = self.caller(request)
+        caller = await self.caller(request)
         name = self.room(request, caller)
         asked = await self.body(request)
-        caller = self.caller(request)  # the body may have been long on its way, and the guest revoked
+        caller = await self.caller(request)  # the body may have been long on its way, and the guest revoked
         try:
             return answer(await self.sending.send(caller, name, asked.get("text"), asked.get("id")))
         except NotSent as error:
@@ -69,7 +69,7 @@ class Api:
 
     async def people(self, request: Request) -> Response:
         """Who is in a room."""
-        caller = self.caller(request)
+        caller = await self.caller(request)
         name = self.room(request, caller)
         if not caller.guest.may_read:
             raise Refused(403, "you may send here, but not read")

@@ -40,7 +40,11 @@ class Guest(NamedTuple):
     @property
     def expired(self) -> bool:
         """Whether its time is over."""
-        return self.expires is not None and self.expires <= time.time()
+        return self.is_over(time.time())
+
+    def is_over(self, now: float) -> bool:
+        """Whether its time is over at a time: UNIX seconds."""
+        return self.expires is not None and self.expires <= now
 
 
 class Session(NamedTuple):
@@ -91,6 +95,18 @@ class Open(NamedTuple):
     sessions: int = 0
     links: int = 0
     tokens: int = 0
+
+
+class Valid(NamedTuple):
+    """What has neither ended nor expired.
+
+    Attributes:
+        sessions: those of browsers and the tokens of programs: :attr:`Session.digest`, in hexadecimal.
+        guests: :attr:`Guest.id`.
+    """
+
+    sessions: frozenset[str]
+    guests: frozenset[int]
 
 
 class LinkRefused(KchatError):

@@ -24,10 +24,15 @@ from kchat.web.people import RoomPeople
 from kchat.web.place import place_of
 from kchat.web.positions import Positions
 from kchat.web.store import GuestStore
+from kchat.web.store_access import StoreAccess
+from kchat.web.store_file import StoreLocked
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from kchat.config.settings import Settings
     from kchat.web.access import Caller
+    from kchat.web.guests import Valid
     from kchat.web.lanes import Lane
     from kchat.web.options import ServeOptions
     from kchat.web.stream import Stream
@@ -52,23 +57,32 @@ class Hub:
 
     Arguments:
         options: what to serve.
+        clock: returns the UNIX time now, in seconds. It may be set meanwhile. Default: the system's clock.
     """
 
-    def __init__(self, options: ServeOptions) -> None:
+    def __init__(self, options: ServeOptions, clock: Callable[[], float] = time) -> None:
         self.options = options
         self.username = options.username or options.settings[0].username or login_name()
         check_name(self.username)
+        for each in options.settings:
+            if each.room in (
+                ".",
+                "..",
+            ):  # https://url.spec.whatwg.org/#double-dot-path-segment, however it is encoded
+                raise SettingsError(
+                    f"no address of a page leads to the room {each.room!r}", hint="choose another name"
+                )
         self.place = place_of(options.settings[0])
         self.base = ""
         """What links begin with, from :meth:`announce` on."""
-        self.store = GuestStore(options.store)
-        try:
-            self._check_host()
-        except BaseException:
-            self.store.close()
-            raise
+        with GuestStore(options.store, clock=clock) as guests:  # waits for a lock: nobody is served yet
+            self._check_host(guests)
+        self.store = StoreAccess(options.store, clock=clock)
         self._sending: dict[int, str | None] = {}
-        self._next_end = 0.0
+        self._clock = clock
+        self._looked_at = self._next_end = 0.0
+        self._is_outdated = False
+        self._locked_since: float | None = None
         self._told = ""
         self.lanes = Lanes()
         self.closing = False
@@ -88,9 +102,9 @@ class Hub:
         self._by_address: Counter[str] = Counter()
         self._looking: asyncio.Task[None] | None = None
 
-    def _check_host(self) -> None:
+    def _check_host(self, guests: GuestStore) -> None:
         """The host is not taken for a guest, nor a guest for the host."""
-        for guest in self.store.guests(self.place):
+        for guest in guests.guests(self.place):
             if guest.ended or guest.is_host:
                 continue
             if guest.username == self.username or looks_like(guest.username, self.username):
@@ -125,18 +139,25 @@ class Hub:
         )
         self.store.close()
 
-    def announce(self, base: str) -> str:
-        """Note where this server is, for ``kchat invite --web``, and replace the link that the host had before.
+    async def announce(self, base: str) -> str:
+        """Note where this server is, for ``kchat invite --web``, and replace the link that it gave the host before.
+
+        Other servers may use the guests' file at the same time, for the same broker: what they gave stays.
 
         Arguments:
             base: what links begin with.
+
+        Raises:
+            kchat.web.store_file.StoreUnavailable: the guests' file cannot be written.
         """
         self.base = base.rstrip("/")
+        return f"{self.base}/#{await self.store.write(self._host_link)}"
+
+    def _host_link(self, guests: GuestStore) -> str:
         rooms = tuple(self.rooms)
-        self.store.note_served(Served(self.base, self.place, rooms, self.username, time()))
-        host = self.store.add(Guest(0, self.username, None, None, rooms, broker=self.place, is_host=True))
-        self.store.end_unopened(host)
-        return f"{self.base}/#{self.store.new_link(host, time() + HOST_LINK_SECONDS)}"
+        guests.note_served(Served(self.base, self.place, rooms, self.username, self._clock()))
+        host = guests.add(Guest(0, self.username, None, None, rooms, broker=self.place, is_host=True))
+        return guests.new_link(host, self._clock() + HOST_LINK_SECONDS, self.base)
 
     def settings_of(self, guest: Guest, room: str) -> Settings:
         """A room as a guest reaches it: by the guest's own account, where there is one."""
@@ -219,30 +240,52 @@ class Hub:
             stream.end(frame("closing", {"text": "the server is being restarted"}, retry=retry))
 
     def end_revoked(self) -> None:
-        """End the streams and connections of those who are not in any more: revoked, expired, or gone by themselves."""
+        """End the streams and connections of those who are not in any more: revoked, expired, or gone by themselves.
+
+        Where another process keeps the guests' file, as soon as it does not.
+        """
+        self._is_outdated = True
+        self._look_at_guests()
+
+    def _look_at_guests(self) -> None:
+        guests = self.store.now
+        try:
+            now, before = self._clock(), self._looked_at
+            self._looked_at = now
+            # Where the clock was set back, what had ended before goes on, and may be the next to end.
+            if guests.changed() or not before <= now < self._next_end:
+                self._is_outdated = True
+            if self._is_outdated:
+                self._end_all_but(guests.valid())
+                self._next_end = guests.next_end()
+                self._is_outdated = False
+        except StoreLocked as error:
+            if self._locked_since is None:
+                self._locked_since = monotonic()
+            if monotonic() - self._locked_since >= self.store.patience:
+                self._say_once(str(error))
+        except KchatError as error:
+            self._say_once(str(error))
+        else:
+            self._told, self._locked_since = "", None
+
+    def _say_once(self, text: str) -> None:
+        if text != self._told:
+            self._told = text
+            _log.error("%s", text)
+
+    def _end_all_but(self, valid: Valid) -> None:
         for stream in tuple(self._streams):
             caller = stream.caller
-            if caller.session and not self.store.is_alive(caller.session):
-                left = self.store.is_guest(caller.guest.id)
+            if caller.session and caller.session not in valid.sessions:
+                left = caller.guest.id in valid.guests
                 text = "this browser is signed out" if left else "your invitation has ended"
                 stream.end(frame("revoked", {"text": text}))
         for guest, account in tuple(self._sending.items()):
-            if not self.store.is_guest(guest):
+            if guest not in valid.guests:
                 del self._sending[guest]
                 if account is not None:
                     self.lanes.close_account(account)
-        self._next_end = self.store.next_end()
-
-    def _look_at_guests(self) -> None:
-        try:
-            if self.store.changed() or time() >= self._next_end:
-                self.end_revoked()
-        except KchatError as error:
-            if str(error) != self._told:
-                self._told = str(error)
-                _log.error("%s", error)
-        else:
-            self._told = ""
 
     async def _look(self) -> None:
         beat = monotonic()

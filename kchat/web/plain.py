@@ -20,6 +20,7 @@ from kchat.web import plain_html
 from kchat.web.answers import Refused
 from kchat.web.frames import as_object
 from kchat.web.json_body import content_type, read_body
+from kchat.web.people import NAMED
 from kchat.web.plain_html import Draft, address_of
 from kchat.web.sending import NotSent
 from kchat.web.store_file import StoreUnavailable
@@ -68,7 +69,7 @@ class Plain:
     async def page(self, request: Request) -> Response:
         """The door, or a room."""
         try:
-            caller = self._api.sessions.caller_or_none(request)
+            caller = await self._api.sessions.caller_or_none(request)
         except StoreUnavailable as error:
             return self._unavailable(error)
         if caller is None or "door" in request.query_params:
@@ -84,7 +85,7 @@ class Plain:
             secret = form.get("link", "").rpartition("#")[2].strip()
             if not secret:
                 raise Refused(422, "that is not a whole invitation link")
-            return self._api.sessions.enter(
+            return await self._api.sessions.enter(
                 request, secret, form.get("browser", ""), lambda _: _see_other("plain#write")
             )
         except Refused as error:
@@ -97,7 +98,7 @@ class Plain:
         form: dict[str, str] = {}
         try:
             form = await self._form(request)
-            caller = self._api.sessions.caller(request)
+            caller = await self._api.sessions.caller(request)
             if not caller.by_cookie:
                 raise Refused(403, "open the link of your invitation to write")
         except StoreUnavailable as error:
@@ -122,7 +123,7 @@ class Plain:
         """Leave with this browser."""
         try:
             await self._form(request)
-            return self._api.sessions.exit(request, _see_other("plain"))
+            return await self._api.sessions.exit(request, _see_other("plain"))
         except Refused as error:
             return self._door(error.status, problem=_sentence(error), headers=error.headers)
         except StoreUnavailable as error:
@@ -170,6 +171,7 @@ class Plain:
             longest=limits.message_bytes,
             problem="" if error is None else _sentence(error),
             note=note,
+            people=self._hub.people[name].as_object(NAMED) if guest.may_read else None,
         )
         return _html(page, 200 if error is None else error.status, {} if error is None else error.headers)
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from time import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 from zlib import crc32
 
-from kchat.web.markup import Markup, joined, markup
+from kchat.web.markup import Markup, joined, markup, text_with_links
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 _COLOURS = 12
 """Of names, in ``style.css``."""
+
+_TOGETHER = timedelta(minutes=5)
+"""Messages of one sender within this time stand under one name, as in ``room.js``."""
 
 _NOTHING = Markup()
 
@@ -91,6 +94,7 @@ def room(
     longest: int,
     problem: str = "",
     note: str = "",
+    people: Mapping[str, Any] | None = None,
 ) -> Markup:
     """A room.
 
@@ -103,12 +107,13 @@ def room(
         longest: maximum size of a text, in bytes.
         problem: why the draft was not sent.
         note: what is to be said of the messages.
+        people: who is here, as :func:`kchat.web.people.as_object` makes it; None where that is not known.
     """
     again = address_of(name)
     others = list(rooms)
     return _page(
         markup(
-            '<header><div id="title"><h1 id="room">$name</h1><p id="me">$me</p></div>$leave</header>$rooms<main>'
+            '<header><div id="title"><h1 id="room">$name</h1><p id="me">$me</p></div>$leave</header>$rooms$people<main>'
             '<div id="log" role="log" aria-label="Messages" aria-live="off" tabindex="0">$messages$note</div>$problem'
             '<p><a class="again" href="$again">Reload</a> to see new messages: without JavaScript, this page does'
             " not change by itself.</p>$form</main>",
@@ -116,6 +121,7 @@ def room(
             me=f"you are {username}" if username else "read only",
             leave=_leave() if username else markup('<a href="plain?door=1">Open an invitation</a>'),
             rooms=_rooms(others, name) if len(others) > 1 else _NOTHING,
+            people=_NOTHING if people is None else _people(people),
             messages=_messages(messages, username)
             if messages
             else markup('<p class="note">No messages yet.</p>'),
@@ -165,6 +171,27 @@ def _rooms(rooms: Iterable[str], current: str) -> Markup:
     return markup('<nav aria-label="Rooms">$links</nav>', links=links)
 
 
+def _people(people: Mapping[str, Any]) -> Markup:
+    listed = people["people"]
+    rest = people["count"] - len(listed)
+    return markup(
+        '<aside aria-label="Who is here"><details><summary>$count here</summary><ul id="people">$people$rest</ul></details>'
+        "</aside>",
+        count=f"{people['count']:,}{'+' if people['more'] else ''}",
+        people=joined(markup("<li>$name</li>", name=_name(each)) for each in listed),
+        rest=markup("<li>and $number more</li>", number=f"{rest:,}") if rest > 0 else _NOTHING,
+    )
+
+
+def _name(shown: Mapping[str, Any]) -> Markup:
+    return markup(
+        '<bdi class="name c$colour">$name</bdi><span class="mark">$mark</span>',
+        colour=crc32(shown["name"].encode()) % _COLOURS,
+        name=shown["name"],
+        mark=shown["mark"],
+    )
+
+
 def _form(name: str, draft: Draft, longest: int) -> Markup:
     return markup(
         '<form id="write" method="post" action="send"><input type="hidden" name="room" value="$room">'
@@ -181,29 +208,37 @@ def _form(name: str, draft: Draft, longest: int) -> Markup:
 
 def _messages(messages: list[dict[str, Any]], username: str) -> Markup:
     rows, day = [], ""
+    last: tuple[Any, ...] = ()
     for each in messages:
         sent = None if each["sent_at"] is None else datetime.fromisoformat(each["sent_at"]).astimezone(UTC)
         if sent is not None and (its_day := f"{sent:%A} {sent.day} {sent:%B %Y}") != day:
             day = its_day
             rows.append(markup('<div class="day"><span>$day (UTC)</span></div>', day=day))
-        rows.append(_message(each, sent, username))
+        sender = each["username"], each["account"], each["mark"], day
+        is_same = (
+            last[:-1] == sender
+            and sent is not None
+            and last[-1] is not None
+            and abs(sent - last[-1]) < _TOGETHER
+        )
+        rows.append(_message(each, sent, username, is_same=is_same))
+        last = *sender, sent
     return joined(rows)
 
 
-def _message(message: dict[str, Any], sent: datetime | None, username: str) -> Markup:
+def _message(message: dict[str, Any], sent: datetime | None, username: str, *, is_same: bool) -> Markup:
     when = _NOTHING
     if sent is not None:
         when = markup(
-            '<time datetime="$stamp">$clock</time>', stamp=message["sent_at"], clock=f"{sent:%H:%M}"
+            '<time datetime="$stamp">$clock UTC</time>', stamp=message["sent_at"], clock=f"{sent:%H:%M}"
         )
     mine = bool(username) and message["username"] == username and not message["mark"]
     return markup(
-        '<div class="message$mine"><div class="who"><bdi class="name c$colour">$name</bdi>'
-        '<span class="mark">$mark</span> $when</div><div class="text" dir="auto">$text</div></div>',
+        '<div class="message$mine$same"><div class="who">$name $when</div>'
+        '<div class="text" dir="auto">$text</div></div>',
         mine=" mine" if mine else "",
-        colour=crc32(message["name"].encode()) % _COLOURS,
-        name=message["name"],
-        mark=message["mark"],
+        same=" same" if is_same else "",
+        name=_name(message),
         when=when,
-        text=message.get("shown", message["text"]),
+        text=text_with_links(message.get("shown", message["text"])),
     )

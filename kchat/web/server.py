@@ -147,7 +147,7 @@ class WebServer:
                 await self._wait_for_broker(self._opening)
             await self._opening
             listening.listen(BACKLOG)  # who follows the link now waits for no more than what is below
-            tell(self.hub.announce(names.public.base))
+            tell(await self.hub.announce(names.public.base))
             await self._uvicorn.serve([listening])
         finally:
             await self.hub.close()

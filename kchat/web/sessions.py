@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
@@ -19,7 +20,9 @@ from kchat.web.people import NAMED
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from kchat.web.guests import Guest, Session
     from kchat.web.hub import Hub
+    from kchat.web.store import GuestStore
 
 DEVICE_SECONDS = 3600.0
 """For which a guest's link for one more device can be opened."""
@@ -55,15 +58,16 @@ class Sessions:
 
     # ---- who asks
 
-    def caller(self, request: Request) -> Caller:
+    async def caller(self, request: Request) -> Caller:
         """Who asks, which has to be somebody.
 
         Call it again after waiting for something of the request: a guest may have been revoked meanwhile.
 
         Raises:
             Refused: 401, with what to do.
+            kchat.web.store_file.StoreUnavailable: the guests' file cannot be read.
         """
-        caller = self.caller_or_none(request)
+        caller = await self.caller_or_none(request)
         if caller is None:
             raise Refused(
                 401,
@@ -73,14 +77,20 @@ class Sessions:
             )
         return caller
 
-    def caller_or_none(self, request: Request) -> Caller | None:
-        """Who asks; None for nobody who may do anything."""
+    async def caller_or_none(self, request: Request) -> Caller | None:
+        """Who asks; None for nobody who may do anything. Raises StoreUnavailable as :meth:`caller`."""
         hub = self._hub
         open_rooms = tuple(hub.rooms) if hub.options.open_reading else ()
-        caller = caller_of(request, hub.store, open_rooms, hub.options)
+        caller = await caller_of(request, hub.store, open_rooms, hub.options)
         if caller is not None and caller.guest.broker not in ("", hub.place):
             return None  # its rooms have the same names, and are others
-        return caller
+        return None if caller is None else self._with_rooms(caller)
+
+    def _with_rooms(self, caller: Caller) -> Caller:
+        """A host has the rooms of this server; another one of the same host may serve others."""
+        if not caller.guest.is_host:
+            return caller
+        return caller._replace(guest=caller.guest._replace(rooms=tuple(self._hub.rooms)))
 
     def described(self, caller: Caller) -> dict[str, Any]:
         """A caller, for the page."""
@@ -109,7 +119,7 @@ class Sessions:
 
     async def who(self, request: Request) -> Response:
         """Who the caller is."""
-        return answer(self.described(self.caller(request)))
+        return answer(self.described(await self.caller(request)))
 
     async def open(self, request: Request) -> Response:
         """Exchange a link's secret for a cookie."""
@@ -117,9 +127,9 @@ class Sessions:
         secret, browser = asked.get("secret"), asked.get("browser", "")
         if not isinstance(secret, str) or not isinstance(browser, str):
             raise Refused(422, "a session needs the secret of a link")
-        return self.enter(request, secret, browser, lambda caller: answer(self.described(caller)))
+        return await self.enter(request, secret, browser, lambda caller: answer(self.described(caller)))
 
-    def enter(
+    async def enter(
         self, request: Request, secret: str, browser: str, respond: Callable[[Caller], Response]
     ) -> Response:
         """Exchange a link's secret for a cookie.
@@ -132,72 +142,69 @@ class Sessions:
 
         Raises:
             Refused: 401: the link opens nothing. How often that may happen is the affair of :mod:`kchat.web.guard`.
+            kchat.web.store_file.StoreUnavailable: the guests' file cannot be written.
         """
-        options, store = self._hub.options, self._hub.store
+        options = self._hub.options
         current = secret_of(request, options)
         try:
             if len(secret) > _LONGEST or len(browser) > _LONGEST:
                 raise LinkRefused("this link is not valid, or has expired", hint="ask for another one")
-            made, session = store.exchange(secret, browser, current)
+            made, session = await self._hub.store.write(partial(_exchange, secret, browser, current))
         except LinkRefused as error:
             raise Refused(401, str(error), error.hint) from error
-        former = store.session(current) if current and current != made else None
-        if former is not None and former.guest.id != session.guest.id:
-            # Its pages would go on to show one name, and send by the other.
-            store.end_session(current)
+        if current and current != made:
             self._hub.end_revoked()
         if session.guest.broker not in ("", self._hub.place):
             raise Refused(
                 401, "this link is for another server's rooms", "ask who gave it to you for another one"
             )
-        response = respond(Caller.of(session, by_cookie=True))
+        response = respond(self._with_rooms(Caller.of(session, by_cookie=True)))
         assert session.expires is not None
-        response.set_cookie(
-            cookie_name(options),
-            made,
-            max_age=max(0, math.floor(session.expires - time.time())),
-            path=options.cookie_path,
-            secure=options.secure,
-            httponly=True,
-            samesite="strict",
-        )
+        self._give_cookie(response, made, session.expires - time.time())
         return response
 
     async def leave(self, request: Request) -> Response:
         """Leave with this browser."""
-        return self.exit(request, Response(status_code=204))
+        return await self.exit(request, Response(status_code=204))
 
-    def exit(self, request: Request, response: Response) -> Response:
-        """End the session of a browser; ``response`` takes the cookie away."""
-        options = self._hub.options
-        if current := secret_of(request, options):
-            self._hub.store.end_session(current)
+    async def exit(self, request: Request, response: Response) -> Response:
+        """End the session of a browser; ``response`` takes the cookie away. Raises StoreUnavailable as :meth:`enter`."""
+        if current := secret_of(request, self._hub.options):
+            await self._hub.store.write(lambda guests: guests.end_session(current))
             self._hub.end_revoked()
-        response.delete_cookie(
+        self._give_cookie(response, "", 0)
+        return response
+
+    def _give_cookie(self, response: Response, secret: str, seconds: float) -> None:
+        """Set the cookie for some time; none at all takes it away."""
+        options = self._hub.options
+        response.set_cookie(
             cookie_name(options),
+            secret,
+            max_age=max(0, math.floor(seconds)),
+            expires=None if secret else 0,
             path=options.cookie_path,
             secure=options.secure,
             httponly=True,
             samesite="strict",
         )
-        return response
 
     async def link(self, request: Request) -> Response:
         """A link for one more device of the same guest, who ends no later."""
-        caller, store = self.caller(request), self._hub.store
+        caller = await self.caller(request)
         if not caller.by_cookie:
             raise Refused(403, "only a browser that is signed in can make a link", "ask for another link")
-        if store.opened(caller.guest).links >= DEVICE_LINKS:
+        ends = time.time() + DEVICE_SECONDS
+        if caller.guest.expires is not None:
+            ends = min(ends, caller.guest.expires)
+        secret = await self._hub.store.write(partial(_device_link, caller.guest, ends))
+        if secret is None:
             raise Refused(
                 429,
                 "you have links that nobody has opened",
                 "open one of them, or wait an hour",
                 {"Retry-After": str(math.ceil(DEVICE_SECONDS))},
             )
-        ends = time.time() + DEVICE_SECONDS
-        if caller.guest.expires is not None:
-            ends = min(ends, caller.guest.expires)
-        secret = store.new_link(caller.guest, ends)
         return answer(
             {
                 "link": f"{self._hub.base}/#{secret}",
@@ -206,3 +213,18 @@ class Sessions:
             },
             201,
         )
+
+
+def _exchange(secret: str, browser: str, current: str, guests: GuestStore) -> tuple[str, Session]:
+    """:meth:`GuestStore.exchange`, and the end of the session that the browser has had as somebody else."""
+    made, session = guests.exchange(secret, browser, current)
+    former = guests.session(current) if current and current != made else None
+    if former is not None and former.guest.id != session.guest.id:
+        # Its pages would go on to show one name, and send by the other.
+        guests.end_session(current)
+    return made, session
+
+
+def _device_link(guest: Guest, ends: float, guests: GuestStore) -> str | None:
+    """A link for one more device; None where there are enough that nobody has opened."""
+    return None if guests.opened(guest).links >= DEVICE_LINKS else guests.new_link(guest, ends)

@@ -12,7 +12,7 @@ import json
 import secrets
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
@@ -20,9 +20,9 @@ from typing import Self
 from kchat.config.private_files import user_folder
 from kchat.web.guests import Guest as Guest  # noqa: PLC0414 - to import from here too
 from kchat.web.guests import LinkRefused as LinkRefused  # noqa: PLC0414
-from kchat.web.guests import Open, Served
+from kchat.web.guests import Open, Served, Valid
 from kchat.web.guests import Session as Session  # noqa: PLC0414
-from kchat.web.store_file import open_file, roll_back, translated
+from kchat.web.store_file import BUSY_SECONDS, open_file, roll_back, translated
 
 LINK_SECONDS = 7 * 86400.0
 """For which a link can be opened, unless said otherwise."""
@@ -58,15 +58,26 @@ class GuestStore:
 
     Arguments:
         path: of the file. Default: the user's own. It is made where it does not exist.
+        wait: how long to wait for another process that keeps it, in seconds; :meth:`wait` changes that.
+        clock: returns the UNIX time now, in seconds. It may be set meanwhile. Default: the system's clock.
 
     Raises:
         kchat.errors.SettingsError: others can read it, it is something else, it is damaged, or a newer kchat made it.
-        kchat.web.store_file.StoreUnavailable: the disk is full, or another process keeps it.
+        kchat.web.store_file.StoreLocked: another process keeps it.
+        kchat.web.store_file.StoreUnavailable: the disk is full.
     """
 
-    def __init__(self, path: Path | None = None) -> None:
+    def __init__(
+        self,
+        path: Path | None = None,
+        wait: float = BUSY_SECONDS,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._clock = clock
         self.path = default_store() if path is None else path
-        self._db = open_file(self.path)
+        self._wait = wait
+        self._db = open_file(self.path, wait)
         self._file = self._identity()
         self._version = self._data_version()
 
@@ -86,12 +97,17 @@ class GuestStore:
         """Close the file."""
         self._db.close()
 
+    def wait(self, seconds: float) -> None:
+        """How long to wait from now on for another process that keeps the file: the next statement, in seconds."""
+        self._wait = seconds
+        self._run(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
+
     # ---- what other processes do
 
     def changed(self) -> bool:
         """Whether another process has changed the file since the last call; one that was put in its place is opened."""
         if self._identity() != self._file:
-            db = open_file(self.path)  # before the old one is given up: it may not be ours
+            db = open_file(self.path, self._wait)  # before the old one is given up: it may not be ours
             self._db.close()
             self._db, self._file = db, self._identity()
             self._version = self._data_version()
@@ -147,7 +163,7 @@ class GuestStore:
             guest.may_read,
             guest.may_send,
             guest.broker,
-            time.time(),
+            self._clock(),
             guest.expires,
             guest.is_host,
         )
@@ -165,9 +181,20 @@ class GuestStore:
             return self._guests("TRUE")
         return self._guests("broker = ?", broker)
 
-    def new_link(self, guest: Guest, expires: float | None = None) -> str:
-        """A secret that opens the page once, at the latest at this time: UNIX seconds. Default: for a week."""
-        return self._new("link", guest, time.time() + LINK_SECONDS if expires is None else expires)
+    def new_link(self, guest: Guest, expires: float | None = None, base: str | None = None) -> str:
+        """A secret that opens the page once, at the latest at this time: UNIX seconds. Default: for a week.
+
+        ``base``: of the server that gives it by itself (:attr:`Served.base`): one server has one of them.
+        """
+        with self._writing():
+            if base is not None:
+                self._run(
+                    "DELETE FROM secrets WHERE guest = ? AND kind = 'link' AND used IS NULL AND base = ?",
+                    guest.id,
+                    base,
+                )
+            ends = self._clock() + LINK_SECONDS if expires is None else expires
+            return self._new("link", guest, ends, base=base)
 
     def new_token(self, guest: Guest, expires: float | None = None) -> str:
         """A secret for a program, until the guest ends. It is recognised, by people and by scanners for lost secrets."""
@@ -179,7 +206,7 @@ class GuestStore:
         After that :meth:`forget`, when the account is gone: who is interrupted in between can go on.
         """
         with self._writing():
-            self._run("UPDATE guests SET ended = ?, password = NULL WHERE id = ?", time.time(), guest.id)
+            self._run("UPDATE guests SET ended = ?, password = NULL WHERE id = ?", self._clock(), guest.id)
             self._run("DELETE FROM secrets WHERE guest = ?", guest.id)
 
     def forget(self, guest: Guest) -> None:
@@ -190,10 +217,6 @@ class GuestStore:
         """Delete the guests of a name, with all links, tokens and sessions; returns whether there were any."""
         return self._run("DELETE FROM guests WHERE username = ?", username).rowcount > 0
 
-    def end_unopened(self, guest: Guest) -> None:
-        """End the links of a guest that nobody has opened."""
-        self._run("DELETE FROM secrets WHERE guest = ? AND kind = 'link' AND used IS NULL", guest.id)
-
     def opened(self, guest: Guest) -> Open:
         """How many sessions, links and tokens of a guest are valid."""
         counts = dict(
@@ -201,10 +224,10 @@ class GuestStore:
                 "SELECT kind, count(*) FROM secrets WHERE guest = ? AND used IS NULL AND coalesce(expires, 9e99) > ?"
                 " GROUP BY kind",
                 guest.id,
-                time.time(),
+                self._clock(),
             )
         )
-        if guest.ended or guest.expired:
+        if guest.ended or guest.is_over(self._clock()):
             return Open()
         return Open(counts.get("session", 0), counts.get("link", 0), counts.get("token", 0))
 
@@ -224,7 +247,7 @@ class GuestStore:
         digest, by = _digest(secret), _digest(browser)
         if not self._rows("SELECT 1 FROM secrets WHERE digest = ? AND kind = 'link'", digest):
             raise _refused("this link is not valid, or has expired")
-        now = time.time()
+        now = self._clock()
         with self._writing():
             rows = self._rows(
                 "SELECT guest, expires, used, browser, opened FROM secrets WHERE digest = ? AND kind = 'link'",
@@ -234,10 +257,10 @@ class GuestStore:
                 raise _refused("this link is not valid, or has expired")
             number, expires, used, opener, times = rows[0]
             (guest,) = self._guests("id = ?", number)
-            if expires <= now or guest.expired or guest.ended:
+            if expires <= now or guest.is_over(now) or guest.ended:
                 raise _refused("this link has expired")
             if used is not None:
-                if not (browser and opener == by and now - used < REPEAT_SECONDS and times <= REPEATS):
+                if not (browser and opener == by and abs(now - used) < REPEAT_SECONDS and times <= REPEATS):
                     raise _refused(
                         "this link was opened before, and each link opens once",
                         'ask for another one, or make one by "Another device" where you are signed in',
@@ -270,37 +293,30 @@ class GuestStore:
             return None
         (guest,) = found
         ends = [each for each in (expires, guest.expires) if each is not None]
-        if ends and min(ends) <= time.time():
+        if ends and min(ends) <= self._clock():
             return None
         return Session(digest, guest, created, min(ends, default=None), link)
 
-    def is_alive(self, digest: str) -> bool:
-        """Whether a session or token (:attr:`Session.digest`, in hexadecimal) is still valid."""
-        return bool(
-            self._rows(
-                "SELECT 1 FROM secrets JOIN guests ON guests.id = guest WHERE digest = ? AND ended IS NULL"
-                " AND min(coalesce(secrets.expires, 9e99), coalesce(guests.expires, 9e99)) > ?",
-                bytes.fromhex(digest),
-                time.time(),
-            )
+    def valid(self) -> Valid:
+        """All sessions, tokens and guests that have neither ended nor expired."""
+        now = self._clock()
+        guests = self._rows(
+            "SELECT id FROM guests WHERE ended IS NULL AND coalesce(expires, 9e99) > ?",
+            now,
         )
-
-    def is_guest(self, number: int) -> bool:
-        """Whether a guest (:attr:`Guest.id`) has neither ended nor expired."""
-        return bool(
-            self._rows(
-                "SELECT 1 FROM guests WHERE id = ? AND ended IS NULL AND coalesce(expires, 9e99) > ?",
-                number,
-                time.time(),
-            )
+        opened = self._rows(
+            "SELECT digest FROM secrets JOIN guests ON guests.id = guest WHERE kind != 'link' AND ended IS NULL"
+            " AND min(coalesce(secrets.expires, 9e99), coalesce(guests.expires, 9e99)) > ?",
+            now,
         )
+        return Valid(frozenset(each[0].hex() for each in opened), frozenset(each[0] for each in guests))
 
     def next_end(self) -> float:
         """When the next guest, session or token expires, UNIX seconds; infinite if none does."""
         (found,) = self._rows(
             "SELECT min((SELECT coalesce(min(expires), 9e99) FROM guests WHERE expires > ?),"
             " (SELECT coalesce(min(expires), 9e99) FROM secrets WHERE expires > ?))",
-            now := time.time(),
+            now := self._clock(),
             now,
         )[0]
         return float(found)
@@ -312,29 +328,31 @@ class GuestStore:
     # ---- SQL
 
     def _new(
-        self, kind: str, guest: Guest, expires: float | None, *, begins: str = "", link: bytes | None = None
+        self,
+        kind: str,
+        guest: Guest,
+        expires: float | None,
+        *,
+        begins: str = "",
+        link: bytes | None = None,
+        base: str | None = None,
     ) -> str:
         secret = begins + secrets.token_urlsafe(32)
-        now = time.time()
+        now = self._clock()
         with self._writing():
             self._run("DELETE FROM secrets WHERE expires < ?", now - _TELL_SECONDS)
             if kind == "session":
                 self._run(
                     "DELETE FROM secrets WHERE digest IN (SELECT digest FROM secrets WHERE guest = ? AND kind = ?"
-                    " ORDER BY created DESC LIMIT -1 OFFSET ?)",
+                    " ORDER BY created > ?, created DESC LIMIT -1 OFFSET ?)",
                     guest.id,
                     kind,
+                    now,  # what is younger was made before the clock was set back
                     MOST_SESSIONS - 1,
                 )
-            self._run(
-                "INSERT INTO secrets (digest, kind, guest, created, expires, link) VALUES (?, ?, ?, ?, ?, ?)",
-                _digest(secret),
-                kind,
-                guest.id,
-                now,
-                expires,
-                link,
-            )
+            values = (_digest(secret), kind, guest.id, now, expires, link, base)
+            names = "digest, kind, guest, created, expires, link, base"
+            self._run(f"INSERT INTO secrets ({names}) VALUES (?, ?, ?, ?, ?, ?, ?)", *values)  # noqa: S608
         return secret
 
     def _guests(self, where: str, *values: object) -> list[Guest]:

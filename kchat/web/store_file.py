@@ -29,7 +29,7 @@ _TABLES = (
     """CREATE TABLE secrets (
         digest BLOB PRIMARY KEY, kind TEXT NOT NULL, guest INTEGER NOT NULL REFERENCES guests ON DELETE CASCADE,
         created REAL NOT NULL, expires REAL, used REAL, browser BLOB, opened INTEGER NOT NULL DEFAULT 0,
-        link BLOB) WITHOUT ROWID""",
+        link BLOB, base TEXT) WITHOUT ROWID""",
     "CREATE INDEX secrets_of_guest ON secrets (guest, kind, created)",
     """CREATE TABLE servers (
         base TEXT PRIMARY KEY, broker TEXT NOT NULL, rooms TEXT NOT NULL, username TEXT NOT NULL,
@@ -43,15 +43,21 @@ class StoreUnavailable(KchatError):
     """The guests' file cannot be read or written now."""
 
 
-def open_file(path: Path) -> sqlite3.Connection:
+class StoreLocked(StoreUnavailable):
+    """Another process keeps the guests' file."""
+
+
+def open_file(path: Path, wait: float = BUSY_SECONDS) -> sqlite3.Connection:
     """Open the file; where there is none, it is made, with mode 0600, and its folder with 0700.
 
     Arguments:
         path: of the file.
+        wait: how long to wait for another process that keeps it, in seconds.
 
     Raises:
         SettingsError: others can read or change it, it is something else, or a newer kchat made it.
-        StoreUnavailable: the disk is full, or another process keeps it.
+        StoreLocked: another process keeps it.
+        StoreUnavailable: the disk is full.
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -64,10 +70,10 @@ def open_file(path: Path) -> sqlite3.Connection:
             hint="name another one with {store}",
         ) from error
     with translated(path):
-        db = sqlite3.connect(path, isolation_level=None, timeout=BUSY_SECONDS)
+        db = sqlite3.connect(path, isolation_level=None, timeout=wait)
         try:
             if not _is_made(db, path):
-                with locked(path):  # of two that make it at once, one does
+                with locked(path, wait):  # of two that make it at once, one does
                     _make(db, path)
             db.execute("PRAGMA foreign_keys = ON")
             db.execute("PRAGMA synchronous = FULL")  # who is revoked stays so after a power cut
@@ -120,7 +126,8 @@ def translated(path: Path) -> Iterator[None]:
 
     Raises:
         SettingsError: it is not such a file, or is damaged.
-        StoreUnavailable: the disk is full or failing, the file may not be written, or another process keeps it.
+        StoreLocked: another process keeps it.
+        StoreUnavailable: the disk is full or failing, or the file may not be written.
     """
     try:
         yield
@@ -137,7 +144,7 @@ def translated(path: Path) -> Iterator[None]:
                 f"no space left for the guests' file {path}", hint="free some space on that disk"
             ) from error
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            raise StoreUnavailable(
+            raise StoreLocked(
                 f"another process keeps the guests' file {path}", hint="end it, and try again"
             ) from error
         raise StoreUnavailable(

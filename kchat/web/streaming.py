@@ -55,7 +55,7 @@ class Streaming:
 
     async def messages(self, request: Request) -> Response:
         """The last messages of a room, or those before one."""
-        caller = self._api.caller(request)
+        caller = await self._api.caller(request)
         name = self._api.room(request, caller)
         if not caller.guest.may_read:
             raise Refused(403, "you may send here, but not read")
@@ -77,12 +77,12 @@ class Streaming:
 
     async def events_of_all(self, request: Request) -> Response:
         """What happens in all rooms of the caller, as it happens."""
-        caller = self._api.caller(request)
+        caller = await self._api.caller(request)
         return self.stream(request, caller, tuple(name for name in self._hub.rooms if caller.may_open(name)))
 
     async def events(self, request: Request) -> Response:
         """What happens in one room."""
-        caller = self._api.caller(request)
+        caller = await self._api.caller(request)
         return self.stream(request, caller, (self._api.room(request, caller),))
 
     def stream(self, request: Request, caller: Caller, rooms: tuple[str, ...]) -> Response:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from kchat.archive.clickhouse.connection import Row, Settings, literal
+from kchat.archive.clickhouse.connection import Columns, Row, Settings, literal
 from kchat.archive.clickhouse.explain import TableMissing
 from kchat.archive.clickhouse.store import ClickHouseStore
 from kchat.errors import ArchiveError
@@ -50,15 +50,10 @@ class Chdb:
     def stream(self, sql: str, settings: Settings | None = None) -> ChdbStream:
         return ChdbStream(*self._ask(sql, settings))
 
-    def insert(
-        self,
-        table: str,
-        names: Sequence[str],
-        rows: Sequence[Row],
-        settings: Settings | None = None,
-    ) -> None:
+    def insert(self, table: str, columns: Columns, settings: Settings | None = None) -> None:
+        rows = zip(*columns.values(), strict=True)
         values = ", ".join(f"({', '.join(map(_literal, row))})" for row in rows)
-        self._run(f"INSERT INTO {table} ({', '.join(names)}) {_given(settings)} VALUES {values}")
+        self._run(f"INSERT INTO {table} ({', '.join(columns)}) {_given(settings)} VALUES {values}")
 
     def known(self, settings: Settings) -> Settings:
         return {name: value for name, value in settings.items() if name in self._has}

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
+from unicodedata import normalize
 
 from hypothesis import strategies as st
 
@@ -132,6 +133,12 @@ def count(records: Iterable[Record], span: Span, zone: Zone) -> Facts:
         for before, after in zip([None, *said[:-1]], said, strict=True):
             _count_gap(facts, before, after)
     facts.firsts = {name: begun[name] for name in facts.people}
+    called = {name: normalize("NFC", name.casefold()) for name in facts.people if name is not None}
+    facts.mentions = {
+        (by, of): many
+        for (by, of), many in facts.mentions.items()
+        if of in called.values() and called.get(by or "") != of
+    }
     return facts
 
 
@@ -159,6 +166,22 @@ def _count_gap(facts: Facts, before: Record | None, after: Record) -> None:
     facts.gaps.add(after.at - before.at, after.at)
     if after.at - before.at < PAUSE and before.username != after.username:
         facts.replies.add(after.at - before.at, after.at)
+
+
+def mentioning() -> list[Record]:
+    """Messages of people who mention each other, some as often as others, and names that nobody has."""
+    names = ["ada", "Bob", "eve", "joe", "\U0001f600", "ﬀ", None]
+    said = [
+        (by, of)
+        for one, by in enumerate(names)
+        for other, of in enumerate(["ada", "bob", "eve", "joe", "nobody"])
+        for _ in range(1 + (one * other) % 3)
+    ]
+    times = ((number * 7_919) % len(said) * 40 * _MINUTE for number in range(len(said)))
+    return [
+        record(number, MONDAY + at, username=by, mentions=(of,))
+        for number, ((by, of), at) in enumerate(zip(said, times, strict=True))
+    ]
 
 
 def differences(one: Facts, other: Facts) -> dict[str, tuple[object, object]]:

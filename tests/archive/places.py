@@ -74,5 +74,5 @@ PLACES: dict[str, Callable[[pytest.FixtureRequest, Path], AbstractContextManager
 KINDS = ("chdb",) if os.environ.get("KCHAT_TEST_CHDB") else ("sqlite", "clickhouse")
 """Those that are tried; chDB in ``nox -s chdb`` only."""
 
-GROUPS = {"sqlite": "archives-sqlite", "clickhouse": "clickhouse_server", "chdb": "archives-chdb"}
-"""Of pytest-xdist: which tests share what it takes seconds to make."""
+GROUPS = {"sqlite": "clickhouse_server", "clickhouse": "clickhouse_server", "chdb": "archives-chdb"}
+"""Of pytest-xdist: which tests share what it takes seconds to make: a server, and the figures that all kinds are to have."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -243,6 +244,22 @@ def test_messages_that_become_too_old_are_deleted_while_it_runs(
 
     assert wait_until(deleted, 10, "the old one deleted") == 1
     assert [record.text for record in records(path)] == ["elsewhere"]
+
+
+def test_a_clock_that_is_set_a_year_forward_for_a_while_deletes_nothing(
+    store: Store, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archiver_module, "_PRUNE_EVERY", 0.0)
+    now, told = [time.time()], list[str]()
+    archiver = Archiver(store, "chat", 500, keep=30 * 86_400, tell=told.append, clock=lambda: now[0])
+    archiver.show(Message.compose("ada", "hello", sent_at=datetime.fromtimestamp(now[0], UTC)))
+    flushed(archiver)
+    for days in (365, -365, 0):
+        now[0] += days * 86_400
+        archiver.flush()
+    assert (archiver.deleted, [record.text for record in records(path)]) == (0, ["hello"])
+    assert len(told) == 1
+    assert told[0].startswith("the clock was set forward by 8,760.0 hours: ")
 
 
 def test_where_it_cannot_delete_it_tries_again(store: Store, lock: sqlite3.Connection) -> None:

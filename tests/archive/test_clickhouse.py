@@ -13,10 +13,11 @@ import clickhouse_driver
 import pytest
 
 from kchat import archive
-from kchat.archive.clickhouse import rollup
+from kchat.archive.archiver import Archiver
+from kchat.archive.clickhouse import doubles, rollup
 from kchat.archive.clickhouse.schema import COLUMNS
 from kchat.archive.clickhouse.store import ClickHouseStore
-from kchat.archive.clickhouse.writing import number
+from kchat.archive.clickhouse.writing import numbers
 from kchat.archive.opening import open_store
 from kchat.archive.record import Record
 from kchat.archive.span import Span, Zone
@@ -172,7 +173,7 @@ def test_an_insert_that_a_killed_archiver_has_left_behind_is_waited_for(
     waits, go_on = threading.Event(), threading.Event()
 
     def rows() -> Iterator[tuple[object, ...]]:
-        yield from ((*each, number(each.room, each.key)) for each in records)
+        yield from ((*each, *numbers([each.room], [each.key])) for each in records)
         go_on.wait(soon(30))
 
     monkeypatch.setattr(rollup, "time", SimpleNamespace(monotonic=monotonic, sleep=lambda _: waits.set()))
@@ -205,7 +206,8 @@ def test_two_archivers_keep_what_both_write_once(clickhouse: str) -> None:
 
 def _said_now(many: int) -> list[Record]:
     at = time_ns() // 1_000_000 - many
-    return [each._replace(at=at + number) for number, each in enumerate(conversation(many))]
+    said = enumerate(conversation(many))
+    return [each._replace(at=at + number, received_at=at + number) for number, each in said]
 
 
 def test_two_archivers_that_write_the_same_at_one_moment_keep_it_once(clickhouse: str) -> None:
@@ -224,7 +226,7 @@ def test_what_two_killed_archivers_have_written_twice_is_there_once_after_the_ne
     clickhouse: str,
 ) -> None:
     records = _said_now(20)
-    rows = [(*each, number(each.room, each.key)) for each in records]
+    rows = [(*each, *numbers([each.room], [each.key])) for each in records]
     with ClickHouseStore(clickhouse, write=True), clickhouse_driver.Client.from_url(clickhouse) as server:
         for _ in range(2):
             server.execute(f"INSERT INTO kchat_messages ({', '.join((*COLUMNS, 'hash'))}) VALUES", rows)
@@ -241,3 +243,29 @@ def test_what_two_archivers_have_by_different_clocks_is_there_once(clickhouse: s
         other.write(later, again=False)
         assert sum(one.rooms().values()) == 2_500
         assert one.facts(Span(), Zone("UTC")) == count(records, Span(), Zone("UTC"))
+
+
+def test_what_two_archivers_write_twice_in_a_burst_is_there_once_when_nothing_more_comes(
+    clickhouse: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = _said_now(60)
+    clock = SimpleNamespace(now=1000.0, time_ns=time_ns)
+    clock.monotonic = lambda: clock.now
+    monkeypatch.setattr(doubles, "time", clock)
+    with ClickHouseStore(clickhouse, write=True) as one, ClickHouseStore(clickhouse, write=True) as other:
+        archiver = Archiver(other, "chat", 1)
+        for burst in (records[:20], records[20:40]):
+            one.write(burst, again=False)
+        other.write(records[40:], again=False)
+        other.write(records[20:40], again=False)
+        assert archiver.flush()
+        assert sum(one.rooms().values()) == 80, "the burst goes on"
+        clock.now += 2
+        assert archiver.flush()
+        assert sum(one.rooms().values()) == 60
+        assert one.facts(Span(), Zone("UTC")) == count(records, Span(), Zone("UTC"))
+
+
+def test_ranges_of_times_that_touch_are_one() -> None:
+    assert doubles.merged([(7, 9), (1, 3), (2, 5), (6, 6), (12, 12)]) == [(1, 9), (12, 12)]
+    assert doubles.merged([]) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -251,3 +252,22 @@ def test_batches_are_bounded_by_rows_and_by_texts() -> None:
 def test_a_record_as_an_object_leaves_the_record_alone() -> None:
     assert as_object(RECORDS[0])["at"] == "2026-05-28T20:26:40.046Z"
     assert RECORDS[0].at == NOW - 77
+
+
+def test_arrays_are_those_that_pyarrow_makes() -> None:
+    strange = [*RECORDS, *(each._replace(mentions=(), verified=True, sent_at=-1) for each in RECORDS)]
+    for some in (strange, strange[:1], strange * 3):
+        (batch,) = arrow.batches(some)
+        batch.validate(full=True)
+        columns = zip(arrow.schema(), zip(*some, strict=True), strict=True)
+        wanted = [pa.array(values, type=field.type) for field, values in columns]
+        assert batch.columns == wanted
+
+
+def test_an_export_to_parquet_does_not_load_pandas(tmp_path: Path) -> None:
+    program = (
+        "import sys; from kchat.archive.exporting import export; from tests.archive.counting import record;"
+        f"export([record(1, 2)], {str(tmp_path / 'a.parquet')!r}, 'parquet'); print('pandas' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

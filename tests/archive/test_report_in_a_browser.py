@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -28,34 +28,36 @@ HOSTILE = (
 )
 
 
-def pages() -> dict[str, Stats]:
-    """Figures of which each makes the page look different."""
-    strangers = [
+def strangers() -> Stats:
+    """Figures in which every text is somebody's who means no good."""
+    texts = [
         said(NOON + number * 90_000, name, f"hello @{HOSTILE[0]}") for number, name in enumerate(HOSTILE)
     ]
-    return {
-        "nothing": stats_of([]),
-        "one message": stats_of([said(NOON)]),
-        "three months": stats_of(talk(92), words=[("coffee", 12), ("queue", 3)]),
-        "ten years": stats_of(talk(3653, a_day=2)),
-        "large numbers": stats_of(
-            talk(30, a_day=3000, names=[f"person-{number}" for number in range(200)]), top=30
-        ),
-        "strangers": stats_of(
-            [*strangers, *(said(NOON + number, room=LONG) for number in range(9))],
-            words=[(LONG, 9)],
-            archive=LONG,
-        ),
-        "many rooms": stats_of([said(NOON + number, room=f"a-room-{number}") for number in range(40)]),
-    }
+    long = [said(NOON + number, room=LONG) for number in range(9)]
+    return stats_of([*texts, *long], words=[(LONG, 9)], archive=LONG)
+
+
+# Computed for the tests that look at them: it takes seconds, and every process of a parallel run has this module.
+PAGES: dict[str, Callable[[], Stats]] = {
+    "nothing": lambda: stats_of([]),
+    "one message": lambda: stats_of([said(NOON)]),
+    "three months": lambda: stats_of(talk(92), words=[("coffee", 12), ("queue", 3)]),
+    "ten years": lambda: stats_of(talk(3653, a_day=2)),
+    "large numbers": lambda: stats_of(
+        talk(30, a_day=3000, names=[f"person-{number}" for number in range(200)]), top=30
+    ),
+    "strangers": strangers,
+    "many rooms": lambda: stats_of([said(NOON + number, room=f"a-room-{number}") for number in range(40)]),
+}
+"""Figures of which each makes the page look different."""
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The pages as files."""
     place = tmp_path_factory.mktemp("reports")
-    for name, stats in pages().items():
-        (place / f"{name}.html").write_text(html(stats), encoding="utf-8")
+    for name, stats in PAGES.items():
+        (place / f"{name}.html").write_text(html(stats()), encoding="utf-8")
     return place
 
 
@@ -102,7 +104,7 @@ OVERLAPPING = """
 OPEN = "document.querySelectorAll('details').forEach(each => each.open = true)"
 
 
-@pytest.mark.parametrize("name", pages())
+@pytest.mark.parametrize("name", PAGES)
 def test_a_page_fits_telephones_and_desks_and_its_labels_do_not_overlap(
     browser: Page, folder: Path, name: str
 ) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 import json
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from tests.brokers.chromium_process import SECONDS, Chromium, find_chromium
+from tests.brokers.closing import Closing
 from tests.brokers.wait import wait_until
 
 __all__ = ["Browser", "Chromium", "Page", "Tab", "find_chromium"]
@@ -43,7 +43,7 @@ _WHERE = """
 """
 
 
-class Tab:
+class Tab(Closing):
     """A page of a Chromium.
 
     Arguments:
@@ -59,14 +59,6 @@ class Tab:
         answer = chromium.ask("Target.attachToTarget", targetId=self.target, flatten=True)
         self._session = answer["sessionId"]
         self._ask("Page.enable")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Closes it."""
@@ -305,7 +297,7 @@ class Page(Tab):
         self._chromium.close()
 
 
-class Browser:
+class Browser(Closing):
     """A browser with cookies and storage of its own, inside a Chromium; a context manager.
 
     Arguments:
@@ -319,14 +311,6 @@ class Browser:
         chromium.ask(
             "Browser.setDownloadBehavior", behavior="deny", browserContextId=self._context, eventsEnabled=True
         )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Closes its pages and forgets its cookies."""

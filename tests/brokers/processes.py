@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
 
-import kchat
 from tests.brokers.wait import Deadline, soon
+from tests.brokers.warm import USUAL, Run, Warm, can_be_forked, warm_process
 
 Stream = Literal["stdout", "stderr"]
 
@@ -49,21 +49,32 @@ class Process:
         environment: all of it.
         cwd: folder to run it in.
         stdin: whether it gets a pipe to write to; otherwise its input is empty.
+        warm: forks it, if it is ``python -m kchat``. Default: it is started afresh.
     """
 
     def __init__(
-        self, command: Sequence[str], environment: Mapping[str, str], cwd: Path, *, stdin: bool = False
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        cwd: Path,
+        *,
+        stdin: bool = False,
+        warm: Warm | None = None,
     ) -> None:
         self.command = list(command)
-        self._popen = subprocess.Popen(
-            self.command,
-            stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=dict(environment),
-            cwd=cwd,
-            bufsize=0,
-        )
+        self._popen: subprocess.Popen[bytes] | Run
+        if warm is not None:
+            self._popen = warm.run(self.command[3:], environment, cwd, stdin=stdin)
+        else:
+            self._popen = subprocess.Popen(
+                self.command,
+                stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=dict(environment),
+                cwd=cwd,
+                bufsize=0,
+            )
         self._came = threading.Condition()
         self._raw: dict[Stream, bytearray] = {"stdout": bytearray(), "stderr": bytearray()}
         self._open = 2
@@ -253,11 +264,9 @@ class Commands:
             "XDG_CONFIG_HOME": str(home / "config"),
             "XDG_CACHE_HOME": str(home / "cache"),
             "XDG_DATA_HOME": str(home / "data"),
-            "LANG": "C.UTF-8",
             "TZ": "UTC",
             "LOGNAME": "tester",
-            # The same kchat as the one that the tests import.
-            "PYTHONPATH": str(Path(kchat.__file__).parents[1]),
+            **USUAL,
         } | dict(environment or {})
         self._started: list[Process] = []
 
@@ -291,7 +300,7 @@ class Commands:
         env: Mapping[str, str] | None = None,
         seconds: float = SECONDS,
     ) -> Result:
-        """Runs ``python -m kchat`` to its end.
+        """Runs ``python -m kchat`` to its end, in a process that need not load the libraries (`tests.brokers.warm`).
 
         Arguments:
             arguments: of the command.
@@ -302,7 +311,16 @@ class Commands:
         Raises:
             AssertionError: it did not end in time.
         """
-        process = self.kchat(*arguments, stdin=stdin is not None, env=env)
+        environment = {**self.environment, **(env or {})}
+        own = self.interpreter == sys.executable
+        process = Process(
+            [self.interpreter, "-m", "kchat", *arguments],
+            environment,
+            self.home,
+            stdin=stdin is not None,
+            warm=warm_process() if own and can_be_forked(environment) else None,
+        )
+        self._started.append(process)
         if stdin is not None:
             process.write(stdin)
             process.close_stdin()

@@ -84,7 +84,7 @@ class MachineRabbitMQ(RabbitMQ):
     Arguments:
         folder: an empty one for its data, log and configuration.
         erlang: shared by the nodes of a cluster.
-        password: of the account ``rmq``.
+        password: of the account ``rmq``. It begins with no hyphen: rabbitmqctl would take it for an option.
         peer: the node whose cluster to join at the first start. Default none.
         tls: the folder of its certificates, for TLS instead of plain AMQP. Default none.
     """
@@ -225,7 +225,7 @@ def cluster(folder: Path, count: int = 1) -> Iterator[list[RabbitMQ]]:
         NotHere: RabbitMQ is not installed.
     """
     scripts()
-    password = secrets.token_urlsafe(12)
+    password = secrets.token_hex(12)
     with ExitStack() as stack:
         erlang = Erlang(folder)
         stack.callback(erlang.end)
@@ -255,7 +255,7 @@ def with_tls(folder: Path, tls: Path) -> Iterator[RabbitMQ]:
         erlang = Erlang(folder)
         stack.callback(erlang.end)
         erlang.start()
-        node = MachineRabbitMQ(folder / "node", erlang, secrets.token_urlsafe(12), tls=tls)
+        node = MachineRabbitMQ(folder / "node", erlang, secrets.token_hex(12), tls=tls)
         stack.callback(node.kill)
         node.start()
         yield node

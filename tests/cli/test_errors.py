@@ -126,7 +126,7 @@ def test_a_service_that_accepts_and_says_nothing_is_given_up_in_time(commands: C
         result = commands.run_kchat(
             "send", "--host", "127.0.0.1", "--port", port, "--connect-timeout", "1", "hi"
         )
-        check(result, 1, "no answer in time")
+        check(result, 1, "no answer in time", "in between? Or run: kchat doctor")
 
 
 def test_a_password_is_asked_for_at_a_terminal_or_not_at_all(commands: Commands) -> None:
@@ -140,6 +140,7 @@ def test_a_password_is_asked_for_at_a_terminal_or_not_at_all(commands: Commands)
     ("line", "code", "words"),
     [
         ("send - <&-", 2, "standard input is closed"),
+        ("send <&-", 2, "by --message; standard input is closed"),
         ("subscribe >&-", 2, "standard output is closed"),
         ("send hi 2>&-", 0, ""),
         ("send - 2>&- </dev/null", 0, ""),

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import socket
 from contextlib import ExitStack, closing
 from typing import Any
 
 import kombu
+import pytest
 
 from kchat import Settings, Subscriber
 from kchat.cli.who import NAMES, to_lines
 from kchat.client.presence import who
+from kchat.errors import Unreachable
 from kchat.events import People, Person
 from tests.brokers.processes import Commands
 from tests.cases import check_each
@@ -31,6 +34,16 @@ def test_it_names_people_on_standard_output_and_counts_them_on_standard_error(
         quiet = commands.kchat("who", "--quiet", "--url", local_url)
         assert quiet.wait() == 0
         assert (quiet.stdout, quiet.stderr) == ("Ada\\x3a x\nbob\n", "")
+
+
+def test_nobody_is_said_to_be_asked_while_the_broker_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kchat.client.presence._PROMPT", 0.1)
+    asked: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        settings = Settings.resolve(url=f"amqp://127.0.0.1:{silent.getsockname()[1]}/")
+        with pytest.raises(Unreachable, match="nobody could be asked"):
+            who(settings, timeout=0.4, on_wait=lambda: asked.append("waiting"))
+    assert asked == []
 
 
 def test_of_more_than_20_people_20_are_named_and_programs_get_all(commands: Commands, local_url: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from time import time
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from kchat import Refused, Sender, SettingsError, Subscriber, events
 from kchat.client.catching_up import CatchUp
 from kchat.client.connection import connect
+from kchat.hosting import history
 from kchat.transports.history import HistoryStatus
 from tests.brokers.wait import Deadline, soon, wait_until
 from tests.contract.conftest import Can
@@ -29,8 +31,8 @@ class Host:
         self.policy = place.info.history(room)
         self._connection = connection
 
-    def switch_on(self) -> None:
-        self.policy.switch_on(self._connection.channel(), keep=HOUR)
+    def switch_on(self, keep: float = HOUR) -> None:
+        self.policy.switch_on(self._connection.channel(), keep=keep)
 
     @property
     def status(self) -> HistoryStatus | None:
@@ -157,6 +159,38 @@ def test_since_begins_with_what_came_since(
         people.say(room, "live")
         assert listener.hear(6) == [Heard("ada", text) for text in ("1", "2", "3", "4", "5", "live")]
         assert [message.text for message in drain(later, 1)] == ["live"]
+
+
+@pytest.mark.promise("a quiet room shows nothing that is too old")
+def test_a_quiet_room_shows_nothing_that_is_older_than_it_keeps(
+    request: pytest.FixtureRequest, people: People, place: Place, room: str, host: Host, can: Can
+) -> None:
+    if not can("history"):
+        return
+    if place.least_keep > 2:
+        request.node.user_properties.append(("not here", f"it keeps {place.least_keep:.0f} s at least"))
+        return
+    host.switch_on(keep=2)
+    begins: list[dict[str, Any]] = [{"since": time() - HOUR}, {}, *([{"last": 9}] if can("last") else [])]
+
+    def held(begin: dict[str, Any]) -> list[str]:
+        return [message.text for message in history.read(place.settings(room), **begin)]
+
+    def is_shown(begin: dict[str, Any]) -> bool:
+        people.say_here(room, "said")
+        return "said" in held(begin)
+
+    for begin in begins:
+        wait_until(partial(is_shown, begin), SECONDS)  # a busy machine may be slower than it keeps
+    for begin in begins:
+        wait_until(lambda: held(begin) == [], SECONDS)  # noqa: B023 - called at once
+    status = host.status
+    assert status is not None
+    assert (status.messages, status.since, status.keep) == (0, None, 2)
+    begin = begins[-1]
+    with Subscriber(place.settings(room), "late", **(begin or {"since": 0.0})) as subscriber:
+        people.say_here(room, "live")
+        assert [message.text for message in drain(subscriber, 1)] == ["live"]
 
 
 @pytest.mark.promise("history holds what foreign programs sent")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
+from datetime import datetime
 from importlib import import_module
 from pathlib import Path
 
 import click
 import pytest
 
-from kchat.cli import COMMANDS
+from kchat.cli import COMMANDS, param_types
 from tests.cases import check_each
 from tests.docs.examples import ROOT
 from tests.docs.walk import commands_of
@@ -20,6 +21,15 @@ _BLOCK = re.compile(r"^ *```(?:sh|console)\n(.*?)^ *```$", re.MULTILINE | re.DOT
 _INLINE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 _PLACEHOLDER = re.compile(r"\.\.\.|…|[<>]|\[OPTIONS\]")
 """In a line that is about a command rather than to be typed."""
+
+
+EVENING = datetime(2026, 5, 1, 20)  # noqa: DTZ001 - by the clocks of this machine, as kchat reads `--since 9:00`
+
+
+@pytest.fixture(autouse=True)
+def _read_in_the_evening(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page's times of day are those of a day that is nearly over: nothing may depend on when the tests run."""
+    monkeypatch.setattr(param_types, "clock", EVENING.timestamp)
 
 
 def pages() -> list[Path]:

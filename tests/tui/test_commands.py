@@ -150,6 +150,20 @@ def test_one_is_here_under_the_new_name(local_url: str) -> None:
     run(script)
 
 
+def test_one_who_takes_the_name_of_somebody_else_who_is_here_is_told(local_url: str) -> None:
+    async def script() -> None:
+        here = Somebody()
+        async with chatting(local_url, presence_of=here) as chat:
+            here.become("ada", "bob")
+            await chat.sees("2 here")
+            await chat.write("/nick bob")
+            await chat.sees("you are bob now, as somebody else here is")
+            await chat.write("/nick ada")
+            await chat.until(lambda: texts(chat)[-1] == "you are ada now")
+
+    run(script)
+
+
 def test_me(local_url: str) -> None:
     async def script() -> None:
         async with chatting(local_url) as chat:
@@ -193,12 +207,45 @@ def test_last_fetches_what_the_history_has(local_url: str) -> None:
             await chat.sees("message 295", "message 299")
             assert "message 294" not in chat.text
             await chat.write("/last 250")
-            room = chat.app.session.current
-            await chat.until(lambda: room.received >= 250)
-            await chat.write("/last 250")
             await chat.sees("message 50")
             await chat.write("/last many")
             await chat.sees("usage: /last N")
+
+    run(script)
+
+
+def test_what_is_said_of_a_mistake_is_not_said_of_the_next_command(local_url: str) -> None:
+    async def script() -> None:
+        async with chatting(local_url) as chat:
+            await chat.write("/nick")
+            await chat.sees("usage: /nick NAME")
+            await chat.press("ctrl+u")
+            await chat.write("/me waves")
+            await chat.until(lambda: "usage" not in chat.status and "connected" in chat.status)
+            await chat.press("ctrl+f")
+            await chat.sees("Enter: search · Esc: back")
+            await chat.write("nothing")
+            await chat.sees("not found")
+            await chat.press("escape")
+            await chat.until(lambda: "connected" in chat.status)
+
+    run(script)
+
+
+def test_last_does_not_move_one_who_has_moved_meanwhile(local_url: str) -> None:
+    async def script() -> None:
+        say(local_url, "bob", *(f"message {number}" for number in range(300)))
+        async with chatting(local_url, last=5) as chat:
+            await chat.sees("message 299")
+            room, view = chat.app.session.current, chat.app.messages.view
+            await chat.write("/last 9999")
+            chat.app.messages.to_end()
+            await chat.until(lambda: room.received >= 300 and not room.fetching)
+            await chat.pilot.pause()
+            assert view.follows
+            await chat.write("/last 9999")  # more than there are: the oldest
+            await chat.sees("message 0")
+            await chat.until(lambda: not view.wanted)
 
     run(script)
 

@@ -348,6 +348,17 @@ def test_ctrl_q_leaves(local_url: str) -> None:
     run(script)
 
 
+def test_ctrl_q_leaves_from_the_help_as_the_help_says(local_url: str) -> None:
+    async def script() -> None:
+        async with chatting(local_url) as chat:
+            await chat.press("f1")
+            await chat.sees("Esc closes this")
+            await chat.press("ctrl+q")
+            await chat.until(lambda: chat.app._exit)
+
+    run(script)
+
+
 def test_what_is_not_sent_is_not_lost_without_a_question(local_url: str) -> None:
     async def script() -> None:
         async with chatting(local_url) as chat:
@@ -355,13 +366,15 @@ def test_what_is_not_sent_is_not_lost_without_a_question(local_url: str) -> None
             room.write("precious")
             room.outbox.fail(str(room.outbox[0].message.id), "because")
             await chat.press("ctrl+c", "ctrl+c")
+            await chat.sees("1 message is not sent.", "leave, and lose it ")
+            await chat.press("ctrl+c")  # once more, which is no answer
             await chat.sees("1 message is not sent.")
-            await chat.press("n")
+            await chat.press("N")
             await chat.until(lambda: "is not sent." not in chat.text)
             assert not chat.app._exit
             await chat.press("ctrl+q")
             await chat.sees("1 message is not sent.")
-            await chat.press("y")
+            await chat.press("Y")
             await chat.until(lambda: chat.app._exit)
             assert chat.app.outcome.unsent == ("lunch: precious",)
 

@@ -22,6 +22,8 @@ def test_a_missing_library_names_the_extra() -> None:
         (("amqp://ada:secret@host/",), "--url"),
         (("a\x1b[31mroom",), "control characters"),
         (("--theme", "blue"), "blue"),
+        (("--username", ""), "the username is empty"),
+        (("--durable", " "), "the durable name is empty"),
         (("--url", "memory://"), "nobody else could be in it"),
         (("--url", "nonsense"), "not a valid connection URL"),
     ],

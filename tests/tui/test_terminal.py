@@ -244,6 +244,27 @@ def test_a_terminal_that_cannot_draw_the_window_gets_plain(
     sees(window, "code=0")
 
 
+def test_on_a_dumb_terminal_what_arrives_is_not_written_behind_what_is_typed(
+    desk: Desk, local_url: str, commands: Commands
+) -> None:
+    window = desk.open("ada")
+    window.type("export TERM=dumb", "Enter")
+    chat(window, local_url, "ada")
+    window.type("half a dra")
+    sees(window, "ada> half a dra")
+    commands.run_kchat("send", "--url", local_url, "--room", "lunch", "--username", "bob", "hello")
+    sees(window, "bob: hello")
+    wait_until(lambda: window.text().rstrip().endswith("bob: hello\nada> half a dra"), 10, window.text)
+    window.type("ft", "Enter", "/who", "Enter")
+    sees(window, "\n- 1 here: ada\nada>")
+    other = commands.run_kchat(
+        "subscribe", "--url", local_url, "--room", "lunch", "--last", "1", "--limit", "1"
+    )
+    assert "ada: half a draft" in other.stdout
+    window.type("/quit", "Enter")
+    sees(window, "code=0")
+
+
 def test_plain_tells_what_somebody_does_from_what_somebody_says(desk: Desk, local_url: str) -> None:
     ada, bob = desk.open("ada"), desk.open("bob")
     chat(ada, local_url, "ada", "--plain")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from kchat.tui.people import nobody_knows
@@ -12,14 +14,30 @@ def test_what_others_say_and_what_one_writes_is_shown(local_url: str) -> None:
     async def script() -> None:
         async with chatting(local_url, presence_of=nobody_knows) as chat:
             say(local_url, "bob", "hello ada")
-            await chat.sees("hello ada", "today")
+            await chat.sees("hello ada")
+            assert re.search("─ (today|yesterday) ─", chat.messages[0])  # the test may run at midnight
             await chat.write("hello bob")
             await chat.sees("hello bob")
             await chat.until(lambda: not len(chat.app.session.current.outbox))
-            assert chat.messages[-2].split()[1:] == ["bob", "hello", "ada"]
-            assert chat.messages[-1].split()[1:] == ["ada", "hello", "bob"]
+            said = [row.split()[1:] for row in chat.messages if "hello" in row]
+            assert said == [["bob", "hello", "ada"], ["ada", "hello", "bob"]]
             assert chat.styles("hello bob") == {"own"}
             assert chat.draft == ""
+
+    run(script)
+
+
+def test_at_midnight_a_quiet_window_says_that_it_was_yesterday(local_url: str) -> None:
+    async def script() -> None:
+        async with chatting(local_url) as chat:
+            say(local_url, "bob", "hello")
+            await chat.sees("hello")
+            room = chat.app.session.current
+            told = datetime.fromtimestamp(room.timeline[0].seconds)  # noqa: DTZ006 - by the clocks of this machine
+            for days, name in ((0, "today"), (1, "yesterday")):
+                room._clock = (told + timedelta(days=days)).timestamp
+                chat.app._look_up()
+                await chat.sees(f"─ {name} ─")
 
     run(script)
 

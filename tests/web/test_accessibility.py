@@ -115,6 +115,24 @@ def test_the_door_without_scripts_has_no_violations(local_served: Served, guests
     check(tab, "door without scripts")
 
 
+def test_the_room_without_scripts_has_no_violations(visit: Visit, local_served: Served) -> None:
+    fill(local_served, 3)
+    visit.write("my own")
+    visit.wait_for_texts("my own")
+    tab = visit.tab
+    tab.open(f"{local_served.base}/plain")
+    tab.wait_for("document.querySelectorAll('.message').length === 4 && document.readyState === 'complete'")
+    assert tab.run("document.scripts.length") == 0
+    for each in ("#leave details", "aside details"):
+        tab.run(f"document.querySelector('{each}').open = true")
+    check(tab, "room without scripts")
+    with local_served.server.guests() as store:
+        store.revoke("reader")
+    tab.run("document.getElementById('text').value = 'not lost'; document.getElementById('write').submit()")
+    tab.wait_for("document.getElementById('kept') !== null")
+    check(tab, "door without scripts, with what was not sent")
+
+
 FOCUSED = """
 (() => {
   const at = document.activeElement;

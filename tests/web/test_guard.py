@@ -203,8 +203,8 @@ def test_a_fault_of_the_server_shows_nothing_and_is_told(
     def fault(*_: object) -> None:
         raise RuntimeError("at amqp://ada:hidden@broker/")
 
-    monkeypatch.setattr(served.hub.store, "session", fault)
-    answer = httpx.get(f"{served.base}/api/session", headers={"Cookie": cookie})
+    monkeypatch.setattr(served.hub.store.now, "session", fault)
+    answer = httpx.get(f"{served.base}/api/session", headers={"Cookie": cookie}, timeout=60)
     assert answer.status_code == 500
     assert answer.json().keys() == {"error"}
     assert "Runtime" not in answer.text

@@ -13,6 +13,7 @@ from tests.brokers.wait import wait_until
 from tests.hostile.corpus import TEXTS
 from tests.web.elsewhere import Elsewhere
 from tests.web.guests import Guests, Served, Visit
+from tests.web.serving import ServeThread
 
 MARKUP = {
     "script": "<script>window.owned = 1</script>",
@@ -146,7 +147,7 @@ def send_all(served: Served, room: str, messages: list[tuple[str, str]]) -> None
 
 
 def check_nothing_happened(
-    visit: Visit, guests: Guests, elsewhere: Elsewhere, asked: int, served: Served
+    visit: Visit, guests: Guests, elsewhere: Elsewhere, asked: int, served: Served | ServeThread
 ) -> None:
     """The canaries are alive."""
     tab = visit.tab

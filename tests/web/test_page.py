@@ -8,90 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from kchat.client.sender import Sender
-from kchat.config.settings import Settings
-from kchat.message import Message
-from tests.brokers.chromium import Page, find_chromium
-from tests.brokers.processes import Commands
-from tests.brokers.require import missing
-from tests.web.serving import ServeProcess, serve_process
+from tests.web.links import LINKS
+from tests.web.talk import Talk, a_talk
 
 pytestmark = pytest.mark.xdist_group("chromium")
-
-
-class Talk:
-    """A server with two rooms, somebody who writes there from elsewhere, and a browser."""
-
-    def __init__(self, url: str, served: ServeProcess, page: Page) -> None:
-        self.served = served
-        self.page = page
-        self._url = url
-
-    def say(self, *texts: str, room: str = "chat", ids: tuple[str, ...] = ()) -> None:
-        """Messages of grace's."""
-        with Sender(Settings.resolve(url=self._url, room=room), "grace") as sender:
-            for number, text in enumerate(texts):
-                sender.send(Message.compose("grace", text, id=ids[number] if ids else None))
-
-    def live(self) -> None:
-        """Waits until the page is there, with its history."""
-        self.page.wait_for("document.body?.dataset.state === 'live'")
-
-    def reload(self) -> None:
-        """Loads the page again."""
-        self.page.run("document.body.dataset.state = 'old'; location.reload()")
-        self.live()
-
-    def write(self, text: str) -> None:
-        """Writes into the field, and does not send."""
-        self.page.run(
-            "(() => { const field = document.getElementById('text');"
-            f" field.value = {json.dumps(text)}; field.dispatchEvent(new Event('input')); }})()"
-        )
-
-    def send(self, text: str) -> None:
-        """Writes and sends."""
-        self.write(text)
-        self.page.run("document.getElementById('write').requestSubmit()")
-
-    def wait(self, script: str) -> None:
-        """Waits for something on the page."""
-        self.page.wait_for(script)
-
-    def texts(self, rows: str = ".rows .message") -> list[str]:
-        """What the rows say."""
-        script = (
-            f"[...document.querySelectorAll({json.dumps(rows)} + ' .text')].map((each) => each.textContent)"
-        )
-        return list(self.page.run(script))
-
-    def wait_for_text(self, text: str) -> None:
-        """Waits until a row of the room says this."""
-        each = f"(each) => each.textContent === {json.dumps(text)}"
-        self.wait(f"[...document.querySelectorAll('.rows .message .text')].some({each})")
 
 
 @pytest.fixture(scope="module")
 def talk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Talk]:
     """One for all tests of this file: rooms and messages add up."""
-    program = find_chromium()
-    if program is None:
-        missing("Chromium is not installed")
-    folder = tmp_path_factory.mktemp("page")
-    url = f"local://{folder}/room.db"
-    (folder / "chromium").mkdir()
-    (folder / "home").mkdir()
-    commands = Commands(folder / "home")
-    rooms = ("--room", "chat", "--room", "ops", "--username", "host")
-    try:
-        with serve_process(commands, url, *rooms) as served, Page(program, folder / "chromium") as page:
-            page.look_at(360, 740)
-            page.open(served.link)
-            made = Talk(url, served, page)
-            made.live()
-            yield made
-    finally:
-        commands.end()
+    with a_talk(tmp_path_factory.mktemp("page")) as made:
+        yield made
 
 
 def test_the_secret_of_the_link_is_nowhere_in_the_browser(talk: Talk) -> None:
@@ -209,24 +136,15 @@ def test_another_room_counts_what_is_unread_and_says_when_it_names_one(talk: Tal
 
 
 def test_links_lead_to_what_is_read_in_them(talk: Talk) -> None:
-    told = {
-        "see https://example.org/a_b.": ["https://example.org/a_b"],
-        "(http://example.org:8080/?q=1#x)": ["http://example.org:8080/?q=1#x"],
-        "https://bank.example@evil.example/": [],
-        "https://0x7f000001/": [],
-        "javascript:alert(1) data:text/html,x ftp://example.org": [],
-        "https://ex\u0430mple.org/": [],
-        "xhttps://example.org": [],
-    }
-    talk.say(*told)
-    talk.wait_for_text(list(told)[-1])
+    talk.say(*LINKS)
+    talk.wait_for_text(list(LINKS)[-1])
     found = talk.page.run(
         "Object.fromEntries([...document.querySelectorAll('.rows .text')].map((each) => [each.textContent,"
         " [...each.querySelectorAll('a')].map((link) => [link.getAttribute('href'), link.textContent, link.rel])]))"
     )
     rel = "noopener noreferrer nofollow"
-    assert {text: found[text] for text in told} == {
-        text: [[link, link, rel] for link in links] for text, links in told.items()
+    assert {text: found[text] for text in LINKS} == {
+        text: [[link, link, rel] for link in links] for text, links in LINKS.items()
     }
 
 
@@ -321,3 +239,33 @@ def test_a_link_of_no_use_is_told_to_one_who_is_in(talk: Talk) -> None:
     talk.wait("document.getElementById('status').textContent.includes('did not open')")
     talk.wait("document.body.dataset.state === 'live'")
     assert "you are in already" in talk.page.run("document.getElementById('status').textContent")
+
+
+def test_scroll_bars_have_the_pages_colours(talk: Talk) -> None:
+    # Firefox's are white on a dark page where the desktop is light.
+    colour = "getComputedStyle(document.getElementById('log')).scrollbarColor"
+    seen = set()
+    for dark in (False, True):
+        talk.page.look_at(1280, 800, dark=dark)
+        seen.add(talk.page.run(colour))
+    assert len(seen) == 2
+
+
+MANY_PEOPLE = """
+const listen = EventSource.prototype.addEventListener;
+EventSource.prototype.addEventListener = function (name, call) {
+  listen.call(this, name, (event) => {
+    if (name === "people") return;
+    const data = JSON.parse(event.data);
+    for (const room of data.rooms ?? []) room.people = { count: 1000, more: true, people: [{ name: "ada", mark: "" }] };
+    call({ data: JSON.stringify(data), lastEventId: event.lastEventId });
+  });
+};
+"""
+
+
+def test_people_who_are_not_named_are_counted(talk: Talk) -> None:
+    talk.page.watch_loads(MANY_PEOPLE)
+    talk.reload()
+    told = "[document.getElementById('count').textContent, document.getElementById('unknown').textContent]"
+    assert talk.page.run(told) == ["1,000+ here", "and 999 more"]

@@ -8,9 +8,11 @@ import re
 import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import httpx
@@ -18,6 +20,7 @@ import pytest
 
 from kchat.config.settings import Settings
 from kchat.errors import SettingsError
+from kchat.web.access import Caller
 from kchat.web.guard import FAILED_LOGINS
 from kchat.web.guests import Guest
 from kchat.web.hub import Hub
@@ -240,12 +243,16 @@ def test_a_message_whose_body_is_on_its_way_when_its_guest_is_revoked_is_not_sen
 def test_the_hosts_link_replaces_the_one_before_and_its_session_survives_a_restart(
     local_url: str, store: GuestStore
 ) -> None:
-    with serve_thread(local_url, store.path) as first:
+    options = ServeOptions([], port=free_port())
+    with serve_thread(local_url, store.path, options=options) as first:
         unopened = first.link
-    with serve_thread(local_url, store.path) as second, browser(second.base, second.link) as host:
+    with (
+        serve_thread(local_url, store.path, options=options) as second,
+        browser(second.base, second.link) as host,
+    ):
         assert enter(host, secret_of(unopened)).status_code == 401
         _, _, cookie = sent_cookie(host).partition("=")
-    with serve_thread(local_url, store.path) as third, browser(third.base) as host:
+    with serve_thread(local_url, store.path, options=options) as third, browser(third.base) as host:
         host.cookies.set(f"kchat-{third.port}", cookie)
         assert host.get("api/session").status_code == 200
         (kept,) = store.guests()
@@ -265,6 +272,31 @@ def test_a_guest_of_another_broker_is_not_let_into_a_room_of_the_same_name(
         assert page.get(MESSAGES, headers={"Authorization": f"Bearer {token}"}).status_code == 401
 
 
+def test_a_guests_page_ends_in_time_though_the_clock_was_ahead_meanwhile(
+    local_url: str, store: GuestStore
+) -> None:
+    now = [10_000_000.0]
+    options = ServeOptions([Settings.resolve(url=local_url)], "host", store=store.path)
+    hub = Hub(options, clock=lambda: now[0])
+    with closing(hub.store):
+        ends = now[0] + 3600
+        guests = hub.store.now
+        ada = guests.add(Guest(0, "ada", None, None, ("chat",), expires=ends))
+        _, session = guests.exchange(guests.new_link(ada, ends))
+        hub._look_at_guests()
+        now[0] = ends + 60
+        hub._look_at_guests()
+        now[0] = ends - 60  # it was set right, and ada's page came back
+        told: list[bytes] = []
+        page: Any = SimpleNamespace(caller=Caller.of(session, by_cookie=True), end=told.append)
+        hub._streams = cast("set[Any]", (page,))
+        hub._look_at_guests()
+        assert told == []
+        now[0] = ends
+        hub._look_at_guests()
+        assert [b"your invitation has ended" in each for each in told] == [True]
+
+
 def test_a_host_whose_name_is_or_looks_like_a_guests_is_refused(
     local_url: str, store: GuestStore, tmp_path: Path
 ) -> None:
@@ -279,11 +311,11 @@ def test_a_host_whose_name_is_or_looks_like_a_guests_is_refused(
 
 
 def test_a_file_that_fails_is_an_error_of_the_server_and_the_next_request_may_work(
-    local_url: str, store: GuestStore, monkeypatch: pytest.MonkeyPatch
+    local_url: str, store: GuestStore
 ) -> None:
-    monkeypatch.setattr("kchat.web.store_file.BUSY_SECONDS", 0.1)
     link = link_of(store, "grace")
     with serve_thread(local_url, store.path) as served, browser(served.base) as page:
+        served.hub.store.patience = 0.1
         locking = sqlite3.connect(store.path, isolation_level=None)
         locking.execute("BEGIN IMMEDIATE")
         failed = enter(page, link, "nonce")
@@ -294,3 +326,18 @@ def test_a_file_that_fails_is_an_error_of_the_server_and_the_next_request_may_wo
         locking.execute("ROLLBACK")
         locking.close()
         assert enter(page, link, "nonce").status_code == 200
+
+
+def test_two_servers_with_the_same_broker_and_file_both_let_the_host_in(
+    local_url: str, store: GuestStore
+) -> None:
+    with (
+        serve_thread(local_url, store.path, "chat") as one,
+        serve_thread(local_url, store.path, "chat", "tea") as other,
+    ):
+        for served, rooms in ((one, ["chat"]), (other, ["chat", "tea"])):
+            with browser(served.base, served.link) as page:
+                described = page.get("api/session").json()
+                assert [each["name"] for each in described["rooms"]] == rooms
+                for room in rooms:
+                    assert page.post(f"api/rooms/{room}/messages", json={"text": "hello"}).status_code == 200

@@ -10,7 +10,7 @@ from kchat.archive.clickhouse.rollup import doubtful
 from kchat.archive.clickhouse.schema import MINUTES
 from kchat.archive.clickhouse.source import Source
 from kchat.archive.clickhouse.writing import text
-from kchat.archive.facts import Facts, Name, Person
+from kchat.archive.facts import Facts, Name, Person, most_mentions
 from kchat.archive.span import DAY, HOUR, QUARTER, Span, Zone
 
 if TYPE_CHECKING:
@@ -86,11 +86,15 @@ def _minutes(connection: Connection, source: Source, found: Facts) -> None:
 
 def _mentions(connection: Connection, source: Source, found: Facts) -> None:
     sql = f"""
-        SELECT nameless, name, mentioned, sum(times) FROM {source.sql}
-        WHERE mentioned != '' GROUP BY nameless, name, mentioned
+        SELECT nameless, name, mentioned, sum(times) AS many FROM {source.sql}
+        WHERE mentioned != '' GROUP BY nameless, name, mentioned ORDER BY many DESC, nameless, name
     """
-    for nameless, raw, mentioned, times in connection.rows(sql):
-        found.mentions[_name(nameless, raw), text(mentioned)] = times
+    stream = connection.stream(sql)
+    try:
+        rows = ((_name(nameless, raw), text(mentioned), many) for nameless, raw, mentioned, many in stream)
+        found.mentions = most_mentions(rows, found.people)
+    finally:
+        stream.close()
 
 
 def _name(nameless: int, name: str | bytes) -> Name:

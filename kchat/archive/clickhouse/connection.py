@@ -22,6 +22,9 @@ Settings = Mapping[str, object]
 
 Row = Sequence[Any]
 
+Columns = Mapping[str, Sequence[object]]
+"""Of rows, by name; all are equally long."""
+
 _FORM = "clickhouse://user@host:9000/database, or clickhouses:// for TLS"
 
 # Without a handler, Python prints the driver's warnings, tracebacks included, to standard error.
@@ -66,10 +69,8 @@ class Connection(Protocol):
     def stream(self, sql: str, settings: Settings | None = None) -> Stream:
         """The answer to a question, row by row."""
 
-    def insert(
-        self, table: str, names: Sequence[str], rows: Sequence[Row], settings: Settings | None = None
-    ) -> None:
-        """Insert rows, as one block."""
+    def insert(self, table: str, columns: Columns, settings: Settings | None = None) -> None:
+        """Insert rows, as one block. What is in a column that is not named is the table's default."""
 
     def known(self, settings: Settings) -> Settings:
         """Those of the settings that the server has."""
@@ -118,14 +119,13 @@ class Driver:
         """The answer to a question, row by row."""
         return DriverStream(_client(self._url), self.where, sql, settings)
 
-    def insert(
-        self, table: str, names: Sequence[str], rows: Sequence[Row], settings: Settings | None = None
-    ) -> None:
-        """Insert rows, as one block."""
-        sql = f"INSERT INTO {table} ({', '.join(names)}) VALUES"
+    def insert(self, table: str, columns: Columns, settings: Settings | None = None) -> None:
+        """Insert rows, as one block. What is in a column that is not named is the table's default."""
+        sql = f"INSERT INTO {table} ({', '.join(columns)}) VALUES"
+        values = [list(column) for column in columns.values()]  # the driver changes them
         with explaining(self.where):
             self._connected()
-            self._client.execute(sql, rows, settings=dict(settings or {}))
+            self._client.execute(sql, values, settings=dict(settings or {}), columnar=True)
 
     def known(self, settings: Settings) -> Settings:
         """Those of the settings that the server has."""

@@ -9,9 +9,8 @@ part of it.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from kchat.archive.clickhouse.connection import Connection, literals
 from kchat.archive.clickhouse.deleting import change
@@ -20,8 +19,17 @@ from kchat.archive.clickhouse.schema import MESSAGES, MONTH, is_distributed
 from kchat.archive.span import DAY
 from kchat.errors import ArchiveError
 
-if TYPE_CHECKING:
-    from kchat.archive.record import Record
+_APART = 1.0
+"""Seconds between two looks at the least: where batches come faster, one look is for all of them."""
+
+_SHARE = 10
+"""One part in this many of the time goes to looks, at the most."""
+
+_FAILED = 30.0
+"""Seconds after a look that failed until the next one."""
+
+_MOST_RANGES = 100
+"""Ranges of times that wait for a look: what comes then has it at once."""
 
 _PAUSE = 600.0
 """Seconds between two repairs at the least: each writes the month anew."""
@@ -38,7 +46,7 @@ _MOST = 2_000
 
 
 class Doubles:
-    """Finds them after each insert, and has the server keep one of each.
+    """Finds them after inserts, and has the server keep one of each.
 
     The first ones go at once, later ones together: until then, figures count them twice.
 
@@ -49,43 +57,83 @@ class Doubles:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._months: dict[int, tuple[int, int]] = {}  # and between which times, at most
-        self._due = 0.0
+        self._repair_due = 0.0
+        self._rooms: set[str] = set()
+        self._ranges: list[tuple[int, int]] = []
+        self._look_due = 0.0
         self._looks = not is_distributed(connection)
-        if self._looks:
-            self._look(f"at >= {time.time_ns() // 1_000_000 - DAY}")  # left by one that was killed
+        if self._looks:  # one that was killed has left some, and came no more to looking
+            self._look(f"received_at >= {time.time_ns() // 1_000_000 - DAY}")
+            self._repair_if_due()
 
-    def look(self, written: Sequence[Record]) -> None:
-        """Look after an insert."""
-        if not self._looks or not written:
+    def look(self, rooms: Iterable[str], times: Sequence[int]) -> None:
+        """Look after an insert, or after the next ones too, where they come one upon the other.
+
+        Arguments:
+            rooms: of the messages inserted.
+            times: theirs, as many as there are messages.
+        """
+        if not self._looks or not times:
             return
-        times = sorted(record.at for record in written)
-        edge = len(times) // _EDGE
-        rooms = literals({record.room for record in written})
-        self._look(f"room IN {rooms} AND at >= {times[edge]} AND at <= {times[-1 - edge]}")
+        ordered = sorted(times)
+        edge = len(ordered) // _EDGE
+        self._rooms.update(rooms)
+        self._ranges.append((ordered[edge], ordered[-1 - edge]))
+        if len(self._ranges) >= _MOST_RANGES or time.monotonic() >= self._look_due:
+            self._look_now()
+
+    def rest(self) -> None:
+        """Look at what was put off, and repair, if that is due. Costs nothing where there is nothing."""
+        if self._ranges and time.monotonic() >= self._look_due:
+            self._look_now()
+        else:
+            self._repair_if_due()
 
     def close(self) -> None:
-        """Repair what is left."""
+        """Look and repair what is left."""
+        if self._ranges:
+            self._look_now()
         with suppress(ArchiveError):
             self._repair()
 
-    def _look(self, where: str) -> None:
-        """Find the months of doubles; repair them if that is due. What fails is done the next time: nothing is missing."""
+    def _look_now(self) -> None:
+        begin = time.monotonic()
+        times = " OR ".join(f"(at >= {first} AND at <= {last})" for first, last in merged(self._ranges))
+        if self._look(f"room IN {literals(self._rooms)} AND ({times})"):
+            self._ranges.clear()
+            self._rooms.clear()
+            end = time.monotonic()
+            self._look_due = end + max(_APART, (end - begin) * (_SHARE - 1))
+        else:
+            self._ranges = merged(self._ranges)
+            self._look_due = time.monotonic() + _FAILED
+        self._repair_if_due()
+
+    def _look(self, where: str) -> bool:
+        """Find the months of doubles. What fails is done another time: nothing is missing."""
         sql = f"""
             SELECT {MONTH} AS month, count(), uniqExact(hash), min(at), max(at)
             FROM {MESSAGES} WHERE {where} GROUP BY month
         """
-        with suppress(ArchiveError):
-            for month, many, different, first, last in self._connection.rows(sql):
-                if many > different:
-                    before = self._months.get(month, (first, last))
-                    self._months[month] = min(first, before[0]), max(last, before[1])
-            if time.monotonic() >= self._due:
+        try:
+            found = self._connection.rows(sql)
+        except ArchiveError:
+            return False
+        for month, many, different, first, last in found:
+            if many > different:
+                before = self._months.get(month, (first, last))
+                self._months[month] = min(first, before[0]), max(last, before[1])
+        return True
+
+    def _repair_if_due(self) -> None:
+        if self._months and time.monotonic() >= self._repair_due:
+            with suppress(ArchiveError):
                 self._repair()
 
     def _repair(self) -> None:
         if not self._months:
             return
-        self._due = time.monotonic() + _PAUSE
+        self._repair_due = time.monotonic() + _PAUSE
         for month, (first, last) in sorted(self._months.items()):
             # The parts of the month become one, in which ReplacingMergeTree keeps one row of each room, time and key.
             self._connection.rows(f"OPTIMIZE TABLE {MESSAGES} PARTITION {month} FINAL")
@@ -106,3 +154,14 @@ class Doubles:
                 MESSAGES,
                 f"DELETE WHERE {where} AND hash IN {hashes} AND (hash, at) NOT IN ({first})",
             )
+
+
+def merged(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Ranges, both ends of them included, in order and without those that another one has or touches."""
+    found: list[tuple[int, int]] = []
+    for first, last in sorted(ranges):
+        if found and first <= found[-1][1] + 1:
+            found[-1] = found[-1][0], max(last, found[-1][1])
+        else:
+            found.append((first, last))
+    return found

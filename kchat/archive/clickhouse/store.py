@@ -82,6 +82,11 @@ class ClickHouseStore:
         """Keep messages: see :meth:`kchat.archive.store.Store.write`."""
         return self._to_write().write(records, again=again)
 
+    def rest(self) -> None:
+        """Do what was put off: see :meth:`kchat.archive.store.Store.rest`."""
+        if self._writer is not None:
+            self._writer.rest()
+
     def without_id(self, room: str, most: int) -> list[str]:
         """The last ones that archivers wrote: see :meth:`kchat.archive.store.Store.without_id`."""
         return reading.without_id(self._connection, room, most)

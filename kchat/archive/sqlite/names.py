@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from kchat.archive.sqlite.schema import NOBODY
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 
 _MOST = 50_000
 """Names of each kind that are remembered."""
+
+_FEW = 1_000
+"""Names that are looked up one by one."""
 
 
 class Names:
@@ -66,6 +70,21 @@ class Names:
             name: Name = db.execute("SELECT name FROM person WHERE id = ?", (number,)).fetchone()[0]
             self._by_id[number] = name
             return name
+
+    def of_people(self, db: sqlite3.Connection, many: int) -> Callable[[int], Name]:
+        """What gives the username with an id, within the transaction.
+
+        Arguments:
+            db: the archive.
+            many: how often it will be asked: of many, it takes all at once, and they are not remembered.
+        """
+        if many < _FEW:
+            return partial(self.person, db)
+        (most,) = db.execute("SELECT max(id) FROM person").fetchone()
+        found: list[Name] = [None] * (most + 1)
+        for number, name in db.execute("SELECT id, name FROM person"):
+            found[number] = name
+        return found.__getitem__
 
 
 def _number(db: sqlite3.Connection, table: str, name: str) -> int:

@@ -6,13 +6,16 @@ from hours at the ends of a span. So the cost is that of hours and people, whate
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Iterable
+from array import array
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, NamedTuple
 
-from kchat.archive.facts import Facts, Hour, Name, Person, follows, hours_of
+from kchat.archive.facts import Facts, Hour, Name, Person, follows, hours_of, most_mentions
+from kchat.archive.record import folded
 from kchat.archive.span import DAY, HOUR, QUARTER, Span, Zone
 from kchat.archive.sqlite import hours
 from kchat.archive.sqlite.messages import facts_of
@@ -49,13 +52,21 @@ _FIRSTS = "SELECT person, min(day), early, late FROM person_day WHERE room = ? G
 
 _COUNTS = "person, called, messages"
 
+# Of names that nobody has, there may be any number: they are left out before anything is added up.
 _MENTIONS = f"""SELECT person.name, called.name, sums.messages FROM (
         SELECT person, called, sum(messages) AS messages FROM (
             SELECT {_COUNTS} FROM mention_block
             WHERE room IN ({{rooms}}) AND block >= :first_unit AND block < :end_unit
             UNION ALL {_ENDS.format(columns=_COUNTS, table="mention_hour", rooms="{rooms}")}
-        ) GROUP BY person, called
-    ) AS sums JOIN person ON person.id = sums.person JOIN called ON called.id = sums.called"""
+            UNION ALL SELECT
+                (SELECT id FROM person WHERE name IS json_extract(value, '$[0]')),
+                (SELECT id FROM called WHERE name = json_extract(value, '$[1]')),
+                json_extract(value, '$[2]')
+            FROM json_each(:edges)
+        ) WHERE called IN (SELECT id FROM called WHERE name IN (SELECT value FROM json_each(:people)))
+        GROUP BY person, called
+    ) AS sums JOIN person ON person.id = sums.person JOIN called ON called.id = sums.called
+    WHERE sums.messages > 0 ORDER BY sums.messages DESC, person.name IS NULL, person.name"""
 
 
 _Dates = dict[int, list[tuple[int, date]]]
@@ -99,10 +110,11 @@ def facts(db: sqlite3.Connection, names: Names, span: Span, zone: Zone) -> Facts
         return found
     numbers = [room for room, _ in rooms]
     dates = _dates(found.first, found.last + 1, zone)
-    _add_people(db, names, found, numbers, cut, dates)
+    name_of = _add_people(db, names, found, numbers, cut, dates)
     for hour in total.edges:
         _add_edge(found, hour, dates)
-    _add_firsts(db, names, found, numbers)
+    _add_firsts(db, name_of, found, numbers)
+    _add_mentions(db, found, numbers, cut, total.edges)
     return found
 
 
@@ -197,32 +209,44 @@ def _add_minutes(facts: Facts, start: int, minutes: Iterable[int]) -> None:
 
 def _add_people(
     db: sqlite3.Connection, names: Names, facts: Facts, rooms: list[int], cut: _Cut, dates: _Dates
-) -> None:
-    """Add people, their days and mentions, of the whole hours."""
-    people: dict[int, tuple[Name, list[int], int]] = {}
-    writers = {day: [(mask, facts.active.on(when)) for mask, when in parts] for day, parts in dates.items()}
+) -> Callable[[int], Name]:
+    """Add people and their days, of the whole hours; returns what gives the username with an id."""
+    (most,) = db.execute("SELECT max(id) FROM person").fetchone()
+    # By the person's id, as few bytes as can be: there may be a hundred thousand of them.
+    sums = [array("q", bytes(8 * (most + 1))) for _ in range(5)]
+    all_messages, all_verified, all_characters, all_others, all_starts = sums
+    wrote = bytearray(most + 1)
+    writers = {
+        day: [(mask, facts.active.on(when).bits) for mask, when in parts] for day, parts in dates.items()
+    }
+    for bits in {id(bits): bits for parts in writers.values() for _, bits in parts}.values():
+        bits.extend(bytes(most // 8 + 1 - len(bits)))
     # The longest loop of all: as many rows as people on each day.
     for person, day, early, late, messages, verified, characters, others, starts in db.execute(
         _PEOPLE.format(rooms=_listed(rooms)), _units(cut, 24)
     ):
-        try:
-            _, sums, bit = people[person]
-        except KeyError:
-            name = names.person(db, person)
-            _, sums, bit = people[person] = name, [0] * 5, facts.active.bit(name)
-        sums[0] += messages
-        sums[1] += verified
-        sums[2] += characters
-        sums[3] += others
-        sums[4] += starts
-        bits = early | late << _HALF
-        for mask, there in writers[day]:
-            if bits & mask:
-                there.bits |= bit
-    for name, sums, _ in people.values():
-        _add_person(facts, name, *sums)
-    found = db.execute(_MENTIONS.format(rooms=_listed(rooms)), _units(cut, BLOCK))
-    facts.mentions = {(by, name): many for by, name, many in found if many}
+        wrote[person] = 1
+        all_messages[person] += messages
+        all_characters[person] += characters
+        if verified:
+            all_verified[person] += verified
+        if others:
+            all_others[person] += others
+        if starts:
+            all_starts[person] += starts
+        quarters = early | late << _HALF
+        for mask, bits in writers[day]:
+            if quarters & mask:
+                bits[person >> 3] |= 1 << (person & 7)
+    facts.active.free = most + 1
+    name_of = names.of_people(db, most)  # of everybody in these rooms it is asked when they began
+    number = wrote.find(1)
+    while number >= 0:
+        name = name_of(number)
+        facts.active.numbers[name] = number
+        _add_person(facts, name, *(each[number] for each in sums))
+        number = wrote.find(1, number + 1)
+    return name_of
 
 
 def _add_person(
@@ -245,20 +269,32 @@ def _add_edge(facts: Facts, hour: Hour, dates: _Dates) -> None:
         for mask, when in dates[hour.start // DAY]:
             if bits & mask:
                 facts.active.add((when, name))
-    for pair, many in hour.mentions.items():
-        facts.mentions[pair] = facts.mentions.get(pair, 0) + many
 
 
-def _add_firsts(db: sqlite3.Connection, names: Names, facts: Facts, rooms: list[int]) -> None:
+def _add_firsts(
+    db: sqlite3.Connection, name_of: Callable[[int], Name], facts: Facts, rooms: list[int]
+) -> None:
     """Add when everybody of the span began, in it or before it."""
     firsts = facts.firsts
     for room in rooms:
         for person, day, early, late in db.execute(_FIRSTS, (room,)):
-            name = names.person(db, person)
+            name = name_of(person)
             if name in facts.people:
                 bits = early | late << _HALF
                 at = day * DAY + ((bits & -bits).bit_length() - 1) * QUARTER
                 firsts[name] = min(firsts.get(name, at), at)
+
+
+def _add_mentions(
+    db: sqlite3.Connection, facts: Facts, rooms: list[int], cut: _Cut, edges: Iterable[Hour]
+) -> None:
+    """Add who mentions whom, of the people that were added."""
+    if db.execute("SELECT 1 FROM called LIMIT 1").fetchone() is None:
+        return
+    people = json.dumps([folded(name) for name in facts.people if name is not None])
+    parts = json.dumps([(*pair, many) for hour in edges for pair, many in hour.mentions.items()])
+    given = {**_units(cut, BLOCK), "people": people, "edges": parts}
+    facts.mentions = most_mentions(db.execute(_MENTIONS.format(rooms=_listed(rooms)), given), facts.people)
 
 
 def _dates(since: int, until: int, zone: Zone) -> _Dates:

@@ -87,6 +87,9 @@ class SqliteStore:
             self._names.clear()  # ids that were made are not there
             raise
 
+    def rest(self) -> None:
+        """Nothing was put off."""
+
     def without_id(self, room: str, most: int) -> list[str]:
         """The last ones written: :meth:`kchat.archive.store.Store.without_id`."""
         with self._file.reading() as db:

@@ -23,12 +23,15 @@ import amqp.exceptions
 
 from kchat.transports.history import Begin, HistoryStatus, Kept
 
+from .history_age import Age
 from .history_host import HostedHistory
 from .history_last import LastReader
 from .history_reader import Offset, StreamReader, channel_of, close_channel, offset_of
 
 if TYPE_CHECKING:
     from kchat.transports.protocols import AsksLength, Channel, Connection, Delivery
+
+    from .room import RoomPolicy
 
 _CHUNK = 0xFFFF
 """Enough for all of a stream's last chunk."""
@@ -46,6 +49,9 @@ _AGAIN = 0.1
 _LATE = (0.02, 0.05)
 """Seconds to wait for a stream's edge that did not come at once: about one time in 300, RabbitMQ 4 hands it over later."""
 
+_LAST_SECOND = 253_402_300_799.0
+"""Of the year 9999, in UNIX seconds: what a ``datetime`` can say."""
+
 _YEARS = 3_200_000_000.0
 """Seconds, a hundred years: what is looked for is not that far away."""
 
@@ -55,13 +61,25 @@ class HistoryPolicy(HostedHistory):
 
     beside = True
 
+    def __init__(self, room: RoomPolicy) -> None:
+        super().__init__(room)
+        self._age = Age(room.stream, room.stream_of_limits)
+
     def status(self, connection: Connection) -> HistoryStatus | None:
-        """What the stream holds; its limits are for the management API to tell. RabbitMQ does not tell its bytes."""
+        """What the stream holds that is not too old. RabbitMQ does not tell its bytes.
+
+        Its limits are those that the management API tells, and else those that the host has written down.
+        """
         last = self.newest(connection)
         if last is None:
             return None
         first = self._edge(connection, "first")
         limits = self._limits()
+        if not any(limits):
+            limits = self._age.limits(connection)
+        oldest = self._age.first(connection, last)
+        if first is not None and offset_of(first) < oldest:
+            first = self._edge(connection, oldest) if oldest <= last else None
         if first is None:
             return HistoryStatus(0, keep=limits.keep, max_size=limits.max_size)
         since = self._time_of(connection, first)
@@ -71,16 +89,32 @@ class HistoryPolicy(HostedHistory):
         """When the stream's first message came, in whole UNIX seconds, by the broker's clock.
 
         What is consumed from a time on begins with the first chunk that is not older, so the time is the last one from
-        which on that is the first one of all. The search begins at what its sender says, which is mostly right.
+        which on that is the first one of all. The search begins at what its sender says, which is mostly right. An answer
+        that a busy broker gave too late would mislead it: where it led is looked at once more, with patience.
         """
-        offset = offset_of(first)
-
-        def is_first(point: float) -> bool:
-            found = self._edge(connection, datetime.fromtimestamp(point, UTC))
-            return found is not None and offset_of(found) == offset
-
         now, said = time(), first.properties.get("timestamp")
-        early = late = float(said if isinstance(said, int) and abs(now - said) < _YEARS else int(now))
+        point = float(said if isinstance(said, int) and abs(now - said) < _YEARS else int(now))
+        found = self._last_second_with(connection, offset_of(first), point)
+        if found is not None and self._begins_with(connection, offset_of(first), found + 1, patient=True):
+            return self._last_second_with(connection, offset_of(first), found + 1, patient=True)
+        return found
+
+    def _begins_with(
+        self, connection: Connection, offset: int, point: float, *, patient: bool = False
+    ) -> bool:
+        """Whether the stream has nothing behind that offset's chunk before a time."""
+        found = self._edge(connection, datetime.fromtimestamp(point, UTC), patient=patient)
+        return found is not None and offset_of(found) <= offset
+
+    def _last_second_with(
+        self, connection: Connection, offset: int, point: float, *, patient: bool = False
+    ) -> float | None:
+        """The last second from which on the stream begins with that offset, if any; looked for from a point on."""
+
+        def is_first(second: float) -> bool:
+            return self._begins_with(connection, offset, second, patient=patient)
+
+        early = late = point
         step = 1.0
         if is_first(early):
             while step < _YEARS and is_first(late := early + step):
@@ -118,8 +152,16 @@ class HistoryPolicy(HostedHistory):
             else:
                 return -1 if last is None else Offset.of(last)
 
-    def _edge(self, connection: Connection, where: str | datetime | int) -> Delivery | None:
+    def _edge(
+        self, connection: Connection, where: str | datetime | int, *, patient: bool | None = None
+    ) -> Delivery | None:
         """The stream's first message, its first since a time or an offset, or its last; ``None`` where there is none.
+
+        Arguments:
+            connection: to the broker.
+            where: as of ``x-stream-offset``.
+            patient: wait for a moment where nothing came at once. Default: unless it is a time, as nothing comes for one
+                after the last message.
 
         Raises:
             amqp.exceptions.NotFound: there is no stream.
@@ -137,7 +179,9 @@ class HistoryPolicy(HostedHistory):
             channel.basic_qos(0, _CHUNK if where == "last" else 1, False)
             channel.basic_consume(self.stream, callback=take, arguments={"x-stream-offset": where})
             channel.queue_declare(self.stream, passive=True)
-            for pause in () if isinstance(where, datetime) else _LATE:
+            if patient is None:
+                patient = not isinstance(where, datetime)
+            for pause in _LATE if patient else ():
                 if came:
                     break
                 sleep(pause)
@@ -147,22 +191,29 @@ class HistoryPolicy(HostedHistory):
         return came[0] if came else None
 
     def reader(self, connection: Connection, begin: Begin, end: int) -> StreamReader | LastReader:
-        """Consume on a channel of its own."""
+        """Consume on a channel of its own, from what is not too old on."""
+        oldest = self._age.first(connection, end)
         if begin.after is not None and (begin.after > end or self._is_another(connection, begin.after)):
-            reader = StreamReader(connection, self.stream, 0, end)
+            reader = StreamReader(connection, self.stream, oldest, end)
             reader.is_other, reader.missing = True, -1
             return reader
         if begin.after is not None:
             floor = begin.after + 1 if begin.floor is None else begin.floor + 1
             return StreamReader(
-                connection, self.stream, max(floor, begin.after + 1 - _MARGIN), end, after=begin.after
+                connection,
+                self.stream,
+                max(floor, begin.after + 1 - _MARGIN),
+                end,
+                after=begin.after,
+                oldest=oldest,
             )
         if begin.last is not None:
-            return LastReader(connection, self.stream, begin.last, end)
+            return LastReader(connection, self.stream, begin.last, end, oldest=oldest)
+        if not begin.since or begin.since <= 0 or oldest > end:
+            return StreamReader(connection, self.stream, oldest, end)
         # The first chunk that is not older: the timestamps of a stream are those of its chunks, in whole seconds here.
-        return StreamReader(
-            connection, self.stream, datetime.fromtimestamp(max(0.0, begin.since or 0.0), UTC), end
-        )
+        since = datetime.fromtimestamp(min(begin.since, _LAST_SECOND), UTC)
+        return StreamReader(connection, self.stream, since, end, oldest=oldest)
 
     def _is_another(self, connection: Connection, offset: int) -> bool:
         """Whether another message stands there now: then the stream was deleted, and declared again."""
@@ -172,7 +223,8 @@ class HistoryPolicy(HostedHistory):
 
     def position_at(self, connection: Connection, until: float, end: int) -> int:
         """To a chunk of the stream: what came within milliseconds stands in one. Times are in whole seconds here."""
-        first = self._edge(connection, datetime.fromtimestamp(max(0.0, math.ceil(until)), UTC))
+        second = math.ceil(min(max(0.0, until), _LAST_SECOND))
+        first = self._edge(connection, datetime.fromtimestamp(second, UTC), patient=True)
         return end if first is None else min(offset_of(first) - 1, end)
 
     def position_of(self, kept: Kept) -> str:

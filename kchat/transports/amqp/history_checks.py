@@ -42,7 +42,7 @@ def check(channel: Any, room: RoomPolicy, api: Accounts | None, vhost: str) -> O
             if without := api.without_history(vhost, room.name):
                 names = ", ".join(map(spelled, without[:_NAMED])) + (", ..." if len(without) > _NAMED else "")
                 return note(
-                    f"{len(without)} of the room's members may not read it: {names}",
+                    f"{len(without)} of the room's members may not read it, or its limits: {names}",
                     "kchat invite --list, with the host's account, gives them that right",
                 )
         except errors.KchatError:
@@ -51,6 +51,11 @@ def check(channel: Any, room: RoomPolicy, api: Accounts | None, vhost: str) -> O
         return note(
             "this account may not read it",
             f"it needs read '^{room.stream}$', which members get from kchat history on and kchat invite --list",
+        )
+    if not _is_readable(channel, room.stream_of_limits):
+        return note(
+            "it is on; this account does not know how long messages are kept, and is shown older ones, too",
+            f"its host writes that down with kchat history on; an account needs read '^{room.stream_of_limits}$' for it",
         )
     return ok(f"it is on, and this account may read it ({room.stream})")
 
@@ -63,7 +68,7 @@ def _is_readable(channel: Any, stream: str) -> bool:
             stream, callback=lambda _: None, no_ack=False, arguments={"x-stream-offset": "next"}
         )
         channel.basic_cancel(getattr(tag, "consumer_tag", tag))
-    except AccessRefused:
+    except (AccessRefused, NotFound):
         return False
     return True
 

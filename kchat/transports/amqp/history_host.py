@@ -11,6 +11,7 @@ from kchat.errors import KchatError, NotAuthorised, NotFound, Refused, SettingsE
 from kchat.transports import history
 from kchat.transports.history import KEEP, MAX_SIZE
 
+from . import history_age
 from .history_limits import Limits, Managed, arguments, declared, limits_of
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ class HostedHistory(history.HistoryPolicy):
                 f"another policy of the broker holds for {self.stream!r}, so these limits do not",
                 hint="give that policy another pattern, or a lower priority than 1000",
             )
+        self._write_down(channel, limits)
         if self._accounts is not None and self._managed is not None:
             with suppress(NotAuthorised, Unreachable):
                 self._accounts.let_members_read(self._managed.vhost, self._room.name)
@@ -110,6 +112,15 @@ class HostedHistory(history.HistoryPolicy):
                 hint=f"{why.hint}; or forget what is kept, and begin anew: kchat history off, then on",
             ) from error
 
+    def _write_down(self, channel: Channel, limits: Limits) -> None:
+        """Tell readers the limits. A host whose rights end at the history itself cannot: then what is too old is shown."""
+        stream = self._room.stream_of_limits
+        try:
+            history_age.write(channel, stream, limits)
+        except amqp.exceptions.AccessRefused:
+            if self._is_there(channel, stream):
+                raise  # readers would go on with others
+
     def _declare(self, channel: Channel, made: dict[str, Any]) -> None:
         channel.queue_declare(self.stream, durable=True, auto_delete=False, arguments=made)
 
@@ -118,17 +129,19 @@ class HostedHistory(history.HistoryPolicy):
         channel.queue_bind(self.stream, exchange)
         channel.exchange_bind(exchange, self._room.name)
 
-    def _is_there(self, channel: Channel) -> bool:
+    def _is_there(self, channel: Channel, stream: str | None = None) -> bool:
         """It needs no right, and where the stream is missing the channel is open again."""
         try:
-            channel.queue_declare(self.stream, passive=True)
+            channel.queue_declare(stream or self.stream, passive=True)
         except amqp.exceptions.NotFound:
             return False
         return True
 
     def switch_off(self, channel: Channel) -> None:
-        """Delete the stream, and the policy that limits it."""
+        """Delete the stream, that of its limits, and the policy that limits it."""
         _delete(channel, self.stream)
+        if self._is_there(channel, self._room.stream_of_limits):
+            _delete(channel, self._room.stream_of_limits)
         if self._managed is not None:
             with suppress(NotAuthorised, Unreachable):
                 self._managed.forget()

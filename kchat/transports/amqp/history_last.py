@@ -43,12 +43,13 @@ class LastReader:
         stream: its name.
         last: number of messages.
         end: the last offset to hand over.
+        oldest: the first one that is not too old.
     """
 
-    missing = 0
+    missing = certain = 0
     is_other = False
 
-    def __init__(self, connection: Connection, stream: str, last: int, end: int) -> None:
+    def __init__(self, connection: Connection, stream: str, last: int, end: int, *, oldest: int = 0) -> None:
         self._connection = connection
         self._stream = stream
         self._last = last
@@ -57,7 +58,7 @@ class LastReader:
         self._kept: deque[Kept] | None = deque(maxlen=last) if last <= _KEPT else None
         self._first: list[int] = []  # the first offsets, of which one is that to begin with
         self._count = 0
-        self._at = max(0, end - last - _SEGMENTS + 1) - 1
+        self._at = max(oldest, end - last - _SEGMENTS + 1) - 1
         self._tag: Any = None
         self._unacknowledged = 0
         self._came_at = monotonic()

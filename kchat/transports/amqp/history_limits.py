@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     from .management import Management
 
-_KIND = {"x-queue-type": "stream"}
-_SEGMENT = "x-stream-max-segment-size-bytes"
-_SMALLEST_SEGMENT, _LARGEST_SEGMENT = 1 << 20, 64 << 20
+KIND = {"x-queue-type": "stream"}
+SEGMENT = "x-stream-max-segment-size-bytes"
+SMALLEST_SEGMENT, _LARGEST_SEGMENT = 1 << 20, 64 << 20
 _SEGMENTS = 8
 """Limits act when a segment is full, so a history has about this number of them."""
 
@@ -83,8 +83,8 @@ def arguments(limits: Limits, *, limited: bool) -> dict[str, Any]:
         limits: those wanted.
         limited: whether they are the stream's own, and not a policy's.
     """
-    segment = min(max((limits.max_size or 0) // _SEGMENTS, _SMALLEST_SEGMENT), _LARGEST_SEGMENT)
-    made = _KIND | {_SEGMENT: segment}
+    segment = min(max((limits.max_size or 0) // _SEGMENTS, SMALLEST_SEGMENT), _LARGEST_SEGMENT)
+    made = KIND | {SEGMENT: segment}
     return made | ({"x-max-age": limits.age, "x-max-length-bytes": limits.max_size} if limited else {})
 
 
@@ -102,7 +102,7 @@ def declared(channel: Channel, stream: str) -> dict[str, Any]:
     Raises:
         amqp.exceptions.AMQPError: this account may not declare it, or it is another kind of queue.
     """
-    known: dict[str, Any] = dict(_KIND)
+    known: dict[str, Any] = dict(KIND)
     while True:
         try:
             channel.queue_declare(stream, durable=True, auto_delete=False, arguments=known)

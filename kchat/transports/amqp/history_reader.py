@@ -6,7 +6,7 @@ import struct
 from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from time import monotonic
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import amqp.exceptions
@@ -21,6 +21,12 @@ PREFETCH = 500
 
 STALLED = 30.0
 """Seconds without anything of what is known to be there, after which the connection is of no use."""
+
+_SEGMENT_LEAST = 8
+"""Messages of a segment, at least, as far as what is missing goes by the offsets."""
+
+LATE = (0.02, 0.05, 0.1)
+"""Seconds to wait for what did not come at once, before it counts as not there: a busy broker hands it over later."""
 
 _LARGE = 1 << 20
 """Bytes at hand that are handed over before more is read."""
@@ -65,6 +71,7 @@ class StreamReader:
         first: the offset to begin at, or the time.
         end: the last offset to hand over.
         after: behind which offset nothing should be missing. Default: anything may.
+        oldest: the first offset that is not too old; what stands before it, and behind ``after``, is missing.
     """
 
     def __init__(
@@ -74,11 +81,14 @@ class StreamReader:
         first: int | datetime,
         end: int,
         after: int | None = None,
+        *,
+        oldest: int = 0,
     ) -> None:
-        self.missing = 0
+        self.missing = self._too_old = 0
         self.is_other = False
         self._end = end
         self._after = after
+        self._oldest = oldest
         self._at = first - 1 if isinstance(first, int) else None
         """The offset of the newest message that has come."""
         self._arrived: deque[Kept] = deque()
@@ -95,13 +105,21 @@ class StreamReader:
             channel.basic_consume(
                 stream, callback=self._take, on_cancel=self._cancelled, arguments={"x-stream-offset": first}
             )
-            if not isinstance(first, int):
-                channel.queue_declare(stream, passive=True)
-                if not self._arrived:  # else all of it may have come by now
-                    self._over = True
+            if not isinstance(first, int) and not self._has_begun(stream):
+                self._over = True
         except BaseException:
             close_channel(channel)
             raise
+
+    def _has_begun(self, stream: str) -> bool:
+        """Whether there is anything from that time on: then some of it, or all, has come by now."""
+        self._channel.queue_declare(stream, passive=True)
+        for pause in LATE:
+            if self._tag is not None:
+                break
+            sleep(pause)
+            self._channel.queue_declare(stream, passive=True)
+        return self._tag is not None
 
     def _take(self, delivery: Delivery) -> None:
         at = offset_of(delivery)
@@ -109,18 +127,36 @@ class StreamReader:
         if before is None or (self._tag is None and at > before):  # the front of the history is gone
             if self._after is not None:
                 self.missing = max(0, at - self._after - 1)
-            self.held = self._end - at + 1
+            self.held = max(0, self._end - max(at, self._oldest) + 1)
         elif at <= before:  # whatever a publisher has written there
             at = before + 1
         self._at, self._tag, self._came_at = at, delivery.delivery_tag, monotonic()
-        if at <= self._end:
+        if at < self._oldest:
+            self._pass_over(at)
+        elif at <= self._end:
             self._arrived.append(Kept(delivery, at))
             self._size += len(delivery.body)
         self._over = at >= self._end
 
+    def _pass_over(self, at: int) -> None:
+        """It is too old. What is comes first, and fills the prefetch."""
+        if self._after is not None and self._after < at <= self._end:
+            self.missing += 1
+            self._too_old += 1
+        self._unacknowledged += 1
+        if self._unacknowledged >= PREFETCH // 2:
+            self._channel.basic_ack(self._tag, multiple=True)
+            self._unacknowledged = 0
+
     def _cancelled(self, _consumer_tag: str) -> None:
         """The history was switched off."""
         self._over = True
+
+    @property
+    def certain(self) -> int:
+        """At the front, an offset for each segment is the broker's own; of large messages, a segment has few."""
+        front = max(0, self.missing - self._too_old)
+        return self._too_old + max(0, front - 1 - front // _SEGMENT_LEAST)
 
     @property
     def done(self) -> bool:

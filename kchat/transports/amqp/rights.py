@@ -5,7 +5,8 @@ room chat  send-only          the member ada
 =========  =================  =================================================================
 configure  ``^$``             ``^kchat\.chat\.ada\..*``
 write      ``^chat$``         ``^chat$|^kchat\.chat\.presence$|^kchat\.chat\.ada\..*``
-read       ``^$``             as write, ``^kchat\.chat\.durable$`` and ``^kchat\-history\.chat$``
+read       ``^$``             as write, ``^kchat\.chat\.durable$``, ``^kchat\-history\.chat$`` and
+                              ``^kchat\-history\.chat\.limits$``
 =========  =================  =================================================================
 
 ``kchat.chat.ada.`` is what the names of the queues of ada's subscribers begin with
@@ -15,7 +16,8 @@ escaped. So members cannot touch each other's queues, and what an account leaves
 (:mod:`kchat.transports.amqp.room`), ``kchat.chat.presence`` the one by which members say that they are here
 (:mod:`kchat.transports.amqp.presence`); a member who could make them could make others of these names.
 ``kchat-history.chat`` is the stream of the room's history (:mod:`kchat.transports.amqp.history`), whether there is one or
-not: to read is enough to consume from it, and RabbitMQ purges no streams.
+not: to read is enough to consume from it, and RabbitMQ purges no streams. ``kchat-history.chat.limits`` is the one of its
+limits (:mod:`kchat.transports.amqp.history_age`).
 
 See https://www.rabbitmq.com/docs/access-control.
 """
@@ -44,8 +46,7 @@ def of_guest(room: str, account: str, *, send_only: bool) -> Rights:
     """What an account needs in a room, and no more."""
     if send_only:
         return Rights(NOTHING, _to_room(room), NOTHING)
-    before = _without_history(room, account)
-    return before._replace(read=f"{before.read}|^{_escape(RoomPolicy(room).stream)}$")
+    return _with_streams(room, account, RoomPolicy(room).stream, RoomPolicy(room).stream_of_limits)
 
 
 def joined(rights: Sequence[Rights]) -> Rights:
@@ -54,14 +55,16 @@ def joined(rights: Sequence[Rights]) -> Rights:
 
 
 def lacks_history(granted: Rights, room: str, account: str) -> bool:
-    """Whether a member's rights are those that kchat gave before rooms had a history; not those set by hand."""
-    return granted == _without_history(room, account)
+    """Whether a member has what kchat gave before histories, or their limits, could be read; not rights set by hand."""
+    return granted in (_with_streams(room, account), _with_streams(room, account, RoomPolicy(room).stream))
 
 
-def _without_history(room: str, account: str) -> Rights:
+def _with_streams(room: str, account: str, *streams: str) -> Rights:
+    """What a member needs, with these streams to read."""
     own, to_room = of_queues(room, account), _to_room(room)
     durable, presence = (f"^{_escape(RoomPolicy(room).queue_name(name))}$" for name in (DURABLE, PRESENCE))
-    return Rights(own, f"{to_room}|{presence}|{own}", f"{to_room}|{durable}|{presence}|{own}")
+    read = [to_room, durable, presence, own, *(f"^{_escape(stream)}$" for stream in streams)]
+    return Rights(own, f"{to_room}|{presence}|{own}", "|".join(read))
 
 
 def _to_room(room: str) -> str:

@@ -119,6 +119,11 @@ class RoomPolicy(room.RoomPolicy):
         """The name of the stream that keeps the room's history: :mod:`.history`."""
         return STREAM_PREFIX + name_part(self.name, ".")
 
+    @property
+    def stream_of_limits(self) -> str:
+        """The name of the stream that holds the limits of that history: :mod:`.history_age`. No room's stream has it."""
+        return f"{self.stream}.limits"
+
     def open(self, channel: Channel, *, missing: bool = False) -> None:
         """If it was not there, bind it to its durable exchange, too."""
         missing = missing or not self._exists(channel)

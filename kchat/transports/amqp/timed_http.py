@@ -17,10 +17,13 @@ if TYPE_CHECKING:
 class _TimedReader(io.RawIOBase):
     """What a socket brings until a moment; stands for the socket where :class:`http.client.HTTPResponse` wants one."""
 
+    _raw: io.RawIOBase | None = None
+    """Nothing yet: Ctrl+C may come before it is set, and Python closes a file that it throws away."""
+
     def __init__(self, sock: socket.socket, ends: float) -> None:
-        self._raw = sock.makefile("rb", buffering=0)
         self._sock = sock
         self._ends = ends
+        self._raw = sock.makefile("rb", buffering=0)
 
     def makefile(self, _mode: str) -> io.BufferedReader:
         return io.BufferedReader(self)
@@ -33,10 +36,11 @@ class _TimedReader(io.RawIOBase):
         if left <= 0:
             raise TimeoutError("no whole answer in time")
         self._sock.settimeout(left)
-        return self._raw.readinto(buffer)
+        return None if self._raw is None else self._raw.readinto(buffer)
 
     def close(self) -> None:
-        self._raw.close()
+        if self._raw is not None:
+            self._raw.close()
         super().close()
 
 

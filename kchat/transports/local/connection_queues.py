@@ -192,6 +192,7 @@ class ConnectionQueues:
         source = self._store.write(work)
         if source is not None and isinstance(queue, ExclusiveQueue):
             queue.sources.append(source)
+            self._store.overtaken += source.too_old
             queue.more = True
 
     def unbind(self, row: QueueRow, exchange: str, routing_key: str) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from amqp.exceptions import PreconditionFailed
 
-from . import clock, marks, schema
+from . import clock, limits, marks, schema
 from .definitions import MOST
 
 if TYPE_CHECKING:
@@ -118,16 +118,18 @@ _LAST_GAP = (
 def start_of(db: sqlite3.Connection, exchange: int, beginning: Beginning) -> Start:
     """Where a queue that is bound now begins to read.
 
-    The cost does not depend on how much there is: the last few are counted from the end, and look at no clock; what
-    came since a time is looked for between the marks around it.
+    The cost does not depend on how much there is: the last few are counted from the end, and look at no sender's clock;
+    what came since a time is looked for between the marks around it. What is older than the file's limit is left out:
+    nobody prunes it before somebody sends.
     """
     end = newest(db, exchange)
     if beginning.last is None and beginning.since is None:
         return Start(end)
-    (floor,) = db.execute("SELECT floor FROM exchange WHERE id = ?", (exchange,)).fetchone()
-    start = Start(int(floor))
+    start = not_too_old(db, exchange)
     if beginning.since is not None:
-        start = _since(db, exchange, beginning.since, int(floor), end)
+        asked = _since(db, exchange, beginning.since, start.position, end)
+        if asked.since >= start.since or asked.unlikely == -math.inf:
+            start = asked
     if beginning.last is not None:
         row = db.execute(
             f"SELECT seq FROM message m WHERE m.seq > ? AND m.seq <= ? AND {IS_WANTED}"  # noqa: S608 - a constant
@@ -139,14 +141,33 @@ def start_of(db: sqlite3.Connection, exchange: int, beginning: Beginning) -> Sta
     return start
 
 
+def not_too_old(db: sqlite3.Connection, exchange: int) -> Start:
+    """Where what is not older than the file's limit begins, by the room's clock alone, as for pruning."""
+    (floor,) = db.execute("SELECT floor FROM exchange WHERE id = ?", (exchange,)).fetchone()
+    since = time.time() - limits.read(db).history_max_age
+    return _around(db, exchange, since, int(floor), newest(db, exchange))
+
+
 def _since(db: sqlite3.Connection, exchange: int, since: float, floor: int, end: int) -> Start:
     """Where what came since a time begins, by the room's clock.
 
-    The marks around it tell, whatever the senders' clocks showed; between these two, messages are told apart by their own
-    times, unless those are impossible there: such a message is shown, since it may be meant.
-
     While the machine was off for longer than a day, the room's clock has counted only that day. So of what came before,
     messages' own times are believed.
+    """
+    start, now = _around(db, exchange, since, floor, end), clock.passed(db)
+    (gap,) = db.execute(_LAST_GAP, (now, clock.DAY, clock.DAY + _SLACK)).fetchone()
+    if gap is None or now - (time.time() - since) >= gap:
+        return start
+    last = marks.last(db, exchange, "passed <= ?", gap)
+    dated_to = start.dated_to if last is None else max(start.dated_to, min(last.seq, end))
+    return start._replace(dated_to=dated_to, unlikely=-math.inf)
+
+
+def _around(db: sqlite3.Connection, exchange: int, since: float, floor: int, end: int) -> Start:
+    """The marks around a time tell, whatever the senders' clocks showed.
+
+    Between these two, messages are told apart by their own times, unless those are impossible there: such a message is
+    shown, since it may be meant.
     """
     now, wall = clock.passed(db), time.time()
     moment = now - (wall - since)
@@ -154,13 +175,7 @@ def _since(db: sqlite3.Connection, exchange: int, since: float, floor: int, end:
     after = marks.first(db, exchange, "passed >= ?", moment + _SLACK)
     position, passed = (floor, 0.0) if before is None else (max(floor, before.seq), before.passed)
     unlikely = wall - (now - passed) - _SLACK
-    dated_to = end if after is None else min(after.seq, end)
-    (gap,) = db.execute(_LAST_GAP, (now, clock.DAY, clock.DAY + _SLACK)).fetchone()
-    if gap is not None and moment < gap:
-        unlikely = -math.inf
-        last = marks.last(db, exchange, "passed <= ?", gap)
-        dated_to = dated_to if last is None else max(dated_to, min(last.seq, end))
-    return Start(position, dated_to, since, unlikely)
+    return Start(position, end if after is None else min(after.seq, end), since, unlikely)
 
 
 class Span(NamedTuple):

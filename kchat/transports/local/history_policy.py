@@ -75,13 +75,14 @@ class HistoryPolicy(port.HistoryPolicy):
 
         def look(db: sqlite3.Connection) -> HistoryStatus:
             row = db.execute(
-                "SELECT id, floor FROM exchange WHERE name = ? AND type = 'fanout'", (self._room.name,)
+                "SELECT id FROM exchange WHERE name = ? AND type = 'fanout'", (self._room.name,)
             ).fetchone()
             if row is None:
                 return HistoryStatus(0, None, 0, bounds.history_max_age, int(bounds.history_max_bytes))
-            span = row[1], schema.last_seq(row[0])
+            start = history.not_too_old(db, row[0])
             messages, first = db.execute(
-                "SELECT count(*), min(seq) FROM message WHERE seq > ? AND seq <= ?", span
+                f"SELECT count(*), min(seq) FROM message m WHERE m.seq > ? AND m.seq <= ? AND {history.IS_WANTED}",  # noqa: S608 - a constant
+                (start.position, schema.last_seq(row[0]), *start[1:]),
             ).fetchone()
             since = db.execute("SELECT published_at FROM message WHERE seq = ?", (first,)).fetchone()
             return HistoryStatus(

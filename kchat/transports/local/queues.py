@@ -207,7 +207,8 @@ class Source:
         position: the ``seq`` that was read last.
         bound_at: the newest ``seq`` when it was bound; up to there is the history that was asked for.
         start: where it began, and which of the history was asked for.
-        resumed: whether it goes on where another queue has stopped, and nothing is missed.
+        resumed: whether it goes on where another queue has stopped, and nothing is missed but what is too old by now.
+        too_old: the number of those.
         until: the newest ``seq`` when it was unbound; None while it is bound.
     """
 
@@ -217,6 +218,7 @@ class Source:
     start: history.Start
     until: int | None = None
     resumed: bool = False
+    too_old: int = 0
 
     @property
     def end(self) -> int:
@@ -270,7 +272,12 @@ class ExclusiveQueue(SharedQueue):
             start, resumed = history.resume(db, exchange, after, self.store.inode)
         if start is None:
             start = history.start_of(db, exchange, self.beginning)
-        return Source(exchange, start.position, history.newest(db, exchange), start, resumed=resumed)
+            return Source(exchange, start.position, history.newest(db, exchange), start)
+        position = max(start.position, history.not_too_old(db, exchange).position)
+        too_old = position - start.position if resumed else 0
+        return Source(
+            exchange, position, history.newest(db, exchange), start, resumed=resumed, too_old=too_old
+        )
 
     def came_at(self, row: Row) -> float | None:
         """See :meth:`SharedQueue.came_at`; it is known of what is in the room's history."""

@@ -101,13 +101,17 @@ class HistoryPolicy(history.HistoryPolicy):
             newest = look(channel, keys)
             if newest is None:
                 return None
+            oldest = self._oldest(channel, keys, newest.position)
             first, memory = channel.ask(
-                ("XRANGE", keys.stream, "-", "+", "COUNT", 1),
+                ("XRANGE", keys.stream, str(oldest), "+", "COUNT", 1),
                 ("MEMORY", "USAGE", keys.stream, "SAMPLES", 0),
             )
             entries = _entries(*_checked([first]))
+            too_old = newest.length
+            if entries:
+                too_old = _count(channel, keys.stream, f"({entries[0][0].id}")
         return HistoryStatus(
-            newest.length,
+            max(0, newest.length - too_old),
             since=entries[0][0].ms / 1000 if entries else None,
             size=memory if isinstance(memory, int) else None,
             keep=newest.limits.keep,
@@ -133,9 +137,10 @@ class HistoryPolicy(history.HistoryPolicy):
         channel = _channel(connection)
         keys = self._keys(channel)
         with _Refusals():
-            if begin.after is not None:
-                return StreamReader(channel, keys.stream, f"({begin.after.id}", end, after=begin.after)
             oldest = self._oldest(channel, keys, end)
+            if begin.after is not None:
+                after = f"({begin.after.id}" if begin.after.ms >= oldest else str(oldest)
+                return StreamReader(channel, keys.stream, after, end, after=begin.after)
             if begin.last is not None:
                 return _last(channel, keys.stream, begin.last, oldest, end)
             since = begin.since or 0.0
@@ -234,6 +239,11 @@ class StreamReader:
         return max(-1, self._end.added - self._after.added - self._entries)
 
     @property
+    def certain(self) -> int:
+        """All of it: entries are counted."""
+        return max(0, self.missing)
+
+    @property
     def held(self) -> int:
         """The number of messages that it has come to by now."""
         return self._entries
@@ -327,6 +337,19 @@ def _last(channel: Channel, stream: bytes, count: int, oldest: int, end: Positio
     if newest is not None:
         return StreamReader(channel, stream, end.id, end, at_hand=newest)
     return StreamReader(channel, stream, first.id, end)
+
+
+def _count(channel: Channel, stream: bytes, bound: str) -> int:
+    """The number of entries before a bound, which is of the kind that XREVRANGE takes: there are few, as a rule none."""
+    count, page = 0, _Page(backwards=True)
+    while True:
+        entries, cut = page.take(
+            *_checked(channel.ask(("XREVRANGE", stream, bound, "-", "COUNT", page.size)))
+        )
+        if not (entries or cut):
+            return count
+        count += len(entries)
+        bound = f"({entries[-1][0].id}"
 
 
 def _entries(reply: Any) -> list[Entry]:

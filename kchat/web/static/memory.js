@@ -20,11 +20,10 @@ export function write(key, value) {
 
 export const remove = (key) => localStorage.removeItem(PREFIX + key);
 
-export function keys(start) {
-	return Array.from({ length: localStorage.length }, (_, index) => localStorage.key(index))
+export const keys = (start) =>
+	Object.keys(localStorage)
 		.filter((key) => key.startsWith(PREFIX + start))
 		.map((key) => key.slice(PREFIX.length));
-}
 
 /** 128 random bits. crypto.randomUUID is only there with TLS. */
 export const newId = () =>

@@ -8,13 +8,14 @@ const RETURN = 10_000; // ... for it to come back
 const FORGOTTEN = 600_000; // after which a message is not sent again by itself
 
 export class Outbox {
+	items = new Map();
+	wake = () => {};
+
 	/** `on`: changed(item), out(told), overdue(): it did not come back, held(): whether there is no broker. */
 	constructor(key, url, on) {
 		this.key = key;
 		this.url = url;
 		this.on = on;
-		this.items = new Map();
-		this.wake = () => {};
 	}
 
 	restore(known) {
@@ -90,7 +91,6 @@ export class Outbox {
 		const pause = backoff(item.attempts);
 		try {
 			const answer = await fetch(this.url, {
-				method: "POST",
 				...json({ text: item.text, id: item.id }),
 				signal: AbortSignal.timeout(ANSWER),
 			});

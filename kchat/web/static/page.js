@@ -3,17 +3,15 @@
 import * as memory from "./memory.js";
 import { Outbox } from "./outbox.js";
 import { Room, button, element } from "./room.js";
-import { Stream, backoff, json, told } from "./stream.js";
-import { many, mentionsOf, size } from "./text.js";
+import { Stream, ask, backoff, json, told } from "./stream.js";
+import { many, mentionsOf, number, size } from "./text.js";
 
 const { body } = document;
 const $ = (id) => document.getElementById(id);
-const [log, text, newer] = [$("log"), $("text"), $("newer")];
+const [log, text] = [$("log"), $("text")];
 const touch = matchMedia("(pointer: coarse)");
-const NEAR = 48;
 
 const rooms = new Map();
-const outboxes = new Map();
 let session = null;
 let current = null;
 let stream = null;
@@ -22,7 +20,7 @@ let lastTop = 0;
 let timer = 0;
 let remark = "";
 
-const setText = (of, value) => of.textContent === value || (of.textContent = value);
+const setText = (id, value) => $(id).textContent === value || ($(id).textContent = value);
 const listen = (id, event, call) => $(id).addEventListener(event, call);
 const AGAIN = "the server is connected to the broker again";
 const UNREACHED = "the server cannot be reached";
@@ -33,20 +31,32 @@ const page = {
 	columns: () => Math.max(30, Math.min(log.clientWidth, 800) >> 3),
 	isRead: (room) => room === current && !document.hidden && room.follows,
 	changed: soon,
-	outbox: (room) => outboxes.get(room.name),
 	keep,
-	async get(url) {
-		const answer = await fetch(url, { cache: "no-store" }).catch(() => null);
-		if (!answer || answer.status >= 429) return null;
-		return answer.ok ? answer.json() : { messages: [] };
-	},
 };
 
 const topOf = (row) => row.getBoundingClientRect().top;
-const toEnd = () => {
-	log.scrollTop = log.scrollHeight;
+const bottomOf = (row) => row.getBoundingClientRect().bottom;
+const toEnd = () => scrollTo(log.scrollHeight);
+
+function scrollTo(top) {
+	log.scrollTop = top;
 	lastTop = log.scrollTop;
-};
+}
+
+const hasLine = (room) => room.unread && room.newLine?.isConnected;
+
+/** To the line above what is unread, with some of what was read. */
+function toLine(room) {
+	room.follows = false;
+	scrollTo(log.scrollTop + topOf(room.newLine) - topOf(log) - log.clientHeight / 6);
+	soon();
+}
+
+/** To the end, but no further than what is unread. */
+function follow(room) {
+	toEnd();
+	if (hasLine(room) && topOf(room.newLine) < topOf(log)) toLine(room);
+}
 
 function firstSeen() {
 	const { children } = current.rows;
@@ -54,7 +64,7 @@ function firstSeen() {
 	let [low, high] = [0, children.length];
 	while (low < high) {
 		const middle = (low + high) >> 1;
-		if (children[middle].getBoundingClientRect().bottom > edge) high = middle;
+		if (bottomOf(children[middle]) > edge) high = middle;
 		else low = middle + 1;
 	}
 	let row = children[low];
@@ -63,7 +73,7 @@ function firstSeen() {
 }
 
 function restore(room, anchor) {
-	if (room.follows) toEnd();
+	if (room.follows) follow(room);
 	else if (anchor?.row.isConnected) log.scrollTop += topOf(anchor.row) - topOf(log) - anchor.top;
 }
 
@@ -101,15 +111,15 @@ function soon() {
 function draw() {
 	const unread = [...rooms.values()].reduce((sum, room) => sum + room.unread, 0);
 	if (!$("chat").hidden) document.title = `${unread ? `(${unread}) ` : ""}${current.name}`;
-	newer.hidden = current.follows;
-	setText(newer, current.unread ? `${current.unread.toLocaleString("en")} new` : "Newest");
+	$("newer").hidden = current.follows;
+	setText("newer", current.unread ? `${number(current.unread)} new` : "Newest");
 	$("rooms").hidden = rooms.size < 2;
 	for (const room of rooms.values()) {
 		const [, badge, read] = room.tab.children;
 		room.tab.ariaCurrent = room === current ? "page" : null;
 		badge.hidden = !room.unread;
-		setText(badge, (room.named ? "@" : "") + room.unread);
-		setText(read, room.unread ? `, ${room.unread} unread${room.named ? ", with your name" : ""}` : "");
+		badge.textContent = (room.named ? "@" : "") + room.unread;
+		read.textContent = room.unread ? `, ${room.unread} unread${room.named ? ", with your name" : ""}` : "";
 	}
 	if (draw.last !== current) (draw.last = current).tab.scrollIntoView({ block: "nearest" });
 	drawPeople(current.people);
@@ -120,16 +130,18 @@ function draw() {
 function drawPeople(people) {
 	if (drawPeople.last === people) return;
 	drawPeople.last = people;
-	setText($("count"), people ? `${people.count.toLocaleString("en")} here` : "Who is here");
-	setText($("unknown"), people ? (people.more ? `and ${people.more} more` : "") : "not known in this room");
-	$("people").replaceChildren(...(people?.people ?? []).map((each) => element("li", "", ...current.nameOf(each))));
+	const { count, more, people: listed } = people ?? { people: [] };
+	const rest = count - listed.length;
+	setText("count", people ? `${number(count)}${more ? "+" : ""} here` : "Who is here");
+	setText("unknown", people ? (rest ? `and ${number(rest)} more` : "") : "not known in this room");
+	$("people").replaceChildren(...listed.map((each) => element("li", "", ...current.nameOf(each))));
 }
 
 function say(what, kind = "", milliseconds = 0) {
 	const line = $("status");
 	clearTimeout(timer);
 	line.className = what && kind;
-	setText(line, what);
+	setText("status", what);
 	if (kind === "bad") line.append(" ", button("", "Open another link", () => showDoor("")));
 	if (milliseconds) timer = setTimeout(() => say(current?.trouble ?? "", "wait"), milliseconds);
 }
@@ -161,23 +173,22 @@ function openRooms(described) {
 	session = described;
 	const { username, account } = described;
 	if (page.me.username !== username || page.me.account !== account) {
-		outboxes.forEach((each) => each.close(""));
-		outboxes.clear();
+		rooms.forEach(({ outbox }) => outbox.close(""));
 		rooms.clear();
 		current = null;
 		page.me = { username, account, key: encodeURIComponent(username) };
 		page.mentions = mentionsOf(username);
 	}
 	const names = described.rooms.map((room) => room.name);
-	for (const name of [...rooms.keys()].filter((each) => !names.includes(each))) rooms.delete(name);
+	for (const name of rooms.keys()) if (!names.includes(name)) rooms.delete(name);
 	for (const { name, history, connected, people } of described.rooms) {
 		if (!rooms.has(name)) addRoom(name);
 		Object.assign(rooms.get(name), { hasHistory: history, connected }, connected && { trouble: "" }, people && { people });
 	}
 	if (!names.length) return close("The server has none of your rooms open");
 	$("rooms").replaceChildren(...[...rooms.values()].map((room) => room.tab));
-	setText($("me"), username ? `you are ${username}` : "read only");
-	setText($("you"), `${username || "without a name"}${account && account !== username ? ` (via ${account})` : ""}`);
+	setText("me", username ? `you are ${username}` : "read only");
+	setText("you", `${username || "without a name"}${account && account !== username ? ` (via ${account})` : ""}`);
 	$("leave").hidden = $("device").hidden = !username;
 	$("enter").hidden = Boolean(username);
 	$("write").hidden = !described.may_send;
@@ -198,7 +209,7 @@ function addRoom(name) {
 		overdue: () => stream?.live && stream.open(),
 		held: () => !room.connected,
 	};
-	outboxes.set(name, new Outbox(`${room.key}out/`, room.url, on));
+	room.outbox = new Outbox(`${room.key}out/`, room.url, on);
 }
 
 function enterRoom(room) {
@@ -212,8 +223,8 @@ function enterRoom(room) {
 	memory.write(`${page.me.key}/room`, room.name);
 	quietly(() => log.replaceChildren(room.top, room.rows, room.waiting));
 	restore(room, room.anchor);
-	setText($("room"), room.name);
-	setText($("label"), (text.placeholder = `Message to ${room.name}`));
+	setText("room", room.name);
+	setText("label", (text.placeholder = `Message to ${room.name}`));
 	text.value = memory.read(`${room.key}draft`) ?? "";
 	fit();
 	if (body.dataset.state === "live") say(room.trouble, "wait");
@@ -237,7 +248,7 @@ const inRoom = {
 		const isBack = connected && !room.connected;
 		Object.assign(room, { connected, trouble: connected ? "" : what });
 		if (isBack) {
-			page.outbox(room).run();
+			room.outbox.run();
 			if (what && what !== "nothing was missed") room.note(`${AGAIN}: ${what}`);
 		}
 		if (room !== current) return;
@@ -263,20 +274,18 @@ const happened = {
 
 function fill(room) {
 	room.flush();
-	if (!room.filled) page.outbox(room).restore(room.known);
+	if (!room.filled) room.outbox.restore(room.known);
 	room.filled = true;
-	page.outbox(room).run();
+	room.outbox.run();
 }
 
 function start(described) {
 	closed = false;
-	$("start").hidden = $("door").hidden = true;
-	$("chat").hidden = false;
+	show("chat");
 	stream?.end();
-	stream = null;
 	openRooms(described);
 	if (closed) return;
-	outboxes.forEach((each) => (each.closed = false));
+	rooms.forEach(({ outbox }) => (outbox.closed = false));
 	text.readOnly = false;
 	fit();
 	focusText();
@@ -306,6 +315,10 @@ function start(described) {
 	stream.open();
 }
 
+function show(shown) {
+	for (const id of ["start", "door", "chat"]) $(id).hidden = id !== shown;
+}
+
 const out = (why) => close(`${why.text}.`);
 
 function close(why) {
@@ -316,14 +329,13 @@ function close(why) {
 	text.readOnly = true;
 	fit();
 	setState("closed", why);
-	outboxes.forEach((each) => each.close("you are not signed in"));
+	rooms.forEach(({ outbox }) => outbox.close("you are not signed in"));
 }
 
 function showDoor(problem) {
-	$("start").hidden = $("chat").hidden = true;
-	$("door").hidden = false;
+	show("door");
 	$("back").hidden = !session || closed;
-	setText($("door-problem"), problem);
+	setText("door-problem", problem);
 	document.title = "kchat";
 	body.dataset.state = "door";
 	$("link").focus();
@@ -337,10 +349,10 @@ function secretOf(link) {
 /** Ask until there is an answer: a link opens once. */
 async function insist(options) {
 	for (let attempt = 1; ; attempt += 1) {
-		const answer = await fetch("api/session", { cache: "no-store", ...options }).catch(() => null);
+		const answer = await ask("api/session", options);
 		if (answer?.ok) return { described: await answer.json() };
 		if (answer && ![429, 502, 503, 504].includes(answer.status)) return { refused: await told(answer) };
-		setText($("door").hidden ? $("opening") : $("door-problem"), `${answer ? (await told(answer)).text : UNREACHED}; trying again…`);
+		setText($("door").hidden ? "opening" : "door-problem", `${answer ? (await told(answer)).text : UNREACHED}; trying again…`);
 		await new Promise((resolve) => setTimeout(resolve, backoff(attempt)));
 	}
 }
@@ -350,7 +362,7 @@ async function enter(secret) {
 	if (secret) {
 		const browser = memory.read("browser") ?? memory.newId(); // may open the link again if the answer is lost
 		memory.write("browser", browser);
-		const answer = await insist({ method: "POST", ...json({ secret, browser }) });
+		const answer = await insist(json({ secret, browser }));
 		if (answer.described) return start(answer.described);
 		refused = answer.refused;
 	}
@@ -370,11 +382,11 @@ function secretInAddress() {
 async function leave() {
 	const warning = "Unsent messages are lost, and you need a new link to come back.";
 	if ($("told").textContent !== warning) {
-		setText($("told"), warning);
-		return setText($("leave"), "Leave anyway");
+		setText("told", warning);
+		return setText("leave", "Leave anyway");
 	}
-	const answer = await fetch("api/session", { method: "DELETE" }).catch(() => null);
-	if (!answer?.ok && answer?.status !== 401) return setText($("told"), `${UNREACHED}: you are still signed in`);
+	const answer = await ask("api/session", { method: "DELETE" });
+	if (!answer?.ok && answer?.status !== 401) return setText("told", `${UNREACHED}: you are still signed in`);
 	stream?.end();
 	text.value = "";
 	current = null;
@@ -386,8 +398,8 @@ function fit() {
 	text.style.height = "auto";
 	text.style.height = `${text.scrollHeight + 2}px`;
 	const most = session.limits?.message_bytes ?? Infinity;
-	const left = most - (text.value.length * 3 > most * 0.8 ? size(text.value) : 0);
-	setText($("size"), left < most * 0.2 ? `${many(Math.abs(left), "byte")} ${left < 0 ? "too long" : "left"}` : "");
+	const left = most - size(text.value);
+	setText("size", left < most * 0.2 ? `${many(Math.abs(left), "byte")} ${left < 0 ? "too long" : "left"}` : "");
 	$("size").className = left < 0 ? "over" : "";
 	$("send").disabled = closed || left < 0 || !text.value.trim();
 	if (current?.follows) toEnd();
@@ -398,9 +410,9 @@ function send() {
 	const written = text.value.trimEnd();
 	text.value = "";
 	keepDraft();
-	current.follows = true;
+	newest();
 	current.clearNew();
-	page.outbox(current).write(written);
+	current.outbox.write(written);
 	fit();
 }
 
@@ -428,6 +440,7 @@ const look = () => log.scrollTop < log.clientHeight && current.older();
 
 function newest() {
 	current.follows = true;
+	current.read();
 	toEnd();
 	soon();
 }
@@ -437,7 +450,7 @@ listen("log", "scroll", () => {
 	const { scrollTop } = log;
 	const isUp = scrollTop < lastTop;
 	lastTop = scrollTop;
-	const follows = log.scrollHeight - scrollTop - log.clientHeight < NEAR || (current.follows && !isUp);
+	const follows = log.scrollHeight - scrollTop - log.clientHeight < 48 || (current.follows && !isUp);
 	if (follows && current.follows) toEnd();
 	else if (follows !== current.follows) {
 		current.follows = follows;
@@ -448,15 +461,16 @@ listen("log", "scroll", () => {
 });
 
 listen("newer", "click", () => {
+	if (hasLine(current) && bottomOf(current.newLine) > bottomOf(log)) return toLine(current);
 	newest();
 	focusText();
 });
 
 function showSide(open) {
 	body.classList.toggle("side-open", open);
-	$("people-button").ariaExpanded = String(open);
-	setText($("told"), "");
-	setText($("leave"), "Leave");
+	$("people-button").ariaExpanded = open;
+	setText("told", "");
+	setText("leave", "Leave");
 }
 
 const isSideOpen = () => body.classList.contains("side-open");
@@ -469,10 +483,10 @@ listen("talk", "pointerdown", () => isSideOpen() && showSide(false));
 listen("leave", "click", leave);
 listen("device", "click", async () => {
 	showSide(true);
-	const answer = await fetch("api/session/link", { method: "POST", ...json({}) }).catch(() => null);
-	if (!answer?.ok) setText($("told"), answer ? (await told(answer)).text : UNREACHED);
+	const answer = await ask("api/session/link", json({}));
+	if (!answer?.ok) setText("told", answer ? (await told(answer)).text : UNREACHED);
 	else {
-		setText($("told"), "Open this link once, on your other device:");
+		setText("told", "Open this link once, on your other device:");
 		const link = element("input");
 		Object.assign(link, { value: (await answer.json()).link, readOnly: true, ariaLabel: "The link" });
 		$("told").append(link);
@@ -497,8 +511,8 @@ listen("door-form", "submit", (event) => {
 	const link = $("link").value.trim();
 	const secret = secretOf(link);
 	const host = URL.canParse?.(link) ? new URL(link).host : location.host;
-	if (!secret) setText($("door-problem"), "that is not a whole invitation link: copy it to its end");
-	else if (host !== location.host) setText($("door-problem"), `that link leads to ${host}: open it in the address bar`);
+	if (!secret) setText("door-problem", "that is not a whole invitation link: copy it to its end");
+	else if (host !== location.host) setText("door-problem", `that link leads to ${host}: open it in the address bar`);
 	else {
 		$("link").value = "";
 		enter(secret);
@@ -525,7 +539,7 @@ function fitWindow() {
 	const seen = window.visualViewport;
 	if (seen.scale > 1.01) return;
 	document.documentElement.style.setProperty("--height", `${seen.height}px`);
-	scrollTo(0, 0);
+	window.scrollTo(0, 0);
 }
 addEventListener("resize", () => session && fit());
 for (const event of ["resize", "scroll"]) window.visualViewport?.addEventListener(event, fitWindow);

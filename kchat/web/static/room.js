@@ -1,6 +1,7 @@
 // The messages of a room, as rows.
 
 import * as memory from "./memory.js";
+import { ask } from "./stream.js";
 import { Colours, lines, many, parts } from "./text.js";
 
 const MOST_ROWS = 2000;
@@ -8,11 +9,10 @@ const TOGETHER = 5 * 60_000; // messages of one sender within this time stand un
 const FOLDED_LINES = 20;
 
 const TIME = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
-const DAY = { weekday: "long", day: "numeric", month: "long" };
 
 function dayOf(date) {
 	const year = date.getFullYear() === new Date().getFullYear() ? {} : { year: "numeric" };
-	return date.toLocaleDateString("en-GB", { ...DAY, ...year });
+	return date.toLocaleDateString("en-GB", { weekday: "long", day: "numeric", month: "long", ...year });
 }
 
 export function element(tag, classes = "", ...content) {
@@ -37,29 +37,29 @@ function shown([kind, piece]) {
 const line = (classes, text) => element("div", classes, element("span", "", text));
 
 export class Room {
+	people = null;
+	connected = true;
+	trouble = "";
+	top = element("div", "top");
+	rows = element("div", "rows");
+	waiting = element("div", "waiting");
+	colours = new Colours();
+	known = new Set();
+	queue = [];
+	unread = 0;
+	named = 0;
+	follows = true;
+	filled = false;
+	complete = false;
+
 	constructor(name, page) {
 		this.name = name;
 		this.page = page;
 		this.url = `api/rooms/${encodeURIComponent(name)}/messages`;
 		this.key = `${page.me.key}/${encodeURIComponent(name)}/`;
-		this.people = null;
-		this.connected = true;
-		this.trouble = "";
-		this.top = element("div", "top");
-		this.rows = element("div", "rows");
-		this.waiting = element("div", "waiting");
-		this.waiting.setAttribute("aria-live", "off");
-		this.colours = new Colours();
-		this.known = new Set();
-		this.about = new WeakMap();
 		this.mine = new Set(memory.read(`${this.key}mine`));
 		this.left = memory.read(`${this.key}read`); // the last message that was read: id and time
-		this.unread = 0;
-		this.named = 0;
-		this.queue = [];
-		this.follows = true;
-		this.filled = false;
-		this.complete = false;
+		this.waiting.ariaLive = "off";
 	}
 
 	message(message) {
@@ -86,7 +86,7 @@ export class Room {
 			for (const each of queue) {
 				if (each.note) {
 					const note = line(`note ${each.kind}`, each.note);
-					this.about.set(note, { day: this.about.get(last)?.day });
+					note.about = { day: last?.about.day };
 					add(note);
 					continue;
 				}
@@ -104,24 +104,22 @@ export class Room {
 	}
 
 	isOtherDay(above, row) {
-		return this.about.get(row).day !== this.about.get(above)?.day;
+		return row.about.day !== above?.about.day;
 	}
 
 	dayRow(row) {
-		const { day } = this.about.get(row);
-		const made = line("day", day);
-		this.about.set(made, { day });
+		const made = line("day", row.about.day);
+		made.about = { day: row.about.day };
 		return made;
 	}
 
 	join(above, row) {
-		const [one, other] = [this.about.get(above), this.about.get(row)];
-		const same = one?.sender === other.sender && Math.abs(other.time - one.time) < TOGETHER;
-		row.classList.toggle("same", same);
+		const { sender, time } = row.about;
+		row.classList.toggle("same", above?.about.sender === sender && Math.abs(time - above.about.time) < TOGETHER);
 	}
 
 	count(row) {
-		const { id, mine, time, day } = this.about.get(row);
+		const { id, mine, time, day } = row.about;
 		const { left } = this;
 		let isNew = !mine && !this.page.isRead(this);
 		if (!this.filled) {
@@ -135,9 +133,10 @@ export class Room {
 		this.unread += 1;
 		if (row.classList.contains("mention")) this.named += 1;
 		if (this.unread > 1) return false;
+		this.lineTime = this.filled ? Infinity : left.time;
 		this.newLine?.remove();
 		this.newLine = line("new-line", "new");
-		this.about.set(this.newLine, { day });
+		this.newLine.about = { day };
 		return true;
 	}
 
@@ -157,7 +156,7 @@ export class Room {
 	read() {
 		this.unread = 0;
 		this.named = 0;
-		const { id, time } = this.about.get(this.rows.lastElementChild) ?? {};
+		const { id, time } = this.rows.lastElementChild?.about ?? {};
 		if (!time || (id === this.left?.id && time === this.left.time)) return;
 		this.left = { id, time };
 		memory.write(`${this.key}read`, this.left);
@@ -167,20 +166,16 @@ export class Room {
 		if (!this.unread) this.newLine?.remove();
 	}
 
-	isMine({ id, username, mark }) {
-		return username === this.page.me.username && (!mark || this.mine.has(id));
-	}
-
 	row(message) {
-		const mine = this.isMine(message);
+		const mine = message.username === this.page.me.username && (!message.mark || this.mine.has(message.id));
 		const time = Date.parse(message.sent_at) || Date.now();
 		const row = element("div", mine ? "message mine" : "message");
 		row.dataset.id = message.id ?? "";
 		row.append(this.who(message, time), ...this.text(message.shown ?? message.text, row));
-		if (mine) row.setAttribute("aria-live", "off");
+		if (mine) row.ariaLive = "off";
 		row.classList.toggle("mention", row.querySelector("mark") !== null);
 		const sender = JSON.stringify([message.username, message.account, message.mark, mine]);
-		this.about.set(row, { id: message.id, sender, time, mine, day: dayOf(new Date(time)) });
+		row.about = { id: message.id, sender, time, mine, day: dayOf(new Date(time)) };
 		return row;
 	}
 
@@ -205,7 +200,7 @@ export class Room {
 		const fold = () => {
 			const folded = made.classList.toggle("folded");
 			more.textContent = folded ? `Show all ${many(count, "line")}` : "Show less";
-			more.setAttribute("aria-expanded", String(!folded));
+			more.ariaExpanded = !folded;
 			if (folded) row.scrollIntoView({ block: "nearest" });
 		};
 		fold();
@@ -228,7 +223,7 @@ export class Room {
 		row.append(this.who({ name: this.page.me.username }, time), ...this.text(text, row));
 		if (state === "failed") {
 			const why = element("span", "reason", `Not sent: ${reason.replace(/^not sent: /, "")}`);
-			const again = button("again", "Send again", () => this.page.outbox(this).again(id));
+			const again = button("again", "Send again", () => this.outbox.again(id));
 			const remove = button("remove", "Remove", () => this.settle(id));
 			row.append(element("div", "state", why, again, remove));
 		} else if (reason) row.append(element("div", "state", reason));
@@ -241,7 +236,7 @@ export class Room {
 	}
 
 	settle(id) {
-		if (id && this.page.outbox(this).remove(id)) this.page.keep(this, () => this.writtenRow(id)?.remove());
+		if (id && this.outbox.remove(id)) this.page.keep(this, () => this.writtenRow(id)?.remove());
 	}
 
 	async older() {
@@ -253,9 +248,10 @@ export class Room {
 			return;
 		}
 		this.loading = true;
-		const found = await this.page.get(`${this.url}?last=50&before=${encodeURIComponent(this.oldest ?? first.dataset.id)}`);
+		const answer = await ask(`${this.url}?last=50&before=${encodeURIComponent(this.oldest ?? first.dataset.id)}`);
+		const found = answer?.ok ? await answer.json() : { messages: [] };
 		this.loading = false;
-		if (!found) return;
+		if (!answer || answer.status >= 429) return;
 		const messages = found.messages.filter((each) => !each.id || !this.known.has(each.id));
 		this.oldest = found.first;
 		if (!found.more) this.begin("No older messages");
@@ -268,18 +264,24 @@ export class Room {
 	}
 
 	prepend(messages, first) {
+		const rows = messages.map((each) => this.row(each));
+		const isTop = this.newLine?.nextSibling === first; // then it moves up, to the first one that is unread
+		const unread = isTop ? rows.filter(({ about }) => !about.mine && about.time > this.lineTime) : [];
+		if (this.unread) this.unread += unread.length;
 		while (this.rows.firstElementChild !== first) this.rows.firstElementChild.remove();
 		const made = element("div");
 		let last = null;
-		for (const each of messages) {
-			if (each.id) this.known.add(each.id);
-			const row = this.row(each);
+		for (const row of rows) {
+			this.known.add(row.about.id);
 			if (this.isOtherDay(last, row)) made.append(this.dayRow(row));
+			if (row === unread[0]) made.append(this.newLine);
 			this.join(last, row);
 			made.append(row);
 			last = row;
 		}
 		if (this.isOtherDay(last, first)) made.append(this.dayRow(first));
+		if (isTop && !unread.length) made.append(this.newLine);
 		this.rows.prepend(...made.childNodes);
+		this.page.changed();
 	}
 }

@@ -1,12 +1,15 @@
 // The stream of events: it comes back by itself, from where it was.
 
-const SLEPT = 30_000; // a page that slept for longer does not trust its connection
-const SILENT = 55_000; // the server says every 20 s that it is here
+const SILENT = 55_000; // milliseconds; the server says every 20 s that it is here
+const SLEPT = 30_000; // a page that comes back to sight trusts its connection for less long
 const EVENTS = ["hello", "message", "people", "connection", "missed", "live", "slow", "closing", "revoked", "here"];
 
 export const backoff = (attempt) => Math.min(15_000, 500 * 2 ** Math.min(attempt, 6)) * (0.5 + Math.random());
 
-export const json = (value) => ({ headers: { "content-type": "application/json" }, body: JSON.stringify(value) });
+export const json = (value) => ({ method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(value) });
+
+/** The server's answer; null for none. */
+export const ask = (url, options) => fetch(url, { cache: "no-store", ...options }).catch(() => null);
 
 export async function told(answer) {
 	const { error, hint } = await answer.json().catch(() => ({}));
@@ -15,19 +18,17 @@ export async function told(answer) {
 }
 
 export class Stream {
+	position = "";
+	live = false;
+	attempts = 0;
+
 	/** `on`: event(name, data), state("connecting" | "reconnecting" | "offline" | "live", text), out(told). */
 	constructor(on) {
 		this.on = on;
-		this.position = "";
-		this.live = false;
-		this.attempts = 0;
-		let tick = Date.now();
-		let hiddenAt = tick;
+		const isSilent = (most) => Date.now() - this.heardAt > most;
 		setInterval(() => {
-			const slept = Date.now() - tick;
-			tick += slept;
-			if (this.live && tick - this.heardAt > SILENT) this.lost();
-			else if (slept <= SLEPT + 10_000 || document.hidden) return;
+			if (!this.live || !isSilent(SILENT)) return;
+			this.lost();
 			this.open();
 		}, 10_000);
 		addEventListener("online", () => this.open());
@@ -35,8 +36,7 @@ export class Stream {
 		addEventListener("pagehide", () => this.close());
 		addEventListener("pageshow", (event) => event.persisted && this.open());
 		document.addEventListener("visibilitychange", () => {
-			if (document.hidden) hiddenAt = Date.now();
-			else if (!this.live || Date.now() - hiddenAt > SLEPT) this.open();
+			if (!document.hidden && (!this.live || isSilent(SLEPT))) this.open();
 		});
 	}
 

@@ -82,4 +82,6 @@ export class Colours extends Map {
 	}
 }
 
-export const many = (count, what) => `${count.toLocaleString("en")} ${what}${count === 1 ? "" : "s"}`;
+export const number = (count) => count.toLocaleString("en");
+
+export const many = (count, what) => `${number(count)} ${what}${count === 1 ? "" : "s"}`;

@@ -265,7 +265,20 @@ def test_a_history_that_is_bound_to_nothing_and_members_who_may_not_read_it(
         both = rf"^chat$|^kchat\.chat\.presence$|{own}"
         read = rf"^chat$|^kchat\.chat\.durable$|^kchat\.chat\.presence$|{own}"
         management.permit(vhost, old.username, own, both, read)
-        assert history_by(*named) == ("note", f"1 of the room's members may not read it: {old.username}")
+        assert history_by(*named) == (
+            "note",
+            f"1 of the room's members may not read it, or its limits: {old.username}",
+        )
+        management.permit(vhost, old.username, own, both, rf"{read}|^kchat\-history\.chat$")
+        assert history_by(*named) == (
+            "note",
+            f"1 of the room's members may not read it, or its limits: {old.username}",
+        )
+        status, text = history_by("--url", old.url)
+        assert (status, text) == (
+            "note",
+            "it is on; this account does not know how long messages are kept, and is shown older ones, too",
+        )
     for source, kind, destination in (
         ("kchat.chat.durable", "q", stream),
         ("chat", "e", "kchat.chat.durable"),

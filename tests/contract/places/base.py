@@ -45,6 +45,9 @@ class Place(abc.ABC):
     no_history_off: ClassVar[str] = ""
     """Why a room's history cannot be switched off on this broker, unlike on others that its transport reaches."""
 
+    least_keep: ClassVar[float] = 1.0
+    """Seconds that a room's history keeps messages, at least."""
+
     keeps_foreign: ClassVar[bool] = True
     """Whether a room's history holds what programs publish that know nothing of kchat."""
 

@@ -32,6 +32,7 @@ class Place(base.Place):
     sends: ClassVar[int] = 20  # the emulator takes about 160 a second
     no_history_off: ClassVar[str] = "the emulator cannot clear a topic's message retention"
     # Seen with Google's own client as well: another subscriber gets nothing for a minute and more.
+    least_keep: ClassVar[float] = 600.0
     kills_unnoticed: ClassVar[str] = "the emulator sends to the stream of a killed process for minutes"
 
     def __init__(self, emulator: Emulator, project: str, commands: Commands) -> None:

@@ -54,7 +54,8 @@ def test_the_rights_are_those_that_the_documentation_has() -> None:
     configure = r"^kchat\.chat\.ada\..*"
     write = r"^chat$|^kchat\.chat\.presence$|^kchat\.chat\.ada\..*"
     read = (
-        r"^chat$|^kchat\.chat\.durable$|^kchat\.chat\.presence$|^kchat\.chat\.ada\..*|^kchat\-history\.chat$"
+        r"^chat$|^kchat\.chat\.durable$|^kchat\.chat\.presence$|^kchat\.chat\.ada\..*"
+        r"|^kchat\-history\.chat$|^kchat\-history\.chat\.limits$"
     )
     assert rights.of_guest("chat", "ada", send_only=False) == rights.Rights(configure, write, read)
     page = (Path(__file__).parents[3] / "docs" / "share.md").read_text().replace("\\|", "|")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -13,15 +14,28 @@ import pika
 import pika.exceptions
 import pytest
 
-from kchat import Message, NotAuthorised, Refused, Returned, Sender, Settings, SettingsError, Subscriber
+from kchat import (
+    Message,
+    NotAuthorised,
+    Refused,
+    Returned,
+    Sender,
+    Settings,
+    SettingsError,
+    Subscriber,
+    events,
+)
 from kchat.hosting import history
 from kchat.transports.amqp.accounts import Accounts
+from kchat.transports.amqp.history import HistoryPolicy
 from kchat.transports.amqp.rights import of_guest
+from tests.brokers.proxy import Proxy
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.brokers.wait import soon, wait_until
 from tests.integration.amqp.guests import channel_of, invite, refused, spoil
 
 STREAM = "kchat-history.chat"
+LIMITS = "kchat-history.chat.limits"
 DAY = 86_400.0
 MIB = 1 << 20
 
@@ -84,6 +98,8 @@ def test_what_is_sent_is_kept_from_when_the_host_switches_it_on_until_it_is_swit
     assert history.switch_off(settings, management_url=rabbitmq.management_url)
     assert look() is None
     assert rabbitmq.management.get("policies", settings.broker.vhost) == []
+    for name in (STREAM, LIMITS):
+        assert rabbitmq.management.queue(settings.broker.vhost, name) is None
 
 
 def test_the_time_of_the_oldest_message_is_the_brokers_and_not_its_senders(
@@ -101,6 +117,35 @@ def test_the_time_of_the_oldest_message_is_the_brokers_and_not_its_senders(
         assert found is not None
         assert found.since is not None
         assert before - 2 <= found.since <= after + 1, away
+
+
+@pytest.mark.parametrize("answers", [1, 2, 5, 12])
+def test_an_answer_that_comes_too_late_does_not_change_the_time_of_the_oldest_message(
+    settings: Settings, switch_on: Any, answers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a busy broker: what was asked for a time brings nothing at once."""
+    switch_on()
+    message = Message.compose("ada", "hello", sent_at=datetime.now(UTC) - timedelta(days=400))
+    with Sender(settings, "ada") as sender:
+        before = time.time()
+        sender.send(message)  # by whose clock the search takes many questions
+        after = time.time()
+    edge = HistoryPolicy._edge
+    came = []
+
+    def late(policy: HistoryPolicy, connection: Any, where: Any, *, patient: bool | None = None) -> Any:
+        found = edge(policy, connection, where, patient=patient)
+        if found is None or patient or not isinstance(where, datetime):
+            return found
+        came.append(found)
+        return None if len(came) == answers else found
+
+    monkeypatch.setattr(HistoryPolicy, "_edge", late)
+    found = history.status(settings)
+    assert found is not None
+    assert found.since is not None
+    assert before - 2 <= found.since <= after + 1
+    assert came
 
 
 def test_limits_are_changed_by_a_policy_and_act_at_once(
@@ -166,7 +211,7 @@ def test_without_the_management_api_its_limits_are_the_streams_own_and_stay(
     )
     found = history.status(lone)
     assert found is not None
-    assert (found.messages, found.keep, found.max_size) == (1, None, None), "who cannot see limits says so"
+    assert (found.messages, found.keep, found.max_size) == (1, DAY, MIB), "as the host has written them down"
 
 
 def test_limits_of_a_streams_own_can_be_lowered_by_a_policy_and_not_raised(
@@ -195,8 +240,132 @@ def test_a_part_of_it_can_be_read_by_time_and_by_number(settings: Settings, swit
     assert held(settings, since=between, until=time.time() + 60, last=1) == ["four"]
     assert held(settings, last=1, until=between) == ["two"]
     assert held(settings, last=3, since=between) == ["three", "four"]
-    assert held(settings, since=time.time() + 3_600) == []
+    for later in (time.time() + 3_600, 1e18, float("inf")):
+        assert held(settings, since=later) == []
     assert held(settings, until=between - 3_600) == []
+
+
+# ---- a quiet room: RabbitMQ deletes nothing before a segment is full
+
+
+def too_old(settings: Settings) -> None:
+    """Wait until all that is held is older than it is kept."""
+    wait_until(lambda: held(settings) == [], 30)
+
+
+def test_nobody_is_shown_what_is_too_old_whatever_the_clocks_of_sender_and_reader_say(
+    management: Accounts, settings: Settings, name: str, switch_on: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    switch_on(keep=DAY)
+    member = invite(management, settings, name)
+    year = timedelta(days=365)
+    for away in (-year, timedelta(), year):
+        with Sender(member, "ada") as sender:
+            sender.send(Message.compose("ada", f"{away}")._replace(sent_at=datetime.now(UTC) + away))
+    everything = [f"{away}" for away in (-year, timedelta(), year)]
+
+    def shown(clock_error: float) -> tuple[list[str], list[str], int | None]:
+        """What a reader is shown whose clock is wrong by these seconds."""
+        with monkeypatch.context() as patched:
+            wall = time.time
+            patched.setattr(time, "time", lambda: wall() + clock_error)
+            found = history.status(member)
+            assert found is not None
+            return held(member), held(member, last=3), found.messages
+
+    for error in (-365 * DAY, 0.0, 365 * DAY):
+        assert shown(error) == (everything, everything, 3)
+    switch_on(keep=1)
+    too_old(member)
+    for error in (-365 * DAY, 0.0, 365 * DAY):
+        assert shown(error) == ([], [], 0)
+    assert held(member, since=time.time() - 60) == []
+    switch_on(keep=DAY)
+    assert held(member, last=2) == everything[-2:], "nothing was deleted yet"
+    found = history.status(member)
+    assert found is not None
+    assert (found.messages, found.keep, found.max_size) == (3, DAY, 64 * MIB), "also for who sees no policies"
+
+
+def test_the_time_of_the_oldest_message_is_of_those_that_are_not_too_old(
+    settings: Settings, switch_on: Any
+) -> None:
+    switch_on(keep=DAY)
+    say(settings, "old")
+    began = time.time()
+    wait_until(lambda: time.time() > began + 3, 10)
+    say(settings, "new", "newer")
+    for keep in (2, 10, DAY):
+        switch_on(keep=keep)
+        found = history.status(settings)
+        assert found is not None
+        if keep == DAY:
+            assert found.messages == 3
+        assert found.messages in (0, 2, 3)
+        if found.messages == 2:
+            assert found.since is not None
+            assert began + 1 <= found.since <= time.time() + 1
+
+
+def test_what_was_missed_and_is_too_old_by_now_is_told_and_not_shown(
+    settings: Settings, switch_on: Any
+) -> None:
+    switch_on(keep=DAY)
+    told: list[events.Event] = []
+    with Proxy(settings.broker.port or 0) as proxy:
+        through = Settings.resolve(url=replace(settings.broker, port=proxy.port).url())
+        with Subscriber(through, "bob", on_event=told.append) as subscriber:
+            say(settings, "one", "two")
+            assert [message.text for message in _until(subscriber, 2)] == ["one", "two"]
+            proxy.refuse()
+            proxy.cut()
+            say(settings, "three", "four", "five")
+            switch_on(keep=1)
+            too_old(settings)
+            proxy.restore()
+            wait_until(lambda: not subscriber.receive(0.1) and _has(told, events.Reconnected), 30)
+            switch_on(keep=DAY)
+            say(settings, "six")
+            assert [message.text for message in _until(subscriber, 1)] == ["six"]
+    (back,) = (event for event in told if isinstance(event, events.Reconnected))
+    assert (back.caught_up, back.missing) == (0, 3), "of a sender of whom nothing else has come"
+
+
+def _has(told: list[events.Event], kind: type[events.Event]) -> bool:
+    return any(isinstance(event, kind) for event in told)
+
+
+def test_a_history_whose_limits_nobody_wrote_down_is_shown_as_it_is(
+    lone: Settings, rabbitmq: RabbitMQ, switch_on: Any
+) -> None:
+    history.switch_on(lone, keep=1)
+    say(lone, "hello")
+    too_old(lone)
+    rabbitmq.management.request("DELETE", ("queues", lone.broker.vhost, LIMITS))
+    assert held(lone) == ["hello"]
+    with channel_of(lone) as channel:  # nonsense is no limit, either
+        channel.queue_declare(LIMITS, durable=True, arguments={"x-queue-type": "stream"})
+        channel.confirm_delivery()
+        for body in (b"", b"{", b"[]", b'{"keep": "1"}', b'{"keep": -1}', b'{"keep": 1e999}', b"[" * 9_000):
+            channel.basic_publish("", LIMITS, body)
+            assert held(lone) == ["hello"], body
+    history.switch_on(lone, keep=1)
+    assert held(lone) == [], "the last ones count"
+
+
+def test_a_host_whose_rights_end_at_the_history_switches_it_on_unless_readers_were_told_other_limits(
+    rabbitmq: RabbitMQ, settings: Settings, vhost: str
+) -> None:
+    own = r"^chat$|^kchat\.chat\.durable$|^kchat-history\.chat$"
+    with rabbitmq.new_account(vhost, configure=own, write=own, read=own) as account:
+        host = Settings.resolve(url=account.url)
+        history.switch_on(host, keep=DAY)
+        say(host, "hello")
+        assert held(host) == ["hello"]
+        assert history.switch_off(host)
+        history.switch_on(settings, keep=DAY, management_url=rabbitmq.management_url)
+        with pytest.raises((NotAuthorised, Refused)):
+            history.switch_on(host, keep=2 * DAY)
 
 
 # ---- others' clients
@@ -261,15 +430,21 @@ def test_a_member_reads_the_history_and_a_sender_does_not_and_neither_can_do_mor
         "unbind the exchange": lambda channel: channel.exchange_unbind("kchat.chat.durable", "chat"),
         "bind another room": lambda channel: channel.exchange_bind("kchat.chat.durable", "amq.fanout"),
     }
+    ways |= {
+        f"{name} of its limits": partial(_on_limits, name)
+        for name in ("delete", "publish", "unbind", "bind", "declare", "declare exchange")
+    }
     for do in ways.values():
         refused(member, do)
         refused(speaker, do)
-    refused(speaker, lambda channel: channel.basic_consume(STREAM, print))
-    refused(speaker, lambda channel: channel.queue_purge(STREAM))
-    # A member may read it. RabbitMQ purges no streams, and lets nobody get from one.
-    for do in (lambda channel: channel.queue_purge(STREAM), lambda channel: channel.basic_get(STREAM)):
+    # A member may read both. RabbitMQ purges no streams, and lets nobody get from one.
+    for stream in (STREAM, LIMITS):
+        refused(speaker, lambda channel, stream=stream: channel.basic_consume(stream, print))
+        refused(speaker, lambda channel, stream=stream: channel.queue_purge(stream))
         with _broken(member) as channel:
-            do(channel)
+            channel.queue_purge(stream)
+        with _broken(member) as channel:
+            channel.basic_get(stream)
     for act in (
         lambda who: history.switch_on(who, keep=DAY),
         history.switch_off,
@@ -279,6 +454,19 @@ def test_a_member_reads_the_history_and_a_sender_does_not_and_neither_can_do_mor
             act(member)
         assert "host" in caught.value.hint
     assert held(settings) == both
+
+
+def _on_limits(way: str, channel: Any) -> None:
+    """What nobody but the host may do to the stream of limits."""
+    do = {
+        "delete": lambda: channel.queue_delete(LIMITS),
+        "publish": lambda: channel.basic_publish("", LIMITS, b'{"keep": 1}'),
+        "unbind": lambda: channel.queue_unbind(LIMITS, "chat"),
+        "bind": lambda: channel.queue_bind(LIMITS, "chat"),
+        "declare": lambda: channel.queue_declare(LIMITS, durable=True, arguments={"x-queue-type": "stream"}),
+        "declare exchange": lambda: channel.exchange_declare(LIMITS, "fanout"),
+    }
+    do[way]()
 
 
 def _until(subscriber: Subscriber, number: int) -> list[Any]:
@@ -308,18 +496,20 @@ def test_members_that_were_invited_before_rooms_had_a_history_may_read_it_from_w
     by_hand = invite(management, settings, f"{name}-hand")
     other = invite(management, Settings.resolve(url=settings.broker.url(), room="lunch"), f"{name}-lunch")
 
-    def age(account: str, room: str, **more: str) -> None:
+    def age(account: str, room: str, ages: int, **more: str) -> None:
         rights = of_guest(room, account, send_only=False)
-        old = rights._replace(read=rights.read.rpartition("|")[0])
+        old = rights._replace(read=rights.read.rsplit("|", ages)[0])
         management.put_permissions(vhost, account, **{**old._asdict(), **more})
 
     def read_of(account: str) -> str:
         return management.permissions(account)[0]["read"]
 
-    for make in (switch_on, lambda: management.repair_room(settings, management.all_accounts())):
-        age(name, "chat")
-        age(f"{name}-hand", "chat", write=".*")
-        age(f"{name}-lunch", "lunch")
+    repair = partial(management.repair_room, settings, management.all_accounts())
+    # Before members could read its limits, and before there were histories.
+    for make, ages in ((switch_on, 1), (repair, 1), (switch_on, 2), (repair, 2)):
+        age(name, "chat", ages)
+        age(f"{name}-hand", "chat", 2, write=".*")
+        age(f"{name}-lunch", "lunch", 2)
         make()
         assert read_of(name) == of_guest("chat", name, send_only=False).read
         assert "history" not in read_of(f"{name}-hand"), "rights that were set by hand stay"

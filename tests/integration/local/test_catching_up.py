@@ -15,6 +15,7 @@ import pytest
 
 from kchat import Sender, Settings, Subscriber, events
 from kchat.transports import TRANSPORTS
+from kchat.transports.local import clock
 from tests.brokers.wait import wait_until
 
 
@@ -100,6 +101,26 @@ def mend(link: Link, reader: Reader) -> events.Reconnected:
     link.mend()
     wait_until(lambda: len(reader.back) > back, 20, "the reader to be back")
     return reader.back[-1]
+
+
+def test_what_is_too_old_when_a_reader_is_back_is_told_and_not_shown(
+    link: Link, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Sender(link.settings(link.room), "ada") as sender:
+        sender.send("before")
+        wait_until(lambda: reader.texts == ["before"], 20)
+        cut(link, reader)
+        assert all(receipt.confirmed for receipt in sender.send_many(map(str, range(70))))
+    # Ten days later, in a room that keeps messages for seven.
+    wall, kernel = time.time, clock._kernel
+    monkeypatch.setattr(time, "time", lambda: wall() + 864_000.0)
+    monkeypatch.setattr(clock, "_kernel", lambda: kernel() + 864_000.0)
+    event = mend(link, reader)
+    assert (event.caught_up, event.missing) == (0, 70)
+    with Sender(link.settings(link.room), "ada") as sender:
+        sender.send("after")
+    wait_until(lambda: reader.texts[-1] == "after", 20)
+    assert reader.texts == ["before", "after"]
 
 
 def test_a_reader_catches_up_with_what_was_sent_while_it_was_away(link: Link, reader: Reader) -> None:

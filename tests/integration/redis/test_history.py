@@ -23,6 +23,7 @@ from kchat.transports.history import HistoryStatus
 from tests.brokers.daemon import Daemon
 from tests.brokers.ports import listens
 from tests.brokers.processes import Commands
+from tests.brokers.proxy import Proxy
 from tests.brokers.redis import MachineRedis, Redis
 from tests.brokers.wait import wait_until
 from tests.integration.redis.conftest import OURS
@@ -422,6 +423,50 @@ def test_what_the_history_did_not_keep_is_told_with_its_number(
     assert isinstance(back, Reconnected)
     assert (back.caught_up, back.missing) == (len(texts), 900 - len(texts))
     assert 0 < len(texts) < 900
+
+
+def test_what_was_missed_and_is_too_old_by_now_is_told_with_its_number_and_not_shown(
+    settings: Settings, host: Host
+) -> None:
+    host.switch_on(keep=3600)
+    told: list[Event] = []
+    with Proxy(settings.broker.port or 0) as proxy:
+        through = Settings.resolve(
+            url=replace(settings.broker, host=proxy.host, port=proxy.port).url(), room=settings.room
+        )
+        with Subscriber(through, "bob", on_event=told.append) as subscriber:
+            send(settings, numbered(1, 3))
+            assert take(subscriber, 3) == numbered(1, 3)
+            proxy.refuse()
+            proxy.cut()
+            send(settings, numbered(4, 7))
+            host.switch_on(keep=1)
+            wait_until(lambda: host.held().messages == 0, 30)
+            assert held(settings, last=9) == []
+            proxy.restore()
+            back = wait_until_back(subscriber, told)
+            assert (back.caught_up, back.missing) == (0, 4)
+            host.switch_on(keep=3600)
+            assert host.held().messages == 7, "nothing was deleted yet"
+            send(settings, ["next"])
+            assert take(subscriber, 1) == ["next"]
+
+
+def test_the_status_of_a_history_counts_what_is_not_too_old(
+    settings: Settings, host: Host, server: redis.Redis, stream: str
+) -> None:
+    host.switch_on(keep=3600)
+    send(settings, ["now"])
+    entries: Any = server.xrange(stream)
+    ((now, fields),) = entries
+    server.delete(stream)
+    ms = int(now.split(b"-")[0])
+    for number in range(300):
+        server.xadd(stream, fields, id=f"{ms - 2 * 3_600_000}-{number + 1}")
+    for number in range(5):
+        server.xadd(stream, fields, id=f"{ms}-{number + 1}")
+    found = host.held()
+    assert (found.messages, found.since) == (5, ms / 1000)
 
 
 def test_what_the_limits_took_away_and_was_shown_before_does_not_count_as_missed(

@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kchat.display import create
 from kchat.display.escaping import cautious_cells, width
 from kchat.display.lines import wrap
 from kchat.message import Message
@@ -22,7 +21,7 @@ from tests.displays import row_of
 from tests.hostile.corpus import TEXTS
 from tests.hostile.safe import why_unsafe
 from tests.unit.display.terminal import Terminal
-from tests.unit.display.times import NOON
+from tests.unit.display.times import NOON, create
 
 FORGED = "12:04:06 ada: I agree to pay"
 NASTY = st.text(st.sampled_from(sorted(set("".join(text[:200] for text in TEXTS.values())))))
@@ -61,19 +60,30 @@ def test_plain_is_time_name_and_message() -> None:
 
 
 def test_plain_shows_the_time_where_the_reader_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    # One where it is the same day as in UTC now: the line has no date then.
-    before_noon = time.gmtime().tm_hour < 12
-    zone, there = ("Asia/Kolkata", "17:34:05") if before_noon else ("Pacific/Marquesas", "02:34:05")
-    monkeypatch.setenv("TZ", zone)
-    time.tzset()
-    assert shown("plain", say("hello")) == f"{there} ada: hello\n"
+    for zone, there in (("Asia/Kolkata", "17:34:05"), ("Pacific/Marquesas", "02:34:05")):
+        monkeypatch.setenv("TZ", zone)
+        time.tzset()
+        assert shown("plain", say("hello")) == f"{there} ada: hello\n"
 
 
 def test_plain_shows_the_time_of_arrival_when_none_was_sent() -> None:
-    before = time.time()
-    line = shown("plain", Message.from_body(b'{"username":"ada","message":"hello"}'))
-    times = [time.strftime("%H:%M:%S", time.localtime(moment)) for moment in (before, time.time())]
-    assert line in [f"{moment} ada: hello\n" for moment in times]
+    before = int(time.time())
+    unknown = Message.from_body(b'{"username":"ada","message":"hello"}')
+    line = shown("plain", unknown, clock=time.time, date=True, utc=True)
+    assert line.endswith("Z ada: hello\n")
+    assert before <= datetime.fromisoformat(line.partition(" ada")[0]).timestamp() <= time.time()
+
+
+def test_plain_shows_the_day_that_begins_between_two_messages_without_a_time() -> None:
+    clock = iter([NOON.timestamp() + hours * 3600 for hours in (0, 1, 11, 13, 14)])
+    unknown = Message.from_body(b'{"username":"ada","message":"hello"}')
+    assert shown("plain", *[unknown] * 4, clock=lambda: next(clock)).splitlines() == [
+        "13:04:05 ada: hello",
+        "23:04:05 ada: hello",
+        "-- Sat 2 May 2026 --",
+        "01:04:05 ada: hello",
+        "02:04:05 ada: hello",
+    ]
 
 
 def test_plain_shows_messages_of_different_seconds_with_their_own_times() -> None:
@@ -338,7 +348,7 @@ def rows_of(mode: str, output: str) -> int:
 @pytest.mark.parametrize("mode", ["plain", "print"])
 @given(st.lists(st.tuples(NASTY, NASTY | st.text(st.characters())), max_size=3))
 def test_messages_are_as_many_rows_as_there_are(mode: str, said: list[tuple[str, str]]) -> None:
-    output = shown(mode, *(Message.compose(username, text) for username, text in said))
+    output = shown(mode, *(say(text, username) for username, text in said))
     assert rows_of(mode, output) == len(said)
     assert not why_unsafe(output, tabs=True)
 

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from kchat import Message
-from kchat.display import create
 from kchat.display.escaping import width
 from kchat.display.names import UNVERIFIED, signature, unverified_suffix
 from tests.cases import check_each
 from tests.displays import BUILT_IN
+from tests.unit.display.times import create
 
 
 def said(username: str | None, account: str | None) -> Message:

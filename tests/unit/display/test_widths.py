@@ -14,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import get_character_cell_size
 
-from kchat.display import create
 from kchat.display.escaping import cautious_cells, cells, most_cells
 from kchat.message import Message
 from kchat.message.unprintable import escape_unprintable
@@ -22,7 +21,7 @@ from tests.hostile.corpus import TEXTS
 from tests.hostile.safe import characters
 from tests.unit.display.drawn import WIDTHS, rows_drawn
 from tests.unit.display.terminal import Terminal
-from tests.unit.display.times import NOON
+from tests.unit.display.times import NOON, create
 
 FORGED = "12:04:06 ada: I agree to pay"
 STARTS = {

@@ -67,6 +67,9 @@ def test_the_status_keeps_its_first_words() -> None:
         assert shown.startswith(" 2 not sent yet")
         assert len(shown) == columns
     assert text(fitted(left, [("F1 help", "x")], 80)).endswith("F1 help ")
+    for columns in range(12, 40):
+        shown = text(fitted([("connected", "x")], [("F1 help", "x")], columns))
+        assert shown.split() in (["connected"], ["connected", "F1", "help"]), columns
 
 
 def test_the_current_room_is_always_on_the_row() -> None:
@@ -81,8 +84,32 @@ def test_the_current_room_is_always_on_the_row() -> None:
 def test_the_list_counts_what_is_unread() -> None:
     rooms = [room() for _ in range(3)]
     rooms[1].unread, rooms[2].unread, rooms[2].mentions = 3, 1500, 2
-    rows = [text(row) for row in room_rows(rooms, rooms[0], 20)]
+    rows = [text(row) for row in room_rows(rooms, rooms[0], 20, 24)]
     assert rows[1:] == [" 1 lunch            ", " 2 lunch          3 ", " 3 lunch      @999+ "]
+
+
+def test_of_more_rooms_than_fit_the_current_one_is_on_the_list_and_the_others_are_counted() -> None:
+    rooms = [room() for _ in range(30)]
+    rooms[0].unread, rooms[29].unread, rooms[29].mentions = 4, 2, 1
+    for current in range(30):
+        for lines in range(1, 40):
+            rows = room_rows(rooms, rooms[current], 20, lines)
+            assert len(rows) <= max(lines, 3), (current, lines)
+            assert sum(style == "bar-here" for row in rows for _, style in row) == 1, (current, lines)
+    assert text(room_rows(rooms, rooms[0], 20, 24)[-1]).split() == ["↓", "8", "more", "@2"]
+    rows = room_rows(rooms, rooms[29], 20, 24)
+    assert text(rows[0]).split() == ["rooms", "↑", "8", "more", "4"]
+    assert "lunch" in text(rows[-1])
+
+
+def test_a_row_of_rooms_says_what_is_unread_in_those_that_are_not_on_it() -> None:
+    rooms = [room() for _ in range(30)]
+    rooms[29].unread, rooms[29].mentions = 2, 1
+    for current in range(30):
+        row = text(room_row(rooms, rooms[current], 40))
+        assert width(row) <= 40
+        assert row.endswith("@2") or current > 25, current
+    assert text(room_row(rooms[:2], rooms[0], 40)) == " 1 lunch  2 lunch "
 
 
 def test_a_long_name_leaves_room_to_write() -> None:

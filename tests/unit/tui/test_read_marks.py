@@ -34,6 +34,18 @@ def test_those_of_the_longest_ago_are_forgotten(tmp_path: Path) -> None:
     assert "room 0" not in kept
 
 
+def test_a_mark_of_a_clock_that_was_ahead_counts_as_made_now(tmp_path: Path) -> None:
+    now = [5000.0]
+    marks = ReadMarks(tmp_path / "read.json", clock=lambda: now[0])
+    marks.save({"lunch": 4000.0})
+    now[0] = 1000.0  # it was set right
+    assert marks.load() == {"lunch": 1000.0}
+    now[0] = 1100.0
+    marks.save({"lunch": 1050.0})
+    now[0] = 1200.0
+    assert ReadMarks(tmp_path / "read.json", clock=lambda: now[0]).load() == {"lunch": 1100.0}
+
+
 def test_nothing_in_the_file_is_an_error(tmp_path: Path) -> None:
     file = tmp_path / "read.json"
 

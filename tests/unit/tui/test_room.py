@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
+import pytest
 
 from kchat.client.filters import none_of, sent_by
 from kchat.tui.room import Room
 from kchat.tui.timeline import MOST, MOST_CHARACTERS, Entry, Kind, Timeline
-from tests.unit.tui.making import people, room, said, settings
+from tests.unit.tui.making import NOON, people, room, said, settings
 
 
 def test_what_nobody_looks_at_is_unread() -> None:
@@ -43,23 +43,23 @@ def test_a_sender_whose_clock_is_late_is_unread_all_the_same() -> None:
 
 
 def test_the_line_new_is_where_an_earlier_run_left_off() -> None:
-    lunch = room(read=time.time() - 100)
+    lunch = room(read=NOON - 100)
     lunch.arrive(
         [said("bob", "read", ago=200), said("bob", "new", ago=50), said("bob", "newer", ago=40)], watched=True
     )
     assert lunch.new_from == 1
-    assert lunch.read > time.time() - 60
+    assert lunch.read > NOON - 60
 
 
 def test_what_was_missed_in_a_room_that_nobody_looks_at_is_unread() -> None:
-    ops = room(read=time.time() - 100)
+    ops = room(read=NOON - 100)
     ops.arrive([said("bob", "read", ago=200), said("bob", "ada?", ago=50)], watched=False)
     assert (ops.unread, ops.mentions, ops.new_from) == (1, 1, 1)
 
 
 def test_there_is_no_line_new_where_all_was_read_or_nobody_was_ever_here() -> None:
     assert room().new_from is None
-    for lunch in (room(), room(read=time.time() - 10)):
+    for lunch in (room(), room(read=NOON - 10)):
         lunch.arrive([said("bob", "read", ago=200)], watched=True)
         assert lunch.new_from is None
 
@@ -67,8 +67,40 @@ def test_there_is_no_line_new_where_all_was_read_or_nobody_was_ever_here() -> No
 def test_the_clock_of_a_sender_makes_no_days_to_come() -> None:
     lunch = room()
     lunch.arrive([said("bob", "from the future", ago=-86_400 * 10)], watched=True)
-    assert lunch.timeline[0].seconds < time.time() + 1
-    assert lunch.read < time.time() + 1
+    assert lunch.timeline[0].seconds < NOON + 1
+    assert lunch.read < NOON + 1
+
+
+def test_a_clock_that_is_set_back_makes_nothing_old_that_comes_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The history is over when nothing of it has come for some seconds, whatever the clock on the wall does meanwhile."""
+    now, passed = [NOON], [1000.0]
+    monkeypatch.setattr("kchat.tui.room.monotonic", lambda: passed[0])
+    lunch = room(clock=lambda: now[0])
+    lunch.begin(has_history=True)
+    lunch.arrive([said("bob", "ada, old", ago=60)], watched=False)
+    now[0] -= 3600
+    passed[0] += 60
+    news = lunch.arrive([said("bob", "ada, look", ago=3590)], watched=False)
+    assert ([each.text for each in news.mentions], lunch.unread) == (["ada, look"], 1)
+    assert not lunch.is_kept(lunch.timeline[1])
+
+
+def test_a_clock_that_is_set_forward_makes_no_news_of_what_was_kept() -> None:
+    now = [NOON]
+    lunch = room(clock=lambda: now[0])
+    lunch.begin(has_history=True)
+    now[0] += 3600
+    news = lunch.arrive([said("bob", "ada, old", ago=60), said("bob", "ada, older", ago=90)], watched=False)
+    assert (news.mentions, lunch.unread) == ([], 0)
+
+
+def test_what_is_written_here_is_told_from_what_was_said_before_whatever_the_clock_does() -> None:
+    now = [NOON]
+    lunch = room(clock=lambda: now[0])
+    now[0] -= 3600
+    here = lunch.write("here")
+    lunch.arrive([said("ada", "before", ago=7200), here], watched=True)
+    assert [lunch.timeline[place].typed for place in (0, 1)] == [False, True]
 
 
 def test_one_is_alone_only_where_that_is_known() -> None:
@@ -85,7 +117,23 @@ def test_one_is_alone_only_where_that_is_known() -> None:
     lunch.all_known = True
     message = lunch.write("hello??")
     lunch.confirm(str(message.id), routed=True)
-    assert lunch.outbox[2].entry.alone
+    lunch.tell_alone()
+    assert lunch.doubts
+    assert not lunch.outbox[2].entry.alone  # somebody may just be coming
+
+
+def test_one_who_came_just_before_a_message_was_here_to_read_it() -> None:
+    lunch = room()
+    lunch.begin(has_history=True)
+    lunch.see_people(people("ada"))
+    lunch.confirm(str(lunch.write("hello").id), routed=True)
+    lunch.see_people(people("ada", "bob"))
+    lunch.see_people(people("ada"))
+    lunch.confirm(str(lunch.write("anybody?").id), routed=True)
+    lunch.confirm(str(lunch.write("refused").id), routed=False)
+    lunch.tell_alone(0.0)
+    assert [written.entry.alone for written in lunch.outbox] == [False, True, True]
+    assert not lunch.doubts
 
 
 def test_one_is_not_alone_before_the_others_had_time_to_answer() -> None:
@@ -166,7 +214,7 @@ def texts(of: Room) -> list[str]:
 
 
 def test_a_filter_hides_others_and_never_what_is_written_here() -> None:
-    lunch = Room(settings(), "ada", where=none_of(sent_by("ada", "ci")))
+    lunch = Room(settings(), "ada", where=none_of(sent_by("ada", "ci")), clock=lambda: NOON)
     lunch.look_away()
     lunch.write("mine")
     own = next(iter(lunch.outbox)).message

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import time
-
 from kchat.display.escaping import cautious_cells, width
 from kchat.message import Message
 from kchat.tui.view import View
 from tests.cases import check_each
 from tests.hostile.corpus import BODIES, TEXTS
 from tests.hostile.safe import why_unsafe
-from tests.unit.tui.making import lines, room, said
+from tests.unit.tui.making import NOON, lines, room, said
 
 
 def view(*messages: Message, columns: int = 60, height: int = 20) -> View:
@@ -212,7 +210,22 @@ def test_only_what_is_seen_is_laid_out() -> None:
 
 
 def test_dates_are_named() -> None:
-    for ago, expected in ((0, "today"), (86_400, "yesterday")):
+    for ago, expected in (
+        (0, "today"),
+        (86_400, "yesterday"),
+        (86_400 * 7, "Fri 24 Apr"),
+        (86_400 * 800, "2024"),
+    ):
         assert expected in lines(view(said("bob", "x", ago=ago)))[0]
-    old = lines(view(said("bob", "x", ago=86_400 * 800)))[0]
-    assert str(time.localtime(time.time() - 86_400 * 800).tm_year) in old
+
+
+def test_what_is_of_today_is_of_yesterday_when_the_next_day_has_begun() -> None:
+    now = [NOON]
+    seen = View(room(clock=lambda: now[0]))
+    seen.resize(60, 20)
+    seen.room.arrive([said("bob", "x"), said("bob", "y", ago=-60)], watched=True)
+    assert " today " in lines(seen)[0]
+    now[0] += 86_400
+    assert " yesterday " in lines(seen)[0]
+    seen.room.note("the connection is back")
+    assert [" today " in line for line in lines(seen)] == [False, False, False, True, False]

@@ -17,7 +17,7 @@ import pytest
 
 from kchat.errors import KchatError, SettingsError
 from kchat.web import store as module
-from kchat.web.guests import Guest, LinkRefused, Served
+from kchat.web.guests import Guest, LinkRefused, Served, Valid
 from kchat.web.store import GuestStore
 from kchat.web.store_file import StoreUnavailable
 
@@ -95,11 +95,10 @@ def test_what_is_unknown_expired_or_of_another_kind_opens_nothing(store: GuestSt
 def test_all_that_a_guest_has_ends_with_the_guest(store: GuestStore) -> None:
     for ending in (store.end, store.forget, lambda each: store.revoke(each.username)):
         ada = store.add(guest())
-        secret, session = store.exchange(store.new_link(ada))
+        secret, _ = store.exchange(store.new_link(ada))
         token, link = store.new_token(ada), store.new_link(ada)
         ending(ada)
-        assert not store.is_alive(session.digest.hex())
-        assert not store.is_guest(ada.id)
+        assert store.valid() == Valid(frozenset(), frozenset())
         assert (store.session(secret), store.session(token, "token")) == (None, None)
         with pytest.raises(LinkRefused):
             store.exchange(link)
@@ -128,7 +127,26 @@ def test_an_expiring_guest_ends_its_sessions_and_the_next_end_is_known(store: Gu
     assert session.expires == ends
     assert store.next_end() == ends
     store.add(guest(expires=time.time() - 1))
-    assert not store.is_alive(session.digest.hex())
+    assert store.valid() == Valid(frozenset(), frozenset())
+
+
+def test_a_clock_that_is_set_back_opens_no_link_again_and_ends_no_session_that_was_opened_after_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_SESSIONS", 2)
+    now = [10_000_000.0]
+    with GuestStore(path, clock=lambda: now[0]) as store:
+        ada = store.add(guest())
+        link = store.new_link(ada)
+        early = [store.exchange(each, "a browser")[0] for each in (link, store.new_link(ada))]
+        now[0] -= 86_400
+        with pytest.raises(LinkRefused, match="opened before"):
+            store.exchange(link, "a browser")
+        late = []
+        for _ in range(2):
+            late.append(store.exchange(store.new_link(ada), "a browser")[0])
+            now[0] += 1
+        assert [store.session(each) is not None for each in (*early, *late)] == [False, False, True, True]
 
 
 def test_one_guest_has_a_limited_number_of_sessions_and_the_oldest_one_ends(
@@ -141,17 +159,29 @@ def test_one_guest_has_a_limited_number_of_sessions_and_the_oldest_one_ends(
     assert store.opened(ada) == (3, 0, 0)
 
 
-def test_expired_secrets_are_pruned_and_unopened_links_can_be_ended(store: GuestStore, path: Path) -> None:
+def test_expired_secrets_are_pruned(store: GuestStore, path: Path) -> None:
     ada = store.add(guest())
     for _ in range(3):
         store.new_link(ada, time.time() - 2 * 86400)
-    link = store.new_link(ada)
+    store.new_link(ada)
     with sqlite3.connect(path) as db:
         assert db.execute("SELECT count(*) FROM secrets").fetchone() == (1,)
     db.close()
-    store.end_unopened(ada)
+
+
+def test_a_servers_own_link_replaces_the_one_before_and_no_other(store: GuestStore) -> None:
+    ada, bob = store.add(guest()), store.add(guest("bob"))
+    first = store.new_link(ada, base="http://a")
+    others = [store.new_link(ada, base="http://b"), store.new_link(ada), store.new_link(bob, base="http://a")]
+    second = store.new_link(ada, base="http://a")
     with pytest.raises(LinkRefused):
-        store.exchange(link)
+        store.exchange(first)
+    assert [store.exchange(link)[1].guest.username for link in (*others, second)] == [
+        "ada",
+        "ada",
+        "bob",
+        "ada",
+    ]
 
 
 def test_the_same_name_at_two_brokers_is_two_guests(store: GuestStore) -> None:
