@@ -92,7 +92,7 @@ class ChatApp(App[None], inherit_bindings=False):
         self._frame: TextualTimer | None = None
         self._ticking: TextualTimer | None = None
         self._status = Status()
-        self._copied: tuple[str, ...] = ()
+        self.copied_links: tuple[str, ...] = ()
         self.leaving = Leaving(self.session, self._end, self._ask)
         self._alerts = Alerts(self._to_terminal, bell=options.bell, notify=options.notify)
 
@@ -124,9 +124,9 @@ class ChatApp(App[None], inherit_bindings=False):
             "ctrl+z": self.action_suspend_process,
             "ctrl+l": self.action_redraw,
             "ctrl+f": self.action_search,
-            "ctrl+r": self.action_retry,
-            "ctrl+x": self.action_discard,
-            "ctrl+o": self.action_copy_link,
+            "ctrl+r": partial(commands.retry, self),
+            "ctrl+x": partial(commands.discard, self),
+            "ctrl+o": partial(commands.copy_link, self),
             "ctrl+t": self.action_theme,
             "ctrl+n": partial(self.action_room, 1),
             "ctrl+p": partial(self.action_room, -1),
@@ -304,18 +304,6 @@ class ChatApp(App[None], inherit_bindings=False):
         self._paint()
         self._draw()
 
-    def action_copy_link(self) -> None:
-        """Copy the lowest link on the screen; again, the one above it."""
-        links = self.messages.links()
-        left = [link for link in links if link not in self._copied] or links
-        if not left:
-            self.hint("there is no link on the screen")
-            return
-        again = left != links
-        self._copied = (*self._copied, left[0]) if again else (left[0],)
-        self.copy_to_clipboard(left[0])
-        self.hint(f"copied {left[0]}")
-
     def action_search(self) -> None:
         """Begin to search, or look for the one before."""
         if self.searching.active:
@@ -353,19 +341,6 @@ class ChatApp(App[None], inherit_bindings=False):
             self.hint(str(error), "bar-error")
             return
         self.messages.view.to_end()
-
-    def action_retry(self) -> None:
-        """Send again what was not sent."""
-        number = self.session.retry(self.session.current)
-        self.hint(f"sending {number} again" if number else "there is nothing to send again")
-
-    def action_discard(self) -> None:
-        """Give up what was not sent; without any, cut what is selected in the prompt."""
-        discarded = self.session.current.outbox.discard()
-        if discarded:
-            self.hint(f"{len(discarded)} discarded")
-        else:
-            self.editor.action_cut()
 
     def action_help(self) -> None:
         """Show the keys and commands."""

@@ -111,8 +111,7 @@ def room_rows(rooms: Sequence[Room], current: Room, columns: int, lines: int) ->
         fits = max(1, fits - 1)  # the last row counts those below
         first = max(0, min(rooms.index(current) - fits + 1, end - fits))
         end = first + fits
-    above = _hidden("↑", rooms[:first])
-    rows: list[list[Piece]] = [[(" rooms ", "bar-muted"), *above]]
+    rows: list[list[Piece]] = [[(" rooms", "bar-muted"), *_hidden("↑", rooms[:first])]]
     for number, room in enumerate(rooms[first:end], first + 1):
         count = _count((room,))
         key = f"{number}" if number < 10 else " "
@@ -126,7 +125,7 @@ def room_rows(rooms: Sequence[Room], current: Room, columns: int, lines: int) ->
                 [(f" {key} ", "bar-muted"), (name, style), (gap, "bar"), (count, style), (" ", "bar")]
             )
     if below := _hidden("↓", rooms[end:]):
-        rows.append([(" ", "bar"), *below])
+        rows.append(below)
     return rows
 
 
@@ -135,7 +134,7 @@ def _hidden(arrow: str, rooms: Sequence[Room]) -> list[Piece]:
     if not rooms:
         return []
     count = _count(rooms)
-    pieces = [(f"{arrow} {len(rooms)} more", "bar-muted")]
+    pieces = [(f" {arrow} {len(rooms)} more", "bar-muted")]
     return (
         [*pieces, (f"  {count}", "bar-new" if count.startswith("@") else "bar-strong")] if count else pieces
     )

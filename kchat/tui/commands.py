@@ -1,4 +1,4 @@
-"""What the window does for a command such as ``/join ops``."""
+"""What the window does for a command such as ``/join ops``, and for some keys."""
 
 from __future__ import annotations
 
@@ -86,3 +86,31 @@ def look_back(app: ChatApp, move: Callable[[], object]) -> None:
     move()
     if app.messages.view.is_at_start and not app.session.current.has_history:
         app.hint(NO_HISTORY)
+
+
+def retry(app: ChatApp) -> None:
+    """Send again what was not sent."""
+    number = app.session.retry(app.session.current)
+    app.hint(f"sending {number} again" if number else "there is nothing to send again")
+
+
+def discard(app: ChatApp) -> None:
+    """Give up what was not sent; without any, cut what is selected in the prompt."""
+    discarded = app.session.current.outbox.discard()
+    if discarded:
+        app.hint(f"{len(discarded)} discarded")
+    else:
+        app.editor.action_cut()
+
+
+def copy_link(app: ChatApp) -> None:
+    """Copy the lowest link on the screen; again, the one above it."""
+    links = app.messages.links()
+    left = [link for link in links if link not in app.copied_links] or links
+    if not left:
+        app.hint("there is no link on the screen")
+        return
+    again = left != links
+    app.copied_links = (*app.copied_links, left[0]) if again else (left[0],)
+    app.copy_to_clipboard(left[0])
+    app.hint(f"copied {left[0]}")
