@@ -31,6 +31,9 @@ ACTION = "action"
 CONNECTING = "connecting"
 """The status of a room that is not joined yet."""
 
+FORGOTTEN = 10.0
+"""Seconds after which a message says nothing any more, if it was not known until then who was here to read it."""
+
 COMING = 1.5
 """Seconds after which somebody who has come is known to be here."""
 
@@ -322,7 +325,7 @@ class Room:
             return
         if routed is False:
             entry.alone = True
-        elif self.is_alone:
+        elif self.is_alone or self.here is None:
             self._perhaps_alone.append((monotonic(), entry))
 
     @property
@@ -332,11 +335,13 @@ class Room:
 
     def tell_alone(self, seconds: float = COMING) -> None:
         """What was confirmed this time ago when nobody was here says so, unless somebody has turned out to be here."""
-        if not self.is_alone:
+        if self.here is not None and not self.is_alone:
             self._perhaps_alone.clear()
         now = monotonic()
-        while self._perhaps_alone and now - self._perhaps_alone[0][0] >= seconds:
-            self._perhaps_alone.popleft()[1].alone = True
+        while self._perhaps_alone and now - self._perhaps_alone[0][0] >= (
+            seconds if self.is_alone else FORGOTTEN
+        ):
+            self._perhaps_alone.popleft()[1].alone = self.is_alone
 
     def settle(self, seconds: float = 0.0) -> None:
         """What was confirmed this time ago and did not come back is shown as if it had."""

@@ -136,6 +136,17 @@ def test_one_who_came_just_before_a_message_was_here_to_read_it() -> None:
     assert not lunch.doubts
 
 
+def test_a_message_that_was_confirmed_before_it_was_known_who_is_here_says_so_when_it_is() -> None:
+    lunch = room()
+    lunch.begin(has_history=True)
+    lunch.confirm(str(lunch.write("hello").id), routed=True)
+    lunch.tell_alone(0.0)
+    assert not lunch.outbox[0].entry.alone
+    lunch.see_people(people("ada"))
+    lunch.tell_alone(0.0)
+    assert lunch.outbox[0].entry.alone
+
+
 def test_one_is_not_alone_before_the_others_had_time_to_answer() -> None:
     lunch = room()
     lunch.begin(has_history=True)
