@@ -143,7 +143,8 @@ def _limits_in(body: bytes | str) -> Limits:
     try:
         found = json.loads(body)
         keep, most = found.get("keep"), found.get("max_size")
-    except (ValueError, AttributeError, RecursionError):
+        seconds = float(keep) if type(keep) in (int, float) else 0.0
+    except (ValueError, AttributeError, RecursionError, OverflowError):
         return Limits()
-    sound = isinstance(keep, (int, float)) and not isinstance(keep, bool) and 1 <= keep < float("inf")
-    return Limits(float(keep) if sound else None, most if type(most) is int and most > 0 else None)
+    known = 1 <= seconds < float("inf")
+    return Limits(seconds if known else None, most if type(most) is int and most > 0 else None)

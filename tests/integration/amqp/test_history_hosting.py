@@ -346,7 +346,17 @@ def test_a_history_whose_limits_nobody_wrote_down_is_shown_as_it_is(
     with channel_of(lone) as channel:  # nonsense is no limit, either
         channel.queue_declare(LIMITS, durable=True, arguments={"x-queue-type": "stream"})
         channel.confirm_delivery()
-        for body in (b"", b"{", b"[]", b'{"keep": "1"}', b'{"keep": -1}', b'{"keep": 1e999}', b"[" * 9_000):
+        huge = b'{"keep": %s}' % (b"9" * 400)
+        for body in (
+            b"",
+            b"{",
+            b"[]",
+            b'{"keep": "1"}',
+            b'{"keep": -1}',
+            b'{"keep": 1e999}',
+            huge,
+            b"[" * 9_000,
+        ):
             channel.basic_publish("", LIMITS, body)
             assert held(lone) == ["hello"], body
     history.switch_on(lone, keep=1)
