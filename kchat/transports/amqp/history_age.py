@@ -32,6 +32,9 @@ _CHUNK = 1_000
 _ALL_OLD = (*LATE, 0.3)
 """Seconds to wait, one after the other, before nothing is left to be shown: a busy broker must not hide all."""
 
+_TRIES = 5
+"""To write the limits down, while others do."""
+
 _LONGEST = 50 * 365 * 86_400.0
 """Seconds. What is kept longer is always shown: the broker's clock begins in 1970."""
 
@@ -55,6 +58,17 @@ def write(channel: Channel, stream: str, limits: Limits) -> None:
     except amqp.exceptions.NotFound:
         made = KIND | {SEGMENT: SMALLEST_SEGMENT}
         driver.queue_declare(stream, durable=True, auto_delete=False, arguments=made)
+    for left in reversed(range(_TRIES)):
+        try:
+            _publish(driver, stream, limits)
+        except amqp.exceptions.NotFound:  # another host, which writes at the same moment, has deleted the exchange
+            if not left:
+                raise
+        else:
+            return
+
+
+def _publish(driver: Any, stream: str, limits: Limits) -> None:
     driver.exchange_declare(stream, "fanout", durable=False, auto_delete=False)
     try:
         driver.queue_bind(stream, stream)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
+import kombu
 import pika
 import pika.exceptions
 import pytest
@@ -26,8 +27,10 @@ from kchat import (
     events,
 )
 from kchat.hosting import history
+from kchat.transports.amqp import history_age
 from kchat.transports.amqp.accounts import Accounts
 from kchat.transports.amqp.history import HistoryPolicy
+from kchat.transports.amqp.history_limits import Limits
 from kchat.transports.amqp.rights import of_guest
 from tests.brokers.proxy import Proxy
 from tests.brokers.rabbitmq import RabbitMQ
@@ -376,6 +379,31 @@ def test_a_host_whose_rights_end_at_the_history_switches_it_on_unless_readers_we
         history.switch_on(settings, keep=DAY, management_url=rabbitmq.management_url)
         with pytest.raises((NotAuthorised, Refused)):
             history.switch_on(host, keep=2 * DAY)
+
+
+class _Overtaken:
+    """A host's channel: when it binds for the first time, another host has just deleted the exchange."""
+
+    def __init__(self, channel: Any, other: Any) -> None:
+        self._channel, self._others = channel, [other]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._channel, name)
+
+    def queue_bind(self, queue: str, exchange: str) -> None:
+        if self._others:
+            self._others.pop().exchange_delete(exchange)
+        self._channel.queue_bind(queue, exchange)
+
+
+def test_two_hosts_that_write_the_limits_down_at_the_same_moment_both_do(
+    settings: Settings, switch_on: Any
+) -> None:
+    switch_on(keep=DAY)
+    with kombu.Connection(settings.broker.url()) as connection, connection.channel() as other:
+        channel: Any = _Overtaken(connection.default_channel, other)
+        history_age.write(channel, LIMITS, Limits(7.0))
+        assert history_age.Age(STREAM, LIMITS).limits(connection.connection) == Limits(7.0)
 
 
 # ---- others' clients
