@@ -51,7 +51,7 @@ def test_a_script_is_not_asked_and_has_to_say_yes(
     assert names(settings) == []
 
 
-def test_who_removes_one_that_somebody_reads_is_told_that_its_reader_makes_it_again(
+def test_remove_says_that_a_reader_makes_the_queue_again(
     settings: Settings, local_url: str, commands: Commands
 ) -> None:
     with Subscriber(settings, "bob", durable="archive"):

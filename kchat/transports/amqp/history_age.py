@@ -1,8 +1,8 @@
 """What of a room's history on RabbitMQ is too old to be shown: RabbitMQ itself deletes only what fills a segment.
 
-Who may read a stream cannot see its limits: they are the management API's to tell. So the host writes them down in a second
-stream, ``kchat-history.<room>.limits``, of which the last message counts. A member may read it, as the history, and do
-nothing else to it: streams are not purged, and reading takes nothing away.
+An account that may read a stream cannot see its limits: only the management API tells them. So the host writes them down in
+a second stream, ``kchat-history.<room>.limits``, of which the last message counts. A member may read it, as the history, and
+do nothing else to it: streams are not purged, and reading takes nothing away.
 
 Age is counted by the broker's clock alone. An offset such as ``604800s`` is a time before now as the broker sees it
 (https://www.rabbitmq.com/docs/streams#consuming), and is compared with the time at which the broker wrote a chunk: neither a
@@ -61,7 +61,9 @@ def write(channel: Channel, stream: str, limits: Limits) -> None:
     for left in reversed(range(_TRIES)):
         try:
             _publish(driver, stream, limits)
-        except amqp.exceptions.NotFound:  # another host, which writes at the same moment, has deleted the exchange
+        except (
+            amqp.exceptions.NotFound
+        ):  # another host, which writes at the same moment, has deleted the exchange
             if not left:
                 raise
         else:
@@ -153,7 +155,7 @@ def _come(
 
 
 def _limits_in(body: bytes | str) -> Limits:
-    """What was written down; nonsense is no limit."""
+    """What was written down; nonsense counts as no limit."""
     try:
         found = json.loads(body)
         keep, most = found.get("keep"), found.get("max_size")

@@ -287,7 +287,9 @@ def test_nobody_is_shown_what_is_too_old_whatever_the_clocks_of_sender_and_reade
     assert held(member, last=2) == everything[-2:], "nothing was deleted yet"
     found = history.status(member)
     assert found is not None
-    assert (found.messages, found.keep, found.max_size) == (3, DAY, 64 * MIB), "also for who sees no policies"
+    assert (found.messages, found.keep, found.max_size) == (3, DAY, 64 * MIB), (
+        "also for an account that sees no policies"
+    )
 
 
 def test_the_time_of_the_oldest_message_is_of_those_that_are_not_too_old(
@@ -346,7 +348,7 @@ def test_a_history_whose_limits_nobody_wrote_down_is_shown_as_it_is(
     too_old(lone)
     rabbitmq.management.request("DELETE", ("queues", lone.broker.vhost, LIMITS))
     assert held(lone) == ["hello"]
-    with channel_of(lone) as channel:  # nonsense is no limit, either
+    with channel_of(lone) as channel:  # nonsense counts as no limit, either
         channel.queue_declare(LIMITS, durable=True, arguments={"x-queue-type": "stream"})
         channel.confirm_delivery()
         huge = b'{"keep": %s}' % (b"9" * 400)
