@@ -381,6 +381,10 @@ def test_a_host_whose_rights_end_at_the_history_switches_it_on_unless_readers_we
         history.switch_on(settings, keep=DAY, management_url=rabbitmq.management_url)
         with pytest.raises((NotAuthorised, Refused)):
             history.switch_on(host, keep=2 * DAY)
+        say(settings, "still there")
+        with pytest.raises(NotAuthorised):
+            history.switch_off(host)
+        assert held(settings) == ["still there"]
 
 
 class _Overtaken:
