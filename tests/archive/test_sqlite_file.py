@@ -149,10 +149,13 @@ def test_a_damaged_archive_is_an_error_of_one_line(path: Path) -> None:
     assert "\n" not in str(refused.value)
 
 
-def test_values_that_kchat_does_not_write_are_damage(path: Path) -> None:
+@pytest.mark.parametrize(
+    "change", ["UPDATE hour SET gaps_steps = x'01'", "UPDATE person_day SET person = person + 99999"]
+)
+def test_values_that_kchat_does_not_write_are_damage(path: Path, change: str) -> None:
     fill(path, said(20))
     with closing(sqlite3.connect(path)) as db:
-        db.execute("UPDATE hour SET gaps_steps = x'01'")
+        db.execute(change)
         db.commit()
     with SqliteStore(path) as store, pytest.raises(ArchiveError, match="is damaged"):
         store.facts(Span(), UTC)
