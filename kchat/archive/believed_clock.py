@@ -32,7 +32,7 @@ class BelievedClock:
         self._clock = clock
         self._passed = passed
         self._began = clock() - passed()
-        self._doubted_at: float | None = None
+        self._doubted_at = 0.0
         self.doubted = 0.0
         """Seconds that the clock was set forward by and that are not believed yet; as of the last call of :meth:`now`."""
 
@@ -41,9 +41,9 @@ class BelievedClock:
         passed = self._passed()
         began = self._clock() - passed
         ahead = began - self._began
-        if self._doubted_at is None and ahead > _SLACK:
+        if ahead > self.doubted + _SLACK:  # also where it was doubted, and is set forward once more
             self._doubted_at = passed
-        if ahead <= _SLACK or (self._doubted_at is not None and passed - self._doubted_at >= _DAY):
-            self._began, self._doubted_at, ahead = began, None, 0.0
+        if ahead <= _SLACK or passed - self._doubted_at >= _DAY:
+            self._began, ahead = began, 0.0
         self.doubted = ahead
         return passed + self._began

@@ -261,7 +261,7 @@ def most_mentions(
     Arguments:
         rows: who mentioned a name, the name, in how many messages; most first, those of a number by username, by code
             points, those without a username last. No more of them are taken than are needed.
-        people: who wrote.
+        people: who wrote. A mention by anybody else came after they were counted, and is left out.
     """
     names = {name: folded(name) for name in people if name is not None}
     wanted = frozenset(names.values())
@@ -270,7 +270,7 @@ def most_mentions(
     for by, of, many in rows:
         if len(found) >= MOST_MENTIONS and last != (many, by):
             break
-        if of in wanted and (by is None or names[by] != of):
+        if of in wanted and by in people and (by is None or names[by] != of):
             found[by, of] = many
             last = many, by
     return found

@@ -11,7 +11,7 @@ from kchat.cli.administrator import management_option
 from kchat.cli.confirming import confirmed
 from kchat.cli.help import Group
 from kchat.cli.options import broker_options, quiet_option, to_settings
-from kchat.cli.stderr import line_writer, write_line
+from kchat.cli.stderr import line_writer
 from kchat.errors import BrokerError, SettingsError
 
 if TYPE_CHECKING:
@@ -89,7 +89,9 @@ def remove(name: str, yes: bool, management_url: str | None, quiet: bool, **brok
     durable.require_durable(settings)
     found = _find(settings, name, management_url, quiet=yes)
     if found is not None and found.readers:
-        write_line("somebody is reading it now, and makes it again unless that reader is stopped first")
+        line_writer(quiet and yes)(
+            "somebody is reading it now, and makes it again unless that reader is stopped first"
+        )
     if not yes and not confirmed(lambda: _question(name, found)):
         return 1
     durable.remove(settings, name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -43,6 +44,11 @@ class Ending:
         Raises:
             kchat.errors.SettingsError: it cannot.
         """
+        if last is not None and last < 0:
+            raise SettingsError(f"{last} is not a number of messages", hint="give {last} as 0 or more")
+        for each, name in ((since, "{since}"), (self._until, "{until}")):
+            if each is not None and math.isnan(each):
+                raise SettingsError(f"{each} is not a time", hint=f"give {name} in UNIX seconds")
         if self._until is not None and since is not None and since >= self._until:
             raise SettingsError("it ends before it begins", hint="{since} has to be before {until}")
         if self.was_over:

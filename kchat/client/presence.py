@@ -356,7 +356,7 @@ def who(
         timeout: seconds to wait for an answer, default 60. Usually it takes less than one; longer only where everybody who
             is here has spoken twice in the last minute.
         on_wait: called when they have been asked and it takes longer.
-        on_timeout: called when the time is over and others may be here who have not answered.
+        on_timeout: called when they have been asked, the time is over, and others may be here who have not answered.
 
     Raises:
         kchat.errors.SettingsError: the transport has no presence.
@@ -371,7 +371,7 @@ def who(
                 told = True
                 on_wait()
             people = presence.wait(left if told else min(left, _PROMPT))
-        if not presence.known:
+        if people is not None and not presence.known:
             on_timeout()
     if people is None:
         raise errors.Unreachable(f"{settings}: nobody could be asked within {timeout:g} s")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from time import monotonic, time_ns
@@ -15,6 +15,7 @@ import pytest
 from kchat import archive
 from kchat.archive.archiver import Archiver
 from kchat.archive.clickhouse import doubles, rollup
+from kchat.archive.clickhouse.connection import Driver, Row
 from kchat.archive.clickhouse.schema import COLUMNS
 from kchat.archive.clickhouse.store import ClickHouseStore
 from kchat.archive.clickhouse.writing import numbers
@@ -264,6 +265,39 @@ def test_what_two_archivers_write_twice_in_a_burst_is_there_once_when_nothing_mo
         assert archiver.flush()
         assert sum(one.rooms().values()) == 60
         assert one.facts(Span(), Zone("UTC")) == count(records, Span(), Zone("UTC"))
+
+
+def test_looks_that_fail_stay_seldom_and_short(clickhouse: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with ClickHouseStore(clickhouse, write=True) as store:
+        store.write(_said_now(1))
+    clock = SimpleNamespace(now=1000.0, time_ns=time_ns)
+    clock.monotonic = lambda: clock.now
+    monkeypatch.setattr(doubles, "time", clock)
+    connection = Driver(clickhouse)
+    found = doubles.Doubles(connection)
+    asked: list[str] = []
+    really_ask = connection.rows
+
+    def ask(sql: str) -> Sequence[Row]:
+        asked.append(sql)
+        return really_ask(sql)
+
+    monkeypatch.setattr(connection, "rows", ask)
+    connection.rows("RENAME TABLE kchat_messages TO elsewhere")
+    for number in range(1_000):
+        found.look(["chat"], [number * 60_000])
+    assert len(asked) == 2, "nothing is looked at again before half a minute has passed"
+    for _ in range(2):
+        clock.now += 31
+        found.rest()
+    assert len(asked) == 4
+    assert len(asked[-1]) < 10_000
+    connection.rows("RENAME TABLE elsewhere TO kchat_messages")
+    clock.now += 31
+    for _ in range(2):
+        found.rest()
+    assert len(asked) == 6, "that look was the last one"
+    connection.close()
 
 
 def test_ranges_of_times_that_touch_are_one() -> None:

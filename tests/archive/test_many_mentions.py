@@ -51,3 +51,8 @@ def test_no_more_pairs_are_read_than_are_needed(monkeypatch: pytest.MonkeyPatch)
         ("ada", "bob"): 5,
         ("ada", "eve"): 5,
     }
+
+
+def test_a_mention_by_somebody_who_came_after_people_were_counted_is_left_out() -> None:
+    rows = [("eve", "ada", 3), (None, "ada", 2), ("bob", "ada", 1)]
+    assert most_mentions(rows, ["ada", "bob"]) == {("bob", "ada"): 1}

@@ -22,6 +22,7 @@ from kchat.archive.sqlite import schema
 from kchat.archive.sqlite.store import SqliteStore
 from kchat.errors import ArchiveError, ArchiveUnavailable, SettingsError
 from tests.archive.counting import MONDAY, count, differences, record
+from tests.archive.talking import conversation
 from tests.brokers.processes import Commands
 
 UTC = Zone("UTC")
@@ -148,13 +149,33 @@ def test_a_damaged_archive_is_an_error_of_one_line(path: Path) -> None:
     assert "\n" not in str(refused.value)
 
 
-def test_values_that_kchat_does_not_write_are_damage(path: Path) -> None:
+@pytest.mark.parametrize(
+    "change", ["UPDATE hour SET gaps_steps = x'01'", "UPDATE person_day SET person = person + 99999"]
+)
+def test_values_that_kchat_does_not_write_are_damage(path: Path, change: str) -> None:
     fill(path, said(20))
     with closing(sqlite3.connect(path)) as db:
-        db.execute("UPDATE hour SET gaps_steps = x'01'")
+        db.execute(change)
         db.commit()
     with SqliteStore(path) as store, pytest.raises(ArchiveError, match="is damaged"):
         store.facts(Span(), UTC)
+
+
+def test_a_strangers_numbers_of_people_take_no_memory(path: Path) -> None:
+    fill(path, conversation(300))
+    with SqliteStore(path) as store:
+        before = store.facts(Span(), UTC)
+    with closing(sqlite3.connect(path)) as db:
+        for (table,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall():
+            columns = {row[1] for row in db.execute(f"PRAGMA table_info({table})")}
+            for column in columns & (
+                {"id"} if table == "person" else {"person", "first_person", "last_person"}
+            ):
+                db.execute(f"UPDATE {table} SET {column} = {column} + (1 << 40) WHERE {column} > 1")
+        assert db.execute("SELECT max(id) FROM person").fetchone()[0] > 1 << 40
+        db.commit()
+    with SqliteStore(path) as store:
+        assert store.facts(Span(), UTC) == before
 
 
 # ---- without texts

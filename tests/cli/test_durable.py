@@ -51,15 +51,18 @@ def test_a_script_is_not_asked_and_has_to_say_yes(
     assert names(settings) == []
 
 
-def test_who_removes_one_that_somebody_reads_is_told_that_its_reader_makes_it_again(
+def test_remove_says_that_a_reader_makes_the_queue_again(
     settings: Settings, local_url: str, commands: Commands
 ) -> None:
     with Subscriber(settings, "bob", durable="archive"):
         asked = commands.run_kchat("durable", "remove", "archive", "--url", local_url)
         done = commands.run_kchat("durable", "remove", "archive", "--url", local_url, "--yes")
+    with Subscriber(settings, "bob", durable="archive"):
+        quiet = commands.run_kchat("durable", "remove", "archive", "--url", local_url, "--yes", "--quiet")
     for each in (asked, done):
         assert "somebody is reading it now, and makes it again" in each.stderr, each.stderr
     assert (asked.code, done.code) == (2, 0)
+    assert (quiet.code, quiet.stderr) == (0, "")
 
 
 def test_the_list_is_a_table_for_people_and_json_for_programs(

@@ -38,12 +38,17 @@ def test_it_names_people_on_standard_output_and_counts_them_on_standard_error(
 
 def test_nobody_is_said_to_be_asked_while_the_broker_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kchat.client.presence._PROMPT", 0.1)
-    asked: list[str] = []
+    said: list[str] = []
     with socket.create_server(("127.0.0.1", 0)) as silent:
         settings = Settings.resolve(url=f"amqp://127.0.0.1:{silent.getsockname()[1]}/")
         with pytest.raises(Unreachable, match="nobody could be asked"):
-            who(settings, timeout=0.4, on_wait=lambda: asked.append("waiting"))
-    assert asked == []
+            who(
+                settings,
+                timeout=0.4,
+                on_wait=lambda: said.append("waiting"),
+                on_timeout=lambda: said.append("not everybody may have answered"),
+            )
+    assert said == []
 
 
 def test_of_more_than_20_people_20_are_named_and_programs_get_all(commands: Commands, local_url: str) -> None:

@@ -61,6 +61,7 @@ class Doubles:
         self._rooms: set[str] = set()
         self._ranges: list[tuple[int, int]] = []
         self._look_due = 0.0
+        self._failed = False
         self._looks = not is_distributed(connection)
         if self._looks:  # one that was killed has left some, and came no more to looking
             self._look(f"received_at >= {time.time_ns() // 1_000_000 - DAY}")
@@ -79,7 +80,8 @@ class Doubles:
         edge = len(ordered) // _EDGE
         self._rooms.update(rooms)
         self._ranges.append((ordered[edge], ordered[-1 - edge]))
-        if len(self._ranges) >= _MOST_RANGES or time.monotonic() >= self._look_due:
+        many = len(self._ranges) >= _MOST_RANGES and not self._failed
+        if many or time.monotonic() >= self._look_due:
             self._look_now()
 
     def rest(self) -> None:
@@ -99,14 +101,15 @@ class Doubles:
     def _look_now(self) -> None:
         begin = time.monotonic()
         times = " OR ".join(f"(at >= {first} AND at <= {last})" for first, last in merged(self._ranges))
-        if self._look(f"room IN {literals(self._rooms)} AND ({times})"):
+        self._failed = not self._look(f"room IN {literals(self._rooms)} AND ({times})")
+        end = time.monotonic()
+        if self._failed:
+            self._ranges = _joined(self._ranges)
+            self._look_due = end + _FAILED
+        else:
             self._ranges.clear()
             self._rooms.clear()
-            end = time.monotonic()
             self._look_due = end + max(_APART, (end - begin) * (_SHARE - 1))
-        else:
-            self._ranges = merged(self._ranges)
-            self._look_due = time.monotonic() + _FAILED
         self._repair_if_due()
 
     def _look(self, where: str) -> bool:
@@ -154,6 +157,14 @@ class Doubles:
                 MESSAGES,
                 f"DELETE WHERE {where} AND hash IN {hashes} AND (hash, at) NOT IN ({first})",
             )
+
+
+def _joined(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The ranges, those next to each other joined until few enough are left: a statement has to end somewhere."""
+    found = merged(ranges)
+    while len(found) > _MOST_RANGES:
+        found = [(found[at][0], found[min(at + 1, len(found) - 1)][1]) for at in range(0, len(found), 2)]
+    return found
 
 
 def merged(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:

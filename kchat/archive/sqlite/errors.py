@@ -23,7 +23,7 @@ def translated(path: Path) -> Iterator[None]:
         raise
     except sqlite3.Error as error:
         raise explain(error, path) from error
-    except (struct.error, TypeError, ValueError, OverflowError, KeyError) as error:
+    except (struct.error, TypeError, ValueError, OverflowError, LookupError) as error:
         raise damaged(path, str(error)) from error
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable
+from array import array
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,9 @@ _MOST = 50_000
 
 _FEW = 1_000
 """Names that are looked up one by one."""
+
+_SPARSE = 4
+"""Numbers for each person, from which on they are not used as places in memory."""
 
 
 class Names:
@@ -71,20 +75,30 @@ class Names:
             self._by_id[number] = name
             return name
 
-    def of_people(self, db: sqlite3.Connection, many: int) -> Callable[[int], Name]:
+    def of_people(self, db: sqlite3.Connection, people: Sequence[int]) -> Callable[[int], Name]:
         """What gives the username with an id, within the transaction.
 
         Arguments:
             db: the archive.
-            many: how often it will be asked: of many, it takes all at once, and they are not remembered.
+            people: as :func:`ids` has them: of many, it takes all at once, and they are not remembered.
         """
-        if many < _FEW:
+        if len(people) < _FEW or not isinstance(people, range):
             return partial(self.person, db)
-        (most,) = db.execute("SELECT max(id) FROM person").fetchone()
-        found: list[Name] = [None] * (most + 1)
+        found: list[Name] = [None] * len(people)
         for number, name in db.execute("SELECT id, name FROM person"):
             found[number] = name
         return found.__getitem__
+
+
+def ids(db: sqlite3.Connection) -> Sequence[int]:
+    """The ids of people, in order: all numbers up to the last one, unless most of these are nobody's.
+
+    So they are in an archive that deletes people, and may be in a stranger's file.
+    """
+    most, many = db.execute("SELECT max(id), count(*) FROM person").fetchone()
+    if most <= _SPARSE * (many + _FEW):
+        return range(most + 1)
+    return array("q", (number for (number,) in db.execute("SELECT id FROM person ORDER BY id")))
 
 
 def _number(db: sqlite3.Connection, table: str, name: str) -> int:

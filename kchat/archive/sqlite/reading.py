@@ -19,6 +19,7 @@ from kchat.archive.record import folded
 from kchat.archive.span import DAY, HOUR, QUARTER, Span, Zone
 from kchat.archive.sqlite import hours
 from kchat.archive.sqlite.messages import facts_of
+from kchat.archive.sqlite.names import ids
 from kchat.archive.sqlite.schema import BLOCK
 
 if TYPE_CHECKING:
@@ -211,20 +212,22 @@ def _add_people(
     db: sqlite3.Connection, names: Names, facts: Facts, rooms: list[int], cut: _Cut, dates: _Dates
 ) -> Callable[[int], Name]:
     """Add people and their days, of the whole hours; returns what gives the username with an id."""
-    (most,) = db.execute("SELECT max(id) FROM person").fetchone()
-    # By the person's id, as few bytes as can be: there may be a hundred thousand of them.
-    sums = [array("q", bytes(8 * (most + 1))) for _ in range(5)]
+    people = ids(db)
+    # By the person's place in them, as few bytes as can be: there may be a hundred thousand of them.
+    sums = [array("q", bytes(8 * len(people))) for _ in range(5)]
     all_messages, all_verified, all_characters, all_others, all_starts = sums
-    wrote = bytearray(most + 1)
+    wrote = bytearray(len(people))
     writers = {
         day: [(mask, facts.active.on(when).bits) for mask, when in parts] for day, parts in dates.items()
     }
     for bits in {id(bits): bits for parts in writers.values() for _, bits in parts}.values():
-        bits.extend(bytes(most // 8 + 1 - len(bits)))
+        bits.extend(bytes(len(people) // 8 + 1 - len(bits)))
+    rows: Iterable[tuple[int, ...]] = db.execute(_PEOPLE.format(rooms=_listed(rooms)), _units(cut, 24))
+    if not isinstance(people, range):
+        places = {number: place for place, number in enumerate(people)}
+        rows = ((places[number], *row) for number, *row in rows)
     # The longest loop of all: as many rows as people on each day.
-    for person, day, early, late, messages, verified, characters, others, starts in db.execute(
-        _PEOPLE.format(rooms=_listed(rooms)), _units(cut, 24)
-    ):
+    for person, day, early, late, messages, verified, characters, others, starts in rows:
         wrote[person] = 1
         all_messages[person] += messages
         all_characters[person] += characters
@@ -238,11 +241,11 @@ def _add_people(
         for mask, bits in writers[day]:
             if quarters & mask:
                 bits[person >> 3] |= 1 << (person & 7)
-    facts.active.free = most + 1
-    name_of = names.of_people(db, most)  # of everybody in these rooms it is asked when they began
+    facts.active.free = len(people)
+    name_of = names.of_people(db, people)  # of everybody in these rooms it is asked when they began
     number = wrote.find(1)
     while number >= 0:
-        name = name_of(number)
+        name = name_of(people[number])
         facts.active.numbers[name] = number
         _add_person(facts, name, *(each[number] for each in sums))
         number = wrote.find(1, number + 1)

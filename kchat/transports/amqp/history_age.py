@@ -1,8 +1,8 @@
 """What of a room's history on RabbitMQ is too old to be shown: RabbitMQ itself deletes only what fills a segment.
 
-Who may read a stream cannot see its limits: they are the management API's to tell. So the host writes them down in a second
-stream, ``kchat-history.<room>.limits``, of which the last message counts. A member may read it, as the history, and do
-nothing else to it: streams are not purged, and reading takes nothing away.
+An account that may read a stream cannot see its limits: only the management API tells them. So the host writes them down in
+a second stream, ``kchat-history.<room>.limits``, of which the last message counts. A member may read it, as the history, and
+do nothing else to it: streams are not purged, and reading takes nothing away.
 
 Age is counted by the broker's clock alone. An offset such as ``604800s`` is a time before now as the broker sees it
 (https://www.rabbitmq.com/docs/streams#consuming), and is compared with the time at which the broker wrote a chunk: neither a
@@ -32,6 +32,9 @@ _CHUNK = 1_000
 _ALL_OLD = (*LATE, 0.3)
 """Seconds to wait, one after the other, before nothing is left to be shown: a busy broker must not hide all."""
 
+_TRIES = 5
+"""To write the limits down, while others do."""
+
 _LONGEST = 50 * 365 * 86_400.0
 """Seconds. What is kept longer is always shown: the broker's clock begins in 1970."""
 
@@ -55,6 +58,19 @@ def write(channel: Channel, stream: str, limits: Limits) -> None:
     except amqp.exceptions.NotFound:
         made = KIND | {SEGMENT: SMALLEST_SEGMENT}
         driver.queue_declare(stream, durable=True, auto_delete=False, arguments=made)
+    for left in reversed(range(_TRIES)):
+        try:
+            _publish(driver, stream, limits)
+        except (
+            amqp.exceptions.NotFound
+        ):  # another host, which writes at the same moment, has deleted the exchange
+            if not left:
+                raise
+        else:
+            return
+
+
+def _publish(driver: Any, stream: str, limits: Limits) -> None:
     driver.exchange_declare(stream, "fanout", durable=False, auto_delete=False)
     try:
         driver.queue_bind(stream, stream)
@@ -139,11 +155,12 @@ def _come(
 
 
 def _limits_in(body: bytes | str) -> Limits:
-    """What was written down; nonsense is no limit."""
+    """What was written down; nonsense counts as no limit."""
     try:
         found = json.loads(body)
         keep, most = found.get("keep"), found.get("max_size")
-    except (ValueError, AttributeError, RecursionError):
+        seconds = float(keep) if type(keep) in (int, float) else 0.0
+    except (ValueError, AttributeError, RecursionError, OverflowError):
         return Limits()
-    sound = isinstance(keep, (int, float)) and not isinstance(keep, bool) and 1 <= keep < float("inf")
-    return Limits(float(keep) if sound else None, most if type(most) is int and most > 0 else None)
+    known = 1 <= seconds < float("inf")
+    return Limits(seconds if known else None, most if type(most) is int and most > 0 else None)

@@ -28,7 +28,7 @@ class HostedHistory(history.HistoryPolicy):
 
     by_host = True
     takes_everything = True
-    needs = "log in with the account of the room's host: it needs configure, write and read on the stream and the room"
+    needs = "log in with the account of the room's host: it needs configure, write and read on both streams and the room"
     _room: RoomPolicy
     _accounts: Accounts | None = None
     _managed: Managed | None = None
@@ -139,9 +139,10 @@ class HostedHistory(history.HistoryPolicy):
 
     def switch_off(self, channel: Channel) -> None:
         """Delete the stream, that of its limits, and the policy that limits it."""
-        _delete(channel, self.stream)
+        # First, as it may be another host's: a refusal leaves everything as it was.
         if self._is_there(channel, self._room.stream_of_limits):
             _delete(channel, self._room.stream_of_limits)
+        _delete(channel, self.stream)
         if self._managed is not None:
             with suppress(NotAuthorised, Unreachable):
                 self._managed.forget()

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
+import kombu
 import pika
 import pika.exceptions
 import pytest
@@ -26,8 +27,10 @@ from kchat import (
     events,
 )
 from kchat.hosting import history
+from kchat.transports.amqp import history_age
 from kchat.transports.amqp.accounts import Accounts
 from kchat.transports.amqp.history import HistoryPolicy
+from kchat.transports.amqp.history_limits import Limits
 from kchat.transports.amqp.rights import of_guest
 from tests.brokers.proxy import Proxy
 from tests.brokers.rabbitmq import RabbitMQ
@@ -284,7 +287,9 @@ def test_nobody_is_shown_what_is_too_old_whatever_the_clocks_of_sender_and_reade
     assert held(member, last=2) == everything[-2:], "nothing was deleted yet"
     found = history.status(member)
     assert found is not None
-    assert (found.messages, found.keep, found.max_size) == (3, DAY, 64 * MIB), "also for who sees no policies"
+    assert (found.messages, found.keep, found.max_size) == (3, DAY, 64 * MIB), (
+        "also for an account that sees no policies"
+    )
 
 
 def test_the_time_of_the_oldest_message_is_of_those_that_are_not_too_old(
@@ -343,10 +348,20 @@ def test_a_history_whose_limits_nobody_wrote_down_is_shown_as_it_is(
     too_old(lone)
     rabbitmq.management.request("DELETE", ("queues", lone.broker.vhost, LIMITS))
     assert held(lone) == ["hello"]
-    with channel_of(lone) as channel:  # nonsense is no limit, either
+    with channel_of(lone) as channel:  # nonsense counts as no limit, either
         channel.queue_declare(LIMITS, durable=True, arguments={"x-queue-type": "stream"})
         channel.confirm_delivery()
-        for body in (b"", b"{", b"[]", b'{"keep": "1"}', b'{"keep": -1}', b'{"keep": 1e999}', b"[" * 9_000):
+        huge = b'{"keep": %s}' % (b"9" * 400)
+        for body in (
+            b"",
+            b"{",
+            b"[]",
+            b'{"keep": "1"}',
+            b'{"keep": -1}',
+            b'{"keep": 1e999}',
+            huge,
+            b"[" * 9_000,
+        ):
             channel.basic_publish("", LIMITS, body)
             assert held(lone) == ["hello"], body
     history.switch_on(lone, keep=1)
@@ -366,6 +381,35 @@ def test_a_host_whose_rights_end_at_the_history_switches_it_on_unless_readers_we
         history.switch_on(settings, keep=DAY, management_url=rabbitmq.management_url)
         with pytest.raises((NotAuthorised, Refused)):
             history.switch_on(host, keep=2 * DAY)
+        say(settings, "still there")
+        with pytest.raises(NotAuthorised):
+            history.switch_off(host)
+        assert held(settings) == ["still there"]
+
+
+class _Overtaken:
+    """A host's channel: when it binds for the first time, another host has just deleted the exchange."""
+
+    def __init__(self, channel: Any, other: Any) -> None:
+        self._channel, self._others = channel, [other]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._channel, name)
+
+    def queue_bind(self, queue: str, exchange: str) -> None:
+        if self._others:
+            self._others.pop().exchange_delete(exchange)
+        self._channel.queue_bind(queue, exchange)
+
+
+def test_two_hosts_that_write_the_limits_down_at_the_same_moment_both_do(
+    settings: Settings, switch_on: Any
+) -> None:
+    switch_on(keep=DAY)
+    with kombu.Connection(settings.broker.url()) as connection, connection.channel() as other:
+        channel: Any = _Overtaken(connection.default_channel, other)
+        history_age.write(channel, LIMITS, Limits(7.0))
+        assert history_age.Age(STREAM, LIMITS).limits(connection.connection) == Limits(7.0)
 
 
 # ---- others' clients

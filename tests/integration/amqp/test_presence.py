@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
 import pytest
 
 import kchat
-from kchat import NotAuthorised, Sender, Settings, SettingsError, Subscriber, Unreachable
+from kchat import NotAuthorised, Sender, Settings, SettingsError, Subscriber
 from kchat.client.crowd import CROWD
 from kchat.client.presence import Presence, who
 from kchat.events import Person
@@ -19,7 +19,6 @@ from kchat.transports.amqp import rights
 from kchat.transports.amqp.accounts import Accounts
 from kchat.transports.amqp.leftovers import repair_shared_exchange
 from tests.brokers.processes import Commands
-from tests.brokers.proxy import Proxy
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.brokers.wait import wait_until
 from tests.integration.amqp.guests import channel_of, got, guest, invite, names, refused
@@ -265,18 +264,3 @@ def test_a_refused_login_is_no_matter_of_presence(commands: Commands, settings: 
     assert asked.wait() == 1
     assert "login refused" in asked.stderr
     assert "presence not available" not in asked.stderr
-
-
-def test_nobody_is_said_to_answer_soon_before_the_broker_can_be_asked(
-    settings: Settings, proxy_to: Callable[[int], Proxy], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("kchat.client.presence._PROMPT", 0.1)
-    link = proxy_to(int(settings.broker.port or 5672))
-    link.black_hole()
-    broker = settings.broker
-    url = f"amqp://{broker.account}:{broker.password}@{link.host}:{link.port}/"
-    slow = Settings.resolve(url=url, room=settings.room, connect_timeout=1)
-    waits: list[str] = []
-    with pytest.raises(Unreachable):
-        who(slow, timeout=0.5, on_wait=lambda: waits.append("waits"))
-    assert waits == []

@@ -52,3 +52,12 @@ def test_the_day_begins_anew_where_the_clock_was_right_meanwhile() -> None:
     assert clocks.after(DAY, set_by=YEAR) == -YEAR
     assert clocks.after(DAY - HOUR) == -YEAR
     assert clocks.after(HOUR) == 0
+
+
+def test_the_day_begins_anew_where_a_doubted_clock_is_set_forward_once_more() -> None:
+    clocks = Clocks()
+    assert clocks.after(HOUR, set_by=2 * HOUR) == -2 * HOUR
+    assert clocks.after(23 * HOUR) == -2 * HOUR
+    assert clocks.after(HOUR, set_by=YEAR) == -YEAR - 2 * HOUR
+    assert clocks.after(HOUR, set_by=-YEAR) == -2 * HOUR
+    assert clocks.after(DAY) == 0
