@@ -30,7 +30,7 @@ from kchat.tui.commands import NO_HISTORY
 from kchat.tui.inbox import Inbox
 from kchat.tui.layout import day_name
 from kchat.tui.leaving import AGAIN, CLOSE_TIMEOUT, CONFIRM_WAIT
-from kchat.tui.session import HISTORY, MOST_HISTORY, Session
+from kchat.tui.session import HISTORY, Session
 from kchat.tui.slash import COMMANDS, Do, Mistake, Say, parse
 from kchat.tui.timeline import Kind
 from kchat.tui.typed import complete
@@ -240,9 +240,6 @@ class Plain:
 
     async def _last(self, room: Room, argument: str) -> None:
         """Write the last messages, those of the history as well."""
-        if not (argument.isascii() and argument.isdecimal() and 0 < int(argument) <= MOST_HISTORY):
-            self._say("usage: /last N, a number of messages")
-            return
         timeline, wanted = room.timeline, int(argument)
         while True:
             places = [place for place in range(timeline.first, timeline.end) if not timeline[place].is_note]
