@@ -249,9 +249,9 @@ export class Room {
 		}
 		this.loading = true;
 		const answer = await ask(`${this.url}?last=50&before=${encodeURIComponent(this.oldest ?? first.dataset.id)}`);
-		const found = answer?.ok ? await answer.json() : { messages: [] };
+		const found = answer?.ok ? await answer.json().catch(() => 0) : { messages: [] };
 		this.loading = false;
-		if (!answer || answer.status >= 429) return;
+		if (!found || !answer || answer.status >= 429) return;
 		const messages = found.messages.filter((each) => !each.id || !this.known.has(each.id));
 		this.oldest = found.first;
 		if (!found.more) this.begin("No older messages");
