@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 NO_HISTORY = "this room keeps no history: these are the messages since you came"
 """What is said of a transport, by its name, to somebody who looks for older messages."""
 
+NOT_FETCHED = "older messages cannot be fetched now: try again"
+"""What is said where a history could not be read."""
+
 
 def run(app: ChatApp, command: Do) -> None:
     """Do what a command says; what is wrong with it is said at the bottom."""
@@ -69,10 +72,18 @@ def _look_at_last(app: ChatApp, number: int) -> None:
 
 
 def go_on_fetching(app: ChatApp) -> None:
-    """Older messages may have come: look for those that ``/last`` wants."""
-    wanted = app.messages.view.wanted
-    if wanted and not app.session.current.fetching:
-        _look_at_last(app, wanted)
+    """Older messages may have come: look for those that a search or ``/last`` wants."""
+    room, view = app.session.current, app.messages.view
+    if room.fetching:
+        return
+    if room.fetch_failed:
+        if app.searching.give_up() or view.wanted:
+            app.hint(NOT_FETCHED, "bar-error")
+        view.wanted = 0
+        return
+    app.searching.go_on()
+    if view.wanted:
+        _look_at_last(app, view.wanted)
 
 
 def look_back(app: ChatApp, move: Callable[[], object]) -> None:

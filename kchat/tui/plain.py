@@ -26,7 +26,7 @@ from kchat.display.lines import local, wrap
 from kchat.errors import KchatError
 from kchat.message.unprintable import escape_unprintable
 from kchat.tui.above import Above
-from kchat.tui.commands import NO_HISTORY
+from kchat.tui.commands import NO_HISTORY, NOT_FETCHED
 from kchat.tui.inbox import Inbox
 from kchat.tui.layout import day_name
 from kchat.tui.leaving import AGAIN, CLOSE_TIMEOUT, CONFIRM_WAIT
@@ -235,7 +235,11 @@ class Plain:
                 break
         for each in reversed(found):
             self._write(room, timeline[each])
-        of = "" if room.complete or not found else f" in the last {room.received:,} messages"
+        of = (
+            ""
+            if room.complete or not (found or room.fetch_failed)
+            else f" in the last {room.received:,} messages"
+        )
         self._answer(room, f"{len(found)} found{of}")
 
     async def _last(self, room: Room, argument: str) -> None:
@@ -247,7 +251,7 @@ class Plain:
                 break
         for place in places[-wanted:]:
             self._write(room, timeline[place])
-        if len(places) < wanted:
+        if len(places) < wanted and not room.fetch_failed:
             self._answer(room, f"there are no more than {len(places):,}" if room.has_history else NO_HISTORY)
 
     async def _fetch_older(self, room: Room, number: int) -> bool:
@@ -261,6 +265,9 @@ class Plain:
         while room.fetching and room in self._session.rooms:
             await asyncio.sleep(_LOOK)
             self._take()
+        if room.fetch_failed:
+            self._answer(room, NOT_FETCHED)
+            return False
         return room.timeline.first < first or not room.complete
 
     async def _may_leave(self) -> bool:

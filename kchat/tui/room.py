@@ -79,6 +79,7 @@ class Room:
         has_history: whether the room keeps what was said, as far as is known.
         complete: whether the room's history has nothing older.
         fetching: whether older messages are being fetched.
+        fetch_failed: whether the last time they could not be.
         received: number of messages that came, for how much of the history is known.
         read: when the newest message that was read was sent, in UNIX seconds; 0 for none.
     """
@@ -109,7 +110,7 @@ class Room:
         self.joined = False
         self.people: People | None = None
         self.all_known = True
-        self.fetching = False
+        self.fetching = self.fetch_failed = False
         self.door = Door()
         self._perhaps_alone: deque[tuple[float, Entry]] = deque()  # when it was confirmed
         self._own_names = {username}  # in this window, so far
@@ -272,6 +273,10 @@ class Room:
         self.complete = not older
         self.received += len(older)
         return self.timeline.prepend(self._entry(message) for message in older if self._is_wanted(message))
+
+    def miss_older(self) -> None:
+        """The history could not be read. It is not asked again by itself: somebody has to look back once more."""
+        self.fetching, self.fetch_failed = False, True
 
     def is_oldest(self, message: Message) -> bool:
         """Whether it is the oldest that is known."""
