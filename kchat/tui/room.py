@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from itertools import takewhile
 from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
@@ -263,11 +264,7 @@ class Room:
     def arrive_older(self, messages: Sequence[Message]) -> int:
         """Messages from the history; those that are known already are left out. Returns how many there were."""
         self.fetching = False
-        older = []
-        for message in messages:
-            if _key(message) == self._oldest:
-                break
-            older.append(message)
+        older = list(takewhile(lambda message: _key(message) != self._oldest, messages))
         if older:
             self._oldest = _key(older[0])
         self.complete = not older

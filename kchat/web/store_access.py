@@ -83,7 +83,7 @@ class StoreAccess:
         return await self._in_thread(change, monotonic() + self.patience)
 
     def close(self) -> None:
-        """Close the file, when the change that is being made is done or given up. Those that wait are refused."""
+        """Close the file, when the change that is being made is done or given up. Those that wait for it try once."""
         self._closed = True
         self._thread.submit(self._close_patient)
         self._thread.shutdown()
