@@ -105,11 +105,13 @@ def test_who_writes_is_at_the_end_and_has_read_all(talk: Talk) -> None:
 def test_who_comes_back_is_at_the_first_unread_message_and_finds_older_ones_above(talk: Talk) -> None:
     talk.page.open("about:blank")
     talk.wait("location.protocol === 'about:'")
-    talk.say(*(f"away {number}" for number in range(70)))  # a page begins with the last fifty
+    away = (f"away {number}{' @host' * (number == 5)}" for number in range(70))
+    talk.say(*away)  # a page begins with the last fifty
     talk.page.open(f"{talk.served.base}/")
     talk.live()
     talk.wait("document.title === '(70) chat'")
     assert talk.page.run(FIRST) == "away 0"
+    talk.wait("document.querySelector('#rooms .badge').textContent === '@70'")
     press_to_the_end(talk)
 
 

@@ -130,14 +130,18 @@ export class Room {
 			}
 		}
 		if (!isNew) return false;
-		this.unread += 1;
-		if (row.classList.contains("mention")) this.named += 1;
+		this.tally(row);
 		if (this.unread > 1) return false;
 		this.lineTime = this.filled ? Infinity : left.time;
 		this.newLine?.remove();
 		this.newLine = line("new-line", "new");
 		this.newLine.about = { day };
 		return true;
+	}
+
+	tally(row) {
+		this.unread += 1;
+		if (row.matches(".mention")) this.named += 1;
 	}
 
 	prune() {
@@ -267,7 +271,7 @@ export class Room {
 		const rows = messages.map((each) => this.row(each));
 		const isTop = this.newLine?.nextSibling === first; // then it moves up, to the first one that is unread
 		const unread = isTop ? rows.filter(({ about }) => !about.mine && about.time > this.lineTime) : [];
-		if (this.unread) this.unread += unread.length;
+		if (this.unread) unread.forEach((row) => this.tally(row));
 		while (this.rows.firstElementChild !== first) this.rows.firstElementChild.remove();
 		const made = element("div");
 		let last = null;
