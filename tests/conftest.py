@@ -65,8 +65,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_sessionfinish() -> None:
     """Lets the worker that started a shared broker end it."""
-    end_warm()
-    leave_run()
+    try:
+        end_warm()
+    finally:
+        leave_run()
 
 
 IN_ONE_PROCESS = ("breakable_rabbitmq", "tls_rabbitmq", "clickhouse_server", "breakable_clickhouse")

@@ -173,9 +173,7 @@ class ChatApp(App[None], inherit_bindings=False):
         if self.session.fatal is not None:
             self._end()
             return
-        if not self.session.current.fetching:
-            self.searching.go_on()
-            commands.go_on_fetching(self)
+        commands.go_on_fetching(self)
         if self._ticking is None and self.session.tick():
             self._ticking = self.set_interval(1.0, self._tick)
         self.leaving.look()

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 NO_HISTORY = "this room keeps no history: these are the messages since you came"
 """What is said of a transport, by its name, to somebody who looks for older messages."""
 
-_MOST_LAST = 1_000_000
+NOT_FETCHED = "older messages cannot be fetched now: try again"
+"""What is said where a history could not be read."""
 
 
 def run(app: ChatApp, command: Do) -> None:
@@ -55,11 +56,7 @@ def _leave(app: ChatApp) -> None:
 
 
 def _last(app: ChatApp, argument: str) -> None:
-    room = app.session.current
-    if not (argument.isascii() and argument.isdecimal() and 0 < int(argument) <= _MOST_LAST):
-        app.hint("usage: /last N, a number of messages", "bar-error")
-        return
-    if not room.has_history:
+    if not app.session.current.has_history:
         app.hint(NO_HISTORY)
     _look_at_last(app, int(argument))
 
@@ -75,10 +72,18 @@ def _look_at_last(app: ChatApp, number: int) -> None:
 
 
 def go_on_fetching(app: ChatApp) -> None:
-    """Older messages may have come: look for those that ``/last`` wants."""
-    wanted = app.messages.view.wanted
-    if wanted and not app.session.current.fetching:
-        _look_at_last(app, wanted)
+    """Older messages may have come: look for those that a search or ``/last`` wants."""
+    room, view = app.session.current, app.messages.view
+    if room.fetching:
+        return
+    if room.fetch_failed:
+        if app.searching.give_up() or view.wanted:
+            app.hint(NOT_FETCHED, "bar-error")
+        view.wanted = 0
+        return
+    app.searching.go_on()
+    if view.wanted:
+        _look_at_last(app, view.wanted)
 
 
 def look_back(app: ChatApp, move: Callable[[], object]) -> None:

@@ -26,11 +26,11 @@ from kchat.display.lines import local, wrap
 from kchat.errors import KchatError
 from kchat.message.unprintable import escape_unprintable
 from kchat.tui.above import Above
-from kchat.tui.commands import NO_HISTORY
+from kchat.tui.commands import NO_HISTORY, NOT_FETCHED
 from kchat.tui.inbox import Inbox
 from kchat.tui.layout import day_name
 from kchat.tui.leaving import AGAIN, CLOSE_TIMEOUT, CONFIRM_WAIT
-from kchat.tui.session import HISTORY, MOST_HISTORY, Session
+from kchat.tui.session import HISTORY, Session
 from kchat.tui.slash import COMMANDS, Do, Mistake, Say, parse
 from kchat.tui.timeline import Kind
 from kchat.tui.typed import complete
@@ -235,14 +235,15 @@ class Plain:
                 break
         for each in reversed(found):
             self._write(room, timeline[each])
-        of = "" if room.complete or not found else f" in the last {room.received:,} messages"
+        of = (
+            ""
+            if room.complete or not (found or room.fetch_failed)
+            else f" in the last {room.received:,} messages"
+        )
         self._answer(room, f"{len(found)} found{of}")
 
     async def _last(self, room: Room, argument: str) -> None:
         """Write the last messages, those of the history as well."""
-        if not (argument.isascii() and argument.isdecimal() and 0 < int(argument) <= MOST_HISTORY):
-            self._say("usage: /last N, a number of messages")
-            return
         timeline, wanted = room.timeline, int(argument)
         while True:
             places = [place for place in range(timeline.first, timeline.end) if not timeline[place].is_note]
@@ -250,7 +251,7 @@ class Plain:
                 break
         for place in places[-wanted:]:
             self._write(room, timeline[place])
-        if len(places) < wanted:
+        if len(places) < wanted and not room.fetch_failed:
             self._answer(room, f"there are no more than {len(places):,}" if room.has_history else NO_HISTORY)
 
     async def _fetch_older(self, room: Room, number: int) -> bool:
@@ -264,6 +265,9 @@ class Plain:
         while room.fetching and room in self._session.rooms:
             await asyncio.sleep(_LOOK)
             self._take()
+        if room.fetch_failed:
+            self._answer(room, NOT_FETCHED)
+            return False
         return room.timeline.first < first or not room.complete
 
     async def _may_leave(self) -> bool:

@@ -26,10 +26,13 @@ class Arrived(NamedTuple):
 
 
 class Older(NamedTuple):
-    """Messages from the room's history, from before the oldest that the window has; none where there are none."""
+    """Messages from the room's history, from before the oldest that the window has; none where there are none.
+
+    ``messages`` is None where the history could not be read.
+    """
 
     room: str
-    messages: list[Message]
+    messages: list[Message] | None
 
 
 class Sent(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from itertools import takewhile
 from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
@@ -82,6 +83,7 @@ class Room:
         has_history: whether the room keeps what was said, as far as is known.
         complete: whether the room's history has nothing older.
         fetching: whether older messages are being fetched.
+        fetch_failed: whether the last time they could not be.
         received: number of messages that came, for how much of the history is known.
         read: when the newest message that was read was sent, in UNIX seconds; 0 for none.
     """
@@ -112,7 +114,7 @@ class Room:
         self.joined = False
         self.people: People | None = None
         self.all_known = True
-        self.fetching = False
+        self.fetching = self.fetch_failed = False
         self.door = Door()
         self._perhaps_alone: deque[tuple[float, Entry]] = deque()  # when it was confirmed
         self._own_names = {username}  # in this window, so far
@@ -265,16 +267,16 @@ class Room:
     def arrive_older(self, messages: Sequence[Message]) -> int:
         """Messages from the history; those that are known already are left out. Returns how many there were."""
         self.fetching = False
-        older = []
-        for message in messages:
-            if _key(message) == self._oldest:
-                break
-            older.append(message)
+        older = list(takewhile(lambda message: _key(message) != self._oldest, messages))
         if older:
             self._oldest = _key(older[0])
         self.complete = not older
         self.received += len(older)
         return self.timeline.prepend(self._entry(message) for message in older if self._is_wanted(message))
+
+    def miss_older(self) -> None:
+        """The history could not be read. It is not asked again by itself: somebody has to look back once more."""
+        self.fetching, self.fetch_failed = False, True
 
     def is_oldest(self, message: Message) -> bool:
         """Whether it is the oldest that is known."""

@@ -85,6 +85,11 @@ class Searching:
         else:
             self._tell("not found")
 
+    def give_up(self) -> bool:
+        """Wait for no older messages; returns whether any were waited for."""
+        waited, self._waits = self._waits, False
+        return waited
+
     def go_on(self) -> None:
         """Older messages have come: search them, where they are waited for."""
         if self._waits:

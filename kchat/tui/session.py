@@ -132,7 +132,10 @@ class Session:
             case NotSent(_, message_id, error):
                 room.outbox.fail(message_id, _safe(error))
             case Older(_, messages):
-                room.arrive_older(messages)
+                if messages is None:
+                    room.miss_older()
+                else:
+                    room.arrive_older(messages)
             case Happened(_, event, sending):
                 self._on_event(room, event, sending=sending)
             case Failed(_, error, joined):
@@ -328,7 +331,7 @@ class Session:
         """
         if room.complete or room.timeline.is_full or not room.joined or not room.timeline.oldest_message():
             return False
-        room.fetching = True
+        room.fetching, room.fetch_failed = True, False
         self._workers[room.name].fetch_older(min(MOST_HISTORY, room.received + number), room.is_oldest)
         return True
 

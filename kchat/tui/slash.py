@@ -7,6 +7,9 @@ from typing import NamedTuple
 _MOST_SHOWN = 16
 """Characters of an unknown command that are shown: what to do fits behind them, in 80 columns."""
 
+_MOST_LAST = 1_000_000
+"""Maximum number after ``/last``."""
+
 
 class Command(NamedTuple):
     """A command that people can type.
@@ -88,13 +91,32 @@ def parse(typed: str) -> Say | Do | Mistake | None:
     if known is None:
         return Mistake(f"there is no command /{_cut(word)}; // sends it as text; see /help")
     rest = rest.strip()
-    if known.needed and not rest:
-        return Mistake(f"usage: {known.usage}")
-    if not known.takes and rest:
-        return Mistake(f"/{known.name} takes nothing after it")
+    if wrong := _wrong(known, rest):
+        return Mistake(wrong)
     if known.name == "me":
         return Say(rest, action=True)
     return Do(known.name, rest)
+
+
+def _wrong(command: Command, argument: str) -> str:
+    """What is wrong with what was typed after a command; empty for nothing."""
+    if command.needed and not argument:
+        return f"usage: {command.usage}"
+    if not command.takes and argument:
+        return f"/{command.name} takes nothing after it"
+    if command.name == "last" and not _is_number(argument):
+        return f"usage: {command.usage}, a number of messages"
+    return ""
+
+
+def _is_number(text: str) -> bool:
+    # Its length first: Python makes no number of thousands of digits.
+    return (
+        text.isascii()
+        and text.isdecimal()
+        and len(text) <= len(str(_MOST_LAST))
+        and 0 < int(text) <= _MOST_LAST
+    )
 
 
 def _cut(word: str) -> str:

@@ -200,6 +200,7 @@ class Worker:
         from kchat.client.subscriber import Subscriber
 
         found: list[Message] = []
+        failed = False
         try:
             with Subscriber(self._settings, self._username, last=number) as subscriber:
                 while not self._stopped.is_set() and (messages := subscriber.receive(_OLDER_PAUSE)):
@@ -207,10 +208,10 @@ class Worker:
                     if any(map(ends, messages)):
                         break
         except errors.KchatError:
-            found.clear()  # the connection's own subscriber tells what is wrong
+            failed = True  # the connection's own subscriber tells what is wrong
         finally:
             self._fetching = False
-        self._inbox.put(Older(self.room, found))
+        self._inbox.put(Older(self.room, None if failed else found))
 
     # ---- sending
 

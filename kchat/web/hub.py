@@ -58,6 +58,9 @@ class Hub:
     Arguments:
         options: what to serve.
         clock: returns the UNIX time now, in seconds. It may be set meanwhile. Default: the system's clock.
+
+    Attributes:
+        clock: see above: what the guests' file, links and cookies go by.
     """
 
     def __init__(self, options: ServeOptions, clock: Callable[[], float] = time) -> None:
@@ -65,10 +68,8 @@ class Hub:
         self.username = options.username or options.settings[0].username or login_name()
         check_name(self.username)
         for each in options.settings:
-            if each.room in (
-                ".",
-                "..",
-            ):  # https://url.spec.whatwg.org/#double-dot-path-segment, however it is encoded
+            # However they are encoded: https://url.spec.whatwg.org/#double-dot-path-segment
+            if each.room in (".", ".."):
                 raise SettingsError(
                     f"no address of a page leads to the room {each.room!r}", hint="choose another name"
                 )
@@ -79,7 +80,7 @@ class Hub:
             self._check_host(guests)
         self.store = StoreAccess(options.store, clock=clock)
         self._sending: dict[int, str | None] = {}
-        self._clock = clock
+        self.clock = clock
         self._looked_at = self._next_end = 0.0
         self._is_outdated = False
         self._locked_since: float | None = None
@@ -155,9 +156,9 @@ class Hub:
 
     def _host_link(self, guests: GuestStore) -> str:
         rooms = tuple(self.rooms)
-        guests.note_served(Served(self.base, self.place, rooms, self.username, self._clock()))
+        guests.note_served(Served(self.base, self.place, rooms, self.username, self.clock()))
         host = guests.add(Guest(0, self.username, None, None, rooms, broker=self.place, is_host=True))
-        return guests.new_link(host, self._clock() + HOST_LINK_SECONDS, self.base)
+        return guests.new_link(host, self.clock() + HOST_LINK_SECONDS, self.base)
 
     def settings_of(self, guest: Guest, room: str) -> Settings:
         """A room as a guest reaches it: by the guest's own account, where there is one."""
@@ -250,7 +251,7 @@ class Hub:
     def _look_at_guests(self) -> None:
         guests = self.store.now
         try:
-            now, before = self._clock(), self._looked_at
+            now, before = self.clock(), self._looked_at
             self._looked_at = now
             # Where the clock was set back, what had ended before goes on, and may be the next to end.
             if guests.changed() or not before <= now < self._next_end:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -160,7 +159,7 @@ class Sessions:
             )
         response = respond(self._with_rooms(Caller.of(session, by_cookie=True)))
         assert session.expires is not None
-        self._give_cookie(response, made, session.expires - time.time())
+        self._give_cookie(response, made, session.expires - self._hub.clock())
         return response
 
     async def leave(self, request: Request) -> Response:
@@ -194,7 +193,7 @@ class Sessions:
         caller = await self.caller(request)
         if not caller.by_cookie:
             raise Refused(403, "only a browser that is signed in can make a link", "ask for another link")
-        ends = time.time() + DEVICE_SECONDS
+        ends = self._hub.clock() + DEVICE_SECONDS
         if caller.guest.expires is not None:
             ends = min(ends, caller.guest.expires)
         secret = await self._hub.store.write(partial(_device_link, caller.guest, ends))

@@ -14,7 +14,7 @@ from time import monotonic, time
 from typing import TypeVar
 
 from kchat.web.store import GuestStore
-from kchat.web.store_file import BUSY_SECONDS, StoreLocked
+from kchat.web.store_file import BUSY_SECONDS, StoreLocked, StoreUnavailable
 
 Found = TypeVar("Found")
 
@@ -64,6 +64,7 @@ class StoreAccess:
         """
         deadline = monotonic() + self.patience
         while True:
+            self._check_open()
             try:
                 return look(self.now)
             except StoreLocked:
@@ -83,20 +84,23 @@ class StoreAccess:
         return await self._in_thread(change, monotonic() + self.patience)
 
     def close(self) -> None:
-        """Close the file, when the change that is being made is done or given up. Those that wait are refused."""
+        """Close the file, when the change that is being made is done or given up. Those that wait for it try once."""
         self._closed = True
         self._thread.submit(self._close_patient)
         self._thread.shutdown()
         self.now.close()
 
     async def _in_thread(self, job: Callable[[GuestStore], Found], deadline: float) -> Found:
-        if self._closed:
-            raise StoreLocked(f"the guests' file {self.path} is closed")
+        self._check_open()
         self.waiting += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, self._do, job, deadline)
         finally:
             self.waiting -= 1
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreUnavailable(f"the guests' file {self.path} is closed", hint="the server has ended")
 
     def _do(self, job: Callable[[GuestStore], Found], deadline: float) -> Found:
         left = 0.0 if self._closed else max(0.0, deadline - monotonic())

@@ -14,8 +14,8 @@ from kchat.errors import KchatError, SettingsError
 APPLICATION_ID = 0x6B636777
 """``PRAGMA application_id`` of such a file: the letters "kcgw"."""
 
-VERSION = 1
-"""``PRAGMA user_version`` of a file with these tables."""
+VERSION = 2
+"""``PRAGMA user_version`` of a file with these tables. In version 1, secrets did not say which server gave them."""
 
 BUSY_SECONDS = 5.0
 """How long to wait for another process that writes. A change takes milliseconds."""
@@ -54,6 +54,8 @@ def open_file(path: Path, wait: float = BUSY_SECONDS) -> sqlite3.Connection:
         path: of the file.
         wait: how long to wait for another process that keeps it, in seconds.
 
+    One of an older kchat gets the tables of this one; an older kchat that has it open can go on.
+
     Raises:
         SettingsError: others can read or change it, it is something else, or a newer kchat made it.
         StoreLocked: another process keeps it.
@@ -72,7 +74,7 @@ def open_file(path: Path, wait: float = BUSY_SECONDS) -> sqlite3.Connection:
     with translated(path):
         db = sqlite3.connect(path, isolation_level=None, timeout=wait)
         try:
-            if not _is_made(db, path):
+            if _version(db, path) != VERSION:
                 with locked(path, wait):  # of two that make it at once, one does
                     _make(db, path)
             db.execute("PRAGMA foreign_keys = ON")
@@ -85,32 +87,41 @@ def open_file(path: Path, wait: float = BUSY_SECONDS) -> sqlite3.Connection:
     return db
 
 
-def _is_made(db: sqlite3.Connection, path: Path) -> bool:
+def _version(db: sqlite3.Connection, path: Path) -> int:
+    """Of the tables; 0 in a file without any."""
     (application,) = db.execute("PRAGMA application_id").fetchone()
     (version,) = db.execute("PRAGMA user_version").fetchone()
     (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if application == APPLICATION_ID and version > VERSION:
         raise SettingsError(f"a newer kchat made the guests' file {path}", hint="update kchat, or " + _FORMER)
-    if application == APPLICATION_ID and version == VERSION:
-        return True
+    if application == APPLICATION_ID and version > 0:
+        return int(version)
     if application or version or tables:
         raise SettingsError(f"{path} is not a file with kchat's guests", hint=_FORMER)
-    return False
+    return 0
 
 
 def _make(db: sqlite3.Connection, path: Path) -> None:
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("BEGIN IMMEDIATE")
     try:
-        if not _is_made(db, path):
+        version = _version(db, path)  # another process may have been here first
+        if version == 0:
             for statement in _TABLES:
                 db.execute(statement)
             db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            db.execute(f"PRAGMA user_version = {VERSION}")
+        elif version == 1 and not _has_column(db, "secrets", "base"):
+            db.execute("ALTER TABLE secrets ADD COLUMN base TEXT")
+        db.execute(f"PRAGMA user_version = {VERSION}")
         db.execute("COMMIT")
     except BaseException:
         roll_back(db)
         raise
+
+
+def _has_column(db: sqlite3.Connection, table: str, column: str) -> bool:
+    found = db.execute("SELECT 1 FROM pragma_table_info(?) WHERE name = ?", (table, column))
+    return found.fetchone() is not None
 
 
 def roll_back(db: sqlite3.Connection) -> None:

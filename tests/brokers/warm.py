@@ -161,7 +161,12 @@ class Warm:
     def end(self) -> None:
         """Ends it."""
         self._control.close()
-        self._process.communicate(timeout=60)
+        try:
+            self._process.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.communicate()
+            raise
 
 
 _warm: list[Warm] = []

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from textual.pilot import Pilot
 
@@ -15,6 +16,8 @@ from kchat.config.settings import Settings
 from kchat.tui.app import ChatApp
 from kchat.tui.options import ChatOptions
 from kchat.tui.read_marks import ReadMarks
+from kchat.tui.worker import Worker
+from tests.brokers.ports import free_port
 from tests.brokers.wait import Deadline, soon
 
 
@@ -148,6 +151,13 @@ def say(url: str, username: str, *texts: str, room: str = "lunch") -> None:
     with Sender(settings(url, room), username) as sender:
         for text in texts:
             sender.send(text)
+
+
+@contextmanager
+def nobody_answers(worker: Worker) -> Iterator[None]:
+    """Within the block, what a worker begins goes to a broker that is not there; what it has begun goes on."""
+    with patch.object(worker, "_settings", settings(f"amqp://127.0.0.1:{free_port()}/", worker.room)):
+        yield
 
 
 def run(script: Callable[[], Awaitable[None]]) -> None:

@@ -9,7 +9,7 @@ from kchat.errors import KchatError
 from kchat.events import People, Person
 from kchat.tui.people import OnPeople, nobody_knows
 from kchat.tui.slash import COMMANDS
-from tests.tui.chatting import Chat, chatting, run, say
+from tests.tui.chatting import Chat, chatting, nobody_answers, run, say
 
 
 class Somebody:
@@ -210,6 +210,23 @@ def test_last_fetches_what_the_history_has(local_url: str) -> None:
             await chat.sees("message 50")
             await chat.write("/last many")
             await chat.sees("usage: /last N")
+
+    run(script)
+
+
+def test_a_history_that_cannot_be_read_for_a_while_is_not_taken_for_its_beginning(local_url: str) -> None:
+    async def script() -> None:
+        say(local_url, "bob", *(f"message {number}" for number in range(300)))
+        async with chatting(local_url, last=5) as chat:
+            await chat.sees("message 299")
+            with nobody_answers(chat.app.session._workers["lunch"]):
+                await chat.write("/last 250")
+                await chat.sees("older messages cannot be fetched now")
+                await chat.write("/search message 50")
+                await chat.sees("older messages cannot be fetched now")
+                await chat.press("escape")
+            await chat.write("/last 250")
+            await chat.sees("message 50")
 
     run(script)
 

@@ -15,7 +15,7 @@ from kchat.tui.people import nobody_knows
 from kchat.tui.plain import Plain
 from kchat.tui.read_marks import ReadMarks
 from tests.brokers.wait import Deadline, soon
-from tests.tui.chatting import run, say, settings
+from tests.tui.chatting import nobody_answers, run, say, settings
 
 
 class Talk:
@@ -82,5 +82,24 @@ def test_plain_last_and_search_fetch_what_the_history_has(
             for mistake in ("/last 0", "/last x", "/search"):
                 await talk.write(mistake)
                 await talk.sees("usage: ")
+
+    run(script)
+
+
+def test_plain_says_that_a_history_cannot_be_read_and_asks_it_again(
+    local_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    say(local_url, "bob", *(f"line {number}." for number in range(300)))
+
+    async def script() -> None:
+        async with talking(local_url, capsys, last=5) as talk:
+            await talk.sees("line 299.")
+            with nobody_answers(talk.plain._session._workers["lunch"]):
+                await talk.write("/last 250")
+                assert "no more than" not in await talk.sees("cannot be fetched now", "line 295.")
+                await talk.write("/search line 50.")
+                await talk.sees("cannot be fetched now", "0 found in the last")
+            await talk.write("/last 250")
+            await talk.sees("line 50.")
 
     run(script)

@@ -19,7 +19,7 @@ from kchat.config.settings import Settings
 from kchat.web.guests import Valid
 from kchat.web.store import GuestStore
 from kchat.web.store_access import StoreAccess
-from kchat.web.store_file import StoreLocked
+from kchat.web.store_file import StoreLocked, StoreUnavailable
 from tests.brokers.wait import wait_until
 from tests.web.event_streams import stream, texts
 from tests.web.serving import ServeThread, guest_browser, serve_thread
@@ -147,3 +147,21 @@ def test_changes_that_wait_together_wait_no_longer_than_one(
         access.close()
     assert [type(each) for each in refused] == [StoreLocked] * 3
     assert max(left[1:]) < 0.5, "the first one's wait was not counted for the others"
+
+
+def test_closing_gives_up_what_waits_and_later_requests_are_told_so(tmp_path: Path) -> None:
+    async def close_while_it_is_kept(access: StoreAccess) -> list[object]:
+        waiting = [asyncio.create_task(access.write(lambda guests: guests.end_session(""))) for _ in range(3)]
+        await asyncio.sleep(0)
+        assert access.waiting == 3
+        waiting[1].cancel()  # its browser hung up
+        access.close()
+        late = (access.read(lambda guests: guests.guests()), access.write(lambda guests: guests.guests()))
+        return list(await asyncio.gather(*waiting, *late, return_exceptions=True))
+
+    access = StoreAccess(tmp_path / "web.db", patience=0.2)
+    with another_process_keeps(access.path):
+        refused = asyncio.run(close_while_it_is_kept(access))
+    kinds = [StoreLocked, asyncio.CancelledError, StoreLocked, StoreUnavailable, StoreUnavailable]
+    assert [type(each) for each in refused] == kinds
+    assert [str(each).endswith("is closed") for each in refused[3:]] == [True, True]

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -295,6 +296,18 @@ def test_a_guests_page_ends_in_time_though_the_clock_was_ahead_meanwhile(
         now[0] = ends
         hub._look_at_guests()
         assert [b"your invitation has ended" in each for each in told] == [True]
+
+
+def test_links_and_cookies_last_by_the_clock_that_the_guests_file_goes_by(
+    served: ServeThread, store: GuestStore
+) -> None:
+    ahead = time.time() + 5 * 86400
+    with browser(served.base) as page, pytest.MonkeyPatch.context() as patched:
+        patched.setattr(served.hub, "clock", lambda: ahead)
+        came = enter(page, link_of(store, "grace", expires=ahead + 600))
+        assert "; Max-Age=600;" in cookie_of(came)
+        until = datetime.fromisoformat(page.post("api/session/link").json()["until"])
+        assert abs(until.timestamp() - (ahead + 600)) < 1
 
 
 def test_a_host_whose_name_is_or_looks_like_a_guests_is_refused(

@@ -105,9 +105,28 @@ def test_who_writes_is_at_the_end_and_has_read_all(talk: Talk) -> None:
 def test_who_comes_back_is_at_the_first_unread_message_and_finds_older_ones_above(talk: Talk) -> None:
     talk.page.open("about:blank")
     talk.wait("location.protocol === 'about:'")
-    talk.say(*(f"away {number}" for number in range(70)))  # a page begins with the last fifty
+    away = (f"away {number}{' @host' * (number == 5)}" for number in range(70))
+    talk.say(*away)  # a page begins with the last fifty
     talk.page.open(f"{talk.served.base}/")
     talk.live()
     talk.wait("document.title === '(70) chat'")
     assert talk.page.run(FIRST) == "away 0"
+    talk.wait("document.querySelector('#rooms .badge').textContent === '@70'")
     press_to_the_end(talk)
+
+
+def test_older_messages_are_asked_for_again_after_an_answer_that_was_cut_off(talk: Talk) -> None:
+    talk.say(*(f"kept {number}" for number in range(70)))
+    talk.wait_for_text("kept 69")
+    talk.reload()
+    talk.wait_for_text("kept 69")
+    assert "kept 0" not in talk.texts()
+    cut = "async (...asked) => String(asked[0]).includes('before=') ? (cut = new Response('{')) : whole(...asked)"
+    talk.page.run(f"[cut, whole] = [null, fetch]; fetch = {cut}; void (log.scrollTop = 0)")
+    talk.wait("cut?.bodyUsed")
+    talk.page.run("fetch = whole; void 0")
+    talk.wait(
+        "log.scrollTop ^= 1, [...log.querySelectorAll('.text')].some((each) => each.textContent === 'kept 0')"
+    )
+    talk.page.press("Escape")
+    talk.wait(AT_END)

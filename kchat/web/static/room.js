@@ -130,14 +130,18 @@ export class Room {
 			}
 		}
 		if (!isNew) return false;
-		this.unread += 1;
-		if (row.classList.contains("mention")) this.named += 1;
+		this.tally(row);
 		if (this.unread > 1) return false;
 		this.lineTime = this.filled ? Infinity : left.time;
 		this.newLine?.remove();
 		this.newLine = line("new-line", "new");
 		this.newLine.about = { day };
 		return true;
+	}
+
+	tally(row) {
+		this.unread += 1;
+		if (row.matches(".mention")) this.named += 1;
 	}
 
 	prune() {
@@ -249,9 +253,9 @@ export class Room {
 		}
 		this.loading = true;
 		const answer = await ask(`${this.url}?last=50&before=${encodeURIComponent(this.oldest ?? first.dataset.id)}`);
-		const found = answer?.ok ? await answer.json() : { messages: [] };
+		const found = answer?.ok ? await answer.json().catch(() => 0) : { messages: [] };
 		this.loading = false;
-		if (!answer || answer.status >= 429) return;
+		if (!found || !answer || answer.status >= 429) return;
 		const messages = found.messages.filter((each) => !each.id || !this.known.has(each.id));
 		this.oldest = found.first;
 		if (!found.more) this.begin("No older messages");
@@ -267,7 +271,7 @@ export class Room {
 		const rows = messages.map((each) => this.row(each));
 		const isTop = this.newLine?.nextSibling === first; // then it moves up, to the first one that is unread
 		const unread = isTop ? rows.filter(({ about }) => !about.mine && about.time > this.lineTime) : [];
-		if (this.unread) this.unread += unread.length;
+		if (this.unread) unread.forEach((row) => this.tally(row));
 		while (this.rows.firstElementChild !== first) this.rows.firstElementChild.remove();
 		const made = element("div");
 		let last = null;

@@ -25,10 +25,9 @@ def test_two_slashes_begin_a_text_with_one() -> None:
 
 def test_each_command_is_known_in_any_case() -> None:
     for name, command in COMMANDS.items():
-        meant = parse(f"/{name.upper()} {command.takes and 'x'}".rstrip())
-        assert meant == (Say("x", action=True) if name == "me" else Do(name, "x" if command.takes else "")), (
-            name
-        )
+        after = command.takes and "7"
+        meant = parse(f"/{name.upper()} {after}".rstrip())
+        assert meant == (Say(after, action=True) if name == "me" else Do(name, after)), name
 
 
 def test_an_unknown_command_is_not_sent() -> None:
@@ -49,6 +48,9 @@ def test_a_command_without_what_it_needs_is_explained() -> None:
     assert parse("/join") == Mistake("usage: /join ROOM")
     assert parse("/me ") == Mistake("usage: /me TEXT")
     assert isinstance(parse("/quit now"), Mistake)
+    for number in ("0", "-1", "many", "²", "1000001", "9" * 5000):
+        assert parse(f"/last {number}") == Mistake("usage: /last N, a number of messages"), number
+    assert parse("/last 1000000") == Do("last", "1000000")
 
 
 def test_a_pasted_path_is_not_taken_for_a_command() -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from kchat.errors import KchatError, SettingsError
 from kchat.web import store as module
 from kchat.web.guests import Guest, LinkRefused, Served, Valid
 from kchat.web.store import GuestStore
-from kchat.web.store_file import StoreUnavailable
+from kchat.web.store_file import VERSION, StoreUnavailable
 
 
 @pytest.fixture
@@ -229,6 +230,27 @@ def test_a_file_that_others_can_read_or_change_is_refused(path: Path) -> None:
         with pytest.raises(SettingsError, match="others can") as refused:
             GuestStore(path)
         assert "chmod" in refused.value.hint
+
+
+def test_a_file_of_an_older_kchat_gets_the_new_column_and_keeps_its_guests(path: Path) -> None:
+    with GuestStore(path) as store:
+        ada = store.add(guest())
+        link, token = store.new_link(ada), store.new_token(ada)
+    for has_column in (False, True):  # version 1 had it for a while, too
+        with closing(sqlite3.connect(path)) as db:
+            if not has_column:
+                db.execute("ALTER TABLE secrets DROP COLUMN base")
+            db.execute("PRAGMA user_version = 1")
+        with closing(sqlite3.connect(path, isolation_level=None)) as older, GuestStore(path) as store:
+            store.new_link(ada, base="http://here")
+            assert store.session(token, "token") is not None
+            older.execute(
+                "INSERT INTO secrets (digest, kind, guest, created) VALUES (x'00', 'session', 1, 1)"
+            )
+            older.execute("DELETE FROM secrets WHERE digest = x'00'")
+            assert older.execute("PRAGMA user_version").fetchone() == (VERSION,)
+    with GuestStore(path) as store:
+        assert store.exchange(link)[1].guest == ada
 
 
 def test_what_is_not_such_a_file_is_refused_and_not_changed(path: Path) -> None:
