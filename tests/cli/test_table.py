@@ -91,8 +91,7 @@ def test_a_stopped_table_gives_the_terminal_back_and_takes_it_again(shell: Windo
         table.check_terminal()
         shell.type("bg", "Enter", "clear", "Enter")  # there it stops again, and leaves the screen alone
         wait_until(lambda: "$" in shell.text() and shell.modes() == "0 1 1", 10, shell.text)
-        shell.type("jobs", "Enter")
-        table.wait_for("Stopped")
+        wait_until(lambda: _is_stopped(shell), 20, shell.text, pause=0.3)
         shell.type("fg", "Enter")
         table.drawn()
         table.wait_for("second")
