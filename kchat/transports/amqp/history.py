@@ -192,6 +192,14 @@ class HistoryPolicy(HostedHistory):
 
     def reader(self, connection: Connection, begin: Begin, end: int) -> StreamReader | LastReader:
         """Consume on a channel of its own, from what is not too old on."""
+        if begin.after is None and begin.last is not None:
+            return LastReader(
+                connection,
+                self.stream,
+                begin.last,
+                end,
+                find_oldest=lambda: self._age.first(connection, end),
+            )
         oldest = self._age.first(connection, end)
         if begin.after is not None and (begin.after > end or self._is_another(connection, begin.after)):
             reader = StreamReader(connection, self.stream, oldest, end)
@@ -207,8 +215,6 @@ class HistoryPolicy(HostedHistory):
                 after=begin.after,
                 oldest=oldest,
             )
-        if begin.last is not None:
-            return LastReader(connection, self.stream, begin.last, end, oldest=oldest)
         if not begin.since or begin.since <= 0 or oldest > end:
             return StreamReader(connection, self.stream, oldest, end)
         # The first chunk that is not older: the timestamps of a stream are those of its chunks, in whole seconds here.

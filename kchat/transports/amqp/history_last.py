@@ -43,13 +43,21 @@ class LastReader:
         stream: its name.
         last: number of messages.
         end: the last offset to hand over.
-        oldest: the first one that is not too old.
+        find_oldest: returns the first offset that is not too old; called while the stream's messages are on their way.
     """
 
     missing = certain = 0
     is_other = False
 
-    def __init__(self, connection: Connection, stream: str, last: int, end: int, *, oldest: int = 0) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        stream: str,
+        last: int,
+        end: int,
+        *,
+        find_oldest: Callable[[], int] = int,
+    ) -> None:
         self._connection = connection
         self._stream = stream
         self._last = last
@@ -58,7 +66,9 @@ class LastReader:
         self._kept: deque[Kept] | None = deque(maxlen=last) if last <= _KEPT else None
         self._first: list[int] = []  # the first offsets, of which one is that to begin with
         self._count = 0
-        self._at = max(oldest, end - last - _SEGMENTS + 1) - 1
+        self._at = max(0, end - last - _SEGMENTS + 1) - 1
+        self._oldest = 0
+        self._early: list[Delivery] | None = []  # what comes before it is known what is too old
         self._tag: Any = None
         self._unacknowledged = 0
         self._came_at = monotonic()
@@ -75,16 +85,25 @@ class LastReader:
                 on_cancel=self._cancelled,
                 arguments={"x-stream-offset": self._at + 1},
             )
+            self._oldest = find_oldest()
         except BaseException:
             close_channel(channel)
             raise
+        early, self._early = self._early, None
+        for delivery in early:
+            self._take(delivery)
+        if self._oldest > end:
+            self._at = end
 
     def _take(self, delivery: Delivery) -> None:
+        if self._early is not None:
+            self._early.append(delivery)
+            return
         # Where the offset cannot be read, it is the next one, as for StreamReader.
         self._at = at = max(offset_of(delivery), self._at + 1)
         self._tag, self._came_at = delivery.delivery_tag, monotonic()
         self._unacknowledged += 1
-        if at <= self._end:
+        if self._oldest <= at <= self._end:
             self._count += 1
             if self._kept is not None:
                 self._kept.append(Kept(delivery, at))
