@@ -17,8 +17,9 @@ from kchat.cli.options import (
     verbose_option,
     wait_option,
 )
-from kchat.cli.param_types import SECONDS, SINCE, TIME, whole_number
+from kchat.cli.param_types import SECONDS, whole_number
 from kchat.cli.shutdown import shutdown_by_signal
+from kchat.cli.span_options import span_options
 from kchat.cli.stderr import connection_teller, line_writer, write_line
 
 
@@ -30,24 +31,7 @@ from kchat.cli.stderr import connection_teller, line_writer, write_line
 @click.option(
     "--idle-timeout", type=SECONDS, metavar="SECONDS", help="Exit after this time without a message."
 )
-@click.option(
-    "--last",
-    type=whole_number(0, 1_000_000_000),
-    metavar="N",
-    help="Begin with the last N messages of the history.",
-)
-@click.option(
-    "--since", type=SINCE, metavar="AGE|DATE", help="Begin at that time: 10m, 2h, 2026-01-31T12:00Z."
-)
-@click.option("--until", type=TIME, metavar="TIME", help="End at that time, in the history or to come.")
-@click.option(
-    "--no-follow",
-    "follow",
-    is_flag=True,
-    flag_value=False,
-    default=True,
-    help="End with what is held: wait for no more.",
-)
+@span_options
 @click.option("--durable", metavar="NAME", help="Durable queue: keeps messages while you are away.")
 @click.option("--hidden", is_flag=True, help="Do not count as here for kchat who.")
 @heartbeat_option

@@ -30,8 +30,9 @@ from kchat.cli.options import (
     verbose_option,
     wait_option,
 )
-from kchat.cli.param_types import SECONDS, SINCE, TIME, NameIn, whole_number
+from kchat.cli.param_types import SECONDS, NameIn, whole_number
 from kchat.cli.shutdown import shutdown_by_signal
+from kchat.cli.span_options import span_options
 from kchat.cli.stderr import connection_teller, line_writer
 from kchat.display import MODES
 from kchat.errors import SettingsError
@@ -75,24 +76,7 @@ _PRESENT_AFTER = 0.2
 @click.option(
     "--idle-timeout", type=SECONDS, metavar="SECONDS", help="Exit after this time without a message."
 )
-@click.option(
-    "--last",
-    type=whole_number(0, 1_000_000_000),
-    metavar="N",
-    help="Begin with the last N messages of the history.",
-)
-@click.option(
-    "--since", type=SINCE, metavar="TIME", help="Begin at that time: 10m, 2h, 9:00, 2026-01-31T12:00Z."
-)
-@click.option("--until", type=TIME, metavar="TIME", help="End at that time, in the history or to come.")
-@click.option(
-    "--no-follow",
-    "follow",
-    is_flag=True,
-    flag_value=False,
-    default=True,
-    help="End with what is held: wait for no more.",
-)
+@span_options
 @durable_options
 @click.option(
     "--queue-length",

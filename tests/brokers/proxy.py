@@ -8,9 +8,9 @@ import socket
 import struct
 import threading
 from collections.abc import Callable
-from types import TracebackType
-from typing import Literal, Self
+from typing import Literal
 
+from tests.brokers.closing import Closing
 from tests.brokers.ports import free_port
 from tests.brokers.wait import wait_until
 
@@ -32,7 +32,7 @@ class _End:
         self.peer: _End = self
 
 
-class Proxy:
+class Proxy(Closing):
     """Forwards TCP connections to a server until told otherwise. One thread does all of it.
 
     Used as a context manager, or ended by `close`.
@@ -60,14 +60,6 @@ class Proxy:
         self._listen()
         self._thread = threading.Thread(target=self._run, name=f"proxy-{self.port}", daemon=True)
         self._thread.start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     # ---- what a test sees and does
 
